@@ -1,0 +1,77 @@
+//! The ABI note, ABI1: which tender an image is for, in which version (`spec/10` §3.2).
+
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{Target, note};
+
+/// Descriptor of the ABI note.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Abi1 {
+    target: U32,
+    version: U32,
+    reserved: [U32; 2],
+}
+
+const _: () = assert!(size_of::<Abi1>() == Abi1::SIZE);
+
+impl Abi1 {
+    /// Length of the descriptor in bytes.
+    pub const SIZE: usize = 16;
+    /// Longest descriptor a reader accepts; what follows the first [`Abi1::SIZE`] bytes is ignored.
+    pub const SIZE_MAX: usize = 32;
+    /// Length of the whole note in bytes.
+    pub const NOTE_SIZE: usize = note::size(note::OWNER_SOLO5, Abi1::SIZE);
+
+    /// The descriptor for `target` in `version`.
+    pub const fn new(target: Target, version: u32) -> Abi1 {
+        Abi1 {
+            target: U32::new(target.number()),
+            version: U32::new(version),
+            reserved: [U32::ZERO; 2],
+        }
+    }
+
+    /// Reads a descriptor; `None` unless its length is between [`Abi1::SIZE`] and
+    /// [`Abi1::SIZE_MAX`]. Reserved words are not looked at.
+    pub fn parse(descriptor: &[u8]) -> Option<Abi1> {
+        if descriptor.len() > Abi1::SIZE_MAX {
+            return None;
+        }
+        Abi1::read_from_prefix(descriptor).ok().map(|(abi, _)| abi)
+    }
+
+    /// `abi_target` as stored; it may be no target we know.
+    pub fn target_number(&self) -> u32 {
+        self.target.get()
+    }
+
+    /// The target, if it is one we know.
+    pub fn target(&self) -> Option<Target> {
+        Target::from_number(self.target.get())
+    }
+
+    /// Name printed by queries: the target's, or `unknown`.
+    pub fn target_name(&self) -> &'static str {
+        self.target().map_or("unknown", Target::name)
+    }
+
+    /// `abi_version`.
+    pub fn version(&self) -> u32 {
+        self.version.get()
+    }
+
+    /// The whole note.
+    pub fn note(&self) -> [u8; Abi1::NOTE_SIZE] {
+        let mut out = [0; Abi1::NOTE_SIZE];
+        if let Some(descriptor) =
+            note::frame(&mut out, note::OWNER_SOLO5, note::TYPE_ABI1, Abi1::SIZE)
+        {
+            descriptor.copy_from_slice(self.as_bytes());
+        }
+        out
+    }
+}

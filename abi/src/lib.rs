@@ -1,0 +1,36 @@
+//! What two sides of a Solo5 interface must agree on, and nothing else.
+//!
+//! Layouts, numbers and codecs, with no policy and no allocation: the manifest compiler, the query
+//! tool, the tenders and the guest's bindings all use these definitions, so they cannot drift.
+//!
+//! | file | agreement |
+//! |---|---|
+//! | [`arch`], [`target`] | what differs between machines, and between kinds of tender |
+//! | [`note`] | ELF notes: the frame around every descriptor below |
+//! | [`abi1`] | the ABI note: which tender, which version |
+//! | [`mft1`] | the manifest note every Solo5 release reads |
+//! | [`mft2`] | the properties of a version 2 manifest |
+//! | [`spt`] | boot information and memory map of the spt target |
+//!
+//! Adversary: every reader here takes hostile bytes. Reading allocates nothing, recurses nowhere,
+//! never panics and ends at the first fault, which is a small `Copy` value with an offset.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod abi1;
+pub mod arch;
+pub mod mft1;
+pub mod mft2;
+pub mod note;
+pub mod spt;
+pub mod target;
+
+pub use arch::Arch;
+pub use target::Target;
+
+/// First exit status of the range that belongs to Solo5 itself, and the status of an aborted guest.
+pub const EXIT_ABORT: u8 = 255;
+
+/// Longest guest command line in bytes, terminator included (`spec/30` §1).
+pub const CMDLINE_SIZE: usize = 8192;

@@ -1,0 +1,483 @@
+//! The manifest note, MFT1: which devices a unikernel needs (`spec/10` §2, §3.1).
+//!
+//! The descriptor is 4 bytes of padding, then a header of 8 bytes, then 1 to 64 entries of 104.
+//! Entry 0 is reserved, so that no device ever has handle 0; a device's handle is its index.
+//!
+//! [`Mft1::parse`] checks the structure, as much as upstream's readers do. [`Mft1::check`] is what
+//! a loader asks beyond that: sensible names, known types, no duplicates, nothing preset.
+
+use core::fmt;
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::note;
+
+/// Version of the layout.
+pub const VERSION: u32 = 1;
+/// Padding in bytes before the header, counted in the descriptor's length.
+pub const PADDING: usize = 4;
+/// Size in bytes of the header.
+pub const HEADER_SIZE: usize = 8;
+/// Most entries, the reserved one included.
+pub const ENTRIES_MAX: usize = 64;
+/// Most devices.
+pub const DEVICES_MAX: usize = ENTRIES_MAX - 1;
+/// Size in bytes of the name field.
+pub const NAME_SIZE: usize = 68;
+/// Longest name in bytes.
+pub const NAME_MAX: usize = NAME_SIZE - 1;
+/// Type number of the reserved entry; every number from here on is reserved.
+pub const RESERVED_FIRST: u32 = 1 << 30;
+
+/// Length in bytes of a manifest with `entries` entries, header included, padding not.
+pub const fn size(entries: usize) -> usize {
+    HEADER_SIZE + entries * Entry::SIZE
+}
+
+/// Length in bytes of the whole note of a manifest with `devices` devices.
+pub const fn note_size(devices: usize) -> usize {
+    note::size(note::OWNER_SOLO5, PADDING + size(devices + 1))
+}
+
+/// Longest descriptor in bytes.
+pub const DESCRIPTOR_MAX: usize = PADDING + size(ENTRIES_MAX);
+
+/// A type of device with a number in MFT1. One row here and in [`DeviceType::ALL`] adds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceType {
+    /// A block device.
+    BlockBasic,
+    /// A network interface at layer 2.
+    NetBasic,
+}
+
+impl DeviceType {
+    /// Every device type.
+    pub const ALL: [DeviceType; 2] = [DeviceType::BlockBasic, DeviceType::NetBasic];
+
+    /// The number in an entry's `type` field.
+    pub const fn number(self) -> u32 {
+        match self {
+            DeviceType::BlockBasic => 1,
+            DeviceType::NetBasic => 2,
+        }
+    }
+
+    /// The device type with this number.
+    pub fn from_number(number: u32) -> Option<DeviceType> {
+        DeviceType::ALL
+            .into_iter()
+            .find(|kind| kind.number() == number)
+    }
+
+    /// The name in a manifest's source and in query output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DeviceType::BlockBasic => "BLOCK_BASIC",
+            DeviceType::NetBasic => "NET_BASIC",
+        }
+    }
+
+    /// The device type called `name`.
+    pub fn from_name(name: &str) -> Option<DeviceType> {
+        DeviceType::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Text form of an entry's type number in query output.
+pub fn type_name(number: u32) -> &'static str {
+    match DeviceType::from_number(number) {
+        Some(kind) => kind.name(),
+        None if number == RESERVED_FIRST => "RESERVED_FIRST",
+        None => "<undefined type>",
+    }
+}
+
+/// What a tender tells the guest of a block device. Lengths in bytes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Block {
+    /// Capacity.
+    pub capacity: U64,
+    /// Size of the one unit of transfer.
+    pub block_size: U16,
+    padding: [u8; 6],
+}
+
+impl Block {
+    /// The properties of a block device; both in bytes.
+    pub const fn new(capacity: u64, block_size: u16) -> Block {
+        Block {
+            capacity: U64::new(capacity),
+            block_size: U16::new(block_size),
+            padding: [0; 6],
+        }
+    }
+}
+
+/// What a tender tells the guest of a network interface.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Net {
+    /// Ethernet address.
+    pub mac: [u8; 6],
+    /// Longest frame in bytes, its 14-byte header not counted.
+    pub mtu: U16,
+    padding: [u8; 8],
+}
+
+impl Net {
+    /// The properties of a network interface.
+    pub const fn new(mac: [u8; 6], mtu: u16) -> Net {
+        Net {
+            mac,
+            mtu: U16::new(mtu),
+            padding: [0; 8],
+        }
+    }
+}
+
+/// One entry as stored.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Entry {
+    name: [u8; NAME_SIZE],
+    kind: U32,
+    properties: [u8; 16],
+    backend: [u8; 8],
+    attached: u8,
+    padding: [u8; 7],
+}
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<Entry>() == Entry::SIZE);
+    assert!(offset_of!(Entry, kind) == 68);
+    assert!(offset_of!(Entry, properties) == 72);
+    assert!(offset_of!(Entry, backend) == 88);
+    assert!(offset_of!(Entry, attached) == 96);
+    assert!(size_of::<Block>() == 16 && offset_of!(Block, block_size) == 8);
+    assert!(size_of::<Net>() == 16 && offset_of!(Net, mtu) == 6);
+    assert!(note_size(0) == 136 && note_size(63) == 6688 && DESCRIPTOR_MAX == 6668);
+};
+
+impl Entry {
+    /// Size in bytes.
+    pub const SIZE: usize = 104;
+
+    /// The reserved entry 0.
+    pub const RESERVED: Entry = Entry {
+        name: [0; NAME_SIZE],
+        kind: U32::new(RESERVED_FIRST),
+        properties: [0; 16],
+        backend: [0; 8],
+        attached: 0,
+        padding: [0; 7],
+    };
+
+    /// The entry of a device not yet attached; `None` unless `name` [`is_name`].
+    pub fn device(name: &str, kind: DeviceType) -> Option<Entry> {
+        if !is_name(name.as_bytes()) {
+            return None;
+        }
+        let mut entry = Entry::new_zeroed();
+        entry
+            .name
+            .get_mut(..name.len())?
+            .copy_from_slice(name.as_bytes());
+        entry.kind = U32::new(kind.number());
+        Some(entry)
+    }
+
+    /// The name up to its terminator, whatever bytes it has.
+    pub fn name_bytes(&self) -> &[u8] {
+        self.name
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The name, if it [`is_name`]; else the empty string.
+    pub fn name(&self) -> &str {
+        match str::from_utf8(self.name_bytes()) {
+            Ok(name) if is_name(name.as_bytes()) => name,
+            _ => "",
+        }
+    }
+
+    /// `type` as stored.
+    pub fn kind_number(&self) -> u32 {
+        self.kind.get()
+    }
+
+    /// The device type, if it is one we know.
+    pub fn kind(&self) -> Option<DeviceType> {
+        DeviceType::from_number(self.kind.get())
+    }
+
+    /// Whether the type number is reserved: such an entry is no device.
+    pub fn is_reserved(&self) -> bool {
+        self.kind.get() >= RESERVED_FIRST
+    }
+
+    /// Properties, read as those of a block device.
+    pub fn block(&self) -> Block {
+        zerocopy::transmute!(self.properties)
+    }
+
+    /// Properties, read as those of a network interface.
+    pub fn net(&self) -> Net {
+        zerocopy::transmute!(self.properties)
+    }
+
+    /// Host descriptor behind the device.
+    pub fn host_fd(&self) -> i32 {
+        let [a, b, c, d, ..] = self.backend;
+        i32::from_le_bytes([a, b, c, d])
+    }
+
+    /// Whether a tender has attached the device.
+    pub fn is_attached(&self) -> bool {
+        self.attached != 0
+    }
+
+    /// Marks a block device as attached to `host_fd`.
+    pub fn attach_block(&mut self, block: Block, host_fd: i32) {
+        self.properties = zerocopy::transmute!(block);
+        self.attach(host_fd);
+    }
+
+    /// Marks a network interface as attached to `host_fd`.
+    pub fn attach_net(&mut self, net: Net, host_fd: i32) {
+        self.properties = zerocopy::transmute!(net);
+        self.attach(host_fd);
+    }
+
+    fn attach(&mut self, host_fd: i32) {
+        self.backend = [0; 8];
+        if let Some(low) = self.backend.first_chunk_mut() {
+            *low = host_fd.to_le_bytes();
+        }
+        self.attached = 1;
+    }
+}
+
+/// Whether `name` can be a device's: 1 to [`NAME_MAX`] characters `A-Z a-z 0-9`.
+pub fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_MAX).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// What is wrong with a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The descriptor is shorter than its padding and header.
+    Short,
+    /// The version is not 1.
+    Version(u32),
+    /// The number of entries is 0 or above 64.
+    Entries(u32),
+    /// The length is not that of the number of entries.
+    Size,
+    /// Entry 0 is not the reserved one.
+    NotReserved,
+    /// A name has no terminator.
+    NameUnterminated,
+    /// An entry is marked as attached.
+    Attached,
+    /// A device's name is empty, too long, or has other characters than letters and digits.
+    Name,
+    /// A device's type is not known.
+    Type(u32),
+    /// A device has the name and type of an earlier one.
+    Duplicate,
+    /// A property, the backend or padding is not zero.
+    Preset,
+}
+
+/// The first fault of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// Offset in bytes in the descriptor, its padding included.
+    pub offset: usize,
+}
+
+impl Fault {
+    fn in_entry(index: usize, field: usize, kind: FaultKind) -> Fault {
+        Fault {
+            kind,
+            offset: PADDING + size(index) + field,
+        }
+    }
+
+    /// Index of the entry at fault, if it is in one.
+    pub fn entry(&self) -> Option<usize> {
+        Some(self.offset.checked_sub(PADDING + HEADER_SIZE)? / Entry::SIZE)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FaultKind::Short => write!(f, "the manifest is too short for its header"),
+            FaultKind::Version(version) => write!(f, "manifest version {version}, expected 1"),
+            FaultKind::Entries(entries) => {
+                write!(f, "{entries} manifest entries, expected 1 to {ENTRIES_MAX}")
+            }
+            FaultKind::Size => {
+                write!(
+                    f,
+                    "the manifest's length does not match its number of entries"
+                )
+            }
+            FaultKind::NotReserved => write!(f, "manifest entry 0 is not the reserved entry"),
+            kind => {
+                write!(f, "manifest entry {}: ", self.entry().unwrap_or_default())?;
+                match kind {
+                    FaultKind::NameUnterminated => write!(f, "the name has no terminator"),
+                    FaultKind::Attached => write!(f, "marked as attached"),
+                    FaultKind::Name => {
+                        write!(f, "the name is not 1 to {NAME_MAX} letters and digits")
+                    }
+                    FaultKind::Type(number) => write!(f, "unknown device type {number:#x}"),
+                    FaultKind::Duplicate => write!(f, "an earlier device has its name and type"),
+                    _ => write!(f, "a field that only a tender may fill in is not zero"),
+                }
+            }
+        }
+    }
+}
+
+/// A manifest whose structure is sound, viewed in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mft1<'a> {
+    entries: &'a [Entry],
+}
+
+impl<'a> Mft1<'a> {
+    /// Reads a note's descriptor, its [`PADDING`] included, by the rules every reader shares
+    /// (`spec/10` §2.4).
+    pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Fault> {
+        let fault = |offset, kind| Fault { kind, offset };
+        let manifest = descriptor
+            .get(PADDING..)
+            .ok_or(fault(0, FaultKind::Short))?;
+        let ([version, count], entries) = <[U32; 2]>::read_from_prefix(manifest)
+            .map(|(header, rest)| (header.map(U32::get), rest))
+            .map_err(|_| fault(0, FaultKind::Short))?;
+        if version != VERSION {
+            return Err(fault(PADDING, FaultKind::Version(version)));
+        }
+        if count < 1 || count as usize > ENTRIES_MAX {
+            return Err(fault(PADDING + 4, FaultKind::Entries(count)));
+        }
+        let size_fault = fault(PADDING + 4, FaultKind::Size);
+        let entries = <[Entry]>::ref_from_bytes(entries).map_err(|_| size_fault)?;
+        if entries.len() != count as usize {
+            return Err(size_fault);
+        }
+        for (index, entry) in entries.iter().enumerate() {
+            if index == 0 && (entry.kind_number() != RESERVED_FIRST || entry.name[0] != 0) {
+                return Err(Fault::in_entry(0, 0, FaultKind::NotReserved));
+            }
+            if entry.name[NAME_MAX] != 0 {
+                return Err(Fault::in_entry(
+                    index,
+                    NAME_MAX,
+                    FaultKind::NameUnterminated,
+                ));
+            }
+            if entry.attached != 0 {
+                return Err(Fault::in_entry(index, 96, FaultKind::Attached));
+            }
+        }
+        Ok(Mft1 { entries })
+    }
+
+    /// What a loader asks beyond structure (`spec/10` §14, defects 4 and 8).
+    pub fn check(&self) -> Result<(), Fault> {
+        for (index, entry) in self.entries.iter().enumerate() {
+            if entry.properties != [0; 16] || entry.backend != [0; 8] || entry.padding != [0; 7] {
+                return Err(Fault::in_entry(index, 72, FaultKind::Preset));
+            }
+            if index == 0 {
+                continue;
+            }
+            if entry.kind().is_none() {
+                return Err(Fault::in_entry(
+                    index,
+                    68,
+                    FaultKind::Type(entry.kind_number()),
+                ));
+            }
+            if entry.name().is_empty() {
+                return Err(Fault::in_entry(index, 0, FaultKind::Name));
+            }
+            let earlier = &self.entries[..index];
+            if earlier
+                .iter()
+                .any(|other| other.kind == entry.kind && other.name() == entry.name())
+            {
+                return Err(Fault::in_entry(index, 0, FaultKind::Duplicate));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every entry, the reserved one first.
+    pub fn entries(&self) -> &'a [Entry] {
+        self.entries
+    }
+
+    /// The devices with their indices; reserved entries are left out.
+    pub fn devices(&self) -> impl Iterator<Item = (usize, &'a Entry)> + use<'a> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.is_reserved())
+    }
+
+    /// The first device of this name and type, with its index.
+    pub fn find(&self, name: &str, kind: DeviceType) -> Option<(usize, &'a Entry)> {
+        self.devices()
+            .find(|(_, entry)| entry.kind() == Some(kind) && entry.name_bytes() == name.as_bytes())
+    }
+}
+
+/// Writes the header of a manifest with `entries` entries.
+pub fn header(entries: usize) -> [u8; HEADER_SIZE] {
+    let header: [U32; 2] = [U32::new(VERSION), U32::new(entries as u32)];
+    zerocopy::transmute!(header)
+}
+
+/// Writes the whole note of a manifest into `out`. `None` if there are more than [`DEVICES_MAX`]
+/// devices, a name is not [`is_name`], or `out` is not exactly [`note_size`] long.
+pub fn encode<'d>(
+    devices: impl ExactSizeIterator<Item = (&'d str, DeviceType)>,
+    out: &mut [u8],
+) -> Option<()> {
+    let entries = devices
+        .len()
+        .checked_add(1)
+        .filter(|entries| *entries <= ENTRIES_MAX)?;
+    let length = PADDING + size(entries);
+    let descriptor = note::frame(out, note::OWNER_SOLO5, note::TYPE_MFT1, length)?;
+    let (head, rest) = descriptor
+        .get_mut(PADDING..)?
+        .split_at_mut_checked(HEADER_SIZE)?;
+    head.copy_from_slice(&header(entries));
+    let (reserved, rest) = rest.split_at_mut_checked(Entry::SIZE)?;
+    reserved.copy_from_slice(Entry::RESERVED.as_bytes());
+    for (slot, (name, kind)) in rest.chunks_exact_mut(Entry::SIZE).zip(devices) {
+        slot.copy_from_slice(Entry::device(name, kind)?.as_bytes());
+    }
+    Some(())
+}

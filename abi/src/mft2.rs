@@ -1,0 +1,595 @@
+//! The properties note of a version 2 manifest, MFT2.
+//!
+//! All little-endian: a [`Header`] of 16 bytes, then `count` records. A record is a
+//! [`RecordHeader`] of 8 bytes and a payload, zero-padded to 8. Bit 15 of a tag is *critical*: a
+//! reader that does not know such a tag refuses; other unknown tags are skipped. Records are sorted
+//! and unique by (device, tag without the critical bit), so one manifest is one byte string.
+//!
+//! A new property is a number here that was never used before, a row in [`KNOWN`], and an accessor.
+
+use core::fmt;
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::mft1::{DeviceType, Mft1};
+
+/// Version of the layout.
+pub const VERSION: u32 = 2;
+/// Most records.
+pub const RECORDS_MAX: usize = 1024;
+/// Longest descriptor in bytes.
+pub const DESCRIPTOR_MAX: usize = 64 * 1024;
+/// Bit of a stored tag: a reader that does not know the tag must refuse.
+pub const CRITICAL: u16 = 1 << 15;
+/// Tags from here to [`PRIVATE_LAST`] are for private use.
+pub const PRIVATE_FIRST: u16 = 0x4000;
+/// See [`PRIVATE_FIRST`].
+pub const PRIVATE_LAST: u16 = 0x7fff;
+/// Longest synopsis in bytes.
+pub const SYNOPSIS_MAX: usize = 4096;
+/// Longest description of a device in bytes.
+pub const DESCRIPTION_MAX: usize = 1024;
+
+/// Bit 0 of the unikernel's flags: it asks for an executable heap.
+pub const FLAG_EXECUTABLE_HEAP: u32 = 1;
+/// Bit 0 of a device's flags: the unikernel starts without it too.
+pub const DEVICE_OPTIONAL: u32 = 1;
+/// Bit 1 of a device's flags: the unikernel only reads it.
+pub const DEVICE_READ_ONLY: u32 = 2;
+
+/// Tags by name, without the critical bit.
+pub mod tag {
+    /// Least guest memory in bytes, u64.
+    pub const MEMORY_MINIMUM: u16 = 1;
+    /// Guest memory in bytes that serves it well, u64.
+    pub const MEMORY_RECOMMENDED: u16 = 2;
+    /// The command line the unikernel takes, for people; a string.
+    pub const SYNOPSIS: u16 = 3;
+    /// Flags of the unikernel, u32.
+    pub const FLAGS: u16 = 4;
+    /// Flags of a device, u32.
+    pub const DEVICE_FLAGS: u16 = 0x10;
+    /// What the device is for; a string.
+    pub const DESCRIPTION: u16 = 0x11;
+    /// Exact sector size in bytes, u32; block devices.
+    pub const SECTOR_SIZE: u16 = 0x20;
+    /// Least capacity in bytes, u64; block devices.
+    pub const CAPACITY_MINIMUM: u16 = 0x21;
+    /// Least MTU in bytes, u32; network interfaces.
+    pub const MTU_MINIMUM: u16 = 0x30;
+}
+
+/// What a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The unikernel; device 0.
+    Unikernel,
+    /// Any device.
+    Device,
+    /// A device of one type.
+    Only(DeviceType),
+}
+
+/// What a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// 4 bytes, of which only these bits may be set and at least one is.
+    Flags(u32),
+    /// A number of 4 bytes.
+    U32,
+    /// A number of 8 bytes.
+    U64,
+    /// UTF-8 without NUL, 1 to this many bytes.
+    Text(usize),
+}
+
+/// A property this version knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Tag without the critical bit.
+    pub tag: u16,
+    /// Name for people.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub subject: Subject,
+    /// What its payload is.
+    pub payload: Payload,
+    /// Whether a reader that does not know it must refuse.
+    pub critical: bool,
+}
+
+/// Every property this version knows, by tag.
+pub const KNOWN: [Known; 9] = {
+    const fn row(
+        tag: u16,
+        name: &'static str,
+        subject: Subject,
+        payload: Payload,
+        critical: bool,
+    ) -> Known {
+        Known {
+            tag,
+            name,
+            subject,
+            payload,
+            critical,
+        }
+    }
+    let block = Subject::Only(DeviceType::BlockBasic);
+    let net = Subject::Only(DeviceType::NetBasic);
+    let device_flags = Payload::Flags(DEVICE_OPTIONAL | DEVICE_READ_ONLY);
+    [
+        row(
+            tag::MEMORY_MINIMUM,
+            "memory-minimum",
+            Subject::Unikernel,
+            Payload::U64,
+            true,
+        ),
+        row(
+            tag::MEMORY_RECOMMENDED,
+            "memory-recommended",
+            Subject::Unikernel,
+            Payload::U64,
+            false,
+        ),
+        row(
+            tag::SYNOPSIS,
+            "synopsis",
+            Subject::Unikernel,
+            Payload::Text(SYNOPSIS_MAX),
+            false,
+        ),
+        row(
+            tag::FLAGS,
+            "flags",
+            Subject::Unikernel,
+            Payload::Flags(FLAG_EXECUTABLE_HEAP),
+            true,
+        ),
+        row(
+            tag::DEVICE_FLAGS,
+            "device-flags",
+            Subject::Device,
+            device_flags,
+            true,
+        ),
+        row(
+            tag::DESCRIPTION,
+            "description",
+            Subject::Device,
+            Payload::Text(DESCRIPTION_MAX),
+            false,
+        ),
+        row(tag::SECTOR_SIZE, "sector-size", block, Payload::U32, true),
+        row(
+            tag::CAPACITY_MINIMUM,
+            "capacity-minimum",
+            block,
+            Payload::U64,
+            true,
+        ),
+        row(tag::MTU_MINIMUM, "mtu-minimum", net, Payload::U32, true),
+    ]
+};
+
+/// The property with this tag, critical bit or not.
+pub fn known(tag: u16) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.tag == tag & !CRITICAL)
+}
+
+/// Fixed part of the descriptor.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Header {
+    version: U32,
+    count: U32,
+    mft1_entries: U32,
+    reserved: U32,
+}
+
+/// Fixed part of a record.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct RecordHeader {
+    tag: U16,
+    length: U16,
+    device: U32,
+}
+
+/// Size in bytes of [`Header`].
+pub const HEADER_SIZE: usize = 16;
+/// Size in bytes of [`RecordHeader`], and the alignment of records.
+pub const RECORD_HEADER_SIZE: usize = 8;
+
+const _: () = {
+    assert!(size_of::<Header>() == HEADER_SIZE);
+    assert!(size_of::<RecordHeader>() == RECORD_HEADER_SIZE);
+    assert!(core::mem::offset_of!(RecordHeader, device) == 4);
+};
+
+/// One record of a checked note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Tag without the critical bit.
+    pub tag: u16,
+    /// Whether the critical bit is set.
+    pub critical: bool,
+    /// 0 for the unikernel, else the device's index in MFT1.
+    pub device: u32,
+    /// Payload without padding.
+    pub payload: &'a [u8],
+}
+
+impl Record<'_> {
+    fn key(&self) -> (u32, u16) {
+        (self.device, self.tag)
+    }
+}
+
+/// What is wrong with a properties note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Longer than [`DESCRIPTOR_MAX`].
+    Long,
+    /// A header or record reaches past the end.
+    Short,
+    /// The version is not 2.
+    Version(u32),
+    /// The reserved word is not zero.
+    Reserved,
+    /// More than [`RECORDS_MAX`] records.
+    Count(u32),
+    /// `mft1_entries` is not the number of entries of the manifest note.
+    Entries(u32),
+    /// Bytes follow the last record.
+    Trailing,
+    /// Not sorted, or not unique, by (device, tag).
+    Order,
+    /// A critical tag nobody here knows.
+    Unknown(u16),
+    /// A known tag with the wrong critical bit.
+    Criticality(u16),
+    /// The device is not in the manifest.
+    Device(u32),
+    /// The tag does not go with the unikernel, or with that type of device.
+    Subject(u16),
+    /// The payload has the wrong length for its tag.
+    Length(u16),
+    /// A string is not UTF-8 or has a NUL in it.
+    Text(u16),
+    /// A flag nobody here knows, or no flag at all.
+    Flags(u16),
+    /// Padding is not zero.
+    Padding,
+}
+
+/// The first fault of a properties note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// Offset in bytes in the descriptor.
+    pub offset: usize,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |tag: u16| known(tag).map_or("property", |known| known.name);
+        match self.kind {
+            FaultKind::Long => write!(f, "longer than {DESCRIPTOR_MAX} bytes"),
+            FaultKind::Short => write!(f, "a record reaches past the end"),
+            FaultKind::Version(version) => write!(f, "version {version}, expected {VERSION}"),
+            FaultKind::Reserved => write!(f, "the reserved word is not zero"),
+            FaultKind::Count(count) => write!(f, "{count} records, at most {RECORDS_MAX}"),
+            FaultKind::Entries(entries) => {
+                write!(
+                    f,
+                    "made for a manifest of {entries} entries, not for this one"
+                )
+            }
+            FaultKind::Trailing => write!(f, "bytes follow the last record"),
+            FaultKind::Order => write!(f, "records are not sorted and unique"),
+            FaultKind::Unknown(tag) => {
+                write!(
+                    f,
+                    "property {tag:#x} is required and not known to this version"
+                )
+            }
+            FaultKind::Criticality(tag) => write!(f, "{}: wrong critical bit", name(tag)),
+            FaultKind::Device(device) => write!(f, "device {device} is not in the manifest"),
+            FaultKind::Subject(tag) => write!(f, "{} does not belong to that device", name(tag)),
+            FaultKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
+            FaultKind::Text(tag) => write!(f, "{}: not text", name(tag)),
+            FaultKind::Flags(tag) => write!(f, "{}: unknown or empty", name(tag)),
+            FaultKind::Padding => write!(f, "padding is not zero"),
+        }?;
+        write!(f, " (at offset {:#x})", self.offset)
+    }
+}
+
+/// The records of a descriptor, taken as they come. Ends after the first fault.
+#[derive(Clone, Debug)]
+struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Records<'a> {
+    fn read(&mut self) -> Result<Record<'a>, Fault> {
+        let fault = |kind| Fault {
+            kind,
+            offset: self.at,
+        };
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (header, rest) =
+            RecordHeader::read_from_prefix(rest).map_err(|_| fault(FaultKind::Short))?;
+        let length = usize::from(header.length.get());
+        let padded = length.next_multiple_of(RECORD_HEADER_SIZE);
+        let padded = rest.get(..padded).ok_or(fault(FaultKind::Short))?;
+        let (payload, padding) = padded.split_at(length);
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(fault(FaultKind::Padding));
+        }
+        self.at += RECORD_HEADER_SIZE + padded.len();
+        Ok(Record {
+            tag: header.tag.get() & !CRITICAL,
+            critical: header.tag.get() & CRITICAL != 0,
+            device: header.device.get(),
+            payload,
+        })
+    }
+}
+
+/// A properties note that fits its manifest, viewed in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Mft2<'a> {
+    records: &'a [u8],
+}
+
+impl<'a> Mft2<'a> {
+    /// Reads a note's descriptor against the manifest it goes with. Refuses everything that is not
+    /// the one canonical form, critical or not.
+    pub fn parse(descriptor: &'a [u8], manifest: &Mft1<'_>) -> Result<Mft2<'a>, Fault> {
+        let fault = |offset, kind| Fault { kind, offset };
+        if descriptor.len() > DESCRIPTOR_MAX {
+            return Err(fault(0, FaultKind::Long));
+        }
+        let (header, bytes) =
+            Header::read_from_prefix(descriptor).map_err(|_| fault(0, FaultKind::Short))?;
+        if header.version.get() != VERSION {
+            return Err(fault(0, FaultKind::Version(header.version.get())));
+        }
+        if header.count.get() as usize > RECORDS_MAX {
+            return Err(fault(4, FaultKind::Count(header.count.get())));
+        }
+        if header.mft1_entries.get() as usize != manifest.entries().len() {
+            return Err(fault(8, FaultKind::Entries(header.mft1_entries.get())));
+        }
+        if header.reserved.get() != 0 {
+            return Err(fault(12, FaultKind::Reserved));
+        }
+        let mut records = Records { bytes, at: 0 };
+        let mut last = None;
+        for _ in 0..header.count.get() {
+            let at = HEADER_SIZE + records.at;
+            let shift = |kind| Fault { kind, offset: at };
+            let record = records.read().map_err(|fault| shift(fault.kind))?;
+            if last.is_some_and(|last| last >= record.key()) {
+                return Err(shift(FaultKind::Order));
+            }
+            last = Some(record.key());
+            check(&record, manifest).map_err(shift)?;
+        }
+        if records.at != bytes.len() {
+            return Err(fault(HEADER_SIZE + records.at, FaultKind::Trailing));
+        }
+        Ok(Mft2 { records: bytes })
+    }
+
+    /// Every record, in order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let mut records = Records {
+            bytes: self.records,
+            at: 0,
+        };
+        core::iter::from_fn(move || records.read().ok())
+    }
+
+    fn payload(&self, device: usize, tag: u16) -> Option<&'a [u8]> {
+        self.records()
+            .find(|record| record.device as usize == device && record.tag == tag)
+            .map(|record| record.payload)
+    }
+
+    fn u32(&self, device: usize, tag: u16) -> Option<u32> {
+        Some(u32::from_le_bytes(
+            self.payload(device, tag)?.try_into().ok()?,
+        ))
+    }
+
+    fn u64(&self, device: usize, tag: u16) -> Option<u64> {
+        Some(u64::from_le_bytes(
+            self.payload(device, tag)?.try_into().ok()?,
+        ))
+    }
+
+    fn text(&self, device: usize, tag: u16) -> Option<&'a str> {
+        str::from_utf8(self.payload(device, tag)?).ok()
+    }
+
+    /// Least guest memory in bytes.
+    pub fn memory_minimum(&self) -> Option<u64> {
+        self.u64(0, tag::MEMORY_MINIMUM)
+    }
+
+    /// Guest memory in bytes that serves it well.
+    pub fn memory_recommended(&self) -> Option<u64> {
+        self.u64(0, tag::MEMORY_RECOMMENDED)
+    }
+
+    /// The command line the unikernel takes, for people.
+    pub fn synopsis(&self) -> Option<&'a str> {
+        self.text(0, tag::SYNOPSIS)
+    }
+
+    /// Whether the unikernel asks for an executable heap.
+    pub fn executable_heap(&self) -> bool {
+        self.u32(0, tag::FLAGS)
+            .is_some_and(|flags| flags & FLAG_EXECUTABLE_HEAP != 0)
+    }
+
+    /// The properties of the device with this index in MFT1.
+    pub fn device(&self, index: usize) -> DeviceProperties<'a> {
+        let flags = self.u32(index, tag::DEVICE_FLAGS).unwrap_or(0);
+        DeviceProperties {
+            optional: flags & DEVICE_OPTIONAL != 0,
+            read_only: flags & DEVICE_READ_ONLY != 0,
+            description: self.text(index, tag::DESCRIPTION),
+            sector_size: self.u32(index, tag::SECTOR_SIZE),
+            capacity_minimum: self.u64(index, tag::CAPACITY_MINIMUM),
+            mtu_minimum: self.u32(index, tag::MTU_MINIMUM),
+        }
+    }
+}
+
+/// What a version 2 manifest says of one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceProperties<'a> {
+    /// The unikernel starts without it too.
+    pub optional: bool,
+    /// The unikernel only reads it.
+    pub read_only: bool,
+    /// What it is for.
+    pub description: Option<&'a str>,
+    /// Exact sector size in bytes.
+    pub sector_size: Option<u32>,
+    /// Least capacity in bytes.
+    pub capacity_minimum: Option<u64>,
+    /// Least MTU in bytes.
+    pub mtu_minimum: Option<u32>,
+}
+
+fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
+    let entry = manifest.entries().get(record.device as usize);
+    let entry = entry.ok_or(FaultKind::Device(record.device))?;
+    let Some(known) = known(record.tag) else {
+        return if record.critical {
+            Err(FaultKind::Unknown(record.tag))
+        } else {
+            Ok(())
+        };
+    };
+    if known.critical != record.critical {
+        return Err(FaultKind::Criticality(known.tag));
+    }
+    let belongs = match known.subject {
+        Subject::Unikernel => record.device == 0,
+        Subject::Device => record.device != 0 && !entry.is_reserved(),
+        Subject::Only(kind) => entry.kind() == Some(kind),
+    };
+    if !belongs {
+        return Err(FaultKind::Subject(known.tag));
+    }
+    let length = record.payload.len();
+    let fits = match known.payload {
+        Payload::Flags(_) | Payload::U32 => length == 4,
+        Payload::U64 => length == 8,
+        Payload::Text(most) => (1..=most).contains(&length),
+    };
+    if !fits {
+        return Err(FaultKind::Length(known.tag));
+    }
+    match known.payload {
+        Payload::Flags(bits) => {
+            let stored = record
+                .payload
+                .try_into()
+                .map(u32::from_le_bytes)
+                .unwrap_or(0);
+            if stored == 0 || stored & !bits != 0 {
+                return Err(FaultKind::Flags(known.tag));
+            }
+        }
+        Payload::Text(_) => {
+            if record.payload.contains(&0) || str::from_utf8(record.payload).is_err() {
+                return Err(FaultKind::Text(known.tag));
+            }
+        }
+        Payload::U32 | Payload::U64 => {}
+    }
+    Ok(())
+}
+
+/// Writes a descriptor record by record. A record that has no room, is out of order, or does not
+/// fit its tag makes the whole write fail.
+#[derive(Debug)]
+pub struct Writer<'o> {
+    out: &'o mut [u8],
+    at: usize,
+    count: u32,
+    entries: u32,
+    last: Option<(u32, u16)>,
+}
+
+impl<'o> Writer<'o> {
+    /// A writer into `out` for a manifest of `entries` entries, the reserved one included. `None`
+    /// if there is no room for the header. [`DESCRIPTOR_MAX`] bytes are always enough.
+    pub fn new(out: &'o mut [u8], entries: usize) -> Option<Writer<'o>> {
+        if out.len() < HEADER_SIZE {
+            return None;
+        }
+        let entries = u32::try_from(entries).ok()?;
+        Some(Writer {
+            out,
+            at: HEADER_SIZE,
+            count: 0,
+            entries,
+            last: None,
+        })
+    }
+
+    /// Appends a record of a known tag; records come sorted by (device, tag).
+    pub fn push(&mut self, device: u32, tag: u16, payload: &[u8]) -> Option<()> {
+        let critical = known(tag)?.critical;
+        if self.last.is_some_and(|last| last >= (device, tag)) || self.count as usize == RECORDS_MAX
+        {
+            return None;
+        }
+        let header = RecordHeader {
+            tag: U16::new(if critical { tag | CRITICAL } else { tag }),
+            length: U16::new(u16::try_from(payload.len()).ok()?),
+            device: U32::new(device),
+        };
+        let end = self.at + RECORD_HEADER_SIZE + payload.len().next_multiple_of(RECORD_HEADER_SIZE);
+        if end > DESCRIPTOR_MAX {
+            return None;
+        }
+        let record = self.out.get_mut(self.at..end)?;
+        record.fill(0);
+        let (head, rest) = record.split_at_mut_checked(RECORD_HEADER_SIZE)?;
+        head.copy_from_slice(header.as_bytes());
+        rest.get_mut(..payload.len())?.copy_from_slice(payload);
+        self.last = Some((device, tag));
+        self.at = end;
+        self.count += 1;
+        Some(())
+    }
+
+    /// Writes the header and returns the descriptor's length in bytes.
+    pub fn finish(self) -> usize {
+        let header = Header {
+            version: U32::new(VERSION),
+            count: U32::new(self.count),
+            mft1_entries: U32::new(self.entries),
+            reserved: U32::ZERO,
+        };
+        self.out[..HEADER_SIZE].copy_from_slice(header.as_bytes());
+        self.at
+    }
+}

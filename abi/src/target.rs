@@ -1,0 +1,92 @@
+//! The kinds of tender or hypervisor a unikernel can be linked for.
+
+/// A Solo5 target, the `abi_target` of the ABI note (`spec/10` §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// Hardware-virtualised tender.
+    Hvt,
+    /// Linux process under seccomp.
+    Spt,
+    /// Virtio machine without a tender.
+    Virtio,
+    /// Muen separation kernel.
+    Muen,
+    /// Genode; the number is reserved and no bindings exist.
+    Genode,
+    /// Xen PVH guest.
+    Xen,
+}
+
+impl Target {
+    /// Every target, by its number.
+    pub const ALL: [Target; 6] = [
+        Target::Hvt,
+        Target::Spt,
+        Target::Virtio,
+        Target::Muen,
+        Target::Genode,
+        Target::Xen,
+    ];
+
+    /// The number in the ABI note.
+    pub const fn number(self) -> u32 {
+        match self {
+            Target::Hvt => 1,
+            Target::Spt => 2,
+            Target::Virtio => 3,
+            Target::Muen => 4,
+            Target::Genode => 5,
+            Target::Xen => 6,
+        }
+    }
+
+    /// The target with this number.
+    pub fn from_number(number: u32) -> Option<Target> {
+        Target::ALL
+            .into_iter()
+            .find(|target| target.number() == number)
+    }
+
+    /// The name used on command lines, in file suffixes and in query output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Target::Hvt => "hvt",
+            Target::Spt => "spt",
+            Target::Virtio => "virtio",
+            Target::Muen => "muen",
+            Target::Genode => "genode",
+            Target::Xen => "xen",
+        }
+    }
+
+    /// The target called `name`.
+    pub fn from_name(name: &str) -> Option<Target> {
+        Target::ALL.into_iter().find(|target| target.name() == name)
+    }
+
+    /// The ABI version current bindings declare; `None` where none was ever emitted.
+    pub const fn abi_version(self) -> Option<u32> {
+        match self {
+            Target::Hvt | Target::Spt => Some(2),
+            Target::Virtio | Target::Xen => Some(1),
+            Target::Muen => Some(4),
+            Target::Genode => None,
+        }
+    }
+
+    /// Lowest address a unikernel of this target is linked at and loaded to (`spec/10` §4.3).
+    pub const fn base(self) -> u64 {
+        match self {
+            Target::Hvt | Target::Spt | Target::Virtio | Target::Genode | Target::Xen => 0x10_0000,
+            Target::Muen => 0x20_0000,
+        }
+    }
+
+    /// Whether a tender of ours loads images of this target, so that its loader's rules apply.
+    pub const fn has_tender(self) -> bool {
+        match self {
+            Target::Hvt | Target::Spt => true,
+            Target::Virtio | Target::Muen | Target::Genode | Target::Xen => false,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Diagnostics for people: a snippet each, in the form compilers use.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::text::printable;
+
+/// Whether output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// No escape sequences at all.
+    Never,
+    /// With escape sequences.
+    Always,
+}
+
+impl Colour {
+    /// Colour on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    pub fn detect(stream: &impl IsTerminal) -> Colour {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if stream.is_terminal() && !set("NO_COLOR") && !dumb {
+            Colour::Always
+        } else {
+            Colour::Never
+        }
+    }
+}
+
+/// Renders all `diagnostics`, with an empty line between two and a line end behind the last.
+pub fn human(diagnostics: &[Diagnostic], colour: Colour) -> String {
+    let renderer = match colour {
+        Colour::Never => Renderer::plain(),
+        Colour::Always => Renderer::styled(),
+    };
+    let mut out = String::new();
+    for (index, diagnostic) in diagnostics.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        out.push_str(&render(diagnostic, &renderer));
+        out.push('\n');
+    }
+    out
+}
+
+fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level
+        .primary_title(printable(&diagnostic.message))
+        .id(diagnostic.code);
+    let mut group = Group::with_title(title);
+    let mut labels = diagnostic.labels.iter().enumerate().peekable();
+    while let Some((index, first)) = labels.next() {
+        let annotation = |index: usize, label: &crate::Label| {
+            let kind = if index == 0 {
+                AnnotationKind::Primary
+            } else {
+                AnnotationKind::Context
+            };
+            let length = label.source.text.len();
+            let start = label.span.start.min(length);
+            kind.span(start..label.span.end.clamp(start, length))
+                .label((!label.text.is_empty()).then(|| label.text.clone()))
+        };
+        let mut snippet = Snippet::source(first.source.text.as_str())
+            .path(printable(&first.source.name))
+            .annotation(annotation(index, first));
+        while let Some((index, label)) = labels.next_if(|(_, label)| label.source == first.source) {
+            snippet = snippet.annotation(annotation(index, label));
+        }
+        group = group.element(snippet);
+    }
+    if let Some(place) = &diagnostic.place {
+        group = group.element(Origin::path(place_text(place)));
+    }
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(printable(note)));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(printable(help)));
+    }
+    renderer.render(&[group]).to_string()
+}
+
+/// A place in a binary as one phrase, such as `a.hvt: phdr[2] 0x3000+0x100 in .data (table)`.
+pub fn place_text(place: &Place) -> String {
+    let mut out = printable(&place.file).into_owned();
+    // Writing to a String cannot fail.
+    if let Some(part) = &place.part {
+        let _ = write!(out, ": {}", printable(part));
+    }
+    if let Some(offset) = place.offset {
+        let _ = write!(
+            out,
+            "{} {offset:#x}",
+            if place.part.is_some() { "" } else { ":" }
+        );
+        if let Some(length) = place.length {
+            let _ = write!(out, "+{length:#x}");
+        }
+    }
+    if let Some(section) = &place.section {
+        let _ = write!(out, " in {}", printable(section));
+    }
+    if let Some(symbol) = &place.symbol {
+        let _ = write!(out, " ({})", printable(symbol));
+    }
+    out
+}
+
+/// A diagnostic on one line, `FILE:LINE:COLUMN: severity[CODE]: message; help`, for logs.
+pub fn line(diagnostic: &Diagnostic) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    if let Some(label) = diagnostic.labels.first() {
+        let at = label.source.position(label.span.start);
+        let _ = write!(out, "{}:{}:{}: ", label.source.name, at.line, at.column);
+    } else if let Some(place) = &diagnostic.place {
+        let _ = write!(out, "{}: ", place_text(place));
+    }
+    let severity = diagnostic.severity.name();
+    let _ = write!(
+        out,
+        "{severity}[{}]: {}",
+        diagnostic.code, diagnostic.message
+    );
+    if let Some(help) = &diagnostic.help {
+        let _ = write!(out, "; {help}");
+    }
+    printable(&out.replace('\n', " ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::SourceText;
+
+    fn sample() -> Diagnostic {
+        let source = Arc::new(SourceText {
+            name: "m.yaml".into(),
+            text: "version: 9\ntype: x\n".into(),
+        });
+        Diagnostic::error("M104", "unknown version 9")
+            .label(&source, 9..10, "versions are 1 and 2")
+            .with_help("write `version: 2`")
+    }
+
+    #[test]
+    fn a_snippet_shows_where_and_what_to_do() {
+        let shown = human(&[sample()], Colour::Never);
+        for part in [
+            "error[M104]: unknown version 9",
+            "m.yaml:1:10",
+            "versions are 1",
+            "help: write",
+        ] {
+            assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
+        }
+        assert!(!shown.contains('\x1b'));
+        assert!(human(&[sample()], Colour::Always).contains('\x1b'));
+    }
+
+    #[test]
+    fn one_line_has_position_code_and_help() {
+        let expected = "m.yaml:1:10: error[M104]: unknown version 9; write `version: 2`";
+        assert_eq!(line(&sample()), expected);
+    }
+
+    #[test]
+    fn spans_outside_the_text_do_not_panic() {
+        let mut diagnostic = sample();
+        diagnostic.labels[0].span = 500..900;
+        assert!(human(&[diagnostic], Colour::Never).contains("M104"));
+    }
+}

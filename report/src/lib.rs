@@ -1,0 +1,31 @@
+//! One diagnostic type and its printers.
+//!
+//! A finding of any of our programs is a [`Diagnostic`]: a stable code, one sentence, where, and
+//! what to do. Deciding and showing never mix: [`human`], [`json`] and [`line`] print the same
+//! value, and further printers need nothing more than it holds.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`diagnostic`] | the model |
+//! | [`text`] | source text that positions refer to; making hostile text printable |
+//! | [`human`] | snippets for people; colours are the caller's decision |
+//! | [`json`] | the same for machines |
+//! | [`explain`] | one page per code, from `docs/codes` and `docs/rules` |
+//!
+//! Style of a message: what was wrong, lower case, no full stop; then help.
+//!
+//! Adversary: messages and snippets quote hostile files, so everything printed for people goes
+//! through [`text::printable`].
+
+#![forbid(unsafe_code)]
+
+pub mod diagnostic;
+pub mod explain;
+pub mod human;
+pub mod json;
+pub mod text;
+
+pub use diagnostic::{Diagnostic, Label, Place, Severity};
+pub use explain::explain;
+pub use human::{Colour, line};
+pub use text::{SourceText, printable};
