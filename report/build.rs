@@ -6,6 +6,7 @@ use std::{env, fs};
 
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../docs");
+    println!("cargo::rerun-if-env-changed=SOLO5_VERSION");
     let mut pages = Vec::new();
     for folder in ["codes", "rules"] {
         let folder = root.join(folder);

@@ -29,3 +29,9 @@ pub use diagnostic::{Diagnostic, Label, Place, Severity};
 pub use explain::explain;
 pub use human::{Colour, line};
 pub use text::{SourceText, printable};
+
+/// The version of this build: `SOLO5_VERSION` as the build found it, else the packages' own.
+pub const VERSION: &str = match option_env!("SOLO5_VERSION") {
+    Some(version) => version,
+    None => concat!("v", env!("CARGO_PKG_VERSION")),
+};
