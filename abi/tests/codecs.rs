@@ -1,0 +1,371 @@
+//! Encode ⇄ decode, and readers against hostile bytes.
+
+use proptest::prelude::*;
+use solo5_abi::abi1::Abi1;
+use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
+use solo5_abi::mft2::{self, KNOWN, Mft2, Payload, Subject, Writer, tag};
+use solo5_abi::note::{self, Notes};
+use solo5_abi::{Arch, Target};
+
+type Device = (String, DeviceType);
+
+fn devices() -> impl Strategy<Value = Vec<Device>> {
+    let kind = prop_oneof![Just(DeviceType::BlockBasic), Just(DeviceType::NetBasic)];
+    let names = prop::collection::btree_set("[A-Za-z0-9]{1,67}", 0..=mft1::DEVICES_MAX);
+    (names, prop::collection::vec(kind, mft1::DEVICES_MAX))
+        .prop_map(|(names, kinds)| names.into_iter().zip(kinds).collect())
+}
+
+fn encoded(devices: &[Device]) -> Vec<u8> {
+    let mut out = vec![0xee; mft1::note_size(devices.len())];
+    let devices = devices.iter().map(|(name, kind)| (name.as_str(), *kind));
+    mft1::encode(devices, &mut out).expect("valid devices");
+    out
+}
+
+fn descriptor(note: &[u8]) -> &[u8] {
+    Notes::new(note)
+        .next()
+        .expect("one note")
+        .expect("a sound one")
+        .descriptor
+}
+
+proptest! {
+    #[test]
+    fn a_manifest_survives_its_note(devices in devices()) {
+        let note = encoded(&devices);
+        let found: Vec<_> = Notes::new(&note).collect();
+        prop_assert_eq!(found.len(), 1);
+        let found = found[0].expect("sound");
+        prop_assert!(found.is(note::OWNER_SOLO5, note::TYPE_MFT1));
+        prop_assert_eq!(found.descriptor_offset, 20);
+        let manifest = Mft1::parse(found.descriptor).expect("what we wrote");
+        manifest.check().expect("what we wrote");
+        let read: Vec<Device> = manifest
+            .devices()
+            .map(|(_, entry)| (entry.name().to_owned(), entry.kind().expect("known")))
+            .collect();
+        prop_assert_eq!(&read, &devices);
+        for (index, (name, kind)) in devices.iter().enumerate() {
+            prop_assert_eq!(manifest.find(name, *kind).map(|(at, _)| at), Some(index + 1));
+        }
+    }
+
+    #[test]
+    fn changed_manifests_are_refused_or_still_sound(
+        devices in devices(), at: prop::sample::Index, bit in 0u8..8,
+    ) {
+        let mut note = encoded(&devices);
+        let start = 20;
+        let at = start + at.index(note.len() - start);
+        note[at] ^= 1 << bit;
+        if let Ok(manifest) = Mft1::parse(descriptor(&note))
+            && manifest.check().is_ok()
+        {
+            // What a loader accepts can be written again to the same bytes, but for the
+            // descriptor's padding and what lies behind a name's end.
+            let again: Vec<Device> = manifest
+                .devices()
+                .map(|(_, entry)| (entry.name().to_owned(), entry.kind().expect("checked")))
+                .collect();
+            let written = encoded(&again);
+            prop_assert_eq!(written.len(), note.len());
+            if written[at] != note[at] {
+                let ignored = at < 24 || (at >= 32 && (at - 32) % Entry::SIZE < mft1::NAME_SIZE);
+                prop_assert!(ignored && written[at] == 0, "byte {} is lost", at);
+            }
+        }
+    }
+
+    #[test]
+    fn readers_survive_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        prop_assert!(Notes::new(&bytes).count() <= bytes.len() / 12 + 1);
+        let _ = Abi1::parse(&bytes);
+        let _ = Mft1::parse(&bytes).map(|manifest| manifest.check());
+        let empty = encoded(&[]);
+        let manifest = Mft1::parse(descriptor(&empty)).expect("the empty manifest");
+        if let Ok(properties) = Mft2::parse(&bytes, &manifest) {
+            let _ = properties.records().count();
+        }
+    }
+
+    #[test]
+    fn properties_survive_their_note(
+        minimum: Option<u64>, synopsis in prop::option::of("[a-zé \\-]{1,40}"), heap: bool,
+        optional: bool, read_only: bool, sector: Option<u32>, mtu: Option<u32>,
+    ) {
+        let note = encoded(&[
+            ("disk".into(), DeviceType::BlockBasic),
+            ("service".into(), DeviceType::NetBasic),
+        ]);
+        let manifest = Mft1::parse(descriptor(&note)).expect("valid");
+        let mut out = vec![0xee; mft2::DESCRIPTOR_MAX];
+        let mut writer = Writer::new(&mut out, 3).expect("room");
+        if let Some(minimum) = minimum {
+            writer.push(0, tag::MEMORY_MINIMUM, &minimum.to_le_bytes()).expect("room");
+        }
+        if let Some(synopsis) = &synopsis {
+            writer.push(0, tag::SYNOPSIS, synopsis.as_bytes()).expect("room");
+        }
+        if heap {
+            writer.push(0, tag::FLAGS, &1u32.to_le_bytes()).expect("room");
+        }
+        let flags = u32::from(optional) | u32::from(read_only) << 1;
+        if flags != 0 {
+            writer.push(1, tag::DEVICE_FLAGS, &flags.to_le_bytes()).expect("room");
+        }
+        if let Some(sector) = sector {
+            writer.push(1, tag::SECTOR_SIZE, &sector.to_le_bytes()).expect("room");
+        }
+        if let Some(mtu) = mtu {
+            writer.push(2, tag::MTU_MINIMUM, &mtu.to_le_bytes()).expect("room");
+        }
+        let length = writer.finish();
+        let properties = Mft2::parse(&out[..length], &manifest).expect("what we wrote");
+        prop_assert_eq!(properties.memory_minimum(), minimum);
+        prop_assert_eq!(properties.synopsis(), synopsis.as_deref());
+        prop_assert_eq!(properties.executable_heap(), heap);
+        let disk = properties.device(1);
+        prop_assert_eq!((disk.optional, disk.read_only), (optional, read_only));
+        prop_assert_eq!(disk.sector_size, sector);
+        prop_assert_eq!(properties.device(2).mtu_minimum, mtu);
+        prop_assert!(Mft2::parse(&out[..length - 1], &manifest).is_err());
+        prop_assert!(Mft2::parse(&out[..length + 1], &manifest).is_err());
+    }
+}
+
+/// A descriptor by hand: header, then records as (stored tag, device, payload).
+fn mft2_bytes(entries: u32, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for word in [2, records.len() as u32, entries, 0] {
+        out.extend(word.to_le_bytes());
+    }
+    for (tag, device, payload) in records {
+        out.extend(tag.to_le_bytes());
+        out.extend((payload.len() as u16).to_le_bytes());
+        out.extend(device.to_le_bytes());
+        out.extend(*payload);
+        out.resize(out.len().next_multiple_of(8), 0);
+    }
+    out
+}
+
+#[test]
+fn each_fault_of_a_properties_note_is_named() {
+    use mft2::FaultKind as F;
+    let note = encoded(&[
+        ("disk".into(), DeviceType::BlockBasic),
+        ("net".into(), DeviceType::NetBasic),
+    ]);
+    let manifest = Mft1::parse(descriptor(&note)).expect("valid");
+    let kind = |bytes: &[u8]| {
+        Mft2::parse(bytes, &manifest)
+            .map(|_| ())
+            .map_err(|f| f.kind)
+    };
+    let records = |records: &[(u16, u32, &[u8])]| kind(&mft2_bytes(3, records));
+    let c = mft2::CRITICAL;
+
+    assert_eq!(records(&[]), Ok(()));
+    assert_eq!(kind(&[0; 15]), Err(F::Short));
+    assert_eq!(kind(&[0; 16]), Err(F::Version(0)));
+    assert_eq!(kind(&vec![0; mft2::DESCRIPTOR_MAX + 1]), Err(F::Long));
+    assert_eq!(kind(&mft2_bytes(2, &[])), Err(F::Entries(2)));
+    assert_eq!(records(&[(c | 1, 0, &[0; 8])]), Ok(()));
+    assert_eq!(records(&[(1, 0, &[0; 8])]), Err(F::Criticality(1)));
+    assert_eq!(records(&[(c | 2, 0, &[0; 8])]), Err(F::Criticality(2)));
+    assert_eq!(records(&[(c | 1, 0, &[0; 4])]), Err(F::Length(1)));
+    assert_eq!(records(&[(c | 1, 1, &[0; 8])]), Err(F::Subject(1)));
+    assert_eq!(records(&[(c | 0x20, 0, &[0; 4])]), Err(F::Subject(0x20)));
+    assert_eq!(records(&[(c | 0x20, 1, &[0; 4])]), Ok(()));
+    assert_eq!(records(&[(c | 0x20, 2, &[0; 4])]), Err(F::Subject(0x20)));
+    assert_eq!(records(&[(c | 0x20, 3, &[0; 4])]), Err(F::Device(3)));
+    assert_eq!(
+        records(&[(c | 0x10, 1, &4u32.to_le_bytes())]),
+        Err(F::Flags(0x10))
+    );
+    assert_eq!(
+        records(&[(c | 0x10, 1, &0u32.to_le_bytes())]),
+        Err(F::Flags(0x10))
+    );
+    assert_eq!(records(&[(3, 0, b"a\0b")]), Err(F::Text(3)));
+    assert_eq!(records(&[(3, 0, &[0xff])]), Err(F::Text(3)));
+    assert_eq!(records(&[(3, 0, b"")]), Err(F::Length(3)));
+    assert_eq!(records(&[(0x5000, 2, b"private")]), Ok(()));
+    assert_eq!(
+        records(&[(c | 0x5000, 2, b"private")]),
+        Err(F::Unknown(0x5000))
+    );
+    assert_eq!(records(&[(3, 0, b"a"), (2, 0, &[0; 8])]), Err(F::Order));
+    assert_eq!(records(&[(2, 0, &[0; 8]), (2, 0, &[0; 8])]), Err(F::Order));
+    assert_eq!(
+        records(&[(c | 0x5000, 0, b"a"), (0x5000, 0, b"a")]),
+        Err(F::Unknown(0x5000))
+    );
+
+    let mut padded = mft2_bytes(3, &[(3, 0, b"a")]);
+    *padded.last_mut().expect("not empty") = 1;
+    assert_eq!(kind(&padded), Err(F::Padding));
+    let mut reserved = mft2_bytes(3, &[]);
+    reserved[12] = 1;
+    assert_eq!(kind(&reserved), Err(F::Reserved));
+    let mut many = mft2_bytes(3, &[]);
+    many[4..8].copy_from_slice(&1025u32.to_le_bytes());
+    assert_eq!(kind(&many), Err(F::Count(1025)));
+    let mut trailing = mft2_bytes(3, &[]);
+    trailing.extend([0; 8]);
+    assert_eq!(kind(&trailing), Err(F::Trailing));
+    let mut missing = mft2_bytes(3, &[]);
+    missing[4] = 1;
+    assert_eq!(kind(&missing), Err(F::Short));
+}
+
+#[test]
+fn the_table_of_properties_is_sorted_and_sound() {
+    assert!(KNOWN.is_sorted_by(|a, b| a.tag < b.tag));
+    for known in KNOWN {
+        assert!(known.tag < mft2::PRIVATE_FIRST);
+        if let Subject::Only(_) = known.subject {
+            assert!(
+                !matches!(known.payload, Payload::Text(_)),
+                "{} is a number",
+                known.name
+            );
+        }
+    }
+}
+
+#[test]
+fn each_fault_of_a_manifest_is_named() {
+    use mft1::FaultKind as F;
+    let devices = [
+        ("storage".into(), DeviceType::BlockBasic),
+        ("net".into(), DeviceType::NetBasic),
+    ];
+    let sound = descriptor(&encoded(&devices)).to_vec();
+    let parse = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = sound.clone();
+        change(&mut bytes);
+        Mft1::parse(&bytes)
+            .and_then(|manifest| manifest.check())
+            .map_err(|fault| fault.kind)
+    };
+    let entry = |index: usize| 12 + Entry::SIZE * index;
+    assert_eq!(parse(&|_| ()), Ok(()));
+    assert_eq!(parse(&|b| b.truncate(11)), Err(F::Short));
+    assert_eq!(parse(&|b| b[4] = 2), Err(F::Version(2)));
+    assert_eq!(parse(&|b| b[8] = 0), Err(F::Entries(0)));
+    assert_eq!(parse(&|b| b[8] = 65), Err(F::Entries(65)));
+    assert_eq!(parse(&|b| b[8] = 2), Err(F::Size));
+    assert_eq!(parse(&|b| b.push(0)), Err(F::Size));
+    assert_eq!(parse(&|b| b[entry(0)] = b'x'), Err(F::NotReserved));
+    assert_eq!(parse(&|b| b[entry(0) + 71] = 0), Err(F::NotReserved));
+    assert_eq!(
+        parse(&|b| b[entry(1) + 67] = b'x'),
+        Err(F::NameUnterminated)
+    );
+    assert_eq!(parse(&|b| b[entry(1) + 96] = 2), Err(F::Attached));
+    assert_eq!(parse(&|b| b[entry(1)] = b'-'), Err(F::Name));
+    assert_eq!(parse(&|b| b[entry(1)] = 0), Err(F::Name));
+    assert_eq!(parse(&|b| b[entry(1) + 68] = 3), Err(F::Type(3)));
+    assert_eq!(parse(&|b| b[entry(1) + 80] = 3), Err(F::Preset));
+    assert_eq!(parse(&|b| b[entry(2) + 88] = 3), Err(F::Preset));
+    let twice = [devices[0].clone(), devices[0].clone()];
+    let bytes = encoded(&twice);
+    let fault = Mft1::parse(descriptor(&bytes))
+        .expect("structure is sound")
+        .check();
+    assert_eq!(
+        fault.map_err(|fault| (fault.kind, fault.entry())),
+        Err((F::Duplicate, Some(2)))
+    );
+}
+
+#[test]
+fn attaching_fills_the_fields_of_the_specification() {
+    let mut block = Entry::device("disk", DeviceType::BlockBasic).expect("a name");
+    block.attach_block(mft1::Block::new(0x1122_3344_5566, 4096), 7);
+    let bytes = zerocopy::IntoBytes::as_bytes(&block);
+    assert_eq!(bytes[72..80], 0x1122_3344_5566u64.to_le_bytes());
+    assert_eq!(bytes[80..82], 4096u16.to_le_bytes());
+    assert_eq!(bytes[88..92], 7i32.to_le_bytes());
+    assert_eq!(bytes[96], 1);
+    assert!(block.is_attached() && block.host_fd() == 7);
+    let mut net = Entry::device("net", DeviceType::NetBasic).expect("a name");
+    net.attach_net(mft1::Net::new([2, 3, 4, 5, 6, 7], 1500), -1);
+    let bytes = zerocopy::IntoBytes::as_bytes(&net);
+    assert_eq!(bytes[72..80], [2, 3, 4, 5, 6, 7, 0xdc, 0x05]);
+    assert_eq!((net.net().mtu.get(), net.host_fd()), (1500, -1));
+}
+
+#[test]
+fn notes_are_walked_whatever_their_number() {
+    let abi = Abi1::new(Target::Spt, 2).note();
+    let mut two = encoded(&[]);
+    two.extend(abi);
+    let kinds: Vec<_> = Notes::new(&two)
+        .map(|note| note.expect("sound").kind)
+        .collect();
+    assert_eq!(kinds, [note::TYPE_MFT1, note::TYPE_ABI1]);
+    two.truncate(two.len() - 1);
+    let last = Notes::new(&two).last().expect("two items");
+    assert_eq!(last, Err(note::Fault { offset: 136 }));
+    two.extend([0; 8]);
+    let faulty = two[136..].to_vec();
+    assert_eq!(
+        Notes::new(&faulty).count(),
+        1,
+        "zeros behind the last note are no note"
+    );
+    assert_eq!(Notes::new(&[]).count(), 0);
+    assert_eq!(
+        Notes::new(&[1, 0, 0]).count(),
+        1,
+        "a truncated header is a fault"
+    );
+}
+
+#[test]
+fn abi_notes_are_those_of_the_specification() {
+    let hex = |target, version| {
+        Abi1::new(target, version)
+            .note()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>()
+    };
+    let hvt = "060000001000000041424931536f6c6f3500000001000000020000000000000000000000";
+    assert_eq!(hex(Target::Hvt, 2), hvt);
+    for target in Target::ALL {
+        if let Some(version) = target.abi_version() {
+            let note = Abi1::new(target, version).note();
+            let read = Abi1::parse(descriptor(&note)).expect("16 bytes");
+            assert_eq!((read.target(), read.version()), (Some(target), version));
+        }
+    }
+    assert!(Abi1::parse(&[0; 15]).is_none() && Abi1::parse(&[0; 33]).is_none());
+    assert_eq!(
+        Abi1::parse(&[7; 32])
+            .expect("32 bytes are accepted")
+            .target_name(),
+        "unknown"
+    );
+}
+
+#[test]
+fn names_and_numbers_are_unique() {
+    for arch in Arch::ALL {
+        assert_eq!(Arch::from_name(arch.name()), Some(arch));
+        assert_eq!(Arch::from_e_machine(arch.e_machine()), Some(arch));
+        assert_eq!(arch.triple(), format!("{}-solo5-none-static", arch.name()));
+    }
+    for target in Target::ALL {
+        assert_eq!(Target::from_name(target.name()), Some(target));
+        assert_eq!(Target::from_number(target.number()), Some(target));
+    }
+    for kind in DeviceType::ALL {
+        assert_eq!(DeviceType::from_name(kind.name()), Some(kind));
+        assert_eq!(DeviceType::from_number(kind.number()), Some(kind));
+    }
+}
