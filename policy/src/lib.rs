@@ -1,1 +1,5 @@
-//! Skeleton.
+//! Operator policy and launch options.
+
+#![forbid(unsafe_code)]
+
+pub mod launch;

@@ -1,0 +1,415 @@
+//! Launch options: what an operator asks of a tender, as a plain value.
+//!
+//! A tender and `solo5-elftool check` read the same command line with the same code, so what was
+//! checked is what will be started. Reading opens nothing and looks at nothing but the arguments.
+//!
+//! Upstream walks the arguments twice (`spec/10` §7.1, `spec/30` §3), and the order in which it
+//! finds things wrong is kept:
+//!
+//! 1. [`read`] finds help, version and KERNEL, and reads every option. A wrong option does not
+//!    stop it, since the kernel file comes first: the first one is remembered in the [`Request`].
+//! 2. The caller opens KERNEL and reads its notes.
+//! 3. [`Request::check`] compares the devices named with those declared and reports the first thing
+//!    wrong in argument order.
+//!
+//! What upstream takes by accident is refused: numbers with signs, junk or overflow, addresses
+//! with trailing text, a device attached twice (`spec/10` §14, rows 18–21).
+
+mod options;
+mod usage;
+mod value;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use solo5_abi::mft1::{DeviceType, Mft1};
+use solo5_abi::mft2::Mft2;
+use solo5_abi::target::Target;
+
+pub use usage::usage;
+pub use value::{Mac, parse_mac};
+
+/// Guest memory in MiB when `--mem` is not given.
+pub const MEMORY_DEFAULT_MIB: u64 = 512;
+
+/// What a tender understands: its modules decide which options there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modules {
+    /// The tender's target; only spt has an executable heap to offer.
+    pub target: Target,
+    /// Network interfaces.
+    pub net: bool,
+    /// Block devices.
+    pub block: bool,
+    /// Debugging with gdb.
+    pub gdb: bool,
+    /// Core dumps of the guest.
+    pub dumpcore: bool,
+}
+
+impl Modules {
+    /// What the ordinary tender of `target` understands.
+    pub const fn ordinary(target: Target) -> Modules {
+        Modules {
+            target,
+            net: true,
+            block: true,
+            gdb: false,
+            dumpcore: false,
+        }
+    }
+
+    /// What the debug tender of `target` understands.
+    pub const fn debug(target: Target) -> Modules {
+        Modules {
+            gdb: true,
+            dumpcore: true,
+            ..Modules::ordinary(target)
+        }
+    }
+}
+
+/// Everything asked of a tender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The unikernel's file.
+    pub kernel: OsString,
+    /// The guest's arguments.
+    pub arguments: Vec<OsString>,
+    /// Guest memory in MiB.
+    pub memory_mib: u64,
+    /// Whether heap and stack are to be executable (`--x-exec-heap`).
+    pub exec_heap: bool,
+    /// Network interfaces to attach, in argument order.
+    pub nets: Vec<Net>,
+    /// Block devices to attach, in argument order.
+    pub blocks: Vec<Block>,
+    /// Names of optional network interfaces declined.
+    pub without_nets: Vec<String>,
+    /// Names of optional block devices declined.
+    pub without_blocks: Vec<String>,
+    /// Further policies, in argument order.
+    pub policies: Vec<FileOrFd>,
+    /// Whether to refuse when no policy applies.
+    pub require_policy: bool,
+    /// What policies may match on, in argument order; no key twice.
+    pub labels: Vec<Label>,
+    /// Whether to say what would be done instead of doing it.
+    pub explain: bool,
+    /// The form of what `--explain` says.
+    pub format: Format,
+    /// Where to write one line of JSON on the outcome.
+    pub report: Option<FileOrFd>,
+    /// Port to wait on for gdb, if it was asked for.
+    pub gdb_port: Option<u16>,
+    /// Folder to leave core dumps of the guest in.
+    pub dumpcore: Option<OsString>,
+}
+
+/// A network interface to attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Net {
+    /// The device's name in the manifest.
+    pub name: String,
+    /// What to attach to it.
+    pub interface: Interface,
+    /// Its address; `None` means a random one.
+    pub mac: Option<Mac>,
+}
+
+/// The host's side of a network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// The tap of this name.
+    Tap(OsString),
+    /// An inherited descriptor of a tap.
+    Fd(i32),
+}
+
+/// A block device to attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The device's name in the manifest.
+    pub name: String,
+    /// What to attach to it.
+    pub backing: Backing,
+    /// Sector size in bytes, if one was asked for: a power of two from 512 to 32768.
+    pub sector_size: Option<u16>,
+    /// The access asked for; the manifest may allow less.
+    pub access: Access,
+}
+
+/// The host's side of a block device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// The file or device at this path.
+    Path(OsString),
+    /// An inherited descriptor.
+    Fd(i32),
+}
+
+/// What a guest may do with a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Reading alone.
+    ReadOnly,
+    /// Reading and writing, upstream's only mode.
+    ReadWrite,
+}
+
+impl Access {
+    /// The word for it in options and policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Access::ReadOnly => "read-only",
+            Access::ReadWrite => "read-write",
+        }
+    }
+
+    /// The access called `name`.
+    pub fn from_name(name: &str) -> Option<Access> {
+        [Access::ReadOnly, Access::ReadWrite]
+            .into_iter()
+            .find(|access| access.name() == name)
+    }
+}
+
+/// A file by path or by inherited descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileOrFd {
+    /// At this path.
+    Path(OsString),
+    /// Open already.
+    Fd(i32),
+}
+
+/// The launcher's word on a unikernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Key: letters, digits, `.`, `_`, `-` and `/`.
+    pub key: String,
+    /// Value: any text.
+    pub value: String,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// Why there is nothing to launch: these are found before KERNEL is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// `--help`: usage on standard error, exit 1.
+    Help,
+    /// `--version`: exit 0.
+    Version,
+    /// `--explain=CODE`: the page on this code, exit 0.
+    Explain(String),
+    /// No operand: [`MISSING_KERNEL`], then usage, exit 1.
+    MissingKernel,
+}
+
+/// The text of [`Stop::MissingKernel`].
+pub const MISSING_KERNEL: &str = "Missing KERNEL operand";
+
+/// A wrong option. Every one ends a tender with status 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Index of the argument in the list that was read.
+    pub argument: usize,
+    /// Lines to print, each behind the program's name.
+    pub lines: Vec<String>,
+    /// Whether usage follows.
+    pub usage: bool,
+}
+
+impl Fault {
+    /// The option is not one: upstream's text and usage, behind a line that says why, if any.
+    fn invalid(argument: usize, option: &OsStr, why: Option<String>) -> Fault {
+        let invalid = format!("Invalid option: `{}'", option.to_string_lossy());
+        Fault {
+            argument,
+            lines: why.into_iter().chain([invalid]).collect(),
+            usage: true,
+        }
+    }
+}
+
+/// A device an option names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mention {
+    argument: usize,
+    option: OsString,
+    kind: DeviceType,
+    name: String,
+    /// Whether the option declines the device.
+    declines: bool,
+}
+
+/// A command line that was read and not yet compared with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What was asked for. Only KERNEL and where to report to may be used before
+    /// [`Request::check`].
+    launch: Launch,
+    fault: Option<Fault>,
+    mentions: Vec<Mention>,
+}
+
+/// Reads a tender's arguments, its own name not among them.
+pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> {
+    let mut rest = arguments;
+    while let Some((first, behind)) = rest.split_first() {
+        if !first.as_bytes().starts_with(b"-") {
+            break;
+        }
+        rest = behind;
+        match first.as_bytes() {
+            b"--" => break,
+            b"--help" => return Err(Stop::Help),
+            b"--version" => return Err(Stop::Version),
+            option => {
+                if let Some(code) = option.strip_prefix(b"--explain=") {
+                    return Err(Stop::Explain(String::from_utf8_lossy(code).into_owned()));
+                }
+            }
+        }
+    }
+    let (kernel, guest) = rest.split_first().ok_or(Stop::MissingKernel)?;
+    let seen = arguments.len() - rest.len();
+    let options = arguments.get(..seen).unwrap_or_default();
+    Ok(options::read(options, kernel, guest, modules))
+}
+
+/// Reads launch options for a KERNEL named elsewhere; what follows the options, or `--`, are the
+/// guest's arguments.
+pub fn read_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Request {
+    let count = arguments
+        .iter()
+        .position(|argument| argument == "--" || !argument.as_bytes().starts_with(b"-"))
+        .unwrap_or(arguments.len());
+    let (options, rest) = arguments.split_at(count);
+    let guest = match rest.split_first() {
+        Some((first, guest)) if first == "--" => guest,
+        _ => rest,
+    };
+    options::read(options, kernel, guest, modules)
+}
+
+impl Request {
+    /// The unikernel's file.
+    pub fn kernel(&self) -> &OsStr {
+        &self.launch.kernel
+    }
+
+    /// Where to report to, known even if the request turns out to be wrong.
+    pub fn report(&self) -> Option<&FileOrFd> {
+        self.launch.report.as_ref()
+    }
+
+    /// What was asked for, or the first wrong option in argument order: one that could not be
+    /// read, names a device the manifest does not declare, or declines one that is not optional.
+    pub fn check(
+        self,
+        manifest: &Mft1<'_>,
+        properties: Option<&Mft2<'_>>,
+    ) -> Result<Launch, Fault> {
+        let undeclared = self.mentions.iter().find_map(|mention| {
+            let declared = manifest.entries().iter().position(|entry| {
+                entry.kind() == Some(mention.kind) && entry.name_bytes() == mention.name.as_bytes()
+            });
+            let why = match declared {
+                None => format!("Resource not declared in manifest: '{}'", mention.name),
+                Some(index)
+                    if mention.declines
+                        && !properties.is_some_and(|all| all.device(index).optional) =>
+                {
+                    format!("Device '{}' is not optional", mention.name)
+                }
+                Some(_) => return None,
+            };
+            Some(Fault::invalid(mention.argument, &mention.option, Some(why)))
+        });
+        let first = [undeclared, self.fault]
+            .into_iter()
+            .flatten()
+            .min_by_key(|fault| fault.argument);
+        match first {
+            Some(fault) => Err(fault),
+            None => Ok(self.launch),
+        }
+    }
+}
+
+impl Launch {
+    /// What a tender says of declared devices that are neither attached nor declined, with
+    /// upstream's texts; empty if there are none (`spec/10` §7.1 step 9).
+    pub fn unattached(&self, manifest: &Mft1<'_>) -> Vec<String> {
+        let mut lines: Vec<String> = manifest
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let kind = entry.kind()?;
+                let name = entry.name();
+                (!self.mentions(kind, name)).then(|| {
+                    format!(
+                        "Device '{name}' of type {} declared but not attached.",
+                        kind.name()
+                    )
+                })
+            })
+            .collect();
+        if !lines.is_empty() {
+            lines.push("All declared devices must be attached. See --help for syntax.".to_owned());
+        }
+        lines
+    }
+
+    fn mentions(&self, kind: DeviceType, name: &str) -> bool {
+        match kind {
+            DeviceType::NetBasic => {
+                self.nets.iter().any(|net| net.name == name)
+                    || self.without_nets.iter().any(|declined| declined == name)
+            }
+            DeviceType::BlockBasic => {
+                self.blocks.iter().any(|block| block.name == name)
+                    || self.without_blocks.iter().any(|declined| declined == name)
+            }
+        }
+    }
+
+    /// What is dangerous or strange in what was asked for, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.exec_heap {
+            warnings.push("WARNING: heap and stack of the guest are executable".to_owned());
+        }
+        for net in &self.nets {
+            if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
+                warnings.push(format!(
+                    "WARNING: address {mac} of '{}' is a group address",
+                    net.name
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// Length in bytes of the guest's command line, its terminator not counted.
+    pub fn command_line_length(&self) -> usize {
+        let spaces = self.arguments.len().saturating_sub(1);
+        self.arguments
+            .iter()
+            .map(|argument| argument.len())
+            .fold(spaces, usize::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests;

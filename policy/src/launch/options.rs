@@ -1,0 +1,536 @@
+//! Reading options one by one, in argument order. [`OPTIONS`] is the one table of what there is.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use solo5_abi::mft1::{DeviceType, is_name};
+use solo5_abi::target::Target;
+
+use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
+use super::{
+    Access, Backing, Block, Fault, FileOrFd, Format, Interface, Label, Launch, MEMORY_DEFAULT_MIB,
+    Mention, Modules, Net, Request,
+};
+
+/// The module an option belongs to; its options exist if it is compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Module {
+    Core,
+    ExecHeap,
+    Net,
+    Block,
+    Gdb,
+    Dumpcore,
+}
+
+impl Module {
+    pub(super) fn is_in(self, modules: &Modules) -> bool {
+        match self {
+            Module::Core => true,
+            Module::ExecHeap => modules.target == Target::Spt,
+            Module::Net => modules.net,
+            Module::Block => modules.block,
+            Module::Gdb => modules.gdb,
+            Module::Dumpcore => modules.dumpcore,
+        }
+    }
+}
+
+/// How an option takes its value, and what it does with it.
+#[derive(Clone, Copy)]
+enum Form {
+    /// `--option`
+    Flag(fn(&mut Reader)),
+    /// `--option=VALUE`
+    Value(fn(&mut Reader, &[u8]) -> Result<(), Wrong>),
+    /// `--option:NAME=VALUE`, of a device
+    Device(
+        DeviceType,
+        fn(&mut Reader, &str, &[u8]) -> Result<(), Wrong>,
+    ),
+    /// `--option:NAME`, which declines a device
+    Without(DeviceType),
+}
+
+/// One option.
+pub(super) struct Row {
+    name: &'static str,
+    pub(super) module: Module,
+    form: Form,
+    /// Its line of usage.
+    pub(super) usage: &'static str,
+}
+
+/// What is wrong with an option.
+enum Wrong {
+    /// Nothing more to say than that it is no option.
+    Invalid,
+    /// It is no option, and this is why.
+    Because(String),
+    /// `Malformed argument to --option`, without usage.
+    Malformed,
+}
+
+const fn row(name: &'static str, module: Module, form: Form, usage: &'static str) -> Row {
+    Row {
+        name,
+        module,
+        form,
+        usage,
+    }
+}
+
+/// Every option but `--help`, `--version` and `--explain=CODE`, which end reading.
+pub(super) static OPTIONS: &[Row] = &[
+    row(
+        "--mem",
+        Module::Core,
+        Form::Value(memory),
+        "  [ --mem=512 ] (guest memory in MB)",
+    ),
+    row(
+        "--policy",
+        Module::Core,
+        Form::Value(policy),
+        "  [ --policy=FILE | @NN ] (obey the policy in FILE or at fd @NN too; may be repeated)",
+    ),
+    row(
+        "--require-policy",
+        Module::Core,
+        Form::Flag(|reader| reader.launch.require_policy = true),
+        "  [ --require-policy ] (refuse to start if no policy applies)",
+    ),
+    row(
+        "--label",
+        Module::Core,
+        Form::Value(label),
+        "  [ --label=KEY=VALUE ] (label that policies may match; may be repeated)",
+    ),
+    row(
+        "--explain",
+        Module::Core,
+        Form::Flag(|reader| reader.launch.explain = true),
+        "  [ --explain ] (show what would be opened, decided and enforced, and start nothing)",
+    ),
+    row(
+        "--format",
+        Module::Core,
+        Form::Value(format),
+        "  [ --format=human | json ] (form of what --explain shows)",
+    ),
+    row(
+        "--report",
+        Module::Core,
+        Form::Value(report),
+        "  [ --report=NN | FILE ] (write one line of JSON on the outcome to fd NN or FILE)",
+    ),
+    row(
+        "--x-exec-heap",
+        Module::ExecHeap,
+        Form::Flag(|reader| reader.launch.exec_heap = true),
+        "    --x-exec-heap (make the heap executable). WARNING: This option is dangerous and not \
+         recommended as it makes the heap and stack executable.",
+    ),
+    row(
+        "--net",
+        Module::Net,
+        Form::Device(DeviceType::NetBasic, net),
+        "    --net:NAME=IFACE | @NN (attach tap at IFACE or at fd @NN as network NAME)",
+    ),
+    row(
+        "--net-mac",
+        Module::Net,
+        Form::Device(DeviceType::NetBasic, net_mac),
+        "  [ --net-mac:NAME=HWADDR ] (set HWADDR for network NAME)",
+    ),
+    row(
+        "--without-net",
+        Module::Net,
+        Form::Without(DeviceType::NetBasic),
+        "  [ --without-net:NAME ] (start without the optional network NAME)",
+    ),
+    row(
+        "--block",
+        Module::Block,
+        Form::Device(DeviceType::BlockBasic, block),
+        "    --block:NAME=PATH (attach block device/file at PATH as block storage NAME)",
+    ),
+    row(
+        "--block-fd",
+        Module::Block,
+        Form::Device(DeviceType::BlockBasic, block_fd),
+        "    --block-fd:NAME=NN (attach block device/file at fd NN as block storage NAME)",
+    ),
+    row(
+        "--block-sector-size",
+        Module::Block,
+        Form::Device(DeviceType::BlockBasic, sector_size),
+        "  [ --block-sector-size:NAME=SECTORSIZE ] (set sector size for block device NAME; must \
+         be a power of two greater than or equal 512)",
+    ),
+    row(
+        "--block-access",
+        Module::Block,
+        Form::Device(DeviceType::BlockBasic, block_access),
+        "  [ --block-access:NAME=read-only | read-write ] (set access for block device NAME)",
+    ),
+    row(
+        "--without-block",
+        Module::Block,
+        Form::Without(DeviceType::BlockBasic),
+        "  [ --without-block:NAME ] (start without the optional block device NAME)",
+    ),
+    row(
+        "--gdb",
+        Module::Gdb,
+        Form::Flag(|reader| reader.gdb = true),
+        "    --gdb (optional flag for running in a gdb debug session)",
+    ),
+    row(
+        "--gdb-port",
+        Module::Gdb,
+        Form::Value(gdb_port),
+        "  [ --gdb-port=1234 ] (port to use) ",
+    ),
+    row(
+        "--dumpcore",
+        Module::Dumpcore,
+        Form::Value(dumpcore),
+        "    --dumpcore=DIR (enable guest core dump on abort/trap)",
+    ),
+];
+
+/// Port for gdb when none is given.
+const GDB_PORT_DEFAULT: u16 = 1234;
+
+/// A setting of a device that comes apart from its attachment, in either order; the last one wins.
+enum Setting {
+    Mac(Option<Mac>),
+    SectorSize(u16),
+    Access(Access),
+}
+
+struct Reader {
+    launch: Launch,
+    mentions: Vec<Mention>,
+    settings: Vec<(String, Setting)>,
+    gdb: bool,
+    gdb_port: u16,
+}
+
+/// Reads `options`, all of which begin with `-`; a last `--` is no option.
+pub(super) fn read(
+    options: &[OsString],
+    kernel: &OsStr,
+    guest: &[OsString],
+    modules: &Modules,
+) -> Request {
+    let mut reader = Reader {
+        launch: Launch {
+            kernel: kernel.to_owned(),
+            arguments: guest.to_vec(),
+            memory_mib: MEMORY_DEFAULT_MIB,
+            exec_heap: false,
+            nets: Vec::new(),
+            blocks: Vec::new(),
+            without_nets: Vec::new(),
+            without_blocks: Vec::new(),
+            policies: Vec::new(),
+            require_policy: false,
+            labels: Vec::new(),
+            explain: false,
+            format: Format::Human,
+            report: None,
+            gdb_port: None,
+            dumpcore: None,
+        },
+        mentions: Vec::new(),
+        settings: Vec::new(),
+        gdb: false,
+        gdb_port: GDB_PORT_DEFAULT,
+    };
+    let mut fault = None;
+    for (index, option) in options.iter().enumerate() {
+        if option == "--" {
+            break;
+        }
+        if let Err(wrong) = reader.option(index, option, modules) {
+            fault.get_or_insert(wrong);
+        }
+    }
+    reader.settle();
+    Request {
+        launch: reader.launch,
+        fault,
+        mentions: reader.mentions,
+    }
+}
+
+impl Reader {
+    fn option(&mut self, index: usize, option: &OsStr, modules: &Modules) -> Result<(), Fault> {
+        let bytes = option.as_bytes();
+        let end = bytes
+            .iter()
+            .position(|byte| matches!(byte, b':' | b'='))
+            .unwrap_or(bytes.len());
+        let (name, rest) = bytes.split_at(end);
+        let row = OPTIONS
+            .iter()
+            .find(|row| row.name.as_bytes() == name && row.module.is_in(modules))
+            .ok_or_else(|| Fault::invalid(index, option, None))?;
+        self.apply(row, rest, index, option)
+            .map_err(|wrong| match wrong {
+                Wrong::Invalid => Fault::invalid(index, option, None),
+                Wrong::Because(why) => Fault::invalid(index, option, Some(why)),
+                Wrong::Malformed => Fault {
+                    argument: index,
+                    lines: vec![format!("Malformed argument to {}", row.name)],
+                    usage: false,
+                },
+            })
+    }
+
+    /// Applies an option; `rest` is what follows its name.
+    fn apply(
+        &mut self,
+        row: &Row,
+        rest: &[u8],
+        argument: usize,
+        option: &OsStr,
+    ) -> Result<(), Wrong> {
+        let mention = |kind, name: &str, declines| Mention {
+            argument,
+            option: option.to_owned(),
+            kind,
+            name: name.to_owned(),
+            declines,
+        };
+        match row.form {
+            Form::Flag(set) if rest.is_empty() => set(self),
+            Form::Flag(_) => return Err(Wrong::Invalid),
+            Form::Value(set) => set(self, rest.strip_prefix(b"=").ok_or(Wrong::Invalid)?)?,
+            Form::Device(kind, set) => {
+                let (name, value) = device(rest).ok_or(Wrong::Invalid)?;
+                let value = value
+                    .filter(|value| !value.is_empty())
+                    .ok_or(Wrong::Invalid)?;
+                let done = set(self, name, value);
+                // A value without the right form hides that the device is not declared; one that
+                // has it and is refused does not (`spec/10` §7.2).
+                if matches!(done, Ok(()) | Err(Wrong::Because(_))) {
+                    self.mentions.push(mention(kind, name, false));
+                }
+                done?;
+            }
+            Form::Without(kind) => {
+                let (name, value) = device(rest).ok_or(Wrong::Invalid)?;
+                if value.is_some() {
+                    return Err(Wrong::Invalid);
+                }
+                self.mentions.push(mention(kind, name, true));
+                self.once(kind, name)?;
+                match kind {
+                    DeviceType::NetBasic => self.launch.without_nets.push(name.to_owned()),
+                    DeviceType::BlockBasic => self.launch.without_blocks.push(name.to_owned()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a second attachment, or declining what is attached.
+    fn once(&self, kind: DeviceType, name: &str) -> Result<(), Wrong> {
+        if self.launch.mentions(kind, name) {
+            return Err(Wrong::Because(format!(
+                "Device '{name}' is given more than once"
+            )));
+        }
+        Ok(())
+    }
+
+    fn attach_block(&mut self, name: &str, backing: Backing) -> Result<(), Wrong> {
+        self.once(DeviceType::BlockBasic, name)?;
+        self.launch.blocks.push(Block {
+            name: name.to_owned(),
+            backing,
+            sector_size: None,
+            access: Access::ReadWrite,
+        });
+        Ok(())
+    }
+
+    /// Brings settings and attachments together.
+    fn settle(&mut self) {
+        let launch = &mut self.launch;
+        for (name, setting) in self.settings.drain(..) {
+            let net = launch.nets.iter_mut().find(|net| net.name == name);
+            let block = launch.blocks.iter_mut().find(|block| block.name == name);
+            match (setting, net, block) {
+                (Setting::Mac(mac), Some(net), _) => net.mac = mac,
+                (Setting::SectorSize(size), _, Some(block)) => block.sector_size = Some(size),
+                (Setting::Access(access), _, Some(block)) => block.access = access,
+                // Upstream's: a setting alone does not attach.
+                _ => {}
+            }
+        }
+        launch.gdb_port = self.gdb.then_some(self.gdb_port);
+    }
+}
+
+/// `:NAME` or `:NAME=VALUE`.
+fn device(rest: &[u8]) -> Option<(&str, Option<&[u8]>)> {
+    let rest = rest.strip_prefix(b":")?;
+    let end = rest.iter().position(|byte| *byte == b'=');
+    let (name, value) = match end {
+        Some(end) => (rest.get(..end)?, rest.get(end + 1..)),
+        None => (rest, None),
+    };
+    is_name(name).then_some(())?;
+    Some((str::from_utf8(name).ok()?, value))
+}
+
+fn os(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    reader.launch.memory_mib = parse_memory(value).ok_or(Wrong::Malformed)?;
+    Ok(())
+}
+
+/// `@NN`, or with `bare` also `NN`, is a descriptor; all else but nothing is a path.
+fn file_or_fd(value: &[u8], bare: bool) -> Result<FileOrFd, Wrong> {
+    if let Some(number) = value.strip_prefix(b"@") {
+        return parse_fd(number).map(FileOrFd::Fd).ok_or(Wrong::Malformed);
+    }
+    if bare && value.iter().all(u8::is_ascii_digit) {
+        return parse_fd(value).map(FileOrFd::Fd).ok_or(Wrong::Malformed);
+    }
+    if value.is_empty() {
+        return Err(Wrong::Malformed);
+    }
+    Ok(FileOrFd::Path(os(value)))
+}
+
+fn policy(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    reader.launch.policies.push(file_or_fd(value, false)?);
+    Ok(())
+}
+
+fn report(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    reader.launch.report = Some(file_or_fd(value, true)?);
+    Ok(())
+}
+
+fn label(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    let text = str::from_utf8(value).map_err(|_| Wrong::Malformed)?;
+    let (key, value) = text.split_once('=').ok_or(Wrong::Malformed)?;
+    if !is_label_key(key) {
+        return Err(Wrong::Malformed);
+    }
+    if reader.launch.labels.iter().any(|label| label.key == key) {
+        return Err(Wrong::Because(format!(
+            "Label '{key}' is given more than once"
+        )));
+    }
+    reader.launch.labels.push(Label {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    });
+    Ok(())
+}
+
+/// Whether `key` can be a label's.
+pub(crate) fn is_label_key(key: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/');
+    !key.is_empty() && key.bytes().all(fits)
+}
+
+fn format(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    reader.launch.format = match value {
+        b"human" => Format::Human,
+        b"json" => Format::Json,
+        _ => return Err(Wrong::Malformed),
+    };
+    Ok(())
+}
+
+fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    let interface = match value.strip_prefix(b"@") {
+        None => Interface::Tap(os(value)),
+        Some(number) => Interface::Fd(net_fd(value, number)?),
+    };
+    reader.once(DeviceType::NetBasic, name)?;
+    reader.launch.nets.push(Net {
+        name: name.to_owned(),
+        interface,
+        mac: None,
+    });
+    Ok(())
+}
+
+/// A tap's descriptor, refused with the texts upstream's number reader leads to (`spec/10` §7.4).
+fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, Wrong> {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    parse_fd(number).ok_or_else(|| {
+        let why = if is_number {
+            "Numerical result out of range"
+        } else {
+            "Invalid argument"
+        };
+        let value = String::from_utf8_lossy(value);
+        Wrong::Because(format!("Could not attach interface: {value}: {why}"))
+    })
+}
+
+fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    let mac = parse_mac(value).ok_or(Wrong::Invalid)?;
+    // Upstream's: all zero is the same as not given.
+    let mac = Some(mac).filter(|mac| mac.0 != [0; 6]);
+    reader.settings.push((name.to_owned(), Setting::Mac(mac)));
+    Ok(())
+}
+
+fn block(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    reader.attach_block(name, Backing::Path(os(value)))
+}
+
+fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    let fd = parse_fd(value).ok_or(Wrong::Malformed)?;
+    reader.attach_block(name, Backing::Fd(fd))
+}
+
+fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    let size = parse_sector_size(value).ok_or_else(|| {
+        let text = "Block size must be a multiple of 2 greater than or equal 512";
+        Wrong::Because(text.to_owned())
+    })?;
+    reader
+        .settings
+        .push((name.to_owned(), Setting::SectorSize(size)));
+    Ok(())
+}
+
+fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+    let access = str::from_utf8(value).ok().and_then(Access::from_name);
+    let access = access.ok_or(Wrong::Malformed)?;
+    reader
+        .settings
+        .push((name.to_owned(), Setting::Access(access)));
+    Ok(())
+}
+
+fn gdb_port(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    let port = parse_number(value).and_then(|number| u16::try_from(number).ok());
+    reader.gdb_port = port.ok_or(Wrong::Malformed)?;
+    Ok(())
+}
+
+fn dumpcore(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    if value.is_empty() {
+        return Err(Wrong::Malformed);
+    }
+    reader.launch.dumpcore = Some(os(value));
+    Ok(())
+}

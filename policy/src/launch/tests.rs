@@ -1,0 +1,431 @@
+//! The tables of `spec/10` §13.6 and `spec/30` §3, and what is refused beyond them.
+
+use std::ffi::OsString;
+
+use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE, PADDING};
+use zerocopy::IntoBytes;
+
+use super::*;
+
+/// A manifest with a block device `storage` and a network interface `service`.
+fn manifest() -> Vec<u8> {
+    let devices = [
+        Entry::RESERVED,
+        Entry::device("storage", DeviceType::BlockBasic).unwrap(),
+        Entry::device("service", DeviceType::NetBasic).unwrap(),
+    ];
+    let mut bytes = vec![0; PADDING];
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend((devices.len() as u32).to_le_bytes());
+    assert_eq!(bytes.len(), PADDING + HEADER_SIZE);
+    bytes.extend(devices.as_bytes());
+    bytes
+}
+
+fn words(text: &str) -> Vec<OsString> {
+    // `_` stands for a space inside an argument.
+    text.split_whitespace()
+        .map(|word| word.replace('_', " ").into())
+        .collect()
+}
+
+fn launch(text: &str) -> Result<Launch, Fault> {
+    let request = read(&words(text), &Modules::ordinary(Target::Spt)).expect("no stop");
+    let bytes = manifest();
+    request.check(&Mft1::parse(&bytes).unwrap(), None)
+}
+
+fn lines(text: &str) -> (Vec<String>, bool) {
+    match launch(text) {
+        Ok(launch) => panic!("{text:?} is read as {launch:?}"),
+        Err(fault) => (fault.lines, fault.usage),
+    }
+}
+
+#[test]
+fn the_first_pass_stops_where_upstream_does() {
+    let modules = Modules::ordinary(Target::Spt);
+    for (text, expected) in [
+        ("", Some(Stop::MissingKernel)),
+        ("--nonsense", Some(Stop::MissingKernel)),
+        ("--mem=64 --", Some(Stop::MissingKernel)),
+        ("-", Some(Stop::MissingKernel)),
+        ("--help", Some(Stop::Help)),
+        ("--nonsense --version --help k", Some(Stop::Version)),
+        ("--nonsense --help --version k", Some(Stop::Help)),
+        ("--explain=P311", Some(Stop::Explain("P311".into()))),
+        ("k --help", None),
+        ("-- --help", None),
+    ] {
+        assert_eq!(read(&words(text), &modules).err(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn what_follows_the_kernel_is_the_guests() {
+    let launch = launch("--mem=64 -- k --mem=1 -- x").unwrap();
+    assert_eq!(launch.kernel, "k");
+    assert_eq!(launch.arguments, words("--mem=1 -- x"));
+    assert_eq!(launch.memory_mib, 64);
+    assert_eq!(launch.command_line_length(), "--mem=1 -- x".len());
+    let unnamed = read_for(
+        OsStr::new("k"),
+        &words("--mem=64 -- --x"),
+        &Modules::ordinary(Target::Spt),
+    );
+    assert_eq!(unnamed.launch.arguments, words("--x"));
+    let unnamed = read_for(
+        OsStr::new("k"),
+        &words("--mem=64 x --mem=3"),
+        &Modules::ordinary(Target::Spt),
+    );
+    assert_eq!(unnamed.launch.arguments, words("x --mem=3"));
+    assert_eq!(unnamed.launch.memory_mib, 64);
+}
+
+#[test]
+fn memory_is_strict_and_takes_units() {
+    for (value, expected) in [
+        ("1", 1),
+        ("0064", 64),
+        ("64MiB", 64),
+        ("2GiB", 2048),
+        ("17592186044415", (1 << 44) - 1),
+    ] {
+        assert_eq!(
+            launch(&format!("--mem={value} k")).unwrap().memory_mib,
+            expected
+        );
+    }
+    assert_eq!(launch("k").unwrap().memory_mib, MEMORY_DEFAULT_MIB);
+    assert_eq!(
+        launch("--mem=3 --mem=4 k").unwrap().memory_mib,
+        4,
+        "the last one wins"
+    );
+    for value in [
+        "",
+        "0",
+        "-1",
+        "+1",
+        "2foo",
+        "1.5",
+        "_1",
+        "64mib",
+        "MiB",
+        "0GiB",
+        "17592186044416",
+        "17179869184GiB",
+    ] {
+        let (lines, usage) = lines(&format!("--mem={value} k"));
+        assert_eq!(lines, ["Malformed argument to --mem"], "{value:?}");
+        assert!(!usage);
+    }
+}
+
+#[test]
+fn options_that_are_none() {
+    for option in [
+        "-",
+        "--nonsense",
+        "--mem",
+        "--mem:x=3",
+        "--block:storage",
+        "--block:storage=",
+        "--block:=x",
+        "--block:sto-rage=x",
+        "--block=storage",
+        "--net:service",
+        "--net:service=",
+        "--net-mac:service=52:54:00:00:01",
+        "--net-mac:service=52-54-00-00-00-01",
+        "--net-mac:service=525400000001",
+        "--net-mac:service=0G:54:00:00:00:01",
+        "--net-mac:service=52:54:00:00:00:01zz",
+        "--net-mac:service=52:54:00:00:00:01:02",
+        "--net-mac:service=-1:54:00:00:00:01",
+        "--net-mac:service=052:54:00:00:00:01",
+        "--net-mac:nope=bad",
+        "--x-exec-heaps",
+        "--x-exec-heap=1",
+        "--gdb",
+        "--dumpcore=/tmp",
+        "--without-net:service=x",
+    ] {
+        let (lines, usage) = lines(&format!("{option} k"));
+        assert_eq!(lines, [format!("Invalid option: `{option}'")]);
+        assert!(usage);
+    }
+    let name = "x".repeat(68);
+    assert_eq!(
+        lines(&format!("--block:{name}=x k")).0,
+        [format!("Invalid option: `--block:{name}=x'")]
+    );
+}
+
+#[test]
+fn options_with_a_reason() {
+    let block_size = "Block size must be a multiple of 2 greater than or equal 512";
+    for (option, why) in [
+        (
+            "--block:nope=x",
+            "Resource not declared in manifest: 'nope'",
+        ),
+        (
+            "--net:storage=tap100",
+            "Resource not declared in manifest: 'storage'",
+        ),
+        (
+            "--net-mac:nope=2:0:0:0:0:1",
+            "Resource not declared in manifest: 'nope'",
+        ),
+        (
+            "--block-sector-size:nope=3",
+            "Resource not declared in manifest: 'nope'",
+        ),
+        (
+            "--without-net:nope",
+            "Resource not declared in manifest: 'nope'",
+        ),
+        ("--without-net:service", "Device 'service' is not optional"),
+        (
+            "--net:service=@",
+            "Could not attach interface: @: Invalid argument",
+        ),
+        (
+            "--net:service=@x",
+            "Could not attach interface: @x: Invalid argument",
+        ),
+        (
+            "--net:service=@3x",
+            "Could not attach interface: @3x: Invalid argument",
+        ),
+        (
+            "--net:service=@+3",
+            "Could not attach interface: @+3: Invalid argument",
+        ),
+        (
+            "--net:service=@-1",
+            "Could not attach interface: @-1: Numerical result out of range",
+        ),
+        (
+            "--net:service=@2147483648",
+            "Could not attach interface: @2147483648: Numerical result out of range",
+        ),
+    ] {
+        let (lines, usage) = lines(&format!("{option} k"));
+        assert_eq!(
+            lines,
+            [why.to_owned(), format!("Invalid option: `{option}'")]
+        );
+        assert!(usage);
+    }
+    for size in [
+        "0", "256", "511", "513", "521", "65536", "-512", "0x200", "66048", "-64512", "512abc",
+        "+512", "_512",
+    ] {
+        let (lines, _) = lines(&format!("--block-sector-size:storage={size} k"));
+        assert_eq!(lines[0], block_size, "{size}");
+    }
+}
+
+#[test]
+fn values_with_one_line_and_no_usage() {
+    for (option, name) in [
+        ("--policy=", "--policy"),
+        ("--policy=@x", "--policy"),
+        ("--label=key", "--label"),
+        ("--label==value", "--label"),
+        ("--label=k!=value", "--label"),
+        ("--format=xml", "--format"),
+        ("--report=", "--report"),
+        ("--block-access:storage=rw", "--block-access"),
+        ("--block-fd:storage=x", "--block-fd"),
+    ] {
+        let (lines, usage) = lines(&format!("{option} k"));
+        assert_eq!(lines, [format!("Malformed argument to {name}")]);
+        assert!(!usage);
+    }
+}
+
+#[test]
+fn the_first_wrong_argument_is_reported() {
+    assert_eq!(
+        lines("--net:nope=t --bogus k").0[0],
+        "Resource not declared in manifest: 'nope'"
+    );
+    assert_eq!(
+        lines("--bogus --net:nope=t k").0,
+        ["Invalid option: `--bogus'"]
+    );
+    assert_eq!(
+        lines("--mem=x --net:nope=t k").0,
+        ["Malformed argument to --mem"]
+    );
+    let fault = launch("--mem=3 --net:nope=t k").unwrap_err();
+    assert_eq!(fault.argument, 1);
+}
+
+#[test]
+fn a_device_is_given_once() {
+    for text in [
+        "--net:service=a --net:service=b k",
+        "--block:storage=a --block-fd:storage=5 k",
+    ] {
+        let (lines, usage) = lines(text);
+        assert!(lines[0].ends_with("is given more than once"), "{lines:?}");
+        assert!(usage);
+    }
+    assert_eq!(
+        lines("--label=a=1 --label=a=2 k").0[0],
+        "Label 'a' is given more than once"
+    );
+}
+
+#[test]
+fn an_optional_device_is_attached_or_declined() {
+    use solo5_abi::mft2::{DESCRIPTOR_MAX, DEVICE_OPTIONAL, Writer, tag};
+    let bytes = manifest();
+    let manifest = Mft1::parse(&bytes).unwrap();
+    let mut out = [0; DESCRIPTOR_MAX];
+    let mut writer = Writer::new(&mut out, 3).unwrap();
+    writer.push(1, tag::DEVICE_FLAGS, &DEVICE_OPTIONAL.to_le_bytes()).unwrap();
+    let length = writer.finish();
+    let properties = Mft2::parse(&out[..length], &manifest).unwrap();
+    let check = |text: &str| {
+        let request = read(&words(text), &Modules::ordinary(Target::Spt)).unwrap();
+        request.check(&manifest, Some(&properties))
+    };
+    let declined = check("--without-block:storage --net:service=t k").unwrap();
+    assert!(declined.unattached(&manifest).is_empty());
+    let silent = check("--net:service=t k").unwrap();
+    assert_eq!(silent.unattached(&manifest).len(), 2, "silence declines nothing");
+    let both = check("--block:storage=a --without-block:storage k").unwrap_err();
+    assert_eq!(both.lines[0], "Device 'storage' is given more than once");
+}
+
+#[test]
+fn devices_with_their_settings_in_any_order() {
+    let launch = launch(
+        "--net-mac:service=2:0:0:0:0:a --net:service=tap_7 --block:storage=/srv/a_b.img \
+         --block-sector-size:storage=4096 --block-access:storage=read-only k",
+    )
+    .unwrap();
+    assert_eq!(
+        launch.nets,
+        [Net {
+            name: "service".into(),
+            interface: Interface::Tap("tap 7".into()),
+            mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+        }]
+    );
+    assert_eq!(
+        launch.blocks,
+        [Block {
+            name: "storage".into(),
+            backing: Backing::Path("/srv/a b.img".into()),
+            sector_size: Some(4096),
+            access: Access::ReadOnly,
+        }]
+    );
+    let bytes = manifest();
+    assert!(launch.unattached(&Mft1::parse(&bytes).unwrap()).is_empty());
+}
+
+#[test]
+fn every_other_option() {
+    let launch = launch(
+        "--net:service=@5 --net-mac:service=00:00:00:00:00:00 --block-fd:storage=6 --x-exec-heap \
+         --policy=a.yaml --policy=@7 --require-policy --label=tenant=a=b --label=x= --explain \
+         --format=json --report=8 k",
+    )
+    .unwrap();
+    assert_eq!(launch.nets[0].interface, Interface::Fd(5));
+    assert_eq!(launch.nets[0].mac, None, "all zero means random");
+    assert_eq!(launch.blocks[0].backing, Backing::Fd(6));
+    assert_eq!(
+        launch.policies,
+        [FileOrFd::Path("a.yaml".into()), FileOrFd::Fd(7)]
+    );
+    assert_eq!(launch.labels[0].value, "a=b");
+    assert_eq!(launch.labels[1].value, "");
+    assert!(launch.exec_heap && launch.require_policy && launch.explain);
+    assert_eq!(
+        (launch.format, launch.report),
+        (Format::Json, Some(FileOrFd::Fd(8)))
+    );
+}
+
+#[test]
+fn a_report_is_known_before_options_are_checked() {
+    let request = read(
+        &words("--bogus --report=out.json k"),
+        &Modules::ordinary(Target::Spt),
+    )
+    .unwrap();
+    assert_eq!(request.report(), Some(&FileOrFd::Path("out.json".into())));
+    assert_eq!(request.kernel(), "k");
+}
+
+#[test]
+fn modules_decide_which_options_there_are() {
+    let read_as = |text: &str, modules: Modules| read(&words(text), &modules).unwrap();
+    let hvt = read_as("--x-exec-heap k", Modules::ordinary(Target::Hvt));
+    assert!(hvt.fault.is_some(), "only spt has it");
+    let without = Modules {
+        net: false,
+        ..Modules::ordinary(Target::Spt)
+    };
+    assert!(read_as("--net:service=tap k", without).fault.is_some());
+    let debug = read_as(
+        "--gdb-port=99 --gdb --dumpcore=/d k",
+        Modules::debug(Target::Hvt),
+    );
+    assert_eq!(debug.fault, None);
+    assert_eq!(debug.launch.gdb_port, Some(99));
+    assert_eq!(debug.launch.dumpcore, Some("/d".into()));
+    let unused = read_as("--gdb-port=99 k", Modules::debug(Target::Hvt));
+    assert_eq!(
+        unused.launch.gdb_port, None,
+        "a port alone asks for nothing"
+    );
+}
+
+#[test]
+fn devices_left_out_are_listed_with_upstreams_text() {
+    let bytes = manifest();
+    let manifest = Mft1::parse(&bytes).unwrap();
+    assert_eq!(
+        launch("k").unwrap().unattached(&manifest),
+        [
+            "Device 'storage' of type BLOCK_BASIC declared but not attached.",
+            "Device 'service' of type NET_BASIC declared but not attached.",
+            "All declared devices must be attached. See --help for syntax.",
+        ]
+    );
+}
+
+#[test]
+fn group_addresses_and_executable_heaps_draw_a_warning() {
+    let launch =
+        launch("--net:service=t --net-mac:service=01:00:00:00:00:00 --x-exec-heap k").unwrap();
+    assert_eq!(launch.warnings().len(), 2);
+}
+
+#[test]
+fn usage_begins_with_upstreams_lines() {
+    let spt = usage("solo5-spt", &Modules::ordinary(Target::Spt));
+    assert!(spt.starts_with(
+        "usage: solo5-spt [ CORE OPTIONS ] [ -- ] KERNEL [ ARGS ]\n\
+         KERNEL is the filename of the unikernel to run.\n\
+         ARGS are optional arguments passed to the unikernel.\n\
+         Core options:\n  [ --mem=512 ] (guest memory in MB)\n    --help (display this help)\n"
+    ));
+    assert!(spt.contains(
+        "\nCompiled-in modules: core net block \nCompiled-in module options:\n    --x-exec-heap ("
+    ));
+    let hvt = usage("solo5-hvt-debug", &Modules::debug(Target::Hvt));
+    assert!(hvt.contains("\nCompiled-in modules: core block net gdb dumpcore \n"));
+    assert!(hvt.contains("    --version (display version information)\n"));
+    assert!(!hvt.contains("exec-heap"));
+}
