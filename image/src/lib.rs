@@ -1,1 +1,56 @@
-//! Skeleton.
+//! The one reading of a unikernel ELF, for tenders, the query and audit tool, and the linker.
+//!
+//! | phase | file | result |
+//! |---|---|---|
+//! | reading by offset, never the whole file | [`read`] | [`ReadAt`] |
+//! | layouts of ELF | [`elf`] | decoded headers |
+//! | headers → every note of every PT_NOTE | [`mod@image`], [`notes`] | [`Image`] |
+//! | segments → what to load where | [`plan`] | [`LoadPlan`] |
+//!
+//! Every refusal is a [`Fault`], a small `Copy` value whose text is upstream's, to be printed
+//! behind `PROG: FILE: ` (`spec/10` §6). A tender reads an image like this, and refuses at the
+//! first fault:
+//!
+//! ```
+//! # use solo5_abi::{Arch, Target};
+//! # use solo5_image::{Image, ReadAt, Fault};
+//! fn load(file: &impl ReadAt, memory: u64) -> Result<(), Fault> {
+//!     let image = Image::read(file, &[Arch::X86_64])?;
+//!     image.abi_of(Target::Spt)?; // for this target, in the version we speak
+//!     let manifest = image.checked_manifest()?; // names, types, nothing preset
+//!     let properties = image.properties()?; // MFT2, if there is one
+//!     let plan = image.plan(file, Target::Spt)?; // checks that no memory size can mend
+//!     plan.fits(memory)?; // exactly `memory >= plan.minimum_memory`
+//!     for segment in &plan.segments {
+//!         // Copy `segment.file` to `segment.address`, zero `segment.zero` bytes behind it, then
+//!         // give the pages `segment.pages` the rights `segment.protection`.
+//!     }
+//!     # let _ = (manifest.devices(), properties);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Queries take every architecture, [`Arch::ALL`](solo5_abi::Arch::ALL), and ask for one note with
+//! [`Image::abi`] or [`Image::manifest`]: a fault behind the note they want does not concern them.
+//! The audit wants every fault: [`Notes::faults`], [`plan::examine`].
+//!
+//! Adversary: a hostile file of any size. Numbers from the file are added with checks; nothing is
+//! allocated on the word of a length field beyond the fixed limits given here: at most 65535
+//! program headers, [`notes::NOTES_MAX`] notes, 6668 bytes of MFT1 and 64 KiB of MFT2, and
+//! of these only what the file really holds.
+
+#![forbid(unsafe_code)]
+
+pub mod elf;
+pub mod fault;
+pub mod image;
+pub mod notes;
+pub mod plan;
+pub mod read;
+
+pub use elf::ProgramHeader;
+pub use fault::Fault;
+pub use image::Image;
+pub use notes::{Note, Notes};
+pub use plan::{LoadPlan, LoadSegment, Protection};
+pub use read::{ReadAt, ReadError};

@@ -1,0 +1,169 @@
+//! Headers and notes: what a file says of itself.
+
+use solo5_abi::abi1::Abi1;
+use solo5_abi::mft1::Mft1;
+use solo5_abi::mft2::Mft2;
+use solo5_abi::{Arch, Target};
+use zerocopy::FromBytes;
+
+use crate::elf::{self, FileHeader, ProgramHeader, RawFileHeader, RawProgramHeader};
+use crate::fault::{Fault, HeaderField};
+use crate::notes::Notes;
+use crate::plan::{self, LoadPlan};
+use crate::read::{ReadAt, read_vec};
+
+/// A static executable whose headers are sound. Its notes and segments may still be at fault.
+#[derive(Clone, Debug)]
+pub struct Image {
+    arch: Arch,
+    header: FileHeader,
+    segments: Vec<ProgramHeader>,
+    notes: Notes,
+}
+
+impl Image {
+    /// Reads headers and notes; `machines` are the architectures to accept. Fails if the headers
+    /// are at fault (H1–H5); a fault in a note is kept until someone asks for the note.
+    pub fn read<R: ReadAt + ?Sized>(reader: &R, machines: &[Arch]) -> Result<Image, Fault> {
+        let mut bytes = [0; elf::FILE_HEADER_SIZE];
+        let got = reader.read_at(0, &mut bytes).map_err(Fault::HeaderRead)?;
+        if got < bytes.len() {
+            return Err(Fault::HeaderShort { got });
+        }
+        let raw: RawFileHeader = zerocopy::transmute!(bytes);
+        let header = FileHeader::decode(&raw);
+        let arch = check_header(&header, machines).map_err(Fault::Header)?;
+        let want = usize::from(header.e_phnum) * elf::PROGRAM_HEADER_SIZE;
+        let table = read_vec(reader, header.e_phoff, want).map_err(Fault::TableRead)?;
+        if table.len() < want {
+            let got = table.len();
+            return Err(Fault::TableShort { got, want });
+        }
+        let segments: Vec<ProgramHeader> = table
+            .chunks_exact(elf::PROGRAM_HEADER_SIZE)
+            .filter_map(|chunk| RawProgramHeader::ref_from_bytes(chunk).ok())
+            .map(ProgramHeader::decode)
+            .collect();
+        let notes = Notes::read(reader, &segments);
+        Ok(Image {
+            arch,
+            header,
+            segments,
+            notes,
+        })
+    }
+
+    /// The machine it is for.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// The file header.
+    pub fn header(&self) -> &FileHeader {
+        &self.header
+    }
+
+    /// `e_entry`.
+    pub fn entry(&self) -> u64 {
+        self.header.e_entry
+    }
+
+    /// Every program header, in table order.
+    pub fn segments(&self) -> &[ProgramHeader] {
+        &self.segments
+    }
+
+    /// Every note.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The ABI note, whatever target and version it names.
+    pub fn abi(&self) -> Result<Abi1, Fault> {
+        self.notes.abi()
+    }
+
+    /// The target its ABI note names, if that is one we know.
+    pub fn target(&self) -> Option<Target> {
+        self.abi().ok()?.target()
+    }
+
+    /// Whether it is for `target`, in the one version of its ABI that we speak.
+    pub fn abi_of(&self, target: Target) -> Result<Abi1, Fault> {
+        let abi = self.abi()?;
+        if abi.target() != Some(target) {
+            return Err(Fault::AbiTarget {
+                wanted: target,
+                found: abi.target_number(),
+            });
+        }
+        if Some(abi.version()) != target.abi_version() {
+            return Err(Fault::AbiVersion {
+                found: abi.version(),
+            });
+        }
+        Ok(abi)
+    }
+
+    /// The manifest, as far as every reader checks it: its structure (`spec/10` §2.4).
+    pub fn manifest(&self) -> Result<Mft1<'_>, Fault> {
+        self.notes.manifest()
+    }
+
+    /// The manifest as a loader takes it: sensible names, known types, no duplicates, nothing
+    /// preset (`spec/10` §14, rows 4 and 8).
+    pub fn checked_manifest(&self) -> Result<Mft1<'_>, Fault> {
+        let manifest = self.notes.manifest()?;
+        self.notes.check_manifest(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// The properties of a version 2 manifest, if there are any. Fails on any fault in any note,
+    /// since properties might hide behind it.
+    pub fn properties(&self) -> Result<Option<Mft2<'_>>, Fault> {
+        self.notes.properties()
+    }
+
+    /// 2 if the manifest has properties, else 1.
+    pub fn manifest_version(&self) -> u32 {
+        if self.notes.has_properties() { 2 } else { 1 }
+    }
+
+    /// What to load where, by the rules of `target`'s loader; the first fault that no memory
+    /// size can mend.
+    pub fn plan<R: ReadAt + ?Sized>(&self, reader: &R, target: Target) -> Result<LoadPlan, Fault> {
+        let mut first = None;
+        let plan = plan::examine(self, reader, target, &mut |fault| {
+            first.get_or_insert(fault);
+        });
+        first.map_or(Ok(plan), Err)
+    }
+}
+
+fn check_header(header: &FileHeader, machines: &[Arch]) -> Result<Arch, HeaderField> {
+    let require = |holds: bool, field| if holds { Ok(()) } else { Err(field) };
+    let [magic @ .., class, data] = *header.ident.first_chunk::<6>().unwrap_or(&[0; 6]);
+    require(magic == elf::MAGIC, HeaderField::Magic)?;
+    require(class == elf::CLASS64, HeaderField::Class)?;
+    require(data == elf::DATA_LE, HeaderField::Data)?;
+    require(header.e_version == 1, HeaderField::Version)?;
+    require(
+        usize::from(header.e_ehsize) == elf::FILE_HEADER_SIZE,
+        HeaderField::HeaderSize,
+    )?;
+    require(
+        header.e_phnum >= 1 || header.e_type != elf::ET_EXEC,
+        HeaderField::NoProgramHeaders,
+    )?;
+    require(
+        header.e_type == elf::ET_EXEC,
+        HeaderField::Type(header.e_type),
+    )?;
+    require(
+        usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE,
+        HeaderField::EntrySize,
+    )?;
+    Arch::from_e_machine(header.e_machine)
+        .filter(|arch| machines.contains(arch))
+        .ok_or(HeaderField::Machine(header.e_machine))
+}

@@ -1,0 +1,310 @@
+//! Segments → what to load where (`spec/10` §6.3, L0–L14).
+//!
+//! Checks that depend on the size of guest memory are separate from the rest: for every image,
+//! `plan.fits(memory)` holds exactly if `memory >= plan.minimum_memory`.
+//!
+//! Unlike upstream's loader, this one also looks at segments without content (`spec/10` §14, rows
+//! 13–15): they must lie in guest memory like any other. Their flags do not count: a bss is
+//! readable and writable, though virtio, xen and stub scripts give it no flags at all.
+
+use std::ops::Range;
+
+use solo5_abi::Target;
+
+use crate::elf::{PF_R, PF_W, PF_X, ProgramHeader};
+use crate::fault::Fault;
+use crate::image::Image;
+use crate::read::ReadAt;
+
+/// Access to pages; never writable and executable at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// May be read.
+    pub read: bool,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub execute: bool,
+}
+
+impl Protection {
+    /// Readable and writable.
+    pub const READ_WRITE: Protection = Protection {
+        read: true,
+        write: true,
+        execute: false,
+    };
+
+    fn from_flags(flags: u32) -> Protection {
+        Protection {
+            read: flags & PF_R != 0,
+            write: flags & PF_W != 0,
+            execute: flags & PF_X != 0,
+        }
+    }
+}
+
+/// One segment to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadSegment {
+    /// Its index in the program header table.
+    pub phdr: usize,
+    /// The bytes of the file to copy; empty for a bss.
+    pub file: Range<u64>,
+    /// Guest address of the first byte.
+    pub address: u64,
+    /// How many zero bytes follow the copied ones.
+    pub zero: u64,
+    /// The pages to protect, as guest addresses; multiples of the page size. Bytes in them that
+    /// belong to no segment keep what memory held before.
+    pub pages: Range<u64>,
+    /// What access they get.
+    pub protection: Protection,
+}
+
+impl LoadSegment {
+    /// The bytes of the segment, as guest addresses.
+    pub fn range(&self) -> Range<u64> {
+        self.address..self.address + (self.file.end - self.file.start) + self.zero
+    }
+}
+
+/// What to load where. Segments ascend and do not overlap, not even in pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadPlan {
+    /// The entry point, in an executable segment.
+    pub entry: u64,
+    /// Lowest address a segment may have.
+    pub base: u64,
+    /// Highest end of a segment with file content, rounded up to its alignment: what the guest is
+    /// told as `kernel_end`. A separate bss is not in it, as upstream.
+    pub kernel_end: u64,
+    /// The smallest size of guest memory, in bytes from address 0, that holds all segments.
+    pub minimum_memory: u64,
+    /// The segments, in ascending order.
+    pub segments: Vec<LoadSegment>,
+}
+
+impl LoadPlan {
+    /// Whether guest memory of `memory` bytes from address 0 holds everything.
+    pub fn fits(&self, memory: u64) -> Result<(), Fault> {
+        let (entry, base) = (self.entry, self.base);
+        if entry >= memory {
+            return Err(Fault::EntryBeyond {
+                entry,
+                base,
+                memory,
+            });
+        }
+        for segment in &self.segments {
+            let (phdr, address) = (segment.phdr, segment.address);
+            let file_size = segment.file.end - segment.file.start;
+            if address >= memory {
+                return Err(Fault::FileBeyond {
+                    phdr,
+                    address,
+                    memory,
+                });
+            }
+            if address + file_size > memory {
+                let size = file_size;
+                return Err(Fault::FileEnd {
+                    phdr,
+                    address,
+                    size,
+                    memory,
+                });
+            }
+            if segment.pages.end > memory {
+                let size = file_size + segment.zero;
+                return Err(Fault::MemoryEnd {
+                    phdr,
+                    address,
+                    size,
+                    memory,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the segment in front left behind.
+#[derive(Clone, Copy, Default)]
+struct Previous {
+    address: u64,
+    end: u64,
+}
+
+/// Applies the rules of `target`'s loader that do not depend on the size of memory, and hands every
+/// fault to `report`, one per segment. The plan holds the segments without fault, and is of use
+/// to a loader only if there was none.
+pub fn examine<R: ReadAt + ?Sized>(
+    image: &Image,
+    reader: &R,
+    target: Target,
+    report: &mut dyn FnMut(Fault),
+) -> LoadPlan {
+    let (entry, base) = (image.entry(), target.base());
+    let mut plan = LoadPlan {
+        entry,
+        base,
+        kernel_end: 0,
+        minimum_memory: 0,
+        segments: Vec::new(),
+    };
+    let entry_below = entry < base;
+    if entry_below {
+        report(Fault::EntryBelow { entry, base });
+    }
+    let page = image.arch().page_size();
+    let mut previous = Previous::default();
+    // Whether the entry is in an executable segment, with or without another fault.
+    let mut entry_found = false;
+    let headers = image.segments().iter().enumerate();
+    for (phdr, header) in headers.filter(|(_, header)| header.is_load()) {
+        entry_found |= header.p_filesz > 0
+            && header.has(PF_X)
+            && entry >= header.p_vaddr
+            && entry - header.p_vaddr < header.p_memsz;
+        match segment(reader, phdr, header, base, page, &mut previous) {
+            Ok(segment) => {
+                if header.p_filesz > 0 {
+                    plan.kernel_end = plan.kernel_end.max(segment.pages.end);
+                }
+                plan.minimum_memory = plan.minimum_memory.max(segment.pages.end);
+                plan.segments.push(segment);
+            }
+            Err(fault) => report(fault),
+        }
+    }
+    if !entry_below && !entry_found {
+        report(Fault::EntryNotExecutable { entry });
+    }
+    plan
+}
+
+fn segment<R: ReadAt + ?Sized>(
+    reader: &R,
+    phdr: usize,
+    header: &ProgramHeader,
+    base: u64,
+    page: u64,
+    previous: &mut Previous,
+) -> Result<LoadSegment, Fault> {
+    let ProgramHeader {
+        p_vaddr: address,
+        p_filesz: file_size,
+        p_memsz: memory_size,
+        p_align: align,
+        p_offset: offset,
+        ..
+    } = *header;
+    let has_content = file_size > 0;
+    if address < base {
+        return Err(Fault::Below {
+            phdr,
+            address,
+            base,
+        });
+    }
+    if address < previous.address {
+        let previous = previous.address;
+        return Err(Fault::Order {
+            phdr,
+            address,
+            previous,
+        });
+    }
+    if !align.is_power_of_two() {
+        return Err(Fault::Align { phdr, align });
+    }
+    let start = address & !(align - 1);
+    if start < base {
+        return Err(Fault::StartBelow { phdr, start, base });
+    }
+    if start < previous.end {
+        let previous_end = previous.end;
+        return Err(Fault::Overlap {
+            phdr,
+            start,
+            previous_end,
+        });
+    }
+    let memory = u64::MAX;
+    if address.checked_add(file_size).is_none() {
+        let size = file_size;
+        return Err(Fault::FileEnd {
+            phdr,
+            address,
+            size,
+            memory,
+        });
+    }
+    if memory_size < file_size {
+        return Err(Fault::MemoryBelowFile {
+            phdr,
+            memory_size,
+            file_size,
+        });
+    }
+    // A bss needs no alignment of its own, but its pages must exist.
+    let round = if has_content { align } else { align.max(page) };
+    let end = address
+        .checked_add(memory_size)
+        .and_then(|end| end.checked_next_multiple_of(round))
+        .ok_or(Fault::MemoryEnd {
+            phdr,
+            address,
+            size: memory_size,
+            memory,
+        })?;
+    *previous = Previous { address, end };
+    if has_content {
+        check_content(reader, phdr, offset, file_size)?;
+        if !start.is_multiple_of(page) {
+            return Err(Fault::StartUnaligned { phdr, start, page });
+        }
+        if !end.is_multiple_of(page) {
+            return Err(Fault::EndUnaligned { phdr, end, page });
+        }
+        if header.has(PF_W | PF_X) {
+            return Err(Fault::WriteExec { phdr });
+        }
+        if header.p_flags & (PF_R | PF_W | PF_X) == 0 {
+            return Err(Fault::NoAccess { phdr });
+        }
+    }
+    Ok(LoadSegment {
+        phdr,
+        file: offset..offset.saturating_add(file_size),
+        address,
+        zero: memory_size - file_size,
+        pages: start & !(page - 1)..end,
+        protection: if has_content {
+            Protection::from_flags(header.p_flags)
+        } else {
+            Protection::READ_WRITE
+        },
+    })
+}
+
+/// Whether the file holds the content: its last byte can be read.
+fn check_content<R: ReadAt + ?Sized>(
+    reader: &R,
+    phdr: usize,
+    offset: u64,
+    size: u64,
+) -> Result<(), Fault> {
+    let short = Fault::SegmentShort { phdr, offset, size };
+    let last = offset.checked_add(size - 1).ok_or(short)?;
+    match reader.read_at(last, &mut [0]) {
+        Ok(1) => Ok(()),
+        Ok(_) => Err(short),
+        Err(error) => Err(Fault::SegmentRead {
+            phdr,
+            offset,
+            error,
+        }),
+    }
+}
