@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The wrappers around compiler, linker and objcopy.
+#![forbid(unsafe_code)]
+pub mod script;

@@ -1,0 +1,410 @@
+//! The linker scripts: one template, one table (`spec/50` §3).
+//!
+//! What every unikernel has in common is the text of [`render`]; what tells one target from another
+//! is a row of [`Layout::of`]. The differences from the scripts that unikernels were linked with so
+//! far, each for a reason that a test holds:
+//!
+//! * `.interp` and the notes survive `--gc-sections`, and no other note is kept, since linkers place
+//!   an unknown one in PT_INTERP, where it breaks the no-exec trick.
+//! * PT_TLS covers `.tdata` and `.tbss`, so that every linker computes the same offsets, and
+//!   `_stls_align` tells the bindings their alignment. Neither is padded.
+//! * spt and stub have their read-only data in a segment of its own, not executable.
+//! * `.bss` is always writable, also where no tender loads it.
+
+use std::fmt::{self, Write};
+
+use solo5_abi::{Arch, Target, note};
+
+/// What a link is for: the NAME of `-z solo5-abi=NAME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bindings {
+    /// Enough to link and nothing to run, for build systems that probe the compiler.
+    Stub,
+    /// The bindings of a target.
+    Target(Target),
+}
+
+impl Bindings {
+    /// The name in `-z solo5-abi=NAME` and in the installed files' names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Bindings::Stub => "stub",
+            Bindings::Target(target) => target.name(),
+        }
+    }
+
+    /// The bindings called `name`.
+    pub fn from_name(name: &str) -> Option<Bindings> {
+        if name == Bindings::Stub.name() {
+            return Some(Bindings::Stub);
+        }
+        Target::from_name(name).map(Bindings::Target)
+    }
+
+    /// File name of the linker script.
+    pub fn script_file(self) -> String {
+        format!("solo5_{}.lds", self.name())
+    }
+
+    /// File name of the bindings object.
+    pub fn object_file(self) -> String {
+        format!("solo5_{}.o", self.name())
+    }
+
+    /// The bindings that an architecture has (`spec/50` §4).
+    pub const fn of(arch: Arch) -> &'static [Bindings] {
+        match arch {
+            Arch::X86_64 => &[
+                Bindings::Stub,
+                Bindings::Target(Target::Hvt),
+                Bindings::Target(Target::Spt),
+                Bindings::Target(Target::Virtio),
+                Bindings::Target(Target::Muen),
+                Bindings::Target(Target::Xen),
+            ],
+            Arch::Aarch64 => &[
+                Bindings::Stub,
+                Bindings::Target(Target::Hvt),
+                Bindings::Target(Target::Spt),
+            ],
+            Arch::Ppc64le => &[Bindings::Stub, Bindings::Target(Target::Spt)],
+        }
+    }
+}
+
+/// Where the notes lie, hence who may write them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notes {
+    /// Before `.rodata`, in its segment.
+    Rodata,
+    /// Before `.got` and `.data`: bindings without a tender fill in the manifest in place.
+    Data,
+}
+
+/// One row of the table: what tells a target's script from the others.
+struct Layout {
+    /// Address of the first byte.
+    base: u64,
+    /// `p_flags` of the text segment; hvt's tender gives a guest text that it cannot read.
+    text_flags: u32,
+    /// Whether read-only data has a segment of its own; else it lies behind the text.
+    rodata_segment: bool,
+    /// Where the notes lie.
+    notes: Notes,
+    /// Whether `.interp` follows `.text`, which then starts with what the loader looks for.
+    interp_behind_text: bool,
+    /// Whether `.text` starts with a Multiboot header.
+    multiboot: bool,
+    /// Whether Xen's note is kept, with a PT_NOTE of its own.
+    xen_note: bool,
+    /// Whether there are ABI and OpenBSD notes. The stub has neither, and an empty PT_NOTE would
+    /// make readers refuse the file before they see its manifest.
+    identified: bool,
+}
+
+impl Layout {
+    const fn of(bindings: Bindings) -> Layout {
+        let tender = Layout {
+            base: Target::Spt.base(),
+            text_flags: R | X,
+            rodata_segment: true,
+            notes: Notes::Rodata,
+            interp_behind_text: false,
+            multiboot: false,
+            xen_note: false,
+            identified: true,
+        };
+        let target = match bindings {
+            Bindings::Stub => {
+                return Layout {
+                    identified: false,
+                    ..tender
+                };
+            }
+            Bindings::Target(target) => target,
+        };
+        let based = Layout {
+            base: target.base(),
+            ..tender
+        };
+        match target {
+            Target::Hvt => Layout {
+                text_flags: X,
+                ..based
+            },
+            // Genode's number is reserved and no bindings exist: nothing is known to differ.
+            Target::Spt | Target::Muen | Target::Genode => based,
+            Target::Virtio => Layout {
+                rodata_segment: false,
+                notes: Notes::Data,
+                multiboot: true,
+                ..based
+            },
+            Target::Xen => Layout {
+                rodata_segment: false,
+                notes: Notes::Data,
+                interp_behind_text: true,
+                multiboot: true,
+                xen_note: true,
+                ..based
+            },
+        }
+    }
+}
+
+/// PF_X.
+const X: u32 = 1;
+/// PF_W.
+const W: u32 = 2;
+/// PF_R.
+const R: u32 = 4;
+
+/// The next page of the size that the linker was told, `-z max-page-size`.
+const NEXT_PAGE: &str = ". = ALIGN(CONSTANT(MAXPAGESIZE));";
+
+/// Input sections that only some code models and architectures have.
+struct Extra {
+    got: &'static str,
+    rodata: &'static str,
+    data: &'static str,
+    bss: &'static str,
+}
+
+impl Extra {
+    const fn of(arch: Arch) -> Extra {
+        match arch {
+            Arch::X86_64 => Extra {
+                got: "",
+                rodata: " *(.lrodata .lrodata.*)",
+                data: " *(.ldata .ldata.*)",
+                bss: " *(.lbss .lbss.*)",
+            },
+            Arch::Aarch64 => Extra {
+                got: "",
+                rodata: "",
+                data: "",
+                bss: "",
+            },
+            Arch::Ppc64le => Extra {
+                got: " *(.toc .toc.* .branch_lt)",
+                rodata: "",
+                data: "",
+                bss: "",
+            },
+        }
+    }
+}
+
+/// The linker script for `bindings` on `arch`, for GNU ld and for lld.
+pub fn render(arch: Arch, bindings: Bindings) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_script(&mut out, arch, bindings);
+    out
+}
+
+fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result {
+    let layout = Layout::of(bindings);
+    let extra = Extra::of(arch);
+    writeln!(
+        out,
+        "/* Layout of {} unikernels for {}. Program headers that stay empty are harmless,\n   \
+         but for PT_NOTE: readers take an empty one as damage. */\n\nENTRY(_start)\n",
+        arch.name(),
+        bindings.name()
+    )?;
+    program_headers(out, &layout)?;
+    writeln!(out, "\nSECTIONS\n{{")?;
+    writeln!(out, "    . = {:#x};\n    _stext = .;\n", layout.base)?;
+    let interp = "    .interp : { KEEP(*(.interp)) } :interp :text\n";
+    if !layout.interp_behind_text {
+        out.push_str(interp);
+    }
+    let multiboot = if layout.multiboot {
+        "KEEP(*(.data.multiboot)) "
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "    .text : {{ {multiboot}*(.text .text.* .gnu.linkonce.t.*) }} :text"
+    )?;
+    if layout.interp_behind_text {
+        out.push_str(interp);
+    }
+    writeln!(out, "\n    {NEXT_PAGE}\n    _etext = .;\n")?;
+
+    let rodata = if layout.rodata_segment {
+        "rodata"
+    } else {
+        "text"
+    };
+    if layout.notes == Notes::Rodata {
+        notes(out, &layout, rodata)?;
+    }
+    read_only_data(out, &extra, rodata)?;
+    writeln!(out, "\n    {NEXT_PAGE}\n    _erodata = .;\n")?;
+
+    if layout.notes == Notes::Data {
+        notes(out, &layout, "data")?;
+    }
+    write!(
+        out,
+        "    .got : {{ *(.got.plt) *(.got .got.*){} }} :data
+    .data : {{ *(.data .data.* .gnu.linkonce.d.*){} }} :data
+
+    {NEXT_PAGE}
+
+    /* A thread's block is .tdata and .tbss at their distance here. .tbss takes no addresses. */
+    _stdata = .;
+    .tdata : {{ *(.tdata .tdata.* .gnu.linkonce.td.*) }} :tdata :tls
+    _edata = .;
+    .tbss : {{ *(.tbss .tbss.* .gnu.linkonce.tb.*) *(.tcommon) }} :tls
+
+    {NEXT_PAGE}
+
+    .bss : {{ *(.bss .bss.* .gnu.linkonce.b.*) *(COMMON){} }} :bss
+
+    {NEXT_PAGE}
+    _ebss = .;
+    _end = .;
+
+    /DISCARD/ : {{ *(.note .note.*) }}
+}}
+
+/* Numbers, not addresses. _ltdata counts what lies between .tdata and .tbss for alignment. */
+_ltdata = SIZEOF(.tdata) == 0 ? 0 : SIZEOF(.tbss) == 0 ? SIZEOF(.tdata) : ADDR(.tbss) - ADDR(.tdata);
+_ltbss = SIZEOF(.tbss);
+_stls_align = MAX(1, MAX(ALIGNOF(.tdata), ALIGNOF(.tbss)));
+ASSERT(_stls_align <= CONSTANT(MAXPAGESIZE), \"thread-local data is aligned to more than a page\")
+",
+        extra.got, extra.data, extra.bss
+    )
+}
+
+fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
+    writeln!(out, "PHDRS\n{{\n    interp PT_INTERP;")?;
+    writeln!(out, "    text PT_LOAD FLAGS({});", layout.text_flags)?;
+    if layout.rodata_segment {
+        writeln!(out, "    rodata PT_LOAD FLAGS({R});")?;
+    }
+    writeln!(out, "    data PT_LOAD FLAGS({});", R | W)?;
+    writeln!(out, "    tdata PT_LOAD FLAGS({R});")?;
+    writeln!(out, "    tls PT_TLS FLAGS({R});")?;
+    writeln!(out, "    bss PT_LOAD FLAGS({});", R | W)?;
+    if layout.identified {
+        // The kernel of OpenBSD before 6.7 looks at the first PT_NOTE alone.
+        writeln!(out, "    note_not_openbsd PT_NOTE FLAGS({R});")?;
+    }
+    if layout.xen_note {
+        writeln!(out, "    note_xen PT_NOTE FLAGS({R});")?;
+    }
+    if layout.identified {
+        writeln!(out, "    note_abi PT_NOTE FLAGS({R});")?;
+    }
+    writeln!(out, "    note_manifest PT_NOTE FLAGS({R});\n}}")
+}
+
+/// The manifest comes first, at the start of a page, since its structure wants to be aligned to 8.
+/// What follows it in the same PT_NOTE is for readers that walk every note.
+fn notes(out: &mut String, layout: &Layout, segment: &str) -> fmt::Result {
+    let mut place = |output: &str, input: &str, header: &str| {
+        writeln!(
+            out,
+            "    {output} : {{ KEEP(*({input})) }} :{segment} :{header}"
+        )
+    };
+    place(note::SECTION_MFT1, note::SECTION_MFT1, "note_manifest")?;
+    place(
+        note::SECTION_MFT2,
+        &format!("{} {}", note::SECTION_MFT2_INPUT, note::SECTION_MFT2),
+        "note_manifest",
+    )?;
+    place(
+        note::SECTION_PACKAGE,
+        note::SECTION_PACKAGE,
+        "note_manifest",
+    )?;
+    place(BUILD_ID, BUILD_ID, "note_manifest")?;
+    if layout.identified {
+        place(
+            note::SECTION_ABI1,
+            &format!("{}*", note::SECTION_ABI1),
+            "note_abi",
+        )?;
+        place(
+            note::SECTION_NOT_OPENBSD,
+            &format!("{}*", note::SECTION_NOT_OPENBSD),
+            "note_not_openbsd",
+        )?;
+    }
+    if layout.xen_note {
+        place(SECTION_XEN, &format!("{SECTION_XEN}*"), "note_xen")?;
+    }
+    writeln!(out)
+}
+
+/// The note that `--build-id` asks for.
+const BUILD_ID: &str = ".note.gnu.build-id";
+/// Xen's entry point note.
+const SECTION_XEN: &str = ".note.solo5.xen";
+
+/// `.data.rel.ro` and the arrays are called writable for the sake of relocation at start-up. Here
+/// everything is relocated by the linker, so they are as constant as the rest.
+fn read_only_data(out: &mut String, extra: &Extra, segment: &str) -> fmt::Result {
+    write!(
+        out,
+        "    .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.*){} }} :{segment}
+    .data.rel.ro : {{ *(.data.rel.ro.local .data.rel.ro.local.* .data.rel.ro .data.rel.ro.*) }} :{segment}
+    .init_array : {{
+        PROVIDE_HIDDEN(__init_array_start = .);
+        KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
+        KEEP(*(.init_array))
+        PROVIDE_HIDDEN(__init_array_end = .);
+    }} :{segment}
+    .fini_array : {{
+        PROVIDE_HIDDEN(__fini_array_start = .);
+        KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*)))
+        KEEP(*(.fini_array))
+        PROVIDE_HIDDEN(__fini_array_end = .);
+    }} :{segment}
+    .eh_frame_hdr : {{ *(.eh_frame_hdr) }} :{segment}
+    .eh_frame : {{ KEEP(*(.eh_frame .eh_frame.*)) }} :{segment}
+    .gcc_except_table : {{ *(.gcc_except_table .gcc_except_table.*) }} :{segment}
+",
+        extra.rodata
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Every script as it is installed. With `BLESS=1` the files are written instead.
+    #[test]
+    fn scripts_are_the_golden_files() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+        for arch in Arch::ALL {
+            for bindings in Bindings::of(arch) {
+                let script = render(arch, *bindings);
+                let file = folder.join(format!("{}-{}", arch.name(), bindings.script_file()));
+                if std::env::var_os("BLESS").is_some() {
+                    fs::write(&file, &script).unwrap();
+                }
+                let golden = fs::read_to_string(&file).unwrap();
+                assert_eq!(script, golden, "{}", file.display());
+            }
+        }
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for bindings in Bindings::of(Arch::X86_64) {
+            assert_eq!(Bindings::from_name(bindings.name()), Some(*bindings));
+        }
+        assert_eq!(Bindings::from_name("../spt"), None);
+    }
+}
