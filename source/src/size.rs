@@ -1,0 +1,80 @@
+//! Sizes with a unit, `KiB`, `MiB` or `GiB`: 1024, 1024² and 1024³ bytes.
+
+/// The units, largest first.
+pub const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+/// Why a text is not a size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A number without a unit.
+    NoUnit,
+    /// A number and something that is not one of [`UNITS`].
+    Unit(String),
+    /// No whole number in front.
+    Number,
+    /// More bytes than 64 bits can count.
+    TooLarge,
+}
+
+/// Bytes in `text`, such as `32MiB`.
+///
+/// # Errors
+///
+/// See [`Fault`].
+pub fn parse(text: &str) -> Result<u64, Fault> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    if number.is_empty() || (number.len() > 1 && number.starts_with('0')) {
+        return Err(Fault::Number);
+    }
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    if unit.is_empty() {
+        return Err(Fault::NoUnit);
+    }
+    if unit.starts_with(['.', ',']) {
+        return Err(Fault::Number);
+    }
+    let (_, factor) = UNITS
+        .into_iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(|| Fault::Unit(unit.to_owned()))?;
+    let number: u64 = number.parse().map_err(|_| Fault::TooLarge)?;
+    number.checked_mul(factor).ok_or(Fault::TooLarge)
+}
+
+/// `bytes` in the largest unit that leaves a whole number; `None` unless they are whole KiB.
+pub fn format(bytes: u64) -> Option<String> {
+    let (name, factor) = UNITS
+        .into_iter()
+        .find(|(_, factor)| bytes.is_multiple_of(*factor))?;
+    Some(format!("{}{name}", bytes / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_need_a_whole_number_and_a_unit() {
+        assert_eq!(parse("32MiB"), Ok(32 << 20));
+        assert_eq!(parse("1 GiB"), Ok(1 << 30));
+        assert_eq!(parse("64"), Err(Fault::NoUnit));
+        assert_eq!(parse("64MB"), Err(Fault::Unit("MB".into())));
+        assert_eq!(parse("64  MiB"), Err(Fault::Unit(" MiB".into())));
+        assert_eq!(parse("1.5GiB"), Err(Fault::Number));
+        assert_eq!(parse("-1MiB"), Err(Fault::Number));
+        assert_eq!(parse("01MiB"), Err(Fault::Number));
+        assert_eq!(parse("17179869184GiB"), Err(Fault::TooLarge));
+        assert_eq!(parse("99999999999999999999KiB"), Err(Fault::TooLarge));
+    }
+
+    #[test]
+    fn formatting_is_the_inverse() {
+        for bytes in [0, 1 << 10, 3 << 20, 1536 << 10, 1 << 40, u64::MAX - 1023] {
+            assert_eq!(parse(&format(bytes).unwrap()), Ok(bytes));
+        }
+        assert_eq!(format(1000), None);
+    }
+}

@@ -1,0 +1,455 @@
+//! Phase 3: events → a tree whose every node knows its place.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use solo5_report::{Diagnostic, SourceText};
+
+use crate::events::{self, Collection, Event};
+use crate::{DEPTH_MAX, NODES_MAX, Reader, codes};
+
+/// A document that was read.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The text, which every span refers to.
+    pub source: Arc<SourceText>,
+    /// The one value of the document.
+    pub root: Node,
+    /// Every comment, in order.
+    pub comments: Vec<Comment>,
+}
+
+/// A comment, `#` to the end of its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// Range in bytes in the source, the `#` included and the line end not.
+    pub span: Range<usize>,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Range in bytes in the source. Of a block list or mapping it ends with its last value; it is
+    /// empty where the source has nothing.
+    pub span: Range<usize>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The three kinds of value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Scalar(Scalar),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys with values, in the order of the source; no key is there twice.
+    Mapping(Vec<Pair>),
+}
+
+/// A text, as the source says it and never retyped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    /// The text: escapes are resolved and lines joined, nothing else is done to it.
+    pub text: String,
+    /// How it was written.
+    pub style: Style,
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// `'text'`
+    SingleQuoted,
+    /// `"text"`
+    DoubleQuoted,
+    /// `|` and lines.
+    Literal,
+    /// `>` and lines.
+    Folded,
+}
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Node,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its text.
+    pub text: String,
+    /// Range in bytes in the source, quotes included.
+    pub span: Range<usize>,
+}
+
+impl Scalar {
+    /// Whether it says that there is no value: nothing at all, `~` or `null`, without quotes.
+    pub fn is_null(&self) -> bool {
+        self.style == Style::Plain
+            && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+}
+
+impl Node {
+    /// The place to point at: a scalar whole, a list or mapping where it begins.
+    pub fn head(&self) -> Range<usize> {
+        match &self.kind {
+            Kind::Scalar(_) => self.span.clone(),
+            Kind::Mapping(pairs) => match pairs.first() {
+                // A block mapping begins with its first key, a flow mapping with its brace.
+                Some(pair) if pair.key.span.start == self.span.start => pair.key.span.clone(),
+                _ => self.span.start..(self.span.start + 1).min(self.span.end),
+            },
+            Kind::Sequence(_) => self.span.start..(self.span.start + 1).min(self.span.end),
+        }
+    }
+
+    /// What it is, for messages.
+    pub fn describe(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(scalar) if scalar.is_null() => "nothing",
+            Kind::Scalar(Scalar {
+                style: Style::Plain,
+                ..
+            }) => "a plain text",
+            Kind::Scalar(_) => "a quoted text",
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// Builds the tree. Refusals go to `reader`; `None` if no whole tree came of it.
+pub(crate) fn build(source: &Arc<SourceText>, reader: &mut Reader) -> Option<Document> {
+    let mut builder = Builder {
+        source,
+        reader,
+        frames: Vec::new(),
+        root: None,
+        comments: Vec::new(),
+        documents: 0,
+        nodes: 0,
+        whole: true,
+    };
+    for event in events::events(source) {
+        let step = match event {
+            Ok((event, span)) => builder.event(event, span),
+            Err(diagnostic) => Err(diagnostic),
+        };
+        if let Err(diagnostic) = step {
+            builder.reader.report(diagnostic);
+            return None;
+        }
+        if builder.documents > 1 {
+            break;
+        }
+    }
+    let Builder {
+        root,
+        comments,
+        whole,
+        ..
+    } = builder;
+    match root {
+        Some(Node {
+            kind: Kind::Scalar(scalar),
+            span,
+        }) if span.is_empty() && scalar.is_null() => {}
+        Some(root) if whole => {
+            return Some(Document {
+                source: Arc::clone(source),
+                root,
+                comments,
+            });
+        }
+        Some(_) => return None,
+        None => {}
+    }
+    let message = format!("{} has nothing in it", source.name);
+    reader.report(
+        Diagnostic::error(codes::EMPTY, message)
+            .label(source, 0..0, "")
+            .with_help("start with a line `type: ...`; the documentation has examples"),
+    );
+    None
+}
+
+struct Builder<'b> {
+    source: &'b Arc<SourceText>,
+    reader: &'b mut Reader,
+    frames: Vec<Frame>,
+    root: Option<Node>,
+    comments: Vec<Comment>,
+    documents: usize,
+    nodes: usize,
+    /// Whether the tree says all that the source says.
+    whole: bool,
+}
+
+/// A list or mapping under construction.
+struct Frame {
+    start: usize,
+    /// End of its last finished part.
+    end: usize,
+    flow: bool,
+    body: Body,
+}
+
+enum Body {
+    Sequence(Vec<Node>),
+    Mapping {
+        pairs: Vec<Pair>,
+        keys: HashMap<String, Range<usize>>,
+        pending: Option<Pending>,
+    },
+}
+
+/// A key that waits for its value.
+struct Pending {
+    key: Key,
+    /// Whether the pair goes into the tree; else an error was reported about it.
+    keep: bool,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event, span: Range<usize>) -> Result<(), Diagnostic> {
+        match event {
+            Event::Document => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    self.reader.report(
+                        Diagnostic::error(codes::DOCUMENTS, "a second document begins here")
+                            .label(self.source, span, "")
+                            .with_help("a file is one document; put the other in its own file"),
+                    );
+                }
+            }
+            Event::Comment => self.comments.push(Comment { span }),
+            Event::Anchor => self.reader.report(events::anchor(self.source, span)),
+            Event::Alias => {
+                let written = self.source.text.get(span.clone()).unwrap_or("*");
+                let refusal = events::alias(self.source, span.clone(), written);
+                self.reader.report(refusal);
+                self.whole = false;
+                let scalar = Scalar {
+                    text: String::new(),
+                    style: Style::DoubleQuoted,
+                };
+                self.node(Node {
+                    span,
+                    kind: Kind::Scalar(scalar),
+                })?;
+            }
+            Event::Scalar { text, style, tag } => {
+                self.tag(tag);
+                if text.contains('\0') {
+                    self.reader.report(
+                        Diagnostic::error(
+                            codes::CHARACTER,
+                            "a text has the character U+0000 in it",
+                        )
+                        .label(self.source, span.clone(), "")
+                        .with_help("remove it; readers would take it for the end of the text"),
+                    );
+                }
+                if style == Style::Plain && self.frames.last().is_some_and(|frame| frame.flow) {
+                    self.missing_comma(&span);
+                }
+                self.node(Node {
+                    span,
+                    kind: Kind::Scalar(Scalar { text, style }),
+                })?;
+            }
+            Event::Start {
+                collection,
+                flow,
+                tag,
+            } => {
+                self.tag(tag);
+                if self.frames.len() >= DEPTH_MAX {
+                    let message = format!("nested deeper than {DEPTH_MAX} levels");
+                    return Err(Diagnostic::error(codes::TOO_DEEP, message)
+                        .label(self.source, span, "")
+                        .with_help("nothing we read nests like this; is this the right file?"));
+                }
+                let body = match collection {
+                    Collection::Sequence => Body::Sequence(Vec::new()),
+                    Collection::Mapping => Body::Mapping {
+                        pairs: Vec::new(),
+                        keys: HashMap::new(),
+                        pending: None,
+                    },
+                };
+                self.frames.push(Frame {
+                    start: span.start,
+                    end: span.end,
+                    flow,
+                    body,
+                });
+            }
+            Event::End => {
+                if let Some(frame) = self.frames.pop() {
+                    let node = self.finish(frame, span);
+                    self.node(node)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tag(&mut self, tag: Option<Range<usize>>) {
+        if let Some(span) = tag {
+            self.reader.report(events::tag(self.source, span));
+        }
+    }
+
+    /// `{"a": 1 "b": 2}` is one long plain text to YAML; nobody ever means that.
+    fn missing_comma(&mut self, span: &Range<usize>) {
+        let text = self.source.text.get(span.clone()).unwrap_or_default();
+        let Some(quote) = text.find('"').filter(|_| text.contains("\":")) else {
+            return;
+        };
+        let at = span.start + quote;
+        self.reader.report(
+            Diagnostic::error(codes::COMMA, "a comma is missing before this")
+                .label(self.source, at..at + 1, "")
+                .with_help("put a `,` between two entries of a `{ }` or `[ ]`"),
+        );
+        self.whole = false;
+    }
+
+    /// Closes a collection whose end event has `span`.
+    fn finish(&mut self, frame: Frame, span: Range<usize>) -> Node {
+        let Frame {
+            start,
+            end,
+            flow,
+            body,
+        } = frame;
+        let closed = flow && !span.is_empty();
+        if closed && let Some(at) = self.comma_between(end, span.start) {
+            self.reader.report(
+                Diagnostic::error(codes::COMMA, "a comma behind the last entry")
+                    .label(self.source, at..at + 1, "")
+                    .with_help("remove the comma, or write the entry that is missing"),
+            );
+        }
+        let kind = match body {
+            Body::Sequence(items) => Kind::Sequence(items),
+            Body::Mapping { pairs, .. } => Kind::Mapping(pairs),
+        };
+        let end = if closed { span.end } else { end };
+        Node {
+            span: start..end.max(start),
+            kind,
+        }
+    }
+
+    /// The first comma outside comments in a range that has only blanks, commas and comments.
+    fn comma_between(&self, start: usize, end: usize) -> Option<usize> {
+        let text = self.source.text.get(start..end)?;
+        let mut in_comment = false;
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'\n' | b'\r' => in_comment = false,
+                b'#' => in_comment = true,
+                b',' if !in_comment => return Some(start + at),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Puts a finished node where it belongs.
+    fn node(&mut self, mut node: Node) -> Result<(), Diagnostic> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            let message = format!("more than {NODES_MAX} values");
+            return Err(Diagnostic::error(codes::TOO_MANY_NODES, message)
+                .label(self.source, node.head(), "")
+                .with_help("nothing we read is this long; is this the right file?"));
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            self.root.get_or_insert(node);
+            return Ok(());
+        };
+        match &mut frame.body {
+            Body::Sequence(items) => {
+                frame.end = frame.end.max(node.span.end);
+                items.push(node);
+            }
+            Body::Mapping { pairs, pending, .. } => match pending.take() {
+                Some(Pending { key, keep }) => {
+                    if node.span.is_empty() {
+                        // Nothing is there: point behind the key, not at whatever comes next.
+                        node.span = key.span.end..key.span.end;
+                    }
+                    frame.end = frame.end.max(node.span.end);
+                    if keep {
+                        pairs.push(Pair { key, value: node });
+                    }
+                }
+                None => {
+                    frame.end = frame.end.max(node.span.end);
+                    self.key(node);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes `node` as the next key of the innermost mapping.
+    fn key(&mut self, node: Node) {
+        let span = node.head();
+        let (text, refusal) = match node.kind {
+            Kind::Scalar(scalar) if scalar.style == Style::Plain && scalar.text == "<<" => {
+                let refusal = Diagnostic::error(codes::MERGE_KEY, "merge keys are not taken")
+                    .with_help("write the keys out");
+                (scalar.text, Some(refusal))
+            }
+            Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.text.contains('\n') => {
+                (scalar.text, None)
+            }
+            _ => {
+                let refusal = Diagnostic::error(codes::KEY, "a key must be one line of text")
+                    .with_help("write `key: value`");
+                (String::new(), Some(refusal))
+            }
+        };
+        let Some(Frame {
+            body: Body::Mapping { keys, pending, .. },
+            ..
+        }) = self.frames.last_mut()
+        else {
+            return;
+        };
+        let mut keep = refusal.is_none();
+        if let Some(refusal) = refusal {
+            self.reader
+                .report(refusal.label(self.source, span.clone(), ""));
+        } else if let Some(first) = keys.get(&text) {
+            let message = format!("the key `{text}` is there twice");
+            self.reader.report(
+                Diagnostic::error(codes::DUPLICATE_KEY, message)
+                    .label(self.source, span.clone(), "again here")
+                    .label(self.source, first.clone(), "first here")
+                    .with_help("remove one of the two"),
+            );
+            keep = false;
+        } else {
+            keys.insert(text.clone(), span.clone());
+        }
+        *pending = Some(Pending {
+            key: Key { text, span },
+            keep,
+        });
+    }
+}
