@@ -1,1 +1,103 @@
-//! Skeleton.
+//! Safe Rust API for Solo5 unikernels.
+//!
+//! A unikernel has one thread, no operating system below it, and only the devices that its manifest
+//! declares. This crate lends the guest API of `solo5.h` (spec/40) Rust's types: a device is an
+//! owned value, "nothing queued" is `None`, a point in time is not a number.
+//!
+//! ```ignore
+//! // Not compiled with the documentation, which is built with `std` and its panic handler.
+//! #![no_std]
+//! #![no_main]
+//!
+//! use solo5::{Start, println};
+//!
+//! solo5::main!(hello);
+//!
+//! fn hello(start: &Start) -> Result<(), core::str::Utf8Error> {
+//!     println!("Hello, World");
+//!     println!("Command line is: '{}'", start.command_line()?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The way of a program
+//!
+//! 1. `_start` in the bindings prepares the platform and calls `solo5_app_main`, which [`main!`]
+//!    defines (`runtime.rs`): it gives the heap its memory (`heap.rs`), calls the program's function
+//!    with what the bindings say of the start (`start.rs`), and turns its result into an exit status
+//!    (`status.rs`).
+//! 2. The program takes its devices by their names in the manifest: [`Net::acquire`] (`net.rs`),
+//!    [`Block::acquire`] (`block.rs`). It prints with [`println!`] (`console.rs`).
+//! 3. It sleeps in [`yield_until`] until a device has input or a deadline has come (`ready.rs`,
+//!    `time.rs`).
+//! 4. It returns, or panics: the message goes to the console and the status is 255.
+//!
+//! Every call into the bindings is in `sys.rs`. `mem.rs` holds what compiled code expects from a C
+//! library and does not find here.
+//!
+//! # Linking
+//!
+//! The crate is compiled for the *host* target with `-C relocation-model=static`, `panic = "abort"`
+//! and the wrapper `…-solo5-none-static-cc` as linker, which adds the bindings of the target that
+//! `-z solo5-abi=` names and the notes of the manifest that `-z solo5-manifest=` names.
+//! `examples/http` is a complete program; `docs/rust.md` explains its configuration line by line.
+//!
+//! # Trust
+//!
+//! The crate trusts the bindings and, through them, the tender; it trusts nothing that comes through
+//! a device. A length reported by the bindings is checked all the same before it indexes a buffer.
+//!
+//! # Memory
+//!
+//! Solo5 gives a unikernel one region for heap and stack without a guard between them (spec/40 §4).
+//! [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is less) and
+//! makes the rest the heap of `alloc`. Nothing detects a stack that grows beyond its share.
+
+#![cfg_attr(not(test), no_std)]
+
+mod arguments;
+mod block;
+mod console;
+mod error;
+mod net;
+mod ready;
+mod start;
+mod status;
+mod sys;
+mod time;
+
+#[cfg(feature = "runtime")]
+mod heap;
+#[cfg(any(feature = "runtime", test))]
+mod mem;
+#[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub mod runtime;
+
+#[cfg(test)]
+mod host;
+
+pub use arguments::{Argument, Arguments};
+pub use block::Block;
+pub use console::Console;
+pub use error::{Error, Result};
+pub use net::Net;
+pub use ready::{Handle, HandleSet, yield_until};
+pub use start::Start;
+pub use status::{Status, Termination};
+pub use time::{Instant, wall_clock};
+
+/// Ends the unikernel with `status`.
+///
+/// Nothing is dropped and nothing is flushed; returning from the program's function is the usual
+/// way to end.
+pub fn exit(status: Status) -> ! {
+    sys::exit(status)
+}
+
+/// Ends the unikernel with status 255, as a panic does, but without a message.
+///
+/// A debugging tender may write a core file (spec/40 §3).
+pub fn abort() -> ! {
+    sys::abort()
+}

@@ -1,0 +1,146 @@
+//! Block devices.
+
+use crate::error::{Error, Result};
+use crate::ready::Handle;
+use crate::sys;
+
+/// A block device.
+///
+/// ```no_run
+/// use solo5::Block;
+///
+/// # fn copy() -> Result<(), solo5::Error> {
+/// let mut storage = Block::acquire("storage")?; // the name in the manifest
+/// let mut block = vec![0; storage.block_size()];
+/// storage.read(0, &mut block)?;
+/// storage.write(storage.block_size() as u64, &block)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Block {
+    handle: Handle,
+    capacity: u64,
+    block_size: usize,
+}
+
+impl Block {
+    /// Takes the device of type `BLOCK_BASIC` that the manifest calls `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the manifest has no such device, the operator did not attach it, or it
+    /// was taken before.
+    pub fn acquire(name: &str) -> Result<Block> {
+        let (handle, info) = sys::block_acquire(name)?;
+        let block_size = usize::try_from(info.block_size).map_err(|_| Error::Unspecified)?;
+        if block_size == 0 {
+            return Err(Error::Unspecified);
+        }
+        Ok(Block {
+            handle: Handle::new(handle),
+            capacity: info.capacity,
+            block_size,
+        })
+    }
+
+    /// The device's handle. Block devices never become ready: each call waits for the host.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The size of the device in bytes, a multiple of [`block_size`](Block::block_size).
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The size of one block in bytes.
+    #[must_use]
+    pub fn block_size(&self) -> usize {
+        self.block_size
+    }
+
+    /// Fills `buffer` from `offset` on; both are whole numbers of blocks.
+    ///
+    /// Solo5 transfers one block a call (spec/40 §10); this makes as many as are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if `offset` or the length is not a multiple of the block size, or if the end
+    /// lies beyond [`capacity`](Block::capacity); nothing is read then. [`Error::Unspecified`] if the
+    /// device failed: the buffer may be filled in part.
+    pub fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.check(offset, buffer.len())?;
+        let offsets = (offset..).step_by(self.block_size);
+        for (block, offset) in buffer.chunks_exact_mut(self.block_size).zip(offsets) {
+            sys::block_read(self.handle.index(), offset, block)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush (spec/40 §10).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Block::read); after [`Error::Unspecified`] the blocks before the failed one are
+    /// written. [`Error::Invalid`] too if the operator attached the device for reading only.
+    pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+        self.check(offset, data.len())?;
+        let offsets = (offset..).step_by(self.block_size);
+        for (block, offset) in data.chunks_exact(self.block_size).zip(offsets) {
+            sys::block_write(self.handle.index(), offset, block)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `length` bytes at `offset` are whole blocks of this device.
+    fn check(&self, offset: u64, length: usize) -> Result<()> {
+        let size = self.block_size as u64;
+        let length = length as u64;
+        let end = offset.checked_add(length).ok_or(Error::Invalid)?;
+        if !offset.is_multiple_of(size) || !length.is_multiple_of(size) || end > self.capacity {
+            return Err(Error::Invalid);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_keep_what_is_written() {
+        let mut storage = Block::acquire("storage").unwrap();
+        assert_eq!((storage.block_size(), storage.capacity()), (512, 4096));
+        let mut data = [7; 1536];
+        data[512..1024].fill(8);
+        data[1024..].fill(9);
+        storage.write(2560, &data).unwrap();
+        let mut read = [0; 2048];
+        storage.read(2048, &mut read).unwrap();
+        assert_eq!(read[..512], [0; 512]);
+        assert_eq!(read[512..], data);
+    }
+
+    #[test]
+    fn only_whole_blocks_inside_the_device() {
+        let mut storage = Block::acquire("storage").unwrap();
+        assert_eq!(storage.read(0, &mut []), Ok(()));
+        assert_eq!(storage.read(4096, &mut []), Ok(()));
+        for (offset, length) in [
+            (1, 512),
+            (0, 511),
+            (0, 513),
+            (4096, 512),
+            (0, 4608),
+            (u64::MAX - 511, 512),
+        ] {
+            let mut buffer = vec![0; length];
+            assert_eq!(storage.read(offset, &mut buffer), Err(Error::Invalid));
+            assert_eq!(storage.write(offset, &buffer), Err(Error::Invalid));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a call into the bindings failed.
+
+use core::fmt;
+
+/// A failed call (spec/40 §2).
+///
+/// "Nothing now, perhaps later" is not among the errors: it is `None` where it can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bindings or this crate refused an argument: a device that the manifest does not declare or
+    /// the operator did not attach, a second acquisition, an offset beyond the end, a buffer of
+    /// the wrong length.
+    Invalid,
+    /// Any other failure, for example an error of the host's disk.
+    Unspecified,
+}
+
+/// The result of a call into the bindings.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Invalid => "invalid argument or device not available",
+            Error::Unspecified => "the device failed",
+        })
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,125 @@
+//! The heap behind `alloc`, in the memory the bindings leave to the program.
+//!
+//! The allocator is `talc`: allocation and release in constant time for all practical purposes,
+//! growth in place, no dependency on an operating system.
+
+use core::alloc::{GlobalAlloc, Layout};
+
+use talc::DefaultBinning;
+use talc::cell::TalcCell;
+use talc::source::Manual;
+
+/// Bytes at the top of the region that stay free for the stack, if the region is large enough.
+const STACK: usize = 1024 * 1024;
+
+/// How many bytes of a region of `size` bytes are the heap's; the rest, at its top, is the stack's.
+fn heap_part(size: usize) -> usize {
+    size - STACK.min(size / 2)
+}
+
+/// The global allocator of a unikernel, empty until [`start`](Heap::start).
+pub struct Heap(TalcCell<Manual, DefaultBinning>);
+
+// SAFETY: a Solo5 guest has one thread and no interrupt or signal handler that could allocate
+// (spec/40 §1), so no two borrows of the cell can be alive at once.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// An allocator that has nothing to give yet.
+    #[must_use]
+    pub const fn new() -> Heap {
+        Heap(TalcCell::new(Manual))
+    }
+
+    /// Gives the allocator its share of the region of `size` bytes at `start`.
+    ///
+    /// # Safety
+    ///
+    /// The region is readable and writable, lives as long as the allocator, and nobody uses its part
+    /// below the stack's share. To be called once.
+    pub(crate) unsafe fn start(&self, start: *mut u8, size: usize) {
+        // A region too small for the allocator's own tables leaves the heap empty: the first
+        // allocation fails and says so.
+        // SAFETY: the caller vouches for the region; `heap_part` is never more than `size`.
+        let _ = unsafe { self.0.claim(start, heap_part(size)) };
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Heap {
+        Heap::new()
+    }
+}
+
+// SAFETY: every call goes to `talc`'s implementation with the caller's own arguments.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of the same call.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of the same call.
+        unsafe { self.0.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of the same call.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of the same call.
+        unsafe { self.0.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_keeps_its_share() {
+        assert_eq!(heap_part(32 << 20), 31 << 20);
+        assert_eq!(heap_part(2 << 20), 1 << 20);
+        assert_eq!(heap_part(512 << 10), 256 << 10);
+        assert_eq!(heap_part(0), 0);
+    }
+
+    #[test]
+    fn allocations_lie_in_the_heaps_part_and_do_not_overlap() {
+        let mut region = vec![0u8; 4 << 20];
+        let range = region.as_mut_ptr_range();
+        let heap = Heap::new();
+        let layout = Layout::from_size_align(100_000, 64).unwrap();
+        // SAFETY: the heap is empty, and so is what it may give.
+        assert!(unsafe { heap.alloc(layout) }.is_null());
+        // SAFETY: the vector outlives the heap and nothing else uses it.
+        unsafe { heap.start(range.start, region.len()) };
+        let mut blocks = Vec::new();
+        loop {
+            // SAFETY: the layout has a size.
+            let block = unsafe { heap.alloc(layout) };
+            if block.is_null() {
+                break;
+            }
+            assert!(block.cast::<[u8; 64]>().is_aligned() && block.addr() % 64 == 0);
+            blocks.push(block.addr());
+        }
+        blocks.sort_unstable();
+        assert!(blocks.len() >= 30, "{} blocks", blocks.len());
+        assert!(blocks.windows(2).all(|pair| pair[1] - pair[0] >= 100_000));
+        assert!(blocks[0] >= range.start.addr());
+        assert!(blocks[blocks.len() - 1] + 100_000 <= range.end.addr() - STACK);
+    }
+
+    #[test]
+    fn a_region_too_small_is_an_empty_heap() {
+        let mut region = [0u8; 64];
+        let heap = Heap::new();
+        // SAFETY: the array outlives the heap and nothing else uses it.
+        unsafe { heap.start(region.as_mut_ptr(), region.len()) };
+        // SAFETY: the layout has a size.
+        assert!(unsafe { heap.alloc(Layout::new::<u64>()) }.is_null());
+    }
+}

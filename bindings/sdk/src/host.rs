@@ -1,0 +1,181 @@
+//! The guest API for this crate's own tests on the host: the functions that the bindings would
+//! export, over a few values of the thread.
+//!
+//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes).
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::{CStr, c_char, c_int};
+
+use crate::sys::{BlockInfo, NetInfo};
+
+pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
+
+const OK: c_int = 0;
+const AGAIN: c_int = 1;
+const EINVAL: c_int = 2;
+
+thread_local! {
+    static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static QUEUE: RefCell<VecDeque<Vec<u8>>> = const { RefCell::new(VecDeque::new()) };
+    static DISK: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
+}
+
+/// The console writes of this thread since the last time, one item a call.
+pub(crate) fn take_calls() -> Vec<Vec<u8>> {
+    OUTPUT.take()
+}
+
+/// The same as one text.
+pub(crate) fn take_output() -> Vec<u8> {
+    OUTPUT.take().concat()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_exit(status: c_int) -> ! {
+    panic!("solo5_exit({status})")
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_abort() -> ! {
+    panic!("solo5_abort()")
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_console_write(buf: *const c_char, size: usize) {
+    // SAFETY: the caller passes a readable buffer of this size.
+    let bytes = unsafe { core::slice::from_raw_parts(buf.cast::<u8>(), size) };
+    OUTPUT.with_borrow_mut(|output| output.push(bytes.to_vec()));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_clock_monotonic() -> u64 {
+    1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_clock_wall() -> u64 {
+    2
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_yield(_deadline: u64, ready_set: *mut u64) {
+    let ready = u64::from(!QUEUE.with_borrow(VecDeque::is_empty)) << 1;
+    // SAFETY: the caller passes a writable integer.
+    unsafe { *ready_set = ready };
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_acquire(
+    name: *const c_char,
+    handle: *mut u64,
+    info: *mut NetInfo,
+) -> c_int {
+    // SAFETY: the caller passes a NUL-terminated string.
+    if unsafe { CStr::from_ptr(name) } != c"service" {
+        return EINVAL;
+    }
+    // SAFETY: the caller passes a writable handle.
+    unsafe { *handle = 1 };
+    // SAFETY: the caller passes a writable structure.
+    unsafe {
+        *info = NetInfo {
+            mac_address: MAC,
+            mtu: 1500,
+        }
+    };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_write(handle: u64, buf: *const u8, size: usize) -> c_int {
+    if handle != 1 {
+        return EINVAL;
+    }
+    // SAFETY: the caller passes a readable buffer of this size.
+    let frame = unsafe { core::slice::from_raw_parts(buf, size) };
+    QUEUE.with_borrow_mut(|queue| queue.push_back(frame.to_vec()));
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_read(
+    handle: u64,
+    buf: *mut u8,
+    size: usize,
+    read_size: *mut usize,
+) -> c_int {
+    if handle != 1 {
+        return EINVAL;
+    }
+    let Some(frame) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
+        return AGAIN;
+    };
+    // SAFETY: the caller passes a writable buffer of this size.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(buf, size) };
+    buffer[..frame.len()].copy_from_slice(&frame);
+    // SAFETY: the caller passes a writable length.
+    unsafe { *read_size = frame.len() };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_acquire(
+    name: *const c_char,
+    handle: *mut u64,
+    info: *mut BlockInfo,
+) -> c_int {
+    // SAFETY: the caller passes a NUL-terminated string.
+    if unsafe { CStr::from_ptr(name) } != c"storage" {
+        return EINVAL;
+    }
+    // SAFETY: the caller passes a writable handle.
+    unsafe { *handle = 2 };
+    // SAFETY: the caller passes a writable structure.
+    unsafe {
+        *info = BlockInfo {
+            capacity: 4096,
+            block_size: 512,
+        }
+    };
+    OK
+}
+
+/// The bytes of the disk that a call may touch: exactly one block, as on real targets.
+fn place(handle: u64, offset: u64, size: usize) -> Option<std::ops::Range<usize>> {
+    let offset = usize::try_from(offset).ok()?;
+    (handle == 2 && size == 512 && offset.is_multiple_of(512) && offset <= 4096 - 512)
+        .then(|| offset..offset + size)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_write(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> c_int {
+    let Some(place) = place(handle, offset, size) else {
+        return EINVAL;
+    };
+    // SAFETY: the caller passes a readable buffer of this size.
+    let data = unsafe { core::slice::from_raw_parts(buf, size) };
+    DISK.with_borrow_mut(|disk| disk[place].copy_from_slice(data));
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_read(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> c_int {
+    let Some(place) = place(handle, offset, size) else {
+        return EINVAL;
+    };
+    // SAFETY: the caller passes a writable buffer of this size.
+    let data = unsafe { core::slice::from_raw_parts_mut(buf, size) };
+    DISK.with_borrow(|disk| data.copy_from_slice(&disk[place]));
+    OK
+}

@@ -1,0 +1,140 @@
+//! Network devices.
+
+use crate::error::{Error, Result};
+use crate::ready::Handle;
+use crate::sys;
+
+/// Length of an Ethernet header in bytes; the MTU does not count it (spec/40 §9).
+const HEADER: usize = 14;
+
+/// A network device: whole Ethernet frames in and out, neither call ever blocks.
+///
+/// ```no_run
+/// use solo5::Net;
+///
+/// # fn answer() -> Result<(), solo5::Error> {
+/// let mut net = Net::acquire("service")?; // the name in the manifest
+/// let mut buffer = vec![0; net.frame_length()];
+/// if let Some(frame) = net.read(&mut buffer)? {
+///     // Back to where it came from: the first twelve bytes are both addresses.
+///     let (to, from) = frame[..12].split_at_mut(6);
+///     to.swap_with_slice(from);
+///     net.write(frame)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Net {
+    handle: Handle,
+    mac: [u8; 6],
+    mtu: usize,
+}
+
+impl Net {
+    /// Takes the device of type `NET_BASIC` that the manifest calls `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the manifest has no such device, the operator did not attach it, or it
+    /// was taken before.
+    pub fn acquire(name: &str) -> Result<Net> {
+        let (handle, info) = sys::net_acquire(name)?;
+        // No address space holds a frame of such a length; then `frame_length` cannot overflow.
+        if info.mtu > isize::MAX as usize {
+            return Err(Error::Unspecified);
+        }
+        Ok(Net {
+            handle: Handle::new(handle),
+            mac: info.mac_address,
+            mtu: info.mtu,
+        })
+    }
+
+    /// What stands for this device in a [`HandleSet`](crate::HandleSet).
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The address the device is to use.
+    #[must_use]
+    pub fn mac_address(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// The longest payload of a frame in bytes, without its header.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// The longest frame in bytes, with its header: what a buffer for [`read`](Net::read) must hold.
+    #[must_use]
+    pub fn frame_length(&self) -> usize {
+        self.mtu + HEADER
+    }
+
+    /// Reads the next frame and lends it; `None` when none is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if `buffer` is shorter than [`frame_length`](Net::frame_length): a frame
+    /// could be cut off without notice. [`Error::Unspecified`] if the device failed.
+    pub fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b mut [u8]>> {
+        if buffer.len() < self.frame_length() {
+            return Err(Error::Invalid);
+        }
+        Ok(sys::net_read(self.handle.index(), buffer)?.and_then(|length| buffer.get_mut(..length)))
+    }
+
+    /// Sends one frame. The network may drop it, as any network may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if `frame` has no complete header or is longer than
+    /// [`frame_length`](Net::frame_length). [`Error::Unspecified`] if the device failed or, with some
+    /// bindings, if its queue was full.
+    pub fn write(&mut self, frame: &[u8]) -> Result<()> {
+        if frame.len() < HEADER || frame.len() > self.frame_length() {
+            return Err(Error::Invalid);
+        }
+        sys::net_write(self.handle.index(), frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+
+    #[test]
+    fn only_declared_devices() {
+        assert_eq!(Net::acquire("storage").unwrap_err(), Error::Invalid);
+        assert_eq!(Net::acquire("").unwrap_err(), Error::Invalid);
+    }
+
+    #[test]
+    fn frames_come_back_in_order_and_then_nothing() {
+        let mut net = Net::acquire("service").unwrap();
+        assert_eq!(
+            (net.handle().index(), net.mtu(), net.frame_length()),
+            (1, 1500, 1514)
+        );
+        assert_eq!(net.mac_address(), host::MAC);
+        net.write(&[1; 14]).unwrap();
+        net.write(&[2; 1514]).unwrap();
+        let mut buffer = [0; 1600];
+        assert_eq!(net.read(&mut buffer).unwrap().unwrap(), [1; 14]);
+        assert_eq!(net.read(&mut buffer).unwrap().unwrap(), [2; 1514]);
+        assert_eq!(net.read(&mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn lengths() {
+        let mut net = Net::acquire("service").unwrap();
+        assert_eq!(net.read(&mut [0; 1513]), Err(Error::Invalid));
+        assert_eq!(net.write(&[0; 13]), Err(Error::Invalid));
+        assert_eq!(net.write(&[0; 1515]), Err(Error::Invalid));
+    }
+}

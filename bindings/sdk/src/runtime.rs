@@ -1,0 +1,126 @@
+//! Between the bindings and a Rust program: what [`main!`](crate::main!) expands to.
+//!
+//! The allocator, the panic handler and the names of an unwinder are made in the program by the macro,
+//! not here: a crate that merely depends on this one, or its tests on the host, keeps its own.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::start::Start;
+use crate::status::Termination;
+use crate::{println, sys};
+
+pub use crate::heap::Heap;
+
+/// `struct solo5_start_info` (spec/40 §3).
+#[repr(C)]
+pub struct StartInfo {
+    /// NUL-terminated command line, never null.
+    pub cmdline: *const c_char,
+    /// First address of the region for heap and stack.
+    pub heap_start: usize,
+    /// Length of that region in bytes; the initial stack begins at its end.
+    pub heap_size: usize,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<StartInfo>() == 24);
+
+/// Runs the program: the whole of `solo5_app_main`.
+///
+/// # Safety
+///
+/// To be called once, by the bindings, with their start information.
+pub unsafe fn enter<T: Termination>(
+    info: *const StartInfo,
+    heap: &'static Heap,
+    main: fn(&Start) -> T,
+) -> c_int {
+    // SAFETY: the bindings pass a structure that lives as long as the guest (spec/40 §3).
+    let info = unsafe { &*info };
+    let region = core::ptr::with_exposed_provenance_mut(info.heap_start);
+    // SAFETY: the region is the program's alone; the stack at its top keeps its share.
+    unsafe { heap.start(region, info.heap_size) };
+    // SAFETY: never null, NUL-terminated, and as long-lived as the guest (spec/40 §3).
+    let command_line = unsafe { CStr::from_ptr(info.cmdline) };
+    c_int::from(main(&Start::new(command_line)).report().code())
+}
+
+/// Prints why the program panicked, and ends it with status 255.
+pub fn panic(info: &PanicInfo<'_>) -> ! {
+    static PANICKING: AtomicBool = AtomicBool::new(false);
+    // A panic while the message of another is printed must not print again.
+    if !PANICKING.swap(true, Ordering::Relaxed) {
+        println!("{info}");
+    }
+    sys::abort()
+}
+
+/// Makes the function `$main` the program.
+///
+/// It takes a [`&Start`](crate::Start) and returns anything that is a
+/// [`Termination`](crate::Termination): `()`, a [`Status`](crate::Status), or a `Result` of those
+/// whose error can be displayed. The macro also defines the global allocator and the panic handler,
+/// so it is used once, in the program's crate.
+///
+/// ```ignore
+/// // Not compiled with the documentation, which is built with `std` and its panic handler;
+/// // `examples/http` is a program that the tests build and run.
+/// #![no_std]
+/// #![no_main]
+///
+/// use solo5::{Instant, Net, Start, yield_until};
+///
+/// solo5::main!(count);
+///
+/// /// Ends when a hundred frames have come.
+/// fn count(_start: &Start) -> Result<(), solo5::Error> {
+///     let mut net = Net::acquire("service")?;
+///     let mut buffer = [0; 2048];
+///     let mut frames = 0;
+///     while frames < 100 {
+///         yield_until(Instant::MAX);
+///         while net.read(&mut buffer)?.is_some() {
+///             frames += 1;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        const _: () = {
+            #[global_allocator]
+            static HEAP: $crate::runtime::Heap = $crate::runtime::Heap::new();
+
+            #[panic_handler]
+            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+                $crate::runtime::panic(info)
+            }
+
+            /// What the bindings call when the platform is ready.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn solo5_app_main(
+                info: *const $crate::runtime::StartInfo,
+            ) -> ::core::ffi::c_int {
+                // SAFETY: the bindings call this function once, with their start information.
+                unsafe { $crate::runtime::enter(info, &HEAP, $main) }
+            }
+
+            // The prebuilt `core` and `alloc` are compiled for unwinding: their tables name a
+            // personality routine and their landing pads end in `_Unwind_Resume`. With
+            // `panic = "abort"` neither is ever called; the linker still wants the names.
+            #[unsafe(no_mangle)]
+            extern "C" fn rust_eh_personality() -> ! {
+                $crate::abort()
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn _Unwind_Resume() -> ! {
+                $crate::abort()
+            }
+        };
+    };
+}

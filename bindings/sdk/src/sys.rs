@@ -1,0 +1,212 @@
+//! The guest API of `solo5.h` as the bindings export it, and the only calls of it.
+//!
+//! The functions here are safe: what a C signature leaves open (that a pointer goes with its
+//! length, that a result is one of four) is settled once. The C API is neither thread-safe nor
+//! re-entrant (spec/40 §1); a Solo5 guest has one thread and the bindings never call back, so no
+//! lock is needed.
+
+use core::ffi::{c_char, c_int};
+
+use crate::error::{Error, Result};
+use crate::status::Status;
+
+/// `struct solo5_net_info` (spec/40 §9).
+#[repr(C)]
+pub(crate) struct NetInfo {
+    pub(crate) mac_address: [u8; 6],
+    pub(crate) mtu: usize,
+}
+
+/// `struct solo5_block_info` (spec/40 §10).
+#[repr(C)]
+pub(crate) struct BlockInfo {
+    pub(crate) capacity: u64,
+    pub(crate) block_size: u64,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<NetInfo>() == 16);
+    assert!(size_of::<BlockInfo>() == 16);
+};
+
+mod c {
+    use super::{BlockInfo, NetInfo, c_char, c_int};
+
+    unsafe extern "C" {
+        pub(super) safe fn solo5_exit(status: c_int) -> !;
+        pub(super) safe fn solo5_abort() -> !;
+        pub(super) fn solo5_console_write(buf: *const c_char, size: usize);
+        pub(super) safe fn solo5_clock_monotonic() -> u64;
+        pub(super) safe fn solo5_clock_wall() -> u64;
+        pub(super) fn solo5_yield(deadline: u64, ready_set: *mut u64);
+        pub(super) fn solo5_net_acquire(
+            name: *const c_char,
+            handle: *mut u64,
+            info: *mut NetInfo,
+        ) -> c_int;
+        pub(super) fn solo5_net_write(handle: u64, buf: *const u8, size: usize) -> c_int;
+        pub(super) fn solo5_net_read(
+            handle: u64,
+            buf: *mut u8,
+            size: usize,
+            read_size: *mut usize,
+        ) -> c_int;
+        pub(super) fn solo5_block_acquire(
+            name: *const c_char,
+            handle: *mut u64,
+            info: *mut BlockInfo,
+        ) -> c_int;
+        pub(super) fn solo5_block_write(
+            handle: u64,
+            offset: u64,
+            buf: *const u8,
+            size: usize,
+        ) -> c_int;
+        pub(super) fn solo5_block_read(
+            handle: u64,
+            offset: u64,
+            buf: *mut u8,
+            size: usize,
+        ) -> c_int;
+    }
+}
+
+/// `SOLO5_R_AGAIN`: nothing now, perhaps later.
+const AGAIN: c_int = 1;
+
+/// What `solo5_result_t` means for a call that cannot say AGAIN (spec/40 §2).
+fn check(result: c_int) -> Result<()> {
+    match result {
+        0 => Ok(()),
+        2 => Err(Error::Invalid),
+        _ => Err(Error::Unspecified),
+    }
+}
+
+/// The longest device name a manifest can hold (spec/10 §1).
+const NAME_MAX: usize = 67;
+
+/// `name` as the C string `acquire` takes. A name no manifest can hold is refused.
+fn device_name(name: &str) -> Result<[c_char; NAME_MAX + 1]> {
+    if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
+        return Err(Error::Invalid);
+    }
+    let mut text = [0; NAME_MAX + 1];
+    for (to, from) in text.iter_mut().zip(name.bytes()) {
+        *to = from as c_char;
+    }
+    Ok(text)
+}
+
+pub(crate) fn exit(status: Status) -> ! {
+    c::solo5_exit(c_int::from(status.code()))
+}
+
+pub(crate) fn abort() -> ! {
+    c::solo5_abort()
+}
+
+pub(crate) fn console_write(bytes: &[u8]) {
+    // SAFETY: pointer and length are those of one slice, which the call only reads.
+    unsafe { c::solo5_console_write(bytes.as_ptr().cast(), bytes.len()) }
+}
+
+pub(crate) fn clock_monotonic() -> u64 {
+    c::solo5_clock_monotonic()
+}
+
+pub(crate) fn clock_wall() -> u64 {
+    c::solo5_clock_wall()
+}
+
+/// The set of ready handles. It is zeroed first: the stub bindings leave it untouched.
+pub(crate) fn yield_until(deadline: u64) -> u64 {
+    let mut ready = 0;
+    // SAFETY: `ready` outlives the call, which keeps no pointer to it.
+    unsafe { c::solo5_yield(deadline, &mut ready) };
+    ready
+}
+
+pub(crate) fn net_acquire(name: &str) -> Result<(u64, NetInfo)> {
+    let name = device_name(name)?;
+    let mut handle = 0;
+    let mut info = NetInfo {
+        mac_address: [0; 6],
+        mtu: 0,
+    };
+    // SAFETY: the name ends in NUL (one byte longer than the longest name); the other two point to
+    // initialised values that outlive the call.
+    check(unsafe { c::solo5_net_acquire(name.as_ptr(), &mut handle, &mut info) })?;
+    Ok((handle, info))
+}
+
+pub(crate) fn net_write(handle: u64, frame: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of one slice, which the call only reads.
+    check(unsafe { c::solo5_net_write(handle, frame.as_ptr(), frame.len()) })
+}
+
+/// The length of the frame read into `buffer`; `None` when none is queued.
+pub(crate) fn net_read(handle: u64, buffer: &mut [u8]) -> Result<Option<usize>> {
+    let mut size = 0;
+    // SAFETY: pointer and length are those of one slice borrowed for writing; `size` outlives the
+    // call.
+    let result = unsafe { c::solo5_net_read(handle, buffer.as_mut_ptr(), buffer.len(), &mut size) };
+    if result == AGAIN {
+        return Ok(None);
+    }
+    check(result)?;
+    // More than the buffer holds would be a fault of the bindings; it must not become an index.
+    if size > buffer.len() {
+        Err(Error::Unspecified)
+    } else {
+        Ok(Some(size))
+    }
+}
+
+pub(crate) fn block_acquire(name: &str) -> Result<(u64, BlockInfo)> {
+    let name = device_name(name)?;
+    let mut handle = 0;
+    let mut info = BlockInfo {
+        capacity: 0,
+        block_size: 0,
+    };
+    // SAFETY: as in `net_acquire`.
+    check(unsafe { c::solo5_block_acquire(name.as_ptr(), &mut handle, &mut info) })?;
+    Ok((handle, info))
+}
+
+pub(crate) fn block_write(handle: u64, offset: u64, block: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of one slice, which the call only reads.
+    check(unsafe { c::solo5_block_write(handle, offset, block.as_ptr(), block.len()) })
+}
+
+pub(crate) fn block_read(handle: u64, offset: u64, block: &mut [u8]) -> Result<()> {
+    // SAFETY: pointer and length are those of one slice borrowed for writing.
+    check(unsafe { c::solo5_block_read(handle, offset, block.as_mut_ptr(), block.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results() {
+        assert_eq!(check(0), Ok(()));
+        assert_eq!(check(2), Err(Error::Invalid));
+        for other in [-1, 1, 3, 4] {
+            assert_eq!(check(other), Err(Error::Unspecified));
+        }
+    }
+
+    #[test]
+    fn names() {
+        let longest = "a".repeat(NAME_MAX);
+        let text = device_name(&longest).unwrap();
+        assert_eq!(text[NAME_MAX - 1], b'a' as c_char);
+        assert_eq!(text[NAME_MAX], 0);
+        for bad in ["", "a\0b", &"a".repeat(NAME_MAX + 1)] {
+            assert_eq!(device_name(bad), Err(Error::Invalid), "{bad:?}");
+        }
+    }
+}
