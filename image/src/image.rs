@@ -151,14 +151,12 @@ fn check_header(header: &FileHeader, machines: &[Arch]) -> Result<Arch, HeaderFi
         usize::from(header.e_ehsize) == elf::FILE_HEADER_SIZE,
         HeaderField::HeaderSize,
     )?;
-    require(
-        header.e_phnum >= 1 || header.e_type != elf::ET_EXEC,
-        HeaderField::NoProgramHeaders,
-    )?;
+    // The type first: it says most about what the file is instead.
     require(
         header.e_type == elf::ET_EXEC,
         HeaderField::Type(header.e_type),
     )?;
+    require(header.e_phnum >= 1, HeaderField::NoProgramHeaders)?;
     require(
         usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE,
         HeaderField::EntrySize,

@@ -6,6 +6,7 @@
 //! | layouts of ELF | [`elf`] | decoded headers |
 //! | headers → every note of every PT_NOTE | [`mod@image`], [`notes`] | [`Image`] |
 //! | segments → what to load where | [`plan`] | [`LoadPlan`] |
+//! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
 //!
 //! Every refusal is a [`Fault`], a small `Copy` value whose text is upstream's, to be printed
 //! behind `PROG: FILE: ` (`spec/10` §6). A tender reads an image like this, and refuses at the
@@ -47,6 +48,9 @@ pub mod image;
 pub mod notes;
 pub mod plan;
 pub mod read;
+pub mod sections;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use elf::ProgramHeader;
 pub use fault::Fault;

@@ -1,0 +1,223 @@
+//! Sections and symbols, for evidence: which section and which symbol a fault lies in. Loading does
+//! not look at them, so faults here are never fatal to an image.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use zerocopy::FromBytes;
+
+use crate::elf::{self, FileHeader, RawSectionHeader, RawSymbol, SectionHeader, Symbol};
+use crate::read::{ReadAt, ReadError, read_vec};
+
+/// Most sections read.
+pub const SECTIONS_MAX: usize = 16 * 1024;
+/// Most bytes of section names read.
+pub const NAMES_MAX: usize = 1024 * 1024;
+/// Most symbols visited.
+pub const SYMBOLS_MAX: u64 = 1024 * 1024;
+/// Longest name kept, in bytes.
+pub const NAME_MAX: usize = 256;
+
+/// Symbols read in one step.
+const SYMBOLS_STEP: usize = 2048;
+
+/// Why the section headers cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionFault {
+    /// A read failed.
+    Read(ReadError),
+    /// The table or the section names reach past the end of the file.
+    Short,
+    /// `e_shentsize` is not 64.
+    EntrySize(u16),
+    /// More than [`SECTIONS_MAX`] sections.
+    Many(u16),
+    /// `e_shstrndx` names no section.
+    Names(u16),
+}
+
+impl fmt::Display for SectionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SectionFault::Read(error) => write!(f, "the section headers cannot be read: {error}"),
+            SectionFault::Short => write!(f, "the section headers reach past the end of the file"),
+            SectionFault::EntrySize(size) => write!(f, "e_shentsize is {size}, expected 64"),
+            SectionFault::Many(count) => write!(f, "{count} sections, at most {SECTIONS_MAX}"),
+            SectionFault::Names(index) => write!(f, "e_shstrndx {index} is no section"),
+        }
+    }
+}
+
+/// A section: its name and header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its name; bytes that are not UTF-8 are replaced.
+    pub name: String,
+    /// Its header.
+    pub header: SectionHeader,
+}
+
+impl Section {
+    /// Whether all `flags` (`SHF_…`) are set.
+    pub fn has(&self, flags: u64) -> bool {
+        self.header.sh_flags & flags == flags
+    }
+}
+
+/// The sections of an image.
+#[derive(Clone, Debug, Default)]
+pub struct Sections {
+    list: Vec<Section>,
+}
+
+impl Sections {
+    /// Reads section headers and names; none at all is fine.
+    pub fn read<R: ReadAt + ?Sized>(
+        reader: &R,
+        header: &FileHeader,
+    ) -> Result<Sections, SectionFault> {
+        if header.e_shnum == 0 || header.e_shoff == 0 {
+            return Ok(Sections::default());
+        }
+        if usize::from(header.e_shentsize) != elf::SECTION_HEADER_SIZE {
+            return Err(SectionFault::EntrySize(header.e_shentsize));
+        }
+        let count = usize::from(header.e_shnum);
+        if count > SECTIONS_MAX {
+            return Err(SectionFault::Many(header.e_shnum));
+        }
+        let want = count * elf::SECTION_HEADER_SIZE;
+        let table = read_vec(reader, header.e_shoff, want).map_err(SectionFault::Read)?;
+        if table.len() < want {
+            return Err(SectionFault::Short);
+        }
+        let headers: Vec<SectionHeader> = table
+            .chunks_exact(elf::SECTION_HEADER_SIZE)
+            .filter_map(|chunk| RawSectionHeader::ref_from_bytes(chunk).ok())
+            .map(SectionHeader::decode)
+            .collect();
+        let names = headers
+            .get(usize::from(header.e_shstrndx))
+            .ok_or(SectionFault::Names(header.e_shstrndx))?;
+        let length = usize::try_from(names.sh_size)
+            .unwrap_or(NAMES_MAX)
+            .min(NAMES_MAX);
+        let names = read_vec(reader, names.sh_offset, length).map_err(SectionFault::Read)?;
+        let list = headers
+            .into_iter()
+            .map(|header| {
+                let rest = usize::try_from(header.sh_name)
+                    .ok()
+                    .and_then(|at| names.get(at..));
+                Section {
+                    name: text(rest.unwrap_or_default()),
+                    header,
+                }
+            })
+            .collect();
+        Ok(Sections { list })
+    }
+
+    /// Every section, in table order, the null section first.
+    pub fn all(&self) -> &[Section] {
+        &self.list
+    }
+
+    /// The first section called `name`.
+    pub fn find(&self, name: &str) -> Option<&Section> {
+        self.list.iter().find(|section| section.name == name)
+    }
+
+    /// The section loaded at `address`.
+    pub fn at_address(&self, address: u64) -> Option<&Section> {
+        self.list.iter().find(|section| {
+            section.has(elf::SHF_ALLOC)
+                && address.wrapping_sub(section.header.sh_addr) < section.header.sh_size
+        })
+    }
+
+    /// The section whose content is at `offset` of the file.
+    pub fn at_offset(&self, offset: u64) -> Option<&Section> {
+        self.list.iter().find(|section| {
+            section.header.sh_type != elf::SHT_NOBITS
+                && offset.wrapping_sub(section.header.sh_offset) < section.header.sh_size
+        })
+    }
+
+    /// Visits the symbols in order until `visit` breaks, a read fails, or [`SYMBOLS_MAX`] were
+    /// seen.
+    pub fn visit_symbols<R: ReadAt + ?Sized>(
+        &self,
+        reader: &R,
+        mut visit: impl FnMut(&Symbol) -> ControlFlow<()>,
+    ) {
+        let Some(table) = self.symbol_table() else {
+            return;
+        };
+        let size = elf::SYMBOL_SIZE as u64;
+        let count = (table.header.sh_size / size).min(SYMBOLS_MAX);
+        let mut index = 0;
+        while index < count {
+            let step = (count - index).min(SYMBOLS_STEP as u64);
+            let Some(offset) = table.header.sh_offset.checked_add(index * size) else {
+                return;
+            };
+            let Ok(bytes) = read_vec(reader, offset, step as usize * elf::SYMBOL_SIZE) else {
+                return;
+            };
+            let chunks = bytes.chunks_exact(elf::SYMBOL_SIZE);
+            let got = chunks.len() as u64;
+            for raw in chunks.filter_map(|chunk| RawSymbol::ref_from_bytes(chunk).ok()) {
+                if visit(&Symbol::decode(raw)).is_break() {
+                    return;
+                }
+            }
+            if got < step {
+                return;
+            }
+            index += step;
+        }
+    }
+
+    /// The name of a symbol.
+    pub fn symbol_name<R: ReadAt + ?Sized>(&self, reader: &R, symbol: &Symbol) -> Option<String> {
+        let table = self.symbol_table()?;
+        let strings = self.list.get(usize::try_from(table.header.sh_link).ok()?)?;
+        let offset = strings
+            .header
+            .sh_offset
+            .checked_add(symbol.st_name.into())?;
+        let bytes = read_vec(reader, offset, NAME_MAX).ok()?;
+        Some(text(&bytes)).filter(|name| !name.is_empty())
+    }
+
+    /// The name of the first symbol that covers `address`.
+    pub fn symbol_at<R: ReadAt + ?Sized>(&self, reader: &R, address: u64) -> Option<String> {
+        let mut found = None;
+        self.visit_symbols(reader, |symbol| {
+            let named = !matches!(symbol.kind(), elf::STT_SECTION | elf::STT_FILE);
+            let offset = address.wrapping_sub(symbol.st_value);
+            let covers = offset < symbol.st_size.max(1);
+            if named && symbol.st_shndx != elf::SHN_UNDEF && covers {
+                found = Some(*symbol);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        self.symbol_name(reader, &found?)
+    }
+
+    fn symbol_table(&self) -> Option<&Section> {
+        self.list
+            .iter()
+            .find(|section| section.header.sh_type == elf::SHT_SYMTAB)
+    }
+}
+
+/// The NUL-terminated text at the start of `bytes`, cut at [`NAME_MAX`].
+fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.get(..NAME_MAX).unwrap_or(bytes);
+    let end = bytes.iter().position(|byte| *byte == 0);
+    String::from_utf8_lossy(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default())
+        .into_owned()
+}
