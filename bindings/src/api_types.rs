@@ -1,0 +1,87 @@
+//! The types of `solo5.h` (`spec/40` §2–10).
+
+use core::ffi::c_char;
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
+
+/// `solo5_result_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum Status {
+    /// Done.
+    Ok = 0,
+    /// Not possible now.
+    Again = 1,
+    /// An argument is not valid.
+    Invalid = 2,
+    /// Any other failure.
+    Unspecified = 3,
+}
+
+/// A failure, the part of [`Status`] that is not `Ok`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Not possible now.
+    Again,
+    /// An argument is not valid.
+    Invalid,
+    /// Any other failure.
+    Unspecified,
+}
+
+impl From<Result<(), Error>> for Status {
+    fn from(result: Result<(), Error>) -> Status {
+        match result {
+            Ok(()) => Status::Ok,
+            Err(Error::Again) => Status::Again,
+            Err(Error::Invalid) => Status::Invalid,
+            Err(Error::Unspecified) => Status::Unspecified,
+        }
+    }
+}
+
+/// `struct solo5_start_info`. Filled in once before the application reads it; atomic only so that
+/// it can be a static.
+#[derive(Debug)]
+#[repr(C)]
+pub struct StartInfo {
+    /// NUL-terminated command line.
+    pub cmdline: AtomicPtr<c_char>,
+    /// First address of heap and stack.
+    pub heap_start: AtomicUsize,
+    /// Size in bytes of heap and stack.
+    pub heap_size: AtomicUsize,
+}
+
+/// `struct solo5_net_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct NetInfo {
+    /// Ethernet address.
+    pub mac_address: [u8; 6],
+    /// Longest frame in bytes, its 14-byte header not counted.
+    pub mtu: usize,
+}
+
+/// `struct solo5_block_info`, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct BlockInfo {
+    /// Size of the device.
+    pub capacity: u64,
+    /// Size of the one unit of transfer.
+    pub block_size: u64,
+}
+
+/// `SOLO5_NET_HLEN`: length in bytes of an Ethernet header.
+pub const NET_HLEN: usize = 14;
+
+/// `SOLO5_EXIT_ABORT`.
+pub const EXIT_ABORT: i32 = solo5_abi::EXIT_ABORT as i32;
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<Status>() == 4);
+    assert!(size_of::<StartInfo>() == 24 && offset_of!(StartInfo, heap_size) == 16);
+    assert!(size_of::<NetInfo>() == 16 && offset_of!(NetInfo, mtu) == 8);
+    assert!(size_of::<BlockInfo>() == 16 && offset_of!(BlockInfo, block_size) == 8);
+};

@@ -1,0 +1,274 @@
+//! Monotonic time from the CPU's counter, disciplined by the host's clock.
+//!
+//! Asking the host costs a system call, reading the counter nearly nothing. So the host's clock is
+//! read together with the counter now and then, and in between time is extrapolated:
+//!
+//! * a *sample* is a reading of the host's clock between two readings of the counter. If something
+//!   came between those (they are far apart) the sample tells the time, but not the rate;
+//! * two samples at least [`MEASURE_MIN`] ticks apart give a rate, in nanoseconds per tick. A rate is
+//!   trusted when the next pair confirms it within 1/1024: the host's clock may be slewed by half
+//!   of that, while a host that slept, or a guest that moved to another machine, shows;
+//! * a sample serves for [`VALID_FOR`] ticks, a few milliseconds, so an error of the rate never
+//!   grows beyond a fraction of a microsecond, and time is the host's again after any pause;
+//! * a counter whose rate is refuted [`STRIKES`] times is not used again.
+//!
+//! Readings never decrease, whatever the counter does: the last one is a lower bound.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Fewest ticks between two samples that give a rate.
+pub const MEASURE_MIN: u64 = 1 << 22;
+/// Most ticks for which a sample serves.
+pub const VALID_FOR: u64 = 1 << 24;
+/// Most ticks that reading the host's clock takes if nothing comes between.
+pub const SAMPLE_MAX: u64 = 1 << 12;
+/// Refutations after which the counter is given up.
+pub const STRIKES: u32 = 4;
+/// Binary places of a rate. With at most [`VALID_FOR`] ticks and [`RATE_MAX`] nothing overflows.
+const FRACTION: u32 = 32;
+/// Highest rate accepted: 64 ns a tick.
+const RATE_MAX: u64 = 64 << FRACTION;
+/// Longest distance in nanoseconds between samples for which a rate is computed.
+const DISTANCE_MAX: u64 = (1 << FRACTION) - 1;
+
+/// The state of the discipline. Atomic only so that it can be a static: there is one thread.
+#[derive(Debug)]
+pub struct Clock {
+    /// Lower bound of every further reading, in nanoseconds.
+    last: AtomicU64,
+    /// Whether there is a sample, and what it says.
+    sampled: AtomicBool,
+    ticks: AtomicU64,
+    nanos: AtomicU64,
+    /// Rate of the last pair of samples; 0: none.
+    measured: AtomicU64,
+    /// The trusted rate; 0: none.
+    rate: AtomicU64,
+    strikes: AtomicU32,
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::new()
+    }
+}
+
+impl Clock {
+    /// A clock that knows nothing yet.
+    pub const fn new() -> Clock {
+        Clock {
+            last: AtomicU64::new(0),
+            sampled: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
+            rate: AtomicU64::new(0),
+            strikes: AtomicU32::new(0),
+        }
+    }
+
+    /// The last reading, or a later time known to have come.
+    pub fn last(&self) -> u64 {
+        self.last.load(Relaxed)
+    }
+
+    /// Makes `nanos` the lower bound of further readings, and returns the reading for it.
+    pub fn advance(&self, nanos: u64) -> u64 {
+        let reading = self.last().max(nanos);
+        self.last.store(reading, Relaxed);
+        reading
+    }
+
+    /// The time at `ticks`, if it can be told without asking the host.
+    pub fn read(&self, ticks: u64) -> Option<u64> {
+        let rate = self.rate.load(Relaxed);
+        let passed = ticks.wrapping_sub(self.ticks.load(Relaxed));
+        if rate == 0 || passed > VALID_FOR {
+            return None;
+        }
+        let nanos = self.nanos.load(Relaxed).wrapping_add((passed * rate) >> FRACTION);
+        Some(self.advance(nanos))
+    }
+
+    /// Whether the counter is worth reading.
+    pub fn is_usable(&self) -> bool {
+        self.strikes.load(Relaxed) < STRIKES
+    }
+
+    /// Takes a sample: the host's clock said `nanos` between the counter's `before` and `after`.
+    /// Returns the time.
+    pub fn sample(&self, before: u64, nanos: u64, after: u64) -> u64 {
+        let took = after.wrapping_sub(before);
+        if took <= SAMPLE_MAX {
+            self.learn(before.wrapping_add(took / 2), nanos);
+        }
+        self.advance(nanos)
+    }
+
+    fn learn(&self, ticks: u64, nanos: u64) {
+        if !self.sampled.load(Relaxed) {
+            self.sampled.store(true, Relaxed);
+            self.anchor(ticks, nanos);
+            return;
+        }
+        let passed = ticks.wrapping_sub(self.ticks.load(Relaxed));
+        if passed < MEASURE_MIN {
+            return;
+        }
+        let distance = nanos.wrapping_sub(self.nanos.load(Relaxed));
+        self.anchor(ticks, nanos);
+        if distance > DISTANCE_MAX {
+            // Too long ago to say whether the counter ran evenly; begin again.
+            self.measured.store(0, Relaxed);
+            self.rate.store(0, Relaxed);
+            return;
+        }
+        let rate = (distance << FRACTION).checked_div(passed).unwrap_or(0);
+        let earlier = self.measured.load(Relaxed);
+        self.measured.store(rate, Relaxed);
+        let confirmed = rate != 0 && rate <= RATE_MAX && rate.abs_diff(earlier) <= earlier >> 10;
+        if earlier != 0 && !confirmed {
+            self.strikes.store(self.strikes.load(Relaxed) + 1, Relaxed);
+        }
+        let trusted = confirmed && self.is_usable();
+        self.rate.store(if trusted { rate } else { 0 }, Relaxed);
+    }
+
+    fn anchor(&self, ticks: u64, nanos: u64) {
+        self.ticks.store(ticks, Relaxed);
+        self.nanos.store(nanos, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host whose counter has `hz` ticks a second and read `offset` at time 0.
+    struct Host {
+        hz: u64,
+        offset: u64,
+        now: u64,
+        asked: u32,
+    }
+
+    impl Host {
+        fn new(hz: u64) -> Host {
+            Host {
+                hz,
+                offset: 0x1234_5678_9abc,
+                now: 5_000_000_000,
+                asked: 0,
+            }
+        }
+
+        fn ticks(&self) -> u64 {
+            let passed = u128::from(self.now) * u128::from(self.hz) / 1_000_000_000;
+            self.offset.wrapping_add(passed as u64)
+        }
+
+        /// What the guest does when its application asks for the time.
+        fn monotonic(&mut self, clock: &Clock) -> u64 {
+            if clock.is_usable()
+                && let Some(nanos) = clock.read(self.ticks())
+            {
+                return nanos;
+            }
+            let before = self.ticks();
+            self.now += 100;
+            let nanos = self.now;
+            self.now += 100;
+            self.asked += 1;
+            clock.sample(before, nanos, self.ticks())
+        }
+
+        /// Reads every microsecond for `nanos`; returns the greatest error in nanoseconds.
+        fn run(&mut self, clock: &Clock, nanos: u64) -> u64 {
+            let (end, mut error, mut last) = (self.now + nanos, 0, clock.last());
+            while self.now < end {
+                self.now += 1000;
+                let reading = self.monotonic(clock);
+                assert!(reading >= last, "time went back");
+                last = reading;
+                error = error.max(reading.abs_diff(self.now));
+            }
+            error
+        }
+    }
+
+    #[test]
+    fn time_is_the_hosts_and_the_host_is_rarely_asked() {
+        for hz in [20_000_000, 1_000_000_000, 2_100_000_000, 5_000_000_000] {
+            let (clock, mut host) = (Clock::new(), Host::new(hz));
+            let window = VALID_FOR * 1000 / (hz / 1_000_000);
+            assert!(host.run(&clock, 3 * window) < 1000, "{hz}");
+            host.asked = 0;
+            assert!(host.run(&clock, 20 * window) < 1000, "{hz}");
+            assert!(host.asked <= 21, "{hz}: asked {} times", host.asked);
+        }
+    }
+
+    #[test]
+    fn a_pause_of_any_length_is_followed_by_the_hosts_time() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        host.run(&clock, 50_000_000);
+        for pause in [10_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000_000] {
+            host.now += pause;
+            assert!(host.monotonic(&clock).abs_diff(host.now) <= 100);
+            assert!(host.run(&clock, 50_000_000) < 1000);
+        }
+    }
+
+    #[test]
+    fn a_counter_that_stood_still_or_jumped_is_noticed() {
+        for jump in [-400_000_000i64, 400_000_000] {
+            let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+            host.run(&clock, 50_000_000);
+            host.offset = host.offset.wrapping_add_signed(jump);
+            assert!(host.monotonic(&clock).abs_diff(host.now) <= 100);
+            assert!(host.run(&clock, 50_000_000) < 1000);
+        }
+    }
+
+    #[test]
+    fn another_machines_rate_is_learnt() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        host.run(&clock, 50_000_000);
+        host.hz = 2_000_000_000;
+        host.now += 20_000_000;
+        host.run(&clock, 50_000_000);
+        host.asked = 0;
+        assert!(host.run(&clock, 100_000_000) < 1000);
+        assert!(host.asked < 20);
+    }
+
+    #[test]
+    fn a_counter_without_a_steady_rate_is_given_up() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        for _ in 0..4 * STRIKES {
+            host.run(&clock, 9_000_000);
+            host.offset += 1_000_000;
+        }
+        assert!(!clock.is_usable());
+        host.asked = 0;
+        assert_eq!(host.run(&clock, 1_000_000), 100);
+        assert!(host.asked > 800);
+    }
+
+    #[test]
+    fn a_disturbed_sample_tells_only_the_time() {
+        let clock = Clock::new();
+        assert_eq!(clock.sample(0, 500, SAMPLE_MAX + 1), 500);
+        assert!(!clock.sampled.load(Relaxed));
+    }
+
+    #[test]
+    fn a_time_known_to_have_come_is_a_lower_bound() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        host.run(&clock, 50_000_000);
+        let later = host.now + 300;
+        clock.advance(later);
+        assert_eq!(host.monotonic(&clock), later);
+        assert_eq!(clock.advance(5), later);
+    }
+}

@@ -1,0 +1,94 @@
+//! Options for Solo5 at the beginning of the guest's command line (`spec/40` §13).
+
+use crate::log::Level;
+
+/// Every option, with the level it sets. `quiet` is not silent: errors are still printed.
+const OPTIONS: [(&[u8], Level); 5] = [
+    (b"quiet", Level::Error),
+    (b"error", Level::Error),
+    (b"warn", Level::Warn),
+    (b"info", Level::Info),
+    (b"debug", Level::Debug),
+];
+
+/// What every option begins with.
+const PREFIX: &[u8] = b"--solo5:";
+
+/// What the beginning of a command line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options<'a> {
+    /// The last level given.
+    pub level: Option<Level>,
+    /// Offset in bytes of what is left for the application.
+    pub rest: usize,
+    /// A word that looks like an option and is none; it is left for the application.
+    pub unknown: Option<&'a [u8]>,
+}
+
+/// White space as C knows it: blank, tab, newline, vertical tab, form feed, carriage return.
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Reads options up to the first word that is none.
+pub fn parse(line: &[u8]) -> Options<'_> {
+    let mut options = Options {
+        level: None,
+        rest: 0,
+        unknown: None,
+    };
+    let mut left = line;
+    loop {
+        let blanks = left.iter().take_while(|byte| is_space(byte)).count();
+        left = left.get(blanks..).unwrap_or_default();
+        options.rest = line.len() - left.len();
+        let len = left.iter().take_while(|byte| !is_space(byte)).count();
+        let (word, after) = left.split_at_checked(len).unwrap_or_default();
+        let Some(name) = word.strip_prefix(PREFIX) else {
+            return options;
+        };
+        let Some((_, level)) = OPTIONS.iter().find(|(option, _)| *option == name) else {
+            options.unknown = Some(word);
+            return options;
+        };
+        options.level = Some(*level);
+        left = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases() {
+        let cases: [(&str, Option<Level>, &str); 14] = [
+            ("", None, ""),
+            ("app --solo5:quiet", None, "app --solo5:quiet"),
+            ("--solo5:quiet", Some(Level::Error), ""),
+            ("--solo5:error x", Some(Level::Error), "x"),
+            ("--solo5:warn x", Some(Level::Warn), "x"),
+            ("--solo5:info x", Some(Level::Info), "x"),
+            ("--solo5:debug a  b ", Some(Level::Debug), "a  b "),
+            (" \t\n\x0b\x0c\r--solo5:quiet \n x", Some(Level::Error), "x"),
+            ("--solo5:quiet --solo5:debug x", Some(Level::Debug), "x"),
+            ("--solo5:quietx y", None, "--solo5:quietx y"),
+            ("--solo5:quiet --solo5:none", Some(Level::Error), "--solo5:none"),
+            ("--solo5: x", None, "--solo5: x"),
+            ("--solo5", None, "--solo5"),
+            ("  x", None, "x"),
+        ];
+        for (line, level, rest) in cases {
+            let options = parse(line.as_bytes());
+            assert_eq!(options.level, level, "{line:?}");
+            assert_eq!(line.get(options.rest..), Some(rest), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_looks_like_an_option_is_reported() {
+        assert_eq!(parse(b"--solo5:quietx y").unknown, Some(&b"--solo5:quietx"[..]));
+        assert_eq!(parse(b"--solo5:quiet y").unknown, None);
+        assert_eq!(parse(b"y --solo5:quietx").unknown, None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Devices: which calls of the application are permitted on which (`spec/40` §7–11, §18).
+//!
+//! The manifest the tender hands over is the table of devices; a handle is an index into it.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use solo5_abi::mft1::{Block, DeviceType, ENTRIES_MAX, Entry, Net};
+
+use crate::api_types::{Error, NET_HLEN};
+
+/// The devices of a guest.
+#[derive(Debug)]
+pub struct Devices<'a> {
+    /// The manifest's entries, the reserved one first.
+    entries: &'a [Entry],
+    /// Bit N: the device of handle N has been acquired.
+    acquired: &'a AtomicU64,
+}
+
+impl<'a> Devices<'a> {
+    /// The devices of a manifest with `entries`; bits in `acquired` are set as they are acquired.
+    pub fn new(entries: &'a [Entry], acquired: &'a AtomicU64) -> Devices<'a> {
+        Devices {
+            entries: entries.get(..ENTRIES_MAX).unwrap_or(entries),
+            acquired,
+        }
+    }
+
+    /// Acquires the device of this name and type, once. `Invalid` if there is none or it has been
+    /// acquired, `Unspecified` if the operator has not attached it.
+    pub fn acquire(&self, name: &[u8], kind: DeviceType) -> Result<(u64, &'a Entry), Error> {
+        let (handle, entry) = (0..)
+            .zip(self.entries)
+            .find(|(_, entry)| {
+                entry.kind_number() == kind.number() && entry.name_bytes() == name
+            })
+            .ok_or(Error::Invalid)?;
+        if !entry.is_attached() {
+            return Err(Error::Unspecified);
+        }
+        let bit = 1u64.wrapping_shl(handle);
+        let acquired = self.acquired.load(Ordering::Relaxed);
+        if acquired & bit != 0 {
+            return Err(Error::Invalid);
+        }
+        self.acquired.store(acquired | bit, Ordering::Relaxed);
+        Ok((handle.into(), entry))
+    }
+
+    /// The attached device with this handle, if it is of this type.
+    fn attached(&self, handle: u64, kind: DeviceType) -> Result<&'a Entry, Error> {
+        let entry = usize::try_from(handle)
+            .ok()
+            .and_then(|index| self.entries.get(index))
+            .filter(|entry| entry.kind_number() == kind.number())
+            .ok_or(Error::Invalid)?;
+        if entry.is_attached() {
+            Ok(entry)
+        } else {
+            Err(Error::Unspecified)
+        }
+    }
+
+    /// The network interface `handle`, if it may send a frame of `size` bytes.
+    pub fn net_write(&self, handle: u64, size: usize) -> Result<&'a Entry, Error> {
+        let entry = self.attached(handle, DeviceType::NetBasic)?;
+        if (NET_HLEN..=frame_max(&entry.net())).contains(&size) {
+            Ok(entry)
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+
+    /// The network interface `handle`, if it may receive into a buffer of `size` bytes.
+    pub fn net_read(&self, handle: u64, size: usize) -> Result<&'a Entry, Error> {
+        let entry = self.attached(handle, DeviceType::NetBasic)?;
+        if size >= frame_max(&entry.net()) {
+            Ok(entry)
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+
+    /// The block device `handle`, if it has exactly one block of `size` bytes at `offset`.
+    pub fn block(&self, handle: u64, offset: u64, size: usize) -> Result<&'a Entry, Error> {
+        let entry = self.attached(handle, DeviceType::BlockBasic)?;
+        if is_block(&entry.block(), offset, size) {
+            Ok(entry)
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+
+    /// Whether any network interface is attached, so that input can arrive.
+    pub fn has_net(&self) -> bool {
+        self.entries.iter().any(|entry| {
+            entry.kind_number() == DeviceType::NetBasic.number() && entry.is_attached()
+        })
+    }
+}
+
+/// Longest frame in bytes, its header included.
+fn frame_max(net: &Net) -> usize {
+    usize::from(net.mtu.get()) + NET_HLEN
+}
+
+/// Whether `size` bytes at `offset` are one whole block of the device.
+fn is_block(block: &Block, offset: u64, size: usize) -> bool {
+    let block_size = u64::from(block.block_size.get());
+    let last = block.capacity.get().checked_sub(block_size);
+    size as u64 == block_size
+        && offset.checked_rem(block_size) == Some(0)
+        && last.is_some_and(|last| offset <= last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    const NET: DeviceType = DeviceType::NetBasic;
+    const BLOCK: DeviceType = DeviceType::BlockBasic;
+
+    /// Handle 1: block `a`; 2: net `a`; 3: net `b`, not attached; 4: block `big`.
+    fn entries() -> Vec<Entry> {
+        let mut block = Entry::device("a", BLOCK).unwrap();
+        block.attach_block(Block::new(4096, 512), 5);
+        let mut net = Entry::device("a", NET).unwrap();
+        net.attach_net(Net::new([2; 6], 1500), 6);
+        let declined = Entry::device("b", NET).unwrap();
+        let mut big = Entry::device("big", BLOCK).unwrap();
+        big.attach_block(Block::new(u64::MAX - 4095, 4096), 7);
+        vec![Entry::RESERVED, block, net, declined, big]
+    }
+
+    fn with<T>(test: impl FnOnce(&Devices<'_>) -> T) -> T {
+        let (entries, acquired) = (entries(), AtomicU64::new(0));
+        test(&Devices::new(&entries, &acquired))
+    }
+
+    #[test]
+    fn names_are_found_by_type() {
+        with(|devices| {
+            assert_eq!(devices.acquire(b"a", NET).map(|(handle, _)| handle), Ok(2));
+            assert_eq!(devices.acquire(b"a", BLOCK).map(|(handle, _)| handle), Ok(1));
+            for name in [&b""[..], b"aa", b"A", b"big\0", &[b'x'; 68]] {
+                assert_eq!(devices.acquire(name, NET).err(), Some(Error::Invalid));
+            }
+        });
+    }
+
+    #[test]
+    fn a_device_is_acquired_once() {
+        with(|devices| {
+            assert!(devices.acquire(b"a", NET).is_ok());
+            assert_eq!(devices.acquire(b"a", NET).err(), Some(Error::Invalid));
+            assert!(devices.acquire(b"big", BLOCK).is_ok());
+        });
+    }
+
+    #[test]
+    fn an_unattached_device_gives_errors() {
+        with(|devices| {
+            assert_eq!(devices.acquire(b"b", NET).err(), Some(Error::Unspecified));
+            assert_eq!(devices.net_read(3, 1514).err(), Some(Error::Unspecified));
+            assert_eq!(devices.net_write(3, 60).err(), Some(Error::Unspecified));
+        });
+    }
+
+    #[test]
+    fn handles_have_64_bits_and_a_type() {
+        with(|devices| {
+            assert!(devices.net_read(2, 1514).is_ok());
+            for handle in [0, 1, 4, 5, 63, 64, u64::MAX, 2 + (1 << 32), 2 | 1 << 63] {
+                assert_eq!(devices.net_read(handle, 1514).err(), Some(Error::Invalid));
+                assert_eq!(devices.net_write(handle, 60).err(), Some(Error::Invalid));
+            }
+            assert_eq!(devices.block(2, 0, 512).err(), Some(Error::Invalid));
+            assert_eq!(devices.block(1 + (1 << 32), 0, 512).err(), Some(Error::Invalid));
+        });
+    }
+
+    #[test]
+    fn frames_fit_the_mtu() {
+        with(|devices| {
+            for (size, ok) in [(0, false), (13, false), (14, true), (1514, true), (1515, false)] {
+                assert_eq!(devices.net_write(2, size).is_ok(), ok, "write {size}");
+            }
+            for (size, ok) in [(0, false), (1513, false), (1514, true), (usize::MAX, true)] {
+                assert_eq!(devices.net_read(2, size).is_ok(), ok, "read {size}");
+            }
+        });
+    }
+
+    #[test]
+    fn transfers_are_one_whole_block() {
+        with(|devices| {
+            let cases = [
+                (0, 512, true),
+                (3584, 512, true),
+                (4096, 512, false),
+                (4095, 512, false),
+                (511, 512, false),
+                (u64::MAX, 512, false),
+                (u64::MAX - 511, 512, false),
+                (0, 511, false),
+                (0, 513, false),
+                (0, 1024, false),
+                (0, 0, false),
+                (0, 512 + (1 << 32), false),
+            ];
+            for (offset, size, ok) in cases {
+                assert_eq!(devices.block(1, offset, size).is_ok(), ok, "{offset} {size}");
+            }
+            assert!(devices.block(4, u64::MAX - 4095 - 4096, 4096).is_ok());
+            assert!(devices.block(4, u64::MAX - 4095, 4096).is_err());
+        });
+    }
+
+    #[test]
+    fn a_device_without_properties_permits_nothing() {
+        let mut entry = Entry::device("z", BLOCK).unwrap();
+        entry.attach_block(Block::new(0, 0), 3);
+        let (entries, acquired) = ([Entry::RESERVED, entry], AtomicU64::new(0));
+        let devices = Devices::new(&entries, &acquired);
+        assert!(devices.block(1, 0, 0).is_err());
+        assert!(!devices.has_net());
+    }
+
+    #[test]
+    fn input_arrives_only_at_attached_interfaces() {
+        assert!(with(|devices| devices.has_net()));
+        let (entries, acquired) = (
+            [Entry::RESERVED, Entry::device("b", NET).unwrap()],
+            AtomicU64::new(0),
+        );
+        assert!(!Devices::new(&entries, &acquired).has_net());
+    }
+}

@@ -1,0 +1,184 @@
+//! Messages on the console, and the small formatter for them (`spec/40` §12).
+//!
+//! `core::fmt` would be larger than all of the bindings. What messages need is text, decimal and
+//! hexadecimal numbers, so that is what there is.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// How important a message is. One is printed if its level is at most the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Printed always.
+    Error = 0,
+    /// Something is not as the operator probably meant it.
+    Warn = 1,
+    /// Start-up and exit.
+    Info = 2,
+    /// Details.
+    Debug = 3,
+}
+
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+
+/// Sets the current level, initially [`Level::Info`].
+pub fn set_level(level: Level) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Whether a message of this level is to be printed.
+pub fn enabled(level: Level) -> bool {
+    level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+/// Size in bytes of the buffer a message is made in; a message has to be shorter.
+pub const SIZE: usize = 320;
+
+/// What follows the beginning of a message that was longer.
+pub const TRUNCATED: &[u8] = b"(truncated)\n";
+
+/// One message in the making.
+#[derive(Clone, Debug)]
+pub struct Message {
+    bytes: [u8; SIZE],
+    /// Length of the whole message, even where it does not fit.
+    len: usize,
+}
+
+impl Default for Message {
+    fn default() -> Message {
+        Message::new()
+    }
+}
+
+impl Message {
+    /// An empty message.
+    pub const fn new() -> Message {
+        Message {
+            bytes: [0; SIZE],
+            len: 0,
+        }
+    }
+
+    /// Appends bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Message {
+        for byte in bytes {
+            if let Some(slot) = self.bytes.get_mut(self.len) {
+                *slot = *byte;
+            }
+            self.len = self.len.saturating_add(1);
+        }
+        self
+    }
+
+    /// Appends text.
+    pub fn text(&mut self, text: &str) -> &mut Message {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Appends a number in decimal.
+    pub fn decimal(&mut self, number: u64) -> &mut Message {
+        self.digits(number, 10)
+    }
+
+    /// Appends a number in decimal, with a sign if it is negative.
+    pub fn signed(&mut self, number: i32) -> &mut Message {
+        if number < 0 {
+            self.bytes(b"-");
+        }
+        self.decimal(number.unsigned_abs().into())
+    }
+
+    /// Appends `0x` and a number in lower-case hexadecimal.
+    pub fn hex(&mut self, number: u64) -> &mut Message {
+        self.bytes(b"0x").digits(number, 16)
+    }
+
+    fn digits(&mut self, mut number: u64, base: u64) -> &mut Message {
+        /// `u64::MAX` in decimal is the longest.
+        const LONGEST: usize = 20;
+        let mut digits = [0; LONGEST];
+        let mut start = LONGEST;
+        for (at, slot) in digits.iter_mut().enumerate().rev() {
+            let digit = (number % base) as u8;
+            *slot = digit + if digit < 10 { b'0' } else { b'a' - 10 };
+            number /= base;
+            start = at;
+            if number == 0 {
+                break;
+            }
+        }
+        self.bytes(digits.get(start..).unwrap_or_default())
+    }
+
+    /// What to print of the message, and whether [`TRUNCATED`] has to follow it.
+    pub fn finish(&self) -> (&[u8], bool) {
+        match self.bytes.get(..self.len) {
+            Some(whole) if self.len < SIZE => (whole, false),
+            _ => (&self.bytes[..SIZE - 1], true),
+        }
+    }
+}
+
+/// Prints a message if its level is enabled: in one write, or two if it is too long.
+#[cfg(all(feature = "guest", not(test)))]
+pub(crate) fn print(level: Level, message: &Message) {
+    if !enabled(level) {
+        return;
+    }
+    let (bytes, truncated) = message.finish();
+    crate::target::console_write(bytes);
+    if truncated {
+        crate::target::console_write(TRUNCATED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::String;
+
+    use super::*;
+
+    fn text(message: &Message) -> String {
+        let (bytes, truncated) = message.finish();
+        assert!(!truncated);
+        String::from_utf8(bytes.into()).unwrap()
+    }
+
+    #[test]
+    fn numbers_agree_with_core_fmt() {
+        for number in [0, 1, 9, 10, 15, 16, 255, 4096, 1 << 32, u64::MAX - 1, u64::MAX] {
+            let mut message = Message::new();
+            message.decimal(number).text(" ").hex(number);
+            assert_eq!(text(&message), format!("{number} {number:#x}"));
+        }
+        for number in [0, 7, -1, 300, i32::MIN, i32::MAX] {
+            let mut message = Message::new();
+            message.signed(number);
+            assert_eq!(text(&message), format!("{number}"));
+        }
+    }
+
+    #[test]
+    fn a_message_of_319_bytes_is_whole() {
+        let mut message = Message::new();
+        message.bytes(&[b'x'; 319]);
+        assert_eq!(message.finish(), (&[b'x'; 319][..], false));
+    }
+
+    #[test]
+    fn a_message_of_320_bytes_and_more_is_cut_at_319() {
+        for len in [320, 321, 5000] {
+            let mut message = Message::new();
+            message.bytes(&std::vec![b'x'; len]);
+            assert_eq!(message.finish(), (&[b'x'; 319][..], true));
+        }
+    }
+
+    #[test]
+    fn levels_are_ordered() {
+        assert!(enabled(Level::Info) && !enabled(Level::Debug));
+        assert!(Level::Error < Level::Warn && Level::Info < Level::Debug);
+    }
+}

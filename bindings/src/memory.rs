@@ -1,0 +1,140 @@
+//! Layout of the guest's memory (`spec/40` §4). Addresses and sizes in bytes.
+
+use crate::log::Message;
+
+/// Least space for heap and stack together; without it a guest does not start.
+pub const HEAP_MIN: u64 = 0x8_0000;
+
+/// Where the parts of the image lie, by the linker script's symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// `_stext`: first address of the text.
+    pub text: u64,
+    /// `_etext`: first address behind the text.
+    pub text_end: u64,
+    /// `_erodata`: first address behind read-only data.
+    pub rodata_end: u64,
+    /// `_end`: first address behind everything.
+    pub end: u64,
+}
+
+/// The region given to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heap {
+    /// First address, at a page boundary.
+    pub start: u64,
+    /// Size.
+    pub size: u64,
+}
+
+impl Heap {
+    /// What is left of `mem_size` bytes behind the image; `None` if that is less than
+    /// [`HEAP_MIN`]. `page_size` is a power of two.
+    pub fn behind(image: &Image, mem_size: u64, page_size: u64) -> Option<Heap> {
+        let mask = page_size.checked_sub(1)?;
+        let start = image.end.checked_add(mask)? & !mask;
+        let size = mem_size.checked_sub(start)?;
+        (size >= HEAP_MIN).then_some(Heap { start, size })
+    }
+}
+
+/// The lines that tell the layout; in one message, so that it takes one write.
+pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
+    let mut message = Message::new();
+    message
+        .text("Solo5: Memory map: ")
+        .decimal(mem_size >> 20)
+        .text(" MB addressable:\n");
+    let parts = [
+        ("Solo5:   reserved", 0, image.text),
+        ("Solo5:       text", image.text, image.text_end),
+        ("Solo5:     rodata", image.text_end, image.rodata_end),
+        ("Solo5:       data", image.rodata_end, image.end),
+    ];
+    for (name, start, end) in parts {
+        message
+            .text(name)
+            .text(" @ (")
+            .hex(start)
+            .text(" - ")
+            .hex(end.wrapping_sub(1))
+            .text(")\n");
+    }
+    message
+        .text("Solo5:       heap >= ")
+        .hex(heap.start)
+        .text(" < stack < ")
+        .hex(mem_size)
+        .text("\n");
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: Image = Image {
+        text: 0x10_0000,
+        text_end: 0x10_3000,
+        rodata_end: 0x10_4000,
+        end: 0x10_6001,
+    };
+
+    #[test]
+    fn heap_begins_at_the_next_page() {
+        let heap = Heap::behind(&IMAGE, 0x2000_0000, 0x1000);
+        let expected = Heap {
+            start: 0x10_7000,
+            size: 0x2000_0000 - 0x10_7000,
+        };
+        assert_eq!(heap, Some(expected));
+    }
+
+    #[test]
+    fn half_a_mebibyte_is_the_least() {
+        let least = 0x10_7000 + HEAP_MIN;
+        assert!(Heap::behind(&IMAGE, least, 0x1000).is_some());
+        for mem_size in [least - 1, 0x10_7000, 0x10_0000, 0] {
+            assert_eq!(Heap::behind(&IMAGE, mem_size, 0x1000), None);
+        }
+        let image = Image {
+            end: u64::MAX,
+            ..IMAGE
+        };
+        assert_eq!(Heap::behind(&image, u64::MAX, 0x1000), None);
+    }
+
+    #[test]
+    fn lines() {
+        let heap = Heap {
+            start: 0x10_7000,
+            size: 0,
+        };
+        let message = describe(&IMAGE, &heap, 0x2000_0000);
+        let expected = "\
+Solo5: Memory map: 512 MB addressable:
+Solo5:   reserved @ (0x0 - 0xfffff)
+Solo5:       text @ (0x100000 - 0x102fff)
+Solo5:     rodata @ (0x103000 - 0x103fff)
+Solo5:       data @ (0x104000 - 0x106000)
+Solo5:       heap >= 0x107000 < stack < 0x20000000
+";
+        assert_eq!(message.finish(), (expected.as_bytes(), false));
+    }
+
+    /// Images lie below 4 GiB, because code refers to them with 32 bits; memory may be larger.
+    #[test]
+    fn the_longest_lines_fit_into_one_message() {
+        let image = Image {
+            text: 0xffff_fff0,
+            text_end: 0xffff_fff1,
+            rodata_end: 0xffff_fff2,
+            end: 0xffff_fff3,
+        };
+        let heap = Heap {
+            start: 0x1_0000_0000,
+            size: 0,
+        };
+        assert!(!describe(&image, &heap, u64::MAX).finish().1);
+    }
+}
