@@ -17,7 +17,7 @@ fn heap_part(size: usize) -> usize {
     size - STACK.min(size / 2)
 }
 
-/// The global allocator of a unikernel, empty until [`start`](Heap::start).
+/// The global allocator of a unikernel, empty until it is given its region.
 pub struct Heap(TalcCell<Manual, DefaultBinning>);
 
 // SAFETY: a Solo5 guest has one thread and no interrupt or signal handler that could allocate
