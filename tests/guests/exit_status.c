@@ -1,0 +1,15 @@
+/* exit_status: the guest's status is the tender's, as far as a process can have one. */
+//@ run spt hvt zero: args="0" expect=exit:0 output="Solo5: solo5_exit(0) called"
+//@ run spt hvt seven: args="7" expect=exit:7
+//@ run spt hvt low-byte: args="300" expect=exit:44 output="Solo5: solo5_exit(300) called"
+//@ run spt hvt reserved: args="255" expect=exit:255
+//@ run spt hvt aborted: args="abort" expect=exit:255 output="Solo5: solo5_abort() called"
+#include "kit.h"
+
+int solo5_app_main(const struct solo5_start_info *info)
+{
+    title("test_exit_status");
+    if (strcmp(info->cmdline, "abort") == 0)
+        solo5_abort();
+    solo5_exit((int)to_number(info->cmdline));
+}

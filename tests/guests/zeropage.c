@@ -1,0 +1,12 @@
+/* zeropage: page 0 is not mapped. */
+//@ run spt: expect=exit:139 absent=FAILURE
+//@ run hvt virtio xen: expect=abort
+#include "kit.h"
+
+int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
+{
+    title("test_zeropage");
+    *(volatile uint64_t *)opaque(8) = 1;
+    say("FAILURE\n");
+    return SOLO5_EXIT_FAILURE;
+}
