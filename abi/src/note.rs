@@ -89,7 +89,7 @@ impl Header {
     pub const SIZE: usize = 12;
 
     /// The header of a note with this owner (terminator included) and descriptor length.
-    pub fn new(owner: &[u8], kind: u32, descriptor_len: u32) -> Header {
+    pub const fn new(owner: &[u8], kind: u32, descriptor_len: u32) -> Header {
         Header {
             namesz: U32::new(owner.len() as u32),
             descsz: U32::new(descriptor_len),

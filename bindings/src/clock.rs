@@ -95,6 +95,11 @@ impl Clock {
         self.strikes.load(Relaxed) < STRIKES
     }
 
+    /// Gives the counter up.
+    pub fn give_up(&self) {
+        self.strikes.store(STRIKES, Relaxed);
+    }
+
     /// Takes a sample: the host's clock said `nanos` between the counter's `before` and `after`.
     /// Returns the time.
     pub fn sample(&self, before: u64, nanos: u64, after: u64) -> u64 {
@@ -270,5 +275,13 @@ mod tests {
         clock.advance(later);
         assert_eq!(host.monotonic(&clock), later);
         assert_eq!(clock.advance(5), later);
+    }
+
+    #[test]
+    fn a_counter_given_up_is_not_used() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        clock.give_up();
+        host.run(&clock, 50_000_000);
+        assert!(!clock.is_usable() && clock.read(host.ticks()).is_none());
     }
 }

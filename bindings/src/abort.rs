@@ -1,0 +1,28 @@
+//! Ends of a guest that something is wrong with (`spec/40` §15). They bypass the log level, and say
+//! `ABORT`, which people and tests look for.
+
+use crate::api_types::EXIT_ABORT;
+use crate::target;
+
+/// Ends the guest with `Solo5: ABORT: FILE:LINE: ` and the message given.
+macro_rules! abort {
+    ($message:literal) => {
+        $crate::abort::with(
+            concat!("Solo5: ABORT: ", file!(), ":", line!(), ": ", $message, "\n").as_bytes(),
+        )
+    };
+}
+pub(crate) use abort;
+
+/// Prints `text` and ends the guest.
+#[cold]
+pub(crate) fn with(text: &[u8]) -> ! {
+    target::console_write(text);
+    target::exit(EXIT_ABORT)
+}
+
+/// Called by application code that finds its stack overwritten.
+#[unsafe(no_mangle)]
+extern "C" fn __stack_chk_fail() -> ! {
+    with(b"Solo5: ABORT: Stack corruption detected\n")
+}

@@ -1,0 +1,188 @@
+//! The functions of `solo5.h`, for targets that run an application: what is C about them.
+//!
+//! Each turns pointers into values, calls the target, and turns the outcome into a result. Pointers
+//! are the application's promise; those that are documented to be optional are checked.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr;
+use core::slice;
+
+use crate::api_types::{BlockInfo, NetInfo, Status};
+use crate::arch::{self, symbol};
+use crate::tls::Layout;
+use crate::{start, target};
+
+// A linker script that knows the alignment of the TLS segment tells it; one that does not leaves
+// the symbol undefined, and its value is 0.
+core::arch::global_asm!(".weak _stls_align");
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_exit(status: c_int) -> ! {
+    start::exit(status)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_abort() -> ! {
+    start::abort()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_console_write(buf: *const c_char, size: usize) {
+    if size == 0 {
+        return;
+    }
+    // SAFETY: `size` bytes at `buf`, by the API's contract.
+    target::console_write(unsafe { slice::from_raw_parts(buf.cast(), size) });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_clock_monotonic() -> u64 {
+    target::clock_monotonic()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_clock_wall() -> u64 {
+    target::clock_wall()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_yield(deadline: u64, ready_set: *mut u64) {
+    let ready = target::wait(deadline);
+    if !ready_set.is_null() {
+        // SAFETY: not NULL, so a handle set of the application's, by the API's contract.
+        unsafe { ready_set.write(ready) };
+    }
+}
+
+fn tls_layout() -> Layout {
+    Layout::new(
+        arch::TLS,
+        symbol!("_ltdata") as usize,
+        symbol!("_ltbss") as usize,
+        symbol!("_stls_align") as usize,
+    )
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_tls_size() -> usize {
+    tls_layout().size
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_tls_tp_offset(tls: usize) -> usize {
+    tls.wrapping_add(tls_layout().thread_pointer)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_tls_init(tls: usize) -> Status {
+    let layout = tls_layout();
+    if tls == 0 || tls & (layout.align - 1) != 0 {
+        return Status::Invalid;
+    }
+    let block: *mut u8 = ptr::with_exposed_provenance_mut(tls);
+    let image: *const u8 = ptr::with_exposed_provenance(symbol!("_stdata") as usize);
+    let data = block.wrapping_add(layout.data);
+    // SAFETY: the linker put the initial values at `image`. The variables are within the block of
+    // `layout.size` bytes that is the application's, elsewhere, by the API's contract.
+    unsafe { data.copy_from_nonoverlapping(image, layout.data_len) };
+    let zero = data.wrapping_add(layout.data_len);
+    let zero_len = layout.end.wrapping_sub(layout.data).wrapping_sub(layout.data_len);
+    // SAFETY: from the end of the initialised variables to the end of all, within the block.
+    unsafe { zero.write_bytes(0, zero_len) };
+    if layout.self_pointer {
+        let thread_pointer = block.wrapping_add(layout.thread_pointer);
+        // SAFETY: a word of the block, aligned because the block and its distance are.
+        unsafe { thread_pointer.cast::<usize>().write(thread_pointer.addr()) };
+    }
+    Status::Ok
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_set_tls_base(base: usize) -> Status {
+    if target::set_tls_base(base) {
+        Status::Ok
+    } else {
+        Status::Invalid
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_acquire(
+    name: *const c_char,
+    handle: *mut u64,
+    info: *mut NetInfo,
+) -> Status {
+    if name.is_null() || handle.is_null() || info.is_null() {
+        return Status::Invalid;
+    }
+    // SAFETY: not NULL, so a string, by the API's contract.
+    let name = unsafe { CStr::from_ptr(name) };
+    let acquired = target::net_acquire(name.to_bytes()).map(|(found, properties)| {
+        // SAFETY: not NULL, so a handle of the application's, by the API's contract.
+        unsafe { handle.write(found) };
+        // SAFETY: likewise.
+        unsafe { info.write(properties) };
+    });
+    acquired.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_write(handle: u64, buf: *const u8, size: usize) -> Status {
+    target::net_write(handle, buf, size).into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_read(
+    handle: u64,
+    buf: *mut u8,
+    size: usize,
+    read_size: *mut usize,
+) -> Status {
+    // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
+    let read = unsafe { target::net_read(handle, buf, size) }.map(|len| {
+        // SAFETY: a length of the application's, by the API's contract.
+        unsafe { read_size.write(len) };
+    });
+    read.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_acquire(
+    name: *const c_char,
+    handle: *mut u64,
+    info: *mut BlockInfo,
+) -> Status {
+    if name.is_null() || handle.is_null() || info.is_null() {
+        return Status::Invalid;
+    }
+    // SAFETY: not NULL, so a string, by the API's contract.
+    let name = unsafe { CStr::from_ptr(name) };
+    let acquired = target::block_acquire(name.to_bytes()).map(|(found, properties)| {
+        // SAFETY: not NULL, so a handle of the application's, by the API's contract.
+        unsafe { handle.write(found) };
+        // SAFETY: likewise.
+        unsafe { info.write(properties) };
+    });
+    acquired.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_write(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Status {
+    target::block_write(handle, offset, buf, size).into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_read(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Status {
+    // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
+    unsafe { target::block_read(handle, offset, buf, size) }.into()
+}

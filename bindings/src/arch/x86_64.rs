@@ -1,0 +1,80 @@
+//! x86_64: counter, random numbers, the linker's symbols.
+
+#[cfg(feature = "spt")]
+pub(crate) mod linux;
+mod mem;
+
+#[cfg(feature = "guest")]
+mod cpu {
+    use core::arch::asm;
+    use core::arch::x86_64::__cpuid;
+
+    use crate::tls::Variant;
+
+    /// How thread-local storage is laid out.
+    pub(crate) const TLS: Variant = Variant::X86_64;
+
+    /// Granularity in bytes of the heap's start.
+    pub(crate) const PAGE_SIZE: u64 = solo5_abi::Arch::X86_64.page_size();
+
+    /// The value of a symbol that the linker defines: an address below 4 GiB, a length, or 0 if a
+    /// weak one is missing. It is read behind the compiler's back, which would take a symbol's
+    /// address for something that is never 0.
+    macro_rules! symbol {
+        ($name:literal) => {{
+            let value: u64;
+            // SAFETY: loads a constant that the linker fills in, and touches nothing else.
+            unsafe {
+                core::arch::asm!(
+                    concat!("mov {0:e}, offset ", $name),
+                    out(reg) value,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            value
+        }};
+    }
+    pub(crate) use symbol;
+
+    /// The time stamp counter.
+    pub(crate) fn counter() -> u64 {
+        let (low, high): (u64, u64);
+        // SAFETY: reads a counter into the registers named, and touches nothing else. Where the
+        // host forbids the instruction the guest ends, as every guest of this target does there.
+        unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack)) };
+        high << 32 | low
+    }
+
+    /// Whether the counter runs at one rate, whatever the CPU's state: "invariant TSC".
+    pub(crate) fn has_steady_counter() -> bool {
+        const POWER: u32 = 0x8000_0007;
+        __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & 1 << 8 != 0
+    }
+
+    /// A random number from the CPU, if it makes any.
+    pub(crate) fn random() -> Option<u64> {
+        const RDRAND: u32 = 1 << 30;
+        /// What Intel advises before giving up.
+        const TRIES: u32 = 10;
+        if __cpuid(1).ecx & RDRAND == 0 {
+            return None;
+        }
+        (0..TRIES).find_map(|_| {
+            let (number, valid): (u64, u8);
+            // SAFETY: CPUID says that the instruction exists; it touches the registers named and
+            // the flags.
+            unsafe {
+                asm!(
+                    "rdrand {0}",
+                    "setc {1}",
+                    out(reg) number,
+                    out(reg_byte) valid,
+                    options(nomem, nostack),
+                );
+            }
+            (valid != 0).then_some(number)
+        })
+    }
+}
+#[cfg(feature = "guest")]
+pub(crate) use cpu::*;

@@ -1,0 +1,92 @@
+//! From a target's entry to the application, and from there to the end (`spec/40` §12).
+
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::abort::abort;
+use crate::api_types::StartInfo;
+use crate::arch::{self, symbol};
+use crate::log::{self, Level, Message};
+use crate::memory::{self, Heap, Image};
+use crate::{cmdline, guard, target};
+
+const BANNER: &str = "            |      ___|
+  __|  _ \\  |  _ \\ __ \\
+\\__ \\ (   | | (   |  ) |
+____/\\___/ _|\\___/____/
+Solo5: Bindings version ";
+
+/// Read by application code, which is compiled with a stack protector.
+#[unsafe(no_mangle)]
+static __stack_chk_guard: AtomicU64 = AtomicU64::new(0x00de_adbe_ef0d_0a00);
+
+/// What the application is told.
+static START_INFO: StartInfo = StartInfo {
+    cmdline: AtomicPtr::new(null_mut()),
+    heap_start: AtomicUsize::new(0),
+    heap_size: AtomicUsize::new(0),
+};
+
+unsafe extern "C" {
+    /// The application.
+    fn solo5_app_main(info: *const StartInfo) -> c_int;
+}
+
+/// Sets the stack protector's guard. Nothing that is instrumented may run before.
+pub(crate) fn guard() {
+    let random = arch::random().unwrap_or_default();
+    let value = guard::value(random, arch::counter(), arch::counter());
+    __stack_chk_guard.store(value, Relaxed);
+}
+
+/// Reads the options for Solo5, greets, and returns where the rest of the command line begins.
+pub(crate) fn greet(line: &'static CStr) -> *const c_char {
+    let options = cmdline::parse(line.to_bytes());
+    if let Some(level) = options.level {
+        log::set_level(level);
+    }
+    let mut banner = Message::new();
+    log::print(Level::Info, banner.text(BANNER).text(crate::VERSION).text("\n"));
+    if let Some(word) = options.unknown {
+        let mut warning = Message::new();
+        warning.text("Solo5: WARNING: Unknown option passed to the application: ");
+        log::print(Level::Warn, warning.bytes(word).text("\n"));
+    }
+    line.as_ptr().wrapping_add(options.rest)
+}
+
+/// Runs the application in `mem_size` bytes of memory, of which it gets what the image leaves.
+pub(crate) fn run(cmdline: *const c_char, mem_size: u64) -> ! {
+    let image = Image {
+        text: symbol!("_stext"),
+        text_end: symbol!("_etext"),
+        rodata_end: symbol!("_erodata"),
+        end: symbol!("_end"),
+    };
+    let Some(heap) = Heap::behind(&image, mem_size, arch::PAGE_SIZE) else {
+        abort!("Not enough memory");
+    };
+    log::print(Level::Info, &memory::describe(&image, &heap, mem_size));
+    START_INFO.cmdline.store(cmdline.cast_mut(), Relaxed);
+    START_INFO.heap_start.store(heap.start as usize, Relaxed);
+    START_INFO.heap_size.store(heap.size as usize, Relaxed);
+    // SAFETY: a C function of this signature, given what it is documented to be given.
+    let status = unsafe { solo5_app_main(&raw const START_INFO) };
+    exit(status)
+}
+
+/// Ends the guest as the application wants it.
+pub(crate) fn exit(status: i32) -> ! {
+    let mut message = Message::new();
+    message.text("Solo5: solo5_exit(").signed(status).text(") called\n");
+    log::print(Level::Info, &message);
+    target::exit(status)
+}
+
+/// Ends the guest because the application wants to abort.
+pub(crate) fn abort() -> ! {
+    let mut message = Message::new();
+    log::print(Level::Info, message.text("Solo5: solo5_abort() called\n"));
+    target::exit(crate::api_types::EXIT_ABORT)
+}

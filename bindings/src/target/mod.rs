@@ -1,0 +1,15 @@
+//! What differs between tenders and hypervisors. Each target is one file.
+//!
+//! A target that runs an application defines `_start` and offers what `api.rs`, `start.rs` and
+//! `notes.rs` call: `TARGET`, `ABI_VERSION`, `console_write`, `exit`, `panic`, `clock_monotonic`,
+//! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`.
+
+#[cfg(feature = "spt")]
+mod spt;
+#[cfg(feature = "spt")]
+pub(crate) use spt::*;
+
+#[cfg(feature = "stub")]
+mod stub;
+#[cfg(feature = "stub")]
+pub(crate) use stub::*;

@@ -1,0 +1,330 @@
+//! The spt target: a Linux process under a seccomp filter (`spec/30` §10–11).
+//!
+//! Exactly the system calls of `spec/30` §7 are made, with arguments that every tender's filter
+//! permits. There is no vDSO here: the monotonic clock is read from the CPU's counter, disciplined
+//! by the host's clock (see [`crate::clock`]).
+
+use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::slice;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use solo5_abi::mft1::{DeviceType, ENTRIES_MAX, Entry, HEADER_SIZE};
+use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
+
+use crate::abort::abort;
+use crate::api_types::{BlockInfo, Error, NetInfo};
+use crate::arch;
+use crate::arch::linux::{self, Call, EpollEvent, call};
+use crate::clock::Clock;
+use crate::device::Devices;
+use crate::start;
+
+/// The target of the ABI note.
+pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
+/// The version of the ABI note.
+pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
+
+const STDOUT: usize = 1;
+const CLOCK_REALTIME: usize = 0;
+const CLOCK_MONOTONIC: usize = 1;
+const TFD_TIMER_ABSTIME: usize = 1;
+
+const EINTR: isize = -4;
+const EAGAIN: isize = -11;
+const ENOMEM: isize = -12;
+const ENOBUFS: isize = -105;
+
+const NANOS: u64 = 1_000_000_000;
+
+// What the boot information says, and what became of it. There is one thread; the atomics only make
+// these statics.
+static EPOLLFD: AtomicU32 = AtomicU32::new(0);
+static TIMERFD: AtomicU32 = AtomicU32::new(0);
+static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
+static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
+static ACQUIRED: AtomicU64 = AtomicU64::new(0);
+static HAS_NET: AtomicBool = AtomicBool::new(false);
+static CLOCK: Clock = Clock::new();
+/// The deadline the timer was last armed with; 0: never.
+static ARMED: AtomicU64 = AtomicU64::new(0);
+
+/// Entered by the tender, with the stack at the end of memory.
+///
+/// # Safety
+///
+/// `info` is the boot information, and stays as it is.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
+    start::guard();
+    // The tender's thread pointer is of no use here. Any use before the application sets its own
+    // shall fault.
+    linux::set_thread_pointer(0);
+    // SAFETY: the caller's promise.
+    let info = unsafe { info.read() };
+    let manifest = ptr::with_exposed_provenance::<u8>(info.mft.get() as usize);
+    // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
+    let count = unsafe { manifest.wrapping_add(4).cast::<u32>().read_unaligned() };
+    ENTRIES.store(manifest.wrapping_add(HEADER_SIZE).cast_mut().cast(), Relaxed);
+    ENTRY_COUNT.store(count, Relaxed);
+    HAS_NET.store(devices().has_net(), Relaxed);
+    EPOLLFD.store(info.epollfd.get(), Relaxed);
+    TIMERFD.store(info.timerfd.get(), Relaxed);
+    let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
+    // SAFETY: the boot information points to a string that stays as it is.
+    let rest = start::greet(unsafe { CStr::from_ptr(line) });
+    start::run(rest, info.mem_size.get())
+}
+
+fn devices() -> Devices<'static> {
+    // SAFETY: so many entries follow the manifest's header, and the tender's last write to them was
+    // before the start. Every bit pattern is an entry.
+    let entries =
+        unsafe { slice::from_raw_parts(ENTRIES.load(Relaxed), ENTRY_COUNT.load(Relaxed) as usize) };
+    Devices::new(entries, &ACQUIRED)
+}
+
+/// The descriptor behind a device, as a system call's argument.
+fn fd(entry: &Entry) -> usize {
+    entry.host_fd() as usize
+}
+
+pub(crate) fn panic() -> ! {
+    abort!("internal error")
+}
+
+pub(crate) fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: writes no memory.
+        unsafe { call(Call::ExitGroup, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Writes as much as the host takes. What it refuses, as a full pipe that does not block, is lost.
+pub(crate) fn console_write(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let arguments = [STDOUT, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0];
+        // SAFETY: writes no memory.
+        let result = unsafe { call(Call::Write, arguments) };
+        if result == EINTR {
+            continue;
+        }
+        match usize::try_from(result) {
+            Ok(written @ 1..) => bytes = bytes.get(written..).unwrap_or_default(),
+            _ => return,
+        }
+    }
+}
+
+/// `struct timespec`.
+#[derive(Default)]
+#[repr(C)]
+struct Timespec {
+    sec: u64,
+    nsec: u64,
+}
+
+fn host_clock(clock: usize) -> u64 {
+    let mut now = Timespec::default();
+    let arguments = [clock, (&raw mut now).expose_provenance(), 0, 0, 0, 0];
+    // SAFETY: the call writes one `struct timespec`, which `now` is.
+    if unsafe { call(Call::ClockGettime, arguments) } != 0 {
+        abort!("Assertion `clock_gettime' failed");
+    }
+    now.sec.wrapping_mul(NANOS).wrapping_add(now.nsec)
+}
+
+pub(crate) fn clock_wall() -> u64 {
+    host_clock(CLOCK_REALTIME)
+}
+
+pub(crate) fn clock_monotonic() -> u64 {
+    if !CLOCK.is_usable() {
+        return CLOCK.advance(host_clock(CLOCK_MONOTONIC));
+    }
+    let before = arch::counter();
+    if let Some(nanos) = CLOCK.read(before) {
+        return nanos;
+    }
+    if CLOCK.last() == 0 && !arch::has_steady_counter() {
+        CLOCK.give_up();
+    }
+    let nanos = host_clock(CLOCK_MONOTONIC);
+    CLOCK.sample(before, nanos, arch::counter())
+}
+
+/// Waits for the deadline or for input; returns the network devices that have some.
+///
+/// A deadline that has passed costs at most one system call: it is recognised without one, by the
+/// last time known to have come or else by the clock, and then nothing needs to be armed. With no
+/// network devices there is nothing to look at either. Any other deadline costs one to wait, and
+/// one to arm the timer unless it is armed for this deadline already.
+pub(crate) fn wait(deadline: u64) -> u64 {
+    let passed = deadline <= CLOCK.last() || deadline <= clock_monotonic();
+    if passed && !HAS_NET.load(Relaxed) {
+        return 0;
+    }
+    if !passed && deadline != ARMED.load(Relaxed) {
+        arm(deadline);
+    }
+    poll(!passed)
+}
+
+fn arm(deadline: u64) {
+    // A zero would disarm the timer; one nanosecond more does no harm.
+    let deadline_spec = Timespec {
+        sec: deadline / NANOS,
+        nsec: (deadline % NANOS) | 1,
+    };
+    let timer = [Timespec::default(), deadline_spec];
+    let arguments = [
+        TIMERFD.load(Relaxed) as usize,
+        TFD_TIMER_ABSTIME,
+        (&raw const timer).expose_provenance(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: reads one `struct itimerspec`: interval and value; without a place for the old value
+    // it writes no memory.
+    if unsafe { call(Call::TimerfdSettime, arguments) } < 0 {
+        abort!("Assertion `timerfd_settime' failed");
+    }
+    ARMED.store(deadline, Relaxed);
+}
+
+/// Looks at the epoll set, blocking until something is ready or not.
+fn poll(block: bool) -> u64 {
+    // One for each device and for the timer; the reserved entry is none, so there is room.
+    let mut events = [const { MaybeUninit::<EpollEvent>::uninit() }; ENTRIES_MAX];
+    let timeout: isize = if block { -1 } else { 0 };
+    let arguments = [
+        EPOLLFD.load(Relaxed) as usize,
+        (&raw mut events).expose_provenance(),
+        ENTRIES_MAX,
+        timeout as usize,
+        0,
+        0,
+    ];
+    let result = loop {
+        // SAFETY: the call writes at most `ENTRIES_MAX` events, which there is room for.
+        match unsafe { call(Call::EpollPwait, arguments) } {
+            EINTR => {}
+            result => break result,
+        }
+    };
+    let Ok(count) = usize::try_from(result) else {
+        abort!("Assertion `epoll_pwait' failed");
+    };
+    let mut ready = 0;
+    for event in events.iter().take(count) {
+        // SAFETY: the call has filled in this many events.
+        let handle = unsafe { event.assume_init_ref() }.data;
+        if handle == INTERNAL_TIMERFD {
+            // Whatever the counter says, this time has come.
+            CLOCK.advance(ARMED.load(Relaxed));
+        } else if handle < u64::BITS.into() {
+            ready |= 1 << handle;
+        }
+    }
+    ready
+}
+
+pub(crate) fn set_tls_base(base: usize) -> bool {
+    linux::set_thread_pointer(base)
+}
+
+pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
+    let (handle, entry) = devices().acquire(name, DeviceType::NetBasic)?;
+    let net = entry.net();
+    let info = NetInfo {
+        mac_address: net.mac,
+        mtu: net.mtu.get().into(),
+    };
+    Ok((handle, info))
+}
+
+pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
+    let entry = devices().net_write(handle, size)?;
+    let arguments = [fd(entry), buf.expose_provenance(), size, 0, 0, 0];
+    // SAFETY: writes no memory.
+    match unsafe { call(Call::Write, arguments) } {
+        // No room for the frame: it is dropped, as networks do.
+        EAGAIN | ENOBUFS | ENOMEM => Ok(()),
+        written if usize::try_from(written) == Ok(size) => Ok(()),
+        _ => Err(Error::Unspecified),
+    }
+}
+
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<usize, Error> {
+    let entry = devices().net_read(handle, size)?;
+    let arguments = [fd(entry), buf.expose_provenance(), size, 0, 0, 0];
+    // SAFETY: the call writes at most `size` bytes at `buf`.
+    match unsafe { call(Call::Read, arguments) } {
+        EAGAIN => Err(Error::Again),
+        result => usize::try_from(result).map_err(|_| Error::Unspecified),
+    }
+}
+
+pub(crate) fn block_acquire(name: &[u8]) -> Result<(u64, BlockInfo), Error> {
+    let (handle, entry) = devices().acquire(name, DeviceType::BlockBasic)?;
+    let block = entry.block();
+    let info = BlockInfo {
+        capacity: block.capacity.get(),
+        block_size: block.block_size.get().into(),
+    };
+    Ok((handle, info))
+}
+
+pub(crate) fn block_write(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Result<(), Error> {
+    let buf = buf.expose_provenance();
+    // SAFETY: `pwrite64` writes no memory.
+    unsafe { transfer(Call::Pwrite64, handle, offset, buf, size) }
+}
+
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn block_read(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Result<(), Error> {
+    let buf = buf.expose_provenance();
+    // SAFETY: `pread64` writes at most `size` bytes at `buf`, which is the caller's promise.
+    unsafe { transfer(Call::Pread64, handle, offset, buf, size) }
+}
+
+/// Transfers one block.
+///
+/// # Safety
+///
+/// Memory that `direction` writes has to be the caller's to write.
+unsafe fn transfer(
+    direction: Call,
+    handle: u64,
+    offset: u64,
+    buf: usize,
+    size: usize,
+) -> Result<(), Error> {
+    let entry = devices().block(handle, offset, size)?;
+    let arguments = [fd(entry), buf, size, offset as usize, 0, 0];
+    loop {
+        // SAFETY: the caller's promise.
+        match unsafe { call(direction, arguments) } {
+            EINTR => {}
+            done if usize::try_from(done) == Ok(size) => return Ok(()),
+            _ => return Err(Error::Unspecified),
+        }
+    }
+}
