@@ -98,17 +98,27 @@ impl Sample {
         let page = arch.page_size();
         let base = target.base();
         let mut text = note::NO_EXEC_INTERP.to_vec();
+        let mut data = Vec::new();
+        // Bindings without a tender fill in the manifest in place, so it is with their data.
+        let with_data = matches!(target, Target::Virtio | Target::Xen);
+        let holder = if with_data { &mut data } else { &mut text };
         let mut places = vec![0; groups.len()];
         for (place, group) in places.iter_mut().zip(groups).rev() {
-            text.resize(text.len().next_multiple_of(8), 0);
-            *place = text.len();
-            text.extend_from_slice(group);
+            holder.resize(holder.len().next_multiple_of(8), 0);
+            *place = holder.len() as u64;
+            holder.extend_from_slice(group);
         }
         text.resize(text.len().next_multiple_of(16), 0);
         let code = text.len() as u64;
         text.resize(text.len() + CODE, 0x90);
         let text_size = text.len() as u64;
         let data_at = text_size.next_multiple_of(page);
+        data.resize(data.len().next_multiple_of(16), 0);
+        let table = data_at + data.len() as u64;
+        data.resize(data.len() + DATA_SIZE, 1);
+        let data_size = data.len() as u64;
+        let bss_at = (data_at + data_size).next_multiple_of(page);
+        let notes_at = if with_data { data_at } else { 0 };
         let load = |flags, at: u64, filesz: u64, memsz: u64| ProgramHeader {
             p_type: PT_LOAD,
             p_flags: flags,
@@ -129,7 +139,6 @@ impl Sample {
             ..load(PF_R, 0, 0, 0)
         };
         let bss_flags = if target.has_tender() { PF_R | PF_W } else { 0 };
-        let data_size = DATA_SIZE as u64;
         let mut segments = vec![
             part(PT_INTERP, 0, note::NO_EXEC_INTERP.len() as u64),
             load(PF_R | PF_X, 0, text_size, text_size),
@@ -140,7 +149,7 @@ impl Sample {
                 p_flags: 0,
                 ..empty
             },
-            load(bss_flags, data_at + page, 0, page),
+            load(bss_flags, bss_at, 0, page),
         ];
         segments[TLS].p_memsz = 16;
         let mut sections = vec![
@@ -156,11 +165,11 @@ impl Sample {
                 ".bss",
                 elf::SHT_NOBITS,
                 elf::SHF_ALLOC | elf::SHF_WRITE,
-                &load(0, data_at + page, page, page),
+                &load(0, bss_at, page, page),
             ),
         ];
         for (place, group) in places.iter().zip(groups) {
-            let header = part(PT_NOTE, *place as u64, group.len() as u64);
+            let header = part(PT_NOTE, notes_at + *place, group.len() as u64);
             sections.push(section(
                 section_name(group),
                 elf::SHT_NOTE,
@@ -191,10 +200,13 @@ impl Sample {
             },
             symbols: vec![
                 (String::from("_start"), function(base + code, CODE as u64)),
-                (String::from("table"), object(base + data_at, data_size)),
+                (
+                    String::from("table"),
+                    object(base + table, DATA_SIZE as u64),
+                ),
             ],
             segments,
-            contents: vec![(page, text), (page + data_at, vec![1; DATA_SIZE])],
+            contents: vec![(page, text), (page + data_at, data)],
             sections,
         }
     }

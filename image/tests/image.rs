@@ -438,7 +438,7 @@ fn manifests_are_checked_twice() {
     assert_eq!(change(1, 68, &[3]), (true, false));
     assert_eq!(change(1, 80, &[0, 1]), (true, false));
     assert_eq!(change(1, 96, &[2]), (false, false));
-    assert_eq!(change(1, 67, &[b'x']), (false, false));
+    assert_eq!(change(1, 67, b"x"), (false, false));
     assert_eq!(change(0, 68, &[1]), (false, false));
 }
 

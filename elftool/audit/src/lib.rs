@@ -1,1 +1,116 @@
-//! Skeleton.
+//! The audit: rules over one unikernel image.
+//!
+//! | phase | file |
+//! |---|---|
+//! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
+//! | the rules: code, severity, title, help, check; one table | [`rules`] |
+//! | the checks by family: S1 loadable, S2 memory protection, S3 notes and manifest | `loadable`, `protection`, `notes` |
+//!
+//! Severity *error* means exactly that the loader of the image's target refuses it for every size
+//! of guest memory; everything else is at most a warning. So, for hvt and spt, an image loads into
+//! `memory` bytes if and only if there is no error and `memory >= plan.minimum_memory`. A virtio,
+//! xen or muen image is not loaded by a tender of ours; what one would refuse is a warning there.
+//! Errors cannot be ignored, only left out by selecting other rules.
+//!
+//! Adversary: a hostile file of any size. Work and findings are bounded by the limits of
+//! `solo5_image` and [`FINDINGS_MAX`].
+
+#![forbid(unsafe_code)]
+
+mod loadable;
+mod notes;
+mod protection;
+pub mod rules;
+pub mod subject;
+
+use solo5_image::{Fault, ReadAt};
+use solo5_report::{Diagnostic, Severity};
+
+pub use rules::{RULES, Rule};
+pub use subject::Subject;
+
+/// Most findings of one rule in one image.
+pub const FINDINGS_MAX: usize = 16;
+
+/// Which rules to apply. Codes are compared by prefix: `S2` is the whole family.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Apply only rules with one of these prefixes; empty for all.
+    pub select: Vec<String>,
+    /// Leave out rules with one of these prefixes, except where they find errors.
+    pub ignore: Vec<String>,
+    /// Report nothing below this severity.
+    pub least: Option<Severity>,
+}
+
+impl Selection {
+    /// What a linker asks: whether a loader would refuse its output.
+    pub fn errors() -> Selection {
+        Selection {
+            least: Some(Severity::Error),
+            ..Selection::default()
+        }
+    }
+
+    /// Whether `rule` is selected.
+    pub fn selects(&self, rule: &Rule) -> bool {
+        self.select.is_empty() || has_prefix(rule.code, &self.select)
+    }
+
+    fn reports(&self, rule: &Rule, severity: Severity) -> bool {
+        let ignored = severity != Severity::Error && has_prefix(rule.code, &self.ignore);
+        !ignored && self.least.is_none_or(|least| severity >= least)
+    }
+}
+
+fn has_prefix(code: &str, prefixes: &[String]) -> bool {
+    let matches = |prefix: &String| {
+        code.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    prefixes.iter().any(matches)
+}
+
+/// The findings about the image that `reader` holds, gravest first, then by code. `name` is the
+/// file's, for the places of findings.
+pub fn audit(name: &str, reader: &dyn ReadAt, selection: &Selection) -> Vec<Diagnostic> {
+    audit_subject(&Subject::new(name, reader), selection)
+}
+
+/// As [`audit`], for an image already read.
+pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for rule in RULES.iter().filter(|rule| selection.selects(rule)) {
+        let severity = subject.severity(rule);
+        // Rules that cannot be reported need not run; those for warnings may be the slow ones.
+        if !selection.reports(rule, severity) {
+            continue;
+        }
+        let mut findings = Vec::new();
+        (rule.check)(subject, &mut findings);
+        for finding in findings.into_iter().take(FINDINGS_MAX) {
+            let mut diagnostic = Diagnostic::new(severity, rule.code, finding.message)
+                .at(finding.place)
+                .with_help(rule.help);
+            diagnostic.notes = finding.notes;
+            diagnostics.push(diagnostic);
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+    diagnostics
+}
+
+/// Whether the loader of the image's target takes it into `memory` bytes of guest memory. The
+/// definition that severity *error* is tested against.
+pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), Fault> {
+    let image = solo5_image::Image::read(reader, &solo5_abi::Arch::ALL)?;
+    let abi = image.abi()?;
+    let Some(target) = abi.target() else {
+        // Any target will do to say that it is not the image's.
+        return image.abi_of(solo5_abi::Target::Hvt).map(drop);
+    };
+    image.abi_of(target)?;
+    image.checked_manifest()?;
+    image.properties()?;
+    image.plan(reader, target)?.fits(memory)
+}

@@ -1,0 +1,241 @@
+//! S1: can it be loaded?
+
+use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
+use solo5_image::fault::{Fault, HeaderField};
+
+use crate::subject::{Finding, Subject};
+
+/// What a tender gives a guest unless told otherwise, in bytes.
+const DEFAULT_MEMORY: u64 = 512 << 20;
+
+pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::HeaderRead(error) | Fault::TableRead(error) => {
+            Some(format!("the headers cannot be read: {error}"))
+        }
+        Fault::HeaderShort { got } => Some(format!(
+            "the file has {got} bytes, fewer than an ELF header"
+        )),
+        Fault::TableShort { got, want } => Some(format!(
+            "the program headers are cut short: {got} of {want} bytes"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn kind(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Header(HeaderField::Machine(_)) => None,
+        Fault::Header(field) => Some(field.to_string()),
+        _ => None,
+    });
+}
+
+pub(crate) fn machine(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Header(field @ HeaderField::Machine(_)) => Some(field.to_string()),
+        _ => None,
+    });
+}
+
+pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::EntryBelow { entry, base } => {
+            Some(format!("the entry point {entry:#x} is below {base:#x}"))
+        }
+        _ => None,
+    });
+}
+
+pub(crate) fn range(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Below {
+            phdr,
+            address,
+            base,
+        } => Some(format!(
+            "segment {phdr} starts at {address:#x}, below {base:#x}"
+        )),
+        Fault::StartBelow { phdr, start, base } => Some(format!(
+            "segment {phdr}, rounded to its alignment, starts at {start:#x}, below {base:#x}"
+        )),
+        Fault::FileEnd {
+            phdr,
+            address,
+            size,
+            ..
+        }
+        | Fault::MemoryEnd {
+            phdr,
+            address,
+            size,
+            ..
+        } => Some(format!(
+            "segment {phdr} at {address:#x} wraps around with its {size:#x} bytes"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn order(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Order {
+            phdr,
+            address,
+            previous,
+        } => Some(format!(
+            "segment {phdr} at {address:#x} comes after one at {previous:#x}"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Overlap {
+            phdr,
+            start,
+            previous_end,
+        } => Some(format!(
+            "segment {phdr}, rounded to its alignment, starts at {start:#x}, before the end \
+             {previous_end:#x} of the one in front"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::Align { phdr, align } => Some(format!(
+            "the alignment {align:#x} of segment {phdr} is no power of two"
+        )),
+        Fault::StartUnaligned { phdr, start, page } => Some(format!(
+            "segment {phdr} starts at {start:#x}, not on a page of {page:#x} bytes"
+        )),
+        Fault::EndUnaligned { phdr, end, page } => Some(format!(
+            "segment {phdr}, rounded to its alignment, ends at {end:#x}, not on a page of \
+             {page:#x} bytes"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn sizes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::MemoryBelowFile {
+            phdr,
+            memory_size,
+            file_size,
+        } => Some(format!(
+            "segment {phdr} has {file_size:#x} bytes in the file, but {memory_size:#x} in memory"
+        )),
+        _ => None,
+    });
+}
+
+pub(crate) fn content(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        Fault::SegmentShort { phdr, offset, size } => Some(format!(
+            "the {size:#x} bytes of segment {phdr} at {offset:#x} reach past the end of the file"
+        )),
+        Fault::SegmentRead { phdr, error, .. } => {
+            Some(format!("segment {phdr} cannot be read: {error}"))
+        }
+        _ => None,
+    });
+}
+
+pub(crate) fn memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let Some(plan) = subject.plan() else { return };
+    if plan.minimum_memory > DEFAULT_MEMORY {
+        let mib = plan.minimum_memory.div_ceil(1 << 20);
+        let message = format!("loading takes {mib} MiB; a tender's default is 512 MiB");
+        let last = plan.segments.last().map(|segment| segment.phdr);
+        let place = last.map_or_else(|| subject.whole(), |phdr| subject.phdr(phdr));
+        out.push(Finding::new(message, place));
+    }
+}
+
+pub(crate) fn dynamic(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    for index in segments_of(subject, PT_DYNAMIC) {
+        let message = format!("segment {index} holds dynamic linking information");
+        out.push(Finding::new(message, subject.phdr(index)));
+    }
+}
+
+pub(crate) fn ifunc(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    if let Some(symbol) = &subject.symbols().ifunc {
+        let name = subject.symbol_name(symbol);
+        let mut place = subject.whole();
+        place.symbol = Some(name.clone());
+        let message = format!("{name} is resolved by code that nobody calls");
+        out.push(Finding::new(message, place));
+    }
+}
+
+pub(crate) fn undefined(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let facts = subject.symbols();
+    for symbol in &facts.undefined {
+        let name = subject.symbol_name(symbol);
+        let mut place = subject.whole();
+        place.symbol = Some(name.clone());
+        let message = format!("{name} is used but not defined; it was linked to address 0");
+        out.push(Finding::new(message, place));
+    }
+    let shown = facts.undefined.len() as u64;
+    if let Some(last) = out.last_mut()
+        && facts.undefined_count > shown
+    {
+        let more = facts.undefined_count - shown;
+        last.notes.push(format!("{more} more undefined symbols"));
+    }
+}
+
+pub(crate) fn relocations(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let Some(sections) = subject.sections() else {
+        return;
+    };
+    for section in sections.all() {
+        let kind = section.header.sh_type;
+        let relocations = matches!(kind, SHT_REL | SHT_RELA) && section.has(SHF_ALLOC);
+        if relocations && section.header.sh_size > 0 {
+            let message = format!("{} holds relocations for a loader to apply", section.name);
+            out.push(Finding::new(message, subject.section(section)));
+        }
+    }
+}
+
+pub(crate) fn tls(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let Some(image) = subject.image() else { return };
+    for (position, index) in segments_of(subject, PT_TLS).enumerate() {
+        let Some(header) = image.segments().get(index) else {
+            continue;
+        };
+        let message = if position > 0 {
+            format!("segment {index} is a second TLS segment")
+        } else if header.p_memsz < header.p_filesz {
+            format!("the TLS segment {index} is smaller in memory than in the file")
+        } else if header.p_align > 1 && !header.p_align.is_power_of_two() {
+            format!(
+                "the alignment {:#x} of the TLS segment is no power of two",
+                header.p_align
+            )
+        } else {
+            continue;
+        };
+        out.push(Finding::new(message, subject.phdr(index)));
+    }
+}
+
+/// Indices of the program headers of one type.
+pub(crate) fn segments_of(subject: &Subject<'_>, kind: u32) -> impl Iterator<Item = usize> {
+    let segments = subject.image().map_or(&[][..], |image| image.segments());
+    let found: Vec<usize> = segments
+        .iter()
+        .enumerate()
+        .filter(|(_, header)| header.p_type == kind)
+        .map(|(index, _)| index)
+        .take(crate::FINDINGS_MAX)
+        .collect();
+    found.into_iter()
+}

@@ -1,0 +1,259 @@
+//! What the rules look at: one image, read once, and every fault of its loader.
+
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+use solo5_abi::{Arch, Target};
+use solo5_image::elf::{self, Symbol};
+use solo5_image::sections::{Section, SectionFault, Sections};
+use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
+use solo5_report::{Place, Severity};
+
+use crate::rules::Rule;
+
+/// Most faults kept of one image.
+const FAULTS_MAX: usize = 256;
+
+/// Something a rule found.
+#[derive(Debug)]
+pub struct Finding {
+    pub(crate) message: String,
+    pub(crate) place: Place,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What one pass over the symbols found.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolFacts {
+    /// The first function that is resolved at start.
+    pub(crate) ifunc: Option<Symbol>,
+    /// The first symbols that are not defined and not weak.
+    pub(crate) undefined: Vec<Symbol>,
+    /// How many of those there are.
+    pub(crate) undefined_count: u64,
+}
+
+/// An image under audit.
+pub struct Subject<'a> {
+    name: &'a str,
+    pub(crate) reader: &'a dyn ReadAt,
+    image: Option<Image>,
+    target: Option<Target>,
+    faults: Vec<Fault>,
+    plan: Option<LoadPlan>,
+    sections: OnceCell<Result<Sections, SectionFault>>,
+    symbols: OnceCell<SymbolFacts>,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the image in `reader`; `name` is its file's.
+    pub fn new(name: &'a str, reader: &'a dyn ReadAt) -> Subject<'a> {
+        let mut subject = Subject {
+            name,
+            reader,
+            image: None,
+            target: None,
+            faults: Vec::new(),
+            plan: None,
+            sections: OnceCell::new(),
+            symbols: OnceCell::new(),
+        };
+        match Image::read(reader, &Arch::ALL) {
+            Ok(image) => {
+                subject.target = image.target();
+                subject.examine(&image);
+                subject.image = Some(image);
+            }
+            Err(fault) => subject.faults.push(fault),
+        }
+        subject
+    }
+
+    /// Collects what a loader refuses: notes as it asks for them, then segments.
+    fn examine(&mut self, image: &Image) {
+        let mut faults = image.notes().faults().to_vec();
+        let mut push = |fault: Option<Fault>| {
+            if let Some(fault) = fault.filter(|fault| !faults.contains(fault)) {
+                faults.push(fault);
+            }
+        };
+        // Without a known target any will do: the image is not for it.
+        push(image.abi_of(self.target.unwrap_or(Target::Hvt)).err());
+        push(image.checked_manifest().err());
+        if image.manifest().is_ok() {
+            push(image.properties().err());
+        }
+        let target = self.target.unwrap_or(Target::Spt);
+        let plan = plan::examine(image, self.reader, target, &mut |fault| {
+            if faults.len() < FAULTS_MAX {
+                faults.push(fault);
+            }
+        });
+        self.faults = faults;
+        self.plan = Some(plan);
+    }
+
+    /// The file's name as given.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// The image, if its headers could be read.
+    pub fn image(&self) -> Option<&Image> {
+        self.image.as_ref()
+    }
+
+    /// The target its ABI note names, if that is one we know.
+    pub fn target(&self) -> Option<Target> {
+        self.target
+    }
+
+    /// Every fault a loader would refuse the image for.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The load plan of the segments without fault.
+    pub fn plan(&self) -> Option<&LoadPlan> {
+        self.plan.as_ref()
+    }
+
+    /// How grave a finding of `rule` is in this image: nothing in the image of a target without a
+    /// tender of ours is an error, as far as it can be read at all.
+    pub fn severity(&self, rule: &Rule) -> Severity {
+        let loaded_elsewhere = self.target.is_some_and(|target| !target.has_tender());
+        if rule.severity == Severity::Error && loaded_elsewhere {
+            Severity::Warning
+        } else {
+            rule.severity
+        }
+    }
+
+    /// Its sections, if they can be read.
+    pub fn sections(&self) -> Option<&Sections> {
+        self.section_result()?.as_ref().ok()
+    }
+
+    pub(crate) fn section_result(&self) -> Option<&Result<Sections, SectionFault>> {
+        let image = self.image.as_ref()?;
+        let read = || Sections::read(self.reader, image.header());
+        Some(self.sections.get_or_init(read))
+    }
+
+    pub(crate) fn symbols(&self) -> &SymbolFacts {
+        self.symbols.get_or_init(|| {
+            let mut facts = SymbolFacts::default();
+            let Some(sections) = self.sections() else {
+                return facts;
+            };
+            sections.visit_symbols(self.reader, |symbol| {
+                let undefined = symbol.st_shndx == elf::SHN_UNDEF
+                    && symbol.st_name != 0
+                    && symbol.binding() != elf::STB_WEAK;
+                if undefined {
+                    facts.undefined_count += 1;
+                    if facts.undefined.len() < 3 {
+                        facts.undefined.push(*symbol);
+                    }
+                }
+                if symbol.kind() == elf::STT_GNU_IFUNC && facts.ifunc.is_none() {
+                    facts.ifunc = Some(*symbol);
+                }
+                ControlFlow::Continue(())
+            });
+            facts
+        })
+    }
+
+    pub(crate) fn symbol_name(&self, symbol: &Symbol) -> String {
+        let name = self
+            .sections()
+            .and_then(|sections| sections.symbol_name(self.reader, symbol));
+        name.unwrap_or_else(|| format!("symbol at {:#x}", symbol.st_value))
+    }
+
+    /// The file as a place.
+    pub(crate) fn whole(&self) -> Place {
+        Place {
+            file: self.name.to_owned(),
+            ..Place::default()
+        }
+    }
+
+    /// A program header as a place: the bytes it covers in the file.
+    pub(crate) fn phdr(&self, index: usize) -> Place {
+        let header = self.image().and_then(|image| image.segments().get(index));
+        let section = header.and_then(|header| {
+            let sections = self.sections()?;
+            sections
+                .at_address(header.p_vaddr)
+                .map(|section| section.name.clone())
+        });
+        Place {
+            offset: header.map(|header| header.p_offset),
+            length: header.map(|header| header.p_filesz),
+            part: Some(format!("phdr[{index}]")),
+            section,
+            ..self.whole()
+        }
+    }
+
+    /// A section as a place, with the symbol at its start.
+    pub(crate) fn section(&self, section: &Section) -> Place {
+        let symbol = self
+            .sections()
+            .and_then(|sections| sections.symbol_at(self.reader, section.header.sh_addr));
+        Place {
+            offset: Some(section.header.sh_offset),
+            length: Some(section.header.sh_size),
+            section: Some(section.name.clone()),
+            symbol,
+            ..self.whole()
+        }
+    }
+
+    /// Where a fault is.
+    pub(crate) fn place(&self, fault: &Fault) -> Place {
+        let mut place = fault
+            .phdr()
+            .map_or_else(|| self.whole(), |index| self.phdr(index));
+        if let Some(offset) = fault.offset() {
+            let section = self
+                .sections()
+                .and_then(|sections| sections.at_offset(offset));
+            if let Some(section) = section {
+                place.section = Some(section.name.clone());
+            }
+            place.offset = Some(offset);
+            place.length = None;
+        }
+        place
+    }
+
+    /// Reports every fault that `describe` has words for.
+    pub(crate) fn report(
+        &self,
+        out: &mut Vec<Finding>,
+        describe: impl Fn(&Fault) -> Option<String>,
+    ) {
+        for fault in &self.faults {
+            if let Some(message) = describe(fault) {
+                out.push(Finding {
+                    message,
+                    place: self.place(fault),
+                    notes: Vec::new(),
+                });
+            }
+        }
+    }
+}
+
+impl Finding {
+    pub(crate) fn new(message: impl Into<String>, place: Place) -> Finding {
+        Finding {
+            message: message.into(),
+            place,
+            notes: Vec::new(),
+        }
+    }
+}

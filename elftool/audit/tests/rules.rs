@@ -1,0 +1,438 @@
+//! Every rule: its page, an image it accepts and one it refuses; and what *error* means.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use solo5_abi::abi1::Abi1;
+use solo5_abi::mft1::{self, DeviceType};
+use solo5_abi::{Arch, Target, mft2, note};
+use solo5_audit::{RULES, Rule, Selection, Subject, audit, loads};
+use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
+use solo5_image::sections::SECTIONS_MAX;
+use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
+use solo5_report::{Diagnostic, Severity};
+
+const DEVICES: [(&str, DeviceType); 2] = [
+    ("storage", DeviceType::BlockBasic),
+    ("service0", DeviceType::NetBasic),
+];
+
+fn spt() -> Sample {
+    Sample::new(Target::Spt, Arch::X86_64, &DEVICES)
+}
+
+fn properties(records: &[(u32, u16, &[u8])]) -> Vec<u8> {
+    testing::properties_note(DEVICES.len() + 1, records)
+}
+
+/// An image with these notes in the third PT_NOTE, behind its manifest.
+fn with_behind_manifest(more: &[u8]) -> Sample {
+    let mut manifest = testing::manifest_note(&DEVICES);
+    manifest.extend_from_slice(more);
+    let abi = testing::abi_note(Target::Spt);
+    Sample::with_notes(
+        Target::Spt,
+        Arch::X86_64,
+        &[testing::openbsd_note(), abi, manifest],
+    )
+}
+
+fn with_abi(note: &[u8]) -> Sample {
+    let groups = [
+        testing::openbsd_note(),
+        note.to_vec(),
+        testing::manifest_note(&DEVICES),
+    ];
+    Sample::with_notes(Target::Spt, Arch::X86_64, &groups)
+}
+
+/// Overwrites bytes of the manifest's entry.
+fn patch_manifest(sample: &mut Sample, entry: usize, field: usize, bytes: &[u8]) {
+    let offset = sample.segments[NOTES + 2].p_offset - sample.contents[0].0;
+    let at = offset as usize + 20 + mft1::PADDING + mft1::size(entry) + field;
+    sample.contents[0].1[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+fn segment(kind: u32, flags: u32) -> ProgramHeader {
+    ProgramHeader {
+        p_type: kind,
+        p_flags: flags,
+        ..ProgramHeader::default()
+    }
+}
+
+fn section(kind: u32, flags: u64, like: &ProgramHeader) -> SectionHeader {
+    SectionHeader {
+        sh_type: kind,
+        sh_flags: flags,
+        sh_addr: like.p_vaddr,
+        sh_offset: like.p_offset,
+        sh_size: 8,
+        ..SectionHeader::default()
+    }
+}
+
+fn push_section(sample: &mut Sample, name: &str, kind: u32, flags: u64, in_segment: usize) {
+    let header = section(kind, flags, &sample.segments[in_segment]);
+    sample.sections.push((name.into(), header));
+}
+
+/// A valid image with one change.
+fn changed(change: impl FnOnce(&mut Sample)) -> Vec<u8> {
+    let mut sample = spt();
+    change(&mut sample);
+    sample.bytes()
+}
+
+/// An image that breaks the rule `code`, and one near it that does not. `None` for a rule that has
+/// no fixtures, which is a failure.
+fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let good = spt().bytes();
+    let bad = match code {
+        "S101" => good[..100].to_vec(),
+        "S102" => changed(|s| s.header.e_type = 3),
+        "S103" => changed(|s| s.header.e_machine = 243),
+        "S104" => changed(|s| s.header.e_entry = 0x1000),
+        "S105" => changed(|s| s.segments[BSS].p_memsz = u64::MAX - 4096),
+        "S106" => changed(|s| s.segments.swap(DATA, BSS)),
+        "S107" => changed(|s| s.segments[DATA].p_vaddr = s.segments[TEXT].p_vaddr + 0x10),
+        "S108" => changed(|s| s.segments[DATA].p_align = 16),
+        "S109" => changed(|s| s.segments[DATA].p_memsz = 1),
+        "S110" => changed(|s| s.segments[DATA].p_offset = 1 << 30),
+        "S111" => {
+            let fits = changed(|s| s.segments[BSS].p_memsz = 500 << 20);
+            return Some((changed(|s| s.segments[BSS].p_memsz = 512 << 20), fits));
+        }
+        "S112" => changed(|s| s.segments.push(segment(elf::PT_DYNAMIC, PF_R))),
+        "S113" => changed(|s| s.symbols[0].1.st_info = 1 << 4 | elf::STT_GNU_IFUNC),
+        "S114" => {
+            let undefined = |binding: u8| {
+                changed(move |s| {
+                    let symbol = Symbol {
+                        st_info: binding << 4,
+                        ..Symbol::default()
+                    };
+                    s.symbols.push(("getrandom".into(), symbol));
+                })
+            };
+            return Some((undefined(1), undefined(elf::STB_WEAK)));
+        }
+        "S115" => {
+            let relocations =
+                |flags| changed(move |s| push_section(s, ".rela.dyn", elf::SHT_RELA, flags, TEXT));
+            return Some((relocations(elf::SHF_ALLOC), relocations(0)));
+        }
+        "S116" => changed(|s| s.segments[TLS].p_filesz = 32),
+        "S201" => changed(|s| s.segments[DATA].p_flags |= PF_X),
+        "S202" => changed(|s| s.sections[2].1.sh_flags |= elf::SHF_EXECINSTR),
+        "S203" => {
+            let stack =
+                |flags| changed(move |s| s.segments.push(segment(elf::PT_GNU_STACK, flags)));
+            return Some((stack(PF_R | PF_W | PF_X), stack(PF_R | PF_W)));
+        }
+        "S204" => {
+            let in_text = |name: &'static str| {
+                let flags = elf::SHF_ALLOC | elf::SHF_WRITE;
+                changed(move |s| push_section(s, name, 1, flags, TEXT))
+            };
+            return Some((in_text(".counters"), in_text(".tdata")));
+        }
+        "S205" => changed(|s| s.header.e_entry = s.segments[DATA].p_vaddr),
+        "S206" => changed(|s| s.segments[NOTES].p_flags |= PF_X),
+        "S207" => {
+            let none = changed(|s| s.segments[BSS].p_flags = 0);
+            return Some((changed(|s| s.segments[DATA].p_flags = 0), none));
+        }
+        "S208" => changed(|s| s.segments[BSS].p_flags |= PF_X),
+        "S301" => changed(|s| s.segments[NOTES + 1].p_filesz = 0),
+        "S302" => {
+            let mut note = Abi1::new(Target::Spt, 2).note();
+            note[20] = 9;
+            with_abi(&note).bytes()
+        }
+        "S303" => with_abi(&Abi1::new(Target::Spt, 1).note()).bytes(),
+        "S304" => changed(|s| s.segments[NOTES + 2].p_type = 0),
+        "S305" => {
+            let whole = changed(|s| s.segments[NOTES + 1].p_filesz = 1 << 40);
+            return Some((changed(|s| s.segments[NOTES + 1].p_filesz = 30), whole));
+        }
+        "S306" => changed(|s| patch_manifest(s, 0, 68, &[1])),
+        "S307" => changed(|s| patch_manifest(s, 1, 0, b"sto-age")),
+        "S308" => {
+            let named = |kind| {
+                let devices = [("disk", DeviceType::BlockBasic), ("disk", kind)];
+                Sample::new(Target::Spt, Arch::X86_64, &devices).bytes()
+            };
+            return Some((named(DeviceType::BlockBasic), named(DeviceType::NetBasic)));
+        }
+        "S309" => changed(|s| patch_manifest(s, 1, 68, &[3])),
+        "S310" => changed(|s| patch_manifest(s, 1, 80, &[0, 1])),
+        "S311" => {
+            let wrong = testing::properties_note(7, &[]);
+            let right = with_behind_manifest(&properties(&[])).bytes();
+            return Some((with_behind_manifest(&wrong).bytes(), right));
+        }
+        "S312" => {
+            let twice = [properties(&[]), properties(&[])].concat();
+            with_behind_manifest(&twice).bytes()
+        }
+        "S313" => with_behind_manifest(&testing::abi_note(Target::Hvt)).bytes(),
+        "S314" => changed(|s| {
+            push_section(s, note::SECTION_MFT2, elf::SHT_NOTE, elf::SHF_ALLOC, TEXT);
+        }),
+        "S315" => changed(|s| s.contents[0].1[1] = b'x'),
+        "S316" => changed(|s| s.segments.swap(NOTES, NOTES + 1)),
+        "S317" => {
+            let minimum = |bytes: u64| {
+                let records = [(0, mft2::tag::MEMORY_MINIMUM, &bytes.to_le_bytes()[..])];
+                with_behind_manifest(&properties(&records)).bytes()
+            };
+            return Some((minimum(1 << 20), minimum(32 << 20)));
+        }
+        "S318" => {
+            let mut writable = Sample::new(Target::Virtio, Arch::X86_64, &DEVICES);
+            let good = writable.bytes();
+            writable.segments[DATA].p_flags = PF_R;
+            return Some((writable.bytes(), good));
+        }
+        "S319" => changed(|s| s.sections.clear()),
+        "S320" => changed(|s| {
+            s.segments[NOTES + 2].p_offset += 4;
+            let at = (s.segments[NOTES + 2].p_offset - s.contents[0].0) as usize;
+            let note = testing::manifest_note(&[]);
+            s.contents[0].1[at..at + note.len()].copy_from_slice(&note);
+            s.segments[NOTES + 2].p_filesz = note.len() as u64;
+        }),
+        _ => return None,
+    };
+    Some((bad, good))
+}
+
+fn codes(findings: &[Diagnostic]) -> BTreeSet<&'static str> {
+    findings.iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn every_rule_has_an_accepted_and_a_refused_image() {
+    for rule in RULES {
+        let (bad, good) =
+            fixtures(rule.code).unwrap_or_else(|| panic!("{}: no fixtures", rule.code));
+        let all = Selection::default();
+        let found = audit("bad.spt", &bad, &all);
+        let ours: Vec<_> = found
+            .iter()
+            .filter(|finding| finding.code == rule.code)
+            .collect();
+        assert!(
+            !ours.is_empty(),
+            "{} is not among {:?}",
+            rule.code,
+            codes(&found)
+        );
+        for finding in ours {
+            assert_eq!(finding.severity, Subject::new("", &bad).severity(rule));
+            assert!(
+                finding.place.is_some() && finding.help.is_some(),
+                "{}",
+                rule.code
+            );
+            let first = finding.message.chars().next().unwrap();
+            assert!(!finding.message.ends_with('.'), "{}", finding.message);
+            assert!(
+                !first.is_uppercase()
+                    || finding.message.starts_with("PT_")
+                    || finding.message.starts_with("OpenBSD")
+            );
+        }
+        let clean = audit("good.spt", &good, &all);
+        assert!(
+            !codes(&clean).contains(rule.code),
+            "{}: {clean:?}",
+            rule.code
+        );
+    }
+}
+
+#[test]
+fn error_fixtures_break_one_rule_only() {
+    for rule in RULES.iter().filter(|rule| rule.severity == Severity::Error) {
+        let (bad, _) = fixtures(rule.code).unwrap();
+        let errors = audit("bad.spt", &bad, &Selection::errors());
+        assert_eq!(codes(&errors), BTreeSet::from([rule.code]));
+    }
+}
+
+#[test]
+fn every_rule_has_a_page_with_its_title() {
+    for rule in RULES {
+        let page = solo5_report::explain(rule.code).unwrap_or_else(|| panic!("{}", rule.code));
+        assert!(
+            page.starts_with(&format!("# {}: {}\n", rule.code, rule.title)),
+            "{}",
+            rule.code
+        );
+        let lines = page.lines().count();
+        assert!((8..=18).contains(&lines), "{}: {lines} lines", rule.code);
+    }
+    let sorted: Vec<_> = RULES.iter().map(|rule| rule.code).collect();
+    assert!(sorted.is_sorted());
+    assert_eq!(BTreeSet::from_iter(&sorted).len(), sorted.len());
+    for page in solo5_report::explain::codes().filter(|code| code.starts_with('S')) {
+        assert!(Rule::find(page).is_some(), "{page} has a page and no rule");
+    }
+}
+
+#[test]
+fn valid_images_of_every_target_and_machine_are_clean() {
+    for arch in Arch::ALL {
+        for target in Target::ALL
+            .into_iter()
+            .filter(|target| *target != Target::Genode)
+        {
+            let sample = Sample::new(target, arch, &DEVICES);
+            let found = audit("a", &sample.bytes(), &Selection::default());
+            assert!(found.is_empty(), "{target:?} {arch:?}: {found:#?}");
+        }
+    }
+}
+
+#[test]
+fn evidence_names_section_and_symbol() {
+    let bad = changed(|s| s.segments[DATA].p_flags |= PF_X);
+    let found = audit("app.spt", &bad, &Selection::errors());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].message, "segment 2 is writable and executable");
+    assert_eq!(found[0].notes, ["writable: .data"]);
+    let place = found[0].place.as_ref().unwrap();
+    assert_eq!(place.part.as_deref(), Some("phdr[2]"));
+    assert_eq!(place.section.as_deref(), Some(".data"));
+
+    let bad = changed(|s| {
+        s.sections[2].1.sh_flags |= elf::SHF_EXECINSTR;
+        s.segments[DATA].p_flags |= PF_X;
+    });
+    let found = audit("app.spt", &bad, &Selection::errors());
+    assert_eq!(
+        found[0].place.as_ref().unwrap().symbol.as_deref(),
+        Some("table")
+    );
+}
+
+#[test]
+fn selections_choose_rules_and_cannot_ignore_errors() {
+    let bad = changed(|s| {
+        s.segments[DATA].p_flags |= PF_X;
+        s.segments.remove(INTERP);
+        s.segments.push(segment(elf::PT_DYNAMIC, PF_R));
+    });
+    let with = |select: &[&str], ignore: &[&str]| {
+        let strings = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+        let selection = Selection {
+            select: strings(select),
+            ignore: strings(ignore),
+            least: None,
+        };
+        codes(&audit("a", &bad, &selection))
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(with(&[], &[]), ["S112", "S201", "S315"]);
+    assert_eq!(with(&["s2"], &[]), ["S201"]);
+    assert_eq!(with(&["S3", "S112"], &[]), ["S112", "S315"]);
+    assert_eq!(with(&[], &["S1", "S2"]), ["S201", "S315"]);
+    assert_eq!(with(&["S9"], &[]), [""; 0]);
+}
+
+#[test]
+fn nothing_is_an_error_where_no_tender_loads() {
+    let mut sample = Sample::new(Target::Virtio, Arch::X86_64, &DEVICES);
+    sample.segments[DATA].p_flags |= PF_X;
+    let found = audit("a.virtio", &sample.bytes(), &Selection::default());
+    let ours = found.iter().find(|finding| finding.code == "S201").unwrap();
+    assert_eq!(ours.severity, Severity::Warning);
+}
+
+#[test]
+fn broken_section_headers_are_no_error() {
+    let mut file = spt().bytes();
+    for (offset, value) in [
+        (60, u16::MAX),
+        (60, SECTIONS_MAX as u16),
+        (62, 999),
+        (58, 1),
+    ] {
+        let saved = file.clone();
+        file[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(
+            codes(&audit("a", &file, &Selection::default())),
+            BTreeSet::from(["S319"])
+        );
+        file = saved;
+    }
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        any::<u64>(),
+        0u64..64,
+        (0u64..32).prop_map(|half| (1 << 20) + half * 0x800),
+        (0u32..64).prop_map(|bit| 1 << bit),
+        (0u32..64).prop_map(|bit| (1u64 << bit).wrapping_sub(1)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// The meaning of *error*: over images and memory sizes, loading succeeds if and only if there
+    /// is no error and memory is not below the plan's minimum.
+    #[test]
+    fn error_means_that_no_memory_size_loads(
+        hvt in any::<bool>(),
+        fields in prop::collection::vec((0usize..9, 0usize..7, number()), 0..3),
+        bytes in prop::collection::vec((0usize..0x1400, any::<u8>()), 0..3),
+        cut in prop::option::of(0usize..0x2100),
+        records in any::<bool>(),
+        memory in number(),
+    ) {
+        let target = if hvt { Target::Hvt } else { Target::Spt };
+        let mut manifest = testing::manifest_note(&DEVICES);
+        if records {
+            let optional = mft2::DEVICE_OPTIONAL.to_le_bytes();
+            manifest.extend(properties(&[(1, mft2::tag::DEVICE_FLAGS, &optional)]));
+        }
+        let groups = [testing::openbsd_note(), testing::abi_note(target), manifest];
+        let mut sample = Sample::with_notes(target, Arch::X86_64, &groups);
+        for (index, field, value) in fields {
+            let header = &mut sample.segments[index];
+            match field {
+                0 => header.p_type = value as u32,
+                1 => header.p_flags = (value & 7) as u32,
+                2 => header.p_offset = value,
+                3 => header.p_vaddr = value,
+                4 => header.p_filesz = value,
+                5 => header.p_memsz = value,
+                _ => header.p_align = value,
+            }
+        }
+        let mut file = sample.bytes();
+        for (at, value) in bytes {
+            file[at] = value;
+        }
+        file.truncate(cut.unwrap_or(file.len()));
+
+        let subject = Subject::new("a", &file);
+        let findings = solo5_audit::audit_subject(&subject, &Selection::default());
+        // Where the note no longer names hvt or spt, no tender of ours decides.
+        prop_assume!(subject.target().is_none_or(Target::has_tender));
+        let clean = findings.iter().all(|finding| finding.severity != Severity::Error);
+        let minimum = subject.plan().map_or(u64::MAX, |plan| plan.minimum_memory);
+        for memory in [memory, minimum.saturating_sub(1), minimum, u64::MAX] {
+            prop_assert_eq!(
+                loads(&file, memory).is_ok(),
+                clean && memory >= minimum,
+                "{:?} at {:#x}: {:?}", loads(&file, memory), memory, codes(&findings)
+            );
+        }
+    }
+}
