@@ -1,0 +1,93 @@
+//! Every run that a unikernel's own file asks for, and the stub link that each must survive.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use solo5_tests::outcome::Stop;
+use solo5_tests::{ensure, run};
+
+use crate::{Suite, trial};
+
+/// Targets whose unikernels a program of the same name runs.
+const TENDERS: [&str; 2] = ["spt", "hvt"];
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
+    let mut trials = vec![trial(suite, "guest/directives", every_guest_has_a_run)];
+    let mut missing: Vec<(&str, usize)> = Vec::new();
+    for (index, guest) in suite.guests.iter().enumerate() {
+        trials.push(trial(suite, format!("stub/{}", guest.name), move |suite| {
+            suite.builder.image(&suite.guests[index], "stub").map(drop)
+        }));
+        for (number, run) in guest.directives.runs.iter().enumerate() {
+            for target in &run.targets {
+                let tender = format!("solo5-{target}");
+                if !TENDERS.contains(&target.as_str()) || !suite.tree.program(&tender).exists() {
+                    match missing.iter_mut().find(|(name, _)| name == target) {
+                        Some((_, count)) => *count += 1,
+                        None => missing.push((target, 1)),
+                    }
+                    continue;
+                }
+                let case = run
+                    .case
+                    .as_ref()
+                    .map(|case| format!("/{case}"))
+                    .unwrap_or_default();
+                let name = format!("guest/{}/{target}{case}", guest.name);
+                let trees = [Some(&suite.tree), suite.peer.as_ref().filter(|_| run.peer)];
+                for (tree, whose) in trees.into_iter().zip(["", "/peer"]) {
+                    let Some(tender) = tree.map(|tree| tree.program(&tender)) else {
+                        continue;
+                    };
+                    let target = target.clone();
+                    trials.push(trial(suite, format!("{name}{whose}"), move |suite| {
+                        let guest = &suite.guests[index];
+                        let run = &guest.directives.runs[number];
+                        let image = suite.builder.image(guest, &target)?;
+                        run::execute(run, &tender, &image, &suite.builder)
+                    }));
+                }
+            }
+        }
+    }
+    for (target, count) in missing {
+        let reason = format!("{count} runs wait for the {target} target, which this tree lacks");
+        let waiting = Trial::ignorable_test(format!("guest/target-{target}"), move || {
+            Ok(libtest_mimic::Completion::ignored_with(reason))
+        });
+        trials.push(waiting);
+    }
+    trials
+}
+
+/// A misspelt directive would otherwise be a comment: a unikernel without a run is a mistake,
+/// unless another test runs it.
+fn every_guest_has_a_run(suite: &Suite) -> Result<(), Stop> {
+    const RUN_ELSEWHERE: [&str; 1] = ["blk_writer"];
+    for guest in &suite.guests {
+        let idle = guest.directives.runs.is_empty();
+        ensure!(
+            idle == RUN_ELSEWHERE.contains(&guest.name.as_str()),
+            "{}: has {} runs",
+            guest.name,
+            guest.directives.runs.len()
+        );
+        let mut names: Vec<_> = guest.directives.runs.iter().map(|run| &run.case).collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        // `//@ run spt: …` and `//@ run hvt: …` may share the empty name.
+        let unnamed = guest
+            .directives
+            .runs
+            .iter()
+            .filter(|run| run.case.is_none())
+            .count();
+        ensure!(
+            names.len() + unnamed.saturating_sub(1) == all,
+            "{}: two cases have one name",
+            guest.name
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The tender and the audit agree on damaged images.

@@ -1,0 +1,148 @@
+//! The end-to-end tests: the staged tree, from manifest to running unikernel.
+//!
+//! ```text
+//! cargo xtask build && cargo test -p solo5-tests
+//! SOLO5_PREFIX=/opt/solo5 cargo test -p solo5-tests --test e2e -- guest/net
+//! ```
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `SOLO5_PREFIX` | the tree under test, else `target/solo5` of the repository |
+//! | `SOLO5_PEER` | another installed Solo5, whose tender runs our unikernels too |
+//! | `SOLO5_NO_SKIP=1` | a test that cannot be run here fails |
+//!
+//! | file | tests |
+//! |---|---|
+//! | `guests.rs` | every run that a unikernel's own file asks for |
+//! | `images.rs` | what we build, read by readelf and by our own tools |
+//! | `downstream.rs` | what other programs do with ours |
+//! | `robustness.rs` | SIGKILL, full disks |
+//! | `loader.rs` | the tender and the audit agree on damaged images |
+//! | `http.rs` | load on the example's HTTP server |
+
+#![forbid(unsafe_code)]
+
+mod downstream;
+mod guests;
+mod http;
+mod images;
+mod loader;
+mod robustness;
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+use solo5_tests::guest::{self, Builder, Guest};
+use solo5_tests::outcome::{Outcome, Stop};
+use solo5_tests::tree::Tree;
+
+/// What every test needs.
+struct Suite {
+    tree: Tree,
+    peer: Option<Tree>,
+    builder: Builder,
+    guests: Vec<Guest>,
+}
+
+impl Suite {
+    fn new() -> Outcome<Self> {
+        let tree = Tree::staged()?;
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        let builder = Builder::new(tree.clone(), &output)?;
+        Ok(Self {
+            tree,
+            peer: Tree::peer()?,
+            builder,
+            guests: guest::all()?,
+        })
+    }
+
+    /// A program of the tree under test.
+    fn tool(&self, name: &str) -> Command {
+        Command::new(self.tree.program(name))
+    }
+
+    fn guest(&self, name: &str) -> Outcome<&Guest> {
+        let guest = self.guests.iter().find(|guest| guest.name == name);
+        guest.ok_or_else(|| format!("there is no unikernel {name}").into())
+    }
+
+    /// The image of the unikernel `name` for spt.
+    fn spt_image(&self, name: &str) -> Outcome<std::path::PathBuf> {
+        self.builder.image(self.guest(name)?, "spt")
+    }
+}
+
+/// A test with the name `name`.
+fn trial(
+    suite: &Arc<Suite>,
+    name: impl Into<String>,
+    body: impl FnOnce(&Suite) -> Outcome + Send + 'static,
+) -> Trial {
+    let suite = Arc::clone(suite);
+    let name = name.into();
+    Trial::ignorable_test(name.clone(), move || match body(&suite) {
+        Ok(()) => Ok(Completion::Completed),
+        Err(Stop::Fail(message)) => Err(message.into()),
+        Err(Stop::Skip(reason)) if std::env::var("SOLO5_NO_SKIP").is_ok_and(|v| v == "1") => {
+            Err(format!("may not be skipped here: {reason}").into())
+        }
+        Err(Stop::Skip(reason)) => {
+            println!("skip: {name}: {reason}");
+            Ok(Completion::ignored_with(reason))
+        }
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if let Some(status) = rerun_as_root() {
+        return status;
+    }
+    let suite = match Suite::new() {
+        Ok(suite) => Arc::new(suite),
+        Err(Stop::Fail(message) | Stop::Skip(message)) => {
+            eprintln!("e2e: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = guests::trials(&suite);
+    // trials.extend(images::trials(&suite));
+    trials.extend(downstream::trials(&suite));
+    trials.extend(robustness::trials(&suite));
+    // trials.extend(loader::trials(&suite));
+    trials.extend(http::trials(&suite));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Who is not root becomes root of a user namespace, before there is a second thread: only then
+/// can tests have networks and mounts of their own. Where that is not permitted, they are skipped.
+fn rerun_as_root() -> Option<ExitCode> {
+    const MARK: &str = "SOLO5_TESTS_IN_USER_NAMESPACE";
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user"]);
+        command
+    };
+    if rustix::process::geteuid().is_root() || std::env::var_os(MARK).is_some() {
+        return None;
+    }
+    if !unshare()
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return None;
+    }
+    let program = std::env::current_exe().ok()?;
+    let error = unshare()
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(MARK, "1")
+        .exec();
+    eprintln!("e2e: unshare: {error}");
+    Some(ExitCode::FAILURE)
+}

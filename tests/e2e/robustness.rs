@@ -1,0 +1,281 @@
+//! What is left when things end badly: a tender killed in the middle of writing, a full disk.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use solo5_tests::outcome::{Context, Outcome};
+use solo5_tests::process::{self, Running};
+use solo5_tests::{ensure, fail, guest, namespace};
+
+use crate::{Suite, trial};
+
+/// How often the writing unikernel is killed, over all block sizes.
+const KILLS: u32 = 200;
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = [512, 4096]
+        .into_iter()
+        .map(|size| {
+            let name = format!("robustness/killed-while-writing/{size}");
+            trial(suite, name, move |suite| killed_while_writing(suite, size))
+        })
+        .collect();
+    for (name, step) in STEPS {
+        trials.push(trial(
+            suite,
+            format!("robustness/full-disk/{name}"),
+            move |suite| full_disk(suite, step),
+        ));
+    }
+    trials
+}
+
+/// Kills at times from a fixed seed; after each, every block is wholly of the pass the guest was
+/// in or wholly of the pass before.
+fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
+    const DISK: usize = 128 * 1024;
+    let image = suite.spt_image("blk_writer")?;
+    namespace::with_network(|| {
+        namespace::add_tap("tap100", None)?;
+        namespace::bring_up("tap100", "10.0.0.1/24")?;
+        let interfaces = namespace::interfaces()?;
+        let directory = tempfile::tempdir()?;
+        let disk = directory.path().join("disk");
+        std::fs::File::create(&disk)?.set_len(DISK as u64)?;
+        let mut random = Random(0x5010_0000 + block_size as u64);
+        let mut generation = 0;
+        for kill in 0..KILLS / 2 {
+            let mut command = suite.tool("solo5-spt");
+            let mut block = OsString::from("--block:storage=");
+            block.push(&disk);
+            command
+                .args(["--mem=2", "--net:service0=tap100"])
+                .arg(block);
+            command.arg(format!("--block-sector-size:storage={block_size}"));
+            command.arg("--").arg(&image);
+            command.current_dir(&directory);
+            let mut running = Running::start(command)?;
+            std::thread::sleep(Duration::from_micros(500 + random.below(12_000)));
+            running.kill();
+            let finished = running.finish()?;
+            ensure!(
+                finished.status == 137,
+                "ended by itself with {}:\n{}",
+                finished.status,
+                finished.text()
+            );
+            let content = std::fs::read(&disk)?;
+            ensure!(
+                content.len() == DISK,
+                "the disk has {} bytes",
+                content.len()
+            );
+            generation = check_blocks(&content, block_size, generation)
+                .during(format!("after kill {kill}"))?;
+        }
+        // Otherwise nothing was ever being written when the signal came.
+        ensure!(
+            generation > u64::from(KILLS) / 4,
+            "only {generation} passes in all"
+        );
+        let left = files(directory.path())?;
+        ensure!(
+            left == BTreeSet::from(["disk".into()]),
+            "left behind: {left:?}"
+        );
+        let left = namespace::interfaces()?;
+        ensure!(
+            left == interfaces,
+            "interfaces before {interfaces:?}, after {left:?}"
+        );
+        Ok(())
+    })
+}
+
+/// The blocks of `guests/blk_writer.c`: returns the generation of the first one, of which there is
+/// a run, followed by a run of the generation before.
+fn check_blocks(disk: &[u8], block_size: usize, at_least: u64) -> Result<u64, String> {
+    const MAGIC: u64 = 0x6b63_6f6c_4279_6d4d;
+    let mut generations = Vec::new();
+    for (index, block) in disk.chunks(block_size).enumerate() {
+        let words: Vec<u64> = block
+            .chunks_exact(8)
+            .map(|word| {
+                word.iter()
+                    .rev()
+                    .fold(0, |value, byte| value << 8 | u64::from(*byte))
+            })
+            .collect();
+        if words.iter().all(|word| *word == 0) {
+            generations.push(0);
+            continue;
+        }
+        let [MAGIC, generation, number, .., sum] = words[..] else {
+            return Err(format!("block {index} is none of ours"));
+        };
+        let others = words.len() - 1;
+        let actual = words
+            .iter()
+            .take(others)
+            .fold(0, |sum: u64, word| sum.wrapping_add(*word));
+        if sum != actual {
+            return Err(format!("block {index} of generation {generation} is torn"));
+        }
+        if number != index as u64 {
+            return Err(format!("block {number} was written to {index}"));
+        }
+        generations.push(generation);
+    }
+    let newest = generations.first().copied().unwrap_or(0);
+    let descends = generations.is_sorted_by(|a, b| a >= b);
+    let oldest = generations.last().copied().unwrap_or(0);
+    if newest < at_least || !descends || newest - oldest > 1 {
+        return Err(format!("generations {generations:?} after {at_least}"));
+    }
+    Ok(newest)
+}
+
+/// Numbers from a seed, by Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// A command that writes one file, given the suite, a directory with inputs, and the output.
+type Step = fn(&Suite, &Path, &Path) -> Outcome<Command>;
+
+const STEPS: [(&str, Step); 5] = [
+    ("mft-compile", |suite, inputs, output| {
+        let mut mft = suite.tool("solo5-mft");
+        mft.arg("compile")
+            .arg(inputs.join("manifest.yaml"))
+            .arg("-o")
+            .arg(output);
+        Ok(mft)
+    }),
+    ("gen-manifest", |suite, inputs, output| {
+        let mut elftool = suite.tool("solo5-elftool");
+        elftool
+            .arg("gen-manifest")
+            .arg(inputs.join("manifest.json"))
+            .arg(output);
+        Ok(elftool)
+    }),
+    ("cc", |suite, _, output| {
+        let objects = objects(suite)?;
+        let mut cc = Command::new(suite.tree.cc());
+        cc.args(["-z", "solo5-abi=spt"])
+            .args(objects)
+            .arg("-o")
+            .arg(output);
+        Ok(cc)
+    }),
+    ("ld", |suite, _, output| {
+        let objects = objects(suite)?;
+        let mut ld = Command::new(suite.tree.ld());
+        ld.args(["-z", "solo5-abi=spt"])
+            .args(objects)
+            .arg("-o")
+            .arg(output);
+        Ok(ld)
+    }),
+    ("ld-with-manifest", |suite, inputs, output| {
+        let [program, kit, _] = objects(suite)?;
+        let mut manifest = OsString::from("solo5-manifest=");
+        manifest.push(inputs.join("manifest.yaml"));
+        let mut ld = Command::new(suite.tree.ld());
+        ld.args(["-z", "solo5-abi=spt", "-z"])
+            .arg(manifest)
+            .arg(program)
+            .arg(kit);
+        ld.arg("-o").arg(output);
+        Ok(ld)
+    }),
+];
+
+/// What hello is linked of.
+fn objects(suite: &Suite) -> Outcome<[std::path::PathBuf; 3]> {
+    let image = suite.spt_image("hello")?;
+    Ok(["hello.o", "kit.o", "hello.manifest.o"].map(|name| image.with_file_name(name)))
+}
+
+/// First the step succeeds where there is room. Then the disk is full: the step fails, says so,
+/// and leaves an earlier output as it was and no other file.
+fn full_disk(suite: &Suite, step: Step) -> Outcome {
+    let inputs = tempfile::tempdir()?;
+    std::fs::copy(
+        guest::directory().join("blk.json"),
+        inputs.path().join("manifest.json"),
+    )?;
+    std::fs::copy(
+        guest::directory().join("blk_readonly.yaml"),
+        inputs.path().join("manifest.yaml"),
+    )?;
+    let good = inputs.path().join("good.o");
+    process::succeed(step(suite, inputs.path(), &good)?)?;
+    ensure!(
+        good.metadata()?.len() > 0,
+        "nothing was written even with room"
+    );
+
+    let disk = tempfile::tempdir()?;
+    namespace::with_small_disk(disk.path(), 64 * 1024, || {
+        let old = disk.path().join("old.o");
+        std::fs::write(&old, "an earlier output")?;
+        fill(&disk.path().join("filler"))?;
+        let before = files(disk.path())?;
+        for output in [old.clone(), disk.path().join("new.o")] {
+            let finished = process::run(step(suite, inputs.path(), &output)?)?;
+            ensure!(
+                finished.status != 0,
+                "{} was reported as written",
+                output.display()
+            );
+            ensure!(!finished.text().trim().is_empty(), "failed without a word");
+            let after = files(disk.path())?;
+            ensure!(
+                after == before,
+                "files before {before:?}, after {after:?}; it printed:\n{}",
+                finished.text()
+            );
+            let content = std::fs::read(&old)?;
+            ensure!(
+                content == b"an earlier output",
+                "the earlier output is gone"
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Writes until there is no room.
+fn fill(path: &Path) -> Outcome {
+    let mut file = std::fs::File::create(path)?;
+    let page = [0x5a; 4096];
+    for _ in 0..1024 {
+        match file.write(&page) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    fail!("the small disk has no end")
+}
+
+fn files(directory: &Path) -> Outcome<BTreeSet<OsString>> {
+    std::fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! The unikernels in `guests/`: finding them, and building images of them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::directive::{self, Directives};
+use crate::outcome::{Context, Outcome, Stop};
+use crate::process;
+use crate::tree::Tree;
+
+/// What upstream compiles its test unikernels with (`spec/50 §6`).
+pub const C_FLAGS: [&str; 11] = [
+    "-std=c11",
+    "-Wall",
+    "-Wshadow",
+    "-Wpointer-arith",
+    "-Wcast-qual",
+    "-Wsign-compare",
+    "-Wwrite-strings",
+    "-Wextra",
+    "-Werror",
+    "-O2",
+    "-g",
+];
+
+/// One C file of `guests/`.
+#[derive(Debug)]
+pub struct Guest {
+    /// Its file's name without the suffix.
+    pub name: String,
+    /// The file.
+    pub source: PathBuf,
+    /// `NAME.json` or `NAME.yaml` beside it, else the manifest without devices.
+    pub manifest: PathBuf,
+    /// What it says of itself.
+    pub directives: Directives,
+}
+
+/// The directory of the unikernels.
+#[must_use]
+pub fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("guests")
+}
+
+/// All unikernels, sorted by name.
+///
+/// # Errors
+/// A directive that makes no sense, or a file that cannot be read.
+pub fn all() -> Outcome<Vec<Guest>> {
+    let mut guests = Vec::new();
+    for entry in std::fs::read_dir(directory())? {
+        let source = entry?.path();
+        if source.extension().is_none_or(|suffix| suffix != "c") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&source)?;
+        let directives = directive::parse(&text).during(source.display())?;
+        let name = source
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let manifest = ["json", "yaml"]
+            .map(|suffix| source.with_extension(suffix))
+            .into_iter()
+            .find(|path| path.exists())
+            .unwrap_or_else(|| directory().join("none.json"));
+        guests.push(Guest {
+            name,
+            source,
+            manifest,
+            directives,
+        });
+    }
+    guests.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(guests)
+}
+
+/// Builds images with the tree under test, each at most once.
+#[derive(Debug)]
+pub struct Builder {
+    tree: Tree,
+    output: PathBuf,
+    built: Mutex<HashMap<String, Product>>,
+}
+
+type Product = Arc<OnceLock<Result<PathBuf, String>>>;
+
+impl Builder {
+    /// A builder that leaves its files in `output`.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn new(tree: Tree, output: &Path) -> Outcome<Self> {
+        std::fs::create_dir_all(output).during(output.display())?;
+        Ok(Self {
+            tree,
+            output: output.to_owned(),
+            built: Mutex::default(),
+        })
+    }
+
+    /// The image `NAME.TARGET` of a unikernel.
+    ///
+    /// # Errors
+    /// A tool fails; the same again for every later caller.
+    pub fn image(&self, guest: &Guest, target: &str) -> Outcome<PathBuf> {
+        self.once(&format!("{}.{target}", guest.name), |image| {
+            self.link(guest, target, image)
+        })
+    }
+
+    /// The program that passes an open tap on.
+    ///
+    /// # Errors
+    /// The host's C compiler fails.
+    pub fn with_tap(&self) -> Outcome<PathBuf> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/with_tap.c");
+        self.once("with_tap", |program| {
+            let mut cc = Command::new("cc");
+            cc.args(["-Wall", "-Wextra", "-Werror", "-O2"])
+                .arg(source)
+                .arg("-o")
+                .arg(program);
+            process::succeed(cc).map(drop)
+        })
+    }
+
+    fn once(&self, name: &str, make: impl FnOnce(&Path) -> Outcome) -> Outcome<PathBuf> {
+        let product = {
+            let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(built.entry(name.to_owned()).or_default())
+        };
+        let result = product.get_or_init(|| {
+            let path = self.output.join(name);
+            match make(&path) {
+                Ok(()) => Ok(path),
+                Err(Stop::Fail(message) | Stop::Skip(message)) => Err(message),
+            }
+        });
+        result.clone().map_err(Stop::Fail)
+    }
+
+    fn link(&self, guest: &Guest, target: &str, image: &Path) -> Outcome {
+        let kit = self.once("kit.o", |object| {
+            self.compile(&directory().join("kit/kit.c"), object)
+        })?;
+        let object = self.once(&format!("{}.o", guest.name), |object| {
+            self.compile(&guest.source, object)
+        })?;
+        let manifest = self.once(&format!("{}.manifest.o", guest.name), |object| {
+            self.compile_manifest(guest, object)
+        })?;
+        let mut cc = Command::new(self.tree.cc());
+        // The stub is what the wrapper links when nothing is asked for.
+        if target != "stub" {
+            cc.arg("-z").arg(format!("solo5-abi={target}"));
+        }
+        cc.args([&object, &kit, &manifest]).arg("-o").arg(image);
+        process::succeed(cc).map(drop)
+    }
+
+    fn compile(&self, source: &Path, object: &Path) -> Outcome {
+        let mut cc = Command::new(self.tree.cc());
+        cc.args(C_FLAGS).arg("-I").arg(directory().join("kit"));
+        cc.arg("-c").arg(source).arg("-o").arg(object);
+        process::succeed(cc).map(drop)
+    }
+
+    /// Upstream's way for JSON, through generated C; ours for YAML, straight to an object.
+    fn compile_manifest(&self, guest: &Guest, object: &Path) -> Outcome {
+        if guest
+            .manifest
+            .extension()
+            .is_some_and(|suffix| suffix == "yaml")
+        {
+            let mut mft = Command::new(self.tree.program("solo5-mft"));
+            mft.arg("compile")
+                .arg(&guest.manifest)
+                .arg("-o")
+                .arg(object);
+            return process::succeed(mft).map(drop);
+        }
+        let source = object.with_extension("c");
+        let mut elftool = Command::new(self.tree.program("solo5-elftool"));
+        elftool
+            .arg("gen-manifest")
+            .arg(&guest.manifest)
+            .arg(&source);
+        process::succeed(elftool)?;
+        self.compile(&source, object)
+    }
+}
