@@ -8,7 +8,16 @@ use crate::target;
 macro_rules! abort {
     ($message:literal) => {
         $crate::abort::with(
-            concat!("Solo5: ABORT: ", file!(), ":", line!(), ": ", $message, "\n").as_bytes(),
+            concat!(
+                "Solo5: ABORT: ",
+                file!(),
+                ":",
+                line!(),
+                ": ",
+                $message,
+                "\n"
+            )
+            .as_bytes(),
         )
     };
 }

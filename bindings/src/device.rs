@@ -31,9 +31,7 @@ impl<'a> Devices<'a> {
     pub fn acquire(&self, name: &[u8], kind: DeviceType) -> Result<(u64, &'a Entry), Error> {
         let (handle, entry) = (0..)
             .zip(self.entries)
-            .find(|(_, entry)| {
-                entry.kind_number() == kind.number() && entry.name_bytes() == name
-            })
+            .find(|(_, entry)| entry.kind_number() == kind.number() && entry.name_bytes() == name)
             .ok_or(Error::Invalid)?;
         if !entry.is_attached() {
             return Err(Error::Unspecified);
@@ -144,7 +142,10 @@ mod tests {
     fn names_are_found_by_type() {
         with(|devices| {
             assert_eq!(devices.acquire(b"a", NET).map(|(handle, _)| handle), Ok(2));
-            assert_eq!(devices.acquire(b"a", BLOCK).map(|(handle, _)| handle), Ok(1));
+            assert_eq!(
+                devices.acquire(b"a", BLOCK).map(|(handle, _)| handle),
+                Ok(1)
+            );
             for name in [&b""[..], b"aa", b"A", b"big\0", &[b'x'; 68]] {
                 assert_eq!(devices.acquire(name, NET).err(), Some(Error::Invalid));
             }
@@ -178,14 +179,23 @@ mod tests {
                 assert_eq!(devices.net_write(handle, 60).err(), Some(Error::Invalid));
             }
             assert_eq!(devices.block(2, 0, 512).err(), Some(Error::Invalid));
-            assert_eq!(devices.block(1 + (1 << 32), 0, 512).err(), Some(Error::Invalid));
+            assert_eq!(
+                devices.block(1 + (1 << 32), 0, 512).err(),
+                Some(Error::Invalid)
+            );
         });
     }
 
     #[test]
     fn frames_fit_the_mtu() {
         with(|devices| {
-            for (size, ok) in [(0, false), (13, false), (14, true), (1514, true), (1515, false)] {
+            for (size, ok) in [
+                (0, false),
+                (13, false),
+                (14, true),
+                (1514, true),
+                (1515, false),
+            ] {
                 assert_eq!(devices.net_write(2, size).is_ok(), ok, "write {size}");
             }
             for (size, ok) in [(0, false), (1513, false), (1514, true), (usize::MAX, true)] {
@@ -212,7 +222,11 @@ mod tests {
                 (0, 512 + (1 << 32), false),
             ];
             for (offset, size, ok) in cases {
-                assert_eq!(devices.block(1, offset, size).is_ok(), ok, "{offset} {size}");
+                assert_eq!(
+                    devices.block(1, offset, size).is_ok(),
+                    ok,
+                    "{offset} {size}"
+                );
             }
             assert!(devices.block(4, u64::MAX - 4095 - 4096, 4096).is_ok());
             assert!(devices.block(4, u64::MAX - 4095, 4096).is_err());

@@ -117,7 +117,10 @@ mod tests {
     #[test]
     fn variant_one_keeps_two_words_first() {
         let layout = Layout::new(Variant::Aarch64, 0x1000, 4, 8);
-        assert_eq!((layout.thread_pointer, layout.data, layout.end), (0, 16, 0x1014));
+        assert_eq!(
+            (layout.thread_pointer, layout.data, layout.end),
+            (0, 16, 0x1014)
+        );
         let layout = Layout::new(Variant::Aarch64, 0x1000, 4, 64);
         assert_eq!((layout.thread_pointer, layout.data), (0, 64));
         assert_eq!(Layout::new(Variant::Aarch64, 0, 0, 8).size, 16);

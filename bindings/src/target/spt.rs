@@ -66,7 +66,10 @@ unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     let manifest = ptr::with_exposed_provenance::<u8>(info.mft.get() as usize);
     // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
     let count = unsafe { manifest.wrapping_add(4).cast::<u32>().read_unaligned() };
-    ENTRIES.store(manifest.wrapping_add(HEADER_SIZE).cast_mut().cast(), Relaxed);
+    ENTRIES.store(
+        manifest.wrapping_add(HEADER_SIZE).cast_mut().cast(),
+        Relaxed,
+    );
     ENTRY_COUNT.store(count, Relaxed);
     HAS_NET.store(devices().has_net(), Relaxed);
     EPOLLFD.store(info.epollfd.get(), Relaxed);

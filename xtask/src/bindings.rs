@@ -1,0 +1,281 @@
+//! `solo5_<target>.o`: a target's bindings as one relocatable object (`spec/40` §16).
+//!
+//! rustc makes an archive of everything; a partial link takes from it what the exported symbols
+//! need; then every other symbol is made local, so that the object's own memory functions never
+//! meet the application's. `bindings/symbols/<target>.txt` is the one list of symbols: it says what
+//! to keep, and what the result has to look like.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use solo5_abi::Arch;
+use solo5_linker_wrapper::script::Bindings;
+
+use crate::run::{cargo, output, run};
+use crate::{Result, version};
+
+/// Flags for code without a host beneath it, for the crate and those below it. Guest code is static
+/// and placed below 4 GiB; nothing unwinds; a red zone does not survive interrupts on the targets
+/// that have any. Without relocation read-only, rustc calls memory functions directly instead of
+/// through a global offset table.
+const FLAGS: [&str; 5] = [
+    "-Cpanic=abort",
+    "-Crelocation-model=static",
+    "-Crelro-level=off",
+    "-Cno-redzone=yes",
+    "-Cforce-unwind-tables=no",
+];
+
+/// Builds the bindings of `target` for `arch` into `out_dir` and returns the object's path. Fails
+/// if its symbols are not exactly those listed.
+pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -> Result<PathBuf> {
+    let symbols = Symbols::read(root, target)?;
+    let archive = compile(root, arch, target)?;
+    let scratch = tempfile::tempdir()?;
+    let linked = scratch.path().join("linked.o");
+    let mut ld = Command::new("ld");
+    ld.args([
+        "-r",
+        "--gc-sections",
+        "--strip-debug",
+        "--fatal-warnings",
+        "-T",
+    ])
+    .arg(root.join("bindings/partial.lds"))
+    .arg("-o")
+    .arg(&linked);
+    for name in symbols.exported() {
+        ld.arg("-u").arg(name);
+    }
+    run(ld.arg(archive))?;
+
+    let object = out_dir.join(target.object_file());
+    let mut objcopy = Command::new("objcopy");
+    for name in symbols.exported() {
+        objcopy.arg("-G").arg(name);
+    }
+    run(objcopy.arg(&linked).arg(&object))?;
+    symbols.check(&object)?;
+    Ok(object)
+}
+
+/// Compiles the crate and everything below it into an archive.
+fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
+    let triple = match arch {
+        Arch::X86_64 => "x86_64-unknown-linux-gnu",
+        Arch::Aarch64 | Arch::Ppc64le => {
+            return Err(format!("there are no bindings for {} yet", arch.name()).into());
+        }
+    };
+    // One folder each: the archive has the same name for every target.
+    let target_dir = root.join("target/bindings").join(target.name());
+    let remap = format!("--remap-path-prefix={}=.", root.display());
+    let flags: Vec<_> = FLAGS.into_iter().chain([remap.as_str()]).collect();
+    let mut command = cargo();
+    command
+        .current_dir(root)
+        .env("SOLO5_VERSION", version::find(root))
+        // In place of flags that are meant for programs of the host.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        // The whole-program kind would take `core`'s habits for those of the whole object.
+        .env("CARGO_PROFILE_RELEASE_LTO", "thin")
+        .args([
+            "rustc",
+            "--quiet",
+            "--package",
+            "solo5-bindings",
+            "--release",
+        ])
+        .args([
+            "--crate-type",
+            "staticlib",
+            "--features",
+            target.name(),
+            "--target",
+            triple,
+        ])
+        .arg("--target-dir")
+        .arg(&target_dir);
+    run(&mut command)?;
+    Ok(target_dir.join(triple).join("release/libsolo5_bindings.a"))
+}
+
+/// The symbols of an object, as `nm` shows them: a letter for the kind, and the name.
+struct Symbols {
+    lines: Vec<String>,
+}
+
+impl Symbols {
+    fn read(root: &Path, target: Bindings) -> Result<Symbols> {
+        let path = root.join(format!("bindings/symbols/{}.txt", target.name()));
+        let text = fs::read_to_string(&path)
+            .map_err(|_| format!("there are no bindings for {} yet", target.name()))?;
+        Ok(Symbols::of(&text))
+    }
+
+    fn of(text: &str) -> Symbols {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+        lines.sort_unstable();
+        Symbols { lines }
+    }
+
+    /// Names of the symbols others can refer to.
+    fn exported(&self) -> impl Iterator<Item = &str> {
+        let symbols = self.lines.iter().filter_map(|line| line.split_once(' '));
+        symbols
+            .filter(|(kind, _)| !matches!(*kind, "U" | "w"))
+            .map(|(_, name)| name)
+    }
+
+    /// Compares with the global and undefined symbols of an object.
+    fn check(&self, object: &Path) -> Result<()> {
+        let text = output(Command::new("nm").args(["--extern-only", "-P"]).arg(object))?;
+        let text = String::from_utf8(text)?;
+        // Columns: name, kind, and for what is defined value and size.
+        let found: Vec<_> = text
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                let name = words.next()?;
+                Some(format!("{} {name}", words.next()?))
+            })
+            .collect();
+        let missing = self.lines.iter().filter(|line| !found.contains(line));
+        let surplus = found.iter().filter(|line| !self.lines.contains(line));
+        let differences: Vec<_> = missing
+            .map(|line| format!("missing: {line}"))
+            .chain(surplus.map(|line| format!("not listed: {line}")))
+            .collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: wrong symbols: {}",
+            object.display(),
+            differences.join(", ")
+        )
+        .into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use solo5_abi::Target;
+
+    use super::*;
+
+    /// What a tool printed of the object, one row a line, as words.
+    fn rows(command: &mut Command, object: &Path) -> Vec<Vec<String>> {
+        let text = String::from_utf8(output(command.arg(object)).unwrap()).unwrap();
+        text.lines()
+            .map(|line| line.split_whitespace().map(str::to_owned).collect())
+            .collect()
+    }
+
+    /// Name, type and flags of the sections that end up in a unikernel.
+    fn sections(object: &Path) -> BTreeSet<[String; 3]> {
+        let rows = rows(Command::new("readelf").arg("-SW"), object);
+        let sections = rows.iter().filter_map(|row| {
+            // Columns behind the number: name, type, address, offset, size, entry size, flags.
+            let at = row.iter().position(|word| word.ends_with(']'))? + 1;
+            let column = |offset| row.get(at + offset).cloned();
+            Some([column(0)?, column(1)?, column(6)?])
+        });
+        sections
+            .filter(|[_, _, flags]| flags.contains('A'))
+            .collect()
+    }
+
+    fn set(sections: &[[&str; 3]]) -> BTreeSet<[String; 3]> {
+        sections
+            .iter()
+            .map(|section| section.map(str::to_owned))
+            .collect()
+    }
+
+    fn object(target: Bindings) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let object = build(&crate::root(), Arch::X86_64, target, folder.path()).unwrap();
+        (folder, object)
+    }
+
+    /// `build` has compared the symbols; here are the sections, the notes and the relocations.
+    #[test]
+    fn spt_object_has_what_linker_scripts_place_and_nothing_else() {
+        let (_folder, object) = object(Bindings::Target(Target::Spt));
+        let expected = set(&[
+            [".text", "PROGBITS", "AX"],
+            [".rodata", "PROGBITS", "A"],
+            [".data", "PROGBITS", "WA"],
+            [".bss", "NOBITS", "WA"],
+            [".interp", "PROGBITS", "AR"],
+            [".note.solo5.abi", "NOTE", "AR"],
+            [".note.solo5.not_openbsd", "NOTE", "AR"],
+        ]);
+        assert_eq!(sections(&object), expected);
+
+        let notes = rows(Command::new("readelf").arg("-nW"), &object);
+        let owners: Vec<_> = notes
+            .iter()
+            .filter_map(|row| Some((row.first()?.as_str(), row.get(1)?.as_str())))
+            .collect();
+        assert!(owners.contains(&("Solo5", "0x00000010")), "{owners:?}");
+        assert!(owners.contains(&("OpenBSD", "0x00000004")), "{owners:?}");
+
+        let relocations = rows(Command::new("readelf").arg("-rW"), &object);
+        let kinds: BTreeSet<_> = relocations
+            .iter()
+            .filter_map(|row| {
+                row.get(2)
+                    .filter(|kind| kind.starts_with("R_X86_64_"))
+                    .cloned()
+            })
+            .collect();
+        let simple = ["32", "32S", "64", "PC32", "PLT32"].map(|kind| format!("R_X86_64_{kind}"));
+        assert!(kinds.is_subset(&simple.into()), "{kinds:?}");
+    }
+
+    /// The bar of the design, which counts text as `size` does.
+    #[test]
+    fn spt_text_is_small() {
+        let (_folder, object) = object(Bindings::Target(Target::Spt));
+        let rows = rows(&mut Command::new("size"), &object);
+        let text: u64 = rows[1][0].parse().unwrap();
+        assert!(text <= 13_400, "{text} bytes of text");
+    }
+
+    #[test]
+    fn stub_object_has_no_notes() {
+        let (_folder, object) = object(Bindings::Stub);
+        let expected = set(&[
+            [".text", "PROGBITS", "AX"],
+            [".bss", "NOBITS", "WA"],
+            [".interp", "PROGBITS", "AR"],
+        ]);
+        assert_eq!(sections(&object), expected);
+    }
+
+    #[test]
+    fn a_wrong_symbol_is_an_error() {
+        let (_folder, object) = object(Bindings::Stub);
+        let errors = Symbols::of("T _start\nU malloc")
+            .check(&object)
+            .unwrap_err()
+            .to_string();
+        assert!(errors.contains("missing: U malloc"), "{errors}");
+        assert!(errors.contains("not listed: T solo5_yield"), "{errors}");
+        assert!(!errors.contains("_start"), "{errors}");
+    }
+
+    #[test]
+    fn other_bindings_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = |arch, target| build(&crate::root(), arch, target, folder.path()).is_err();
+        assert!(build(Arch::X86_64, Bindings::Target(Target::Muen)));
+        assert!(build(Arch::Aarch64, Bindings::Stub));
+    }
+}
