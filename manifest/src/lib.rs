@@ -1,1 +1,75 @@
-//! Skeleton.
+//! The application manifest: what a unikernel says it needs, from YAML to ELF notes and back.
+//!
+//! | phase | file | from → to |
+//! |---|---|---|
+//! | 1–4 | crate `solo5_source` | bytes → spanned tree, and the reader of it |
+//! | 5 | `check` | tree → [`Manifest`], every error of the file collected |
+//! | 6 | `encode` | [`Manifest`] → [`Notes`], MFT1 and MFT2 |
+//! | 7 | [`object`], [`c`] | notes → relocatable object, C source; raw notes are [`Notes::bytes`] |
+//! | 8 | [`output`] | any of these → a file, whole or not at all |
+//! | back | [`decode`], [`yaml`] | notes → [`Manifest`] → YAML |
+//!
+//! [`model`] is the checked type in the middle, [`codes`] has every diagnostic code of this crate,
+//! [`schema`] the JSON Schemas that editors want. The program `solo5-mft` is in
+//! `src/bin/solo5-mft`; other programs compile in process:
+//!
+//! ```
+//! use solo5_abi::Arch;
+//!
+//! let source = b"type: solo5.manifest\nversion: 1\ndevices: []\n";
+//! let checked = solo5_manifest::parse("manifest.yaml", source).unwrap();
+//! let object = solo5_manifest::object::write(&checked.manifest.notes(), Arch::X86_64);
+//! assert!(object.starts_with(b"\x7fELF"));
+//! ```
+//!
+//! Adversary: any bytes as source, bounded by what `solo5_source` promises; any bytes as notes,
+//! bounded by what `solo5_abi` promises. What goes into generated C was checked to be a name.
+
+#![forbid(unsafe_code)]
+
+pub mod c;
+mod check;
+pub mod codes;
+pub mod decode;
+mod encode;
+pub mod model;
+pub mod object;
+pub mod output;
+pub mod schema;
+pub mod yaml;
+
+pub use encode::{Notes, package_note};
+pub use model::{Device, Manifest, Memory, Package, Version};
+
+use solo5_report::{Diagnostic, Severity};
+
+/// A manifest without errors.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// What is worth knowing about it; never an error.
+    pub remarks: Vec<Diagnostic>,
+}
+
+/// Reads and checks a manifest's source; `name` is what diagnostics call it. YAML and JSON are both
+/// taken.
+///
+/// # Errors
+///
+/// Everything wrong with it, in order of position.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Checked, Vec<Diagnostic>> {
+    let (document, mut reader) = solo5_source::read(name, bytes)?;
+    let manifest = check::manifest(&document.root, &mut reader);
+    let remarks = reader.finish();
+    match manifest {
+        Some(manifest)
+            if remarks
+                .iter()
+                .all(|found| found.severity != Severity::Error) =>
+        {
+            Ok(Checked { manifest, remarks })
+        }
+        _ => Err(remarks),
+    }
+}

@@ -51,6 +51,8 @@ pub(crate) fn events(
     source: &Arc<SourceText>,
 ) -> impl Iterator<Item = Result<(Event, Range<usize>), Diagnostic>> {
     let options = granit_parser::options! {
+        // As libyaml reads it, and with it most programs.
+        block_scalar_eof_without_line_feed: true,
         disallow_directives: true,
         emit_anchor_events: true,
         emit_comments: true,

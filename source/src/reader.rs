@@ -314,6 +314,11 @@ impl<'t> Fields<'t> {
         self.pair(key).map(|(_, value)| value)
     }
 
+    /// Whether `key` is there. Unlike the others this does not ask for it.
+    pub fn has(&self, key: &str) -> bool {
+        self.pairs.iter().any(|pair| pair.key.text == key)
+    }
+
     /// Key and value of `key`, if it is there.
     pub fn pair(&mut self, key: &'static str) -> Option<(&'t Key, &'t Node)> {
         if !self.asked.contains(&key) {

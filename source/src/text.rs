@@ -57,11 +57,12 @@ fn source(name: &str, text: String) -> Arc<SourceText> {
     })
 }
 
-/// YAML's printable characters and line ends, but for the byte order mark, which nobody can see.
+/// YAML's printable characters and line ends, but for the byte order mark, which nobody can see, and
+/// the separators that end a line for YAML 1.1 alone.
 fn is_text(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => true,
-        '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
+        '\u{feff}' | '\u{fffe}' | '\u{ffff}' | '\u{2028}' | '\u{2029}' => false,
         c => !c.is_control(),
     }
 }

@@ -262,6 +262,7 @@ impl Builder<'_> {
                 }
                 if style == Style::Plain && self.frames.last().is_some_and(|frame| frame.flow) {
                     self.missing_comma(&span);
+                    self.question_mark(&text, &span);
                 }
                 self.node(Node {
                     span,
@@ -326,6 +327,17 @@ impl Builder<'_> {
         self.whole = false;
     }
 
+    /// YAML 1.1 and 1.2 disagree whether a `?` in brackets starts a key or a text.
+    fn question_mark(&mut self, text: &str, span: &Range<usize>) {
+        if text.starts_with('?') {
+            self.reader.report(
+                Diagnostic::error(codes::SYNTAX, "`?` cannot start a value")
+                    .label(self.source, span.clone(), "")
+                    .with_help("put the value in double quotes"),
+            );
+        }
+    }
+
     /// Closes a collection whose end event has `span`.
     fn finish(&mut self, frame: Frame, span: Range<usize>) -> Node {
         let Frame {
@@ -388,7 +400,7 @@ impl Builder<'_> {
             }
             Body::Mapping { pairs, pending, .. } => match pending.take() {
                 Some(Pending { key, keep }) => {
-                    if node.span.is_empty() {
+                    if node.span.is_empty() && matches!(node.kind, Kind::Scalar(_)) {
                         // Nothing is there: point behind the key, not at whatever comes next.
                         node.span = key.span.end..key.span.end;
                     }

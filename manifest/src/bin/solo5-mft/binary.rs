@@ -1,0 +1,130 @@
+//! The manifest in a binary: a linked image, an object, or a file of notes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use object::{Object, ObjectSection, SectionFlags, elf};
+use solo5_abi::{Arch, note};
+use solo5_image::{Fault as ImageFault, Image, ReadAt};
+use solo5_manifest::decode::{self, Fault};
+use solo5_manifest::{Manifest, codes};
+use solo5_report::{Diagnostic, Place};
+
+use crate::console::{Failure, cannot_read, name_of};
+
+/// Most bytes that are read of anything that cannot be read by offset.
+const SIZE_MAX: u64 = 16 * 1024 * 1024;
+/// Most bytes of a packaging note that are read.
+const PACKAGE_MAX: usize = 4096;
+
+/// Why there is no manifest to show.
+enum Problem {
+    Image(ImageFault),
+    Notes(Fault),
+}
+
+/// The manifest in the binary at `path`, or what is wrong with that.
+pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Failure> {
+    let failed = |error: io::Error| cannot_read(path, &error);
+    let mut bytes = Vec::new();
+    let result = if path == Path::new("-") {
+        io::stdin()
+            .lock()
+            .take(SIZE_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        in_bytes(&bytes)
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        let mut head = [0; 18];
+        let got = file.read_at(0, &mut head).unwrap_or(0);
+        if is_image(head.get(..got).unwrap_or_default()) {
+            // By offset, so that an image of any size is read in little memory.
+            in_image(&file)
+        } else {
+            file.take(SIZE_MAX)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
+            in_bytes(&bytes)
+        }
+    };
+    Ok(result.map_err(|problem| diagnose(path, &problem)))
+}
+
+fn diagnose(path: &Path, problem: &Problem) -> Diagnostic {
+    let place = Place {
+        file: name_of(path),
+        ..Place::default()
+    };
+    let (code, message, help) = match problem {
+        Problem::Image(fault) => {
+            let code = match fault {
+                ImageFault::NoManifest => codes::NO_MANIFEST,
+                ImageFault::Manifest { .. } | ImageFault::Properties { .. } => codes::BAD_NOTES,
+                _ => codes::NOT_AN_IMAGE,
+            };
+            (
+                code,
+                fault.to_string(),
+                "`solo5-elftool audit` says more about the file",
+            )
+        }
+        Problem::Notes(fault) => {
+            let (code, help) = match fault {
+                Fault::Missing => (codes::NO_MANIFEST, "is this the right file?"),
+                Fault::Unsayable(_) => (codes::UNSAYABLE, "`solo5-elftool show` prints what it is"),
+                _ => (codes::BAD_NOTES, "build the file again"),
+            };
+            (code, fault.to_string(), help)
+        }
+    };
+    Diagnostic::error(code, message).at(place).with_help(help)
+}
+
+/// Whether a file with this start is a linked image, or at least no object and no notes.
+fn is_image(head: &[u8]) -> bool {
+    let [low, high] = elf::ET_REL.0.to_le_bytes();
+    head.starts_with(&elf::ELFMAG) && head.get(16..18) != Some(&[low, high])
+}
+
+fn in_bytes(bytes: &[u8]) -> Result<Manifest, Problem> {
+    if is_image(bytes) {
+        in_image(bytes)
+    } else if bytes.starts_with(&elf::ELFMAG) {
+        in_object(bytes)
+    } else {
+        decode::notes(bytes).map_err(Problem::Notes)
+    }
+}
+
+fn in_image<R: ReadAt + ?Sized>(reader: &R) -> Result<Manifest, Problem> {
+    let image = Image::read(reader, &Arch::ALL).map_err(Problem::Image)?;
+    let first = image.checked_manifest().map_err(Problem::Image)?;
+    let second = image.properties().map_err(Problem::Image)?;
+    let package = image
+        .notes()
+        .all()
+        .iter()
+        .find(|found| found.is(note::OWNER_FDO, note::TYPE_FDO_PACKAGE))
+        .and_then(|found| found.read(reader, PACKAGE_MAX).ok());
+    decode::manifest(&first, second.as_ref(), package.as_deref()).map_err(Problem::Notes)
+}
+
+fn in_object(bytes: &[u8]) -> Result<Manifest, Problem> {
+    let mut notes = Vec::new();
+    if let Ok(object) = object::File::parse(bytes) {
+        for section in object.sections() {
+            let is_note = section.kind() == object::SectionKind::Note;
+            let loaded = matches!(section.flags(), SectionFlags::Elf { sh_flags, .. }
+                if sh_flags.0 & elf::SHF_ALLOC.0 != 0);
+            if is_note
+                && loaded
+                && let Ok(data) = section.data()
+            {
+                notes.extend_from_slice(data);
+            }
+        }
+    }
+    decode::notes(&notes).map_err(Problem::Notes)
+}

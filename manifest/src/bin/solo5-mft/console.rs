@@ -1,0 +1,129 @@
+//! Inputs, diagnostics and the exit status.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+use solo5_manifest::codes;
+use solo5_report::{Colour, Diagnostic, Severity, human, json};
+
+use crate::args::Format;
+
+/// A failure that ends the program with status 2.
+pub(crate) type Failure = Box<Diagnostic>;
+
+/// Collects diagnostics and decides the exit status.
+pub(crate) struct Console {
+    format: Format,
+    diagnostics: Vec<Diagnostic>,
+    failed: bool,
+    /// Whether JSON goes to standard output: where diagnostics are the result.
+    pub(crate) diagnostics_are_result: bool,
+}
+
+impl Console {
+    pub(crate) fn new(format: Format) -> Console {
+        Console {
+            format,
+            diagnostics: Vec::new(),
+            failed: false,
+            diagnostics_are_result: false,
+        }
+    }
+
+    /// Takes what was found.
+    pub(crate) fn report(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        self.diagnostics.extend(diagnostics);
+    }
+
+    /// Takes a reason why the work could not be done.
+    pub(crate) fn fail(&mut self, diagnostic: Diagnostic) {
+        self.failed = true;
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Prints everything and says how the program ends.
+    pub(crate) fn finish(self) -> ExitCode {
+        let (text, to_stdout) = match self.format {
+            Format::Human => {
+                let colour = Colour::detect(&io::stderr());
+                (human::human(&self.diagnostics, colour), false)
+            }
+            Format::Json if self.diagnostics.is_empty() && !self.diagnostics_are_result => {
+                (String::new(), false)
+            }
+            Format::Json => {
+                let diagnostics: Vec<_> = self.diagnostics.iter().map(json::json).collect();
+                let text = format!("{:#}\n", json!({ "diagnostics": diagnostics }));
+                (text, self.diagnostics_are_result)
+            }
+        };
+        let printed = if to_stdout {
+            write_stdout(text.as_bytes())
+        } else {
+            // When not even this can be written, the exit status has to do.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+            Ok(())
+        };
+        let worst = solo5_report::diagnostic::worst(&self.diagnostics);
+        if self.failed || printed.is_err() {
+            ExitCode::from(2)
+        } else if worst >= Some(Severity::Warning) {
+            ExitCode::from(1)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn write_stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    match written {
+        // A reader that has seen enough is no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Writes a result to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    write_stdout(text.as_bytes()).map_err(|error| cannot_write(Path::new("-"), &error))
+}
+
+/// What diagnostics call a file.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Reads a source; one byte more than the most that is taken, so that "too long" is noticed.
+pub(crate) fn read_source(path: &Path) -> Result<Vec<u8>, Failure> {
+    let limit = solo5_source::SIZE_MAX as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| cannot_read(path, &error))?;
+    Ok(bytes)
+}
+
+/// The diagnostic of a file that cannot be read.
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("cannot read {}: {error}", name_of(path));
+    let help = "check that the file exists and may be read; `-` is standard input";
+    Box::new(Diagnostic::error(codes::CANNOT_READ, message).with_help(help))
+}
+
+/// The diagnostic of a file that cannot be written.
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("cannot write {}: {error}", name_of(path));
+    let help = match error.kind() {
+        io::ErrorKind::StorageFull => "make room; what was there before is unchanged",
+        _ => "check that its folder exists and may be written to; `-` is standard output",
+    };
+    Box::new(Diagnostic::error(codes::CANNOT_WRITE, message).with_help(help))
+}

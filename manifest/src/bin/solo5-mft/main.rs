@@ -1,0 +1,39 @@
+//! `solo5-mft`, the manifest compiler.
+//!
+//! [`args`] says what can be typed; [`verbs`] does it with the library; [`console`] reads sources and
+//! prints diagnostics, [`binary`] finds the manifest in an image. Results go to standard output or the file asked for, diagnostics to
+//! standard error. Exit status: 0 done, 1 findings in what was read, 2 the work could not be done.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod binary;
+mod console;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Verb};
+use crate::console::Console;
+
+fn main() -> ExitCode {
+    // Wrong usage ends the program here, with status 2.
+    let arguments = Arguments::parse();
+    let mut console = Console::new(arguments.format);
+    let result = match arguments.verb {
+        Verb::Compile(options) => verbs::compile(&options, &mut console),
+        Verb::Check { sources } => verbs::check(&sources, &mut console),
+        Verb::Show { binary } => verbs::show(&binary, &mut console),
+        Verb::Fmt { check, sources } => verbs::fmt(check, &sources, &mut console),
+        Verb::Explain { code } => verbs::explain(code.as_deref(), &mut console),
+        Verb::Schema { version } => verbs::schema(version),
+        Verb::Completions { shell } => verbs::completions(shell),
+        Verb::Man => verbs::man(),
+    };
+    if let Err(diagnostic) = result {
+        console.fail(*diagnostic);
+    }
+    console.finish()
+}

@@ -1,0 +1,205 @@
+//! A function per verb.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Error};
+use clap_complete::Shell;
+use solo5_abi::Arch;
+use solo5_manifest::{Version, c, codes, object, output, schema, yaml};
+use solo5_report::Diagnostic;
+use solo5_source::format;
+
+use crate::args::{Arguments, Compile, Emit};
+use crate::binary;
+use crate::console::{Console, Failure, cannot_write, name_of, print, read_source};
+
+fn usage(message: &str) -> ! {
+    let mut command = Arguments::command();
+    Error::raw(ErrorKind::ValueValidation, message)
+        .with_cmd(&command)
+        .format(&mut command)
+        .exit()
+}
+
+/// `compile`.
+pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Failure> {
+    let to_stdout = options.output == Path::new("-");
+    let Some(emit) = options.emit.or_else(|| Emit::of(&options.output)) else {
+        usage("cannot tell what to write from the name of the output; add --emit\n");
+    };
+    if options.arch.is_some() && emit != Emit::Object {
+        usage("--arch is for objects; C and raw notes are the same for every machine\n");
+    }
+    if options.depfile.is_some() && to_stdout {
+        usage("--depfile needs an output with a name\n");
+    }
+    let Some(arch) = options.arch.or(Arch::HOST) else {
+        usage("this machine is none that unikernels are made for; add --arch\n");
+    };
+    if to_stdout && emit != Emit::C && io::stdout().is_terminal() {
+        let message = "binary output would upset the terminal";
+        let help = "write to a file with -o FILE, or pipe it on";
+        return Err(Box::new(
+            Diagnostic::error(codes::TERMINAL, message).with_help(help),
+        ));
+    }
+    let bytes = read_source(&options.source)?;
+    let checked = match solo5_manifest::parse(&name_of(&options.source), &bytes) {
+        Ok(checked) => checked,
+        Err(diagnostics) => {
+            console.report(diagnostics);
+            return Ok(());
+        }
+    };
+    console.report(checked.remarks);
+    let notes = checked.manifest.notes();
+    let content = match emit {
+        Emit::Object => object::write(&notes, arch),
+        Emit::C => c::write(&notes).into_bytes(),
+        Emit::Raw => notes.bytes(),
+    };
+    let write = |path: &Path, content: &[u8]| {
+        output::write(path, content).map_err(|error| cannot_write(path, &error))
+    };
+    write(&options.output, &content)?;
+    if let Some(depfile) = &options.depfile {
+        write(
+            depfile,
+            dependencies(&options.output, &options.source).as_bytes(),
+        )?;
+    }
+    Ok(())
+}
+
+/// A rule for make: `output` has to be made again when `source` changes.
+fn dependencies(output: &Path, source: &Path) -> String {
+    let escape = |path: &Path| {
+        let mut out = String::new();
+        for c in name_of(path).chars() {
+            match c {
+                ' ' | '#' | '\\' | ':' => out.extend(['\\', c]),
+                '$' => out.push_str("$$"),
+                c => out.push(c),
+            }
+        }
+        out
+    };
+    let output = escape(output);
+    if source == Path::new("-") {
+        return format!("{output}:\n");
+    }
+    let source = escape(source);
+    // The empty rule keeps make going when the source was removed or renamed.
+    format!("{output}: {source}\n{source}:\n")
+}
+
+/// `check`.
+pub(crate) fn check(sources: &[PathBuf], console: &mut Console) -> Result<(), Failure> {
+    console.diagnostics_are_result = true;
+    for source in sources {
+        match read_source(source) {
+            Ok(bytes) => match solo5_manifest::parse(&name_of(source), &bytes) {
+                Ok(checked) => console.report(checked.remarks),
+                Err(diagnostics) => console.report(diagnostics),
+            },
+            Err(failure) => console.fail(*failure),
+        }
+    }
+    Ok(())
+}
+
+/// `show`.
+pub(crate) fn show(binary: &Path, console: &mut Console) -> Result<(), Failure> {
+    match binary::manifest(binary)? {
+        Ok(manifest) => print(&yaml::write(&manifest)),
+        Err(diagnostic) => {
+            console.report([diagnostic]);
+            Ok(())
+        }
+    }
+}
+
+/// `fmt`.
+pub(crate) fn fmt(check: bool, sources: &[PathBuf], console: &mut Console) -> Result<(), Failure> {
+    for path in sources {
+        if let Err(failure) = fmt_one(check, path, console) {
+            console.fail(*failure);
+        }
+    }
+    Ok(())
+}
+
+fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failure> {
+    let bytes = read_source(path)?;
+    let document = match solo5_source::parse(&name_of(path), &bytes) {
+        Ok(document) => document,
+        Err(diagnostics) => {
+            console.report(diagnostics);
+            return Ok(());
+        }
+    };
+    let formatted = format::format(&document);
+    if !check {
+        return output::write(path, formatted.as_bytes())
+            .map(|_| ())
+            .map_err(|error| cannot_write(path, &error));
+    }
+    if formatted != document.source.text {
+        let same = formatted
+            .bytes()
+            .zip(bytes)
+            .take_while(|(ours, theirs)| ours == theirs)
+            .count();
+        let message = format!("{} is not in its one layout", name_of(path));
+        let diagnostic = Diagnostic::warning(codes::NOT_FORMATTED, message)
+            .label(&document.source, same..same, "differs from here on")
+            .with_help("run `solo5-mft fmt` on it");
+        console.report([diagnostic]);
+    }
+    Ok(())
+}
+
+/// `explain`.
+pub(crate) fn explain(code: Option<&str>, console: &mut Console) -> Result<(), Failure> {
+    let Some(code) = code else {
+        let titles = solo5_report::explain::codes().filter_map(|code| {
+            let page = solo5_report::explain(code)?;
+            Some(format!(
+                "{}\n",
+                page.lines().next()?.trim_start_matches("# ")
+            ))
+        });
+        return print(&titles.collect::<String>());
+    };
+    match solo5_report::explain(code) {
+        Some(page) => print(page),
+        None => {
+            let message = format!("there is no code {code}");
+            let help = "`solo5-mft explain` lists all codes";
+            console.report([Diagnostic::error(codes::NO_SUCH_CODE, message).with_help(help)]);
+            Ok(())
+        }
+    }
+}
+
+/// `schema`.
+pub(crate) fn schema(version: Version) -> Result<(), Failure> {
+    print(&schema::text(version))
+}
+
+/// `completions`.
+pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "solo5-mft", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// `man`.
+pub(crate) fn man() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Arguments::command()).render(&mut page);
+    rendered.map_err(|error| cannot_write(Path::new("-"), &error))?;
+    print(&String::from_utf8_lossy(&page))
+}

@@ -1,0 +1,399 @@
+//! Phase 5: tree → [`Manifest`]. A function per mapping, each collecting every error it finds.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use solo5_abi::mft1::{self, DEVICES_MAX, DeviceType, NAME_MAX};
+use solo5_abi::mft2::{DESCRIPTION_MAX, DESCRIPTOR_MAX, SYNOPSIS_MAX};
+use solo5_report::Diagnostic;
+use solo5_source::reader::{list, similar};
+use solo5_source::{Fields, Node, Reader};
+
+use crate::model::{
+    self, Device, MTUS, Manifest, Memory, PACKAGE_TEXT_MAX, Package, SECTOR_SIZES, TYPE, Version,
+};
+use crate::{codes, encode};
+
+/// The manifest that `root` says. Its errors are in `reader`; if there are any, the value is not to
+/// be used.
+pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
+    let mut fields = reader.fields(root, "a manifest")?;
+    if let Some(node) = fields.required("type")
+        && let Some(text) = reader.text(node, "`type`")
+        && text != TYPE
+    {
+        let message = format!("`type` is `{text}`, not `{TYPE}`");
+        let help = match text {
+            "solo5.policy" => "this is a policy; programs take it with `--policy`".to_owned(),
+            _ => format!("write `type: {TYPE}`, if this is a manifest"),
+        };
+        reader.error(codes::NOT_A_MANIFEST, node.span.clone(), message, "", help);
+    }
+    let version = fields
+        .required("version")
+        .and_then(|node| version(node, reader));
+    // Where the version is not known, properties are read too: their errors are errors anyway.
+    let mut gate = Gate {
+        version: version
+            .as_ref()
+            .map_or(Version::V2, |(version, _)| *version),
+    };
+    let at = version.map_or(0..0, |(_, span)| span);
+    let package = gate
+        .optional(&mut fields, reader, "package")
+        .map(|node| package(node, reader));
+    let synopsis = gate
+        .optional(&mut fields, reader, "synopsis")
+        .and_then(|node| text(node, reader, "`synopsis`", SYNOPSIS_MAX));
+    let memory = gate
+        .optional(&mut fields, reader, "memory")
+        .map(|node| memory(node, reader));
+    let devices = fields
+        .required("devices")
+        .map(|node| devices(node, reader, &mut gate));
+    fields.finish(reader);
+    let manifest = Manifest {
+        version: gate.version,
+        package: package.flatten(),
+        synopsis,
+        memory: memory.unwrap_or_default(),
+        devices: devices.unwrap_or_default(),
+    };
+    if reader.errors() == 0 {
+        remarks(&manifest, at, reader);
+    }
+    Some(manifest)
+}
+
+fn version(node: &Node, reader: &mut Reader) -> Option<(Version, Range<usize>)> {
+    let number = reader.integer(node, "`version`", 0..=u64::MAX)?;
+    let known = Version::ALL
+        .into_iter()
+        .find(|version| version.number() == number);
+    if known.is_none() {
+        let message = format!("version {number} of the manifest is not known");
+        let help = "versions are 1, which upstream reads too, and 2, which has properties";
+        reader.error(codes::VERSION, node.span.clone(), message, "", help);
+    }
+    Some((known?, node.span.clone()))
+}
+
+/// Lets keys of version 2 pass in version 2 alone.
+struct Gate {
+    version: Version,
+}
+
+impl Gate {
+    fn optional<'t>(
+        &mut self,
+        fields: &mut Fields<'t>,
+        reader: &mut Reader,
+        key: &'static str,
+    ) -> Option<&'t Node> {
+        match self.version {
+            Version::V2 => fields.optional(key),
+            Version::V1 if !fields.has(key) => None,
+            Version::V1 => {
+                let (found, _) = fields.pair(key)?;
+                let message = format!("`{key}` needs version 2 of the manifest");
+                let help = "write `version: 2`, or remove this key";
+                reader.error(
+                    codes::NEEDS_VERSION_2,
+                    found.span.clone(),
+                    message,
+                    "",
+                    help,
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A text that is not empty and not longer than `most` bytes.
+fn text(node: &Node, reader: &mut Reader, what: &str, most: usize) -> Option<String> {
+    let text = reader.text(node, what)?;
+    if text.is_empty() {
+        let message = format!("{what} is empty");
+        let help = "write a text, or remove the key";
+        reader.error(codes::TEXT, node.span.clone(), message, "", help);
+        return None;
+    }
+    if text.len() > most {
+        let message = format!("{what} is {} bytes long", text.len());
+        let help = format!("at most {most} bytes fit");
+        reader.error(codes::TEXT, node.head(), message, "", help);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn package(node: &Node, reader: &mut Reader) -> Option<Package> {
+    let mut fields = reader.fields(node, "`package`")?;
+    let mut take = |node: Option<&Node>, what: &str| {
+        let node = node?;
+        let text = text(node, reader, what, PACKAGE_TEXT_MAX)?;
+        if text.chars().any(char::is_control) {
+            let message = format!("{what} has a control character in it");
+            let help = "write it on one line, without escapes";
+            reader.error(codes::TEXT, node.head(), message, "", help);
+        }
+        Some(text)
+    };
+    let name = take(fields.required("name"), "`name` of the package");
+    let version = take(fields.optional("version"), "`version` of the package");
+    let license = take(fields.optional("license"), "`license` of the package");
+    fields.finish(reader);
+    Some(Package {
+        name: name?,
+        version,
+        license,
+    })
+}
+
+fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
+    let bytes = reader.size(node, what)?;
+    if bytes == 0 {
+        let message = format!("{what} is nothing");
+        let help = "write the size that is needed, or remove the key";
+        reader.error(codes::SIZE, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(bytes)
+}
+
+fn memory(node: &Node, reader: &mut Reader) -> Memory {
+    let Some(mut fields) = reader.fields(node, "`memory`") else {
+        return Memory::default();
+    };
+    let minimum = fields.optional("minimum");
+    let minimum = minimum.and_then(|node| size(node, reader, "`minimum` of memory"));
+    let recommended = fields.optional("recommended");
+    let recommended = recommended.and_then(|node| {
+        Some((
+            size(node, reader, "`recommended` of memory")?,
+            node.span.clone(),
+        ))
+    });
+    let executable_heap = fields.optional("executable-heap");
+    let executable_heap =
+        executable_heap.and_then(|node| reader.boolean(node, "`executable-heap`"));
+    fields.finish(reader);
+    if let (Some(minimum), Some((recommended, span))) = (minimum, &recommended)
+        && *recommended < minimum
+    {
+        let message = "less memory is recommended than the minimum";
+        let help = "recommend at least the minimum";
+        reader.error(codes::SIZE, span.clone(), message, "", help);
+    }
+    Memory {
+        minimum,
+        recommended: recommended.map(|(bytes, _)| bytes),
+        executable_heap: executable_heap.unwrap_or(false),
+    }
+}
+
+fn devices(node: &Node, reader: &mut Reader, gate: &mut Gate) -> Vec<Device> {
+    let Some(items) = reader.items(node, "`devices`") else {
+        return Vec::new();
+    };
+    if let Some(extra) = items.get(DEVICES_MAX) {
+        let message = format!(".devices[]: too many entries, maximum {DEVICES_MAX}");
+        let label = format!("this is number {} of {}", DEVICES_MAX + 1, items.len());
+        let help = "a handle is a bit of 64, and bit 0 is reserved; remove devices";
+        reader.error(codes::TOO_MANY_DEVICES, extra.head(), message, label, help);
+    }
+    let mut seen: HashMap<(DeviceType, String), Range<usize>> = HashMap::new();
+    let mut devices = Vec::new();
+    for (index, item) in items.iter().take(DEVICES_MAX).enumerate() {
+        let Some((device, name_at)) = device(item, index, reader, gate) else {
+            continue;
+        };
+        let first = seen
+            .entry((device.kind, device.name.clone()))
+            .or_insert(name_at.clone());
+        if *first != name_at {
+            let kind = device.kind.name();
+            let message = format!("a second {kind} has the name `{}`", device.name);
+            let diagnostic = Diagnostic::error(codes::DUPLICATE_DEVICE, message)
+                .label(reader.source(), name_at, "again here")
+                .label(reader.source(), first.clone(), "first here")
+                .with_help("rename one; nothing could ever attach or find the second");
+            reader.report(diagnostic);
+        }
+        devices.push(device);
+    }
+    devices
+}
+
+/// A device and the place of its name; `None` if it has no proper name or type.
+fn device(
+    node: &Node,
+    index: usize,
+    reader: &mut Reader,
+    gate: &mut Gate,
+) -> Option<(Device, Range<usize>)> {
+    let what = format!("device {}", index + 1);
+    let mut fields = reader.fields(node, what)?;
+    let name = fields.required("name").and_then(|node| name(node, reader));
+    let kind = fields.required("type").and_then(|node| kind(node, reader));
+    let description = gate
+        .optional(&mut fields, reader, "description")
+        .and_then(|node| text(node, reader, "`description`", DESCRIPTION_MAX));
+    let optional = gate
+        .optional(&mut fields, reader, "optional")
+        .and_then(|node| reader.boolean(node, "`optional`"));
+    let only = |fields: &mut Fields<'_>, reader: &mut Reader, key, wanted: DeviceType| {
+        if let (Some((found, _)), Some(kind)) =
+            (fields.has(key).then(|| fields.pair(key)).flatten(), kind)
+            && kind != wanted
+            && gate.version == Version::V2
+        {
+            let message = format!("`{key}` is no property of a {}", kind.name());
+            let help = format!("only a {} has it; remove the key", wanted.name());
+            reader.error(
+                codes::OTHER_DEVICE_TYPE,
+                found.span.clone(),
+                message,
+                "",
+                help,
+            );
+        }
+    };
+    let (block, net) = (DeviceType::BlockBasic, DeviceType::NetBasic);
+    for (key, wanted) in [
+        ("access", block),
+        ("sector-size", block),
+        ("capacity", block),
+        ("mtu", net),
+    ] {
+        only(&mut fields, reader, key, wanted);
+    }
+    let access = [("read-only", true), ("read-write", false)];
+    let read_only = gate
+        .optional(&mut fields, reader, "access")
+        .and_then(|node| reader.choice(node, "`access`", &access));
+    let sector_size = gate
+        .optional(&mut fields, reader, "sector-size")
+        .and_then(|node| sector_size(node, reader));
+    let capacity = gate.optional(&mut fields, reader, "capacity");
+    let capacity_minimum = minimum(capacity, "`capacity`", reader, |node, reader| {
+        size(node, reader, "`minimum` of capacity")
+    });
+    let mtu = gate.optional(&mut fields, reader, "mtu");
+    let mtu_minimum = minimum(mtu, "`mtu`", reader, |node, reader| {
+        let range = u64::from(*MTUS.start())..=u64::from(*MTUS.end());
+        reader.integer(node, "`minimum` of mtu", range)
+    });
+    fields.finish(reader);
+    let (name, name_at) = name?;
+    let device = Device {
+        name,
+        kind: kind?,
+        description,
+        optional: optional.unwrap_or(false),
+        read_only: read_only.unwrap_or(false),
+        sector_size,
+        capacity_minimum,
+        mtu_minimum: mtu_minimum.and_then(|mtu| u32::try_from(mtu).ok()),
+    };
+    Some((device, name_at))
+}
+
+/// The value of `minimum`, the one key of the mapping `node`.
+fn minimum<T>(
+    node: Option<&Node>,
+    what: &str,
+    reader: &mut Reader,
+    take: impl FnOnce(&Node, &mut Reader) -> Option<T>,
+) -> Option<T> {
+    let mut fields = reader.fields(node?, what)?;
+    let value = fields
+        .required("minimum")
+        .and_then(|node| take(node, reader));
+    fields.finish(reader);
+    value
+}
+
+fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
+    let name = reader.text(node, "`name` of a device")?;
+    if mft1::is_name(name.as_bytes()) {
+        return Some((name.to_owned(), node.span.clone()));
+    }
+    let bad = name.chars().find(|c| !c.is_ascii_alphanumeric());
+    let (code, message, help) = if name.is_empty() {
+        let message = "the name of a device may not be empty".to_owned();
+        (
+            codes::NAME_EMPTY,
+            message,
+            format!("write 1 to {NAME_MAX} letters and digits"),
+        )
+    } else if let Some(bad) = bad {
+        let message = format!("the name of a device is not alphanumeric: it has `{bad}` in it");
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let help = match plain.as_str() {
+            "" => "write letters A-Z a-z and digits 0-9 alone".to_owned(),
+            plain => format!("letters A-Z a-z and digits 0-9 alone are possible, as in `{plain}`"),
+        };
+        (codes::NAME_CHARACTER, message, help)
+    } else {
+        let message = format!("the name of a device is {} characters long", name.len());
+        (
+            codes::NAME_TOO_LONG,
+            message,
+            format!("at most {NAME_MAX} fit"),
+        )
+    };
+    reader.error(code, node.head(), message, "", help);
+    None
+}
+
+fn kind(node: &Node, reader: &mut Reader) -> Option<DeviceType> {
+    let text = reader.text(node, "`type` of a device")?;
+    let kind = DeviceType::from_name(text);
+    if kind.is_none() {
+        let names = DeviceType::ALL.map(DeviceType::name);
+        let message = format!("there is no device type `{text}`");
+        let help = match similar(text, &names) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the types are {}", list(&names, "and")),
+        };
+        reader.error(codes::DEVICE_TYPE, node.head(), message, "", help);
+    }
+    kind
+}
+
+fn sector_size(node: &Node, reader: &mut Reader) -> Option<u32> {
+    let number = reader.integer(node, "`sector-size`", 0..=u64::MAX)?;
+    let size = u32::try_from(number)
+        .ok()
+        .filter(|size| model::is_sector_size(*size));
+    if size.is_none() {
+        let message = format!("no device has sectors of {number} bytes");
+        let (least, most) = (SECTOR_SIZES.start(), SECTOR_SIZES.end());
+        let help = format!("write a power of two from {least} to {most}");
+        reader.error(codes::SECTOR_SIZE, node.span.clone(), message, "", help);
+    }
+    size
+}
+
+/// What a manifest without errors still leaves to say.
+fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
+    let notes = manifest.notes();
+    if notes.mft2().is_some_and(|note| note.len() > DESCRIPTOR_MAX) || notes.overflow() {
+        let message = format!("all properties together take more than {DESCRIPTOR_MAX} bytes");
+        let help = "shorten the descriptions";
+        reader.error(codes::TOO_LONG, at, message, "", help);
+        return;
+    }
+    let ignored = encode::ignored_upstream(manifest);
+    if !ignored.is_empty() {
+        let ignored = ignored.join(", ");
+        let message = format!("a tender that knows only version 1 does not see {ignored}");
+        let diagnostic = Diagnostic::note(codes::UPSTREAM_IGNORES, message)
+            .label(reader.source(), at, "")
+            .with_note("it wants every device attached, and opens block devices for writing too")
+            .with_help("start the unikernel with a tender of this suite if that matters");
+        reader.report(diagnostic);
+    }
+}

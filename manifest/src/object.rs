@@ -1,0 +1,68 @@
+//! Phase 7: notes → an ELF relocatable object, ready to be linked into a unikernel.
+//!
+//! Each note has its own section, SHT_NOTE with flag A alone and alignment 4, and a global symbol of
+//! its size (`spec/10` §3.1). MFT2's section is behind MFT1's and called so that upstream's linker
+//! scripts, which glob `.note.solo5.manifest*`, take both. The one place that knows the library
+//! that writes ELF.
+
+use object::write::{Object, Symbol, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, FileFlags, SectionFlags, SectionKind, SymbolFlags,
+    SymbolKind, SymbolScope, elf,
+};
+use solo5_abi::{Arch, note};
+
+use crate::encode::Notes;
+
+/// The object for `arch`. The same notes make the same bytes.
+pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
+    let (architecture, e_flags) = match arch {
+        Arch::X86_64 => (Architecture::X86_64, elf::FileFlags(0)),
+        Arch::Aarch64 => (Architecture::Aarch64, elf::FileFlags(0)),
+        // The version of the ELF ABI; linkers refuse to mix 1 and 2.
+        Arch::Ppc64le => (Architecture::PowerPc64, elf::FileFlags(2)),
+    };
+    let mut object = Object::new(BinaryFormat::Elf, architecture, Endianness::Little);
+    object.flags = FileFlags::Elf {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_flags,
+    };
+    add(
+        &mut object,
+        note::SECTION_MFT1,
+        note::SYMBOL_MFT1,
+        notes.mft1(),
+    );
+    if let Some(mft2) = notes.mft2() {
+        add(
+            &mut object,
+            note::SECTION_MFT2_INPUT,
+            note::SYMBOL_MFT2,
+            mft2,
+        );
+    }
+    // Says that no executable stack is needed; without it, linkers warn and make one.
+    object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
+    // The only errors are of relocations and mangling, and there are none of either here.
+    object.write().unwrap_or_default()
+}
+
+fn add(object: &mut Object<'_>, section: &str, symbol: &str, bytes: &[u8]) {
+    let id = object.add_section(Vec::new(), section.into(), SectionKind::Note);
+    object.section_mut(id).flags = SectionFlags::Elf {
+        sh_type: elf::SHT_NOTE,
+        sh_flags: elf::SHF_ALLOC,
+    };
+    object.append_section_data(id, bytes, note::ALIGN);
+    object.add_symbol(Symbol {
+        name: symbol.into(),
+        value: 0,
+        size: bytes.len() as u64,
+        kind: SymbolKind::Data,
+        scope: SymbolScope::Dynamic,
+        weak: false,
+        section: SymbolSection::Section(id),
+        flags: SymbolFlags::None,
+    });
+}

@@ -1,0 +1,432 @@
+//! The one layout of a source file: what `fmt` writes.
+//!
+//! Order, comments, the choice between `{ }` and lines, and quotes stay as the author had them;
+//! indentation, spacing, blank lines and long lines are set. A file that is JSON stays JSON.
+//! Formatting twice is formatting once, and the tree of the result is the tree of the source.
+
+use std::fmt::Write;
+
+use crate::tree::{Document, Key, Kind, Node, Pair, Scalar, Style};
+
+/// Longest line in characters that a `{ }` or `[ ]` may make.
+const WIDTH: usize = 100;
+/// Spaces of one level.
+const STEP: usize = 2;
+
+/// The text of `document` in its one layout.
+pub fn format(document: &Document) -> String {
+    let text = document.source.text.as_str();
+    if document.comments.is_empty() && is_json(text, &document.root) {
+        let mut out = json(&document.root, 0, true);
+        out.push('\n');
+        return out;
+    }
+    let mut writer = Writer {
+        document,
+        text,
+        next_comment: 0,
+        last: 0,
+        out: String::new(),
+    };
+    match &document.root.kind {
+        Kind::Mapping(pairs) if !pairs.is_empty() => writer.mapping(pairs, 0),
+        Kind::Sequence(items) if !items.is_empty() => writer.sequence(items, 0),
+        _ => {
+            writer.comments_before(document.root.span.start, 0, true);
+            writer.out.push_str(&inline(&document.root));
+            writer.end_line(document.root.span.end);
+        }
+    }
+    writer.comments_before(text.len() + 1, 0, writer.out.is_empty());
+    writer.out
+}
+
+/// `text` as a YAML scalar that reads back as exactly it: plain where nothing can misread it.
+pub fn quote(text: &str) -> String {
+    let number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eExX_".contains(&byte));
+    let word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n"
+    );
+    if !number && !word && is_plain(text) {
+        text.to_owned()
+    } else {
+        double_quoted(text)
+    }
+}
+
+/// Whether `text` reads back as itself without quotes, in lines and in `{ }`. Says no when in
+/// doubt.
+fn is_plain(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || " ./_+-=@%^~$();<>?!|*&'".contains(c);
+    let colon_ok =
+        |at: usize| text[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || "./_".contains(c))
+        && text != "..."
+        && !text.starts_with("... ")
+        && !text.ends_with(' ')
+        && text
+            .char_indices()
+            .all(|(at, c)| inner(c) || (c == ':' && colon_ok(at)))
+}
+
+fn double_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // What cannot be seen, or would break lines or reorder text.
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
+            {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn scalar(scalar: &Scalar) -> String {
+    if scalar.is_null() {
+        "null".to_owned()
+    } else if scalar.style == Style::Plain && is_plain(&scalar.text) {
+        scalar.text.clone()
+    } else {
+        double_quoted(&scalar.text)
+    }
+}
+
+fn key(key: &Key) -> String {
+    if is_plain(&key.text) {
+        key.text.clone()
+    } else {
+        double_quoted(&key.text)
+    }
+}
+
+/// Lines of a `|` scalar and its header, if the text can be one.
+fn literal(scalar: &Scalar) -> Option<(&'static str, Vec<&str>)> {
+    if !matches!(scalar.style, Style::Literal | Style::Folded) {
+        return None;
+    }
+    let (header, body) = match scalar.text.strip_suffix('\n') {
+        Some(body) => ("|", body),
+        None => ("|-", scalar.text.as_str()),
+    };
+    let lines: Vec<_> = body.split('\n').collect();
+    let seen = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let starts_well = !body.starts_with([' ', '\n']) && !body.is_empty();
+    let lines_well = lines
+        .iter()
+        .all(|line| line.chars().all(seen) && !line.ends_with(' '));
+    (starts_well && lines_well && !body.ends_with('\n')).then_some((header, lines))
+}
+
+/// `node` on one line.
+fn inline(node: &Node) -> String {
+    match &node.kind {
+        Kind::Scalar(text) => scalar(text),
+        Kind::Sequence(items) if items.is_empty() => "[]".to_owned(),
+        Kind::Mapping(pairs) if pairs.is_empty() => "{}".to_owned(),
+        Kind::Sequence(items) => {
+            let items: Vec<_> = items.iter().map(inline).collect();
+            let items = items.join(", ");
+            let loose = items.starts_with(['{', '[']);
+            if loose {
+                format!("[ {items} ]")
+            } else {
+                format!("[{items}]")
+            }
+        }
+        Kind::Mapping(pairs) => {
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|pair| format!("{}: {}", key(&pair.key), inline(&pair.value)))
+                .collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+    }
+}
+
+struct Writer<'d> {
+    document: &'d Document,
+    text: &'d str,
+    next_comment: usize,
+    /// Where in the source the last thing written ended.
+    last: usize,
+    out: String,
+}
+
+impl Writer<'_> {
+    fn column(&self) -> usize {
+        self.out.chars().rev().take_while(|c| *c != '\n').count()
+    }
+
+    fn indent(&mut self, indent: usize) {
+        self.out.extend(std::iter::repeat_n(' ', indent));
+    }
+
+    /// Starts a line for what is at `start` in the source, keeping one blank line if it had any.
+    fn start_line(&mut self, start: usize, indent: usize, first: bool) {
+        let between = self.text.get(self.last..start).unwrap_or_default();
+        if !first && has_blank_line(between) {
+            self.out.push('\n');
+        }
+        self.indent(indent);
+    }
+
+    /// Ends a line whose last thing ended at `end` in the source, with the comment behind it.
+    fn end_line(&mut self, end: usize) {
+        // The span of a block scalar goes up to the next line.
+        let end = self
+            .text
+            .get(..end)
+            .map_or(end, |before| before.trim_end().len());
+        self.last = self.last.max(end);
+        if let Some(comment) = self.document.comments.get(self.next_comment) {
+            let between = self.text.get(end..comment.span.start);
+            if between.is_some_and(|between| !between.contains('\n')) {
+                self.out.push(' ');
+                self.comment();
+            }
+        }
+        self.out.push('\n');
+    }
+
+    fn comment(&mut self) {
+        if let Some(comment) = self.document.comments.get(self.next_comment) {
+            let text = self.text.get(comment.span.clone()).unwrap_or_default();
+            self.out.push_str(text.trim_end());
+            self.last = comment.span.end;
+            self.next_comment += 1;
+        }
+    }
+
+    /// Writes the comments that come before `offset` in the source; says whether any did.
+    fn comments_before(&mut self, offset: usize, indent: usize, mut first: bool) -> bool {
+        while let Some(comment) = self.document.comments.get(self.next_comment)
+            && comment.span.start < offset
+        {
+            self.start_line(comment.span.start, indent, first);
+            self.comment();
+            self.out.push('\n');
+            first = false;
+        }
+        first
+    }
+
+    fn has_comment_in(&self, node: &Node) -> bool {
+        self.document
+            .comments
+            .get(self.next_comment..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|comment| comment.span.start < node.span.end)
+            .any(|comment| comment.span.start > node.span.start)
+    }
+
+    /// Whether the author wrote it in brackets and it still fits there. `room` is the column.
+    fn stays_inline(&self, node: &Node, room: usize) -> bool {
+        let flow = self
+            .text
+            .get(node.span.start..)
+            .is_some_and(|text| text.starts_with(['{', '[']));
+        flow && !self.has_comment_in(node) && room + inline(node).chars().count() <= WIDTH
+    }
+
+    fn mapping(&mut self, pairs: &[Pair], indent: usize) {
+        for (index, pair) in pairs.iter().enumerate() {
+            let first = self.comments_before(pair.key.span.start, indent, index == 0);
+            self.start_line(pair.key.span.start, indent, first);
+            self.pair(pair, indent);
+        }
+    }
+
+    /// Writes a pair at the current column.
+    fn pair(&mut self, pair: &Pair, indent: usize) {
+        self.out.push_str(&key(&pair.key));
+        self.out.push(':');
+        self.last = pair.key.span.end;
+        self.nested(&pair.value, indent, pair.key.span.end);
+    }
+
+    fn sequence(&mut self, items: &[Node], indent: usize) {
+        for (index, item) in items.iter().enumerate() {
+            let start = item.span.start;
+            let first = self.comments_before(start, indent, index == 0);
+            self.start_line(start, indent, first);
+            self.out.push('-');
+            match &item.kind {
+                Kind::Mapping(pairs)
+                    if !pairs.is_empty()
+                        && !self.stays_inline(item, indent + STEP)
+                        && !self.comment_ahead_of(pairs) =>
+                {
+                    self.out.push(' ');
+                    let inner = indent + STEP;
+                    for (index, pair) in pairs.iter().enumerate() {
+                        if index > 0 {
+                            self.comments_before(pair.key.span.start, inner, false);
+                            self.start_line(pair.key.span.start, inner, false);
+                        }
+                        self.pair(pair, inner);
+                    }
+                    self.comments_before(item.span.end, inner, false);
+                }
+                _ => {
+                    self.last = start;
+                    self.nested(item, indent, start);
+                }
+            }
+        }
+    }
+
+    fn comment_ahead_of(&self, pairs: &[Pair]) -> bool {
+        let next = self.document.comments.get(self.next_comment);
+        let first = pairs.first();
+        next.zip(first)
+            .is_some_and(|(next, first)| next.span.start < first.key.span.start)
+    }
+
+    /// Writes a value behind its key or dash, whose line ended at `head` in the source so far.
+    fn nested(&mut self, node: &Node, indent: usize, head: usize) {
+        let inner = indent + STEP;
+        match &node.kind {
+            Kind::Mapping(pairs)
+                if !pairs.is_empty() && !self.stays_inline(node, self.column() + 1) =>
+            {
+                self.end_line(head);
+                self.mapping(pairs, inner);
+                self.comments_before(node.span.end, inner, false);
+            }
+            Kind::Sequence(items)
+                if !items.is_empty() && !self.stays_inline(node, self.column() + 1) =>
+            {
+                self.end_line(head);
+                self.sequence(items, inner);
+                self.comments_before(node.span.end, inner, false);
+            }
+            Kind::Scalar(text) if literal(text).is_some() => self.literal(text, node, inner, head),
+            _ => {
+                self.out.push(' ');
+                self.out.push_str(&inline(node));
+                self.end_line(node.span.end.max(head));
+            }
+        }
+    }
+
+    fn literal(&mut self, text: &Scalar, node: &Node, inner: usize, head: usize) {
+        let Some((header, lines)) = literal(text) else {
+            return;
+        };
+        self.out.push(' ');
+        self.out.push_str(header);
+        self.end_line(head);
+        for line in lines {
+            if !line.is_empty() {
+                self.indent(inner);
+                self.out.push_str(line);
+            }
+            self.out.push('\n');
+        }
+        let end = self
+            .text
+            .get(..node.span.end)
+            .map_or(node.span.end, |text| text.trim_end().len());
+        self.last = self.last.max(end);
+    }
+}
+
+/// Whether a line of `between`, but for its first and last, has nothing in it.
+fn has_blank_line(between: &str) -> bool {
+    let mut lines = between.split('\n').skip(1).peekable();
+    while let Some(line) = lines.next() {
+        if lines.peek().is_some() && line.trim().is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether the source is JSON: every key and text in double quotes, everything in brackets.
+fn is_json(text: &str, node: &Node) -> bool {
+    let starts = |at: usize, with: char| text.get(at..).is_some_and(|text| text.starts_with(with));
+    match &node.kind {
+        Kind::Scalar(scalar) => match scalar.style {
+            Style::DoubleQuoted => true,
+            Style::Plain => {
+                let text = scalar.text.as_str();
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                let integer = !digits.is_empty()
+                    && digits.bytes().all(|byte| byte.is_ascii_digit())
+                    && (digits.len() == 1 || !digits.starts_with('0'));
+                integer || matches!(text, "true" | "false" | "null")
+            }
+            _ => false,
+        },
+        Kind::Sequence(items) => {
+            starts(node.span.start, '[') && items.iter().all(|item| is_json(text, item))
+        }
+        Kind::Mapping(pairs) => {
+            starts(node.span.start, '{')
+                && pairs
+                    .iter()
+                    .all(|pair| starts(pair.key.span.start, '"') && is_json(text, &pair.value))
+        }
+    }
+}
+
+/// `node` as JSON, on one line if `open` is false and it fits.
+fn json(node: &Node, indent: usize, open: bool) -> String {
+    let (start, end, parts): (_, _, Vec<_>) = match &node.kind {
+        Kind::Scalar(text) if text.style == Style::DoubleQuoted => {
+            return double_quoted(&text.text);
+        }
+        Kind::Scalar(text) => return text.text.clone(),
+        Kind::Sequence(items) if items.is_empty() => return "[]".to_owned(),
+        Kind::Mapping(pairs) if pairs.is_empty() => return "{}".to_owned(),
+        Kind::Sequence(items) => (
+            '[',
+            ']',
+            items.iter().map(|item| (String::new(), item)).collect(),
+        ),
+        Kind::Mapping(pairs) => {
+            let name = |pair: &Pair| format!("{}: ", double_quoted(&pair.key.text));
+            (
+                '{',
+                '}',
+                pairs.iter().map(|pair| (name(pair), &pair.value)).collect(),
+            )
+        }
+    };
+    let has_lists = parts
+        .iter()
+        .any(|(_, part)| !matches!(part.kind, Kind::Scalar(_)));
+    if !open && !has_lists {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(name, part)| format!("{name}{}", json(part, 0, false)))
+            .collect();
+        let line = format!("{start} {} {end}", parts.join(", "));
+        if indent + line.chars().count() <= WIDTH {
+            return line;
+        }
+    }
+    let inner = indent + STEP;
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(name, part)| format!("{:inner$}{name}{}", "", json(part, inner, false)))
+        .collect();
+    format!("{start}\n{}\n{:indent$}{end}", parts.join(",\n"), "")
+}
