@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -59,22 +60,37 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let mut group = Group::with_title(title);
     let mut labels = diagnostic.labels.iter().enumerate().peekable();
     while let Some((index, first)) = labels.next() {
-        let annotation = |index: usize, label: &crate::Label| {
+        let mut shown = window(first);
+        let mut run = vec![(index, first)];
+        while let Some((index, next)) = labels.next_if(|(_, next)| {
+            let both = union(&shown, &window(next));
+            next.source == first.source && both.len() <= WINDOW_MAX
+        }) {
+            shown = union(&shown, &window(next));
+            run.push((index, next));
+        }
+        let name = printable(&first.source.name);
+        let line = first.source.position(shown.start).line;
+        let text = first.source.text.get(shown.clone()).unwrap_or_default();
+        let mut snippet = Snippet::source(text).line_start(line);
+        if shown.start == 0 || first.source.text[..shown.start].ends_with('\n') {
+            snippet = snippet.path(name);
+        } else {
+            // The renderer would count columns from where the line was cut.
+            let at = first.source.position(first.span.start);
+            let origin = Origin::path(name.into_owned());
+            group = group.element(origin.line(at.line).char_column(at.column));
+        }
+        for (index, label) in run {
             let kind = if index == 0 {
                 AnnotationKind::Primary
             } else {
                 AnnotationKind::Context
             };
-            let length = label.source.text.len();
-            let start = label.span.start.min(length);
-            kind.span(start..label.span.end.clamp(start, length))
-                .label((!label.text.is_empty()).then(|| label.text.clone()))
-        };
-        let mut snippet = Snippet::source(first.source.text.as_str())
-            .path(printable(&first.source.name))
-            .annotation(annotation(index, first));
-        while let Some((index, label)) = labels.next_if(|(_, label)| label.source == first.source) {
-            snippet = snippet.annotation(annotation(index, label));
+            let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
+            let span = place(label.span.start)..place(label.span.end);
+            let said = (!label.text.is_empty()).then(|| label.text.clone());
+            snippet = snippet.annotation(kind.span(span).label(said));
         }
         group = group.element(snippet);
     }
@@ -88,6 +104,36 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         group = group.element(Level::HELP.message(printable(help)));
     }
     renderer.render(&[group]).to_string()
+}
+
+/// Most bytes of a line shown on either side of a label, and of a label itself.
+const SIDE: usize = 512;
+/// Most bytes of text in one snippet; labels further apart get one each.
+const WINDOW_MAX: usize = 8192;
+
+/// The part of the text to show for `label`: its lines, cut where they are endless. Rendering takes
+/// time and memory in proportion to this, so the whole text is never handed over.
+fn window(label: &crate::Label) -> Range<usize> {
+    let text = label.source.text.as_str();
+    let start = label.span.start.min(text.len());
+    let end = label.span.end.clamp(start, (start + SIDE).min(text.len()));
+    let (start, end) = (
+        text.floor_char_boundary(start),
+        text.ceil_char_boundary(end),
+    );
+    let from = text.floor_char_boundary(start.saturating_sub(SIDE));
+    let to = text
+        .floor_char_boundary((end + SIDE).min(text.len()))
+        .max(end);
+    let before = text[from..start]
+        .rfind('\n')
+        .map_or(from, |at| from + at + 1);
+    let after = text[end..to].find('\n').map_or(to, |at| end + at);
+    before..after
+}
+
+fn union(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    a.start.min(b.start)..a.end.max(b.end)
 }
 
 /// A place in a binary as one phrase, such as `a.hvt: phdr[2] 0x3000+0x100 in .data (table)`.
@@ -174,6 +220,34 @@ mod tests {
     fn one_line_has_position_code_and_help() {
         let expected = "m.yaml:1:10: error[M104]: unknown version 9; write `version: 2`";
         assert_eq!(line(&sample()), expected);
+    }
+
+    #[test]
+    fn a_long_text_is_not_shown_whole() {
+        let text = format!(
+            "{}a: b\n{}{}",
+            "\n".repeat(9),
+            "x".repeat(1 << 20),
+            "\n".repeat(1 << 20)
+        );
+        let source = Arc::new(SourceText {
+            name: "long".into(),
+            text,
+        });
+        let at = 14 + 600_000;
+        let diagnostic = Diagnostic::error("M101", "far apart")
+            .label(&source, at..at + 3, "here")
+            .label(&source, 9..10, "there");
+        let shown = human(&[diagnostic], Colour::Never);
+        assert!(
+            shown.contains("long:11:600001") && shown.contains("long:10:1"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("^^^ here") && shown.contains("- there"),
+            "{shown}"
+        );
+        assert!(shown.len() < 4096, "{}", shown.len());
     }
 
     #[test]
