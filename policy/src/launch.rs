@@ -26,7 +26,9 @@ use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 
+pub(crate) use options::is_label_key;
 pub use usage::usage;
+pub(crate) use value::parse_sector_size;
 pub use value::{Mac, parse_mac};
 
 /// Guest memory in MiB when `--mem` is not given.
@@ -311,6 +313,34 @@ impl Request {
     /// Where to report to, known even if the request turns out to be wrong.
     pub fn report(&self) -> Option<&FileOrFd> {
         self.launch.report.as_ref()
+    }
+
+    /// Every inherited descriptor named, so that a tender can find out which of them are open
+    /// before it opens anything itself (`spec/10` §14, row 1).
+    pub fn descriptors(&self) -> impl Iterator<Item = i32> {
+        let launch = &self.launch;
+        let nets = launch.nets.iter().filter_map(|net| match net.interface {
+            Interface::Fd(fd) => Some(fd),
+            Interface::Tap(_) => None,
+        });
+        let blocks = launch
+            .blocks
+            .iter()
+            .filter_map(|block| match block.backing {
+                Backing::Fd(fd) => Some(fd),
+                Backing::Path(_) => None,
+            });
+        let files = launch.policies.iter().chain(&launch.report);
+        let files = files.filter_map(|file| match file {
+            FileOrFd::Fd(fd) => Some(*fd),
+            FileOrFd::Path(_) => None,
+        });
+        nets.chain(blocks).chain(files)
+    }
+
+    /// Whether nothing is to be started, so that there will be no outcome to report.
+    pub fn only_explains(&self) -> bool {
+        self.launch.explain
     }
 
     /// What was asked for, or the first wrong option in argument order: one that could not be

@@ -289,7 +289,9 @@ fn an_optional_device_is_attached_or_declined() {
     let manifest = Mft1::parse(&bytes).unwrap();
     let mut out = [0; DESCRIPTOR_MAX];
     let mut writer = Writer::new(&mut out, 3).unwrap();
-    writer.push(1, tag::DEVICE_FLAGS, &DEVICE_OPTIONAL.to_le_bytes()).unwrap();
+    writer
+        .push(1, tag::DEVICE_FLAGS, &DEVICE_OPTIONAL.to_le_bytes())
+        .unwrap();
     let length = writer.finish();
     let properties = Mft2::parse(&out[..length], &manifest).unwrap();
     let check = |text: &str| {
@@ -299,7 +301,11 @@ fn an_optional_device_is_attached_or_declined() {
     let declined = check("--without-block:storage --net:service=t k").unwrap();
     assert!(declined.unattached(&manifest).is_empty());
     let silent = check("--net:service=t k").unwrap();
-    assert_eq!(silent.unattached(&manifest).len(), 2, "silence declines nothing");
+    assert_eq!(
+        silent.unattached(&manifest).len(),
+        2,
+        "silence declines nothing"
+    );
     let both = check("--block:storage=a --without-block:storage k").unwrap_err();
     assert_eq!(both.lines[0], "Device 'storage' is given more than once");
 }

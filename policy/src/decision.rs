@@ -1,0 +1,278 @@
+//! The outcome of an evaluation, and its two forms: lines for people, JSON for programs.
+
+use std::fmt::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use solo5_report::{SourceText, printable};
+
+/// Whether a launch may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It may.
+    Allowed,
+    /// It may, if facts not known yet turn out as [`Decision::conditions`] say.
+    Conditional,
+    /// It may not.
+    Denied,
+}
+
+/// A place in a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The policy's name.
+    pub policy: String,
+    /// Its text.
+    pub source: Arc<SourceText>,
+    /// Range in bytes in it.
+    pub span: Range<usize>,
+}
+
+/// One reason for a denial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable code, `P3xx`.
+    pub code: &'static str,
+    /// What was asked for, such as `net 'service'`.
+    pub subject: String,
+    /// What is wrong with it, such as `interface 'tap7' fits no rule`.
+    pub message: String,
+    /// What the policy says instead, such as `wants "tap-*"`; empty for silence.
+    pub wants: String,
+    /// Which policy says no, and where; `None` for silence.
+    pub place: Option<Place>,
+}
+
+/// Something that must turn out true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What was asked for.
+    pub subject: String,
+    /// The condition, such as `its tap is on bridge "br-public"`.
+    pub message: String,
+    /// Which policy sets it, and where; `None` if no policy would say yes otherwise.
+    pub place: Option<Place>,
+}
+
+/// One policy's yes to one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What was asked for.
+    pub subject: String,
+    /// Which policy says yes, and where.
+    pub place: Place,
+}
+
+/// What the policies say of a launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub outcome: Outcome,
+    /// Names of the policies that apply, in the order given.
+    pub applicable: Vec<String>,
+    /// Names of those whose `match` does not hold.
+    pub skipped: Vec<String>,
+    /// Every reason for a denial; empty unless denied.
+    pub reasons: Vec<Reason>,
+    /// Every condition; empty if denied.
+    pub conditions: Vec<Condition>,
+    /// Every yes, for people who want to know why.
+    pub grants: Vec<Grant>,
+    /// How many policies said no to something.
+    pub denying: usize,
+}
+
+impl Reason {
+    /// The reason on one line:
+    /// `P311 net 'service': interface 'tap7' fits no rule; edge-node wants "tap-*" (FILE:LINE:COL)`.
+    pub fn line(&self) -> String {
+        let mut line = format!("{} {}: {}", self.code, self.subject, self.message);
+        // Writing to a String cannot fail.
+        let _ = match &self.place {
+            Some(place) => write!(
+                line,
+                "; {} {} ({})",
+                place.policy,
+                self.wants,
+                place.shown()
+            ),
+            None if self.wants.is_empty() => Ok(()),
+            None => write!(line, "; {}", self.wants),
+        };
+        one_line(&line)
+    }
+}
+
+impl Condition {
+    /// The condition on one line, behind `allowed, if`.
+    pub fn line(&self) -> String {
+        let mut line = format!("{}: {}", self.subject, self.message);
+        if let Some(place) = &self.place {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "; {} wants it ({})", place.policy, place.shown());
+        }
+        one_line(&line)
+    }
+}
+
+impl Grant {
+    /// The yes on one line: `memory: allowed by edge-node (FILE:LINE:COL)`.
+    pub fn line(&self) -> String {
+        let Place { policy, .. } = &self.place;
+        let at = self.place.shown();
+        one_line(&format!("{}: allowed by {policy} ({at})", self.subject))
+    }
+}
+
+impl Place {
+    /// `FILE:LINE:COLUMN`.
+    pub fn shown(&self) -> String {
+        let at = self.source.position(self.span.start);
+        format!("{}:{}:{}", self.source.name, at.line, at.column)
+    }
+}
+
+/// Arguments and names of files may have line ends in them; a log must not be fooled by one.
+fn one_line(text: &str) -> String {
+    printable(&text.replace('\n', "\\n")).into_owned()
+}
+
+impl Decision {
+    /// Whether the launch may not go on.
+    pub fn is_denied(&self) -> bool {
+        self.outcome == Outcome::Denied
+    }
+
+    /// The decision for people, a line each: `denied:` and a reason or `allowed, if` and a
+    /// condition, then [`Decision::closing`].
+    pub fn lines(&self) -> Vec<String> {
+        let reasons = self
+            .reasons
+            .iter()
+            .map(|reason| format!("denied: {}", reason.line()));
+        let conditions = self
+            .conditions
+            .iter()
+            .map(|condition| format!("allowed, if {}", condition.line()));
+        reasons.chain(conditions).chain([self.closing()]).collect()
+    }
+
+    /// The last line, such as `not started: denied by 1 of 2 applicable policies, 1 reason`.
+    pub fn closing(&self) -> String {
+        let count = self.applicable.len();
+        let policies = plural(count, "applicable policy", "applicable policies");
+        match self.outcome {
+            Outcome::Denied => {
+                let reasons = plural(self.reasons.len(), "reason", "reasons");
+                let by = match (count, self.denying) {
+                    (0, _) => "no policy applies".to_owned(),
+                    (_, 0) => format!("not allowed by any of {policies}"),
+                    (_, denying) => format!("denied by {denying} of {policies}"),
+                };
+                format!("not started: {by}, {reasons}")
+            }
+            Outcome::Conditional => {
+                let conditions = plural(self.conditions.len(), "condition", "conditions");
+                format!("allowed by {policies}, if {conditions} hold")
+            }
+            Outcome::Allowed if count == 0 => "allowed: no policy applies".to_owned(),
+            Outcome::Allowed => format!("allowed by {policies}"),
+        }
+    }
+
+    /// The decision for programs. Field names are stable; fields that do not apply are left out.
+    pub fn json(&self) -> Value {
+        let place = |place: &Place| {
+            let at = place.source.position(place.span.start);
+            JsonPlace {
+                policy: place.policy.clone(),
+                file: place.source.name.clone(),
+                line: at.line,
+                column: at.column,
+            }
+        };
+        let entry = |code, subject: &str, message, wants: &str, at: Option<&Place>| JsonEntry {
+            code,
+            subject: subject.to_owned(),
+            message,
+            wants: (!wants.is_empty()).then(|| wants.to_owned()),
+            place: at.map(place),
+        };
+        let reasons = self.reasons.iter().map(|reason| {
+            let message = Some(reason.message.clone());
+            let place = reason.place.as_ref();
+            entry(
+                Some(reason.code),
+                &reason.subject,
+                message,
+                &reason.wants,
+                place,
+            )
+        });
+        let conditions = self.conditions.iter().map(|condition| {
+            let message = Some(condition.message.clone());
+            entry(
+                None,
+                &condition.subject,
+                message,
+                "",
+                condition.place.as_ref(),
+            )
+        });
+        let grants = self
+            .grants
+            .iter()
+            .map(|grant| entry(None, &grant.subject, None, "", Some(&grant.place)));
+        serde_json::to_value(JsonDecision {
+            decision: self.outcome,
+            applicable: &self.applicable,
+            skipped: &self.skipped,
+            reasons: reasons.collect(),
+            conditions: conditions.collect(),
+            grants: grants.collect(),
+        })
+        .unwrap_or(Value::Null)
+    }
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[derive(Serialize)]
+struct JsonDecision<'d> {
+    decision: Outcome,
+    applicable: &'d [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    skipped: &'d [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<JsonEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conditions: Vec<JsonEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<JsonEntry>,
+}
+
+#[derive(Serialize)]
+struct JsonEntry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wants: Option<String>,
+    #[serde(flatten)]
+    place: Option<JsonPlace>,
+}
+
+#[derive(Serialize)]
+struct JsonPlace {
+    policy: String,
+    file: String,
+    line: usize,
+    column: usize,
+}

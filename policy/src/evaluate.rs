@@ -1,0 +1,547 @@
+//! Evaluation: the yes-and-no rule.
+//!
+//! Each thing asked for is put to each applicable policy, whose answer is a [`Verdict`]. One no is
+//! a denial; no yes at all is silence, which is a denial too; what depends on facts not known yet
+//! is a condition. Answers are collected, never cut short: a denial names every reason.
+//!
+//! [`rules`] judges devices against lists of rules.
+
+mod rules;
+
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::codes;
+use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
+use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
+use crate::model::{At, Policy};
+
+pub use rules::{directories, rest_beneath};
+
+/// How much may still be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is opened yet, or this is another host: an unknown fact makes a condition.
+    Strings,
+    /// Everything is opened: a fact that is still unknown is a no.
+    Descriptors,
+}
+
+/// What one policy says to one thing.
+enum Verdict {
+    /// Nothing.
+    Silent,
+    /// Yes, and where it says so.
+    Yes(Range<usize>),
+    /// Yes, if facts not known yet turn out like this.
+    If(Vec<Provision>),
+    /// No, for these reasons.
+    No(Vec<Refusal>),
+}
+
+/// A condition without its policy.
+struct Provision {
+    message: String,
+    span: Range<usize>,
+}
+
+/// A reason without its policy.
+struct Refusal {
+    code: &'static str,
+    message: String,
+    wants: String,
+    span: Range<usize>,
+}
+
+/// One thing asked for.
+struct Thing<'e> {
+    subject: String,
+    /// The section that decides it, and the code if no policy has that section.
+    section: &'static str,
+    silence: &'static str,
+    /// For silence: what is asked for.
+    asks: String,
+    /// If the thing may not be asked for at all, what has to be true for that.
+    unless: Option<&'static str>,
+    judge: Box<dyn Fn(&Policy) -> Verdict + 'e>,
+}
+
+/// What `policies` say of a launch. With `require`, one at least must apply.
+pub fn decide(
+    policies: &[Policy],
+    asked: &Asked,
+    facts: &HostFacts,
+    phase: Phase,
+    require: bool,
+) -> Decision {
+    let (applicable, skipped): (Vec<&Policy>, Vec<&Policy>) =
+        policies.iter().partition(|policy| applies(policy, asked));
+    let names = |policies: &[&Policy]| policies.iter().map(|policy| policy.name.clone()).collect();
+    let mut decision = Decision {
+        outcome: Outcome::Allowed,
+        applicable: names(&applicable),
+        skipped: names(&skipped),
+        reasons: Vec::new(),
+        conditions: Vec::new(),
+        grants: Vec::new(),
+        denying: 0,
+    };
+    if applicable.is_empty() {
+        if require {
+            decision.outcome = Outcome::Denied;
+            decision.reasons.push(Reason {
+                code: codes::NONE_APPLIES,
+                subject: "policy".to_owned(),
+                message: "one is required and none applies".to_owned(),
+                wants: match skipped.len() {
+                    0 => "there is none".to_owned(),
+                    count => format!("`match` holds for none of {count}"),
+                },
+                place: None,
+            });
+        }
+        return decision;
+    }
+    let mut denying = vec![false; applicable.len()];
+    for thing in things(asked, facts, phase) {
+        put(&thing, &applicable, &mut decision, &mut denying);
+    }
+    for (policy, denies) in applicable.iter().zip(&mut denying) {
+        for (subject, refusal) in rules::limits(policy, asked) {
+            *denies = true;
+            decision.reasons.push(reason(policy, subject, refusal));
+        }
+    }
+    decision.denying = denying.iter().filter(|denies| **denies).count();
+    if !decision.reasons.is_empty() {
+        decision.outcome = Outcome::Denied;
+        decision.conditions.clear();
+    } else if !decision.conditions.is_empty() {
+        decision.outcome = Outcome::Conditional;
+    }
+    decision
+}
+
+/// Whether `match` holds.
+fn applies(policy: &Policy, asked: &Asked) -> bool {
+    policy.labels.iter().all(|rule| {
+        asked
+            .labels
+            .iter()
+            .any(|label| label.key == rule.key && rule.value.fits(label.value.as_bytes()))
+    })
+}
+
+/// Puts `thing` to every policy that applies.
+fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying: &mut [bool]) {
+    let mut answered = false;
+    let mut denied = Vec::new();
+    let mut provisions = Vec::new();
+    for (policy, denies) in policies.iter().zip(denying) {
+        let place = |span| Place {
+            policy: policy.name.clone(),
+            source: policy.source.clone(),
+            span,
+        };
+        match (thing.judge)(policy) {
+            Verdict::Silent => {}
+            Verdict::Yes(span) => {
+                answered = true;
+                let subject = thing.subject.clone();
+                decision.grants.push(Grant {
+                    subject,
+                    place: place(span),
+                });
+            }
+            Verdict::If(list) => {
+                answered = true;
+                provisions.extend(list.into_iter().map(|provision| Condition {
+                    subject: thing.subject.clone(),
+                    message: provision.message,
+                    place: Some(place(provision.span)),
+                }));
+            }
+            Verdict::No(refusals) => {
+                answered = true;
+                // A thing that may not be asked for at all is denied only if it is.
+                if let Some(unless) = thing.unless {
+                    provisions.extend(refusals.into_iter().map(|refusal| Condition {
+                        subject: thing.subject.clone(),
+                        message: unless.to_owned(),
+                        place: Some(place(refusal.span)),
+                    }));
+                    continue;
+                }
+                *denies = true;
+                let subject = || thing.subject.clone();
+                denied.extend(
+                    refusals
+                        .into_iter()
+                        .map(|one| reason(policy, subject(), one)),
+                );
+            }
+        }
+    }
+    if !answered {
+        let nobody = format!(
+            "{}, and no applicable policy says anything about it",
+            thing.asks
+        );
+        match thing.unless {
+            Some(unless) => provisions.push(Condition {
+                subject: thing.subject.clone(),
+                message: format!("{unless} (no applicable policy says anything about it)"),
+                place: None,
+            }),
+            None => denied.push(Reason {
+                code: thing.silence,
+                subject: thing.subject.clone(),
+                message: nobody,
+                wants: format!("add a `{}` section, or `otherwise: allow`", thing.section),
+                place: None,
+            }),
+        }
+    }
+    decision.reasons.extend(denied);
+    decision.conditions.extend(provisions);
+}
+
+fn reason(policy: &Policy, subject: String, refusal: Refusal) -> Reason {
+    Reason {
+        code: refusal.code,
+        subject,
+        message: refusal.message,
+        wants: refusal.wants,
+        place: Some(Place {
+            policy: policy.name.clone(),
+            source: policy.source.clone(),
+            span: refusal.span,
+        }),
+    }
+}
+
+/// The answer of a policy without the section.
+fn absent(policy: &Policy) -> Verdict {
+    match &policy.otherwise_allow {
+        Some(span) => Verdict::Yes(span.clone()),
+        None => Verdict::Silent,
+    }
+}
+
+/// Collects the refusals of one section.
+struct Section {
+    span: Range<usize>,
+    refusals: Vec<Refusal>,
+}
+
+impl Section {
+    fn new(span: &Range<usize>) -> Section {
+        Section {
+            span: span.clone(),
+            refusals: Vec::new(),
+        }
+    }
+
+    fn refuse(&mut self, code: &'static str, message: String, wants: String, span: &Range<usize>) {
+        self.refusals.push(Refusal {
+            code,
+            message,
+            wants,
+            span: span.clone(),
+        });
+    }
+
+    fn verdict(self) -> Verdict {
+        if self.refusals.is_empty() {
+            Verdict::Yes(self.span)
+        } else {
+            Verdict::No(self.refusals)
+        }
+    }
+}
+
+/// The answer of a switch that allows something.
+fn switch(allowed: &At<bool>, code: &'static str, message: &str, wants: &str) -> Verdict {
+    let mut section = Section::new(&allowed.span);
+    if !allowed.value {
+        section.refuse(code, message.to_owned(), wants.to_owned(), &allowed.span);
+    }
+    section.verdict()
+}
+
+/// Every thing asked for, in the order of sections; devices in that of the command line.
+fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing<'e>> {
+    let mut things = vec![image(asked)];
+    things.extend(process(facts, phase));
+    things.extend(memory(asked));
+    if !asked.arguments.is_empty() {
+        things.push(arguments(asked));
+    }
+    things.extend(asked.nets.iter().enumerate().map(|(index, net)| Thing {
+        subject: format!("net '{}'", net.name),
+        section: "net",
+        silence: codes::SILENT_NET,
+        asks: "a network interface is asked for".to_owned(),
+        unless: None,
+        judge: Box::new(move |policy| match &policy.net {
+            None => absent(policy),
+            Some(section) => rules::net(section, net, facts.nets.get(index), phase),
+        }),
+    }));
+    things.extend(asked.blocks.iter().enumerate().map(|(index, block)| Thing {
+        subject: format!("block '{}'", block.name),
+        section: "block",
+        silence: codes::SILENT_BLOCK,
+        asks: "a block device is asked for".to_owned(),
+        unless: None,
+        judge: Box::new(move |policy| match &policy.block {
+            None => absent(policy),
+            Some(section) => rules::block(section, block, facts.blocks.get(index), phase),
+        }),
+    }));
+    things.extend(debug(asked));
+    things
+}
+
+fn image(asked: &Asked) -> Thing<'_> {
+    Thing {
+        subject: "image".to_owned(),
+        section: "image",
+        silence: codes::SILENT_IMAGE,
+        asks: format!("an image for {} is to run", asked.target.name()),
+        unless: None,
+        judge: Box::new(|policy| {
+            let Some(rules) = &policy.image else {
+                return absent(policy);
+            };
+            let mut section = Section::new(&rules.span);
+            if let Some(targets) = &rules.targets
+                && !targets.value.contains(&asked.target)
+            {
+                let names: Vec<_> = targets.value.iter().map(|target| target.name()).collect();
+                section.refuse(
+                    codes::IMAGE_TARGET,
+                    format!("it is for {}", asked.target.name()),
+                    if names.is_empty() {
+                        "allows no target".to_owned()
+                    } else {
+                        format!("wants {}", names.join(" or "))
+                    },
+                    &targets.span,
+                );
+            }
+            if let Some(minimum) = &rules.minimum_manifest
+                && asked.manifest_version < minimum.value
+            {
+                section.refuse(
+                    codes::IMAGE_MANIFEST,
+                    format!("its manifest has version {}", asked.manifest_version),
+                    format!("wants {} at least", minimum.value),
+                    &minimum.span,
+                );
+            }
+            section.verdict()
+        }),
+    }
+}
+
+/// Running as root and running without a sandbox: asked for if the host says so, cannot say, or
+/// was to be asked and was not.
+fn process<'e>(facts: &HostFacts, phase: Phase) -> Vec<Thing<'e>> {
+    /// Whether a bad state holds: `Some(None)` if it does, `Some(unless)` if it may.
+    fn bad(
+        fact: &Fact<bool>,
+        good: bool,
+        phase: Phase,
+        unless: &'static str,
+    ) -> Option<Option<&'static str>> {
+        match fact {
+            Fact::Known(state) => (*state != good).then_some(None),
+            Fact::Unknown if phase == Phase::Strings => Some(Some(unless)),
+            Fact::Unknown | Fact::Unreadable(_) => Some(None),
+        }
+    }
+    let thing = |unless, asks: &str, judge| Thing {
+        subject: "process".to_owned(),
+        section: "process",
+        silence: codes::SILENT_PROCESS,
+        asks: asks.to_owned(),
+        unless,
+        judge,
+    };
+    let root = bad(&facts.root, false, phase, "the tender does not run as root");
+    let loose = bad(
+        &facts.sandbox,
+        true,
+        phase,
+        "the host can confine the tender",
+    );
+    let root = root.map(|unless| {
+        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| {
+            policy.process.as_ref().map_or_else(
+                || absent(policy),
+                |process| {
+                    let message = "the tender runs as root";
+                    switch(
+                        &process.root_allowed,
+                        codes::PROCESS_ROOT,
+                        message,
+                        "forbids it",
+                    )
+                },
+            )
+        });
+        thing(unless, "the tender runs as root", judge)
+    });
+    let loose = loose.map(|unless| {
+        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| {
+            policy.process.as_ref().map_or_else(
+                || absent(policy),
+                |process| {
+                    let required = &process.sandbox_required;
+                    let allowed = At {
+                        value: !required.value,
+                        span: required.span.clone(),
+                    };
+                    let message = "the host cannot confine the tender";
+                    switch(
+                        &allowed,
+                        codes::PROCESS_SANDBOX,
+                        message,
+                        "requires a sandbox",
+                    )
+                },
+            )
+        });
+        thing(unless, "the host cannot confine the tender", judge)
+    });
+    root.into_iter().chain(loose).collect()
+}
+
+fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
+    let thing = |asks, judge| Thing {
+        subject: "memory".to_owned(),
+        section: "memory",
+        silence: codes::SILENT_MEMORY,
+        asks,
+        unless: None,
+        judge,
+    };
+    let size = thing(
+        format!("{} are asked for", rules::size(asked.memory)),
+        Box::new(|policy: &Policy| {
+            let Some(rules) = &policy.memory else {
+                return absent(policy);
+            };
+            let mut section = Section::new(&rules.span);
+            if let Some(maximum) = &rules.maximum
+                && asked.memory > maximum.value
+            {
+                section.refuse(
+                    codes::MEMORY_MAXIMUM,
+                    format!("{} are asked for", rules::size(asked.memory)),
+                    format!("wants at most {}", rules::size(maximum.value)),
+                    &maximum.span,
+                );
+            }
+            section.verdict()
+        }),
+    );
+    let heap = asked.executable_heap.map(|by| {
+        let asks = match by {
+            HeapAsker::Option => "`--x-exec-heap` asks for an executable heap",
+            HeapAsker::Manifest => "the manifest asks for an executable heap",
+        };
+        thing(
+            asks.to_owned(),
+            Box::new(move |policy: &Policy| match &policy.memory {
+                None => absent(policy),
+                Some(memory) => {
+                    let allowed = &memory.executable_heap_allowed;
+                    switch(allowed, codes::EXECUTABLE_HEAP, asks, "forbids it")
+                }
+            }),
+        )
+    });
+    std::iter::once(size).chain(heap)
+}
+
+fn arguments(asked: &Asked) -> Thing<'_> {
+    Thing {
+        subject: "arguments".to_owned(),
+        section: "arguments",
+        silence: codes::SILENT_ARGUMENTS,
+        asks: "the guest is given arguments".to_owned(),
+        unless: None,
+        judge: Box::new(|policy| {
+            let Some(rules) = &policy.arguments else {
+                return absent(policy);
+            };
+            let mut section = Section::new(&rules.span);
+            if let Some(maximum) = &rules.maximum_length
+                && asked.arguments_length > maximum.value
+            {
+                section.refuse(
+                    codes::ARGUMENTS_LENGTH,
+                    format!("they are {} bytes long", asked.arguments_length),
+                    format!("wants at most {}", maximum.value),
+                    &maximum.span,
+                );
+            }
+            if let Some(allow) = &rules.allow {
+                for word in &asked.arguments {
+                    let bytes = word.as_bytes();
+                    if allow.value.iter().any(|pattern| pattern.value.fits(bytes)) {
+                        continue;
+                    }
+                    let message = format!("'{}' fits no rule", word.to_string_lossy());
+                    let patterns = allow
+                        .value
+                        .iter()
+                        .map(|pattern| rules::quoted(&pattern.value));
+                    let wants = rules::wants(patterns);
+                    let span = allow.value.first().map_or(&allow.span, |first| &first.span);
+                    section.refuse(codes::ARGUMENT, message, wants, span);
+                }
+            }
+            section.verdict()
+        }),
+    }
+}
+
+fn debug(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
+    let thing = |asks: &str, judge| Thing {
+        subject: "debug".to_owned(),
+        section: "debug",
+        silence: codes::SILENT_DEBUG,
+        asks: asks.to_owned(),
+        unless: None,
+        judge,
+    };
+    let gdb = asked.gdb.then(|| {
+        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| match &policy.debug {
+            None => absent(policy),
+            Some(debug) => {
+                let message = "gdb is to be attached";
+                switch(&debug.gdb_allowed, codes::GDB, message, "forbids it")
+            }
+        });
+        thing("gdb is to be attached", judge)
+    });
+    let dumpcore = asked.dumpcore.then(|| {
+        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| match &policy.debug {
+            None => absent(policy),
+            Some(debug) => {
+                let message = "the guest's memory may be dumped";
+                switch(
+                    &debug.dumpcore_allowed,
+                    codes::DUMPCORE,
+                    message,
+                    "forbids it",
+                )
+            }
+        });
+        thing("the guest's memory may be dumped", judge)
+    });
+    gdb.into_iter().chain(dumpcore)
+}

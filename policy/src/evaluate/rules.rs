@@ -1,0 +1,487 @@
+//! Devices against lists of rules: one rule that fits entirely is enough.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use super::{Phase, Provision, Refusal, Verdict, applies};
+use crate::codes;
+use crate::facts::{Asked, AskedBlock, AskedNet, BlockFacts, BlockKind, Fact, NetFacts};
+use crate::glob::Pattern;
+use crate::launch::{Access, Backing, Interface};
+use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
+
+/// How far one key of a rule fits.
+enum Fit {
+    Yes,
+    No,
+    /// It depends on a fact not known yet.
+    Open,
+    /// It depends on a fact that cannot be known, for this reason.
+    Unread(String),
+}
+
+/// One key of one rule, compared with what is asked for.
+struct Check {
+    fit: Fit,
+    /// The code if it does not fit.
+    code: &'static str,
+    /// The code if the fact cannot be read.
+    unread: &'static str,
+    /// What is asked for, such as `interface 'tap7'`.
+    what: String,
+    /// What the rule says, such as `"tap-*"`.
+    wants: String,
+    /// What must turn out true, if it is open.
+    condition: String,
+    span: Range<usize>,
+}
+
+/// A pattern as reasons show it.
+pub(super) fn quoted(pattern: &Pattern) -> String {
+    format!("\"{}\"", pattern.as_str())
+}
+
+/// `wants A or B`.
+pub(super) fn wants(options: impl Iterator<Item = String>) -> String {
+    let options: Vec<_> = options.collect();
+    if options.is_empty() {
+        return "allows none".to_owned();
+    }
+    format!("wants {}", options.join(" or "))
+}
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    solo5_source::size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
+}
+
+/// What a device name is compared with; always known.
+fn name_check(name: &str, rule: &At<Pattern>, code: &'static str) -> Check {
+    Check {
+        fit: known(rule.value.fits(name.as_bytes())),
+        code,
+        unread: code,
+        what: format!("name '{name}'"),
+        wants: quoted(&rule.value),
+        condition: String::new(),
+        span: rule.span.clone(),
+    }
+}
+
+fn known(fits: bool) -> Fit {
+    if fits { Fit::Yes } else { Fit::No }
+}
+
+/// Compares a fact. After everything is opened, one that is still unknown was never read.
+fn fact<T>(fact: Option<&Fact<T>>, phase: Phase, fits: impl FnOnce(&T) -> bool) -> Fit {
+    match fact {
+        Some(Fact::Known(value)) => known(fits(value)),
+        Some(Fact::Unreadable(why)) => Fit::Unread(why.clone()),
+        None | Some(Fact::Unknown) => match phase {
+            Phase::Strings => Fit::Open,
+            Phase::Descriptors => Fit::Unread("it was not read".to_owned()),
+        },
+    }
+}
+
+/// A fact for people.
+fn shown<T>(fact: Option<&Fact<T>>, show: impl FnOnce(&T) -> String) -> String {
+    match fact {
+        Some(Fact::Known(value)) => show(value),
+        _ => String::new(),
+    }
+}
+
+/// What a `net` section says to one network interface.
+pub(super) fn net(
+    section: &Devices<NetRule>,
+    net: &AskedNet,
+    facts: Option<&NetFacts>,
+    phase: Phase,
+) -> Verdict {
+    judge(section, codes::NET_NAME, |rule| {
+        net_checks(rule, net, facts, phase)
+    })
+}
+
+fn net_checks(
+    rule: &NetRule,
+    net: &AskedNet,
+    facts: Option<&NetFacts>,
+    phase: Phase,
+) -> Vec<Check> {
+    let mut checks = vec![name_check(&net.name, &rule.name, codes::NET_NAME)];
+    let check = |code, pattern: &At<Pattern>, fit, what, condition| Check {
+        fit,
+        code,
+        unread: codes::NET_UNREAD,
+        what,
+        wants: quoted(&pattern.value),
+        condition,
+        span: pattern.span.clone(),
+    };
+    if let Some(pattern) = &rule.interface {
+        let tap = facts.map(|facts| &facts.tap);
+        let fits = |name: &OsStr| pattern.value.fits(name.as_bytes());
+        let (fit, name) = match &net.interface {
+            // The name given is judged before it is attached, the name found after.
+            Interface::Tap(name) if phase == Phase::Strings || !fits(name) => {
+                (known(fits(name)), name.to_string_lossy().into_owned())
+            }
+            Interface::Tap(_) | Interface::Fd(_) => {
+                let name = shown(tap, |name| name.to_string_lossy().into_owned());
+                (fact(tap, phase, |name| fits(name)), name)
+            }
+        };
+        let what = if name.is_empty() {
+            "interface".to_owned()
+        } else {
+            format!("interface '{name}'")
+        };
+        let condition = format!("its tap is called {}", quoted(&pattern.value));
+        checks.push(check(codes::NET_INTERFACE, pattern, fit, what, condition));
+    }
+    if let Some(pattern) = &rule.bridge {
+        let bridge = facts.map(|facts| &facts.bridge);
+        let fit = fact(bridge, phase, |bridge| {
+            bridge
+                .as_ref()
+                .is_some_and(|name| pattern.value.fits(name.as_bytes()))
+        });
+        let what = shown(bridge, |bridge| match bridge {
+            Some(name) => format!("bridge '{}'", name.to_string_lossy()),
+            None => "a tap without bridge".to_owned(),
+        });
+        let what = if what.is_empty() {
+            "bridge".to_owned()
+        } else {
+            what
+        };
+        let condition = format!("its tap is on bridge {}", quoted(&pattern.value));
+        checks.push(check(codes::NET_BRIDGE, pattern, fit, what, condition));
+    }
+    if let Some(pattern) = &rule.mac {
+        // A random address has another value at each start, so only `*` can promise to fit it.
+        let (fits, what) = match net.mac {
+            Some(mac) => {
+                let text = mac.to_string();
+                (
+                    pattern.value.fits(text.as_bytes()),
+                    format!("address '{text}'"),
+                )
+            }
+            None => (pattern.value.as_str() == "*", "a random address".to_owned()),
+        };
+        checks.push(check(
+            codes::NET_MAC,
+            pattern,
+            known(fits),
+            what,
+            String::new(),
+        ));
+    }
+    checks
+}
+
+/// What a `block` section says to one block device.
+pub(super) fn block(
+    section: &Devices<BlockRule>,
+    block: &AskedBlock,
+    facts: Option<&BlockFacts>,
+    phase: Phase,
+) -> Verdict {
+    judge(section, codes::BLOCK_NAME, |rule| {
+        block_checks(rule, block, facts, phase)
+    })
+}
+
+fn block_checks(
+    rule: &BlockRule,
+    block: &AskedBlock,
+    facts: Option<&BlockFacts>,
+    phase: Phase,
+) -> Vec<Check> {
+    let mut checks = vec![name_check(&block.name, &rule.name, codes::BLOCK_NAME)];
+    if let Some(backing) = &rule.backing {
+        checks.push(backing_check(backing, block, facts, phase));
+    }
+    let check = |code, span: &Range<usize>, fit, what, wants, condition| Check {
+        fit,
+        code,
+        unread: codes::BLOCK_UNREAD,
+        what,
+        wants,
+        condition,
+        span: span.clone(),
+    };
+    if let Some(access) = &rule.access {
+        checks.push(check(
+            codes::BLOCK_ACCESS,
+            &access.span,
+            known(block.access <= access.value),
+            format!("access {}", block.access.name()),
+            match access.value {
+                Access::ReadOnly => "read-only; give `--block-access`".to_owned(),
+                Access::ReadWrite => "read-write".to_owned(),
+            },
+            String::new(),
+        ));
+    }
+    if let Some(maximum) = &rule.capacity_maximum {
+        let capacity = facts.map(|facts| &facts.capacity);
+        let found = shown(capacity, |bytes| format!("capacity {}", size(*bytes)));
+        let wants = format!("at most {}", size(maximum.value));
+        checks.push(check(
+            codes::BLOCK_CAPACITY,
+            &maximum.span,
+            fact(capacity, phase, |bytes| *bytes <= maximum.value),
+            if found.is_empty() {
+                "capacity".to_owned()
+            } else {
+                found
+            },
+            wants.clone(),
+            format!("its capacity is {wants}"),
+        ));
+    }
+    if let Some(sizes) = &rule.sector_sizes {
+        let list: Vec<_> = sizes.value.iter().map(u64::to_string).collect();
+        checks.push(check(
+            codes::BLOCK_SECTOR_SIZE,
+            &sizes.span,
+            known(sizes.value.contains(&block.sector_size)),
+            format!("sector size {}", block.sector_size),
+            list.join(" or "),
+            String::new(),
+        ));
+    }
+    checks
+}
+
+fn backing_check(
+    rule: &At<BackingRule>,
+    block: &AskedBlock,
+    facts: Option<&BlockFacts>,
+    phase: Phase,
+) -> Check {
+    let (shown_path, path) = match &block.backing {
+        Backing::Path(path) => (format!("path '{}'", path.to_string_lossy()), Some(path)),
+        Backing::Fd(fd) => (format!("descriptor {fd}"), None),
+    };
+    let kind = facts.map(|facts| &facts.kind);
+    let check = |fit, code, what, wants, condition| Check {
+        fit,
+        code,
+        unread: codes::BLOCK_UNREAD,
+        what,
+        wants,
+        condition,
+        span: rule.span.clone(),
+    };
+    // A kind that is known and wrong says more than the path.
+    let wrong_kind = |wanted| match kind {
+        Some(Fact::Known(kind)) if *kind != wanted => Some(kind.name()),
+        _ => None,
+    };
+    match &rule.value {
+        BackingRule::FileUnder(folder) => {
+            let (fit, what) = if !path.is_some_and(|path| rest_beneath(path, folder).is_some()) {
+                (Fit::No, shown_path)
+            } else if let Some(kind) = wrong_kind(BlockKind::File) {
+                (Fit::No, format!("{shown_path}, {kind},"))
+            } else {
+                let beneath = facts.map(|facts| &facts.beneath);
+                let fit = match fact(kind, phase, |_| true) {
+                    Fit::Yes => fact(beneath, phase, |found| found.contains(folder)),
+                    open => open,
+                };
+                (fit, shown_path)
+            };
+            let wants = format!("a file under {folder}");
+            let condition = format!("it is a regular file, reached without leaving {folder}");
+            check(fit, codes::BLOCK_FILE, what, wants, condition)
+        }
+        BackingRule::Device(pattern) => {
+            let name = path.and_then(|path| rest_beneath(path, "/dev"));
+            let fits = name.is_some_and(|name| pattern.fits(name.as_bytes()));
+            let (fit, what) = if !fits {
+                (Fit::No, shown_path)
+            } else if let Some(kind) = wrong_kind(BlockKind::Device) {
+                (Fit::No, format!("{shown_path}, {kind},"))
+            } else {
+                (fact(kind, phase, |_| true), shown_path)
+            };
+            let wants = format!("a block device /dev/{}", pattern.as_str());
+            let condition = "it is a block device".to_owned();
+            check(fit, codes::BLOCK_DEVICE, what, wants, condition)
+        }
+    }
+}
+
+/// Puts a device to a section's rules; `checks` compares it with one of them, the name first.
+fn judge<Rule>(
+    section: &Devices<Rule>,
+    name: &'static str,
+    checks: impl Fn(&Rule) -> Vec<Check>,
+) -> Verdict {
+    let Some(allow) = &section.allow else {
+        // A limit alone: every device fits.
+        return Verdict::Yes(section.span.clone());
+    };
+    let mut open = Vec::new();
+    let mut failed = Vec::new();
+    for rule in &allow.value {
+        let checks = checks(&rule.value);
+        if checks.iter().all(|check| matches!(check.fit, Fit::Yes)) {
+            return Verdict::Yes(rule.span.clone());
+        }
+        if checks
+            .iter()
+            .all(|check| matches!(check.fit, Fit::Yes | Fit::Open))
+        {
+            let conditions = checks
+                .into_iter()
+                .filter(|check| matches!(check.fit, Fit::Open));
+            let conditions: Vec<_> = conditions.map(|check| check.condition).collect();
+            open.push((conditions.join(" and "), rule.span.clone()));
+        } else {
+            failed.push(checks);
+        }
+    }
+    if let Some((_, span)) = open.first() {
+        let span = span.clone();
+        let message: Vec<_> = open.into_iter().map(|(message, _)| message).collect();
+        let message = message.join(", or ");
+        return Verdict::If(vec![Provision { message, span }]);
+    }
+    Verdict::No(closest(failed, name, &allow.span))
+}
+
+/// The reasons of the rules that come closest: those whose name fits, if any, and of these the ones
+/// with the fewest keys that do not. Others would only tell that they are not meant.
+fn closest(failed: Vec<Vec<Check>>, name: &'static str, list: &Range<usize>) -> Vec<Refusal> {
+    let misses = |check: &Check| matches!(check.fit, Fit::No | Fit::Unread(_));
+    let distance = |checks: &[Check]| {
+        let name_misses = checks.first().is_some_and(misses);
+        let count = checks.iter().filter(|check| misses(check)).count();
+        // A rule for another name is told apart by its name alone.
+        (name_misses, if name_misses { 1 } else { count })
+    };
+    let Some(least) = failed.iter().map(|checks| distance(checks)).min() else {
+        return vec![Refusal {
+            code: name,
+            message: "the list of rules is empty".to_owned(),
+            wants: "allows none".to_owned(),
+            span: list.clone(),
+        }];
+    };
+    let nearest = failed
+        .into_iter()
+        .filter(|checks| distance(checks) == least);
+    let mut refusals: Vec<(Refusal, Vec<String>)> = Vec::new();
+    for checks in nearest {
+        let shown = if least.0 { 1 } else { checks.len() };
+        for check in checks.into_iter().take(shown).filter(misses) {
+            let (code, message) = match &check.fit {
+                Fit::Unread(why) => (
+                    check.unread,
+                    format!("{} cannot be read: {why}", check.what),
+                ),
+                _ => (check.code, format!("{} fits no rule", check.what)),
+            };
+            // Rules that miss for the same reason make one reason with all they want.
+            match refusals
+                .iter_mut()
+                .find(|(known, _)| known.message == message)
+            {
+                Some((_, wanted)) if wanted.contains(&check.wants) => {}
+                Some((_, wanted)) => wanted.push(check.wants),
+                None => {
+                    let refusal = Refusal {
+                        code,
+                        message,
+                        wants: String::new(),
+                        span: check.span,
+                    };
+                    refusals.push((refusal, vec![check.wants]));
+                }
+            }
+        }
+    }
+    refusals
+        .into_iter()
+        .map(|(refusal, wanted)| Refusal {
+            wants: wants(wanted.into_iter()),
+            ..refusal
+        })
+        .collect()
+}
+
+/// The limits of a policy that a launch as a whole exceeds.
+pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
+    let limit = |maximum: Option<&At<u64>>, count: usize, section: &str, code| {
+        let maximum = maximum?;
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        (count > maximum.value).then(|| {
+            let refusal = Refusal {
+                code,
+                message: format!("{count} are asked for"),
+                wants: format!("wants at most {}", maximum.value),
+                span: maximum.span.clone(),
+            };
+            (section.to_owned(), refusal)
+        })
+    };
+    let net = policy
+        .net
+        .as_ref()
+        .and_then(|section| section.maximum.as_ref());
+    let block = policy
+        .block
+        .as_ref()
+        .and_then(|section| section.maximum.as_ref());
+    [
+        limit(net, asked.nets.len(), "net", codes::NET_MAXIMUM),
+        limit(block, asked.blocks.len(), "block", codes::BLOCK_MAXIMUM),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The folders that rules want the file of `block` to be beneath, as far as its path says: it is to
+/// be opened beneath each, and those it was reached from belong in [`BlockFacts::beneath`].
+pub fn directories<'p>(
+    policies: &'p [Policy],
+    asked: &Asked,
+    block: &AskedBlock,
+) -> BTreeSet<&'p str> {
+    let Backing::Path(path) = &block.backing else {
+        return BTreeSet::new();
+    };
+    policies
+        .iter()
+        .filter(|policy| applies(policy, asked))
+        .filter_map(|policy| policy.block.as_ref()?.allow.as_ref())
+        .flat_map(|allow| &allow.value)
+        .filter(|rule| rule.value.name.value.fits(block.name.as_bytes()))
+        .filter_map(|rule| match &rule.value.backing.as_ref()?.value {
+            BackingRule::FileUnder(folder) => Some(folder.as_str()),
+            BackingRule::Device(_) => None,
+        })
+        .filter(|folder| rest_beneath(path, folder).is_some())
+        .collect()
+}
+
+/// What is left of `path` below `folder`, if both are absolute and the path says `..` nowhere.
+pub fn rest_beneath(path: &OsStr, folder: &str) -> Option<OsString> {
+    let path = Path::new(path);
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let rest = path.strip_prefix(folder).ok()?;
+    (rest != Path::new("")).then(|| rest.as_os_str().to_owned())
+}

@@ -1,0 +1,217 @@
+//! What is asked for, and what the host says of it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use solo5_abi::Target;
+use solo5_abi::mft1::{DeviceType, Mft1};
+use solo5_abi::mft2::{DeviceProperties, Mft2};
+
+use crate::launch::{Access, Backing, Interface, Label, Launch, Mac};
+
+/// Sector size in bytes when neither launch nor manifest says one (`spec/10` §7.3).
+pub const SECTOR_SIZE_DEFAULT: u64 = 512;
+
+/// Everything a launch of an image asks for. Known before anything is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The image's target.
+    pub target: Target,
+    /// Version of its manifest: 2 if it has properties, else 1.
+    pub manifest_version: u64,
+    /// Guest memory in bytes.
+    pub memory: u64,
+    /// Who asks for an executable heap, if anyone does.
+    pub executable_heap: Option<HeapAsker>,
+    /// The words of the guest's command line, as the guest will part them.
+    pub arguments: Vec<OsString>,
+    /// Length in bytes of that command line.
+    pub arguments_length: u64,
+    /// Network interfaces.
+    pub nets: Vec<AskedNet>,
+    /// Block devices.
+    pub blocks: Vec<AskedBlock>,
+    /// Whether gdb is to be attached.
+    pub gdb: bool,
+    /// Whether the guest's memory may be dumped.
+    pub dumpcore: bool,
+    /// The launcher's word, for `match`.
+    pub labels: Vec<Label>,
+}
+
+/// Who asks for an executable heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeapAsker {
+    /// `--x-exec-heap`
+    Option,
+    /// The manifest.
+    Manifest,
+}
+
+/// A network interface asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedNet {
+    /// Name in the manifest.
+    pub name: String,
+    /// The host's side.
+    pub interface: Interface,
+    /// Its address; `None` means a random one.
+    pub mac: Option<Mac>,
+}
+
+/// A block device asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedBlock {
+    /// Name in the manifest.
+    pub name: String,
+    /// The host's side.
+    pub backing: Backing,
+    /// The access it will get: the lesser of option and manifest.
+    pub access: Access,
+    /// The sector size in bytes it will get: option, else manifest, else 512.
+    pub sector_size: u64,
+}
+
+impl Asked {
+    /// What `launch` asks for an image of `target` with this manifest.
+    pub fn new(
+        launch: &Launch,
+        target: Target,
+        manifest: &Mft1<'_>,
+        properties: Option<&Mft2<'_>>,
+    ) -> Asked {
+        let property = |kind, name: &str| -> DeviceProperties<'_> {
+            let index = manifest
+                .entries()
+                .iter()
+                .position(|entry| entry.kind() == Some(kind) && entry.name() == name);
+            match (index, properties) {
+                (Some(index), Some(properties)) => properties.device(index),
+                _ => DeviceProperties::default(),
+            }
+        };
+        let by_manifest = properties.is_some_and(Mft2::executable_heap);
+        let executable_heap = if launch.exec_heap {
+            Some(HeapAsker::Option)
+        } else {
+            by_manifest.then_some(HeapAsker::Manifest)
+        };
+        let nets = launch.nets.iter().map(|net| AskedNet {
+            name: net.name.clone(),
+            interface: net.interface.clone(),
+            mac: net.mac,
+        });
+        let blocks = launch.blocks.iter().map(|block| {
+            let declared = property(DeviceType::BlockBasic, &block.name);
+            let sector_size = block.sector_size.map(u64::from);
+            AskedBlock {
+                name: block.name.clone(),
+                backing: block.backing.clone(),
+                access: if declared.read_only {
+                    Access::ReadOnly
+                } else {
+                    block.access
+                },
+                sector_size: sector_size
+                    .or(declared.sector_size.map(u64::from))
+                    .unwrap_or(SECTOR_SIZE_DEFAULT),
+            }
+        });
+        Asked {
+            target,
+            manifest_version: if properties.is_some() { 2 } else { 1 },
+            memory: launch.memory_mib.saturating_mul(1 << 20),
+            executable_heap,
+            arguments: words(&launch.arguments),
+            arguments_length: u64::try_from(launch.command_line_length()).unwrap_or(u64::MAX),
+            nets: nets.collect(),
+            blocks: blocks.collect(),
+            gdb: launch.gdb_port.is_some(),
+            dumpcore: launch.dumpcore.is_some(),
+            labels: launch.labels.clone(),
+        }
+    }
+}
+
+/// The words of a command line. Arguments reach the guest as one line and are parted again at white
+/// space, so `"--name=x --ipv4=…"` given as one argument must not pass for a name.
+fn words(arguments: &[OsString]) -> Vec<OsString> {
+    arguments
+        .iter()
+        .flat_map(|argument| argument.as_bytes().split(|byte| is_space(*byte)))
+        .filter(|word| !word.is_empty())
+        .map(|word| OsStr::from_bytes(word).to_owned())
+        .collect()
+}
+
+/// White space as C has it.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
+}
+
+/// Something the host says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// It says this.
+    Known(T),
+    /// Nobody has asked yet.
+    #[default]
+    Unknown,
+    /// It was asked and gave no answer, for this reason.
+    Unreadable(String),
+}
+
+/// What the host says of a launch. The default is a host nobody has asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Whether the tender runs as root: an effective user ID of 0.
+    pub root: Fact<bool>,
+    /// Whether the host can confine the tender as far as the tender knows how to.
+    pub sandbox: Fact<bool>,
+    /// Of each of [`Asked::nets`], in that order; one that is missing is unknown.
+    pub nets: Vec<NetFacts>,
+    /// Of each of [`Asked::blocks`], in that order; one that is missing is unknown.
+    pub blocks: Vec<BlockFacts>,
+}
+
+/// What the host says of an attached network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetFacts {
+    /// The tap's name, as `TUNGETIFF` on its descriptor says.
+    pub tap: Fact<OsString>,
+    /// The bridge that is the tap's master, if any.
+    pub bridge: Fact<Option<OsString>>,
+}
+
+/// What the host says of an opened block device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockFacts {
+    /// What it is.
+    pub kind: Fact<BlockKind>,
+    /// Those of [`crate::directories`] it was reached from without leaving them.
+    pub beneath: Fact<Vec<String>>,
+    /// Its capacity in bytes.
+    pub capacity: Fact<u64>,
+}
+
+/// What kind of file is behind a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockKind {
+    /// A regular file.
+    File,
+    /// A block device.
+    Device,
+    /// Anything else.
+    Other,
+}
+
+impl BlockKind {
+    /// The words for it in reasons.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BlockKind::File => "a regular file",
+            BlockKind::Device => "a block device",
+            BlockKind::Other => "neither file nor block device",
+        }
+    }
+}

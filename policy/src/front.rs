@@ -1,0 +1,545 @@
+//! The front end: bytes → checked [`Policy`], or every error in them at once.
+//!
+//! A key that is not known, or known and not supported by this build, is an error: a restriction is
+//! never passed over. The keys asked for here are those of [`crate::schema`], which a test compares.
+
+use std::ops::Range;
+use std::path::Path;
+
+use solo5_abi::Target;
+use solo5_report::{Diagnostic, Severity};
+use solo5_source::{Fields, Key, Kind, Node, Reader};
+
+use crate::codes;
+use crate::glob::{Fault, LENGTH_MAX, Pattern};
+use crate::launch::{Access, is_label_key, parse_sector_size};
+use crate::model::{
+    Arguments, At, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Memory, NetRule,
+    Policy, Process,
+};
+
+/// `type` of a policy file.
+pub const TYPE: &str = "solo5.policy";
+/// Its one version.
+pub const VERSION: u64 = 1;
+/// Longest name of a policy in characters.
+pub const NAME_MAX: usize = 64;
+
+/// Reads `bytes`, which are called `name` in diagnostics and reasons, as a policy.
+///
+/// # Errors
+///
+/// Everything wrong with it, in order of position.
+pub fn read(name: &str, bytes: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
+    let (document, mut reader) = solo5_source::read(name, bytes)?;
+    let policy = policy(&document.root, name, &mut reader);
+    let diagnostics = reader.finish();
+    let failed = diagnostics
+        .iter()
+        .any(|found| found.severity == Severity::Error);
+    match policy {
+        Some(policy) if !failed => Ok(policy),
+        _ => Err(diagnostics),
+    }
+}
+
+fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
+    let mut fields = reader.fields(root, "a policy")?;
+    if let Some(node) = fields.required("type")
+        && let Some(text) = reader.text(node, "`type`")
+        && text != TYPE
+    {
+        let message = format!("`type` is `{text}`, so this is not a policy");
+        let help = format!("write `type: {TYPE}`");
+        reader.error(codes::TYPE, node.span.clone(), message, "", help);
+    }
+    if let Some(node) = fields.required("version")
+        && let Some(version) = reader.integer(node, "`version`", 0..=u64::MAX)
+        && version != VERSION
+    {
+        let message = format!("version {version} of policies is not known to this build");
+        let help = format!("write `version: {VERSION}`, or use a later release");
+        reader.error(codes::VERSION, node.span.clone(), message, "", help);
+    }
+    let name = fields
+        .optional("name")
+        .and_then(|node| self_name(node, reader));
+    let labels = fields.optional("match").map(|node| matching(node, reader));
+    let otherwise_allow = fields.pair("otherwise").and_then(|(key, node)| {
+        reader
+            .choice(node, "`otherwise`", &[("allow", ())])
+            .map(|()| key.span.clone())
+    });
+    let mut section = |key| fields.pair(key);
+    let image = section("image").and_then(|found| image(found, reader));
+    let process = section("process").and_then(|found| process(found, reader));
+    let memory = section("memory").and_then(|found| memory(found, reader));
+    let arguments = section("arguments").and_then(|found| arguments(found, reader));
+    let net = section("net").and_then(|found| devices(found, reader, net_rule));
+    let block = section("block").and_then(|found| devices(found, reader, block_rule));
+    let debug = section("debug").and_then(|found| debug(found, reader));
+    for (key, why) in [
+        ("audit", "`solo5-elftool check` of this build runs no audit"),
+        ("admitted", "this build compares no digests"),
+    ] {
+        unsupported(&mut fields, key, why, reader);
+    }
+    let source = reader.source().clone();
+    fields.finish(reader);
+    Some(Policy {
+        name: name.unwrap_or_else(|| stem(file)),
+        source,
+        labels: labels.unwrap_or_default(),
+        otherwise_allow,
+        image,
+        process,
+        memory,
+        arguments,
+        net,
+        block,
+        debug,
+    })
+}
+
+/// The name of a file without folder and ending.
+fn stem(file: &str) -> String {
+    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or(file).to_owned()
+}
+
+fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
+    let name = reader.text(node, "`name`")?;
+    let fits = |c: char| !c.is_control() && !c.is_whitespace();
+    if name.is_empty() || name.chars().count() > NAME_MAX || !name.chars().all(fits) {
+        let message = "`name` must be one word";
+        let help = format!("write 1 to {NAME_MAX} characters without blanks, such as `edge-node`");
+        reader.error(codes::NAME, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Refuses `key` of this mapping: passing over it would weaken the policy.
+fn unsupported(fields: &mut Fields<'_>, key: &'static str, why: &str, reader: &mut Reader) {
+    if let Some((key, _)) = fields.pair(key) {
+        let message = format!("`{}` is not supported by this build", key.text);
+        let help = format!("{why}; remove the key, or use a release that supports it");
+        reader.error(codes::UNSUPPORTED, key.span.clone(), message, "", help);
+    }
+}
+
+/// The keys of a section; one without any does not say what it means.
+fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fields<'t>> {
+    if matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty()) {
+        let message = format!("`{}` says nothing", key.text);
+        let help = "say what is allowed, or remove the section";
+        reader.error(codes::EMPTY, key.span.clone(), message, "", help);
+        return None;
+    }
+    reader.fields(node, format!("`{}`", key.text))
+}
+
+fn at<T>(node: &Node, value: T) -> At<T> {
+    At {
+        value,
+        span: node.span.clone(),
+    }
+}
+
+/// A switch between `allow` and `forbid`; left out, it forbids, at the section's key.
+fn allowed(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    section: &Range<usize>,
+    reader: &mut Reader,
+) -> At<bool> {
+    choice(
+        fields,
+        key,
+        &[("allow", true), ("forbid", false)],
+        false,
+        section,
+        reader,
+    )
+}
+
+fn choice<T: Copy>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    choices: &[(&'static str, T)],
+    absent: T,
+    section: &Range<usize>,
+    reader: &mut Reader,
+) -> At<T> {
+    let chosen = fields.optional(key).and_then(|node| {
+        let what = format!("`{key}`");
+        Some(at(node, reader.choice(node, &what, choices)?))
+    });
+    chosen.unwrap_or_else(|| At {
+        value: absent,
+        span: section.clone(),
+    })
+}
+
+fn integer(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    least: u64,
+    reader: &mut Reader,
+) -> Option<At<u64>> {
+    let node = fields.optional(key)?;
+    let what = format!("`{key}`");
+    Some(at(node, reader.integer(node, &what, least..=u64::MAX)?))
+}
+
+fn pattern(node: &Node, what: &str, reader: &mut Reader) -> Option<At<Pattern>> {
+    let text = reader.text(node, what)?;
+    Some(at(node, pattern_of(text, node, what, reader)?))
+}
+
+fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Option<Pattern> {
+    let (message, help) = match Pattern::new(text) {
+        Ok(pattern) => return Some(pattern),
+        Err(Fault::Long) => (
+            format!("{what} is longer than {LENGTH_MAX} bytes"),
+            "write a shorter pattern, or several",
+        ),
+        Err(Fault::Character(c)) => (
+            format!("{what} has a `{c}`, which has no meaning in a pattern"),
+            "`*` stands for any text without `/`, `?` for one character; every other is itself",
+        ),
+        Err(Fault::TwoStars) => (
+            format!("{what} has `**`, which has no meaning in a pattern"),
+            "`*` stops at `/`: write one for each folder, such as `*/*`",
+        ),
+    };
+    reader.error(codes::PATTERN, node.span.clone(), message, "", help);
+    None
+}
+
+fn matching(node: &Node, reader: &mut Reader) -> Vec<LabelRule> {
+    let mut rules = Vec::new();
+    let Some(mut fields) = reader.fields(node, "`match`") else {
+        return rules;
+    };
+    let mut nothing = true;
+    if let Some(labels) = fields.optional("label") {
+        match &labels.kind {
+            Kind::Mapping(pairs) => {
+                nothing = pairs.is_empty();
+                rules.extend(
+                    pairs
+                        .iter()
+                        .filter_map(|pair| label(&pair.key, &pair.value, reader)),
+                );
+            }
+            // Reports that it is no mapping.
+            _ => {
+                nothing = false;
+                if let Some(fields) = reader.fields(labels, "`label`") {
+                    fields.finish(reader);
+                }
+            }
+        }
+    }
+    for (key, why) in [
+        ("digest", "this build compares no digests"),
+        ("signed-by", "this build checks no signatures"),
+    ] {
+        nothing &= fields.optional(key).is_none();
+        unsupported(&mut fields, key, why, reader);
+    }
+    if nothing && matches!(&node.kind, Kind::Mapping(pairs) if pairs.len() < 2) {
+        let help = "write `match: { label: { KEY: PATTERN } }`, or remove `match`";
+        reader.error(
+            codes::EMPTY,
+            fields.head(),
+            "`match` asks for nothing",
+            "",
+            help,
+        );
+    }
+    fields.finish(reader);
+    rules
+}
+
+fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
+    if !is_label_key(&key.text) {
+        let message = format!("`{}` can be no label's key", key.text);
+        let help = "keys are of letters, digits, `.`, `_`, `-` and `/`";
+        reader.error(codes::LABEL_KEY, key.span.clone(), message, "", help);
+    }
+    let value = pattern(value, "a label's value", reader)?.value;
+    Some(LabelRule {
+        key: key.text.clone(),
+        value,
+    })
+}
+
+fn image(found: (&Key, &Node), reader: &mut Reader) -> Option<Image> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let choices = Target::ALL.map(|target| (target.name(), target));
+    let targets = fields.optional("targets").and_then(|node| {
+        let items = reader.items(node, "`targets`")?;
+        let mut targets = Vec::new();
+        for item in items {
+            targets.extend(reader.choice(item, "a target", &choices));
+        }
+        Some(at(node, targets))
+    });
+    let minimum_manifest = fields
+        .optional("minimum-manifest")
+        .and_then(|node| Some(at(node, reader.integer(node, "`minimum-manifest`", 1..=2)?)));
+    unsupported(
+        &mut fields,
+        "signed-by",
+        "this build checks no signatures",
+        reader,
+    );
+    fields.finish(reader);
+    Some(Image {
+        targets,
+        minimum_manifest,
+        span,
+    })
+}
+
+fn process(found: (&Key, &Node), reader: &mut Reader) -> Option<Process> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let root_allowed = allowed(&mut fields, "root", &span, reader);
+    let sandboxes = [("require", true), ("optional", false)];
+    let sandbox_required = choice(&mut fields, "sandbox", &sandboxes, true, &span, reader);
+    fields.finish(reader);
+    Some(Process {
+        root_allowed,
+        sandbox_required,
+    })
+}
+
+fn memory(found: (&Key, &Node), reader: &mut Reader) -> Option<Memory> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let maximum = size(&mut fields, "maximum", reader);
+    let executable_heap_allowed = allowed(&mut fields, "executable-heap", &span, reader);
+    fields.finish(reader);
+    Some(Memory {
+        maximum,
+        executable_heap_allowed,
+        span,
+    })
+}
+
+fn size(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Option<At<u64>> {
+    let node = fields.optional(key)?;
+    Some(at(node, reader.size(node, &format!("`{key}`"))?))
+}
+
+fn arguments(found: (&Key, &Node), reader: &mut Reader) -> Option<Arguments> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let maximum_length = integer(&mut fields, "maximum-length", 0, reader);
+    let allow = fields.optional("allow").and_then(|node| {
+        let mut patterns = Vec::new();
+        for item in reader.items(node, "`allow`")? {
+            patterns.extend(word_pattern(item, reader));
+        }
+        Some(at(node, patterns))
+    });
+    fields.finish(reader);
+    Some(Arguments {
+        maximum_length,
+        allow,
+        span,
+    })
+}
+
+/// A pattern of one word of the command line.
+fn word_pattern(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
+    let found = pattern(node, "an argument's pattern", reader)?;
+    if found.value.as_str().contains(char::is_whitespace) {
+        let message = "an argument's pattern has a blank in it, so it fits nothing";
+        let help = "a guest parts its command line at blanks; write a pattern for each word";
+        reader.error(codes::PATTERN, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(found)
+}
+
+fn devices<Rule>(
+    found: (&Key, &Node),
+    reader: &mut Reader,
+    rule: fn(&Node, &mut Reader) -> Option<Rule>,
+) -> Option<Devices<Rule>> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let maximum = integer(&mut fields, "maximum", 0, reader);
+    let allow = fields.optional("allow").and_then(|node| {
+        let mut rules = Vec::new();
+        for item in reader.items(node, "`allow`")? {
+            rules.extend(rule(item, reader).map(|rule| at(item, rule)));
+        }
+        Some(at(node, rules))
+    });
+    fields.finish(reader);
+    Some(Devices {
+        maximum,
+        allow,
+        span,
+    })
+}
+
+fn net_rule(node: &Node, reader: &mut Reader) -> Option<NetRule> {
+    let mut fields = reader.fields(node, "a rule of `net`")?;
+    let name = fields
+        .required("name")
+        .and_then(|node| pattern(node, "`name`", reader));
+    let interface = fields
+        .optional("interface")
+        .and_then(|node| pattern(node, "`interface`", reader));
+    let bridge = fields
+        .optional("bridge")
+        .and_then(|node| pattern(node, "`bridge`", reader));
+    let mac = fields.optional("mac").and_then(|node| mac(node, reader));
+    fields.finish(reader);
+    Some(NetRule {
+        name: name?,
+        interface,
+        bridge,
+        mac,
+    })
+}
+
+/// A pattern of addresses, which are compared in lower case.
+fn mac(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
+    let text = reader.text(node, "`mac`")?.to_ascii_lowercase();
+    let found = pattern_of(&text, node, "`mac`", reader)?;
+    let fits = |c: char| c.is_ascii_hexdigit() || ":*?".contains(c);
+    let fields: Vec<_> = text.split(':').collect();
+    let whole = if text.contains('*') {
+        fields.len() <= 6
+    } else {
+        fields.len() == 6
+    };
+    let two = |field: &&str| field.contains('*') || field.len() == 2;
+    if !text.chars().all(fits) || !whole || !fields.iter().all(two) {
+        let message = format!("`{text}` fits no address");
+        let help = "write six fields of two digits, such as `\"52:54:00:*\"`";
+        reader.error(codes::MAC, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(at(node, found))
+}
+
+fn block_rule(node: &Node, reader: &mut Reader) -> Option<BlockRule> {
+    let mut fields = reader.fields(node, "a rule of `block`")?;
+    let name = fields
+        .required("name")
+        .and_then(|node| pattern(node, "`name`", reader));
+    let file = fields.optional("file");
+    let device = fields.optional("device");
+    if let (Some(_), Some(device)) = (file, device) {
+        let message = "a rule wants a file and a device at once, so it fits nothing";
+        let help = "write two rules, one with `file` and one with `device`";
+        reader.error(
+            codes::FILE_AND_DEVICE,
+            device.span.clone(),
+            message,
+            "",
+            help,
+        );
+    }
+    let file = file.and_then(|node| file_rule(node, reader));
+    let device = device.and_then(|node| device_rule(node, reader));
+    let accesses = [Access::ReadOnly, Access::ReadWrite].map(|access| (access.name(), access));
+    let access = fields
+        .optional("access")
+        .and_then(|node| Some(at(node, reader.choice(node, "`access`", &accesses)?)));
+    let capacity_maximum = fields.pair("capacity").and_then(|found| {
+        let mut fields = section(found, reader)?;
+        let maximum = size(&mut fields, "maximum", reader);
+        fields.finish(reader);
+        maximum
+    });
+    let sector_sizes = fields
+        .optional("sector-size")
+        .and_then(|node| sector_sizes(node, reader));
+    fields.finish(reader);
+    Some(BlockRule {
+        name: name?,
+        backing: file.or(device),
+        access,
+        capacity_maximum,
+        sector_sizes,
+    })
+}
+
+fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
+    let mut fields = reader.fields(node, "`file`")?;
+    let under = fields.required("under").and_then(|node| {
+        let text = reader.text(node, "`under`")?;
+        let plain = text.strip_suffix('/').unwrap_or(text);
+        let parts = plain.strip_prefix('/').map(|rest| rest.split('/'));
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if text.contains('\n') || !parts.is_some_and(|mut parts| parts.all(is_plain)) {
+            let message = format!("`under` must be the plain path of a folder, not `{text}`");
+            let help = "write it from `/` on, without `.`, `..` or `//`; a `*` is itself here";
+            reader.error(codes::DIRECTORY, node.span.clone(), message, "", help);
+            return None;
+        }
+        Some(at(node, BackingRule::FileUnder(plain.to_owned())))
+    });
+    fields.finish(reader);
+    under
+}
+
+fn device_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
+    let found = pattern(node, "`device`", reader)?;
+    let text = found.value.as_str();
+    if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let message = format!("`device` must be a name below /dev, not `{text}`");
+        let help = match text.strip_prefix("/dev/") {
+            Some(name) => format!("write `{name}`"),
+            None => "write it without `/` in front, such as `vg0/*`".to_owned(),
+        };
+        reader.error(codes::DEVICE, node.span.clone(), message, "", help);
+        return None;
+    }
+    let At { value, span } = found;
+    let value = BackingRule::Device(value);
+    Some(At { value, span })
+}
+
+/// One sector size or a list of them.
+fn sector_sizes(node: &Node, reader: &mut Reader) -> Option<At<Vec<u64>>> {
+    let items = match &node.kind {
+        Kind::Sequence(items) => items.as_slice(),
+        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
+    };
+    let mut sizes = Vec::new();
+    for item in items {
+        let Some(size) = reader.integer(item, "`sector-size`", 0..=u64::MAX) else {
+            continue;
+        };
+        if parse_sector_size(size.to_string().as_bytes()).is_none() {
+            let message = format!("no device has sectors of {size} bytes");
+            let help = "write a power of two from 512 to 32768";
+            reader.error(codes::SECTOR_SIZE, item.span.clone(), message, "", help);
+        }
+        sizes.push(size);
+    }
+    Some(at(node, sizes))
+}
+
+fn debug(found: (&Key, &Node), reader: &mut Reader) -> Option<Debug> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let gdb_allowed = allowed(&mut fields, "gdb", &span, reader);
+    let dumpcore_allowed = allowed(&mut fields, "dumpcore", &span, reader);
+    fields.finish(reader);
+    Some(Debug {
+        gdb_allowed,
+        dumpcore_allowed,
+    })
+}

@@ -1,0 +1,174 @@
+//! Patterns: `*` stands for any text without `/`, `?` for one character but `/`.
+//!
+//! Written here instead of taken from `globset`, because a tender links it: the crate brings a
+//! regular expression engine several times this crate's size, and more syntax than a policy should
+//! have. Characters that other shells give a meaning are refused rather than taken literally: a
+//! pattern that silently means less could keep a policy from applying.
+
+/// Longest pattern in bytes; matching takes at most its length times that of the text.
+pub const LENGTH_MAX: usize = 1024;
+
+/// A pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Longer than [`LENGTH_MAX`].
+    Long,
+    /// A character kept free for later meanings.
+    Character(char),
+    /// `**`, which elsewhere crosses `/`.
+    TwoStars,
+}
+
+impl Pattern {
+    /// Takes `text` as a pattern.
+    pub fn new(text: &str) -> Result<Pattern, Fault> {
+        if text.len() > LENGTH_MAX {
+            return Err(Fault::Long);
+        }
+        if let Some(free) = text.chars().find(|c| "[]{}\\".contains(*c)) {
+            return Err(Fault::Character(free));
+        }
+        if text.contains("**") {
+            return Err(Fault::TwoStars);
+        }
+        Ok(Pattern {
+            text: text.to_owned(),
+        })
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the pattern fits all of `text`, which need not be UTF-8.
+    pub fn fits(&self, text: &[u8]) -> bool {
+        let mut parts = text.split(|byte| *byte == b'/');
+        self.text
+            .as_bytes()
+            .split(|byte| *byte == b'/')
+            .all(|pattern| parts.next().is_some_and(|part| part_fits(pattern, part)))
+            && parts.next().is_none()
+    }
+}
+
+/// Whether `pattern` fits `text`, neither with a `/` in it. Going back to the last star alone is
+/// enough: what an earlier one could take more, the last one can take too.
+fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut in_text) = (0, 0);
+    let mut last_star = None;
+    while let Some(byte) = text.get(in_text) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                last_star = Some((at, in_text));
+                at += 1;
+                continue;
+            }
+            Some(b'?') => {
+                at += 1;
+                in_text += character_length(text, in_text);
+                continue;
+            }
+            Some(wanted) if wanted == byte => {
+                at += 1;
+                in_text += 1;
+                continue;
+            }
+            _ => {}
+        }
+        let Some((star, taken)) = last_star else {
+            return false;
+        };
+        last_star = Some((star, taken + 1));
+        at = star + 1;
+        in_text = taken + 1;
+    }
+    let rest = pattern.get(at..).unwrap_or_default();
+    rest.iter().all(|byte| *byte == b'*')
+}
+
+/// Length in bytes of the character at `at`: one and its UTF-8 continuation bytes.
+fn character_length(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at + 1..).unwrap_or_default();
+    let continues = |byte: &&u8| **byte & 0xc0 == 0x80;
+    1 + rest.iter().take(3).take_while(continues).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn stars_stop_at_slashes() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "tap7", true),
+            ("*", "a/b", false),
+            ("*/*", "a/b", true),
+            ("a/*", "a/", true),
+            ("a/*", "a", false),
+            ("tap-*", "tap-7", true),
+            ("tap-*", "tap7", false),
+            ("tap-*", "xtap-7", false),
+            ("*a*b", "xaxb", true),
+            ("*a*b", "xbxa", false),
+            ("*ab", "aab", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a?c", "a/c", false),
+            ("?", "é", true),
+            ("??", "é", false),
+            ("--ipv4=10.1.*/24", "--ipv4=10.1.0.2/24", true),
+            ("--ipv4=10.1.*", "--ipv4=10.1.0.2/24", false),
+        ] {
+            let fits = Pattern::new(pattern).unwrap().fits(text.as_bytes());
+            assert_eq!(fits, expected, "{pattern:?} on {text:?}");
+        }
+        assert!(Pattern::new("a*").unwrap().fits(b"a\xff\xfe"));
+    }
+
+    #[test]
+    fn what_has_another_meaning_elsewhere_is_refused() {
+        assert_eq!(Pattern::new("tap[0-9]"), Err(Fault::Character('[')));
+        assert_eq!(Pattern::new("{a,b}"), Err(Fault::Character('{')));
+        assert_eq!(Pattern::new("a\\*"), Err(Fault::Character('\\')));
+        assert_eq!(Pattern::new("/srv/**"), Err(Fault::TwoStars));
+        assert_eq!(Pattern::new(&"a".repeat(LENGTH_MAX + 1)), Err(Fault::Long));
+    }
+
+    /// The meaning, written down without regard for time.
+    fn slow(pattern: &[char], text: &[char]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => {
+                slow(rest, text)
+                    || matches!(text, [c, behind @ ..] if *c != '/' && slow(pattern, behind))
+            }
+            (['?', rest @ ..], [c, behind @ ..]) => *c != '/' && slow(rest, behind),
+            ([p, rest @ ..], [c, behind @ ..]) => p == c && slow(rest, behind),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fits_as_its_meaning_says(pattern in "[ab/é*?]{0,8}", text in "[ab/é]{0,8}") {
+            prop_assume!(!pattern.contains("**"));
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(
+                Pattern::new(&pattern).unwrap().fits(text.as_bytes()),
+                slow(&chars(&pattern), &chars(&text))
+            );
+        }
+    }
+}

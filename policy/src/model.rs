@@ -1,0 +1,158 @@
+//! What a policy says, each word with its place in the source.
+//!
+//! A section that is there decides its subject completely. In it, a limit or a list that is left
+//! out restricts nothing; a switch for something dangerous that is left out says `forbid` (or
+//! `require`, for the sandbox).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use solo5_abi::Target;
+use solo5_report::SourceText;
+
+use crate::glob::Pattern;
+use crate::launch::Access;
+
+/// A value and its range in bytes in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it says so; the section's key if it says nothing.
+    pub span: Range<usize>,
+}
+
+/// A checked policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name in reasons: `name`, else that of its file without the ending.
+    pub name: String,
+    /// Its text, which every span refers to.
+    pub source: Arc<SourceText>,
+    /// Labels that all must fit for the policy to apply.
+    pub labels: Vec<LabelRule>,
+    /// Where it says that an absent section is a yes (`otherwise: allow`), if it does.
+    pub otherwise_allow: Option<Range<usize>>,
+    /// `image`
+    pub image: Option<Image>,
+    /// `process`
+    pub process: Option<Process>,
+    /// `memory`
+    pub memory: Option<Memory>,
+    /// `arguments`
+    pub arguments: Option<Arguments>,
+    /// `net`
+    pub net: Option<Devices<NetRule>>,
+    /// `block`
+    pub block: Option<Devices<BlockRule>>,
+    /// `debug`
+    pub debug: Option<Debug>,
+}
+
+/// A label a policy asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelRule {
+    /// Its key.
+    pub key: String,
+    /// What its value must fit.
+    pub value: Pattern,
+}
+
+/// What images may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Targets, one of which it must be for.
+    pub targets: Option<At<Vec<Target>>>,
+    /// Least version of its manifest.
+    pub minimum_manifest: Option<At<u64>>,
+    /// The section's key.
+    pub span: Range<usize>,
+}
+
+/// How a tender may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whether it may run as root.
+    pub root_allowed: At<bool>,
+    /// Whether it must be confined by the host.
+    pub sandbox_required: At<bool>,
+}
+
+/// What memory a guest may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Most bytes.
+    pub maximum: Option<At<u64>>,
+    /// Whether its heap may be executable.
+    pub executable_heap_allowed: At<bool>,
+    /// The section's key.
+    pub span: Range<usize>,
+}
+
+/// What a guest may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// Most bytes of its command line.
+    pub maximum_length: Option<At<u64>>,
+    /// Patterns, one of which each word must fit.
+    pub allow: Option<At<Vec<At<Pattern>>>>,
+    /// The section's key.
+    pub span: Range<usize>,
+}
+
+/// What devices of one type a guest may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices<Rule> {
+    /// Most devices.
+    pub maximum: Option<At<u64>>,
+    /// Rules, one of which each device must fit entirely.
+    pub allow: Option<At<Vec<At<Rule>>>>,
+    /// The section's key.
+    pub span: Range<usize>,
+}
+
+/// A network interface that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetRule {
+    /// Its name in the manifest.
+    pub name: At<Pattern>,
+    /// The name of the tap.
+    pub interface: Option<At<Pattern>>,
+    /// The name of the bridge the tap is on.
+    pub bridge: Option<At<Pattern>>,
+    /// Its address, in lower case with two digits a field.
+    pub mac: Option<At<Pattern>>,
+}
+
+/// A block device that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRule {
+    /// Its name in the manifest.
+    pub name: At<Pattern>,
+    /// What is behind it.
+    pub backing: Option<At<BackingRule>>,
+    /// The widest access.
+    pub access: Option<At<Access>>,
+    /// Most bytes.
+    pub capacity_maximum: Option<At<u64>>,
+    /// Sector sizes in bytes, one of which it must have.
+    pub sector_sizes: Option<At<Vec<u64>>>,
+}
+
+/// What a block device may be on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackingRule {
+    /// A regular file below this folder: absolute, without `.`, `..`, or a `/` at its end.
+    FileUnder(String),
+    /// A block device whose name below `/dev` fits.
+    Device(Pattern),
+}
+
+/// What debugging is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debug {
+    /// Whether gdb may be attached.
+    pub gdb_allowed: At<bool>,
+    /// Whether the guest's memory may be dumped.
+    pub dumpcore_allowed: At<bool>,
+}
