@@ -1,3 +1,286 @@
-//! The wrappers around compiler, linker and objcopy.
+//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: the host's compiler, linker and objcopy, made to build
+//! unikernels. Also the linker scripts, for whoever installs them.
+//!
+//! | phase | file | from → to |
+//! |---|---|---|
+//! | 1 | [`name`] | the name called by, the place of the program → tool, architecture, folders |
+//! | 2 | [`response`] | arguments → arguments without response files |
+//! | 3 | [`arguments`] | → what is ours, what is asked for, what is left for the tool |
+//! | 4 | [`manifest`] | a manifest's source → objects to link |
+//! | 5 | [`tools`], [`command`] | → the command of the tool behind us |
+//! | 6 | [`child`] | run it |
+//! | 7 | [`output`], [`audit`] | the file it wrote → kept, or removed with the reasons |
+//!
+//! [`script`] is the template of the linker scripts, [`codes`] has the codes of our own errors.
+//!
+//! Where nothing is left to do behind the tool, we become it. Else it runs as a child, writing the
+//! output under its own name: linkers put that name into dependency files and maps, and compilers
+//! derive further names from it, so an output under a temporary name would show.
+//!
+//! Adversary: none that is not also the developer's own shell. Names of ABIs never become paths
+//! unless they are installed; the manifest and the image are read by crates that survive any bytes.
+
 #![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod audit;
+pub mod child;
+pub mod codes;
+pub mod command;
+pub mod manifest;
+pub mod name;
+pub mod output;
+pub mod response;
 pub mod script;
+pub mod tools;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use solo5_report::{Colour, Diagnostic, human};
+use tempfile::TempDir;
+
+use crate::arguments::{Arguments, AuditLevel, Mode};
+use crate::name::{Identity, Installed, Tool};
+use crate::output::Output;
+use crate::tools::Program;
+
+/// Exit status when we refuse, or cannot do the work.
+const FAILED: u8 = 1;
+
+/// Runs the program with the arguments of the process, its own name first.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments;
+    let called = arguments.next().unwrap_or_default();
+    let program = program_file(&called);
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let Some(identity) = identify(&called, program.as_deref(), &mut arguments) else {
+        say(
+            "solo5-toolchain",
+            "call it solo5-cc, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
+             argument\n",
+        );
+        return FAILED.into();
+    };
+    let installed = match &program {
+        Some(program) => Installed::beside(program, identity.arch),
+        None => Installed {
+            include: None,
+            library: None,
+        },
+    };
+    match run(&identity, &installed, arguments) {
+        Ok(status) => status.into(),
+        Err(Failure::Said(text)) => {
+            say(&identity.program, &format!("{text}\n"));
+            FAILED.into()
+        }
+        Err(Failure::Found(diagnostics, status)) => {
+            show(&identity, &diagnostics);
+            status.into()
+        }
+    }
+}
+
+/// Why the work was not done.
+enum Failure {
+    /// In upstream's words.
+    Said(&'static str),
+    /// With diagnostics; the exit status.
+    Found(Vec<Diagnostic>, u8),
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Failure {
+        Failure::Found(vec![diagnostic], FAILED)
+    }
+}
+
+impl From<child::NotRun> for Failure {
+    fn from((diagnostic, status): child::NotRun) -> Failure {
+        Failure::Found(vec![diagnostic], status)
+    }
+}
+
+/// The program file, links resolved.
+fn program_file(called: &OsStr) -> Option<PathBuf> {
+    env::current_exe()
+        .ok()
+        .or_else(|| name::find(called))
+        .and_then(|path| fs::canonicalize(path).ok())
+}
+
+fn identify(
+    called: &OsStr,
+    program: Option<&Path>,
+    arguments: &mut Vec<OsString>,
+) -> Option<Identity> {
+    if let Some(identity) = Identity::of_call(called) {
+        return Some(identity);
+    }
+    if let Some(tool) = arguments.first().and_then(|tool| tool.to_str())
+        && let Some(identity) = Identity::from_name(&format!("solo5-{tool}"))
+    {
+        arguments.remove(0);
+        return Some(identity);
+    }
+    Identity::from_name(program?.file_name()?.to_str()?)
+}
+
+fn show(identity: &Identity, diagnostics: &[Diagnostic]) {
+    let text = human::human(diagnostics, Colour::detect(&io::stderr()));
+    say(&identity.program, &text);
+}
+
+/// Writes to standard error. If that fails, nothing is left to tell it to.
+fn say(program: &str, text: &str) {
+    let _ = write!(io::stderr(), "{program}: {text}");
+}
+
+fn run(
+    identity: &Identity,
+    installed: &Installed,
+    arguments: Vec<OsString>,
+) -> Result<u8, Failure> {
+    let program = Program::of(identity.tool, identity.arch);
+    match identity.tool {
+        Tool::Objcopy => return pass_on(&program, arguments),
+        Tool::Cc if arguments.is_empty() => {
+            return Err(Failure::Said("No input files. Compilation terminated."));
+        }
+        Tool::Cc if arguments == ["-v"] => return pass_on(&program, arguments),
+        Tool::Cc | Tool::Ld => {}
+    }
+    let response::Expanded {
+        arguments,
+        from_file,
+    } = response::expand(arguments);
+    let read = arguments::read(identity.tool, arguments)?;
+    if identity.tool == Tool::Cc
+        && read.mode == Mode::Query
+        && read.rest.iter().any(|option| option == "-dumpmachine")
+    {
+        let printed = writeln!(io::stdout(), "{}", identity.arch.triple());
+        return Ok(if printed.is_ok() { 0 } else { FAILED });
+    }
+    if identity.tool == Tool::Cc && installed.include.is_none() {
+        return Err(Failure::Said("Could not determine include path"));
+    }
+    let Some(library) = &installed.library else {
+        return Err(Failure::Said("Could not determine library path"));
+    };
+    let abi = command::abi(identity.tool, &read, library)?;
+
+    let mut scratch = Scratch::default();
+    let objects = match &read.manifest {
+        Some(file) if matches!(read.mode, Mode::Link | Mode::Relocatable) => {
+            manifest_objects(identity, file, &mut scratch)?
+        }
+        _ => Vec::new(),
+    };
+    let mut command =
+        command::arguments(identity, &program, installed, &read, abi.as_ref(), objects);
+    if from_file && response::too_long(&command) {
+        let path = scratch.file("arguments", |file| response::write(&command, file))?;
+        let mut at = OsString::from("@");
+        at.push(path);
+        command = vec![at];
+    }
+    let audited = abi.is_some_and(|abi| abi.audited) && read.audit != AuditLevel::Off;
+    if !audited && scratch.is_empty() {
+        return Err(child::become_tool(&program.name, &command).into());
+    }
+    let output = audited.then(|| Output::before_link(&read.output));
+    let status = child::run(&program.name, &command)?;
+    match output {
+        Some(output) if status == 0 => judge(identity, &read, &output),
+        _ => Ok(status),
+    }
+}
+
+fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {
+    let mut all = program.arguments.clone();
+    all.extend(arguments);
+    Err(child::become_tool(&program.name, &all).into())
+}
+
+/// Compiles the manifest and writes the objects to link.
+fn manifest_objects(
+    identity: &Identity,
+    file: &OsStr,
+    scratch: &mut Scratch,
+) -> Result<Vec<PathBuf>, Failure> {
+    let compiled = manifest::compile(Path::new(file), identity.arch)
+        .map_err(|diagnostics| Failure::Found(diagnostics, FAILED))?;
+    if !compiled.remarks.is_empty() {
+        show(identity, &compiled.remarks);
+    }
+    let mut paths = Vec::new();
+    for (name, bytes) in compiled.objects {
+        paths.push(scratch.file(name, |mut file| file.write_all(&bytes))?);
+    }
+    Ok(paths)
+}
+
+/// Audits what the link wrote. A refused image is removed.
+fn judge(identity: &Identity, read: &Arguments, output: &Output) -> Result<u8, Failure> {
+    let found = match output.written() {
+        Ok(Some(image)) => audit::audit(&image, output.path(), read.audit),
+        Ok(None) => return Ok(0),
+        Err(diagnostic) => audit::Verdict {
+            findings: vec![diagnostic],
+            refused: true,
+        },
+    };
+    if !found.refused {
+        if !found.findings.is_empty() {
+            show(identity, &found.findings);
+        }
+        return Ok(0);
+    }
+    let mut findings = found.findings;
+    if let Err(diagnostic) = output.remove() {
+        findings.push(diagnostic);
+    }
+    Err(Failure::Found(findings, FAILED))
+}
+
+/// Files of our own that live as long as the link, in a folder that is made when first needed.
+#[derive(Default)]
+struct Scratch {
+    folder: Option<TempDir>,
+}
+
+impl Scratch {
+    fn is_empty(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    fn file(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<PathBuf, Diagnostic> {
+        let folder = match self.folder.take() {
+            Some(folder) => Ok(folder),
+            None => tempfile::Builder::new().prefix("solo5-link-").tempdir(),
+        };
+        folder
+            .and_then(|folder| {
+                let path = self.folder.insert(folder).path().join(name);
+                write(&File::create_new(&path)?)?;
+                Ok(path)
+            })
+            .map_err(|error| {
+                Diagnostic::error(
+                    codes::TEMPORARY,
+                    format!("cannot write a temporary file: {error}"),
+                )
+                .with_help("TMPDIR names the folder for them")
+            })
+    }
+}

@@ -9,7 +9,7 @@
 //! * PT_TLS covers `.tdata` and `.tbss`, so that every linker computes the same offsets, and
 //!   `_stls_align` tells the bindings their alignment. Neither is padded.
 //! * spt and stub have their read-only data in a segment of its own, not executable.
-//! * `.bss` is always writable, also where no tender loads it.
+//! * `.bss` has its rights also where no tender loads it.
 
 use std::fmt::{self, Write};
 
@@ -154,8 +154,6 @@ impl Layout {
 
 /// PF_X.
 const X: u32 = 1;
-/// PF_W.
-const W: u32 = 2;
 /// PF_R.
 const R: u32 = 4;
 
@@ -288,10 +286,11 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     if layout.rodata_segment {
         writeln!(out, "    rodata PT_LOAD FLAGS({R});")?;
     }
-    writeln!(out, "    data PT_LOAD FLAGS({});", R | W)?;
+    // Rights as the sections ask for them: code among the data must show, not silently lose a right.
+    writeln!(out, "    data PT_LOAD;")?;
     writeln!(out, "    tdata PT_LOAD FLAGS({R});")?;
     writeln!(out, "    tls PT_TLS FLAGS({R});")?;
-    writeln!(out, "    bss PT_LOAD FLAGS({});", R | W)?;
+    writeln!(out, "    bss PT_LOAD;")?;
     if layout.identified {
         // The kernel of OpenBSD before 6.7 looks at the first PT_NOTE alone.
         writeln!(out, "    note_not_openbsd PT_NOTE FLAGS({R});")?;

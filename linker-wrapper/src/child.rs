@@ -1,0 +1,111 @@
+//! Running the tool: traced if asked for, its status passed on.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+
+use solo5_report::Diagnostic;
+
+use crate::codes;
+use crate::tools::HOST_INCLUDES;
+
+/// Exit status of a shell for a program that it does not find.
+const NOT_FOUND: u8 = 127;
+/// Exit status of a shell for a program that it cannot run.
+const NOT_RUNNABLE: u8 = 126;
+
+/// Why a tool was not run: what to say, and the status a shell would give.
+pub type NotRun = (Diagnostic, u8);
+
+/// Becomes the tool. Comes back only if that fails.
+pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> NotRun {
+    let error = command(program, arguments).exec();
+    not_run(program, &error)
+}
+
+/// Runs the tool and returns its exit status; 128 and the number of the signal that ended it, as
+/// shells have it.
+pub fn run(program: &OsStr, arguments: &[OsString]) -> Result<u8, NotRun> {
+    let status = command(program, arguments)
+        .status()
+        .map_err(|error| not_run(program, &error))?;
+    Ok(code(status))
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(u8::MAX)
+}
+
+fn command(program: &OsStr, arguments: &[OsString]) -> Command {
+    if std::env::var_os("__V").is_some_and(|value| !value.is_empty()) {
+        let mut line = b"+".to_vec();
+        for word in std::iter::once(program).chain(arguments.iter().map(OsString::as_os_str)) {
+            line.push(b' ');
+            line.extend(quoted(word));
+        }
+        line.push(b'\n');
+        // A trace that nobody can see is no reason to fail.
+        let _ = io::stderr().write_all(&line);
+    }
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for variable in HOST_INCLUDES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The word as a shell would have to read it.
+fn quoted(word: &OsStr) -> Vec<u8> {
+    let bytes = word.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=,:+@%^".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return bytes.to_vec();
+    }
+    let mut out = vec![b'\''];
+    for byte in bytes {
+        match byte {
+            b'\'' => out.extend(br"'\''"),
+            _ => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+    out
+}
+
+fn not_run(program: &OsStr, error: &io::Error) -> NotRun {
+    let diagnostic = Diagnostic::error(
+        codes::TOOL,
+        format!("cannot run '{}': {error}", program.display()),
+    )
+    .with_help("install it, or name another in SOLO5_CC, SOLO5_LD or SOLO5_OBJCOPY");
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_RUNNABLE,
+    };
+    (diagnostic, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traced_words_are_quoted_where_a_shell_needs_it() {
+        let quote = |word: &str| String::from_utf8(quoted(OsStr::new(word))).unwrap();
+        assert_eq!(quote("-Wl,-T=/a-b_c.lds"), "-Wl,-T=/a-b_c.lds");
+        assert_eq!(quote("a b"), "'a b'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+
+    #[test]
+    fn a_signal_is_a_status_above_128() {
+        assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(code(ExitStatus::from_raw(9)), 137);
+    }
+}

@@ -1,0 +1,127 @@
+//! The command that does the work, put together from what is installed and what was asked for.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use solo5_abi::Arch;
+use solo5_report::Diagnostic;
+
+use crate::arguments::{Arguments, Mode};
+use crate::codes;
+use crate::name::{Identity, Installed, Tool};
+use crate::script::Bindings;
+use crate::tools::{self, Family, Program};
+
+/// What a link adds for an ABI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abi {
+    /// The linker script.
+    pub script: PathBuf,
+    /// The bindings object. It comes first, so that `_start` is the first code of the image.
+    pub object: PathBuf,
+    /// Whether a loader has rules for the result. It has none for the stub's.
+    pub audited: bool,
+}
+
+/// The ABI that a link is for: the one asked for, else a compiler's default.
+///
+/// # Errors
+///
+/// If it is not installed in `library`.
+pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, Diagnostic> {
+    let stub = || (tool == Tool::Cc).then(|| OsString::from(Bindings::Stub.name()));
+    let name = match read.mode {
+        Mode::Compile | Mode::Query => None,
+        // An object into which the stub was linked could never become a unikernel.
+        Mode::Relocatable => read.abi.clone(),
+        Mode::Link => read.abi.clone().or_else(stub),
+    };
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    // A name outside the list never becomes part of a path.
+    let installed = installed(library);
+    if let Some(known) = installed.iter().find(|known| name == known.as_str()) {
+        return Ok(Some(Abi {
+            script: library.join(format!("solo5_{known}.lds")),
+            object: library.join(format!("solo5_{known}.o")),
+            audited: read.mode == Mode::Link && *known != Bindings::Stub.name(),
+        }));
+    }
+    let help = if installed.is_empty() {
+        format!("no bindings are installed in {}", library.display())
+    } else {
+        format!("installed are {}", installed.join(", "))
+    };
+    Err(Diagnostic::error(
+        codes::UNKNOWN_ABI,
+        format!("unknown ABI '{}'", name.display()),
+    )
+    .with_help(help))
+}
+
+/// Names of the ABIs that have both script and object in `library`, sorted.
+fn installed(library: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(library)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let file = entry.ok()?.file_name().into_string().ok()?;
+            let name = file.strip_prefix("solo5_")?.strip_suffix(".lds")?;
+            let object = library.join(format!("solo5_{name}.o"));
+            object.is_file().then(|| name.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// The arguments of the compiler or linker behind us, in the order of `spec/50` §1. `objects` are
+/// linked right behind the bindings.
+pub fn arguments(
+    identity: &Identity,
+    program: &Program,
+    installed: &Installed,
+    read: &Arguments,
+    abi: Option<&Abi>,
+    objects: Vec<PathBuf>,
+) -> Vec<OsString> {
+    let mut out = program.arguments.clone();
+    let compiler = identity.tool == Tool::Cc;
+    let links = matches!(read.mode, Mode::Link | Mode::Relocatable);
+    if compiler {
+        let family = Family::of(program);
+        out.extend(tools::compile(program, family, identity.arch, installed));
+        if links {
+            out.extend(tools::compiler_link(
+                family,
+                identity.arch,
+                read.chooses_linker,
+            ));
+        }
+    }
+    if links || !compiler {
+        out.extend(link(identity.arch, installed, abi, objects));
+    }
+    out.extend(read.rest.iter().cloned());
+    out
+}
+
+fn link(
+    arch: Arch,
+    installed: &Installed,
+    abi: Option<&Abi>,
+    objects: Vec<PathBuf>,
+) -> Vec<OsString> {
+    let mut out = installed
+        .library
+        .as_deref()
+        .map_or_else(Vec::new, |library| tools::link(arch, library));
+    if let Some(abi) = abi {
+        out.extend(["-T".into(), abi.script.clone().into()]);
+        out.push(abi.object.clone().into());
+    }
+    out.extend(objects.into_iter().map(OsString::from));
+    out
+}

@@ -1,0 +1,11 @@
+//! `solo5-cc`, `solo5-ld`, `solo5-objcopy` and their names with a triple: one program, told apart by
+//! the name it is called by. As `solo5-toolchain TOOL ARGUMENT…` it takes the tool's name as its
+//! first argument.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    solo5_linker_wrapper::main(std::env::args_os())
+}

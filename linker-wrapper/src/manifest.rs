@@ -1,0 +1,53 @@
+//! A manifest's source → the objects that bring its notes into the image.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use solo5_abi::Arch;
+use solo5_manifest::object;
+use solo5_report::Diagnostic;
+
+use crate::codes;
+
+/// Bytes of a source that are read at all: more than the front end takes, which says so then.
+const SOURCE_MAX: u64 = 2 << 20;
+
+/// Objects to link, and what is worth knowing about the manifest.
+pub struct Compiled {
+    /// File names and contents.
+    pub objects: Vec<(&'static str, Vec<u8>)>,
+    /// Remarks; never an error.
+    pub remarks: Vec<Diagnostic>,
+}
+
+/// Compiles the manifest in `file` for `arch`. Its `package` becomes a note of its own, which the
+/// manifest's object never has.
+///
+/// # Errors
+///
+/// Everything wrong with the manifest, or that it cannot be read.
+pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
+    let name = file.display().to_string();
+    let mut source = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(SOURCE_MAX).read_to_end(&mut source))
+        .map_err(|error| {
+            vec![
+                Diagnostic::error(
+                    codes::MANIFEST,
+                    format!("cannot read manifest {name}: {error}"),
+                )
+                .with_help("`-z solo5-manifest=` takes the path of a manifest's source"),
+            ]
+        })?;
+    let checked = solo5_manifest::parse(&name, &source)?;
+    let mut objects = vec![("manifest.o", object::write(&checked.manifest.notes(), arch))];
+    if let Some(note) = solo5_manifest::package_note(&checked.manifest) {
+        objects.push(("package.o", object::write_package(&note, arch)));
+    }
+    Ok(Compiled {
+        objects,
+        remarks: checked.remarks,
+    })
+}

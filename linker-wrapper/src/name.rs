@@ -1,0 +1,150 @@
+//! Who we are: the tool and architecture from the name we were called by, and where the rest is
+//! installed, from where the program itself lies.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use solo5_abi::Arch;
+
+/// The tool to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// The C compiler, also as the driver of a link.
+    Cc,
+    /// The linker.
+    Ld,
+    /// objcopy.
+    Objcopy,
+}
+
+impl Tool {
+    /// The end of its names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tool::Cc => "cc",
+            Tool::Ld => "ld",
+            Tool::Objcopy => "objcopy",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Tool> {
+        [Tool::Cc, Tool::Ld, Tool::Objcopy]
+            .into_iter()
+            .find(|tool| tool.name() == name)
+    }
+}
+
+/// What a call of the program means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name in messages.
+    pub program: String,
+    /// The tool to be.
+    pub tool: Tool,
+    /// The architecture to build for.
+    pub arch: Arch,
+}
+
+impl Identity {
+    /// Reads `solo5-TOOL`, for the architecture of this machine, or `TRIPLE-TOOL`.
+    pub fn from_name(name: &str) -> Option<Identity> {
+        let (prefix, tool) = name.rsplit_once('-')?;
+        let arch = if prefix == "solo5" {
+            Arch::HOST?
+        } else {
+            Arch::ALL.into_iter().find(|arch| arch.triple() == prefix)?
+        };
+        Some(Identity {
+            program: name.to_owned(),
+            tool: Tool::from_name(tool)?,
+            arch,
+        })
+    }
+
+    /// The identity of a program that was called as `called`. A name that is none of ours may be
+    /// a link to one that is.
+    pub fn of_call(called: &OsStr) -> Option<Identity> {
+        let known = |path: &Path| Identity::from_name(path.file_name()?.to_str()?);
+        if let Some(identity) = known(Path::new(called)) {
+            return Some(identity);
+        }
+        let mut path = find(called)?;
+        for _ in 0..LINKS_MAX {
+            let target = fs::read_link(&path).ok()?;
+            path = path.parent()?.join(target);
+            if let Some(identity) = known(&path) {
+                return Some(identity);
+            }
+        }
+        None
+    }
+}
+
+/// As many links as kernels follow.
+const LINKS_MAX: usize = 40;
+
+/// The file that a shell would run for `called`.
+pub fn find(called: &OsStr) -> Option<PathBuf> {
+    let path = Path::new(called);
+    if path.components().count() > 1 || path.is_absolute() {
+        return Some(path.to_owned());
+    }
+    let search = env::var_os("PATH")?;
+    env::split_paths(&search)
+        .map(|folder| folder.join(called))
+        .find(|candidate| candidate.is_file())
+}
+
+/// The folders that belong to the program, whatever prefix it was installed or moved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// `../include`, if it is there.
+    pub include: Option<PathBuf>,
+    /// `../lib/TRIPLE`, if it is there.
+    pub library: Option<PathBuf>,
+}
+
+impl Installed {
+    /// The folders beside the program file `program`, whose links are resolved.
+    pub fn beside(program: &Path, arch: Arch) -> Installed {
+        let prefix = program.parent().and_then(Path::parent);
+        let folder = |name: PathBuf| {
+            prefix
+                .map(|prefix| prefix.join(name))
+                .filter(|it| it.is_dir())
+        };
+        Installed {
+            include: folder("include".into()),
+            library: folder(Path::new("lib").join(arch.triple())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_tool_and_architecture() {
+        let parse = |name| Identity::from_name(name).map(|it| (it.tool, it.arch));
+        assert_eq!(
+            parse("aarch64-solo5-none-static-cc"),
+            Some((Tool::Cc, Arch::Aarch64))
+        );
+        assert_eq!(
+            parse("ppc64le-solo5-none-static-objcopy"),
+            Some((Tool::Objcopy, Arch::Ppc64le))
+        );
+        assert_eq!(parse("solo5-ld"), Arch::HOST.map(|arch| (Tool::Ld, arch)));
+        for name in [
+            "cc",
+            "solo5-gcc",
+            "riscv64-solo5-none-static-cc",
+            "solo5-",
+            "",
+        ] {
+            assert_eq!(parse(name), None, "{name:?}");
+        }
+    }
+}

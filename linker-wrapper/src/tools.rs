@@ -1,0 +1,203 @@
+//! The tools behind us, and the arguments that make each of them build unikernels (`spec/50` §1).
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use solo5_abi::Arch;
+
+use crate::name::{Installed, Tool, find};
+
+/// A program and the arguments it always gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Name or path.
+    pub name: OsString,
+    /// First arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// The architecture that `TARGET_CC` and its like were meant for when we were built.
+const BUILT_FOR: Option<&str> = match option_env!("TARGET_ARCH") {
+    Some(arch) => Some(arch),
+    None => match Arch::HOST {
+        Some(arch) => Some(arch.name()),
+        None => None,
+    },
+};
+
+impl Program {
+    /// The tool for `arch`: what `SOLO5_CC`, `SOLO5_LD` or `SOLO5_OBJCOPY` says now, else what
+    /// `TARGET_CC`, `TARGET_LD` or `TARGET_OBJCOPY` said at build time, else the usual name.
+    pub fn of(tool: Tool, arch: Arch) -> Program {
+        let (variable, built, native, cross) = match tool {
+            Tool::Cc => ("SOLO5_CC", option_env!("TARGET_CC"), "cc", "gcc"),
+            Tool::Ld => ("SOLO5_LD", option_env!("TARGET_LD"), "ld", "ld"),
+            Tool::Objcopy => (
+                "SOLO5_OBJCOPY",
+                option_env!("TARGET_OBJCOPY"),
+                "objcopy",
+                "objcopy",
+            ),
+        };
+        let built = built.filter(|_| BUILT_FOR == Some(arch.name()));
+        let usual = || {
+            if Arch::HOST == Some(arch) {
+                OsString::from(native)
+            } else {
+                format!("{}-{cross}", gnu_triple(arch)).into()
+            }
+        };
+        let command = env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .or_else(|| built.map(OsString::from))
+            .unwrap_or_else(usual);
+        let mut words = command
+            .as_bytes()
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+            .map(|word| OsStr::from_bytes(word).to_owned());
+        Program {
+            name: words.next().unwrap_or_else(usual),
+            arguments: words.collect(),
+        }
+    }
+
+    /// Whether somebody chose the tool, so that it is not simply the usual one.
+    pub fn is_chosen(tool: Tool, arch: Arch) -> bool {
+        Program::of(tool, arch).name != tool.name() && Arch::HOST == Some(arch)
+    }
+}
+
+/// Prefix of the cross tools of the Debian family.
+const fn gnu_triple(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64-linux-gnu",
+        Arch::Aarch64 => "aarch64-linux-gnu",
+        Arch::Ppc64le => "powerpc64le-linux-gnu",
+    }
+}
+
+/// The two kinds of compiler, whose options differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// GCC.
+    Gcc,
+    /// Clang.
+    Clang,
+}
+
+impl Family {
+    /// The kind of `program`. Its file name tells, since `cc` is usually a link; where it does not,
+    /// the compiler is asked, which takes milliseconds.
+    pub fn of(program: &Program) -> Family {
+        let path = find(&program.name)
+            .and_then(|path| fs::canonicalize(path).ok())
+            .unwrap_or_else(|| PathBuf::from(&program.name));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains("clang") {
+            return Family::Clang;
+        }
+        if name.contains("gcc") {
+            return Family::Gcc;
+        }
+        let macros = Command::new(&program.name)
+            .args(&program.arguments)
+            .args(["-dM", "-E", "-x", "c", "/dev/null"])
+            .stderr(Stdio::null())
+            .output();
+        match macros {
+            Ok(output) if output.stdout.windows(9).any(|word| word == b"__clang__") => {
+                Family::Clang
+            }
+            _ => Family::Gcc,
+        }
+    }
+}
+
+/// Variables that add folders of the host to every search for a header.
+pub const HOST_INCLUDES: &[&str] = &[
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+];
+
+/// Arguments for compiling: no header of the host, ours, and the guard of the stack protector where
+/// the bindings have it.
+pub fn compile(
+    program: &Program,
+    family: Family,
+    arch: Arch,
+    installed: &Installed,
+) -> Vec<OsString> {
+    let mut out: Vec<OsString> = match family {
+        Family::Gcc => vec!["-nostdinc".into()],
+        Family::Clang => vec![
+            "-nostdlibinc".into(),
+            "-Wno-unused-command-line-argument".into(),
+        ],
+    };
+    match arch {
+        Arch::X86_64 | Arch::Ppc64le => out.push("-mstack-protector-guard=global".into()),
+        // It is global anyway, and Clang refuses the option.
+        Arch::Aarch64 => {}
+    }
+    if let Some(include) = &installed.include {
+        if let Some(own) = compiler_headers(program, family, &include.join(arch.triple())) {
+            out.extend(["-isystem".into(), own.into()]);
+        }
+        out.extend(["-I".into(), include.join("solo5").into()]);
+    }
+    out.extend(["-ffreestanding".into(), "-fstack-protector-strong".into()]);
+    out
+}
+
+/// The folder of the compiler's own headers: the installed copy, else the compiler's, which an
+/// upgrade of the compiler cannot make stale. Clang knows its own.
+fn compiler_headers(program: &Program, family: Family, copy: &Path) -> Option<PathBuf> {
+    if copy.join("stddef.h").is_file() || family == Family::Clang {
+        return Some(copy.to_owned());
+    }
+    let output = Command::new(&program.name)
+        .args(&program.arguments)
+        .arg("-print-file-name=include")
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let path = Path::new(OsStr::from_bytes(output.stdout.trim_ascii_end()));
+    path.is_absolute().then(|| path.to_owned())
+}
+
+/// Arguments of a compiler for the link it drives, before ours and the user's.
+pub fn compiler_link(family: Family, arch: Arch, chooses_linker: bool) -> Vec<OsString> {
+    let mut out = vec!["-Wl,--build-id=none".into(), "-no-pie".into()];
+    match family {
+        Family::Clang if !chooses_linker && Program::is_chosen(Tool::Ld, arch) => {
+            if let Some(path) = find(&Program::of(Tool::Ld, arch).name) {
+                let mut option = OsString::from("--ld-path=");
+                option.push(path);
+                out.push(option);
+            }
+        }
+        // GCC takes names of linkers, not paths.
+        Family::Clang | Family::Gcc => {}
+    }
+    out
+}
+
+/// Arguments of every link, to linker and compiler alike: nothing of the host's, static, pages of
+/// the architecture's size.
+pub fn link(arch: Arch, library: &Path) -> Vec<OsString> {
+    vec![
+        "-nostdlib".into(),
+        "-L".into(),
+        library.into(),
+        "-z".into(),
+        format!("max-page-size={:#x}", arch.page_size()).into(),
+        "-static".into(),
+    ]
+}

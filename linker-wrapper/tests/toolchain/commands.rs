@@ -1,0 +1,379 @@
+//! What the tools behind us are called with, seen by scripts in their place.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::tree::{Tree, arch, assert_ok, errors};
+
+/// A script that prints its arguments, one a line.
+const ECHO: &str = "printf '%s\\n' \"$@\"";
+
+/// Runs `tool` with a script called `behind` in the place of all tools and returns what that got.
+fn seen(tree: &Tree, behind: &str, tool: &str, line: &str) -> Vec<String> {
+    let echo = tree.script(behind, ECHO);
+    let output = tree
+        .command(tool)
+        .env("PATH", format!("{}:/usr/bin:/bin", tree.work.display()))
+        .env("SOLO5_CC", echo.file_name().unwrap())
+        .env("SOLO5_LD", echo.file_name().unwrap())
+        .env("SOLO5_OBJCOPY", echo.file_name().unwrap())
+        .args(line.split_whitespace())
+        .output()
+        .unwrap();
+    assert_ok(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// `template` in words, with `{I}` and `{L}` replaced by the installed folders.
+fn words(tree: &Tree, template: &str) -> Vec<String> {
+    let prefix = fs::canonicalize(&tree.prefix).unwrap();
+    let include = prefix.join("include").display().to_string();
+    let library = prefix
+        .join("lib")
+        .join(arch().triple())
+        .display()
+        .to_string();
+    template
+        .split_whitespace()
+        .map(|word| {
+            word.replace("{I}", &include)
+                .replace("{L}", &library)
+                .replace("{TRIPLE}", arch().triple())
+                .replace("{PAGE}", &format!("{:#x}", arch().page_size()))
+        })
+        .collect()
+}
+
+/// `spec/50` §1, with a stand-in for the guard option, which not every architecture has.
+#[test]
+fn commands_are_those_of_the_specification() {
+    let tree = Tree::new();
+    // The compiler's headers, as an installation may copy them.
+    let headers = tree.prefix.join("include").join(arch().triple());
+    fs::create_dir_all(&headers).unwrap();
+    fs::write(headers.join("stddef.h"), "").unwrap();
+
+    let gcc = "-nostdinc GUARD -isystem {I}/{TRIPLE} -I {I}/solo5 -ffreestanding \
+               -fstack-protector-strong";
+    let clang = "-nostdlibinc -Wno-unused-command-line-argument GUARD -isystem {I}/{TRIPLE} \
+                 -I {I}/solo5 -ffreestanding -fstack-protector-strong";
+    let link = "-nostdlib -L {L} -z max-page-size={PAGE} -static";
+    let spt = "-T {L}/solo5_spt.lds {L}/solo5_spt.o";
+    let stub = "-T {L}/solo5_stub.lds {L}/solo5_stub.o";
+    let driver = "-Wl,--build-id=none -no-pie";
+    let cases = [
+        (
+            "gcc",
+            "cc",
+            "-c a.c -z solo5-abi=spt",
+            format!("{gcc} -c a.c"),
+        ),
+        ("clang", "cc", "-E a.c", format!("{clang} -E a.c")),
+        (
+            "gcc",
+            "cc",
+            "a.o -z solo5-abi=spt -z solo5-audit=off -o a",
+            format!("{gcc} {driver} {link} {spt} a.o -o a"),
+        ),
+        (
+            "gcc",
+            "cc",
+            "a.o -Wl,--build-id,-z,solo5-abi=spt,-z,solo5-audit=off",
+            format!("{gcc} {driver} {link} {spt} a.o -Wl,--build-id"),
+        ),
+        (
+            "gcc",
+            "cc",
+            "conftest.c -o conftest -lm",
+            format!("{gcc} {driver} {link} {stub} conftest.c -o conftest -lm"),
+        ),
+        (
+            "gcc",
+            "cc",
+            "a.o -z solo5-abi=",
+            format!("{gcc} {driver} {link} a.o"),
+        ),
+        (
+            "gcc",
+            "cc",
+            "-r a.o -o b.o",
+            format!("{gcc} {driver} {link} -r a.o -o b.o"),
+        ),
+        ("gcc", "cc", "-v", "-v".to_owned()),
+        ("gcc", "cc", "--version", format!("{gcc} --version")),
+        (
+            "gcc",
+            "ld",
+            "a.o -z solo5-abi=stub -o a",
+            format!("{link} {stub} a.o -o a"),
+        ),
+        (
+            "gcc",
+            "ld",
+            "-r a.o -o b.o",
+            format!("{link} -r a.o -o b.o"),
+        ),
+        ("gcc", "ld", "", link.to_owned()),
+        ("gcc", "objcopy", "-w -G x a.o", "-w -G x a.o".to_owned()),
+    ];
+    let guard = "-mstack-protector-guard=global";
+    for (behind, tool, line, expected) in cases {
+        let mut got = seen(&tree, behind, &format!("solo5-{tool}"), line);
+        got.retain(|word| word != guard);
+        let mut expected = words(&tree, &expected);
+        expected.retain(|word| word != "GUARD");
+        // The prefix has a space in it, which splitting the template must not see.
+        assert_eq!(got.join("\n"), expected.join("\n"), "{tool} {line}");
+    }
+}
+
+#[test]
+fn a_chosen_linker_is_the_compilers_too() {
+    let tree = Tree::new();
+    let linker = tree.script("my-ld", "true");
+    let clang = tree.script("clang", ECHO);
+    let run = |line: &[&str]| {
+        let output = tree
+            .command("solo5-cc")
+            .env("SOLO5_CC", &clang)
+            .env("SOLO5_LD", &linker)
+            .args(line)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let option = format!("--ld-path={}", linker.display());
+    assert!(run(&["a.o"]).contains(&option));
+    assert!(!run(&["a.o", "-fuse-ld=lld"]).contains(&option));
+}
+
+#[test]
+fn a_tool_may_be_given_with_arguments() {
+    let tree = Tree::new();
+    let echo = tree.script("gcc", ECHO);
+    let output = tree
+        .command("solo5-cc")
+        .env("SOLO5_CC", format!("{} -m64  -g", echo.display()))
+        .args(["-c", "a.c"])
+        .output()
+        .unwrap();
+    assert!(output.stdout.starts_with(b"-m64\n-g\n"));
+}
+
+#[test]
+fn the_tools_status_is_ours() {
+    let tree = Tree::new();
+    let status = |body: &str, arguments: &[&str]| {
+        let tool = tree.script("gcc", body);
+        let output = tree
+            .command("solo5-cc")
+            .env("SOLO5_CC", tool)
+            .args(arguments)
+            .output()
+            .unwrap();
+        output.status.code()
+    };
+    let link = ["a.o", "-z", "solo5-abi=spt"];
+    assert_eq!(status("exit 7", &["-c", "a.c"]), Some(7));
+    assert_eq!(status("exit 7", &link), Some(7));
+    assert_eq!(status("kill -9 $$", &link), Some(137));
+    let output = tree
+        .command("solo5-cc")
+        .env("SOLO5_CC", "/nonexistent/gcc")
+        .args(link)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(127));
+    assert!(
+        errors(&output).contains("error[L504]"),
+        "{}",
+        errors(&output)
+    );
+}
+
+#[test]
+fn no_arguments_are_an_error_on_standard_error() {
+    let tree = Tree::new();
+    let output = tree.run::<&str>("solo5-cc", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        errors(&output),
+        "solo5-cc: No input files. Compilation terminated.\n"
+    );
+    assert!(output.stdout.is_empty());
+    let output = tree.run::<&str>("solo5-ld", &[]);
+    assert_ne!(output.status.code(), Some(0));
+    assert!(errors(&output).contains("no input files"));
+}
+
+#[test]
+fn the_triple_is_reported() {
+    let tree = Tree::new();
+    for tool in ["solo5-cc".to_owned(), format!("{}-cc", arch().triple())] {
+        let output = tree.run(&tool, &["-dumpmachine"]);
+        assert_eq!(output.stdout, format!("{}\n", arch().triple()).as_bytes());
+    }
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let tree = Tree::new();
+    fs::remove_dir_all(tree.prefix.join("lib")).unwrap();
+    for tool in ["solo5-cc", "solo5-ld"] {
+        let output = tree.run(tool, &["a.o"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            errors(&output),
+            format!("{tool}: Could not determine library path\n")
+        );
+    }
+    fs::remove_dir_all(tree.prefix.join("include")).unwrap();
+    let output = tree.run("solo5-cc", &["a.o"]);
+    assert_eq!(
+        errors(&output),
+        "solo5-cc: Could not determine include path\n"
+    );
+}
+
+#[test]
+fn the_tree_is_found_from_wherever_the_program_is_called() {
+    let tree = Tree::new();
+    let object = tree.object("app", crate::tree::APPLICATION);
+    let folder = tree.elsewhere("other bin");
+    let triple_cc = format!("{}-cc", arch().triple());
+    // A link to a link, a link of another name, and a moved prefix.
+    symlink(tree.tool(&triple_cc), folder.join(&triple_cc)).unwrap();
+    symlink(folder.join(&triple_cc), folder.join("guest-compiler")).unwrap();
+    let link = |program: &Path| {
+        let output = Command::new(program)
+            .current_dir(&tree.work)
+            .arg(&object)
+            .args(["-o", "linked"])
+            .output()
+            .unwrap();
+        assert_ok(&output);
+        fs::remove_file(tree.work.join("linked")).unwrap();
+    };
+    link(&folder.join(&triple_cc));
+    link(&folder.join("guest-compiler"));
+    let search = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .current_dir(&tree.work)
+        .env("PATH", search)
+        .args(["-c", "guest-compiler app.o -o linked"])
+        .output()
+        .unwrap();
+    assert_ok(&output);
+    let moved = tree.elsewhere("moved").join("prefix");
+    fs::rename(&tree.prefix, &moved).unwrap();
+    link(&moved.join("bin").join(&triple_cc));
+}
+
+#[test]
+fn response_files_hide_nothing() {
+    let tree = Tree::new();
+    tree.object("app", crate::tree::APPLICATION);
+    // Compile mode from within a file.
+    tree.file("compile.rsp", "-c app.c -o 'again.o'");
+    assert_ok(&tree.run("solo5-cc", &["@compile.rsp"]));
+    assert!(tree.has("again.o"));
+    // The ABI from within a nested file, and so many arguments that a file is needed again.
+    tree.file("abi.rsp", "-z solo5-abi=nowhere");
+    let many = "-Wl,--defsym=x=1 ".repeat(8000);
+    tree.file("link.rsp", format!("app.o {many} @abi.rsp"));
+    for tool in ["solo5-cc", "solo5-ld"] {
+        let output = tree.run(tool, &["@link.rsp"]);
+        assert!(
+            errors(&output).contains("unknown ABI 'nowhere'"),
+            "{}",
+            errors(&output)
+        );
+    }
+    tree.file("abi.rsp", "-z solo5-abi=stub -o linked");
+    let output = tree
+        .command("solo5-cc")
+        .env("__V", "1")
+        .arg("@link.rsp")
+        .output()
+        .unwrap();
+    assert_ok(&output);
+    assert!(tree.has("linked"));
+    assert!(
+        errors(&output).lines().next().unwrap().contains(" @"),
+        "{}",
+        errors(&output)
+    );
+}
+
+#[test]
+fn commands_are_traced_when_asked() {
+    let tree = Tree::new();
+    let output = tree
+        .command("solo5-ld")
+        .env("__V", "1")
+        .arg("--version")
+        .output()
+        .unwrap();
+    let traced = errors(&output);
+    assert!(traced.starts_with("+ ld -nostdlib -L '/"), "{traced}");
+    assert!(errors(&tree.run("solo5-ld", &["--version"])).is_empty());
+}
+
+#[test]
+fn an_unknown_abi_is_refused_with_the_known_ones() {
+    let tree = Tree::new();
+    for abi in ["sqt", "../spt", "spt.lds"] {
+        let output = tree.run("solo5-cc", &["a.o", "-z", &format!("solo5-abi={abi}")]);
+        let text = errors(&output);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text.contains("error[L501]"), "{text}");
+        assert!(text.contains("installed are spt, stub"), "{text}");
+    }
+    assert!(!tree.has("a.out"));
+}
+
+/// The program under no name of its own.
+#[test]
+fn the_tool_may_be_the_first_argument() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    assert_ok(&run(&["objcopy", "--version"]));
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("TRIPLE-TOOL"));
+}
+
+/// Neither the host's headers nor variables that point at them are seen; the compiler's own are.
+#[test]
+fn headers_of_the_host_are_out_of_reach() {
+    let tree = Tree::new();
+    for compiler in ["gcc", "clang"] {
+        if Command::new(compiler).arg("--version").output().is_err() {
+            println!("skip: headers with {compiler}: not installed");
+            continue;
+        }
+        let compile = |source: &str| {
+            tree.file("probe.c", source);
+            tree.command("solo5-cc")
+                .env("SOLO5_CC", compiler)
+                .env("CPATH", "/usr/include")
+                .env("C_INCLUDE_PATH", "/usr/include")
+                .args(["-c", "probe.c"])
+                .output()
+                .unwrap()
+        };
+        let freestanding = "#include <stddef.h>\n#include <stdint.h>\n#include <stdarg.h>\n\
+                            #include <stdbool.h>\n#include <float.h>\n";
+        assert_ok(&compile(freestanding));
+        let output = compile("#include <stdio.h>\n");
+        assert_ne!(output.status.code(), Some(0), "{compiler} found stdio.h");
+        assert!(errors(&output).contains("stdio.h"), "{}", errors(&output));
+    }
+}

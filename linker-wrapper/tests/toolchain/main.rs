@@ -1,0 +1,7 @@
+//! The installed program, run as its users run it.
+
+mod commands;
+mod image;
+mod links;
+mod tls;
+mod tree;
