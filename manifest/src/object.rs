@@ -16,6 +16,33 @@ use crate::encode::Notes;
 
 /// The object for `arch`. The same notes make the same bytes.
 pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
+    let mut object = empty(arch);
+    add(
+        &mut object,
+        note::SECTION_MFT1,
+        Some(note::SYMBOL_MFT1),
+        notes.mft1(),
+    );
+    if let Some(mft2) = notes.mft2() {
+        add(
+            &mut object,
+            note::SECTION_MFT2_INPUT,
+            Some(note::SYMBOL_MFT2),
+            mft2,
+        );
+    }
+    finish(object)
+}
+
+/// An object for `arch` with a packaging metadata note alone, as [`crate::package_note`] makes it.
+/// Only who links with a script of ours may add it: others would misplace it.
+pub fn write_package(note: &[u8], arch: Arch) -> Vec<u8> {
+    let mut object = empty(arch);
+    add(&mut object, note::SECTION_PACKAGE, None, note);
+    finish(object)
+}
+
+fn empty(arch: Arch) -> Object<'static> {
     let (architecture, e_flags) = match arch {
         Arch::X86_64 => (Architecture::X86_64, elf::FileFlags(0)),
         Arch::Aarch64 => (Architecture::Aarch64, elf::FileFlags(0)),
@@ -28,33 +55,24 @@ pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
         abi_version: 0,
         e_flags,
     };
-    add(
-        &mut object,
-        note::SECTION_MFT1,
-        note::SYMBOL_MFT1,
-        notes.mft1(),
-    );
-    if let Some(mft2) = notes.mft2() {
-        add(
-            &mut object,
-            note::SECTION_MFT2_INPUT,
-            note::SYMBOL_MFT2,
-            mft2,
-        );
-    }
+    object
+}
+
+fn finish(mut object: Object<'_>) -> Vec<u8> {
     // Says that no executable stack is needed; without it, linkers warn and make one.
     object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
     // The only errors are of relocations and mangling, and there are none of either here.
     object.write().unwrap_or_default()
 }
 
-fn add(object: &mut Object<'_>, section: &str, symbol: &str, bytes: &[u8]) {
+fn add(object: &mut Object<'_>, section: &str, symbol: Option<&str>, bytes: &[u8]) {
     let id = object.add_section(Vec::new(), section.into(), SectionKind::Note);
     object.section_mut(id).flags = SectionFlags::Elf {
         sh_type: elf::SHT_NOTE,
         sh_flags: elf::SHF_ALLOC,
     };
     object.append_section_data(id, bytes, note::ALIGN);
+    let Some(symbol) = symbol else { return };
     object.add_symbol(Symbol {
         name: symbol.into(),
         value: 0,
