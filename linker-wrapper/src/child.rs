@@ -16,22 +16,19 @@ const NOT_FOUND: u8 = 127;
 /// Exit status of a shell for a program that it cannot run.
 const NOT_RUNNABLE: u8 = 126;
 
-/// Why a tool was not run: what to say, and the status a shell would give.
-pub type NotRun = (Diagnostic, u8);
-
 /// Becomes the tool. Comes back only if that fails.
-pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> NotRun {
-    let error = command(program, arguments).exec();
-    not_run(program, &error)
+pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> io::Error {
+    command(program, arguments).exec()
 }
 
 /// Runs the tool and returns its exit status; 128 and the number of the signal that ended it, as
 /// shells have it.
-pub fn run(program: &OsStr, arguments: &[OsString]) -> Result<u8, NotRun> {
-    let status = command(program, arguments)
-        .status()
-        .map_err(|error| not_run(program, &error))?;
-    Ok(code(status))
+///
+/// # Errors
+///
+/// If it cannot be run.
+pub fn run(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
+    command(program, arguments).status().map(code)
 }
 
 fn code(status: ExitStatus) -> u8 {
@@ -77,17 +74,18 @@ fn quoted(word: &OsStr) -> Vec<u8> {
     out
 }
 
-fn not_run(program: &OsStr, error: &io::Error) -> NotRun {
+/// What to say of a tool that could not be run, and the status that a shell would give.
+pub fn not_run(program: &OsStr, error: &io::Error) -> (Diagnostic, u8) {
     let diagnostic = Diagnostic::error(
         codes::TOOL,
         format!("cannot run '{}': {error}", program.display()),
     )
     .with_help("install it, or name another in SOLO5_CC, SOLO5_LD or SOLO5_OBJCOPY");
-    let code = match error.kind() {
+    let status = match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_RUNNABLE,
     };
-    (diagnostic, code)
+    (diagnostic, status)
 }
 
 #[cfg(test)]

@@ -100,8 +100,9 @@ impl From<Diagnostic> for Failure {
     }
 }
 
-impl From<child::NotRun> for Failure {
-    fn from((diagnostic, status): child::NotRun) -> Failure {
+impl Failure {
+    fn not_run(program: &Program, error: &io::Error) -> Failure {
+        let (diagnostic, status) = child::not_run(&program.name, error);
         Failure::Found(vec![diagnostic], status)
     }
 }
@@ -192,10 +193,12 @@ fn run(
     }
     let audited = abi.is_some_and(|abi| abi.audited) && read.audit != AuditLevel::Off;
     if !audited && scratch.is_empty() {
-        return Err(child::become_tool(&program.name, &command).into());
+        let error = child::become_tool(&program.name, &command);
+        return Err(Failure::not_run(&program, &error));
     }
     let output = audited.then(|| Output::before_link(&read.output));
-    let status = child::run(&program.name, &command)?;
+    let status =
+        child::run(&program.name, &command).map_err(|error| Failure::not_run(&program, &error))?;
     match output {
         Some(output) if status == 0 => judge(identity, &read, &output),
         _ => Ok(status),
@@ -205,7 +208,8 @@ fn run(
 fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {
     let mut all = program.arguments.clone();
     all.extend(arguments);
-    Err(child::become_tool(&program.name, &all).into())
+    let error = child::become_tool(&program.name, &all);
+    Err(Failure::not_run(program, &error))
 }
 
 /// Compiles the manifest and writes the objects to link.
