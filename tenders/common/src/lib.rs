@@ -1,1 +1,33 @@
-//! Skeleton.
+//! What the tenders share: a launch from its options to a guest that is allowed and has its
+//! devices.
+//!
+//! | phase | file |
+//! |---|---|
+//! | the whole launch, in order | [`boot`] |
+//! | options | `solo5_policy::launch` |
+//! | image | `solo5_image` |
+//! | what the manifest asks of the launch | [`needs`] |
+//! | policy, on strings and then on descriptors | [`gate`] |
+//! | devices | [`attach`] |
+//! | guest memory, segments | [`memory`], [`mod@load`] |
+//! | system call filters | [`seccomp`] |
+//!
+//! Beside them: [`problem`] (every code `T4xx` and its text), [`console`] (what is said),
+//! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls).
+//!
+//! Adversary: a hostile image, read by `solo5_image`; a policy, read by `solo5_policy`; a hostile
+//! guest, which meets only [`memory`] and the filter; and a host that fails at any call. None of
+//! them makes a tender panic.
+
+pub mod attach;
+pub mod boot;
+pub mod console;
+pub mod explain;
+pub mod gate;
+pub mod load;
+pub mod memory;
+pub mod needs;
+pub mod problem;
+pub mod report;
+pub mod seccomp;
+pub mod sys;

@@ -1,1 +1,32 @@
-//! Skeleton.
+//! The seccomp tender: a guest as a Linux process that can make a handful of system calls.
+//!
+//! Phases, after those that all tenders share (`solo5_tender::boot`):
+//!
+//! | phase | file |
+//! |---|---|
+//! | guest memory at the guest's own addresses | [`place`] |
+//! | segments | `solo5_tender::load` |
+//! | timer and epoll set | [`run`] |
+//! | boot information, manifest, command line | [`boot_info`] |
+//! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
+//! | filter installed, registers cleared, jump | [`enter`] |
+//!
+//! The tender becomes the guest: nothing of it runs afterwards, and what stays of its memory can be
+//! read by the guest, which is why it keeps no secrets.
+//!
+//! Adversary: a hostile image before the jump; after it, a hostile process whose only way out is
+//! the filter.
+
+pub mod boot_info;
+pub mod enter;
+pub mod filter;
+pub mod place;
+pub mod run;
+
+use std::ffi::OsString;
+
+/// The whole program, without its entry point: returns the exit status unless a guest runs.
+/// `arguments` start with the program's own name.
+pub fn main(arguments: &[OsString]) -> u8 {
+    solo5_tender::boot::main(&run::Spt, arguments)
+}

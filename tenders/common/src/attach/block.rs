@@ -1,0 +1,349 @@
+//! Block devices: files and devices of the host by path or inherited descriptor (`spec/10` §7.3).
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
+use solo5_policy::evaluate::rest_beneath;
+use solo5_policy::launch::{self, Access};
+use solo5_policy::{BlockFacts, BlockKind, Fact};
+
+use super::{Backing, Device, Inherited};
+use crate::problem::Problem;
+use crate::sys::{self, Errno, Lock};
+
+/// What a block device of the host is, read from its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Size in bytes.
+    pub capacity: u64,
+    /// What it is.
+    pub kind: BlockKind,
+}
+
+fn flags(access: Access) -> OFlags {
+    OFlags::CLOEXEC
+        | OFlags::NOCTTY
+        | match access {
+            // Opening a FIFO for reading alone would wait for a writer; files and block devices
+            // do not care.
+            Access::ReadOnly => OFlags::RDONLY | OFlags::NONBLOCK,
+            Access::ReadWrite => OFlags::RDWR,
+        }
+}
+
+fn open_error(path: &OsStr, error: Errno) -> Problem {
+    Problem::BlockOpen {
+        path: path.to_string_lossy().into_owned(),
+        error,
+    }
+}
+
+/// How a block device is to be attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The device's index in the manifest.
+    pub index: usize,
+    /// Size in bytes of the one unit of transfer.
+    pub sector_size: u16,
+    /// What the guest may do.
+    pub access: Access,
+    /// Whether it is only looked at: nothing is opened for writing, nothing locked.
+    pub only_look: bool,
+    /// Folders a policy wants the file to lie in.
+    pub directories: &'a [&'a str],
+}
+
+/// Attaches what a launch asks for, with what the host says of it.
+pub fn attach(
+    block: &launch::Block,
+    ask: &Ask<'_>,
+    inherited: &mut Inherited,
+) -> Result<(Device, BlockFacts), Problem> {
+    let open_for = if ask.only_look {
+        Access::ReadOnly
+    } else {
+        ask.access
+    };
+    let (fd, path, beneath) = match &block.backing {
+        launch::Backing::Path(path) => {
+            let (fd, beneath) = open(path, ask.directories, open_for)?;
+            (fd, path.to_string_lossy().into_owned(), beneath)
+        }
+        launch::Backing::Fd(number) => {
+            let path = format!("@{number}");
+            let fd = inherited.take(*number);
+            let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
+            check_access(&fd, ask.access)?;
+            let beneath = Fact::Unreadable("a descriptor has no path".to_owned());
+            (fd, path, beneath)
+        }
+    };
+    let measured = measure(fd.as_fd(), &path)?;
+    check_size(&block.name, measured.capacity, ask.sector_size)?;
+    if !ask.only_look {
+        lock(&fd, &path, ask.access)?;
+    }
+    let facts = BlockFacts {
+        kind: Fact::Known(measured.kind),
+        beneath,
+        capacity: Fact::Known(measured.capacity),
+    };
+    let device = Device {
+        index: ask.index,
+        name: block.name.clone(),
+        backing: Backing::Block {
+            path,
+            capacity: measured.capacity,
+            sector_size: ask.sector_size,
+            access: ask.access,
+        },
+        fd: (!ask.only_look).then_some(fd),
+    };
+    Ok((device, facts))
+}
+
+/// Opens the file or device at `path`, and says which of `directories` it lies in.
+///
+/// If there are any, it is opened through the first that it can be reached in, so that no file
+/// outside is ever opened on the word of a path that leads through one.
+fn open(
+    path: &OsStr,
+    directories: &[&str],
+    access: Access,
+) -> Result<(OwnedFd, Fact<Vec<String>>), Problem> {
+    let through = |folder: &str, flags| open_beneath(Path::new(folder), path, flags);
+    let mut beneath = Vec::new();
+    let mut opened: Option<OwnedFd> = None;
+    for folder in directories {
+        match &opened {
+            None => {
+                if let Some(Ok(fd)) = through(folder, flags(access)) {
+                    opened = Some(fd);
+                    beneath.push((*folder).to_owned());
+                }
+            }
+            // The same path beneath another folder may be another file; only identity counts.
+            Some(fd) => {
+                let look = through(folder, OFlags::PATH | OFlags::CLOEXEC);
+                if look.and_then(Result::ok).is_some_and(|look| is_same(&look, fd)) {
+                    beneath.push((*folder).to_owned());
+                }
+            }
+        }
+    }
+    let fd = match opened {
+        Some(fd) => fd,
+        None => rustix::fs::open(path, flags(access), Mode::empty())
+            .map_err(|error| open_error(path, error))?,
+    };
+    Ok((fd, Fact::Known(beneath)))
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let identity = |fd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Opens `path` below the folder `under`, so that no symbolic link, `..` or magic link on the way
+/// leads out of that folder. `None` if the path does not even say it is there.
+fn open_beneath(under: &Path, path: &OsStr, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
+    let rest = rest_beneath(path, under.to_str()?)?;
+    let folder = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(CWD, under, folder, Mode::empty()).and_then(|folder| {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&folder, rest, flags, Mode::empty(), resolve)
+    });
+    Some(opened)
+}
+
+/// Whether an inherited descriptor is open for `access`.
+pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Problem> {
+    let wrong = |why| Problem::BlockFd {
+        fd: fd.as_raw_fd(),
+        why,
+    };
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(|_| wrong("it is not open"))?;
+    if flags.contains(OFlags::PATH) {
+        return Err(wrong("it names a file and does not open it"));
+    }
+    let mode = flags & OFlags::ACCMODE;
+    let writes = mode == OFlags::RDWR;
+    match access {
+        _ if mode == OFlags::WRONLY => Err(wrong("it is open for writing alone")),
+        Access::ReadWrite if !writes => Err(wrong("it is open for reading alone")),
+        // Appending would move every write to the end of the file.
+        Access::ReadWrite if flags.contains(OFlags::APPEND) => {
+            Err(wrong("it is open for appending"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Measures an open file or device called `path`. Its offset is 0 afterwards: a stray write would
+/// otherwise make the file grow.
+pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
+    let capacity_error = |error| Problem::Capacity {
+        path: path.to_owned(),
+        error,
+    };
+    let kind = rustix::fs::fstat(fd).map_err(capacity_error)?.st_mode;
+    let kind = FileType::from_raw_mode(kind);
+    if kind == FileType::Directory {
+        return Err(open_error(OsStr::new(path), Errno::ISDIR));
+    }
+    let capacity = rustix::fs::seek(fd, SeekFrom::End(0)).map_err(capacity_error)?;
+    rustix::fs::seek(fd, SeekFrom::Start(0)).map_err(capacity_error)?;
+    match kind {
+        FileType::RegularFile | FileType::BlockDevice => {}
+        // Size 0 is refused next, with upstream's text, whatever it is: `/dev/zero` among others.
+        _ if capacity == 0 => {}
+        _ => {
+            return Err(Problem::BlockKind {
+                path: path.to_owned(),
+            });
+        }
+    }
+    let kind = match kind {
+        FileType::RegularFile => BlockKind::File,
+        FileType::BlockDevice => BlockKind::Device,
+        _ => BlockKind::Other,
+    };
+    Ok(Measured { capacity, kind })
+}
+
+/// Whether a device of `capacity` bytes is a whole number of sectors, and at least one.
+pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Problem> {
+    let name = name.to_owned();
+    if !capacity.is_multiple_of(sector_size.into()) {
+        return Err(Problem::Unaligned { name, sector_size });
+    }
+    if capacity < sector_size.into() {
+        return Err(Problem::TooSmall { name, sector_size });
+    }
+    Ok(())
+}
+
+/// Makes sure that no other guest writes to the file, nor reads it if this one writes. File systems
+/// without such locks do not refuse, as upstream has none.
+pub fn lock(fd: &OwnedFd, path: &str, access: Access) -> Result<(), Problem> {
+    let writing = access == Access::ReadWrite;
+    match sys::lock(fd.as_fd(), writing) {
+        Lock::Held | Lock::Unsupported => Ok(()),
+        Lock::Busy => Err(Problem::Busy {
+            path: path.to_owned(),
+            writing,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn line<T: std::fmt::Debug>(result: Result<T, Problem>) -> String {
+        result.unwrap_err().line()
+    }
+
+    #[test]
+    fn files_are_measured_and_left_at_their_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        fs::write(&path, vec![1; 6144]).unwrap();
+        let (fd, _) = open(path.as_os_str(), &[], Access::ReadWrite).unwrap();
+        let measured = measure(fd.as_fd(), "disk.img").unwrap();
+        assert_eq!(measured, Measured { capacity: 6144, kind: BlockKind::File });
+        assert_eq!(rustix::fs::tell(&fd), Ok(0));
+        assert_eq!(check_size("storage", 6144, 512), Ok(()));
+        assert!(line(check_size("storage", 6144, 4096)).contains("block aligned (4096 bytes)"));
+        assert!(line(check_size("storage", 0, 512)).contains("at least 1 block (512 bytes)"));
+    }
+
+    #[test]
+    fn what_is_no_disk_is_refused_with_upstreams_texts() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = |path: &Path, access| {
+            let text = path.to_string_lossy();
+            open(path.as_os_str(), &[], access)
+                .and_then(|(fd, _)| measure(fd.as_fd(), &text))
+                .and_then(|found| check_size("storage", found.capacity, 512))
+        };
+        for access in [Access::ReadOnly, Access::ReadWrite] {
+            assert!(line(opened(folder.path(), access)).ends_with(": Is a directory"));
+            let fifo = folder.path().join(access.name());
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, mode, 0).unwrap();
+            let text = line(opened(&fifo, access));
+            assert!(text.ends_with("Could not determine capacity: Illegal seek"), "{text}");
+            let text = line(opened(Path::new("/dev/zero"), access));
+            assert_eq!(text, "storage: Backing storage must be at least 1 block (512 bytes) in size");
+        }
+        let text = line(opened(Path::new("/nonexistent"), Access::ReadWrite));
+        assert!(text.ends_with("/nonexistent: No such file or directory"), "{text}");
+    }
+
+    #[test]
+    fn nothing_leads_out_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        fs::write(inside.join("disk"), "x").unwrap();
+        fs::write(folder.path().join("secret"), "x").unwrap();
+        symlink("../secret", inside.join("link")).unwrap();
+        symlink("disk", inside.join("good")).unwrap();
+        let (inside, outside) = (inside.to_str().unwrap(), folder.path().to_str().unwrap());
+        let beneath = |path: String| {
+            let directories = [inside, outside];
+            let (_, beneath) = open(OsStr::new(&path), &directories, Access::ReadOnly).unwrap();
+            let Fact::Known(beneath) = beneath else { panic!("{path}: {beneath:?}") };
+            beneath
+        };
+        assert_eq!(beneath(format!("{inside}/disk")), [inside, outside]);
+        assert_eq!(beneath(format!("{inside}/good")), [inside, outside]);
+        assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
+        assert_eq!(beneath(format!("{outside}/secret")), [outside]);
+        assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
+    }
+
+    #[test]
+    fn one_writer_or_many_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        fs::write(&path, "x").unwrap();
+        let locked = |access| {
+            let (fd, _) = open(path.as_os_str(), &[], access).unwrap();
+            lock(&fd, "disk", access).map(|()| fd)
+        };
+        let reader = locked(Access::ReadOnly).unwrap();
+        let second = locked(Access::ReadOnly).unwrap();
+        assert!(line(locked(Access::ReadWrite)).contains("disk is in use by another guest"));
+        drop((reader, second));
+        let writer = locked(Access::ReadWrite).unwrap();
+        assert!(line(locked(Access::ReadOnly)).contains("that may write to it"));
+        assert!(line(locked(Access::ReadWrite)).contains("T424"));
+        drop(writer);
+        assert!(locked(Access::ReadWrite).is_ok());
+    }
+
+    #[test]
+    fn descriptors_are_open_for_what_the_guest_may_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        fs::write(&path, "x").unwrap();
+        let check = |flags, access| {
+            let fd = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+            check_access(&fd, access).is_ok()
+        };
+        assert!(check(OFlags::RDWR, Access::ReadWrite));
+        assert!(check(OFlags::RDWR, Access::ReadOnly));
+        assert!(check(OFlags::RDONLY, Access::ReadOnly));
+        assert!(!check(OFlags::RDONLY, Access::ReadWrite));
+        assert!(!check(OFlags::WRONLY, Access::ReadOnly));
+        assert!(!check(OFlags::RDWR | OFlags::APPEND, Access::ReadWrite));
+        assert!(!check(OFlags::PATH, Access::ReadOnly));
+    }
+}

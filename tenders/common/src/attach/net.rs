@@ -1,0 +1,290 @@
+//! Network interfaces: taps by name or by inherited descriptor (`spec/10` §7.4).
+
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use solo5_policy::launch::{Interface, Net};
+use solo5_policy::{Fact, NetFacts};
+
+use super::{Backing, Device, Inherited};
+use crate::gate::name_fact;
+use crate::problem::Problem;
+use crate::sys::{Errno, tap};
+
+/// MTU of an inherited tap whose interface cannot be asked, as one in another network namespace.
+pub const MTU_UNKNOWN: u16 = 1500;
+
+/// A tap of the host.
+#[derive(Debug)]
+pub struct Tap {
+    /// Non-blocking descriptor that reads and writes frames.
+    pub fd: OwnedFd,
+    /// Name of the interface, as the kernel says.
+    pub name: Vec<u8>,
+    /// Longest frame in bytes, its 14-byte header not counted.
+    pub mtu: u16,
+}
+
+/// What can be said of an interface without attaching to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Longest frame in bytes, its 14-byte header not counted.
+    pub mtu: u16,
+}
+
+fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Problem> {
+    // Bounds of IPv4's smallest and Ethernet's largest.
+    match u16::try_from(mtu) {
+        Ok(mtu) if mtu >= 68 => Ok(mtu),
+        _ => Err(Problem::Mtu {
+            interface: interface.to_owned(),
+            mtu,
+        }),
+    }
+}
+
+/// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
+pub fn look(control: &OwnedFd, name: &OsStr) -> Result<Seen, Problem> {
+    let interface = name.to_string_lossy().into_owned();
+    let tap = |error| Problem::Tap {
+        interface: interface.clone(),
+        error,
+    };
+    let bytes = name.as_bytes();
+    let flags = tap::flags(control.as_fd(), bytes).map_err(|error| match error {
+        // Upstream's text for a name nobody has.
+        Errno::NODEV => tap(Errno::NOENT),
+        error => tap(error),
+    })?;
+    if flags & tap::IFF_UP == 0 {
+        return Err(tap(Errno::NETDOWN));
+    }
+    let mtu = tap::mtu(control.as_fd(), bytes).map_err(tap)?;
+    Ok(Seen {
+        name: bytes.to_owned(),
+        mtu: checked_mtu(&interface, mtu)?,
+    })
+}
+
+/// A socket to [`look`] through.
+pub fn control(interface: &OsStr) -> Result<OwnedFd, Problem> {
+    tap::control_socket().map_err(|error| Problem::Tap {
+        interface: interface.to_string_lossy().into_owned(),
+        error,
+    })
+}
+
+/// Attaches the tap called `name`, which must exist and be up; it is never created.
+///
+/// Receive and segmentation offload of the interface are switched off and stay so.
+pub fn attach(name: &OsStr) -> Result<Tap, Problem> {
+    let tap = |error| Problem::Tap {
+        interface: name.to_string_lossy().into_owned(),
+        error,
+    };
+    let control = control(name)?;
+    let seen = look(&control, name)?;
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()).map_err(tap)?;
+    let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(tap)?;
+    if given != name.as_bytes() {
+        return Err(tap(Errno::INVAL));
+    }
+    tap::offload_off(control.as_fd(), name.as_bytes());
+    Ok(Tap {
+        fd,
+        name: given,
+        mtu: seen.mtu,
+    })
+}
+
+/// Finds out which tap an inherited descriptor belongs to, and whether its frames are plain ones.
+pub fn identify(fd: &OwnedFd) -> Result<Seen, Problem> {
+    let not_tap = |why| Problem::NotTap {
+        fd: fd.as_raw_fd(),
+        why,
+    };
+    let (name, flags) =
+        tap::identify(fd.as_fd()).map_err(|_| not_tap("it is not an attached tap"))?;
+    if flags & tap::IFF_TAP == 0 {
+        return Err(not_tap("it is a tun, which has no Ethernet frames"));
+    }
+    if flags & tap::IFF_NO_PI == 0 {
+        return Err(not_tap("its frames start with packet information"));
+    }
+    if flags & tap::IFF_VNET_HDR != 0 {
+        return Err(not_tap("its frames start with a virtio header"));
+    }
+    let mtu = tap::control_socket().and_then(|control| tap::mtu(control.as_fd(), &name));
+    let mtu = match mtu {
+        Ok(mtu) => checked_mtu(&String::from_utf8_lossy(&name), mtu)?,
+        Err(_) => MTU_UNKNOWN,
+    };
+    Ok(Seen { name, mtu })
+}
+
+/// Attaches an inherited descriptor of a tap.
+pub fn adopt(fd: OwnedFd) -> Result<Tap, Problem> {
+    let seen = identify(&fd)?;
+    let result = rustix::fs::fcntl_getfl(&fd)
+        .and_then(|flags| rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK));
+    result.map_err(|error| Problem::Tap {
+        interface: format!("@{}", fd.as_raw_fd()),
+        error,
+    })?;
+    Ok(Tap {
+        fd,
+        name: seen.name,
+        mtu: seen.mtu,
+    })
+}
+
+/// Attaches what a launch asks for as the device with this index, or only looks at it.
+pub fn open(
+    net: &Net,
+    index: usize,
+    only_look: bool,
+    inherited: &mut Inherited,
+) -> Result<Device, Problem> {
+    let given = net.mac.map(|mac| mac.0);
+    let (name, mtu, fd) = match (&net.interface, only_look) {
+        (Interface::Tap(name), true) => {
+            let seen = look(&control(name)?, name)?;
+            (seen.name, seen.mtu, None)
+        }
+        (Interface::Tap(name), false) => {
+            let tap = attach(name)?;
+            (tap.name, tap.mtu, Some(tap.fd))
+        }
+        (Interface::Fd(number), only_look) => {
+            let fd = inherited.take(*number).map_err(|error| Problem::Tap {
+                interface: format!("@{number}"),
+                error,
+            })?;
+            if only_look {
+                let seen = identify(&fd)?;
+                (seen.name, seen.mtu, None)
+            } else {
+                let tap = adopt(fd)?;
+                (tap.name, tap.mtu, Some(tap.fd))
+            }
+        }
+    };
+    let mac = match given {
+        None if !only_look => Some(random_mac()?),
+        given => given,
+    };
+    Ok(Device {
+        index,
+        name: net.name.clone(),
+        backing: Backing::Net {
+            interface: name,
+            mtu,
+            mac,
+        },
+        fd,
+    })
+}
+
+/// What the host says of a tap. Its bridge is looked up only if somebody may ask for it.
+pub fn facts(device: &Device, with_bridge: bool) -> NetFacts {
+    let Backing::Net { interface, .. } = &device.backing else {
+        return NetFacts::default();
+    };
+    NetFacts {
+        tap: name_fact(interface.clone()),
+        bridge: if with_bridge {
+            bridge(interface)
+        } else {
+            Fact::Unknown
+        },
+    }
+}
+
+/// Refuses if the device is a tap that has another name by now: interfaces can be renamed, and what
+/// was judged must be what is used.
+pub fn check_still(device: &Device) -> Result<(), Problem> {
+    let (Backing::Net { interface, .. }, Some(fd)) = (&device.backing, &device.fd) else {
+        return Ok(());
+    };
+    match tap::identify(fd.as_fd()) {
+        Ok((now, _)) if now == *interface => Ok(()),
+        _ => Err(Problem::NotTap {
+            fd: fd.as_raw_fd(),
+            why: "its interface was renamed or removed meanwhile",
+        }),
+    }
+}
+
+/// A random Ethernet address: unicast and locally administered.
+pub fn random_mac() -> Result<[u8; 6], Problem> {
+    let mut mac = [0; 6];
+    // A request of up to 256 bytes is answered whole.
+    rustix::rand::getrandom(&mut mac, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Problem::Random { error })?;
+    let [first, ..] = &mut mac;
+    *first = *first & 0xfe | 0x02;
+    Ok(mac)
+}
+
+/// The bridge that the interface is part of, if any.
+fn bridge(interface: &[u8]) -> Fact<Option<OsString>> {
+    let name = OsStr::from_bytes(interface);
+    let link = Path::new("/sys/class/net").join(name).join("master");
+    match std::fs::read_link(&link) {
+        Ok(target) => Fact::Known(target.file_name().map(OsStr::to_owned)),
+        // No master, unless the interface itself is not there, as in another network namespace.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match link.parent().is_some_and(Path::exists) {
+                true => Fact::Known(None),
+                false => Fact::Unreadable(format!("{} is not shown", link.display())),
+            }
+        }
+        Err(error) => Fact::Unreadable(format!("{}: {}", link.display(), error.kind())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_addresses_are_unicast_local_and_differ() {
+        let (one, other) = (random_mac().unwrap(), random_mac().unwrap());
+        assert_ne!(one, other);
+        for mac in [one, other] {
+            assert_eq!(mac[0] & 3, 2);
+        }
+    }
+
+    #[test]
+    fn what_is_no_tap_is_refused_with_upstreams_texts() {
+        let refused = |name: &str| attach(OsStr::new(name)).unwrap_err().line();
+        assert_eq!(
+            refused("nosuchtap0"),
+            "Could not attach interface: nosuchtap0: No such file or directory"
+        );
+        assert_eq!(
+            refused("a23456789012345x"),
+            "Could not attach interface: a23456789012345x: File name too long"
+        );
+        let file = OwnedFd::from(tempfile::tempfile().unwrap());
+        assert!(matches!(adopt(file), Err(Problem::NotTap { .. })));
+    }
+
+    #[test]
+    fn mtus_outside_ethernets_are_refused() {
+        assert_eq!(checked_mtu("t", 68), Ok(68));
+        assert_eq!(checked_mtu("t", 65535), Ok(65535));
+        for mtu in [0, 67, 65536] {
+            assert!(checked_mtu("t", mtu).is_err(), "{mtu}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A launch, phase by phase, up to the point where tenders differ.
+//!
+//! | phase | what |
+//! |---|---|
+//! | standard descriptors | before anything else is opened |
+//! | options | as typed; which inherited descriptors are open |
+//! | image | headers, notes, manifest, load plan; options against the manifest |
+//! | policy on strings | nothing but image and policies has been opened |
+//! | devices | opened, measured, compared with the manifest |
+//! | policy on descriptors | what was really opened |
+//! | the tender's own | [`Tender::start`] |
+
+use std::ffi::OsString;
+use std::fs::File;
+
+use rustix::fs::{Mode, OFlags};
+use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
+use solo5_abi::mft2::Mft2;
+use solo5_abi::{Arch, Target};
+use solo5_image::{Fault, Image, LoadPlan};
+use solo5_policy::Phase;
+use solo5_policy::launch::{self, Launch, Modules, Request, Stop};
+
+use crate::attach::{Backing, Device, Inherited};
+use crate::console::{Console, output};
+use crate::explain::{self, Safeguard};
+use crate::gate::{Gate, denial};
+use crate::needs;
+use crate::problem::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Problem, Refusal};
+use crate::report::{self, Reporter, Sink};
+use crate::seccomp::Rule;
+use crate::sys;
+
+/// What is particular to one tender.
+pub trait Tender {
+    /// The target it runs.
+    const TARGET: Target;
+
+    /// The name it has when it was called by none.
+    const NAME: &'static str;
+
+    /// The system calls that stay allowed with these devices, whose descriptors may be missing.
+    fn rules(&self, devices: &[Device]) -> Vec<Rule>;
+
+    /// What else confines the guest, for `--explain`; whether this host has it.
+    fn safeguards(&self) -> Vec<Safeguard>;
+
+    /// Runs the guest. Returns only if there is no guest to run.
+    fn start(
+        &self,
+        guest: Guest,
+        reporter: Option<&mut Reporter>,
+        console: &Console,
+    ) -> Refusal;
+}
+
+/// A guest that is allowed and has its devices, but no memory yet.
+#[derive(Debug)]
+pub struct Guest {
+    /// Name of the image as given.
+    pub kernel: OsString,
+    /// The image.
+    pub file: File,
+    /// What to load where.
+    pub plan: LoadPlan,
+    /// The manifest's entries with what the guest learns of its devices.
+    pub manifest: Vec<Entry>,
+    /// The devices, by index.
+    pub devices: Vec<Device>,
+    /// Guest memory in bytes; a multiple of 1 MiB.
+    pub memory: u64,
+    /// Whether heap and stack are executable.
+    pub executable_heap: bool,
+    /// The guest's arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// What a tender of `target` built like this understands.
+pub fn modules(target: Target) -> Modules {
+    Modules {
+        net: cfg!(feature = "net"),
+        block: cfg!(feature = "block"),
+        ..Modules::ordinary(target)
+    }
+}
+
+/// The whole program: returns the exit status unless a guest runs.
+pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
+    let filled = sys::fill_standard_descriptors();
+    let (zero, arguments) = match arguments.split_first() {
+        Some((zero, rest)) => (Some(zero.as_os_str()), rest),
+        None => (None, arguments),
+    };
+    let console = Console::new(zero, T::NAME);
+    let modules = modules(T::TARGET);
+    let filled = match filled {
+        Ok(filled) => filled,
+        Err(error) => {
+            let what = "opening /dev/null for a standard descriptor";
+            console.warn(&Problem::Host { what, error });
+            return EXIT_CANNOT;
+        }
+    };
+    let request = match launch::read(arguments, &modules) {
+        Ok(request) => request,
+        Err(stop) => return stopped::<T>(&stop, &console, &modules),
+    };
+    let mut inherited = Inherited::find(request.descriptors(), filled);
+    let mut reporter = None;
+    let result = match request.report().filter(|_| !request.only_explains()) {
+        None => Ok(()),
+        Some(target) => Sink::open(target, &mut inherited)
+            .and_then(|sink| report::watch(sink, |problem| console.warn(problem)))
+            .map(|made| reporter = Some(made))
+            .map_err(Refusal::from),
+    };
+    let result = result.and_then(|()| {
+        run(tender, request, &mut inherited, &modules, reporter.as_mut(), &console)
+    });
+    match result {
+        Ok(status) => status,
+        Err(refusal) => {
+            console.refuse(&refusal, || launch::usage(console.program(), &modules));
+            if let Some(reporter) = &mut reporter {
+                reporter.refused(&refusal);
+            }
+            refusal.status()
+        }
+    }
+}
+
+/// Answers what needs no image.
+fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
+    let program = console.program();
+    match stop {
+        Stop::Version => {
+            let abi = T::TARGET.abi_version().unwrap_or_default();
+            let version = solo5_report::VERSION;
+            console.text(&format!("{program} tender, version {version}\nABI version {abi}\n"));
+            0
+        }
+        Stop::Explain(code) => match solo5_report::explain(code) {
+            Some(page) => {
+                output(page);
+                0
+            }
+            None => {
+                console.line(&format!("no page about '{code}'"));
+                EXIT_CANNOT
+            }
+        },
+        Stop::MissingKernel => {
+            let lines = vec![launch::MISSING_KERNEL.to_owned()];
+            let refusal = Refusal {
+                usage: true,
+                ..Refusal::cannot(CODE_OPTIONS, lines)
+            };
+            console.refuse(&refusal, || launch::usage(program, modules));
+            EXIT_CANNOT
+        }
+        Stop::Help => {
+            console.text(&launch::usage(program, modules));
+            EXIT_CANNOT
+        }
+    }
+}
+
+fn run<T: Tender>(
+    tender: &T,
+    request: Request,
+    inherited: &mut Inherited,
+    modules: &Modules,
+    reporter: Option<&mut Reporter>,
+    console: &Console,
+) -> Result<u8, Refusal> {
+    let kernel = request.kernel().to_owned();
+    let fault = |fault: Fault| Problem::Image {
+        kernel: kernel.clone(),
+        fault,
+    };
+    let file = open_image(&kernel)?;
+    let machines = Arch::HOST.as_slice();
+    let image = Image::read(&file, machines).map_err(fault)?;
+    image.abi_of(T::TARGET).map_err(fault)?;
+    let manifest = image.checked_manifest().map_err(fault)?;
+    let properties = image.properties().map_err(fault)?;
+    let properties = properties.as_ref();
+
+    check_modules(&manifest, modules)?;
+    let launch = request.check(&manifest, properties)?;
+    let unattached = launch.unattached(&manifest);
+    if !unattached.is_empty() {
+        return Err(Refusal::cannot(CODE_UNATTACHED, unattached));
+    }
+    needs::check_unikernel(&launch, properties)?;
+    let memory = needs::memory(&launch);
+    let plan = image.plan(&file, T::TARGET).map_err(fault)?;
+    plan.fits(memory).map_err(fault)?;
+
+    let mut gate = Gate::open(&launch, inherited, T::TARGET, &manifest, properties)?;
+    gate.check(Phase::Strings)?;
+
+    let devices = devices(&launch, &manifest, properties, inherited, &mut gate)?;
+    if launch.explain {
+        let decision = gate.decide(Phase::Strings);
+        let explanation = explain::Explanation {
+            program: console.program(),
+            target: T::TARGET,
+            kernel: &kernel,
+            manifest_version: image.manifest_version(),
+            plan: &plan,
+            launch: &launch,
+            memory,
+            devices: &devices,
+            decision: &decision,
+            rules: &tender.rules(&devices),
+            safeguards: &tender.safeguards(),
+        };
+        output(&explanation.shown(launch.format));
+        return if decision.is_denied() {
+            Err(denial(&decision))
+        } else {
+            Ok(0)
+        };
+    }
+    gate.check(Phase::Descriptors)?;
+    check_still(&devices)?;
+    warn(&launch, console);
+
+    let guest = Guest {
+        plan,
+        manifest: entries(&manifest, &devices),
+        devices,
+        memory,
+        executable_heap: launch.exec_heap,
+        arguments: launch.arguments,
+        kernel: kernel.clone(),
+        file,
+    };
+    Err(tender.start(guest, reporter, console))
+}
+
+fn open_image(kernel: &OsString) -> Result<File, Problem> {
+    // Opening a FIFO would wait for a writer; regular files do not care.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(kernel.as_os_str(), flags, Mode::empty());
+    opened.map(File::from).map_err(|error| Problem::Open {
+        kernel: kernel.clone(),
+        error,
+    })
+}
+
+/// Refuses an image that declares a device whose module is not compiled in.
+fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Problem> {
+    for (_, entry) in manifest.devices() {
+        let Some(kind) = entry.kind() else { continue };
+        let present = match kind {
+            DeviceType::NetBasic => modules.net,
+            DeviceType::BlockBasic => modules.block,
+        };
+        if !present {
+            let name = entry.name().to_owned();
+            return Err(Problem::NoModule { name, kind });
+        }
+    }
+    Ok(())
+}
+
+/// Opens every device of the launch, or, to explain it, only looks at them. Facts go to the gate.
+fn devices(
+    launch: &Launch,
+    manifest: &Mft1<'_>,
+    properties: Option<&Mft2<'_>>,
+    inherited: &mut Inherited,
+    gate: &mut Gate,
+) -> Result<Vec<Device>, Refusal> {
+    let mut devices = Vec::new();
+    #[cfg(feature = "net")]
+    for net in &launch.nets {
+        let kind = DeviceType::NetBasic;
+        let declared = needs::declared(manifest, properties, kind, &net.name);
+        let Some((index, wishes)) = declared else { continue };
+        let opened = crate::attach::net::open(net, index, launch.explain, inherited)?;
+        gate.facts.nets.push(crate::attach::net::facts(&opened, !gate.is_open()));
+        needs::check_device(&opened, &wishes)?;
+        devices.push(opened);
+    }
+    #[cfg(feature = "block")]
+    for (number, block) in launch.blocks.iter().enumerate() {
+        let kind = DeviceType::BlockBasic;
+        let declared = needs::declared(manifest, properties, kind, &block.name);
+        let Some((index, wishes)) = declared else { continue };
+        let ask = crate::attach::block::Ask {
+            index,
+            sector_size: needs::sector_size(&block.name, block.sector_size, &wishes)?,
+            access: needs::access(block.access, &wishes),
+            only_look: launch.explain,
+            directories: &gate.directories(number),
+        };
+        let (opened, facts) = crate::attach::block::attach(block, &ask, inherited)?;
+        gate.facts.blocks.push(facts);
+        needs::check_device(&opened, &wishes)?;
+        devices.push(opened);
+    }
+    // Only a tender without modules uses none of these.
+    #[cfg(not(any(feature = "net", feature = "block")))]
+    let _ = (launch, manifest, properties, inherited, gate);
+    devices.sort_by_key(|device| device.index);
+    Ok(devices)
+}
+
+/// Refuses if a tap has another name than the one that was judged.
+fn check_still(devices: &[Device]) -> Result<(), Refusal> {
+    #[cfg(feature = "net")]
+    for device in devices {
+        crate::attach::net::check_still(device)?;
+    }
+    #[cfg(not(feature = "net"))]
+    let _ = devices;
+    Ok(())
+}
+
+/// Says what is off by choice.
+fn warn(launch: &Launch, console: &Console) {
+    if launch.exec_heap {
+        console.warn(&Problem::ExecHeapWarning);
+    }
+    for net in &launch.nets {
+        if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
+            console.warn(&Problem::Multicast {
+                name: net.name.clone(),
+                mac: mac.to_string(),
+            });
+        }
+    }
+}
+
+/// The manifest as the guest gets it.
+fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
+    let mut entries = manifest.entries().to_vec();
+    for device in devices {
+        let Some(entry) = entries.get_mut(device.index) else {
+            continue;
+        };
+        let fd = device.fd_number();
+        match &device.backing {
+            Backing::Net { mtu, mac, .. } => {
+                entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), *mtu), fd);
+            }
+            Backing::Block {
+                capacity,
+                sector_size,
+                ..
+            } => entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd),
+        }
+    }
+    entries
+}

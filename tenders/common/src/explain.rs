@@ -1,0 +1,249 @@
+//! `--explain`: what a launch would open, what is decided about it, and what would confine the
+//! guest. One model, two printers.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use solo5_abi::Target;
+use solo5_image::{LoadPlan, Protection};
+use solo5_policy::Decision;
+use solo5_policy::launch::{Format, Launch};
+use solo5_report::printable;
+
+use crate::attach::{Backing, Device};
+use crate::seccomp::{Action, Rule};
+
+/// Something that confines a guest besides the system call filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Safeguard {
+    /// What holds.
+    pub what: &'static str,
+    /// By which means.
+    pub how: &'static str,
+    /// Whether this host has them.
+    pub available: bool,
+}
+
+/// A launch that is explained instead of started.
+#[derive(Debug)]
+pub struct Explanation<'e> {
+    /// The tender's name.
+    pub program: &'e str,
+    /// Its target.
+    pub target: Target,
+    /// The image as given.
+    pub kernel: &'e OsStr,
+    /// Version of its manifest.
+    pub manifest_version: u32,
+    /// What would be loaded where.
+    pub plan: &'e LoadPlan,
+    /// What was asked for.
+    pub launch: &'e Launch,
+    /// Guest memory in bytes.
+    pub memory: u64,
+    /// The devices.
+    pub devices: &'e [Device],
+    /// What the policies say.
+    pub decision: &'e Decision,
+    /// The system call filter.
+    pub rules: &'e [Rule],
+    /// What else confines the guest.
+    pub safeguards: &'e [Safeguard],
+}
+
+fn rights(protection: Protection) -> String {
+    let flag = |has, letter| if has { letter } else { '-' };
+    [
+        flag(protection.read, 'R'),
+        flag(protection.write, 'W'),
+        flag(protection.execute, 'X'),
+    ]
+    .iter()
+    .collect()
+}
+
+fn mac_text(mac: Option<[u8; 6]>) -> String {
+    mac.map_or_else(|| "random".to_owned(), |mac| solo5_policy::launch::Mac(mac).to_string())
+}
+
+fn action(rule: &Rule) -> String {
+    match rule.action {
+        Action::Allow => "allow".to_owned(),
+        Action::Errno(number) => format!("error {number}"),
+    }
+}
+
+impl Explanation<'_> {
+    /// The explanation as a text of whole lines.
+    pub fn shown(&self, format: Format) -> String {
+        match format {
+            Format::Human => printable(&self.human()).into_owned(),
+            Format::Json => format!("{}\n", self.json()),
+        }
+    }
+
+    fn human(&self) -> String {
+        let mut out = String::new();
+        self.write_human(&mut out).unwrap_or_default();
+        out
+    }
+
+    fn write_human(&self, out: &mut String) -> std::fmt::Result {
+        let launch = self.launch;
+        writeln!(
+            out,
+            "{} · {} · manifest version {}",
+            self.kernel.to_string_lossy(),
+            self.target.name(),
+            self.manifest_version,
+        )?;
+        writeln!(out, "\nmemory {} MiB, from address 0", self.memory >> 20)?;
+        for segment in &self.plan.segments {
+            let pages = &segment.pages;
+            let what = rights(segment.protection);
+            writeln!(out, "  {:#010x} {:#010x}  {what}", pages.start, pages.end)?;
+        }
+        let heap = if launch.exec_heap {
+            "RWX, by --x-exec-heap"
+        } else {
+            "RW-"
+        };
+        writeln!(out, "  heap and stack         {heap}")?;
+        writeln!(out, "  entry {:#x}", self.plan.entry)?;
+        let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
+        writeln!(out, "\narguments {}", if words.is_empty() { "none".into() } else { words.join(" ") })?;
+
+        writeln!(out, "\ndevices")?;
+        for device in self.devices {
+            let name = &device.name;
+            match &device.backing {
+                Backing::Net { interface, mtu, mac } => writeln!(
+                    out,
+                    "  net '{name}': tap {}, MTU {mtu}, address {}",
+                    String::from_utf8_lossy(interface),
+                    mac_text(*mac),
+                )?,
+                Backing::Block { path, capacity, sector_size, access } => writeln!(
+                    out,
+                    "  block '{name}': {path}, {}, {capacity} bytes in sectors of {sector_size}",
+                    access.name(),
+                )?,
+            }
+        }
+        for (kind, names) in self.declined() {
+            for name in names {
+                writeln!(out, "  {kind} '{name}': declined")?;
+            }
+        }
+        if self.devices.is_empty() && self.declined().iter().all(|(_, names)| names.is_empty()) {
+            writeln!(out, "  none")?;
+        }
+
+        writeln!(out, "\npolicy")?;
+        for line in self.decision.lines() {
+            writeln!(out, "  {line}")?;
+        }
+        for grant in &self.decision.grants {
+            writeln!(out, "  {}", grant.line())?;
+        }
+
+        writeln!(out, "\nenforced by this host")?;
+        for safeguard in self.safeguards {
+            let missing = if safeguard.available { "" } else { " (missing here)" };
+            writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
+        }
+        if self.rules.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nsystem calls; any other ends the guest with SIGSYS, status 159")?;
+        for rule in self.rules {
+            let conditions: Vec<_> = rule.when.iter().map(ToString::to_string).collect();
+            writeln!(
+                out,
+                "  {:8} {}({}): {}",
+                action(rule),
+                rule.call.name,
+                conditions.join(", "),
+                rule.reason,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn declined(&self) -> [(&'static str, &[String]); 2] {
+        [
+            ("net", &self.launch.without_nets),
+            ("block", &self.launch.without_blocks),
+        ]
+    }
+
+    /// The explanation for programs. Field names are stable.
+    fn json(&self) -> Value {
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        let segments = self.plan.segments.iter().map(|segment| {
+            json!({
+                "start": segment.pages.start,
+                "end": segment.pages.end,
+                "rights": rights(segment.protection),
+            })
+        });
+        let devices = self.devices.iter().map(|device| match &device.backing {
+            Backing::Net { interface, mtu, mac } => json!({
+                "name": device.name,
+                "type": "NET_BASIC",
+                "interface": String::from_utf8_lossy(interface),
+                "mtu": mtu,
+                "mac": mac_text(*mac),
+            }),
+            Backing::Block { path, capacity, sector_size, access } => json!({
+                "name": device.name,
+                "type": "BLOCK_BASIC",
+                "path": path,
+                "access": access.name(),
+                "capacity": capacity,
+                "sector_size": sector_size,
+            }),
+        });
+        let rules = self.rules.iter().map(|rule| {
+            let conditions = rule.when.iter().map(ToString::to_string);
+            json!({
+                "call": rule.call.name,
+                "when": conditions.collect::<Vec<_>>(),
+                "action": action(rule),
+                "reason": rule.reason,
+            })
+        });
+        let safeguards = self.safeguards.iter().map(|safeguard| {
+            json!({
+                "what": safeguard.what,
+                "how": safeguard.how,
+                "available": safeguard.available,
+            })
+        });
+        json!({
+            "type": "solo5.explanation",
+            "version": 1,
+            "tender": self.program,
+            "tender_version": solo5_report::VERSION,
+            "image": {
+                "file": text(self.kernel),
+                "target": self.target.name(),
+                "manifest_version": self.manifest_version,
+                "entry": self.plan.entry,
+                "segments": segments.collect::<Vec<_>>(),
+            },
+            "memory": self.memory,
+            "executable_heap": self.launch.exec_heap,
+            "arguments": self.launch.arguments.iter().map(|word| text(word)).collect::<Vec<_>>(),
+            "devices": devices.collect::<Vec<_>>(),
+            "declined": {
+                "net": self.launch.without_nets,
+                "block": self.launch.without_blocks,
+            },
+            "policy": self.decision.json(),
+            "enforced": safeguards.collect::<Vec<_>>(),
+            "system_calls": rules.collect::<Vec<_>>(),
+        })
+    }
+}

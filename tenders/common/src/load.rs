@@ -1,0 +1,55 @@
+//! Carrying out a load plan: segments into guest memory, then their protections.
+
+use std::fs::File;
+use std::ops::Range;
+
+use solo5_image::{Fault, LoadPlan, Protection};
+
+use crate::memory::{Allegation, GuestMemory};
+use crate::sys::Errno;
+
+/// Why an image could not be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// The image does not fit, or its content cannot be read.
+    Image(Fault),
+    /// Its pages cannot be protected.
+    Protect(Errno),
+}
+
+impl From<Fault> for LoadError {
+    fn from(fault: Fault) -> LoadError {
+        LoadError::Image(fault)
+    }
+}
+
+/// Loads every segment of `plan` into fresh, zeroed guest memory and hands its pages to `protect`.
+///
+/// The zeros behind a segment's content are not written: memory was never written before, and the
+/// plan's segments share no page.
+pub fn load(
+    memory: &GuestMemory,
+    file: &File,
+    plan: &LoadPlan,
+    mut protect: impl FnMut(Range<u64>, Protection) -> Result<(), Errno>,
+) -> Result<(), LoadError> {
+    plan.fits(memory.size())?;
+    for segment in &plan.segments {
+        let (phdr, offset) = (segment.phdr, segment.file.start);
+        let size = segment.file.end - offset;
+        if size > 0 {
+            let short = Fault::SegmentShort { phdr, offset, size };
+            // The plan fits, so the range is inside; a short read means the file has shrunk.
+            let got = memory.fill(Allegation(segment.address), file, segment.file.clone());
+            match got.map_err(|_| short)? {
+                Ok(got) if got == size => {}
+                Ok(_) => return Err(short.into()),
+                Err(error) => return Err(Fault::SegmentRead { phdr, offset, error }.into()),
+            }
+        }
+        if !segment.pages.is_empty() {
+            protect(segment.pages.clone(), segment.protection).map_err(LoadError::Protect)?;
+        }
+    }
+    Ok(())
+}

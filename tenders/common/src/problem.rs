@@ -1,0 +1,403 @@
+//! The table of what can stop a tender: every code `T4xx`, its text, and what to do.
+//!
+//! Texts that upstream prints are kept to the byte (`spec/30` §13, `spec/10` §7, §9); those that
+//! are ours carry their code and say how to mend it. The pages are `docs/codes/T4xx.md`.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use solo5_abi::mft1::DeviceType;
+use solo5_image::Fault;
+use solo5_report::Diagnostic;
+
+use crate::sys::{Errno, strerror};
+
+/// Why a tender cannot start a guest, or what it warns about. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are what the texts print")]
+pub enum Problem {
+    /// The image cannot be opened.
+    Open { kernel: OsString, error: Errno },
+    /// The image is refused by its reader or loader.
+    Image { kernel: OsString, fault: Fault },
+    /// Pages of the image cannot be protected.
+    Protect { kernel: OsString, error: Errno },
+    /// A device is declared whose module this tender was built without.
+    NoModule { name: String, kind: DeviceType },
+
+    /// A tap cannot be attached.
+    Tap { interface: String, error: Errno },
+    /// An inherited descriptor is no tap, or one with other framing.
+    NotTap { fd: i32, why: &'static str },
+    /// A tap's MTU is not one of Ethernet's.
+    Mtu { interface: String, mtu: u32 },
+    /// An address that no interface should send from.
+    Multicast { name: String, mac: String },
+    /// No random address can be made.
+    Random { error: Errno },
+
+    /// A block device's file cannot be opened.
+    BlockOpen { path: String, error: Errno },
+    /// Its size cannot be told.
+    Capacity { path: String, error: Errno },
+    /// It is neither a regular file nor a block device.
+    BlockKind { path: String },
+    /// Its size is not a multiple of the sector size.
+    Unaligned { name: String, sector_size: u16 },
+    /// It is smaller than one sector.
+    TooSmall { name: String, sector_size: u16 },
+    /// Another guest uses it.
+    Busy { path: String, writing: bool },
+    /// An inherited descriptor is not open for the access asked for.
+    BlockFd { fd: i32, why: &'static str },
+
+    /// Less guest memory than the manifest asks for.
+    Memory { have: u64, least: u64 },
+    /// The manifest asks for an executable heap.
+    ExecHeap,
+    /// The manifest asks for another sector size than was given.
+    SectorSize { name: String, have: u16, exact: u32 },
+    /// The manifest asks for a larger block device.
+    CapacityMinimum { name: String, have: u64, least: u64 },
+    /// The manifest asks for a larger MTU.
+    MtuMinimum { name: String, have: u16, least: u32 },
+
+    /// Guest memory cannot be had.
+    Allocate { error: Errno },
+    /// Something of the tender's own lies where guest memory must be.
+    InTheWay { size: u64, mapping: Option<String> },
+    /// Every readable page would be executable.
+    ReadImpliesExec,
+    /// The guest's command line does not fit.
+    CommandLine { longest: usize },
+    /// The heap is executable by choice.
+    ExecHeapWarning,
+
+    /// A call to the host's kernel failed that never should.
+    Host { what: &'static str, error: Errno },
+    /// The filter has too many rows.
+    FilterLength,
+    /// The outcome cannot be written where it was asked for.
+    Report { target: String, error: Errno },
+}
+
+impl Problem {
+    /// The stable code; `docs/codes` has its page.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Problem::Open { .. } => "T401",
+            Problem::Image { fault, .. } => match fault {
+                Fault::NoAbi | Fault::AbiTarget { .. } | Fault::AbiVersion { .. } => "T403",
+                Fault::NoManifest | Fault::Manifest { .. } | Fault::Properties { .. } => "T404",
+                _ => "T402",
+            },
+            Problem::Protect { .. } => "T402",
+            Problem::NoModule { .. } => "T407",
+            Problem::Tap { .. } => "T410",
+            Problem::NotTap { .. } => "T411",
+            Problem::Mtu { .. } => "T412",
+            Problem::Multicast { .. } => "T413",
+            Problem::Random { .. } | Problem::Host { .. } => "T440",
+            Problem::BlockOpen { .. } => "T420",
+            Problem::Capacity { .. } => "T421",
+            Problem::BlockKind { .. } => "T422",
+            Problem::Unaligned { .. } | Problem::TooSmall { .. } => "T423",
+            Problem::Busy { .. } => "T424",
+            Problem::BlockFd { .. } => "T425",
+            Problem::Memory { .. } => "T431",
+            Problem::ExecHeap => "T432",
+            Problem::SectorSize { .. } => "T433",
+            Problem::CapacityMinimum { .. } => "T434",
+            Problem::MtuMinimum { .. } => "T435",
+            Problem::Allocate { .. } => "T436",
+            Problem::InTheWay { .. } => "T437",
+            Problem::ReadImpliesExec => "T438",
+            Problem::CommandLine { .. } => "T439",
+            Problem::FilterLength => "T441",
+            Problem::ExecHeapWarning => "T442",
+            Problem::Report { .. } => "T443",
+        }
+    }
+
+    /// What is printed behind the program's name.
+    pub fn line(&self) -> String {
+        match self.upstream() {
+            Some(text) => text,
+            None => solo5_report::line(&self.own()),
+        }
+    }
+
+    /// The text of a problem that upstream reports too.
+    fn upstream(&self) -> Option<String> {
+        let file = |kernel: &OsString| kernel.to_string_lossy().into_owned();
+        Some(match self {
+            Problem::Open { kernel, error } => {
+                format!("{}: Could not open: {}", file(kernel), strerror(*error))
+            }
+            Problem::Image { kernel, fault } => format!("{}: {fault}", file(kernel)),
+            Problem::Protect { kernel, error } => {
+                format!("{}: mprotect failed: {}", file(kernel), strerror(*error))
+            }
+            Problem::Tap { interface, error } => {
+                format!("Could not attach interface: {interface}: {}", strerror(*error))
+            }
+            Problem::BlockOpen { path, error } => {
+                format!("Could not open block device: {path}: {}", strerror(*error))
+            }
+            Problem::Capacity { path, error } => {
+                format!("{path}: Could not determine capacity: {}", strerror(*error))
+            }
+            Problem::Unaligned { name, sector_size } => format!(
+                "{name}: Backing storage size must be block aligned ({sector_size} bytes)"
+            ),
+            Problem::TooSmall { name, sector_size } => format!(
+                "{name}: Backing storage must be at least 1 block ({sector_size} bytes) in size"
+            ),
+            Problem::Allocate { error } => {
+                format!("Error allocating guest memory: {}", strerror(*error))
+            }
+            Problem::ReadImpliesExec => "Cowardly refusing to run with a sys_personality of \
+                READ_IMPLIES_EXEC. Please report a bug, with details of your Linux distribution \
+                and GCC version"
+                .to_owned(),
+            Problem::CommandLine { longest } => {
+                format!("Guest command line too long (max={longest} characters)")
+            }
+            Problem::ExecHeapWarning => "WARNING: The use of --x-exec-heap is dangerous and not \
+                recommended as it makes the heap and stack executable."
+                .to_owned(),
+            Problem::Host { what, error } => format!("{what} failed: {}", strerror(*error)),
+            _ => return None,
+        })
+    }
+
+    /// A problem that only we report.
+    fn own(&self) -> Diagnostic {
+        let (text, help): (String, String) = match self {
+            Problem::NoModule { name, kind } => (
+                format!("device '{name}' is of type {} and this tender has no module for it", kind.name()),
+                "use a tender built with that module; --help lists the modules".into(),
+            ),
+            Problem::NotTap { fd, why } => (
+                format!("descriptor {fd} cannot be a network interface: {why}"),
+                "pass the descriptor of a tap opened with IFF_TAP and IFF_NO_PI alone".into(),
+            ),
+            Problem::Mtu { interface, mtu } => (
+                format!("interface {interface}: the MTU is {mtu}, which is not between 68 and 65535"),
+                format!("set another one with `ip link set {interface} mtu 1500`"),
+            ),
+            Problem::Multicast { name, mac } => (
+                format!("address {mac} of '{name}' is a group address"),
+                "clear the lowest bit of its first byte, as in 02:00:00:00:00:01".into(),
+            ),
+            Problem::Random { error } => (
+                format!("no random Ethernet address can be made: {}", strerror(*error)),
+                "give one with --net-mac".into(),
+            ),
+            Problem::BlockKind { path } => (
+                format!("{path} is neither a regular file nor a block device"),
+                "a guest's storage must have a size and be readable at any offset".into(),
+            ),
+            Problem::Busy { path, writing: true } => (
+                format!("{path} is in use by another guest"),
+                "stop that guest, or give both --block-access:NAME=read-only".into(),
+            ),
+            Problem::Busy { path, writing: false } => (
+                format!("{path} is in use by another guest that may write to it"),
+                "stop that guest, or start it with --block-access:NAME=read-only".into(),
+            ),
+            Problem::BlockFd { fd, why } => (
+                format!("descriptor {fd} cannot be a block device: {why}"),
+                "pass a descriptor opened for the access the guest gets".into(),
+            ),
+            Problem::Memory { have, least } => (
+                format!("the manifest asks for at least {} of memory, and there are {}",
+                    mebibytes(*least), mebibytes(*have)),
+                format!("add --mem={}", least.div_ceil(1 << 20)),
+            ),
+            Problem::ExecHeap => (
+                "the manifest asks for an executable heap".into(),
+                "add --x-exec-heap if you trust the unikernel with one".into(),
+            ),
+            Problem::SectorSize { name, have, exact } => (
+                format!("the manifest wants sectors of {exact} bytes for '{name}', not {have}"),
+                if usize::try_from(*exact).is_ok_and(|size| (512..=32768).contains(&size) && size.is_power_of_two()) {
+                    format!("leave --block-sector-size:{name} out, or give {exact}")
+                } else {
+                    "no tender offers that size: they are powers of two from 512 to 32768".into()
+                },
+            ),
+            Problem::CapacityMinimum { name, have, least } => (
+                format!("the manifest asks for at least {least} bytes for '{name}', and there are {have}"),
+                format!("attach a larger file or device with --block:{name}=PATH"),
+            ),
+            Problem::MtuMinimum { name, have, least } => (
+                format!("the manifest asks for an MTU of at least {least} for '{name}', and it is {have}"),
+                format!("raise it with `ip link set INTERFACE mtu {least}`"),
+            ),
+            Problem::InTheWay { size, mapping } => (
+                format!("guest memory of {} would overlap {}", mebibytes(*size),
+                    mapping.as_deref().unwrap_or("the tender's own")),
+                "give less memory with --mem".into(),
+            ),
+            Problem::FilterLength => (
+                "the system call filter is too long for the kernel".into(),
+                "attach fewer devices".into(),
+            ),
+            Problem::Report { target, error } => (
+                format!("the outcome cannot be written to {target}: {}", strerror(*error)),
+                "check the value of --report".into(),
+            ),
+            // Every other one has a text of upstream's.
+            other => (format!("{other:?}"), "report this as a bug".into()),
+        };
+        let diagnostic = match self {
+            Problem::Multicast { .. } => Diagnostic::warning(self.code(), text),
+            _ => Diagnostic::error(self.code(), text),
+        };
+        diagnostic.with_help(help)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+/// A size for people: whole MiB where it is that, else bytes.
+fn mebibytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
+/// One reason why no guest is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The stable code.
+    pub code: String,
+    /// The line, without the program's name.
+    pub text: String,
+}
+
+/// Why no guest is started: the one error type of a tender's start-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whether it is not allowed (status 60), rather than not possible (status 1).
+    pub denied: bool,
+    /// Every reason, at least one.
+    pub reasons: Vec<Reason>,
+    /// Lines behind the reasons that are no reasons themselves.
+    pub summary: Vec<String>,
+    /// Whether the usage text follows.
+    pub usage: bool,
+}
+
+/// Code of a wrong option.
+pub const CODE_OPTIONS: &str = "T400";
+/// Code of a declared device that is not attached.
+pub const CODE_UNATTACHED: &str = "T406";
+
+/// Status of a tender that cannot start its guest.
+pub const EXIT_CANNOT: u8 = 1;
+/// Status of a tender that may not: orchestrators do not restart on 60 to 64 (`spec/80` §4).
+pub const EXIT_DENIED: u8 = 60;
+
+impl Refusal {
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        if self.denied { EXIT_DENIED } else { EXIT_CANNOT }
+    }
+
+    /// Not possible, for reasons that share one code.
+    pub fn cannot(code: &'static str, lines: Vec<String>) -> Refusal {
+        let reason = |text| Reason {
+            code: code.to_owned(),
+            text,
+        };
+        Refusal {
+            denied: false,
+            reasons: lines.into_iter().map(reason).collect(),
+            summary: Vec::new(),
+            usage: false,
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        Refusal::cannot(problem.code(), vec![problem.line()])
+    }
+}
+
+impl From<solo5_policy::launch::Fault> for Refusal {
+    fn from(fault: solo5_policy::launch::Fault) -> Refusal {
+        Refusal {
+            usage: fault.usage,
+            ..Refusal::cannot(CODE_OPTIONS, fault.lines)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstream_texts_are_kept_to_the_byte() {
+        let lines = [
+            (
+                Problem::Open { kernel: "/nonexistent".into(), error: Errno::NOENT },
+                "/nonexistent: Could not open: No such file or directory",
+            ),
+            (
+                Problem::Image { kernel: "k".into(), fault: Fault::NoAbi },
+                "k: No Solo5 ABI information found in executable",
+            ),
+            (
+                Problem::Tap { interface: "@99".into(), error: Errno::BADF },
+                "Could not attach interface: @99: Bad file descriptor",
+            ),
+            (
+                Problem::BlockOpen { path: "d".into(), error: Errno::ISDIR },
+                "Could not open block device: d: Is a directory",
+            ),
+            (
+                Problem::Capacity { path: "ff".into(), error: Errno::SPIPE },
+                "ff: Could not determine capacity: Illegal seek",
+            ),
+            (
+                Problem::Unaligned { name: "storage".into(), sector_size: 4096 },
+                "storage: Backing storage size must be block aligned (4096 bytes)",
+            ),
+            (
+                Problem::TooSmall { name: "storage".into(), sector_size: 512 },
+                "storage: Backing storage must be at least 1 block (512 bytes) in size",
+            ),
+            (
+                Problem::Allocate { error: Errno::NOMEM },
+                "Error allocating guest memory: Cannot allocate memory",
+            ),
+            (
+                Problem::CommandLine { longest: 8191 },
+                "Guest command line too long (max=8191 characters)",
+            ),
+        ];
+        for (problem, line) in lines {
+            assert_eq!(problem.line(), line);
+        }
+    }
+
+    #[test]
+    fn our_own_texts_carry_their_code_and_what_to_do() {
+        let problem = Problem::Memory { have: 1 << 20, least: 64 << 20 };
+        assert_eq!(
+            problem.line(),
+            "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
+             add --mem=64"
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! `--report`: one line of JSON on how a launch ended.
+//!
+//! ```json
+//! {"outcome":"guest-exit","status":0,"reasons":[]}
+//! ```
+//!
+//! A guest of spt is the tender's own process: once it runs, nobody is left in it to report. So
+//! with `--report`, and only then, a tender makes a child at the very start that does everything
+//! else, and itself only passes signals on, waits, reports, and ends exactly as the child did. A
+//! file without a name is shared by the two: in it the child says that it hands over to the guest,
+//! or why it does not. What the parent cannot know it does not claim: a child that ends before it
+//! said either is a `bug`, or was ended by a `signal`.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+use serde_json::{Value, json};
+use solo5_policy::launch::FileOrFd;
+
+use crate::attach::Inherited;
+use crate::problem::{EXIT_CANNOT, Problem, Refusal};
+use crate::sys::process::{self, Pid, WaitStatus};
+use crate::sys::Errno;
+
+/// How a launch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest ended itself with its own status.
+    GuestExit,
+    /// The guest did what it must not, and was ended for it.
+    GuestFault,
+    /// No guest was started: it is not possible.
+    Cannot,
+    /// No guest was started: it is not allowed.
+    Denied,
+    /// Somebody ended it from outside.
+    Signal,
+    /// The tender failed in a way that is its own fault.
+    Bug,
+}
+
+impl Outcome {
+    /// The word in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::GuestExit => "guest-exit",
+            Outcome::GuestFault => "guest-fault",
+            Outcome::Cannot => "cannot",
+            Outcome::Denied => "denied",
+            Outcome::Signal => "signal",
+            Outcome::Bug => "bug",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Exit(i32),
+    Signal(i32),
+}
+
+/// The child's way to say what becomes of the launch.
+#[derive(Debug)]
+pub struct Reporter {
+    shared: File,
+}
+
+const STARTED: &str = "started";
+
+impl Reporter {
+    /// Says that the guest's first instruction is next.
+    pub fn started(&mut self) -> Result<(), Problem> {
+        writeln!(self.shared, "{STARTED}").map_err(|error| Problem::Host {
+            what: "write()",
+            error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })
+    }
+
+    /// Says why there is no guest. Best effort: the lines on standard error say the same.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        let _ = writeln!(self.shared, "{}", refusal_json(refusal));
+    }
+
+    /// The descriptor that must stay open until the guest runs.
+    pub fn fd(&self) -> RawFd {
+        self.shared.as_raw_fd()
+    }
+}
+
+fn refusal_json(refusal: &Refusal) -> Value {
+    let outcome = if refusal.denied {
+        Outcome::Denied
+    } else {
+        Outcome::Cannot
+    };
+    let reasons = refusal.reasons.iter();
+    let reasons = reasons.map(|reason| json!({"code": reason.code, "message": reason.text}));
+    json!({
+        "outcome": outcome.name(),
+        "status": refusal.status(),
+        "reasons": reasons.collect::<Vec<_>>(),
+    })
+}
+
+/// The report on a child that ended like `end` after saying `said`.
+fn conclude(end: End, said: &str) -> Value {
+    let last = said.lines().last().unwrap_or_default();
+    if last != STARTED && let Ok(refusal) = serde_json::from_str::<Value>(last) {
+        return refusal;
+    }
+    let outcome = match end {
+        End::Exit(_) if last == STARTED => Outcome::GuestExit,
+        End::Signal(signal) if last == STARTED && process::is_fault(signal) => Outcome::GuestFault,
+        End::Signal(signal) if !process::is_fault(signal) && signal != libc::SIGABRT => {
+            Outcome::Signal
+        }
+        // A guest cannot abort its process; before the guest runs, no end is an expected one.
+        _ => Outcome::Bug,
+    };
+    match end {
+        End::Exit(status) => json!({"outcome": outcome.name(), "status": status, "reasons": []}),
+        End::Signal(signal) => json!({
+            "outcome": outcome.name(),
+            "status": 128 + signal,
+            "signal": process::signal_name(signal),
+            "reasons": [],
+        }),
+    }
+}
+
+/// Where reports go, open.
+#[derive(Debug)]
+pub struct Sink {
+    file: File,
+    target: String,
+}
+
+impl Sink {
+    /// Opens a file to append to, made if there is none, or takes an inherited descriptor.
+    pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Problem> {
+        let (opened, target) = match target {
+            FileOrFd::Path(path) => {
+                let flags = OFlags::WRONLY
+                    | OFlags::CREATE
+                    | OFlags::APPEND
+                    | OFlags::CLOEXEC
+                    | OFlags::NOCTTY;
+                let opened = rustix::fs::open(path.as_os_str(), flags, Mode::from_raw_mode(0o644));
+                (opened, path.to_string_lossy().into_owned())
+            }
+            FileOrFd::Fd(fd) => (copy(*fd, inherited), format!("descriptor {fd}")),
+        };
+        match opened {
+            Ok(fd) => Ok(Sink {
+                file: File::from(fd),
+                target,
+            }),
+            Err(error) => Err(Problem::Report { target, error }),
+        }
+    }
+
+    fn write(&mut self, report: &Value) -> Result<(), Problem> {
+        let line = format!("{report}\n");
+        self.file.write_all(line.as_bytes()).map_err(|error| Problem::Report {
+            target: self.target.clone(),
+            error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })
+    }
+}
+
+/// A copy of an inherited descriptor. The original stays open: it may be standard output or error,
+/// which the child still needs.
+fn copy(fd: i32, inherited: &mut Inherited) -> Result<OwnedFd, Errno> {
+    let original = inherited.take(fd)?;
+    let copy = rustix::io::fcntl_dupfd_cloexec(original.as_fd(), 3);
+    std::mem::forget(original);
+    copy
+}
+
+/// Makes the child that does the rest of the launch, and returns in it. The parent never returns:
+/// it reports to `sink` how the child ended and ends the same way. `complain` prints a problem.
+pub fn watch(mut sink: Sink, complain: impl Fn(&Problem)) -> Result<Reporter, Problem> {
+    let (shared, child, blocked) = match split() {
+        Ok(Split::Child(reporter)) => return Ok(reporter),
+        Ok(Split::Parent(shared, child, blocked)) => (shared, child, blocked),
+        Err(problem) => {
+            sink.write(&refusal_json(&problem.clone().into()))?;
+            return Err(problem);
+        }
+    };
+    let end = match wait(child, &blocked) {
+        Ok(end) => end,
+        Err(error) => {
+            let what = "waitpid()";
+            complain(&Problem::Host { what, error });
+            process::forward(child, libc::SIGKILL);
+            std::process::exit(EXIT_CANNOT.into());
+        }
+    };
+    if let Err(problem) = sink.write(&conclude(end, &said(shared))) {
+        complain(&problem);
+    }
+    match end {
+        End::Exit(status) => std::process::exit(status),
+        End::Signal(signal) => process::die_of(signal),
+    }
+}
+
+enum Split {
+    Child(Reporter),
+    Parent(File, Pid, process::Signals),
+}
+
+/// Makes the child and the file it shares with its parent.
+fn split() -> Result<Split, Problem> {
+    let host = |what| move |error| Problem::Host { what, error };
+    let shared = rustix::fs::memfd_create(c"outcome", MemfdFlags::CLOEXEC);
+    let shared = shared.map(File::from).map_err(host("memfd_create()"))?;
+    let (blocked, before) = process::block_signals().map_err(host("sigprocmask()"))?;
+    match process::fork().map_err(host("fork()"))? {
+        Some(child) => Ok(Split::Parent(shared, child, blocked)),
+        None => {
+            process::restore_signals(&before).map_err(host("sigprocmask()"))?;
+            Ok(Split::Child(Reporter { shared }))
+        }
+    }
+}
+
+fn said(mut shared: File) -> String {
+    let mut said = Vec::new();
+    // Nothing read means nothing said.
+    let _ = shared.rewind().and_then(|()| shared.read_to_end(&mut said));
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Passes signals on until `child` has ended.
+fn wait(child: Pid, blocked: &process::Signals) -> Result<End, Errno> {
+    loop {
+        let signal = process::next_signal(blocked)?;
+        if !process::is_about_children(signal) {
+            process::forward(child, signal);
+            continue;
+        }
+        if let Some(status) = process::ended(child)? {
+            return end_of(status).ok_or(Errno::CHILD);
+        }
+    }
+}
+
+fn end_of(status: WaitStatus) -> Option<End> {
+    let exit = status.exit_status().map(End::Exit);
+    exit.or_else(|| status.terminating_signal().map(End::Signal))
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_claims_no_more_than_is_known() {
+        let outcome = |end, said| {
+            let report = conclude(end, said);
+            (report["outcome"].as_str().unwrap().to_owned(), report["status"].as_i64().unwrap())
+        };
+        let started = "started\n";
+        let is = |name: &str, status| (name.to_owned(), status);
+        assert_eq!(outcome(End::Exit(3), started), is("guest-exit", 3));
+        assert_eq!(outcome(End::Signal(libc::SIGSYS), started), is("guest-fault", 159));
+        assert_eq!(outcome(End::Signal(libc::SIGTERM), started), is("signal", 143));
+        assert_eq!(outcome(End::Signal(libc::SIGKILL), ""), is("signal", 137));
+        assert_eq!(outcome(End::Signal(libc::SIGABRT), ""), is("bug", 134));
+        assert_eq!(outcome(End::Signal(libc::SIGSEGV), ""), is("bug", 139));
+        assert_eq!(outcome(End::Exit(0), ""), is("bug", 0));
+        let refusal = Refusal::from(Problem::ExecHeap);
+        let said = format!("started\n{}\n", refusal_json(&refusal));
+        assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
+        assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T432");
+    }
+}

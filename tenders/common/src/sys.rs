@@ -1,0 +1,477 @@
+//! Every system call the tenders make that `rustix` does not wrap, behind safe functions.
+//!
+//! Nothing here knows what a tender is. Each function is one call (or the smallest group of calls
+//! that means anything) and returns what the kernel said. Errors are [`Errno`]; [`strerror`] gives
+//! the C library's text for one, which is what upstream prints.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+pub use rustix::io::Errno;
+
+/// The C library's text for an error, such as `No such file or directory`.
+pub fn strerror(errno: Errno) -> String {
+    let mut text = [0u8; 128];
+    // SAFETY: the pointer and length are those of `text`, which outlives the call; the XSI variant
+    // that `libc` binds writes a terminated string of at most that length.
+    let result =
+        unsafe { libc::strerror_r(errno.raw_os_error(), text.as_mut_ptr().cast(), text.len()) };
+    match CStr::from_bytes_until_nul(&text) {
+        Ok(found) if result == 0 => found.to_string_lossy().into_owned(),
+        _ => format!("Unknown error {}", errno.raw_os_error()),
+    }
+}
+
+/// The error of a C library call that has just failed.
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Turns the result of a C library call into ours.
+fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
+    if result < 0 {
+        Err(last_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Which of descriptors 0, 1 and 2 were not open and now are `/dev/null`.
+pub type Filled = [bool; 3];
+
+/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is not open.
+///
+/// Must come before anything else is opened: a disk image that became descriptor 1 would be
+/// written to by the guest's console (`spec/30` §14.13).
+pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
+    // SAFETY: the descriptors may be closed, which is the question asked; `poll` reports that for
+    // each one, and nothing else is done with them.
+    let [input, output, error] = unsafe {
+        [
+            BorrowedFd::borrow_raw(0),
+            BorrowedFd::borrow_raw(1),
+            BorrowedFd::borrow_raw(2),
+        ]
+    };
+    let none = PollFlags::empty();
+    let mut polled = [
+        PollFd::from_borrowed_fd(input, none),
+        PollFd::from_borrowed_fd(output, none),
+        PollFd::from_borrowed_fd(error, none),
+    ];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::event::poll(&mut polled, Some(&at_once))?;
+    let closed = polled.map(|fd| fd.revents().contains(PollFlags::NVAL));
+    for _ in closed.iter().filter(|closed| **closed) {
+        // The lowest free number is taken, so each turn fills the next gap below 3.
+        let null = rustix::fs::open(
+            c"/dev/null",
+            rustix::fs::OFlags::RDWR,
+            rustix::fs::Mode::empty(),
+        )?;
+        if null.as_raw_fd() > 2 {
+            return Err(Errno::BADF);
+        }
+        std::mem::forget(null);
+    }
+    Ok(closed)
+}
+
+/// Whether descriptor `fd` is open.
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD only looks the number up.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Takes over descriptor `fd`, which the launcher passed on.
+///
+/// # Safety
+///
+/// `fd` is open, and nothing else in this process owns it or will close it.
+pub unsafe fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller's promise is exactly what is asked for here.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// What an advisory lock attempt found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// The lock is held from now on, until the last copy of the descriptor is closed.
+    Held,
+    /// Somebody else holds a lock that excludes this one.
+    Busy,
+    /// The file system has no such locks.
+    Unsupported,
+}
+
+/// Locks the whole file, shared or exclusively, for as long as its open file description lives.
+///
+/// Open file description locks rather than `flock`: programs that probe block devices take `flock`
+/// locks on them for a moment, which must not look like another guest.
+pub fn lock(fd: BorrowedFd<'_>, exclusive: bool) -> Lock {
+    let kind = if exclusive {
+        libc::F_WRLCK
+    } else {
+        libc::F_RDLCK
+    };
+    // Zero in `l_start` and `l_len` means the whole file, and `l_pid` must be zero.
+    let request = libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: `request` is a complete `flock`, which the call only reads.
+    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &request) };
+    match check(result) {
+        Ok(_) => Lock::Held,
+        Err(Errno::AGAIN | Errno::ACCESS) => Lock::Busy,
+        Err(_) => Lock::Unsupported,
+    }
+}
+
+/// The execution domain of this process, as `personality(2)` reports it.
+pub fn personality() -> Result<u32, Errno> {
+    const QUERY: libc::c_ulong = 0xffff_ffff;
+    // SAFETY: this argument asks and changes nothing.
+    check(unsafe { libc::personality(QUERY) }).map(|bits| bits as u32)
+}
+
+/// Bit of [`personality`]: every readable mapping is executable.
+pub const READ_IMPLIES_EXEC: u32 = libc::READ_IMPLIES_EXEC as u32;
+
+/// Closes every descriptor from 3 on that is not in `keep`.
+///
+/// # Safety
+///
+/// The caller never uses any other descriptor from 3 on again, not even by dropping its owner.
+pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
+    keep.sort_unstable();
+    let mut first: libc::c_uint = 3;
+    for fd in keep.iter().filter_map(|fd| libc::c_uint::try_from(*fd).ok()) {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = first.max(fd + 1);
+    }
+    close_range(first, libc::c_uint::MAX)
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
+    // SAFETY: only numbers are passed; that the descriptors are not needed is the promise of
+    // `close_all_but`, the only caller.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return Ok(());
+    }
+    match last_error() {
+        // Kernels before 5.9: the limit bounds the numbers there can be.
+        Errno::NOSYS => {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            let limit = limit.unwrap_or(1 << 20).min(1 << 20) as libc::c_uint;
+            for fd in first..=last.min(limit) {
+                // SAFETY: as above; closing a number that is not open does nothing.
+                unsafe { libc::close(fd as RawFd) };
+            }
+            Ok(())
+        }
+        error => Err(error),
+    }
+}
+
+/// Gives up for good the chance to gain privileges by executing a program.
+pub fn set_no_new_privileges() -> Result<(), Errno> {
+    // SAFETY: only numbers are passed.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Makes the process write no core file and refuse debuggers of the same user.
+pub fn set_undumpable() -> Result<(), Errno> {
+    // SAFETY: only numbers are passed.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
+
+/// Whether the kernel's seccomp can end a whole process.
+pub fn has_seccomp_kill_process() -> bool {
+    const GET_ACTION_AVAIL: libc::c_uint = 2;
+    let action: u32 = crate::seccomp::KILL_PROCESS;
+    // SAFETY: the call reads one number, which outlives it, and changes nothing.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
+    result == 0
+}
+
+/// Questions and requests about network interfaces.
+#[cfg(feature = "net")]
+pub mod tap {
+    use super::*;
+
+    /// Longest interface name in bytes, terminator included.
+    pub const NAME_SIZE: usize = libc::IFNAMSIZ;
+    /// Interface flag: administratively up.
+    pub const IFF_UP: u32 = libc::IFF_UP as u32;
+    /// Tun device flag: frames of layer 2.
+    pub const IFF_TAP: u32 = libc::IFF_TAP as u32;
+    /// Tun device flag: no packet information in front of a frame.
+    pub const IFF_NO_PI: u32 = libc::IFF_NO_PI as u32;
+    /// Tun device flag: a virtio header in front of a frame.
+    pub const IFF_VNET_HDR: u32 = libc::IFF_VNET_HDR as u32;
+
+    const ETHTOOL_SGSO: u32 = 0x24;
+    const ETHTOOL_SGRO: u32 = 0x2c;
+
+    /// A request about the interface `name`; `None` if the name is too long or has a NUL in it.
+    fn request(name: &[u8]) -> Option<libc::ifreq> {
+        if name.len() >= NAME_SIZE || name.contains(&0) {
+            return None;
+        }
+        // SAFETY: `ifreq` is integers, pointers and unions of such; all zero is a value of it.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(name) {
+            *to = *from as libc::c_char;
+        }
+        Some(request)
+    }
+
+    fn name_of(request: &libc::ifreq) -> Vec<u8> {
+        let name = request.ifr_name.iter().map(|c| *c as u8);
+        name.take_while(|c| *c != 0).collect()
+    }
+
+    fn ioctl(
+        fd: BorrowedFd<'_>,
+        number: libc::Ioctl,
+        request: &mut libc::ifreq,
+    ) -> Result<(), Errno> {
+        // SAFETY: every number passed by this module reads and writes one `ifreq`, which outlives
+        // the call.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), number, request as *mut libc::ifreq) }).map(drop)
+    }
+
+    /// A socket to ask about interfaces through.
+    pub fn control_socket() -> Result<OwnedFd, Errno> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType};
+        rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+    }
+
+    /// The flags of an interface, such as [`IFF_UP`]. `ENODEV` if there is none of that name.
+    pub fn flags(control: BorrowedFd<'_>, name: &[u8]) -> Result<u32, Errno> {
+        let mut request = request(name).ok_or(Errno::NAMETOOLONG)?;
+        ioctl(control, libc::SIOCGIFFLAGS as libc::Ioctl, &mut request)?;
+        // SAFETY: SIOCGIFFLAGS fills in this member, and any bits are a short.
+        Ok(u32::from(unsafe { request.ifr_ifru.ifru_flags } as u16))
+    }
+
+    /// The MTU of an interface in bytes.
+    pub fn mtu(control: BorrowedFd<'_>, name: &[u8]) -> Result<u32, Errno> {
+        let mut request = request(name).ok_or(Errno::NAMETOOLONG)?;
+        ioctl(control, libc::SIOCGIFMTU as libc::Ioctl, &mut request)?;
+        // SAFETY: SIOCGIFMTU fills in this member, and any bits are an int.
+        Ok(unsafe { request.ifr_ifru.ifru_mtu }.max(0) as u32)
+    }
+
+    /// Switches generic receive and segmentation offload off, so that no frame is longer than the
+    /// MTU. Best effort, as upstream's: not every driver has both.
+    pub fn offload_off(control: BorrowedFd<'_>, name: &[u8]) {
+        #[repr(C)]
+        struct EthtoolValue {
+            command: u32,
+            data: u32,
+        }
+        for command in [ETHTOOL_SGRO, ETHTOOL_SGSO] {
+            let mut value = EthtoolValue { command, data: 0 };
+            if let Some(mut request) = request(name) {
+                request.ifr_ifru.ifru_data = (&raw mut value).cast();
+                let _ = ioctl(control, libc::SIOCETHTOOL as libc::Ioctl, &mut request);
+            }
+        }
+    }
+
+    /// Attaches an open `/dev/net/tun` to the tap called `name`; returns the name the kernel gave.
+    pub fn attach(tun: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let mut request = request(name).ok_or(Errno::NAMETOOLONG)?;
+        request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+        ioctl(tun, libc::TUNSETIFF as libc::Ioctl, &mut request)?;
+        Ok(name_of(&request))
+    }
+
+    /// Name and tun device flags of the interface behind `fd`. `ENOTTY` or `EINVAL` if it is none.
+    pub fn identify(fd: BorrowedFd<'_>) -> Result<(Vec<u8>, u32), Errno> {
+        let mut request = request(b"").ok_or(Errno::NAMETOOLONG)?;
+        ioctl(fd, libc::TUNGETIFF as libc::Ioctl, &mut request)?;
+        // SAFETY: TUNGETIFF fills in this member, and any bits are a short.
+        let flags = u32::from(unsafe { request.ifr_ifru.ifru_flags } as u16);
+        Ok((name_of(&request), flags))
+    }
+}
+
+/// Processes and signals, for the one that watches a guest and reports how it ended.
+pub mod process {
+    use super::*;
+
+    pub use rustix::process::{Pid, WaitStatus};
+
+    /// A set of signals.
+    #[derive(Clone, Copy)]
+    pub struct Signals(libc::sigset_t);
+
+    /// What [`block_signals`] leaves alone: stopping and continuing are the shell's business, and
+    /// faults of the program itself must act at once.
+    const NOT_BLOCKED: [libc::c_int; 12] = [
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGCONT,
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGSYS,
+        libc::SIGSTOP,
+    ];
+
+    /// Blocks signals so that [`next_signal`] can take them, and makes SIGCHLD one that is not
+    /// thrown away. Returns those blocked now and those blocked before.
+    pub fn block_signals() -> Result<(Signals, Signals), Errno> {
+        // SAFETY: a signal set is plain bits, so all zero is a value; the calls fill in the sets
+        // they are given, which live on this stack, and have no other effect on memory.
+        unsafe {
+            let mut wanted: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            check(libc::sigfillset(&mut wanted))?;
+            for signal in NOT_BLOCKED {
+                check(libc::sigdelset(&mut wanted, signal))?;
+            }
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+            check(libc::sigprocmask(libc::SIG_SETMASK, &wanted, &mut before))?;
+            Ok((Signals(wanted), Signals(before)))
+        }
+    }
+
+    /// Blocks exactly `signals`.
+    pub fn restore_signals(signals: &Signals) -> Result<(), Errno> {
+        // SAFETY: the set is initialised and only read; the old one is not asked for.
+        check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &signals.0, std::ptr::null_mut()) })
+            .map(drop)
+    }
+
+    /// Waits for the next of the blocked `signals`.
+    pub fn next_signal(signals: &Signals) -> Result<i32, Errno> {
+        loop {
+            // SAFETY: the set is initialised and only read; details are not asked for.
+            match check(unsafe { libc::sigwaitinfo(&signals.0, std::ptr::null_mut()) }) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether `signal` is the one about children.
+    pub fn is_about_children(signal: i32) -> bool {
+        signal == libc::SIGCHLD
+    }
+
+    /// Makes a child process: `None` in the child, which dies when its parent does.
+    pub fn fork() -> Result<Option<Pid>, Errno> {
+        let parent = rustix::process::getpid();
+        // SAFETY: a tender has one thread, so no lock is held and the child may do anything.
+        let child = check(unsafe { libc::fork() })?;
+        if child != 0 {
+            return Ok(Pid::from_raw(child));
+        }
+        // SAFETY: only numbers are passed.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+        if rustix::process::getppid() != Some(parent) {
+            return Err(Errno::SRCH);
+        }
+        Ok(None)
+    }
+
+    /// Sends `signal` to `child`, which this process has not waited for yet.
+    pub fn forward(child: Pid, signal: i32) {
+        // SAFETY: only numbers are passed. A child that has ended in the meantime is no error.
+        unsafe { libc::kill(child.as_raw_nonzero().get(), signal) };
+    }
+
+    /// The state of `child` if it has ended; `None` if it runs or is stopped.
+    pub fn ended(child: Pid) -> Result<Option<WaitStatus>, Errno> {
+        use rustix::process::{WaitOptions, waitpid};
+        loop {
+            match waitpid(Some(child), WaitOptions::NOHANG) {
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+                Ok(found) => return Ok(found.map(|(_, status)| status)),
+            }
+        }
+    }
+
+    /// Ends this process by `signal`, as a child of it was, without a core file of its own.
+    pub fn die_of(signal: i32) -> ! {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        let _ = setrlimit(Resource::Core, none);
+        // SAFETY: the default action of a signal runs no code of ours; the set is initialised by
+        // the calls, and the mask is that of the only thread.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            let mut only: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut only);
+            libc::sigaddset(&mut only, signal);
+            libc::sigprocmask(libc::SIG_UNBLOCK, &only, std::ptr::null_mut());
+            libc::raise(signal);
+        }
+        // Its default action was not to end a process.
+        std::process::exit(128 + signal)
+    }
+
+    /// The name of a signal, such as `SIGSEGV`.
+    pub fn signal_name(signal: i32) -> String {
+        const NAMES: [(libc::c_int, &str); 16] = [
+            (libc::SIGHUP, "SIGHUP"),
+            (libc::SIGINT, "SIGINT"),
+            (libc::SIGQUIT, "SIGQUIT"),
+            (libc::SIGILL, "SIGILL"),
+            (libc::SIGTRAP, "SIGTRAP"),
+            (libc::SIGABRT, "SIGABRT"),
+            (libc::SIGBUS, "SIGBUS"),
+            (libc::SIGFPE, "SIGFPE"),
+            (libc::SIGKILL, "SIGKILL"),
+            (libc::SIGUSR1, "SIGUSR1"),
+            (libc::SIGSEGV, "SIGSEGV"),
+            (libc::SIGUSR2, "SIGUSR2"),
+            (libc::SIGPIPE, "SIGPIPE"),
+            (libc::SIGALRM, "SIGALRM"),
+            (libc::SIGTERM, "SIGTERM"),
+            (libc::SIGSYS, "SIGSYS"),
+        ];
+        let known = NAMES.iter().find(|(number, _)| *number == signal);
+        known.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+    }
+
+    /// Whether a process ends by `signal` because of what its own instructions did.
+    pub fn is_fault(signal: i32) -> bool {
+        [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ]
+        .contains(&signal)
+    }
+}

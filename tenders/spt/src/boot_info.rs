@@ -1,0 +1,110 @@
+//! What the guest finds in low memory when it starts (`spec/30` §1).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use solo5_abi::mft1::{self, Entry};
+use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};
+use solo5_abi::{CMDLINE_SIZE, mft1::ENTRIES_MAX};
+use solo5_tender::problem::Problem;
+use zerocopy::IntoBytes;
+
+// With the most entries, everything still ends far below the guest's lowest address.
+const _: () = assert!(
+    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE < 0x15000
+);
+
+/// Numbers that go into the boot information as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// End of guest memory in bytes, counted from 0.
+    pub memory: u64,
+    /// End of the highest segment with content.
+    pub kernel_end: u64,
+    /// Descriptor of the epoll set.
+    pub epollfd: i32,
+    /// Descriptor of the timer.
+    pub timerfd: i32,
+}
+
+/// The guest's command line: its arguments with a space between two, and a terminator.
+pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Problem> {
+    let mut line = arguments
+        .iter()
+        .map(|argument| argument.as_bytes())
+        .collect::<Vec<_>>()
+        .join(&b' ');
+    line.push(0);
+    if line.len() > CMDLINE_SIZE {
+        return Err(Problem::CommandLine {
+            longest: CMDLINE_SIZE - 1,
+        });
+    }
+    Ok(line)
+}
+
+/// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
+pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
+    let mft = BOOT_INFO_BASE + BootInfo::SIZE as u64;
+    let cmdline = mft + mft1::size(manifest.len()) as u64;
+    let info = BootInfo {
+        mem_size: facts.memory.into(),
+        kernel_end: facts.kernel_end.into(),
+        cmdline: cmdline.into(),
+        mft: mft.into(),
+        epollfd: (facts.epollfd as u32).into(),
+        timerfd: (facts.timerfd as u32).into(),
+    };
+    let mut out = Vec::with_capacity(cmdline as usize + CMDLINE_SIZE);
+    out.extend_from_slice(info.as_bytes());
+    out.extend_from_slice(&mft1::header(manifest.len()));
+    out.extend_from_slice(manifest.as_bytes());
+    out.extend_from_slice(command_line);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use solo5_abi::mft1::{DeviceType, Net};
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_joined_as_they_are() {
+        let line = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            command_line(&arguments)
+        };
+        assert_eq!(line(&[]).unwrap(), b"\0");
+        assert_eq!(line(&["a b", "", "c"]).unwrap(), b"a b  c\0");
+        assert_eq!(line(&[&"x".repeat(8191)]).unwrap().len(), 8192);
+        let error = line(&[&"x".repeat(8192)]).unwrap_err();
+        assert_eq!(error.line(), "Guest command line too long (max=8191 characters)");
+    }
+
+    #[test]
+    fn the_layout_is_the_published_one() {
+        let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
+        net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), 7);
+        let facts = Facts {
+            memory: 0x2000_0000,
+            kernel_end: 0x10_9000,
+            epollfd: 5,
+            timerfd: 6,
+        };
+        let bytes = encode(facts, &[Entry::RESERVED, net], b"hi\0");
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        assert_eq!(word(0), 0x2000_0000);
+        assert_eq!(word(8), 0x10_9000);
+        assert_eq!(word(16), 0x11028 + 8 + 208, "command line");
+        assert_eq!(word(24), 0x11028, "manifest");
+        assert_eq!(word(32), 5 | 6 << 32);
+        assert_eq!(word(40), 1 | 2 << 32, "version and entries");
+        let entry = 48 + 104;
+        assert_eq!(&bytes[entry..entry + 8], b"service\0");
+        assert_eq!(bytes[entry + 72..entry + 80], [2, 0, 0, 0, 0, 1, 0xdc, 5]);
+        assert_eq!(bytes[entry + 88], 7, "descriptor");
+        assert_eq!(bytes[entry + 96], 1, "attached");
+        assert_eq!(&bytes[48 + 208..], b"hi\0");
+    }
+}

@@ -1,0 +1,211 @@
+//! From an allowed guest to its first instruction (`spec/30` §4).
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::time::{TimerfdClockId, TimerfdFlags};
+use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
+use solo5_abi::{Arch, Target};
+use solo5_image::Protection;
+use solo5_tender::attach::{Backing, Device};
+use solo5_tender::boot::{Guest, Tender};
+use solo5_tender::console::Console;
+use solo5_tender::explain::Safeguard;
+use solo5_tender::load::{LoadError, load};
+use solo5_tender::memory::{Allegation, GuestMemory};
+use solo5_tender::problem::{Problem, Refusal};
+use solo5_tender::report::Reporter;
+use solo5_tender::seccomp::{Instruction, Rule, assemble};
+use solo5_tender::sys::{self, Errno};
+
+use crate::boot_info::{self, Facts};
+use crate::enter::{Start, enter};
+use crate::{filter, place};
+
+/// The seccomp tender.
+#[derive(Clone, Copy, Debug)]
+pub struct Spt;
+
+impl Tender for Spt {
+    const TARGET: Target = Target::Spt;
+    const NAME: &'static str = "solo5-spt";
+
+    fn rules(&self, devices: &[Device]) -> Vec<Rule> {
+        filter::rules(-1, -1, devices)
+    }
+
+    fn safeguards(&self) -> Vec<Safeguard> {
+        let row = |what, how, available| Safeguard {
+            what,
+            how,
+            available,
+        };
+        vec![
+            row(
+                "system calls",
+                "a seccomp filter that ends the process, never to be lifted (no_new_privs)",
+                sys::has_seccomp_kill_process(),
+            ),
+            row("no page writable and executable", "mprotect, but for --x-exec-heap", true),
+            row(
+                "nothing below 0x11000 or right behind memory",
+                "pages without access; boot information is read-only",
+                true,
+            ),
+            row(
+                "no trace of the tender in registers",
+                "all cleared before the first instruction",
+                true,
+            ),
+            row("no other descriptors", "close_range", true),
+            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
+        ]
+    }
+
+    fn start(
+        &self,
+        guest: Guest,
+        mut reporter: Option<&mut Reporter>,
+        _console: &Console,
+    ) -> Refusal {
+        match prepare(guest) {
+            Ok(ready) => ready.go(reporter.as_deref_mut()).into(),
+            Err(problem) => problem.into(),
+        }
+    }
+}
+
+/// A guest in memory, with everything the jump needs.
+struct Ready {
+    filter: Vec<Instruction>,
+    start: Start,
+    keep: Vec<RawFd>,
+}
+
+fn host(what: &'static str) -> impl Fn(Errno) -> Problem {
+    move |error| Problem::Host { what, error }
+}
+
+fn prepare(guest: Guest) -> Result<Ready, Problem> {
+    let Guest {
+        kernel,
+        file,
+        plan,
+        manifest,
+        devices,
+        memory: size,
+        executable_heap,
+        arguments,
+    } = guest;
+    let command_line = boot_info::command_line(&arguments)?;
+    place::check_personality()?;
+    let memory = place::map(size, executable_heap)?;
+
+    let base = if executable_heap {
+        None
+    } else {
+        Some(Protection::READ_WRITE)
+    };
+    let loaded = load(&memory, &file, &plan, |pages, protection| {
+        // Memory has these rights already, unless the heap is executable.
+        if Some(protection) == base {
+            return Ok(());
+        }
+        memory.protect(pages, protection)
+    });
+    loaded.map_err(|error| load_problem(kernel, error))?;
+    drop(file);
+
+    let (epoll, timer) = events(&devices)?;
+    let facts = Facts {
+        memory: size,
+        kernel_end: plan.kernel_end,
+        epollfd: epoll.as_raw_fd(),
+        timerfd: timer.as_raw_fd(),
+    };
+    write_low(&memory, &boot_info::encode(facts, &manifest, &command_line))?;
+
+    let rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
+    let arch = Arch::HOST.unwrap_or(Arch::X86_64);
+    let filter = assemble(&rules, arch).ok_or(Problem::FilterLength)?;
+    let mut keep: Vec<RawFd> = devices.iter().map(Device::fd_number).collect();
+    keep.extend([epoll.as_raw_fd(), timer.as_raw_fd()]);
+    // The guest owns these now: they close when the process ends.
+    std::mem::forget((epoll, timer, devices));
+    Ok(Ready {
+        filter,
+        start: Start {
+            entry: plan.entry,
+            stack: size - 8,
+            boot_info: BOOT_INFO_BASE,
+        },
+        keep,
+    })
+}
+
+fn load_problem(kernel: OsString, error: LoadError) -> Problem {
+    match error {
+        LoadError::Image(fault) => Problem::Image { kernel, fault },
+        LoadError::Protect(error) => Problem::Protect { kernel, error },
+    }
+}
+
+/// The epoll set with the timer and every tap in it, and the timer.
+fn events(devices: &[Device]) -> Result<(OwnedFd, OwnedFd), Problem> {
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
+    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags);
+    let timer = timer.map_err(host("timerfd_create()"))?;
+    let add = |fd: &OwnedFd, data| {
+        epoll::add(&set, fd.as_fd(), EventData::new_u64(data), EventFlags::IN)
+            .map_err(host("epoll_ctl(EPOLL_CTL_ADD)"))
+    };
+    add(&timer, INTERNAL_TIMERFD)?;
+    for device in devices {
+        if let (Backing::Net { .. }, Some(fd)) = (&device.backing, &device.fd) {
+            add(fd, device.index as u64)?;
+        }
+    }
+    Ok((set, timer))
+}
+
+fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Problem> {
+    // It always fits: its longest form ends far below the lowest guest address.
+    let outside = |_| Problem::Host {
+        what: "writing boot information",
+        error: Errno::FAULT,
+    };
+    memory.write(Allegation(BOOT_INFO_BASE), bytes).map_err(outside)?;
+    place::seal_low(memory).map_err(host("mprotect()"))
+}
+
+impl Ready {
+    /// Drops every privilege and starts the guest; returns only if that fails.
+    fn go(mut self, reporter: Option<&mut Reporter>) -> Problem {
+        match self.confine(reporter) {
+            Err(problem) => problem,
+            Ok(()) => {
+                // SAFETY: the plan's entry is in an executable segment of the guest's and the
+                // stack ends with its memory, which `place::map` made. No thread was ever
+                // started, `confine` has set no_new_privs, and the filter has a rule for
+                // arch_prctl(ARCH_SET_FS).
+                let error = unsafe { enter(&self.filter, self.start) };
+                host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
+            }
+        }
+    }
+
+    fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Problem> {
+        sys::set_no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+        // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
+        sys::set_undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
+        if let Some(reporter) = &reporter {
+            self.keep.push(reporter.fd());
+        }
+        // SAFETY: what is kept are the guest's descriptors and the reporter's; no other value that
+        // owns a descriptor from 3 on is used again, for the process becomes the guest or exits.
+        unsafe { sys::close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
+        reporter.map_or(Ok(()), Reporter::started)
+    }
+}
