@@ -1,2 +1,119 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask TASK`.
+//!
+//! | file | task |
+//! |---|---|
+//! | [`stage`] | `build`: the installed tree, under `target/solo5` |
+//! | [`bindings`] | its `solo5_<target>.o` |
+//! | [`install`] | `install`: that tree, copied to a prefix |
+//! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
+//! | [`test`] | `test`: everything there is to test |
+//! | [`bench`] | `bench`: the numbers of the design, as ratios in one run |
+//! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
+//!
+//! [`run`] starts other programs; [`version`] finds the version every program is built with.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod bindings;
+mod demo;
+mod install;
+mod run;
+mod schemas;
+mod stage;
+mod test;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A failed task is one message for the developer.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A task's own arguments.
+type Arguments = Vec<String>;
+
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    help: &'static str,
+    run: fn(Arguments) -> Result<ExitCode>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "build",
+        arguments: "",
+        help: stage::HELP,
+        run: stage::task,
+    },
+    Task {
+        name: "install",
+        arguments: install::ARGUMENTS,
+        help: install::HELP,
+        run: install::task,
+    },
+    Task {
+        name: "demo",
+        arguments: "",
+        help: demo::HELP,
+        run: demo::task,
+    },
+    Task {
+        name: "test",
+        arguments: "",
+        help: test::HELP,
+        run: test::task,
+    },
+    Task {
+        name: "bench",
+        arguments: bench::ARGUMENTS,
+        help: bench::HELP,
+        run: bench::task,
+    },
+    Task {
+        name: "schemas",
+        arguments: "",
+        help: schemas::HELP,
+        run: schemas::task,
+    },
+];
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .canonicalize()
+        .unwrap_or_else(|_| PathBuf::from("."))
+}
+
+fn usage() -> String {
+    let mut out = String::from("usage: cargo xtask TASK\n\nTASK is:\n");
+    for task in TASKS {
+        let call = format!("{} {}", task.name, task.arguments);
+        out.push_str(&format!("    {}\n        {}\n", call.trim_end(), task.help));
+    }
+    out
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let Some(name) = arguments.next() else {
+        eprint!("{}", usage());
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("xtask: there is no task '{name}'\n\n{}", usage());
+        return ExitCode::from(2);
+    };
+    match (task.run)(arguments.collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask {name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

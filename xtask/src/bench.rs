@@ -1,0 +1,418 @@
+//! `bench`: the numbers of the design, as ratios in one run.
+//!
+//! Machines are noisy, so nothing is compared across runs: two commands are started in turns, and
+//! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
+//! another installed Solo5 to compare with; without it its rows say so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::run::{output, run, show};
+use crate::{Arguments, Result, stage};
+
+pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
+pub(crate) const HELP: &str =
+    "Measure; SOLO5_PEER=PREFIX compares with another Solo5; --check fails over a bar.";
+
+/// Starts per row for what is started in turns.
+const PAIRS: usize = 1000;
+/// Images in one call of the audit.
+const IMAGES: usize = 4000;
+/// Largest text of `solo5_spt.o` in bytes.
+const SPT_TEXT_MAX: u64 = 13_400;
+/// Largest tender in bytes.
+const TENDER_MAX: u64 = 2 << 20;
+/// Most allow rules of a guest without devices (`spec/30` §7).
+const SPT_RULES_MAX: u64 = 7;
+
+/// One line of the result.
+struct Row {
+    what: &'static str,
+    measured: String,
+    bar: String,
+    /// `None` where there was nothing to compare with.
+    held: Option<bool>,
+}
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    let (mut pairs, mut check) = (PAIRS, false);
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some(("--pairs", count)) => pairs = count.parse()?,
+            None if argument == "--check" => check = true,
+            _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
+        }
+    }
+    stage::build()?;
+    let work = tempfile::tempdir()?;
+    let peer = std::env::var_os("SOLO5_PEER").map(PathBuf::from);
+    let bench = Bench {
+        work: work.path().to_owned(),
+        ours: stage::prefix(),
+        peer,
+        pairs,
+    };
+    let rows = bench.rows()?;
+    println!("{:<44} {:>22} {:>18}  verdict", "what", "measured", "bar");
+    for Row {
+        what,
+        measured,
+        bar,
+        held,
+    } in &rows
+    {
+        let verdict = match held {
+            Some(true) => "holds",
+            Some(false) => "OVER",
+            None => "no peer",
+        };
+        println!("{what:<44} {measured:>22} {bar:>18}  {verdict}");
+    }
+    let over = rows.iter().any(|row| row.held == Some(false));
+    Ok(if check && over {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+struct Bench {
+    work: PathBuf,
+    ours: PathBuf,
+    peer: Option<PathBuf>,
+    pairs: usize,
+}
+
+impl Bench {
+    fn rows(&self) -> Result<Vec<Row>> {
+        let hello = self.link(
+            &self.ours,
+            &crate::root().join("examples/hello/hello.c"),
+            "hello",
+        )?;
+        let calls = self.link(
+            &self.ours,
+            &crate::root().join("xtask/bench/calls.c"),
+            "calls",
+        )?;
+        let empty = self.empty()?;
+        let mut rows = vec![self.start(&hello, empty)?, self.start_under_policy(&hello)?];
+        rows.push(self.query(&hello)?);
+        rows.extend(self.calls(&calls)?);
+        rows.push(self.audit(&hello)?);
+        rows.push(self.linking()?);
+        rows.extend(self.sizes(&hello)?);
+        Ok(rows)
+    }
+
+    /// Compiles and links a C guest with the toolchain under `prefix`.
+    fn link(&self, prefix: &Path, source: &Path, name: &str) -> Result<PathBuf> {
+        let cc = prefix.join("bin/x86_64-solo5-none-static-cc");
+        let manifest = self.work.join("none.c");
+        let json = self.work.join("none.json");
+        fs::write(
+            &json,
+            r#"{"type":"solo5.manifest","version":1,"devices":[]}"#,
+        )?;
+        let elftool = prefix.join("bin/solo5-elftool");
+        run(Command::new(elftool)
+            .arg("gen-manifest")
+            .arg(&json)
+            .arg(&manifest))?;
+        let image = self.work.join(name);
+        run(Command::new(cc)
+            .args(["-O2", "-z", "solo5-abi=spt"])
+            .args([source, &manifest])
+            .arg("-o")
+            .arg(&image))?;
+        Ok(image)
+    }
+
+    fn empty(&self) -> Result<Command> {
+        let source = self.work.join("empty.c");
+        let program = self.work.join("empty");
+        fs::write(&source, "int main(void){return 0;}\n")?;
+        run(Command::new("cc")
+            .args(["-O2", "-static"])
+            .arg(&source)
+            .arg("-o")
+            .arg(&program))?;
+        Ok(Command::new(program))
+    }
+
+    fn spt(&self, image: &Path) -> Command {
+        let mut command = Command::new(self.ours.join("bin/solo5-spt"));
+        command.arg("--mem=2").arg(image).arg("Hello_Solo5");
+        command
+    }
+
+    fn start(&self, hello: &Path, mut empty: Command) -> Result<Row> {
+        let ratio = ratio(&mut self.spt(hello), &mut empty, self.pairs)?;
+        let what = "spt hello, full banner / empty program";
+        Ok(Row {
+            what,
+            measured: times(ratio),
+            bar: "<= 1.25 x".into(),
+            held: Some(ratio <= 1.25),
+        })
+    }
+
+    fn start_under_policy(&self, hello: &Path) -> Result<Row> {
+        let mut text =
+            String::from("type: solo5.policy\nversion: 1\nname: bench\nblock:\n  allow:\n");
+        for rule in 0..49 {
+            text += &format!("    - {{ name: \"disk{rule}*\", file: {{ under: /srv/{rule} }} }}\n");
+        }
+        text += "otherwise: allow\n";
+        let policy = self.work.join("fifty.yaml");
+        fs::write(&policy, text)?;
+        let mut with = Command::new(self.ours.join("bin/solo5-spt"));
+        with.arg("--mem=2")
+            .arg(format!("--policy={}", policy.display()));
+        with.arg(hello).arg("Hello_Solo5");
+        let added = difference(&mut with, &mut self.spt(hello), self.pairs.min(400))?;
+        let what = "spt start, added by a policy of 50 rules";
+        let measured = format!("{:.3} ms", added * 1e3);
+        Ok(Row {
+            what,
+            measured,
+            bar: "<= 1 ms".into(),
+            held: Some(added <= 1e-3),
+        })
+    }
+
+    fn query(&self, image: &Path) -> Result<Row> {
+        let what = "elftool query-manifest / peer's";
+        let command = |prefix: &Path| {
+            let mut command = Command::new(prefix.join("bin/solo5-elftool"));
+            command.arg("query-manifest").arg(image);
+            command
+        };
+        let bar = "<= 1.0 x".to_owned();
+        let Some(peer) = &self.peer else {
+            let measured = format!(
+                "{:.2} ms",
+                median_time(&mut command(&self.ours), 200)? * 1e3
+            );
+            return Ok(Row {
+                what,
+                measured,
+                bar,
+                held: None,
+            });
+        };
+        let ratio = ratio(&mut command(&self.ours), &mut command(peer), self.pairs)?;
+        Ok(Row {
+            what,
+            measured: times(ratio),
+            bar,
+            held: Some(ratio <= 1.0),
+        })
+    }
+
+    /// `calls.c` prints nanoseconds per call: a yield whose deadline has passed, the monotonic
+    /// clock, and the same clock by a plain system call.
+    fn calls(&self, ours: &Path) -> Result<Vec<Row>> {
+        let measure = |prefix: &Path, image: &Path| -> Result<[f64; 3]> {
+            let mut spt = Command::new(prefix.join("bin/solo5-spt"));
+            let text = String::from_utf8(output(spt.arg("--mem=2").arg(image))?)?;
+            let value = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|value| value.trim().parse().ok())
+                    .ok_or(format!("no {name} printed"))
+            };
+            Ok([
+                value("yield-ps:")?,
+                value("clock-ps:")?,
+                value("syscall-ps:")?,
+            ]
+            .map(|ps: f64| ps / 1e3))
+        };
+        let [yielding, clock, syscall] = measure(&self.ours, ours)?;
+        let rows = [
+            ("spt yield, passed deadline / peer's", yielding, 0.05),
+            ("spt monotonic clock / peer's", clock, 0.2),
+        ];
+        let peers = match &self.peer {
+            None => None,
+            Some(peer) => {
+                let source = crate::root().join("xtask/bench/calls.c");
+                let image = self.link(peer, &source, "calls.peer")?;
+                let [yielding, clock, _] = measure(peer, &image)?;
+                Some([yielding, clock])
+            }
+        };
+        let mut out: Vec<Row> = rows
+            .into_iter()
+            .enumerate()
+            .map(|(index, (what, ns, bar))| {
+                let ratio = peers.map(|peers| ns / peers[index]);
+                let measured = ratio.map_or(format!("{ns:.1} ns"), times);
+                Row {
+                    what,
+                    measured,
+                    bar: format!("<= {bar} x"),
+                    held: ratio.map(|ratio| ratio <= bar),
+                }
+            })
+            .collect();
+        out.push(Row {
+            what: "spt monotonic clock / plain system call",
+            measured: times(clock / syscall),
+            bar: "<= 0.2 x".into(),
+            held: Some(clock / syscall <= 0.2),
+        });
+        Ok(out)
+    }
+
+    fn audit(&self, image: &Path) -> Result<Row> {
+        let folder = self.work.join("images");
+        fs::create_dir(&folder)?;
+        let mut command = Command::new(self.ours.join("bin/solo5-elftool"));
+        command.args(["audit", "--exit-zero", "--format", "json"]);
+        for index in 0..IMAGES {
+            let copy = folder.join(format!("{index}.spt"));
+            fs::copy(image, &copy)?;
+            command.arg(copy);
+        }
+        let cores = std::thread::available_parallelism()?.get() as f64;
+        let rate = IMAGES as f64 / median_time(&mut command, 5)? / cores;
+        Ok(Row {
+            what: "audit S1-S3, images/s a core, one call",
+            measured: format!("{rate:.0}/s"),
+            bar: ">= 2000/s".into(),
+            held: Some(rate >= 2000.0),
+        })
+    }
+
+    fn linking(&self) -> Result<Row> {
+        let object = self.work.join("hello.o");
+        let source = crate::root().join("examples/hello/hello.c");
+        let bin = self.ours.join("bin");
+        run(Command::new(bin.join("x86_64-solo5-none-static-cc"))
+            .args(["-O2", "-c"])
+            .arg(source)
+            .arg("-o")
+            .arg(&object))?;
+        let manifest = self.work.join("none.o");
+        run(Command::new(bin.join("solo5-mft"))
+            .arg("compile")
+            .arg(self.work.join("none.json"))
+            .arg("-o")
+            .arg(&manifest))?;
+        let image = self.work.join("linked");
+        let mut wrapped = Command::new(bin.join("x86_64-solo5-none-static-ld"));
+        wrapped
+            .args(["-z", "solo5-abi=spt"])
+            .args([&object, &manifest])
+            .arg("-o")
+            .arg(&image);
+        let library = self.ours.join("lib/x86_64-solo5-none-static");
+        let mut plain = Command::new("ld");
+        plain.args(["-nostdlib", "-z", "max-page-size=0x1000", "-static", "-T"]);
+        plain.args([library.join("solo5_spt.lds"), library.join("solo5_spt.o")]);
+        plain.args([&object, &manifest]).arg("-o").arg(&image);
+        let added = difference(&mut wrapped, &mut plain, self.pairs.min(200))?;
+        let measured = format!("{:.1} ms", added * 1e3);
+        let what = "solo5-ld over the plain link";
+        Ok(Row {
+            what,
+            measured,
+            bar: "<= 10 ms".into(),
+            held: Some(added <= 10e-3),
+        })
+    }
+
+    fn sizes(&self, hello: &Path) -> Result<Vec<Row>> {
+        let object = self.ours.join("lib/x86_64-solo5-none-static/solo5_spt.o");
+        let table = String::from_utf8(output(Command::new("size").arg("-A").arg(&object))?)?;
+        let text = table
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split_whitespace();
+                let (name, size) = (words.next()?, words.next()?.parse::<u64>().ok()?);
+                name.starts_with(".text").then_some(size)
+            })
+            .sum::<u64>();
+        let tender = fs::metadata(self.ours.join("bin/solo5-spt"))?.len();
+        let mut explain = Command::new(self.ours.join("bin/solo5-spt"));
+        explain.args(["--explain", "--format=json"]).arg(hello);
+        let rules = String::from_utf8(output(&mut explain)?)?
+            .matches("\"syscall\"")
+            .count() as u64;
+        let row = |what, value: u64, unit: &str, most: u64| Row {
+            what,
+            measured: format!("{value}{unit}"),
+            bar: format!("<= {most}{unit}"),
+            held: Some(value <= most),
+        };
+        Ok(vec![
+            row("text of solo5_spt.o", text, " bytes", SPT_TEXT_MAX),
+            row("size of solo5-spt", tender, " bytes", TENDER_MAX),
+            row("spt allow rules without devices", rules, "", SPT_RULES_MAX),
+        ])
+    }
+}
+
+fn times(ratio: f64) -> String {
+    format!("{ratio:.3} x")
+}
+
+fn once(command: &mut Command) -> Result<f64> {
+    let start = Instant::now();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    let taken = start.elapsed();
+    if !status.success() {
+        return Err(format!("{}: {status}", show(command)).into());
+    }
+    Ok(taken.max(Duration::from_nanos(1)).as_secs_f64())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn median_time(command: &mut Command, times: usize) -> Result<f64> {
+    Ok(median(
+        (0..times).map(|_| once(command)).collect::<Result<_>>()?,
+    ))
+}
+
+/// Starts two commands in turns and combines the times of each pair.
+fn pairs(
+    a: &mut Command,
+    b: &mut Command,
+    count: usize,
+    combine: impl Fn(f64, f64) -> f64,
+) -> Result<f64> {
+    for _ in 0..count.min(10) {
+        once(a)?;
+        once(b)?;
+    }
+    let mut pair = |index: usize| -> Result<f64> {
+        // Who goes first alternates, so that neither always inherits the other's warm caches.
+        if index % 2 == 0 {
+            let first = once(a)?;
+            Ok(combine(first, once(b)?))
+        } else {
+            let second = once(b)?;
+            Ok(combine(once(a)?, second))
+        }
+    };
+    Ok(median((0..count).map(&mut pair).collect::<Result<_>>()?))
+}
+
+fn ratio(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
+    pairs(a, b, count, |a, b| a / b)
+}
+
+/// Seconds that `a` takes longer than `b`.
+fn difference(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
+    pairs(a, b, count, |a, b| a - b)
+}

@@ -1,0 +1,30 @@
+//! `schemas`: the JSON Schemas under `schemas/`, written by the crates that read the formats. Each
+//! crate's own tests fail when its file is stale.
+
+use std::fs;
+use std::process::ExitCode;
+
+use solo5_manifest::model::Version;
+use solo5_manifest::schema as manifest;
+use solo5_policy::schema as policy;
+
+use crate::{Arguments, Result};
+
+pub(crate) const HELP: &str = "Write the JSON Schemas under schemas/.";
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    if let Some(unknown) = arguments.first() {
+        return Err(format!("unknown argument '{unknown}'").into());
+    }
+    let manifests = [Version::V1, Version::V2];
+    let manifests =
+        manifests.map(|version| (manifest::file_name(version), manifest::text(version)));
+    for (name, text) in manifests
+        .into_iter()
+        .chain([("policy.json", policy::text())])
+    {
+        fs::write(crate::root().join("schemas").join(name), text)?;
+        println!("schemas/{name}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,228 @@
+//! `build`: the installed tree of `spec/50` §4, under `target/solo5`.
+//!
+//! The tree is assembled beside the old one and takes its place when it is whole, so that a failed
+//! build leaves the old one as it was.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use solo5_abi::{Arch, Target};
+use solo5_linker_wrapper::script::{self, Bindings};
+
+use crate::run::{cargo, output, run};
+use crate::{Arguments, Result, bindings, version};
+
+pub(crate) const HELP: &str = "Build everything and stage it under target/solo5.";
+
+/// Where the tree is.
+pub(crate) fn prefix() -> PathBuf {
+    crate::root().join("target/solo5")
+}
+
+/// A program of the suite: its package, whether it has `man` and `completions` verbs.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    documents_itself: bool,
+}
+
+/// Programs that end up in `bin/` under their own name.
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "solo5-mft",
+        package: "solo5-manifest",
+        documents_itself: true,
+    },
+    Program {
+        name: "solo5-elftool",
+        package: "solo5-elftool",
+        documents_itself: true,
+    },
+    Program {
+        name: "solo5-spt",
+        package: "solo5-spt",
+        documents_itself: false,
+    },
+];
+
+/// The multi-call toolchain program, and the names it answers to.
+const TOOLCHAIN: &str = "solo5-toolchain";
+const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
+
+/// The bindings that exist, for each architecture that has any.
+const BINDINGS: &[(Arch, &[Bindings])] = &[(
+    Arch::X86_64,
+    &[Bindings::Stub, Bindings::Target(Target::Spt)],
+)];
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    if let Some(unknown) = arguments.first() {
+        return Err(format!("unknown argument '{unknown}'").into());
+    }
+    build()?;
+    println!("staged in {}", prefix().display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds and stages everything.
+pub(crate) fn build() -> Result<()> {
+    let root = crate::root();
+    let arch = Arch::HOST.ok_or("there are no bindings for this machine's architecture")?;
+    let version = version::find(&root);
+    let programs = compile(&root, &version)?;
+
+    fs::create_dir_all(root.join("target"))?;
+    let new = tempfile::Builder::new()
+        .prefix("solo5-stage")
+        .tempdir_in(root.join("target"))?;
+    executables(&programs, new.path(), arch)?;
+    documents(new.path())?;
+    headers(&root, new.path(), arch)?;
+    libraries(&root, new.path())?;
+
+    let old = prefix();
+    if old.exists() {
+        fs::remove_dir_all(&old)?;
+    }
+    fs::rename(new.keep(), &old)?;
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// Compiles every program as a static position-independent executable and returns their folder.
+fn compile(root: &Path, version: &str) -> Result<PathBuf> {
+    let host = host_triple()?;
+    let target_dir = root.join("target/stage");
+    let packages = PROGRAMS.iter().map(|program| program.package);
+    for package in packages.chain(["solo5-linker-wrapper"]) {
+        // One at a time: packages built together share the union of their features.
+        run(cargo()
+            .current_dir(root)
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                package,
+                "--target",
+                &host,
+            ])
+            .arg("--target-dir")
+            .arg(&target_dir)
+            .env("SOLO5_VERSION", version)
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)))?;
+    }
+    Ok(target_dir.join(host).join("release"))
+}
+
+/// Static linking, and no path of the build machine in the result.
+fn rustflags(root: &Path) -> String {
+    let cargo_home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let mut flags = vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/solo5", root.display()),
+    ];
+    flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
+    flags.join("\x1f")
+}
+
+fn host_triple() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let text = String::from_utf8(output(Command::new(rustc).arg("-vV"))?)?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc -vV names no host")?.to_owned())
+}
+
+fn executables(programs: &Path, tree: &Path, arch: Arch) -> Result<()> {
+    let bin = tree.join("bin");
+    fs::create_dir_all(&bin)?;
+    for name in PROGRAMS
+        .iter()
+        .map(|program| program.name)
+        .chain([TOOLCHAIN])
+    {
+        fs::copy(programs.join(name), bin.join(name))?;
+    }
+    for verb in TOOLCHAIN_VERBS {
+        symlink(TOOLCHAIN, bin.join(format!("solo5-{verb}")))?;
+        symlink(TOOLCHAIN, bin.join(format!("{}-{verb}", arch.triple())))?;
+    }
+    Ok(())
+}
+
+/// Manual pages and shell completions, written by the programs themselves.
+fn documents(tree: &Path) -> Result<()> {
+    const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
+        ("bash", "share/bash-completion/completions", "", ""),
+        ("zsh", "share/zsh/site-functions", "_", ""),
+        ("fish", "share/fish/vendor_completions.d", "", ".fish"),
+    ];
+    for Program { name, .. } in PROGRAMS.iter().filter(|program| program.documents_itself) {
+        let program = tree.join("bin").join(name);
+        let man = output(Command::new(&program).arg("man"))?;
+        write(&tree.join("share/man/man1").join(format!("{name}.1")), &man)?;
+        for (shell, folder, prefix, suffix) in COMPLETIONS {
+            let text = output(Command::new(&program).args(["completions", shell]))?;
+            write(
+                &tree.join(folder).join(format!("{prefix}{name}{suffix}")),
+                &text,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn headers(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
+    let public = tree.join("include/solo5");
+    copy_headers(&root.join("bindings/include"), &public)?;
+    // The compiler's own freestanding headers, so that none of the host's is ever reached.
+    let cc = std::env::var_os("TARGET_CC").unwrap_or_else(|| "cc".into());
+    let own = output(Command::new(cc).arg("-print-file-name=include"))?;
+    let own = PathBuf::from(String::from_utf8(own)?.trim());
+    let compiler = tree.join("include").join(arch.triple());
+    fs::create_dir_all(&compiler)?;
+    if own.is_absolute() {
+        copy_headers(&own, &compiler)
+    } else {
+        Ok(())
+    }
+}
+
+fn copy_headers(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_headers(&from, &to)?;
+        } else if from.extension().is_some_and(|suffix| suffix == "h") {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn libraries(root: &Path, tree: &Path) -> Result<()> {
+    for (arch, all) in BINDINGS {
+        let folder = tree.join("lib").join(arch.triple());
+        fs::create_dir_all(&folder)?;
+        for target in *all {
+            bindings::build(root, *arch, *target, &folder)?;
+            let script = script::render(*arch, *target);
+            write(
+                &folder.join(format!("solo5_{}.lds", target.name())),
+                script.as_bytes(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
+    Ok(fs::write(path, content)?)
+}
