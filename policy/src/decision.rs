@@ -163,23 +163,29 @@ impl Decision {
     /// The last line, such as `not started: denied by 1 of 2 applicable policies, 1 reason`.
     pub fn closing(&self) -> String {
         let count = self.applicable.len();
-        let policies = plural(count, "applicable policy", "applicable policies");
         match self.outcome {
             Outcome::Denied => {
                 let reasons = plural(self.reasons.len(), "reason", "reasons");
                 let by = match (count, self.denying) {
                     (0, _) => "no policy applies".to_owned(),
-                    (_, 0) => format!("not allowed by any of {policies}"),
-                    (_, denying) => format!("denied by {denying} of {policies}"),
+                    (_, 0) => format!("allowed by none of {count} applicable policies"),
+                    (_, denying) => format!("denied by {denying} of {count} applicable policies"),
                 };
                 format!("not started: {by}, {reasons}")
             }
             Outcome::Conditional => {
-                let conditions = plural(self.conditions.len(), "condition", "conditions");
-                format!("allowed by {policies}, if {conditions} hold")
+                let conditions =
+                    plural(self.conditions.len(), "condition holds", "conditions hold");
+                let policies = plural(count, "applicable policy", "applicable policies");
+                format!("allowed by {policies}, if {conditions}")
             }
             Outcome::Allowed if count == 0 => "allowed: no policy applies".to_owned(),
-            Outcome::Allowed => format!("allowed by {policies}"),
+            Outcome::Allowed => {
+                format!(
+                    "allowed by {}",
+                    plural(count, "applicable policy", "applicable policies")
+                )
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
 use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
-use crate::model::{At, Policy};
+use crate::model::{At, Policy, Process};
 
 pub use rules::{directories, rest_beneath};
 
@@ -197,7 +197,7 @@ fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying
                 code: thing.silence,
                 subject: thing.subject.clone(),
                 message: nobody,
-                wants: format!("add a `{}` section, or `otherwise: allow`", thing.section),
+                wants: format!("add `{}:` or `otherwise: allow` to one", thing.section),
                 place: None,
             }),
         }
@@ -345,75 +345,74 @@ fn image(asked: &Asked) -> Thing<'_> {
     }
 }
 
+/// A bad state of the process, which is asked for if it holds or may hold.
+struct BadState {
+    /// What is bad, for people.
+    asks: String,
+    /// If it is not known yet: what has to be true for it not to be asked for.
+    unless: Option<&'static str>,
+}
+
 /// Running as root and running without a sandbox: asked for if the host says so, cannot say, or
 /// was to be asked and was not.
-fn process<'e>(facts: &HostFacts, phase: Phase) -> Vec<Thing<'e>> {
-    /// Whether a bad state holds: `Some(None)` if it does, `Some(unless)` if it may.
-    fn bad(
-        fact: &Fact<bool>,
-        good: bool,
-        phase: Phase,
-        unless: &'static str,
-    ) -> Option<Option<&'static str>> {
-        match fact {
-            Fact::Known(state) => (*state != good).then_some(None),
-            Fact::Unknown if phase == Phase::Strings => Some(Some(unless)),
-            Fact::Unknown | Fact::Unreadable(_) => Some(None),
-        }
-    }
-    let thing = |unless, asks: &str, judge| Thing {
-        subject: "process".to_owned(),
-        section: "process",
-        silence: codes::SILENT_PROCESS,
-        asks: asks.to_owned(),
-        unless,
-        judge,
+fn process(facts: &HostFacts, phase: Phase) -> Vec<Thing<'static>> {
+    let bad = |fact: &Fact<bool>, good, asks: &str, question: &str, unless| {
+        let unread = |why: &str| format!("whether {question} cannot be read: {why}");
+        let (asks, unless) = match fact {
+            Fact::Known(state) if *state == good => return None,
+            Fact::Known(_) => (asks.to_owned(), None),
+            Fact::Unknown if phase == Phase::Strings => (asks.to_owned(), Some(unless)),
+            Fact::Unknown => (unread("no answer"), None),
+            Fact::Unreadable(why) => (unread(why), None),
+        };
+        Some(BadState { asks, unless })
     };
-    let root = bad(&facts.root, false, phase, "the tender does not run as root");
+    let thing = |state: BadState, judge: fn(&Process, &str) -> Verdict| {
+        let asks = state.asks.clone();
+        Thing {
+            subject: "process".to_owned(),
+            section: "process",
+            silence: codes::SILENT_PROCESS,
+            asks: state.asks,
+            unless: state.unless,
+            judge: Box::new(move |policy: &Policy| match &policy.process {
+                None => absent(policy),
+                Some(process) => judge(process, &asks),
+            }),
+        }
+    };
+    let root = bad(
+        &facts.root,
+        false,
+        "the tender runs as root",
+        "the tender runs as root",
+        "the tender does not run as root",
+    );
+    let root = root.map(|state| {
+        thing(state, |process, asks| {
+            switch(
+                &process.root_allowed,
+                codes::PROCESS_ROOT,
+                asks,
+                "forbids it",
+            )
+        })
+    });
     let loose = bad(
         &facts.sandbox,
         true,
-        phase,
+        "the host cannot confine the tender",
+        "the host can confine the tender",
         "the host can confine the tender",
     );
-    let root = root.map(|unless| {
-        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| {
-            policy.process.as_ref().map_or_else(
-                || absent(policy),
-                |process| {
-                    let message = "the tender runs as root";
-                    switch(
-                        &process.root_allowed,
-                        codes::PROCESS_ROOT,
-                        message,
-                        "forbids it",
-                    )
-                },
-            )
-        });
-        thing(unless, "the tender runs as root", judge)
-    });
-    let loose = loose.map(|unless| {
-        let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| {
-            policy.process.as_ref().map_or_else(
-                || absent(policy),
-                |process| {
-                    let required = &process.sandbox_required;
-                    let allowed = At {
-                        value: !required.value,
-                        span: required.span.clone(),
-                    };
-                    let message = "the host cannot confine the tender";
-                    switch(
-                        &allowed,
-                        codes::PROCESS_SANDBOX,
-                        message,
-                        "requires a sandbox",
-                    )
-                },
-            )
-        });
-        thing(unless, "the host cannot confine the tender", judge)
+    let loose = loose.map(|state| {
+        thing(state, |process, asks| {
+            let allowed = At {
+                value: !process.sandbox_required.value,
+                span: process.sandbox_required.span.clone(),
+            };
+            switch(&allowed, codes::PROCESS_SANDBOX, asks, "requires a sandbox")
+        })
     });
     root.into_iter().chain(loose).collect()
 }
@@ -428,7 +427,7 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         judge,
     };
     let size = thing(
-        format!("{} are asked for", rules::size(asked.memory)),
+        format!("{} asked for", rules::size(asked.memory)),
         Box::new(|policy: &Policy| {
             let Some(rules) = &policy.memory else {
                 return absent(policy);
@@ -439,7 +438,7 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
             {
                 section.refuse(
                     codes::MEMORY_MAXIMUM,
-                    format!("{} are asked for", rules::size(asked.memory)),
+                    format!("{} asked for", rules::size(asked.memory)),
                     format!("wants at most {}", rules::size(maximum.value)),
                     &maximum.span,
                 );

@@ -119,6 +119,8 @@ fn reasons(decision: &Decision) -> Vec<String> {
 const PHASES: [Phase; 2] = [Phase::Strings, Phase::Descriptors];
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// A reason that some policy gives stays, whatever policies are added.
     #[test]
     fn a_further_policy_never_takes_back_a_no(

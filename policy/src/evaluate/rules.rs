@@ -10,7 +10,7 @@ use super::{Phase, Provision, Refusal, Verdict, applies};
 use crate::codes;
 use crate::facts::{Asked, AskedBlock, AskedNet, BlockFacts, BlockKind, Fact, NetFacts};
 use crate::glob::Pattern;
-use crate::launch::{Access, Backing, Interface};
+use crate::launch::{Backing, Interface};
 use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
 
 /// How far one key of a rule fits.
@@ -82,7 +82,7 @@ fn fact<T>(fact: Option<&Fact<T>>, phase: Phase, fits: impl FnOnce(&T) -> bool) 
         Some(Fact::Unreadable(why)) => Fit::Unread(why.clone()),
         None | Some(Fact::Unknown) => match phase {
             Phase::Strings => Fit::Open,
-            Phase::Descriptors => Fit::Unread("it was not read".to_owned()),
+            Phase::Descriptors => Fit::Unread("no answer".to_owned()),
         },
     }
 }
@@ -223,10 +223,7 @@ fn block_checks(
             &access.span,
             known(block.access <= access.value),
             format!("access {}", block.access.name()),
-            match access.value {
-                Access::ReadOnly => "read-only; give `--block-access`".to_owned(),
-                Access::ReadWrite => "read-write".to_owned(),
-            },
+            access.value.name().to_owned(),
             String::new(),
         ));
     }
@@ -288,7 +285,7 @@ fn backing_check(
     };
     match &rule.value {
         BackingRule::FileUnder(folder) => {
-            let (fit, what) = if !path.is_some_and(|path| rest_beneath(path, folder).is_some()) {
+            let (fit, what) = if path.is_none_or(|path| rest_beneath(path, folder).is_none()) {
                 (Fit::No, shown_path)
             } else if let Some(kind) = wrong_kind(BlockKind::File) {
                 (Fit::No, format!("{shown_path}, {kind},"))
@@ -428,7 +425,7 @@ pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
         (count > maximum.value).then(|| {
             let refusal = Refusal {
                 code,
-                message: format!("{count} are asked for"),
+                message: format!("{count} asked for"),
                 wants: format!("wants at most {}", maximum.value),
                 span: maximum.span.clone(),
             };
