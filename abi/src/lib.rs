@@ -11,6 +11,7 @@
 //! | [`mft1`] | the manifest note every Solo5 release reads |
 //! | [`mft2`] | the properties of a version 2 manifest |
 //! | [`spt`] | boot information and memory map of the spt target |
+//! | [`hvt`] | hypercalls, boot information, ring and memory map of the hvt target |
 //!
 //! Adversary: every reader here takes hostile bytes. Reading allocates nothing, recurses nowhere,
 //! never panics and ends at the first fault, which is a small `Copy` value with an offset.
@@ -20,6 +21,7 @@
 
 pub mod abi1;
 pub mod arch;
+pub mod hvt;
 pub mod mft1;
 pub mod mft2;
 pub mod note;

@@ -1,0 +1,69 @@
+//! aarch64: how a guest calls, its memory map and its state at entry (`spec/20` §2, §15).
+
+use super::Hypercall;
+
+/// Address of hypercall number 0. A call is a 32-bit store of its argument's address.
+pub const HYPERCALL_BASE: u64 = 0x1_0000_0000;
+/// Binary logarithm of the distance between two calls' addresses.
+pub const HYPERCALL_SHIFT: u32 = 3;
+/// Address that wakes the I/O thread: a 32-bit store, the value without meaning.
+pub const KICK: u64 = HYPERCALL_BASE + 0x100;
+
+impl Hypercall {
+    /// Its address.
+    pub const fn mmio(self) -> u64 {
+        HYPERCALL_BASE + ((self.number() as u64) << HYPERCALL_SHIFT)
+    }
+
+    /// The hypercall with this address, which need not be a multiple of their distance. `Err` holds
+    /// the number of an address among theirs that is none.
+    pub fn from_mmio(address: u64) -> Option<Result<Hypercall, u16>> {
+        let number = address.checked_sub(HYPERCALL_BASE)? >> HYPERCALL_SHIFT;
+        let number = u16::try_from(number).ok()?;
+        (number < Hypercall::MAX).then(|| Hypercall::from_number(number).ok_or(number))
+    }
+}
+
+/// Where the tender's page tables are, in memory that is not mapped for the guest.
+pub mod table {
+    /// Level 0: one entry.
+    pub const PGD: u64 = 0x1000;
+    /// Level 1: one entry for each GiB of memory, and one for the calls.
+    pub const PUD: u64 = 0x2000;
+    /// Level 2: four tables, one behind the other.
+    pub const PMD: u64 = 0x3000;
+    /// Level 3: the first 2 MiB.
+    pub const PTE: u64 = 0x7000;
+}
+
+/// Page table entries without their addresses.
+pub mod page {
+    /// A table of the next level.
+    pub const TABLE: u64 = 0x3;
+    /// A block of memory.
+    pub const BLOCK: u64 = 0x0040_0000_0000_0711;
+    /// A page of memory.
+    pub const PAGE: u64 = 0x0040_0000_0000_0713;
+    /// A page that can only be read.
+    pub const PAGE_READ_ONLY: u64 = 0x0060_0000_0000_0793;
+    /// The block the calls are in.
+    pub const DEVICE: u64 = 0x0060_0000_0000_0705;
+}
+
+/// PSTATE at entry: EL1h, D, A, I and F masked.
+pub const PSTATE: u64 = 0x3c5;
+/// CPACR_EL1 at entry, these bits: floating point is usable at once.
+pub const CPACR_FPEN: u64 = 3 << 20;
+/// MAIR_EL1 at entry.
+pub const MAIR: u64 = 0x0000_bbff_440c_0400;
+/// TCR_EL1 at entry.
+pub const TCR: u64 = 0x0000_0032_b518_3518;
+/// SCTLR_EL1 at entry: M, C, I.
+pub const SCTLR: u64 = 0x1005;
+/// Distance in bytes of SP from the end of memory at entry.
+pub const STACK_OFFSET: u64 = 16;
+
+const _: () = {
+    assert!(Hypercall::Halt.mmio() == 0x1_0000_0040);
+    assert!(KICK == 0x1_0000_0100);
+};
