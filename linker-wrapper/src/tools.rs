@@ -147,7 +147,7 @@ pub fn compile(
         Arch::Aarch64 => {}
     }
     if let Some(include) = &installed.include {
-        if let Some(own) = compiler_headers(program, family, &include.join(arch.triple())) {
+        if let Some(own) = compiler_headers(program, family, include.join(arch.triple())) {
             out.extend(["-isystem".into(), own.into()]);
         }
         out.extend(["-I".into(), include.join("solo5").into()]);
@@ -156,12 +156,17 @@ pub fn compile(
     out
 }
 
-/// The folder of the compiler's own headers: the installed copy, else the compiler's, which an
-/// upgrade of the compiler cannot make stale. Clang knows its own.
-fn compiler_headers(program: &Program, family: Family, copy: &Path) -> Option<PathBuf> {
-    if copy.join("stddef.h").is_file() || family == Family::Clang {
-        return Some(copy.to_owned());
+/// The folder of the compiler's own headers: GCC is asked, since those copied at installation are
+/// stale after an upgrade of the compiler; the copy serves where it does not answer. Clang finds its
+/// own unless the system keeps them among its headers, as BSDs do.
+fn compiler_headers(program: &Program, family: Family, copy: PathBuf) -> Option<PathBuf> {
+    match family {
+        Family::Clang => (!cfg!(target_os = "linux")).then_some(copy),
+        Family::Gcc => Some(gcc_headers(program).unwrap_or(copy)),
     }
+}
+
+fn gcc_headers(program: &Program) -> Option<PathBuf> {
     let output = Command::new(&program.name)
         .args(&program.arguments)
         .arg("-print-file-name=include")
@@ -169,6 +174,7 @@ fn compiler_headers(program: &Program, family: Family, copy: &Path) -> Option<Pa
         .output()
         .ok()?;
     let path = Path::new(OsStr::from_bytes(output.stdout.trim_ascii_end()));
+    // A compiler without such a folder answers with the bare name.
     path.is_absolute().then(|| path.to_owned())
 }
 

@@ -63,11 +63,7 @@ impl Linked {
         let properties = self.image.properties().unwrap().unwrap();
         assert_eq!(properties.memory_minimum(), Some(32 << 20));
         let first = self.image.notes().all().first().unwrap();
-        assert_eq!(
-            first.owner(),
-            b"OpenBSD",
-            "the first PT_NOTE is OpenBSD's"
-        );
+        assert_eq!(first.owner(), b"OpenBSD", "the first PT_NOTE is OpenBSD's");
     }
 
     /// How often a note is there.
