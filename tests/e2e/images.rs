@@ -1,1 +1,154 @@
 //! What we build, read by readelf and by our own tools: they must say the same.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+use solo5_tests::ensure;
+use solo5_tests::outcome::Outcome;
+use solo5_tests::process;
+
+use crate::{Suite, trial};
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
+    let names = suite.guests.iter().map(|guest| guest.name.clone());
+    names
+        .map(|name| {
+            trial(suite, format!("image/{name}"), move |suite| {
+                let image = suite.spt_image(&name)?;
+                ensure!(
+                    has_no_surprise(&image)?,
+                    "readelf has warnings about {name}"
+                );
+                let shown = show(suite, &image)?;
+                same_segments(&image, &shown)?;
+                same_notes(&image, &shown)
+            })
+        })
+        .collect()
+}
+
+/// What `solo5-elftool show` says of one image.
+pub(crate) fn show(suite: &Suite, image: &Path) -> Outcome<Value> {
+    let mut elftool = suite.tool("solo5-elftool");
+    elftool.args(["show", "--format", "json"]).arg(image);
+    Ok(serde_json::from_str(&process::succeed(elftool)?)?)
+}
+
+fn readelf(what: &str, image: &Path) -> Outcome<String> {
+    let mut readelf = Command::new("readelf");
+    readelf.args(["--wide", what]).arg(image).env("LC_ALL", "C");
+    process::succeed(readelf)
+}
+
+fn has_no_surprise(image: &Path) -> Outcome<bool> {
+    let everything = readelf("--all", image)?;
+    Ok(!everything.lines().any(|line| line.starts_with("readelf: ")))
+}
+
+/// Every program header, each number of it.
+fn same_segments(image: &Path, shown: &Value) -> Outcome {
+    let text = readelf("--segments", image)?;
+    let entry = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Entry point 0x"))
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    ensure!(
+        entry.is_some() && entry == shown["entry"].as_u64(),
+        "another entry point:\n{text}"
+    );
+
+    // Type Offset VirtAddr PhysAddr FileSiz MemSiz Flg Align, the flags with blanks inside
+    let theirs: Vec<String> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Program Headers:"))
+        .skip(2)
+        .take_while(|line| !line.trim().is_empty())
+        .filter(|line| !line.trim_start().starts_with('['))
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = |at: usize| words.get(at).copied().unwrap_or_default();
+            let flags = words.get(6..words.len() - 1).unwrap_or_default().concat();
+            let [offset, address, file_size, size, align] =
+                [1, 2, 4, 5, words.len() - 1].map(|at| hexadecimal(number(at)));
+            format!(
+                "{} {flags} {offset:x} {address:x} {file_size:x} {size:x} {align:x}",
+                number(0)
+            )
+        })
+        .collect();
+    let ours: Vec<String> = array(&shown["segments"])
+        .iter()
+        .map(|segment| {
+            let number = |key: &str| segment[key].as_u64().unwrap_or(u64::MAX);
+            let text = |key: &str| segment[key].as_str().unwrap_or_default().to_owned();
+            // readelf writes E for executable.
+            let flags = text("flags").replace('-', "").replace('X', "E");
+            let (offset, address) = (number("offset"), number("address"));
+            let (file_size, size) = (number("file_size"), number("memory_size"));
+            let align = number("align");
+            format!(
+                "{} {flags} {offset:x} {address:x} {file_size:x} {size:x} {align:x}",
+                text("type")
+            )
+        })
+        .collect();
+    ensure!(
+        !theirs.is_empty() && theirs == ours,
+        "readelf: {theirs:#?}\nshow: {ours:#?}"
+    );
+    Ok(())
+}
+
+/// Every note: owner, size of the descriptor, type.
+fn same_notes(image: &Path, shown: &Value) -> Outcome {
+    let text = readelf("--notes", image)?;
+    let mut theirs = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [owner, size, rest @ ..] = words.as_slice()
+            && size.starts_with("0x")
+        {
+            // `Unknown note type: (0x3154464d)`, or the name of a type readelf knows.
+            let kind = rest
+                .last()
+                .and_then(|word| word.strip_prefix('(')?.strip_suffix(')'));
+            theirs.push((owner.to_string(), hexadecimal(size), kind.map(hexadecimal)));
+        }
+    }
+    let mut ours: Vec<_> = array(&shown["notes"])
+        .iter()
+        .map(|note| {
+            let owner = note["owner"].as_str().unwrap_or_default().to_owned();
+            (
+                owner,
+                note["size"].as_u64().unwrap_or(u64::MAX),
+                note["type"].as_u64(),
+            )
+        })
+        .collect();
+    // readelf goes by sections, ours by program headers.
+    theirs.sort();
+    ours.sort();
+    let same = theirs.len() == ours.len()
+        && theirs.iter().zip(&ours).all(|(theirs, ours)| {
+            let kind = theirs.2.is_none() || theirs.2 == ours.2;
+            theirs.0 == ours.0 && theirs.1 == ours.1 && kind
+        });
+    ensure!(
+        !theirs.is_empty() && same,
+        "readelf: {theirs:x?}\nshow: {ours:x?}\n{text}"
+    );
+    Ok(())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The number, or one no file has.
+fn hexadecimal(text: &str) -> u64 {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(u64::MAX)
+}

@@ -110,10 +110,10 @@ fn main() -> ExitCode {
         }
     };
     let mut trials = guests::trials(&suite);
-    // trials.extend(images::trials(&suite));
+    trials.extend(images::trials(&suite));
     trials.extend(downstream::trials(&suite));
     trials.extend(robustness::trials(&suite));
-    // trials.extend(loader::trials(&suite));
+    trials.extend(loader::trials(&suite));
     trials.extend(http::trials(&suite));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -2,7 +2,7 @@
 //@ run spt: expect=exit:139 absent=FAILURE
 #include "kit.h"
 
-static const volatile char constant[] = "constant";
+static const char constant[] = "constant";
 
 int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
 {

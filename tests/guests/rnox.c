@@ -4,7 +4,7 @@
 
 #include "code.h"
 
-static const volatile uint8_t code[4] __attribute__((aligned(4))) = RETURN_INSTRUCTION;
+static const uint8_t code[4] __attribute__((aligned(4))) = RETURN_INSTRUCTION;
 
 int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
 {

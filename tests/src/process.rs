@@ -114,6 +114,14 @@ impl Running {
             .clone()
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// The host cannot say.
+    pub fn has_ended(&mut self) -> Outcome<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Sends SIGKILL; the process may be gone already.
     pub fn kill(&mut self) {
         // Only an already reaped child makes this fail, and that is what is wanted.
