@@ -80,6 +80,8 @@ type Slot<T> = Option<Result<Found<T>, Fault>>;
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     all: Vec<Note>,
+    /// How many headers were read, padding included: what a hostile file may cost.
+    seen: usize,
     abi: Slot<Abi1>,
     manifest: Slot<Vec<u8>>,
     properties: Slot<Vec<u8>>,
@@ -149,8 +151,17 @@ impl Notes {
                     want,
                 });
             }
-            if self.all.len() == NOTES_MAX {
+            if self.seen == NOTES_MAX {
+                if reaches_past_end(reader, segment) {
+                    break;
+                }
                 return Err(Fault::NotesMany { phdr, offset });
+            }
+            self.seen += 1;
+            if head.iter().take(note::Header::SIZE).all(|byte| *byte == 0) {
+                // An empty note of nobody's is padding.
+                at += note::Header::SIZE as u64;
+                continue;
             }
             let Ok((header, name)) = note::Header::read_from_prefix(&head) else {
                 break;

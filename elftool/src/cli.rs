@@ -1,0 +1,188 @@
+//! The command line of the verbs that upstream does not have.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use solo5_report::Severity;
+
+use crate::files::print;
+use crate::{audit, check, explain, show, upstream};
+
+/// Could not do the work.
+pub(crate) const FAILED: u8 = 2;
+
+/// Query, audit and check Solo5 unikernel images.
+#[derive(Debug, Parser)]
+#[command(name = "solo5-elftool", version = solo5_report::VERSION, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate the C source of an application manifest (`-` is standard input or output)
+    GenManifest {
+        /// Manifest, JSON or YAML
+        source: PathBuf,
+        /// C file to write
+        output: PathBuf,
+    },
+    /// Display the ABI target and version of an image as JSON
+    QueryAbi {
+        /// Image
+        binary: PathBuf,
+    },
+    /// Display the application manifest of an image as JSON
+    QueryManifest {
+        /// Image
+        binary: PathBuf,
+    },
+    /// Apply the audit rules to images
+    ///
+    /// Exits 0 if nothing is found, 1 on findings at or above --fail-on, 2 if an image could not
+    /// be read. An error means that the loader of the image's target refuses it for every size
+    /// of guest memory.
+    Audit(AuditOptions),
+    /// Say whether policies allow images to be started with the given options
+    ///
+    /// Exits 0 if they are allowed, also where that depends on facts only the host knows, 1 if one
+    /// is denied or could not start, 2 if the question could not be answered.
+    Check(CheckOptions),
+    /// Display segments, notes and manifest of an image
+    Show {
+        /// Image
+        image: PathBuf,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Explain a rule, or any other code of a message
+    Explain {
+        /// Code, such as S201, or family, such as S2; all rules without
+        code: Option<String>,
+    },
+    /// Print a completion script
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// How to print results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// For programs
+    Json,
+}
+
+/// [`Severity`] as an option's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Severity {
+        match level {
+            Level::Error => Severity::Error,
+            Level::Warning => Severity::Warning,
+            Level::Note => Severity::Note,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditOptions {
+    /// Images
+    #[arg(required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// The least severity that makes the audit fail
+    #[arg(long, value_enum, default_value = "error")]
+    pub(crate) fail_on: Level,
+    /// Apply only rules whose code starts so, such as S2 or S201
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub(crate) select: Vec<String>,
+    /// Leave out rules whose code starts so, except where they find errors
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+    /// Exit 0 whatever is found
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
+    /// How to print findings
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckOptions {
+    /// Images
+    #[arg(required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// A policy to ask; those of this host if none is given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Vec<PathBuf>,
+    /// How to print decisions
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Options and guest arguments the tender would be started with
+    #[arg(last = true, value_name = "LAUNCH-OPTIONS")]
+    pub(crate) launch: Vec<OsString>,
+}
+
+pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
+    let program = upstream::program(&arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" with status 0.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(FAILED);
+        }
+    };
+    match cli.command {
+        Command::Audit(options) => audit::run(&program, &options),
+        Command::Check(options) => check::run(&program, &options),
+        Command::Show { image, format } => show::run(&program, &image, format),
+        Command::Explain { code } => explain::run(&program, code.as_deref()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "solo5-elftool", &mut script);
+            print(&program, &String::from_utf8_lossy(&script), 0, FAILED)
+        }
+        Command::Man => man(&program),
+        // Their argument vectors do not come this far.
+        Command::GenManifest { .. } | Command::QueryAbi { .. } | Command::QueryManifest { .. } => {
+            FAILED
+        }
+    }
+}
+
+/// One page: the program, then each verb.
+fn man(program: &str) -> u8 {
+    let mut page = Vec::new();
+    let command = Cli::command();
+    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
+    let verbs = command.get_subcommands().try_for_each(|verb| {
+        let name = verb.get_name().to_owned();
+        let man = clap_mangen::Man::new(verb.clone());
+        writeln!(page, ".SH {}", name.to_uppercase())?;
+        man.render_synopsis_section(&mut page)?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)
+    });
+    if rendered.and(verbs).is_err() {
+        return FAILED;
+    }
+    print(program, &String::from_utf8_lossy(&page), 0, FAILED)
+}

@@ -1,0 +1,44 @@
+//! Files, standard output, and texts of errors.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens an image. Without waiting: a named pipe has no writer to wait for.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// The system's text for an error, without the number the standard library appends, and without
+/// what a library wrapped around it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Writes results to standard output. A reader that has seen enough is no error; any other failure
+/// is reported and gives `failed`.
+pub(crate) fn print(program: &str, text: &str, done: u8, failed: u8) -> u8 {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(program, format_args!("standard output: {}", reason(&error)));
+            failed
+        }
+        _ => done,
+    }
+}
+
+/// Prints `PROG: TEXT` on standard error.
+pub(crate) fn complain(program: &str, text: impl Display) {
+    // Nobody is left to tell if even this fails.
+    let _ = writeln!(io::stderr(), "{program}: {text}");
+}

@@ -1,0 +1,39 @@
+//! `solo5-elftool`: query, audit and check unikernel images.
+//!
+//! | what | file |
+//! |---|---|
+//! | upstream's three verbs, parsed from argv itself: their start-up cost counts | [`upstream`], [`generate`] |
+//! | the command line of the other verbs | [`cli`] |
+//! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
+//! | what people see of an image: one line, and segments to scale | [`draw`] |
+//! | files, standard output, texts of errors | [`files`] |
+//!
+//! Exit status of the new verbs: 0 nothing to object, 1 findings or a denial, 2 could not do the
+//! work. Upstream's verbs keep upstream's: 0, and 1 for every error (`spec/10` §5).
+//!
+//! Adversary: hostile images, manifests and policies. The readers are those of the libraries; this
+//! program only prints, and what it prints for people goes through `solo5_report::printable`.
+
+#![forbid(unsafe_code)]
+
+mod audit;
+mod check;
+mod cli;
+mod draw;
+mod explain;
+mod files;
+mod generate;
+mod show;
+mod upstream;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let status = match upstream::run(&arguments) {
+        Some(status) => status,
+        None => cli::run(arguments),
+    };
+    ExitCode::from(status)
+}

@@ -1,0 +1,342 @@
+//! `show`: segments, notes and manifest of an image, as `readelf -n -l` has them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use solo5_abi::{Target, mft1, note};
+use solo5_audit::Subject;
+use solo5_image::elf;
+use solo5_image::{Image, Note};
+use solo5_report::printable;
+
+use crate::audit::readable;
+use crate::cli::{FAILED, Format};
+use crate::draw;
+use crate::files::{complain, print};
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    arch: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abi_version: Option<u32>,
+    entry: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<Manifest>,
+    segments: Vec<Segment>,
+    notes: Vec<ShownNote>,
+}
+
+#[derive(Serialize)]
+struct Load {
+    minimum_memory: u64,
+    kernel_end: u64,
+}
+
+#[derive(Serialize)]
+struct Manifest {
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_minimum: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_recommended: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    executable_heap: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    synopsis: Option<String>,
+    devices: Vec<Device>,
+}
+
+#[derive(Serialize)]
+struct Device {
+    handle: usize,
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sector_size: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity_minimum: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu_minimum: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    index: usize,
+    #[serde(rename = "type")]
+    kind: String,
+    flags: String,
+    offset: u64,
+    address: u64,
+    file_size: u64,
+    memory_size: u64,
+    align: u64,
+}
+
+#[derive(Serialize)]
+struct ShownNote {
+    segment: usize,
+    offset: u64,
+    owner: String,
+    #[serde(rename = "type")]
+    kind: u32,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'static str>,
+}
+
+pub(crate) fn run(program: &str, path: &Path, format: Format) -> u8 {
+    let name = path.to_string_lossy();
+    let failed = |why: &str| {
+        complain(program, format_args!("{}: {why}", printable(&name)));
+        FAILED
+    };
+    let (file, size) = match readable(path) {
+        Ok(found) => found,
+        Err(why) => return failed(&why),
+    };
+    let subject = Subject::new(&name, &file);
+    let Some(image) = subject.image() else {
+        let why = subject.faults().first().map(ToString::to_string);
+        return failed(&why.unwrap_or_default());
+    };
+    let shown = collect(&subject, image, size);
+    let text = match format {
+        Format::Human => human(&subject, &shown),
+        Format::Json => match serde_json::to_string_pretty(&shown) {
+            Ok(text) => text + "\n",
+            Err(error) => return failed(&error.to_string()),
+        },
+    };
+    print(program, &text, 0, FAILED)
+}
+
+fn collect<'a>(subject: &'a Subject<'_>, image: &Image, size: Option<u64>) -> Shown<'a> {
+    let abi = image.abi().ok();
+    let headers = image.segments().iter().enumerate();
+    // Only a tender's loader has something to say of it.
+    let loaded = subject.target().is_some_and(Target::has_tender);
+    let refused = subject.faults().first().filter(|_| loaded);
+    let load = subject
+        .plan()
+        .filter(|_| loaded && refused.is_none())
+        .map(|plan| Load {
+            minimum_memory: plan.minimum_memory,
+            kernel_end: plan.kernel_end,
+        });
+    Shown {
+        file: subject.name(),
+        size,
+        arch: image.arch().name(),
+        target: abi.map(|abi| abi.target_name()),
+        abi_version: abi.map(|abi| abi.version()),
+        entry: image.entry(),
+        load,
+        refused: refused.map(ToString::to_string),
+        manifest: manifest(image),
+        segments: headers
+            .map(|(index, header)| Segment {
+                index,
+                kind: segment_type(header.p_type),
+                flags: draw::rights(header.p_flags),
+                offset: header.p_offset,
+                address: header.p_vaddr,
+                file_size: header.p_filesz,
+                memory_size: header.p_memsz,
+                align: header.p_align,
+            })
+            .collect(),
+        notes: image
+            .notes()
+            .all()
+            .iter()
+            .map(|note| ShownNote {
+                segment: note.phdr,
+                offset: note.offset,
+                owner: String::from_utf8_lossy(note.owner()).into_owned(),
+                kind: note.kind,
+                size: note.size(),
+                meaning: meaning(note),
+            })
+            .collect(),
+    }
+}
+
+fn manifest(image: &Image) -> Option<Manifest> {
+    let manifest = image.manifest().ok()?;
+    let properties = image.properties().ok().flatten();
+    let devices = manifest.devices().map(|(handle, entry)| {
+        let of_device = properties.map(|all| all.device(handle)).unwrap_or_default();
+        Device {
+            handle,
+            name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+            kind: mft1::type_name(entry.kind_number()),
+            optional: of_device.optional,
+            read_only: of_device.read_only,
+            sector_size: of_device.sector_size,
+            capacity_minimum: of_device.capacity_minimum,
+            mtu_minimum: of_device.mtu_minimum,
+            description: of_device.description.map(str::to_owned),
+        }
+    });
+    Some(Manifest {
+        version: image.manifest_version(),
+        memory_minimum: properties.and_then(|all| all.memory_minimum()),
+        memory_recommended: properties.and_then(|all| all.memory_recommended()),
+        executable_heap: properties.is_some_and(|all| all.executable_heap()),
+        synopsis: properties.and_then(|all| all.synopsis()).map(str::to_owned),
+        devices: devices.collect(),
+    })
+}
+
+/// The type of a program header, by the name `readelf` has for it.
+fn segment_type(kind: u32) -> String {
+    let name = match kind {
+        0 => "NULL",
+        elf::PT_LOAD => "LOAD",
+        elf::PT_DYNAMIC => "DYNAMIC",
+        elf::PT_INTERP => "INTERP",
+        elf::PT_NOTE => "NOTE",
+        elf::PT_PHDR => "PHDR",
+        elf::PT_TLS => "TLS",
+        elf::PT_GNU_STACK => "GNU_STACK",
+        elf::PT_GNU_RELRO => "GNU_RELRO",
+        other => return format!("{other:#x}"),
+    };
+    name.to_owned()
+}
+
+fn meaning(found: &Note) -> Option<&'static str> {
+    let known = [
+        (&note::OWNER_SOLO5[..], note::TYPE_ABI1, "ABI"),
+        (note::OWNER_SOLO5, note::TYPE_MFT1, "manifest"),
+        (note::OWNER_SOLO5, note::TYPE_MFT2, "manifest properties"),
+        (note::OWNER_FDO, note::TYPE_FDO_PACKAGE, "package"),
+        (
+            note::OWNER_OPENBSD,
+            note::TYPE_OPENBSD_IDENT,
+            "OpenBSD identification",
+        ),
+        (
+            note::OWNER_XEN,
+            note::TYPE_XEN_PHYS32_ENTRY,
+            "Xen entry point",
+        ),
+    ];
+    let matching = known.iter().find(|(owner, kind, _)| found.is(owner, *kind));
+    matching.map(|(_, _, meaning)| *meaning)
+}
+
+fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
+    let mut out = draw::headline(subject, shown.size);
+    out.push('\n');
+    out.push_str(&draw::segments(subject, &[]));
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\nentry    {:#x}", shown.entry);
+    if let Some(load) = &shown.load {
+        let (memory, end) = (load.minimum_memory, load.kernel_end);
+        let mib = memory.div_ceil(1 << 20);
+        let _ = writeln!(
+            out,
+            "memory   {mib} MiB to load it ({memory:#x}), kernel_end {end:#x}"
+        );
+    }
+    if let Some(refused) = &shown.refused {
+        let _ = writeln!(out, "refused  {}", printable(refused));
+    }
+    let _ = writeln!(
+        out,
+        "\nsegment  type       flags  offset      address     file size   memory"
+    );
+    for segment in &shown.segments {
+        let _ = writeln!(
+            out,
+            "{:>7}  {:<9}  {:<5}  {:<#10x}  {:<#10x}  {:<#10x}  {:#x}",
+            segment.index,
+            segment.kind,
+            segment.flags,
+            segment.offset,
+            segment.address,
+            segment.file_size,
+            segment.memory_size,
+        );
+    }
+    if !shown.notes.is_empty() {
+        let _ = writeln!(out, "\nsegment  owner      type        bytes   meaning");
+    }
+    for note in &shown.notes {
+        let line = format!(
+            "{:>7}  {:<9}  {:<#10x}  {:<6}  {}",
+            note.segment,
+            printable(&note.owner.replace('\n', "\\n")),
+            note.kind,
+            note.size,
+            note.meaning.unwrap_or_default(),
+        );
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    if let Some(manifest) = &shown.manifest {
+        human_manifest(manifest, &mut out);
+    }
+    out
+}
+
+fn human_manifest(manifest: &Manifest, out: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\nmanifest version {}", manifest.version);
+    let sizes = [
+        ("memory minimum", manifest.memory_minimum),
+        ("memory recommended", manifest.memory_recommended),
+    ];
+    for (what, size) in sizes {
+        if let Some(size) = size {
+            let _ = writeln!(out, "  {what}: {}", draw::bytes(size));
+        }
+    }
+    if manifest.executable_heap {
+        let _ = writeln!(out, "  executable heap");
+    }
+    if let Some(synopsis) = &manifest.synopsis {
+        let _ = writeln!(out, "  synopsis: {}", printable(synopsis));
+    }
+    for device in &manifest.devices {
+        let name = printable(&device.name.replace('\n', "\\n")).into_owned();
+        let _ = write!(out, "  {:>2} {name} {}", device.handle, device.kind);
+        let flags = [
+            (device.optional, "optional"),
+            (device.read_only, "read-only"),
+        ];
+        for (_, word) in flags.iter().filter(|(set, _)| *set) {
+            let _ = write!(out, ", {word}");
+        }
+        if let Some(size) = device.sector_size {
+            let _ = write!(out, ", sectors of {size} bytes");
+        }
+        if let Some(size) = device.capacity_minimum {
+            let _ = write!(out, ", at least {}", draw::bytes(size));
+        }
+        if let Some(mtu) = device.mtu_minimum {
+            let _ = write!(out, ", MTU at least {mtu}");
+        }
+        if let Some(description) = &device.description {
+            let _ = write!(out, ": {}", printable(description));
+        }
+        out.push('\n');
+    }
+}

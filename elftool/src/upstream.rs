@@ -1,0 +1,125 @@
+//! Upstream's verbs: `query-abi`, `query-manifest` and `gen-manifest`, with upstream's output,
+//! messages and exit statuses (`spec/10` §5). Build systems and orchestrators call them, often, so
+//! nothing is set up here that they do not need.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::Path;
+
+use solo5_abi::{Arch, mft1};
+use solo5_image::{Fault, Image};
+
+use crate::files::{complain, open, print, reason};
+use crate::generate;
+
+/// The verbs that [`crate::cli`] takes, and options that end with status 0.
+const OURS: [&str; 10] = [
+    "audit",
+    "check",
+    "show",
+    "explain",
+    "completions",
+    "man",
+    "help",
+    "--help",
+    "-h",
+    "--version",
+];
+
+/// The name to call the program by: the last component of how it was called.
+pub(crate) fn program(arguments: &[OsString]) -> String {
+    let name = arguments
+        .first()
+        .and_then(|name| Path::new(name).file_name());
+    name.map_or_else(
+        || String::from("solo5-elftool"),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Runs one of upstream's verbs, or prints usage; `None` if the verb is one of ours.
+pub(crate) fn run(arguments: &[OsString]) -> Option<u8> {
+    let program = program(arguments);
+    let operands = arguments.get(1..).unwrap_or_default();
+    let verb = operands.first().and_then(|verb| verb.to_str());
+    let status = match (verb, operands) {
+        (Some("query-abi"), [_, file]) => query(&program, Path::new(file), abi),
+        (Some("query-manifest"), [_, file]) => query(&program, Path::new(file), manifest),
+        (Some("gen-manifest"), [_, source, output]) => generate::run(&program, source, output),
+        (Some(verb), _) if OURS.contains(&verb) => return None,
+        _ => {
+            eprint!("{}", usage(&program));
+            1
+        }
+    };
+    Some(status)
+}
+
+fn usage(program: &str) -> String {
+    let version = solo5_report::VERSION;
+    format!(
+        "usage: {program} COMMAND ...\n\
+         {program} version {version}\n\
+         \n\
+         COMMAND is:\n    \
+             gen-manifest SOURCE OUTPUT:\n        \
+                 Generate application manifest from SOURCE, writing to OUTPUT.\n    \
+             query-abi BINARY:\n        \
+                 Display the ABI target and version from BINARY.\n    \
+             query-manifest BINARY:\n        \
+                 Display the application manifest from BINARY.\n    \
+             audit IMAGES...:\n        \
+                 Apply the audit rules to IMAGES.\n    \
+             check IMAGES... [ --policy=FILE ... ] -- LAUNCH-OPTIONS:\n        \
+                 Say whether policies allow IMAGES to be started so.\n    \
+             show IMAGE:\n        \
+                 Display segments, notes and manifest of IMAGE.\n    \
+             explain [ CODE ]:\n        \
+                 Explain a rule or another code of a message.\n"
+    )
+}
+
+fn query(program: &str, file: &Path, answer: fn(&Image) -> Result<String, Fault>) -> u8 {
+    let failed = |text: &str| {
+        complain(program, format_args!("{}: {text}", file.display()));
+        1
+    };
+    let reader = match open(file) {
+        Ok(reader) => reader,
+        Err(error) => return failed(&format!("Could not open: {}", reason(&error))),
+    };
+    match Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image)) {
+        Ok(text) => print(program, &text, 0, 1),
+        // What a tender calls invalid, a query calls thus.
+        Err(Fault::Manifest { .. }) => failed("Manifest validation failed"),
+        Err(fault) => failed(&fault.to_string()),
+    }
+}
+
+fn abi(image: &Image) -> Result<String, Fault> {
+    let abi = image.abi()?;
+    Ok(format!(
+        "{{\n  \"type\": \"solo5.abi\",\n  \"target\": \"{}\",\n  \"version\": {}\n}}\n",
+        abi.target_name(),
+        abi.version()
+    ))
+}
+
+fn manifest(image: &Image) -> Result<String, Fault> {
+    let manifest = image.manifest()?;
+    let mut out = String::with_capacity(4096);
+    out.push_str("{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [");
+    for (position, (_, entry)) in manifest.devices().enumerate() {
+        out.push_str(if position == 0 { "\n" } else { ",\n" });
+        let kind = mft1::type_name(entry.kind_number());
+        // Names that are none can be in an image, with quotes or line ends in them.
+        let name = match entry.name() {
+            "" => serde_json::Value::from(String::from_utf8_lossy(entry.name_bytes())).to_string(),
+            name => format!("\"{name}\""),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "    {{ \"name\": {name}, \"type\": \"{kind}\" }}");
+    }
+    out.push_str("\n  ]\n}\n");
+    Ok(out)
+}

@@ -1,0 +1,106 @@
+//! Running the program over images made for the purpose.
+
+#![allow(unreachable_pub, reason = "each test program uses its part of this")]
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use solo5_abi::mft1::DeviceType;
+use solo5_abi::{Arch, Target};
+use solo5_image::testing::Sample;
+use tempfile::TempDir;
+
+pub const DEVICES: [(&str, DeviceType); 2] = [
+    ("storage", DeviceType::BlockBasic),
+    ("service0", DeviceType::NetBasic),
+];
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A folder of its own to run in.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("a file is written");
+        path
+    }
+
+    /// A valid image of `target` for this machine's tools, with [`DEVICES`].
+    pub fn image(&self, name: &str, target: Target) -> PathBuf {
+        self.write(name, &Sample::new(target, Arch::X86_64, &DEVICES).bytes())
+    }
+
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
+        self.run_with(arguments, b"")
+    }
+
+    pub fn run_with<S: AsRef<OsStr>>(&self, arguments: &[S], stdin: &[u8]) -> Run {
+        self.run_program(
+            Path::new(env!("CARGO_BIN_EXE_solo5-elftool")),
+            arguments,
+            stdin,
+        )
+    }
+
+    pub fn run_program<S: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        arguments: &[S],
+        stdin: &[u8],
+    ) -> Run {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // It may end without reading.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+        let output = child.wait_with_output().expect("the program ends");
+        Run {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The output of a tool of the host, or `None` after saying that the test is skipped.
+pub fn tool(test: &str, program: &str, arguments: &[&OsStr]) -> Option<String> {
+    match Command::new(program).args(arguments).output() {
+        Ok(output) => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{program}: {stderr}");
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Err(error) => {
+            eprintln!("skip: {test}: {program}: {error}");
+            None
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The verbs `audit`, `check`, `show`, `explain`, `completions` and `man`.
+
+mod common;
+
+use std::path::Path;
+
+use common::{DEVICES, Place, tool};
+use serde_json::Value;
+use solo5_abi::{Arch, Target, mft2};
+use solo5_image::elf::{PF_R, PF_W, PF_X};
+use solo5_image::testing::{self, BSS, DATA, NOTES, Sample};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn write_exec() -> Vec<u8> {
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES);
+    sample.segments[DATA].p_flags = PF_R | PF_W | PF_X;
+    sample.bytes()
+}
+
+#[test]
+fn an_audit_for_people() {
+    let place = Place::new();
+    place.write("router.spt", &write_exec());
+    let run = place.run(&["audit", "router.spt"]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    let expected = "\
+router.spt  spt ABI 2 · x86_64 · 8.8 KiB · net: service0 · block: storage
+  0x100000 R-X text ██ 496   0x101000 RWX data █ 32  ← S201
+  0x102000 RW- bss █████████████████████ 4K
+error   S201 segment 2 is writable and executable                phdr[2] 0x2000+0x20 in .data
+             writable: .data
+             keep code and data in different sections, and drop the W or X flag
+             solo5-elftool explain S201
+
+1 error, 0 warnings · 44 rules, 1 image
+";
+    assert_eq!(run.stdout, expected, "{}", run.stdout);
+}
+
+#[test]
+fn an_audit_for_programs() {
+    let place = Place::new();
+    place.write("bad.spt", &write_exec());
+    place.image("good.hvt", Target::Hvt);
+    let run = place.run(&["audit", "--format=json", "bad.spt", "good.hvt", "none"]);
+    assert_eq!(run.status, 2);
+    assert_eq!(
+        run.stderr,
+        "solo5-elftool: none: No such file or directory\n"
+    );
+    let value = json(&run.stdout);
+    let images = value["images"].as_array().unwrap();
+    assert_eq!(images.len(), 2);
+    assert_eq!(images[0]["findings"][0]["code"], "S201");
+    assert_eq!(images[0]["findings"][0]["place"]["part"], "phdr[2]");
+    assert_eq!(images[1]["target"], "hvt");
+    assert_eq!(images[1]["findings"].as_array().unwrap().len(), 0);
+    assert_eq!(value["summary"]["errors"], 1);
+    assert_eq!(value["summary"]["unreadable"], 1);
+}
+
+#[test]
+fn audit_statuses_and_selections() {
+    let place = Place::new();
+    place.write("bad", &write_exec());
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES);
+    sample.segments[BSS].p_flags = PF_R | PF_W | PF_X;
+    place.write("warned", &sample.bytes());
+    place.image("good", Target::Spt);
+    let status = |arguments: &[&str]| {
+        let all: Vec<&str> = [&["audit"], arguments].concat();
+        place.run(&all).status
+    };
+    assert_eq!(status(&["good"]), 0);
+    assert_eq!(status(&["warned"]), 0);
+    assert_eq!(status(&["warned", "--fail-on=warning"]), 1);
+    assert_eq!(status(&["warned", "--fail-on=warning", "--ignore=S208"]), 0);
+    assert_eq!(status(&["bad", "--ignore=S2"]), 1);
+    assert_eq!(status(&["bad", "--select=s1,S3"]), 0);
+    assert_eq!(status(&["bad", "--exit-zero"]), 0);
+    assert_eq!(status(&["bad", "none", "--exit-zero"]), 2);
+    assert_eq!(status(&["good", "--select=S9"]), 2);
+    assert_eq!(status(&["."]), 2);
+    assert_eq!(status(&[]), 2);
+    assert_eq!(status(&["good", "--no-such-option"]), 2);
+}
+
+#[test]
+fn names_cannot_drive_a_terminal() {
+    let place = Place::new();
+    place.write("\u{1b}[31mred", &write_exec());
+    let run = place.run(&["audit", "\u{1b}[31mred"]);
+    assert!(run.stdout.starts_with("\\u{1b}[31mred"));
+    assert!(!run.stdout.contains('\u{1b}'));
+}
+
+/// Type, flags, offset, address, file size, memory size and alignment of each program header.
+type Headers = Vec<Vec<String>>;
+/// Owner and size of each note.
+type Notes = Vec<(String, u64)>;
+
+/// Program headers and notes as `readelf` reads them.
+fn readelf(path: &Path) -> Option<(Headers, Notes)> {
+    let arguments = [
+        "-l".as_ref(),
+        "-n".as_ref(),
+        "-W".as_ref(),
+        path.as_os_str(),
+    ];
+    let text = tool("readelf_agrees", "readelf", &arguments)?;
+    let number = |word: &str| {
+        let digits = word.strip_prefix("0x")?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let mut headers = Vec::new();
+    let mut notes = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let numbers: Vec<u64> = words
+            .iter()
+            .skip(1)
+            .take(5)
+            .filter_map(|w| number(w))
+            .collect();
+        if numbers.len() == 5 {
+            let [offset, address, _, file_size, memory_size] = numbers[..] else {
+                unreachable!("five numbers");
+            };
+            let flags: String = words[6..words.len() - 1].concat();
+            let align = number(words[words.len() - 1]).unwrap_or(0);
+            let rights: String = [('R', 'R'), ('W', 'W'), ('X', 'E')]
+                .iter()
+                .map(|(ours, theirs)| if flags.contains(*theirs) { *ours } else { '-' })
+                .collect();
+            let numbers = [offset, address, file_size, memory_size, align];
+            let mut row = vec![words[0].to_owned(), rights];
+            row.extend(numbers.map(|number| number.to_string()));
+            headers.push(row);
+        } else if words.len() >= 3
+            && words[1].starts_with("0x")
+            && words[1].len() == 10
+            && let Some(size) = number(words[1])
+        {
+            notes.push((words[0].to_owned(), size));
+        }
+    }
+    Some((headers, notes))
+}
+
+fn agrees(place: &Place, name: &str) -> bool {
+    let Some((headers, mut notes)) = readelf(&place.path(name)) else {
+        return false;
+    };
+    let run = place.run(&["show", "--format=json", name]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let value = json(&run.stdout);
+    let number = |value: &Value| value.as_u64().unwrap().to_string();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let shown: Vec<Vec<String>> = value["segments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|segment| {
+            vec![
+                text(&segment["type"]),
+                text(&segment["flags"]),
+                number(&segment["offset"]),
+                number(&segment["address"]),
+                number(&segment["file_size"]),
+                number(&segment["memory_size"]),
+                number(&segment["align"]),
+            ]
+        })
+        .collect();
+    // readelf has a name for headers that we show by number.
+    let headers: Vec<_> = headers
+        .into_iter()
+        .zip(&shown)
+        .map(|(mut header, shown)| {
+            if shown[0].starts_with("0x") {
+                header[0] = shown[0].clone();
+            }
+            header
+        })
+        .collect();
+    assert_eq!(shown, headers, "{name}");
+    let mut ours: Vec<(String, u64)> = value["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| (text(&note["owner"]), note["size"].as_u64().unwrap()))
+        .collect();
+    ours.sort();
+    notes.sort();
+    assert_eq!(ours, notes, "{name}");
+    true
+}
+
+#[test]
+fn readelf_agrees() {
+    let place = Place::new();
+    for arch in Arch::ALL {
+        for target in Target::ALL {
+            place.write("image", &Sample::new(target, arch, &DEVICES).bytes());
+            if !agrees(&place, "image") {
+                return;
+            }
+        }
+    }
+    let mut behind = testing::manifest_note(&DEVICES);
+    behind.extend(testing::properties_note(
+        3,
+        &[(0, mft2::tag::SYNOPSIS, b"x")],
+    ));
+    let groups = [
+        testing::openbsd_note(),
+        testing::abi_note(Target::Hvt),
+        behind,
+    ];
+    place.write(
+        "version2",
+        &Sample::with_notes(Target::Hvt, Arch::X86_64, &groups).bytes(),
+    );
+    assert!(agrees(&place, "version2"));
+
+    // A program that no tool of ours made.
+    let source = place.write("main.c", b"int main(void) { return 0; }\n");
+    let foreign = place.path("foreign");
+    let arguments = [
+        "-static".as_ref(),
+        "-no-pie".as_ref(),
+        "-o".as_ref(),
+        foreign.as_os_str(),
+        source.as_os_str(),
+    ];
+    if tool("readelf_agrees: foreign program", "cc", &arguments).is_some() {
+        assert!(agrees(&place, "foreign"));
+    }
+}
+
+#[test]
+fn show_for_people() {
+    let place = Place::new();
+    let mut manifest = testing::manifest_note(&DEVICES);
+    let records: [(u32, u16, &[u8]); 4] = [
+        (0, mft2::tag::MEMORY_MINIMUM, &(32u64 << 20).to_le_bytes()),
+        (1, mft2::tag::DEVICE_FLAGS, &3u32.to_le_bytes()),
+        (1, mft2::tag::SECTOR_SIZE, &4096u32.to_le_bytes()),
+        (2, mft2::tag::DESCRIPTION, b"public side"),
+    ];
+    let mut sorted = records;
+    sorted.sort_by_key(|(device, tag, _)| (*device, *tag));
+    manifest.extend(testing::properties_note(3, &sorted));
+    let groups = [
+        testing::openbsd_note(),
+        testing::abi_note(Target::Spt),
+        manifest,
+    ];
+    place.write(
+        "a.spt",
+        &Sample::with_notes(Target::Spt, Arch::X86_64, &groups).bytes(),
+    );
+    let run = place.run(&["show", "a.spt"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    for part in [
+        "a.spt  spt ABI 2 · x86_64 · ",
+        "R-X text",
+        "memory   2 MiB to load it (0x103000), kernel_end 0x102000",
+        "manifest properties",
+        "OpenBSD identification",
+        "memory minimum: 32 MiB",
+        "1 storage BLOCK_BASIC, optional, read-only, sectors of 4096 bytes",
+        "2 service0 NET_BASIC: public side",
+    ] {
+        assert!(
+            run.stdout.contains(part),
+            "{part:?} is missing in\n{}",
+            run.stdout
+        );
+    }
+    place.write("bad.spt", &write_exec());
+    let run = place.run(&["show", "bad.spt"]);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.stdout
+            .contains("refused  invalid executable: phdr[2] requests WRITE and EXEC")
+    );
+    place.write("text", b"hello");
+    let run = place.run(&["show", "text"]);
+    assert_eq!(run.status, 2);
+    assert!(
+        run.stderr
+            .contains("elf header does not match the expected size (5 != 64)")
+    );
+}
+
+const POLICY: &str = "\
+type: solo5.policy
+version: 1
+name: edge
+image: { targets: [spt] }
+process: { root: forbid, sandbox: require }
+memory: { maximum: 256MiB }
+arguments: { allow: [\"--name=*\"] }
+net: { allow: [ { name: \"service*\", interface: \"tap-*\" } ] }
+block: { allow: [ { name: \"*\", file: { under: /srv }, access: read-only } ] }
+debug: { gdb: forbid, dumpcore: forbid }
+";
+
+#[test]
+fn policies_are_asked() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    place.image("a.virtio", Target::Virtio);
+    place.write("edge.yaml", POLICY.as_bytes());
+    let check = |image: &str, launch: &[&str]| {
+        let head = ["check", image, "--policy=edge.yaml", "--"];
+        place.run(&[&head, launch].concat())
+    };
+    let fitting = [
+        "--mem=128",
+        "--net:service0=tap-1",
+        "--block:storage=/srv/disk.img",
+        "--block-access:storage=read-only",
+    ];
+    let run = check("a.spt", &fitting);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    assert!(run.stdout.contains("allowed, if "), "{}", run.stdout);
+
+    let run = check(
+        "a.spt",
+        &["--net:service0=eth0", "--block:storage=/etc/passwd"],
+    );
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{}", run.stdout);
+    for part in [
+        "a.spt: denied: P",
+        "interface 'eth0'",
+        "edge.yaml:8:",
+        "memory",
+    ] {
+        assert!(
+            run.stdout.contains(part),
+            "{part:?} is missing in\n{}",
+            run.stdout
+        );
+    }
+
+    let run = check("a.spt", &["--mem=128"]);
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stdout
+            .contains("cannot start: Device 'storage' of type BLOCK_BASIC declared but")
+    );
+
+    let run = check("a.spt", &["--net:nope=tap-1"]);
+    assert_eq!(run.status, 2);
+    assert!(
+        run.stderr
+            .contains("Resource not declared in manifest: 'nope'"),
+        "{}",
+        run.stderr
+    );
+    let run = check("a.virtio", &[]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("no tender starts a virtio image"));
+
+    let mut tiny = vec!["--mem=1"];
+    tiny.extend_from_slice(&fitting[1..]);
+    let run = check("a.spt", &tiny);
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stdout.contains("cannot start: invalid executable: "),
+        "{}",
+        run.stdout
+    );
+
+    let arguments = [
+        "check",
+        "a.spt",
+        "none",
+        "--policy=edge.yaml",
+        "--format=json",
+        "--",
+        "--mem=1024",
+    ];
+    let run = place.run(&[&arguments[..], &fitting[1..]].concat());
+    assert_eq!(run.status, 2);
+    let value = json(&run.stdout);
+    assert_eq!(value["images"][0]["decision"], "denied");
+    assert_eq!(value["images"][1]["decision"], "failed");
+
+    place.write("broken.yaml", b"type: solo5.policy\nversion: x\n");
+    let run = place.run(&["check", "a.spt", "--policy=broken.yaml"]);
+    assert_eq!(run.status, 1, "devices are asked about first");
+    let mut all = vec!["check", "a.spt", "--policy=broken.yaml", "--"];
+    all.extend_from_slice(&fitting);
+    let run = place.run(&all);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("broken.yaml"), "{}", run.stderr);
+}
+
+#[test]
+fn codes_are_explained() {
+    let place = Place::new();
+    let run = place.run(&["explain", "s201"]);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.stdout
+            .starts_with("# S201: segment writable and executable\n")
+    );
+    let run = place.run(&["explain", "S2"]);
+    assert!(
+        run.stdout
+            .starts_with("S2  memory protection\n  S201  error")
+    );
+    assert!(!run.stdout.contains("S301"));
+    assert!(place.run(&["explain"]).stdout.contains("S301"));
+    let run = place.run(&["explain", "X999"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn completions_and_manual_page() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let run = place.run(&["completions", shell]);
+        assert_eq!(run.status, 0);
+        assert!(run.stdout.contains("query-manifest"), "{shell}");
+    }
+    let run = place.run(&["man"]);
+    assert_eq!(run.status, 0);
+    assert!(run.stdout.contains(".SH AUDIT") && run.stdout.contains("\\-\\-fail\\-on"));
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    let program = env!("CARGO_BIN_EXE_solo5-elftool");
+    let run = |verb: &str, output: &str, expected: i32| {
+        let script = format!("'{program}' {verb} a.spt {output}");
+        let run = place.run_program("/bin/sh".as_ref(), &["-c", &script], b"");
+        assert_eq!(run.status, expected, "{script}: {run:?}");
+    };
+    run("query-abi", "> /dev/full", 1);
+    run("audit", "> /dev/full", 2);
+    run("show", "> /dev/full", 2);
+    run("show", "| true", 0);
+}
+
+#[test]
+fn notes_outside_of_the_known_are_shown() {
+    let place = Place::new();
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES);
+    sample.segments[NOTES].p_flags = PF_R;
+    place.write("a", &sample.bytes());
+    let value = json(&place.run(&["show", "--format=json", "a"]).stdout);
+    assert_eq!(value["notes"][0]["owner"], "OpenBSD");
+    assert_eq!(value["notes"][2]["meaning"], "manifest");
+    assert_eq!(value["load"]["kernel_end"], 0x10_2000);
+}
