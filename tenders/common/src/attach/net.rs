@@ -50,58 +50,63 @@ fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Problem> {
     }
 }
 
-/// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
-pub fn look(control: &OwnedFd, name: &OsStr) -> Result<Seen, Problem> {
-    let interface = name.to_string_lossy().into_owned();
-    let tap = |error| Problem::Tap {
-        interface: interface.clone(),
-        error,
-    };
-    let bytes = name.as_bytes();
-    let flags = tap::flags(control.as_fd(), bytes).map_err(|error| match error {
+/// Whether the interface called `name` exists and is up.
+fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Problem> {
+    match tap::flags(control.as_fd(), name.as_bytes()) {
+        Ok(flags) if flags & tap::IFF_UP != 0 => Ok(()),
+        Ok(_) => Err(tap_problem(name, Errno::NETDOWN)),
         // Upstream's text for a name nobody has.
-        Errno::NODEV => tap(Errno::NOENT),
-        error => tap(error),
-    })?;
-    if flags & tap::IFF_UP == 0 {
-        return Err(tap(Errno::NETDOWN));
+        Err(Errno::NODEV) => Err(tap_problem(name, Errno::NOENT)),
+        Err(error) => Err(tap_problem(name, error)),
     }
-    let mtu = tap::mtu(control.as_fd(), bytes).map_err(tap)?;
+}
+
+fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<u16, Problem> {
+    let mtu = tap::mtu(control.as_fd(), name.as_bytes());
+    let mtu = mtu.map_err(|error| tap_problem(name, error))?;
+    checked_mtu(&name.to_string_lossy(), mtu)
+}
+
+fn tap_problem(name: &OsStr, error: Errno) -> Problem {
+    Problem::Tap {
+        interface: name.to_string_lossy().into_owned(),
+        error,
+    }
+}
+
+/// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
+pub fn look(name: &OsStr) -> Result<Seen, Problem> {
+    let control = control(name)?;
+    check_up(&control, name)?;
     Ok(Seen {
-        name: bytes.to_owned(),
-        mtu: checked_mtu(&interface, mtu)?,
+        name: name.as_bytes().to_owned(),
+        mtu: mtu_of(&control, name)?,
     })
 }
 
-/// A socket to [`look`] through.
-pub fn control(interface: &OsStr) -> Result<OwnedFd, Problem> {
-    tap::control_socket().map_err(|error| Problem::Tap {
-        interface: interface.to_string_lossy().into_owned(),
-        error,
-    })
+fn control(name: &OsStr) -> Result<OwnedFd, Problem> {
+    tap::control_socket().map_err(|error| tap_problem(name, error))
 }
 
 /// Attaches the tap called `name`, which must exist and be up; it is never created.
 ///
 /// Receive and segmentation offload of the interface are switched off and stay so.
 pub fn attach(name: &OsStr) -> Result<Tap, Problem> {
-    let tap = |error| Problem::Tap {
-        interface: name.to_string_lossy().into_owned(),
-        error,
-    };
     let control = control(name)?;
-    let seen = look(&control, name)?;
+    check_up(&control, name)?;
+    let failed = |error| tap_problem(name, error);
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()).map_err(tap)?;
-    let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(tap)?;
+    let fd = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()).map_err(failed)?;
+    let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(failed)?;
     if given != name.as_bytes() {
-        return Err(tap(Errno::INVAL));
+        return Err(failed(Errno::INVAL));
     }
+    let mtu = mtu_of(&control, name)?;
     tap::offload_off(control.as_fd(), name.as_bytes());
     Ok(Tap {
         fd,
         name: given,
-        mtu: seen.mtu,
+        mtu,
     })
 }
 
@@ -156,7 +161,7 @@ pub fn open(
     let given = net.mac.map(|mac| mac.0);
     let (name, mtu, fd) = match (&net.interface, only_look) {
         (Interface::Tap(name), true) => {
-            let seen = look(&control(name)?, name)?;
+            let seen = look(name)?;
             (seen.name, seen.mtu, None)
         }
         (Interface::Tap(name), false) => {
