@@ -6,7 +6,7 @@ use std::ops::Range;
 use solo5_abi::mft1::{self, DEVICES_MAX, DeviceType, NAME_MAX};
 use solo5_abi::mft2::{DESCRIPTION_MAX, DESCRIPTOR_MAX, SYNOPSIS_MAX};
 use solo5_report::Diagnostic;
-use solo5_source::reader::{list, similar};
+use solo5_source::reader::{excerpt, list, similar};
 use solo5_source::{Fields, Node, Reader};
 
 use crate::model::{
@@ -22,7 +22,7 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         && let Some(text) = reader.text(node, "`type`")
         && text != TYPE
     {
-        let message = format!("`type` is `{text}`, not `{TYPE}`");
+        let message = format!("`type` is `{}`, not `{TYPE}`", excerpt(text));
         let help = match text {
             "solo5.policy" => "this is a policy; programs take it with `--policy`".to_owned(),
             _ => format!("write `type: {TYPE}`, if this is a manifest"),
@@ -333,7 +333,10 @@ fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
         let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let help = match plain.as_str() {
             "" => "write letters A-Z a-z and digits 0-9 alone".to_owned(),
-            plain => format!("letters A-Z a-z and digits 0-9 alone are possible, as in `{plain}`"),
+            plain => {
+                let plain = excerpt(plain);
+                format!("letters A-Z a-z and digits 0-9 alone are possible, as in `{plain}`")
+            }
         };
         (codes::NAME_CHARACTER, message, help)
     } else {
@@ -353,7 +356,7 @@ fn kind(node: &Node, reader: &mut Reader) -> Option<DeviceType> {
     let kind = DeviceType::from_name(text);
     if kind.is_none() {
         let names = DeviceType::ALL.map(DeviceType::name);
-        let message = format!("there is no device type `{text}`");
+        let message = format!("there is no device type `{}`", excerpt(text));
         let help = match similar(text, &names) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the types are {}", list(&names, "and")),
@@ -380,7 +383,7 @@ fn sector_size(node: &Node, reader: &mut Reader) -> Option<u32> {
 /// What a manifest without errors still leaves to say.
 fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
     let notes = manifest.notes();
-    if notes.mft2().is_some_and(|note| note.len() > DESCRIPTOR_MAX) || notes.overflow() {
+    if notes.overflow() {
         let message = format!("all properties together take more than {DESCRIPTOR_MAX} bytes");
         let help = "shorten the descriptions";
         reader.error(codes::TOO_LONG, at, message, "", help);

@@ -91,3 +91,59 @@ fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<Outcome
     file.persist(path).map_err(|error| error.error)?;
     Ok(Outcome::Written)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_replaced_or_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        assert_eq!(write(&path, b"one").unwrap(), Outcome::Written);
+        let first = fs::metadata(&path).unwrap();
+        assert_eq!(write(&path, b"one").unwrap(), Outcome::Unchanged);
+        let same = fs::metadata(&path).unwrap();
+        assert_eq!(
+            (first.ino(), first.mtime_nsec()),
+            (same.ino(), same.mtime_nsec())
+        );
+        assert_eq!(write(&path, b"two").unwrap(), Outcome::Written);
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no temporary is left"
+        );
+    }
+
+    #[test]
+    fn mode_and_link_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("real", &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert_eq!(fs::metadata(&real).unwrap().mode() & 0o7777, 0o640);
+        let dangling = folder.path().join("dangling");
+        symlink("made", &dangling).unwrap();
+        write(&dangling, b"x").unwrap();
+        assert_eq!(fs::read(folder.path().join("made")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn devices_are_written_directly_and_their_errors_are_reported() {
+        assert!(write(Path::new("/dev/null"), b"x").is_ok());
+        assert_eq!(
+            write(Path::new("/dev/full"), b"x").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert!(write(Path::new("/nonexistent/x"), b"x").is_err());
+        assert!(write(Path::new("/"), b"x").is_err());
+    }
+}

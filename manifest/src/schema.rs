@@ -28,11 +28,14 @@ pub fn value(version: Version) -> Value {
         "version": { "const": version.number(), "description": "Version of the manifest." },
     });
     if version == Version::V2 {
+        // Editors take `1.10` for a number; we take it for what is written.
+        let mut version_text = text_of(PACKAGE_TEXT_MAX, "Version of the package.");
+        extend(&mut version_text, json!({ "type": ["string", "number"] }));
         let package = object(
             &["name"],
             json!({
                 "name": text_of(PACKAGE_TEXT_MAX, "Name of the package."),
-                "version": text_of(PACKAGE_TEXT_MAX, "Version of the package."),
+                "version": version_text,
                 "license": text_of(PACKAGE_TEXT_MAX, "Licence, as an SPDX expression."),
             }),
             "What the unikernel is a build of.",

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use granit_parser::{ErrorKind, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use solo5_report::{Diagnostic, SourceText};
 
+use crate::reader::excerpt;
 use crate::tree::Style;
 use crate::{DEPTH_MAX, codes};
 
@@ -135,27 +136,26 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
             .label(source, at..end, label)
             .with_help(help)
     };
-    let comma_missing = || {
-        make(
-            codes::COMMA,
-            "a comma is missing before this",
-            "",
-            "put a `,` between two entries of a `{ }` or `[ ]`, and a `:` behind a key",
-        )
-    };
+    let between = "put a `,` between two entries of a `{ }` or `[ ]`, and a `:` behind a key";
     match error.kind() {
+        ErrorKind::InvalidTrailingDoubleQuotedScalar
+        | ErrorKind::InvalidTrailingSingleQuotedScalar => make(
+            codes::COMMA,
+            "a comma or a colon is missing before this",
+            "",
+            between,
+        ),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator if matches!(after_blanks, Some(c) if !matches!(c, ',' | ']' | '}' | ':')) => {
+            make(codes::COMMA, "a comma is missing before this", "", between)
+        }
         ErrorKind::ExpectedFlowMappingSeparator
         | ErrorKind::ExpectedFlowSequenceSeparator
-        | ErrorKind::InvalidTrailingDoubleQuotedScalar
-        | ErrorKind::InvalidTrailingSingleQuotedScalar
-            if matches!(after_blanks, Some(c) if !matches!(c, ',' | ']' | '}' | ':')) =>
+        | ErrorKind::FlowMappingValueAdjacentCollection
+        | ErrorKind::InvalidColonPlacement
+            if found.is_some() =>
         {
-            comma_missing()
-        }
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement
-            if text.trim_start().starts_with(['{', '[']) =>
-        {
-            comma_missing()
+            let message = "a second `:` in one entry: a comma is missing before its key";
+            make(codes::COMMA, message, "", between)
         }
         ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofFlowMapping
@@ -246,7 +246,7 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
         ErrorKind::UndeclaredTagHandle => tag(source, at..end),
         ErrorKind::UnexpectedCharacter { character } => make(
             codes::SYNTAX,
-            &format!("`{character}` cannot start a value"),
+            &format!("{character} cannot start a value"),
             "",
             "put the value in double quotes",
         ),
@@ -298,5 +298,8 @@ pub(crate) fn alias(source: &Arc<SourceText>, span: Range<usize>, written: &str)
         "`*` starts an alias, and aliases are not taken",
     )
     .label(source, span, "")
-    .with_help(format!("to mean the text, write `\"{written}\"`"))
+    .with_help(format!(
+        "to mean the text, write `\"{}\"`",
+        excerpt(written)
+    ))
 }

@@ -15,6 +15,7 @@
 //! assert!(reader.finish().is_empty());
 //! ```
 
+use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
@@ -194,7 +195,7 @@ impl Reader {
             "true" => Some(true),
             "false" => Some(false),
             other => {
-                let message = format!("{what} must be {wanted}, not `{other}`");
+                let message = format!("{what} must be {wanted}, not `{}`", excerpt(other));
                 let help = match other.to_ascii_lowercase().as_str() {
                     "yes" | "y" | "on" | "true" => "write `true`",
                     "no" | "n" | "off" | "false" => "write `false`",
@@ -212,7 +213,7 @@ impl Reader {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !whole || (digits.len() > 1 && digits.starts_with('0')) {
-            let message = format!("{what} must be a whole number, not `{text}`");
+            let message = format!("{what} must be a whole number, not `{}`", excerpt(text));
             let help = "write decimal digits alone, without sign, point or leading zero";
             self.error(codes::NOT_INTEGER, node.span.clone(), message, "", help);
             return None;
@@ -220,7 +221,7 @@ impl Reader {
         match text.parse() {
             Ok(number) if range.contains(&number) => Some(number),
             _ => {
-                let message = format!("{what} is {text}, which is out of range");
+                let message = format!("{what} is {}, which is out of range", excerpt(text));
                 let help = if range.start() == range.end() {
                     format!("the only value is {}", range.start())
                 } else if *range.end() == u64::MAX {
@@ -244,10 +245,16 @@ impl Reader {
         let (message, help) = match fault {
             size::Fault::NoUnit => (
                 format!("{what} has no unit"),
-                format!("write `{text}MiB`, or whichever of KiB, MiB and GiB is meant"),
+                format!(
+                    "write `{}MiB`, or whichever of KiB, MiB and GiB is meant",
+                    excerpt(text)
+                ),
             ),
             size::Fault::Unit(unit) => (
-                format!("{what} has the unknown unit `{}`", unit.trim_start()),
+                format!(
+                    "{what} has the unknown unit `{}`",
+                    excerpt(unit.trim_start())
+                ),
                 match unit
                     .trim_start()
                     .chars()
@@ -287,7 +294,7 @@ impl Reader {
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }
-        let message = format!("{what} cannot be `{text}`");
+        let message = format!("{what} cannot be `{}`", excerpt(text));
         let help = match similar(text, &words) {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("write {wanted}"),
@@ -354,13 +361,19 @@ impl<'t> Fields<'t> {
             if self.asked.contains(&key.text.as_str()) {
                 continue;
             }
-            let message = format!("{} cannot have the key `{}`", self.what, key.text);
-            let help = match similar(&key.text, &absent) {
-                Some(known) => {
+            let message = format!("{} cannot have the key `{}`", self.what, excerpt(&key.text));
+            // `key:"value"` is all key to YAML.
+            let glued = key.text.split_once(':').map(|(start, _)| start);
+            let help = match (similar(&key.text, &absent), glued) {
+                (Some(known), _) => {
                     meant.push(known);
                     format!("did you mean `{known}`?")
                 }
-                None => format!("the keys are {}", list(&self.asked, "and")),
+                (None, Some(start)) => {
+                    meant.extend(absent.iter().copied().filter(|known| *known == start));
+                    "put a space behind the `:`".to_owned()
+                }
+                (None, None) => format!("the keys are {}", list(&self.asked, "and")),
             };
             reader.error(codes::UNKNOWN_KEY, key.span.clone(), message, "", help);
         }
@@ -382,13 +395,27 @@ pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
         return None;
     }
     let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
-    let distance = |word: &str| strsim::damerau_levenshtein(&plain(text), &plain(word));
+    let text = plain(text);
+    let close = |word: &str| {
+        let word = plain(word);
+        let distance = strsim::damerau_levenshtein(&text, &word);
+        let begins = text.len() > 2 && word.starts_with(&text);
+        (distance <= 1 + word.len() / 5 || begins).then_some(distance)
+    };
     words
         .iter()
-        .map(|word| (distance(word), *word))
-        .filter(|(distance, word)| *distance <= 1 + word.len() / 5)
+        .filter_map(|word| Some((close(word)?, *word)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+/// `text` as it goes into a message: cut where it is endless.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// `` `a`, `b` or `c` ``.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use solo5_report::{Diagnostic, SourceText};
 
 use crate::events::{self, Collection, Event};
+use crate::reader::excerpt;
 use crate::{DEPTH_MAX, NODES_MAX, Reader, codes};
 
 /// A document that was read.
@@ -161,8 +162,8 @@ pub(crate) fn build(source: &Arc<SourceText>, reader: &mut Reader) -> Option<Doc
     match root {
         Some(Node {
             kind: Kind::Scalar(scalar),
-            span,
-        }) if span.is_empty() && scalar.is_null() => {}
+            ..
+        }) if scalar.is_null() => {}
         Some(root) if whole => {
             return Some(Document {
                 source: Arc::clone(source),
@@ -448,7 +449,7 @@ impl Builder<'_> {
             self.reader
                 .report(refusal.label(self.source, span.clone(), ""));
         } else if let Some(first) = keys.get(&text) {
-            let message = format!("the key `{text}` is there twice");
+            let message = format!("the key `{}` is there twice", excerpt(&text));
             self.reader.report(
                 Diagnostic::error(codes::DUPLICATE_KEY, message)
                     .label(self.source, span.clone(), "again here")

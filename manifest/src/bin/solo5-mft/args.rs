@@ -64,8 +64,8 @@ pub(crate) enum Verb {
     /// Print the JSON Schema of manifests, for editors
     Schema {
         /// Version of the manifest
-        #[arg(long = "of", value_parser = version, default_value = "2")]
-        version: Version,
+        #[arg(value_name = "VERSION", value_parser = version, default_value = "2")]
+        of: Version,
     },
     /// Print a completion script
     Completions {

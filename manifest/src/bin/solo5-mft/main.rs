@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Verb::Show { binary } => verbs::show(&binary, &mut console),
         Verb::Fmt { check, sources } => verbs::fmt(check, &sources, &mut console),
         Verb::Explain { code } => verbs::explain(code.as_deref(), &mut console),
-        Verb::Schema { version } => verbs::schema(version),
+        Verb::Schema { of } => verbs::schema(of),
         Verb::Completions { shell } => verbs::completions(shell),
         Verb::Man => verbs::man(),
     };

@@ -1,0 +1,586 @@
+//! The program as its users meet it: arguments, files, exit status, limits.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use object::{Object, ObjectSection, ObjectSymbol};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_solo5-mft");
+
+const VERSION_2: &str = r#"type: solo5.manifest
+version: 2
+synopsis: "--ipv4=CIDR"
+memory: { minimum: 32MiB }
+devices:
+  - { name: service, type: NET_BASIC, mtu: { minimum: 1280 } }
+  # kept by fmt
+  - { name: storage, type: BLOCK_BASIC, access: read-only }
+"#;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.put("m.yaml", VERSION_2);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn get(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, b"")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        feed(
+            Command::new(PROGRAM)
+                .args(arguments)
+                .current_dir(self.0.path()),
+            input,
+        )
+    }
+
+    /// Runs the program behind `setup`, a piece of shell.
+    fn run_under(&self, setup: &str, arguments: &[&str]) -> Output {
+        let script = format!("{setup}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(script)
+            .arg(PROGRAM)
+            .args(arguments)
+            .current_dir(self.0.path());
+        feed(&mut command, b"")
+    }
+}
+
+fn feed(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that ends early does not read everything.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn ends(output: &Output, status: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    text
+}
+
+fn tool(name: &str) -> bool {
+    let found = Command::new(name).arg("--version").output().is_ok();
+    if !found {
+        println!("skip: {name}: not installed");
+    }
+    found
+}
+
+#[test]
+fn compile_says_what_upstream_ignores_and_check_finds_errors() {
+    let folder = Folder::new();
+    let said = ends(&folder.run(&["compile", "m.yaml", "-o", "m.o"]), 0);
+    assert!(
+        said.contains("note[M120]") && said.contains("m.yaml:2:10"),
+        "{said}"
+    );
+    ends(&folder.run(&["check", "m.yaml"]), 0);
+    folder.put(
+        "bad.yaml",
+        "type: solo5.manifest\nversion: 1\ndevices: [ { name: a-b } ]\n",
+    );
+    let said = ends(&folder.run(&["compile", "bad.yaml", "-o", "bad.o"]), 1);
+    assert!(said.contains("M106") && said.contains("Y031"), "{said}");
+    assert!(!folder.path("bad.o").exists());
+    ends(&folder.run(&["check", "m.yaml", "bad.yaml"]), 1);
+    let said = ends(
+        &folder.run(&["check", "m.yaml", "absent.yaml", "bad.yaml"]),
+        2,
+    );
+    assert!(
+        said.contains("M150") && said.contains("M106"),
+        "goes on after a failure: {said}"
+    );
+    for usage in [
+        &["compile", "m.yaml"][..],
+        &["nonsense"],
+        &[],
+        &["compile", "m.yaml", "-o", "m.x"],
+    ] {
+        ends(&folder.run(usage), 2);
+    }
+}
+
+#[test]
+fn object_c_and_raw_agree_and_show_is_the_inverse() {
+    let folder = Folder::new();
+    for name in ["m.o", "m.raw", "m.c"] {
+        ends(&folder.run(&["compile", "m.yaml", "-o", name]), 0);
+    }
+    let raw = folder.get("m.raw");
+    let notes = |name: &str| -> Vec<u8> {
+        let bytes = folder.get(name);
+        let object = object::File::parse(bytes.as_slice()).unwrap();
+        let section = |name: &str| {
+            object
+                .section_by_name(name)
+                .unwrap()
+                .data()
+                .unwrap()
+                .to_vec()
+        };
+        [
+            section(".note.solo5.manifest"),
+            section(".note.solo5.manifest.mft2"),
+        ]
+        .concat()
+    };
+    assert_eq!(notes("m.o"), raw);
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bindings/include");
+    for compiler in ["gcc", "clang"] {
+        if !tool(compiler) {
+            continue;
+        }
+        for standard in ["-std=c11", "-std=gnu17"] {
+            let mut command = Command::new(compiler);
+            command.args([
+                "-Wall",
+                "-Wextra",
+                "-Wpedantic",
+                "-Werror",
+                standard,
+                "-c",
+                "m.c",
+                "-o",
+            ]);
+            command
+                .arg("c.o")
+                .arg("-I")
+                .arg(&include)
+                .current_dir(folder.0.path());
+            let output = command.output().unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert_eq!(notes("c.o"), raw, "{compiler} {standard}");
+            let bytes = folder.get("c.o");
+            let object = object::File::parse(bytes.as_slice()).unwrap();
+            for (symbol, size) in [
+                ("__solo5_mft1_note", 344),
+                ("__solo5_mft2_note", raw.len() - 344),
+            ] {
+                let found = object.symbol_by_name(symbol).unwrap();
+                assert!(found.is_global() && found.size() == size as u64);
+            }
+            let shown = folder.run(&["show", "c.o"]);
+            ends(&shown, 0);
+        }
+    }
+    let shown = folder.run(&["show", "m.o"]);
+    ends(&shown, 0);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(text, VERSION_2.replace("  # kept by fmt\n", ""));
+    for (arguments, input) in [(["show", "m.raw"], &[][..]), (["show", "-"], &raw[..])] {
+        assert_eq!(folder.run_with(&arguments, input).stdout, text.as_bytes());
+    }
+    folder.put("again.yaml", &text);
+    ends(
+        &folder.run(&["compile", "again.yaml", "-o", "again.raw"]),
+        0,
+    );
+    assert_eq!(folder.get("again.raw"), raw);
+}
+
+#[test]
+fn readelf_agrees_for_every_machine() {
+    if !tool("readelf") {
+        return;
+    }
+    let folder = Folder::new();
+    for (arch, machine, flags) in [
+        ("x86_64", "X86-64", "0x0"),
+        ("aarch64", "AArch64", "0x0"),
+        ("ppc64le", "PowerPC64", "0x2, abiv2"),
+    ] {
+        let object = format!("{arch}.o");
+        ends(
+            &folder.run(&["compile", "m.yaml", "--arch", arch, "-o", &object]),
+            0,
+        );
+        let output = Command::new("readelf")
+            .args(["-hSsnW"])
+            .arg(folder.path(&object))
+            .output();
+        let output = output.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let has = |parts: &[&str]| {
+            let found = text
+                .lines()
+                .any(|line| parts.iter().all(|part| line.contains(part)));
+            assert!(found, "{parts:?} in\n{text}");
+        };
+        has(&["Type:", "REL"]);
+        has(&["Machine:", machine]);
+        has(&["Flags:", flags]);
+        has(&[".note.solo5.manifest ", "NOTE", " 000158 00   A  0   0  4"]);
+        has(&[".note.solo5.manifest.mft2 ", "NOTE", "   A  0   0  4"]);
+        has(&[".note.GNU-stack", "PROGBITS", " 000000 00      0   0  1"]);
+        has(&["344 OBJECT  GLOBAL DEFAULT", "__solo5_mft1_note"]);
+        has(&["OBJECT  GLOBAL DEFAULT", "__solo5_mft2_note"]);
+        has(&["Solo5", "0x00000144", "0x3154464d"]);
+        has(&["Solo5", "0x3254464d"]);
+    }
+}
+
+#[test]
+fn a_linked_image_is_shown() {
+    if !tool("ld") {
+        return;
+    }
+    let folder = Folder::new();
+    // As upstream's linker scripts place the notes; one glob, two input sections.
+    folder.put(
+        "script.lds",
+        "PHDRS { text PT_LOAD; mft PT_NOTE; }\nSECTIONS {\n  . = 0x100000;\n  \
+         .note.solo5.manifest : { *(.note.solo5.manifest*) } :text :mft\n}\n",
+    );
+    ends(
+        &folder.run(&["compile", "m.yaml", "--arch", "x86_64", "-o", "m.o"]),
+        0,
+    );
+    let mut command = Command::new("ld");
+    command.args([
+        "-m",
+        "elf_x86_64",
+        "--gc-sections",
+        "-e",
+        "0x100000",
+        "-T",
+        "script.lds",
+    ]);
+    let output = command
+        .args(["m.o", "-o", "image"])
+        .current_dir(folder.0.path())
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        assert!(reason.contains("emulation"), "{reason}");
+        println!("skip: ld: does not link for x86_64");
+        return;
+    }
+    assert_eq!(
+        folder.run(&["show", "image"]).stdout,
+        folder.run(&["show", "m.o"]).stdout
+    );
+    let said = ends(&folder.run(&["show", "m.yaml"]), 1);
+    assert!(said.contains("M13"), "{said}");
+    let said = ends(&folder.run(&["show", "absent"]), 2);
+    assert!(said.contains("M150"), "{said}");
+}
+
+#[test]
+fn standard_streams_are_files_called_minus() {
+    let folder = Folder::new();
+    let arguments = ["compile", "-", "-o", "-", "--emit", "c"];
+    let output = folder.run_with(&arguments, VERSION_2.as_bytes());
+    let said = ends(&output, 0);
+    assert!(said.contains(" -:2:10"), "{said}");
+    assert!(output.stdout.starts_with(b"/* Application manifest"));
+    let output = folder.run_with(&["fmt", "-"], b"version:    1\n");
+    ends(&output, 0);
+    assert_eq!(output.stdout, b"version: 1\n");
+    assert_eq!(folder.names(), ["m.yaml"]);
+}
+
+#[test]
+fn no_binary_to_a_terminal() {
+    if !tool("script") {
+        return;
+    }
+    let folder = Folder::new();
+    let inner = format!("{PROGRAM} compile m.yaml -o - --emit raw");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &inner, "/dev/null"])
+        .current_dir(folder.0.path());
+    let output = feed(&mut command, b"");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("M152") && !text.contains("MFT1"), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+}
+
+#[test]
+fn unchanged_output_keeps_its_time() {
+    let folder = Folder::new();
+    let stamp = |name: &str| {
+        let found = fs::metadata(folder.path(name)).unwrap();
+        (found.ino(), found.mtime(), found.mtime_nsec())
+    };
+    let compile = ["compile", "m.yaml", "-o", "m.o", "--depfile", "m.d"];
+    ends(&folder.run(&compile), 0);
+    let before = (stamp("m.o"), stamp("m.d"));
+    ends(&folder.run(&compile), 0);
+    assert_eq!((stamp("m.o"), stamp("m.d")), before);
+    folder.put("m.yaml", VERSION_2.replace("service", "public"));
+    ends(&folder.run(&compile), 0);
+    assert_ne!(stamp("m.o"), before.0);
+    assert_eq!(stamp("m.d"), before.1);
+}
+
+#[test]
+fn the_dependency_file_is_one_for_make() {
+    let folder = Folder::new();
+    folder.put("a b$c.yaml", VERSION_2);
+    ends(
+        &folder.run(&["compile", "a b$c.yaml", "-o", "m.o", "--depfile", "m.d"]),
+        0,
+    );
+    let text = String::from_utf8(folder.get("m.d")).unwrap();
+    assert_eq!(text, "m.o: a\\ b$$c.yaml\na\\ b$$c.yaml:\n");
+    if tool("make") {
+        folder.put("Makefile", "m.o:\n\ttouch built\n-include m.d\n");
+        let make = || {
+            Command::new("make")
+                .current_dir(folder.0.path())
+                .output()
+                .unwrap()
+        };
+        make();
+        assert!(!folder.path("built").exists());
+        fs::remove_file(folder.path("m.o")).unwrap();
+        let output = make();
+        assert!(
+            folder.path("built").exists(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing() {
+    let folder = Folder::new();
+    let said = ends(
+        &folder.run(&["compile", "m.yaml", "--emit=raw", "-o", "/dev/full"]),
+        2,
+    );
+    assert!(said.contains("M151"), "{said}");
+    let to_full = "exec >/dev/full";
+    for arguments in [
+        &["compile", "m.yaml", "--emit=raw", "-o", "-"][..],
+        &["schema"],
+        &["man"],
+    ] {
+        ends(&folder.run_under(to_full, arguments), 2);
+    }
+    // No file can grow, as on a full disk.
+    let full = "trap '' XFSZ; ulimit -f 0";
+    let said = ends(
+        &folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]),
+        2,
+    );
+    assert!(said.contains("M151"), "{said}");
+    assert_eq!(folder.names(), ["m.yaml"]);
+    folder.put("m.o", "before");
+    ends(
+        &folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]),
+        2,
+    );
+    assert_eq!(folder.get("m.o"), b"before");
+    assert_eq!(folder.names(), ["m.o", "m.yaml"]);
+}
+
+#[test]
+fn fmt_rewrites_only_what_is_not_in_its_layout() {
+    let folder = Folder::new();
+    ends(&folder.run(&["fmt", "--check", "m.yaml"]), 0);
+    let rough = "# head\n\n\ntype:   'solo5.manifest'\nversion: 1 # one\ndevices:\n\
+                 -   {name: a,type: NET_BASIC}\n\n\n-\n      # inner\n      name:  b\n      type: NET_BASIC\n# tail\n";
+    let smooth = "# head\n\ntype: \"solo5.manifest\"\nversion: 1 # one\ndevices:\n  \
+                  - { name: a, type: NET_BASIC }\n\n  # inner\n  - name: b\n    type: NET_BASIC\n# tail\n";
+    folder.put("rough.yaml", rough);
+    let said = ends(&folder.run(&["fmt", "--check", "rough.yaml", "m.yaml"]), 1);
+    assert!(
+        said.contains("M140") && said.contains("rough.yaml:3:1"),
+        "{said}"
+    );
+    assert_eq!(folder.get("rough.yaml"), rough.as_bytes());
+    ends(&folder.run(&["fmt", "rough.yaml", "m.yaml"]), 0);
+    assert_eq!(String::from_utf8(folder.get("rough.yaml")).unwrap(), smooth);
+    ends(&folder.run(&["fmt", "--check", "rough.yaml"]), 0);
+    // JSON stays JSON, for the tools that know nothing else.
+    folder.put(
+        "m.json",
+        r#"{"type":"solo5.manifest","version":1,"devices":[{"name":"a","type":"NET_BASIC"}]}"#,
+    );
+    ends(&folder.run(&["fmt", "m.json"]), 0);
+    let json = "{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [\n    \
+                { \"name\": \"a\", \"type\": \"NET_BASIC\" }\n  ]\n}\n";
+    assert_eq!(String::from_utf8(folder.get("m.json")).unwrap(), json);
+    folder.put("broken.yaml", "a: [\n");
+    ends(&folder.run(&["fmt", "broken.yaml"]), 1);
+    assert_eq!(folder.get("broken.yaml"), b"a: [\n");
+}
+
+#[test]
+fn json_diagnostics_are_json() {
+    let folder = Folder::new();
+    let output = folder.run(&["check", "--format=json", "m.yaml"]);
+    ends(&output, 0);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["diagnostics"][0]["code"], "M120");
+    let output = folder.run_with(&["check", "--format=json", "-"], b"type: solo5.manifest\n");
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(value["diagnostics"].as_array().unwrap().len(), 2);
+    let output = folder.run_with(
+        &["check", "--format=json", "-"],
+        b"type: solo5.manifest\nversion: 1\ndevices: []\n",
+    );
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["diagnostics"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn explain_schema_completions_and_man() {
+    let folder = Folder::new();
+    let text = |arguments: &[&str]| {
+        let output = folder.run(arguments);
+        ends(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text(&["explain", "m106"]).starts_with("# M106: "));
+    let list = text(&["explain"]);
+    for code in solo5_source::codes::ALL
+        .iter()
+        .chain(&solo5_manifest::codes::ALL)
+    {
+        assert!(list.contains(&format!("{code}: ")), "{code}");
+    }
+    ends(&folder.run(&["explain", "X999"]), 1);
+    for version in ["1", "2"] {
+        let schema: serde_json::Value = serde_json::from_str(&text(&["schema", version])).unwrap();
+        assert_eq!(
+            schema["properties"]["version"]["const"].to_string(),
+            version
+        );
+    }
+    assert!(text(&["completions", "bash"]).contains("solo5-mft"));
+    assert!(text(&["man"]).contains(".TH solo5-mft"));
+    assert!(text(&["--version"]).contains(solo5_report::VERSION));
+}
+
+#[test]
+fn hostile_sources_end_soon_and_small() {
+    const MIB: usize = 1 << 20;
+    let fill = |unit: &str| unit.repeat(MIB / unit.len());
+    let bomb = (1..9000).fold("a0: &a0 [x]\n".to_owned(), |all, number| {
+        let last = number - 1;
+        all + &format!("a{number}: &a{number} [*a{last},*a{last},*a{last}]\n")
+    });
+    let keys: String = (0..90_000)
+        .map(|number| format!("k{number}: v\n"))
+        .collect();
+    let device = "{name: \"é-\", type: X, y: 1},";
+    let cases = [
+        fill("["),
+        fill("{"),
+        fill("a: "),
+        fill("- "),
+        fill("? "),
+        fill("\""),
+        fill("'"),
+        fill("!"),
+        fill("&"),
+        fill("*"),
+        fill("x"),
+        fill("\n"),
+        fill("#\n"),
+        fill("\t"),
+        fill("k: v\n"),
+        fill("{a: "),
+        fill("[a, "),
+        fill("a:\n "),
+        fill("-\n"),
+        fill("---\n"),
+        fill("%\n"),
+        fill("|\n"),
+        fill("\\"),
+        fill("x: |\n y\n"),
+        fill("é"),
+        bomb,
+        keys,
+        format!("[{}]", "a,".repeat(MIB / 2 - 2)),
+        format!("{{{}}}", "a,".repeat(49_000)),
+        format!("a: \"{}\"", "\\n".repeat(MIB / 2 - 4)),
+        format!("a: \"{}\"", "\\U0010FFFF".repeat(MIB / 10 - 4)),
+        format!("devices: [{}]", device.repeat(8_000)),
+        format!("devices: [{}]", device.repeat(MIB / device.len() - 2)),
+        format!("a: |\n{}", " x\n".repeat(MIB / 3 - 4)),
+        format!("{}: x", "a".repeat(MIB - 3)),
+        format!("type: {}", "é".repeat(MIB / 2 - 6)),
+        "\0".repeat(MIB),
+        "\u{85}".repeat(MIB / 2),
+        "x".repeat(MIB + 1),
+    ];
+    let folder = Folder::new();
+    for case in cases {
+        let start: String = case.chars().take(40).collect();
+        folder.put("hostile", &case);
+        for verb in [&["check", "hostile"][..], &["fmt", "--check", "hostile"]] {
+            let output = folder.run_under("ulimit -v 65536; ulimit -t 2", verb);
+            let status = output.status;
+            // Some are sound YAML, which `fmt` takes.
+            assert!(
+                status.code() == Some(1) || (verb[0] == "fmt" && status.code() == Some(0)),
+                "{verb:?} {start:?}: {status} {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert!(
+                output.stderr.len() < 200_000,
+                "{verb:?} {start:?}: {}",
+                output.stderr.len()
+            );
+        }
+    }
+    // Input without an end.
+    let output = folder.run_under("ulimit -v 65536; ulimit -t 2", &["check", "/dev/zero"]);
+    assert!(ends(&output, 1).contains("Y004"));
+}

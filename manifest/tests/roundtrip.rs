@@ -1,0 +1,290 @@
+//! Model → notes → model, model → YAML → model, and both against the schema.
+
+use proptest::prelude::*;
+use solo5_manifest::{Manifest, Version, decode, parse, schema, yaml};
+use solo5_source::{Kind, Node};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z ]{1,30}", "\\PC{1,20}", "[ -~\n\t]{1,40}"]
+}
+
+fn size() -> impl Strategy<Value = String> {
+    (
+        1..=4096_u64,
+        prop::sample::select(vec!["KiB", "MiB", "GiB"]),
+    )
+        .prop_map(|(number, unit)| format!("{number}{unit}"))
+}
+
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn option(
+    key: &'static str,
+    value: impl Strategy<Value = String>,
+) -> impl Strategy<Value = String> {
+    prop::option::of(value).prop_map(move |value| {
+        value
+            .map(|value| format!(", {key}: {value}"))
+            .unwrap_or_default()
+    })
+}
+
+fn flag(key: &'static str) -> impl Strategy<Value = String> {
+    option(key, any::<bool>().prop_map(|truth| truth.to_string()))
+}
+
+fn device(version: u8) -> BoxedStrategy<String> {
+    let name = "[A-Za-z0-9]{1,67}";
+    if version == 1 {
+        let kind = prop::sample::select(vec!["NET_BASIC", "BLOCK_BASIC"]);
+        return (name, kind)
+            .prop_map(|(name, kind)| format!("{{ name: {}, type: {kind} }}", json(&name)))
+            .boxed();
+    }
+    let mtu = option(
+        "mtu",
+        (68..=65535_u32).prop_map(|mtu| format!("{{ minimum: {mtu} }}")),
+    );
+    let access = option(
+        "access",
+        prop::sample::select(vec!["read-only", "read-write"]).prop_map(str::to_owned),
+    );
+    let sector = option(
+        "sector-size",
+        (9..=15_u32).prop_map(|bits| (1 << bits).to_string()),
+    );
+    let capacity = option(
+        "capacity",
+        size().prop_map(|size| format!("{{ minimum: {size} }}")),
+    );
+    let own = prop_oneof![
+        mtu.prop_map(|mtu| format!("type: NET_BASIC{mtu}")),
+        (access, sector, capacity).prop_map(|(access, sector, capacity)| {
+            format!("type: BLOCK_BASIC{access}{sector}{capacity}")
+        }),
+    ];
+    let description = option("description", text().prop_map(|text| json(&text)));
+    (name, own, description, flag("optional"))
+        .prop_map(|(name, own, description, optional)| {
+            format!("{{ name: {}, {own}{description}{optional} }}", json(&name))
+        })
+        .boxed()
+}
+
+/// Source text of a manifest; names may collide, which then is an error.
+fn source() -> impl Strategy<Value = String> {
+    (1..=2_u8).prop_flat_map(|version| {
+        let devices = prop::collection::vec(device(version), 0..8);
+        let memory = (option("minimum", size()), flag("executable-heap"));
+        let memory = memory.prop_map(|(minimum, heap)| {
+            format!(
+                "{{ {} }}",
+                format!("{minimum}{heap}").trim_start_matches(", ")
+            )
+        });
+        let root = (
+            option("synopsis", text().prop_map(|text| json(&text))),
+            option("memory", memory),
+            option(
+                "package",
+                ("[a-z-]{1,20}", option("version", "[0-9]\\.[0-9]{1,2}"))
+                    .prop_map(|(name, version)| format!("{{ name: {}{version} }}", json(&name))),
+            ),
+        );
+        (devices, root).prop_map(move |(devices, (synopsis, memory, package))| {
+            let extra = if version == 1 {
+                String::new()
+            } else {
+                format!("{synopsis}{memory}{package}")
+            };
+            let devices = devices.join(", ");
+            format!("{{ type: solo5.manifest, version: {version}, devices: [{devices}]{extra} }}")
+        })
+    })
+}
+
+/// The tree as JSON: numbers and booleans where the reader would take them.
+fn value(node: &Node) -> serde_json::Value {
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.style == solo5_source::Style::Plain => {
+            serde_json::from_str(&scalar.text).unwrap_or_else(|_| scalar.text.clone().into())
+        }
+        Kind::Scalar(scalar) => scalar.text.clone().into(),
+        Kind::Sequence(items) => items.iter().map(value).collect(),
+        Kind::Mapping(pairs) => pairs
+            .iter()
+            .map(|pair| (pair.key.text.clone(), value(&pair.value)))
+            .collect(),
+    }
+}
+
+fn without_package(manifest: &Manifest) -> String {
+    let text = yaml::write(manifest);
+    text.lines()
+        .filter(|line| !line.starts_with("package:"))
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(500)
+    })]
+
+    #[test]
+    fn notes_and_yaml_lead_back(source in source()) {
+        let Ok(checked) = parse("x", source.as_bytes()) else {
+            // Colliding names and texts with a NUL are all that is wrong with such a source.
+            return Ok(());
+        };
+        let manifest = checked.manifest;
+        let text = yaml::write(&manifest);
+        let again = parse("y", text.as_bytes()).map_err(|found| {
+            TestCaseError::fail(format!("{source}\n{text}\n{found:?}"))
+        })?;
+        prop_assert_eq!(&again.manifest, &manifest, "{}", text);
+        let decoded = decode::notes(&manifest.notes().bytes()).unwrap();
+        prop_assert_eq!(decoded.notes(), manifest.notes());
+        prop_assert_eq!(yaml::write(&decoded), without_package(&manifest));
+        // What `show` prints is in the one layout already.
+        let document = solo5_source::parse("y", text.as_bytes()).unwrap();
+        prop_assert_eq!(solo5_source::format::format(&document), text);
+    }
+
+    #[test]
+    fn what_is_accepted_fits_the_schema(source in source()) {
+        if let Ok(checked) = parse("x", source.as_bytes()) {
+            let schema = schema::value(checked.manifest.version());
+            let document = solo5_source::parse("x", source.as_bytes()).unwrap();
+            let value = value(&document.root);
+            let errors: Vec<_> = jsonschema::validator_for(&schema).unwrap()
+                .iter_errors(&value).map(|error| error.to_string()).collect();
+            prop_assert!(errors.is_empty(), "{source}\n{errors:?}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_or_do_not(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode::notes(&bytes);
+    }
+
+    #[test]
+    fn damaged_notes_decode_or_do_not(source in source(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        if let Ok(checked) = parse("x", source.as_bytes()) {
+            let mut bytes = checked.manifest.notes().bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(manifest) = decode::notes(&bytes) {
+                // What is decoded can be said, and says the same again.
+                let text = yaml::write(&manifest);
+                let again = parse("y", text.as_bytes()).map_err(|found| TestCaseError::fail(format!("{text}\n{found:?}")))?;
+                prop_assert_eq!(again.manifest, manifest);
+            }
+        }
+    }
+}
+
+/// Every object of a schema, with the way to it.
+fn objects(schema: &serde_json::Value, out: &mut Vec<Vec<String>>) {
+    if let Some(properties) = schema.get("properties").and_then(|value| value.as_object()) {
+        out.push(properties.keys().cloned().collect());
+    }
+    match schema {
+        serde_json::Value::Object(map) => map.values().for_each(|value| objects(value, out)),
+        serde_json::Value::Array(items) => items.iter().for_each(|value| objects(value, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn schema_and_checks_know_the_same_keys() {
+    // A key nobody knows makes the check list those it does.
+    let probe = |text: &str| -> Vec<String> {
+        let found = parse("x", text.as_bytes()).unwrap_err();
+        let help = found
+            .iter()
+            .find(|found| found.code == "Y032")
+            .and_then(|found| found.help.clone());
+        let help = help.unwrap();
+        let mut keys: Vec<_> = help
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        keys.sort();
+        keys
+    };
+    let mut checked = Vec::new();
+    let head = "type: solo5.manifest\nversion: 2\n";
+    checked.push(probe(&format!("{head}devices: []\nqqqqq: 1\n")));
+    checked.push(probe(&format!(
+        "{head}devices: []\nmemory: {{ qqqqq: 1 }}\n"
+    )));
+    checked.push(probe(&format!(
+        "{head}devices: []\npackage: {{ name: a, qqqqq: 1 }}\n"
+    )));
+    let device = |kind: &str| {
+        probe(&format!(
+            "{head}devices: [ {{ name: a, type: {kind}, qqqqqqqqqqqq: 1 }} ]\n"
+        ))
+    };
+    let (block, net) = (device("BLOCK_BASIC"), device("NET_BASIC"));
+    assert_eq!(
+        block, net,
+        "the check offers all keys and refuses those of the other type"
+    );
+    let mut described = Vec::new();
+    objects(&schema::value(Version::V2), &mut described);
+    described.iter_mut().for_each(|keys| keys.sort());
+    for keys in &checked {
+        assert!(described.contains(keys), "{keys:?}\n{described:?}");
+    }
+    let mut union: Vec<_> = described
+        .iter()
+        .filter(|keys| keys.contains(&"optional".to_owned()))
+        .flatten()
+        .cloned()
+        .collect();
+    union.sort();
+    union.dedup();
+    assert_eq!(union, block);
+}
+
+#[test]
+fn the_files_in_schemas_are_current() {
+    for version in Version::ALL {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
+        let path = folder.join(schema::file_name(version));
+        if std::env::var_os("SOLO5_BLESS").is_some() {
+            std::fs::write(&path, schema::text(version)).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(found, schema::text(version), "run `cargo xtask schemas`");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_it_can() {
+    let schema = jsonschema::validator_for(&schema::value(Version::V2)).unwrap();
+    let base = |extra: &str| -> serde_json::Value {
+        serde_json::from_str(&format!(
+            r#"{{ "type": "solo5.manifest", "version": 2, "devices": [], {extra} }}"#
+        ))
+        .unwrap()
+    };
+    assert!(schema.is_valid(&base(r#""memory": { "minimum": "32MiB" }"#)));
+    for bad in [
+        r#""memory": { "minimum": 32 }"#,
+        r#""memory": { "minimum": "0MiB" }"#,
+        r#""unknown": 1"#,
+        r#""version": 1"#,
+        r#""devices": [ { "name": "a-b", "type": "NET_BASIC" } ]"#,
+        r#""devices": [ { "name": "a", "type": "NET_BASIC", "access": "read-only" } ]"#,
+        r#""devices": [ { "name": "a", "type": "BLOCK_BASIC", "sector-size": 1000 } ]"#,
+    ] {
+        assert!(!schema.is_valid(&base(bad)), "{bad}");
+    }
+}
