@@ -89,7 +89,7 @@ impl Demo {
         heading("explain: what the tender would do");
         let policy = format!("--policy={}", hello.join("policy.yaml").display());
         self.step(SPT, 0, |run| {
-            run.args(["--explain", &policy, "hello.spt", "Hello_Solo5"])
+            run.args(["--explain", "--mem=2", &policy, "hello.spt", "Hello_Solo5"])
         })?;
         heading("boot: under the policy");
         let output = self.step(SPT, 0, |run| {
