@@ -128,7 +128,7 @@ fn applies(policy: &Policy, asked: &Asked) -> bool {
         asked
             .labels
             .iter()
-            .any(|label| label.key == rule.key && rule.value.fits(label.value.as_bytes()))
+            .any(|label| label.key == rule.key && rule.value.fits_text(label.value.as_bytes()))
     })
 }
 
@@ -490,7 +490,11 @@ fn arguments(asked: &Asked) -> Thing<'_> {
             if let Some(allow) = &rules.allow {
                 for word in &asked.arguments {
                     let bytes = word.as_bytes();
-                    if allow.value.iter().any(|pattern| pattern.value.fits(bytes)) {
+                    if allow
+                        .value
+                        .iter()
+                        .any(|pattern| pattern.value.fits_text(bytes))
+                    {
                         continue;
                     }
                     let message = format!("'{}' fits no rule", word.to_string_lossy());

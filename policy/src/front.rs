@@ -206,11 +206,11 @@ fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Optio
         ),
         Err(Fault::Character(c)) => (
             format!("{what} has a `{c}`, which has no meaning in a pattern"),
-            "`*` stands for any text without `/`, `?` for one character; every other is itself",
+            "`*` stands for any text, `?` for one character; every other is itself",
         ),
         Err(Fault::TwoStars) => (
             format!("{what} has `**`, which has no meaning in a pattern"),
-            "`*` stops at `/`: write one for each folder, such as `*/*`",
+            "write `*`; in names of the host it stops at `/`, so `*/*` reaches one folder deeper",
         ),
     };
     reader.error(codes::PATTERN, node.span.clone(), message, "", help);

@@ -1,4 +1,6 @@
-//! Patterns: `*` stands for any text without `/`, `?` for one character but `/`.
+//! Patterns: `*` stands for any text, `?` for one character. In names of the host (files, devices,
+//! interfaces, bridges) both stop at `/`, which parts folders there; elsewhere `/` is a character
+//! like any other, as in `--ipv4=10.1.0.2/24`.
 //!
 //! Written here instead of taken from `globset`, because a tender links it: the crate brings a
 //! regular expression engine several times this crate's size, and more syntax than a policy should
@@ -48,7 +50,12 @@ impl Pattern {
     }
 
     /// Whether the pattern fits all of `text`, which need not be UTF-8.
-    pub fn fits(&self, text: &[u8]) -> bool {
+    pub fn fits_text(&self, text: &[u8]) -> bool {
+        part_fits(self.text.as_bytes(), text)
+    }
+
+    /// As [`Pattern::fits_text`] for a name of the host: neither `*` nor `?` stands for a `/`.
+    pub fn fits_name(&self, text: &[u8]) -> bool {
         let mut parts = text.split(|byte| *byte == b'/');
         self.text
             .as_bytes()
@@ -58,7 +65,7 @@ impl Pattern {
     }
 }
 
-/// Whether `pattern` fits `text`, neither with a `/` in it. Going back to the last star alone is
+/// Whether `pattern` fits `text`; a `/` is like any other character. Going back to the last star alone is
 /// enough: what an earlier one could take more, the last one can take too.
 fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut in_text) = (0, 0);
@@ -131,10 +138,24 @@ mod tests {
             ("--ipv4=10.1.*/24", "--ipv4=10.1.0.2/24", true),
             ("--ipv4=10.1.*", "--ipv4=10.1.0.2/24", false),
         ] {
-            let fits = Pattern::new(pattern).unwrap().fits(text.as_bytes());
+            let fits = Pattern::new(pattern).unwrap().fits_name(text.as_bytes());
             assert_eq!(fits, expected, "{pattern:?} on {text:?}");
         }
-        assert!(Pattern::new("a*").unwrap().fits(b"a\xff\xfe"));
+        assert!(Pattern::new("a*").unwrap().fits_name(b"a\xff\xfe"));
+    }
+
+    #[test]
+    fn in_a_text_a_slash_is_a_character() {
+        for (pattern, text, expected) in [
+            ("*", "a/b", true),
+            ("a?c", "a/c", true),
+            ("--ipv4=10.1.*", "--ipv4=10.1.0.2/24", true),
+            ("--ipv4=10.1.*/24", "--ipv4=10.1.0.2/24", true),
+            ("--ipv4=10.1.*/24", "--ipv4=10.1.0.2/16", false),
+        ] {
+            let fits = Pattern::new(pattern).unwrap().fits_text(text.as_bytes());
+            assert_eq!(fits, expected, "{pattern:?} on {text:?}");
+        }
     }
 
     #[test]
@@ -147,15 +168,16 @@ mod tests {
     }
 
     /// The meaning, written down without regard for time.
-    fn slow(pattern: &[char], text: &[char]) -> bool {
+    fn slow(pattern: &[char], text: &[char], stop: Option<char>) -> bool {
         match (pattern, text) {
             ([], []) => true,
             (['*', rest @ ..], _) => {
-                slow(rest, text)
-                    || matches!(text, [c, behind @ ..] if *c != '/' && slow(pattern, behind))
+                slow(rest, text, stop)
+                    || matches!(text, [c, behind @ ..]
+                        if Some(*c) != stop && slow(pattern, behind, stop))
             }
-            (['?', rest @ ..], [c, behind @ ..]) => *c != '/' && slow(rest, behind),
-            ([p, rest @ ..], [c, behind @ ..]) => p == c && slow(rest, behind),
+            (['?', rest @ ..], [c, behind @ ..]) => Some(*c) != stop && slow(rest, behind, stop),
+            ([p, rest @ ..], [c, behind @ ..]) => p == c && slow(rest, behind, stop),
             _ => false,
         }
     }
@@ -165,10 +187,11 @@ mod tests {
         fn fits_as_its_meaning_says(pattern in "[ab/é*?]{0,8}", text in "[ab/é]{0,8}") {
             prop_assume!(!pattern.contains("**"));
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(
-                Pattern::new(&pattern).unwrap().fits(text.as_bytes()),
-                slow(&chars(&pattern), &chars(&text))
-            );
+            let compiled = Pattern::new(&pattern).unwrap();
+            let (pattern, bytes) = (chars(&pattern), text.as_bytes());
+            let text = chars(&text);
+            prop_assert_eq!(compiled.fits_name(bytes), slow(&pattern, &text, Some('/')));
+            prop_assert_eq!(compiled.fits_text(bytes), slow(&pattern, &text, None));
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn size(bytes: u64) -> String {
 /// What a device name is compared with; always known.
 fn name_check(name: &str, rule: &At<Pattern>, code: &'static str) -> Check {
     Check {
-        fit: known(rule.value.fits(name.as_bytes())),
+        fit: known(rule.value.fits_name(name.as_bytes())),
         code,
         unread: code,
         what: format!("name '{name}'"),
@@ -125,7 +125,7 @@ fn net_checks(
     };
     if let Some(pattern) = &rule.interface {
         let tap = facts.map(|facts| &facts.tap);
-        let fits = |name: &OsStr| pattern.value.fits(name.as_bytes());
+        let fits = |name: &OsStr| pattern.value.fits_name(name.as_bytes());
         let (fit, name) = match &net.interface {
             // The name given is judged before it is attached, the name found after.
             Interface::Tap(name) if phase == Phase::Strings || !fits(name) => {
@@ -149,7 +149,7 @@ fn net_checks(
         let fit = fact(bridge, phase, |bridge| {
             bridge
                 .as_ref()
-                .is_some_and(|name| pattern.value.fits(name.as_bytes()))
+                .is_some_and(|name| pattern.value.fits_name(name.as_bytes()))
         });
         let what = shown(bridge, |bridge| match bridge {
             Some(name) => format!("bridge '{}'", name.to_string_lossy()),
@@ -169,7 +169,7 @@ fn net_checks(
             Some(mac) => {
                 let text = mac.to_string();
                 (
-                    pattern.value.fits(text.as_bytes()),
+                    pattern.value.fits_name(text.as_bytes()),
                     format!("address '{text}'"),
                 )
             }
@@ -303,7 +303,7 @@ fn backing_check(
         }
         BackingRule::Device(pattern) => {
             let name = path.and_then(|path| rest_beneath(path, "/dev"));
-            let fits = name.is_some_and(|name| pattern.fits(name.as_bytes()));
+            let fits = name.is_some_and(|name| pattern.fits_name(name.as_bytes()));
             let (fit, what) = if !fits {
                 (Fit::No, shown_path)
             } else if let Some(kind) = wrong_kind(BlockKind::Device) {
@@ -464,7 +464,7 @@ pub fn directories<'p>(
         .filter(|policy| applies(policy, asked))
         .filter_map(|policy| policy.block.as_ref()?.allow.as_ref())
         .flat_map(|allow| &allow.value)
-        .filter(|rule| rule.value.name.value.fits(block.name.as_bytes()))
+        .filter(|rule| rule.value.name.value.fits_name(block.name.as_bytes()))
         .filter_map(|rule| match &rule.value.backing.as_ref()?.value {
             BackingRule::FileUnder(folder) => Some(folder.as_str()),
             BackingRule::Device(_) => None,
