@@ -201,6 +201,9 @@ pub(crate) fn relocations(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         if relocations && section.header.sh_size > 0 {
             let message = format!("{} holds relocations for a loader to apply", section.name);
             out.push(Finding::new(message, subject.section(section)));
+            if out.len() >= crate::FINDINGS_MAX {
+                return;
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ use solo5_image::sections::Section;
 use crate::loadable::segments_of;
 use crate::subject::{Finding, Subject};
 
+/// Most segments whose sections are looked at: real images have fewer than ten.
+const SEGMENTS_MAX: usize = 64;
+
 /// The sections with memory in a segment.
 fn sections_in<'s>(
     subject: &'s Subject<'_>,
@@ -77,6 +80,9 @@ pub(crate) fn write_exec_section(subject: &Subject<'_>, out: &mut Vec<Finding>) 
         if section.has(SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR) && section.header.sh_size > 0 {
             let message = format!("{} is writable and executable", section.name);
             out.push(Finding::new(message, subject.section(section)));
+            if out.len() >= crate::FINDINGS_MAX {
+                return;
+            }
         }
     }
 }
@@ -98,7 +104,8 @@ pub(crate) fn stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(image) = subject.image() else { return };
     let loads = image.segments().iter().enumerate();
-    for (index, header) in loads.filter(|(_, header)| header.is_load() && header.p_filesz > 0) {
+    let loads = loads.filter(|(_, header)| header.is_load() && header.p_filesz > 0);
+    for (index, header) in loads.take(SEGMENTS_MAX) {
         for section in sections_in(subject, header) {
             let message = if section.has(SHF_WRITE) && !header.has(PF_W) {
                 // `.tdata` is a template: threads write to their copies.
@@ -161,6 +168,9 @@ pub(crate) fn executable_bss(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         if header.has(PF_X) {
             let message = format!("segment {index}, zeroed memory, is marked executable");
             out.push(Finding::new(message, subject.phdr(index)));
+            if out.len() >= crate::FINDINGS_MAX {
+                return;
+            }
         }
     }
 }

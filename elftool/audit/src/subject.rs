@@ -1,6 +1,6 @@
 //! What the rules look at: one image, read once, and every fault of its loader.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::ControlFlow;
 
 use solo5_abi::{Arch, Target};
@@ -13,6 +13,9 @@ use crate::rules::Rule;
 
 /// Most faults kept of one image.
 const FAULTS_MAX: usize = 256;
+
+/// Most searches for a symbol's name in one image: each may go through a million symbols.
+const SEARCHES_MAX: u32 = 32;
 
 /// Something a rule found.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub struct Subject<'a> {
     plan: Option<LoadPlan>,
     sections: OnceCell<Result<Sections, SectionFault>>,
     symbols: OnceCell<SymbolFacts>,
+    searches: Cell<u32>,
 }
 
 impl<'a> Subject<'a> {
@@ -57,6 +61,7 @@ impl<'a> Subject<'a> {
             plan: None,
             sections: OnceCell::new(),
             symbols: OnceCell::new(),
+            searches: Cell::new(0),
         };
         match Image::read(reader, &Arch::ALL) {
             Ok(image) => {
@@ -200,9 +205,7 @@ impl<'a> Subject<'a> {
 
     /// A section as a place, with the symbol at its start.
     pub(crate) fn section(&self, section: &Section) -> Place {
-        let symbol = self
-            .sections()
-            .and_then(|sections| sections.symbol_at(self.reader, section.header.sh_addr));
+        let symbol = self.symbol_at(section.header.sh_addr);
         Place {
             offset: Some(section.header.sh_offset),
             length: Some(section.header.sh_size),
@@ -210,6 +213,13 @@ impl<'a> Subject<'a> {
             symbol,
             ..self.whole()
         }
+    }
+
+    fn symbol_at(&self, address: u64) -> Option<String> {
+        let done = self.searches.get();
+        self.searches.set(done.saturating_add(1));
+        let sections = self.sections().filter(|_| done < SEARCHES_MAX)?;
+        sections.symbol_at(self.reader, address)
     }
 
     /// Where a fault is.
@@ -237,6 +247,9 @@ impl<'a> Subject<'a> {
         describe: impl Fn(&Fault) -> Option<String>,
     ) {
         for fault in &self.faults {
+            if out.len() >= crate::FINDINGS_MAX {
+                break;
+            }
             if let Some(message) = describe(fault) {
                 out.push(Finding {
                     message,

@@ -371,6 +371,25 @@ fn broken_section_headers_are_no_error() {
     }
 }
 
+#[test]
+fn findings_of_one_rule_are_limited() {
+    let bad = changed(|s| {
+        let flags = elf::SHF_ALLOC | elf::SHF_WRITE | elf::SHF_EXECINSTR;
+        for index in 0..9000 {
+            push_section(s, &format!(".x{index}"), 1, flags, DATA);
+        }
+        for _ in 0..60_000 {
+            s.symbols.push((String::from("y"), testing::object(1, 1)));
+        }
+    });
+    let found = audit("a", &bad, &Selection::default());
+    let of_rule = found
+        .iter()
+        .filter(|finding| finding.code == "S202")
+        .count();
+    assert_eq!(of_rule, solo5_audit::FINDINGS_MAX);
+}
+
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
