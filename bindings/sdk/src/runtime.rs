@@ -47,12 +47,18 @@ pub unsafe fn enter<T: Termination>(
     c_int::from(main(&Start::new(command_line)).report().code())
 }
 
-/// Prints why the program panicked, and ends it with status 255.
+/// Prints where and why the program panicked, and ends it with status 255.
 pub fn panic(info: &PanicInfo<'_>) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
-    // A panic while the message of another is printed must not print again.
-    if !PANICKING.swap(true, Ordering::Relaxed) {
-        println!("{info}");
+    if PANICKING.swap(true, Ordering::Relaxed) {
+        println!("(printing the message panicked as well)");
+    } else {
+        // Apart from the message: making that is the program's code, which may panic again.
+        match info.location() {
+            Some(location) => println!("panicked at {location}:"),
+            None => println!("panicked:"),
+        }
+        println!("{}", info.message());
     }
     sys::abort()
 }
