@@ -33,7 +33,7 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         .required("version")
         .and_then(|node| version(node, reader));
     // Where the version is not known, properties are read too: their errors are errors anyway.
-    let mut gate = Gate {
+    let gate = Gate {
         version: version
             .as_ref()
             .map_or(Version::V2, |(version, _)| *version),
@@ -50,7 +50,7 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         .map(|node| memory(node, reader));
     let devices = fields
         .required("devices")
-        .map(|node| devices(node, reader, &mut gate));
+        .map(|node| devices(node, reader, &gate));
     fields.finish(reader);
     let manifest = Manifest {
         version: gate.version,
@@ -85,28 +85,45 @@ struct Gate {
 
 impl Gate {
     fn optional<'t>(
-        &mut self,
+        &self,
         fields: &mut Fields<'t>,
         reader: &mut Reader,
         key: &'static str,
     ) -> Option<&'t Node> {
-        match self.version {
-            Version::V2 => fields.optional(key),
-            Version::V1 if !fields.has(key) => None,
-            Version::V1 => {
-                let (found, _) = fields.pair(key)?;
-                let message = format!("`{key}` needs version 2 of the manifest");
-                let help = "write `version: 2`, or remove this key";
-                reader.error(
-                    codes::NEEDS_VERSION_2,
-                    found.span.clone(),
-                    message,
-                    "",
-                    help,
-                );
-                None
-            }
+        let (found, value) = match self.version {
+            // Not to be offered as what a misspelt key could have meant.
+            Version::V1 if !fields.has(key) => return None,
+            Version::V1 | Version::V2 => fields.pair(key)?,
+        };
+        if self.version == Version::V1 {
+            let message = format!("`{key}` needs version 2 of the manifest");
+            let help = "write `version: 2`, or remove this key";
+            let span = found.span.clone();
+            reader.error(codes::NEEDS_VERSION_2, span, message, "", help);
+            return None;
         }
+        Some(value)
+    }
+
+    /// A property that devices of type `wanted` have, of a device of type `kind`.
+    fn property<'t>(
+        &self,
+        fields: &mut Fields<'t>,
+        reader: &mut Reader,
+        key: &'static str,
+        kind: DeviceType,
+        wanted: DeviceType,
+    ) -> Option<&'t Node> {
+        let value = self.optional(fields, reader, key)?;
+        if kind != wanted
+            && let Some((found, _)) = fields.pair(key)
+        {
+            let message = format!("`{key}` is no property of a {}", kind.name());
+            let help = format!("only a {} has it; remove the key", wanted.name());
+            let span = found.span.clone();
+            reader.error(codes::OTHER_DEVICE_TYPE, span, message, "", help);
+        }
+        Some(value)
     }
 }
 
@@ -193,7 +210,7 @@ fn memory(node: &Node, reader: &mut Reader) -> Memory {
     }
 }
 
-fn devices(node: &Node, reader: &mut Reader, gate: &mut Gate) -> Vec<Device> {
+fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
     let Some(items) = reader.items(node, "`devices`") else {
         return Vec::new();
     };
@@ -231,7 +248,7 @@ fn device(
     node: &Node,
     index: usize,
     reader: &mut Reader,
-    gate: &mut Gate,
+    gate: &Gate,
 ) -> Option<(Device, Range<usize>)> {
     let what = format!("device {}", index + 1);
     let mut fields = reader.fields(node, what)?;
@@ -243,44 +260,20 @@ fn device(
     let optional = gate
         .optional(&mut fields, reader, "optional")
         .and_then(|node| reader.boolean(node, "`optional`"));
-    let only = |fields: &mut Fields<'_>, reader: &mut Reader, key, wanted: DeviceType| {
-        if let (Some((found, _)), Some(kind)) =
-            (fields.has(key).then(|| fields.pair(key)).flatten(), kind)
-            && kind != wanted
-            && gate.version == Version::V2
-        {
-            let message = format!("`{key}` is no property of a {}", kind.name());
-            let help = format!("only a {} has it; remove the key", wanted.name());
-            reader.error(
-                codes::OTHER_DEVICE_TYPE,
-                found.span.clone(),
-                message,
-                "",
-                help,
-            );
-        }
-    };
     let (block, net) = (DeviceType::BlockBasic, DeviceType::NetBasic);
-    for (key, wanted) in [
-        ("access", block),
-        ("sector-size", block),
-        ("capacity", block),
-        ("mtu", net),
-    ] {
-        only(&mut fields, reader, key, wanted);
-    }
+    let mut of = |key, wanted, reader: &mut Reader| {
+        let kind = kind.unwrap_or(wanted);
+        gate.property(&mut fields, reader, key, kind, wanted)
+    };
     let access = [("read-only", true), ("read-write", false)];
-    let read_only = gate
-        .optional(&mut fields, reader, "access")
-        .and_then(|node| reader.choice(node, "`access`", &access));
-    let sector_size = gate
-        .optional(&mut fields, reader, "sector-size")
-        .and_then(|node| sector_size(node, reader));
-    let capacity = gate.optional(&mut fields, reader, "capacity");
+    let read_only =
+        of("access", block, reader).and_then(|node| reader.choice(node, "`access`", &access));
+    let sector_size = of("sector-size", block, reader).and_then(|node| sector_size(node, reader));
+    let capacity = of("capacity", block, reader);
     let capacity_minimum = minimum(capacity, "`capacity`", reader, |node, reader| {
         size(node, reader, "`minimum` of capacity")
     });
-    let mtu = gate.optional(&mut fields, reader, "mtu");
+    let mtu = of("mtu", net, reader);
     let mtu_minimum = minimum(mtu, "`mtu`", reader, |node, reader| {
         let range = u64::from(*MTUS.start())..=u64::from(*MTUS.end());
         reader.integer(node, "`minimum` of mtu", range)
