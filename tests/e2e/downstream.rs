@@ -36,6 +36,10 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         ),
         named("albatross-version", albatross_version),
         named("albatross-launch", albatross_launch),
+        named(
+            "albatross-does-not-restart-what-is-denied",
+            albatross_denied,
+        ),
         named("urunc-launch", urunc_launch),
         named("query", query),
         named("too-many-entries", too_many_entries),
@@ -344,6 +348,55 @@ fn albatross_launch(suite: &Suite) -> Outcome {
         );
         Ok(())
     })
+}
+
+/// Albatross restarts what ends with other statuses than 1 and 60 to 64, so a denial must be one of
+/// these, and is told from every other failure by being 60.
+fn albatross_denied(suite: &Suite) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let policy = directory.path().join("node.yaml");
+    let image = suite.spt_image("hello")?;
+    let launch = |memory: &str| {
+        let mut option = std::ffi::OsString::from("--policy=");
+        option.push(&policy);
+        tool(
+            suite.tree.program("solo5-spt"),
+            &[&memory, &option, &"--", &image, &"Hello_Solo5"],
+        )
+    };
+    let text = "type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n\
+                memory: { maximum: 4MiB }\n";
+    std::fs::write(&policy, text)?;
+    process::run(launch("--mem=4"))?.expect(0, "SUCCESS")?;
+    let denied = process::run(launch("--mem=5"))?.expect(60, "solo5-spt: denied: P3")?;
+    ensure!(
+        denied.printed("node.yaml:5:"),
+        "no place in the policy:\n{}",
+        denied.text()
+    );
+    ensure!(
+        !denied.printed("Hello, World"),
+        "the denied guest ran:\n{}",
+        denied.text()
+    );
+    // What is no policy, and a policy that is not there, is not obeyed by ignoring it.
+    std::fs::write(&policy, "type: solo5.policy\nversion: 1\nmemry: {}\n")?;
+    let refused = process::run(launch("--mem=4"))?;
+    ensure!(
+        matches!(refused.status, 1 | 60),
+        "status {}:\n{}",
+        refused.status,
+        refused.text()
+    );
+    std::fs::remove_file(&policy)?;
+    let refused = process::run(launch("--mem=4"))?;
+    ensure!(
+        matches!(refused.status, 1 | 60),
+        "status {}:\n{}",
+        refused.status,
+        refused.text()
+    );
+    Ok(())
 }
 
 /// urunc gives no `--`, and joins nothing (`spec/80 §6`).

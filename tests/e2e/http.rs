@@ -14,6 +14,7 @@ use solo5_tests::{ensure, http, namespace};
 use crate::{Suite, trial};
 
 const SEQUENTIAL: u32 = 20_000;
+const CONNECTIONS_IN_TURN: u32 = 2000;
 const CONNECTIONS: u32 = 64;
 const REQUESTS_PER_CONNECTION: u32 = 25;
 
@@ -50,6 +51,7 @@ fn requests(server: SocketAddr) -> Outcome {
         "the page does not speak of Solo5:\n{text}"
     );
     http::sequential(server, SEQUENTIAL)?;
+    http::connection_each(server, CONNECTIONS_IN_TURN)?;
     http::parallel(server, CONNECTIONS, REQUESTS_PER_CONNECTION)?;
     // and it is still well
     http::sequential(server, 10)

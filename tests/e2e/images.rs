@@ -17,17 +17,25 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     names
         .map(|name| {
             trial(suite, format!("image/{name}"), move |suite| {
-                let image = suite.spt_image(&name)?;
-                ensure!(
-                    has_no_surprise(&image)?,
-                    "readelf has warnings about {name}"
-                );
-                let shown = show(suite, &image)?;
-                same_segments(&image, &shown)?;
-                same_notes(&image, &shown)
+                for target in ["spt", "stub"] {
+                    let image = suite.builder.image(suite.guest(&name)?, target)?;
+                    agree(suite, &image).map_err(|stop| stop.during(target))?;
+                }
+                Ok(())
             })
         })
         .collect()
+}
+
+fn agree(suite: &Suite, image: &Path) -> Outcome {
+    let everything = readelf("--all", image)?;
+    let warning = everything
+        .lines()
+        .find(|line| line.starts_with("readelf: "));
+    ensure!(warning.is_none(), "{}", warning.unwrap_or_default());
+    let shown = show(suite, image)?;
+    same_segments(image, &shown)?;
+    same_notes(image, &shown)
 }
 
 /// What `solo5-elftool show` says of one image.
@@ -41,11 +49,6 @@ fn readelf(what: &str, image: &Path) -> Outcome<String> {
     let mut readelf = Command::new("readelf");
     readelf.args(["--wide", what]).arg(image).env("LC_ALL", "C");
     process::succeed(readelf)
-}
-
-fn has_no_surprise(image: &Path) -> Outcome<bool> {
-    let everything = readelf("--all", image)?;
-    Ok(!everything.lines().any(|line| line.starts_with("readelf: ")))
 }
 
 /// Every program header, each number of it.

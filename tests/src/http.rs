@@ -175,7 +175,7 @@ pub fn wait_until_up(server: SocketAddr) -> Outcome {
     }
 }
 
-/// `count` requests one after the other.
+/// `count` requests one after the other, on one connection as far as the server lets us.
 ///
 /// # Errors
 /// The first one that is lost or wrong.
@@ -185,6 +185,18 @@ pub fn sequential(server: SocketAddr, count: u32) -> Outcome {
         client
             .echo(number)
             .map_err(|stop| stop.during(format!("request {number}")))?;
+    }
+    Ok(())
+}
+
+/// `count` requests one after the other, each on a connection of its own.
+///
+/// # Errors
+/// The first one that is lost or wrong.
+pub fn connection_each(server: SocketAddr, count: u32) -> Outcome {
+    for number in 0..count {
+        let echoed = Client::new(server).echo(number);
+        echoed.map_err(|stop| stop.during(format!("connection {number}")))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! and need no unique names. The main program has become root of a user namespace if it was not
 //! root before (see `e2e/main.rs`).
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -57,12 +58,16 @@ fn in_thread<T: Send>(body: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
     })
 }
 
-/// Creates the tap `interface` in this thread's namespace and brings it up, with an address if
-/// there is one.
+/// Creates the tap `interface` in this thread's namespace; it is down.
 ///
 /// # Errors
-/// `ip` is missing (a skip) or refuses.
+/// `ip` is missing or this host lets us have no taps (skips), or `ip` refuses.
 pub fn add_tap(interface: &str, mtu: Option<u16>) -> Outcome {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .map_err(|error| Stop::Skip(format!("no taps: /dev/net/tun: {error}")))?;
     ip(&["tuntap", "add", interface, "mode", "tap"])?;
     if let Some(mtu) = mtu {
         ip(&["link", "set", interface, "mtu", &mtu.to_string()])?;
