@@ -321,6 +321,41 @@ mod tests {
     }
 
     #[test]
+    fn no_bytes_are_too_strange() {
+        let request = b"GET http://a/echo/1?b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\
+            Connection: close, x\r\nTransfer-Encoding: y\r\n\r\n";
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize % below
+        };
+        let mut statuses = std::collections::BTreeSet::new();
+        for _ in 0..50_000 {
+            let mut input = request.to_vec();
+            for _ in 0..next(4) {
+                let at = next(input.len());
+                match next(3) {
+                    0 => input[at] = next(256) as u8,
+                    1 => drop(input.drain(at..(at + next(9)).min(input.len()))),
+                    _ => input.insert(at, request[next(request.len())]),
+                }
+            }
+            let mut output = Vec::new();
+            if let Some(answered) = answer(&input, &mut output) {
+                assert!((1..=input.len()).contains(&answered.consumed));
+                statuses.insert(String::from_utf8(output[..12].to_vec()).unwrap());
+            } else {
+                assert!(output.is_empty() && input.len() < HEAD_LIMIT);
+            }
+        }
+        // Every kind of answer but the one for a request that is too long.
+        let expected = [200, 400, 404, 405].map(|status| format!("HTTP/1.1 {status}"));
+        assert!(statuses.iter().eq(&expected), "{statuses:?}");
+    }
+
+    #[test]
     fn an_incomplete_request_waits_and_the_next_one_is_left() {
         let request = get("/");
         let mut output = Vec::new();
