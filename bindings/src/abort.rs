@@ -4,21 +4,27 @@
 use crate::api_types::EXIT_ABORT;
 use crate::target;
 
-/// Ends the guest with `Solo5: ABORT: FILE:LINE: ` and the message given.
+/// The line `Solo5: ABORT: FILE:LINE: ` and the message given, as bytes.
+macro_rules! line {
+    ($message:literal) => {
+        concat!(
+            "Solo5: ABORT: ",
+            file!(),
+            ":",
+            line!(),
+            ": ",
+            $message,
+            "\n"
+        )
+        .as_bytes()
+    };
+}
+pub(crate) use line;
+
+/// Ends the guest with the line of the message given.
 macro_rules! abort {
     ($message:literal) => {
-        $crate::abort::with(
-            concat!(
-                "Solo5: ABORT: ",
-                file!(),
-                ":",
-                line!(),
-                ": ",
-                $message,
-                "\n"
-            )
-            .as_bytes(),
-        )
+        $crate::abort::with($crate::abort::line!($message))
     };
 }
 pub(crate) use abort;

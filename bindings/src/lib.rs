@@ -10,11 +10,14 @@
 //! | options for Solo5 on the command line | [`cmdline`] |
 //! | banner and messages | [`log`] |
 //! | layout of memory | [`memory`] |
+//! | traps, where no kernel takes them | `arch/<arch>/trap.rs` |
 //! | the application, and the end | `start.rs`, `abort.rs` |
 //! | calls of the application, as C sees them | `api.rs` |
 //! | thread-local storage | [`tls`] |
-//! | devices: which call is permitted on which | [`device`] |
-//! | reading the clock without asking the host | [`clock`] |
+//! | devices: which call is permitted on which | [`device`], `attached.rs` |
+//! | frames queued for the tender | [`queue`] |
+//! | the clock: from a counter of known frequency | [`scale`] |
+//! | the clock: from a counter, where only the host's clock tells its frequency | [`clock`] |
 //! | what the ELF file says of itself | `notes.rs` |
 //!
 //! `target/<target>.rs` is all that knows of a tender or hypervisor, `arch/<arch>.rs` all that knows
@@ -34,20 +37,24 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(all(feature = "spt", feature = "stub"))]
-compile_error!("bindings are built for one target: enable either `spt` or `stub`");
+#[cfg(any(
+    all(feature = "hvt", feature = "spt"),
+    all(feature = "stub", feature = "guest"),
+))]
+compile_error!("bindings are built for one target: enable one of `hvt`, `spt` and `stub`");
 
 pub mod api_types;
+pub mod arch;
 pub mod clock;
 pub mod cmdline;
 pub mod device;
 pub mod guard;
 pub mod log;
 pub mod memory;
+pub mod queue;
+pub mod scale;
 pub mod tls;
 
-#[cfg(all(feature = "freestanding", not(test)))]
-mod arch;
 #[cfg(all(feature = "freestanding", not(test)))]
 mod notes;
 #[cfg(all(feature = "freestanding", not(test)))]
@@ -57,6 +64,8 @@ mod target;
 mod abort;
 #[cfg(all(feature = "guest", not(test)))]
 mod api;
+#[cfg(all(feature = "guest", not(test)))]
+mod attached;
 #[cfg(all(feature = "guest", not(test)))]
 mod start;
 

@@ -36,6 +36,19 @@ impl Heap {
         let size = mem_size.checked_sub(start)?;
         (size >= HEAP_MIN).then_some(Heap { start, size })
     }
+
+    /// Takes the first `len` bytes, whole pages, from the application for the bindings' own use and
+    /// returns their address; `None` if less than [`HEAP_MIN`] would be left.
+    pub fn reserve(&mut self, len: u64) -> Option<u64> {
+        let size = self.size.checked_sub(len)?;
+        if size < HEAP_MIN {
+            return None;
+        }
+        let reserved = self.start;
+        self.start = reserved.checked_add(len)?;
+        self.size = size;
+        Some(reserved)
+    }
 }
 
 /// The lines that tell the layout; in one message, so that it takes one write.
@@ -102,6 +115,24 @@ mod tests {
             ..IMAGE
         };
         assert_eq!(Heap::behind(&image, u64::MAX, 0x1000), None);
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_the_applications() {
+        let mut heap = Heap {
+            start: 0x10_7000,
+            size: HEAP_MIN + 0x3000,
+        };
+        assert_eq!(heap.reserve(0x4000), None);
+        assert_eq!(heap.reserve(u64::MAX), None);
+        assert_eq!(heap.reserve(0x2000), Some(0x10_7000));
+        let left = Heap {
+            start: 0x10_9000,
+            size: HEAP_MIN + 0x1000,
+        };
+        assert_eq!(heap, left);
+        assert_eq!(heap.reserve(0x2000), None);
+        assert_eq!(heap, left);
     }
 
     #[test]

@@ -59,18 +59,25 @@ pub(crate) fn greet(line: &'static CStr) -> *const c_char {
     line.as_ptr().wrapping_add(options.rest)
 }
 
-/// Runs the application in `mem_size` bytes of memory, of which it gets what the image leaves.
-pub(crate) fn run(cmdline: *const c_char, mem_size: u64) -> ! {
+/// Finds what the image leaves of `mem_size` bytes of memory, lets the target reserve its part of
+/// it, and tells the layout. The rest is the application's.
+pub(crate) fn memory(mem_size: u64, reserve: impl FnOnce(&mut Heap)) -> Heap {
     let image = Image {
         text: symbol!("_stext"),
         text_end: symbol!("_etext"),
         rodata_end: symbol!("_erodata"),
         end: symbol!("_end"),
     };
-    let Some(heap) = Heap::behind(&image, mem_size, arch::PAGE_SIZE) else {
+    let Some(mut heap) = Heap::behind(&image, mem_size, arch::PAGE_SIZE) else {
         abort!("Not enough memory");
     };
+    reserve(&mut heap);
     log::print(Level::Info, &memory::describe(&image, &heap, mem_size));
+    heap
+}
+
+/// Runs the application.
+pub(crate) fn run(cmdline: *const c_char, heap: &Heap) -> ! {
     START_INFO.cmdline.store(cmdline.cast_mut(), Relaxed);
     START_INFO.heap_start.store(heap.start as usize, Relaxed);
     START_INFO.heap_size.store(heap.size as usize, Relaxed);

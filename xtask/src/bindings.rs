@@ -204,9 +204,8 @@ mod tests {
     }
 
     /// `build` has compared the symbols; here are the sections, the notes and the relocations.
-    #[test]
-    fn spt_object_has_what_linker_scripts_place_and_nothing_else() {
-        let (_folder, object) = object(Bindings::Target(Target::Spt));
+    fn has_what_linker_scripts_place_and_nothing_else(target: Target) {
+        let (_folder, object) = object(Bindings::Target(target));
         let expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".rodata", "PROGBITS", "A"],
@@ -239,13 +238,28 @@ mod tests {
         assert!(kinds.is_subset(&simple.into()), "{kinds:?}");
     }
 
-    /// The bar of the design, which counts text as `size` does.
     #[test]
-    fn spt_text_is_small() {
-        let (_folder, object) = object(Bindings::Target(Target::Spt));
-        let rows = rows(&mut Command::new("size"), &object);
-        let text: u64 = rows[1][0].parse().unwrap();
-        assert!(text <= 13_400, "{text} bytes of text");
+    fn objects_have_what_linker_scripts_place_and_nothing_else() {
+        for target in [Target::Hvt, Target::Spt] {
+            has_what_linker_scripts_place_and_nothing_else(target);
+        }
+    }
+
+    /// Text and bss in bytes as `size` counts them, and the bars of the design. An hvt guest has to
+    /// run in 2 MiB, so its bindings may not need much memory either.
+    #[test]
+    fn objects_are_small() {
+        for (target, text_max, bss_max) in [
+            (Target::Hvt, 20_300, 0x1_0000),
+            (Target::Spt, 13_400, 0x1000),
+        ] {
+            let (_folder, object) = object(Bindings::Target(target));
+            let rows = rows(&mut Command::new("size"), &object);
+            let [text, bss] = [0, 2].map(|column| rows[1][column].parse::<u64>().unwrap());
+            let name = target.name();
+            assert!(text <= text_max, "{name}: {text} bytes of text");
+            assert!(bss <= bss_max, "{name}: {bss} bytes of bss");
+        }
     }
 
     #[test]

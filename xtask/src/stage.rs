@@ -54,7 +54,11 @@ const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 /// The bindings that exist, for each architecture that has any.
 const BINDINGS: &[(Arch, &[Bindings])] = &[(
     Arch::X86_64,
-    &[Bindings::Stub, Bindings::Target(Target::Spt)],
+    &[
+        Bindings::Stub,
+        Bindings::Target(Target::Hvt),
+        Bindings::Target(Target::Spt),
+    ],
 )];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {

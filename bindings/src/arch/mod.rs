@@ -1,11 +1,14 @@
-//! What differs between machines. Each architecture offers the same names: `TLS`, `PAGE_SIZE`,
-//! `counter`, `has_steady_counter`, `random`, `symbol!` and, for targets on Linux, `linux`; and it
-//! defines the memory functions that compilers call.
+//! What differs between machines.
+//!
+//! Each architecture offers the same names: `TLS`, `PAGE_SIZE`, `counter`, `random` and `symbol!`; to
+//! targets on Linux `linux` and `has_steady_counter`; to targets that have the machine to
+//! themselves `handle_traps` and `set_thread_pointer`; to hvt `hvt`. And it defines the memory
+//! functions that compilers call.
 
 #[cfg(target_arch = "x86_64")]
-mod x86_64;
-#[cfg(all(feature = "guest", target_arch = "x86_64"))]
+pub mod x86_64;
+#[cfg(all(feature = "guest", not(test), target_arch = "x86_64"))]
 pub(crate) use x86_64::*;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(feature = "freestanding", not(target_arch = "x86_64")))]
 compile_error!("no bindings for this architecture: add arch/<arch>.rs");

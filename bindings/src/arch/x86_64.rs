@@ -1,10 +1,28 @@
-//! x86_64: counter, random numbers, the linker's symbols.
+//! x86_64: counter, random numbers, the linker's symbols, and what one file each has.
+//!
+//! | what | file |
+//! |---|---|
+//! | descriptor tables as bits, tested on the host | [`descriptor`] |
+//! | exceptions as text, tested on the host | [`exception`] |
+//! | taking exceptions | `trap.rs` |
+//! | calls to a tender | `hvt.rs`, `linux.rs` |
+//! | memory functions | `mem.rs` |
 
-#[cfg(feature = "spt")]
+pub mod descriptor;
+pub mod exception;
+
+#[cfg(all(feature = "hvt", not(test)))]
+pub(crate) mod hvt;
+#[cfg(all(feature = "spt", not(test)))]
 pub(crate) mod linux;
+#[cfg(all(feature = "freestanding", not(test)))]
 mod mem;
+#[cfg(all(feature = "machine", not(test)))]
+mod trap;
+#[cfg(all(feature = "machine", not(test)))]
+pub(crate) use trap::handle_traps;
 
-#[cfg(feature = "guest")]
+#[cfg(all(feature = "guest", not(test)))]
 mod cpu {
     use core::arch::asm;
     use core::arch::x86_64::__cpuid;
@@ -46,6 +64,7 @@ mod cpu {
     }
 
     /// Whether the counter runs at one rate, whatever the CPU's state: "invariant TSC".
+    #[cfg(feature = "spt")]
     pub(crate) fn has_steady_counter() -> bool {
         const POWER: u32 = 0x8000_0007;
         __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & 1 << 8 != 0
@@ -75,6 +94,28 @@ mod cpu {
             (valid != 0).then_some(number)
         })
     }
+
+    /// Sets the thread pointer; whether the CPU can take it: addresses have 48 significant bits.
+    #[cfg(feature = "machine")]
+    pub(crate) fn set_thread_pointer(base: usize) -> bool {
+        const IA32_FS_BASE: u32 = 0xc000_0100;
+        let base = base as u64;
+        let significant = (base << 16).cast_signed() >> 16;
+        if significant.cast_unsigned() != base {
+            return false;
+        }
+        // SAFETY: the register has no meaning to this crate, and every such value is legal.
+        unsafe {
+            asm!(
+                "wrmsr",
+                in("ecx") IA32_FS_BASE,
+                in("eax") base as u32,
+                in("edx") (base >> 32) as u32,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        true
+    }
 }
-#[cfg(feature = "guest")]
+#[cfg(all(feature = "guest", not(test)))]
 pub(crate) use cpu::*;

@@ -2,7 +2,13 @@
 //!
 //! A target that runs an application defines `_start` and offers what `api.rs`, `start.rs` and
 //! `notes.rs` call: `TARGET`, `ABI_VERSION`, `console_write`, `exit`, `panic`, `clock_monotonic`,
-//! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`.
+//! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`; one that has the machine to itself
+//! also `fault`, the end after a trap.
+
+#[cfg(feature = "hvt")]
+mod hvt;
+#[cfg(feature = "hvt")]
+pub(crate) use hvt::*;
 
 #[cfg(feature = "spt")]
 mod spt;

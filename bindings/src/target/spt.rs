@@ -7,19 +7,18 @@
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::slice;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use solo5_abi::mft1::{DeviceType, ENTRIES_MAX, Entry, HEADER_SIZE};
+use solo5_abi::mft1::{ENTRIES_MAX, Entry};
 use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
 
 use crate::abort::abort;
-use crate::api_types::{BlockInfo, Error, NetInfo};
-use crate::arch;
+use crate::api_types::Error;
 use crate::arch::linux::{self, Call, EpollEvent, call};
+pub(crate) use crate::attached::{block_acquire, net_acquire};
+use crate::attached::{devices, has_net};
 use crate::clock::Clock;
-use crate::device::Devices;
-use crate::start;
+use crate::{arch, attached, start};
 
 /// The target of the ABI note.
 pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
@@ -42,10 +41,6 @@ const NANOS: u64 = 1_000_000_000;
 // these statics.
 static EPOLLFD: AtomicU32 = AtomicU32::new(0);
 static TIMERFD: AtomicU32 = AtomicU32::new(0);
-static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
-static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
-static ACQUIRED: AtomicU64 = AtomicU64::new(0);
-static HAS_NET: AtomicBool = AtomicBool::new(false);
 static CLOCK: Clock = Clock::new();
 /// The deadline the timer was last armed with; 0: never.
 static ARMED: AtomicU64 = AtomicU64::new(0);
@@ -63,29 +58,15 @@ unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     linux::set_thread_pointer(0);
     // SAFETY: the caller's promise.
     let info = unsafe { info.read() };
-    let manifest = ptr::with_exposed_provenance::<u8>(info.mft.get() as usize);
-    // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
-    let count = unsafe { manifest.wrapping_add(4).cast::<u32>().read_unaligned() };
-    ENTRIES.store(
-        manifest.wrapping_add(HEADER_SIZE).cast_mut().cast(),
-        Relaxed,
-    );
-    ENTRY_COUNT.store(count, Relaxed);
-    HAS_NET.store(devices().has_net(), Relaxed);
+    // SAFETY: the tender has filled in a manifest there, and is done with it.
+    unsafe { attached::set(info.mft.get()) };
     EPOLLFD.store(info.epollfd.get(), Relaxed);
     TIMERFD.store(info.timerfd.get(), Relaxed);
     let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
     // SAFETY: the boot information points to a string that stays as it is.
     let rest = start::greet(unsafe { CStr::from_ptr(line) });
-    start::run(rest, info.mem_size.get())
-}
-
-fn devices() -> Devices<'static> {
-    // SAFETY: so many entries follow the manifest's header, and the tender's last write to them was
-    // before the start. Every bit pattern is an entry.
-    let entries =
-        unsafe { slice::from_raw_parts(ENTRIES.load(Relaxed), ENTRY_COUNT.load(Relaxed) as usize) };
-    Devices::new(entries, &ACQUIRED)
+    let heap = start::memory(info.mem_size.get(), |_| {});
+    start::run(rest, &heap)
 }
 
 /// The descriptor behind a device, as a system call's argument.
@@ -165,7 +146,7 @@ pub(crate) fn clock_monotonic() -> u64 {
 /// one to arm the timer unless it is armed for this deadline already.
 pub(crate) fn wait(deadline: u64) -> u64 {
     let passed = deadline <= CLOCK.last() || deadline <= clock_monotonic();
-    if passed && !HAS_NET.load(Relaxed) {
+    if passed && !has_net() {
         return 0;
     }
     if !passed && deadline != ARMED.load(Relaxed) {
@@ -238,16 +219,6 @@ pub(crate) fn set_tls_base(base: usize) -> bool {
     linux::set_thread_pointer(base)
 }
 
-pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
-    let (handle, entry) = devices().acquire(name, DeviceType::NetBasic)?;
-    let net = entry.net();
-    let info = NetInfo {
-        mac_address: net.mac,
-        mtu: net.mtu.get().into(),
-    };
-    Ok((handle, info))
-}
-
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     let entry = devices().net_write(handle, size)?;
     let arguments = [fd(entry), buf.expose_provenance(), size, 0, 0, 0];
@@ -271,16 +242,6 @@ pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<
         EAGAIN => Err(Error::Again),
         result => usize::try_from(result).map_err(|_| Error::Unspecified),
     }
-}
-
-pub(crate) fn block_acquire(name: &[u8]) -> Result<(u64, BlockInfo), Error> {
-    let (handle, entry) = devices().acquire(name, DeviceType::BlockBasic)?;
-    let block = entry.block();
-    let info = BlockInfo {
-        capacity: block.capacity.get(),
-        block_size: block.block_size.get().into(),
-    };
-    Ok((handle, info))
 }
 
 pub(crate) fn block_write(

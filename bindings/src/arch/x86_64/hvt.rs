@@ -1,0 +1,39 @@
+//! Calls to the hvt tender: 32-bit writes to ports (`spec/20` §2.1).
+
+use core::arch::asm;
+use core::ptr;
+
+use solo5_abi::hvt::Hypercall;
+use solo5_abi::hvt::x86_64::KICK_PORT;
+
+/// Makes a hypercall. Its outcome is in `argument` afterwards.
+///
+/// # Safety
+///
+/// `Argument` is the call's type of argument, and memory that it names for the tender to write is
+/// the caller's.
+pub(crate) unsafe fn hypercall<Argument>(call: Hypercall, argument: &mut Argument) {
+    // Memory ends at 4 GiB, so nothing is lost.
+    let address = ptr::from_mut(argument).expose_provenance() as u32;
+    // SAFETY: the tender reads and writes the argument and what it names, which the caller vouches
+    // for, and nothing else.
+    unsafe { out(call.port(), address) };
+}
+
+/// Wakes the I/O thread of a tender that offers a ring.
+pub(crate) fn kick() {
+    // SAFETY: it touches no memory of the guest.
+    unsafe { out(KICK_PORT, 0) };
+}
+
+/// Writes to a port. As far as the compiler knows, all memory may change.
+///
+/// # Safety
+///
+/// What the tender does on it must be sound.
+unsafe fn out(port: u16, value: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags));
+    }
+}

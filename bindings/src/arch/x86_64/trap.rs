@@ -1,0 +1,174 @@
+//! Taking exceptions, where no kernel does (`spec/20` §12.5).
+//!
+//! A trap never returns: it is told, and the guest ends. So the entries save neither general nor
+//! vector registers. Interrupts are never enabled. Traps have a stack of their own, as the
+//! application's may be what is wrong, and NMI and double fault another, as they may come in a trap.
+
+use core::arch::{asm, global_asm};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use solo5_abi::hvt::x86_64::{GDT, SELECTOR_CODE, SELECTOR_DATA, TrapFrame};
+
+use super::descriptor::{self, Pointer, SELECTOR_TASK, STACKS, TASK_WORDS};
+use super::exception::{self, COUNT, DOUBLE_FAULT, NMI, PAGE_FAULT};
+use crate::log::{self, Level};
+use crate::target;
+
+const STACK_SIZE: usize = 4096;
+
+/// The interrupt stack of traps, and that of NMI and double fault.
+const STACK_TRAP: u8 = 1;
+const STACK_NMI: u8 = 2;
+
+/// Distance in bytes between the entries of two vectors.
+const ENTRY_SIZE: u64 = 16;
+
+// What the CPU reads while the guest runs, and what is written before. Atomics, so that these can
+// be statics that change.
+#[repr(C, align(16))]
+struct Words64<const N: usize>([AtomicU64; N]);
+
+impl<const N: usize> Words64<N> {
+    const fn new() -> Words64<N> {
+        Words64([const { AtomicU64::new(0) }; N])
+    }
+
+    fn set(&self, words: impl Iterator<Item = u64>) {
+        for (slot, word) in self.0.iter().zip(words) {
+            slot.store(word, Relaxed);
+        }
+    }
+
+    fn pointer(&'static self) -> Pointer {
+        Pointer::new(address(self), size_of::<Self>())
+    }
+}
+
+#[repr(C, align(16))]
+struct Task([AtomicU32; TASK_WORDS]);
+
+/// Segments at entry, and the two words of the task's.
+static SEGMENTS: Words64<{ GDT.len() + 2 }> = Words64::new();
+static GATES: Words64<{ 2 * COUNT }> = Words64::new();
+static TASK: Task = Task([const { AtomicU32::new(0) }; TASK_WORDS]);
+static TRAP_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
+static NMI_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
+
+/// Whether a trap is being told.
+static TRAPPED: AtomicBool = AtomicBool::new(false);
+
+fn address<T>(place: &'static T) -> u64 {
+    ptr::from_ref(place).expose_provenance() as u64
+}
+
+fn end(stack: &'static Words64<{ STACK_SIZE / 8 }>) -> u64 {
+    address(stack).wrapping_add(STACK_SIZE as u64)
+}
+
+// One entry for each vector, at equal distances: an error code of 0 where the CPU has none, the
+// vector, and on to what they share. That completes the frame the CPU has begun into a `TrapFrame`:
+// it puts the address of a page fault in the vector's place, or 0. The direction flag may be what
+// the application left.
+global_asm!(
+    ".pushsection .text.solo5_traps, \"ax\", @progbits",
+    ".balign {size}",
+    ".globl solo5_traps",
+    ".hidden solo5_traps",
+    "solo5_traps:",
+    ".set vector, 0",
+    ".rept {count}",
+    ".balign {size}",
+    ".if (({errors} >> vector) & 1) == 0",
+    "push 0",
+    ".endif",
+    "push vector",
+    "jmp 2f",
+    ".set vector, vector + 1",
+    ".endr",
+    "2:",
+    "pop rdi",
+    "xor eax, eax",
+    "cmp edi, {page_fault}",
+    "jne 3f",
+    "mov rax, cr2",
+    "3:",
+    "push rax",
+    "mov rsi, rsp",
+    "cld",
+    "xor ebp, ebp",
+    "and rsp, -16",
+    "call {trap}",
+    "ud2",
+    ".popsection",
+    size = const ENTRY_SIZE,
+    count = const COUNT,
+    errors = const exception::WITH_ERROR_CODE,
+    page_fault = const PAGE_FAULT,
+    trap = sym trap,
+);
+
+unsafe extern "C" {
+    /// The entry of vector 0.
+    #[link_name = "solo5_traps"]
+    static ENTRIES: u8;
+}
+
+/// Where every entry goes.
+extern "C" fn trap(vector: usize, frame: &TrapFrame) -> ! {
+    // A trap in here would only be followed by others.
+    if !TRAPPED.swap(true, Relaxed) {
+        log::print(Level::Info, &exception::describe(vector, frame));
+        if vector == PAGE_FAULT {
+            log::print(Level::Info, &exception::describe_address(frame));
+        }
+        target::console_write(crate::abort::line!("Fatal trap"));
+    }
+    target::fault(frame)
+}
+
+/// Replaces the tender's tables, which are not mapped, by ones that take traps.
+pub(crate) fn handle_traps() {
+    let mut stacks = [0; STACKS];
+    let [trap_stack, nmi_stack, ..] = &mut stacks;
+    *trap_stack = end(&TRAP_STACK);
+    *nmi_stack = end(&NMI_STACK);
+    for (slot, word) in TASK.0.iter().zip(descriptor::task_state(stacks)) {
+        slot.store(word, Relaxed);
+    }
+    let task = descriptor::task(address(&TASK));
+    SEGMENTS.set(GDT.into_iter().chain(task));
+    let entries = (&raw const ENTRIES).addr() as u64;
+    GATES.set((0..COUNT).flat_map(|vector| {
+        let stack = match vector {
+            NMI | DOUBLE_FAULT => STACK_NMI,
+            _ => STACK_TRAP,
+        };
+        descriptor::gate(entries + vector as u64 * ENTRY_SIZE, stack)
+    }));
+    let (segments, gates) = (SEGMENTS.pointer(), GATES.pointer());
+    // SAFETY: the tables are complete and stay. The code and data segments are as before, so code
+    // and stack go on. Loading FS or GS would clear its base, so they keep what they have.
+    unsafe {
+        asm!(
+            "lgdt [{segments}]",
+            "push {code}",
+            "lea {scratch}, [rip + 2f]",
+            "push {scratch}",
+            "retfq",
+            "2:",
+            "mov ss, {data:e}",
+            "mov ds, {data:e}",
+            "mov es, {data:e}",
+            "ltr {task:x}",
+            "lidt [{gates}]",
+            segments = in(reg) &raw const segments,
+            gates = in(reg) &raw const gates,
+            code = in(reg) u64::from(SELECTOR_CODE),
+            data = in(reg) u32::from(SELECTOR_DATA),
+            task = in(reg) SELECTOR_TASK,
+            scratch = out(reg) _,
+            options(preserves_flags),
+        );
+    }
+}

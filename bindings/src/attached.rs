@@ -1,0 +1,67 @@
+//! The devices a tender has attached: the manifest it hands over, filled in.
+
+use core::ptr;
+use core::slice;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE};
+
+use crate::api_types::{BlockInfo, Error, NetInfo};
+use crate::device::Devices;
+
+// There is one thread; the atomics only make these statics.
+static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
+static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
+static ACQUIRED: AtomicU64 = AtomicU64::new(0);
+static HAS_NET: AtomicBool = AtomicBool::new(false);
+
+/// Makes the manifest at `address` the table of devices.
+///
+/// # Safety
+///
+/// There is a manifest at `address`, with as many entries as it says, and it stays as it is.
+pub(crate) unsafe fn set(address: u64) {
+    let manifest = ptr::with_exposed_provenance::<u8>(address as usize);
+    // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
+    let count = unsafe { manifest.wrapping_add(4).cast::<u32>().read_unaligned() };
+    let entries = manifest.wrapping_add(HEADER_SIZE).cast_mut();
+    ENTRIES.store(entries.cast(), Relaxed);
+    ENTRY_COUNT.store(count, Relaxed);
+    HAS_NET.store(devices().has_net(), Relaxed);
+}
+
+/// The table of devices.
+pub(crate) fn devices() -> Devices<'static> {
+    // SAFETY: until `set`, no entries; from then on so many follow the manifest's header and stay
+    // as they are, by its contract. Every bit pattern is an entry.
+    let entries =
+        unsafe { slice::from_raw_parts(ENTRIES.load(Relaxed), ENTRY_COUNT.load(Relaxed) as usize) };
+    Devices::new(entries, &ACQUIRED)
+}
+
+/// Whether any network interface is attached, so that input can arrive.
+pub(crate) fn has_net() -> bool {
+    HAS_NET.load(Relaxed)
+}
+
+/// Acquires a network interface: its handle and what the application is told of it.
+pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
+    let (handle, entry) = devices().acquire(name, DeviceType::NetBasic)?;
+    let net = entry.net();
+    let info = NetInfo {
+        mac_address: net.mac,
+        mtu: net.mtu.get().into(),
+    };
+    Ok((handle, info))
+}
+
+/// Acquires a block device: its handle and what the application is told of it.
+pub(crate) fn block_acquire(name: &[u8]) -> Result<(u64, BlockInfo), Error> {
+    let (handle, entry) = devices().acquire(name, DeviceType::BlockBasic)?;
+    let block = entry.block();
+    let info = BlockInfo {
+        capacity: block.capacity.get(),
+        block_size: block.block_size.get().into(),
+    };
+    Ok((handle, info))
+}

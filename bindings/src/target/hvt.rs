@@ -1,0 +1,337 @@
+//! The hvt target: a virtual machine without anything but memory, a CPU and hypercalls
+//! (`spec/20` §12).
+//!
+//! The guest runs in the CPU's most privileged mode, on page tables of the tender's. Interrupts stay
+//! off: waiting is a hypercall. SSE is usable from the first instruction on, so this code may use it.
+
+use core::ffi::{CStr, c_char};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use solo5_abi::hvt::ring::{FRAME_MAX, Ring};
+use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_abi::hvt::{Block, BootInfo, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
+
+use crate::abort::abort;
+use crate::api_types::{EXIT_ABORT, Error};
+use crate::arch::hvt::{hypercall, kick};
+pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
+pub(crate) use crate::attached::{block_acquire, net_acquire};
+use crate::attached::{devices, has_net};
+use crate::log::{self, Level, Message};
+use crate::memory::Heap;
+use crate::queue::{self, Machine, NAP, Queue};
+use crate::scale::Scale;
+use crate::{arch, attached, start};
+
+/// The target of the ABI note.
+pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
+/// The version of the ABI note.
+pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
+
+// What the boot information says, and what became of it. There is one thread; the atomics only make
+// these statics.
+static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);
+static CLOCK_SHIFT: AtomicU32 = AtomicU32::new(0);
+/// The last reading of the clock, so that none is less.
+static CLOCK_LAST: AtomicU64 = AtomicU64::new(0);
+/// NULL: frames are not queued.
+static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
+/// The queue's buffers and their number.
+static BUFFERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+static SLOTS: AtomicU32 = AtomicU32::new(0);
+static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Entered by the tender, with the stack at the end of memory.
+///
+/// # Safety
+///
+/// `at` is the boot information, and stays as it is.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
+    start::guard();
+    // Any use of thread-local storage before the application sets it up shall fault.
+    set_tls_base(0);
+    arch::handle_traps();
+    // SAFETY: the caller's promise. An older tender's structure is shorter, but its manifest, which
+    // is larger than the rest, follows.
+    let info = unsafe { at.read() };
+    // SAFETY: the tender has filled in a manifest there, and is done with it.
+    unsafe { attached::set(info.mft.get()) };
+    let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
+    // SAFETY: the boot information points to a string that stays as it is.
+    let rest = start::greet(unsafe { CStr::from_ptr(line) });
+    let heap = start::memory(info.mem_size.get(), |heap| {
+        if let Some(ring) = info.ring_offered(at.addr() as u64) {
+            queue_frames(ring, heap);
+        }
+    });
+    start_clock(info.cpu_cycle_freq.get());
+    start::run(rest, &heap)
+}
+
+pub(crate) fn panic() -> ! {
+    abort!("internal error")
+}
+
+/// Ends the guest. Frames still in the queue are sent first: an older tender would forget them.
+pub(crate) fn exit(status: i32) -> ! {
+    if let Some(queue) = queue() {
+        queue.drain(&Tender);
+    }
+    halt(status, 0)
+}
+
+/// Ends the guest after a trap. The tender may store the frame in a core file.
+pub(crate) fn fault(frame: &TrapFrame) -> ! {
+    // The tender wants more bytes to be there than it reads; behind a trap's stack there are.
+    halt(EXIT_ABORT, ptr::from_ref(frame).expose_provenance() as u64)
+}
+
+fn halt(status: i32, cookie: u64) -> ! {
+    let mut argument = Halt {
+        cookie: cookie.into(),
+        exit_status: status.into(),
+        ..Halt::default()
+    };
+    loop {
+        // SAFETY: its type, and nothing is written.
+        unsafe { hypercall(Hypercall::Halt, &mut argument) };
+    }
+}
+
+pub(crate) fn console_write(bytes: &[u8]) {
+    let mut argument = Puts {
+        data: (bytes.as_ptr().expose_provenance() as u64).into(),
+        len: (bytes.len() as u64).into(),
+    };
+    // SAFETY: its type, and nothing is written.
+    unsafe { hypercall(Hypercall::Puts, &mut argument) };
+}
+
+pub(crate) fn clock_wall() -> u64 {
+    let mut argument = Walltime::default();
+    // SAFETY: its type, and only it is written.
+    unsafe { hypercall(Hypercall::Walltime, &mut argument) };
+    argument.nsecs.get()
+}
+
+fn start_clock(frequency: u64) {
+    let Some(scale) = Scale::new(frequency) else {
+        abort!("Assertion `cpu_cycle_freq' failed");
+    };
+    CLOCK_MULT.store(scale.mult, Relaxed);
+    CLOCK_SHIFT.store(scale.shift, Relaxed);
+    let mut message = Message::new();
+    message
+        .text("Solo5: tscclock_init(): tsc_freq=")
+        .decimal(frequency)
+        .text(" tsc_mult=")
+        .decimal(scale.mult.into())
+        .text(" tsc_shift=")
+        .decimal(scale.shift.into())
+        .text("\n");
+    log::print(Level::Debug, &message);
+}
+
+pub(crate) fn clock_monotonic() -> u64 {
+    let scale = Scale {
+        mult: CLOCK_MULT.load(Relaxed),
+        shift: CLOCK_SHIFT.load(Relaxed),
+    };
+    let now = scale.nanos(arch::counter()).max(CLOCK_LAST.load(Relaxed));
+    CLOCK_LAST.store(now, Relaxed);
+    now
+}
+
+/// Waits for the deadline or for input; returns the network devices that have some.
+///
+/// A deadline that has passed needs no hypercall where no input can arrive. The tender's timer runs
+/// by another clock than the guest's, so it may end a wait early; then the rest is waited for.
+pub(crate) fn wait(deadline: u64) -> u64 {
+    loop {
+        let left = deadline.saturating_sub(clock_monotonic());
+        if left == 0 && !has_net() {
+            return 0;
+        }
+        let ready = poll(left);
+        if left == 0 || ready != 0 {
+            return ready;
+        }
+    }
+}
+
+/// The devices that can be read, waiting for one up to `timeout` nanoseconds.
+fn poll(timeout: u64) -> u64 {
+    let mut argument = Poll {
+        timeout_nsecs: timeout.into(),
+        ..Poll::default()
+    };
+    // SAFETY: its type, and only it is written.
+    unsafe { hypercall(Hypercall::Poll, &mut argument) };
+    argument.ready_set.get()
+}
+
+/// Makes the queue for a ring at `address`, if the heap can spare the buffers.
+fn queue_frames(address: u64, heap: &mut Heap) {
+    let Some(slots) = queue::slots(heap.size) else {
+        return;
+    };
+    if let Some(buffers) = heap.reserve(u64::from(slots) * FRAME_MAX as u64) {
+        let buffers = ptr::with_exposed_provenance_mut(buffers as usize);
+        BUFFERS.store(buffers, Relaxed);
+        SLOTS.store(slots, Relaxed);
+        let ring = ptr::with_exposed_provenance_mut(address as usize);
+        RING.store(ring, Relaxed);
+    }
+}
+
+/// The queue for frames, if there is one.
+fn queue() -> Option<Queue<'static>> {
+    // SAFETY: NULL, or the ring of the boot information: aligned, and mapped for good. All its
+    // fields are atomics, which the tender may change.
+    let ring = unsafe { RING.load(Relaxed).as_ref() }?;
+    Some(Queue::new(ring, SLOTS.load(Relaxed), &STALLED))
+}
+
+/// What a queue asks for.
+struct Tender;
+
+impl Machine for Tender {
+    fn kick(&self) {
+        kick();
+    }
+
+    fn pause(&self) {
+        core::hint::spin_loop();
+    }
+
+    fn nap(&self) {
+        poll(NAP);
+    }
+
+    fn now(&self) -> u64 {
+        clock_monotonic()
+    }
+}
+
+pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
+    devices().net_write(handle, size)?;
+    if let Some(queue) = queue() {
+        if size <= FRAME_MAX {
+            enqueue(&queue, handle, buf, size);
+            return Ok(());
+        }
+        // Longer than a buffer, so a hypercall; but not before the frames in the queue.
+        if !queue.drain(&Tender) {
+            return Ok(());
+        }
+    }
+    // SAFETY: the frame is only read.
+    match unsafe { net(Hypercall::NetWrite, handle, buf.expose_provenance(), size) } {
+        // No room for the frame: it is dropped, as networks do.
+        Ok(_) | Err(Error::Again) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Queues a frame, or drops it if the tender does not take frames.
+fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
+    let Some(place) = queue.place(&Tender) else {
+        return;
+    };
+    let buffer = BUFFERS
+        .load(Relaxed)
+        .wrapping_add(place.slot as usize * FRAME_MAX);
+    // SAFETY: `size` bytes at `buf` are the application's to read, by the API's contract. The buffer
+    // is one of those reserved, has room for them, and the tender is done with it.
+    unsafe { buffer.copy_from_nonoverlapping(buf, size) };
+    // Handles are below 64, frames below `FRAME_MAX`: nothing is lost.
+    let data = buffer.expose_provenance() as u64;
+    queue.submit(place, handle as u32, data, size as u32, &Tender);
+}
+
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<usize, Error> {
+    devices().net_read(handle, size)?;
+    // SAFETY: the caller's promise.
+    unsafe { net(Hypercall::NetRead, handle, buf.expose_provenance(), size) }
+}
+
+/// Transfers one frame by hypercall; returns its length.
+///
+/// # Safety
+///
+/// What `direction` writes has to be the caller's to write.
+unsafe fn net(direction: Hypercall, handle: u64, buf: usize, size: usize) -> Result<usize, Error> {
+    let mut argument = Net {
+        handle: handle.into(),
+        data: (buf as u64).into(),
+        len: (size as u64).into(),
+        ..Net::default()
+    };
+    // SAFETY: the type of either direction, and the caller's promise.
+    unsafe { hypercall(direction, &mut argument) };
+    result(argument.ret.get()).map(|()| argument.len.get() as usize)
+}
+
+fn result(ret: i32) -> Result<(), Error> {
+    match Outcome::from_number(ret) {
+        Outcome::Ok => Ok(()),
+        Outcome::Again => Err(Error::Again),
+        Outcome::Invalid => Err(Error::Invalid),
+        Outcome::Unspecified => Err(Error::Unspecified),
+    }
+}
+
+pub(crate) fn block_write(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Result<(), Error> {
+    let buf = buf.expose_provenance();
+    // SAFETY: the block is only read.
+    unsafe { block(Hypercall::BlockWrite, handle, offset, buf, size) }
+}
+
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn block_read(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Result<(), Error> {
+    let buf = buf.expose_provenance();
+    // SAFETY: the caller's promise.
+    unsafe { block(Hypercall::BlockRead, handle, offset, buf, size) }
+}
+
+/// Transfers one block.
+///
+/// # Safety
+///
+/// What `direction` writes has to be the caller's to write.
+unsafe fn block(
+    direction: Hypercall,
+    handle: u64,
+    offset: u64,
+    buf: usize,
+    size: usize,
+) -> Result<(), Error> {
+    devices().block(handle, offset, size)?;
+    let mut argument = Block {
+        handle: handle.into(),
+        offset: offset.into(),
+        data: (buf as u64).into(),
+        len: (size as u64).into(),
+        ..Block::default()
+    };
+    // SAFETY: the type of either direction, and the caller's promise.
+    unsafe { hypercall(direction, &mut argument) };
+    result(argument.ret.get())
+}
