@@ -1,4 +1,4 @@
-//! A network namespace with taps, and a small file system of its own, for one thread and gone with it.
+//! A network namespace with taps, or a small file system, for one thread and gone with it.
 //!
 //! A namespace belongs to a thread and to what it starts, so tests with their own run side by side
 //! and need no unique names. The main program has become root of a user namespace if it was not
