@@ -16,8 +16,8 @@ pub enum Argument<'a> {
 
 /// Iterator over the words of a command line.
 ///
-/// A tender joins its arguments with single spaces, so a word cannot hold a space and quotes have no
-/// meaning.
+/// A tender joins its arguments with single spaces, so a word cannot hold a space and quotes have
+/// no meaning.
 ///
 /// ```
 /// use solo5::{Argument, Arguments};

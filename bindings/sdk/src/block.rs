@@ -68,9 +68,9 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `offset` or the length is not a multiple of the block size, or if the end
-    /// lies beyond [`capacity`](Block::capacity); nothing is read then. [`Error::Unspecified`] if the
-    /// device failed: the buffer may be filled in part.
+    /// [`Error::Invalid`] if `offset` or the length is not a multiple of the block size, or if the
+    /// end lies beyond [`capacity`](Block::capacity); nothing is read then. [`Error::Unspecified`]
+    /// if the device failed: the buffer may be filled in part.
     pub fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.check(offset, buffer.len())?;
         let offsets = (offset..).step_by(self.block_size);
@@ -80,7 +80,8 @@ impl Block {
         Ok(())
     }
 
-    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush (spec/40 §10).
+    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush (spec/40
+    /// §10).
     ///
     /// # Errors
     ///

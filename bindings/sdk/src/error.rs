@@ -8,8 +8,8 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bindings or this crate refused an argument: a device that the manifest does not declare or
-    /// the operator did not attach, a second acquisition, an offset beyond the end, a buffer of
+    /// The bindings or this crate refused an argument: a device that the manifest does not declare
+    /// or the operator did not attach, a second acquisition, an offset beyond the end, a buffer of
     /// the wrong length.
     Invalid,
     /// Any other failure, for example an error of the host's disk.

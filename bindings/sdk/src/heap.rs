@@ -35,8 +35,8 @@ impl Heap {
     ///
     /// # Safety
     ///
-    /// The region is readable and writable, lives as long as the allocator, and nobody uses its part
-    /// below the stack's share. To be called once.
+    /// The region is readable and writable, lives as long as the allocator, and nobody uses its
+    /// part below the stack's share. To be called once.
     pub(crate) unsafe fn start(&self, start: *mut u8, size: usize) {
         // A region too small for the allocator's own tables leaves the heap empty: the first
         // allocation fails and says so.

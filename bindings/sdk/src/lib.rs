@@ -44,8 +44,9 @@
 //!
 //! # Trust
 //!
-//! The crate trusts the bindings and, through them, the tender; it trusts nothing that comes through
-//! a device. A length reported by the bindings is checked all the same before it indexes a buffer.
+//! The crate trusts the bindings and, through them, the tender; it trusts nothing that comes
+//! through a device. A length reported by the bindings is checked all the same before it indexes a
+//! buffer.
 //!
 //! # Memory
 //!

@@ -4,9 +4,9 @@
 //! library, which a unikernel does not have, and the bindings keep theirs to themselves
 //! (spec/40 §16).
 //!
-//! Written without loops over single bytes where length matters: 16 bytes at a time, unaligned, then
-//! a last, overlapping piece. Each loop has an empty piece of assembly in its body. It costs nothing and
-//! keeps the compiler from recognising the loop as the very function it implements.
+//! Written without loops over single bytes where length matters: 16 bytes at a time, unaligned,
+//! then a last, overlapping piece. Each loop has an empty piece of assembly in its body. It costs
+//! nothing and keeps the compiler from recognising the loop as the very function it implements.
 
 use core::arch::asm;
 use core::ffi::c_int;

@@ -69,7 +69,8 @@ impl Net {
         self.mtu
     }
 
-    /// The longest frame in bytes, with its header: what a buffer for [`read`](Net::read) must hold.
+    /// The longest frame in bytes, with its header: what a buffer for [`read`](Net::read) must
+    /// hold.
     #[must_use]
     pub fn frame_length(&self) -> usize {
         self.mtu + HEADER
@@ -93,8 +94,8 @@ impl Net {
     /// # Errors
     ///
     /// [`Error::Invalid`] if `frame` has no complete header or is longer than
-    /// [`frame_length`](Net::frame_length). [`Error::Unspecified`] if the device failed or, with some
-    /// bindings, if its queue was full.
+    /// [`frame_length`](Net::frame_length). [`Error::Unspecified`] if the device failed or, with
+    /// some bindings, if its queue was full.
     pub fn write(&mut self, frame: &[u8]) -> Result<()> {
         if frame.len() < HEADER || frame.len() > self.frame_length() {
             return Err(Error::Invalid);

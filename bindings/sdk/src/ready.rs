@@ -60,7 +60,8 @@ impl fmt::Debug for HandleSet {
     }
 }
 
-/// Sleeps until a network device has input or `deadline` has come, and says which devices have input.
+/// Sleeps until a network device has input or `deadline` has come, and says which devices have
+/// input.
 ///
 /// A deadline that has passed makes this a poll. The set is empty at the deadline, and also, on
 /// some targets, when the sleep ends early (spec/40 §11): a caller looks at the clock again. A

@@ -1,7 +1,8 @@
 //! Between the bindings and a Rust program: what [`main!`](crate::main!) expands to.
 //!
-//! The allocator, the panic handler and the names of an unwinder are made in the program by the macro,
-//! not here: a crate that merely depends on this one, or its tests on the host, keeps its own.
+//! The allocator, the panic handler and the names of an unwinder are made in the program by the
+//! macro, not here: a crate that merely depends on this one, or its tests on the host, keeps its
+//! own.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::panic::PanicInfo;

@@ -71,8 +71,8 @@ impl Connection {
                 self.forget();
                 return false;
             }
-            // Over. The client is done, so nothing lingers: with ten seconds for each client no socket
-            // would be left.
+            // Over. The client is done, so nothing lingers: with ten seconds for each client no
+            // socket would be left.
             State::TimeWait => {
                 self.listen(socket, port);
                 return false;

@@ -3,7 +3,8 @@
 //! 1. `options.rs` reads the command line.
 //! 2. `server.rs` moves frames between the interface and a fixed set of TCP sockets, and says until
 //!    when nothing can happen.
-//! 3. `connection.rs` is one client: it reads, answers, closes, and never waits longer than its limit.
+//! 3. `connection.rs` is one client: it reads, answers, closes, and never waits longer than its
+//!    limit.
 //! 4. `answer.rs` turns the bytes of a request into the bytes of a response.
 //!
 //! The clients are not trusted: every buffer, every wait and the number of connections is bounded.

@@ -82,8 +82,8 @@ impl Server {
         server
     }
 
-    /// Does everything that can be done now, and says when there will be something to do again even if
-    /// no frame comes: `None` for never.
+    /// Does everything that can be done now, and says when there will be something to do again even
+    /// if no frame comes: `None` for never.
     pub fn turn(&mut self, device: &mut impl Device, now: Instant) -> Option<Instant> {
         let mut flooded = true;
         for _ in 0..BURST {
