@@ -23,9 +23,9 @@
 //! # The way of a program
 //!
 //! 1. `_start` in the bindings prepares the platform and calls `solo5_app_main`, which [`main!`]
-//!    defines (`runtime.rs`): it gives the heap its memory (`heap.rs`), calls the program's function
-//!    with what the bindings say of the start (`start.rs`), and turns its result into an exit status
-//!    (`status.rs`).
+//!    defines (`runtime.rs`): it gives the heap its memory (`heap.rs`), calls the program's
+//!    function with what the bindings say of the start (`start.rs`, `arguments.rs`), and turns its
+//!    result into an exit status (`status.rs`).
 //! 2. The program takes its devices by their names in the manifest: [`Net::acquire`] (`net.rs`),
 //!    [`Block::acquire`] (`block.rs`). It prints with [`println!`] (`console.rs`).
 //! 3. It sleeps in [`yield_until`] until a device has input or a deadline has come (`ready.rs`,
@@ -50,8 +50,8 @@
 //!
 //! # Memory
 //!
-//! Solo5 gives a unikernel one region for heap and stack without a guard between them (spec/40 §4).
-//! [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is less) and
+//! Solo5 gives a unikernel one region for heap and stack without a guard between them
+//! (spec/40 §4). [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is less) and
 //! makes the rest the heap of `alloc`. Nothing detects a stack that grows beyond its share.
 
 #![cfg_attr(not(test), no_std)]
