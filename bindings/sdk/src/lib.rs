@@ -51,8 +51,9 @@
 //! # Memory
 //!
 //! Solo5 gives a unikernel one region for heap and stack without a guard between them
-//! (spec/40 §4). [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is less) and
-//! makes the rest the heap of `alloc`. Nothing detects a stack that grows beyond its share.
+//! (spec/40 §4). [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is
+//! less) and makes the rest the heap of `alloc`. Nothing detects a stack that grows beyond its
+//! share.
 
 #![cfg_attr(not(test), no_std)]
 
