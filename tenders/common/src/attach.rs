@@ -110,9 +110,21 @@ mod tests {
         let taken = inherited.take(number).unwrap();
         assert_eq!(taken.as_raw_fd(), number);
         assert_eq!(inherited.take(number).unwrap_err(), Errno::BADF, "twice");
-        assert_eq!(inherited.take(1 << 20).unwrap_err(), Errno::BADF, "never open");
-        assert_eq!(inherited.take(closed).unwrap_err(), Errno::BADF, "not named");
+        assert_eq!(
+            inherited.take(1 << 20).unwrap_err(),
+            Errno::BADF,
+            "never open"
+        );
+        assert_eq!(
+            inherited.take(closed).unwrap_err(),
+            Errno::BADF,
+            "not named"
+        );
         let mut filled = Inherited::find([0], [true, false, false]);
-        assert_eq!(filled.take(0).unwrap_err(), Errno::BADF, "opened by the tender");
+        assert_eq!(
+            filled.take(0).unwrap_err(),
+            Errno::BADF,
+            "opened by the tender"
+        );
     }
 }

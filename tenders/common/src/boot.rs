@@ -46,12 +46,7 @@ pub trait Tender {
     fn safeguards(&self) -> Vec<Safeguard>;
 
     /// Runs the guest. Returns only if there is no guest to run.
-    fn start(
-        &self,
-        guest: Guest,
-        reporter: Option<&mut Reporter>,
-        console: &Console,
-    ) -> Refusal;
+    fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal;
 }
 
 /// A guest that is allowed and has its devices, but no memory yet.
@@ -115,7 +110,14 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             .map_err(Refusal::from),
     };
     let result = result.and_then(|()| {
-        run(tender, request, &mut inherited, &modules, reporter.as_mut(), &console)
+        run(
+            tender,
+            request,
+            &mut inherited,
+            &modules,
+            reporter.as_mut(),
+            &console,
+        )
     });
     match result {
         Ok(status) => status,
@@ -136,7 +138,9 @@ fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
         Stop::Version => {
             let abi = T::TARGET.abi_version().unwrap_or_default();
             let version = solo5_report::VERSION;
-            console.text(&format!("{program} tender, version {version}\nABI version {abi}\n"));
+            console.text(&format!(
+                "{program} tender, version {version}\nABI version {abi}\n"
+            ));
             0
         }
         Stop::Explain(code) => match solo5_report::explain(code) {
@@ -198,10 +202,16 @@ fn run<T: Tender>(
     plan.fits(memory).map_err(fault)?;
 
     let mut gate = Gate::open(&launch, inherited, T::TARGET, &manifest, properties)?;
-    gate.check(Phase::Strings)?;
-
-    let devices = devices(&launch, &manifest, properties, inherited, &mut gate)?;
     if launch.explain {
+        // What is denied by its name alone is not even looked at.
+        let looked = !gate.decide(Phase::Strings).is_denied();
+        let devices = if looked {
+            Some(devices(
+                &launch, &manifest, properties, inherited, &mut gate,
+            )?)
+        } else {
+            None
+        };
         let decision = gate.decide(Phase::Strings);
         let explanation = explain::Explanation {
             program: console.program(),
@@ -211,9 +221,9 @@ fn run<T: Tender>(
             plan: &plan,
             launch: &launch,
             memory,
-            devices: &devices,
+            devices: devices.as_deref(),
             decision: &decision,
-            rules: &tender.rules(&devices),
+            rules: &tender.rules(devices.as_deref().unwrap_or_default()),
             safeguards: &tender.safeguards(),
         };
         output(&explanation.shown(launch.format));
@@ -223,6 +233,9 @@ fn run<T: Tender>(
             Ok(0)
         };
     }
+
+    gate.check(Phase::Strings)?;
+    let devices = devices(&launch, &manifest, properties, inherited, &mut gate)?;
     gate.check(Phase::Descriptors)?;
     check_still(&devices)?;
     warn(&launch, console);
@@ -274,14 +287,18 @@ fn devices(
     inherited: &mut Inherited,
     gate: &mut Gate,
 ) -> Result<Vec<Device>, Refusal> {
-    let mut devices = Vec::new();
+    let mut devices: Vec<Device> = Vec::new();
     #[cfg(feature = "net")]
     for net in &launch.nets {
         let kind = DeviceType::NetBasic;
         let declared = needs::declared(manifest, properties, kind, &net.name);
-        let Some((index, wishes)) = declared else { continue };
+        let Some((index, wishes)) = declared else {
+            continue;
+        };
         let opened = crate::attach::net::open(net, index, launch.explain, inherited)?;
-        gate.facts.nets.push(crate::attach::net::facts(&opened, !gate.is_open()));
+        gate.facts
+            .nets
+            .push(crate::attach::net::facts(&opened, !gate.is_open()));
         needs::check_device(&opened, &wishes)?;
         devices.push(opened);
     }
@@ -289,7 +306,9 @@ fn devices(
     for (number, block) in launch.blocks.iter().enumerate() {
         let kind = DeviceType::BlockBasic;
         let declared = needs::declared(manifest, properties, kind, &block.name);
-        let Some((index, wishes)) = declared else { continue };
+        let Some((index, wishes)) = declared else {
+            continue;
+        };
         let ask = crate::attach::block::Ask {
             index,
             sector_size: needs::sector_size(&block.name, block.sector_size, &wishes)?,

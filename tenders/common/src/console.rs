@@ -33,7 +33,11 @@ impl Console {
 
     /// Says one thing on a line behind the program's name.
     pub fn line(&self, text: &str) {
-        self.text(&format!("{}: {}\n", self.program, text.replace('\n', "\\n")));
+        self.text(&format!(
+            "{}: {}\n",
+            self.program,
+            text.replace('\n', "\\n")
+        ));
     }
 
     /// Says a text of whole lines.

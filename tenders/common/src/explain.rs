@@ -42,8 +42,8 @@ pub struct Explanation<'e> {
     pub launch: &'e Launch,
     /// Guest memory in bytes.
     pub memory: u64,
-    /// The devices.
-    pub devices: &'e [Device],
+    /// The devices; `None` if they were not looked at, since their names alone are denied.
+    pub devices: Option<&'e [Device]>,
     /// What the policies say.
     pub decision: &'e Decision,
     /// The system call filter.
@@ -64,7 +64,10 @@ fn rights(protection: Protection) -> String {
 }
 
 fn mac_text(mac: Option<[u8; 6]>) -> String {
-    mac.map_or_else(|| "random".to_owned(), |mac| solo5_policy::launch::Mac(mac).to_string())
+    mac.map_or_else(
+        || "random".to_owned(),
+        |mac| solo5_policy::launch::Mac(mac).to_string(),
+    )
 }
 
 fn action(rule: &Rule) -> String {
@@ -111,20 +114,41 @@ impl Explanation<'_> {
         };
         writeln!(out, "  heap and stack         {heap}")?;
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
-        let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
-        writeln!(out, "\narguments {}", if words.is_empty() { "none".into() } else { words.join(" ") })?;
+        let words: Vec<_> = launch
+            .arguments
+            .iter()
+            .map(|word| format!("{word:?}"))
+            .collect();
+        writeln!(
+            out,
+            "\narguments {}",
+            if words.is_empty() {
+                "none".into()
+            } else {
+                words.join(" ")
+            }
+        )?;
 
         writeln!(out, "\ndevices")?;
-        for device in self.devices {
+        for device in self.devices.unwrap_or_default() {
             let name = &device.name;
             match &device.backing {
-                Backing::Net { interface, mtu, mac } => writeln!(
+                Backing::Net {
+                    interface,
+                    mtu,
+                    mac,
+                } => writeln!(
                     out,
                     "  net '{name}': tap {}, MTU {mtu}, address {}",
                     String::from_utf8_lossy(interface),
                     mac_text(*mac),
                 )?,
-                Backing::Block { path, capacity, sector_size, access } => writeln!(
+                Backing::Block {
+                    path,
+                    capacity,
+                    sector_size,
+                    access,
+                } => writeln!(
                     out,
                     "  block '{name}': {path}, {}, {capacity} bytes in sectors of {sector_size}",
                     access.name(),
@@ -136,8 +160,11 @@ impl Explanation<'_> {
                 writeln!(out, "  {kind} '{name}': declined")?;
             }
         }
-        if self.devices.is_empty() && self.declined().iter().all(|(_, names)| names.is_empty()) {
-            writeln!(out, "  none")?;
+        let none_declined = self.declined().iter().all(|(_, names)| names.is_empty());
+        match self.devices {
+            None => writeln!(out, "  not looked at: denied")?,
+            Some([]) if none_declined => writeln!(out, "  none")?,
+            Some(_) => {}
         }
 
         writeln!(out, "\npolicy")?;
@@ -150,13 +177,20 @@ impl Explanation<'_> {
 
         writeln!(out, "\nenforced by this host")?;
         for safeguard in self.safeguards {
-            let missing = if safeguard.available { "" } else { " (missing here)" };
+            let missing = if safeguard.available {
+                ""
+            } else {
+                " (missing here)"
+            };
             writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
         }
         if self.rules.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\nsystem calls; any other ends the guest with SIGSYS, status 159")?;
+        writeln!(
+            out,
+            "\nsystem calls; any other ends the guest with SIGSYS, status 159"
+        )?;
         for rule in self.rules {
             let conditions: Vec<_> = rule.when.iter().map(ToString::to_string).collect();
             writeln!(
@@ -188,15 +222,24 @@ impl Explanation<'_> {
                 "rights": rights(segment.protection),
             })
         });
-        let devices = self.devices.iter().map(|device| match &device.backing {
-            Backing::Net { interface, mtu, mac } => json!({
+        let devices = |device: &Device| match &device.backing {
+            Backing::Net {
+                interface,
+                mtu,
+                mac,
+            } => json!({
                 "name": device.name,
                 "type": "NET_BASIC",
                 "interface": String::from_utf8_lossy(interface),
                 "mtu": mtu,
                 "mac": mac_text(*mac),
             }),
-            Backing::Block { path, capacity, sector_size, access } => json!({
+            Backing::Block {
+                path,
+                capacity,
+                sector_size,
+                access,
+            } => json!({
                 "name": device.name,
                 "type": "BLOCK_BASIC",
                 "path": path,
@@ -204,7 +247,10 @@ impl Explanation<'_> {
                 "capacity": capacity,
                 "sector_size": sector_size,
             }),
-        });
+        };
+        let devices = self
+            .devices
+            .map(|list| list.iter().map(devices).collect::<Vec<_>>());
         let rules = self.rules.iter().map(|rule| {
             let conditions = rule.when.iter().map(ToString::to_string);
             json!({
@@ -236,7 +282,7 @@ impl Explanation<'_> {
             "memory": self.memory,
             "executable_heap": self.launch.exec_heap,
             "arguments": self.launch.arguments.iter().map(|word| text(word)).collect::<Vec<_>>(),
-            "devices": devices.collect::<Vec<_>>(),
+            "devices": devices,
             "declined": {
                 "net": self.launch.without_nets,
                 "block": self.launch.without_blocks,

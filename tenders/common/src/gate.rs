@@ -12,9 +12,7 @@ use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_policy::launch::Launch;
-use solo5_policy::{
-    Asked, Decision, Fact, HostFacts, Phase, Policy, decide, directories, sources,
-};
+use solo5_policy::{Asked, Decision, Fact, HostFacts, Phase, Policy, decide, directories, sources};
 
 use crate::attach::Inherited;
 use crate::problem::{Reason, Refusal};
@@ -80,7 +78,13 @@ impl Gate {
 
     /// What the policies say.
     pub fn decide(&self, phase: Phase) -> Decision {
-        decide(&self.policies, &self.asked, &self.facts, phase, self.require)
+        decide(
+            &self.policies,
+            &self.asked,
+            &self.facts,
+            phase,
+            self.require,
+        )
     }
 
     /// Refuses if the policies do.

@@ -44,7 +44,14 @@ pub fn load(
             match got.map_err(|_| short)? {
                 Ok(got) if got == size => {}
                 Ok(_) => return Err(short.into()),
-                Err(error) => return Err(Fault::SegmentRead { phdr, offset, error }.into()),
+                Err(error) => {
+                    return Err(Fault::SegmentRead {
+                        phdr,
+                        offset,
+                        error,
+                    }
+                    .into());
+                }
             }
         }
         if !segment.pages.is_empty() {

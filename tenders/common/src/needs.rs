@@ -15,7 +15,7 @@ pub const SECTOR_SIZE: u16 = 512;
 
 /// Guest memory in bytes that a launch gives; `u64::MAX` if that does not fit.
 pub fn memory(launch: &Launch) -> u64 {
-    launch.memory_mib.checked_mul(1 << 20).unwrap_or(u64::MAX)
+    launch.memory_mib.saturating_mul(1 << 20)
 }
 
 /// Whether the unikernel itself can run as the launch wants it to.

@@ -139,7 +139,10 @@ impl Problem {
                 format!("{}: mprotect failed: {}", file(kernel), strerror(*error))
             }
             Problem::Tap { interface, error } => {
-                format!("Could not attach interface: {interface}: {}", strerror(*error))
+                format!(
+                    "Could not attach interface: {interface}: {}",
+                    strerror(*error)
+                )
             }
             Problem::BlockOpen { path, error } => {
                 format!("Could not open block device: {path}: {}", strerror(*error))
@@ -147,9 +150,9 @@ impl Problem {
             Problem::Capacity { path, error } => {
                 format!("{path}: Could not determine capacity: {}", strerror(*error))
             }
-            Problem::Unaligned { name, sector_size } => format!(
-                "{name}: Backing storage size must be block aligned ({sector_size} bytes)"
-            ),
+            Problem::Unaligned { name, sector_size } => {
+                format!("{name}: Backing storage size must be block aligned ({sector_size} bytes)")
+            }
             Problem::TooSmall { name, sector_size } => format!(
                 "{name}: Backing storage must be at least 1 block ({sector_size} bytes) in size"
             ),
@@ -175,7 +178,10 @@ impl Problem {
     fn own(&self) -> Diagnostic {
         let (text, help): (String, String) = match self {
             Problem::NoModule { name, kind } => (
-                format!("device '{name}' is of type {} and this tender has no module for it", kind.name()),
+                format!(
+                    "device '{name}' is of type {} and this tender has no module for it",
+                    kind.name()
+                ),
                 "use a tender built with that module; --help lists the modules".into(),
             ),
             Problem::NotTap { fd, why } => (
@@ -183,7 +189,9 @@ impl Problem {
                 "pass the descriptor of a tap opened with IFF_TAP and IFF_NO_PI alone".into(),
             ),
             Problem::Mtu { interface, mtu } => (
-                format!("interface {interface}: the MTU is {mtu}, which is not between 68 and 65535"),
+                format!(
+                    "interface {interface}: the MTU is {mtu}, which is not between 68 and 65535"
+                ),
                 format!("set another one with `ip link set {interface} mtu 1500`"),
             ),
             Problem::Multicast { name, mac } => (
@@ -191,18 +199,27 @@ impl Problem {
                 "clear the lowest bit of its first byte, as in 02:00:00:00:00:01".into(),
             ),
             Problem::Random { error } => (
-                format!("no random Ethernet address can be made: {}", strerror(*error)),
+                format!(
+                    "no random Ethernet address can be made: {}",
+                    strerror(*error)
+                ),
                 "give one with --net-mac".into(),
             ),
             Problem::BlockKind { path } => (
                 format!("{path} is neither a regular file nor a block device"),
                 "a guest's storage must have a size and be readable at any offset".into(),
             ),
-            Problem::Busy { path, writing: true } => (
+            Problem::Busy {
+                path,
+                writing: true,
+            } => (
                 format!("{path} is in use by another guest"),
                 "stop that guest, or give both --block-access:NAME=read-only".into(),
             ),
-            Problem::Busy { path, writing: false } => (
+            Problem::Busy {
+                path,
+                writing: false,
+            } => (
                 format!("{path} is in use by another guest that may write to it"),
                 "stop that guest, or start it with --block-access:NAME=read-only".into(),
             ),
@@ -211,8 +228,11 @@ impl Problem {
                 "pass a descriptor opened for the access the guest gets".into(),
             ),
             Problem::Memory { have, least } => (
-                format!("the manifest asks for at least {} of memory, and there are {}",
-                    mebibytes(*least), mebibytes(*have)),
+                format!(
+                    "the manifest asks for at least {} of memory, and there are {}",
+                    mebibytes(*least),
+                    mebibytes(*have)
+                ),
                 format!("add --mem={}", least.div_ceil(1 << 20)),
             ),
             Problem::ExecHeap => (
@@ -221,23 +241,32 @@ impl Problem {
             ),
             Problem::SectorSize { name, have, exact } => (
                 format!("the manifest wants sectors of {exact} bytes for '{name}', not {have}"),
-                if usize::try_from(*exact).is_ok_and(|size| (512..=32768).contains(&size) && size.is_power_of_two()) {
+                if usize::try_from(*exact)
+                    .is_ok_and(|size| (512..=32768).contains(&size) && size.is_power_of_two())
+                {
                     format!("leave --block-sector-size:{name} out, or give {exact}")
                 } else {
                     "no tender offers that size: they are powers of two from 512 to 32768".into()
                 },
             ),
             Problem::CapacityMinimum { name, have, least } => (
-                format!("the manifest asks for at least {least} bytes for '{name}', and there are {have}"),
+                format!(
+                    "the manifest asks for at least {least} bytes for '{name}', and there are {have}"
+                ),
                 format!("attach a larger file or device with --block:{name}=PATH"),
             ),
             Problem::MtuMinimum { name, have, least } => (
-                format!("the manifest asks for an MTU of at least {least} for '{name}', and it is {have}"),
+                format!(
+                    "the manifest asks for an MTU of at least {least} for '{name}', and it is {have}"
+                ),
                 format!("raise it with `ip link set INTERFACE mtu {least}`"),
             ),
             Problem::InTheWay { size, mapping } => (
-                format!("guest memory of {} would overlap {}", mebibytes(*size),
-                    mapping.as_deref().unwrap_or("the tender's own")),
+                format!(
+                    "guest memory of {} would overlap {}",
+                    mebibytes(*size),
+                    mapping.as_deref().unwrap_or("the tender's own")
+                ),
                 "give less memory with --mem".into(),
             ),
             Problem::FilterLength => (
@@ -245,7 +274,10 @@ impl Problem {
                 "attach fewer devices".into(),
             ),
             Problem::Report { target, error } => (
-                format!("the outcome cannot be written to {target}: {}", strerror(*error)),
+                format!(
+                    "the outcome cannot be written to {target}: {}",
+                    strerror(*error)
+                ),
                 "check the value of --report".into(),
             ),
             // Every other one has a text of upstream's.
@@ -309,7 +341,11 @@ pub const EXIT_DENIED: u8 = 60;
 impl Refusal {
     /// The exit status.
     pub fn status(&self) -> u8 {
-        if self.denied { EXIT_DENIED } else { EXIT_CANNOT }
+        if self.denied {
+            EXIT_DENIED
+        } else {
+            EXIT_CANNOT
+        }
     }
 
     /// Not possible, for reasons that share one code.
@@ -350,35 +386,58 @@ mod tests {
     fn upstream_texts_are_kept_to_the_byte() {
         let lines = [
             (
-                Problem::Open { kernel: "/nonexistent".into(), error: Errno::NOENT },
+                Problem::Open {
+                    kernel: "/nonexistent".into(),
+                    error: Errno::NOENT,
+                },
                 "/nonexistent: Could not open: No such file or directory",
             ),
             (
-                Problem::Image { kernel: "k".into(), fault: Fault::NoAbi },
+                Problem::Image {
+                    kernel: "k".into(),
+                    fault: Fault::NoAbi,
+                },
                 "k: No Solo5 ABI information found in executable",
             ),
             (
-                Problem::Tap { interface: "@99".into(), error: Errno::BADF },
+                Problem::Tap {
+                    interface: "@99".into(),
+                    error: Errno::BADF,
+                },
                 "Could not attach interface: @99: Bad file descriptor",
             ),
             (
-                Problem::BlockOpen { path: "d".into(), error: Errno::ISDIR },
+                Problem::BlockOpen {
+                    path: "d".into(),
+                    error: Errno::ISDIR,
+                },
                 "Could not open block device: d: Is a directory",
             ),
             (
-                Problem::Capacity { path: "ff".into(), error: Errno::SPIPE },
+                Problem::Capacity {
+                    path: "ff".into(),
+                    error: Errno::SPIPE,
+                },
                 "ff: Could not determine capacity: Illegal seek",
             ),
             (
-                Problem::Unaligned { name: "storage".into(), sector_size: 4096 },
+                Problem::Unaligned {
+                    name: "storage".into(),
+                    sector_size: 4096,
+                },
                 "storage: Backing storage size must be block aligned (4096 bytes)",
             ),
             (
-                Problem::TooSmall { name: "storage".into(), sector_size: 512 },
+                Problem::TooSmall {
+                    name: "storage".into(),
+                    sector_size: 512,
+                },
                 "storage: Backing storage must be at least 1 block (512 bytes) in size",
             ),
             (
-                Problem::Allocate { error: Errno::NOMEM },
+                Problem::Allocate {
+                    error: Errno::NOMEM,
+                },
                 "Error allocating guest memory: Cannot allocate memory",
             ),
             (
@@ -393,11 +452,30 @@ mod tests {
 
     #[test]
     fn our_own_texts_carry_their_code_and_what_to_do() {
-        let problem = Problem::Memory { have: 1 << 20, least: 64 << 20 };
+        let problem = Problem::Memory {
+            have: 1 << 20,
+            least: 64 << 20,
+        };
         assert_eq!(
             problem.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
              add --mem=64"
         );
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        let source = include_str!("problem.rs");
+        let mut codes: Vec<&str> = source
+            .match_indices("\"T4")
+            .filter_map(|(at, _)| source.get(at + 1..at + 5))
+            .filter(|code| code.ends_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let pages: Vec<&str> = solo5_report::explain::codes()
+            .filter(|code| code.starts_with("T4"))
+            .collect();
+        assert_eq!(codes, pages);
     }
 }

@@ -21,8 +21,8 @@ use solo5_policy::launch::FileOrFd;
 
 use crate::attach::Inherited;
 use crate::problem::{EXIT_CANNOT, Problem, Refusal};
-use crate::sys::process::{self, Pid, WaitStatus};
 use crate::sys::Errno;
+use crate::sys::process::{self, Pid, WaitStatus};
 
 /// How a launch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,9 @@ fn refusal_json(refusal: &Refusal) -> Value {
 /// The report on a child that ended like `end` after saying `said`.
 fn conclude(end: End, said: &str) -> Value {
     let last = said.lines().last().unwrap_or_default();
-    if last != STARTED && let Ok(refusal) = serde_json::from_str::<Value>(last) {
+    if last != STARTED
+        && let Ok(refusal) = serde_json::from_str::<Value>(last)
+    {
         return refusal;
     }
     let outcome = match end {
@@ -164,10 +166,12 @@ impl Sink {
 
     fn write(&mut self, report: &Value) -> Result<(), Problem> {
         let line = format!("{report}\n");
-        self.file.write_all(line.as_bytes()).map_err(|error| Problem::Report {
-            target: self.target.clone(),
-            error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        })
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|error| Problem::Report {
+                target: self.target.clone(),
+                error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+            })
     }
 }
 
@@ -255,7 +259,6 @@ fn end_of(status: WaitStatus) -> Option<End> {
     exit.or_else(|| status.terminating_signal().map(End::Signal))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,20 +267,33 @@ mod tests {
     fn a_report_claims_no_more_than_is_known() {
         let outcome = |end, said| {
             let report = conclude(end, said);
-            (report["outcome"].as_str().unwrap().to_owned(), report["status"].as_i64().unwrap())
+            (
+                report["outcome"].as_str().unwrap().to_owned(),
+                report["status"].as_i64().unwrap(),
+            )
         };
         let started = "started\n";
         let is = |name: &str, status| (name.to_owned(), status);
         assert_eq!(outcome(End::Exit(3), started), is("guest-exit", 3));
-        assert_eq!(outcome(End::Signal(libc::SIGSYS), started), is("guest-fault", 159));
-        assert_eq!(outcome(End::Signal(libc::SIGTERM), started), is("signal", 143));
+        assert_eq!(
+            outcome(End::Signal(libc::SIGSYS), started),
+            is("guest-fault", 159)
+        );
+        assert_eq!(
+            outcome(End::Signal(libc::SIGTERM), started),
+            is("signal", 143)
+        );
         assert_eq!(outcome(End::Signal(libc::SIGKILL), ""), is("signal", 137));
         assert_eq!(outcome(End::Signal(libc::SIGABRT), ""), is("bug", 134));
         assert_eq!(outcome(End::Signal(libc::SIGSEGV), ""), is("bug", 139));
         assert_eq!(outcome(End::Exit(0), ""), is("bug", 0));
         let refusal = Refusal::from(Problem::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
-        assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
+        assert_eq!(
+            outcome(End::Exit(1), &said),
+            is("cannot", 1),
+            "the last word counts"
+        );
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T432");
     }
 }

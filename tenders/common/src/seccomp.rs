@@ -110,7 +110,9 @@ impl fmt::Display for Condition {
                 None => write!(f, "{} = {value}", self.name),
             },
             Test::AtMost(value) => write!(f, "{} <= {value}", self.name),
-            Test::LowOneOf(one, other) if one == other => write!(f, "{} = {}", self.name, one as i32),
+            Test::LowOneOf(one, other) if one == other => {
+                write!(f, "{} = {}", self.name, one as i32)
+            }
             Test::LowOneOf(one, other) => {
                 write!(f, "{} = {} or {}", self.name, one as i32, other as i32)
             }
@@ -309,7 +311,11 @@ pub(crate) mod tests {
             _ => {
                 let word = (offset - DATA_ARGUMENTS) / 4;
                 let value = arguments[word as usize / 2];
-                if word % 2 == 0 { value as u32 } else { (value >> 32) as u32 }
+                if word.is_multiple_of(2) {
+                    value as u32
+                } else {
+                    (value >> 32) as u32
+                }
             }
         };
         let (mut at, mut accumulator) = (0, 0);
@@ -317,7 +323,11 @@ pub(crate) mod tests {
             let instruction = program[at];
             let operand = instruction.operand;
             let skip = |holds| {
-                usize::from(if holds { instruction.if_true } else { instruction.if_false })
+                usize::from(if holds {
+                    instruction.if_true
+                } else {
+                    instruction.if_false
+                })
             };
             at += 1 + match instruction.code {
                 LOAD => {
@@ -376,8 +386,11 @@ pub(crate) mod tests {
     }
 
     fn arb_arguments() -> impl Strategy<Value = [u64; 6]> {
-        let value =
-            prop_oneof![0u64..4, Just(u64::MAX), (0u64..3, 0u64..3).prop_map(|(h, l)| h << 32 | l)];
+        let value = prop_oneof![
+            0u64..4,
+            Just(u64::MAX),
+            (0u64..3, 0u64..3).prop_map(|(h, l)| h << 32 | l)
+        ];
         prop::array::uniform6(value)
     }
 
@@ -446,7 +459,11 @@ pub(crate) mod tests {
         let arch = audit_arch(Arch::X86_64);
         assert_eq!(run(&program, arch, 1, [0; 6]), ALLOW);
         assert_eq!(run(&program, 0x4000_0003, 1, [0; 6]), KILL_PROCESS, "i386");
-        assert_eq!(run(&program, arch, 0x4000_0001, [0; 6]), KILL_PROCESS, "x32");
+        assert_eq!(
+            run(&program, arch, 0x4000_0001, [0; 6]),
+            KILL_PROCESS,
+            "x32"
+        );
         assert_eq!(run(&program, arch, u32::MAX, [0; 6]), KILL_PROCESS);
         let program = assemble(&[rule(Action::Errno(9))], Arch::X86_64).unwrap();
         assert_eq!(run(&program, arch, 1, [0; 6]), ERRNO | 9);
@@ -468,7 +485,12 @@ pub(crate) mod tests {
         };
         let program = assemble(&[rule], Arch::Aarch64).unwrap();
         let decide = |value| {
-            run(&program, audit_arch(Arch::Aarch64), 22, [0, 0, 0, value, 0, 0])
+            run(
+                &program,
+                audit_arch(Arch::Aarch64),
+                22,
+                [0, 0, 0, value, 0, 0],
+            )
         };
         for allowed in [0, u64::MAX, 0xffff_ffff, 1 << 32] {
             assert_eq!(decide(allowed), ALLOW, "{allowed:#x}");
@@ -502,7 +524,10 @@ pub(crate) mod tests {
         assert!(program.len() < INSTRUCTIONS_MAX / 2);
         let arch = audit_arch(Arch::X86_64);
         assert_eq!(run(&program, arch, 17, [125, 0, 512, 1 << 40, 0, 0]), ALLOW);
-        assert_eq!(run(&program, arch, 17, [126, 0, 512, 0, 0, 0]), KILL_PROCESS);
+        assert_eq!(
+            run(&program, arch, 17, [126, 0, 512, 0, 0, 0]),
+            KILL_PROCESS
+        );
         let many: Vec<Rule> = (0..400).map(rule).collect();
         assert!(assemble(&many, Arch::X86_64).is_none());
     }

@@ -45,20 +45,12 @@ pub type Filled = [bool; 3];
 /// Must come before anything else is opened: a disk image that became descriptor 1 would be
 /// written to by the guest's console (`spec/30` §14.13).
 pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
-    // SAFETY: the descriptors may be closed, which is the question asked; `poll` reports that for
-    // each one, and nothing else is done with them.
-    let [input, output, error] = unsafe {
-        [
-            BorrowedFd::borrow_raw(0),
-            BorrowedFd::borrow_raw(1),
-            BorrowedFd::borrow_raw(2),
-        ]
-    };
     let none = PollFlags::empty();
+    // They may be closed, which is the question asked: `poll` reports that for each.
     let mut polled = [
-        PollFd::from_borrowed_fd(input, none),
-        PollFd::from_borrowed_fd(output, none),
-        PollFd::from_borrowed_fd(error, none),
+        PollFd::from_borrowed_fd(rustix::stdio::stdin(), none),
+        PollFd::from_borrowed_fd(rustix::stdio::stdout(), none),
+        PollFd::from_borrowed_fd(rustix::stdio::stderr(), none),
     ];
     let at_once = Timespec {
         tv_sec: 0,
@@ -153,7 +145,10 @@ pub const READ_IMPLIES_EXEC: u32 = libc::READ_IMPLIES_EXEC as u32;
 pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
     keep.sort_unstable();
     let mut first: libc::c_uint = 3;
-    for fd in keep.iter().filter_map(|fd| libc::c_uint::try_from(*fd).ok()) {
+    for fd in keep
+        .iter()
+        .filter_map(|fd| libc::c_uint::try_from(*fd).ok())
+    {
         if fd > first {
             close_range(first, fd - 1)?;
         }
@@ -201,7 +196,8 @@ pub fn has_seccomp_kill_process() -> bool {
     const GET_ACTION_AVAIL: libc::c_uint = 2;
     let action: u32 = crate::seccomp::KILL_PROCESS;
     // SAFETY: the call reads one number, which outlives it, and changes nothing.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
     result == 0
 }
 
@@ -324,6 +320,44 @@ pub mod process {
     #[derive(Clone, Copy)]
     pub struct Signals(libc::sigset_t);
 
+    impl Signals {
+        fn none() -> Signals {
+            // SAFETY: a signal set is plain bits, of which all zero is a value, the empty set.
+            Signals(unsafe { std::mem::zeroed() })
+        }
+
+        fn all_but(signals: &[libc::c_int]) -> Result<Signals, Errno> {
+            let mut set = Signals::none();
+            // SAFETY: the call fills in the set it is given, which lives on this stack.
+            check(unsafe { libc::sigfillset(&mut set.0) })?;
+            for signal in signals {
+                // SAFETY: the set is initialised, and a number that is no signal is an error.
+                check(unsafe { libc::sigdelset(&mut set.0, *signal) })?;
+            }
+            Ok(set)
+        }
+
+        fn only(signal: libc::c_int) -> Result<Signals, Errno> {
+            let mut set = Signals::none();
+            // SAFETY: the set is initialised, and a number that is no signal is an error.
+            check(unsafe { libc::sigaddset(&mut set.0, signal) })?;
+            Ok(set)
+        }
+
+        /// Changes the mask of this process's only thread and returns the one before.
+        fn mask(&self, how: libc::c_int) -> Result<Signals, Errno> {
+            let mut before = Signals::none();
+            // SAFETY: both sets are initialised and outlive the call.
+            check(unsafe { libc::sigprocmask(how, &self.0, &mut before.0) })?;
+            Ok(before)
+        }
+    }
+
+    fn set_default_action(signal: libc::c_int) {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+
     /// What [`block_signals`] leaves alone: stopping and continuing are the shell's business, and
     /// faults of the program itself must act at once.
     const NOT_BLOCKED: [libc::c_int; 12] = [
@@ -344,26 +378,15 @@ pub mod process {
     /// Blocks signals so that [`next_signal`] can take them, and makes SIGCHLD one that is not
     /// thrown away. Returns those blocked now and those blocked before.
     pub fn block_signals() -> Result<(Signals, Signals), Errno> {
-        // SAFETY: a signal set is plain bits, so all zero is a value; the calls fill in the sets
-        // they are given, which live on this stack, and have no other effect on memory.
-        unsafe {
-            let mut wanted: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            check(libc::sigfillset(&mut wanted))?;
-            for signal in NOT_BLOCKED {
-                check(libc::sigdelset(&mut wanted, signal))?;
-            }
-            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-            check(libc::sigprocmask(libc::SIG_SETMASK, &wanted, &mut before))?;
-            Ok((Signals(wanted), Signals(before)))
-        }
+        let wanted = Signals::all_but(&NOT_BLOCKED)?;
+        set_default_action(libc::SIGCHLD);
+        let before = wanted.mask(libc::SIG_SETMASK)?;
+        Ok((wanted, before))
     }
 
     /// Blocks exactly `signals`.
     pub fn restore_signals(signals: &Signals) -> Result<(), Errno> {
-        // SAFETY: the set is initialised and only read; the old one is not asked for.
-        check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &signals.0, std::ptr::null_mut()) })
-            .map(drop)
+        signals.mask(libc::SIG_SETMASK).map(drop)
     }
 
     /// Waits for the next of the blocked `signals`.
@@ -424,16 +447,12 @@ pub mod process {
             maximum: Some(0),
         };
         let _ = setrlimit(Resource::Core, none);
-        // SAFETY: the default action of a signal runs no code of ours; the set is initialised by
-        // the calls, and the mask is that of the only thread.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            let mut only: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut only);
-            libc::sigaddset(&mut only, signal);
-            libc::sigprocmask(libc::SIG_UNBLOCK, &only, std::ptr::null_mut());
-            libc::raise(signal);
+        set_default_action(signal);
+        if let Ok(only) = Signals::only(signal) {
+            let _ = only.mask(libc::SIG_UNBLOCK);
         }
+        // SAFETY: only a number is passed, and no handler of ours can run.
+        unsafe { libc::raise(signal) };
         // Its default action was not to end a process.
         std::process::exit(128 + signal)
     }
@@ -459,7 +478,10 @@ pub mod process {
             (libc::SIGSYS, "SIGSYS"),
         ];
         let known = NAMES.iter().find(|(number, _)| *number == signal);
-        known.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+        known.map_or_else(
+            || format!("signal {signal}"),
+            |(_, name)| (*name).to_owned(),
+        )
     }
 
     /// Whether a process ends by `signal` because of what its own instructions did.
@@ -474,4 +496,28 @@ pub mod process {
         ]
         .contains(&signal)
     }
+}
+
+/// The arguments of a program whose `main` the C library calls: see each tender's `main.rs`.
+///
+/// # Safety
+///
+/// `strings` points to `count` pointers to terminated strings, as the C library passes them.
+pub unsafe fn arguments(
+    count: std::ffi::c_int,
+    strings: *const *const std::ffi::c_char,
+) -> Vec<std::ffi::OsString> {
+    use std::os::unix::ffi::OsStrExt;
+    let count = usize::try_from(count).unwrap_or(0);
+    if count == 0 {
+        return Vec::new();
+    }
+    // SAFETY: by the caller's promise; nothing changes them while the program runs.
+    let strings = unsafe { std::slice::from_raw_parts(strings, count) };
+    let argument = |string: &*const std::ffi::c_char| {
+        // SAFETY: each is a terminated string by the caller's promise.
+        let bytes = unsafe { CStr::from_ptr(*string) }.to_bytes();
+        std::ffi::OsStr::from_bytes(bytes).to_owned()
+    };
+    strings.iter().map(argument).collect()
 }

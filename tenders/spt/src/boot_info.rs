@@ -79,7 +79,10 @@ mod tests {
         assert_eq!(line(&["a b", "", "c"]).unwrap(), b"a b  c\0");
         assert_eq!(line(&[&"x".repeat(8191)]).unwrap().len(), 8192);
         let error = line(&[&"x".repeat(8192)]).unwrap_err();
-        assert_eq!(error.line(), "Guest command line too long (max=8191 characters)");
+        assert_eq!(
+            error.line(),
+            "Guest command line too long (max=8191 characters)"
+        );
     }
 
     #[test]

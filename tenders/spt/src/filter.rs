@@ -134,9 +134,7 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
             };
             rules.push(allow(PREAD64, one_sector(), format!("reading '{name}'")));
             rules.push(match access {
-                Access::ReadWrite => {
-                    allow(PWRITE64, one_sector(), format!("writing '{name}'"))
-                }
+                Access::ReadWrite => allow(PWRITE64, one_sector(), format!("writing '{name}'")),
                 // A guest that writes all the same gets an error, not its end.
                 Access::ReadOnly => Rule {
                     call: PWRITE64,
@@ -146,5 +144,54 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
                 },
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(backing: Backing) -> Device {
+        Device {
+            index: 1,
+            name: "x".into(),
+            backing,
+            fd: None,
+        }
+    }
+
+    #[test]
+    fn a_guest_has_the_rows_of_its_devices_and_no_more() {
+        let disk = |access| Backing::Block {
+            path: "disk".into(),
+            capacity: 4096,
+            sector_size: 512,
+            access,
+        };
+        let tap = Backing::Net {
+            interface: b"tap".to_vec(),
+            mtu: 1500,
+            mac: None,
+        };
+        let names = |devices: &[Device]| -> Vec<&str> {
+            let rules = rules(5, 6, devices);
+            let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);
+            allowed.map(|rule| rule.call.name).collect()
+        };
+        let core = [
+            "write",
+            "exit_group",
+            "epoll_pwait",
+            "timerfd_settime",
+            "clock_gettime",
+            "clock_gettime",
+            "arch_prctl",
+        ];
+        assert_eq!(names(&[]), core);
+        assert_eq!(names(&[device(tap)])[core.len()..], ["read", "write"]);
+        let writable = device(disk(Access::ReadWrite));
+        assert_eq!(names(&[writable])[core.len()..], ["pread64", "pwrite64"]);
+        let read_only = device(disk(Access::ReadOnly));
+        assert_eq!(names(&[read_only])[core.len()..], ["pread64"]);
     }
 }

@@ -44,7 +44,9 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
     let too_large = Problem::Allocate {
         error: Errno::NOMEM,
     };
-    let end = size.checked_add(GUARD).filter(|end| i64::try_from(*end).is_ok());
+    let end = size
+        .checked_add(GUARD)
+        .filter(|end| i64::try_from(*end).is_ok());
     let end = end.ok_or(too_large)?;
     match reserve(HOST_MEM_BASE..end).or_else(|error| match error {
         // The page behind may be taken; memory itself may not.
@@ -83,8 +85,7 @@ fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
     let flags = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
     // SAFETY: without access and without replacing anything, the mapping changes nothing that
     // exists. Its length is not 0, and its address is one the caller chose for the guest.
-    let mapped =
-        unsafe { rustix::mm::mmap_anonymous(start, length, ProtFlags::empty(), flags) }?;
+    let mapped = unsafe { rustix::mm::mmap_anonymous(start, length, ProtFlags::empty(), flags) }?;
     if mapped == start {
         return Ok(());
     }
@@ -98,7 +99,10 @@ fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
 fn mapping_in(addresses: Range<u64>) -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let found = maps.lines().find(|line| {
-        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let range = line
+            .split(' ')
+            .next()
+            .and_then(|range| range.split_once('-'));
         let number = |text| u64::from_str_radix(text, 16).ok();
         range
             .and_then(|(start, end)| Some((number(start)?, number(end)?)))

@@ -47,7 +47,11 @@ impl Tender for Spt {
                 "a seccomp filter that ends the process, never to be lifted (no_new_privs)",
                 sys::has_seccomp_kill_process(),
             ),
-            row("no page writable and executable", "mprotect, but for --x-exec-heap", true),
+            row(
+                "no page writable and executable",
+                "mprotect, but for --x-exec-heap",
+                true,
+            ),
             row(
                 "nothing below 0x11000 or right behind memory",
                 "pages without access; boot information is read-only",
@@ -59,18 +63,17 @@ impl Tender for Spt {
                 true,
             ),
             row("no other descriptors", "close_range", true),
-            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
+            row(
+                "no core file, no debugger of the same user",
+                "PR_SET_DUMPABLE",
+                true,
+            ),
         ]
     }
 
-    fn start(
-        &self,
-        guest: Guest,
-        mut reporter: Option<&mut Reporter>,
-        _console: &Console,
-    ) -> Refusal {
+    fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, _console: &Console) -> Refusal {
         match prepare(guest) {
-            Ok(ready) => ready.go(reporter.as_deref_mut()).into(),
+            Ok(ready) => ready.go(reporter).into(),
             Err(problem) => problem.into(),
         }
     }
@@ -176,7 +179,9 @@ fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Problem> {
         what: "writing boot information",
         error: Errno::FAULT,
     };
-    memory.write(Allegation(BOOT_INFO_BASE), bytes).map_err(outside)?;
+    memory
+        .write(Allegation(BOOT_INFO_BASE), bytes)
+        .map_err(outside)?;
     place::seal_low(memory).map_err(host("mprotect()"))
 }
 

@@ -127,7 +127,10 @@ fn open(
             // The same path beneath another folder may be another file; only identity counts.
             Some(fd) => {
                 let look = through(folder, OFlags::PATH | OFlags::CLOEXEC);
-                if look.and_then(Result::ok).is_some_and(|look| is_same(&look, fd)) {
+                if look
+                    .and_then(Result::ok)
+                    .is_some_and(|look| is_same(&look, fd))
+                {
                     beneath.push((*folder).to_owned());
                 }
             }
@@ -256,7 +259,13 @@ mod tests {
         fs::write(&path, vec![1; 6144]).unwrap();
         let (fd, _) = open(path.as_os_str(), &[], Access::ReadWrite).unwrap();
         let measured = measure(fd.as_fd(), "disk.img").unwrap();
-        assert_eq!(measured, Measured { capacity: 6144, kind: BlockKind::File });
+        assert_eq!(
+            measured,
+            Measured {
+                capacity: 6144,
+                kind: BlockKind::File
+            }
+        );
         assert_eq!(rustix::fs::tell(&fd), Ok(0));
         assert_eq!(check_size("storage", 6144, 512), Ok(()));
         assert!(line(check_size("storage", 6144, 4096)).contains("block aligned (4096 bytes)"));
@@ -278,12 +287,21 @@ mod tests {
             let mode = Mode::RUSR | Mode::WUSR;
             rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, mode, 0).unwrap();
             let text = line(opened(&fifo, access));
-            assert!(text.ends_with("Could not determine capacity: Illegal seek"), "{text}");
+            assert!(
+                text.ends_with("Could not determine capacity: Illegal seek"),
+                "{text}"
+            );
             let text = line(opened(Path::new("/dev/zero"), access));
-            assert_eq!(text, "storage: Backing storage must be at least 1 block (512 bytes) in size");
+            assert_eq!(
+                text,
+                "storage: Backing storage must be at least 1 block (512 bytes) in size"
+            );
         }
         let text = line(opened(Path::new("/nonexistent"), Access::ReadWrite));
-        assert!(text.ends_with("/nonexistent: No such file or directory"), "{text}");
+        assert!(
+            text.ends_with("/nonexistent: No such file or directory"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -299,14 +317,23 @@ mod tests {
         let beneath = |path: String| {
             let directories = [inside, outside];
             let (_, beneath) = open(OsStr::new(&path), &directories, Access::ReadOnly).unwrap();
-            let Fact::Known(beneath) = beneath else { panic!("{path}: {beneath:?}") };
+            let Fact::Known(beneath) = beneath else {
+                panic!("{path}: {beneath:?}")
+            };
             beneath
         };
         assert_eq!(beneath(format!("{inside}/disk")), [inside, outside]);
         assert_eq!(beneath(format!("{inside}/good")), [inside, outside]);
-        assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
+        assert_eq!(
+            beneath(format!("{inside}/link")),
+            [outside],
+            "leads out of the inner one"
+        );
         assert_eq!(beneath(format!("{outside}/secret")), [outside]);
-        assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
+        assert!(
+            beneath(format!("{inside}/../secret")).is_empty(),
+            "paths with .. are nowhere"
+        );
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! `solo5-spt` run as a program on small images whose code is written here, byte by byte.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`guest`] | images of a few instructions; running the tender on them |
+//! | [`options`] | command lines, texts and statuses |
+//! | [`confinement`] | what a guest may call and touch, what it finds when it starts |
+//! | [`block`], [`net`] | devices |
+//! | [`policies`] | who says no, and how; `--explain` and `--report` |
+
+mod block;
+mod confinement;
+mod guest;
+mod net;
+mod options;
+mod policies;

@@ -1,0 +1,198 @@
+//! Network interfaces, in a network namespace made for the test.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags};
+use solo5_abi::mft2::tag;
+use solo5_tender::sys::tap;
+
+use crate::guest::{Code, Guest, NET, Ran};
+
+/// The entry of the first device in the manifest the guest finds.
+const ENTRY: u8 = 40 + 8 + 104;
+
+/// Runs `test` in a network namespace of its own, with a tap `tap7` that is up.
+fn with_tap(name: &str, mtu: u32, test: impl FnOnce() + Send + 'static) {
+    let name = name.to_owned();
+    let in_namespace = move || {
+        // SAFETY: the namespace is changed for this thread alone, and no memory is touched.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            return println!("skip: {name}: no right to make a network namespace");
+        }
+        let mtu = mtu.to_string();
+        for arguments in [
+            &["tuntap", "add", "mode", "tap", "name", "tap7"][..],
+            &["link", "set", "tap7", "up", "mtu", &mtu],
+        ] {
+            match Command::new("ip").args(arguments).status() {
+                Ok(status) if status.success() => {}
+                _ => return println!("skip: {name}: `ip {}` failed", arguments.join(" ")),
+            }
+        }
+        test();
+    };
+    std::thread::spawn(in_namespace).join().unwrap();
+}
+
+/// Sends a frame of this many bytes and ends with the result and `shift`.
+fn send(size: u32, shift: i32) -> Code {
+    Code::new()
+        .bytes(&[0x8b, 0xbf, ENTRY + 88, 0, 0, 0]) // mov edi, [rdi+entry+88]
+        .bytes(&[0x48, 0xbe])
+        .bytes(&0x180_0000u64.to_le_bytes())
+        .bytes(&[0xba])
+        .bytes(&size.to_le_bytes())
+        .bytes(&[0xb8, 1, 0, 0, 0, 0x0f, 0x05])
+        .exit_with_result(shift)
+}
+
+fn guest(code: Code) -> Guest {
+    Guest::new(code, &[("service", NET)])
+}
+
+#[test]
+fn a_tap_is_attached_by_its_name() {
+    with_tap("a_tap_is_attached_by_its_name", 1500, || {
+        guest(send(60, -60)).run(&["--net:service=tap7"]).gives(0);
+        let info = guest(
+            Code::new()
+                .print(0x11000 + u64::from(ENTRY) + 72, 8)
+                .exit(0),
+        );
+        let ran = info.run(&["--net:service=tap7"]).gives(0);
+        assert_eq!(
+            ran.out[0] & 3,
+            2,
+            "a random address is local and unicast: {ran:?}"
+        );
+        assert_eq!(ran.out[6..8], 1500u16.to_le_bytes(), "MTU");
+        let mac = "--net-mac:service=2:0:0:0:0:1";
+        let ran = info.run(&[mac, "--net:service=tap7"]).gives(0);
+        assert_eq!(ran.out[..6], [2, 0, 0, 0, 0, 1]);
+        let mac = "--net-mac:service=01:00:00:00:00:01";
+        info.run(&[mac, "--net:service=tap7"])
+            .gives(0)
+            .mentions("warning[T413]");
+    });
+}
+
+#[test]
+fn what_cannot_be_attached_is_refused_with_upstreams_texts() {
+    with_tap(
+        "what_cannot_be_attached_is_refused_with_upstreams_texts",
+        1500,
+        || {
+            let guest = guest(Code::new().exit(0));
+            let refused = |interface: &str, error: &str| {
+                guest
+                    .run(&[&format!("--net:service={interface}")])
+                    .gives(1)
+                    .says(&format!("Could not attach interface: {interface}: {error}"));
+            };
+            refused("tap8", "No such file or directory");
+            refused("a234567890123456", "File name too long");
+            refused("lo", "Network is down");
+            for options in [
+                &["link", "set", "lo", "up"][..],
+                &["link", "set", "tap7", "down"],
+            ] {
+                assert!(Command::new("ip").args(options).status().unwrap().success());
+            }
+            refused("lo", "Invalid argument");
+            refused("tap7", "Network is down");
+            refused("@99", "Bad file descriptor");
+            refused("@3", "Bad file descriptor");
+            refused("@x", "Invalid argument");
+            refused("@", "Invalid argument");
+            refused("@2147483648", "Numerical result out of range");
+            guest
+                .run(&["--net:service=@1"])
+                .gives(1)
+                .mentions("error[T411]");
+        },
+    );
+}
+
+#[test]
+fn an_inherited_descriptor_of_a_tap_is_attached() {
+    with_tap("an_inherited_descriptor_of_a_tap_is_attached", 9000, || {
+        let open = || rustix::fs::open(c"/dev/net/tun", OFlags::RDWR, Mode::empty()).unwrap();
+        let fd = open();
+        tap::attach(fd.as_fd(), b"tap7").unwrap();
+        let option = format!("--net:service=@{}", fd.as_raw_fd());
+        guest(send(9014, -9014)).run(&[&option]).gives(0);
+        let info = guest(
+            Code::new()
+                .print(0x11000 + u64::from(ENTRY) + 78, 2)
+                .exit(0),
+        );
+        assert_eq!(info.run(&[&option]).gives(0).out, 9000u16.to_le_bytes());
+        let unattached = open();
+        let option = format!("--net:service=@{}", unattached.as_raw_fd());
+        info.run(&[&option])
+            .gives(1)
+            .mentions("not an attached tap");
+    });
+}
+
+#[test]
+fn a_manifests_mtu_is_the_least() {
+    with_tap("a_manifests_mtu_is_the_least", 1280, || {
+        let least = |mtu: u32| {
+            let properties: &[(u32, u16, &[u8])] = &[(1, tag::MTU_MINIMUM, &mtu.to_le_bytes())];
+            Guest::with_properties(Code::new().exit(0), &[("service", NET)], properties)
+                .run(&["--net:service=tap7"])
+        };
+        least(1280).gives(0);
+        least(1281).gives(1).mentions("error[T435]");
+    });
+}
+
+#[test]
+fn the_tap_a_policy_judges_is_the_one_attached() {
+    with_tap("the_tap_a_policy_judges_is_the_one_attached", 1500, || {
+        let guest = guest(Code::new().exit(3));
+        let policy = |interface: &str| {
+            let text = format!(
+                "type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n\
+                 net: {{ allow: [ {{ name: \"*\", interface: \"{interface}\" }} ] }}\n"
+            );
+            let path = guest.file("node.yaml", text.as_bytes());
+            format!("--policy={}", path.display())
+        };
+        let run = |policy: &str| guest.run(&[policy, "--net:service=tap7"]);
+        run(&policy("tap*")).gives(3);
+        run(&policy("vif*"))
+            .gives(60)
+            .mentions("denied: P311")
+            .mentions("not started: ");
+        let bridge = "type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n\
+            net: { allow: [ { name: \"*\", bridge: br0 } ] }\n";
+        let path = guest.file("bridge.yaml", bridge.as_bytes());
+        let policy = format!("--policy={}", path.display());
+        run(&policy).gives(60).mentions("denied: P3");
+        for options in [
+            &["link", "add", "br0", "type", "bridge"][..],
+            &["link", "set", "tap7", "master", "br0"],
+        ] {
+            if !Command::new("ip").args(options).status().unwrap().success() {
+                return println!("skip: the bridge of a tap: this kernel has no bridges");
+            }
+        }
+        // Of `/sys`, a new network namespace sees the old one's interfaces until it is mounted anew.
+        let script = r#"mount -t sysfs none /sys && exec "$@""#;
+        let mut command = Command::new("unshare");
+        command.args([
+            "-m",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            env!("CARGO_BIN_EXE_solo5-spt"),
+            &policy,
+        ]);
+        command.arg("--net:service=tap7").arg(&guest.image);
+        Ran::of(&mut command).gives(3);
+    });
+}

@@ -1,0 +1,204 @@
+//! Who says no, and how; what `--explain` shows and `--report` tells.
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::guest::{BLOCK, Code, Guest, Ran, text};
+
+fn policy(guest: &Guest, rules: &str) -> String {
+    let content = format!("type: solo5.policy\nversion: 1\nname: node\n{rules}");
+    format!(
+        "--policy={}",
+        text(&guest.file("node.yaml", content.as_bytes()))
+    )
+}
+
+#[test]
+fn a_policy_decides_what_runs() {
+    let guest = Guest::new(Code::new().exit(5), &[]);
+    let narrow = policy(&guest, "otherwise: allow\nmemory: { maximum: 64MiB }\n");
+    guest.run(&[&narrow, "--mem=64"]).gives(5);
+    let ran = guest.run(&[&narrow]).gives(60);
+    let lines: Vec<_> = ran.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("solo5-spt: denied: P3"), "{lines:?}");
+    assert!(lines[0].contains("node.yaml:5:"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("solo5-spt: not started: denied by 1 of 1 "),
+        "{lines:?}"
+    );
+    // Silence is a denial.
+    let silent = policy(&guest, "memory: { maximum: 64MiB }\n");
+    guest.run(&[&silent, "--mem=64", "--x-exec-heap"]).gives(60);
+    guest
+        .run(&["--require-policy"])
+        .gives(60)
+        .mentions("denied: P3");
+    // A policy that cannot be read is not one less.
+    let broken = policy(&guest, "memory: { maximum: 64 }\n");
+    guest
+        .run(&[&broken])
+        .gives(1)
+        .mentions("node.yaml:4:")
+        .mentions("error[");
+    guest.run(&["--policy=/nonexistent"]).gives(1);
+    guest.run(&["--policy=@77"]).gives(1);
+}
+
+#[test]
+fn a_file_must_lie_in_the_folder_really() {
+    let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
+    let inside = guest.folder.path().join("inside");
+    fs::create_dir(&inside).unwrap();
+    fs::write(inside.join("good"), [0; 512]).unwrap();
+    guest.file("outside", &[0; 512]);
+    std::os::unix::fs::symlink("../outside", inside.join("link")).unwrap();
+    let rules = format!(
+        "otherwise: allow\nblock: {{ allow: [ {{ name: disk, file: {{ under: {} }} }} ] }}\n",
+        inside.display()
+    );
+    let policy = policy(&guest, &rules);
+    let run = |path: &str| guest.run(&[&policy, &format!("--block:disk={path}")]);
+    run(text(&inside.join("good"))).gives(5);
+    run(text(&inside.join("link")))
+        .gives(60)
+        .mentions("denied: P3");
+    run(text(&guest.folder.path().join("outside"))).gives(60);
+    run("inside/good").gives(60);
+}
+
+#[test]
+fn explaining_starts_and_writes_nothing() {
+    let guest = Guest::new(Code::new().print(0x100000, 1).exit(5), &[("disk", BLOCK)]);
+    let disk = guest.file("disk.img", &[0; 1024]);
+    let mut permissions = fs::metadata(&disk).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&disk, permissions).unwrap();
+    let options = ["--explain", "--mem=8", "--block:disk=disk.img"];
+    let ran = guest.run(&options).gives(0);
+    let shown = String::from_utf8(ran.out).unwrap();
+    for part in [
+        "memory 8 MiB",
+        "block 'disk': disk.img, read-write, 1024 bytes in sectors of 512",
+        "allowed: no policy applies",
+        "write(fd = standard output): the console",
+        "pwrite64(fd = the file, size = 512, offset <= 512): writing 'disk'",
+    ] {
+        assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
+    }
+    assert!(!shown.contains("missing here"), "{shown}");
+
+    let rules = policy(&guest, "otherwise: allow\nmemory: { maximum: 4MiB }\n");
+    let options = [
+        "--explain",
+        "--format=json",
+        &rules,
+        "--mem=8",
+        "--block:disk=disk.img",
+    ];
+    let ran = guest.run(&options).gives(60).mentions("denied: P3");
+    let json: Value = serde_json::from_slice(&ran.out).unwrap();
+    assert_eq!(json["policy"]["decision"], "denied");
+    assert!(json["devices"].is_null(), "what is denied is not looked at");
+    let options = [
+        "--explain",
+        "--format=json",
+        "--mem=8",
+        "--block:disk=disk.img",
+    ];
+    let ran = guest.run(&options).gives(0);
+    let json: Value = serde_json::from_slice(&ran.out).unwrap();
+    assert_eq!(json["type"], "solo5.explanation");
+    assert_eq!(json["memory"], 8 << 20);
+    assert_eq!(json["devices"][0]["capacity"], 1024);
+    let calls = json["system_calls"].as_array().unwrap();
+    // The seven of every guest and two of the disk.
+    assert_eq!(calls.len(), 9);
+    assert!(
+        calls
+            .iter()
+            .all(|call| call["action"] == "allow" && call["reason"].is_string())
+    );
+}
+
+/// The report of a run with these options, with what came of the run.
+fn report(guest: &Guest, options: &[&str]) -> (Value, Ran) {
+    let path = guest.folder.path().join("report");
+    let _ = fs::remove_file(&path);
+    let option = format!("--report={}", text(&path));
+    let ran = guest.run(&[&[option.as_str()], options].concat());
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written.lines().count(), 1, "{written}");
+    (serde_json::from_str(&written).unwrap(), ran)
+}
+
+#[test]
+fn a_report_says_how_it_ended_and_changes_nothing() {
+    let guest = Guest::new(Code::new().print(0x100000, 4).exit(7), &[]);
+    let (told, ran) = report(&guest, &[]);
+    assert_eq!(
+        told,
+        serde_json::json!({"outcome": "guest-exit", "status": 7, "reasons": []})
+    );
+    assert_eq!(ran.gives(7).out, b"/non");
+
+    let (told, ran) = report(&Guest::new(Code::new().call(39, &[]), &[]), &[]);
+    assert_eq!(told["outcome"], "guest-fault");
+    assert_eq!(told["signal"], "SIGSYS");
+    ran.gives(159);
+
+    let (told, ran) = report(&Guest::new(Code::new().bytes(&[0x0f, 0x0b]), &[]), &[]);
+    assert_eq!(
+        (told["outcome"].as_str(), told["status"].as_i64()),
+        (Some("guest-fault"), Some(132))
+    );
+    ran.gives(132);
+
+    let (told, ran) = report(&Guest::new(Code::new().exit(0), &[("disk", BLOCK)]), &[]);
+    assert_eq!(
+        (told["outcome"].as_str(), told["status"].as_i64()),
+        (Some("cannot"), Some(1))
+    );
+    assert_eq!(told["reasons"][0]["code"], "T406");
+    ran.gives(1)
+        .says("Device 'disk' of type BLOCK_BASIC declared but not attached.");
+
+    let (told, ran) = report(&guest, &["--require-policy"]);
+    assert_eq!(
+        (told["outcome"].as_str(), told["status"].as_i64()),
+        (Some("denied"), Some(60))
+    );
+    ran.gives(60);
+    guest
+        .run(&["--report=/nonexistent/x"])
+        .gives(1)
+        .mentions("error[T443]");
+    guest.run(&["--report=77"]).gives(1).mentions("error[T443]");
+    let ran = guest.run(&["--report=2"]).gives(7);
+    assert!(
+        ran.err.contains(r#"{"outcome":"guest-exit","status":7"#),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_signal_reaches_a_guest_that_is_reported_on() {
+    let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
+    let path = guest.folder.path().join("report");
+    let option = format!("--report={}", text(&path));
+    let mut child = guest
+        .command(&[&option])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut byte = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    // SAFETY: the process was started here and not waited for, so the number is still its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    Ran::from(child.wait_with_output().unwrap()).gives(143);
+    let told: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(told["outcome"], "signal");
+    assert_eq!(told["signal"], "SIGTERM");
+}
