@@ -1,0 +1,176 @@
+//! Keys and signatures in the formats of `minisign`: Ed25519 over the BLAKE2b-512 of the content.
+//!
+//! Only prehashed signatures count, `minisign`'s own since release 0.10: the older kind signs the
+//! whole content at once and would have to be read into memory.
+
+use std::fmt;
+
+/// First line of every signature in a trailer. Nobody signs this line, so it must say nothing.
+pub const UNTRUSTED_COMMENT: &str = "untrusted comment: signature of a Solo5 image";
+/// What the third line of a signature starts with.
+pub const TRUSTED_COMMENT: &str = "trusted comment: ";
+/// Longest trusted comment in bytes.
+pub const COMMENT_MAX: usize = 1024;
+/// Most signatures of one image.
+pub const SIGNATURES_MAX: usize = 8;
+/// Most bytes of all its signatures.
+pub const TEXT_MAX: usize = SIGNATURES_MAX * 2048;
+
+/// Length in characters of a public key.
+const KEY_LENGTH: usize = 56;
+/// Lengths in characters of the two signatures that make up one.
+const SIGNATURE_LENGTHS: [usize; 2] = [100, 88];
+
+/// A public key: 56 characters, the second line of a file like `minisign.pub`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    text: String,
+    key: minisign_verify::PublicKey,
+}
+
+impl PublicKey {
+    /// Reads the characters of a key.
+    pub fn parse(text: &str) -> Option<PublicKey> {
+        // The verifier also takes a second mark for the same algorithm, which no program writes: a
+        // key must have one name.
+        if text.len() != KEY_LENGTH || !text.starts_with("RW") {
+            return None;
+        }
+        let key = minisign_verify::PublicKey::from_base64(text).ok()?;
+        let text = text.to_owned();
+        Some(PublicKey { text, key })
+    }
+
+    /// Reads a key file: a comment and the key on lines of their own, or the key alone.
+    pub fn parse_file(text: &str) -> Option<PublicKey> {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let (first, second) = (lines.next()?, lines.next());
+        match second {
+            None => PublicKey::parse(first),
+            Some(key) if lines.next().is_none() => PublicKey::parse(key),
+            Some(_) => None,
+        }
+    }
+
+    /// Its 56 characters.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The first characters, enough for people to tell keys apart.
+    pub fn short(&self) -> &str {
+        // Keys are ASCII.
+        self.text.get(..16).unwrap_or(&self.text)
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A signature that was read and not yet compared with anything.
+#[derive(Clone)]
+pub struct Signature {
+    /// Lines two to four: the signature, its trusted comment, the signature of both.
+    lines: [String; 3],
+    signature: minisign_verify::Signature,
+}
+
+impl Signature {
+    /// Reads the four lines of a signature. The first, which nobody signs, is forgotten.
+    pub fn parse(text: &str) -> Option<Signature> {
+        let mut lines = text.lines();
+        if !lines.next()?.starts_with("untrusted comment:") {
+            return None;
+        }
+        let mut next = || lines.next().map(str::to_owned);
+        let [one, comment, two] = [next()?, next()?, next()?];
+        let plain = |c: char| !c.is_control() || c == '\t';
+        if lines.next().is_some()
+            || [one.len(), two.len()] != SIGNATURE_LENGTHS
+            || comment.len() > TRUSTED_COMMENT.len() + COMMENT_MAX
+            || !comment.chars().all(plain)
+        {
+            return None;
+        }
+        let lines = [one, comment, two];
+        let signature = minisign_verify::Signature::decode(&shown(&lines)).ok()?;
+        Some(Signature { lines, signature })
+    }
+
+    /// Reads any number of signatures, one behind the other; what is not one is passed over, since
+    /// it proves nothing. At most [`SIGNATURES_MAX`] are kept.
+    pub fn parse_all(text: &str) -> Vec<Signature> {
+        let lines: Vec<&str> = text.lines().collect();
+        let blocks = lines.chunks(4).map(|block| block.join("\n"));
+        blocks
+            .filter_map(|block| Signature::parse(&block))
+            .take(SIGNATURES_MAX)
+            .collect()
+    }
+
+    /// What the signer says and signs, such as the name of the file.
+    pub fn trusted_comment(&self) -> &str {
+        let [_, comment, _] = &self.lines;
+        comment.strip_prefix(TRUSTED_COMMENT).unwrap_or(comment)
+    }
+
+    /// Starts to compare `content` that will be handed in with what `key` signed; `None` if this is
+    /// not a signature of that key.
+    pub(crate) fn verifier<'a>(
+        &'a self,
+        key: &'a PublicKey,
+    ) -> Option<minisign_verify::StreamVerifier<'a>> {
+        key.key.verify_stream(&self.signature).ok()
+    }
+}
+
+/// The four lines, the first always the same.
+fn shown([one, comment, two]: &[String; 3]) -> String {
+    format!("{UNTRUSTED_COMMENT}\n{one}\n{comment}\n{two}\n")
+}
+
+impl fmt::Display for Signature {
+    /// The four lines of a signature file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.lines))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({:?})", self.trusted_comment())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    #[test]
+    fn a_key_has_one_name() {
+        let key = PublicKey::parse(KEY).unwrap();
+        assert_eq!(key.as_str(), KEY);
+        assert_eq!(key.short(), "RWQf6LRCGA9i53ml");
+        let file = format!("untrusted comment: minisign public key\n{KEY}\n");
+        assert_eq!(PublicKey::parse_file(&file), Some(key.clone()));
+        assert_eq!(PublicKey::parse_file(KEY), Some(key));
+        let other_mark = KEY.replacen("RWQ", "RUQ", 1);
+        let damaged = KEY.replacen('Q', "-", 1);
+        for text in ["", &KEY[1..], &other_mark, &damaged, &format!("{KEY} ")] {
+            assert_eq!(PublicKey::parse(text), None, "{text}");
+        }
+        assert_eq!(PublicKey::parse_file(&format!("{file}{KEY}\n")), None);
+        assert_eq!(PublicKey::parse_file(""), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! Content, signatures and keys → what is proven, in one pass over the content.
+
+use solo5_image::{ReadAt, ReadError};
+
+use crate::digest::{Digest, Hasher};
+use crate::minisign::{PublicKey, Signature};
+
+/// Bytes read at once.
+const STEP: usize = 64 * 1024;
+/// What a file that became shorter while it was read is reported as: `EIO`.
+const SHORT: ReadError = ReadError(5);
+
+/// What is proven of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The digest of its content.
+    pub digest: Digest,
+    /// Those of the keys asked about that signed it, in the order asked.
+    pub signed_by: Vec<PublicKey>,
+}
+
+/// Hashes the first `content` bytes of `reader` and compares them with what each of `keys` signed.
+///
+/// # Errors
+///
+/// The host's, also if there are fewer bytes than that.
+pub fn prove<R: ReadAt + ?Sized>(
+    reader: &R,
+    content: u64,
+    signatures: &[Signature],
+    keys: &[PublicKey],
+) -> Result<Proof, ReadError> {
+    // A signature names the key it is for, so these are about as many as signatures.
+    let mut verifiers: Vec<_> = keys
+        .iter()
+        .enumerate()
+        .flat_map(|(index, key)| {
+            let verifiers = signatures.iter().filter_map(|one| one.verifier(key));
+            verifiers.map(move |verifier| (index, verifier))
+        })
+        .collect();
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; STEP];
+    let mut at = 0;
+    while at < content {
+        let want = usize::try_from(content - at).unwrap_or(STEP).min(STEP);
+        let chunk = buffer.get_mut(..want).ok_or(SHORT)?;
+        if reader.read_at(at, chunk)? < want {
+            return Err(SHORT);
+        }
+        hasher.update(chunk);
+        for (_, verifier) in &mut verifiers {
+            verifier.update(chunk);
+        }
+        at += want as u64;
+    }
+    let proven: Vec<usize> = verifiers
+        .into_iter()
+        .filter_map(|(index, mut verifier)| verifier.finalize().is_ok().then_some(index))
+        .collect();
+    let signed_by = keys.iter().enumerate();
+    let signed_by = signed_by.filter(|(index, _)| proven.contains(index));
+    Ok(Proof {
+        digest: hasher.finish(),
+        signed_by: signed_by.map(|(_, key)| key.clone()).collect(),
+    })
+}

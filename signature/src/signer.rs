@@ -1,0 +1,107 @@
+//! Making signatures: secret keys in `minisign`'s format, with or without a password.
+
+use std::fmt;
+use std::io::Read;
+
+use ct_codecs::{Base64, Decoder};
+use minisign::{KeyPair, PError, SecretKeyBox};
+
+use crate::minisign::{COMMENT_MAX, PublicKey, Signature, TRUSTED_COMMENT};
+
+/// Why nothing could be signed.
+#[derive(Debug)]
+pub enum Fault {
+    /// The text is no secret key.
+    Key(PError),
+    /// The key is locked, and no password was given.
+    Locked,
+    /// The content could not be read, or the system has no random numbers.
+    Sign(PError),
+    /// The comment has control characters in it or is too long.
+    Comment,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Key(error) => write!(f, "no usable secret key: {error}"),
+            Fault::Locked => f.write_str("the secret key is locked with a password"),
+            Fault::Sign(error) => write!(f, "{error}"),
+            Fault::Comment => write!(
+                f,
+                "a comment is at most {COMMENT_MAX} bytes, without control characters"
+            ),
+        }
+    }
+}
+
+/// A secret key.
+#[derive(Debug)]
+pub struct SecretKey(minisign::SecretKey);
+
+impl SecretKey {
+    /// Reads a key file. `password` opens one that is locked.
+    pub fn parse(text: &str, password: Option<&str>) -> Result<SecretKey, Fault> {
+        let read = || SecretKeyBox::from_string(text);
+        let open = read().and_then(SecretKeyBox::into_unencrypted_secret_key);
+        let locked = |error: PError| match password {
+            // The library would ask for it on a terminal.
+            None if looks_locked(text) => Err(Fault::Locked),
+            None => without_checksum(text).ok_or(Fault::Key(error)),
+            Some(password) => read()
+                .and_then(|found| found.into_secret_key(Some(password.to_owned())))
+                .map_err(Fault::Key),
+        };
+        open.or_else(locked).map(SecretKey)
+    }
+
+    /// Its public half.
+    pub fn public(&self) -> Result<PublicKey, Fault> {
+        let public = minisign::PublicKey::from_secret_key(&self.0).map_err(Fault::Key)?;
+        let text = public.to_base64();
+        PublicKey::parse(&text).ok_or_else(|| {
+            Fault::Key(PError::new(
+                minisign::ErrorKind::Misc,
+                "its public half is none",
+            ))
+        })
+    }
+
+    /// Signs all of `content` together with `comment`.
+    pub fn sign(&self, content: impl Read, comment: &str) -> Result<Signature, Fault> {
+        if comment.len() > COMMENT_MAX {
+            return Err(Fault::Comment);
+        }
+        let made = minisign::sign(None, &self.0, content, Some(comment), None);
+        let text = made.map_err(Fault::Sign)?.into_string();
+        let signature = Signature::parse(&text).ok_or(Fault::Comment)?;
+        // What is read back must be what was signed.
+        debug_assert!(text.contains(TRUSTED_COMMENT));
+        Ok(signature)
+    }
+}
+
+/// Whether the file holds a key behind a password: its algorithm's mark is `Sc`, the third and
+/// fourth byte of the second line.
+fn looks_locked(text: &str) -> bool {
+    let key = text.lines().nth(1).unwrap_or_default();
+    key.starts_with("RWRTY")
+}
+
+/// A key without a password as `minisign -W` writes it: with zeros for a checksum, which the library
+/// takes for damage.
+fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
+    const CHECKSUM: usize = 32;
+    let bytes = Base64::decode_to_vec(text.lines().nth(1)?, None).ok()?;
+    let checksum = bytes.last_chunk::<CHECKSUM>()?;
+    let absent = checksum.iter().all(|byte| *byte == 0);
+    absent.then(|| minisign::SecretKey::from_bytes(&bytes).ok())?
+}
+
+/// Makes a new pair: the texts of a secret key without a password and of its public key.
+pub fn generate() -> Result<(String, String), Fault> {
+    let pair = KeyPair::generate_unencrypted_keypair().map_err(Fault::Sign)?;
+    let secret = pair.sk.to_box(None).map_err(Fault::Sign)?.into_string();
+    let public = pair.pk.to_box().map_err(Fault::Sign)?.into_string();
+    Ok((secret, public))
+}

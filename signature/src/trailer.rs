@@ -1,0 +1,109 @@
+//! Where signatures lie: in a note behind the last byte of the image.
+//!
+//! The note is framed like every note (owner `Solo5`, type [`KIND`]) but belongs to no segment:
+//! whoever loads the image never sees it, and nothing in the image has to leave room for it. Its
+//! descriptor is the signatures' text, zeros up to a multiple of 4, the text's length as `u32`, and
+//! the type once more, so that it can be found from the end of the file. A file that does not end
+//! in exactly such a note has no signatures, and all of it is content.
+
+use std::io::{self, Read};
+
+use solo5_abi::note;
+use solo5_image::{ReadAt, ReadError};
+
+use crate::minisign::{SIGNATURES_MAX, Signature, TEXT_MAX};
+
+/// Type of the note: `SIG1` in memory.
+pub const KIND: u32 = note::TYPE_SIG1;
+
+/// Bytes behind the text and its padding: its length, and the type.
+const FOOT: usize = 8;
+
+/// An image and the signatures behind it.
+#[derive(Clone, Debug)]
+pub struct Trailer {
+    /// Length of the content in bytes; the note starts here.
+    pub content: u64,
+    /// The signatures; at least one.
+    pub signatures: Vec<Signature>,
+}
+
+/// Finds the note at the end of a file of `size` bytes.
+///
+/// # Errors
+///
+/// The host's, if the file cannot be read.
+pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Trailer>, ReadError> {
+    let Some(foot) = size.checked_sub(FOOT as u64) else {
+        return Ok(None);
+    };
+    let mut end = [0; FOOT];
+    if reader.read_at(foot, &mut end)? < end.len() {
+        return Ok(None);
+    }
+    let [l0, l1, l2, l3, kind @ ..] = end;
+    let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
+    if u32::from_le_bytes(kind) != KIND || length > TEXT_MAX {
+        return Ok(None);
+    }
+    let whole = note_size(length);
+    let Some(content) = size.checked_sub(whole as u64) else {
+        return Ok(None);
+    };
+    let mut found = vec![0; whole];
+    if reader.read_at(content, &mut found)? < found.len() {
+        return Ok(None);
+    }
+    Ok(read(&found, length).map(|signatures| Trailer {
+        content,
+        signatures,
+    }))
+}
+
+/// The signatures in `found` if that is exactly the note that [`write()`] makes of them: an image
+/// has one form, so that no byte of it can be changed and go unnoticed.
+fn read(found: &[u8], length: usize) -> Option<Vec<Signature>> {
+    let start = note::size(note::OWNER_SOLO5, 0);
+    let text = std::str::from_utf8(found.get(start..start.checked_add(length)?)?).ok()?;
+    let signatures = Signature::parse_all(text);
+    (!signatures.is_empty() && write(&signatures)? == found).then_some(signatures)
+}
+
+/// The note that holds `signatures`; `None` if they are none or too many.
+pub fn write(signatures: &[Signature]) -> Option<Vec<u8>> {
+    let text: String = signatures.iter().map(Signature::to_string).collect();
+    let size = note_size(text.len());
+    if text.is_empty() || text.len() > TEXT_MAX || signatures.len() > SIGNATURES_MAX {
+        return None;
+    }
+    let mut out = vec![0; size];
+    let descriptor_len = descriptor_size(text.len());
+    let descriptor = note::frame(&mut out, note::OWNER_SOLO5, KIND, descriptor_len)?;
+    descriptor
+        .get_mut(..text.len())?
+        .copy_from_slice(text.as_bytes());
+    let foot = descriptor.last_chunk_mut::<FOOT>()?;
+    let (length, kind) = foot.split_at_mut(4);
+    length.copy_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+    kind.copy_from_slice(&KIND.to_le_bytes());
+    Some(out)
+}
+
+const fn descriptor_size(text: usize) -> usize {
+    text.next_multiple_of(note::ALIGN as usize) + FOOT
+}
+
+const fn note_size(text: usize) -> usize {
+    note::size(note::OWNER_SOLO5, descriptor_size(text))
+}
+
+/// Reads signatures kept in a file beside the image, and no more of it than they can be long.
+///
+/// # Errors
+///
+/// The host's, if the file cannot be read.
+pub fn read_detached(file: impl Read) -> io::Result<Vec<Signature>> {
+    let mut bytes = Vec::new();
+    file.take(TEXT_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(Signature::parse_all(&String::from_utf8_lossy(&bytes)))
+}

@@ -1,0 +1,159 @@
+//! Signed images: what is proven, and that nothing can be changed unnoticed.
+
+use proptest::prelude::*;
+use solo5_signature::minisign::{COMMENT_MAX, SIGNATURES_MAX, TEXT_MAX};
+use solo5_signature::signer::{Fault, SecretKey, generate};
+use solo5_signature::{Digest, Proof, PublicKey, Signature, Trailer, locate, prove, trailer};
+
+/// A secret key with its public half.
+fn pair() -> (SecretKey, PublicKey) {
+    let (secret, public) = generate().unwrap();
+    let secret = SecretKey::parse(&secret, None).unwrap();
+    let public = PublicKey::parse_file(&public).unwrap();
+    assert_eq!(secret.public().unwrap(), public);
+    (secret, public)
+}
+
+fn signed(content: &[u8], signatures: &[Signature]) -> Vec<u8> {
+    let note = trailer::write(signatures).expect("a note");
+    [content, &note].concat()
+}
+
+/// What a reader proves of a file.
+fn proof(file: &[u8], keys: &[PublicKey]) -> Proof {
+    let size = file.len() as u64;
+    let found = locate(file, size).unwrap();
+    let (content, signatures) = match &found {
+        None => (size, &[][..]),
+        Some(Trailer {
+            content,
+            signatures,
+        }) => (*content, signatures.as_slice()),
+    };
+    prove(file, content, signatures, keys).unwrap()
+}
+
+/// Something of a few pages, not a multiple of anything.
+fn content() -> Vec<u8> {
+    (0..150_001u32).map(|at| (at % 251) as u8).collect()
+}
+
+#[test]
+fn who_signed_is_known_and_the_digest_stays() {
+    let (one, two, other) = (pair(), pair(), pair());
+    let content = content();
+    let signatures = [
+        one.0.sign(content.as_slice(), "file:a.spt").unwrap(),
+        two.0.sign(content.as_slice(), "").unwrap(),
+    ];
+    let file = signed(&content, &signatures);
+    let keys = [other.1.clone(), two.1.clone(), one.1.clone()];
+    let found = proof(&file, &keys);
+    assert_eq!(found.digest, Digest::of(&content));
+    assert_eq!(found.signed_by, [two.1, one.1]);
+    assert_eq!(proof(&file, &[other.1]).signed_by, []);
+    let unsigned = proof(&content, &keys);
+    assert_eq!(unsigned.digest, Digest::of(&content));
+    assert_eq!(unsigned.signed_by, []);
+    let back = locate(file.as_slice(), file.len() as u64).unwrap().unwrap();
+    assert_eq!(back.content, content.len() as u64);
+    assert_eq!(back.signatures[0].trusted_comment(), "file:a.spt");
+}
+
+#[test]
+fn any_flipped_byte_is_noticed() {
+    let (secret, public) = pair();
+    let content = b"a unikernel".to_vec();
+    let signature = secret.sign(content.as_slice(), "file:a.spt").unwrap();
+    let mut file = signed(&content, &[signature]);
+    let keys = [public];
+    assert_eq!(proof(&file, &keys).signed_by.len(), 1);
+    for at in 0..file.len() {
+        // Every bit would take a debug build half a minute.
+        let bit = 1 << (at % 8);
+        for change in [bit, 0xff] {
+            file[at] ^= change;
+            assert_eq!(proof(&file, &keys).signed_by, [], "byte {at} ^ {change:#x}");
+            file[at] ^= change;
+        }
+    }
+    for at in 0..file.len() {
+        assert_eq!(proof(&file[..at], &keys).signed_by, [], "cut at {at}");
+    }
+    file.push(0);
+    assert_eq!(proof(&file, &keys).signed_by, []);
+}
+
+#[test]
+fn a_signature_is_of_one_content() {
+    let (secret, public) = pair();
+    let signature = secret.sign(&b"one"[..], "").unwrap();
+    let file = signed(b"two", &[signature]);
+    assert_eq!(proof(&file, &[public]).signed_by, []);
+}
+
+#[test]
+fn a_signed_image_that_is_signed_again_with_its_trailer_is_another_image() {
+    let (secret, public) = pair();
+    let inner = signed(b"image", &[secret.sign(&b"image"[..], "").unwrap()]);
+    let outer = signed(&inner, &[secret.sign(inner.as_slice(), "").unwrap()]);
+    let found = proof(&outer, &[public]);
+    assert_eq!(found.digest, Digest::of(&inner));
+    assert_eq!(found.signed_by.len(), 1);
+}
+
+#[test]
+fn there_are_bounds() {
+    let (secret, _) = pair();
+    let longest = "c".repeat(COMMENT_MAX);
+    let signature = secret.sign(&b""[..], &longest).unwrap();
+    let most = vec![signature.clone(); SIGNATURES_MAX];
+    let note = trailer::write(&most).unwrap();
+    assert!(note.len() < TEXT_MAX + 64);
+    let found = locate(note.as_slice(), note.len() as u64).unwrap().unwrap();
+    assert_eq!(found.signatures.len(), SIGNATURES_MAX);
+    assert!(trailer::write(&vec![signature; SIGNATURES_MAX + 1]).is_none());
+    assert!(trailer::write(&[]).is_none());
+    let longer = format!("{longest}c");
+    let made = [
+        secret.sign(&b""[..], &longer),
+        secret.sign(&b""[..], "a\nb"),
+    ];
+    assert!(made.iter().all(|made| matches!(made, Err(Fault::Comment))));
+    let endless = trailer::read_detached(std::io::repeat(b'\n')).unwrap();
+    assert!(endless.is_empty());
+}
+
+#[test]
+fn a_file_that_shrinks_proves_nothing() {
+    assert!(prove(&b"short"[..], 6, &[], &[]).is_err());
+}
+
+#[test]
+fn a_locked_key_wants_its_password() {
+    let pair = minisign::KeyPair::generate_encrypted_keypair(Some("secret".into())).unwrap();
+    let text = pair.sk.to_box(None).unwrap().into_string();
+    assert!(matches!(SecretKey::parse(&text, None), Err(Fault::Locked)));
+    SecretKey::parse(&text, Some("secret")).unwrap();
+    assert!(matches!(
+        SecretKey::parse("no\nkey\n", None),
+        Err(Fault::Key(_))
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_file_is_read(bytes in prop::collection::vec(any::<u8>(), 0..300), length in 0..600u32) {
+        let _ = locate(bytes.as_slice(), bytes.len() as u64).unwrap();
+        let ended = [&bytes[..], &length.to_le_bytes(), b"SIG1"].concat();
+        prop_assert!(locate(ended.as_slice(), ended.len() as u64).unwrap().is_none());
+    }
+
+    #[test]
+    fn any_text_is_read(text in "(untrusted comment:|trusted comment: |[A-Za-z0-9+/=]{88}|\n|.){0,12}") {
+        let _ = Signature::parse_all(&text);
+        let _ = PublicKey::parse_file(&text);
+    }
+}
