@@ -8,6 +8,7 @@
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
 //! | [`test`] | `test`: everything there is to test |
 //! | [`bench`] | `bench`: the numbers of the design, as ratios in one run |
+//! | [`lab`] | `lab`: machines in software, for tests that need one |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
 //!
 //! [`run`] starts other programs; [`version`] finds the version every program is built with.
@@ -18,6 +19,7 @@ mod bench;
 mod bindings;
 mod demo;
 mod install;
+mod lab;
 mod run;
 mod schemas;
 mod stage;
@@ -64,6 +66,12 @@ const TASKS: &[Task] = &[
         arguments: "",
         help: test::HELP,
         run: test::task,
+    },
+    Task {
+        name: "lab",
+        arguments: lab::ARGUMENTS,
+        help: lab::HELP,
+        run: lab::task,
     },
     Task {
         name: "bench",

@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solo5_abi::{Arch, Target};
 use solo5_linker_wrapper::script::{self, Bindings};
 
@@ -21,33 +22,50 @@ pub(crate) fn prefix() -> PathBuf {
     crate::root().join("target/solo5")
 }
 
-/// A program of the suite: its package, whether it has `man` and `completions` verbs.
+/// A program of the suite.
 struct Program {
     name: &'static str,
     package: &'static str,
-    documents_itself: bool,
+    kind: Kind,
 }
 
-/// Programs that end up in `bin/` under their own name.
+/// What sort of program it is.
+#[derive(PartialEq)]
+enum Kind {
+    /// A command line tool with `man` and `completions` verbs. Linked at a fixed address, which
+    /// starts faster.
+    Tool,
+    /// The toolchain program: a tool under other names.
+    Toolchain,
+    /// A tender: position-independent, or it would lie where guest memory belongs.
+    Tender,
+}
+
+/// What ends up in `bin/`.
 const PROGRAMS: &[Program] = &[
     Program {
         name: "solo5-mft",
         package: "solo5-manifest",
-        documents_itself: true,
+        kind: Kind::Tool,
     },
     Program {
         name: "solo5-elftool",
         package: "solo5-elftool",
-        documents_itself: true,
+        kind: Kind::Tool,
+    },
+    Program {
+        name: TOOLCHAIN,
+        package: "solo5-linker-wrapper",
+        kind: Kind::Toolchain,
     },
     Program {
         name: "solo5-spt",
         package: "solo5-spt",
-        documents_itself: false,
+        kind: Kind::Tender,
     },
 ];
 
-/// The multi-call toolchain program, and the names it answers to.
+/// The multi-call toolchain program, and what the names it answers to end in.
 const TOOLCHAIN: &str = "solo5-toolchain";
 const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 
@@ -86,35 +104,47 @@ pub(crate) fn build() -> Result<()> {
     headers(&root, new.path(), arch)?;
     libraries(&root, new.path())?;
 
-    let old = prefix();
-    if old.exists() {
-        fs::remove_dir_all(&old)?;
+    fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755))?;
+    let place = prefix();
+    if place.exists() {
+        // Whoever starts a program of the tree meets the old one or the new one, never none.
+        renameat_with(CWD, new.path(), CWD, &place, RenameFlags::EXCHANGE)?;
+    } else {
+        fs::rename(new.keep(), &place)?;
     }
-    fs::rename(new.keep(), &old)?;
-    fs::set_permissions(&old, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
-/// Compiles every program as a static position-independent executable and returns their folder.
+/// Compiles every program as a static executable and returns their folder.
 fn compile(root: &Path, version: &str) -> Result<PathBuf> {
     let host = host_triple()?;
     let target_dir = root.join("target/stage");
-    let packages = PROGRAMS.iter().map(|program| program.package);
-    for package in packages.chain(["solo5-linker-wrapper"]) {
+    for Program {
+        name,
+        package,
+        kind,
+    } in PROGRAMS
+    {
+        let model = if *kind == Kind::Tender {
+            "pie"
+        } else {
+            "static"
+        };
         // One at a time: packages built together share the union of their features.
         run(cargo()
             .current_dir(root)
             .args([
-                "build",
+                "rustc",
                 "--quiet",
                 "--release",
                 "--package",
                 package,
-                "--target",
-                &host,
+                "--bin",
+                name,
             ])
-            .arg("--target-dir")
+            .args(["--target", &host, "--target-dir"])
             .arg(&target_dir)
+            .args(["--", &format!("-Crelocation-model={model}")])
             .env("SOLO5_VERSION", version)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)))?;
     }
@@ -122,7 +152,7 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
 }
 
 /// Static linking, and no path of the build machine in the result.
-fn rustflags(root: &Path) -> String {
+pub(crate) fn rustflags(root: &Path) -> String {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
@@ -134,7 +164,7 @@ fn rustflags(root: &Path) -> String {
     flags.join("\x1f")
 }
 
-fn host_triple() -> Result<String> {
+pub(crate) fn host_triple() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let text = String::from_utf8(output(Command::new(rustc).arg("-vV"))?)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
@@ -165,7 +195,7 @@ fn documents(tree: &Path) -> Result<()> {
         ("zsh", "share/zsh/site-functions", "_", ""),
         ("fish", "share/fish/vendor_completions.d", "", ".fish"),
     ];
-    for Program { name, .. } in PROGRAMS.iter().filter(|program| program.documents_itself) {
+    for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
         let program = tree.join("bin").join(name);
         let man = output(Command::new(&program).arg("man"))?;
         write(&tree.join("share/man/man1").join(format!("{name}.1")), &man)?;
