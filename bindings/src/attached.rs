@@ -27,7 +27,7 @@ pub(crate) unsafe fn set(address: u64) {
     let entries = manifest.wrapping_add(HEADER_SIZE).cast_mut();
     ENTRIES.store(entries.cast(), Relaxed);
     ENTRY_COUNT.store(count, Relaxed);
-    HAS_NET.store(devices().has_net(), Relaxed);
+    HAS_NET.store(devices().longest_frame().is_some(), Relaxed);
 }
 
 /// The table of devices.

@@ -89,11 +89,13 @@ impl<'a> Devices<'a> {
         }
     }
 
-    /// Whether any network interface is attached, so that input can arrive.
-    pub fn has_net(&self) -> bool {
-        self.entries.iter().any(|entry| {
+    /// Length in bytes of the longest frame of any network interface; `None` if none is attached, so
+    /// that no input can arrive.
+    pub fn longest_frame(&self) -> Option<usize> {
+        let interfaces = self.entries.iter().filter(|entry| {
             entry.kind_number() == DeviceType::NetBasic.number() && entry.is_attached()
-        })
+        });
+        interfaces.map(|entry| frame_max(&entry.net())).max()
     }
 }
 
@@ -240,16 +242,23 @@ mod tests {
         let (entries, acquired) = ([Entry::RESERVED, entry], AtomicU64::new(0));
         let devices = Devices::new(&entries, &acquired);
         assert!(devices.block(1, 0, 0).is_err());
-        assert!(!devices.has_net());
+        assert_eq!(devices.longest_frame(), None);
     }
 
     #[test]
-    fn input_arrives_only_at_attached_interfaces() {
-        assert!(with(|devices| devices.has_net()));
-        let (entries, acquired) = (
-            [Entry::RESERVED, Entry::device("b", NET).unwrap()],
-            AtomicU64::new(0),
-        );
-        assert!(!Devices::new(&entries, &acquired).has_net());
+    fn frames_are_as_long_as_the_attached_interfaces_take() {
+        let net = |name, mtu| {
+            let mut entry = Entry::device(name, NET).unwrap();
+            entry.attach_net(Net::new([2; 6], mtu), 6);
+            entry
+        };
+        let acquired = AtomicU64::new(0);
+        let longest = |entries: &[Entry]| Devices::new(entries, &acquired).longest_frame();
+        assert_eq!(with(|devices| devices.longest_frame()), Some(1514));
+        let declined = Entry::device("b", NET).unwrap();
+        assert_eq!(longest(&[Entry::RESERVED, declined]), None);
+        let entries = [Entry::RESERVED, net("a", 1500), declined, net("c", 9000)];
+        assert_eq!(longest(&entries), Some(9014));
+        assert_eq!(longest(&[Entry::RESERVED, net("a", u16::MAX)]), Some(65549));
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use solo5_abi::hvt::{self, aarch64, x86_64};
 use solo5_abi::mft1::{self, DeviceType};
 use solo5_abi::{Target, abi1::Abi1, note, spt};
 
@@ -41,11 +42,42 @@ const uint64_t numbers[] __attribute__((used, section(".numbers"))) = {
 };
 "#;
 
+/// The numbers of hvt, and the place of every field that has a type of its own here.
+const HVT: &str = r#"
+#include "hvt_abi.h"
+ABI1_NOTE_DECLARE_BEGIN
+{ .abi_target = HVT_ABI_TARGET, .abi_version = HVT_ABI_VERSION }
+ABI1_NOTE_DECLARE_END
+const uint64_t numbers[] __attribute__((used, section(".numbers"))) = {
+    HVT_GUEST_MIN_BASE, HVT_BOOT_INFO_BASE, HVT_CMDLINE_SIZE, HVT_HALT_COOKIE_MAX,
+    HVT_MEM_GRANULE, HVT_MEM_MAX, HVT_HYPERCALL_PIO_BASE, HVT_RING_KICK_PIO,
+    HVT_HYPERCALL_MMIO_BASE, HVT_HYPERCALL_MMIO_SHIFT, HVT_RING_KICK_MMIO, HVT_FEATURE_RING_IO,
+    HVT_HYPERCALL_WALLTIME, HVT_HYPERCALL_PUTS, HVT_HYPERCALL_POLL, HVT_HYPERCALL_BLOCK_WRITE,
+    HVT_HYPERCALL_BLOCK_READ, HVT_HYPERCALL_NET_WRITE, HVT_HYPERCALL_NET_READ,
+    HVT_HYPERCALL_HALT, HVT_HYPERCALL_MAX,
+    HVT_RING_ENTRIES, HVT_RING_NET_WRITE, HVT_RING_NET_READ, sizeof(struct hvt_ring),
+};
+const uint64_t offsets[] __attribute__((used, section(".offsets"))) = {
+    offsetof(struct hvt_boot_info, kernel_end), offsetof(struct hvt_boot_info, cpu_cycle_freq),
+    offsetof(struct hvt_boot_info, cmdline), offsetof(struct hvt_boot_info, mft),
+    offsetof(struct hvt_boot_info, host_features), offsetof(struct hvt_boot_info, net_ring),
+    offsetof(struct hvt_hc_poll, ready_set), offsetof(struct hvt_hc_block, len),
+    offsetof(struct hvt_hc_net, len), offsetof(struct hvt_hc_halt, exit_status),
+    offsetof(struct hvt_trap_frame, rsp),
+    offsetof(struct hvt_ring, completions_taken), offsetof(struct hvt_ring, submissions_taken),
+    offsetof(struct hvt_ring, completed), offsetof(struct hvt_ring, needs_kick),
+    offsetof(struct hvt_ring, submissions), offsetof(struct hvt_ring, completions),
+    offsetof(struct hvt_ring_submission, data), offsetof(struct hvt_ring_submission, id),
+    offsetof(struct hvt_ring_completion, ret), offsetof(struct hvt_ring_completion, len),
+};
+"#;
+
 const EVERY_HEADER: &str = r#"
 #include "solo5.h"
 #include "mft_abi.h"
 #include "elf_abi.h"
 #include "spt_abi.h"
+#include "hvt_abi.h"
 "#;
 
 /// A folder with the objects of one compiler.
@@ -220,5 +252,65 @@ fn notes_and_numbers_are_those_of_the_abi() {
             section(&object, ".numbers"),
             numbers.map(u64::to_le_bytes).concat()
         );
+    }
+}
+
+#[test]
+fn hvt_is_that_of_the_abi() {
+    use std::mem::offset_of;
+
+    use hvt::ring::{self, Operation, Ring};
+
+    let mut numbers = vec![
+        hvt::GUEST_MIN_BASE,
+        hvt::BOOT_INFO_BASE,
+        solo5_abi::CMDLINE_SIZE as u64,
+        hvt::HALT_COOKIE_MAX as u64,
+        hvt::MEMORY_GRANULE,
+        hvt::MEMORY_MAX,
+        x86_64::HYPERCALL_PORT.into(),
+        x86_64::KICK_PORT.into(),
+        aarch64::HYPERCALL_BASE,
+        aarch64::HYPERCALL_SHIFT.into(),
+        aarch64::KICK,
+        hvt::FEATURE_RING_IO.into(),
+    ];
+    numbers.extend(hvt::Hypercall::ALL.map(|call| u64::from(call.number())));
+    numbers.push(hvt::Hypercall::MAX.into());
+    numbers.push(ring::ENTRIES.into());
+    numbers.extend(Operation::ALL.map(|operation| u64::from(operation.number())));
+    numbers.push(Ring::SIZE as u64);
+    let offsets = [
+        offset_of!(hvt::BootInfo, kernel_end),
+        offset_of!(hvt::BootInfo, cpu_cycle_freq),
+        offset_of!(hvt::BootInfo, cmdline),
+        offset_of!(hvt::BootInfo, mft),
+        offset_of!(hvt::BootInfo, host_features),
+        offset_of!(hvt::BootInfo, net_ring),
+        offset_of!(hvt::Poll, ready_set),
+        offset_of!(hvt::Block, len),
+        offset_of!(hvt::Net, len),
+        offset_of!(hvt::Halt, exit_status),
+        offset_of!(x86_64::TrapFrame, rsp),
+        offset_of!(Ring, guest.com_head),
+        offset_of!(Ring, tender.ent_head),
+        offset_of!(Ring, tender.com_tail),
+        offset_of!(Ring, tender.needs_kick),
+        offset_of!(Ring, submissions),
+        offset_of!(Ring, commits),
+        offset_of!(ring::Submission, data),
+        offset_of!(ring::Submission, id),
+        offset_of!(ring::Commit, ret),
+        offset_of!(ring::Commit, len),
+    ];
+    let words =
+        |words: &[u64]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+    for compiler in installed(&C_COMPILERS) {
+        let object = compiler.accepts("c11", "hvt.c", HVT);
+        let abi = Abi1::new(Target::Hvt, hvt::ABI_VERSION).note();
+        assert_eq!(section(&object, note::SECTION_ABI1), abi);
+        assert_eq!(section(&object, ".numbers"), words(&numbers));
+        let offsets = offsets.map(|offset| offset as u64);
+        assert_eq!(section(&object, ".offsets"), words(&offsets));
     }
 }

@@ -15,9 +15,6 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 pub const ENTRIES: u32 = 1024;
 /// Most submissions the tender has not taken yet.
 pub const OUTSTANDING_MAX: u32 = ENTRIES - 1;
-/// Size in bytes of what upstream's bindings keep for each submission's frame: no frame longer
-/// comes through the ring.
-pub const FRAME_MAX: usize = 2048;
 
 /// What the guest stores to.
 #[derive(Debug, Default)]
@@ -51,7 +48,7 @@ pub struct Submission {
     pub handle: AtomicU32,
     /// Address of the frame, or of room for one.
     pub data: AtomicU64,
-    /// Length in bytes of either.
+    /// Length in bytes of either. The ring sets no limit; upstream's bindings queue up to 2048.
     pub len: AtomicU32,
     /// A number of the guest's choice.
     pub id: AtomicU32,

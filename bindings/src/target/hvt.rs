@@ -8,7 +8,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use solo5_abi::hvt::ring::{FRAME_MAX, Ring};
+use solo5_abi::hvt::ring::Ring;
 use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::hvt::{Block, BootInfo, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
 
@@ -20,7 +20,7 @@ pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::attached::{devices, has_net};
 use crate::log::{self, Level, Message};
 use crate::memory::Heap;
-use crate::queue::{self, Machine, NAP, Queue};
+use crate::queue::{Buffers, Machine, NAP, Queue};
 use crate::scale::Scale;
 use crate::{arch, attached, start};
 
@@ -37,9 +37,10 @@ static CLOCK_SHIFT: AtomicU32 = AtomicU32::new(0);
 static CLOCK_LAST: AtomicU64 = AtomicU64::new(0);
 /// NULL: frames are not queued.
 static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
-/// The queue's buffers and their number.
+/// The queue's buffers, their number and the size of each.
 static BUFFERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
-static SLOTS: AtomicU32 = AtomicU32::new(0);
+static BUFFER_COUNT: AtomicU32 = AtomicU32::new(0);
+static BUFFER_SIZE: AtomicU32 = AtomicU32::new(0);
 static STALLED: AtomicBool = AtomicBool::new(false);
 
 /// Entered by the tender, with the stack at the end of memory.
@@ -174,15 +175,16 @@ fn poll(timeout: u64) -> u64 {
 
 /// Makes the queue for a ring at `address`, if the heap can spare the buffers.
 fn queue_frames(address: u64, heap: &mut Heap) {
-    let Some(slots) = queue::slots(heap.size) else {
+    let longest = devices().longest_frame();
+    let Some(buffers) = longest.and_then(|frame| Buffers::fair(heap.size, frame)) else {
         return;
     };
-    if let Some(buffers) = heap.reserve(u64::from(slots) * FRAME_MAX as u64) {
-        let buffers = ptr::with_exposed_provenance_mut(buffers as usize);
-        BUFFERS.store(buffers, Relaxed);
-        SLOTS.store(slots, Relaxed);
-        let ring = ptr::with_exposed_provenance_mut(address as usize);
-        RING.store(ring, Relaxed);
+    let pages = buffers.total().next_multiple_of(arch::PAGE_SIZE);
+    if let Some(first) = heap.reserve(pages) {
+        BUFFERS.store(ptr::with_exposed_provenance_mut(first as usize), Relaxed);
+        BUFFER_COUNT.store(buffers.count, Relaxed);
+        BUFFER_SIZE.store(buffers.size, Relaxed);
+        RING.store(ptr::with_exposed_provenance_mut(address as usize), Relaxed);
     }
 }
 
@@ -191,7 +193,11 @@ fn queue() -> Option<Queue<'static>> {
     // SAFETY: NULL, or the ring of the boot information: aligned, and mapped for good. All its
     // fields are atomics, which the tender may change.
     let ring = unsafe { RING.load(Relaxed).as_ref() }?;
-    Some(Queue::new(ring, SLOTS.load(Relaxed), &STALLED))
+    let buffers = Buffers {
+        count: BUFFER_COUNT.load(Relaxed),
+        size: BUFFER_SIZE.load(Relaxed),
+    };
+    Some(Queue::new(ring, buffers, &STALLED))
 }
 
 /// What a queue asks for.
@@ -218,14 +224,8 @@ impl Machine for Tender {
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     devices().net_write(handle, size)?;
     if let Some(queue) = queue() {
-        if size <= FRAME_MAX {
-            enqueue(&queue, handle, buf, size);
-            return Ok(());
-        }
-        // Longer than a buffer, so a hypercall; but not before the frames in the queue.
-        if !queue.drain(&Tender) {
-            return Ok(());
-        }
+        enqueue(&queue, handle, buf, size);
+        return Ok(());
     }
     // SAFETY: the frame is only read.
     match unsafe { net(Hypercall::NetWrite, handle, buf.expose_provenance(), size) } {
@@ -240,13 +240,12 @@ fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
     let Some(place) = queue.place(&Tender) else {
         return;
     };
-    let buffer = BUFFERS
-        .load(Relaxed)
-        .wrapping_add(place.slot as usize * FRAME_MAX);
+    let buffer = BUFFERS.load(Relaxed).wrapping_add(place.offset as usize);
     // SAFETY: `size` bytes at `buf` are the application's to read, by the API's contract. The buffer
-    // is one of those reserved, has room for them, and the tender is done with it.
+    // is one of those reserved, has room for the longest frame there is, and the tender is done with
+    // it.
     unsafe { buffer.copy_from_nonoverlapping(buf, size) };
-    // Handles are below 64, frames below `FRAME_MAX`: nothing is lost.
+    // Handles are below 64, and frames are at most 64 KiB and a header: nothing is lost.
     let data = buffer.expose_provenance() as u64;
     queue.submit(place, handle as u32, data, size as u32, &Tender);
 }
