@@ -220,8 +220,8 @@ fn manifest_objects(
 ) -> Result<Vec<PathBuf>, Failure> {
     let compiled = manifest::compile(Path::new(file), identity.arch)
         .map_err(|diagnostics| Failure::Found(diagnostics, FAILED))?;
-    if !compiled.remarks.is_empty() {
-        show(identity, &compiled.remarks);
+    if !compiled.warnings.is_empty() {
+        show(identity, &compiled.warnings);
     }
     let mut paths = Vec::new();
     for (name, bytes) in compiled.objects {

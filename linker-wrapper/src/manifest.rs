@@ -6,7 +6,7 @@ use std::path::Path;
 
 use solo5_abi::Arch;
 use solo5_manifest::object;
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, Severity};
 
 use crate::codes;
 
@@ -17,8 +17,9 @@ const SOURCE_MAX: u64 = 2 << 20;
 pub struct Compiled {
     /// File names and contents.
     pub objects: Vec<(&'static str, Vec<u8>)>,
-    /// Remarks; never an error.
-    pub remarks: Vec<Diagnostic>,
+    /// What is wrong without being an error. Notes are left to `solo5-mft`: a link that is
+    /// repeated all day should say nothing when nothing is wrong.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Compiles the manifest in `file` for `arch`. Its `package` becomes a note of its own, which the
@@ -46,8 +47,10 @@ pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
     if let Some(note) = solo5_manifest::package_note(&checked.manifest) {
         objects.push(("package.o", object::write_package(&note, arch)));
     }
+    let mut warnings = checked.remarks;
+    warnings.retain(|remark| remark.severity > Severity::Note);
     Ok(Compiled {
         objects,
-        remarks: checked.remarks,
+        warnings,
     })
 }

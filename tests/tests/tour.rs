@@ -1,5 +1,6 @@
 //! The README's tour: every command of its `console` blocks is run, in order, in one shell, and
-//! must print what the page shows. A line `...` stands for any lines.
+//! must print what the page shows. A line `...` stands for any lines, `...` at a line's end for its
+//! rest.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,10 +42,11 @@ fn matches(expected: &[String], output: &[&str]) -> bool {
             (0..=output.len()).any(|skipped| matches(rest, &output[skipped..]))
         }
         Some((first, rest)) => {
-            output
-                .first()
-                .is_some_and(|line| line.trim_end() == first.trim_end())
-                && matches(rest, &output[1..])
+            let line = |line: &&str| match first.strip_suffix("...") {
+                Some(start) => line.starts_with(start),
+                None => line.trim_end() == first.trim_end(),
+            };
+            output.first().is_some_and(line) && matches(rest, &output[1..])
         }
     }
 }
@@ -131,5 +133,6 @@ fn three_dots_stand_for_any_lines() {
     assert!(matches(&steps[0].expected, &["x", "1", "2", "y"]));
     assert!(!matches(&steps[0].expected, &["x", "y", "z"]));
     assert!(!matches(&steps[0].expected, &["y"]));
+    assert!(matches(&["ab...".to_owned()], &["abc"]) && !matches(&["ab...".to_owned()], &["ac"]));
     assert!(matches(&steps[1].expected, &[]) && !matches(&steps[1].expected, &["z"]));
 }
