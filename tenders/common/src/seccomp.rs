@@ -6,10 +6,11 @@
 //!
 //! The shape of a program, whose jumps only go forward:
 //!
-//! 1. the architecture must be ours; on x86_64 the number must not be one of the x32 range;
-//! 2. per call number: each rule's conditions, both halves of a 64-bit value; the first that fits
-//!    decides; none fits: kill;
-//! 3. no number matched: kill.
+//! 1. the architecture must be ours; the number must not be above the highest in the table, which
+//!    on x86_64 leaves out the x32 range;
+//! 2. a binary search for the number; not found: kill;
+//! 3. each rule's conditions, both halves of a 64-bit value; the first that fits decides; none fits:
+//!    kill.
 //!
 //! Own assembler, not the `seccompiler` crate: that one has a single action for all rules and does
 //! not know ppc64le. Tests compare the two on random calls.
@@ -69,6 +70,14 @@ pub mod calls {
     pub const EPOLL_PWAIT: Call = Call::new("epoll_pwait", 281, 22, 303);
     /// `timerfd_settime(fd, flags, new, old)`
     pub const TIMERFD_SETTIME: Call = Call::new("timerfd_settime", 286, 86, 311);
+    /// `ioctl(fd, request, argument)`
+    pub const IOCTL: Call = Call::new("ioctl", 16, 29, 54);
+    /// `futex(word, operation, value, ...)`
+    pub const FUTEX: Call = Call::new("futex", 202, 98, 221);
+    /// `ppoll(fds, count, time, mask, size)`
+    pub const PPOLL: Call = Call::new("ppoll", 271, 73, 281);
+    /// `mincore(address, length, vector)`
+    pub const MINCORE: Call = Call::new("mincore", 27, 232, 206);
     /// `arch_prctl(code, address)`: x86_64 alone has it.
     pub const ARCH_PRCTL: Call = Call {
         name: "arch_prctl",
@@ -166,9 +175,6 @@ pub const ALLOW: u32 = 0x7fff_0000;
 /// `seccomp` return value: the low 16 bits are the error number.
 pub const ERRNO: u32 = 0x0005_0000;
 
-/// First system call number of the x32 interface of x86_64.
-const X32_FIRST: u32 = 0x4000_0000;
-
 const LOAD: u16 = 0x20;
 const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
@@ -212,36 +218,64 @@ const fn branch(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instructi
 /// devices a manifest can have need less than half of that. Rules for calls that `arch` does not
 /// have are left out.
 pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
+    let mut numbers: Vec<u32> = rules
+        .iter()
+        .filter_map(|rule| rule.call.number(arch))
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut groups = Vec::with_capacity(numbers.len());
+    for number in &numbers {
+        let mut code = vec![
+            branch(JUMP_EQUAL, *number, 1, 0),
+            plain(RETURN, KILL_PROCESS),
+        ];
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.call.number(arch) == Some(*number))
+        {
+            code.extend(rule_instructions(rule)?);
+        }
+        code.push(plain(RETURN, KILL_PROCESS));
+        groups.push((*number, code));
+    }
     let mut out = Vec::with_capacity(128);
     out.push(plain(LOAD, DATA_ARCH));
     out.push(branch(JUMP_EQUAL, audit_arch(arch), 1, 0));
     out.push(plain(RETURN, KILL_PROCESS));
     out.push(plain(LOAD, DATA_NUMBER));
-    if arch == Arch::X86_64 {
-        out.push(branch(JUMP_GREATER_EQUAL, X32_FIRST, 0, 1));
-        out.push(plain(RETURN, KILL_PROCESS));
-    }
-    for (index, first) in rules.iter().enumerate() {
-        let is_same = |rule: &&Rule| rule.call == first.call;
-        let earlier = rules.get(..index).unwrap_or_default();
-        let Some(number) = first.call.number(arch) else {
-            continue;
-        };
-        if earlier.iter().any(|rule| is_same(&rule)) {
-            continue;
-        }
-        let mut group = Vec::new();
-        for rule in rules.iter().filter(is_same) {
-            group.extend(rule_instructions(rule)?);
-        }
-        group.push(plain(RETURN, KILL_PROCESS));
-        // The distance to the next group may exceed the 8 bits of a conditional jump.
-        out.push(branch(JUMP_EQUAL, number, 1, 0));
-        out.push(plain(JUMP, u32::try_from(group.len()).ok()?));
-        out.append(&mut group);
-    }
+    // Above the highest number is nothing of ours, but on x86_64 the whole x32 interface.
+    let highest = numbers.last().copied().unwrap_or(0);
+    out.push(branch(JUMP_GREATER, highest, 0, 1));
     out.push(plain(RETURN, KILL_PROCESS));
+    search(groups, &mut out)?;
     (out.len() <= INSTRUCTIONS_MAX).then_some(out)
+}
+
+/// Finds the call's number among `groups`, sorted by theirs, and goes on with that one's code.
+///
+/// A binary search: when a filter is installed, the kernel runs it once for each of its several
+/// hundred calls to learn which need no filter, so the way to "kill" decides what a filter costs.
+fn search(mut groups: Vec<(u32, Vec<Instruction>)>, out: &mut Vec<Instruction>) -> Option<()> {
+    if groups.len() < 2 {
+        let only = groups.pop().map(|(_, code)| code);
+        out.extend(only.unwrap_or_else(|| vec![plain(RETURN, KILL_PROCESS)]));
+        return Some(());
+    }
+    let upper = groups.split_off(groups.len() / 2);
+    let first = upper.first().map(|(number, _)| *number)?;
+    let mut lower = Vec::new();
+    search(groups, &mut lower)?;
+    match u8::try_from(lower.len()) {
+        Ok(length) => out.push(branch(JUMP_GREATER_EQUAL, first, length, 0)),
+        // Further than the 8 bits of a conditional jump reach.
+        Err(_) => {
+            out.push(branch(JUMP_GREATER_EQUAL, first, 0, 1));
+            out.push(plain(JUMP, u32::try_from(lower.len()).ok()?));
+        }
+    }
+    out.append(&mut lower);
+    search(upper, out)
 }
 
 /// The instructions of one rule; they fall through to the end if it does not fit.
