@@ -118,7 +118,9 @@ impl Demo {
         }
         heading("link: writable code is refused, and no file is left behind");
         fs::write(self.work.join("wx.c"), WRITABLE_CODE)?;
-        self.step(CC, 0, |run| run.args(["-O2", "-Wa,--no-warn", "-c", "wx.c"]))?;
+        self.step(CC, 0, |run| {
+            run.args(["-O2", "-Wa,--no-warn", "-c", "wx.c"])
+        })?;
         let output = self.step(LD, 1, |run| {
             run.args(["-z", "solo5-abi=spt", "wx.o", "manifest.o", "-o", "wx.spt"])
         })?;
