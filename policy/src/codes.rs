@@ -11,8 +11,6 @@ pub const NOT_TRUSTED: &str = "P202";
 pub const TYPE: &str = "P203";
 /// The version of the policy is not known.
 pub const VERSION: &str = "P204";
-/// A key that this build cannot honour, and so must not pass over.
-pub const UNSUPPORTED: &str = "P205";
 /// A section with nothing in it.
 pub const EMPTY: &str = "P206";
 /// A pattern with characters that have no meaning.
@@ -31,6 +29,17 @@ pub const FILE_AND_DEVICE: &str = "P212";
 pub const LABEL_KEY: &str = "P213";
 /// A policy's name that cannot be shown on one line.
 pub const NAME: &str = "P214";
+
+/// A text that is not a digest.
+pub const DIGEST: &str = "P215";
+/// A text that is not a public key.
+pub const KEY: &str = "P216";
+/// A file that is not absolute and plain.
+pub const FILE: &str = "P217";
+/// A waiver that does not say what it is for.
+pub const WAIVER: &str = "P218";
+/// A text that is not a day.
+pub const DATE: &str = "P219";
 
 /// A policy is required and none applies.
 pub const NONE_APPLIES: &str = "P300";
@@ -97,13 +106,23 @@ pub const SILENT_BLOCK: &str = "P345";
 /// No policy says anything about debugging.
 pub const SILENT_DEBUG: &str = "P346";
 
+/// The image's digest.
+pub const IMAGE_DIGEST: &str = "P350";
+/// Who signed the image.
+pub const IMAGE_SIGNER: &str = "P351";
+/// The image is not among those admitted.
+pub const IMAGE_ADMITTED: &str = "P352";
+/// What has to be known of the image's content is not.
+pub const IMAGE_UNPROVEN: &str = "P353";
+/// A finding of the audit.
+pub const AUDIT: &str = "P354";
+
 /// Every code of this crate.
 pub const ALL: &[&str] = &[
     UNREADABLE,
     NOT_TRUSTED,
     TYPE,
     VERSION,
-    UNSUPPORTED,
     EMPTY,
     PATTERN,
     DIRECTORY,
@@ -113,6 +132,11 @@ pub const ALL: &[&str] = &[
     FILE_AND_DEVICE,
     LABEL_KEY,
     NAME,
+    DIGEST,
+    KEY,
+    FILE,
+    WAIVER,
+    DATE,
     NONE_APPLIES,
     IMAGE_TARGET,
     IMAGE_MANIFEST,
@@ -145,6 +169,11 @@ pub const ALL: &[&str] = &[
     SILENT_NET,
     SILENT_BLOCK,
     SILENT_DEBUG,
+    IMAGE_DIGEST,
+    IMAGE_SIGNER,
+    IMAGE_ADMITTED,
+    IMAGE_UNPROVEN,
+    AUDIT,
 ];
 
 #[cfg(test)]

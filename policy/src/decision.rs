@@ -136,11 +136,35 @@ impl Place {
 }
 
 /// Arguments and names of files may have line ends in them; a log must not be fooled by one.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     printable(&text.replace('\n', "\\n")).into_owned()
 }
 
 impl Decision {
+    /// Adds reasons found elsewhere.
+    pub fn deny(&mut self, reasons: Vec<Reason>) {
+        self.reasons.extend(reasons);
+        if self.reasons.is_empty() {
+            return;
+        }
+        self.outcome = Outcome::Denied;
+        self.conditions.clear();
+        let mut sources: Vec<&Arc<SourceText>> = Vec::new();
+        for place in self
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.place.as_ref())
+        {
+            if !sources
+                .iter()
+                .any(|known| Arc::ptr_eq(known, &place.source))
+            {
+                sources.push(&place.source);
+            }
+        }
+        self.denying = sources.len();
+    }
+
     /// Whether the launch may not go on.
     pub fn is_denied(&self) -> bool {
         self.outcome == Outcome::Denied

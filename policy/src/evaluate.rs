@@ -4,17 +4,22 @@
 //! a denial; no yes at all is silence, which is a denial too; what depends on facts not known yet
 //! is a condition. Answers are collected, never cut short: a denial names every reason.
 //!
-//! [`rules`] judges devices against lists of rules.
+//! [`rules`] judges devices against lists of rules, [`image`] what is said and proven of the image.
 
+mod image;
 mod rules;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+
+use solo5_signature::{Proof, PublicKey};
 
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
 use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
-use crate::model::{At, Policy, Process};
+use crate::launch::Label;
+use crate::model::{At, Policy, Process, Proofs};
 
 pub use rules::{directories, rest_beneath};
 
@@ -122,14 +127,60 @@ pub fn decide(
     decision
 }
 
-/// Whether `match` holds.
-fn applies(policy: &Policy, asked: &Asked) -> bool {
-    policy.labels.iter().all(|rule| {
-        asked
-            .labels
+/// Whether `match` holds. Without a proof a policy that selects by one applies: its image section
+/// then denies, as whoever asked should have looked first.
+pub(crate) fn applies(policy: &Policy, asked: &Asked) -> bool {
+    labels_hold(policy, &asked.labels)
+        && asked.proof.as_ref().is_none_or(|proof| {
+            let proofs = &policy.selector.proofs;
+            has_digest(proofs, proof) && is_signed(proofs, proof)
+        })
+}
+
+fn labels_hold(policy: &Policy, labels: &[Label]) -> bool {
+    policy.selector.labels.iter().all(|rule| {
+        labels
             .iter()
             .any(|label| label.key == rule.key && rule.value.fits_text(label.value.as_bytes()))
     })
+}
+
+fn has_digest(proofs: &Proofs, proof: &Proof) -> bool {
+    let digests = proofs.digests.as_ref();
+    digests.is_none_or(|digests| digests.value.contains(&proof.digest))
+}
+
+fn is_signed(proofs: &Proofs, proof: &Proof) -> bool {
+    let keys = proofs.signed_by.as_ref();
+    keys.is_none_or(|keys| keys.value.iter().any(|key| proof.signed_by.contains(key)))
+}
+
+/// The keys to compare an image's signatures with, before [`decide`]; `None` if no policy whose
+/// labels hold asks what is in the image, so that its content need not be looked at.
+pub fn keys_to_prove(policies: &[Policy], labels: &[Label]) -> Option<Vec<PublicKey>> {
+    let mut needed = false;
+    let mut keys: Vec<PublicKey> = Vec::new();
+    for policy in policies.iter().filter(|policy| labels_hold(policy, labels)) {
+        let image = policy.image.as_ref().map(|image| &image.proofs);
+        needed |= policy.admitted.is_some();
+        for proofs in [&policy.selector.proofs].into_iter().chain(image) {
+            needed |= !proofs.is_empty();
+            for key in proofs.signed_by.iter().flat_map(|keys| &keys.value) {
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+    }
+    needed.then_some(keys)
+}
+
+/// The lists of admitted images that policies which apply ask about.
+pub fn admission_lists<'p>(policies: &'p [Policy], asked: &Asked) -> BTreeSet<&'p str> {
+    let policies = policies.iter().filter(|policy| applies(policy, asked));
+    policies
+        .filter_map(|policy| Some(policy.admitted.as_ref()?.value.as_str()))
+        .collect()
 }
 
 /// Puts `thing` to every policy that applies.
@@ -271,7 +322,7 @@ fn switch(allowed: &At<bool>, code: &'static str, message: &str, wants: &str) ->
 
 /// Every thing asked for, in the order of sections; devices in that of the command line.
 fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing<'e>> {
-    let mut things = vec![image(asked)];
+    let mut things = vec![image(asked, facts, phase)];
     things.extend(process(facts, phase));
     things.extend(memory(asked));
     if !asked.arguments.is_empty() {
@@ -303,45 +354,14 @@ fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing
     things
 }
 
-fn image(asked: &Asked) -> Thing<'_> {
+fn image<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Thing<'e> {
     Thing {
         subject: "image".to_owned(),
         section: "image",
         silence: codes::SILENT_IMAGE,
         asks: format!("an image for {} is to run", asked.target.name()),
         unless: None,
-        judge: Box::new(|policy| {
-            let Some(rules) = &policy.image else {
-                return absent(policy);
-            };
-            let mut section = Section::new(&rules.span);
-            if let Some(targets) = &rules.targets
-                && !targets.value.contains(&asked.target)
-            {
-                let names: Vec<_> = targets.value.iter().map(|target| target.name()).collect();
-                section.refuse(
-                    codes::IMAGE_TARGET,
-                    format!("it is for {}", asked.target.name()),
-                    if names.is_empty() {
-                        "allows no target".to_owned()
-                    } else {
-                        format!("wants {}", names.join(" or "))
-                    },
-                    &targets.span,
-                );
-            }
-            if let Some(minimum) = &rules.minimum_manifest
-                && asked.manifest_version < minimum.value
-            {
-                section.refuse(
-                    codes::IMAGE_MANIFEST,
-                    format!("its manifest has version {}", asked.manifest_version),
-                    format!("wants {} at least", minimum.value),
-                    &minimum.span,
-                );
-            }
-            section.verdict()
-        }),
+        judge: Box::new(move |policy| image::judge(policy, asked, facts, phase)),
     }
 }
 

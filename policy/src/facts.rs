@@ -1,11 +1,13 @@
 //! What is asked for, and what the host says of it.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use solo5_abi::Target;
 use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::{DeviceProperties, Mft2};
+use solo5_signature::Proof;
 
 use crate::launch::{Access, Backing, Interface, Label, Launch, Mac};
 
@@ -17,6 +19,9 @@ pub const SECTOR_SIZE_DEFAULT: u64 = 512;
 pub struct Asked {
     /// The image's target.
     pub target: Target,
+    /// What is proven of its content, if anyone looked. Whoever fills this in has read everything
+    /// else here from the content that the proof is about.
+    pub proof: Option<Proof>,
     /// Version of its manifest: 2 if it has properties, else 1.
     pub manifest_version: u64,
     /// Guest memory in bytes.
@@ -119,6 +124,7 @@ impl Asked {
         });
         Asked {
             target,
+            proof: None,
             manifest_version: if properties.is_some() { 2 } else { 1 },
             memory: launch.memory_mib.saturating_mul(1 << 20),
             executable_heap,
@@ -168,6 +174,8 @@ pub struct HostFacts {
     pub root: Fact<bool>,
     /// Whether the host can confine the tender as far as the tender knows how to.
     pub sandbox: Fact<bool>,
+    /// Of each of [`crate::admission_lists`]: whether the image is in it.
+    pub admitted: BTreeMap<String, Fact<bool>>,
     /// Of each of [`Asked::nets`], in that order; one that is missing is unknown.
     pub nets: Vec<NetFacts>,
     /// Of each of [`Asked::blocks`], in that order; one that is missing is unknown.

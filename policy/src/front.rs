@@ -1,21 +1,23 @@
 //! The front end: bytes → checked [`Policy`], or every error in them at once.
 //!
-//! A key that is not known, or known and not supported by this build, is an error: a restriction is
-//! never passed over. The keys asked for here are those of [`crate::schema`], which a test compares.
+//! A key that is not known is an error: a restriction is never passed over. The keys asked for here are those of [`crate::schema`], which a test compares.
 
 use std::ops::Range;
 use std::path::Path;
 
 use solo5_abi::Target;
 use solo5_report::{Diagnostic, Severity};
+use solo5_signature::{Digest, PublicKey};
+use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Key, Kind, Node, Reader};
 
 use crate::codes;
+use crate::date::Date;
 use crate::glob::{Fault, LENGTH_MAX, Pattern};
 use crate::launch::{Access, is_label_key, parse_sector_size};
 use crate::model::{
-    Arguments, At, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Memory, NetRule,
-    Policy, Process,
+    Arguments, At, Audit, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Memory,
+    NetRule, Policy, Process, Proofs, Selector, Waiver,
 };
 
 /// `type` of a policy file.
@@ -64,7 +66,7 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     let name = fields
         .optional("name")
         .and_then(|node| self_name(node, reader));
-    let labels = fields.optional("match").map(|node| matching(node, reader));
+    let selector = fields.optional("match").map(|node| matching(node, reader));
     let otherwise_allow = fields.pair("otherwise").and_then(|(key, node)| {
         reader
             .choice(node, "`otherwise`", &[("allow", ())])
@@ -78,18 +80,16 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     let net = section("net").and_then(|found| devices(found, reader, net_rule));
     let block = section("block").and_then(|found| devices(found, reader, block_rule));
     let debug = section("debug").and_then(|found| debug(found, reader));
-    for (key, why) in [
-        ("audit", "`solo5-elftool check` of this build runs no audit"),
-        ("admitted", "this build compares no digests"),
-    ] {
-        unsupported(&mut fields, key, why, reader);
-    }
+    let audit = section("audit").and_then(|found| audit(found, reader));
+    let admitted = fields
+        .optional("admitted")
+        .and_then(|node| admitted(node, reader));
     let source = reader.source().clone();
     fields.finish(reader);
     Some(Policy {
         name: name.unwrap_or_else(|| stem(file)),
         source,
-        labels: labels.unwrap_or_default(),
+        selector: selector.unwrap_or_default(),
         otherwise_allow,
         image,
         process,
@@ -98,6 +98,8 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
         net,
         block,
         debug,
+        admitted,
+        audit,
     })
 }
 
@@ -117,15 +119,6 @@ fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
-}
-
-/// Refuses `key` of this mapping: passing over it would weaken the policy.
-fn unsupported(fields: &mut Fields<'_>, key: &'static str, why: &str, reader: &mut Reader) {
-    if let Some((key, _)) = fields.pair(key) {
-        let message = format!("`{}` is not supported by this build", key.text);
-        let help = format!("{why}; remove the key, or use a release that supports it");
-        reader.error(codes::UNSUPPORTED, key.span.clone(), message, "", help);
-    }
 }
 
 /// The keys of a section; one without any does not say what it means.
@@ -217,40 +210,37 @@ fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Optio
     None
 }
 
-fn matching(node: &Node, reader: &mut Reader) -> Vec<LabelRule> {
-    let mut rules = Vec::new();
+fn matching(node: &Node, reader: &mut Reader) -> Selector {
+    let mut selector = Selector::default();
     let Some(mut fields) = reader.fields(node, "`match`") else {
-        return rules;
+        return selector;
     };
-    let mut nothing = true;
+    // An empty list would never hold, so the policy would never apply.
+    let mut nothing = matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty());
     if let Some(labels) = fields.optional("label") {
         match &labels.kind {
             Kind::Mapping(pairs) => {
-                nothing = pairs.is_empty();
-                rules.extend(
-                    pairs
-                        .iter()
-                        .filter_map(|pair| label(&pair.key, &pair.value, reader)),
-                );
+                nothing |= pairs.is_empty();
+                let rules = pairs.iter();
+                let rules = rules.filter_map(|pair| label(&pair.key, &pair.value, reader));
+                selector.labels = rules.collect();
             }
             // Reports that it is no mapping.
             _ => {
-                nothing = false;
                 if let Some(fields) = reader.fields(labels, "`label`") {
                     fields.finish(reader);
                 }
             }
         }
     }
-    for (key, why) in [
-        ("digest", "this build compares no digests"),
-        ("signed-by", "this build checks no signatures"),
-    ] {
-        nothing &= fields.optional(key).is_none();
-        unsupported(&mut fields, key, why, reader);
-    }
-    if nothing && matches!(&node.kind, Kind::Mapping(pairs) if pairs.len() < 2) {
-        let help = "write `match: { label: { KEY: PATTERN } }`, or remove `match`";
+    nothing |= ["digest", "signed-by"].into_iter().any(|key| {
+        let node = fields.optional(key);
+        node.is_some_and(|node| matches!(&node.kind, Kind::Sequence(items) if items.is_empty()))
+    });
+    selector.proofs = proofs(&mut fields, reader);
+    if nothing {
+        let help = "write `match: { label: { KEY: PATTERN } }`, `digest` or `signed-by` with a \
+                    value, or remove `match`";
         reader.error(
             codes::EMPTY,
             fields.head(),
@@ -260,7 +250,55 @@ fn matching(node: &Node, reader: &mut Reader) -> Vec<LabelRule> {
         );
     }
     fields.finish(reader);
-    rules
+    selector
+}
+
+/// `digest` and `signed-by` of a section.
+fn proofs(fields: &mut Fields<'_>, reader: &mut Reader) -> Proofs {
+    let digests = fields.optional("digest");
+    let signed_by = fields.optional("signed-by");
+    Proofs {
+        digests: digests.map(|node| at(node, one_or_many(node, reader, digest))),
+        signed_by: signed_by.map(|node| at(node, one_or_many(node, reader, public_key))),
+    }
+}
+
+/// The values of a list, or of one item without it.
+fn one_or_many<T>(
+    node: &Node,
+    reader: &mut Reader,
+    mut value: impl FnMut(&Node, &mut Reader) -> Option<T>,
+) -> Vec<T> {
+    let items = match &node.kind {
+        Kind::Sequence(items) => items.as_slice(),
+        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
+    };
+    items
+        .iter()
+        .filter_map(|item| value(item, reader))
+        .collect()
+}
+
+pub(crate) fn digest(node: &Node, reader: &mut Reader) -> Option<Digest> {
+    let text = reader.text(node, "a digest")?;
+    let found = Digest::parse(text);
+    if found.is_none() {
+        let message = format!("`{}` is not a digest", excerpt(text));
+        let help = "write `sha256:` and 64 digits in lower case; `solo5-elftool verify` prints it";
+        reader.error(codes::DIGEST, node.span.clone(), message, "", help);
+    }
+    found
+}
+
+fn public_key(node: &Node, reader: &mut Reader) -> Option<PublicKey> {
+    let text = reader.text(node, "a public key")?;
+    let found = PublicKey::parse(text);
+    if found.is_none() {
+        let message = format!("`{}` is not a public key", excerpt(text));
+        let help = "write the 56 characters of the second line of a file like `minisign.pub`";
+        reader.error(codes::KEY, node.span.clone(), message, "", help);
+    }
+    found
 }
 
 fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
@@ -291,16 +329,12 @@ fn image(found: (&Key, &Node), reader: &mut Reader) -> Option<Image> {
     let minimum_manifest = fields
         .optional("minimum-manifest")
         .and_then(|node| Some(at(node, reader.integer(node, "`minimum-manifest`", 1..=2)?)));
-    unsupported(
-        &mut fields,
-        "signed-by",
-        "this build checks no signatures",
-        reader,
-    );
+    let proofs = proofs(&mut fields, reader);
     fields.finish(reader);
     Some(Image {
         targets,
         minimum_manifest,
+        proofs,
         span,
     })
 }
@@ -480,9 +514,7 @@ fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
     let under = fields.required("under").and_then(|node| {
         let text = reader.text(node, "`under`")?;
         let plain = text.strip_suffix('/').unwrap_or(text);
-        let parts = plain.strip_prefix('/').map(|rest| rest.split('/'));
-        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if text.contains('\n') || !parts.is_some_and(|mut parts| parts.all(is_plain)) {
+        if !is_plain_path(plain) {
             let message = format!("`under` must be the plain path of a folder, not `{text}`");
             let help = "write it from `/` on, without `.`, `..` or `//`; a `*` is itself here";
             reader.error(codes::DIRECTORY, node.span.clone(), message, "", help);
@@ -492,6 +524,13 @@ fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
     });
     fields.finish(reader);
     under
+}
+
+/// Whether a path is absolute and says nothing twice.
+fn is_plain_path(path: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let parts = path.strip_prefix('/').map(|rest| rest.split('/'));
+    !path.contains('\n') && parts.is_some_and(|mut parts| parts.all(plain))
 }
 
 fn device_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
@@ -513,22 +552,15 @@ fn device_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
 
 /// One sector size or a list of them.
 fn sector_sizes(node: &Node, reader: &mut Reader) -> Option<At<Vec<u64>>> {
-    let items = match &node.kind {
-        Kind::Sequence(items) => items.as_slice(),
-        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
-    };
-    let mut sizes = Vec::new();
-    for item in items {
-        let Some(size) = reader.integer(item, "`sector-size`", 0..=u64::MAX) else {
-            continue;
-        };
+    let sizes = one_or_many(node, reader, |item, reader| {
+        let size = reader.integer(item, "`sector-size`", 0..=u64::MAX)?;
         if parse_sector_size(size.to_string().as_bytes()).is_none() {
             let message = format!("no device has sectors of {size} bytes");
             let help = "write a power of two from 512 to 32768";
             reader.error(codes::SECTOR_SIZE, item.span.clone(), message, "", help);
         }
-        sizes.push(size);
-    }
+        Some(size)
+    });
     Some(at(node, sizes))
 }
 
@@ -541,5 +573,91 @@ fn debug(found: (&Key, &Node), reader: &mut Reader) -> Option<Debug> {
     Some(Debug {
         gdb_allowed,
         dumpcore_allowed,
+    })
+}
+
+fn admitted(node: &Node, reader: &mut Reader) -> Option<At<String>> {
+    let text = reader.text(node, "`admitted`")?;
+    if !is_plain_path(text) {
+        let message = format!(
+            "`admitted` must be the plain path of a file, not `{}`",
+            excerpt(text)
+        );
+        let help = "write it from `/` on, without `.`, `..` or `//`";
+        reader.error(codes::FILE, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(at(node, text.to_owned()))
+}
+
+fn audit(found: (&Key, &Node), reader: &mut Reader) -> Option<Audit> {
+    let span = found.0.span.clone();
+    let mut fields = section(found, reader)?;
+    let severities =
+        [Severity::Error, Severity::Warning, Severity::Note].map(|one| (one.name(), one));
+    let fail_on = choice(
+        &mut fields,
+        "fail-on",
+        &severities,
+        Severity::Error,
+        &span,
+        reader,
+    );
+    let mut waive = Vec::new();
+    if let Some(node) = fields.optional("waive") {
+        for item in reader.items(node, "`waive`").unwrap_or_default() {
+            waive.extend(waiver(item, reader).map(|waiver| at(item, waiver)));
+        }
+    }
+    fields.finish(reader);
+    Some(Audit { fail_on, waive })
+}
+
+fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {
+    let mut fields = reader.fields(node, "a waiver")?;
+    let rule = fields.required("rule").and_then(|node| {
+        let text = reader.text(node, "`rule`")?;
+        let digits = text.strip_prefix('S').unwrap_or_default();
+        if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|c| c.is_ascii_digit()) {
+            let message = format!("`{}` is no rule of the audit", excerpt(text));
+            let help = "write a code, such as `S401`, or the start of several, such as `S4`";
+            reader.error(codes::WAIVER, node.span.clone(), message, "", help);
+        }
+        Some(text.to_owned())
+    });
+    let images = fields.required("images").map(|node| {
+        let images = one_or_many(node, reader, digest);
+        if matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
+            let message = "a waiver for no image waives nothing";
+            let help = "write the digests of the images it is for";
+            reader.error(codes::WAIVER, node.span.clone(), message, "", help);
+        }
+        images
+    });
+    let reason = fields.required("reason").and_then(|node| {
+        let text = reader.text(node, "`reason`")?.trim();
+        if text.is_empty() {
+            let help = "say why the finding is accepted";
+            let message = "a waiver without a reason";
+            reader.error(codes::WAIVER, node.span.clone(), message, "", help);
+        }
+        Some(text.to_owned())
+    });
+    let until = fields.required("until").and_then(|node| {
+        let text = reader.text(node, "`until`")?;
+        let date = Date::parse(text);
+        if date.is_none() {
+            let message = format!("`{}` is not a day", excerpt(text));
+            let help = "write the last day of the waiver, such as `2026-12-31`";
+            reader.error(codes::DATE, node.span.clone(), message, "", help);
+        }
+        date
+    });
+    fields.finish(reader);
+    Some(Waiver {
+        rule: rule?,
+        images: images?,
+        reason: reason?,
+        until: until?,
     })
 }

@@ -315,6 +315,17 @@ impl Request {
         self.launch.report.as_ref()
     }
 
+    /// The policies named. Knowing them early is safe: whatever else is wrong with the request, nothing
+    /// starts.
+    pub fn policies(&self) -> &[FileOrFd] {
+        &self.launch.policies
+    }
+
+    /// The launcher's word, as [`Request::policies`].
+    pub fn labels(&self) -> &[Label] {
+        &self.launch.labels
+    }
+
     /// Every inherited descriptor named, so that a tender can find out which of them are open
     /// before it opens anything itself (`spec/10` §14, row 1).
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {

@@ -14,8 +14,9 @@
 //! | 5 | [`evaluate`] | policies, what is asked, facts → [`Decision`] |
 //! | 6 | [`decision`] | decision → lines for people, JSON for programs |
 //!
-//! Beside them: [`model`] (what a policy says), [`glob`] (patterns), [`codes`] (every diagnostic
-//! code), [`schema`] (JSON Schema of a policy file).
+//! Beside them: [`model`] (what a policy says), [`glob`] (patterns), [`date`] (days), [`admitted`]
+//! (lists of admitted images), [`audit`] (findings against the `audit` section, which tenders do not
+//! ask about), [`codes`] (every diagnostic code), [`schema`] (JSON Schema of a policy file).
 //!
 //! Adversary: any bytes as a policy (bounded by `solo5-source`); strings from the command line of
 //! any content; an image that says anything of itself, which therefore never selects a policy.
@@ -24,7 +25,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admitted;
+pub mod audit;
 pub mod codes;
+pub mod date;
 pub mod decision;
 pub mod evaluate;
 pub mod facts;
@@ -36,6 +40,6 @@ pub mod schema;
 pub mod sources;
 
 pub use decision::{Decision, Outcome};
-pub use evaluate::{Phase, decide, directories};
+pub use evaluate::{Phase, admission_lists, decide, directories, keys_to_prove};
 pub use facts::{Asked, BlockFacts, BlockKind, Fact, HostFacts, NetFacts};
 pub use model::Policy;

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use solo5_abi::Target;
-use solo5_report::SourceText;
+use solo5_report::{Severity, SourceText};
+use solo5_signature::{Digest, PublicKey};
 
+use crate::date::Date;
 use crate::glob::Pattern;
 use crate::launch::Access;
 
@@ -29,8 +31,8 @@ pub struct Policy {
     pub name: String,
     /// Its text, which every span refers to.
     pub source: Arc<SourceText>,
-    /// Labels that all must fit for the policy to apply.
-    pub labels: Vec<LabelRule>,
+    /// When the policy applies.
+    pub selector: Selector,
     /// Where it says that an absent section is a yes (`otherwise: allow`), if it does.
     pub otherwise_allow: Option<Range<usize>>,
     /// `image`
@@ -47,6 +49,35 @@ pub struct Policy {
     pub block: Option<Devices<BlockRule>>,
     /// `debug`
     pub debug: Option<Debug>,
+    /// `admitted`: a file that lists the images that may run.
+    pub admitted: Option<At<String>>,
+    /// `audit`, which tenders do not ask about.
+    pub audit: Option<Audit>,
+}
+
+/// `match`: all of it must hold for the policy to apply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Labels, the launcher's word.
+    pub labels: Vec<LabelRule>,
+    /// What is proven of the image.
+    pub proofs: Proofs,
+}
+
+/// What must be proven of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proofs {
+    /// Digests, one of which it must have.
+    pub digests: Option<At<Vec<Digest>>>,
+    /// Keys, one of which must have signed it.
+    pub signed_by: Option<At<Vec<PublicKey>>>,
+}
+
+impl Proofs {
+    /// Whether nothing has to be proven.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_none() && self.signed_by.is_none()
+    }
 }
 
 /// A label a policy asks for.
@@ -65,6 +96,8 @@ pub struct Image {
     pub targets: Option<At<Vec<Target>>>,
     /// Least version of its manifest.
     pub minimum_manifest: Option<At<u64>>,
+    /// What must be proven of it.
+    pub proofs: Proofs,
     /// The section's key.
     pub span: Range<usize>,
 }
@@ -155,4 +188,26 @@ pub struct Debug {
     pub gdb_allowed: At<bool>,
     /// Whether the guest's memory may be dumped.
     pub dumpcore_allowed: At<bool>,
+}
+
+/// What an audit must find of an image before it is deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The least severity that is a denial.
+    pub fail_on: At<Severity>,
+    /// Findings that are none, for a time.
+    pub waive: Vec<At<Waiver>>,
+}
+
+/// A finding that is accepted for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// What the codes of the findings start with.
+    pub rule: String,
+    /// The images it is accepted of.
+    pub images: Vec<Digest>,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it is.
+    pub until: Date,
 }

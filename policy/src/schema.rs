@@ -36,16 +36,16 @@ enum Shape {
     Choice(&'static [&'static str]),
     /// A target's name.
     Target,
-    /// A sector size, or a list of them.
-    SectorSizes,
+    /// A sector size in bytes.
+    SectorSize,
+    /// A value, or a list of them.
+    OneOrMany(&'static Shape),
     /// A list.
     List(&'static Shape),
     /// A mapping with these keys, at least one of them.
     Mapping(&'static [Key]),
     /// A mapping of label keys to patterns.
     Labels,
-    /// A key this build refuses.
-    Unsupported,
 }
 
 const fn key(name: &'static str, about: &'static str, shape: Shape) -> Key {
@@ -111,11 +111,15 @@ const POLICY: &[Key] = &[
         Shape::Mapping(BLOCK),
     ),
     key("debug", "What debugging is allowed", Shape::Mapping(DEBUG)),
-    key("audit", "Not supported by this build", Shape::Unsupported),
     key(
         "admitted",
-        "Not supported by this build",
-        Shape::Unsupported,
+        "A list of admitted images, one of which it must be; from `check --lock`",
+        Shape::Expression("^(/[^/\\n]+)+$"),
+    ),
+    key(
+        "audit",
+        "What the audit may find; asked by `solo5-elftool check` alone",
+        Shape::Mapping(AUDIT),
     ),
 ];
 
@@ -125,11 +129,57 @@ const MATCH: &[Key] = &[
         "Labels given with `--label`, all of which must fit",
         Shape::Labels,
     ),
-    key("digest", "Not supported by this build", Shape::Unsupported),
+    DIGEST,
+    SIGNED_BY,
+];
+
+const DIGEST: Key = key(
+    "digest",
+    "Digests, one of which the image must have",
+    Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
+);
+
+const DIGEST_EXPRESSION: &str = "^sha256:[0-9a-f]{64}$";
+
+const SIGNED_BY: Key = key(
+    "signed-by",
+    "minisign's public keys, one of which must have signed the image",
+    Shape::OneOrMany(&Shape::Expression("^RW[A-Za-z0-9+/]{54}$")),
+);
+
+const AUDIT: &[Key] = &[
     key(
-        "signed-by",
-        "Not supported by this build",
-        Shape::Unsupported,
+        "fail-on",
+        "The least severity that is a denial; absent: error",
+        Shape::Choice(&["error", "warning", "note"]),
+    ),
+    key(
+        "waive",
+        "Findings that are accepted for a time",
+        Shape::List(&Shape::Mapping(WAIVER)),
+    ),
+];
+
+const WAIVER: &[Key] = &[
+    required(
+        "rule",
+        "A rule's code, or the start of several",
+        Shape::Expression("^S[0-9]{1,3}$"),
+    ),
+    required(
+        "images",
+        "Digests of the images it is for",
+        Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
+    ),
+    required(
+        "reason",
+        "Why the finding is accepted",
+        Shape::Expression("\\S"),
+    ),
+    required(
+        "until",
+        "The last day of the waiver",
+        Shape::Expression("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
     ),
 ];
 
@@ -144,11 +194,8 @@ const IMAGE: &[Key] = &[
         "Least version of the image's manifest",
         Shape::Range(1, 2),
     ),
-    key(
-        "signed-by",
-        "Not supported by this build",
-        Shape::Unsupported,
-    ),
+    DIGEST,
+    SIGNED_BY,
 ];
 
 const PROCESS: &[Key] = &[
@@ -232,7 +279,7 @@ const BLOCK_RULE: &[Key] = &[
     key(
         "sector-size",
         "Sector sizes in bytes, one of which it must have",
-        Shape::SectorSizes,
+        Shape::OneOrMany(&Shape::SectorSize),
     ),
 ];
 
@@ -299,10 +346,6 @@ fn mapping(keys: &[Key]) -> Value {
 }
 
 fn shape(shape: &Shape) -> Value {
-    let sector_size = || {
-        let sizes: Vec<_> = (9..16).map(|shift| 1u32 << shift).collect();
-        json!({ "enum": sizes })
-    };
     match shape {
         Shape::Text(text) => json!({ "const": text }),
         Shape::Number(number) => json!({ "const": number }),
@@ -319,8 +362,13 @@ fn shape(shape: &Shape) -> Value {
         Shape::Target => {
             json!({ "enum": solo5_abi::Target::ALL.map(solo5_abi::Target::name) })
         }
-        Shape::SectorSizes => {
-            json!({ "anyOf": [sector_size(), { "type": "array", "items": sector_size() }] })
+        Shape::SectorSize => {
+            let sizes: Vec<_> = (9..16).map(|shift| 1u32 << shift).collect();
+            json!({ "enum": sizes })
+        }
+        Shape::OneOrMany(one) => {
+            let one = self::shape(one);
+            json!({ "anyOf": [one.clone(), { "type": "array", "items": one }] })
         }
         Shape::List(item) => json!({ "type": "array", "items": self::shape(item) }),
         Shape::Mapping(keys) => mapping(keys),
@@ -330,7 +378,6 @@ fn shape(shape: &Shape) -> Value {
             "propertyNames": { "pattern": "^[A-Za-z0-9._/-]+$" },
             "additionalProperties": self::shape(&Shape::Pattern),
         }),
-        Shape::Unsupported => json!({ "not": {} }),
     }
 }
 

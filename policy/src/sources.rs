@@ -10,8 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use solo5_report::Diagnostic;
+use solo5_signature::Digest;
 
+use crate::admitted;
 use crate::codes;
+use crate::facts::Fact;
 use crate::front;
 use crate::launch::FileOrFd;
 use crate::model::Policy;
@@ -80,6 +83,30 @@ pub fn load(
         Ok(policies)
     } else {
         Err(diagnostics)
+    }
+}
+
+/// Whether the image with this digest is in the list of admitted images at `path`, which must be as
+/// trustworthy as a policy of the host.
+pub fn admitted(path: &str, digest: &Digest) -> Fact<bool> {
+    let path_of_file = Path::new(path);
+    // Who can write to the folder could put an older list back.
+    let folder = path_of_file.parent().unwrap_or(Path::new("/"));
+    let name = folder.to_string_lossy();
+    let found = folder
+        .metadata()
+        .map_err(|error| unreadable(&name, &error))
+        .and_then(|metadata| trusted(&name, &metadata))
+        .and_then(|()| open_trusted(path_of_file))
+        .and_then(|file| bytes(path, file))
+        .map_err(|found| vec![found])
+        .and_then(|bytes| admitted::read(path, &bytes));
+    match found {
+        Ok(digests) => Fact::Known(digests.contains(digest)),
+        Err(found) => {
+            let first = found.first().map(solo5_report::line);
+            Fact::Unreadable(first.unwrap_or_default())
+        }
     }
 }
 

@@ -13,6 +13,9 @@ const SECTIONS: &[&str] = &[
     "image: { targets: [spt] }",
     "image: { targets: [hvt] }",
     "image: { minimum-manifest: 2 }",
+    "image: { signed-by: RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3 }",
+    "match: { digest: \"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\" }",
+    "admitted: /etc/list.json",
     "process: { root: allow, sandbox: optional }",
     "process: { root: forbid }",
     "memory: { maximum: 64MiB }",
@@ -25,6 +28,9 @@ const SECTIONS: &[&str] = &[
     "block: { allow: [ { name: \"*\", file: { under: /srv } }, { name: \"*\", device: vg/* } ] }",
     "block: { allow: [ { name: \"*\", access: read-only, capacity: { maximum: 1GiB } } ] }",
 ];
+
+/// The key of the section that asks for a signature.
+const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
 fn policy() -> impl Strategy<Value = Policy> {
     subsequence(SECTIONS, 0..SECTIONS.len()).prop_map(|sections| {
@@ -59,9 +65,15 @@ fn launch() -> impl Strategy<Value = common::Launch> {
     let arguments = subsequence(vec!["--name=x", "--ipv4=10.0.0.1"], 0..2);
     let bridge = truth(&["br0", "br1", "none", "?", "!EPERM"]);
     let kind = truth(&["file", "device", "?"]);
-    let phase = (truth(&["yes", "no", "?"]), truth(&["yes", "no", "?"]));
-    (options, arguments, bridge, kind, phase).prop_map(
-        |(options, arguments, bridge, kind, (root, sandbox))| {
+    let answers = || truth(&["yes", "no", "?"]);
+    let process = (answers(), answers());
+    let proofs = (
+        select(&[None, Some("abc"), Some("abd")][..]),
+        any::<bool>(),
+        answers(),
+    );
+    (options, arguments, bridge, kind, process, proofs).prop_map(
+        |(options, arguments, bridge, kind, (root, sandbox), (content, signed, admitted))| {
             let devices = [
                 "net service optional",
                 "net management optional",
@@ -89,10 +101,20 @@ fn launch() -> impl Strategy<Value = common::Launch> {
             common::Launch {
                 devices: devices.map(str::to_owned).to_vec(),
                 options: words.join(" "),
+                content: content.map(str::to_owned),
+                signed_by: if signed {
+                    vec![KEY.to_owned()]
+                } else {
+                    Vec::new()
+                },
                 arguments: arguments.into_iter().map(str::to_owned).collect(),
                 facts: common::Facts {
                     root,
                     sandbox,
+                    admitted: admitted
+                        .map(|answer| ("/etc/list.json".to_owned(), answer))
+                        .into_iter()
+                        .collect(),
                     nets: vec![net.clone(), net],
                     blocks: vec![block.clone(), block],
                 },

@@ -1,5 +1,6 @@
 //! What tests of decisions share: a launch described in a few words.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use solo5_abi::mft2::{self, Mft2, tag};
 use solo5_abi::target::Target;
 use solo5_policy::launch::{self, Modules};
 use solo5_policy::{Asked, BlockFacts, BlockKind, Fact, HostFacts, NetFacts};
+use solo5_signature::{Digest, Proof, PublicKey};
 use zerocopy::IntoBytes;
 
 /// A launch and what the host says of it.
@@ -22,6 +24,10 @@ pub(crate) struct Launch {
     pub(crate) properties: bool,
     /// Whether the manifest asks for an executable heap.
     pub(crate) executable_heap: bool,
+    /// What the image's content is, if anybody looks at it.
+    pub(crate) content: Option<String>,
+    /// The keys that signed it.
+    pub(crate) signed_by: Vec<String>,
     /// Options, parted at blanks.
     pub(crate) options: String,
     /// The guest's arguments.
@@ -36,6 +42,7 @@ pub(crate) struct Launch {
 pub(crate) struct Facts {
     pub(crate) root: Option<String>,
     pub(crate) sandbox: Option<String>,
+    pub(crate) admitted: BTreeMap<String, String>,
     pub(crate) nets: Vec<Net>,
     pub(crate) blocks: Vec<Block>,
 }
@@ -88,7 +95,16 @@ impl Launch {
         let request = launch::read(&words, &Modules::debug(target)).expect("a kernel");
         let launch = request.check(&mft1, mft2.as_ref()).expect("sound options");
         assert_eq!(launch.unattached(&mft1), Vec::<String>::new());
-        Asked::new(&launch, target, &mft1, mft2.as_ref())
+        let mut asked = Asked::new(&launch, target, &mft1, mft2.as_ref());
+        asked.proof = self.content.as_ref().map(|content| Proof {
+            digest: Digest::of(content.as_bytes()),
+            signed_by: self
+                .signed_by
+                .iter()
+                .map(|key| PublicKey::parse(key).expect("a key"))
+                .collect(),
+        });
+        asked
     }
 
     fn notes(&self) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -166,6 +182,11 @@ impl Launch {
         HostFacts {
             root: fact(facts.root.as_deref().or(Some("no")), yes),
             sandbox: fact(facts.sandbox.as_deref().or(Some("yes")), yes),
+            admitted: facts
+                .admitted
+                .iter()
+                .map(|(path, answer)| (path.clone(), fact(Some(answer), yes)))
+                .collect(),
             nets: nets.collect(),
             blocks: blocks.collect(),
         }

@@ -1,0 +1,131 @@
+//! Lists of admitted images: written by `solo5-elftool check --lock`, read by tenders, which compare
+//! one digest.
+//!
+//! The file is JSON, which is YAML, so it takes the same way as a policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use solo5_report::{Diagnostic, Severity};
+use solo5_signature::Digest;
+use solo5_source::{Node, Reader};
+
+use crate::codes;
+use crate::front::digest;
+
+/// `type` of such a file.
+pub const TYPE: &str = "solo5.admitted";
+/// Its one version.
+pub const VERSION: u64 = 1;
+
+/// The digests in `bytes`, which are called `name` in diagnostics.
+///
+/// # Errors
+///
+/// Everything wrong with it, in order of position.
+pub fn read(name: &str, bytes: &[u8]) -> Result<BTreeSet<Digest>, Vec<Diagnostic>> {
+    let (document, mut reader) = solo5_source::read(name, bytes)?;
+    let digests = list(&document.root, &mut reader);
+    let diagnostics = reader.finish();
+    let failed = diagnostics
+        .iter()
+        .any(|found| found.severity == Severity::Error);
+    match digests {
+        Some(digests) if !failed => Ok(digests),
+        _ => Err(diagnostics),
+    }
+}
+
+fn list(root: &Node, reader: &mut Reader) -> Option<BTreeSet<Digest>> {
+    let mut fields = reader.fields(root, "a list of admitted images")?;
+    if let Some(node) = fields.required("type")
+        && let Some(text) = reader.text(node, "`type`")
+        && text != TYPE
+    {
+        let message = format!("`type` is `{text}`, so this is not a list of admitted images");
+        let help = "`solo5-elftool check --lock=FILE` writes one";
+        reader.error(codes::TYPE, node.span.clone(), message, "", help);
+    }
+    if let Some(node) = fields.required("version") {
+        reader.integer(node, "`version`", VERSION..=VERSION);
+    }
+    let mut digests = BTreeSet::new();
+    if let Some(node) = fields.required("images") {
+        for item in reader.items(node, "`images`").unwrap_or_default() {
+            let Some(mut image) = reader.fields(item, "an image") else {
+                continue;
+            };
+            if let Some(node) = image.required("digest") {
+                digests.extend(digest(node, reader));
+            }
+            // For people.
+            for key in ["file", "policies"] {
+                image.optional(key);
+            }
+            image.finish(reader);
+        }
+    }
+    fields.finish(reader);
+    Some(digests)
+}
+
+/// An image that was admitted, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The file it was read from.
+    pub file: String,
+    /// Names of the policies that applied.
+    pub policies: Vec<String>,
+}
+
+/// The text of a list, in order of digests: one set of images, one text.
+pub fn text(admitted: &BTreeMap<Digest, Admission>) -> String {
+    let images: Vec<_> = admitted
+        .iter()
+        .map(|(digest, admission)| {
+            json!({
+                "digest": digest.to_string(),
+                "file": admission.file,
+                "policies": admission.policies,
+            })
+        })
+        .collect();
+    let list = json!({ "type": TYPE, "version": VERSION, "images": images });
+    format!("{list:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        let found = read("l.json", text.as_bytes()).unwrap_err();
+        found.iter().map(|found| found.code).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        let admission = Admission {
+            file: "a \"b\"\n.spt".to_owned(),
+            policies: vec!["edge-node".to_owned()],
+        };
+        let list = BTreeMap::from([(one, admission.clone()), (two, admission)]);
+        let found = read("l.json", text(&list).as_bytes()).unwrap();
+        assert_eq!(found, BTreeSet::from([one, two]));
+        let none = read("l.json", text(&BTreeMap::new()).as_bytes()).unwrap();
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert_eq!(
+            codes("{ type: solo5.policy, version: 1, images: [] }"),
+            ["P203"]
+        );
+        let digest = "{ type: solo5.admitted, version: 1, images: [ { digest: abc } ] }";
+        assert_eq!(codes(digest), ["P215"]);
+        assert!(!codes("{ type: solo5.admitted, version: 2, images: [] }").is_empty());
+        assert!(!codes("{ type: solo5.admitted, version: 1 }").is_empty());
+    }
+}

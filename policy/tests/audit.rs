@@ -1,0 +1,137 @@
+//! Findings of an audit against the `audit` section.
+
+mod common;
+
+use solo5_policy::audit::{is_asked, judge};
+use solo5_policy::date::Date;
+use solo5_policy::{Phase, Policy, decide, front};
+use solo5_report::{Diagnostic, Severity};
+use solo5_signature::Digest;
+
+fn policy(sections: &str) -> Policy {
+    let text = format!("type: solo5.policy\nversion: 1\n{sections}\n");
+    front::read("node.yaml", text.as_bytes()).expect("a policy")
+}
+
+/// One waiver of `S4` for the content `abc`, up to the end of 2026.
+fn waiving(fail_on: &str) -> Policy {
+    let digest = Digest::of(b"abc");
+    policy(&format!(
+        "audit:\n  fail-on: {fail_on}\n  waive:\n    - {{ rule: S4, images: [\"{digest}\"], \
+         reason: old compiler, until: 2026-12-31 }}"
+    ))
+}
+
+fn launch(content: &str) -> common::Launch {
+    common::Launch {
+        content: Some(content.to_owned()),
+        ..common::Launch::default()
+    }
+}
+
+/// Reasons and waivers as people see them.
+fn lines(policy: &Policy, launch: &common::Launch, today: &str) -> Vec<String> {
+    let findings = [
+        Diagnostic::new(Severity::Error, "S401", "as bad as can be"),
+        Diagnostic::new(Severity::Warning, "S402", "absolute build path"),
+        Diagnostic::new(Severity::Note, "S201", "a note"),
+    ];
+    let today = Date::parse(today).expect("a day");
+    let policies = std::slice::from_ref(policy);
+    let found = judge(policies, &launch.asked(), &findings, today);
+    let reasons = found.reasons.iter().map(|reason| reason.line());
+    let waived = found.waived.iter().map(|waived| waived.line());
+    reasons.chain(waived).collect()
+}
+
+#[test]
+fn a_limit_says_what_fails() {
+    let warning = policy("audit: { fail-on: warning }");
+    assert_eq!(
+        lines(&warning, &launch("abc"), "2026-01-01"),
+        [
+            "P354 audit: S401 as bad as can be; node wants nothing of severity warning or above \
+             (node.yaml:3:19)",
+            "P354 audit: S402 absolute build path; node wants nothing of severity warning or above \
+             (node.yaml:3:19)",
+        ]
+    );
+    let default = policy("audit: { waive: [] }");
+    assert_eq!(
+        lines(&default, &launch("abc"), "2026-01-01"),
+        ["P354 audit: S401 as bad as can be; node wants nothing of severity error (node.yaml:3:1)"]
+    );
+    assert_eq!(
+        lines(
+            &policy("audit: { fail-on: note }"),
+            &launch(""),
+            "2026-01-01"
+        )
+        .len(),
+        3
+    );
+    assert_eq!(
+        lines(&policy("otherwise: allow"), &launch(""), "2026-01-01").len(),
+        0
+    );
+}
+
+#[test]
+fn a_waiver_is_for_its_images_rules_and_days_and_never_for_an_error() {
+    let error = "P354 audit: S401 as bad as can be; node wants nothing of severity warning or \
+                 above (node.yaml:4:12)";
+    let policy = waiving("warning");
+    let waived = "S402 accepted until 2026-12-31: old compiler; node (node.yaml:6:7)";
+    assert_eq!(
+        lines(&policy, &launch("abc"), "2026-12-31"),
+        [error, waived]
+    );
+    let ended = "P354 audit: S402 absolute build path; node wants nothing of severity warning, and \
+                 its waiver ended 2026-12-31 (node.yaml:4:12)";
+    assert_eq!(lines(&policy, &launch("abc"), "2027-01-01"), [error, ended]);
+    let other = "P354 audit: S402 absolute build path; node wants nothing of severity warning or \
+                 above (node.yaml:4:12)";
+    assert_eq!(lines(&policy, &launch("abd"), "2026-12-31"), [error, other]);
+    assert_eq!(
+        lines(&policy, &common::Launch::default(), "2026-12-31"),
+        [error, other]
+    );
+    let note = lines(&waiving("note"), &launch("abc"), "2026-12-31");
+    assert!(
+        note.iter().any(|line| line.starts_with("P354 audit: S201")),
+        "{note:?}"
+    );
+}
+
+#[test]
+fn only_policies_that_apply_are_asked() {
+    let elsewhere = policy("match: { label: { tenant: b } }\naudit: { fail-on: note }");
+    let launch = launch("abc");
+    assert_eq!(
+        lines(&elsewhere, &launch, "2026-01-01"),
+        Vec::<String>::new()
+    );
+    assert!(!is_asked(&[elsewhere], &launch.asked()));
+    assert!(is_asked(
+        &[policy("audit: { fail-on: note }")],
+        &launch.asked()
+    ));
+}
+
+#[test]
+fn findings_make_a_denial() {
+    let policies = [policy("otherwise: allow\naudit: { fail-on: warning }")];
+    let launch = launch("abc");
+    let asked = launch.asked();
+    let mut decision = decide(&policies, &asked, &launch.facts(), Phase::Strings, false);
+    assert!(!decision.is_denied());
+    let findings = [Diagnostic::warning("S402", "absolute build path")];
+    let today = Date::from_days(20_000);
+    decision.deny(judge(&policies, &asked, &[], today).reasons);
+    assert!(!decision.is_denied());
+    decision.deny(judge(&policies, &asked, &findings, today).reasons);
+    assert_eq!(
+        decision.closing(),
+        "not started: denied by 1 of 1 applicable policies, 1 reason"
+    );
+}
