@@ -37,7 +37,7 @@ pub const MEMORY_DEFAULT_MIB: u64 = 512;
 /// What a tender understands: its modules decide which options there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modules {
-    /// The tender's target; only spt has an executable heap to offer.
+    /// The tender's target; only spt and hvt have an executable heap to offer.
     pub target: Target,
     /// Network interfaces.
     pub net: bool,
@@ -82,6 +82,10 @@ pub struct Launch {
     pub memory_mib: u64,
     /// Whether heap and stack are to be executable (`--x-exec-heap`).
     pub exec_heap: bool,
+    /// Whom to run the guest as.
+    pub user: Option<User>,
+    /// Root directory to run the guest with.
+    pub chroot: Option<OsString>,
     /// Network interfaces to attach, in argument order.
     pub nets: Vec<Net>,
     /// Block devices to attach, in argument order.
@@ -106,6 +110,15 @@ pub struct Launch {
     pub gdb_port: Option<u16>,
     /// Folder to leave core dumps of the guest in.
     pub dumpcore: Option<OsString>,
+}
+
+/// A user and a group, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub uid: u32,
+    /// The only group.
+    pub gid: u32,
 }
 
 /// A network interface to attach.

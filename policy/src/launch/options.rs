@@ -9,13 +9,14 @@ use solo5_abi::target::Target;
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
     Access, Backing, Block, Fault, FileOrFd, Format, Interface, Label, Launch, MEMORY_DEFAULT_MIB,
-    Mention, Modules, Net, Request,
+    Mention, Modules, Net, Request, User,
 };
 
 /// The module an option belongs to; its options exist if it is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Module {
     Core,
+    Confinement,
     ExecHeap,
     Net,
     Block,
@@ -27,7 +28,9 @@ impl Module {
     pub(super) fn is_in(self, modules: &Modules) -> bool {
         match self {
             Module::Core => true,
-            Module::ExecHeap => modules.target == Target::Spt,
+            // spt's guest is the tender's own process, and needs neither.
+            Module::Confinement => modules.target == Target::Hvt,
+            Module::ExecHeap => matches!(modules.target, Target::Spt | Target::Hvt),
             Module::Net => modules.net,
             Module::Block => modules.block,
             Module::Gdb => modules.gdb,
@@ -123,6 +126,19 @@ pub(super) static OPTIONS: &[Row] = &[
         Module::Core,
         Form::Value(report),
         "  [ --report=NN | FILE ] (write one line of JSON on the outcome to fd NN or FILE)",
+    ),
+    // Launchers that open taps and devices as root and leave the rest of that to the tender.
+    row(
+        "--user",
+        Module::Confinement,
+        Form::Value(user),
+        "  [ --user=UID:GID ] (run the guest as this user and group, by number)",
+    ),
+    row(
+        "--chroot",
+        Module::Confinement,
+        Form::Value(chroot),
+        "  [ --chroot=DIR ] (run the guest with DIR, best an empty one, as its root directory)",
     ),
     row(
         "--x-exec-heap",
@@ -231,6 +247,8 @@ pub(super) fn read(
             arguments: guest.to_vec(),
             memory_mib: MEMORY_DEFAULT_MIB,
             exec_heap: false,
+            user: None,
+            chroot: None,
             nets: Vec::new(),
             blocks: Vec::new(),
             without_nets: Vec::new(),
@@ -395,6 +413,31 @@ fn os(bytes: &[u8]) -> OsString {
 
 fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
     reader.launch.memory_mib = parse_memory(value).ok_or(Wrong::Malformed)?;
+    Ok(())
+}
+
+fn user(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    let text = str::from_utf8(value).map_err(|_| Wrong::Malformed)?;
+    let (uid, gid) = text.split_once(':').ok_or(Wrong::Malformed)?;
+    // The largest number means "no change" to the kernel.
+    let number = |text: &str| {
+        let number = parse_number(text.as_bytes()).and_then(|number| u32::try_from(number).ok());
+        number
+            .filter(|number| *number != u32::MAX)
+            .ok_or(Wrong::Malformed)
+    };
+    reader.launch.user = Some(User {
+        uid: number(uid)?,
+        gid: number(gid)?,
+    });
+    Ok(())
+}
+
+fn chroot(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    if value.is_empty() {
+        return Err(Wrong::Malformed);
+    }
+    reader.launch.chroot = Some(os(value));
     Ok(())
 }
 

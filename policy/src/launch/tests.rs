@@ -376,8 +376,39 @@ fn a_report_is_known_before_options_are_checked() {
 #[test]
 fn modules_decide_which_options_there_are() {
     let read_as = |text: &str, modules: Modules| read(&words(text), &modules).unwrap();
-    let hvt = read_as("--x-exec-heap k", Modules::ordinary(Target::Hvt));
-    assert!(hvt.fault.is_some(), "only spt has it");
+    let hvt = read_as(
+        "--user=65534:100 --chroot=/var/empty --x-exec-heap k",
+        Modules::ordinary(Target::Hvt),
+    );
+    assert_eq!(hvt.fault, None);
+    let user = User {
+        uid: 65534,
+        gid: 100,
+    };
+    assert_eq!(hvt.launch.user, Some(user));
+    assert_eq!(hvt.launch.chroot, Some("/var/empty".into()));
+    for (option, target) in [
+        ("--user=1:1", Target::Spt),
+        ("--chroot=/d", Target::Spt),
+        ("--x-exec-heap", Target::Virtio),
+    ] {
+        let other = read_as(&format!("{option} k"), Modules::ordinary(target));
+        assert!(other.fault.is_some(), "{option}");
+    }
+    for user in [
+        "",
+        "1",
+        "1:",
+        ":1",
+        "1:2:3",
+        "root:root",
+        "4294967295:1",
+        "-1:1",
+    ] {
+        let wrong = read_as(&format!("--user={user} k"), Modules::ordinary(Target::Hvt));
+        let fault = wrong.fault.expect(user);
+        assert_eq!(fault.lines, ["Malformed argument to --user"]);
+    }
     let without = Modules {
         net: false,
         ..Modules::ordinary(Target::Spt)
@@ -433,5 +464,5 @@ fn usage_begins_with_upstreams_lines() {
     let hvt = usage("solo5-hvt-debug", &Modules::debug(Target::Hvt));
     assert!(hvt.contains("\nCompiled-in modules: core block net gdb dumpcore \n"));
     assert!(hvt.contains("    --version (display version information)\n"));
-    assert!(!hvt.contains("exec-heap"));
+    assert!(hvt.contains("--user=UID:GID") && !spt.contains("--user"));
 }

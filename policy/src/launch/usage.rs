@@ -38,7 +38,8 @@ pub fn usage(program: &str, modules: &Modules) -> String {
     if !is_spt {
         out.push_str("    --version (display version information)\n");
     }
-    for line in core {
+    let confinement = lines(Module::Confinement).filter(|_| Module::Confinement.is_in(modules));
+    for line in core.chain(confinement) {
         let _ = writeln!(out, "{line}");
     }
     out.push_str("  [ --explain=CODE ] (explain a code such as P311)\n");

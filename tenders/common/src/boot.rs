@@ -4,6 +4,7 @@
 //! |---|---|
 //! | standard descriptors | before anything else is opened |
 //! | options | as typed; which inherited descriptors are open |
+//! | proofs | if a policy asks: a sealed copy of the image, its digest and signers |
 //! | image | headers, notes, manifest, load plan; options against the manifest |
 //! | policy on strings | nothing but image and policies has been opened |
 //! | devices | opened, measured, compared with the manifest |
@@ -18,16 +19,18 @@ use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Fault, Image, LoadPlan};
-use solo5_policy::Phase;
-use solo5_policy::launch::{self, Launch, Modules, Request, Stop};
+use solo5_policy::{Asked, Phase};
+use solo5_policy::launch::{self, Request, Stop};
+pub use solo5_policy::launch::{Launch, Modules, User};
 
 use crate::attach::{Backing, Device, Inherited};
 use crate::console::{Console, output};
 use crate::explain::{self, Safeguard};
-use crate::gate::{Gate, denial};
+use crate::gate::{self, Gate, denial};
 use crate::needs;
 use crate::problem::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Problem, Refusal};
 use crate::report::{self, Reporter, Sink};
+use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;
 use crate::sys;
 
@@ -39,11 +42,21 @@ pub trait Tender {
     /// The name it has when it was called by none.
     const NAME: &'static str;
 
+    /// What it understands as it was built.
+    fn modules(&self) -> Modules {
+        modules(Self::TARGET)
+    }
+
+    /// The size of guest memory, in bytes, for a launch that asks for `asked`.
+    fn memory(&self, asked: u64, _launch: &Launch, _console: &Console) -> Result<u64, Problem> {
+        Ok(asked)
+    }
+
     /// The system calls that stay allowed with these devices, whose descriptors may be missing.
     fn rules(&self, devices: &[Device]) -> Vec<Rule>;
 
     /// What else confines the guest, for `--explain`; whether this host has it.
-    fn safeguards(&self) -> Vec<Safeguard>;
+    fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
 
     /// Runs the guest. Returns only if there is no guest to run.
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal;
@@ -68,6 +81,14 @@ pub struct Guest {
     pub executable_heap: bool,
     /// The guest's arguments.
     pub arguments: Vec<OsString>,
+    /// Whom to run it as.
+    pub user: Option<User>,
+    /// Root directory to run it with.
+    pub chroot: Option<OsString>,
+    /// Port to wait on for gdb.
+    pub gdb_port: Option<u16>,
+    /// Folder to leave core dumps in.
+    pub dumpcore: Option<OsString>,
 }
 
 /// What a tender of `target` built like this understands.
@@ -87,7 +108,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
         None => (None, arguments),
     };
     let console = Console::new(zero, T::NAME);
-    let modules = modules(T::TARGET);
+    let modules = tender.modules();
     let filled = match filled {
         Ok(filled) => filled,
         Err(error) => {
@@ -183,6 +204,8 @@ fn run<T: Tender>(
         fault,
     };
     let file = open_image(&kernel)?;
+    let policies = gate::policies(&request, inherited)?;
+    let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
     let machines = Arch::HOST.as_slice();
     let image = Image::read(&file, machines).map_err(fault)?;
     image.abi_of(T::TARGET).map_err(fault)?;
@@ -196,12 +219,16 @@ fn run<T: Tender>(
     if !unattached.is_empty() {
         return Err(Refusal::cannot(CODE_UNATTACHED, unattached));
     }
-    needs::check_unikernel(&launch, properties)?;
-    let memory = needs::memory(&launch);
+    let memory = tender.memory(needs::memory(&launch), &launch, console)?;
+    needs::check_unikernel(&launch, memory, properties)?;
     let plan = image.plan(&file, T::TARGET).map_err(fault)?;
     plan.fits(memory).map_err(fault)?;
 
-    let mut gate = Gate::open(&launch, inherited, T::TARGET, &manifest, properties)?;
+    let asked = Asked {
+        proof,
+        ..Asked::new(&launch, T::TARGET, &manifest, properties)
+    };
+    let mut gate = Gate::new(policies, asked, launch.require_policy);
     if launch.explain {
         // What is denied by its name alone is not even looked at.
         let looked = !gate.decide(Phase::Strings).is_denied();
@@ -224,7 +251,7 @@ fn run<T: Tender>(
             devices: devices.as_deref(),
             decision: &decision,
             rules: &tender.rules(devices.as_deref().unwrap_or_default()),
-            safeguards: &tender.safeguards(),
+            safeguards: &tender.safeguards(&launch),
         };
         output(&explanation.shown(launch.format));
         return if decision.is_denied() {
@@ -247,6 +274,10 @@ fn run<T: Tender>(
         memory,
         executable_heap: launch.exec_heap,
         arguments: launch.arguments,
+        user: launch.user,
+        chroot: launch.chroot,
+        gdb_port: launch.gdb_port,
+        dumpcore: launch.dumpcore,
         kernel: kernel.clone(),
         file,
     };

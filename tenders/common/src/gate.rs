@@ -8,11 +8,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 
-use solo5_abi::Target;
-use solo5_abi::mft1::Mft1;
-use solo5_abi::mft2::Mft2;
-use solo5_policy::launch::Launch;
-use solo5_policy::{Asked, Decision, Fact, HostFacts, Phase, Policy, decide, directories, sources};
+use solo5_policy::launch::Request;
+use solo5_policy::{
+    Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, directories, sources,
+};
 
 use crate::attach::Inherited;
 use crate::problem::{Reason, Refusal};
@@ -27,40 +26,46 @@ pub struct Gate {
     pub facts: HostFacts,
 }
 
+/// Reads every policy of a launch. A policy that cannot be taken is a refusal, never a policy less.
+pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Policy>, Refusal> {
+    let open = |fd| inherited.take(fd).map(File::from).map_err(io::Error::from);
+    let policies = sources::load(&sources::folder(), request.policies(), open);
+    policies.map_err(|diagnostics| Refusal {
+        denied: false,
+        reasons: diagnostics
+            .iter()
+            .map(|found| Reason {
+                code: found.code.to_owned(),
+                text: solo5_report::line(found),
+            })
+            .collect(),
+        summary: Vec::new(),
+        usage: false,
+    })
+}
+
 impl Gate {
-    /// Reads every policy. A policy that cannot be taken is a refusal, never a policy less.
-    pub fn open(
-        launch: &Launch,
-        inherited: &mut Inherited,
-        target: Target,
-        manifest: &Mft1<'_>,
-        properties: Option<&Mft2<'_>>,
-    ) -> Result<Gate, Refusal> {
-        let open = |fd| inherited.take(fd).map(File::from).map_err(io::Error::from);
-        let policies = sources::load(&sources::folder(), &launch.policies, open);
-        let policies = policies.map_err(|diagnostics| Refusal {
-            denied: false,
-            reasons: diagnostics
-                .iter()
-                .map(|found| Reason {
-                    code: found.code.to_owned(),
-                    text: solo5_report::line(found),
-                })
-                .collect(),
-            summary: Vec::new(),
-            usage: false,
-        })?;
-        Ok(Gate {
-            policies,
-            require: launch.require_policy,
-            asked: Asked::new(launch, target, manifest, properties),
+    /// Puts what is asked for to `policies`. With `require`, one at least must apply.
+    pub fn new(policies: Vec<Policy>, asked: Asked, require: bool) -> Gate {
+        let digest = asked.proof.as_ref().map(|proof| proof.digest);
+        let lists = digest.map(|digest| {
+            admission_lists(&policies, &asked)
+                .into_iter()
+                .map(|path| (path.to_owned(), sources::admitted(path, &digest)))
+                .collect()
+        });
+        Gate {
             facts: HostFacts {
                 root: Fact::Known(rustix::process::geteuid().is_root()),
                 // A tender that cannot confine its guest does not start it.
                 sandbox: Fact::Known(true),
+                admitted: lists.unwrap_or_default(),
                 ..HostFacts::default()
             },
-        })
+            policies,
+            require,
+            asked,
+        }
     }
 
     /// Whether nobody has anything to say.

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | the whole launch, in order | [`boot`] |
 //! | options | `solo5_policy::launch` |
+//! | digest and signers of the image, if a policy asks | [`seal`] |
 //! | image | `solo5_image` |
 //! | what the manifest asks of the launch | [`needs`] |
 //! | policy, on strings and then on descriptors | [`gate`] |
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
+//! | command line, events | [`start`] |
 //! | system call filters | [`seccomp`] |
 //!
 //! Beside them: [`problem`] (every code `T4xx` and its text), [`console`] (what is said),
@@ -29,5 +31,7 @@ pub mod memory;
 pub mod needs;
 pub mod problem;
 pub mod report;
+pub mod seal;
 pub mod seccomp;
+pub mod start;
 pub mod sys;

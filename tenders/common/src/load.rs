@@ -1,11 +1,13 @@
 //! Carrying out a load plan: segments into guest memory, then their protections.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::ops::Range;
 
 use solo5_image::{Fault, LoadPlan, Protection};
 
 use crate::memory::{Allegation, GuestMemory};
+use crate::problem::Problem;
 use crate::sys::Errno;
 
 /// Why an image could not be loaded.
@@ -15,6 +17,16 @@ pub enum LoadError {
     Image(Fault),
     /// Its pages cannot be protected.
     Protect(Errno),
+}
+
+impl LoadError {
+    /// The problem that it is for the image called `kernel`.
+    pub fn problem(self, kernel: OsString) -> Problem {
+        match self {
+            LoadError::Image(fault) => Problem::Image { kernel, fault },
+            LoadError::Protect(error) => Problem::Protect { kernel, error },
+        }
+    }
 }
 
 impl From<Fault> for LoadError {

@@ -13,17 +13,20 @@ use crate::problem::Problem;
 /// Sector size in bytes when neither the operator nor the manifest says.
 pub const SECTOR_SIZE: u16 = 512;
 
-/// Guest memory in bytes that a launch gives; `u64::MAX` if that does not fit.
+/// Guest memory in bytes that a launch asks for; `u64::MAX` if that does not fit.
 pub fn memory(launch: &Launch) -> u64 {
     launch.memory_mib.saturating_mul(1 << 20)
 }
 
-/// Whether the unikernel itself can run as the launch wants it to.
-pub fn check_unikernel(launch: &Launch, properties: Option<&Mft2<'_>>) -> Result<(), Problem> {
+/// Whether the unikernel itself can run as the launch wants it to, in `have` bytes of memory.
+pub fn check_unikernel(
+    launch: &Launch,
+    have: u64,
+    properties: Option<&Mft2<'_>>,
+) -> Result<(), Problem> {
     let Some(properties) = properties else {
         return Ok(());
     };
-    let have = memory(launch);
     if let Some(least) = properties.memory_minimum().filter(|least| have < *least) {
         return Err(Problem::Memory { have, least });
     }

@@ -73,6 +73,31 @@ pub enum Problem {
     /// The heap is executable by choice.
     ExecHeapWarning,
 
+    /// There is no KVM to open.
+    KvmOpen { error: Errno },
+    /// KVM speaks another version of its interface.
+    KvmVersion { have: i32 },
+    /// KVM lacks something.
+    KvmLacks { what: &'static str },
+    /// The host's clock cannot be relied on.
+    KvmClock,
+    /// A call to KVM failed.
+    KvmCall { name: &'static str, error: Errno },
+    /// More memory than a guest of this target can have.
+    MemoryMaximum { bytes: u64, most: u64 },
+    /// Memory was rounded.
+    MemoryAdjusted { bytes: u64 },
+    /// The network ring cannot be had.
+    RingOff { what: &'static str, error: Errno },
+    /// The tender cannot confine itself as asked.
+    Confine { what: &'static str, error: Errno },
+    /// The guest's core cannot be dumped there.
+    Dumpcore { what: String, error: Errno },
+    /// The tender is one for debugging.
+    DebugWarning,
+    /// A debugger cannot be waited for.
+    Gdb { what: String, error: Errno },
+
     /// A call to the host's kernel failed that never should.
     Host { what: &'static str, error: Errno },
     /// The filter has too many rows.
@@ -113,6 +138,17 @@ impl Problem {
             Problem::InTheWay { .. } => "T437",
             Problem::ReadImpliesExec => "T438",
             Problem::CommandLine { .. } => "T439",
+            Problem::KvmOpen { .. }
+            | Problem::KvmVersion { .. }
+            | Problem::KvmLacks { .. }
+            | Problem::KvmClock
+            | Problem::KvmCall { .. } => "T450",
+            Problem::MemoryMaximum { .. } | Problem::MemoryAdjusted { .. } => "T451",
+            Problem::RingOff { .. } => "T452",
+            Problem::Confine { .. } => "T453",
+            Problem::Dumpcore { .. } => "T455",
+            Problem::Gdb { .. } => "T456",
+            Problem::DebugWarning => "T457",
             Problem::FilterLength => "T441",
             Problem::ExecHeapWarning => "T442",
             Problem::Report { .. } => "T443",
@@ -169,7 +205,33 @@ impl Problem {
             Problem::ExecHeapWarning => "WARNING: The use of --x-exec-heap is dangerous and not \
                 recommended as it makes the heap and stack executable."
                 .to_owned(),
-            Problem::Host { what, error } => format!("{what} failed: {}", strerror(*error)),
+            Problem::Host { what, error } | Problem::Confine { what, error } => {
+                format!("{what} failed: {}", strerror(*error))
+            }
+            Problem::KvmOpen { error } => format!("Could not open: /dev/kvm: {}", strerror(*error)),
+            Problem::KvmVersion { have } => {
+                format!("KVM: API version is {have}, solo5-hvt requires version 12")
+            }
+            Problem::KvmLacks { what } => format!("KVM: host does not support {what}"),
+            Problem::KvmClock => "KVM: host TSC is unstable, cannot continue".to_owned(),
+            Problem::KvmCall { name, error } => {
+                format!("KVM: ioctl ({name}) failed: {}", strerror(*error))
+            }
+            Problem::MemoryMaximum { bytes, most } => {
+                format!("guest memory size {bytes} bytes exceeds the max size {most} bytes")
+            }
+            Problem::MemoryAdjusted { bytes } => format!("adjusting memory to {bytes} bytes"),
+            Problem::RingOff { what, error } => format!(
+                "{what} failed, falling back to hypercalls: {}",
+                strerror(*error)
+            ),
+            Problem::Dumpcore { what, error } => {
+                format!("dumpcore: {what}: {}", strerror(*error))
+            }
+            Problem::Gdb { what, error } => format!("GDB: {what}: {}", strerror(*error)),
+            Problem::DebugWarning => "WARNING: This tender is for debugging: the guest can be \
+                stopped, changed and copied. This is not recommended for production use."
+                .to_owned(),
             _ => return None,
         })
     }
@@ -330,6 +392,8 @@ pub struct Refusal {
 
 /// Code of a wrong option.
 pub const CODE_OPTIONS: &str = "T400";
+/// Code of a guest that was ended for what it did.
+pub const CODE_GUEST_FAULT: &str = "T454";
 /// Code of a declared device that is not attached.
 pub const CODE_UNATTACHED: &str = "T406";
 

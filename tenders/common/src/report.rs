@@ -11,6 +11,7 @@
 //! or why it does not. What the parent cannot know it does not claim: a child that ends before it
 //! said either is a `bug`, or was ended by a `signal`.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -84,10 +85,30 @@ impl Reporter {
         let _ = writeln!(self.shared, "{}", refusal_json(refusal));
     }
 
-    /// The descriptor that must stay open until the guest runs.
+    /// The descriptor that must stay open until the guest runs. A tender that outlives its start
+    /// writes the [`ending`] of its guest there.
     pub fn fd(&self) -> RawFd {
         self.shared.as_raw_fd()
     }
+}
+
+/// What a tender that is still there says, without allocating, of how its guest ended. `message`
+/// must not need escapes in JSON.
+pub fn ending(
+    out: &mut impl fmt::Write,
+    outcome: Outcome,
+    status: u8,
+    reason: Option<(&str, &str)>,
+) -> fmt::Result {
+    write!(
+        out,
+        r#"{{"outcome":"{}","status":{status},"reasons":["#,
+        outcome.name()
+    )?;
+    if let Some((code, message)) = reason {
+        write!(out, r#"{{"code":"{code}","message":"{message}"}}"#)?;
+    }
+    writeln!(out, "]}}")
 }
 
 fn refusal_json(refusal: &Refusal) -> Value {
@@ -287,6 +308,11 @@ mod tests {
         assert_eq!(outcome(End::Signal(libc::SIGABRT), ""), is("bug", 134));
         assert_eq!(outcome(End::Signal(libc::SIGSEGV), ""), is("bug", 139));
         assert_eq!(outcome(End::Exit(0), ""), is("bug", 0));
+        let mut said = started.to_owned();
+        let reason = Some(("T454", "Invalid guest hypercall: num=4"));
+        ending(&mut said, Outcome::GuestFault, 1, reason).unwrap();
+        assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
+        assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
         let refusal = Refusal::from(Problem::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
         assert_eq!(

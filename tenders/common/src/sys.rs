@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 pub use rustix::io::Errno;
 
+use crate::seccomp::Instruction;
+
 /// The C library's text for an error, such as `No such file or directory`.
 pub fn strerror(errno: Errno) -> String {
     let mut text = [0u8; 128];
@@ -189,6 +191,150 @@ pub fn set_no_new_privileges() -> Result<(), Errno> {
 pub fn set_undumpable() -> Result<(), Errno> {
     // SAFETY: only numbers are passed.
     check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
+
+/// Installs a system call filter for the calling thread, and for those it makes.
+///
+/// `no_new_privs` must be set, or the kernel refuses.
+pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
+    /// The kernel's `struct sock_fprog`.
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const Instruction,
+    }
+    const SET_MODE_FILTER: libc::c_uint = 1;
+    let program = Program {
+        length: u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?,
+        instructions: filter.as_ptr(),
+    };
+    // SAFETY: the call copies the program, whose pointer and length are those of `filter`.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, &raw const program) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_error())
+    }
+}
+
+/// Gives up every capability of the calling thread, and as far as it may the chance to get one.
+pub fn drop_capabilities() -> Result<(), Errno> {
+    // Version 3 of the interface: two words for each of three sets.
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let sets = [0u32; 6];
+    // SAFETY: only numbers are passed. It may not be allowed, or there be none; then the sets below
+    // are empty all the same, and no program is ever executed.
+    unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        )
+    };
+    for capability in 0..64 {
+        // SAFETY: as above; the first number that is no capability ends the loop.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            break;
+        }
+    }
+    // SAFETY: both structures have the layout of version 3 and are only read.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_error())
+    }
+}
+
+/// Makes `directory` the root directory, and the current one.
+pub fn change_root(directory: &CStr) -> Result<(), Errno> {
+    // SAFETY: a terminated string that is only read.
+    check(unsafe { libc::chroot(directory.as_ptr()) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::chdir(c"/".as_ptr()) }).map(drop)
+}
+
+/// Becomes this user and group for good, and leaves every other group.
+pub fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: an empty list; only numbers are passed.
+    check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    // SAFETY: only numbers are passed.
+    check(unsafe { libc::setresgid(gid, gid, gid) })?;
+    // SAFETY: only numbers are passed.
+    check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+}
+
+/// Landlock: rights on files and sockets that a thread gives up.
+pub mod landlock {
+    use super::*;
+
+    /// The kernel's `struct landlock_ruleset_attr`, up to version 6.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Ruleset {
+        files: u64,
+        network: u64,
+        scopes: u64,
+    }
+
+    /// The version of the interface that the kernel has; `None` if it has none.
+    pub fn version() -> Option<u32> {
+        const VERSION: libc::c_uint = 1;
+        let none = std::ptr::null::<Ruleset>();
+        // SAFETY: with this flag the call only tells a number.
+        let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0, VERSION) };
+        u32::try_from(result).ok().filter(|version| *version > 0)
+    }
+
+    /// Gives up opening, making and changing any file, binding and connecting TCP sockets, and
+    /// reaching processes outside by signals or abstract sockets; of these what the kernel knows.
+    /// What is open stays usable. `false` if it knows nothing of it.
+    pub fn deny_all() -> Result<bool, Errno> {
+        let Some(version) = version() else {
+            return Ok(false);
+        };
+        let files = match version {
+            1 => 13,
+            2 => 14,
+            3 | 4 => 15,
+            _ => 16,
+        };
+        let ruleset = Ruleset {
+            files: (1 << files) - 1,
+            network: if version >= 4 { 3 } else { 0 },
+            scopes: if version >= 6 { 3 } else { 0 },
+        };
+        let size = match version {
+            1..4 => 8,
+            4 | 5 => 16,
+            _ => size_of::<Ruleset>(),
+        };
+        // SAFETY: `size` bytes of a structure that is only read.
+        let made = unsafe {
+            libc::syscall(
+                libc::SYS_landlock_create_ruleset,
+                &raw const ruleset,
+                size,
+                0,
+            )
+        };
+        let Ok(made) = check(made as libc::c_int) else {
+            return Err(last_error());
+        };
+        // SAFETY: the call has just made this descriptor.
+        let made = unsafe { OwnedFd::from_raw_fd(made) };
+        // SAFETY: only numbers are passed.
+        let result =
+            unsafe { libc::syscall(libc::SYS_landlock_restrict_self, made.as_raw_fd(), 0) };
+        if result == 0 {
+            Ok(true)
+        } else {
+            Err(last_error())
+        }
+    }
 }
 
 /// Whether the kernel's seccomp can end a whole process.

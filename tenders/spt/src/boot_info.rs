@@ -1,12 +1,8 @@
 //! What the guest finds in low memory when it starts (`spec/30` §1).
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-
 use solo5_abi::mft1::{self, Entry};
 use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};
 use solo5_abi::{CMDLINE_SIZE, mft1::ENTRIES_MAX};
-use solo5_tender::problem::Problem;
 use zerocopy::IntoBytes;
 
 // With the most entries, everything still ends far below the guest's lowest address.
@@ -25,22 +21,6 @@ pub struct Facts {
     pub epollfd: i32,
     /// Descriptor of the timer.
     pub timerfd: i32,
-}
-
-/// The guest's command line: its arguments with a space between two, and a terminator.
-pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Problem> {
-    let mut line = arguments
-        .iter()
-        .map(|argument| argument.as_bytes())
-        .collect::<Vec<_>>()
-        .join(&b' ');
-    line.push(0);
-    if line.len() > CMDLINE_SIZE {
-        return Err(Problem::CommandLine {
-            longest: CMDLINE_SIZE - 1,
-        });
-    }
-    Ok(line)
 }
 
 /// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
@@ -68,22 +48,6 @@ mod tests {
     use solo5_abi::mft1::{DeviceType, Net};
 
     use super::*;
-
-    #[test]
-    fn arguments_are_joined_as_they_are() {
-        let line = |arguments: &[&str]| {
-            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            command_line(&arguments)
-        };
-        assert_eq!(line(&[]).unwrap(), b"\0");
-        assert_eq!(line(&["a b", "", "c"]).unwrap(), b"a b  c\0");
-        assert_eq!(line(&[&"x".repeat(8191)]).unwrap().len(), 8192);
-        let error = line(&[&"x".repeat(8192)]).unwrap_err();
-        assert_eq!(
-            error.line(),
-            "Guest command line too long (max=8191 characters)"
-        );
-    }
 
     #[test]
     fn the_layout_is_the_published_one() {

@@ -18,25 +18,13 @@ use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
 use solo5_image::Protection;
 use solo5_tender::memory::GuestMemory;
 use solo5_tender::problem::Problem;
-use solo5_tender::sys::{self, Errno};
+use solo5_tender::sys::Errno;
 
 /// Size in bytes of the page kept behind guest memory.
 const GUARD: u64 = 0x1000;
 
 /// Addresses of low memory, which the guest only reads.
 const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
-
-/// Refuses to run where every readable page would be executable.
-pub fn check_personality() -> Result<(), Problem> {
-    let personality = sys::personality().map_err(|error| Problem::Host {
-        what: "personality()",
-        error,
-    })?;
-    if personality & sys::READ_IMPLIES_EXEC != 0 {
-        return Err(Problem::ReadImpliesExec);
-    }
-    Ok(())
-}
 
 /// Maps guest memory of `size` bytes from address 0: readable, writable, and executable if
 /// `executable` says so. `size` is a multiple of the page size and above 1 MiB or equal to it.

@@ -1,22 +1,20 @@
 //! From an allowed guest to its first instruction (`spec/30` §4).
 
-use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::time::{TimerfdClockId, TimerfdFlags};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
-use solo5_tender::attach::{Backing, Device};
-use solo5_tender::boot::{Guest, Tender};
+use solo5_tender::attach::Device;
+use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::console::Console;
 use solo5_tender::explain::Safeguard;
-use solo5_tender::load::{LoadError, load};
+use solo5_tender::load::load;
 use solo5_tender::memory::{Allegation, GuestMemory};
 use solo5_tender::problem::{Problem, Refusal};
 use solo5_tender::report::Reporter;
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
+use solo5_tender::start;
 use solo5_tender::sys::{self, Errno};
 
 use crate::boot_info::{self, Facts};
@@ -35,7 +33,7 @@ impl Tender for Spt {
         filter::rules(-1, -1, devices)
     }
 
-    fn safeguards(&self) -> Vec<Safeguard> {
+    fn safeguards(&self, _launch: &Launch) -> Vec<Safeguard> {
         let row = |what, how, available| Safeguard {
             what,
             how,
@@ -100,9 +98,11 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
         memory: size,
         executable_heap,
         arguments,
+        // Only hvt has options for the rest.
+        ..
     } = guest;
-    let command_line = boot_info::command_line(&arguments)?;
-    place::check_personality()?;
+    let command_line = start::command_line(&arguments)?;
+    start::check_personality()?;
     let memory = place::map(size, executable_heap)?;
 
     let base = if executable_heap {
@@ -117,10 +117,10 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
         }
         memory.protect(pages, protection)
     });
-    loaded.map_err(|error| load_problem(kernel, error))?;
+    loaded.map_err(|error| error.problem(kernel))?;
     drop(file);
 
-    let (epoll, timer) = events(&devices)?;
+    let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
     let facts = Facts {
         memory: size,
         kernel_end: plan.kernel_end,
@@ -145,32 +145,6 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
         },
         keep,
     })
-}
-
-fn load_problem(kernel: OsString, error: LoadError) -> Problem {
-    match error {
-        LoadError::Image(fault) => Problem::Image { kernel, fault },
-        LoadError::Protect(error) => Problem::Protect { kernel, error },
-    }
-}
-
-/// The epoll set with the timer and every tap in it, and the timer.
-fn events(devices: &[Device]) -> Result<(OwnedFd, OwnedFd), Problem> {
-    let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
-    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags);
-    let timer = timer.map_err(host("timerfd_create()"))?;
-    let add = |fd: &OwnedFd, data| {
-        epoll::add(&set, fd.as_fd(), EventData::new_u64(data), EventFlags::IN)
-            .map_err(host("epoll_ctl(EPOLL_CTL_ADD)"))
-    };
-    add(&timer, INTERNAL_TIMERFD)?;
-    for device in devices {
-        if let (Backing::Net { .. }, Some(fd)) = (&device.backing, &device.fd) {
-            add(fd, device.index as u64)?;
-        }
-    }
-    Ok((set, timer))
 }
 
 fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Problem> {

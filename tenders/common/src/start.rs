@@ -1,0 +1,84 @@
+//! Steps on the way to a guest's first instruction that all tenders take.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::time::{TimerfdClockId, TimerfdFlags};
+use solo5_abi::CMDLINE_SIZE;
+
+use crate::attach::{Backing, Device};
+use crate::problem::Problem;
+use crate::sys::{self, Errno};
+
+/// The guest's command line: its arguments with a space between two, and a terminator.
+pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Problem> {
+    let mut line = arguments
+        .iter()
+        .map(|argument| argument.as_bytes())
+        .collect::<Vec<_>>()
+        .join(&b' ');
+    line.push(0);
+    if line.len() > CMDLINE_SIZE {
+        return Err(Problem::CommandLine {
+            longest: CMDLINE_SIZE - 1,
+        });
+    }
+    Ok(line)
+}
+
+/// Refuses to run where every readable page would be executable.
+pub fn check_personality() -> Result<(), Problem> {
+    let personality = sys::personality().map_err(host("personality()"))?;
+    if personality & sys::READ_IMPLIES_EXEC != 0 {
+        return Err(Problem::ReadImpliesExec);
+    }
+    Ok(())
+}
+
+/// The epoll set with the timer and every tap in it, and the timer. A tap's events carry its
+/// handle, the timer's `timer_data`.
+pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd), Problem> {
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
+    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags);
+    let timer = timer.map_err(host("timerfd_create()"))?;
+    let add = |fd: &OwnedFd, data| {
+        epoll::add(&set, fd.as_fd(), EventData::new_u64(data), EventFlags::IN)
+            .map_err(host("epoll_ctl(EPOLL_CTL_ADD)"))
+    };
+    add(&timer, timer_data)?;
+    for device in devices {
+        if let (Backing::Net { .. }, Some(fd)) = (&device.backing, &device.fd) {
+            add(fd, device.index as u64)?;
+        }
+    }
+    Ok((set, timer))
+}
+
+/// Makes a problem of the error of a call to the kernel.
+pub fn host(what: &'static str) -> impl Fn(Errno) -> Problem {
+    move |error| Problem::Host { what, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_joined_as_they_are() {
+        let line = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            command_line(&arguments)
+        };
+        assert_eq!(line(&[]).unwrap(), b"\0");
+        assert_eq!(line(&["a b", "", "c"]).unwrap(), b"a b  c\0");
+        assert_eq!(line(&[&"x".repeat(8191)]).unwrap().len(), 8192);
+        let error = line(&[&"x".repeat(8192)]).unwrap_err();
+        assert_eq!(
+            error.line(),
+            "Guest command line too long (max=8191 characters)"
+        );
+    }
+}
