@@ -95,20 +95,18 @@ impl Message {
     }
 
     fn digits(&mut self, mut number: u64, base: u64) -> &mut Message {
-        /// `u64::MAX` in decimal is the longest.
-        const LONGEST: usize = 20;
-        let mut digits = [0; LONGEST];
-        let mut start = LONGEST;
-        for (at, slot) in digits.iter_mut().enumerate().rev() {
-            let digit = (number % base) as u8;
-            *slot = digit + if digit < 10 { b'0' } else { b'a' - 10 };
-            number /= base;
-            start = at;
-            if number == 0 {
-                break;
-            }
+        let mut place = 1;
+        while number.checked_div(place).is_some_and(|left| left >= base) {
+            place *= base;
         }
-        self.bytes(digits.get(start..).unwrap_or_default())
+        // Behind the last digit, its place is 0.
+        while let Some(digit) = number.checked_div(place) {
+            let letter = if digit < 10 { b'0' } else { b'a' - 10 };
+            self.bytes(&[letter + digit as u8]);
+            number -= digit * place;
+            place /= base;
+        }
+        self
     }
 
     /// What to print of the message, and whether [`TRUNCATED`] has to follow it.
