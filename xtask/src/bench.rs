@@ -345,7 +345,7 @@ impl Bench {
         let mut explain = Command::new(self.ours.join("bin/solo5-spt"));
         explain.args(["--explain", "--format=json"]).arg(hello);
         let rules = String::from_utf8(output(&mut explain)?)?
-            .matches("\"syscall\"")
+            .matches("\"action\":\"allow\"")
             .count() as u64;
         let row = |what, value: u64, unit: &str, most: u64| Row {
             what,
