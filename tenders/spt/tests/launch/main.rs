@@ -6,6 +6,7 @@
 //! | [`options`] | command lines, texts and statuses |
 //! | [`confinement`] | what a guest may call and touch, what it finds when it starts |
 //! | [`block`], [`net`] | devices |
+//! | [`proofs`] | policies that ask what is in an image |
 //! | [`policies`] | who says no, and how; `--explain` and `--report` |
 
 mod block;
@@ -14,3 +15,4 @@ mod guest;
 mod net;
 mod options;
 mod policies;
+mod proofs;

@@ -1,0 +1,125 @@
+//! Proofs of what is in the image: a sealed copy of it, its digest, and who signed it.
+//!
+//! Made only if a policy asks. Everything else then reads the copy, which nobody can change any
+//! more, and which holds exactly the bytes that were hashed: signatures behind them are cut off.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use solo5_policy::launch::Label;
+use solo5_policy::{Policy, keys_to_prove};
+use solo5_signature::{Proof, Signature, locate, prove, trailer};
+
+use crate::problem::Problem;
+use crate::sys::Errno;
+
+/// Largest image that can be proven, in bytes: the copy is in the host's memory.
+pub const IMAGE_MAX: u64 = 256 * 1024 * 1024;
+
+const WHAT: &str = "copying the image, to prove what is in it";
+
+/// The image to go on with, and what is proven of it if any of `policies` asks. `kernel` is its
+/// name, beside which a detached signature may be.
+pub fn prove_if_asked(
+    file: File,
+    kernel: &OsStr,
+    policies: &[Policy],
+    labels: &[Label],
+) -> Result<(File, Option<Proof>), Problem> {
+    let Some(keys) = keys_to_prove(policies, labels) else {
+        return Ok((file, None));
+    };
+    let (copy, size, mut signatures) = sealed_copy(&file).map_err(|error| Problem::Host {
+        what: WHAT,
+        error: errno(&error),
+    })?;
+    if !keys.is_empty() {
+        signatures.extend(detached(kernel));
+    }
+    let proof = prove(&copy, size, &signatures, &keys).map_err(|error| Problem::Host {
+        what: "hashing the image",
+        error: Errno::from_raw_os_error(error.0),
+    })?;
+    Ok((copy, Some(proof)))
+}
+
+/// Copies all of `file` into memory and seals the content; also its size in bytes and the
+/// signatures that were behind it.
+fn sealed_copy(file: &File) -> io::Result<(File, u64, Vec<Signature>)> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut copy = File::from(rustix::fs::memfd_create("image", flags)?);
+    let size = io::copy(&mut file.take(IMAGE_MAX + 1), &mut copy)?;
+    if size > IMAGE_MAX {
+        return Err(Errno::FBIG.into());
+    }
+    let found = locate(&copy, size).map_err(|error| io::Error::from_raw_os_error(error.0))?;
+    let (size, signatures) = match found {
+        None => (size, Vec::new()),
+        Some(trailer) => (trailer.content, trailer.signatures),
+    };
+    copy.set_len(size)?;
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&copy, all)?;
+    Ok((copy, size, signatures))
+}
+
+/// The signatures in `KERNEL.minisig`. One that cannot be read proves nothing.
+fn detached(kernel: &OsStr) -> Vec<Signature> {
+    let mut path = OsString::from(kernel);
+    path.push(".minisig");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path.as_os_str(), flags, Mode::empty());
+    let read = opened.map(|fd| trailer::read_detached(File::from(fd)));
+    read.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[test]
+    fn a_copy_cannot_be_changed() {
+        let (copy, size, signatures) = sealed_copy(&file(b"image")).unwrap();
+        assert_eq!((size, signatures.len()), (5, 0));
+        assert!(copy.write_at(b"x", 0).is_err());
+        assert!(copy.set_len(4).is_err());
+        assert!(copy.set_len(6).is_err());
+        let mut content = [0; 6];
+        assert_eq!(copy.read_at(&mut content, 0).unwrap(), 5);
+        assert_eq!(&content, b"image\0");
+    }
+
+    #[test]
+    fn a_large_image_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(IMAGE_MAX + 1).unwrap();
+        let error = sealed_copy(&file).unwrap_err();
+        assert_eq!(errno(&error), Errno::FBIG);
+    }
+
+    #[test]
+    fn without_a_policy_that_asks_nothing_is_copied() {
+        let text = b"type: solo5.policy\nversion: 1\notherwise: allow\n";
+        let policy = solo5_policy::front::read("p.yaml", text).unwrap();
+        let (same, proof) =
+            prove_if_asked(file(b"image"), OsStr::new("k"), &[policy], &[]).unwrap();
+        assert_eq!(proof, None);
+        same.write_at(b"x", 0).unwrap();
+    }
+}
