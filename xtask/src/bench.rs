@@ -402,7 +402,7 @@ fn pairs(
     }
     let mut pair = |index: usize| -> Result<f64> {
         // Who goes first alternates, so that neither always inherits the other's warm caches.
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             let first = once(a)?;
             Ok(combine(first, once(b)?))
         } else {
