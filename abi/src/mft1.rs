@@ -260,6 +260,11 @@ impl Entry {
         self.attach(host_fd);
     }
 
+    /// Forgets the host's descriptor: a guest that does not make system calls has no use for it.
+    pub fn hide_host_fd(&mut self) {
+        self.backend = [0; 8];
+    }
+
     fn attach(&mut self, host_fd: i32) {
         self.backend = [0; 8];
         if let Some(low) = self.backend.first_chunk_mut() {

@@ -76,6 +76,8 @@ pub mod calls {
     pub const FUTEX: Call = Call::new("futex", 202, 98, 221);
     /// `ppoll(fds, count, time, mask, size)`
     pub const PPOLL: Call = Call::new("ppoll", 271, 73, 281);
+    /// `unlinkat(directory, name, flags)`
+    pub const UNLINKAT: Call = Call::new("unlinkat", 263, 35, 292);
     /// `mincore(address, length, vector)`
     pub const MINCORE: Call = Call::new("mincore", 27, 232, 206);
     /// `arch_prctl(code, address)`: x86_64 alone has it.
@@ -113,16 +115,16 @@ pub struct Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.test {
-            Test::Equal(value) => match self.meaning {
-                Some(meaning) => write!(f, "{} = {meaning}", self.name),
-                None => write!(f, "{} = {value}", self.name),
-            },
-            Test::AtMost(value) => write!(f, "{} <= {value}", self.name),
-            Test::LowOneOf(one, other) if one == other => {
+        match (self.test, self.meaning) {
+            (Test::Equal(_) | Test::LowOneOf(..), Some(meaning)) => {
+                write!(f, "{} = {meaning}", self.name)
+            }
+            (Test::Equal(value), None) => write!(f, "{} = {value}", self.name),
+            (Test::AtMost(value), _) => write!(f, "{} <= {value}", self.name),
+            (Test::LowOneOf(one, other), None) if one == other => {
                 write!(f, "{} = {}", self.name, one as i32)
             }
-            Test::LowOneOf(one, other) => {
+            (Test::LowOneOf(one, other), None) => {
                 write!(f, "{} = {} or {}", self.name, one as i32, other as i32)
             }
         }

@@ -291,8 +291,9 @@ pub mod landlock {
 
     /// Gives up opening, making and changing any file, binding and connecting TCP sockets, and
     /// reaching processes outside by signals or abstract sockets; of these what the kernel knows.
-    /// What is open stays usable. `false` if it knows nothing of it.
-    pub fn deny_all() -> Result<bool, Errno> {
+    /// What is open stays usable, and files in `removable` can be removed. `false` if the kernel
+    /// knows nothing of it.
+    pub fn deny_all(removable: Option<RawFd>) -> Result<bool, Errno> {
         let Some(version) = version() else {
             return Ok(false);
         };
@@ -326,11 +327,44 @@ pub mod landlock {
         };
         // SAFETY: the call has just made this descriptor.
         let made = unsafe { OwnedFd::from_raw_fd(made) };
+        if let Some(directory) = removable {
+            allow_removal(&made, directory)?;
+        }
         // SAFETY: only numbers are passed.
         let result =
             unsafe { libc::syscall(libc::SYS_landlock_restrict_self, made.as_raw_fd(), 0) };
         if result == 0 {
             Ok(true)
+        } else {
+            Err(last_error())
+        }
+    }
+
+    fn allow_removal(ruleset: &OwnedFd, directory: RawFd) -> Result<(), Errno> {
+        /// The kernel's `struct landlock_path_beneath_attr`.
+        #[repr(C, packed)]
+        struct PathBeneath {
+            allowed: u64,
+            parent: i32,
+        }
+        const RULE_PATH_BENEATH: libc::c_uint = 1;
+        const REMOVE_FILE: u64 = 1 << 5;
+        let rule = PathBeneath {
+            allowed: REMOVE_FILE,
+            parent: directory,
+        };
+        // SAFETY: a complete structure that is only read.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_landlock_add_rule,
+                ruleset.as_raw_fd(),
+                RULE_PATH_BENEATH,
+                &raw const rule,
+                0,
+            )
+        };
+        if result == 0 {
+            Ok(())
         } else {
             Err(last_error())
         }

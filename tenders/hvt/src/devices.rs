@@ -1,0 +1,228 @@
+//! The devices of a running guest, by handle, and waiting for them.
+
+use std::os::fd::RawFd;
+
+use solo5_tender::attach::{Access, Backing, Device};
+
+use crate::memory::Piece;
+use solo5_tender::sys::Errno;
+
+/// A network interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its tap, non-blocking.
+    pub fd: RawFd,
+    /// Longest frame in bytes, its 14-byte header not counted.
+    pub mtu: u16,
+}
+
+/// A block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// Its file.
+    pub fd: RawFd,
+    /// Its size in bytes.
+    pub capacity: u64,
+    /// What the guest may do.
+    pub access: Access,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Net(NetDevice),
+    Block(BlockDevice),
+}
+
+/// Every device of a guest. Their descriptors stay open until the process ends.
+#[derive(Debug, Default)]
+pub struct Devices(Vec<(u64, Entry)>);
+
+impl Devices {
+    /// Takes attached devices.
+    pub fn new(devices: Vec<Device>) -> Devices {
+        let entries = devices.into_iter().filter_map(|device| {
+            let fd = std::os::fd::IntoRawFd::into_raw_fd(device.fd?);
+            let entry = match device.backing {
+                Backing::Net { mtu, .. } => Entry::Net(NetDevice { fd, mtu }),
+                Backing::Block {
+                    capacity, access, ..
+                } => Entry::Block(BlockDevice {
+                    fd,
+                    capacity,
+                    access,
+                }),
+            };
+            Some((device.index as u64, entry))
+        });
+        Devices(entries.collect())
+    }
+
+    fn entry(&self, handle: u64) -> Option<&Entry> {
+        self.0
+            .iter()
+            .find(|(index, _)| *index == handle)
+            .map(|(_, entry)| entry)
+    }
+
+    /// The network interface with this handle.
+    pub fn net(&self, handle: u64) -> Option<NetDevice> {
+        match self.entry(handle)? {
+            Entry::Net(net) => Some(*net),
+            Entry::Block(_) => None,
+        }
+    }
+
+    /// The block device with this handle.
+    pub fn block(&self, handle: u64) -> Option<BlockDevice> {
+        match self.entry(handle)? {
+            Entry::Block(block) => Some(*block),
+            Entry::Net(_) => None,
+        }
+    }
+
+    /// Whether there is a network interface.
+    pub fn has_net(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(_, entry)| matches!(entry, Entry::Net(_)))
+    }
+
+    /// Whether there is a block device.
+    pub fn has_block(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(_, entry)| matches!(entry, Entry::Block(_)))
+    }
+
+    /// Adds a device, for tests.
+    #[cfg(test)]
+    pub fn with_net(mut self, handle: u64, fd: RawFd, mtu: u16) -> Devices {
+        self.0.push((handle, Entry::Net(NetDevice { fd, mtu })));
+        self
+    }
+
+    /// Adds a device, for tests.
+    #[cfg(test)]
+    pub fn with_block(mut self, handle: u64, device: BlockDevice) -> Devices {
+        self.0.push((handle, Entry::Block(device)));
+        self
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes all of `piece` to a stream. What nobody reads any more is dropped; a full one is waited
+/// for.
+pub fn write_stream(fd: RawFd, piece: Piece) {
+    let mut left = piece;
+    while left.length() > 0 {
+        match left.write_to(fd) {
+            Ok(0) => return,
+            Ok(count) => left = left.skip(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_writable(fd),
+            // EPIPE above all: a console that went away is no reason to end a guest.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Waits until a non-blocking descriptor takes more.
+fn wait_writable(fd: RawFd) {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one complete `pollfd`, no time limit, no signal mask.
+    unsafe { libc::ppoll(&mut poll, 1, std::ptr::null(), std::ptr::null()) };
+}
+
+/// Nanoseconds since 1970, by the host's clock.
+pub fn wall_clock() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the call fills in the structure it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
+}
+
+/// The epoll set with every tap, by handle, and the timer.
+#[derive(Clone, Copy, Debug)]
+pub struct Events {
+    /// The set.
+    pub epoll: RawFd,
+    /// The timer.
+    pub timer: RawFd,
+}
+
+/// What the timer's event carries instead of a handle.
+pub const TIMER: u64 = 0xffff_fffe;
+
+/// Most events of one wait: every device and the timer.
+pub const EVENTS_MAX: usize = 64;
+
+impl Events {
+    /// Waits up to `timeout` nanoseconds until a device can be read; returns which, bit N for
+    /// handle N.
+    pub fn wait(&self, timeout: u64) -> u64 {
+        let mut block = 0;
+        if timeout > 0 {
+            self.set_timer(timeout);
+            block = -1;
+        }
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
+        let count = loop {
+            // SAFETY: room for as many events as is said, no signal mask.
+            let count = unsafe {
+                libc::epoll_pwait(
+                    self.epoll,
+                    events.as_mut_ptr(),
+                    EVENTS_MAX as libc::c_int,
+                    block,
+                    std::ptr::null(),
+                )
+            };
+            if count >= 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+                break usize::try_from(count).unwrap_or(0);
+            }
+        };
+        let ready = events.iter().take(count).map(|event| event.u64);
+        ready.filter(|data| *data != TIMER).fold(0, |set, handle| {
+            set | 1u64
+                .checked_shl(u32::try_from(handle).unwrap_or(u32::MAX))
+                .unwrap_or(0)
+        })
+    }
+
+    /// Lets the timer expire once, after `timeout` nanoseconds; what expired before is forgotten.
+    fn set_timer(&self, timeout: u64) {
+        let zero = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let new = libc::itimerspec {
+            it_interval: zero,
+            it_value: libc::timespec {
+                tv_sec: (timeout / 1_000_000_000) as libc::time_t,
+                tv_nsec: (timeout % 1_000_000_000) as libc::c_long,
+            },
+        };
+        // SAFETY: a complete structure that is only read; the old value is not asked for.
+        unsafe { libc::timerfd_settime(self.timer, 0, &new, std::ptr::null_mut()) };
+    }
+}

@@ -1,0 +1,368 @@
+//! A guest's memory and registers as an ELF core file (`spec/20` §11.2, B-19).
+//!
+//! The file is made before the sandbox is entered, and removed from inside it when the guest has
+//! ended well. Pages the host has never given the guest are holes in it.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt::Write;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use kvm_bindings::{kvm_regs, kvm_sregs};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_tender::memory::Allegation;
+use solo5_tender::problem::Problem;
+use solo5_tender::seccomp::calls::{IOCTL, MINCORE, PWRITE64, UNLINKAT};
+use solo5_tender::seccomp::{Condition, Rule, Test};
+use solo5_tender::sys::Errno;
+
+use crate::fault::Text;
+use crate::filter::{allow, descriptor};
+use crate::memory::{SharedMemory, Use};
+use crate::signals;
+use crate::vm::Vcpu;
+
+const PAGE: u64 = 0x1000;
+/// Where memory starts in the file.
+const MEMORY_AT: u64 = PAGE;
+/// `KVM_GET_SREGS`
+const KVM_GET_SREGS: u32 = 0x8138_ae83;
+
+/// Where a guest's core goes.
+#[derive(Debug)]
+pub struct Dump {
+    file: RawFd,
+    directory: RawFd,
+    path: OsString,
+    vcpu: RawFd,
+}
+
+impl Dump {
+    /// Makes the file in `directory`, for a guest with `memory` bytes.
+    pub fn create(directory: &OsStr, memory: u64, vcpu: RawFd) -> Result<Dump, Problem> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |error| Problem::Dumpcore { what, error }
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(directory, flags, Mode::empty());
+        let opened = opened.map_err(failed("cannot open dir"))?;
+        rustix::fs::accessat(&opened, c".", Access::WRITE_OK, AtFlags::empty())
+            .map_err(failed("dir not writable"))?;
+        let name = format!("core.solo5-hvt.{}", std::process::id());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&opened, name.as_str(), flags, Mode::RUSR | Mode::WUSR);
+        let file = file.map_err(failed(&format!("open({name})")))?;
+        let mut path = directory.to_owned();
+        path.push("/");
+        path.push(&name);
+        let (file, directory) = (file.into_raw_fd(), opened.into_raw_fd());
+        // Digits and letters alone.
+        signals::remove_unless_kept(directory, CString::new(name).unwrap_or_default());
+        let dump = Dump {
+            file,
+            directory,
+            path,
+            vcpu,
+        };
+        // The whole of it, so that behind the last page written there is one more hole.
+        // SAFETY: only numbers are passed, and the descriptor has just been made.
+        if unsafe { libc::ftruncate(file, (MEMORY_AT + memory) as libc::off_t) } != 0 {
+            let error = std::io::Error::last_os_error();
+            dump.remove();
+            let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            return Err(failed("ftruncate")(error));
+        }
+        Ok(dump)
+    }
+
+    /// The directory, where the file may still have to be removed.
+    pub fn directory(&self) -> RawFd {
+        self.directory.as_raw_fd()
+    }
+
+    /// The descriptors it needs.
+    pub fn descriptors(&self) -> [RawFd; 2] {
+        [self.file, self.directory]
+    }
+
+    /// The system calls it needs.
+    pub fn rules(&self) -> Vec<Rule> {
+        let registers = Condition {
+            argument: 1,
+            name: "request",
+            test: Test::LowOneOf(KVM_GET_SREGS, KVM_GET_SREGS),
+            meaning: Some("KVM_GET_SREGS"),
+        };
+        let cpu = descriptor(self.vcpu, "the CPU");
+        let core = vec![descriptor(self.file, "the core file")];
+        let directory = Condition {
+            test: Test::LowOneOf(self.directory as u32, self.directory as u32),
+            ..descriptor(self.directory, "the directory of the core file")
+        };
+        let length = Condition {
+            argument: 1,
+            name: "length",
+            test: Test::Equal(PAGE * PAGES as u64),
+            meaning: None,
+        };
+        vec![
+            allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
+            allow(MINCORE, vec![length], "dumpcore: which pages there are"),
+            allow(PWRITE64, core, "dumpcore: writing"),
+            allow(
+                UNLINKAT,
+                vec![directory],
+                "dumpcore: removing a file not needed",
+            ),
+        ]
+    }
+
+    /// Removes the file: the guest has ended well.
+    pub fn remove(&self) {
+        signals::remove_file();
+    }
+
+    /// Writes the core of the guest in its present state, or, if it says so, that of its trap.
+    pub fn write(
+        &self,
+        vcpu: &Vcpu,
+        memory: &SharedMemory,
+        trap: Option<TrapFrame>,
+        program: &str,
+    ) {
+        signals::keep_file();
+        let mut text = Text::new();
+        let path = self.path.as_bytes();
+        let _ = write!(text, "{program}: dumpcore: dumping guest core to: ");
+        for piece in path.utf8_chunks() {
+            let _ = text.write_str(piece.valid());
+        }
+        let _ = writeln!(text);
+        let special = vcpu.kvm().get_sregs().unwrap_or_default();
+        let general = vcpu.registers().unwrap_or_default();
+        let head = head(memory.size(), &general, &special, trap.as_ref());
+        let mut complete = self.put(&head, 0);
+        let mut dumped = 0;
+        for first in (0..memory.size()).step_by(PAGES * PAGE as usize) {
+            let Ok(resident) = resident(memory, first) else {
+                complete = false;
+                continue;
+            };
+            let present = (first..).step_by(PAGE as usize).zip(resident);
+            for (at, _) in present.filter(|(_, present)| present & 1 != 0) {
+                let written = self.page(memory, at);
+                complete &= written;
+                dumped += u64::from(written);
+            }
+        }
+        let total = memory.size() / PAGE;
+        let _ = writeln!(
+            text,
+            "{program}: dumpcore: dumped {dumped} pages of total {total} pages"
+        );
+        if !complete {
+            let _ = writeln!(
+                text,
+                "{program}: dumpcore: error(s) dumping core, file may be incomplete"
+            );
+        }
+        crate::end::say(crate::end::STDERR, &text);
+    }
+
+    fn page(&self, memory: &SharedMemory, at: u64) -> bool {
+        let Ok(mut piece) = memory.piece(Allegation(at), PAGE, Use::Read) else {
+            // Pages without any access are left out.
+            return false;
+        };
+        let mut offset = MEMORY_AT + at;
+        while piece.length() > 0 {
+            match piece.write_at(self.file, offset as i64) {
+                Ok(count) if count > 0 => {
+                    piece = piece.skip(count);
+                    offset += count as u64;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn put(&self, bytes: &[u8], offset: libc::off_t) -> bool {
+        // SAFETY: the bytes and their number.
+        let count = unsafe { libc::pwrite(self.file, bytes.as_ptr().cast(), bytes.len(), offset) };
+        usize::try_from(count) == Ok(bytes.len())
+    }
+}
+
+/// Pages asked about at once: a granule of guest memory.
+const PAGES: usize = 512;
+
+/// Which pages of the granule at `first` the host has given the guest: bit 0 of each.
+fn resident(memory: &SharedMemory, first: u64) -> Result<[u8; PAGES], Errno> {
+    let mut vector = [0; PAGES];
+    memory.resident(Allegation(first), &mut vector)?;
+    Ok(vector)
+}
+
+const EHDR: usize = 64;
+const PHDR: usize = 56;
+const PRSTATUS: usize = 336;
+const NOTE: usize = 12 + 8 + PRSTATUS;
+const HEAD: usize = EHDR + 2 * PHDR + NOTE;
+
+/// What is in front of memory: headers, and the note with the registers.
+fn head(
+    memory: u64,
+    general: &kvm_regs,
+    special: &kvm_sregs,
+    trap: Option<&TrapFrame>,
+) -> [u8; HEAD] {
+    let mut out = Bytes([0; HEAD]);
+    // ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_STANDALONE
+    out.put(0, &[0x7f, b'E', b'L', b'F', 2, 1, 1, 255]);
+    out.put(16, &4u16.to_le_bytes()); // ET_CORE
+    out.put(18, &62u16.to_le_bytes()); // EM_X86_64
+    out.put(20, &1u32.to_le_bytes());
+    out.word(32, EHDR as u64);
+    out.put(52, &(EHDR as u16).to_le_bytes());
+    out.put(54, &(PHDR as u16).to_le_bytes());
+    out.put(56, &2u16.to_le_bytes());
+
+    let note_at = EHDR + 2 * PHDR;
+    out.put(EHDR, &4u32.to_le_bytes()); // PT_NOTE
+    out.put(EHDR + 4, &4u32.to_le_bytes()); // PF_R
+    out.word(EHDR + 8, note_at as u64);
+    out.word(EHDR + 32, NOTE as u64);
+    out.word(EHDR + 48, 4);
+    let load = EHDR + PHDR;
+    out.put(load, &1u32.to_le_bytes()); // PT_LOAD
+    out.put(load + 4, &7u32.to_le_bytes()); // PF_R | PF_W | PF_X
+    out.word(load + 8, MEMORY_AT);
+    out.word(load + 32, memory);
+    out.word(load + 40, memory);
+    out.word(load + 48, PAGE);
+
+    out.put(note_at, &5u32.to_le_bytes());
+    out.put(note_at + 4, &(PRSTATUS as u32).to_le_bytes());
+    out.put(note_at + 8, &1u32.to_le_bytes()); // NT_PRSTATUS
+    out.put(note_at + 12, b"CORE\0");
+    let status = note_at + 20;
+    let (mut rip, mut rsp, mut flags) = (general.rip, general.rsp, general.rflags);
+    let (mut cs, mut ss) = (
+        u64::from(special.cs.selector),
+        u64::from(special.ss.selector),
+    );
+    let mut signal: u16 = 6; // SIGABRT
+    if let Some(trap) = trap {
+        (rip, rsp, flags) = (trap.rip.get(), trap.rsp.get(), trap.rflags.get());
+        (cs, ss) = (trap.cs.get(), trap.ss.get());
+        signal = 11; // SIGSEGV
+    }
+    out.put(status + 12, &signal.to_le_bytes());
+    // Linux's `user_regs_struct`.
+    let registers = [
+        general.r15,
+        general.r14,
+        general.r13,
+        general.r12,
+        general.rbp,
+        general.rbx,
+        general.r11,
+        general.r10,
+        general.r9,
+        general.r8,
+        general.rax,
+        general.rcx,
+        general.rdx,
+        general.rsi,
+        general.rdi,
+        u64::MAX, // orig_rax: not in a system call
+        rip,
+        cs,
+        flags,
+        rsp,
+        ss,
+        special.fs.base,
+        special.gs.base,
+        special.ds.selector.into(),
+        special.es.selector.into(),
+        special.fs.selector.into(),
+        special.gs.selector.into(),
+    ];
+    for (index, value) in registers.into_iter().enumerate() {
+        out.word(status + 112 + index * 8, value);
+    }
+    out.0
+}
+
+struct Bytes([u8; HEAD]);
+
+impl Bytes {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        // Every offset is a constant of the format.
+        if let Some(place) = self.0.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    fn word(&mut self, at: usize, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn readelf_reads_the_head() {
+        let general = kvm_regs {
+            rip: 0x10_0123,
+            rax: 7,
+            ..kvm_regs::default()
+        };
+        let head = head(1 << 21, &general, &kvm_sregs::default(), None);
+        assert_eq!(head.len(), 0xb0 + 0x164);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), head).unwrap();
+        let ran = Command::new("readelf")
+            .args(["-W", "-h", "-l", "-n"])
+            .arg(file.path())
+            .output();
+        let text = String::from_utf8(ran.unwrap().stdout).unwrap();
+        for expected in [
+            "CORE (Core file)",
+            "NOTE           0x0000b0 0x0000000000000000 0x0000000000000000 0x000164",
+            "LOAD           0x001000 0x0000000000000000 0x0000000000000000 0x200000 0x200000 RWE 0x1000",
+            "CORE                 0x00000150\tNT_PRSTATUS",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        let register = |index: usize| {
+            let at = 0xb0 + 20 + 112 + index * 8;
+            u64::from_le_bytes(head[at..at + 8].try_into().unwrap())
+        };
+        assert_eq!((register(10), register(16)), (7, 0x10_0123));
+    }
+
+    #[test]
+    fn a_trap_says_where_it_was() {
+        let trap = TrapFrame {
+            rip: 0x10_0456.into(),
+            rsp: 0x1f_0000.into(),
+            ..TrapFrame::default()
+        };
+        let head = head(
+            1 << 21,
+            &kvm_regs::default(),
+            &kvm_sregs::default(),
+            Some(&trap),
+        );
+        let at = 0xb0 + 20 + 112 + 16 * 8;
+        assert_eq!(head[at..at + 4], 0x10_0456u32.to_le_bytes());
+    }
+}

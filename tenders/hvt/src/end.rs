@@ -1,0 +1,88 @@
+//! The end of a guest: what is said of it, and the process's status. Nothing here allocates.
+
+use std::fmt::Write;
+use std::os::fd::RawFd;
+
+use kvm_bindings::kvm_regs;
+use solo5_tender::problem::{CODE_GUEST_FAULT, EXIT_CANNOT};
+use solo5_tender::report::{Outcome, ending};
+
+use crate::fault::{Code, GuestFault, Text, write_registers, write_trap};
+use crate::hypercall::End;
+use crate::memory::SharedMemory;
+
+/// Standard error.
+pub(crate) const STDERR: RawFd = 2;
+
+/// Who can tell of the guest's end.
+#[derive(Debug)]
+pub struct Witness {
+    /// The tender's name.
+    pub program: String,
+    /// Where the outcome is said, if anybody wants to know.
+    pub report: Option<RawFd>,
+    /// Where code is.
+    pub code: Code,
+    /// Guest memory.
+    pub memory: &'static SharedMemory,
+}
+
+impl Witness {
+    /// Says what the guest did and ends the process with status 1.
+    pub fn fault(&self, fault: GuestFault, registers: Option<kvm_regs>) -> ! {
+        let rip = registers.map(|registers| registers.rip);
+        let mut message = Text::new();
+        let _ = fault.write(&mut message, rip);
+        let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
+        let mut text = Text::new();
+        let program = &self.program;
+        let _ = writeln!(text, "{program}: {message}");
+        if let Some(registers) = registers {
+            let _ = write_registers(&mut text, program, &registers);
+            let _ = self
+                .code
+                .write_stack(&mut text, program, self.memory, registers.rsp);
+        }
+        say(STDERR, &text);
+        if let Some(report) = self.report {
+            let mut line = Text::new();
+            let reason = Some((CODE_GUEST_FAULT, message));
+            let _ = ending(&mut line, Outcome::GuestFault, EXIT_CANNOT, reason);
+            say(report, &line);
+        }
+        exit(EXIT_CANNOT.into())
+    }
+
+    /// Ends the process as the guest says, of which the shell sees 8 bits.
+    pub fn exit(&self, end: End) -> ! {
+        if let Some(trap) = end.trap {
+            let mut text = Text::new();
+            let _ = write_trap(&mut text, &self.program, &trap);
+            let stack = trap.rsp.get();
+            let _ = self
+                .code
+                .write_stack(&mut text, &self.program, self.memory, stack);
+            say(STDERR, &text);
+        }
+        exit(end.status)
+    }
+}
+
+/// Writes a text, or as much of it as that takes.
+pub(crate) fn say(fd: RawFd, text: &Text) {
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        // SAFETY: the bytes and their number.
+        let count = unsafe { libc::write(fd, left.as_ptr().cast(), left.len()) };
+        match usize::try_from(count) {
+            Ok(count) if count > 0 => left = left.get(count..).unwrap_or_default(),
+            _ => return,
+        }
+    }
+}
+
+/// Ends the process without running anything of it.
+fn exit(status: i32) -> ! {
+    // SAFETY: the call never returns, and every descriptor and mapping is the kernel's to undo.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,179 @@
+//! What made the guest's CPU stop → what the tender has to do about it.
+
+use solo5_abi::hvt::Hypercall;
+use solo5_tender::memory::Allegation;
+
+use crate::fault::GuestFault;
+
+/// Why the CPU stopped, as a value of the tender's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// An `in` or `out` instruction.
+    Port {
+        /// The port.
+        port: u16,
+        /// Whether it is an `out`.
+        write: bool,
+        /// Size of the operand in bytes.
+        size: u8,
+        /// How often; more than once for `rep outs`.
+        count: u32,
+        /// What is written, if it has 4 bytes.
+        value: u32,
+    },
+    /// An access to an address with no memory, or a write to memory that must not be written to,
+    /// as some KVMs tell of it.
+    Mmio {
+        /// Guest address.
+        address: u64,
+        /// Whether it is a write.
+        write: bool,
+    },
+    /// KVM_RUN failed with EFAULT.
+    Translation,
+    /// KVM_RUN failed with another error.
+    Failed(i32),
+    /// The state cannot be entered.
+    Entry(u64),
+    /// KVM cannot go on.
+    Internal(u32),
+    /// A breakpoint, watchpoint or single step of the debugger's.
+    Debug {
+        /// The address of the instruction.
+        rip: u64,
+        /// DR6 as it would be.
+        dr6: u64,
+        /// Number of the exception.
+        exception: u32,
+    },
+    /// A signal came; nothing has happened.
+    Again,
+    /// Anything else, by KVM's number.
+    Other(u32),
+}
+
+/// `KVM_EXIT_MMIO`.
+pub const REASON_MMIO: u32 = 6;
+
+/// A hypercall: its number, and where its argument is alleged to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What is wanted.
+    pub kind: Hypercall,
+    /// Its argument.
+    pub argument: Allegation,
+}
+
+/// Finds the hypercall in an exit. `memory` is the size of guest memory in bytes.
+pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
+    match exit {
+        Exit::Port {
+            port,
+            write: true,
+            size: 4,
+            count: 1,
+            value,
+        } => match Hypercall::from_port(port) {
+            Some(Ok(kind)) => Ok(Some(Call {
+                kind,
+                argument: Allegation(value.into()),
+            })),
+            Some(Err(number)) => Err(GuestFault::Hypercall(number)),
+            None => Err(GuestFault::Port(port)),
+        },
+        Exit::Port { port, .. } => Err(GuestFault::Port(port)),
+        Exit::Mmio {
+            address,
+            write: true,
+        } if address < memory => Err(GuestFault::Translation),
+        Exit::Mmio { .. } => Err(GuestFault::Exit(REASON_MMIO)),
+        Exit::Translation => Err(GuestFault::Translation),
+        Exit::Failed(error) => Err(GuestFault::Run(error)),
+        Exit::Entry(reason) => Err(GuestFault::Entry(reason)),
+        Exit::Internal(suberror) => Err(GuestFault::Internal(suberror)),
+        Exit::Debug { .. } | Exit::Again => Ok(None),
+        Exit::Other(reason) => Err(GuestFault::Exit(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MEMORY: u64 = 1 << 25;
+
+    fn out(port: u16, size: u8, count: u32) -> Exit {
+        Exit::Port {
+            port,
+            write: true,
+            size,
+            count,
+            value: 0x1234,
+        }
+    }
+
+    #[test]
+    fn only_one_32_bit_write_to_a_known_port_is_a_call() {
+        for kind in Hypercall::ALL {
+            let call = decode(out(kind.port(), 4, 1), MEMORY).unwrap().unwrap();
+            assert_eq!(
+                call,
+                Call {
+                    kind,
+                    argument: Allegation(0x1234)
+                }
+            );
+        }
+        for port in [0x80, 0x4ff, 0x509, 0x600, 0xffff] {
+            assert_eq!(decode(out(port, 4, 1), MEMORY), Err(GuestFault::Port(port)));
+        }
+        assert_eq!(
+            decode(out(0x500, 4, 1), MEMORY),
+            Err(GuestFault::Hypercall(0))
+        );
+        for (size, count) in [(1, 1), (2, 1), (4, 2), (4, 0), (1, 4)] {
+            let found = decode(out(0x502, size, count), MEMORY);
+            assert_eq!(found, Err(GuestFault::Port(0x502)), "{size} {count}");
+        }
+        let input = Exit::Port {
+            port: 0x502,
+            write: false,
+            size: 4,
+            count: 1,
+            value: 0,
+        };
+        assert_eq!(decode(input, MEMORY), Err(GuestFault::Port(0x502)));
+    }
+
+    #[test]
+    fn a_write_to_memory_that_is_there_is_a_protection_fault() {
+        let mmio = |address, write| decode(Exit::Mmio { address, write }, MEMORY);
+        assert_eq!(mmio(0x10_0000, true), Err(GuestFault::Translation));
+        assert_eq!(mmio(0x10_0000, false), Err(GuestFault::Exit(6)));
+        assert_eq!(mmio(MEMORY, true), Err(GuestFault::Exit(6)));
+        assert_eq!(
+            decode(Exit::Translation, MEMORY),
+            Err(GuestFault::Translation)
+        );
+        assert_eq!(decode(Exit::Other(8), MEMORY), Err(GuestFault::Exit(8)));
+        assert_eq!(decode(Exit::Again, MEMORY), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_port_access_is_a_call_or_a_fault(
+            port: u16, write: bool, size: u8, count: u32, value: u32,
+        ) {
+            let exit = Exit::Port { port, write, size, count, value };
+            match decode(exit, MEMORY) {
+                Ok(Some(call)) => prop_assert_eq!(call.kind.port(), port),
+                Ok(None) => prop_assert!(false, "not answered"),
+                Err(fault) => prop_assert!(
+                    matches!(fault, GuestFault::Port(_) | GuestFault::Hypercall(0))
+                ),
+            }
+        }
+    }
+}

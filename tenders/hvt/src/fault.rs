@@ -1,0 +1,302 @@
+//! What a guest did that ends it, and the last words of a tender about it.
+//!
+//! Texts are upstream's where it has one (`spec/20` §2.4, §8). They are made in a buffer on the
+//! stack: behind the system call filter nothing may allocate.
+
+use std::fmt::{self, Write};
+
+use kvm_bindings::kvm_regs;
+use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_tender::memory::Allegation;
+
+use crate::memory::{SharedMemory, Use};
+
+/// Why a guest is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestFault {
+    /// An access to a port that is no 32-bit write of one hypercall.
+    Port(u16),
+    /// A hypercall nobody answers.
+    Hypercall(u16),
+    /// An address range that is not guest memory, or not for this use.
+    Access {
+        /// Guest address.
+        address: u64,
+        /// Length in bytes.
+        size: u64,
+    },
+    /// A write to a page that must not be written to.
+    Translation,
+    /// The CPU stopped for a reason there is no answer to.
+    Exit(u32),
+    /// The CPU's state cannot be entered.
+    Entry(u64),
+    /// KVM cannot go on, as with an instruction it cannot emulate.
+    Internal(u32),
+    /// KVM_RUN failed with this error number.
+    Run(i32),
+    /// More submissions than the ring has places.
+    RingSubmissions {
+        /// How many the guest claims.
+        claimed: u32,
+    },
+    /// Reads whose commits were never taken fill the ring.
+    RingCommits,
+    /// The I/O thread cannot wait for the guest: the one fault here that is the host's.
+    RingSleep,
+}
+
+/// The stable code of every guest fault.
+pub const CODE: &str = "T454";
+
+impl GuestFault {
+    /// The text, given the guest's instruction pointer where it is known.
+    pub fn write(&self, out: &mut impl Write, rip: Option<u64>) -> fmt::Result {
+        let rip = rip.unwrap_or_default();
+        match self {
+            GuestFault::Port(port) => write!(out, "Invalid guest port access: port={port:#x}"),
+            GuestFault::Hypercall(number) => {
+                write!(out, "Invalid guest hypercall: num={number}")
+            }
+            GuestFault::Access { address, size } => {
+                write!(out, "Invalid guest access: gpa={address:#x}, sz={size}")
+            }
+            GuestFault::Translation => {
+                write!(out, "KVM: host/guest translation fault: rip={rip:#x}")
+            }
+            GuestFault::Exit(reason) => {
+                write!(
+                    out,
+                    "KVM: unhandled exit: exit_reason={reason:#x}, rip={rip:#x}"
+                )
+            }
+            GuestFault::Entry(reason) => {
+                write!(
+                    out,
+                    "KVM: entry failure: hw_entry_failure_reason={reason:#x}"
+                )
+            }
+            GuestFault::Internal(suberror) => {
+                write!(out, "KVM: internal error exit: suberror={suberror:#x}")
+            }
+            GuestFault::Run(error) => write!(out, "KVM: ioctl (RUN) failed: error {error}"),
+            GuestFault::RingSubmissions { claimed } => {
+                write!(
+                    out,
+                    "Invalid guest ring: ent_tail claims {claimed} submissions"
+                )
+            }
+            GuestFault::RingCommits => {
+                write!(
+                    out,
+                    "Invalid guest ring: com_head leaves no room for a commit"
+                )
+            }
+            GuestFault::RingSleep => write!(out, "read() of the ring's eventfd failed"),
+        }
+    }
+}
+
+/// A text of limited length, made without allocating. What does not fit is left out.
+pub struct Text {
+    bytes: [u8; Text::CAPACITY],
+    length: usize,
+}
+
+impl Text {
+    const CAPACITY: usize = 4096;
+
+    /// An empty text.
+    pub const fn new() -> Text {
+        Text {
+            bytes: [0; Text::CAPACITY],
+            length: 0,
+        }
+    }
+
+    /// What is in it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text::new()
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        let length = text.len().min(room.len());
+        let (Some(to), Some(from)) = (room.get_mut(..length), text.as_bytes().get(..length)) else {
+            return Ok(());
+        };
+        to.copy_from_slice(from);
+        self.length += length;
+        Ok(())
+    }
+}
+
+/// Where code is, for telling return addresses from other words.
+#[derive(Debug, Default)]
+pub struct Code(pub Vec<std::ops::Range<u64>>);
+
+/// Longest part of the stack that is looked through, in words.
+const STACK_WORDS: u64 = 1024;
+/// Most return addresses that are shown.
+const ADDRESSES_MAX: usize = 24;
+
+impl Code {
+    fn contains(&self, address: u64) -> bool {
+        self.0.iter().any(|range| range.contains(&address))
+    }
+
+    /// Shows the words at and above `stack` that may be return addresses: guests keep no frame
+    /// pointers, so every word that points into code is one. Not all of them need to be.
+    pub fn write_stack(
+        &self,
+        out: &mut impl Write,
+        program: &str,
+        memory: &SharedMemory,
+        stack: u64,
+    ) -> fmt::Result {
+        let mut shown = 0;
+        for index in 0..STACK_WORDS {
+            let at = Allegation(stack.saturating_add(index * 8));
+            let Ok(piece) = memory.piece(at, 8, Use::Read) else {
+                break;
+            };
+            let mut word = [0; 8];
+            piece.copy_to(&mut word);
+            let word = u64::from_le_bytes(word);
+            if !self.contains(word) {
+                continue;
+            }
+            writeln!(
+                out,
+                "{program}:   return address? {word:#x} at rsp+{:#x}",
+                index * 8
+            )?;
+            shown += 1;
+            if shown == ADDRESSES_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows general registers, on lines of their own.
+pub fn write_registers(out: &mut impl Write, program: &str, regs: &kvm_regs) -> fmt::Result {
+    let rows: [[(&str, u64); 3]; 6] = [
+        [("rip", regs.rip), ("rsp", regs.rsp), ("rfl", regs.rflags)],
+        [("rax", regs.rax), ("rbx", regs.rbx), ("rcx", regs.rcx)],
+        [("rdx", regs.rdx), ("rsi", regs.rsi), ("rdi", regs.rdi)],
+        [("rbp", regs.rbp), ("r8 ", regs.r8), ("r9 ", regs.r9)],
+        [("r10", regs.r10), ("r11", regs.r11), ("r12", regs.r12)],
+        [("r13", regs.r13), ("r14", regs.r14), ("r15", regs.r15)],
+    ];
+    for row in rows {
+        write!(out, "{program}:  ")?;
+        for (name, value) in row {
+            write!(out, " {name}={value:#018x}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Shows what the guest said of a trap it did not survive.
+pub fn write_trap(out: &mut impl Write, program: &str, frame: &TrapFrame) -> fmt::Result {
+    writeln!(
+        out,
+        "{program}: guest trap: rip={:#x} rsp={:#x} rflags={:#x} cs={:#x} ss={:#x} ec={:#x} cr2={:#x}",
+        frame.rip.get(),
+        frame.rsp.get(),
+        frame.rflags.get(),
+        frame.cs.get(),
+        frame.ss.get(),
+        frame.error_code.get(),
+        frame.cr2.get(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::testing::memory;
+
+    fn text(fault: GuestFault) -> String {
+        let mut text = Text::new();
+        fault.write(&mut text, Some(0x10_0123)).unwrap();
+        String::from_utf8(text.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn upstream_texts_are_kept_to_the_byte() {
+        let table = [
+            (
+                GuestFault::Port(0x509),
+                "Invalid guest port access: port=0x509",
+            ),
+            (GuestFault::Hypercall(4), "Invalid guest hypercall: num=4"),
+            (
+                GuestFault::Access {
+                    address: 0x200_0000,
+                    size: 16,
+                },
+                "Invalid guest access: gpa=0x2000000, sz=16",
+            ),
+            (
+                GuestFault::Translation,
+                "KVM: host/guest translation fault: rip=0x100123",
+            ),
+            (
+                GuestFault::Exit(5),
+                "KVM: unhandled exit: exit_reason=0x5, rip=0x100123",
+            ),
+            (
+                GuestFault::Entry(0x8000_0021),
+                "KVM: entry failure: hw_entry_failure_reason=0x80000021",
+            ),
+            (
+                GuestFault::Internal(1),
+                "KVM: internal error exit: suberror=0x1",
+            ),
+        ];
+        for (fault, expected) in table {
+            assert_eq!(text(fault), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut() {
+        let mut out = Text::new();
+        for _ in 0..100 {
+            out.write_str(&"x".repeat(97)).unwrap();
+        }
+        assert_eq!(out.as_bytes().len(), Text::CAPACITY);
+    }
+
+    #[test]
+    fn words_that_point_into_code_are_shown_and_memorys_end_is_the_stacks() {
+        let memory = memory(256, Vec::new());
+        let words = [0x1005u64, 0x17, 0x1fff, 0x2000];
+        for (at, word) in (192..).step_by(8).zip(words) {
+            memory.store(Allegation(at), &word).unwrap();
+        }
+        let code = Code(std::iter::once(0x1000..0x2000).collect());
+        let mut out = String::new();
+        code.write_stack(&mut out, "p", &memory, 192).unwrap();
+        let expected = "p:   return address? 0x1005 at rsp+0x0\n\
+                        p:   return address? 0x1fff at rsp+0x10\n";
+        assert_eq!(out, expected);
+        for stack in [256, 1 << 40, u64::MAX] {
+            let mut out = String::new();
+            code.write_stack(&mut out, "p", &memory, stack).unwrap();
+            assert_eq!(out, "", "{stack:#x}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The system calls of the tender while a guest runs, as rules (`spec/20` §10, tightened).
+//!
+//! Each thread has a filter of its own: the guest's, which runs the CPU and answers hypercalls, and
+//! the I/O thread, which moves frames alone. Rows exist for what was declared: a guest without
+//! network has a tender that cannot touch a futex.
+
+use std::borrow::Cow;
+use std::os::fd::RawFd;
+
+use solo5_tender::attach::{Access, Backing, Device};
+use solo5_tender::seccomp::calls::{
+    CLOCK_GETTIME, EPOLL_PWAIT, EXIT_GROUP, FUTEX, IOCTL, PPOLL, PREAD64, PWRITE64, READ,
+    TIMERFD_SETTIME, WRITE,
+};
+use solo5_tender::seccomp::{Action, Call, Condition, Rule, Test};
+
+/// Descriptors of the tender's own; -1 for one that is not open yet, which fits nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// The guest's CPU.
+    pub vcpu: RawFd,
+    /// The epoll set.
+    pub epoll: RawFd,
+    /// The timer.
+    pub timer: RawFd,
+    /// What wakes the I/O thread, if there is one.
+    pub kick: Option<RawFd>,
+    /// Where the outcome is said, if anybody wants to know.
+    pub report: Option<RawFd>,
+}
+
+const STDOUT: RawFd = 1;
+const STDERR: RawFd = 2;
+const CLOCK_REALTIME: u64 = 0;
+/// `KVM_RUN`
+pub const KVM_RUN: u32 = 0xae80;
+/// `KVM_GET_REGS`
+pub const KVM_GET_REGS: u32 = 0x8090_ae81;
+/// `FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG`
+const FUTEX_WAIT: u32 = 137;
+/// `FUTEX_WAKE | FUTEX_PRIVATE_FLAG`
+const FUTEX_WAKE: u32 = 129;
+
+fn condition(argument: u8, name: &'static str, test: Test) -> Condition {
+    Condition {
+        argument,
+        name,
+        test,
+        meaning: None,
+    }
+}
+
+fn low(argument: u8, name: &'static str, one: u32, other: u32) -> Condition {
+    condition(argument, name, Test::LowOneOf(one, other))
+}
+
+/// The first argument is descriptor `fd`, which for people is `meaning`.
+pub(crate) fn descriptor(fd: RawFd, meaning: &'static str) -> Condition {
+    Condition {
+        meaning: Some(meaning),
+        ..condition(0, "fd", Test::Equal(i64::from(fd) as u64))
+    }
+}
+
+pub(crate) fn allow(
+    call: Call,
+    when: Vec<Condition>,
+    reason: impl Into<Cow<'static, str>>,
+) -> Rule {
+    Rule {
+        call,
+        when,
+        action: Action::Allow,
+        reason: reason.into(),
+    }
+}
+
+fn request(one: (u32, &'static str), other: u32) -> Condition {
+    Condition {
+        meaning: Some(one.1),
+        ..low(1, "request", one.0, other)
+    }
+}
+
+/// What either thread needs to say why it ends the guest.
+fn last_words(own: &Descriptors) -> Vec<Rule> {
+    let mut rules = vec![
+        allow(
+            WRITE,
+            vec![descriptor(STDERR, "standard error")],
+            "why the guest was ended",
+        ),
+        allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
+    ];
+    if let Some(report) = own.report {
+        let fd = vec![descriptor(report, "the report")];
+        rules.push(allow(WRITE, fd, "how the guest ended, for --report"));
+    }
+    rules
+}
+
+fn lock(own: &Descriptors) -> Option<Rule> {
+    own.kick?;
+    let operation = Condition {
+        meaning: Some("wait or wake, private"),
+        ..low(1, "operation", FUTEX_WAIT, FUTEX_WAKE)
+    };
+    Some(allow(
+        FUTEX,
+        vec![operation],
+        "the lock of the network ring",
+    ))
+}
+
+/// The rules for the guest's thread.
+pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
+    let mut rules = vec![
+        allow(
+            IOCTL,
+            vec![
+                descriptor(own.vcpu, "the CPU"),
+                request((KVM_RUN, "KVM_RUN or KVM_GET_REGS"), KVM_GET_REGS),
+            ],
+            "running the guest",
+        ),
+        allow(
+            WRITE,
+            vec![descriptor(STDOUT, "standard output")],
+            "the console",
+        ),
+        allow(
+            PPOLL,
+            vec![
+                condition(1, "nfds", Test::Equal(1)),
+                condition(2, "timeout", Test::Equal(0)),
+                condition(3, "sigmask", Test::Equal(0)),
+            ],
+            "a console that is full",
+        ),
+        allow(
+            EPOLL_PWAIT,
+            vec![
+                descriptor(own.epoll, "the epoll set"),
+                low(3, "timeout", -1i32 as u32, 0),
+                condition(4, "sigmask", Test::Equal(0)),
+            ],
+            "yield: waiting for a frame or the deadline",
+        ),
+        allow(
+            TIMERFD_SETTIME,
+            vec![
+                descriptor(own.timer, "the timer"),
+                low(1, "flags", 0, 0),
+                condition(3, "old_value", Test::Equal(0)),
+            ],
+            "yield: setting the deadline",
+        ),
+        allow(
+            CLOCK_GETTIME,
+            vec![Condition {
+                meaning: Some("CLOCK_REALTIME"),
+                ..condition(0, "clock", Test::Equal(CLOCK_REALTIME))
+            }],
+            "the wall clock",
+        ),
+    ];
+    rules.extend(last_words(own));
+    rules.extend(lock(own));
+    for device in devices {
+        rules.extend(frames(device));
+        rules.extend(sectors(device));
+    }
+    rules
+}
+
+/// The rules for the I/O thread.
+pub fn io_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
+    let Some(kick) = own.kick else {
+        return Vec::new();
+    };
+    let fd = vec![descriptor(kick, "the eventfd")];
+    let mut rules = vec![allow(READ, fd, "waiting for the guest to queue frames")];
+    rules.extend(last_words(own));
+    rules.extend(lock(own));
+    rules.extend(devices.iter().flat_map(frames));
+    rules
+}
+
+fn frames(device: &Device) -> Vec<Rule> {
+    let (name, fd) = (&device.name, device.fd_number());
+    match device.backing {
+        Backing::Net { .. } => {
+            let tap = || vec![descriptor(fd, "the tap")];
+            vec![
+                allow(READ, tap(), format!("frames to '{name}'")),
+                allow(WRITE, tap(), format!("frames from '{name}'")),
+            ]
+        }
+        Backing::Block { .. } => Vec::new(),
+    }
+}
+
+fn sectors(device: &Device) -> Vec<Rule> {
+    let (name, fd) = (&device.name, device.fd_number());
+    match device.backing {
+        Backing::Net { .. } => Vec::new(),
+        Backing::Block {
+            capacity, access, ..
+        } => {
+            let within = || {
+                vec![
+                    descriptor(fd, "the file"),
+                    condition(2, "size", Test::AtMost(capacity)),
+                    condition(3, "offset", Test::AtMost(capacity.saturating_sub(1))),
+                ]
+            };
+            let mut rules = vec![allow(PREAD64, within(), format!("reading '{name}'"))];
+            if access == Access::ReadWrite {
+                rules.push(allow(PWRITE64, within(), format!("writing '{name}'")));
+            }
+            rules
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use solo5_abi::Arch;
+    use solo5_tender::seccomp::assemble;
+
+    use super::*;
+
+    const OWN: Descriptors = Descriptors {
+        vcpu: 7,
+        epoll: 8,
+        timer: 9,
+        kick: Some(10),
+        report: Some(11),
+    };
+
+    fn net(name: &str) -> Device {
+        Device {
+            index: 1,
+            name: name.to_owned(),
+            backing: Backing::Net {
+                interface: b"tap0".to_vec(),
+                mtu: 1500,
+                mac: None,
+            },
+            fd: None,
+        }
+    }
+
+    fn block(access: Access) -> Device {
+        Device {
+            index: 2,
+            name: "storage".to_owned(),
+            backing: Backing::Block {
+                path: "disk".to_owned(),
+                capacity: 4096,
+                sector_size: 512,
+                access,
+            },
+            fd: None,
+        }
+    }
+
+    fn names(rules: &[Rule]) -> BTreeSet<&'static str> {
+        rules.iter().map(|rule| rule.call.name).collect()
+    }
+
+    #[test]
+    fn fewer_than_18_calls_and_all_but_the_last_with_a_condition() {
+        let devices = [net("service"), block(Access::ReadWrite)];
+        let guest = guest_thread(&OWN, &devices);
+        let io = io_thread(&OWN, &devices);
+        assert!(names(&guest).union(&names(&io)).count() < 18);
+        for rule in guest.iter().chain(&io) {
+            assert_eq!(
+                rule.when.is_empty(),
+                rule.call == EXIT_GROUP,
+                "{}",
+                rule.call.name
+            );
+        }
+        assert!(assemble(&guest, Arch::X86_64).is_some());
+        assert!(assemble(&io, Arch::X86_64).is_some());
+    }
+
+    #[test]
+    fn rows_exist_only_for_what_was_declared() {
+        let alone = Descriptors {
+            kick: None,
+            report: None,
+            ..OWN
+        };
+        let none = names(&guest_thread(&alone, &[]));
+        for absent in ["read", "futex", "pread64", "pwrite64"] {
+            assert!(!none.contains(absent), "{absent}");
+        }
+        assert!(io_thread(&alone, &[]).is_empty());
+        let read_only = names(&guest_thread(&alone, &[block(Access::ReadOnly)]));
+        assert!(read_only.contains("pread64") && !read_only.contains("pwrite64"));
+        let io = names(&io_thread(
+            &OWN,
+            &[net("service"), block(Access::ReadWrite)],
+        ));
+        let expected = BTreeSet::from(["read", "write", "futex", "exit_group"]);
+        assert_eq!(io, expected, "frames alone");
+    }
+
+    #[test]
+    fn the_most_devices_fit() {
+        let nets: Vec<Device> = (0..63).map(|_| net("n")).collect();
+        let blocks: Vec<Device> = (0..63).map(|_| block(Access::ReadWrite)).collect();
+        for devices in [nets, blocks] {
+            assert!(assemble(&guest_thread(&OWN, &devices), Arch::X86_64).is_some());
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Answering hypercalls: guest memory and devices, and no KVM.
+//!
+//! Each argument is copied out of guest memory once, checked and acted on as that copy, and its
+//! answer copied back, so that what another thread does to it meanwhile changes nothing. What a
+//! guest may get wrong comes back as an outcome; what no correct guest does ends it.
+
+#[cfg(feature = "block")]
+use solo5_abi::hvt::Block;
+use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_abi::hvt::{HALT_COOKIE_MAX, Halt, Hypercall, Poll, Puts, Walltime};
+#[cfg(feature = "net")]
+use solo5_abi::hvt::{Net, Outcome};
+use solo5_tender::memory::Allegation;
+
+use crate::devices::{self, Devices, Events};
+use crate::exit::Call;
+use crate::fault::GuestFault;
+use crate::memory::{SharedMemory, Use};
+
+/// Everything hypercalls act on.
+#[derive(Debug)]
+pub struct Host {
+    /// Guest memory.
+    pub memory: &'static SharedMemory,
+    /// The devices.
+    pub devices: &'static Devices,
+    /// Waiting for them.
+    pub events: Events,
+    /// The network ring, if the guest was offered one.
+    #[cfg(feature = "net")]
+    pub ring: Option<&'static crate::ring::Shared<crate::ring::Wire>>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on with the guest.
+    Run,
+    /// The guest has ended itself.
+    End(End),
+}
+
+/// How a guest has ended itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its exit status.
+    pub status: i32,
+    /// The trap that it did not survive, if it says so.
+    pub trap: Option<TrapFrame>,
+}
+
+/// Standard output.
+const CONSOLE: i32 = 1;
+
+impl Host {
+    /// Answers a hypercall.
+    pub fn handle(&self, call: Call) -> Result<Next, GuestFault> {
+        let Call { kind, argument } = call;
+        match kind {
+            Hypercall::Walltime => {
+                let nsecs = devices::wall_clock().into();
+                self.memory.store(argument, &Walltime { nsecs })?;
+            }
+            Hypercall::Puts => {
+                let puts: Puts = self.memory.load(argument)?;
+                let data = Allegation(puts.data.get());
+                let text = self.memory.piece(data, puts.len.get(), Use::Read)?;
+                devices::write_stream(CONSOLE, text);
+            }
+            Hypercall::Poll => {
+                let mut poll: Poll = self.memory.load(argument)?;
+                // Frames the guest has queued should not wait for it to wake up.
+                self.settle()?;
+                let ready = self.events.wait(poll.timeout_nsecs.get());
+                poll.ready_set = ready.into();
+                poll.ret = (ready.count_ones() as i32).into();
+                self.memory.store(argument, &poll)?;
+            }
+            #[cfg(feature = "block")]
+            Hypercall::BlockWrite | Hypercall::BlockRead if self.devices.has_block() => {
+                let mut block: Block = self.memory.load(argument)?;
+                let outcome = crate::block::transfer(self.devices, self.memory, kind, &block)?;
+                block.ret = outcome.number().into();
+                self.memory.store(argument, &block)?;
+            }
+            #[cfg(feature = "net")]
+            Hypercall::NetWrite if self.devices.has_net() => {
+                let mut net: Net = self.memory.load(argument)?;
+                // Frames in the ring were sent first.
+                self.settle()?;
+                let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
+                let len = net.len.get();
+                let outcome = crate::net::send(self.devices, self.memory, handle, data, len)?;
+                net.ret = outcome.number().into();
+                self.memory.store(argument, &net)?;
+            }
+            #[cfg(feature = "net")]
+            Hypercall::NetRead if self.devices.has_net() => {
+                let mut net: Net = self.memory.load(argument)?;
+                let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
+                let len = net.len.get();
+                let got = crate::net::receive(self.devices, self.memory, handle, data, len)?;
+                if got.outcome == Outcome::Ok {
+                    net.len = got.length.into();
+                }
+                net.ret = got.outcome.number().into();
+                self.memory.store(argument, &net)?;
+            }
+            Hypercall::Halt => return self.halt(argument).map(Next::End),
+            // Calls of devices there are none of do not exist.
+            other => return Err(GuestFault::Hypercall(other.number())),
+        }
+        Ok(Next::Run)
+    }
+
+    fn halt(&self, argument: Allegation) -> Result<End, GuestFault> {
+        let halt: Halt = self.memory.load(argument)?;
+        let cookie = halt.cookie.get();
+        let trap = if cookie == 0 {
+            None
+        } else {
+            let at = Allegation(cookie);
+            self.memory.piece(at, HALT_COOKIE_MAX as u64, Use::Read)?;
+            Some(self.memory.load(at)?)
+        };
+        // Nothing that was queued is lost.
+        self.settle()?;
+        Ok(End {
+            status: halt.exit_status.get(),
+            trap,
+        })
+    }
+
+    /// Does what is queued in the ring.
+    fn settle(&self) -> Result<(), GuestFault> {
+        #[cfg(feature = "net")]
+        if let Some(ring) = self.ring {
+            ring.drain_if_pending()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+    use std::os::unix::net::UnixDatagram;
+
+    use proptest::prelude::*;
+    use rustix::event::epoll::{self, EventData, EventFlags};
+    use rustix::time::{TimerfdClockId, TimerfdFlags};
+    use solo5_tender::attach::Access;
+    use zerocopy::IntoBytes;
+
+    use super::*;
+    use crate::devices::{BlockDevice, TIMER};
+    use crate::memory::testing::memory;
+
+    const SIZE: usize = 1 << 16;
+
+    /// A host with one interface (handle 1) and one block device (handle 2) of two sectors.
+    struct Fixture {
+        host: Host,
+        network: UnixDatagram,
+    }
+
+    fn fixture() -> Fixture {
+        let (tap, network) = UnixDatagram::pair().unwrap();
+        tap.set_nonblocking(true).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1024).unwrap();
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let timer = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )
+        .unwrap();
+        epoll::add(
+            &set,
+            timer.as_fd(),
+            EventData::new_u64(TIMER),
+            EventFlags::IN,
+        )
+        .unwrap();
+        epoll::add(&set, tap.as_fd(), EventData::new_u64(1), EventFlags::IN).unwrap();
+        let block = BlockDevice {
+            fd: file.into_raw_fd(),
+            capacity: 1024,
+            access: Access::ReadWrite,
+        };
+        let devices = Devices::default()
+            .with_net(1, tap.into_raw_fd(), 1500)
+            .with_block(2, block);
+        let host = Host {
+            memory: Box::leak(Box::new(memory(SIZE, Vec::new()))),
+            devices: Box::leak(Box::new(devices)),
+            events: Events {
+                epoll: set.into_raw_fd(),
+                timer: timer.into_raw_fd(),
+            },
+            ring: None,
+        };
+        Fixture { host, network }
+    }
+
+    fn call<T: IntoBytes + zerocopy::Immutable>(
+        host: &Host,
+        kind: Hypercall,
+        at: u64,
+        value: &T,
+    ) -> Result<Next, GuestFault> {
+        host.memory.store(Allegation(at), value).unwrap();
+        host.handle(Call {
+            kind,
+            argument: Allegation(at),
+        })
+    }
+
+    #[test]
+    fn the_wall_clock_is_the_hosts() {
+        let Fixture { host, .. } = fixture();
+        let at = SIZE as u64 - 8;
+        call(&host, Hypercall::Walltime, at, &Walltime::default()).unwrap();
+        let told: Walltime = host.memory.load(Allegation(at)).unwrap();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let difference = now.as_nanos() as u64 - told.nsecs.get();
+        assert!(difference < 10_000_000_000, "{difference}");
+    }
+
+    #[test]
+    fn a_poll_tells_what_is_ready_and_waits_no_longer_than_asked() {
+        let Fixture { host, network } = fixture();
+        let poll = |timeout: u64| {
+            let ask = Poll {
+                timeout_nsecs: timeout.into(),
+                ..Poll::default()
+            };
+            assert_eq!(call(&host, Hypercall::Poll, 64, &ask), Ok(Next::Run));
+            let told: Poll = host.memory.load(Allegation(64)).unwrap();
+            (told.ready_set.get(), told.ret.get())
+        };
+        assert_eq!(poll(0), (0, 0));
+        let before = std::time::Instant::now();
+        assert_eq!(poll(20_000_000), (0, 0));
+        assert!(before.elapsed().as_millis() >= 20);
+        assert_eq!(poll(0), (0, 0), "an old expiration is no event");
+        network.send(&[0; 60]).unwrap();
+        assert_eq!(poll(u64::MAX), (2, 1));
+        assert_eq!(poll(0), (2, 1));
+    }
+
+    #[test]
+    fn a_halt_carries_status_and_trap() {
+        let Fixture { host, .. } = fixture();
+        let halt = |cookie: u64, status: i32| Halt {
+            cookie: cookie.into(),
+            exit_status: status.into(),
+            ..Halt::default()
+        };
+        let end = |status, trap| Ok(Next::End(End { status, trap }));
+        assert_eq!(
+            call(&host, Hypercall::Halt, 0, &halt(0, 300)),
+            end(300, None)
+        );
+        let frame = TrapFrame {
+            cr2: 0x28.into(),
+            ..TrapFrame::default()
+        };
+        let last = (SIZE - HALT_COOKIE_MAX) as u64;
+        host.memory.store(Allegation(last), &frame).unwrap();
+        assert_eq!(
+            call(&host, Hypercall::Halt, 0, &halt(last, 255)),
+            end(255, Some(frame))
+        );
+        let fault = call(&host, Hypercall::Halt, 0, &halt(last + 1, 255));
+        let expected = GuestFault::Access {
+            address: last + 1,
+            size: 512,
+        };
+        assert_eq!(fault, Err(expected), "the whole region counts");
+    }
+
+    #[test]
+    fn frames_and_sectors_pass() {
+        let Fixture { host, network } = fixture();
+        network.send(&[4; 70]).unwrap();
+        let net = Net {
+            handle: 1.into(),
+            data: 0x1000.into(),
+            len: 1514.into(),
+            ..Net::default()
+        };
+        call(&host, Hypercall::NetRead, 0, &net).unwrap();
+        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        assert_eq!((told.ret.get(), told.len.get()), (0, 70));
+        call(&host, Hypercall::NetRead, 0, &net).unwrap();
+        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        assert_eq!(
+            (told.ret.get(), told.len.get()),
+            (1, 1514),
+            "no frame, length untouched"
+        );
+        let send = Net {
+            len: 70.into(),
+            ..net
+        };
+        call(&host, Hypercall::NetWrite, 0, &send).unwrap();
+        let mut frame = [0; 100];
+        assert_eq!(network.recv(&mut frame).unwrap(), 70);
+        assert_eq!(frame[69], 4);
+
+        let block = Block {
+            handle: 2.into(),
+            offset: 512.into(),
+            data: 0x1000.into(),
+            len: 512.into(),
+            ..Block::default()
+        };
+        call(&host, Hypercall::BlockWrite, 0, &block).unwrap();
+        let told: Block = host.memory.load(Allegation(0)).unwrap();
+        assert_eq!(told.ret.get(), 0);
+        let net_of_block = Net {
+            handle: 2.into(),
+            ..net
+        };
+        call(&host, Hypercall::NetRead, 0, &net_of_block).unwrap();
+        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        assert_eq!(told.ret.get(), 2, "a handle of the other kind");
+    }
+
+    #[test]
+    fn without_devices_their_calls_do_not_exist() {
+        let Fixture { mut host, .. } = fixture();
+        host.devices = Box::leak(Box::default());
+        for kind in [
+            Hypercall::BlockRead,
+            Hypercall::BlockWrite,
+            Hypercall::NetRead,
+            Hypercall::NetWrite,
+        ] {
+            let argument = Allegation(0);
+            let fault = host.handle(Call { kind, argument });
+            assert_eq!(fault, Err(GuestFault::Hypercall(kind.number())));
+        }
+    }
+
+    #[test]
+    fn an_argument_where_no_answer_can_go_is_a_fault() {
+        let Fixture { mut host, .. } = fixture();
+        let text = solo5_image::Protection {
+            read: true,
+            write: false,
+            execute: true,
+        };
+        host.memory = Box::leak(Box::new(memory(SIZE, vec![(0..0x1000, text)])));
+        let argument = Allegation(0x800);
+        for kind in [Hypercall::Walltime, Hypercall::Poll, Hypercall::NetRead] {
+            let fault = host.handle(Call { kind, argument });
+            assert!(
+                matches!(fault, Err(GuestFault::Access { address: 0x800, .. })),
+                "{kind:?}"
+            );
+        }
+    }
+
+    proptest! {
+        /// Whatever a guest puts into any argument of any call at any address, the tender answers
+        /// or says what was wrong; memory behind the guest's is never touched.
+        #[test]
+        fn hostile_arguments_end_nothing_but_the_guest(
+            kind in prop::sample::select(Hypercall::ALL.to_vec()),
+            argument in prop_oneof![0..SIZE as u64 + 64, any::<u64>(), SIZE as u64 - 48..SIZE as u64],
+            words in prop::array::uniform4(prop_oneof![
+                0u64..4, any::<u64>(), SIZE as u64 - 520..SIZE as u64 + 8, Just(u64::MAX),
+            ]),
+        ) {
+            prop_assume!(kind != Hypercall::Puts);
+            let Fixture { host, .. } = fixture();
+            let mut bytes = [0u8; 40];
+            for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+            if kind == Hypercall::Poll {
+                bytes[..8].fill(0);
+            }
+            let _ = host.memory.store(Allegation(argument), &bytes);
+            let size = kind.argument_size() as u64;
+            match host.handle(Call { kind, argument: Allegation(argument) }) {
+                Ok(_) => prop_assert!(argument.checked_add(size).unwrap() <= SIZE as u64),
+                Err(GuestFault::Access { address, size }) => {
+                    let end = address.checked_add(size);
+                    prop_assert!(address >= SIZE as u64 || end.is_none_or(|end| end > SIZE as u64));
+                }
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+
+    #[test]
+    fn a_console_nobody_reads_does_not_end_a_guest() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let memory = memory(4096, Vec::new());
+        let piece = memory.piece(Allegation(0), 4096, Use::Read).unwrap();
+        devices::write_stream(writer.as_raw_fd(), piece);
+    }
+
+    #[test]
+    fn a_console_that_is_full_is_waited_for() {
+        use std::io::Read;
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let memory = memory(1 << 20, Vec::new());
+        let piece = memory.piece(Allegation(0), 1 << 20, Use::Read).unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            all.len()
+        });
+        devices::write_stream(writer.as_raw_fd(), piece);
+        drop(writer);
+        assert_eq!(thread.join().unwrap(), 1 << 20);
+    }
+}

@@ -1,0 +1,57 @@
+//! The KVM tender: a guest on a CPU of its own, in a process that can do little else.
+//!
+//! Phases, after those that all tenders share (`solo5_tender::boot`):
+//!
+//! | phase | file |
+//! |---|---|
+//! | the phases in order | [`run`] |
+//! | the machine | [`vm`] |
+//! | memory map, page tables, registers | [`layout`] |
+//! | what the CPU says of itself | [`cpuid`] |
+//! | boot information, manifest, command line | [`boot_info`] |
+//! | rules; giving up everything else | [`filter`], [`sandbox`] |
+//! | why the CPU stopped → a hypercall | [`exit`] |
+//! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
+//! | frames without stopping the CPU | `ring` |
+//! | the end | [`end`], [`fault`], [`signals`] |
+//!
+//! Guest memory is reached through [`memory`] alone.
+//!
+//! Adversary: a hostile image before the guest runs, read by `solo5_image`; then a hostile guest with
+//! all of a CPU's privileges inside its machine, which can change its memory at any time, while it
+//! is read too; and failing devices. None of them makes the tender panic, and what a hypercall says
+//! is checked as a copy.
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("solo5-hvt is written for x86_64; another architecture needs its own `layout`");
+
+#[cfg(feature = "block")]
+pub mod block;
+pub mod boot_info;
+pub mod cpuid;
+pub mod devices;
+#[cfg(feature = "debug")]
+pub mod dumpcore;
+pub mod end;
+pub mod exit;
+pub mod fault;
+pub mod filter;
+pub mod hypercall;
+pub mod layout;
+pub mod memory;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "net")]
+pub mod ring;
+pub mod run;
+pub mod sandbox;
+pub mod signals;
+pub mod vm;
+
+use std::ffi::OsString;
+
+/// The whole program, without its entry point: returns the exit status unless a guest runs.
+/// `arguments` start with the program's own name. `DEBUG`: it is `solo5-hvt-debug`.
+pub fn main<const DEBUG: bool>(arguments: &[OsString]) -> u8 {
+    solo5_tender::boot::main(&run::Hvt::<DEBUG>, arguments)
+}

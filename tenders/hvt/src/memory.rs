@@ -1,0 +1,289 @@
+//! Guest memory while the guest runs: copied, never referred to.
+//!
+//! The guest's CPU and both threads of the tender can reach it at any time, so every copy is a
+//! volatile one, made once; whatever was checked is a value of the tender's own. Larger pieces are
+//! handed to the kernel as an address that was checked, and copied by it.
+//!
+//! Pages whose protection would make the tender fault are known here, and refused like addresses
+//! outside.
+
+use std::ops::Range;
+use std::os::fd::RawFd;
+
+use solo5_image::Protection;
+use solo5_tender::memory::Allegation;
+use solo5_tender::sys::Errno;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::fault::GuestFault;
+
+/// The memory a guest may name, mapped into this process.
+#[derive(Debug)]
+pub struct SharedMemory {
+    base: usize,
+    size: u64,
+    /// Pages that are not readable and writable, and what they are.
+    protected: Vec<(Range<u64>, Protection)>,
+}
+
+/// A piece of guest memory, inside and with the rights asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    host: usize,
+    length: usize,
+}
+
+/// What a piece is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Its bytes are taken.
+    Read,
+    /// Bytes are put there.
+    Write,
+}
+
+impl SharedMemory {
+    /// Guest memory from guest address 0 to `size`, whose host address is `base`; `protected` are
+    /// its pages that do not have both rights, and the rights they have in the host's mapping.
+    ///
+    /// # Safety
+    ///
+    /// The host addresses `base .. base + size` are one mapping that holds nothing of this
+    /// program's and lasts until the process ends, readable and writable but for what `protected`
+    /// says. `base + size` does not overflow.
+    pub unsafe fn new(
+        base: usize,
+        size: u64,
+        protected: Vec<(Range<u64>, Protection)>,
+    ) -> SharedMemory {
+        SharedMemory {
+            base,
+            size,
+            protected,
+        }
+    }
+
+    /// End of guest memory in bytes, counted from guest address 0.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Finds `length` bytes at guest address `at`; they may end with memory.
+    pub fn piece(&self, at: Allegation, length: u64, wanted: Use) -> Result<Piece, GuestFault> {
+        let fault = GuestFault::Access {
+            address: at.0,
+            size: length,
+        };
+        let end = at.0.checked_add(length).ok_or(fault)?;
+        if at.0 >= self.size || end > self.size {
+            return Err(fault);
+        }
+        let refuses = |(pages, rights): &(Range<u64>, Protection)| {
+            let has = match wanted {
+                Use::Read => rights.read,
+                Use::Write => rights.write,
+            };
+            !has && pages.start < end && pages.end > at.0
+        };
+        if self.protected.iter().any(refuses) {
+            return Err(fault);
+        }
+        match (usize::try_from(at.0), usize::try_from(length)) {
+            (Ok(offset), Ok(length)) => Ok(Piece {
+                host: self.base + offset,
+                length,
+            }),
+            _ => Err(fault),
+        }
+    }
+
+    /// Copies a structure out of guest memory.
+    pub fn load<T: FromBytes + IntoBytes>(&self, at: Allegation) -> Result<T, GuestFault> {
+        let mut value = T::new_zeroed();
+        let piece = self.piece(at, size_of::<T>() as u64, Use::Read)?;
+        piece.copy_to(value.as_mut_bytes());
+        Ok(value)
+    }
+
+    /// Copies a structure into guest memory.
+    pub fn store<T: IntoBytes + Immutable>(
+        &self,
+        at: Allegation,
+        value: &T,
+    ) -> Result<(), GuestFault> {
+        let bytes = value.as_bytes();
+        self.piece(at, bytes.len() as u64, Use::Write)?
+            .copy_from(bytes);
+        Ok(())
+    }
+
+    /// Tells of each page from `at` on, as many as `vector` has places, whether the host has given it
+    /// to the guest: bit 0.
+    #[cfg(feature = "debug")]
+    pub fn resident(&self, at: Allegation, vector: &mut [u8]) -> Result<(), Errno> {
+        const PAGE: u64 = 0x1000;
+        let length = vector.len() as u64 * PAGE;
+        let outside = at.0.checked_add(length).is_none_or(|end| end > self.size);
+        if outside {
+            return Err(Errno::INVAL);
+        }
+        let start = std::ptr::with_exposed_provenance_mut(self.base + at.0 as usize);
+        // SAFETY: the call tells of `length` bytes of addresses, which are guest memory, one byte
+        // for each page, which is what `vector` holds.
+        let result = unsafe { libc::mincore(start, length as usize, vector.as_mut_ptr()) };
+        if result == 0 { Ok(()) } else { Err(Errno::IO) }
+    }
+}
+
+impl Piece {
+    /// Its length in bytes.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The part behind the first `count` bytes; empty at the end.
+    #[must_use]
+    pub fn skip(&self, count: usize) -> Piece {
+        let count = count.min(self.length);
+        Piece {
+            host: self.host + count,
+            length: self.length - count,
+        }
+    }
+
+    fn pointer(&self) -> *mut libc::c_void {
+        std::ptr::with_exposed_provenance_mut(self.host)
+    }
+
+    /// Copies its first bytes, as many as both have.
+    pub fn copy_to(&self, bytes: &mut [u8]) {
+        for (index, byte) in bytes.iter_mut().take(self.length).enumerate() {
+            let from = std::ptr::with_exposed_provenance::<u8>(self.host + index);
+            // SAFETY: inside the piece, which is guest memory with the right to read it; what the
+            // guest makes of it meanwhile is why the access is volatile.
+            *byte = unsafe { from.read_volatile() };
+        }
+    }
+
+    fn copy_from(&self, bytes: &[u8]) {
+        for (index, byte) in bytes.iter().take(self.length).enumerate() {
+            let to = std::ptr::with_exposed_provenance_mut::<u8>(self.host + index);
+            // SAFETY: inside the piece, which is guest memory with the right to write it, and
+            // nothing of this program's.
+            unsafe { to.write_volatile(*byte) };
+        }
+    }
+
+    /// One `write` of it.
+    pub fn write_to(&self, fd: RawFd) -> Result<usize, Errno> {
+        // SAFETY: the kernel reads the piece, which is readable guest memory.
+        count(unsafe { libc::write(fd, self.pointer(), self.length) })
+    }
+
+    /// One `read` into it.
+    pub fn read_from(&self, fd: RawFd) -> Result<usize, Errno> {
+        // SAFETY: the kernel writes to the piece, which is writable guest memory.
+        count(unsafe { libc::read(fd, self.pointer(), self.length) })
+    }
+
+    /// One `pwrite` of it.
+    pub fn write_at(&self, fd: RawFd, offset: i64) -> Result<usize, Errno> {
+        // SAFETY: the kernel reads the piece, which is readable guest memory.
+        count(unsafe { libc::pwrite(fd, self.pointer(), self.length, offset) })
+    }
+
+    /// One `pread` into it.
+    pub fn read_at(&self, fd: RawFd, offset: i64) -> Result<usize, Errno> {
+        // SAFETY: the kernel writes to the piece, which is writable guest memory.
+        count(unsafe { libc::pread(fd, self.pointer(), self.length, offset) })
+    }
+}
+
+/// The result of a call that transfers bytes.
+fn count(result: isize) -> Result<usize, Errno> {
+    usize::try_from(result)
+        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+}
+
+/// Guest memory in a buffer, for tests.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// Leaks `size` zero bytes as guest memory.
+    pub fn memory(size: usize, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
+        let buffer = vec![0u8; size].leak();
+        let base = buffer.as_mut_ptr().expose_provenance();
+        // SAFETY: the buffer is leaked, so it is nobody else's and lasts.
+        unsafe { SharedMemory::new(base, size as u64, protected) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use solo5_abi::hvt::Puts;
+
+    use super::testing::memory;
+    use super::*;
+
+    #[test]
+    fn a_region_may_end_with_memory_and_not_behind_it() {
+        let memory = memory(64, Vec::new());
+        for (at, length) in [(0, 64), (56, 8), (63, 1), (63, 0)] {
+            assert!(
+                memory.piece(Allegation(at), length, Use::Write).is_ok(),
+                "{at} {length}"
+            );
+        }
+        let bad = [
+            (57, 8),
+            (64, 0),
+            (64, 1),
+            (0, 65),
+            (8, u64::MAX),
+            (u64::MAX, 1),
+            (u64::MAX, 0),
+        ];
+        for (at, length) in bad {
+            let fault = memory.piece(Allegation(at), length, Use::Read).unwrap_err();
+            assert_eq!(
+                fault,
+                GuestFault::Access {
+                    address: at,
+                    size: length
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn structures_come_out_as_they_went_in() {
+        let memory = memory(64, Vec::new());
+        let puts = Puts {
+            data: 0x1122_3344_5566_7788.into(),
+            len: 7.into(),
+        };
+        memory.store(Allegation(13), &puts).unwrap();
+        assert_eq!(memory.load::<Puts>(Allegation(13)), Ok(puts));
+        assert!(memory.load::<Puts>(Allegation(49)).is_err());
+    }
+
+    #[test]
+    fn protected_pages_are_refused_and_their_neighbours_are_not() {
+        let read_only = Protection {
+            read: true,
+            write: false,
+            execute: false,
+        };
+        let nothing = Protection {
+            read: false,
+            ..read_only
+        };
+        let memory = memory(64, vec![(16..32, read_only), (32..48, nothing)]);
+        let is_ok = |at, length, wanted| memory.piece(Allegation(at), length, wanted).is_ok();
+        assert!(is_ok(0, 16, Use::Write) && is_ok(48, 16, Use::Write));
+        assert!(is_ok(8, 24, Use::Read));
+        assert!(!is_ok(8, 9, Use::Write) && !is_ok(31, 1, Use::Write));
+        assert!(!is_ok(8, 25, Use::Read) && !is_ok(47, 2, Use::Read));
+    }
+}

@@ -1,0 +1,167 @@
+//! Frames between a guest and its taps.
+//!
+//! Nothing a guest sends and nothing that happens to a tap ends the tender: upstream's dies of a
+//! short frame, of one longer than the MTU, and of a tap that is full or down (`spec/20` B-10).
+
+use solo5_abi::hvt::Outcome;
+use solo5_tender::memory::Allegation;
+use solo5_tender::sys::Errno;
+
+use crate::devices::{Devices, retry};
+use crate::fault::GuestFault;
+use crate::memory::{SharedMemory, Use};
+
+/// Length in bytes of an Ethernet header, which the MTU does not count.
+const HEADER: u64 = 14;
+
+/// What has come of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Whether there was a frame.
+    pub outcome: Outcome,
+    /// Its length in bytes; 0 if there was none.
+    pub length: u64,
+}
+
+impl Received {
+    const fn nothing(outcome: Outcome) -> Received {
+        Received { outcome, length: 0 }
+    }
+}
+
+/// Sends the frame of `length` bytes at `data`.
+///
+/// A frame that the tap has no room for is dropped, as a network does with it. `Invalid`: no such
+/// interface, or no frame has that length; `Unspecified`: the tap did not take it.
+pub fn send(
+    devices: &Devices,
+    memory: &SharedMemory,
+    handle: u64,
+    data: Allegation,
+    length: u64,
+) -> Result<Outcome, GuestFault> {
+    let Some(net) = devices.net(handle) else {
+        return Ok(Outcome::Invalid);
+    };
+    let frame = memory.piece(data, length, Use::Read)?;
+    if length < HEADER || length > u64::from(net.mtu) + HEADER {
+        return Ok(Outcome::Invalid);
+    }
+    Ok(match retry(|| frame.write_to(net.fd)) {
+        Ok(count) if count == frame.length() => Outcome::Ok,
+        Err(Errno::AGAIN | Errno::NOBUFS) => Outcome::Ok,
+        Err(Errno::INVAL) => Outcome::Invalid,
+        Ok(_) | Err(_) => Outcome::Unspecified,
+    })
+}
+
+/// Receives a frame to `data`, where there is room for `length` bytes; the rest of a longer one is
+/// lost.
+pub fn receive(
+    devices: &Devices,
+    memory: &SharedMemory,
+    handle: u64,
+    data: Allegation,
+    length: u64,
+) -> Result<Received, GuestFault> {
+    let Some(net) = devices.net(handle) else {
+        return Ok(Received::nothing(Outcome::Invalid));
+    };
+    let room = memory.piece(data, length, Use::Write)?;
+    Ok(match retry(|| room.read_from(net.fd)) {
+        Ok(0) | Err(Errno::AGAIN) => Received::nothing(Outcome::Again),
+        Ok(count) => Received {
+            outcome: Outcome::Ok,
+            length: count as u64,
+        },
+        Err(_) => Received::nothing(Outcome::Unspecified),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::memory::testing::memory;
+
+    /// Two ends of a wire that keeps frames apart, as a tap does.
+    fn wire() -> (UnixDatagram, UnixDatagram) {
+        let (tap, network) = UnixDatagram::pair().unwrap();
+        tap.set_nonblocking(true).unwrap();
+        (tap, network)
+    }
+
+    #[test]
+    fn frames_pass_and_lengths_that_are_none_are_errors() {
+        let (tap, network) = wire();
+        network.set_nonblocking(true).unwrap();
+        let devices = Devices::default().with_net(1, tap.as_raw_fd(), 100);
+        let memory = memory(4096, Vec::new());
+        memory.store(Allegation(64), &[7u8; 114]).unwrap();
+        let send = |handle, length| send(&devices, &memory, handle, Allegation(64), length);
+        for (length, outcome) in [
+            (13, Outcome::Invalid),
+            (14, Outcome::Ok),
+            (114, Outcome::Ok),
+            (115, Outcome::Invalid),
+            (0, Outcome::Invalid),
+        ] {
+            assert_eq!(send(1, length), Ok(outcome), "{length}");
+        }
+        assert_eq!(send(2, 60), Ok(Outcome::Invalid), "no such device");
+        assert!(send(1, 4096).is_err(), "behind memory");
+        let mut frame = [0; 200];
+        assert_eq!(network.recv(&mut frame).unwrap(), 14);
+        assert_eq!(network.recv(&mut frame).unwrap(), 114);
+        assert_eq!(frame[..114], [7; 114]);
+        assert!(network.recv(&mut frame).is_err(), "nothing else was sent");
+    }
+
+    #[test]
+    fn nothing_to_receive_is_no_error() {
+        let (tap, network) = wire();
+        let devices = Devices::default().with_net(3, tap.as_raw_fd(), 1500);
+        let memory = memory(4096, Vec::new());
+        let receive = |at, length| receive(&devices, &memory, 3, Allegation(at), length);
+        assert_eq!(receive(0, 100), Ok(Received::nothing(Outcome::Again)));
+        network.send(&[5; 60]).unwrap();
+        network.send(&[6; 60]).unwrap();
+        let got = Received {
+            outcome: Outcome::Ok,
+            length: 60,
+        };
+        assert_eq!(receive(4096 - 60, 60), Ok(got), "up to the end of memory");
+        let cut = Received { length: 20, ..got };
+        assert_eq!(receive(0, 20), Ok(cut), "a short buffer cuts the frame");
+        assert_eq!(memory.load::<[u8; 2]>(Allegation(19)), Ok([6, 0]));
+        assert!(receive(4095, 2).is_err());
+    }
+
+    #[test]
+    fn a_network_without_room_drops_and_one_that_is_gone_is_an_error() {
+        let (tap, network) = wire();
+        let devices = Devices::default().with_net(1, tap.as_raw_fd(), 1500);
+        let memory = memory(4096, Vec::new());
+        let send = || send(&devices, &memory, 1, Allegation(0), 1500).unwrap();
+        for _ in 0..2000 {
+            assert_eq!(send(), Outcome::Ok, "sent or dropped");
+        }
+        drop(network);
+        assert_eq!(send(), Outcome::Unspecified);
+    }
+
+    #[test]
+    fn a_short_write_is_an_error_for_the_guest() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+        (&writer).write_all(&[0; 65536 - 4096]).unwrap();
+        let devices = Devices::default().with_net(1, writer.as_raw_fd(), 9000);
+        let memory = memory(16384, Vec::new());
+        let outcome = send(&devices, &memory, 1, Allegation(0), 9000);
+        assert_eq!(outcome, Ok(Outcome::Unspecified));
+        reader.read_exact(&mut [0; 1]).unwrap();
+    }
+}

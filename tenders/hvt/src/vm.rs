@@ -1,0 +1,246 @@
+//! KVM, behind plain values (`spec/20` §7, §8). Nothing else here knows `kvm-ioctls`.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use kvm_bindings::{
+    CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR,
+    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO, kvm_cpuid_entry2, kvm_enable_cap, kvm_regs,
+    kvm_run, kvm_sregs, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VcpuExit, VcpuFd, VmFd};
+use solo5_abi::hvt::x86_64::KICK_PORT;
+use solo5_tender::problem::Problem;
+use solo5_tender::sys::Errno;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::cpuid;
+use crate::exit::Exit;
+
+/// The version of KVM's interface there is.
+const API_VERSION: i32 = 12;
+/// Room for everything KVM may say of the CPU; upstream's 100 entries may not do.
+const CPUID_MAX: usize = 256;
+
+fn errno(error: kvm_ioctls::Error) -> Errno {
+    Errno::from_raw_os_error(error.errno())
+}
+
+fn failed(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> Problem {
+    move |error| Problem::KvmCall {
+        name,
+        error: errno(error),
+    }
+}
+
+/// A machine with one CPU.
+#[derive(Debug)]
+pub struct Machine {
+    vm: VmFd,
+    vcpu: VcpuFd,
+    supported: CpuId,
+}
+
+impl Machine {
+    /// Makes one, without memory.
+    pub fn new() -> Result<Machine, Problem> {
+        let open = |error| Problem::KvmOpen {
+            error: errno(error),
+        };
+        let kvm = Kvm::new().map_err(open)?;
+        let have = kvm.get_api_version();
+        if have != API_VERSION {
+            return Err(Problem::KvmVersion { have });
+        }
+        let vm = kvm.create_vm().map_err(failed("CREATE_VM"))?;
+        if !vm.check_extension(Cap::UserMemory) {
+            let what = "KVM_CAP_USER_MEMORY";
+            return Err(Problem::KvmLacks { what });
+        }
+        if !vm.check_extension(Cap::GetTscKhz) {
+            let what = "KVM_CAP_GET_TSC_KHZ";
+            return Err(Problem::KvmLacks { what });
+        }
+        let supported = kvm.get_supported_cpuid(CPUID_MAX);
+        let supported = supported.map_err(failed("GET_SUPPORTED_CPUID"))?;
+        let vcpu = vm.create_vcpu(0).map_err(failed("CREATE_VCPU"))?;
+        Ok(Machine {
+            vm,
+            vcpu,
+            supported,
+        })
+    }
+
+    /// What the CPU can be.
+    pub fn supported(&self) -> &[kvm_cpuid_entry2] {
+        self.supported.as_slice()
+    }
+
+    /// Makes host addresses `host .. host + size` the guest's memory from guest address 0.
+    ///
+    /// # Safety
+    ///
+    /// They are one mapping that holds nothing of this program's and lasts until the process ends.
+    pub unsafe fn set_memory(&self, host: usize, size: u64) -> Result<(), Problem> {
+        let region = kvm_userspace_memory_region {
+            slot: 0,
+            flags: 0,
+            guest_phys_addr: 0,
+            memory_size: size,
+            userspace_addr: host as u64,
+        };
+        // SAFETY: the caller's promise.
+        let set = unsafe { self.vm.set_user_memory_region(region) };
+        set.map_err(failed("SET_USER_MEMORY_REGION"))
+    }
+
+    /// Lets a write to the kick port add to `kick` instead of stopping the CPU.
+    pub fn kick(&self, kick: &EventFd) -> Result<(), Problem> {
+        let port = IoEventAddress::Pio(KICK_PORT.into());
+        let done = self.vm.register_ioevent(kick, &port, NoDatamatch);
+        done.map_err(|error| Problem::RingOff {
+            what: "KVM_IOEVENTFD",
+            error: errno(error),
+        })
+    }
+
+    /// Whether KVM can watch a port.
+    pub fn can_kick(&self) -> bool {
+        self.vm.check_extension(Cap::Ioeventfd)
+    }
+
+    /// Brings the CPU into its first state.
+    pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Problem> {
+        let shown = CpuId::from_entries(&cpuid::masked(self.supported())).map_err(|_| {
+            Problem::KvmCall {
+                name: "SET_CPUID2",
+                error: Errno::NOMEM,
+            }
+        })?;
+        // Devices the CPU does not speak of are not there either. Not every KVM can do that; what
+        // they could do is write to guest memory.
+        let _ = self.vcpu.enable_cap(&kvm_enable_cap {
+            cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
+            args: [1, 0, 0, 0],
+            ..kvm_enable_cap::default()
+        });
+        self.vcpu.set_cpuid2(&shown).map_err(failed("SET_CPUID2"))?;
+        self.vcpu.set_sregs(special).map_err(failed("SET_SREGS"))?;
+        self.vcpu.set_regs(general).map_err(failed("SET_REGS"))
+    }
+
+    /// How fast the CPU's counter runs, in Hz; not 0.
+    pub fn counter_frequency(&self) -> Result<u64, Problem> {
+        match self.vcpu.get_tsc_khz() {
+            Ok(0) => Err(Problem::KvmClock),
+            Ok(kilohertz) => Ok(u64::from(kilohertz) * 1000),
+            Err(error) if error.errno() == libc::EIO => Err(Problem::KvmClock),
+            Err(error) => Err(failed("GET_TSC_KHZ")(error)),
+        }
+    }
+
+    /// Leaves only the CPU, with which the machine lives on.
+    pub fn into_vcpu(self) -> Vcpu {
+        Vcpu(self.vcpu)
+    }
+}
+
+/// Whether there is a KVM this process may use, for `--explain`.
+pub fn is_usable() -> bool {
+    Kvm::new().is_ok_and(|kvm| kvm.get_api_version() == API_VERSION)
+}
+
+/// The guest's CPU.
+#[derive(Debug)]
+pub struct Vcpu(VcpuFd);
+
+impl Vcpu {
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Runs it until it stops. Does not allocate.
+    pub fn run(&mut self) -> Exit {
+        let failed = match self.0.run() {
+            Ok(VcpuExit::Debug(debug)) => {
+                return Exit::Debug {
+                    rip: debug.pc,
+                    dr6: debug.dr6,
+                    exception: debug.exception,
+                };
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.errno()),
+        };
+        match failed {
+            None => decoded(self.0.get_kvm_run()),
+            Some(libc::EINTR | libc::EAGAIN) => Exit::Again,
+            Some(libc::EFAULT) => Exit::Translation,
+            // An exit this version of `kvm-ioctls` has no name for.
+            Some(libc::EINVAL) => Exit::Other(self.0.get_kvm_run().exit_reason),
+            Some(error) => Exit::Failed(error),
+        }
+    }
+
+    /// Its general registers.
+    pub fn registers(&self) -> Option<kvm_regs> {
+        self.0.get_regs().ok()
+    }
+
+    /// KVM's own handle, for the debugger.
+    #[cfg(feature = "debug")]
+    pub(crate) fn kvm(&self) -> &VcpuFd {
+        &self.0
+    }
+}
+
+/// What KVM says of an exit that has happened.
+fn decoded(run: &mut kvm_run) -> Exit {
+    match run.exit_reason {
+        KVM_EXIT_IO => {
+            // SAFETY: the reason tells which member is valid; it is integers alone.
+            let io = unsafe { run.__bindgen_anon_1.io };
+            let write = u32::from(io.direction) == KVM_EXIT_IO_OUT;
+            Exit::Port {
+                port: io.port,
+                write,
+                size: io.size,
+                count: io.count,
+                value: if io.size == 4 && io.count == 1 {
+                    port_value(run, io.data_offset)
+                } else {
+                    0
+                },
+            }
+        }
+        KVM_EXIT_MMIO => {
+            // SAFETY: as above.
+            let mmio = unsafe { run.__bindgen_anon_1.mmio };
+            Exit::Mmio {
+                address: mmio.phys_addr,
+                write: mmio.is_write != 0,
+            }
+        }
+        KVM_EXIT_FAIL_ENTRY => {
+            // SAFETY: as above.
+            let entry = unsafe { run.__bindgen_anon_1.fail_entry };
+            Exit::Entry(entry.hardware_entry_failure_reason)
+        }
+        KVM_EXIT_INTERNAL_ERROR => {
+            // SAFETY: as above.
+            let internal = unsafe { run.__bindgen_anon_1.internal };
+            Exit::Internal(internal.suberror)
+        }
+        reason => Exit::Other(reason),
+    }
+}
+
+/// The 4 bytes at `offset` of the area that KVM shares.
+fn port_value(run: &kvm_run, offset: u64) -> u32 {
+    let area = std::ptr::from_ref(run).cast::<u8>();
+    // SAFETY: the kernel says where in the area, which `kvm-ioctls` has mapped whole, it has put
+    // the operand of this instruction.
+    let from = unsafe { area.add(offset as usize) };
+    // SAFETY: these are the 4 bytes; nobody writes to them while the CPU is stopped.
+    unsafe { from.cast::<u32>().read_unaligned() }
+}

@@ -1,0 +1,131 @@
+//! Console, clock, block devices and the sandbox around them.
+
+use std::fs;
+use std::process::Stdio;
+
+use solo5_abi::hvt::Hypercall;
+
+use crate::guest::{ARGUMENT, BLOCK, Code, DATA, Guest, Ran, kvm, text};
+
+#[test]
+fn the_console_takes_any_bytes_and_may_go_away() {
+    if !kvm("the_console_takes_any_bytes_and_may_go_away") {
+        return;
+    }
+    let code = Code::new().print(b"SUCCESS\n\0\xff").exit(0);
+    let guest = Guest::new(code, &[]);
+    let ran = guest.run(&["--mem=2"]).gives(0);
+    assert_eq!(ran.out, b"SUCCESS\n\0\xff");
+    assert_eq!(ran.err, "");
+    let mut child = guest
+        .command(&["--mem=2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    Ran::after(child).gives(0);
+}
+
+#[test]
+fn the_clock_and_the_deadline_pass() {
+    if !kvm("the_clock_and_the_deadline_pass") {
+        return;
+    }
+    // 100 ms; what is ready is 0, so is the status.
+    let code = Code::new()
+        .call(Hypercall::Walltime, &[0])
+        .load_rax(ARGUMENT)
+        .store_rax(DATA)
+        .call(Hypercall::Poll, &[100_000_000, u64::MAX, u64::MAX])
+        .load_rax(ARGUMENT + 8)
+        .store_rax(DATA + 8)
+        .call(Hypercall::Walltime, &[0])
+        .load_rax(ARGUMENT)
+        .store_rax(DATA + 16)
+        .call(Hypercall::Puts, &[DATA, 24])
+        .exit_with(DATA + 8);
+    let ran = Guest::new(code, &[]).run(&["--mem=2"]).gives(0);
+    let word = |at: usize| u64::from_le_bytes(ran.out[at..at + 8].try_into().unwrap());
+    let passed = word(16) - word(0);
+    assert!((100_000_000..5_000_000_000).contains(&passed), "{passed}");
+}
+
+#[test]
+fn sectors_are_read_and_written_and_limits_are_errors() {
+    if !kvm("sectors_are_read_and_written_and_limits_are_errors") {
+        return;
+    }
+    let transfer = |code: Code, kind, handle: u64, offset: u64, len: u64| {
+        code.call(kind, &[handle, offset, DATA, len, 0xdead])
+    };
+    let code = transfer(Code::new(), Hypercall::BlockRead, 1, 512, 512);
+    let code = transfer(code, Hypercall::BlockWrite, 1, 0, 512);
+    let code = code.exit_with(ARGUMENT + 32);
+    let guest = Guest::new(code, &[("disk", BLOCK)]);
+    let disk = guest.file("disk", &[[1; 512], [2; 512]].concat());
+    let option = format!("--block:disk={}", text(&disk));
+    guest.run(&["--mem=2", &option]).gives(0);
+    assert_eq!(fs::read(&disk).unwrap(), [2; 1024]);
+    // EINVAL: read-only.
+    guest
+        .run(&["--mem=2", &option, "--block-access:disk=read-only"])
+        .gives(2);
+    for (handle, offset, len) in [(1, 1024, 512), (1, 513, 512), (2, 0, 512), (1, 0, 1025)] {
+        let code = transfer(Code::new(), Hypercall::BlockRead, handle, offset, len);
+        let guest = Guest::new(code.exit_with(ARGUMENT + 32), &[("disk", BLOCK)]);
+        let disk = guest.file("disk", &[0; 1024]);
+        let option = format!("--block:disk={}", text(&disk));
+        guest.run(&["--mem=2", &option]).gives(2);
+    }
+}
+
+#[test]
+fn a_report_tells_an_exit_from_a_fault() {
+    if !kvm("a_report_tells_an_exit_from_a_fault") {
+        return;
+    }
+    let report = |code: Code| {
+        let guest = Guest::new(code, &[]);
+        guest.run(&["--mem=2", "--report=report.json"]);
+        let line = fs::read(guest.folder.path().join("report.json")).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        told
+    };
+    let told = report(Code::new().exit(3));
+    assert_eq!(
+        (&told["outcome"], &told["status"]),
+        (&"guest-exit".into(), &3.into())
+    );
+    let told = report(Code::new().out(0x504, 0));
+    assert_eq!(told["outcome"], "guest-fault");
+    assert_eq!(told["reasons"][0]["code"], "T454");
+    assert_eq!(
+        told["reasons"][0]["message"],
+        "Invalid guest hypercall: num=4"
+    );
+}
+
+#[test]
+fn as_another_user_in_another_root() {
+    let name = "as_another_user_in_another_root";
+    if !kvm(name) {
+        return;
+    }
+    let guest = Guest::new(Code::new().print(b"SUCCESS").exit(0), &[]);
+    let root = guest.folder.path().join("empty");
+    fs::create_dir(&root).unwrap();
+    let option = format!("--chroot={}", text(&root));
+    // SAFETY: it only tells a number.
+    if unsafe { libc::geteuid() } == 0 {
+        guest
+            .run(&["--mem=2", &option, "--user=65534:65534"])
+            .gives(0);
+    } else {
+        guest
+            .run(&["--mem=2", &option])
+            .gives(1)
+            .says("chroot() failed: Operation not permitted");
+    }
+    guest.run(&["--mem=2", "--chroot=/nonexistent"]).gives(1);
+}
