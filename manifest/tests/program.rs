@@ -503,7 +503,12 @@ fn explain_schema_completions_and_man() {
         );
     }
     assert!(text(&["completions", "bash"]).contains("solo5-mft"));
-    assert!(text(&["man"]).contains(".TH solo5-mft"));
+    let page = text(&["man"]);
+    assert!(page.contains(".TH solo5-mft"));
+    // One page for all verbs, as no other is installed.
+    for told in [".SS compile\n", "\\-\\-depfile", ".SS fmt\n", "\\-\\-check"] {
+        assert!(page.contains(told), "{told} in:\n{page}");
+    }
     assert!(text(&["--version"]).contains(solo5_report::VERSION));
 }
 

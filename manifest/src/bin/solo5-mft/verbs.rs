@@ -14,11 +14,15 @@ use solo5_source::format;
 use crate::args::{Arguments, Compile, Emit};
 use crate::binary;
 use crate::console::{Console, Failure, cannot_write, name_of, print, read_source};
+use crate::man;
 
+/// Ends the program as clap does on wrong usage of `compile`.
 fn usage(message: &str) -> ! {
-    let mut command = Arguments::command();
+    let mut program = Arguments::command();
+    program.build();
+    let compile = program.find_subcommand_mut("compile");
+    let mut command = compile.cloned().unwrap_or(program);
     Error::raw(ErrorKind::ValueValidation, message)
-        .with_cmd(&command)
         .format(&mut command)
         .exit()
 }
@@ -198,8 +202,6 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
 
 /// `man`.
 pub(crate) fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Arguments::command()).render(&mut page);
-    rendered.map_err(|error| cannot_write(Path::new("-"), &error))?;
-    print(&String::from_utf8_lossy(&page))
+    let page = man::page(Arguments::command());
+    print(&page.map_err(|error| cannot_write(Path::new("-"), &error))?)
 }
