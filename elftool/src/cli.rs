@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use solo5_report::Severity;
 
 use crate::files::print;
-use crate::{audit, check, explain, show, upstream};
+use crate::{audit, check, explain, policies, show, sign, upstream, verify};
 
 /// Could not do the work.
 pub(crate) const FAILED: u8 = 2;
@@ -52,6 +52,18 @@ enum Command {
     /// Exits 0 if they are allowed, also where that depends on facts only the host knows, 1 if one
     /// is denied or could not start, 2 if the question could not be answered.
     Check(CheckOptions),
+    /// Check policies, or write them in the one layout
+    #[command(subcommand)]
+    Policy(policies::PolicyVerb),
+    /// Sign images with a key of minisign's
+    ///
+    /// The signature goes behind the last byte of the image, where tenders and `verify` find it; a
+    /// signature by the same key is replaced.
+    Sign(sign::SignOptions),
+    /// Print the digests of images, and which keys have signed them
+    ///
+    /// Exits 1 if an image is signed by none of the keys named.
+    Verify(verify::VerifyOptions),
     /// Display segments, notes and manifest of an image
     Show {
         /// Image
@@ -132,6 +144,9 @@ pub(crate) struct CheckOptions {
     /// A policy to ask; those of this host if none is given
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Vec<PathBuf>,
+    /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
     /// How to print decisions
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -153,6 +168,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
     match cli.command {
         Command::Audit(options) => audit::run(&program, &options),
         Command::Check(options) => check::run(&program, &options),
+        Command::Policy(verb) => policies::run(&program, &verb),
+        Command::Sign(options) => sign::run(&program, &options),
+        Command::Verify(options) => verify::run(&program, &options),
         Command::Show { image, format } => show::run(&program, &image, format),
         Command::Explain { code } => explain::run(&program, code.as_deref()),
         Command::Completions { shell } => {

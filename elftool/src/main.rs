@@ -5,6 +5,8 @@
 //! | upstream's three verbs, parsed from argv itself: their start-up cost counts | [`upstream`], [`generate`] |
 //! | the command line of the other verbs | [`cli`] |
 //! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
+//! | `policy` | [`policies`] |
+//! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
 //! | what people see of an image: one line, and segments to scale | [`draw`] |
 //! | files, standard output, texts of errors | [`files`] |
 //!
@@ -19,12 +21,16 @@
 mod audit;
 mod check;
 mod cli;
+mod content;
 mod draw;
 mod explain;
 mod files;
 mod generate;
+mod policies;
 mod show;
+mod sign;
 mod upstream;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -13,9 +13,12 @@ use crate::files::{complain, open, print, reason};
 use crate::generate;
 
 /// The verbs that [`crate::cli`] takes, and options that end with status 0.
-const OURS: [&str; 10] = [
+const OURS: [&str; 13] = [
     "audit",
     "check",
+    "sign",
+    "verify",
+    "policy",
     "show",
     "explain",
     "completions",
@@ -72,6 +75,12 @@ fn usage(program: &str) -> String {
                  Apply the audit rules to IMAGES.\n    \
              check IMAGES... [ --policy=FILE ... ] -- LAUNCH-OPTIONS:\n        \
                  Say whether policies allow IMAGES to be started so.\n    \
+             sign --key=FILE IMAGES...:\n        \
+                 Sign IMAGES with a key of minisign's.\n    \
+             verify [ --key=KEY ... ] IMAGES...:\n        \
+                 Print digests of IMAGES, and which keys signed them.\n    \
+             policy check | fmt FILES...:\n        \
+                 Check policies, or write them in the one layout.\n    \
              show IMAGE:\n        \
                  Display segments, notes and manifest of IMAGE.\n    \
              explain [ CODE ]:\n        \

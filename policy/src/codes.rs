@@ -41,6 +41,9 @@ pub const WAIVER: &str = "P218";
 /// A text that is not a day.
 pub const DATE: &str = "P219";
 
+/// A warning: every policy of a set applies by label alone.
+pub const ONLY_LABELS: &str = "P220";
+
 /// A policy is required and none applies.
 pub const NONE_APPLIES: &str = "P300";
 /// The image's target.
@@ -137,6 +140,7 @@ pub const ALL: &[&str] = &[
     FILE,
     WAIVER,
     DATE,
+    ONLY_LABELS,
     NONE_APPLIES,
     IMAGE_TARGET,
     IMAGE_MANIFEST,

@@ -211,7 +211,10 @@ fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Optio
 }
 
 fn matching(node: &Node, reader: &mut Reader) -> Selector {
-    let mut selector = Selector::default();
+    let mut selector = Selector {
+        span: node.head(),
+        ..Selector::default()
+    };
     let Some(mut fields) = reader.fields(node, "`match`") else {
         return selector;
     };
@@ -620,7 +623,7 @@ fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {
         let digits = text.strip_prefix('S').unwrap_or_default();
         if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|c| c.is_ascii_digit()) {
             let message = format!("`{}` is no rule of the audit", excerpt(text));
-            let help = "write a code, such as `S401`, or the start of several, such as `S4`";
+            let help = "write a code, such as `S319`, or the start of several, such as `S3`";
             reader.error(codes::WAIVER, node.span.clone(), message, "", help);
         }
         Some(text.to_owned())

@@ -16,7 +16,7 @@
 //!
 //! Beside them: [`model`] (what a policy says), [`glob`] (patterns), [`date`] (days), [`admitted`]
 //! (lists of admitted images), [`audit`] (findings against the `audit` section, which tenders do not
-//! ask about), [`codes`] (every diagnostic code), [`schema`] (JSON Schema of a policy file).
+//! ask about), [`lint`] (what is probably not meant), [`codes`] (every diagnostic code), [`schema`] (JSON Schema of a policy file).
 //!
 //! Adversary: any bytes as a policy (bounded by `solo5-source`); strings from the command line of
 //! any content; an image that says anything of itself, which therefore never selects a policy.
@@ -35,6 +35,7 @@ pub mod facts;
 pub mod front;
 pub mod glob;
 pub mod launch;
+pub mod lint;
 pub mod model;
 pub mod schema;
 pub mod sources;

@@ -58,6 +58,8 @@ pub struct Policy {
 /// `match`: all of it must hold for the policy to apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
+    /// Its place; empty if there is no `match`.
+    pub span: Range<usize>,
     /// Labels, the launcher's word.
     pub labels: Vec<LabelRule>,
     /// What is proven of the image.

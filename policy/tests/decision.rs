@@ -113,7 +113,7 @@ fn the_documentation_is_right() {
         .filter_map(|rest| rest.split("```").next())
         .map(|text| front::read("node.yaml", text.as_bytes()).expect("a policy"))
         .collect();
-    assert_eq!(policies.len(), 2);
+    assert_eq!(policies.len(), 4);
     let launch = common::Launch {
         devices: vec!["net service".into()],
         options: "--net:service=tap7".into(),

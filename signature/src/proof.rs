@@ -5,6 +5,10 @@ use solo5_image::{ReadAt, ReadError};
 use crate::digest::{Digest, Hasher};
 use crate::minisign::{PublicKey, Signature};
 
+/// Largest image that anything is proven of, in bytes: whoever relies on a proof holds a copy in
+/// memory.
+pub const IMAGE_MAX: u64 = 256 * 1024 * 1024;
+
 /// Bytes read at once.
 const STEP: usize = 64 * 1024;
 /// What a file that became shorter while it was read is reported as: `EIO`.

@@ -10,13 +10,11 @@ use std::io::{self, Read};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use solo5_policy::launch::Label;
 use solo5_policy::{Policy, keys_to_prove};
+use solo5_signature::proof::IMAGE_MAX;
 use solo5_signature::{Proof, Signature, locate, prove, trailer};
 
 use crate::problem::Problem;
 use crate::sys::Errno;
-
-/// Largest image that can be proven, in bytes: the copy is in the host's memory.
-pub const IMAGE_MAX: u64 = 256 * 1024 * 1024;
 
 const WHAT: &str = "copying the image, to prove what is in it";
 

@@ -1,0 +1,146 @@
+//! `sign`: signatures behind an image, or beside it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use solo5_abi::Arch;
+use solo5_image::Image;
+use solo5_manifest::output;
+use solo5_report::printable;
+use solo5_signature::signer::{Fault, SecretKey, generate};
+use solo5_signature::{PublicKey, Signature, prove, trailer};
+
+use crate::cli::FAILED;
+use crate::content::{Content, beside};
+use crate::files::{complain, reason};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignOptions {
+    /// Images
+    #[arg(required_unless_present = "new_key")]
+    images: Vec<PathBuf>,
+    /// Secret key, as `minisign -G` and --new-key write it
+    #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
+    key: Option<PathBuf>,
+    /// File whose first line is the password of the key
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// What to sign together with each image; absent: its name
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Write IMAGE.minisig and leave the image as it is
+    #[arg(long)]
+    detached: bool,
+    /// Make a key without a password, FILE and FILE.pub, and sign nothing
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    new_key: Option<PathBuf>,
+}
+
+pub(crate) fn run(program: &str, options: &SignOptions) -> u8 {
+    if let Some(path) = &options.new_key {
+        return match new_key(path) {
+            Ok(()) => 0,
+            Err(why) => {
+                complain(program, why);
+                FAILED
+            }
+        };
+    }
+    let key = match secret_key(options) {
+        Ok(key) => key,
+        Err(why) => {
+            complain(program, why);
+            return FAILED;
+        }
+    };
+    let mut status = 0;
+    for path in &options.images {
+        if let Err(why) = sign(path, &key, options) {
+            let name = path.to_string_lossy();
+            complain(program, format_args!("{}: {why}", printable(&name)));
+            status = FAILED;
+        }
+    }
+    status
+}
+
+/// Writes a new pair of keys; nothing that exists is touched.
+fn new_key(path: &Path) -> Result<(), String> {
+    let (secret, public) = generate().map_err(|fault| fault.to_string())?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    for (path, text, mode) in [(path, secret, 0o600), (Path::new(&name), public, 0o644)] {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| format!("{}: {}", path.display(), reason(&error)))?;
+    }
+    Ok(())
+}
+
+fn secret_key(options: &SignOptions) -> Result<SecretKey, String> {
+    let read = |path: &Path| {
+        let text = fs::read_to_string(path);
+        text.map_err(|error| format!("{}: {}", path.display(), reason(&error)))
+    };
+    let path = options.key.as_deref().unwrap_or(Path::new(""));
+    let text = read(path)?;
+    let password = options.password_file.as_deref().map(read).transpose()?;
+    let password = password.as_deref().and_then(|text| text.lines().next());
+    SecretKey::parse(&text, password).map_err(|fault| {
+        let help = match fault {
+            Fault::Locked => "; give it with --password-file",
+            _ => "",
+        };
+        format!("{}: {fault}{help}", path.display())
+    })
+}
+
+fn sign(path: &Path, key: &SecretKey, options: &SignOptions) -> Result<(), String> {
+    let Content {
+        mut bytes,
+        signatures,
+    } = Content::open(path)?;
+    let image = Image::read(&bytes, &Arch::ALL);
+    image
+        .and_then(|image| image.abi())
+        .map_err(|fault| format!("is no unikernel: {fault}"))?;
+    let comment = options.comment.clone().unwrap_or_else(|| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+        format!("file:{plain}")
+    });
+    let made = key.sign(bytes.as_slice(), &comment);
+    let made = made.map_err(|fault| fault.to_string())?;
+    if options.detached {
+        return write(&beside(path), made.to_string().as_bytes());
+    }
+    let public = key.public().map_err(|fault| fault.to_string())?;
+    let mut all = without(signatures, &public, &bytes);
+    all.push(made);
+    let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
+    bytes.extend(note);
+    write(path, &bytes)
+}
+
+/// The signatures that are not `key`'s of this content: one for each key is enough.
+fn without(signatures: Vec<Signature>, key: &PublicKey, content: &[u8]) -> Vec<Signature> {
+    let keys = [key.clone()];
+    let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+    let is_its = |signature: &Signature| {
+        let proof = prove(content, size, std::slice::from_ref(signature), &keys);
+        proof.is_ok_and(|proof| !proof.signed_by.is_empty())
+    };
+    let kept = signatures.into_iter();
+    kept.filter(|signature| !is_its(signature)).collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let written = output::write(path, bytes);
+    written.map(|_| ()).map_err(|error| reason(&error))
+}

@@ -1,0 +1,279 @@
+//! The verbs `sign` and `verify`, and `check` where a policy asks what is in an image or what the
+//! audit finds.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::{DEVICES, Place, tool};
+use serde_json::Value;
+use solo5_abi::{Arch, Target};
+use solo5_image::testing::Sample;
+
+/// A folder with an image that needs no devices and a pair of keys.
+fn place() -> Place {
+    let place = Place::new();
+    let sample = Sample::new(Target::Spt, Arch::X86_64, &[]);
+    place.write("a.spt", &sample.bytes());
+    let run = place.run(&["sign", "--new-key=key"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    place
+}
+
+fn policy(place: &Place, rules: &str) {
+    let text = format!("type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n{rules}\n");
+    place.write("node.yaml", text.as_bytes());
+}
+
+/// The key's characters, from its file.
+fn key(place: &Place) -> String {
+    let file = fs::read_to_string(place.path("key.pub")).unwrap();
+    file.lines().nth(1).unwrap().to_owned()
+}
+
+/// The first line that `verify` prints, which has the digest.
+fn digest(place: &Place, image: &str) -> String {
+    let run = place.run(&["verify", image]);
+    let line = run.stdout.lines().next().unwrap_or_default();
+    line.strip_prefix(&format!("{image}: ")).unwrap().to_owned()
+}
+
+#[test]
+fn an_image_is_signed_and_verified() {
+    let place = place();
+    let mode = fs::metadata(place.path("key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = fs::read(place.path("a.spt")).unwrap();
+    let digest = digest(&place, "a.spt");
+    let unsigned = place.run(&["verify", "--key=key.pub", "a.spt"]);
+    assert_eq!(unsigned.status, 1);
+    assert!(
+        unsigned
+            .stdout
+            .ends_with("a.spt: 0 signatures, none by this key\n")
+    );
+
+    assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
+    let key = key(&place);
+    let signed = place.run(&["verify", &format!("--key={key}"), "a.spt"]);
+    let expected = format!("a.spt: {digest}\na.spt: signed by {key}\n");
+    assert_eq!((signed.status, signed.stdout), (0, expected));
+    let json = place.run(&["verify", "--key=key.pub", "--format=json", "a.spt"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["images"][0]["signed_by"][0], key.as_str());
+    let after = fs::read(place.path("a.spt")).unwrap();
+    assert_eq!(after[..before.len()], before);
+
+    // A second signature by the same key replaces the first, another key's is added.
+    assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
+    assert_eq!(place.run(&["sign", "--new-key=other"]).status, 0);
+    assert_eq!(place.run(&["sign", "--key=other", "a.spt"]).status, 0);
+    let both = place.run(&[
+        "verify",
+        "--key=key.pub",
+        "--key=other.pub",
+        "--format=json",
+        "a.spt",
+    ]);
+    let json: Value = serde_json::from_str(&both.stdout).unwrap();
+    assert_eq!(json["images"][0]["signatures"], 2);
+    assert_eq!(json["images"][0]["signed_by"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_detached_signature_is_minisigns() {
+    let place = place();
+    let run = place.run(&[
+        "sign",
+        "--key=key",
+        "--detached",
+        "--comment=release 7",
+        "a.spt",
+    ]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert_eq!(place.run(&["verify", "--key=key.pub", "a.spt"]).status, 0);
+    let (key, image) = (place.path("key.pub"), place.path("a.spt"));
+    let arguments = [
+        "-V".as_ref(),
+        "-p".as_ref(),
+        key.as_os_str(),
+        "-m".as_ref(),
+        image.as_os_str(),
+    ];
+    if let Some(said) = tool("a_detached_signature_is_minisigns", "minisign", &arguments) {
+        assert!(said.contains("release 7"), "{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_is_said_and_left_alone() {
+    let place = place();
+    place.write("text", b"no image");
+    for arguments in [
+        &["sign", "--key=key", "text"][..],
+        &["sign", "--key=key", "none"],
+        &["sign", "--key=key.pub", "a.spt"],
+        &["sign", "--key=none", "a.spt"],
+        &["sign", "--key=key", "--comment=a\nb", "a.spt"],
+        &["sign", "--new-key=key"],
+        &["verify", "--key=a.spt", "a.spt"],
+        &["verify", "none"],
+    ] {
+        let before = fs::read(place.path("a.spt")).unwrap();
+        let run = place.run(arguments);
+        assert_eq!(run.status, 2, "{arguments:?}: {run:?}");
+        assert!(run.stderr.starts_with("solo5-elftool: "), "{run:?}");
+        assert_eq!(fs::read(place.path("a.spt")).unwrap(), before);
+    }
+}
+
+#[test]
+fn check_knows_digests_and_signatures() {
+    let place = place();
+    let check = || place.run(&["check", "--policy=node.yaml", "a.spt"]);
+    policy(&place, &format!("image: {{ signed-by: {} }}", key(&place)));
+    let run = check();
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stdout.contains("a.spt: denied: P351 image: "),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
+    assert_eq!(check().status, 0);
+    policy(
+        &place,
+        &format!("image: {{ digest: \"{}\" }}", digest(&place, "a.spt")),
+    );
+    assert_eq!(check().status, 0);
+    policy(
+        &place,
+        &format!("image: {{ digest: \"sha256:{}\" }}", "0".repeat(64)),
+    );
+    assert!(check().stdout.contains("P350"));
+}
+
+#[test]
+fn check_writes_down_what_it_admits() {
+    let place = place();
+    // Its devices are not attached, so it cannot start.
+    assert_eq!(DEVICES.len(), 2);
+    place.image("b.spt", Target::Spt);
+    let list = place.path("list.json");
+    let rules = format!("image: {{ targets: [spt] }}\nadmitted: {}", list.display());
+    policy(&place, &rules);
+    let before = place.run(&["check", "--policy=node.yaml", "a.spt"]);
+    assert!(
+        before.stdout.contains("allowed, if image: sha256:"),
+        "{}",
+        before.stdout
+    );
+    let lock = format!("--lock={}", list.display());
+    let run = place.run(&["check", "--policy=node.yaml", &lock, "a.spt", "b.spt"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    let written: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    let images = written["images"].as_array().unwrap();
+    assert_eq!(images.len(), 1);
+    assert_eq!(images[0]["digest"], digest(&place, "a.spt"));
+    assert_eq!(images[0]["policies"][0], "node");
+    assert!(
+        run.stdout
+            .contains("a.spt: allowed by 1 applicable policy\n"),
+        "{}",
+        run.stdout
+    );
+    // What could not be asked about leaves the list alone.
+    let run = place.run(&["check", "--policy=node.yaml", &lock, "none"]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("not written"), "{}", run.stderr);
+    let same: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    assert_eq!(same, written);
+}
+
+#[test]
+fn findings_of_the_audit_are_a_denial_for_check() {
+    let place = place();
+    let check = || place.run(&["check", "--policy=node.yaml", "a.spt"]);
+    policy(&place, "audit: { fail-on: warning }");
+    assert_eq!(check().status, 0, "{:?}", check());
+    // Without section headers, tools that look for notes by name find none: S319.
+    let mut bytes = fs::read(place.path("a.spt")).unwrap();
+    let (offset, count) = (40, 60);
+    bytes[offset..offset + 8].fill(0);
+    bytes[count..count + 4].fill(0);
+    place.write("a.spt", &bytes);
+    let run = check();
+    assert_eq!(run.status, 1, "{run:?}");
+    let denied = "a.spt: denied: P354 audit: S319 ";
+    assert!(run.stdout.contains(denied), "{}", run.stdout);
+    let waiver = |until: &str| {
+        let digest = digest(&place, "a.spt");
+        format!(
+            "audit:\n  fail-on: warning\n  waive:\n    - {{ rule: S319, images: \"{digest}\", \
+             reason: stripped, until: {until} }}"
+        )
+    };
+    policy(&place, &waiver("9999-12-31"));
+    let run = check();
+    assert_eq!(run.status, 0, "{run:?}");
+    let waived = "a.spt: waived: S319 accepted until 9999-12-31: stripped; node (node.yaml:";
+    assert!(run.stdout.starts_with(waived), "{}", run.stdout);
+    let json = place.run(&["check", "--policy=node.yaml", "--format=json", "a.spt"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["images"][0]["waived"][0]["code"], "S319");
+    policy(&place, &waiver("2026-01-01"));
+    let run = check();
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stdout.contains("its waiver ended 2026-01-01"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn policies_are_checked_and_laid_out() {
+    let place = Place::new();
+    let text =
+        "type: solo5.policy\nversion: 1\nmatch: {label: {tenant: a}}\nmemory: {maximum: 1MiB}\n";
+    place.write("a.yaml", text.as_bytes());
+    let run = place.run(&["policy", "check", "a.yaml"]);
+    assert_eq!(run.status, 0);
+    assert!(run.stderr.contains("warning[P220]"), "{}", run.stderr);
+    place.write(
+        "b.yaml",
+        b"type: solo5.policy\nversion: 1\notherwise: allow\n",
+    );
+    let run = place.run(&["policy", "check", "a.yaml", "b.yaml"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    place.write("c.yaml", b"type: solo5.policy\nversion: 1\nmemroy: {}\n");
+    let run = place.run(&["policy", "check", "a.yaml", "c.yaml"]);
+    assert_eq!(run.status, 1);
+    assert!(run.stderr.contains("`memory`"), "{}", run.stderr);
+    assert_eq!(place.run(&["policy", "check", "none", "c.yaml"]).status, 2);
+
+    assert_eq!(
+        place
+            .run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"])
+            .status,
+        1
+    );
+    assert_eq!(place.run(&["policy", "fmt", "a.yaml", "b.yaml"]).status, 0);
+    assert_eq!(
+        place
+            .run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"])
+            .status,
+        0
+    );
+    let after = fs::read_to_string(place.path("a.yaml")).unwrap();
+    assert_eq!(
+        after,
+        text.replace("{label: {tenant: a}}", "{ label: { tenant: a } }")
+            .replace("{maximum: 1MiB}", "{ maximum: 1MiB }")
+    );
+    assert_eq!(place.run(&["policy", "fmt", "c.yaml"]).status, 1);
+}
