@@ -92,8 +92,12 @@ fn copy_sources(from: &Path, to: &Path) {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         let kind = entry.file_type().expect("a file type");
-        if kind.is_dir() && name != "target" && name != ".git" {
-            copy_sources(&entry.path(), &to.join(name));
+        if kind.is_dir() {
+            // Cargo marks what it builds into; by the name alone a folder of sources may go.
+            let built = entry.path().join("CACHEDIR.TAG").exists();
+            if !built && name != ".git" {
+                copy_sources(&entry.path(), &to.join(name));
+            }
         } else if kind.is_file() {
             fs::copy(entry.path(), to.join(name)).expect("a copy");
         }
