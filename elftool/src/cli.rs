@@ -2,14 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use solo5_audit::{Budget, Measure};
 use solo5_report::Severity;
+use solo5_source::size;
 
 use crate::files::print;
-use crate::{audit, check, explain, policies, show, sign, upstream, verify};
+use crate::formats::AuditFormat;
+use crate::{audit, check, diff, explain, lock, policies, show, sign, upstream, verify};
 
 /// Could not do the work.
 pub(crate) const FAILED: u8 = 2;
@@ -72,6 +76,28 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Write down digest, ABI, devices, sizes, API used and findings of images
+    Lock {
+        /// Images, folders and patterns, as for `audit`
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+        /// Where to write it; `-` is standard output
+        #[arg(short, long, default_value = "-")]
+        output: PathBuf,
+    },
+    /// Say what changed between images, or since they were locked
+    ///
+    /// Exits 0 if nothing changed, 1 if something did, 2 if one could not be read.
+    Diff {
+        /// Image or lock
+        old: PathBuf,
+        /// Images or locks
+        #[arg(required = true)]
+        new: Vec<PathBuf>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Explain a rule, or any other code of a message
     Explain {
         /// Code, such as S201, or family, such as S2; all rules without
@@ -116,24 +142,39 @@ impl From<Level> for Severity {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AuditOptions {
-    /// Images
-    #[arg(required = true)]
+    /// Images, folders of images, and patterns such as 'dist/**/*.spt'
+    #[arg(required_unless_present = "files_from")]
     pub(crate) images: Vec<PathBuf>,
+    /// Take further names from this file, one a line; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) files_from: Vec<PathBuf>,
+    /// Names in --files-from end with NUL, as `find -print0` writes them
+    #[arg(short = '0', long, requires = "files_from")]
+    pub(crate) null: bool,
+    /// How many images to look at in parallel; one per processor unless given
+    #[arg(short, long, value_name = "NUMBER")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// The least severity that makes the audit fail
     #[arg(long, value_enum, default_value = "error")]
     pub(crate) fail_on: Level,
     /// Apply only rules whose code starts so, such as S2 or S201
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) select: Vec<String>,
+    /// Apply every rule, also those that must be asked for: S4 and S5
+    #[arg(long, conflicts_with = "select")]
+    pub(crate) all: bool,
     /// Leave out rules whose code starts so, except where they find errors
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
+    /// Report what is larger (S503): `loaded`, `memory`, or a section, such as `.text=300KiB`
+    #[arg(long, value_name = "WHAT=SIZE", value_parser = budget)]
+    pub(crate) budget: Vec<Budget>,
     /// Exit 0 whatever is found
     #[arg(long)]
     pub(crate) exit_zero: bool,
     /// How to print findings
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: AuditFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -155,6 +196,24 @@ pub(crate) struct CheckOptions {
     pub(crate) launch: Vec<OsString>,
 }
 
+/// Reads `WHAT=SIZE`.
+fn budget(text: &str) -> Result<Budget, String> {
+    let (what, size) = text.split_once('=').ok_or("write WHAT=SIZE")?;
+    let bytes = size::parse(size)
+        .map_err(|_| format!("'{size}' is no size; write a number and KiB, MiB or GiB"))?;
+    let what = match what {
+        "loaded" => Measure::Loaded,
+        "memory" => Measure::Memory,
+        name if name.starts_with('.') => Measure::Section(name.to_owned()),
+        _ => {
+            return Err(String::from(
+                "WHAT is loaded, memory, or the name of a section",
+            ));
+        }
+    };
+    Ok(Budget { what, bytes })
+}
+
 pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
     let program = upstream::program(&arguments);
     let cli = match Cli::try_parse_from(&arguments) {
@@ -172,6 +231,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
         Command::Sign(options) => sign::run(&program, &options),
         Command::Verify(options) => verify::run(&program, &options),
         Command::Show { image, format } => show::run(&program, &image, format),
+        Command::Lock { images, output } => lock::run(&program, &images, &output),
+        Command::Diff { old, new, format } => diff::run(&program, &old, &new, format),
         Command::Explain { code } => explain::run(&program, code.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -7,7 +7,10 @@
 //! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
 //! | `policy` | [`policies`] |
 //! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
+//! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
 //! | what people see of an image: one line, and segments to scale | [`draw`] |
+//! | the formats of an audit | [`formats`] |
+//! | names, patterns, folders, lists → files; many at once | [`inputs`], [`parallel`] |
 //! | files, standard output, texts of errors | [`files`] |
 //!
 //! Exit status of the new verbs: 0 nothing to object, 1 findings or a denial, 2 could not do the
@@ -22,10 +25,16 @@ mod audit;
 mod check;
 mod cli;
 mod content;
+mod diff;
 mod draw;
 mod explain;
+mod facts;
 mod files;
+mod formats;
 mod generate;
+mod inputs;
+mod lock;
+mod parallel;
 mod policies;
 mod show;
 mod sign;

@@ -20,6 +20,8 @@ const OURS: [&str; 13] = [
     "verify",
     "policy",
     "show",
+    "lock",
+    "diff",
     "explain",
     "completions",
     "man",
@@ -83,6 +85,10 @@ fn usage(program: &str) -> String {
                  Check policies, or write them in the one layout.\n    \
              show IMAGE:\n        \
                  Display segments, notes and manifest of IMAGE.\n    \
+             lock IMAGES... [ -o FILE ]:\n        \
+                 Write down what IMAGES are.\n    \
+             diff OLD NEW...:\n        \
+                 Say what changed between images, or since a lock.\n    \
              explain [ CODE ]:\n        \
                  Explain a rule or another code of a message.\n"
     )

@@ -1,6 +1,7 @@
 //! The verbs `audit`, `check`, `show`, `explain`, `completions` and `man`.
 
 mod common;
+mod fleet;
 
 use std::path::Path;
 
@@ -83,7 +84,7 @@ fn audit_statuses_and_selections() {
     assert_eq!(status(&["bad", "--exit-zero"]), 0);
     assert_eq!(status(&["bad", "none", "--exit-zero"]), 2);
     assert_eq!(status(&["good", "--select=S9"]), 2);
-    assert_eq!(status(&["."]), 2);
+    assert_eq!(status(&["."]), 1);
     assert_eq!(status(&[]), 2);
     assert_eq!(status(&["good", "--no-such-option"]), 2);
 }

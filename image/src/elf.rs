@@ -66,6 +66,8 @@ pub const SHF_EXECINSTR: u64 = 4;
 pub const SHN_UNDEF: u16 = 0;
 /// Symbol type of a function resolved at start.
 pub const STT_GNU_IFUNC: u8 = 10;
+/// Symbol type of a function.
+pub const STT_FUNC: u8 = 2;
 /// Symbol type of a section.
 pub const STT_SECTION: u8 = 3;
 /// Symbol type of a source file's name.

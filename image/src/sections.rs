@@ -15,6 +15,8 @@ pub const SECTIONS_MAX: usize = 16 * 1024;
 pub const NAMES_MAX: usize = 1024 * 1024;
 /// Most symbols visited.
 pub const SYMBOLS_MAX: u64 = 1024 * 1024;
+/// Most bytes of symbols' names read at once.
+pub const STRINGS_MAX: usize = 16 * 1024 * 1024;
 /// Longest name kept, in bytes.
 pub const NAME_MAX: usize = 256;
 
@@ -177,6 +179,35 @@ impl Sections {
             }
             index += step;
         }
+    }
+
+    /// Visits the symbols with their names, as [`Self::visit_symbols`] does. Names that are not in
+    /// the first [`STRINGS_MAX`] bytes of all names, or are not UTF-8, are empty.
+    pub fn visit_named<R: ReadAt + ?Sized>(
+        &self,
+        reader: &R,
+        mut visit: impl FnMut(&Symbol, &str) -> ControlFlow<()>,
+    ) {
+        let strings = self.symbol_table().and_then(|table| {
+            let index = usize::try_from(table.header.sh_link).ok()?;
+            let strings = &self.list.get(index)?.header;
+            let length = usize::try_from(strings.sh_size).unwrap_or(STRINGS_MAX);
+            read_vec(reader, strings.sh_offset, length.min(STRINGS_MAX)).ok()
+        });
+        let strings = strings.unwrap_or_default();
+        self.visit_symbols(reader, |symbol| {
+            let start = usize::try_from(symbol.st_name).unwrap_or(usize::MAX);
+            let name = strings.get(start..).unwrap_or_default();
+            let name = name.get(..NAME_MAX).unwrap_or(name);
+            let end = name.iter().position(|byte| *byte == 0);
+            let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
+            visit(symbol, std::str::from_utf8(name).unwrap_or_default())
+        });
+    }
+
+    /// Whether there is a symbol table.
+    pub fn has_symbols(&self) -> bool {
+        self.symbol_table().is_some()
     }
 
     /// The name of a symbol.

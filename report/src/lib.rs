@@ -10,6 +10,7 @@
 //! | [`text`] | source text that positions refer to; making hostile text printable |
 //! | [`human`] | snippets for people; colours are the caller's decision |
 //! | [`json`] | the same for machines |
+//! | [`sarif`], [`github`], `junit` (a feature) | the same in the formats of code scanning and CI |
 //! | [`explain`] | one page per code, from `docs/codes` and `docs/rules` |
 //!
 //! Style of a message: what was wrong, lower case, no full stop; then help.
@@ -21,8 +22,12 @@
 
 pub mod diagnostic;
 pub mod explain;
+pub mod github;
 pub mod human;
 pub mod json;
+#[cfg(feature = "junit")]
+pub mod junit;
+pub mod sarif;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Place, Severity};

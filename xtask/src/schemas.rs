@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::ExitCode;
 
+use solo5_audit::schema as audit;
 use solo5_manifest::model::Version;
 use solo5_manifest::schema as manifest;
 use solo5_policy::schema as policy;
@@ -21,7 +22,10 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         manifests.map(|version| (manifest::file_name(version), manifest::text(version)));
     for (name, text) in manifests
         .into_iter()
-        .chain([("policy.json", policy::text())])
+        .chain([
+            ("policy.json", policy::text()),
+            (audit::REPORT_FILE, audit::report_text()),
+        ])
     {
         fs::write(crate::root().join("schemas").join(name), text)?;
         println!("schemas/{name}");

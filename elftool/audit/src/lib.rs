@@ -4,7 +4,10 @@
 //! |---|---|
 //! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
 //! | the rules: code, severity, title, help, check; one table | [`rules`] |
+//! | looking into the content: texts, references to functions | `content`, `strings`, `calls` |
 //! | the checks by family: S1 loadable, S2 memory protection, S3 notes and manifest | `loadable`, `protection`, `notes` |
+//! | for those who ask: S4 provenance and hardening, S5 size and attack surface | `provenance`, `surface` |
+//! | what a report looks like to programs | [`schema`] |
 //!
 //! Severity *error* means exactly that the loader of the image's target refuses it for every size
 //! of guest memory; everything else is at most a warning. So, for hvt and spt, an image loads into
@@ -17,17 +20,24 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
+mod content;
 mod loadable;
 mod notes;
 mod protection;
+mod provenance;
 pub mod rules;
+pub mod schema;
+mod strings;
 pub mod subject;
+mod surface;
 
 use solo5_image::{Fault, ReadAt};
 use solo5_report::{Diagnostic, Severity};
 
 pub use rules::{RULES, Rule};
 pub use subject::Subject;
+pub use surface::{Budget, Measure};
 
 /// Most findings of one rule in one image.
 pub const FINDINGS_MAX: usize = 16;
@@ -35,8 +45,11 @@ pub const FINDINGS_MAX: usize = 16;
 /// Which rules to apply. Codes are compared by prefix: `S2` is the whole family.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Apply only rules with one of these prefixes; empty for all.
+    /// Apply only rules with one of these prefixes; empty for S1 to S3.
     pub select: Vec<String>,
+    /// With an empty `select`: apply S4 and S5 too. What they find is a matter of taste and task, and
+    /// some of them read the code, so they are for those who ask.
+    pub all: bool,
     /// Leave out rules with one of these prefixes, except where they find errors.
     pub ignore: Vec<String>,
     /// Report nothing below this severity.
@@ -54,7 +67,11 @@ impl Selection {
 
     /// Whether `rule` is selected.
     pub fn selects(&self, rule: &Rule) -> bool {
-        self.select.is_empty() || has_prefix(rule.code, &self.select)
+        if self.select.is_empty() {
+            self.all || !rule.is_opt_in()
+        } else {
+            has_prefix(rule.code, &self.select)
+        }
     }
 
     fn reports(&self, rule: &Rule, severity: Severity) -> bool {

@@ -4,7 +4,7 @@
 use solo5_report::Severity;
 
 use crate::subject::{Finding, Subject};
-use crate::{loadable, notes, protection};
+use crate::{loadable, notes, protection, provenance, surface};
 
 /// One rule.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,12 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The family: `S1`, `S2` or `S3`.
+    /// Whether only those who ask for it get it: S4 and S5.
+    pub fn is_opt_in(&self) -> bool {
+        matches!(self.family(), "S4" | "S5")
+    }
+
+    /// The family, `S1` to `S5`.
     pub fn family(&self) -> &'static str {
         self.code.get(..2).unwrap_or(self.code)
     }
@@ -35,10 +40,12 @@ impl Rule {
 }
 
 /// What a family is about.
-pub const FAMILIES: [(&str, &str); 3] = [
+pub const FAMILIES: [(&str, &str); 5] = [
     ("S1", "loadable"),
     ("S2", "memory protection"),
     ("S3", "notes and manifest"),
+    ("S4", "provenance and hardening; with --all or --select"),
+    ("S5", "size and attack surface; with --all or --select"),
 ];
 
 const fn error(
@@ -354,5 +361,71 @@ pub const RULES: &[Rule] = &[
         "manifest note is not 8-aligned",
         "make .note.solo5.manifest the first section of its page",
         notes::manifest_alignment,
+    ),
+    warning(
+        "S401",
+        "no stack protector",
+        "compile C with solo5-cc, which adds -fstack-protector-strong",
+        provenance::stack_protector,
+    ),
+    warning(
+        "S402",
+        "path of a build folder",
+        "compile with -ffile-prefix-map=$PWD=. or rustc's --remap-path-prefix",
+        provenance::build_paths,
+    ),
+    warning(
+        "S403",
+        "time of the build",
+        "set SOURCE_DATE_EPOCH, and use no __DATE__ or __TIME__",
+        provenance::build_times,
+    ),
+    note(
+        "S404",
+        "no packaging note",
+        "give the manifest a package: section, and link with solo5-ld",
+        provenance::no_package,
+    ),
+    warning(
+        "S405",
+        "packaging note wrong",
+        "let solo5-ld make the note from the manifest's package: section",
+        provenance::package,
+    ),
+    note(
+        "S406",
+        "debug information shipped",
+        "keep a copy for debugging, and deploy the output of strip --strip-debug",
+        provenance::debug_info,
+    ),
+    note(
+        "S407",
+        "symbols shipped",
+        "deploy the output of strip, unless traces are to name functions",
+        provenance::unstripped,
+    ),
+    warning(
+        "S501",
+        "device used but not declared",
+        "declare the device in the manifest, or link without the code that uses it",
+        surface::undeclared,
+    ),
+    note(
+        "S502",
+        "device declared but not used",
+        "remove the device from the manifest, or make it optional",
+        surface::unused,
+    ),
+    warning(
+        "S503",
+        "larger than budgeted",
+        "find what grew with diff, and make it smaller or the budget larger",
+        surface::budgets,
+    ),
+    note(
+        "S504",
+        "largest sections",
+        "link with --gc-sections and compile with -ffunction-sections to drop what is unused",
+        surface::largest,
     ),
 ];

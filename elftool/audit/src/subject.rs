@@ -1,6 +1,7 @@
 //! What the rules look at: one image, read once, and every fault of its loader.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use solo5_abi::{Arch, Target};
@@ -9,7 +10,10 @@ use solo5_image::sections::{Section, SectionFault, Sections};
 use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
 use solo5_report::{Place, Severity};
 
+use crate::calls::{self, Calls, Use};
 use crate::rules::Rule;
+use crate::strings::{self, Traces};
+use crate::surface::Budget;
 
 /// Most faults kept of one image.
 const FAULTS_MAX: usize = 256;
@@ -46,7 +50,10 @@ pub struct Subject<'a> {
     plan: Option<LoadPlan>,
     sections: OnceCell<Result<Sections, SectionFault>>,
     symbols: OnceCell<SymbolFacts>,
+    calls: OnceCell<Option<Calls>>,
+    traces: OnceCell<Traces>,
     searches: Cell<u32>,
+    budgets: &'a [Budget],
 }
 
 impl<'a> Subject<'a> {
@@ -61,7 +68,10 @@ impl<'a> Subject<'a> {
             plan: None,
             sections: OnceCell::new(),
             symbols: OnceCell::new(),
+            calls: OnceCell::new(),
+            traces: OnceCell::new(),
             searches: Cell::new(0),
+            budgets: &[],
         };
         match Image::read(reader, &Arch::ALL) {
             Ok(image) => {
@@ -72,6 +82,16 @@ impl<'a> Subject<'a> {
             Err(fault) => subject.faults.push(fault),
         }
         subject
+    }
+
+    /// With limits for sizes.
+    #[must_use]
+    pub fn with_budgets(self, budgets: &'a [Budget]) -> Subject<'a> {
+        Subject { budgets, ..self }
+    }
+
+    pub(crate) fn budgets(&self) -> &[Budget] {
+        self.budgets
     }
 
     /// Collects what a loader refuses: notes as it asks for them, then segments.
@@ -168,6 +188,38 @@ impl<'a> Subject<'a> {
             });
             facts
         })
+    }
+
+    /// References to functions of interest; `None` without symbols.
+    pub(crate) fn calls(&self) -> Option<&Calls> {
+        self.calls.get_or_init(|| calls::calls(self)).as_ref()
+    }
+
+    /// The functions of the Solo5 API that code or data refer to; `None` without symbols.
+    pub fn api_used(&self) -> Option<BTreeSet<&'static str>> {
+        let references = self.calls()?.references.iter();
+        let api = references.filter(|found| found.usage != Use::StackCheck);
+        Some(api.map(|found| found.name).collect())
+    }
+
+    /// What texts tell of the build.
+    pub(crate) fn traces(&self) -> &Traces {
+        self.traces.get_or_init(|| strings::traces(self))
+    }
+
+    /// An address as a place: its section, the symbol it is in, and its offset in the file.
+    pub(crate) fn at(&self, address: u64) -> Place {
+        let section = self.sections().and_then(|all| all.at_address(address));
+        let offset = section.and_then(|section| {
+            let within = address.wrapping_sub(section.header.sh_addr);
+            section.header.sh_offset.checked_add(within)
+        });
+        Place {
+            offset,
+            section: section.map(|section| section.name.clone()),
+            symbol: self.symbol_at(address),
+            ..self.whole()
+        }
     }
 
     pub(crate) fn symbol_name(&self, symbol: &Symbol) -> String {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::{self, DeviceType};
 use solo5_abi::{Arch, Target, mft2, note};
-use solo5_audit::{RULES, Rule, Selection, Subject, audit, loads};
+use solo5_audit::{Budget, Measure, RULES, Rule, Selection, Subject, audit, loads};
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
 use solo5_image::sections::SECTIONS_MAX;
 use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
@@ -82,6 +82,31 @@ fn changed(change: impl FnOnce(&mut Sample)) -> Vec<u8> {
     let mut sample = spt();
     change(&mut sample);
     sample.bytes()
+}
+
+/// An image whose `_start` calls a function of this name, and one where nothing does.
+fn calling(name: &str, devices: &[(&str, DeviceType)]) -> (Vec<u8>, Vec<u8>) {
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, devices);
+    let callee = testing::function(sample.header.e_entry + 32, 8);
+    sample.symbols.push((name.into(), callee));
+    let not = sample.bytes();
+    let code = (sample.header.e_entry - sample.segments[TEXT].p_vaddr) as usize;
+    sample.contents[0].1[code..code + 5].copy_from_slice(&[0xe8, 27, 0, 0, 0]);
+    (sample.bytes(), not)
+}
+
+/// An image with this text in its data.
+fn with_text(text: &str) -> Vec<u8> {
+    changed(|s| {
+        let data = &mut s.contents[1].1;
+        let end = data.len();
+        data[end - 32..end - 32 + text.len()].copy_from_slice(text.as_bytes());
+    })
+}
+
+fn with_package(json: &str) -> Vec<u8> {
+    let note = testing::any_note(note::OWNER_FDO, note::TYPE_FDO_PACKAGE, json.as_bytes());
+    with_behind_manifest(&note).bytes()
 }
 
 /// An image that breaks the rule `code`, and one near it that does not. `None` for a rule that has
@@ -203,6 +228,36 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
             s.contents[0].1[at..at + note.len()].copy_from_slice(&note);
             s.segments[NOTES + 2].p_filesz = note.len() as u64;
         }),
+        "S401" => {
+            let (checks, not) = calling("__stack_chk_fail", &DEVICES);
+            return Some((not, checks));
+        }
+        "S402" => {
+            return Some((
+                with_text("\0/home/me/app.c"),
+                with_text("\0/rustc/home/a.rs"),
+            ));
+        }
+        "S403" => return Some((with_text("Nov 22 2026"), with_text("Jan  1 1970"))),
+        "S404" => return Some((good, with_package(r#"{"type":"solo5","name":"dns"}"#))),
+        "S405" => {
+            let right = r#"{"type":"solo5","name":"dns","architecture":"x86_64"}"#;
+            return Some((
+                with_package(r#"{"type":"deb","name":"dns"}"#),
+                with_package(right),
+            ));
+        }
+        "S406" => changed(|s| push_section(s, ".debug_info", 1, 0, DATA)),
+        "S407" => return Some((good, changed(|s| s.sections.clear()))),
+        "S501" => {
+            let (uses, not) = calling("solo5_net_read", &DEVICES[..1]);
+            return Some((uses, not));
+        }
+        "S502" => {
+            let (uses, not) = calling("solo5_block_acquire", &DEVICES[..1]);
+            return Some((not, uses));
+        }
+        "S504" => return Some((good, changed(|s| s.sections.clear()))),
         _ => return None,
     };
     Some((bad, good))
@@ -214,10 +269,14 @@ fn codes(findings: &[Diagnostic]) -> BTreeSet<&'static str> {
 
 #[test]
 fn every_rule_has_an_accepted_and_a_refused_image() {
-    for rule in RULES {
+    // S503 needs a budget: see `sizes_are_held_against_budgets`.
+    for rule in RULES.iter().filter(|rule| rule.code != "S503") {
         let (bad, good) =
             fixtures(rule.code).unwrap_or_else(|| panic!("{}: no fixtures", rule.code));
-        let all = Selection::default();
+        let all = Selection {
+            all: true,
+            ..Selection::default()
+        };
         let found = audit("bad.spt", &bad, &all);
         let ours: Vec<_> = found
             .iter()
@@ -330,7 +389,7 @@ fn selections_choose_rules_and_cannot_ignore_errors() {
         let selection = Selection {
             select: strings(select),
             ignore: strings(ignore),
-            least: None,
+            ..Selection::default()
         };
         codes(&audit("a", &bad, &selection))
             .into_iter()
@@ -350,6 +409,71 @@ fn nothing_is_an_error_where_no_tender_loads() {
     let found = audit("a.virtio", &sample.bytes(), &Selection::default());
     let ours = found.iter().find(|finding| finding.code == "S201").unwrap();
     assert_eq!(ours.severity, Severity::Warning);
+}
+
+#[test]
+fn sizes_are_held_against_budgets() {
+    let image = spt().bytes();
+    let selection = Selection {
+        select: vec![String::from("S503")],
+        ..Selection::default()
+    };
+    let found = |what: Measure, bytes: u64| {
+        let budgets = [Budget { what, bytes }];
+        let subject = Subject::new("a", &image).with_budgets(&budgets);
+        let findings = solo5_audit::audit_subject(&subject, &selection);
+        findings.first().map(|finding| finding.message.clone())
+    };
+    let data = || Measure::Section(String::from(".data"));
+    for (what, size) in [
+        (Measure::Loaded, 496 + 32),
+        (Measure::Memory, 0x10_3000),
+        (data(), 32),
+    ] {
+        assert_eq!(found(what.clone(), size), None);
+        let message = found(what, size - 1).unwrap();
+        assert!(message.contains(&size.to_string()), "{message}");
+    }
+    assert_eq!(found(Measure::Section(String::from(".none")), 0), None);
+}
+
+#[test]
+fn opt_in_rules_need_to_be_asked_for() {
+    let image = with_text("\0/home/me/app.c");
+    let found = |all: bool, select: &[&str]| {
+        let select = select.iter().map(|code| (*code).to_owned()).collect();
+        let selection = Selection {
+            select,
+            all,
+            ..Selection::default()
+        };
+        codes(&audit("a", &image, &selection)).contains("S402")
+    };
+    assert!(!found(false, &[]));
+    assert!(found(true, &[]) && found(false, &["S4"]) && found(false, &["S402"]));
+    for rule in RULES.iter().filter(|rule| rule.is_opt_in()) {
+        assert!(rule.severity < Severity::Error, "{}", rule.code);
+    }
+}
+
+#[test]
+fn uses_of_devices_are_found_in_tables_too() {
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES[..1]);
+    let address = sample.header.e_entry + 32;
+    let name = String::from("solo5_net_acquire");
+    sample.symbols.push((name, testing::function(address, 8)));
+    let data = &mut sample.contents[1].1;
+    let end = data.len();
+    data[end - 8..].copy_from_slice(&address.to_le_bytes());
+    let selection = Selection {
+        select: vec![String::from("S501")],
+        ..Selection::default()
+    };
+    let found = audit("a", &sample.bytes(), &selection);
+    assert_eq!(found.len(), 1);
+    let place = found[0].place.as_ref().unwrap();
+    assert_eq!(place.section.as_deref(), Some(".data"));
+    assert_eq!(place.symbol.as_deref(), Some("table"));
 }
 
 #[test]
@@ -401,7 +525,7 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     /// The meaning of *error*: over images and memory sizes, loading succeeds if and only if there
     /// is no error and memory is not below the plan's minimum.

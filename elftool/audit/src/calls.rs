@@ -1,0 +1,290 @@
+//! Who refers to functions that say something of an image: the network's, the disk's, the one that a
+//! damaged stack calls. Symbols say that a function is there; whether anything uses it, only the
+//! code and the tables of addresses say, so those are searched for its address.
+
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+use solo5_abi::Arch;
+use solo5_image::elf::{SHF_ALLOC, SHF_EXECINSTR, SHN_UNDEF, STT_FUNC};
+
+use crate::content::{Budget, Window};
+use crate::subject::Subject;
+
+/// What a function stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Network devices.
+    Net,
+    /// Block devices.
+    Block,
+    /// Anything else of the API.
+    Other,
+    /// The end of a function whose stack was overwritten.
+    StackCheck,
+}
+
+/// The functions looked for (`spec/40`; those that only compute are left out).
+const FUNCTIONS: [(&str, Use); 14] = [
+    ("solo5_net_acquire", Use::Net),
+    ("solo5_net_read", Use::Net),
+    ("solo5_net_write", Use::Net),
+    ("solo5_block_acquire", Use::Block),
+    ("solo5_block_read", Use::Block),
+    ("solo5_block_write", Use::Block),
+    ("solo5_abort", Use::Other),
+    ("solo5_clock_monotonic", Use::Other),
+    ("solo5_clock_wall", Use::Other),
+    ("solo5_console_write", Use::Other),
+    ("solo5_exit", Use::Other),
+    ("solo5_set_tls_base", Use::Other),
+    ("solo5_yield", Use::Other),
+    ("__stack_chk_fail", Use::StackCheck),
+];
+
+/// Most references kept; real images have a few per function.
+const KEPT: usize = 64 * 1024;
+/// Most functions kept.
+const FUNCTIONS_MAX: usize = 256 * 1024;
+
+/// A function of interest.
+struct Wanted {
+    name: &'static str,
+    usage: Use,
+    range: Range<u64>,
+}
+
+/// A reference to one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference {
+    /// Which function.
+    pub(crate) name: &'static str,
+    pub(crate) usage: Use,
+    /// Address of the reference.
+    pub(crate) from: u64,
+}
+
+/// What symbols and code say. Nothing can be said without symbols.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// References from elsewhere.
+    pub(crate) references: Vec<Reference>,
+    /// Address ranges of all functions, ascending.
+    pub(crate) functions: Vec<Range<u64>>,
+}
+
+impl Calls {
+    /// The first reference of a kind.
+    pub(crate) fn first(&self, usage: Use) -> Option<&Reference> {
+        self.references.iter().find(|found| found.usage == usage)
+    }
+}
+
+/// Searches symbols, code and data. `None` without symbols.
+pub(crate) fn calls(subject: &Subject<'_>) -> Option<Calls> {
+    let image = subject.image()?;
+    let sections = subject.sections().filter(|all| all.has_symbols())?;
+    let mut calls = Calls::default();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    sections.visit_named(subject.reader, |symbol, name| {
+        let defined = symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
+        if !defined || symbol.kind() != STT_FUNC {
+            return ControlFlow::Continue(());
+        }
+        let range = symbol.st_value..symbol.st_value.saturating_add(symbol.st_size.max(1));
+        if calls.functions.len() < FUNCTIONS_MAX {
+            calls.functions.push(range.clone());
+        }
+        let known = FUNCTIONS.iter().find(|(known, _)| *known == name);
+        if let Some((name, usage)) = known
+            && wanted.len() < FUNCTIONS.len()
+        {
+            wanted.push(Wanted {
+                name,
+                usage: *usage,
+                range,
+            });
+        }
+        ControlFlow::Continue(())
+    });
+    calls
+        .functions
+        .sort_unstable_by_key(|function| function.start);
+    if wanted.is_empty() {
+        return Some(calls);
+    }
+    let mut budget = Budget::default();
+    let arch = image.arch();
+    for section in sections
+        .all()
+        .iter()
+        .filter(|section| section.has(SHF_ALLOC))
+    {
+        let code = section.has(SHF_EXECINSTR);
+        budget.visit(subject.reader, &section.header, |window| {
+            let start = section.header.sh_addr.wrapping_add(window.at);
+            let mut found = |at: usize, target: u64| {
+                let from = start.wrapping_add(at as u64);
+                // Its own loops are no references, nor is another name for the same code.
+                let hit = wanted.iter().filter(|wanted| {
+                    let range = &wanted.range;
+                    let entry = target.wrapping_sub(range.start) <= entry_distance(arch);
+                    entry && !range.contains(&from)
+                });
+                for wanted in hit {
+                    if calls.references.len() < KEPT {
+                        calls.references.push(Reference {
+                            name: wanted.name,
+                            usage: wanted.usage,
+                            from,
+                        });
+                    }
+                }
+            };
+            if code {
+                search_code(arch, start, window, &mut found);
+            } else {
+                search_data(section.header.sh_addr, window, &mut found);
+            }
+        });
+    }
+    calls.references.sort_by_key(|reference| reference.from);
+    Some(calls)
+}
+
+/// How far behind its symbol a function may be entered: on ppc64le calls in one file skip the two
+/// instructions that set up r2.
+fn entry_distance(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 | Arch::Aarch64 => 0,
+        Arch::Ppc64le => 8,
+    }
+}
+
+/// Pointers: tables of functions, arguments of constructors.
+fn search_data(address: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
+    let skew = usize::try_from(address.wrapping_add(window.at).wrapping_neg() % 8).unwrap_or(0);
+    for at in (skew..window.own).step_by(8) {
+        if let Some(bytes) = window.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            found(at, u64::from_le_bytes(*bytes));
+        }
+    }
+}
+
+fn search_code(arch: Arch, start: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
+    match arch {
+        Arch::X86_64 => search_x86(start, window, found),
+        Arch::Aarch64 | Arch::Ppc64le => {
+            let skew = usize::try_from(start.wrapping_neg() % 4).unwrap_or(0);
+            for at in (skew..window.own).step_by(4) {
+                let word = |at: usize| {
+                    let bytes = window.bytes.get(at..)?.first_chunk()?;
+                    Some(u32::from_le_bytes(*bytes))
+                };
+                let Some(first) = word(at) else { return };
+                let here = start.wrapping_add(at as u64);
+                let target = match arch {
+                    Arch::Ppc64le => ppc_branch(here, first),
+                    _ => arm_target(here, first, word(at + 4)),
+                };
+                if let Some(target) = target {
+                    found(at, target);
+                }
+            }
+        }
+    }
+}
+
+/// Instructions have no fixed places, so each offset is tried: calls, jumps, and addresses taken
+/// relative to the next instruction or as they are. An address hit by accident is most unlikely.
+fn search_x86(start: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
+    for at in 0..window.own {
+        let Some([opcode, rest @ ..]) = window.bytes.get(at..).and_then(|b| b.first_chunk::<6>())
+        else {
+            return;
+        };
+        let [a, b, c, d, e] = *rest;
+        let relative = |bytes: [u8; 4], behind: usize| {
+            let next = start.wrapping_add((at + behind) as u64);
+            next.wrapping_add_signed(i64::from(i32::from_le_bytes(bytes)))
+        };
+        match *opcode {
+            // call, jmp
+            0xe8 | 0xe9 => found(at, relative([a, b, c, d], 5)),
+            // Jcc
+            0x0f if a & 0xf0 == 0x80 => found(at, relative([b, c, d, e], 6)),
+            // lea, mov, call and jmp through memory: what the address itself is matters for lea
+            0x8d if a & 0xc7 == 0x05 => found(at, relative([b, c, d, e], 6)),
+            // mov $address, push $address
+            0x68 | 0xb8..=0xbf => found(at, u64::from(u32::from_le_bytes([a, b, c, d]))),
+            // mov $address with a wide register or memory
+            0xc7 if a & 0xf8 == 0xc0 => found(at, u64::from(u32::from_le_bytes([b, c, d, e]))),
+            _ => {}
+        }
+    }
+}
+
+/// B and BL; ADRP followed by ADD.
+fn arm_target(here: u64, first: u32, second: Option<u32>) -> Option<u64> {
+    if first & 0x7c00_0000 == 0x1400_0000 {
+        let words = i64::from((first << 6) as i32 >> 6);
+        return Some(here.wrapping_add_signed(words * 4));
+    }
+    let second = second?;
+    if first & 0x9f00_0000 == 0x9000_0000 && second & 0xffc0_0000 == 0x9100_0000 {
+        let low = first >> 29 & 3;
+        let pages = (first >> 5 & 0x7_ffff) << 2 | low;
+        let pages = i64::from((pages << 11) as i32 >> 11);
+        let page = (here & !0xfff).wrapping_add_signed(pages << 12);
+        return Some(page.wrapping_add(u64::from(second >> 10 & 0xfff)));
+    }
+    None
+}
+
+/// b and bl, relative or absolute.
+fn ppc_branch(here: u64, word: u32) -> Option<u64> {
+    if word >> 26 != 18 {
+        return None;
+    }
+    let distance = i64::from(((word & 0x03ff_fffc) << 6) as i32 >> 6);
+    let from = if word & 2 == 0 { here } else { 0 };
+    Some(from.wrapping_add_signed(distance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(arch: Arch, code: &[u8]) -> Vec<u64> {
+        let mut targets = Vec::new();
+        let window = Window {
+            at: 0,
+            bytes: code,
+            own: code.len(),
+        };
+        search_code(arch, 0x10_0000, &window, &mut |_, target| {
+            targets.push(target)
+        });
+        targets
+    }
+
+    /// Encodings as GNU as writes them.
+    #[test]
+    fn calls_are_decoded() {
+        let call = [0xe8, 0xfb, 0x0f, 0, 0, 0x90];
+        assert!(targets(Arch::X86_64, &call).contains(&0x10_1000));
+        let lea = [0x48, 0x8d, 0x3d, 0xf9, 0xff, 0xff, 0xff];
+        assert!(targets(Arch::X86_64, &lea).contains(&0x10_0000));
+        let mov = [0xbf, 0, 0x20, 0x10, 0, 0x90];
+        assert!(targets(Arch::X86_64, &mov).contains(&0x10_2000));
+        // bl .-4
+        let code = 0x97ff_ffff_u32.to_le_bytes();
+        assert_eq!(targets(Arch::Aarch64, &code), [0xf_fffc]);
+        // adrp x0, 0x102000; add x0, x0, #0x10
+        let code = [0xd000_0000_u32.to_le_bytes(), 0x9100_4000_u32.to_le_bytes()].concat();
+        assert_eq!(targets(Arch::Aarch64, &code), [0x10_2010]);
+        // bl .+8
+        let code = 0x4800_0009_u32.to_le_bytes();
+        assert_eq!(targets(Arch::Ppc64le, &code), [0x10_0008]);
+    }
+}

@@ -1,0 +1,120 @@
+//! S5: how large is it, and what of the outside does it touch?
+
+use solo5_abi::mft1::DeviceType;
+use solo5_image::elf::SHF_ALLOC;
+use solo5_report::Place;
+
+use crate::calls::Use;
+use crate::subject::{Finding, Subject};
+
+/// How many of the largest sections are named.
+const LARGEST: usize = 5;
+
+/// What a size may not exceed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// What is measured.
+    pub what: Measure,
+    /// The most bytes it may have.
+    pub bytes: u64,
+}
+
+/// Something with a size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// The bytes of the file that are loaded.
+    Loaded,
+    /// The smallest guest memory it can be loaded into.
+    Memory,
+    /// The section of this name.
+    Section(String),
+}
+
+const KINDS: [(Use, DeviceType, &str); 2] = [
+    (Use::Net, DeviceType::NetBasic, "network"),
+    (Use::Block, DeviceType::BlockBasic, "block"),
+];
+
+fn declares(subject: &Subject<'_>, kind: DeviceType) -> Option<bool> {
+    let manifest = subject.image()?.manifest().ok()?;
+    let mut devices = manifest.devices();
+    Some(devices.any(|(_, entry)| entry.kind() == Some(kind)))
+}
+
+pub(crate) fn undeclared(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    for (usage, kind, name) in KINDS {
+        if declares(subject, kind) != Some(false) {
+            continue;
+        }
+        let Some(calls) = subject.calls() else { return };
+        if let Some(first) = calls.first(usage) {
+            let message = format!("uses {}, but declares no {name} device", first.name);
+            out.push(Finding::new(message, subject.at(first.from)));
+        }
+    }
+}
+
+pub(crate) fn unused(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    for (usage, kind, name) in KINDS {
+        if declares(subject, kind) != Some(true) {
+            continue;
+        }
+        let Some(calls) = subject.calls() else { return };
+        if calls.first(usage).is_none() {
+            let message = format!("declares a {name} device, but uses none");
+            out.push(Finding::new(message, subject.whole()));
+        }
+    }
+}
+
+pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let Some(image) = subject.image() else { return };
+    for budget in subject.budgets() {
+        let mut place = subject.whole();
+        let (what, size) = match &budget.what {
+            Measure::Loaded => {
+                let loads = image.segments().iter().filter(|header| header.is_load());
+                let sizes = loads.map(|header| header.p_filesz);
+                ("what is loaded", sizes.fold(0, u64::saturating_add))
+            }
+            Measure::Memory => {
+                let minimum = subject.plan().map_or(0, |plan| plan.minimum_memory);
+                ("the smallest memory", minimum)
+            }
+            Measure::Section(name) => {
+                let Some(section) = subject.sections().and_then(|all| all.find(name)) else {
+                    continue;
+                };
+                place = subject.section(section);
+                (name.as_str(), section.header.sh_size)
+            }
+        };
+        if size > budget.bytes {
+            let message = format!("{what} has {size} bytes, budgeted are {}", budget.bytes);
+            out.push(Finding::new(message, place));
+        }
+    }
+}
+
+pub(crate) fn largest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let sections = subject.sections().map_or(&[][..], |all| all.all());
+    let loaded = sections.iter().filter(|section| section.has(SHF_ALLOC));
+    let mut sizes: Vec<_> = loaded
+        .filter(|section| section.header.sh_size > 0)
+        .collect();
+    sizes.sort_by_key(|section| std::cmp::Reverse(section.header.sh_size));
+    let Some(first) = sizes.first() else { return };
+    let place = Place {
+        offset: Some(first.header.sh_offset),
+        length: Some(first.header.sh_size),
+        section: Some(first.name.clone()),
+        ..subject.whole()
+    };
+    let message = format!("{} is the largest of {} sections", first.name, sizes.len());
+    let mut finding = Finding::new(message, place);
+    for section in sizes.iter().take(LARGEST) {
+        let line = format!("{:>10} bytes  {}", section.header.sh_size, section.name);
+        finding.notes.push(line);
+    }
+    out.push(finding);
+}

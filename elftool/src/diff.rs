@@ -1,0 +1,169 @@
+//! `diff`: what changed from one image or lock to another.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+use solo5_report::printable;
+
+use crate::cli::{FAILED, Format};
+use crate::facts::{Facts, Lock};
+use crate::files::{complain, print};
+
+/// Something that is different. One side is missing where something came or went.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Change {
+    /// What: `digest`, `device`, `section .text`, …
+    what: String,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+/// Compares `old` with each of `new`: 0 if nothing changed, 1 if something did.
+pub(crate) fn run(program: &str, old: &Path, new: &[PathBuf], format: Format) -> u8 {
+    let read = |path: &Path| {
+        Lock::of(path).map_err(|why| {
+            let name = path.to_string_lossy();
+            complain(program, format_args!("{}: {why}", printable(&name)));
+        })
+    };
+    let Ok((old, old_is_image)) = read(old) else {
+        return FAILED;
+    };
+    let mut images = Vec::new();
+    // Locks are compared whole; of a lock and images, only what is said of those images.
+    let mut whole = !old_is_image;
+    for path in new {
+        let Ok((lock, is_image)) = read(path) else {
+            return FAILED;
+        };
+        whole &= !is_image;
+        images.extend(lock.images);
+    }
+    let results = compare(&old.images, &images, whole);
+    let changed = results.iter().any(|(_, changes)| !changes.is_empty());
+    let text = match format {
+        Format::Human => results.iter().map(|(file, all)| human(file, all)).collect(),
+        Format::Json => {
+            let images = results
+                .iter()
+                .map(|(file, changes)| json!({ "file": file, "changes": changes }));
+            format!("{:#}\n", json!({ "images": images.collect::<Vec<_>>() }))
+        }
+    };
+    print(program, &text, u8::from(changed), FAILED)
+}
+
+/// Pairs images by their paths; one with one whatever they are called.
+fn compare(old: &[Facts], new: &[Facts], whole: bool) -> Vec<(String, Vec<Change>)> {
+    if let ([old], [new], false) = (old, new, whole) {
+        return vec![(new.file.clone(), changes(old, new))];
+    }
+    let there = |old: Option<&Facts>, new: Option<&Facts>| Change {
+        what: String::from("image"),
+        old: old.map(|facts| facts.digest.clone()),
+        new: new.map(|facts| facts.digest.clone()),
+    };
+    let mut results: Vec<(String, Vec<Change>)> = new
+        .iter()
+        .map(|new| {
+            let old = old.iter().find(|old| old.file == new.file);
+            let all = old.map_or_else(|| vec![there(None, Some(new))], |old| changes(old, new));
+            (new.file.clone(), all)
+        })
+        .collect();
+    if whole {
+        let known: BTreeSet<&str> = new.iter().map(|facts| facts.file.as_str()).collect();
+        let gone = old
+            .iter()
+            .filter(|facts| !known.contains(facts.file.as_str()));
+        results.extend(gone.map(|old| (old.file.clone(), vec![there(Some(old), None)])));
+    }
+    results
+}
+
+fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
+    let mut out = Vec::new();
+    let mut value = |what: &str, old: Option<String>, new: Option<String>| {
+        if old != new {
+            let what = what.to_owned();
+            out.push(Change { what, old, new });
+        }
+    };
+    let number = |number: u64| Some(number.to_string());
+    value("digest", Some(old.digest.clone()), Some(new.digest.clone()));
+    value("arch", old.arch.clone(), new.arch.clone());
+    value("abi", old.abi.clone(), new.abi.clone());
+    let version = |facts: &Facts| facts.manifest.map(|version| version.to_string());
+    value("manifest", version(old), version(new));
+    value("size", number(old.size), number(new.size));
+    let memory = |facts: &Facts| facts.memory.map(|bytes| bytes.to_string());
+    value("memory", memory(old), memory(new));
+    value("writable", number(old.writable), number(new.writable));
+    let names: BTreeSet<&String> = old.sections.keys().chain(new.sections.keys()).collect();
+    for name in names {
+        let size = |facts: &Facts| facts.sections.get(name).map(|bytes| bytes.to_string());
+        value(&format!("section {name}"), size(old), size(new));
+    }
+    sets("device", &old.devices, &new.devices, &mut out);
+    // Devices are known to the guest by their order.
+    if old.devices != new.devices && old.devices.len() == new.devices.len() {
+        let both = (old.devices.join(", "), new.devices.join(", "));
+        out.push(Change {
+            what: String::from("devices"),
+            old: Some(both.0),
+            new: Some(both.1),
+        });
+    }
+    // Nothing is known of an image without symbols, so nothing is said to have changed.
+    if let (Some(old), Some(new)) = (&old.api, &new.api) {
+        sets("api", old, new, &mut out);
+    }
+    sets("finding", &old.findings, &new.findings, &mut out);
+    out
+}
+
+/// What came and went.
+fn sets(what: &str, old: &[String], new: &[String], out: &mut Vec<Change>) {
+    let (olds, news): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+    for gone in olds.difference(&news) {
+        out.push(Change {
+            what: what.to_owned(),
+            old: Some((*gone).clone()),
+            new: None,
+        });
+    }
+    for came in news.difference(&olds) {
+        out.push(Change {
+            what: what.to_owned(),
+            old: None,
+            new: Some((*came).clone()),
+        });
+    }
+}
+
+fn human(file: &str, changes: &[Change]) -> String {
+    let mut out = printable(&file.replace('\n', "\\n")).into_owned();
+    if changes.is_empty() {
+        out.push_str("  unchanged");
+    }
+    out.push('\n');
+    for Change { what, old, new } in changes {
+        let line = match (old, new) {
+            (Some(old), Some(new)) => {
+                let numbers = old.parse::<i128>().ok().zip(new.parse::<i128>().ok());
+                let by = numbers.filter(|_| what != "manifest");
+                let by = by.map_or_else(String::new, |(old, new)| format!("  ({:+})", new - old));
+                format!("  {what}: {old} → {new}{by}")
+            }
+            (Some(old), None) => format!("- {what}: {old}"),
+            (None, Some(new)) => format!("+ {what}: {new}"),
+            (None, None) => continue,
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {}", printable(&line.replace('\n', "\\n")));
+    }
+    out
+}

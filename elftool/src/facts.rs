@@ -1,0 +1,153 @@
+//! What there is to know of an image in few words, for `lock` and `diff`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use solo5_abi::mft1::DeviceType;
+use solo5_audit::{Selection, Subject, audit_subject};
+use solo5_image::elf::{PF_W, SHF_ALLOC};
+use solo5_image::{ReadAt, elf};
+use solo5_signature::{locate, prove};
+
+use crate::audit::readable;
+
+/// What a lock says it is.
+const TYPE: &str = "solo5.lock";
+/// The version of locks.
+const VERSION: u32 = 1;
+/// Longest lock read, in bytes.
+const LOCK_MAX: u64 = 64 << 20;
+/// Most sections kept of one image.
+const SECTIONS_KEPT: usize = 256;
+
+/// Facts about a set of images.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lock {
+    r#type: String,
+    version: u32,
+    /// In the order given.
+    pub(crate) images: Vec<Facts>,
+}
+
+/// Facts about one image. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Facts {
+    /// Its path as given.
+    pub(crate) file: String,
+    /// The digest of its content, without signatures.
+    pub(crate) digest: String,
+    /// Size of the file.
+    pub(crate) size: u64,
+    /// Its machine, if its headers can be read.
+    pub(crate) arch: Option<String>,
+    /// Target and version of its ABI note.
+    pub(crate) abi: Option<String>,
+    /// Devices by `net NAME` or `block NAME`, in the order of their handles.
+    pub(crate) devices: Vec<String>,
+    /// Version of the manifest: 2 if there are properties.
+    pub(crate) manifest: Option<u32>,
+    /// The smallest guest memory it can be loaded into.
+    pub(crate) memory: Option<u64>,
+    /// Memory that it may write to.
+    pub(crate) writable: u64,
+    /// Functions of the API that it refers to; none known without symbols.
+    pub(crate) api: Option<Vec<String>>,
+    /// Sizes of the loaded sections.
+    pub(crate) sections: BTreeMap<String, u64>,
+    /// Findings of S1 to S3: code and message.
+    pub(crate) findings: Vec<String>,
+}
+
+impl Lock {
+    pub(crate) fn new(images: Vec<Facts>) -> Lock {
+        Lock {
+            r#type: TYPE.to_owned(),
+            version: VERSION,
+            images,
+        }
+    }
+
+    /// The lock in a file, or a lock of the image in it. The second value says which: whether the
+    /// file is an image.
+    pub(crate) fn of(path: &Path) -> Result<(Lock, bool), String> {
+        let (file, _) = readable(path)?;
+        let mut magic = [0; elf::MAGIC.len()];
+        let got = file
+            .read_at(0, &mut magic)
+            .map_err(|error| error.to_string())?;
+        if got == magic.len() && magic == elf::MAGIC {
+            return Ok((Lock::new(vec![Facts::of(path)?]), true));
+        }
+        let mut text = Vec::new();
+        file.take(LOCK_MAX)
+            .read_to_end(&mut text)
+            .map_err(|error| crate::files::reason(&error))?;
+        let lock: Lock = serde_json::from_slice(&text)
+            .map_err(|error| format!("neither an image nor a lock: {error}"))?;
+        if lock.r#type != TYPE || lock.version != VERSION {
+            return Err(format!("not a {TYPE} of version {VERSION}"));
+        }
+        Ok((lock, false))
+    }
+}
+
+impl Facts {
+    /// Reads an image, the whole of it: its digest is asked for.
+    pub(crate) fn of(path: &Path) -> Result<Facts, String> {
+        let (file, size) = readable(path)?;
+        let size = size.ok_or("is no regular file")?;
+        let name = path.to_string_lossy();
+        let subject = Subject::new(&name, &file);
+        let trailer = locate(&file, size).map_err(|error| error.to_string())?;
+        let content = trailer.map_or(size, |trailer| trailer.content);
+        let proof = prove(&file, content, &[], &[]).map_err(|error| error.to_string())?;
+        let findings = audit_subject(&subject, &Selection::default());
+        let image = subject.image();
+        let abi = image.and_then(|image| image.abi().ok());
+        let devices = image.and_then(|image| {
+            let manifest = image.manifest().ok()?;
+            let names = manifest.devices().map(|(_, entry)| {
+                let kind = match entry.kind() {
+                    Some(DeviceType::NetBasic) => "net",
+                    Some(DeviceType::BlockBasic) => "block",
+                    None => "unknown",
+                };
+                format!("{kind} {}", String::from_utf8_lossy(entry.name_bytes()))
+            });
+            Some(names.collect())
+        });
+        let segments = image.map_or(&[][..], |image| image.segments());
+        let writable = segments
+            .iter()
+            .filter(|header| header.is_load() && header.has(PF_W))
+            .fold(0, |sum: u64, header| sum.saturating_add(header.p_memsz));
+        let sections = subject.sections().map_or(&[][..], |all| all.all());
+        let loaded = sections.iter().filter(|section| section.has(SHF_ALLOC));
+        Ok(Facts {
+            file: name.to_string(),
+            digest: proof.digest.to_string(),
+            size,
+            arch: image.map(|image| image.arch().name().to_owned()),
+            abi: abi.map(|abi| format!("{} {}", abi.target_name(), abi.version())),
+            devices: devices.unwrap_or_default(),
+            manifest: image.map(|image| image.manifest_version()),
+            memory: subject.plan().map(|plan| plan.minimum_memory),
+            writable,
+            api: subject
+                .api_used()
+                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            sections: loaded
+                .take(SECTIONS_KEPT)
+                .map(|section| (section.name.clone(), section.header.sh_size))
+                .collect(),
+            findings: findings
+                .iter()
+                .map(|finding| format!("{} {}", finding.code, finding.message))
+                .collect(),
+        })
+    }
+}

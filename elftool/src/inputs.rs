@@ -1,0 +1,154 @@
+//! Names on the command line → files: patterns, folders, lists. All of it lazily, so that a list or
+//! a tree of any length costs no memory.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::files::reason;
+
+/// Longest name in a list, in bytes: no path the system takes is longer.
+const NAME_MAX: u64 = 4096;
+
+/// A file to look at.
+#[derive(Debug)]
+pub(crate) struct Input {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// Whether somebody named it. What a folder holds may be anything, so files in it that are not
+    /// ELF are no images and skipped.
+    pub(crate) named: bool,
+}
+
+/// A name, or an entry of a folder, that gives no file, and why.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
+/// Files or troubles.
+pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, Trouble>> + Send>;
+
+/// A list of names in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct List {
+    /// The file; `-` is standard input.
+    pub(crate) file: PathBuf,
+    /// Names end with a NUL instead of a line end.
+    pub(crate) null: bool,
+}
+
+/// The files that `names`, then the lists' names, stand for, in that order.
+pub(crate) fn inputs(names: &[PathBuf], lists: &[List]) -> Inputs {
+    let names = names.to_vec().into_iter().flat_map(expand);
+    let lists = lists.to_vec().into_iter().flat_map(|list| {
+        listed(&list).unwrap_or_else(|error| {
+            Box::new(std::iter::once(Err(trouble(&list.file, reason(&error)))))
+        })
+    });
+    Box::new(names.chain(lists))
+}
+
+fn trouble(path: &Path, why: impl Into<String>) -> Trouble {
+    let (name, why) = (path.to_string_lossy().into_owned(), why.into());
+    Trouble { name, why }
+}
+
+/// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
+/// file: names may hold any character.
+fn expand(name: PathBuf) -> Inputs {
+    let pattern = name
+        .to_str()
+        .filter(|name| name.contains(['*', '?', '[']) && !Path::new(name).exists());
+    let Some(pattern) = pattern else {
+        return entry(name);
+    };
+    match glob::glob(pattern) {
+        Err(error) => Box::new(std::iter::once(Err(trouble(
+            &name,
+            format!("not a pattern: {}", error.msg),
+        )))),
+        Ok(paths) => {
+            let mut paths = paths.peekable();
+            if paths.peek().is_none() {
+                return Box::new(std::iter::once(Err(trouble(&name, "nothing fits"))));
+            }
+            Box::new(paths.flat_map(|found| match found {
+                Ok(path) => entry(path),
+                Err(error) => {
+                    let why = reason(error.error());
+                    Box::new(std::iter::once(Err(trouble(error.path(), why))))
+                }
+            }))
+        }
+    }
+}
+
+/// A file as it is, or everything in a folder, by name. Links in it are not followed: what they
+/// lead to is elsewhere, or is found anyway.
+fn entry(path: PathBuf) -> Inputs {
+    if !path.is_dir() {
+        let named = true;
+        return Box::new(std::iter::once(Ok(Input { path, named })));
+    }
+    let walk = WalkDir::new(&path).sort_by_file_name().into_iter();
+    Box::new(walk.filter_map(move |found| match found {
+        Ok(found) => found.file_type().is_file().then(|| {
+            let (path, named) = (found.into_path(), false);
+            Ok(Input { path, named })
+        }),
+        Err(error) => {
+            let place = error.path().unwrap_or(&path).to_owned();
+            let why = error.io_error().map_or("a loop of links".into(), reason);
+            Some(Err(trouble(&place, why)))
+        }
+    }))
+}
+
+fn listed(list: &List) -> io::Result<Inputs> {
+    let mut reader: Box<dyn BufRead + Send> = if list.file == Path::new("-") {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(&list.file)?))
+    };
+    let end = if list.null { 0 } else { b'\n' };
+    let file = list.file.clone();
+    let mut ended = false;
+    let lines = std::iter::from_fn(move || {
+        while !ended {
+            let mut name = Vec::new();
+            match reader
+                .by_ref()
+                .take(NAME_MAX + 1)
+                .read_until(end, &mut name)
+            {
+                Ok(0) => return None,
+                Ok(_) if name.last() == Some(&end) => drop(name.pop()),
+                // The last name of a list may lack its end.
+                Ok(length) if length as u64 <= NAME_MAX => {}
+                Ok(_) => {
+                    ended = true;
+                    return Some(Err(trouble(&file, "a name in it is too long")));
+                }
+                Err(error) => {
+                    ended = true;
+                    return Some(Err(trouble(&file, reason(&error))));
+                }
+            }
+            if !name.is_empty() {
+                return Some(Ok(PathBuf::from(OsString::from_vec(name))));
+            }
+        }
+        None
+    });
+    // Whoever makes a list has expanded patterns: a name in it is a file or a folder.
+    Ok(Box::new(lines.flat_map(|name| match name {
+        Ok(name) => entry(name),
+        Err(trouble) => Box::new(std::iter::once(Err(trouble))),
+    })))
+}

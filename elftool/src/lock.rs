@@ -1,0 +1,57 @@
+//! `lock`: writes down what images are, for `diff` to compare with later.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use solo5_manifest::output;
+use solo5_report::printable;
+
+use crate::cli::FAILED;
+use crate::facts::{Facts, Lock};
+use crate::files::{complain, reason};
+use crate::inputs::{Trouble, inputs};
+use crate::parallel::in_order;
+
+/// Writes the facts about `images` to `out`; nothing if one of them cannot be read.
+pub(crate) fn run(program: &str, images: &[PathBuf], out: &std::path::Path) -> u8 {
+    let threads = available_parallelism().map_or(1, NonZeroUsize::get);
+    let (mut facts, mut status) = (Vec::new(), 0);
+    in_order(
+        threads,
+        inputs(images, &[]),
+        |input| {
+            let path = input?.path;
+            Facts::of(&path).map_err(|why| {
+                let name = path.to_string_lossy().into_owned();
+                Trouble { name, why }
+            })
+        },
+        |found| match found {
+            Ok(found) => facts.push(found),
+            Err(Trouble { name, why }) => {
+                complain(program, format_args!("{}: {why}", printable(&name)));
+                status = FAILED;
+            }
+        },
+    );
+    if status != 0 {
+        return status;
+    }
+    let written = serde_json::to_string_pretty(&Lock::new(facts))
+        .map_err(|error| error.to_string())
+        .and_then(|text| {
+            let text = format!("{text}\n");
+            output::write(out, text.as_bytes())
+                .map(drop)
+                .map_err(|error| reason(&error))
+        });
+    match written {
+        Ok(()) => 0,
+        Err(why) => {
+            let name = out.to_string_lossy();
+            complain(program, format_args!("{}: {why}", printable(&name)));
+            FAILED
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Diagnostics as workflow commands of GitHub Actions, which shows them beside the files.
+
+use std::fmt::Write;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::human::place_text;
+use crate::text::printable;
+
+/// One diagnostic as one line, with its line end.
+pub fn command(diagnostic: &Diagnostic) -> String {
+    let kind = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "notice",
+    };
+    let mut properties = String::new();
+    let mut text = diagnostic.message.clone();
+    // Writing to a String cannot fail.
+    if let Some(label) = diagnostic.labels.first() {
+        let start = label.source.position(label.span.start);
+        let end = label.source.position(label.span.end);
+        let _ = write!(
+            properties,
+            "file={},line={},endLine={},col={},endColumn={},",
+            property(&label.source.name),
+            start.line,
+            end.line,
+            start.column,
+            end.column
+        );
+    } else if let Some(place) = &diagnostic.place {
+        let _ = write!(properties, "file={},", property(&place.file));
+        text = format!("{text}\n{}", place_text(place));
+    }
+    for more in diagnostic.notes.iter().chain(&diagnostic.help) {
+        text.push('\n');
+        text.push_str(more);
+    }
+    let title = property(diagnostic.code);
+    format!("::{kind} {properties}title={title}::{}\n", data(&text))
+}
+
+/// A file that could not be read, as one line.
+pub fn unreadable(file: &str, why: &str) -> String {
+    format!(
+        "::error file={}::{}\n",
+        property(file),
+        data(&format!("{file}: {why}"))
+    )
+}
+
+/// What follows `::`: a line end or `%` would end it or be taken for an escape.
+fn data(text: &str) -> String {
+    // Before line ends are escaped: a hostile name must not bring its own.
+    printable(text).replace('%', "%25").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Place;
+
+    #[test]
+    fn nothing_in_a_name_ends_the_command() {
+        let place = Place {
+            file: String::from("a,b:c%\n::set-output\r"),
+            ..Place::default()
+        };
+        let line = command(&Diagnostic::error("S101", "bad").at(place).with_help("mend"));
+        let file = "a%2Cb%3Ac%25%0A%3A%3Aset-output\\r";
+        assert_eq!(
+            line,
+            format!(
+                "::error file={file},title=S101::bad%0A\
+                 a,b:c%25%0A::set-output\\r%0Amend\n"
+            )
+        );
+        assert_eq!(unreadable("x", "gone"), "::error file=x::x: gone\n");
+    }
+}
