@@ -70,7 +70,7 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
     let mut status = print(program, &printer.opening(), 0, FAILED);
     in_order(
         threads,
-        inputs(&options.images, &lists),
+        inputs(options.images.clone(), lists),
         |input| look(input, options, &selection, &printer),
         |outcome| {
             let piece = match outcome {

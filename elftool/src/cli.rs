@@ -231,7 +231,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
         Command::Sign(options) => sign::run(&program, &options),
         Command::Verify(options) => verify::run(&program, &options),
         Command::Show { image, format } => show::run(&program, &image, format),
-        Command::Lock { images, output } => lock::run(&program, &images, &output),
+        Command::Lock { images, output } => lock::run(&program, images, &output),
         Command::Diff { old, new, format } => diff::run(&program, &old, &new, format),
         Command::Explain { code } => explain::run(&program, code.as_deref()),
         Command::Completions { shell } => {

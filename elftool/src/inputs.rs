@@ -44,9 +44,9 @@ pub(crate) struct List {
 }
 
 /// The files that `names`, then the lists' names, stand for, in that order.
-pub(crate) fn inputs(names: &[PathBuf], lists: &[List]) -> Inputs {
-    let names = names.to_vec().into_iter().flat_map(expand);
-    let lists = lists.to_vec().into_iter().flat_map(|list| {
+pub(crate) fn inputs(names: Vec<PathBuf>, lists: Vec<List>) -> Inputs {
+    let names = names.into_iter().flat_map(expand);
+    let lists = lists.into_iter().flat_map(|list| {
         listed(&list).unwrap_or_else(|error| {
             Box::new(std::iter::once(Err(trouble(&list.file, reason(&error)))))
         })

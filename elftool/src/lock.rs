@@ -1,7 +1,7 @@
 //! `lock`: writes down what images are, for `diff` to compare with later.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use solo5_manifest::output;
@@ -14,12 +14,12 @@ use crate::inputs::{Trouble, inputs};
 use crate::parallel::in_order;
 
 /// Writes the facts about `images` to `out`; nothing if one of them cannot be read.
-pub(crate) fn run(program: &str, images: &[PathBuf], out: &std::path::Path) -> u8 {
+pub(crate) fn run(program: &str, images: Vec<PathBuf>, out: &Path) -> u8 {
     let threads = available_parallelism().map_or(1, NonZeroUsize::get);
     let (mut facts, mut status) = (Vec::new(), 0);
     in_order(
         threads,
-        inputs(images, &[]),
+        inputs(images, Vec::new()),
         |input| {
             let path = input?.path;
             Facts::of(&path).map_err(|why| {

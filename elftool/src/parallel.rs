@@ -94,7 +94,7 @@ mod tests {
             let items = 0..5000_usize;
             let work = |item: usize| {
                 started.fetch_max(item, Ordering::Relaxed);
-                if item % 997 == 0 {
+                if item.is_multiple_of(997) {
                     std::thread::sleep(std::time::Duration::from_millis(2));
                 }
                 item
