@@ -39,6 +39,8 @@ enum Kind {
     Toolchain,
     /// A tender: position-independent, or it would lie where guest memory belongs.
     Tender,
+    /// A tender with its package's feature `debug`.
+    DebugTender,
 }
 
 /// What ends up in `bin/`.
@@ -62,6 +64,16 @@ const PROGRAMS: &[Program] = &[
         name: "solo5-spt",
         package: "solo5-spt",
         kind: Kind::Tender,
+    },
+    Program {
+        name: "solo5-hvt",
+        package: "solo5-hvt",
+        kind: Kind::Tender,
+    },
+    Program {
+        name: "solo5-hvt-debug",
+        package: "solo5-hvt",
+        kind: Kind::DebugTender,
     },
 ];
 
@@ -125,10 +137,13 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
         kind,
     } in PROGRAMS
     {
-        let model = if *kind == Kind::Tender {
-            "pie"
-        } else {
-            "static"
+        let model = match kind {
+            Kind::Tool | Kind::Toolchain => "static",
+            Kind::Tender | Kind::DebugTender => "pie",
+        };
+        let features: &[&str] = match kind {
+            Kind::DebugTender => &["--features", "debug"],
+            Kind::Tool | Kind::Toolchain | Kind::Tender => &[],
         };
         // One at a time: packages built together share the union of their features.
         run(cargo()
@@ -142,6 +157,7 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
                 "--bin",
                 name,
             ])
+            .args(features)
             .args(["--target", &host, "--target-dir"])
             .arg(&target_dir)
             .args(["--", &format!("-Crelocation-model={model}")])

@@ -76,6 +76,10 @@ pub mod calls {
     pub const FUTEX: Call = Call::new("futex", 202, 98, 221);
     /// `ppoll(fds, count, time, mask, size)`
     pub const PPOLL: Call = Call::new("ppoll", 271, 73, 281);
+    /// `recvfrom(fd, buffer, size, flags, address, address_size)`
+    pub const RECVFROM: Call = Call::new("recvfrom", 45, 207, 337);
+    /// `rt_sigreturn()`
+    pub const RT_SIGRETURN: Call = Call::new("rt_sigreturn", 15, 139, 172);
     /// `unlinkat(directory, name, flags)`
     pub const UNLINKAT: Call = Call::new("unlinkat", 263, 35, 292);
     /// `mincore(address, length, vector)`

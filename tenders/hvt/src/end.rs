@@ -53,6 +53,15 @@ impl Witness {
         exit(EXIT_CANNOT.into())
     }
 
+    /// Says why, and ends the process.
+    #[cfg(feature = "debug")]
+    pub fn quit(&self, line: &str, status: u8) -> ! {
+        let mut text = Text::new();
+        let _ = writeln!(text, "{}: {line}", self.program);
+        say(STDERR, &text);
+        exit(status.into())
+    }
+
     /// Ends the process as the guest says, of which the shell sees 8 bits.
     pub fn exit(&self, end: End) -> ! {
         if let Some(trap) = end.trap {

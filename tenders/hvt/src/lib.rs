@@ -14,6 +14,7 @@
 //! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
 //! | frames without stopping the CPU | `ring` |
 //! | the end | [`end`], [`fault`], [`signals`] |
+//! | `solo5-hvt-debug` alone | `gdb`, `dumpcore` |
 //!
 //! Guest memory is reached through [`memory`] alone.
 //!
@@ -36,6 +37,8 @@ pub mod end;
 pub mod exit;
 pub mod fault;
 pub mod filter;
+#[cfg(feature = "debug")]
+pub mod gdb;
 pub mod hypercall;
 pub mod layout;
 pub mod memory;

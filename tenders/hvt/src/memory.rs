@@ -165,7 +165,8 @@ impl Piece {
         }
     }
 
-    fn copy_from(&self, bytes: &[u8]) {
+    /// Copies as many bytes as both have to its beginning. It was asked for to write to.
+    pub(crate) fn copy_from(&self, bytes: &[u8]) {
         for (index, byte) in bytes.iter().take(self.length).enumerate() {
             let to = std::ptr::with_exposed_provenance_mut::<u8>(self.host + index);
             // SAFETY: inside the piece, which is guest memory with the right to write it, and

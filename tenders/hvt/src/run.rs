@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsString};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 use rustix::mm::{MapFlags, ProtFlags};
@@ -26,10 +26,10 @@ use solo5_tender::sys::{self, Errno, landlock};
 use crate::boot_info::{self, Facts};
 use crate::devices::{Devices, Events, TIMER};
 use crate::end::Witness;
-use crate::exit::decode;
-use crate::fault::Code;
+use crate::exit::{Exit, decode};
+use crate::fault::{Code, GuestFault};
 use crate::filter::{self, Descriptors};
-use crate::hypercall::{Host, Next};
+use crate::hypercall::{End, Host, Next};
 use crate::layout::{self, Executable, Size};
 use crate::memory::SharedMemory;
 use crate::sandbox::Sandbox;
@@ -50,6 +50,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
 
     fn modules(&self) -> Modules {
         Modules {
+            gdb: DEBUG && cfg!(feature = "debug"),
             dumpcore: DEBUG && cfg!(feature = "debug"),
             ..boot::modules(Target::Hvt)
         }
@@ -160,15 +161,19 @@ struct Ready {
     without_ring: solo5_abi::hvt::BootInfo,
     #[cfg(feature = "debug")]
     dump: Option<crate::dumpcore::Dump>,
+    #[cfg(feature = "debug")]
+    debugger: Option<(crate::gdb::Debugger, SharedMemory)>,
 }
 
 /// A guest whose tender is confined.
-struct Running {
-    vcpu: Vcpu,
+pub(crate) struct Running {
+    pub(crate) vcpu: Vcpu,
     host: Host,
     witness: &'static Witness,
     #[cfg(feature = "debug")]
     dump: Option<crate::dumpcore::Dump>,
+    #[cfg(feature = "debug")]
+    debugger: Option<(crate::gdb::Debugger, SharedMemory)>,
 }
 
 /// Guest memory and what became of it when the image was loaded.
@@ -193,7 +198,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         user,
         chroot,
         dumpcore,
-        ..
+        gdb_port,
     } = guest;
     let command_line = start::command_line(&arguments)?;
     start::check_personality()?;
@@ -205,9 +210,16 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         guest: memory,
         mapped: memory + ring,
     };
-    let loaded = load_image(&plan, &file, size, kernel)?;
+    #[cfg(feature = "debug")]
+    let shared = gdb_port
+        .map(|_| crate::gdb::backing(size.mapped))
+        .transpose()?;
+    #[cfg(not(feature = "debug"))]
+    let shared = None;
+    let base = map(size.mapped, shared.as_ref())?;
+    let loaded = load_image(&plan, &file, base, size, kernel.clone())?;
     drop(file);
-    // SAFETY: the mapping `load_image` has made, which is never undone.
+    // SAFETY: the mapping `map` has made, which is never undone.
     unsafe { machine.set_memory(loaded.base, size.mapped) }?;
 
     let executable = if executable_heap || !cpuid::has_no_execute(machine.supported()) {
@@ -269,10 +281,25 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         }
         None => None,
     };
+    #[cfg(feature = "debug")]
+    let debugger = match (gdb_port, &shared) {
+        (Some(port), Some(shared)) => {
+            use crate::gdb::{Debugger, watch_input};
+            let debugger = Debugger::wait(port, kernel.as_ref(), console)?;
+            watch_input(&debugger, &epoll, TIMER)?;
+            rules.extend(debugger.rules(own.vcpu));
+            keep.push(debugger.fd());
+            let alias = map(size.mapped, Some(shared))?;
+            // SAFETY: a mapping of its own, readable and writable, never unmapped.
+            let memory = unsafe { SharedMemory::new(alias, size.guest, Vec::new()) };
+            Some((debugger, memory))
+        }
+        _ => None,
+    };
     #[cfg(not(feature = "debug"))]
     {
-        // The option does not exist, and there is nothing to add.
-        let _ = (dumpcore, &mut rules);
+        // The options do not exist, and there is nothing to add.
+        let _ = (dumpcore, gdb_port, &mut rules);
     }
     let filter = |rules: &[Rule]| {
         let arch = Arch::HOST.unwrap_or(Arch::X86_64);
@@ -290,8 +317,8 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         guest: filter(&rules)?,
     };
 
-    // SAFETY: `load_image` has mapped this memory, which is never unmapped; it protected the pages
-    // in `protected` as it says there. The ring's part behind `size.guest` is left out.
+    // SAFETY: `map` has mapped this memory, which is never unmapped; `load_image` has protected the
+    // pages in `protected` as it says there. The ring's part behind `size.guest` is left out.
     let memory = unsafe { SharedMemory::new(loaded.base, size.guest, loaded.protected) };
     let memory: &'static SharedMemory = Box::leak(Box::new(memory));
     let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices)));
@@ -320,6 +347,8 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         without_ring,
         #[cfg(feature = "debug")]
         dump,
+        #[cfg(feature = "debug")]
+        debugger,
     })
 }
 
@@ -331,22 +360,32 @@ fn c_string(path: OsString) -> Result<CString, Problem> {
     })
 }
 
-/// Maps guest memory and loads the image's segments into it.
+/// Maps `size` bytes of zeros, those of `shared` if there is one, for good. Returns where.
+fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Problem> {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let (at, length) = (std::ptr::null_mut(), size as usize);
+    let mapped = match shared {
+        None => {
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+            // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+            unsafe { rustix::mm::mmap_anonymous(at, length, access, flags) }
+        }
+        // SAFETY: as above; the file is this process's own.
+        Some(file) => unsafe { rustix::mm::mmap(at, length, access, MapFlags::SHARED, file, 0) },
+    };
+    let mapped = mapped.map_err(|error| Problem::Allocate { error })?;
+    Ok(mapped.expose_provenance())
+}
+
+/// Loads the image's segments into memory that [`map`] has made at `base`.
 fn load_image(
     plan: &LoadPlan,
     file: &std::fs::File,
+    base: usize,
     size: Size,
     kernel: OsString,
 ) -> Result<Loaded, Problem> {
-    let flags = ProtFlags::READ | ProtFlags::WRITE;
-    let length = size.mapped as usize;
-    let kind = MapFlags::PRIVATE | MapFlags::NORESERVE;
-    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-    let mapped = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), length, flags, kind) };
-    let base = mapped
-        .map_err(|error| Problem::Allocate { error })?
-        .expose_provenance();
-    // SAFETY: the mapping just made: readable, writable, fresh, and never unmapped.
+    // SAFETY: the mapping `map` has made: readable, writable, fresh, and never unmapped.
     let memory = unsafe { GuestMemory::from_raw(base, 0, size.guest) };
     let mut protected = Vec::new();
     let loaded = load(&memory, file, plan, |pages, wanted| {
@@ -462,6 +501,8 @@ impl Ready {
             without_ring,
             #[cfg(feature = "debug")]
             dump,
+            #[cfg(feature = "debug")]
+            debugger,
         } = self;
         sandbox.enter(|| {
             #[cfg(feature = "net")]
@@ -484,35 +525,56 @@ impl Ready {
             witness,
             #[cfg(feature = "debug")]
             dump,
+            #[cfg(feature = "debug")]
+            debugger,
         })
     }
 }
 
 impl Running {
     /// Runs the guest to its end, and the process with it.
-    fn run(mut self) -> ! {
-        let memory = self.host.memory.size();
+    pub(crate) fn run(mut self) -> ! {
+        #[cfg(feature = "debug")]
+        if let Some((debugger, memory)) = self.debugger.take() {
+            debugger.run(self, &memory)
+        }
         loop {
             let exit = self.vcpu.run();
-            let next = match decode(exit, memory) {
-                Ok(None) => continue,
-                Ok(Some(call)) => self.host.handle(call),
-                Err(fault) => Err(fault),
-            };
-            match next {
+            match self.step(exit) {
                 Ok(Next::Run) => {}
-                Ok(Next::End(end)) => {
-                    #[cfg(feature = "debug")]
-                    self.dump(end.status == EXIT_ABORT, end.trap);
-                    self.witness.exit(end)
-                }
-                Err(fault) => {
-                    #[cfg(feature = "debug")]
-                    self.dump(true, None);
-                    self.witness.fault(fault, self.vcpu.registers())
-                }
+                Ok(Next::End(end)) => self.end(end),
+                Err(fault) => self.fault(fault),
             }
         }
+    }
+
+    /// Does what an exit asks for.
+    pub(crate) fn step(&self, exit: Exit) -> Result<Next, GuestFault> {
+        match decode(exit, self.host.memory.size())? {
+            None => Ok(Next::Run),
+            Some(call) => self.host.handle(call),
+        }
+    }
+
+    /// The end of a guest that has ended itself.
+    pub(crate) fn end(&self, end: End) -> ! {
+        #[cfg(feature = "debug")]
+        self.dump(end.status == EXIT_ABORT, end.trap);
+        self.witness.exit(end)
+    }
+
+    /// The end of a guest that has done what it must not.
+    pub(crate) fn fault(&self, fault: GuestFault) -> ! {
+        #[cfg(feature = "debug")]
+        self.dump(true, None);
+        self.witness.fault(fault, self.vcpu.registers())
+    }
+
+    /// The end of a guest by the debugger.
+    #[cfg(feature = "debug")]
+    pub(crate) fn quit(&self, line: &str, status: u8) -> ! {
+        self.dump(false, None);
+        self.witness.quit(line, status)
     }
 
     /// Dumps the guest's core if that was asked for and it did not end well.

@@ -73,7 +73,8 @@ extern "C" fn ended(signal: libc::c_int) {
     unsafe { libc::_exit(EXIT_CANNOT.into()) }
 }
 
-fn install(signal: libc::c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
+/// Installs a handler, which calls only what a handler may.
+pub(crate) fn install(signal: libc::c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
     // SAFETY: a `sigaction` is integers, a set and a pointer that may be null; all zero is one.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler;

@@ -187,6 +187,18 @@ impl Vcpu {
         self.0.get_regs().ok()
     }
 
+    /// The flag that makes [`Vcpu::run`] return at once, to be set by a signal handler.
+    #[cfg(feature = "debug")]
+    pub fn immediate_exit(&mut self) -> *mut u8 {
+        &raw mut self.0.get_kvm_run().immediate_exit
+    }
+
+    /// Clears that flag.
+    #[cfg(feature = "debug")]
+    pub fn stay(&mut self) {
+        self.0.set_kvm_immediate_exit(0);
+    }
+
     /// KVM's own handle, for the debugger.
     #[cfg(feature = "debug")]
     pub(crate) fn kvm(&self) -> &VcpuFd {
