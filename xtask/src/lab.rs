@@ -254,7 +254,7 @@ impl Initramfs {
              /bin/busybox --install -s /bin\n\
              mkdir -p /proc /sys /dev /tmp\n\
              mount -t proc proc /proc\nmount -t sysfs sys /sys\nmount -t devtmpfs dev /dev\n\
-             mount -t tmpfs tmp /tmp\nln -s /proc/self/fd /dev/fd\n\
+             ln -s /proc/self/fd /dev/fd\n\
              echo 1 >/proc/sys/vm/overcommit_memory\n\
              /sbin/ip link set lo up\n",
         );
