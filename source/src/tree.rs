@@ -261,6 +261,9 @@ impl Builder<'_> {
                         .with_help("remove it; readers would take it for the end of the text"),
                     );
                 }
+                if style == Style::Plain {
+                    self.comment_inside(&span);
+                }
                 if style == Style::Plain && self.frames.last().is_some_and(|frame| frame.flow) {
                     self.missing_comma(&span);
                     self.question_mark(&text, &span);
@@ -311,6 +314,22 @@ impl Builder<'_> {
         if let Some(span) = tag {
             self.reader.report(events::tag(self.source, span));
         }
+    }
+
+    /// A comment ends a plain text. The parser goes on behind one that is indented with a tab, where
+    /// others stop.
+    fn comment_inside(&mut self, span: &Range<usize>) {
+        let text = self.source.text.get(span.clone()).unwrap_or_default();
+        let blank = |index: usize| text[..index].ends_with([' ', '\t', '\n', '\r']);
+        let Some((index, _)) = text.match_indices('#').find(|(index, _)| blank(*index)) else {
+            return;
+        };
+        let at = span.start + index;
+        self.reader.report(
+            Diagnostic::error(codes::SYNTAX, "a comment in the middle of a text")
+                .label(self.source, at..at + 1, "")
+                .with_help("put the comment behind the text, or the text in double quotes"),
+        );
     }
 
     /// `{"a": 1 "b": 2}` is one long plain text to YAML; nobody ever means that.
