@@ -9,6 +9,7 @@
 //! | [`test`] | `test`: everything there is to test |
 //! | [`bench`] | `bench`: the numbers of the design, as ratios in one run |
 //! | [`lab`] | `lab`: machines in software, for tests that need one |
+//! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
 //!
 //! [`run`] starts other programs; [`version`] finds the version every program is built with.
@@ -18,6 +19,7 @@
 mod bench;
 mod bindings;
 mod demo;
+mod fuzz;
 mod install;
 mod lab;
 mod run;
@@ -78,6 +80,12 @@ const TASKS: &[Task] = &[
         arguments: bench::ARGUMENTS,
         help: bench::HELP,
         run: bench::task,
+    },
+    Task {
+        name: "fuzz",
+        arguments: fuzz::ARGUMENTS,
+        help: fuzz::HELP,
+        run: fuzz::task,
     },
     Task {
         name: "schemas",

@@ -1,0 +1,84 @@
+//! Fuzz targets: for every reader of foreign bytes, a function that hands it any bytes and asserts
+//! what must hold of the answer. Not panicking, not hanging and not running out of memory are the
+//! least of it.
+//!
+//! | file | reader | what must hold |
+//! |---|---|---|
+//! | `image` | `solo5_image` | a plan fits exactly into its minimum memory; its segments do not overlap |
+//! | `audit` | `solo5_audit` | an error is found if and only if no size of memory lets the image load |
+//! | `notes` | `solo5_abi::note`, `solo5_manifest::decode` | what is decoded can be said in YAML, and says the same |
+//! | `mft1` | `solo5_abi::mft1` | what a loader takes has one encoding |
+//! | `mft2` | `solo5_abi::mft2` | so has every set of known properties |
+//! | `signature` | `solo5_signature` | a trailer has one form; nothing but what was signed counts as signed |
+//! | `source` | `solo5_source` | spans lie in their parents; formatting keeps the tree and settles at once |
+//! | `manifest` | `solo5_manifest` | what is accepted survives notes and YAML |
+//! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
+//! | `launch` | `solo5_policy::launch` | the two ways to give a command line agree |
+//!
+//! Seeds are made by code, from the builders and case files that the crates' own tests use; a
+//! target of text also has a dictionary. The targets know nothing of libFuzzer: `tests/` runs the
+//! same functions over the seeds and damaged copies of them.
+//!
+//! Adversary: none. This crate is the adversary.
+
+#![forbid(unsafe_code)]
+
+mod audit;
+mod files;
+mod image;
+mod launch;
+mod manifest;
+mod mft1;
+mod mft2;
+mod notes;
+mod policy;
+mod signature;
+mod source;
+
+/// A reader under attack.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, which is that of its file.
+    pub name: &'static str,
+    /// Hands bytes to it and says whether it took them. Panics if something does not hold.
+    pub run: fn(&[u8]) -> bool,
+    /// Inputs to start from. Some are taken and some refused.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Words that inputs are made of.
+    pub words: fn() -> Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// The words in libFuzzer's form of a dictionary.
+    pub fn dictionary(&self) -> String {
+        let mut lines: Vec<_> = (self.words)()
+            .iter()
+            .map(|word| format!("\"{}\"\n", word.iter().map(escaped).collect::<String>()))
+            .collect();
+        lines.sort();
+        lines.dedup();
+        lines.concat()
+    }
+}
+
+fn escaped(byte: &u8) -> String {
+    match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    }
+}
+
+/// Every target.
+pub static TARGETS: [Target; 10] = [
+    image::TARGET,
+    audit::TARGET,
+    notes::TARGET,
+    mft1::TARGET,
+    mft2::TARGET,
+    signature::TARGET,
+    source::TARGET,
+    manifest::TARGET,
+    policy::TARGET,
+    launch::TARGET,
+];
