@@ -196,7 +196,7 @@ impl Writer<'_> {
         self.last = self.last.max(end);
         if let Some(comment) = self.document.comments.get(self.next_comment) {
             let between = self.text.get(end..comment.span.start);
-            if between.is_some_and(|between| !between.contains('\n')) {
+            if between.is_some_and(|between| !between.contains(['\n', '\r'])) {
                 self.out.push(' ');
                 self.comment();
             }
@@ -226,6 +226,32 @@ impl Writer<'_> {
         first
     }
 
+    /// Writes the comments at the end of `node`: those in its brackets, or those below it that stand
+    /// at least as far to the right as it does, and further than its `key`.
+    fn comments_at_end(&mut self, node: &Node, indent: usize, key: Option<&Key>) {
+        self.comments_before(node.span.end, indent, false);
+        if self.is_flow(node) {
+            return;
+        }
+        let beside = key.map(|key| self.source_column(key.span.start) + 1);
+        let column = self.source_column(node.span.start).max(beside.unwrap_or(0));
+        while let Some(comment) = self.document.comments.get(self.next_comment)
+            && let start = comment.span.start
+            && let between = self.text.get(self.last..start)
+            && between.is_some_and(|between| between.trim().is_empty())
+            && self.source_column(start) >= column
+        {
+            self.comments_before(start + 1, indent, false);
+        }
+    }
+
+    /// The column of what is at `offset` in the source.
+    fn source_column(&self, offset: usize) -> usize {
+        let before = self.text.get(..offset).unwrap_or_default();
+        let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+        line.chars().count()
+    }
+
     fn has_comment_in(&self, node: &Node) -> bool {
         self.document
             .comments
@@ -236,13 +262,18 @@ impl Writer<'_> {
             .any(|comment| comment.span.start > node.span.start)
     }
 
+    /// Whether the author wrote it in brackets.
+    fn is_flow(&self, node: &Node) -> bool {
+        self.text
+            .get(node.span.start..)
+            .is_some_and(|text| text.starts_with(['{', '[']))
+    }
+
     /// Whether the author wrote it in brackets and it still fits there. `room` is the column.
     fn stays_inline(&self, node: &Node, room: usize) -> bool {
-        let flow = self
-            .text
-            .get(node.span.start..)
-            .is_some_and(|text| text.starts_with(['{', '[']));
-        flow && !self.has_comment_in(node) && room + inline(node).chars().count() <= WIDTH
+        self.is_flow(node)
+            && !self.has_comment_in(node)
+            && room + inline(node).chars().count() <= WIDTH
     }
 
     fn mapping(&mut self, pairs: &[Pair], indent: usize) {
@@ -258,20 +289,19 @@ impl Writer<'_> {
         self.out.push_str(&key(&pair.key));
         self.out.push(':');
         self.last = pair.key.span.end;
-        self.nested(&pair.value, indent, pair.key.span.end);
+        self.nested(&pair.value, indent, Some(&pair.key));
     }
 
     fn sequence(&mut self, items: &[Node], indent: usize) {
         for (index, item) in items.iter().enumerate() {
             let start = item.span.start;
-            let first = self.comments_before(start, indent, index == 0);
+            // A comment between a dash and what it is the dash of has its place above both.
+            let first = self.comments_before(first_leaf(item), indent, index == 0);
             self.start_line(start, indent, first);
             self.out.push('-');
             match &item.kind {
                 Kind::Mapping(pairs)
-                    if !pairs.is_empty()
-                        && !self.stays_inline(item, indent + STEP)
-                        && !self.comment_ahead_of(pairs) =>
+                    if !pairs.is_empty() && !self.stays_inline(item, indent + STEP) =>
                 {
                     self.out.push(' ');
                     let inner = indent + STEP;
@@ -282,40 +312,38 @@ impl Writer<'_> {
                         }
                         self.pair(pair, inner);
                     }
-                    self.comments_before(item.span.end, inner, false);
+                    self.comments_at_end(item, inner, None);
                 }
                 _ => {
-                    self.last = start;
-                    self.nested(item, indent, start);
+                    self.last = self.last.max(start);
+                    self.nested(item, indent, None);
                 }
             }
         }
     }
 
-    fn comment_ahead_of(&self, pairs: &[Pair]) -> bool {
-        let next = self.document.comments.get(self.next_comment);
-        let first = pairs.first();
-        next.zip(first)
-            .is_some_and(|(next, first)| next.span.start < first.key.span.start)
-    }
-
-    /// Writes a value behind its key or dash, whose line ended at `head` in the source so far.
-    fn nested(&mut self, node: &Node, indent: usize, head: usize) {
+    /// Writes a value behind its key, or behind a dash.
+    fn nested(&mut self, node: &Node, indent: usize, key: Option<&Key>) {
         let inner = indent + STEP;
+        let head = key.map_or(node.span.start, |key| key.span.end);
+        let end_head = |writer: &mut Self| match key {
+            Some(_) => writer.end_line(head),
+            None => writer.out.push('\n'),
+        };
         match &node.kind {
             Kind::Mapping(pairs)
                 if !pairs.is_empty() && !self.stays_inline(node, self.column() + 1) =>
             {
-                self.end_line(head);
+                end_head(self);
                 self.mapping(pairs, inner);
-                self.comments_before(node.span.end, inner, false);
+                self.comments_at_end(node, inner, key);
             }
             Kind::Sequence(items)
                 if !items.is_empty() && !self.stays_inline(node, self.column() + 1) =>
             {
-                self.end_line(head);
+                end_head(self);
                 self.sequence(items, inner);
-                self.comments_before(node.span.end, inner, false);
+                self.comments_at_end(node, inner, key);
             }
             Kind::Scalar(text) if literal(text).is_some() => self.literal(text, node, inner, head),
             _ => {
@@ -345,6 +373,17 @@ impl Writer<'_> {
             .get(..node.span.end)
             .map_or(node.span.end, |text| text.trim_end().len());
         self.last = self.last.max(end);
+    }
+}
+
+/// Where the first key or scalar in `node` starts.
+fn first_leaf(node: &Node) -> usize {
+    match &node.kind {
+        Kind::Sequence(items) => items.first().map_or(node.span.start, first_leaf),
+        Kind::Mapping(pairs) => pairs
+            .first()
+            .map_or(node.span.start, |pair| pair.key.span.start),
+        Kind::Scalar(_) => node.span.start,
     }
 }
 

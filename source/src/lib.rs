@@ -16,7 +16,7 @@
 //! Tags, anchors, aliases, merge keys, duplicate keys and several documents are refused, and so is
 //! a comma too many: each of them makes two readers of one file disagree.
 //!
-//! Adversary: any bytes. Time and memory are bounded by [`SIZE_MAX`], [`DEPTH_MAX`], [`NODES_MAX`]
+//! Adversary: any bytes. Time and memory are bounded by [`SIZE_MAX`], [`DEPTH_MAX`], [`NODES_MAX`],
 //! and [`reader::ERRORS_MAX`]; nothing recurses deeper than the second.
 
 #![forbid(unsafe_code)]
@@ -40,6 +40,9 @@ pub const SIZE_MAX: usize = 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// Most nodes of a document; a key counts as one.
 pub const NODES_MAX: usize = 100_000;
+/// Most characters of a key. YAML itself gives up at 1024, with quotes and escapes: a key that was
+/// read can always be written.
+pub const KEY_MAX: usize = 160;
 
 /// Reads `bytes`, which are called `name` in diagnostics, into a tree.
 ///

@@ -8,7 +8,7 @@ use solo5_report::{Diagnostic, SourceText};
 
 use crate::events::{self, Collection, Event};
 use crate::reader::excerpt;
-use crate::{DEPTH_MAX, NODES_MAX, Reader, codes};
+use crate::{DEPTH_MAX, KEY_MAX, NODES_MAX, Reader, codes};
 
 /// A document that was read.
 #[derive(Clone, Debug)]
@@ -446,6 +446,12 @@ impl Builder<'_> {
                 let refusal = Diagnostic::error(codes::MERGE_KEY, "merge keys are not taken")
                     .with_help("write the keys out");
                 (scalar.text, Some(refusal))
+            }
+            Kind::Scalar(scalar) if scalar.text.chars().count() > KEY_MAX => {
+                let message = format!("a key of more than {KEY_MAX} characters");
+                let refusal = Diagnostic::error(codes::KEY, message)
+                    .with_help("no key of ours is that long; is a quote or a colon missing?");
+                (String::new(), Some(refusal))
             }
             Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.text.contains('\n') => {
                 (scalar.text, None)
