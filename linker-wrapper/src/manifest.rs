@@ -49,8 +49,5 @@ pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
     }
     let mut warnings = checked.remarks;
     warnings.retain(|remark| remark.severity > Severity::Note);
-    Ok(Compiled {
-        objects,
-        warnings,
-    })
+    Ok(Compiled { objects, warnings })
 }

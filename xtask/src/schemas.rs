@@ -20,13 +20,10 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let manifests = [Version::V1, Version::V2];
     let manifests =
         manifests.map(|version| (manifest::file_name(version), manifest::text(version)));
-    for (name, text) in manifests
-        .into_iter()
-        .chain([
-            ("policy.json", policy::text()),
-            (audit::REPORT_FILE, audit::report_text()),
-        ])
-    {
+    for (name, text) in manifests.into_iter().chain([
+        ("policy.json", policy::text()),
+        (audit::REPORT_FILE, audit::report_text()),
+    ]) {
         fs::write(crate::root().join("schemas").join(name), text)?;
         println!("schemas/{name}");
     }
