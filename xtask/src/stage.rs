@@ -112,7 +112,7 @@ pub(crate) fn build() -> Result<()> {
         .prefix("solo5-stage")
         .tempdir_in(root.join("target"))?;
     executables(&programs, new.path(), arch)?;
-    documents(new.path())?;
+    documents(&root, new.path())?;
     headers(&root, new.path(), arch)?;
     libraries(&root, new.path())?;
 
@@ -204,13 +204,21 @@ fn executables(programs: &Path, tree: &Path, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-/// Manual pages and shell completions, written by the programs themselves.
-fn documents(tree: &Path) -> Result<()> {
+/// Manual pages and shell completions: written by the programs themselves where they can, else the
+/// pages of `docs/man`.
+fn documents(root: &Path, tree: &Path) -> Result<()> {
     const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
         ("bash", "share/bash-completion/completions", "", ""),
         ("zsh", "share/zsh/site-functions", "_", ""),
         ("fish", "share/fish/vendor_completions.d", "", ".fish"),
     ];
+    for page in fs::read_dir(root.join("docs/man"))? {
+        let page = page?;
+        write(
+            &tree.join("share/man/man1").join(page.file_name()),
+            &fs::read(page.path())?,
+        )?;
+    }
     for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
         let program = tree.join("bin").join(name);
         let man = output(Command::new(&program).arg("man"))?;

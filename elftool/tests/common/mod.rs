@@ -99,7 +99,7 @@ pub fn tool(test: &str, program: &str, arguments: &[&OsStr]) -> Option<String> {
             Some(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Err(error) => {
-            eprintln!("skip: {test}: {program}: {error}");
+            println!("skip: {test}: {program}: {error}");
             None
         }
     }

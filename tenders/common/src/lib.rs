@@ -22,6 +22,12 @@
 //! guest, which meets only [`memory`] and the filter; and a host that fails at any call. None of
 //! them makes a tender panic.
 
+// Input, guests and the host never cause a panic.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
 pub mod attach;
 pub mod boot;
 pub mod console;

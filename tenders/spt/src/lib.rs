@@ -17,6 +17,12 @@
 //! Adversary: a hostile image before the jump; after it, a hostile process whose only way out is
 //! the filter.
 
+// Input, guests and the host never cause a panic.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
 pub mod boot_info;
 pub mod enter;
 pub mod filter;
