@@ -57,7 +57,10 @@ impl Sandbox {
         // is forgotten by the caller, or leaked.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(confine("close_range()"))?;
         threads()?;
-        sys::install_filter(&self.guest).map_err(confine("seccomp(SECCOMP_SET_MODE_FILTER)"))
+        // Freeing memory may need a call, too: everything is freed now, or never.
+        let filter: &'static [Instruction] = std::mem::take(&mut self.guest).leak();
+        drop(self);
+        sys::install_filter(filter).map_err(confine("seccomp(SECCOMP_SET_MODE_FILTER)"))
     }
 }
 
