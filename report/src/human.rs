@@ -88,7 +88,10 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
                 AnnotationKind::Context
             };
             let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
-            let span = place(label.span.start)..place(label.span.end);
+            // Whoever made the label may have counted a byte for a character.
+            let source = label.source.text.as_str();
+            let span = place(source.floor_char_boundary(label.span.start))
+                ..place(source.ceil_char_boundary(label.span.end));
             let said = (!label.text.is_empty()).then(|| label.text.clone());
             snippet = snippet.annotation(kind.span(span).label(said));
         }
@@ -199,6 +202,20 @@ mod tests {
         Diagnostic::error("M104", "unknown version 9")
             .label(&source, 9..10, "versions are 1 and 2")
             .with_help("write `version: 2`")
+    }
+
+    #[test]
+    fn no_label_is_too_strange_to_show() {
+        let source = Arc::new(SourceText {
+            name: "m.yaml".into(),
+            text: "- ü\n- ß".into(),
+        });
+        for start in 0..12 {
+            for end in start..12 {
+                let found = Diagnostic::error("Y030", "x").label(&source, start..end, "");
+                assert!(human(&[found], Colour::Never).contains("error[Y030]"));
+            }
+        }
     }
 
     #[test]

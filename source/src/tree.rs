@@ -293,8 +293,13 @@ impl Builder<'_> {
                         pending: None,
                     },
                 };
+                let start = if collection == Collection::Sequence && !flow {
+                    self.dash(span.start)
+                } else {
+                    span.start
+                };
                 self.frames.push(Frame {
-                    start: span.start,
+                    start,
                     end: span.end,
                     flow,
                     body,
@@ -367,7 +372,7 @@ impl Builder<'_> {
             body,
         } = frame;
         let closed = flow && !span.is_empty();
-        if closed && let Some(at) = self.comma_between(end, span.start) {
+        if closed && let Some(at) = self.find_between(b',', end, span.start) {
             self.reader.report(
                 Diagnostic::error(codes::COMMA, "a comma behind the last entry")
                     .label(self.source, at..at + 1, "")
@@ -385,15 +390,33 @@ impl Builder<'_> {
         }
     }
 
-    /// The first comma outside comments in a range that has only blanks, commas and comments.
-    fn comma_between(&self, start: usize, end: usize) -> Option<usize> {
+    /// Where a block list starts whose parser says `start`: of one that is not indented more than its
+    /// key, the parser names what follows the dash.
+    fn dash(&self, start: usize) -> usize {
+        let key = match self.frames.last() {
+            Some(Frame {
+                body:
+                    Body::Mapping {
+                        pending: Some(pending),
+                        ..
+                    },
+                ..
+            }) => pending.key.span.end,
+            _ => return start,
+        };
+        self.find_between(b'-', key, start).unwrap_or(start)
+    }
+
+    /// The first `wanted` outside comments in a range that has only blanks, punctuation and
+    /// comments.
+    fn find_between(&self, wanted: u8, start: usize, end: usize) -> Option<usize> {
         let text = self.source.text.get(start..end)?;
         let mut in_comment = false;
         for (at, byte) in text.bytes().enumerate() {
             match byte {
                 b'\n' | b'\r' => in_comment = false,
                 b'#' => in_comment = true,
-                b',' if !in_comment => return Some(start + at),
+                _ if byte == wanted && !in_comment => return Some(start + at),
                 _ => {}
             }
         }

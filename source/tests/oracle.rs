@@ -243,3 +243,21 @@ fn comments_come_to_rest() {
         assert_eq!(twice, expected, "{text:?}");
     }
 }
+
+#[test]
+fn a_list_starts_at_its_dash() {
+    for text in [
+        "k:\n- ü\n",
+        "k: # -\n- ü\n",
+        "k:\n-\n- ü\n",
+        "k:\n  - ü\n",
+        "k: # -\n  -\n",
+    ] {
+        let document = parse("x", text.as_bytes()).unwrap();
+        let Kind::Mapping(pairs) = &document.root.kind else {
+            panic!("{text:?}")
+        };
+        let list = &pairs[0].value;
+        assert_eq!(text.get(list.head()), Some("-"), "{text:?}");
+    }
+}
