@@ -39,8 +39,6 @@ enum Kind {
     Toolchain,
     /// A tender: position-independent, or it would lie where guest memory belongs.
     Tender,
-    /// A tender with its package's feature `debug`.
-    DebugTender,
 }
 
 /// What ends up in `bin/`.
@@ -69,11 +67,6 @@ const PROGRAMS: &[Program] = &[
         name: "solo5-hvt",
         package: "solo5-hvt",
         kind: Kind::Tender,
-    },
-    Program {
-        name: "solo5-hvt-debug",
-        package: "solo5-hvt",
-        kind: Kind::DebugTender,
     },
 ];
 
@@ -139,11 +132,7 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
     {
         let model = match kind {
             Kind::Tool | Kind::Toolchain => "static",
-            Kind::Tender | Kind::DebugTender => "pie",
-        };
-        let features: &[&str] = match kind {
-            Kind::DebugTender => &["--features", "debug"],
-            Kind::Tool | Kind::Toolchain | Kind::Tender => &[],
+            Kind::Tender => "pie",
         };
         // One at a time: packages built together share the union of their features.
         run(cargo()
@@ -157,7 +146,6 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
                 "--bin",
                 name,
             ])
-            .args(features)
             .args(["--target", &host, "--target-dir"])
             .arg(&target_dir)
             .args(["--", &format!("-Crelocation-model={model}")])
