@@ -273,7 +273,13 @@ mod tests {
 
     fn ring_at(counter: u32) -> &'static Ring {
         let ring: &'static Ring = Box::leak(Box::default());
-        for place in [&ring.guest.ent_tail, &ring.guest.com_head] {
+        let (guest, tender) = (&ring.guest, &ring.tender);
+        for place in [
+            &guest.ent_tail,
+            &guest.com_head,
+            &tender.ent_head,
+            &tender.com_tail,
+        ] {
             place.store(counter, Ordering::Relaxed);
         }
         ring
