@@ -280,7 +280,8 @@ pub(crate) fn section_names(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn manifest_alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if let Some((note, segment)) = manifest_segment(subject) {
-        let address = (note.offset - segment.p_offset).wrapping_add(segment.p_vaddr);
+        // A note may lie in a segment whose offset is nonsense: other rules speak of that.
+        let address = (note.offset.wrapping_sub(segment.p_offset)).wrapping_add(segment.p_vaddr);
         if !address.is_multiple_of(8) {
             let message = format!("the manifest note is at {address:#x}, and its fields need 8");
             out.push(Finding::new(message, subject.phdr(note.phdr)));

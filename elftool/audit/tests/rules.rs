@@ -496,6 +496,22 @@ fn broken_section_headers_are_no_error() {
 }
 
 #[test]
+fn a_segment_that_wraps_around_the_file_is_refused_without_a_panic() {
+    let file = changed(|sample| {
+        sample.segments[TEXT].p_offset = u64::MAX;
+        sample.segments[TEXT].p_filesz = u64::MAX;
+        sample.segments[TEXT].p_memsz = u64::MAX;
+    });
+    let subject = Subject::new("a", &file);
+    let findings = solo5_audit::audit_subject(&subject, &Selection::default());
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
+    );
+}
+
+#[test]
 fn findings_of_one_rule_are_limited() {
     let bad = changed(|s| {
         let flags = elf::SHF_ALLOC | elf::SHF_WRITE | elf::SHF_EXECINSTR;
