@@ -10,8 +10,13 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Context, Outcome};
 use crate::{ensure, fail};
 
-/// As long as upstream's test-suite gives a unikernel (`spec/50 §8`).
-pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// As long as upstream's test-suite gives a unikernel (`spec/50 §8`); more where `SOLO5_PATIENCE`
+/// says how many times as slow the machine is.
+fn time_limit() -> Duration {
+    let patience = std::env::var("SOLO5_PATIENCE").ok();
+    let factor = patience.and_then(|factor| factor.parse().ok());
+    Duration::from_secs(60) * factor.unwrap_or(1)
+}
 
 /// As long as a build of an example may take, dependencies included.
 pub const BUILD_TIME_LIMIT: Duration = Duration::from_secs(600);
@@ -43,7 +48,7 @@ impl Running {
     /// # Errors
     /// It cannot be started.
     pub fn start(command: Command) -> Outcome<Self> {
-        Self::start_within(command, TIME_LIMIT)
+        Self::start_within(command, time_limit())
     }
 
     fn start_within(mut command: Command, limit: Duration) -> Outcome<Self> {

@@ -1,0 +1,112 @@
+//! The root file system of a machine, as a folder, and its first program.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::machine;
+use crate::Result;
+use crate::run::{output, run};
+
+/// A root file system under construction.
+pub(crate) struct Initramfs {
+    root: TempDir,
+    modules: Vec<String>,
+    variables: Vec<(&'static str, PathBuf)>,
+}
+
+impl Initramfs {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            root: tempfile::tempdir()?,
+            modules: Vec::new(),
+            variables: Vec::new(),
+        })
+    }
+
+    fn inside(&self, path: &Path) -> PathBuf {
+        self.root
+            .path()
+            .join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Copies a file of this machine to `to`.
+    pub(crate) fn file(&self, from: &Path, to: &Path) -> Result<()> {
+        let to = self.inside(to);
+        fs::create_dir_all(to.parent().ok_or("a path without a folder")?)?;
+        fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+        Ok(())
+    }
+
+    /// Copies a folder to the same place.
+    pub(crate) fn folder(&self, from: &Path) -> Result<()> {
+        let to = self.inside(from);
+        fs::create_dir_all(&to)?;
+        run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to))
+    }
+
+    /// Copies a program of this machine into `/sbin`, with the libraries it loads.
+    pub(crate) fn program(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().ok_or("a program without a name")?;
+        self.file(path, &Path::new("/sbin").join(name))?;
+        let libraries = String::from_utf8(output(Command::new("ldd").arg(path))?)?;
+        let words = libraries.split_whitespace();
+        for word in words.filter(|word| word.starts_with('/')) {
+            self.file(Path::new(word), Path::new(word))?;
+        }
+        Ok(())
+    }
+
+    /// Has a module of the kernel loaded, after those named before.
+    pub(crate) fn module(&mut self, name: &str, file: &Path) -> Result<()> {
+        self.file(file, &Path::new("/lib").join(format!("{name}.ko")))?;
+        self.modules.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn variable(&mut self, name: &'static str, value: impl Into<PathBuf>) {
+        self.variables.push((name, value.into()));
+    }
+
+    /// Writes the archive `to`: its first program loads the modules, runs `command` on the line
+    /// for results, says how it ended, and switches off.
+    pub(crate) fn pack(self, command: &str, to: &Path) -> Result<PathBuf> {
+        // Busybox has an `ip` too, which makes no taps, so its folder comes last.
+        let mut script = String::from(
+            "#!/bin/busybox sh\n\
+             /bin/busybox --install -s /bin\n\
+             export PATH=/sbin:/bin\n\
+             mkdir -p /proc /sys /dev /tmp\n\
+             mount -t proc proc /proc\nmount -t sysfs sys /sys\nmount -t devtmpfs dev /dev\n\
+             ln -s /proc/self/fd /dev/fd\n\
+             echo 1 >/proc/sys/vm/overcommit_memory\n\
+             ip link set lo up\n",
+        );
+        for module in &self.modules {
+            script += &format!("insmod /lib/{module}.ko\n");
+        }
+        for (name, value) in &self.variables {
+            script += &format!("export {name}='{}'\n", value.display());
+        }
+        let (results, status) = (machine::RESULTS, machine::STATUS);
+        script += &format!(
+            "stty -F {results} raw\n\
+             {{ {command}; echo \"{status}$?\"; }} >{results} 2>&1\n\
+             sleep 1\npoweroff -f\n"
+        );
+        let init = self.inside(Path::new("/init"));
+        fs::write(&init, script)?;
+        fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+
+        let command = "find . | cpio --quiet -o -H newc | gzip -1 >\"$0\"";
+        run(Command::new("sh")
+            .args(["-c", command])
+            .arg(to)
+            .current_dir(self.root.path()))?;
+        Ok(to.to_owned())
+    }
+}

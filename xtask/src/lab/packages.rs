@@ -1,0 +1,106 @@
+//! What a lab is made of: programs and a kernel, from Debian's packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::run::{output, run};
+
+/// Programs a lab is made with, and the packages that have them.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("cpio", "cpio"),
+    ("ip", "iproute2"),
+];
+
+/// The package whose dependency is the newest kernel.
+const KERNEL: &str = "linux-image-amd64";
+
+/// The packages whose programs are not there.
+pub(crate) fn missing() -> Vec<&'static str> {
+    let missing = PROGRAMS
+        .into_iter()
+        .filter(|(program, _)| which(program).is_err());
+    missing.map(|(_, package)| package).collect()
+}
+
+/// Makes sure of the programs a lab needs; who is root may install what is missing.
+pub(crate) fn install() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {}", missing.join(" "));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-qq", "-y", "--no-install-recommends"])
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null()))
+    .map_err(|error| format!("{error}; the lab needs the packages {}", missing.join(", ")).into())
+}
+
+/// Debian's kernel with its modules, unpacked under `lab`.
+pub(crate) fn kernel(lab: &Path) -> Result<PathBuf> {
+    let unpacked = lab.join("kernel");
+    if unpacked.exists() {
+        return Ok(unpacked);
+    }
+    fs::create_dir_all(lab)?;
+    let package = match kernel_package() {
+        Ok(package) => package,
+        Err(_) => {
+            run(Command::new("apt-get").args(["update", "-qq"]))?;
+            kernel_package()?
+        }
+    };
+    println!("fetching {package}");
+    let scratch = tempfile::tempdir_in(lab)?;
+    output(
+        Command::new("apt-get")
+            .args(["download", &package])
+            .current_dir(scratch.path()),
+    )?;
+    let file = find(scratch.path(), &package)?.ok_or("apt-get download left no file")?;
+    let part = scratch.path().join("unpacked");
+    run(Command::new("dpkg-deb").arg("-x").args([&file, &part]))?;
+    fs::rename(part, &unpacked)?;
+    Ok(unpacked)
+}
+
+/// The name of the package with the newest kernel.
+fn kernel_package() -> Result<String> {
+    let text = String::from_utf8(output(Command::new("apt-cache").args(["depends", KERNEL]))?)?;
+    let mut lines = text.lines().map(str::trim);
+    let name = lines.find_map(|line| line.strip_prefix("Depends: "));
+    let name = name.ok_or("apt knows no kernel; try `apt-get update`")?;
+    Ok(name.to_owned())
+}
+
+/// Where `program` is, as a shell would find it, or root's.
+pub(crate) fn which(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let mut files = folders.map(|folder| folder.join(program));
+    files
+        .find(|file| file.is_file())
+        .ok_or_else(|| format!("{program}: not found").into())
+}
+
+/// A file below `folder` whose name starts with `name`.
+pub(crate) fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let mut pending = vec![folder.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with(name) {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
+}
