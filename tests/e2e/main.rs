@@ -32,10 +32,11 @@ mod robustness;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use solo5_tests::guest::{self, Builder, Guest};
+use solo5_tests::kvm::Kvm;
 use solo5_tests::outcome::{Outcome, Stop};
 use solo5_tests::tree::Tree;
 
@@ -45,6 +46,7 @@ struct Suite {
     peer: Option<Tree>,
     builder: Builder,
     guests: Vec<Guest>,
+    kvm: OnceLock<Kvm>,
 }
 
 impl Suite {
@@ -57,7 +59,22 @@ impl Suite {
             peer: Tree::peer()?,
             builder,
             guests: guest::all()?,
+            kvm: OnceLock::new(),
         })
+    }
+
+    /// What this host's KVM is good for; in the lab it is a processor's, and not doubted.
+    fn kvm(&self) -> Outcome<Kvm> {
+        if self.builder.is_prebuilt() {
+            return Ok(Kvm::Processor);
+        }
+        if let Some(kvm) = self.kvm.get() {
+            return Ok(*kvm);
+        }
+        let image = |name| self.builder.image(self.guest(name)?, "hvt");
+        let tender = self.tree.program("solo5-hvt");
+        let kvm = Kvm::probe(&tender, &image("fpu")?, &image("hello")?)?;
+        Ok(*self.kvm.get_or_init(|| kvm))
     }
 
     /// A program of the tree under test.
@@ -87,6 +104,10 @@ fn trial(
     Trial::ignorable_test(name.clone(), move || match body(&suite) {
         Ok(()) => Ok(Completion::Completed),
         Err(Stop::Fail(message)) => Err(message.into()),
+        Err(Stop::Elsewhere(reason)) => {
+            println!("skip: {name}: {reason}; the lab runs it");
+            Ok(Completion::ignored_with(reason))
+        }
         Err(Stop::Skip(reason)) if std::env::var("SOLO5_NO_SKIP").is_ok_and(|v| v == "1") => {
             Err(format!("may not be skipped here: {reason}").into())
         }
@@ -104,7 +125,7 @@ fn main() -> ExitCode {
     }
     let suite = match Suite::new() {
         Ok(suite) => Arc::new(suite),
-        Err(Stop::Fail(message) | Stop::Skip(message)) => {
+        Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
             eprintln!("e2e: {message}");
             return ExitCode::FAILURE;
         }

@@ -1,5 +1,5 @@
 /* fpu: floating point and vector arithmetic work. */
-//@ run spt hvt virtio xen: expect=success
+//@ run spt hvt virtio xen: expect=success needs=processor
 #include "kit.h"
 
 typedef float four_floats __attribute__((vector_size(16)));

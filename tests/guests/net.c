@@ -2,7 +2,7 @@
  * net: answers pings on 10.0.0.2, and on 10.1.0.2 with INTERFACES 2. The argument is `limit`, to
  * end after PINGS_WANTED of them, or `verbose`.
  */
-//@ run spt hvt virtio: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 expect=success output="[service0] Serving ping on 10.0.0.2, with MAC: " output="Limit reached, exiting\n"
+//@ run spt hvt virtio: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 expect=success output="[service0] Serving ping on 10.0.0.2, with MAC: " output="Limit reached, exiting\n" needs=processor
 //@ run spt hvt usage: tap.service0=10.0.0.1/24 expect=exit:1 output="Usage: "
 //@ run spt hvt not-attached: args=limit expect=exit:1 output="Device 'service0' of type NET_BASIC declared but not attached."
 //@ run spt hvt no-such-interface: options="--net:service0=nosuchtap" expect=exit:1 output="Could not attach interface: nosuchtap: No such file or directory"

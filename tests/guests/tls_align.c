@@ -2,7 +2,7 @@
  * tls_align: TLS variables of many sizes and alignments lie inside the block, at their alignment,
  * apart from each other, and start with their values; .tbss is zeroed even in a dirty block.
  */
-//@ run spt hvt: expect=success peer=no
+//@ run spt hvt: expect=success peer=no needs=processor
 #include "kit.h"
 
 static __thread volatile uint8_t byte = 0x5a;

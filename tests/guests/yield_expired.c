@@ -2,7 +2,7 @@
  * yield_expired: a deadline that has passed returns at once with an empty set, also without any
  * network device, and costs about a system call.
  */
-//@ run spt hvt: expect=success peer=no
+//@ run spt hvt: expect=success peer=no needs=processor
 #include "kit.h"
 
 #define ROUNDS 20

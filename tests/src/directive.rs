@@ -49,6 +49,8 @@ pub struct Run {
     pub unchanged: Vec<String>,
     /// Whether another Solo5's tender is expected to behave the same.
     pub peer: bool,
+    /// Whether it needs a processor: a KVM that interprets guests will not do.
+    pub processor: bool,
 }
 
 /// Part of a tender's command line, with what it needs on the host.
@@ -192,6 +194,7 @@ impl Run {
             only: None,
             unchanged: Vec::new(),
             peer: true,
+            processor: false,
         }
     }
 
@@ -234,6 +237,7 @@ impl Run {
             "only-file" => self.only = Some(Text::File(value.to_owned())),
             "unchanged" => self.unchanged.push(value.to_owned()),
             "peer" => self.peer = yes_or_no(value)?,
+            "needs" if value == "processor" => self.processor = true,
             _ => return Err("is no key".to_owned()),
         }
         Ok(())

@@ -105,6 +105,12 @@ impl Builder {
         })
     }
 
+    /// Whether the images were built elsewhere, for the machine this runs in.
+    #[must_use]
+    pub fn is_prebuilt(&self) -> bool {
+        self.prebuilt.is_some()
+    }
+
     /// The image `NAME.TARGET` of a unikernel.
     ///
     /// # Errors
@@ -143,7 +149,9 @@ impl Builder {
             let path = self.output.join(name);
             match make(&path) {
                 Ok(()) => Ok(path),
-                Err(Stop::Fail(message) | Stop::Skip(message)) => Err(message),
+                Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
+                    Err(message)
+                }
             }
         });
         result.clone().map_err(Stop::Fail)

@@ -12,6 +12,7 @@
 //! | [`process`] | a child process with a time limit and everything it printed |
 //! | [`namespace`] | a network namespace with taps, a private mount, both gone with their thread |
 //! | [`ping`], [`http`] | the other end of the wire |
+//! | [`kvm`] | what the host's own KVM is good for |
 //! | [`elf`] | damaging an image on purpose |
 //! | [`outcome`] | failed or skipped, and why |
 //!
@@ -24,6 +25,7 @@ pub mod directive;
 pub mod elf;
 pub mod guest;
 pub mod http;
+pub mod kvm;
 pub mod namespace;
 pub mod outcome;
 pub mod ping;

@@ -9,6 +9,8 @@ pub enum Stop {
     Fail(String),
     /// This host lacks something the test needs; `SOLO5_NO_SKIP=1` makes it a failure.
     Skip(String),
+    /// This host cannot run it and need not: the lab does.
+    Elsewhere(String),
 }
 
 impl Stop {
@@ -17,7 +19,7 @@ impl Stop {
     pub fn during(self, what: impl Display) -> Self {
         match self {
             Stop::Fail(message) => Stop::Fail(format!("{what}: {message}")),
-            skip @ Stop::Skip(_) => skip,
+            other @ (Stop::Skip(_) | Stop::Elsewhere(_)) => other,
         }
     }
 }

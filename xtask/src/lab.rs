@@ -13,7 +13,7 @@
 //!
 //! | scenario | what runs in it |
 //! |---|---|
-//! | `hvt` | every test with the target hvt in its name |
+//! | `hvt` | every end-to-end test with the target hvt in its name; the tender's own tests |
 
 mod initramfs;
 mod machine;
@@ -43,7 +43,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         [scenario, filter] if scenario == "hvt" => Some(filter.as_str()),
         _ => return Err(format!("usage: cargo xtask lab {ARGUMENTS}; SCENARIO: hvt").into()),
     };
-    packages::install()?;
+    prepare()?;
     stage::build()?;
     if hvt(filter, &mut |line| println!("{line}"))? {
         Ok(ExitCode::SUCCESS)
@@ -52,21 +52,38 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
+/// Gets what machines are made of, where it is missing.
+///
+/// # Errors
+/// Something is not to be had here.
+pub(crate) fn prepare() -> Result<()> {
+    packages::install()?;
+    packages::kernel(&lab()).map(drop)
+}
+
+/// Where the lab keeps its things.
+fn lab() -> PathBuf {
+    crate::root().join("target/lab")
+}
+
 /// Runs the `hvt` scenario with the staged tree, showing each line it prints; false if a test failed.
 ///
 /// # Errors
 /// The machine cannot be made, or ends before its tests do.
 pub(crate) fn hvt(filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bool> {
     let root = crate::root();
-    let lab = root.join("target/lab");
+    let lab = lab();
     let kernel = packages::kernel(&lab)?;
     let images = lab.join("images");
-    let tests = tests(&images)?;
+    guests("hvt", &images)?;
+    let e2e = test_program("solo5-tests", "e2e")?;
+    let launch = test_program("solo5-hvt", "launch")?;
 
     let mut tree = Initramfs::new()?;
     tree.file(&packages::which("busybox")?, Path::new("/bin/busybox"))?;
     tree.program(&packages::which("ip")?)?;
-    tree.file(&tests, Path::new("/bin/e2e"))?;
+    tree.file(&e2e, Path::new("/bin/e2e"))?;
+    tree.file(&launch, Path::new("/bin/launch"))?;
     for folder in [stage::prefix(), images.clone(), root.join("tests/guests")] {
         tree.folder(&folder)?;
     }
@@ -77,35 +94,45 @@ pub(crate) fn hvt(filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bo
     }
     tree.variable("SOLO5_PREFIX", stage::prefix());
     tree.variable("SOLO5_IMAGES", images);
+    tree.variable("SOLO5_HVT", stage::prefix().join("bin/solo5-hvt"));
     tree.variable("SOLO5_PATIENCE", PATIENCE);
     // One at a time: the machine has less than one processor to give.
-    let filter = filter.unwrap_or("/hvt");
-    let command = format!("/bin/e2e {filter} --test-threads=1 --color=never");
+    let mut commands = vec![format!(
+        "e2e {} --test-threads=1 --color=never",
+        filter.unwrap_or("/hvt")
+    )];
+    if filter.is_none() {
+        commands.push("launch --test-threads=1 --color=never --show-output".to_owned());
+    }
 
     Machine {
         kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
             .ok_or("the kernel package has no kernel")?,
-        initramfs: tree.pack(&command, &lab.join("hvt.cpio.gz"))?,
+        initramfs: tree.pack(&commands, &lab.join("hvt.cpio.gz"))?,
         log: lab.join("hvt.log"),
     }
     .run(show)
 }
 
-/// Builds the unikernels into `images`, and the end-to-end tests as a static program.
-fn tests(images: &Path) -> Result<PathBuf> {
-    let root = crate::root();
+/// Builds the unikernels that run on `target` into `images`.
+fn guests(target: &str, images: &Path) -> Result<()> {
     run(cargo()
-        .current_dir(&root)
+        .current_dir(crate::root())
         .args(["run", "--quiet", "--package", "solo5-tests"])
-        .args(["--bin", "build-guests", "--", "hvt"])
+        .args(["--bin", "build-guests", "--", target])
         .arg(images)
         .env("SOLO5_PREFIX", stage::prefix())
-        .stdout(Stdio::null()))?;
+        .stdout(Stdio::null()))
+}
+
+/// Builds the tests `name` of `package` as a static program.
+fn test_program(package: &str, name: &str) -> Result<PathBuf> {
+    let root = crate::root();
     let messages = output(
         cargo()
             .current_dir(&root)
-            .args(["test", "--quiet", "--package", "solo5-tests"])
-            .args(["--test", "e2e", "--no-run", "--message-format=json"])
+            .args(["test", "--quiet", "--package", package])
+            .args(["--test", name, "--no-run", "--message-format=json"])
             .args(["--target", &stage::host_triple()?, "--target-dir"])
             .arg(root.join("target/stage"))
             .env("CARGO_ENCODED_RUSTFLAGS", stage::rustflags(&root)),
@@ -113,9 +140,9 @@ fn tests(images: &Path) -> Result<PathBuf> {
     // One message a line; the test's own program is among those of the package's other programs.
     let path = String::from_utf8(messages)?.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_ours = message["target"]["name"] == "e2e";
+        let is_ours = message["target"]["name"] == name;
         let path = is_ours.then(|| message["executable"].as_str())??;
         Some(PathBuf::from(path))
     });
-    path.ok_or_else(|| "cargo names no test program".into())
+    path.ok_or_else(|| format!("cargo names no test program {name}").into())
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
 
 use crate::run::cargo;
-use crate::{Arguments, Result, stage};
+use crate::{Arguments, Result, lab, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 refuses skips, but \
      for want of KVM.";
@@ -23,6 +23,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
             let library = ["--manifest-path", &manifest, "--lib"].map(str::to_owned);
             passed &= summary.test(library.into_iter())?;
         }
+        println!("== tests in the lab: hvt");
+        passed &= summary.lab();
     }
     println!("\n== summary");
     for skip in &summary.skips {
@@ -47,7 +49,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 /// their folders links unikernels, not tests.
 const EXAMPLES: [&str; 1] = ["examples/http"];
 
-/// Whether a test was skipped for want of a usable KVM, which no host has to have.
+/// Whether a test was skipped for want of a usable KVM, which no host has to have: the lab has one.
 fn is_of_kvm(skip: &str) -> bool {
     skip.to_ascii_lowercase().contains("kvm")
 }
@@ -80,6 +82,24 @@ impl Summary {
             self.read(&line);
         }
         Ok(child.wait()?.success())
+    }
+
+    /// Runs the lab's scenarios, or skips them where a machine cannot be made; false if one failed.
+    fn lab(&mut self) -> bool {
+        if let Err(error) = lab::prepare() {
+            let skip = format!("skip: lab/hvt: {error}");
+            println!("{skip}");
+            self.skips.push(skip);
+            return true;
+        }
+        let result = lab::hvt(None, &mut |line| {
+            println!("{line}");
+            self.read(line);
+        });
+        result.unwrap_or_else(|error| {
+            println!("lab/hvt: {error}");
+            false
+        })
     }
 
     fn read(&mut self, line: &str) {

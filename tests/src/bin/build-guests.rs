@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     match build(target, Path::new(directory)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Fail(message) | Stop::Skip(message)) => {
+        Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
             eprintln!("build-guests: {message}");
             ExitCode::FAILURE
         }

@@ -72,9 +72,9 @@ impl Initramfs {
         self.variables.push((name, value.into()));
     }
 
-    /// Writes the archive `to`: its first program loads the modules, runs `command` on the line
-    /// for results, says how it ended, and switches off.
-    pub(crate) fn pack(self, command: &str, to: &Path) -> Result<PathBuf> {
+    /// Writes the archive `to`: its first program loads the modules, runs the commands on the line
+    /// for results, says whether one failed, and switches off.
+    pub(crate) fn pack(self, commands: &[String], to: &Path) -> Result<PathBuf> {
         // Busybox has an `ip` too, which makes no taps, so its folder comes last.
         let mut script = String::from(
             "#!/bin/busybox sh\n\
@@ -93,11 +93,12 @@ impl Initramfs {
             script += &format!("export {name}='{}'\n", value.display());
         }
         let (results, status) = (machine::RESULTS, machine::STATUS);
-        script += &format!(
-            "stty -F {results} raw\n\
-             {{ {command}; echo \"{status}$?\"; }} >{results} 2>&1\n\
-             sleep 1\npoweroff -f\n"
-        );
+        script += &format!("stty -F {results} raw\nexec >{results} 2>&1\nfailed=0\n");
+        for command in commands {
+            script += &format!("{command} || failed=1\n");
+        }
+        // Without the pause the last line would not be out.
+        script += &format!("echo \"{status}$failed\"\nsleep 1\npoweroff -f\n");
         let init = self.inside(Path::new("/init"));
         fs::write(&init, script)?;
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;

@@ -1,0 +1,59 @@
+//! What a host's own KVM is good for.
+//!
+//! Some hosts offer a KVM that interprets what a guest does in ring 0: thousands of times slower,
+//! and without vector registers. Most of a guest's behaviour can be seen there all the same. What
+//! only a processor does is for the lab.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::outcome::{Outcome, Stop};
+use crate::process;
+
+/// A KVM, as unikernels see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kvm {
+    /// Guests run on a processor.
+    Processor,
+    /// Guests run in an interpreter.
+    Interpreter,
+    /// Guests do not run.
+    Unusable,
+}
+
+impl Kvm {
+    /// Tries it: `floats` is a unikernel that computes in vector registers, `plain` one that does not.
+    ///
+    /// # Errors
+    /// The tender cannot be started at all, or hangs.
+    pub fn probe(tender: &Path, floats: &Path, plain: &Path) -> Outcome<Self> {
+        let runs = |image: &Path| -> Outcome<bool> {
+            let mut command = Command::new(tender);
+            command
+                .args(["--mem=2", "--"])
+                .arg(image)
+                .arg("Hello_Solo5");
+            Ok(process::run(command)?.status == 0)
+        };
+        Ok(if runs(floats)? {
+            Self::Processor
+        } else if runs(plain)? {
+            Self::Interpreter
+        } else {
+            Self::Unusable
+        })
+    }
+
+    /// Lets a run go on that needs a processor, or only that guests run.
+    ///
+    /// # Errors
+    /// This KVM is not enough, so the run is the lab's.
+    pub fn require(self, processor: bool) -> Outcome {
+        match self {
+            Self::Processor => Ok(()),
+            Self::Interpreter if !processor => Ok(()),
+            Self::Interpreter => Err(Stop::Elsewhere("KVM interprets guests here".to_owned())),
+            Self::Unusable => Err(Stop::Elsewhere("no usable KVM here".to_owned())),
+        }
+    }
+}
