@@ -80,8 +80,8 @@ pub(crate) fn hvt(filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bo
     let launch = test_program("solo5-hvt", "launch")?;
 
     let mut tree = Initramfs::new()?;
-    tree.file(&packages::which("busybox")?, Path::new("/bin/busybox"))?;
-    tree.program(&packages::which("ip")?)?;
+    tree.program("busybox", "/bin/busybox")?;
+    tree.program("ip", "/sbin/ip")?;
     tree.file(&e2e, Path::new("/bin/e2e"))?;
     tree.file(&launch, Path::new("/bin/launch"))?;
     for folder in [stage::prefix(), images.clone(), root.join("tests/guests")] {

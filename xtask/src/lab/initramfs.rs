@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::machine;
+use super::{machine, packages};
 use crate::Result;
 use crate::run::{output, run};
 
@@ -48,11 +48,13 @@ impl Initramfs {
         run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to))
     }
 
-    /// Copies a program of this machine into `/sbin`, with the libraries it loads.
-    pub(crate) fn program(&self, path: &Path) -> Result<()> {
-        let name = path.file_name().ok_or("a program without a name")?;
-        self.file(path, &Path::new("/sbin").join(name))?;
-        let libraries = String::from_utf8(output(Command::new("ldd").arg(path))?)?;
+    /// Copies a program of this machine to `to`, with the libraries it loads.
+    pub(crate) fn program(&self, name: &str, to: &str) -> Result<()> {
+        let path = packages::which(name)?;
+        self.file(&path, Path::new(to))?;
+        // `ldd` fails for a static program, which loads none.
+        let libraries = output(Command::new("ldd").arg(path)).unwrap_or_default();
+        let libraries = String::from_utf8_lossy(&libraries);
         let words = libraries.split_whitespace();
         for word in words.filter(|word| word.starts_with('/')) {
             self.file(Path::new(word), Path::new(word))?;
