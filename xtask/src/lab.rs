@@ -97,13 +97,11 @@ pub(crate) fn hvt(filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bo
     tree.variable("SOLO5_HVT", stage::prefix().join("bin/solo5-hvt"));
     tree.variable("SOLO5_PATIENCE", PATIENCE);
     // One at a time: the machine has less than one processor to give.
-    let mut commands = vec![format!(
-        "e2e {} --test-threads=1 --color=never",
-        filter.unwrap_or("/hvt")
-    )];
-    if filter.is_none() {
-        commands.push("launch --test-threads=1 --color=never --show-output".to_owned());
-    }
+    let options = "--test-threads=1 --color=never";
+    let commands = [
+        format!("e2e {} {options}", filter.unwrap_or("/hvt")),
+        format!("launch {} {options}", filter.unwrap_or_default()),
+    ];
 
     Machine {
         kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
