@@ -8,7 +8,8 @@ use solo5_abi::{Target, mft1, mft2};
 use crate::read::ReadError;
 
 /// Why an image is refused. `phdr` is an index in the program header table, `offset` is in the
-/// file; sizes and addresses are in bytes.
+/// file; sizes and addresses are in bytes. `memory` is the size of guest memory, `u64::MAX` while
+/// that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the numbers the texts print")]
 pub enum Fault {
@@ -79,12 +80,10 @@ pub enum Fault {
         fault: mft2::Fault,
     },
 
-    /// The entry point is below the lowest address (L0).
-    EntryBelow { entry: u64, base: u64 },
-    /// The entry point is outside guest memory (L0).
-    EntryBeyond { entry: u64, base: u64, memory: u64 },
+    /// The entry point is below the lowest address, or behind guest memory (L0).
+    Entry { entry: u64, base: u64, memory: u64 },
     /// The entry point is in no executable segment, or nothing is loaded at all.
-    EntryNotExecutable { entry: u64 },
+    EntryNotExecutable { entry: u64, base: u64 },
     /// A segment starts below the lowest address (L1).
     Below {
         phdr: usize,
@@ -231,8 +230,7 @@ impl Fault {
             | Fault::AbiTarget { .. }
             | Fault::AbiVersion { .. }
             | Fault::NoManifest
-            | Fault::EntryBelow { .. }
-            | Fault::EntryBeyond { .. }
+            | Fault::Entry { .. }
             | Fault::EntryNotExecutable { .. } => None,
             Fault::NoteSegmentShort { phdr, .. }
             | Fault::NoteRead { phdr, .. }
@@ -276,6 +274,47 @@ impl Fault {
             Fault::Manifest { offset, fault, .. } => offset.checked_add(fault.offset as u64),
             Fault::Properties { offset, fault, .. } => offset.checked_add(fault.offset as u64),
             _ => None,
+        }
+    }
+
+    /// The fault as a loader with `memory` bytes of guest memory reports it: those that no memory
+    /// size can mend are found without one, with `u64::MAX` in its place.
+    pub fn in_memory(self, memory: u64) -> Fault {
+        match self {
+            Fault::Entry { entry, base, .. } => Fault::Entry {
+                entry,
+                base,
+                memory,
+            },
+            // What upstream's loader says of it, which looks at the entry point first.
+            Fault::EntryNotExecutable { entry, base } if entry >= memory => Fault::Entry {
+                entry,
+                base,
+                memory,
+            },
+            Fault::FileEnd {
+                phdr,
+                address,
+                size,
+                ..
+            } => Fault::FileEnd {
+                phdr,
+                address,
+                size,
+                memory,
+            },
+            Fault::MemoryEnd {
+                phdr,
+                address,
+                size,
+                ..
+            } => Fault::MemoryEnd {
+                phdr,
+                address,
+                size,
+                memory,
+            },
+            other => other,
         }
     }
 }
@@ -372,11 +411,7 @@ impl fmt::Display for Fault {
             Fault::Properties { fault, .. } => {
                 write!(f, "Solo5 manifest properties are invalid: {fault}")
             }
-            Fault::EntryBelow { entry, base } => write!(
-                f,
-                "{INV}e_entry does not fall within the memory allocation range ({entry} < {base})"
-            ),
-            Fault::EntryBeyond {
+            Fault::Entry {
                 entry,
                 base,
                 memory,
@@ -385,7 +420,7 @@ impl fmt::Display for Fault {
                 "{INV}e_entry does not fall within the memory allocation range ({entry} < {base} \
                  || {entry} >= {memory})"
             ),
-            Fault::EntryNotExecutable { entry } => {
+            Fault::EntryNotExecutable { entry, .. } => {
                 write!(
                     f,
                     "{INV}e_entry is not within an executable segment ({entry})"

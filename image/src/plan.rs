@@ -90,7 +90,7 @@ impl LoadPlan {
     pub fn fits(&self, memory: u64) -> Result<(), Fault> {
         let (entry, base) = (self.entry, self.base);
         if entry >= memory {
-            return Err(Fault::EntryBeyond {
+            return Err(Fault::Entry {
                 entry,
                 base,
                 memory,
@@ -155,7 +155,12 @@ pub fn examine<R: ReadAt + ?Sized>(
     };
     let entry_below = entry < base;
     if entry_below {
-        report(Fault::EntryBelow { entry, base });
+        let memory = u64::MAX;
+        report(Fault::Entry {
+            entry,
+            base,
+            memory,
+        });
     }
     let page = image.arch().page_size();
     let mut previous = Previous::default();
@@ -179,7 +184,7 @@ pub fn examine<R: ReadAt + ?Sized>(
         }
     }
     if !entry_below && !entry_found {
-        report(Fault::EntryNotExecutable { entry });
+        report(Fault::EntryNotExecutable { entry, base });
     }
     plan
 }

@@ -149,7 +149,10 @@ fn segments_are_refused_with_upstreams_texts() {
             |s| s.header.e_entry = 0,
             "e_entry does not fall within the memory allocation range",
         ),
-        (|s| s.header.e_entry = 0xf_ffff, "(1048575 < 1048576)"),
+        (
+            |s| s.header.e_entry = 0xf_ffff,
+            "(1048575 < 1048576 || 1048575 >= 18446744073709551615)",
+        ),
         (
             |s| s.header.e_entry = s.segments[DATA].p_vaddr,
             "e_entry is not within an executable segment",
@@ -276,6 +279,34 @@ fn memory_decides_apart() {
     assert!(text(MIB + 0x1010).contains("(1052672 + 32 > 1052688)"));
     assert_eq!(plan.fits(plan.minimum_memory), Ok(()));
     assert!(plan.fits(plan.minimum_memory - 1).is_err());
+}
+
+#[test]
+fn a_loader_names_the_memory_it_has() {
+    let text = |change: fn(&mut Sample)| {
+        let mut sample = spt();
+        change(&mut sample);
+        let fault = accept(&sample.bytes(), Target::Spt).unwrap_err();
+        fault.in_memory(2 * MIB).to_string()
+    };
+    let entry = "invalid executable: e_entry does not fall within the memory allocation range ";
+    let below = text(|s| s.header.e_entry = 0xf_ffff);
+    assert_eq!(
+        below,
+        format!("{entry}(1048575 < 1048576 || 1048575 >= 2097152)")
+    );
+    let beyond = text(|s| s.header.e_entry = 2 * MIB);
+    assert_eq!(
+        beyond,
+        format!("{entry}(2097152 < 1048576 || 2097152 >= 2097152)")
+    );
+    let inside = text(|s| s.header.e_entry = 2 * MIB - 1);
+    assert!(inside.contains("e_entry is not within an executable segment"));
+    let wraps = text(|s| s.segments[DATA].p_memsz = u64::MAX);
+    assert!(
+        wraps.ends_with(" + 18446744073709551615 > 2097152)"),
+        "{wraps}"
+    );
 }
 
 /// The image with its PT_NOTE `index` changed.

@@ -40,7 +40,7 @@ pub(crate) fn machine(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::EntryBelow { entry, base } => {
+        Fault::Entry { entry, base, .. } => {
             Some(format!("the entry point {entry:#x} is below {base:#x}"))
         }
         _ => None,

@@ -131,7 +131,7 @@ pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::EntryNotExecutable { entry } => Some(format!(
+        Fault::EntryNotExecutable { entry, .. } => Some(format!(
             "the entry point {entry:#x} is in no executable segment"
         )),
         _ => None,

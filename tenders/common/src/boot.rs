@@ -7,8 +7,9 @@
 //! | proofs | if a policy asks: a sealed copy of the image, its digest and signers |
 //! | image | headers, notes, manifest, load plan; options against the manifest |
 //! | policy on strings | nothing but image and policies has been opened |
-//! | devices | opened, measured, compared with the manifest |
+//! | devices | opened and measured |
 //! | policy on descriptors | what was really opened |
+//! | fitness | what was opened against the manifest and the sectors' size; locks |
 //! | the tender's own | [`Tender::start`] |
 
 use std::ffi::OsString;
@@ -221,7 +222,8 @@ fn run<T: Tender>(
     }
     let memory = tender.memory(needs::memory(&launch), &launch, console)?;
     needs::check_unikernel(&launch, memory, properties)?;
-    let plan = image.plan(&file, T::TARGET).map_err(fault)?;
+    let plan = image.plan(&file, T::TARGET);
+    let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;
 
     let asked = Asked {
@@ -240,6 +242,9 @@ fn run<T: Tender>(
             None
         };
         let decision = gate.decide(Phase::Strings);
+        if !decision.is_denied() {
+            check_devices(devices.as_deref().unwrap_or_default(), properties)?;
+        }
         let explanation = explain::Explanation {
             program: console.program(),
             target: T::TARGET,
@@ -264,7 +269,7 @@ fn run<T: Tender>(
     gate.check(Phase::Strings)?;
     let devices = devices(&launch, &manifest, properties, inherited, &mut gate)?;
     gate.check(Phase::Descriptors)?;
-    check_still(&devices)?;
+    check_devices(&devices, properties)?;
     warn(&launch, console);
 
     let guest = Guest {
@@ -310,7 +315,8 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Opens every device of the launch, or, to explain it, only looks at them. Facts go to the gate.
+/// Opens every device of the launch, or, to explain it, only looks at them. Facts go to the gate,
+/// which comes before [`check_devices`]: what a denied device is like is nobody's business.
 fn devices(
     launch: &Launch,
     manifest: &Mft1<'_>,
@@ -323,14 +329,13 @@ fn devices(
     for net in &launch.nets {
         let kind = DeviceType::NetBasic;
         let declared = needs::declared(manifest, properties, kind, &net.name);
-        let Some((index, wishes)) = declared else {
+        let Some((index, _)) = declared else {
             continue;
         };
         let opened = crate::attach::net::open(net, index, launch.explain, inherited)?;
         gate.facts
             .nets
             .push(crate::attach::net::facts(&opened, !gate.is_open()));
-        needs::check_device(&opened, &wishes)?;
         devices.push(opened);
     }
     #[cfg(feature = "block")]
@@ -349,7 +354,6 @@ fn devices(
         };
         let (opened, facts) = crate::attach::block::attach(block, &ask, inherited)?;
         gate.facts.blocks.push(facts);
-        needs::check_device(&opened, &wishes)?;
         devices.push(opened);
     }
     // Only a tender without modules uses none of these.
@@ -359,14 +363,21 @@ fn devices(
     Ok(devices)
 }
 
-/// Refuses if a tap has another name than the one that was judged.
-fn check_still(devices: &[Device]) -> Result<(), Refusal> {
-    #[cfg(feature = "net")]
+/// Refuses devices that are allowed but of no use as they are: smaller than the manifest asks for,
+/// no whole number of sectors, in use by another guest, or renamed since they were judged.
+fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<(), Problem> {
     for device in devices {
-        crate::attach::net::check_still(device)?;
+        match device.backing {
+            #[cfg(feature = "net")]
+            Backing::Net { .. } => crate::attach::net::check_still(device)?,
+            #[cfg(feature = "block")]
+            Backing::Block { .. } => crate::attach::block::settle(device)?,
+            #[cfg(not(all(feature = "net", feature = "block")))]
+            _ => {}
+        }
+        let wishes = properties.map(|all| all.device(device.index));
+        needs::check_device(device, &wishes.unwrap_or_default())?;
     }
-    #[cfg(not(feature = "net"))]
-    let _ = devices;
     Ok(())
 }
 

@@ -55,7 +55,8 @@ pub struct Ask<'a> {
     pub directories: &'a [&'a str],
 }
 
-/// Attaches what a launch asks for, with what the host says of it.
+/// Opens what a launch asks for, with what the host says of it. Whether it will do is
+/// [`settle`]'s business.
 pub fn attach(
     block: &launch::Block,
     ask: &Ask<'_>,
@@ -81,10 +82,6 @@ pub fn attach(
         }
     };
     let measured = measure(fd.as_fd(), &path)?;
-    check_size(&block.name, measured.capacity, ask.sector_size)?;
-    if !ask.only_look {
-        lock(&fd, &path, ask.access)?;
-    }
     let facts = BlockFacts {
         kind: Fact::Known(measured.kind),
         beneath,
@@ -102,6 +99,25 @@ pub fn attach(
         fd: (!ask.only_look).then_some(fd),
     };
     Ok((device, facts))
+}
+
+/// Refuses an attached device that is no whole number of sectors or in use by another guest, and
+/// locks it, unless it is only looked at.
+pub fn settle(device: &Device) -> Result<(), Problem> {
+    let Backing::Block {
+        path,
+        capacity,
+        sector_size,
+        access,
+    } = &device.backing
+    else {
+        return Ok(());
+    };
+    check_size(&device.name, *capacity, *sector_size)?;
+    match &device.fd {
+        Some(fd) => lock(fd, path, *access),
+        None => Ok(()),
+    }
 }
 
 /// Opens the file or device at `path`, and says which of `directories` it lies in.

@@ -1,9 +1,12 @@
 //! Who says no, and how; what `--explain` shows and `--report` tells.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::Value;
+use solo5_abi::mft2::tag;
 
 use crate::guest::{BLOCK, Code, Guest, Ran, text};
 
@@ -54,7 +57,7 @@ fn a_file_must_lie_in_the_folder_really() {
     fs::create_dir(&inside).unwrap();
     fs::write(inside.join("good"), [0; 512]).unwrap();
     guest.file("outside", &[0; 512]);
-    std::os::unix::fs::symlink("../outside", inside.join("link")).unwrap();
+    symlink("../outside", inside.join("link")).unwrap();
     let rules = format!(
         "otherwise: allow\nblock: {{ allow: [ {{ name: disk, file: {{ under: {} }} }} ] }}\n",
         inside.display()
@@ -67,6 +70,53 @@ fn a_file_must_lie_in_the_folder_really() {
         .mentions("denied: P3");
     run(text(&guest.folder.path().join("outside"))).gives(60);
     run("inside/good").gives(60);
+}
+
+#[test]
+fn what_a_denied_device_is_like_is_not_told() {
+    let smallest = 4096u64.to_le_bytes();
+    let wishes = &[(1, tag::CAPACITY_MINIMUM, &smallest[..])];
+    let guest = Guest::with_properties(Code::new().exit(5), &[("disk", BLOCK)], wishes);
+    let inside = guest.folder.path().join("inside");
+    fs::create_dir(&inside).unwrap();
+    let disks = [("odd", 100), ("small", 512), ("busy", 4096)];
+    let mut held = Vec::new();
+    for (name, size) in disks {
+        for folder in [guest.folder.path(), &inside] {
+            fs::write(folder.join(name), vec![0; size]).unwrap();
+        }
+        symlink(format!("../{name}"), inside.join(format!("link-{name}"))).unwrap();
+    }
+    for folder in [guest.folder.path(), &inside] {
+        let busy = fs::File::options().write(true).open(folder.join("busy"));
+        let busy = busy.unwrap();
+        fcntl_lock(&busy, FlockOperation::NonBlockingLockExclusive).unwrap();
+        held.push(busy);
+    }
+    let rules = format!(
+        "otherwise: allow\nblock: {{ allow: [ {{ name: disk, file: {{ under: {} }} }} ] }}\n",
+        inside.display()
+    );
+    let policy = policy(&guest, &rules);
+    for explain in [&[][..], &["--explain"]] {
+        let run = |name: &str| {
+            let disk = format!("--block:disk={}", inside.join(name).display());
+            guest.run(&[&[policy.as_str(), &disk], explain].concat())
+        };
+        for (name, _) in disks {
+            let denied = run(&format!("link-{name}")).gives(60);
+            assert!(denied.err.contains("denied: P3"), "{name}: {denied:?}");
+            assert_eq!(denied.err.lines().count(), 2, "{name}: {denied:?}");
+        }
+        run("odd").gives(1).mentions("block aligned (512 bytes)");
+        run("small").gives(1).mentions("at least 4096 bytes");
+        // A lock is taken, and seen, by who really starts.
+        let busy = run("busy");
+        match explain {
+            [] => busy.gives(1).mentions("in use by another guest"),
+            _ => busy.gives(0),
+        };
+    }
 }
 
 #[test]
