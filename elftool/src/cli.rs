@@ -1,7 +1,6 @@
 //! The command line of the verbs that upstream does not have.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -239,29 +238,13 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
             clap_complete::generate(shell, &mut Cli::command(), "solo5-elftool", &mut script);
             print(&program, &String::from_utf8_lossy(&script), 0, FAILED)
         }
-        Command::Man => man(&program),
+        Command::Man => match solo5_report::man::page(Cli::command()) {
+            Ok(page) => print(&program, &page, 0, FAILED),
+            Err(_) => FAILED,
+        },
         // Their argument vectors do not come this far.
         Command::GenManifest { .. } | Command::QueryAbi { .. } | Command::QueryManifest { .. } => {
             FAILED
         }
     }
-}
-
-/// One page: the program, then each verb.
-fn man(program: &str) -> u8 {
-    let mut page = Vec::new();
-    let command = Cli::command();
-    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
-    let verbs = command.get_subcommands().try_for_each(|verb| {
-        let name = verb.get_name().to_owned();
-        let man = clap_mangen::Man::new(verb.clone());
-        writeln!(page, ".SH {}", name.to_uppercase())?;
-        man.render_synopsis_section(&mut page)?;
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)
-    });
-    if rendered.and(verbs).is_err() {
-        return FAILED;
-    }
-    print(program, &String::from_utf8_lossy(&page), 0, FAILED)
 }

@@ -60,6 +60,12 @@ fn devices(image: &Image) -> Vec<String> {
             count => out.push(format!("{count} {word} devices")),
         }
     }
+    let unknown = manifest.devices();
+    match unknown.filter(|(_, entry)| entry.kind().is_none()).count() {
+        0 => {}
+        1 => out.push(String::from("1 device of unknown type")),
+        count => out.push(format!("{count} devices of unknown type")),
+    }
     if out.is_empty() {
         out.push(String::from("no devices"));
     }

@@ -158,7 +158,7 @@ impl Printer {
                 Severity::Note => AnsiColor::Cyan.on_default(),
             };
             let severity = paint(style, &format!("{:<7}", finding.severity.name()));
-            let place = finding.place.as_ref().map(draw::place).unwrap_or_default();
+            let place = finding.place.as_deref().map(draw::place).unwrap_or_default();
             let message = printable(&finding.message).replace('\n', " ");
             let line = format!("{severity} {} {message:<50}  {place}", finding.code);
             // Writing to a String cannot fail.

@@ -158,6 +158,18 @@ fn strange_manifests_are_still_json() {
     let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(value["devices"][0]["name"], "a\"\nb\u{fffd}");
     assert_eq!(value["devices"][1]["type"], "<undefined type>");
+
+    place.write("unknown", &with_entry(&[(1, 68, &[9]), (2, 68, &[0])]));
+    let shown = place.run(&["show", "unknown"]).stdout;
+    let head = shown.lines().next().unwrap();
+    assert!(head.ends_with(" · 2 devices of unknown type"), "{head}");
+    place.write("half", &with_entry(&[(2, 68, &[9])]));
+    let shown = place.run(&["show", "half"]).stdout;
+    let head = shown.lines().next().unwrap();
+    assert!(
+        head.ends_with(" · block: storage · 1 device of unknown type"),
+        "{head}"
+    );
 }
 
 #[test]

@@ -433,7 +433,16 @@ fn completions_and_manual_page() {
     }
     let run = place.run(&["man"]);
     assert_eq!(run.status, 0);
-    assert!(run.stdout.contains(".SH AUDIT") && run.stdout.contains("\\-\\-fail\\-on"));
+    for told in [
+        ".SS audit\n",
+        "\\-\\-fail\\-on",
+        ".SS policy fmt\n",
+        ".SS query-manifest\n",
+    ] {
+        assert!(run.stdout.contains(told), "{told} in:\n{}", run.stdout);
+    }
+    // Pages that nobody installs.
+    assert!(!run.stdout.contains("(1)"), "{}", run.stdout);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use solo5_report::Diagnostic;
 
@@ -29,6 +29,20 @@ pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> io::Error {
 /// If it cannot be run.
 pub fn run(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     command(program, arguments).status().map(code)
+}
+
+/// The same, without anything printed or read.
+///
+/// # Errors
+///
+/// If it cannot be run.
+pub fn run_quietly(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
+    command(program, arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map(code)
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -9,7 +9,7 @@
 //! | 4 | [`manifest`] | a manifest's source → objects to link |
 //! | 5 | [`tools`], [`command`] | → the command of the tool behind us |
 //! | 6 | [`child`] | run it |
-//! | 7 | [`output`], [`audit`] | the file it wrote → kept, or removed with the reasons |
+//! | 7 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
 //!
 //! [`script`] is the template of the linker scripts, [`codes`] has the codes of our own errors.
 //!
@@ -29,6 +29,7 @@ pub mod codes;
 pub mod command;
 pub mod manifest;
 pub mod name;
+pub mod origin;
 pub mod output;
 pub mod response;
 pub mod script;
@@ -58,11 +59,17 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let called = arguments.next().unwrap_or_default();
     let program = program_file(&called);
     let mut arguments: Vec<OsString> = arguments.collect();
+    if let Some((verb, codes)) = arguments.split_first()
+        && verb == "explain"
+        && Identity::of_call(&called).is_none()
+    {
+        return explain(codes).into();
+    }
     let Some(identity) = identify(&called, program.as_deref(), &mut arguments) else {
         say(
             "solo5-toolchain",
             "call it solo5-cc, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
-             argument\n",
+             argument; `explain CODE` explains a message\n",
         );
         return FAILED.into();
     };
@@ -82,6 +89,36 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(Failure::Found(diagnostics, status)) => {
             show(&identity, &diagnostics);
             status.into()
+        }
+    }
+}
+
+/// `explain`: the pages about codes; without any, the codes of our own errors and of the audit.
+fn explain(codes: &[OsString]) -> u8 {
+    let mut out = String::new();
+    let ours = |code: &&str| code.starts_with(['L', 'S']);
+    let title = |page: &str| page.lines().next().map(|line| line.replacen("# ", "", 1));
+    if codes.is_empty() {
+        let pages = solo5_report::explain::codes().filter(ours);
+        for title in pages.filter_map(|code| title(solo5_report::explain(code)?)) {
+            out += &(title + "\n");
+        }
+    }
+    for code in codes {
+        let Some(page) = code.to_str().and_then(solo5_report::explain) else {
+            let code = code.to_string_lossy();
+            let text = format!("there is no code {code}; `explain` alone lists them\n");
+            say("solo5-toolchain", &text);
+            return FAILED;
+        };
+        out += page;
+    }
+    match io::stdout().write_all(out.as_bytes()) {
+        Ok(()) => 0,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            say("solo5-toolchain", &format!("standard output: {error}\n"));
+            FAILED
         }
     }
 }
@@ -199,10 +236,17 @@ fn run(
     let output = audited.then(|| Output::before_link(&read.output));
     let status =
         child::run(&program.name, &command).map_err(|error| Failure::not_run(&program, &error))?;
-    match output {
-        Some(output) if status == 0 => judge(identity, &read, &output),
-        _ => Ok(status),
-    }
+    let Some(output) = output.filter(|_| status == 0) else {
+        return Ok(status);
+    };
+    judge(identity, &read, &output, |findings| {
+        let Ok(folder) = scratch.folder() else { return };
+        command.extend(origin::arguments(identity.tool, folder));
+        // What it has to say, it has said.
+        if child::run_quietly(&program.name, &command).is_ok_and(|status| status == 0) {
+            origin::add(findings, folder);
+        }
+    })
 }
 
 fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {
@@ -230,8 +274,13 @@ fn manifest_objects(
     Ok(paths)
 }
 
-/// Audits what the link wrote. A refused image is removed.
-fn judge(identity: &Identity, read: &Arguments, output: &Output) -> Result<u8, Failure> {
+/// Audits what the link wrote. A refused image is removed; `trace` finds out where it went wrong.
+fn judge(
+    identity: &Identity,
+    read: &Arguments,
+    output: &Output,
+    trace: impl FnOnce(&mut [Diagnostic]),
+) -> Result<u8, Failure> {
     let found = match output.written() {
         Ok(Some(image)) => audit::audit(&image, output.path(), read.audit),
         Ok(None) => return Ok(0),
@@ -247,6 +296,9 @@ fn judge(identity: &Identity, read: &Arguments, output: &Output) -> Result<u8, F
         return Ok(0);
     }
     let mut findings = found.findings;
+    if origin::wanted(&findings) {
+        trace(&mut findings);
+    }
     if let Err(diagnostic) = output.remove() {
         findings.push(diagnostic);
     }
@@ -264,18 +316,22 @@ impl Scratch {
         self.folder.is_none()
     }
 
+    fn folder(&mut self) -> io::Result<&Path> {
+        let folder = match self.folder.take() {
+            Some(folder) => folder,
+            None => tempfile::Builder::new().prefix("solo5-link-").tempdir()?,
+        };
+        Ok(self.folder.insert(folder).path())
+    }
+
     fn file(
         &mut self,
         name: &str,
         write: impl FnOnce(&File) -> io::Result<()>,
     ) -> Result<PathBuf, Diagnostic> {
-        let folder = match self.folder.take() {
-            Some(folder) => Ok(folder),
-            None => tempfile::Builder::new().prefix("solo5-link-").tempdir(),
-        };
-        folder
+        self.folder()
             .and_then(|folder| {
-                let path = self.folder.insert(folder).path().join(name);
+                let path = folder.join(name);
                 write(&File::create_new(&path)?)?;
                 Ok(path)
             })

@@ -89,7 +89,12 @@ impl Reason {
     /// The reason on one line:
     /// `P311 net 'service': interface 'tap7' fits no rule; edge-node wants "tap-*" (FILE:LINE:COL)`.
     pub fn line(&self) -> String {
-        let mut line = format!("{} {}: {}", self.code, self.subject, self.message);
+        format!("{} {}", self.code, self.text())
+    }
+
+    /// [`Reason::line`] without the code.
+    pub fn text(&self) -> String {
+        let mut line = format!("{}: {}", self.subject, self.message);
         // Writing to a String cannot fail.
         let _ = match &self.place {
             Some(place) => write!(

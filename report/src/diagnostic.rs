@@ -39,7 +39,7 @@ pub struct Diagnostic {
     /// Places in text; the first is the main one.
     pub labels: Vec<Label>,
     /// Place in a binary file.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// Further facts, a sentence each.
     pub notes: Vec<String>,
     /// What to do about it.
@@ -72,6 +72,8 @@ pub struct Place {
     pub section: Option<String>,
     /// Symbol it lies in.
     pub symbol: Option<String>,
+    /// Input sections it was linked from, each with its object: `.data.jit (jit.o)`.
+    pub origin: Option<String>,
 }
 
 impl Diagnostic {
@@ -122,7 +124,7 @@ impl Diagnostic {
     /// Sets the place in a binary file.
     #[must_use]
     pub fn at(mut self, place: Place) -> Diagnostic {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 

@@ -156,6 +156,11 @@ pub fn place_text(place: &Place) -> String {
             let _ = write!(out, "+{length:#x}");
         }
     }
+    // Who knows the input section has no use for the output section.
+    if let Some(origin) = &place.origin {
+        let _ = write!(out, ", from {}", printable(origin));
+        return out;
+    }
     if let Some(section) = &place.section {
         let _ = write!(out, " in {}", printable(section));
     }

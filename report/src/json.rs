@@ -44,6 +44,8 @@ struct JsonPlace<'a> {
     section: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     symbol: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'a str>,
 }
 
 fn location(label: &Label) -> JsonLocation<'_> {
@@ -69,6 +71,7 @@ fn place(place: &Place) -> JsonPlace<'_> {
         part: place.part.as_deref(),
         section: place.section.as_deref(),
         symbol: place.symbol.as_deref(),
+        origin: place.origin.as_deref(),
     }
 }
 
@@ -79,7 +82,7 @@ pub fn json(diagnostic: &Diagnostic) -> Value {
         severity: diagnostic.severity.name(),
         message: &diagnostic.message,
         locations: diagnostic.labels.iter().map(location).collect(),
-        place: diagnostic.place.as_ref().map(place),
+        place: diagnostic.place.as_deref().map(place),
         notes: &diagnostic.notes,
         help: diagnostic.help.as_deref(),
     })

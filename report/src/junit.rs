@@ -118,7 +118,7 @@ fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case<'_>) -> io:
 /// A finding in sentences.
 fn words(finding: &Diagnostic) -> String {
     let mut lines = vec![format!("{}: {}", finding.severity.name(), finding.message)];
-    lines.extend(finding.place.as_ref().map(place_text));
+    lines.extend(finding.place.as_deref().map(place_text));
     lines.extend(finding.notes.iter().chain(&finding.help).cloned());
     lines.join("\n")
 }

@@ -60,7 +60,7 @@ pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> Value {
         text.push_str(more);
     }
     let mut locations: Vec<Value> = diagnostic.labels.iter().map(label).collect();
-    locations.extend(diagnostic.place.as_ref().map(place));
+    locations.extend(diagnostic.place.as_deref().map(place));
     let mut result = json!({
         "ruleId": diagnostic.code,
         "level": diagnostic.severity.name(),

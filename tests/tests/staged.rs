@@ -27,17 +27,68 @@ fn options(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_tenders_page_has_every_option_of_its_help() {
+fn the_tenders_pages_have_every_option_of_their_help() {
     let tree = Tree::staged().expect("a staged tree");
-    let output = Command::new(tree.program("solo5-spt"))
-        .arg("--help")
-        .output()
-        .expect("the tender starts");
-    let help = options(&String::from_utf8_lossy(&output.stderr));
-    assert!(help.len() > 10, "--help names only {} options", help.len());
-    let told = options(&page("solo5-spt.1"));
-    let missing: Vec<_> = help.difference(&told).collect();
-    assert!(missing.is_empty(), "solo5-spt.1 lacks {missing:?}");
+    for tender in ["solo5-spt", "solo5-hvt"] {
+        let output = Command::new(tree.program(tender))
+            .arg("--help")
+            .output()
+            .expect("the tender starts");
+        let help = options(&String::from_utf8_lossy(&output.stderr));
+        assert!(help.len() > 10, "--help names only {} options", help.len());
+        let told = options(&page(&format!("{tender}.1")));
+        let missing: Vec<_> = help.difference(&told).collect();
+        assert!(missing.is_empty(), "{tender}.1 lacks {missing:?}");
+    }
+}
+
+/// What starts in a millisecond is small.
+#[test]
+fn a_tender_has_at_most_two_mebibytes() {
+    let tree = Tree::staged().expect("a staged tree");
+    for tender in ["solo5-spt", "solo5-hvt"] {
+        let size = fs::metadata(tree.program(tender)).expect("a tender").len();
+        assert!(size <= 2 << 20, "{tender} has {size} bytes");
+    }
+}
+
+/// The pages that `text`, a page in roff, refers to in section 1.
+fn references(text: &str) -> BTreeSet<String> {
+    let text = text.replace("\\-", "-");
+    text.lines()
+        .filter_map(|line| line.strip_prefix(".BR ")?.split_once(" (1)"))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("solo5-"))
+        .collect()
+}
+
+#[test]
+fn every_program_has_a_page_and_every_page_exists() {
+    let tree = Tree::staged().expect("a staged tree");
+    let pages = tree.prefix().join("share/man/man1");
+    let names: BTreeSet<_> = fs::read_dir(&pages)
+        .expect("staged pages")
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.to_string_lossy().replace(".1", ""))
+        .collect();
+    for program in fs::read_dir(tree.prefix().join("bin")).expect("staged programs") {
+        let program = program.expect("an entry").file_name();
+        let program = program.to_string_lossy();
+        // The names with a triple are the same tools; nobody calls the program behind by its own.
+        if program.starts_with("solo5-") && program != "solo5-toolchain" {
+            assert!(names.contains(&*program), "{program} has no page");
+        }
+    }
+    for name in &names {
+        let path = pages.join(format!("{name}.1"));
+        let text = fs::read_to_string(path).expect("a readable page");
+        if let Some(other) = text.strip_prefix(".so man1/") {
+            let other = other.trim_end().replace(".1", "");
+            assert!(names.contains(&other), "{name} is {other}");
+        }
+        let unknown: Vec<_> = references(&text).difference(&names).cloned().collect();
+        assert!(unknown.is_empty(), "{name} refers to {unknown:?}");
+    }
 }
 
 #[test]

@@ -20,8 +20,12 @@ pub(crate) const HELP: &str =
 const PAIRS: usize = 1000;
 /// Images in one call of the audit.
 const IMAGES: usize = 4000;
-/// Largest text of `solo5_spt.o` in bytes.
-const SPT_TEXT_MAX: u64 = 13_400;
+/// Largest text in bytes of bindings.
+const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 13_400), ("solo5_hvt.o", 20_000)];
+/// Where bindings are, under a prefix.
+const LIBRARY: &str = "lib/x86_64-solo5-none-static";
+/// Programs that run guests.
+const TENDERS: [&str; 2] = ["solo5-spt", "solo5-hvt"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
 /// Most allow rules of a guest without devices (`spec/30` §7).
@@ -29,7 +33,7 @@ const SPT_RULES_MAX: u64 = 7;
 
 /// One line of the result.
 struct Row {
-    what: &'static str,
+    what: String,
     measured: String,
     bar: String,
     /// `None` where there was nothing to compare with.
@@ -152,7 +156,7 @@ impl Bench {
 
     fn start(&self, hello: &Path, mut empty: Command) -> Result<Row> {
         let ratio = ratio(&mut self.spt(hello), &mut empty, self.pairs)?;
-        let what = "spt hello, full banner / empty program";
+        let what = "spt hello, full banner / empty program".to_owned();
         Ok(Row {
             what,
             measured: times(ratio),
@@ -175,7 +179,7 @@ impl Bench {
             .arg(format!("--policy={}", policy.display()));
         with.arg(hello).arg("Hello_Solo5");
         let added = difference(&mut with, &mut self.spt(hello), self.pairs.min(400))?;
-        let what = "spt start, added by a policy of 50 rules";
+        let what = "spt start, added by a policy of 50 rules".to_owned();
         let measured = format!("{:.3} ms", added * 1e3);
         Ok(Row {
             what,
@@ -186,7 +190,7 @@ impl Bench {
     }
 
     fn query(&self, image: &Path) -> Result<Row> {
-        let what = "elftool query-manifest / peer's";
+        let what = "elftool query-manifest / peer's".to_owned();
         let command = |prefix: &Path| {
             let mut command = Command::new(prefix.join("bin/solo5-elftool"));
             command.arg("query-manifest").arg(image);
@@ -253,7 +257,7 @@ impl Bench {
                 let ratio = peers.map(|peers| ns / peers[index]);
                 let measured = ratio.map_or(format!("{ns:.1} ns"), times);
                 Row {
-                    what,
+                    what: what.to_owned(),
                     measured,
                     bar: format!("<= {bar} x"),
                     held: ratio.map(|ratio| ratio <= bar),
@@ -261,7 +265,7 @@ impl Bench {
             })
             .collect();
         out.push(Row {
-            what: "spt monotonic clock / plain system call",
+            what: "spt monotonic clock / plain system call".to_owned(),
             measured: times(clock / syscall),
             bar: "<= 0.2 x".into(),
             held: Some(clock / syscall <= 0.2),
@@ -285,7 +289,7 @@ impl Bench {
         }
         let rate = IMAGES as f64 / median_time(&mut command, 5)?;
         Ok(Row {
-            what: "audit S1-S3, images/s a core, one call",
+            what: "audit S1-S3, images/s a core, one call".to_owned(),
             measured: format!("{rate:.0}/s"),
             bar: ">= 2000/s".into(),
             held: Some(rate >= 2000.0),
@@ -314,14 +318,14 @@ impl Bench {
             .args([&object, &manifest])
             .arg("-o")
             .arg(&image);
-        let library = self.ours.join("lib/x86_64-solo5-none-static");
+        let library = self.ours.join(LIBRARY);
         let mut plain = Command::new("ld");
         plain.args(["-nostdlib", "-z", "max-page-size=0x1000", "-static", "-T"]);
         plain.args([library.join("solo5_spt.lds"), library.join("solo5_spt.o")]);
         plain.args([&object, &manifest]).arg("-o").arg(&image);
         let added = difference(&mut wrapped, &mut plain, self.pairs.min(200))?;
         let measured = format!("{:.1} ms", added * 1e3);
-        let what = "solo5-ld over the plain link";
+        let what = "solo5-ld over the plain link".to_owned();
         Ok(Row {
             what,
             measured,
@@ -331,33 +335,58 @@ impl Bench {
     }
 
     fn sizes(&self, hello: &Path) -> Result<Vec<Row>> {
-        let object = self.ours.join("lib/x86_64-solo5-none-static/solo5_spt.o");
-        let table = String::from_utf8(output(Command::new("size").arg("-A").arg(&object))?)?;
-        let text = table
-            .lines()
-            .filter_map(|line| {
-                let mut words = line.split_whitespace();
-                let (name, size) = (words.next()?, words.next()?.parse::<u64>().ok()?);
-                name.starts_with(".text").then_some(size)
-            })
-            .sum::<u64>();
-        let tender = fs::metadata(self.ours.join("bin/solo5-spt"))?.len();
-        let mut explain = Command::new(self.ours.join("bin/solo5-spt"));
-        explain.args(["--explain", "--format=json"]).arg(hello);
-        let rules = String::from_utf8(output(&mut explain)?)?
-            .matches("\"action\":\"allow\"")
-            .count() as u64;
-        let row = |what, value: u64, unit: &str, most: u64| Row {
+        let row = |what: String, value: u64, unit: &str, most: u64| Row {
             what,
             measured: format!("{value}{unit}"),
             bar: format!("<= {most}{unit}"),
             held: Some(value <= most),
         };
-        Ok(vec![
-            row("text of solo5_spt.o", text, " bytes", SPT_TEXT_MAX),
-            row("size of solo5-spt", tender, " bytes", TENDER_MAX),
-            row("spt allow rules without devices", rules, "", SPT_RULES_MAX),
-        ])
+        let mut rows = Vec::new();
+        for (object, most) in TEXT_MAX {
+            let text = text_size(&self.ours.join(LIBRARY).join(object))?;
+            rows.push(row(format!("text of {object}"), text, " bytes", most));
+            if let Some(peer) = &self.peer {
+                let theirs = text_size(&peer.join(LIBRARY).join(object))?;
+                rows.push(row(
+                    format!("text of {object}, peer's as the bar"),
+                    text,
+                    " bytes",
+                    theirs,
+                ));
+            }
+        }
+        for tender in TENDERS {
+            let size = fs::metadata(self.ours.join("bin").join(tender))?.len();
+            rows.push(row(format!("size of {tender}"), size, " bytes", TENDER_MAX));
+        }
+        let mut explain = Command::new(self.ours.join("bin/solo5-spt"));
+        explain.args(["--explain", "--format=json"]).arg(hello);
+        let explained: serde_json::Value = serde_json::from_slice(&output(&mut explain)?)?;
+        let calls = explained["system_calls"].as_array();
+        let calls = calls.ok_or("the explanation lists no system calls")?;
+        let allowed = calls.iter().filter(|call| call["action"] == "allow");
+        rows.push(row(
+            "spt allow rules without devices".to_owned(),
+            allowed.count() as u64,
+            "",
+            SPT_RULES_MAX,
+        ));
+        Ok(rows)
+    }
+}
+
+/// Bytes of code in an object.
+fn text_size(object: &Path) -> Result<u64> {
+    let table = String::from_utf8(output(Command::new("size").arg("-A").arg(object))?)?;
+    let sizes = table.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, size) = (words.next()?, words.next()?.parse::<u64>().ok()?);
+        name.starts_with(".text").then_some(size)
+    });
+    let size = sizes.sum();
+    match size {
+        0 => Err(format!("{} has no code", object.display()).into()),
+        size => Ok(size),
     }
 }
 

@@ -155,13 +155,15 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
     Ok(target_dir.join(host).join("release"))
 }
 
-/// Static linking, and no path of the build machine in the result.
+/// Static linking, no path of the build machine in the result, and no tables for unwinding: a panic
+/// aborts, and they would be a tenth of a tender.
 pub(crate) fn rustflags(root: &Path) -> String {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),
+        "-Cforce-unwind-tables=no".to_owned(),
         format!("--remap-path-prefix={}=/solo5", root.display()),
     ];
     flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));

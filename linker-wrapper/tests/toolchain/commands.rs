@@ -345,6 +345,41 @@ fn the_tool_may_be_the_first_argument() {
     assert!(errors(&output).contains("TRIPLE-TOOL"));
 }
 
+#[test]
+fn every_code_of_ours_is_explained() {
+    let tree = Tree::new();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let list = run(&["explain"]);
+    assert_ok(&list);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.lines().any(|line| line.starts_with("L501: ")),
+        "{list}"
+    );
+    assert!(
+        list.lines().any(|line| line.starts_with("S201: ")),
+        "{list}"
+    );
+    for line in list.lines() {
+        let (code, _) = line.split_once(": ").unwrap();
+        let page = run(&["explain", code]);
+        assert_ok(&page);
+        assert!(page.stdout.starts_with(format!("# {line}\n").as_bytes()));
+    }
+    let unknown = run(&["explain", "L999"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(errors(&unknown).contains("there is no code L999"));
+    // Under a tool's name the word is the tool's.
+    let tool = tree.run("solo5-ld", &["explain"]);
+    assert!(errors(&tool).contains("explain"), "{}", errors(&tool));
+    assert!(tool.stdout.is_empty());
+}
+
 /// Neither the host's headers nor variables that point at them are seen; the compiler's own are.
 #[test]
 fn headers_of_the_host_are_out_of_reach() {

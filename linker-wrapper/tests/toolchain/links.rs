@@ -253,6 +253,70 @@ fn an_image_that_no_loader_takes_is_refused_and_gone() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// What the image does not show any more: whose section it was.
+#[test]
+fn a_refusal_names_the_input_section_and_its_object() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("app", APPLICATION);
+    let section = |name: &str, flags: &str| {
+        format!("__asm__(\".section {name},\\\"{flags}\\\"\\n.long 0\\n.previous\");\n")
+    };
+    tree.object("jit", &section(".data.jit", "awx"));
+    tree.object("code", &section(".data.code", "ax"));
+    tree.object("long", &section(".data.a_name_longer_than_a_column", "awx"));
+    tree.object("second", &section(".data.jit", "awx"));
+    let packed = Command::new("ar")
+        .args(["rcs", "libjit.a", "jit.o"])
+        .current_dir(&tree.work)
+        .output();
+    assert_ok(&packed.unwrap());
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["jit.o"], "from .data.jit (jit.o)", "X flag of .data.jit"),
+        (
+            &["code.o"],
+            "from .data.code (code.o)",
+            "X flag of .data.code",
+        ),
+        (
+            &["long.o"],
+            "from .data.a_name_longer_than_a_column (long.o)",
+            "X flag of .data.a_name",
+        ),
+        (
+            &["--whole-archive", "libjit.a"],
+            "from .data.jit (libjit.a(jit.o))",
+            "X flag of .data.jit",
+        ),
+        (
+            &["jit.o", "second.o"],
+            "from .data.jit (jit.o), .data.jit (second.o)",
+            "X flag of .data.jit",
+        ),
+    ];
+    let with = ["app.o", "manifest.o", "-z", "solo5-abi=spt", "-o", "image"];
+    for linker in linkers() {
+        for (inputs, origin, help) in cases {
+            let output = link(&tree, linker, &line(inputs, &with));
+            let text = errors(&output);
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(origin), "{linker} {inputs:?}: {text}");
+            assert!(text.contains(help), "{linker} {inputs:?}: {text}");
+            assert!(!tree.has("image"), "{linker}");
+        }
+    }
+    // Compiled and linked at once, the object is gone when the image is judged.
+    tree.file("jit.c", section(".data.jit", "awx"));
+    let output = tree.run("solo5-cc", &line(&["jit.c"], &with));
+    let text = errors(&output);
+    assert!(text.contains("from .data.jit (jit.o)"), "{text}");
+    assert!(!tree.has("image"));
+    // A map of the user's own stays the user's.
+    let output = tree.run("solo5-ld", &line(&["jit.o", "-Map=own.map"], &with));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(tree.has("own.map"));
+}
+
 /// A file that the link did not write is neither judged nor removed.
 #[test]
 fn what_was_there_before_is_not_ours() {

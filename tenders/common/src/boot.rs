@@ -216,9 +216,12 @@ fn run<T: Tender>(
 
     check_modules(&manifest, modules)?;
     let launch = request.check(&manifest, properties)?;
-    let unattached = launch.unattached(&manifest);
-    if !unattached.is_empty() {
-        return Err(Refusal::cannot(CODE_UNATTACHED, unattached));
+    let mut unattached = launch.unattached(&manifest);
+    if let Some(closing) = unattached.pop() {
+        return Err(Refusal {
+            summary: vec![closing],
+            ..Refusal::cannot(CODE_UNATTACHED, unattached)
+        });
     }
     let memory = tender.memory(needs::memory(&launch), &launch, console)?;
     needs::check_unikernel(&launch, memory, properties)?;

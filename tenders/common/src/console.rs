@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::stdio::{stderr, stdout};
 use solo5_report::printable;
 
-use crate::problem::{Problem, Refusal};
+use crate::problem::{Problem, Reason, Refusal};
 
 /// The tender's voice.
 #[derive(Clone, Debug)]
@@ -52,9 +52,11 @@ impl Console {
 
     /// Says why no guest is started; `usage` is the usage text, for those that ask for it.
     pub fn refuse(&self, refusal: &Refusal, usage: impl FnOnce() -> String) {
-        let denied = if refusal.denied { "denied: " } else { "" };
-        for reason in &refusal.reasons {
-            self.line(&format!("{denied}{}", reason.text));
+        for Reason { code, text } in &refusal.reasons {
+            match refusal.denied {
+                true => self.line(&format!("denied: {code} {text}")),
+                false => self.line(text),
+            }
         }
         for line in &refusal.summary {
             self.line(line);

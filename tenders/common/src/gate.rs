@@ -109,7 +109,7 @@ impl Gate {
 pub fn denial(decision: &Decision) -> Refusal {
     let reasons = decision.reasons.iter().map(|reason| Reason {
         code: reason.code.to_owned(),
-        text: reason.line(),
+        text: reason.text(),
     });
     Refusal {
         denied: true,

@@ -1,7 +1,7 @@
 //! `solo5-mft`, the manifest compiler.
 //!
 //! [`args`] says what can be typed; [`verbs`] does it with the library; [`console`] reads sources and
-//! prints diagnostics, [`binary`] finds the manifest in an image, [`man`] writes the manual page.
+//! prints diagnostics, [`binary`] finds the manifest in an image.
 //! Results go to standard output or the file asked for, diagnostics to standard error. Exit status:
 //! 0 done, 1 findings in what was read, 2 the work could not be done.
 
@@ -10,7 +10,6 @@
 mod args;
 mod binary;
 mod console;
-mod man;
 mod verbs;
 
 use std::process::ExitCode;

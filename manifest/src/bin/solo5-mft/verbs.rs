@@ -14,7 +14,6 @@ use solo5_source::format;
 use crate::args::{Arguments, Compile, Emit};
 use crate::binary;
 use crate::console::{Console, Failure, cannot_write, name_of, print, read_source};
-use crate::man;
 
 /// Ends the program as clap does on wrong usage of `compile`.
 fn usage(message: &str) -> ! {
@@ -202,6 +201,6 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
 
 /// `man`.
 pub(crate) fn man() -> Result<(), Failure> {
-    let page = man::page(Arguments::command());
+    let page = solo5_report::man::page(Arguments::command());
     print(&page.map_err(|error| cannot_write(Path::new("-"), &error))?)
 }

@@ -211,16 +211,27 @@ fn a_report_says_how_it_ended_and_changes_nothing() {
         (told["outcome"].as_str(), told["status"].as_i64()),
         (Some("cannot"), Some(1))
     );
-    assert_eq!(told["reasons"][0]["code"], "T406");
+    let unattached = "Device 'disk' of type BLOCK_BASIC declared but not attached.";
+    assert_eq!(
+        told["reasons"],
+        serde_json::json!([{"code": "T406", "message": unattached}])
+    );
     ran.gives(1)
-        .says("Device 'disk' of type BLOCK_BASIC declared but not attached.");
+        .says(unattached)
+        .mentions("All declared devices must be attached.");
 
     let (told, ran) = report(&guest, &["--require-policy"]);
     assert_eq!(
         (told["outcome"].as_str(), told["status"].as_i64()),
         (Some("denied"), Some(60))
     );
-    ran.gives(60);
+    assert_eq!(told["reasons"][0]["code"], "P300");
+    let message = told["reasons"][0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("policy: "),
+        "the code is told once: {message}"
+    );
+    ran.gives(60).mentions(&format!("denied: P300 {message}"));
     guest
         .run(&["--report=/nonexistent/x"])
         .gives(1)

@@ -1,4 +1,6 @@
-//! The manual page: the program, then every verb with its options, so that one page says all.
+//! Manual pages: a program, then every verb with its options, so that one page says all.
+//!
+//! `clap_mangen` alone would refer to a page for each verb, and nobody installs those.
 
 use std::io::{self, Write};
 
@@ -6,9 +8,9 @@ use clap::{Arg, Command};
 use clap_mangen::Man;
 
 /// The page in roff, of a program with verbs.
-pub(crate) fn page(program: Command) -> io::Result<String> {
+pub fn page(program: Command) -> io::Result<String> {
     // Pages have their own way of saying that a number is a version.
-    let version = solo5_report::VERSION.trim_start_matches('v');
+    let version = crate::VERSION.trim_start_matches('v');
     let mut program = program.version(version);
     program.build();
     let mut page = Vec::new();
@@ -19,8 +21,15 @@ pub(crate) fn page(program: Command) -> io::Result<String> {
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     writeln!(page, ".SH COMMANDS")?;
-    let verbs = program.get_subcommands();
-    for verb in verbs.filter(|verb| verb.get_name() != "help") {
+    verbs(&program, "", &mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// Every verb of `command`, each followed by its own verbs. `before` is what is typed in front.
+fn verbs(command: &Command, before: &str, page: &mut Vec<u8>) -> io::Result<()> {
+    let all = command.get_subcommands();
+    for verb in all.filter(|verb| verb.get_name() != "help") {
+        let name = format!("{before}{}", verb.get_name());
         let man = Man::new(verb.clone().mut_args(own));
         let mut sections = Vec::new();
         man.render_synopsis_section(&mut sections)?;
@@ -28,7 +37,7 @@ pub(crate) fn page(program: Command) -> io::Result<String> {
         man.render_options_section(&mut sections)?;
         for line in String::from_utf8_lossy(&sections).lines() {
             match line {
-                ".SH SYNOPSIS" => writeln!(page, ".SS {}", verb.get_name())?,
+                ".SH SYNOPSIS" => writeln!(page, ".SS {name}")?,
                 ".SH DESCRIPTION" => writeln!(page, ".PP")?,
                 ".SH OPTIONS" => {}
                 // What every section defines anew: the page has it already.
@@ -36,8 +45,9 @@ pub(crate) fn page(program: Command) -> io::Result<String> {
                 line => writeln!(page, "{line}")?,
             }
         }
+        verbs(verb, &format!("{name} "), page)?;
     }
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    Ok(())
 }
 
 /// Hides what the program's own section has said.
