@@ -7,23 +7,26 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use solo5_audit::{RULES, Selection, Subject, audit_subject};
+use solo5_audit::{RULES, Selection, Subject};
 use solo5_image::{ReadAt, elf};
+use solo5_policy::launch::FileOrFd;
 use solo5_report::{Colour, Severity, printable};
 
 use crate::cli::{AuditOptions, FAILED};
 use crate::files::{complain, open, print, reason};
-use crate::formats::{Audited, Printer, Totals};
+use crate::formats::{Audited, Counts, Printer, Totals};
 use crate::inputs::{Input, List, Trouble, inputs};
 use crate::parallel::in_order;
+use crate::policies;
+use crate::waive::Scales;
 
 /// Most unreadable files that the end of a report lists.
 const UNREADABLE_MAX: usize = 1000;
 
 /// What came of one input.
 enum Outcome {
-    /// An image: its piece of the report, and the severities of its findings.
-    Audited(String, Vec<Severity>),
+    /// An image: its piece of the report, its findings, and whether they make the audit fail.
+    Audited(String, Counts, bool),
     /// A file in a folder that is not ELF.
     Skipped,
     /// Nothing that can be read.
@@ -44,12 +47,30 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
         );
         return FAILED;
     }
+    let given: Vec<FileOrFd> = options
+        .policy
+        .iter()
+        .map(|path| FileOrFd::Path(path.into()))
+        .collect();
+    let policies = match policies::load(&given, false) {
+        Ok(policies) => policies,
+        Err(text) => {
+            eprint!("{text}");
+            return FAILED;
+        }
+    };
     let rules = RULES.iter().filter(|rule| selection.selects(rule));
     let printer = Printer {
         format: options.format,
         colour: Colour::detect(&io::stdout()),
         rules: rules.collect(),
+    };
+    let scales = Scales {
+        selection,
+        budgets: options.budget.clone(),
         fail_on: Severity::from(options.fail_on),
+        policies,
+        today: policies::today(),
     };
     let files_from = options.files_from.iter().cloned();
     let lists: Vec<List> = files_from
@@ -64,14 +85,14 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
         .map_or(1, NonZeroUsize::get);
     let progress = progress();
     let mut totals = Totals::default();
-    let mut worst = None;
+    let mut fails = false;
     let mut pieces = 0_usize;
     let mut unreadable = Vec::new();
     let mut status = print(program, &printer.opening(), 0, FAILED);
     in_order(
         threads,
         inputs(options.images.clone(), lists),
-        |input| look(input, options, &selection, &printer),
+        |input| look(input, &scales, &printer),
         |outcome| {
             let piece = match outcome {
                 Outcome::Skipped => {
@@ -90,9 +111,9 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
                     }
                     piece
                 }
-                Outcome::Audited(piece, found) => {
-                    worst = worst.max(found.iter().copied().max());
-                    totals.count(found);
+                Outcome::Audited(piece, counts, failed) => {
+                    fails |= failed;
+                    totals.add(&counts);
                     piece
                 }
             };
@@ -107,7 +128,6 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
     progress.finish_and_clear();
     let closing = printer.closing(&totals, &unreadable);
     status = status.max(print(program, &closing, 0, FAILED));
-    let fails = worst.is_some_and(|worst| worst >= printer.fail_on);
     if status != 0 || totals.unreadable > 0 {
         FAILED
     } else {
@@ -133,12 +153,7 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn look(
-    input: Result<Input, Trouble>,
-    options: &AuditOptions,
-    selection: &Selection,
-    printer: &Printer,
-) -> Outcome {
+fn look(input: Result<Input, Trouble>, scales: &Scales, printer: &Printer) -> Outcome {
     let input = match input {
         Ok(input) => input,
         Err(trouble) => return Outcome::Unreadable(trouble),
@@ -160,15 +175,14 @@ fn look(
             return Outcome::Skipped;
         }
     }
-    let subject = Subject::new(&name, &file).with_budgets(&options.budget);
-    let findings = audit_subject(&subject, selection);
-    let severities = findings.iter().map(|finding| finding.severity).collect();
+    let subject = Subject::new(&name, &file).with_budgets(&scales.budgets);
+    let findings = scales.weigh(&input.path, &file, &subject);
     let piece = printer.image(&Audited {
         subject: &subject,
         size,
         findings: &findings,
     });
-    Outcome::Audited(piece, severities)
+    Outcome::Audited(piece, Counts::of(&findings), findings.fail())
 }
 
 /// Opens an image and says how long it is.

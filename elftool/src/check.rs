@@ -2,10 +2,7 @@
 //! only the host knows becomes a condition.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use solo5_abi::{Arch, Target};
@@ -14,19 +11,18 @@ use solo5_image::{Image, ReadAt};
 use solo5_manifest::output;
 use solo5_policy::admitted::{self, Admission};
 use solo5_policy::audit::{Waived, is_asked, judge};
-use solo5_policy::date::Date;
 use solo5_policy::launch::{self, FileOrFd, Launch, Modules};
 use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
-    sources,
 };
-use solo5_report::{Colour, human, printable};
+use solo5_report::printable;
 use solo5_signature::{Digest, Proof, prove};
 
 use crate::audit::readable;
 use crate::cli::{CheckOptions, FAILED, Format};
 use crate::content::{Content, detached};
 use crate::files::{complain, print, reason};
+use crate::policies::{self, today};
 
 /// The answer about one image.
 enum Answer {
@@ -251,17 +247,7 @@ fn examine<R: ReadAt>(
 /// The policies given here and those the launch options name; this host's, if none is given here.
 fn policies(given: &[FileOrFd], launch: &Launch) -> Result<Vec<Policy>, String> {
     let all: Vec<FileOrFd> = given.iter().chain(&launch.policies).cloned().collect();
-    let folder = sources::folder();
-    let folder = if given.is_empty() {
-        folder.as_path()
-    } else {
-        // A folder that does not exist holds no policies.
-        Path::new("/nonexistent/solo5")
-    };
-    // Opened anew, since one descriptor may be asked for with every image.
-    let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
-    sources::load(folder, &all, inherited)
-        .map_err(|found| human::human(&found, Colour::detect(&io::stderr())))
+    policies::load(&all, given.is_empty())
 }
 
 fn asked(image: &Image, launch: &Launch) -> Result<Asked, Answer> {
@@ -305,10 +291,4 @@ fn decided(
         waived,
         digest: asked.proof.as_ref().map(|proof: &Proof| proof.digest),
     })
-}
-
-/// The day by this machine's clock, in UTC.
-fn today() -> Date {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Date::from_days(since.map_or(0, |since| since.as_secs() / 86_400))
 }

@@ -168,6 +168,9 @@ pub(crate) struct AuditOptions {
     /// Report what is larger (S503): `loaded`, `memory`, or a section, such as `.text=300KiB`
     #[arg(long, value_name = "WHAT=SIZE", value_parser = budget)]
     pub(crate) budget: Vec<Budget>,
+    /// Take waivers, and what to fail on besides --fail-on, from `audit` of this policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Vec<PathBuf>,
     /// Exit 0 whatever is found
     #[arg(long)]
     pub(crate) exit_zero: bool,

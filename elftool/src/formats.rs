@@ -12,6 +12,7 @@ use solo5_report::junit::{Case, Outcome};
 use solo5_report::{Colour, Diagnostic, Severity, github, junit, printable, sarif};
 
 use crate::draw;
+use crate::waive::Findings;
 
 /// The name of the program in reports.
 const TOOL: &str = "solo5-elftool";
@@ -32,17 +33,23 @@ pub(crate) enum AuditFormat {
     Junit,
 }
 
+/// Findings by severity.
+#[derive(Default)]
+pub(crate) struct Counts {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    /// Those that policies accept for a time, which are not among the others.
+    waived: usize,
+}
+
 /// Findings by severity, and files.
 #[derive(Default)]
 pub(crate) struct Totals {
     /// Images audited.
     pub(crate) images: usize,
-    /// Their errors.
-    pub(crate) errors: usize,
-    /// Their warnings.
-    pub(crate) warnings: usize,
-    /// Their notes.
-    pub(crate) notes: usize,
+    /// What was found in them.
+    found: Counts,
     /// Files in folders that are not ELF.
     pub(crate) skipped: usize,
     /// Files that could not be read.
@@ -54,7 +61,7 @@ pub(crate) struct Audited<'a> {
     pub(crate) subject: &'a Subject<'a>,
     /// Bytes in its file, where that is known.
     pub(crate) size: Option<u64>,
-    pub(crate) findings: &'a [Diagnostic],
+    pub(crate) findings: &'a Findings,
 }
 
 /// How a report is printed.
@@ -63,8 +70,6 @@ pub(crate) struct Printer {
     pub(crate) colour: Colour,
     /// The rules that were applied.
     pub(crate) rules: Vec<&'static Rule>,
-    /// The least severity that counts.
-    pub(crate) fail_on: Severity,
 }
 
 impl Printer {
@@ -96,14 +101,27 @@ impl Printer {
             AuditFormat::Human => self.human(image),
             AuditFormat::Json => json_image(image).to_string(),
             AuditFormat::Sarif => {
-                let results: Vec<String> = image
-                    .findings
-                    .iter()
-                    .map(|finding| sarif::result(finding, None).to_string())
+                let standing = image.findings.standing.iter();
+                let standing = standing.map(|finding| sarif::result(finding, None));
+                let waived =
+                    image.findings.waived.iter().map(|(finding, waived)| {
+                        sarif::result(finding, Some(&waived.justification()))
+                    });
+                let results: Vec<String> = standing
+                    .chain(waived)
+                    .map(|result| result.to_string())
                     .collect();
                 results.join(",\n")
             }
-            AuditFormat::Github => image.findings.iter().map(github::command).collect(),
+            AuditFormat::Github => {
+                let standing = image.findings.standing.iter().map(github::command);
+                let waived = image
+                    .findings
+                    .waived
+                    .iter()
+                    .map(|(finding, waived)| github::waived(finding, &waived.justification()));
+                standing.chain(waived).collect()
+            }
             AuditFormat::Junit => self.junit(image),
         }
     }
@@ -147,11 +165,13 @@ impl Printer {
             Colour::Always => format!("{style}{text}{style:#}"),
             Colour::Never => text.to_owned(),
         };
-        let findings = image.findings;
+        let Findings {
+            standing, waived, ..
+        } = image.findings;
         let mut out = draw::headline(image.subject, image.size);
         out.push('\n');
-        out.push_str(&draw::segments(image.subject, findings));
-        for finding in findings {
+        out.push_str(&draw::segments(image.subject, standing));
+        for finding in standing {
             let style = match finding.severity {
                 Severity::Error => AnsiColor::Red.on_default().bold(),
                 Severity::Warning => AnsiColor::Yellow.on_default().bold(),
@@ -169,7 +189,15 @@ impl Printer {
             let help = finding.help.as_deref().unwrap_or_default();
             let _ = writeln!(out, "             {help}");
         }
-        if let Some(first) = findings.first() {
+        for (finding, waived) in waived {
+            let severity = paint(Style::new().dimmed(), "waived ");
+            let message = printable(&finding.message).replace('\n', " ");
+            let place = finding.place.as_ref().map(draw::place).unwrap_or_default();
+            let line = format!("{severity} {} {message:<50}  {place}", finding.code);
+            let _ = writeln!(out, "{}", line.trim_end());
+            let _ = writeln!(out, "             {}", waived.justification());
+        }
+        if let Some(first) = standing.first() {
             let hint = format!("{TOOL} explain {}", first.code);
             let hint = paint(Style::new().dimmed(), &hint);
             let _ = writeln!(out, "             {hint}");
@@ -183,13 +211,17 @@ impl Printer {
             let plural = if number == 1 { "" } else { "s" };
             format!("{number} {word}{plural}")
         };
+        let found = &totals.found;
         let mut out = format!(
             "{}, {}",
-            count(totals.errors, "error"),
-            count(totals.warnings, "warning")
+            count(found.errors, "error"),
+            count(found.warnings, "warning")
         );
-        if totals.notes > 0 {
-            out = format!("{out}, {}", count(totals.notes, "note"));
+        if found.notes > 0 {
+            out = format!("{out}, {}", count(found.notes, "note"));
+        }
+        if found.waived > 0 {
+            out = format!("{out}, {} waived", found.waived);
         }
         out = format!(
             "{out} · {}, {}",
@@ -211,9 +243,10 @@ impl Printer {
         let summary = json!({
             "images": totals.images,
             "rules": self.rules.len(),
-            "errors": totals.errors,
-            "warnings": totals.warnings,
-            "notes": totals.notes,
+            "errors": totals.found.errors,
+            "warnings": totals.found.warnings,
+            "notes": totals.found.notes,
+            "waived": totals.found.waived,
             "skipped": totals.skipped,
             "unreadable": totals.unreadable,
         });
@@ -226,15 +259,30 @@ impl Printer {
             .rules
             .iter()
             .map(|rule| {
-                let findings = image.findings.iter();
-                let findings: Vec<&Diagnostic> = findings
-                    .filter(|finding| finding.code == rule.code)
+                let Findings {
+                    standing,
+                    fails,
+                    waived,
+                } = image.findings;
+                let of_rule = |finding: &Diagnostic| finding.code == rule.code;
+                let findings = || {
+                    standing
+                        .iter()
+                        .zip(fails)
+                        .filter(|(found, _)| of_rule(found))
+                };
+                let found = findings().map(|(found, _)| found).collect();
+                let waived: Vec<String> = waived
+                    .iter()
+                    .filter(|(found, _)| of_rule(found))
+                    .map(|(_, waived)| waived.justification())
                     .collect();
-                let counts = |finding: &&Diagnostic| finding.severity >= self.fail_on;
-                let outcome = if findings.iter().any(counts) {
-                    Outcome::Failed(findings)
+                let outcome = if findings().any(|(_, fails)| *fails) {
+                    Outcome::Failed(found)
+                } else if waived.is_empty() {
+                    Outcome::Passed(found)
                 } else {
-                    Outcome::Passed(findings)
+                    Outcome::Skipped(waived.join("; "))
                 };
                 let name = format!("{} {}", rule.code, rule.title);
                 Case { name, outcome }
@@ -244,17 +292,31 @@ impl Printer {
     }
 }
 
+impl Counts {
+    pub(crate) fn of(findings: &Findings) -> Counts {
+        let count = |severity| {
+            let standing = findings.standing.iter();
+            standing
+                .filter(|finding| finding.severity == severity)
+                .count()
+        };
+        Counts {
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            notes: count(Severity::Note),
+            waived: findings.waived.len(),
+        }
+    }
+}
+
 impl Totals {
     /// Adds an image with these findings.
-    pub(crate) fn count(&mut self, findings: impl IntoIterator<Item = Severity>) {
+    pub(crate) fn add(&mut self, counts: &Counts) {
         self.images += 1;
-        for severity in findings {
-            match severity {
-                Severity::Error => self.errors += 1,
-                Severity::Warning => self.warnings += 1,
-                Severity::Note => self.notes += 1,
-            }
-        }
+        self.found.errors += counts.errors;
+        self.found.warnings += counts.warnings;
+        self.found.notes += counts.notes;
+        self.found.waived += counts.waived;
     }
 }
 
@@ -262,12 +324,26 @@ fn json_image(image: &Audited<'_>) -> Value {
     let subject = image.subject;
     let facts = subject.image();
     let abi = facts.and_then(|image| image.abi().ok());
-    json!({
+    let mut value = json!({
         "file": subject.name(),
         "size": image.size,
         "arch": facts.map(|image| image.arch().name()),
         "target": abi.map(|abi| abi.target_name()),
         "abi_version": abi.map(|abi| abi.version()),
-        "findings": image.findings.iter().map(diagnostic_json).collect::<Vec<_>>(),
-    })
+        "findings": image.findings.standing.iter().map(diagnostic_json).collect::<Vec<_>>(),
+    });
+    let waived = image.findings.waived.iter().map(|(finding, waived)| {
+        let mut value = diagnostic_json(finding);
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("reason".into(), waived.reason.clone().into());
+            fields.insert("until".into(), waived.until.to_string().into());
+            fields.insert("policy".into(), waived.place.policy.clone().into());
+        }
+        value
+    });
+    let waived: Vec<Value> = waived.collect();
+    if let (false, Some(fields)) = (waived.is_empty(), value.as_object_mut()) {
+        fields.insert("waived".into(), waived.into());
+    }
+    value
 }

@@ -9,6 +9,7 @@
 //! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
 //! | what people see of an image: one line, and segments to scale | [`draw`] |
+//! | which findings stand and which are waived | [`waive`] |
 //! | the formats of an audit | [`formats`] |
 //! | names, patterns, folders, lists → files; many at once | [`inputs`], [`parallel`] |
 //! | files, standard output, texts of errors | [`files`] |
@@ -40,6 +41,7 @@ mod show;
 mod sign;
 mod upstream;
 mod verify;
+mod waive;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

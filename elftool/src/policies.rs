@@ -1,11 +1,14 @@
 //! `policy`: policies themselves, without an image.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use solo5_manifest::output;
-use solo5_policy::{Policy, front, lint};
+use solo5_policy::date::Date;
+use solo5_policy::launch::FileOrFd;
+use solo5_policy::{Policy, front, lint, sources};
 use solo5_report::{Colour, Diagnostic, human, printable};
 
 use crate::cli::FAILED;
@@ -46,7 +49,7 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
             }
             // Of a set with gaps nothing can be said.
             if status == 0 {
-                show(&lint::lints(&policies));
+                show(&lint::lints(&policies, today()));
             }
             status
         }
@@ -74,6 +77,25 @@ fn read(program: &str, path: &Path) -> Result<(Policy, Vec<u8>), u8> {
             Err(1)
         }
     }
+}
+
+/// The policies in files, behind this host's if `host`. What is wrong with them is said in the error, for
+/// people.
+pub(crate) fn load(given: &[FileOrFd], host: bool) -> Result<Vec<Policy>, String> {
+    let folder = sources::folder();
+    // A folder that does not exist holds no policies.
+    let nowhere = Path::new("/nonexistent/solo5");
+    let folder = if host { folder.as_path() } else { nowhere };
+    // Opened anew, since one descriptor may be asked for with every image.
+    let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
+    sources::load(folder, given, inherited)
+        .map_err(|found| human::human(&found, Colour::detect(&io::stderr())))
+}
+
+/// The day by this machine's clock, in UTC.
+pub(crate) fn today() -> Date {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Date::from_days(since.map_or(0, |since| since.as_secs() / 86_400))
 }
 
 fn show(found: &[Diagnostic]) {

@@ -1,14 +1,18 @@
 //! Findings of an audit against the `audit` sections. Asked by `solo5-elftool check` before
-//! deployment; a tender runs no audit and knows no day.
+//! deployment ([`judge`]) and by `solo5-elftool audit`, which launches nothing ([`opinions`]); a
+//! tender runs no audit and knows no day.
+
+use std::ops::Range;
 
 use solo5_report::{Diagnostic, Severity};
+use solo5_signature::{Proof, PublicKey};
 
 use crate::codes;
 use crate::date::Date;
 use crate::decision::{Place, Reason};
-use crate::evaluate::applies;
+use crate::evaluate::{applies, selects};
 use crate::facts::Asked;
-use crate::model::{At, Audit, Policy, Waiver};
+use crate::model::{At, Audit, Policy};
 
 /// What the `audit` sections make of findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,23 @@ impl Waived {
             place.policy
         ))
     }
+
+    /// Why the waiver does not count, if its last day is over: `its waiver ended 2026-01-01 (REASON;
+    /// edge-node, FILE:LINE:COL)`.
+    pub fn ended(&self) -> String {
+        let (place, policy) = (self.place.shown(), &self.place.policy);
+        let (until, reason) = (self.until, &self.reason);
+        crate::decision::one_line(&format!(
+            "its waiver ended {until} ({reason}; {policy}, {place})"
+        ))
+    }
+
+    /// Why the finding does not count: `REASON, until 2026-12-31 (edge-node, FILE:LINE:COL)`.
+    pub fn justification(&self) -> String {
+        let (place, policy) = (self.place.shown(), &self.place.policy);
+        let (until, reason) = (self.until, &self.reason);
+        crate::decision::one_line(&format!("{reason}, until {until} ({policy}, {place})"))
+    }
 }
 
 /// Whether any policy that applies has something to say to an audit.
@@ -67,30 +88,18 @@ pub fn judge(
     let mut judgement = Judgement::default();
     for policy in policies.iter().filter(|policy| applies(policy, asked)) {
         let Some(audit) = &policy.audit else { continue };
-        let place = |span: &std::ops::Range<usize>| Place {
-            policy: policy.name.clone(),
-            source: policy.source.clone(),
-            span: span.clone(),
-        };
         let failing = findings
             .iter()
             .filter(|finding| finding.severity >= audit.fail_on.value);
         for finding in failing {
-            let mut waivers: Vec<_> = waivers(audit, asked, finding).collect();
-            waivers.sort_by_key(|waiver| waiver.value.until);
-            let last = waivers.last();
+            let last = last_waiver(policy, audit, asked.proof.as_ref(), finding);
             let limit = format!("wants nothing of severity {}", audit.fail_on.value.name());
             let wants = match last {
-                Some(waiver) if waiver.value.until >= today => {
-                    judgement.waived.push(Waived {
-                        code: finding.code,
-                        reason: waiver.value.reason.clone(),
-                        until: waiver.value.until,
-                        place: place(&waiver.span),
-                    });
+                Some(waiver) if waiver.until >= today => {
+                    judgement.waived.push(waiver);
                     continue;
                 }
-                Some(waiver) => format!("{limit}, and its waiver ended {}", waiver.value.until),
+                Some(waiver) => format!("{limit}, and its waiver ended {}", waiver.until),
                 None if audit.fail_on.value == Severity::Error => limit,
                 None => format!("{limit} or above"),
             };
@@ -99,25 +108,106 @@ pub fn judge(
                 subject: "audit".to_owned(),
                 message: format!("{} {}", finding.code, finding.message),
                 wants,
-                place: Some(place(&audit.fail_on.span)),
+                place: Some(place(policy, &audit.fail_on.span)),
             });
         }
     }
     judgement
 }
 
-/// The waivers for `finding` of this image, whatever their last day.
-fn waivers<'p>(
-    audit: &'p Audit,
-    asked: &Asked,
-    finding: &Diagnostic,
-) -> impl Iterator<Item = &'p At<Waiver>> {
-    let digest = asked.proof.as_ref().map(|proof| proof.digest);
-    let code = finding.code;
-    let waivable = finding.severity < Severity::Error;
-    audit.waive.iter().filter(move |waiver| {
-        waivable
-            && code.starts_with(&waiver.value.rule)
-            && digest.is_some_and(|digest| waiver.value.images.contains(&digest))
+/// What policies make of one finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    /// None accepts it, and whether it is at or above what one of them fails on.
+    Stands {
+        /// Whether a policy fails on it.
+        fails: bool,
+        /// The waiver that would count if its last day were not over.
+        ended: Option<Waived>,
+    },
+    /// One accepts it for a time, and none fails on it.
+    Waived(Waived),
+}
+
+/// The opinion on each of `findings` where nothing is launched: whoever names policies for an audit
+/// means them, so labels in `match` are taken to hold, and what `match` says of the image is
+/// compared with `proof`.
+pub fn opinions(
+    policies: &[Policy],
+    proof: Option<&Proof>,
+    findings: &[Diagnostic],
+    today: Date,
+) -> Vec<Opinion> {
+    let policies = || {
+        let policies = policies.iter().filter(|policy| selects(policy, proof));
+        policies.filter_map(|policy| Some((policy, policy.audit.as_ref()?)))
+    };
+    let opinion = |finding: &Diagnostic| {
+        let (mut fails, mut waived, mut ended) = (false, None, None);
+        for (policy, audit) in policies() {
+            match last_waiver(policy, audit, proof, finding) {
+                Some(waiver) if waiver.until >= today => waived = waived.or(Some(waiver)),
+                last => {
+                    fails |= finding.severity >= audit.fail_on.value;
+                    ended = ended.or(last);
+                }
+            }
+        }
+        match waived {
+            Some(waived) if !fails => Opinion::Waived(waived),
+            _ => Opinion::Stands { fails, ended },
+        }
+    };
+    findings.iter().map(opinion).collect()
+}
+
+/// Whether [`opinions`] could differ if the digest of the image were known.
+pub fn needs_proof(policies: &[Policy], findings: &[Diagnostic]) -> bool {
+    let waivers = |policy: &Policy, finding: &Diagnostic| {
+        let mut waivers = policy.audit.iter().flat_map(|audit| &audit.waive);
+        waivers.any(|waiver| finding.code.starts_with(&waiver.value.rule))
+    };
+    findings.iter().any(|finding| {
+        policies.iter().any(|policy| {
+            let selects = !policy.selector.proofs.is_empty() && policy.audit.is_some();
+            selects || (finding.severity < Severity::Error && waivers(policy, finding))
+        })
     })
+}
+
+/// The keys that [`opinions`] needs an image's signatures compared with.
+pub fn keys(policies: &[Policy]) -> Vec<PublicKey> {
+    let proofs = policies.iter().map(|policy| &policy.selector.proofs);
+    let keys = proofs.filter_map(|proofs| proofs.signed_by.as_ref());
+    keys.flat_map(|keys| keys.value.iter().cloned()).collect()
+}
+
+/// The waiver of `policy` for `finding` of this image that lasts longest, whatever its last day.
+fn last_waiver(
+    policy: &Policy,
+    audit: &Audit,
+    proof: Option<&Proof>,
+    finding: &Diagnostic,
+) -> Option<Waived> {
+    let digest = proof?.digest;
+    let waivers = audit.waive.iter().filter(|waiver| {
+        finding.severity < Severity::Error
+            && finding.code.starts_with(&waiver.value.rule)
+            && waiver.value.images.contains(&digest)
+    });
+    let At { value, span } = waivers.max_by_key(|waiver| waiver.value.until)?;
+    Some(Waived {
+        code: finding.code,
+        reason: value.reason.clone(),
+        until: value.until,
+        place: place(policy, span),
+    })
+}
+
+fn place(policy: &Policy, span: &Range<usize>) -> Place {
+    Place {
+        policy: policy.name.clone(),
+        source: policy.source.clone(),
+        span: span.clone(),
+    }
 }

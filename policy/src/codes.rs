@@ -43,6 +43,10 @@ pub const DATE: &str = "P219";
 
 /// A warning: every policy of a set applies by label alone.
 pub const ONLY_LABELS: &str = "P220";
+/// A note: a policy applies by label alone.
+pub const BY_LABEL: &str = "P221";
+/// A warning: the last day of a waiver is over.
+pub const WAIVER_ENDED: &str = "P222";
 
 /// A policy is required and none applies.
 pub const NONE_APPLIES: &str = "P300";
@@ -141,6 +145,8 @@ pub const ALL: &[&str] = &[
     WAIVER,
     DATE,
     ONLY_LABELS,
+    BY_LABEL,
+    WAIVER_ENDED,
     NONE_APPLIES,
     IMAGE_TARGET,
     IMAGE_MANIFEST,

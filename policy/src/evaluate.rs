@@ -130,11 +130,13 @@ pub fn decide(
 /// Whether `match` holds. Without a proof a policy that selects by one applies: its image section
 /// then denies, as whoever asked should have looked first.
 pub(crate) fn applies(policy: &Policy, asked: &Asked) -> bool {
-    labels_hold(policy, &asked.labels)
-        && asked.proof.as_ref().is_none_or(|proof| {
-            let proofs = &policy.selector.proofs;
-            has_digest(proofs, proof) && is_signed(proofs, proof)
-        })
+    labels_hold(policy, &asked.labels) && selects(policy, asked.proof.as_ref())
+}
+
+/// Whether what `match` says of the image holds, as in [`applies`].
+pub(crate) fn selects(policy: &Policy, proof: Option<&Proof>) -> bool {
+    let proofs = &policy.selector.proofs;
+    proof.is_none_or(|proof| has_digest(proofs, proof) && is_signed(proofs, proof))
 }
 
 fn labels_hold(policy: &Policy, labels: &[Label]) -> bool {

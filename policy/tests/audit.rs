@@ -2,7 +2,7 @@
 
 mod common;
 
-use solo5_policy::audit::{is_asked, judge};
+use solo5_policy::audit::{Opinion, is_asked, judge, needs_proof, opinions};
 use solo5_policy::date::Date;
 use solo5_policy::{Phase, Policy, decide, front};
 use solo5_report::{Diagnostic, Severity};
@@ -134,4 +134,80 @@ fn findings_make_a_denial() {
         decision.closing(),
         "not started: denied by 1 of 1 applicable policies, 1 reason"
     );
+}
+
+/// What an audit, which launches nothing, gets of the findings S402 and S201.
+fn seen(policies: &[Policy], content: &str, today: &str) -> Vec<String> {
+    let findings = [
+        Diagnostic::error("S401", "as bad as can be"),
+        Diagnostic::warning("S402", "absolute build path"),
+    ];
+    let proof = common::Launch {
+        content: Some(content.to_owned()),
+        ..common::Launch::default()
+    };
+    let proof = proof.asked().proof;
+    let today = Date::parse(today).expect("a day");
+    let opinions = opinions(policies, proof.as_ref(), &findings, today);
+    let shown = opinions.into_iter().map(|opinion| match opinion {
+        Opinion::Waived(waived) => waived.justification(),
+        Opinion::Stands { fails, ended } => {
+            let ended = ended.map(|waived| waived.ended()).unwrap_or_default();
+            format!("{} {ended}", if fails { "fails" } else { "stands" })
+        }
+    });
+    shown.collect()
+}
+
+#[test]
+fn an_audit_takes_waivers_without_a_launch() {
+    let accepted = "old compiler, until 2026-12-31 (node, node.yaml:6:7)";
+    let day = "2026-12-31";
+    assert_eq!(
+        seen(&[waiving("warning")], "abc", day),
+        ["fails ", accepted]
+    );
+    // A waiver counts whatever the policy fails on: the audit may be told to fail on more.
+    assert_eq!(seen(&[waiving("error")], "abc", day), ["fails ", accepted]);
+    assert_eq!(
+        seen(&[waiving("warning")], "abd", day),
+        ["fails ", "fails "]
+    );
+    let ended = "its waiver ended 2026-12-31 (old compiler; node, node.yaml:6:7)";
+    assert_eq!(
+        seen(&[waiving("warning")], "abc", "2027-01-01"),
+        ["fails ", &format!("fails {ended}")]
+    );
+    assert_eq!(
+        seen(&[waiving("error")], "abc", "2027-01-01"),
+        ["fails ", &format!("stands {ended}")]
+    );
+    // A second policy that fails on it only narrows; one for other images says nothing.
+    let strict = policy("audit: { fail-on: warning }");
+    let both = [waiving("warning"), strict.clone()];
+    assert_eq!(seen(&both, "abc", day), ["fails ", "fails "]);
+    let elsewhere = policy(&format!(
+        "match: {{ digest: \"{}\" }}\naudit: {{ fail-on: warning }}",
+        Digest::of(b"other")
+    ));
+    let both = [waiving("warning"), elsewhere];
+    assert_eq!(seen(&both, "abc", day), ["fails ", accepted]);
+    assert_eq!(seen(&[], "abc", day), ["stands ", "stands "]);
+    // The labels of a launch are not known, and whoever names the policy means it.
+    let labelled = policy("match: { label: { tenant: b } }\naudit: { fail-on: warning }");
+    assert_eq!(seen(&[labelled], "abc", day), ["fails ", "fails "]);
+}
+
+#[test]
+fn the_digest_is_asked_for_only_where_it_matters() {
+    let warning = [Diagnostic::warning("S402", "")];
+    let policies = [waiving("warning")];
+    assert!(needs_proof(&policies, &warning));
+    assert!(!needs_proof(&policies, &[]));
+    assert!(!needs_proof(&policies, &[Diagnostic::warning("S301", "")]));
+    assert!(!needs_proof(&policies, &[Diagnostic::error("S402", "")]));
+    assert!(!needs_proof(
+        &[policy("audit: { fail-on: note }")],
+        &warning
+    ));
 }

@@ -40,6 +40,14 @@ pub fn command(diagnostic: &Diagnostic) -> String {
     format!("::{kind} {properties}title={title}::{}\n", data(&text))
 }
 
+/// As [`command`], of a diagnostic that does not count for the reason `why`.
+pub fn waived(diagnostic: &Diagnostic, why: &str) -> String {
+    let mut shown = diagnostic.clone();
+    shown.severity = Severity::Note;
+    shown.message = format!("{} (waived: {why})", shown.message);
+    command(&shown)
+}
+
 /// A file that could not be read, as one line.
 pub fn unreadable(file: &str, why: &str) -> String {
     format!(
@@ -78,6 +86,10 @@ mod tests {
                 "::error file={file},title=S101::bad%0A\
                  a,b:c%25%0A::set-output\\r%0Amend\n"
             )
+        );
+        assert_eq!(
+            waived(&Diagnostic::warning("S202", "odd"), "known, 50%"),
+            "::notice title=S202::odd (waived: known, 50%25)\n"
         );
         assert_eq!(unreadable("x", "gone"), "::error file=x::x: gone\n");
     }

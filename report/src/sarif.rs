@@ -68,7 +68,9 @@ pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> Value {
         "locations": locations,
     });
     if let (Some(reason), Some(fields)) = (suppressed, result.as_object_mut()) {
-        let suppression = json!([{ "kind": "external", "justification": reason }]);
+        let suppression = json!([{
+            "kind": "external", "status": "accepted", "justification": printable(reason),
+        }]);
         fields.insert("suppressions".into(), suppression);
     }
     result

@@ -94,9 +94,10 @@ fn finding(waived: bool) -> Value {
     });
     let mut required = vec!["code", "severity", "message"];
     if let (true, Some(fields)) = (waived, fields.as_object_mut()) {
-        required.extend(["reason", "until"]);
+        required.extend(["reason", "until", "policy"]);
         fields.insert("reason".into(), text("Why it does not count."));
         fields.insert("until".into(), text("The last day on which it does not."));
+        fields.insert("policy".into(), text("The policy that says so."));
     }
     object(&required, fields, "A finding.")
 }

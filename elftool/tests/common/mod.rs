@@ -1,6 +1,10 @@
 //! Running the program over images made for the purpose.
 
-#![allow(unreachable_pub, reason = "each test program uses its part of this")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "each test program uses its part of this"
+)]
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -1,0 +1,88 @@
+//! The findings about one image → those that stand, and those that policies accept for a time.
+
+use std::fs::File;
+use std::path::Path;
+
+use solo5_audit::{Budget, Selection, Subject, audit_subject};
+use solo5_policy::Policy;
+use solo5_policy::audit::{Opinion, Waived, keys, needs_proof, opinions};
+use solo5_policy::date::Date;
+use solo5_report::{Diagnostic, Severity};
+use solo5_signature::{Proof, prove};
+
+use crate::content::{Content, detached};
+
+/// How findings are weighed.
+pub(crate) struct Scales {
+    /// Which rules are applied.
+    pub(crate) selection: Selection,
+    /// What S503 reports.
+    pub(crate) budgets: Vec<Budget>,
+    /// The least severity that counts, whatever policies say.
+    pub(crate) fail_on: Severity,
+    /// Policies whose `audit` counts.
+    pub(crate) policies: Vec<Policy>,
+    /// The day that waivers are compared with.
+    pub(crate) today: Date,
+}
+
+/// What was found in one image.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// What stands, gravest first.
+    pub(crate) standing: Vec<Diagnostic>,
+    /// Of each of `standing`, whether it makes the audit fail.
+    pub(crate) fails: Vec<bool>,
+    /// What is accepted for a time.
+    pub(crate) waived: Vec<(Diagnostic, Waived)>,
+}
+
+impl Findings {
+    /// Whether the audit fails.
+    pub(crate) fn fail(&self) -> bool {
+        self.fails.contains(&true)
+    }
+}
+
+impl Scales {
+    /// Audits the image in `file`, which is at `path`.
+    pub(crate) fn weigh(&self, path: &Path, file: &File, subject: &Subject<'_>) -> Findings {
+        let findings = audit_subject(subject, &self.selection);
+        if !needs_proof(&self.policies, &findings) {
+            return self.sort(findings, None);
+        }
+        // A waiver is for the bytes that are hashed, so these are what is audited. An image too large
+        // for that is none that a tender would prove anything of, and no waiver is for it.
+        let Ok(content) = Content::read(file) else {
+            return self.sort(findings, None);
+        };
+        let Content {
+            bytes,
+            mut signatures,
+        } = content;
+        signatures.extend(detached(path));
+        let hashed = Subject::new(subject.name(), &bytes).with_budgets(&self.budgets);
+        let findings = audit_subject(&hashed, &self.selection);
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let proof = prove(&bytes, size, &signatures, &keys(&self.policies)).ok();
+        self.sort(findings, proof.as_ref())
+    }
+
+    fn sort(&self, findings: Vec<Diagnostic>, proof: Option<&Proof>) -> Findings {
+        let opinions = opinions(&self.policies, proof, &findings, self.today);
+        let mut sorted = Findings::default();
+        for (mut finding, opinion) in findings.into_iter().zip(opinions) {
+            match opinion {
+                Opinion::Waived(waived) => sorted.waived.push((finding, waived)),
+                Opinion::Stands { fails, ended } => {
+                    if let Some(ended) = ended {
+                        finding.notes.push(ended.ended());
+                    }
+                    sorted.fails.push(fails || finding.severity >= self.fail_on);
+                    sorted.standing.push(finding);
+                }
+            }
+        }
+        sorted
+    }
+}
