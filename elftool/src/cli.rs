@@ -12,7 +12,7 @@ use solo5_source::size;
 
 use crate::files::print;
 use crate::formats::AuditFormat;
-use crate::{audit, check, diff, explain, lock, policies, show, sign, upstream, verify};
+use crate::{audit, check, diff, explain, lock, policies, show, sign, symbolize, upstream, verify};
 
 /// Could not do the work.
 pub(crate) const FAILED: u8 = 2;
@@ -93,6 +93,23 @@ enum Command {
         /// Images or locks
         #[arg(required = true)]
         new: Vec<PathBuf>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Say which functions and lines the addresses in a trace or a core are
+    ///
+    /// Exits 0 if there were addresses of the image's code, 1 if there was none, 2 if something could
+    /// not be read.
+    Symbolize {
+        /// Image that was running
+        image: PathBuf,
+        /// What the tender, its guest or the kernel printed; `-` is standard input
+        #[arg(default_value = "-", conflicts_with = "core")]
+        trace: PathBuf,
+        /// Instead: a core file, of which the calls are shown
+        #[arg(long, value_name = "FILE")]
+        core: Option<PathBuf>,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -235,6 +252,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
         Command::Show { image, format } => show::run(&program, &image, format),
         Command::Lock { images, output } => lock::run(&program, images, &output),
         Command::Diff { old, new, format } => diff::run(&program, &old, &new, format),
+        Command::Symbolize {
+            image,
+            trace,
+            core,
+            format,
+        } => symbolize::run(&program, &image, &trace, core.as_deref(), format),
         Command::Explain { code } => explain::run(&program, code.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

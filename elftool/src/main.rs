@@ -5,6 +5,7 @@
 //! | upstream's three verbs, parsed from argv itself: their start-up cost counts | [`upstream`], [`generate`] |
 //! | the command line of the other verbs | [`cli`] |
 //! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
+//! | `symbolize` | [`symbolize`] |
 //! | `policy` | [`policies`] |
 //! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
@@ -39,6 +40,7 @@ mod parallel;
 mod policies;
 mod show;
 mod sign;
+mod symbolize;
 mod upstream;
 mod verify;
 mod waive;

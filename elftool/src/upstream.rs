@@ -13,7 +13,7 @@ use crate::files::{complain, open, print, reason};
 use crate::generate;
 
 /// The verbs that [`crate::cli`] takes, and options that end with status 0.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "audit",
     "check",
     "sign",
@@ -22,6 +22,7 @@ const OURS: [&str; 15] = [
     "show",
     "lock",
     "diff",
+    "symbolize",
     "explain",
     "completions",
     "man",
@@ -89,6 +90,8 @@ fn usage(program: &str) -> String {
                  Write down what IMAGES are.\n    \
              diff OLD NEW...:\n        \
                  Say what changed between images, or since a lock.\n    \
+             symbolize IMAGE [ TRACE | --core=FILE ]:\n        \
+                 Say which functions and lines the addresses in TRACE or a core are.\n    \
              explain [ CODE ]:\n        \
                  Explain a rule or another code of a message.\n"
     )

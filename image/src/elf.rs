@@ -20,6 +20,8 @@ pub const CLASS64: u8 = 2;
 pub const DATA_LE: u8 = 1;
 /// `e_type`: an executable at fixed addresses.
 pub const ET_EXEC: u16 = 2;
+/// `e_type`: memory and registers of a program that ended.
+pub const ET_CORE: u16 = 4;
 
 /// A segment to load.
 pub const PT_LOAD: u32 = 1;
@@ -61,9 +63,15 @@ pub const SHF_WRITE: u64 = 1;
 pub const SHF_ALLOC: u64 = 2;
 /// Executable at run time.
 pub const SHF_EXECINSTR: u64 = 4;
+/// Its content is compressed.
+pub const SHF_COMPRESSED: u64 = 0x800;
 
 /// `st_shndx` of a symbol that is not defined here.
 pub const SHN_UNDEF: u16 = 0;
+/// `st_shndx` of a symbol that is a number, not a place.
+pub const SHN_ABS: u16 = 0xfff1;
+/// Symbol type of what nobody said anything of, such as a label in assembly.
+pub const STT_NOTYPE: u8 = 0;
 /// Symbol type of a function resolved at start.
 pub const STT_GNU_IFUNC: u8 = 10;
 /// Symbol type of a function.
@@ -219,6 +227,11 @@ impl FileHeader {
         }
     }
 
+    /// The header stored in `bytes`, whatever file it is of.
+    pub fn parse(bytes: &[u8; FILE_HEADER_SIZE]) -> FileHeader {
+        FileHeader::decode(&zerocopy::transmute!(*bytes))
+    }
+
     /// The header as stored.
     pub fn encode(&self) -> [u8; FILE_HEADER_SIZE] {
         zerocopy::transmute!(RawFileHeader {
@@ -241,6 +254,15 @@ impl FileHeader {
 }
 
 impl ProgramHeader {
+    /// The headers of a table; what is left over at its end is none.
+    pub fn table(bytes: &[u8]) -> Vec<ProgramHeader> {
+        bytes
+            .chunks_exact(PROGRAM_HEADER_SIZE)
+            .filter_map(|chunk| RawProgramHeader::ref_from_bytes(chunk).ok())
+            .map(ProgramHeader::decode)
+            .collect()
+    }
+
     pub(crate) fn decode(raw: &RawProgramHeader) -> ProgramHeader {
         ProgramHeader {
             p_type: raw.p_type.get(),

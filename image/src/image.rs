@@ -4,9 +4,8 @@ use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
-use zerocopy::FromBytes;
 
-use crate::elf::{self, FileHeader, ProgramHeader, RawFileHeader, RawProgramHeader};
+use crate::elf::{self, FileHeader, ProgramHeader};
 use crate::fault::{Fault, HeaderField};
 use crate::notes::Notes;
 use crate::plan::{self, LoadPlan};
@@ -30,8 +29,7 @@ impl Image {
         if got < bytes.len() {
             return Err(Fault::HeaderShort { got });
         }
-        let raw: RawFileHeader = zerocopy::transmute!(bytes);
-        let header = FileHeader::decode(&raw);
+        let header = FileHeader::parse(&bytes);
         let arch = check_header(&header, machines).map_err(Fault::Header)?;
         let want = usize::from(header.e_phnum) * elf::PROGRAM_HEADER_SIZE;
         let table = read_vec(reader, header.e_phoff, want).map_err(Fault::TableRead)?;
@@ -39,11 +37,7 @@ impl Image {
             let got = table.len();
             return Err(Fault::TableShort { got, want });
         }
-        let segments: Vec<ProgramHeader> = table
-            .chunks_exact(elf::PROGRAM_HEADER_SIZE)
-            .filter_map(|chunk| RawProgramHeader::ref_from_bytes(chunk).ok())
-            .map(ProgramHeader::decode)
-            .collect();
+        let segments = ProgramHeader::table(&table);
         let notes = Notes::read(reader, &segments);
         Ok(Image {
             arch,

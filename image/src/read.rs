@@ -61,7 +61,7 @@ impl ReadAt for Vec<u8> {
 
 /// Reads `length` bytes from `offset`, or as many as there are. Memory grows with what is really
 /// there, so that a length field alone allocates nothing.
-pub(crate) fn read_vec<R: ReadAt + ?Sized>(
+pub fn read_vec<R: ReadAt + ?Sized>(
     reader: &R,
     offset: u64,
     length: usize,

@@ -146,6 +146,17 @@ impl Sections {
         })
     }
 
+    /// The content of a section, as far as the file holds it; nothing of one with more than `most`
+    /// bytes.
+    pub fn content<R: ReadAt + ?Sized>(&self, reader: &R, section: &Section, most: u64) -> Vec<u8> {
+        let size = section.header.sh_size;
+        if section.header.sh_type == elf::SHT_NOBITS || size > most {
+            return Vec::new();
+        }
+        let length = usize::try_from(size).unwrap_or(0);
+        read_vec(reader, section.header.sh_offset, length).unwrap_or_default()
+    }
+
     /// Visits the symbols in order until `visit` breaks, a read fails, or [`SYMBOLS_MAX`] were
     /// seen.
     pub fn visit_symbols<R: ReadAt + ?Sized>(

@@ -74,6 +74,17 @@ pub struct Place {
     pub symbol: Option<String>,
     /// Input sections it was linked from, each with its object: `.data.jit (jit.o)`.
     pub origin: Option<String>,
+    /// Line of source it comes from.
+    pub source: Option<Box<SourceLine>>,
+}
+
+/// A line of source that an image was compiled from. The file need not be at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    /// Path, as the compiler was given it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
 }
 
 impl Diagnostic {

@@ -167,6 +167,10 @@ pub fn place_text(place: &Place) -> String {
     if let Some(symbol) = &place.symbol {
         let _ = write!(out, " ({})", printable(symbol));
     }
+    if let Some(source) = &place.source {
+        let file = source.file.replace('\n', "\\n");
+        let _ = write!(out, " at {}:{}", printable(&file), source.line);
+    }
     out
 }
 

@@ -46,6 +46,13 @@ struct JsonPlace<'a> {
     symbol: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'a str>,
+    source: Option<JsonSource<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonSource<'a> {
+    file: &'a str,
+    line: u64,
 }
 
 fn location(label: &Label) -> JsonLocation<'_> {
@@ -72,6 +79,10 @@ fn place(place: &Place) -> JsonPlace<'_> {
         section: place.section.as_deref(),
         symbol: place.symbol.as_deref(),
         origin: place.origin.as_deref(),
+        source: place.source.as_ref().map(|source| JsonSource {
+            file: &source.file,
+            line: source.line,
+        }),
     }
 }
 

@@ -73,6 +73,20 @@ pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> Value {
         }]);
         fields.insert("suppressions".into(), suppression);
     }
+    let source = diagnostic
+        .place
+        .as_ref()
+        .and_then(|place| place.source.as_ref());
+    if let (Some(source), Some(fields)) = (source, result.as_object_mut()) {
+        let related = json!([{
+            "message": { "text": "the source it comes from" },
+            "physicalLocation": {
+                "artifactLocation": { "uri": uri(&source.file) },
+                "region": { "startLine": source.line },
+            },
+        }]);
+        fields.insert("relatedLocations".into(), related);
+    }
     result
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn write_exec_segment(subject: &Subject<'_>, out: &mut Vec<Finding>) 
             let place = subject.section(culprit);
             finding.place.section = place.section;
             finding.place.symbol = place.symbol;
+            finding.place.source = place.source;
         }
         for (what, sections) in [("executable", code), ("writable", data)] {
             if !sections.is_empty() {

@@ -29,6 +29,112 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     out.push(finding);
 }
 
+/// Which units of C were compiled without, where others were compiled with it: a compiler that
+/// writes its options down says so, and of one that does not, functions with an array on their stack
+/// that they do not check. A unit that checks anything was compiled with it, whatever its options
+/// are: some compilers have it on by default.
+#[cfg(feature = "dwarf")]
+pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let checks = |calls: &crate::calls::Calls, function: &solo5_dwarf::Function| {
+        let mut references = calls.references.iter();
+        references
+            .any(|found| found.usage == Use::StackCheck && function.range.contains(&found.from))
+    };
+    // Where nothing is checked at all, S401 says it.
+    let calls = subject
+        .calls()
+        .filter(|calls| calls.first(Use::StackCheck).is_some());
+    let Some((calls, info)) = calls.zip(subject.debug_info()) else {
+        return;
+    };
+    info.visit_units(|unit| {
+        let checked = unit
+            .functions
+            .iter()
+            .any(|function| checks(calls, function));
+        if out.len() >= crate::FINDINGS_MAX || !unit.unchecked || checked {
+            return;
+        }
+        let options = Options::of(&unit.producer);
+        let functions: Vec<_> = match options {
+            Options::With => return,
+            Options::Without => unit.functions.iter().collect(),
+            Options::Unknown => {
+                let functions = unit.functions.iter();
+                functions.filter(|function| function.has_array).collect()
+            }
+        };
+        let Some(first) = functions.first() else {
+            return;
+        };
+        let (count, unit_name) = (functions.len(), &unit.name);
+        let plural = if count == 1 { "" } else { "s" };
+        let message = match options {
+            Options::Unknown => {
+                format!(
+                    "{count} function{plural} of {unit_name} with an unchecked array on the stack"
+                )
+            }
+            _ => {
+                format!("{count} function{plural} of {unit_name} compiled without stack protector")
+            }
+        };
+        let mut place = subject.at(first.range.start);
+        place.length = first.range.end.checked_sub(first.range.start);
+        let mut finding = Finding::new(message, place);
+        let names = functions.iter().take(NAMES_MAX);
+        let mut names: Vec<_> = names.map(|function| function.name.as_str()).collect();
+        if count > names.len() {
+            names.push("…");
+        }
+        let compiler = unit.producer.split(" -").next().unwrap_or_default();
+        finding
+            .notes
+            .push(format!("functions: {}", names.join(" ")));
+        finding.notes.push(format!("compiler: {compiler}"));
+        out.push(finding);
+    });
+}
+
+#[cfg(not(feature = "dwarf"))]
+pub(crate) fn unprotected(_: &Subject<'_>, _: &mut Vec<Finding>) {}
+
+/// Most functions named in one finding.
+#[cfg(feature = "dwarf")]
+const NAMES_MAX: usize = 8;
+
+/// What a compiler wrote down of its options for checking stacks.
+#[cfg(feature = "dwarf")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Options {
+    /// They are checked.
+    With,
+    /// They are not.
+    Without,
+    /// It wrote no options down.
+    Unknown,
+}
+
+#[cfg(feature = "dwarf")]
+impl Options {
+    fn of(producer: &str) -> Options {
+        let options = || {
+            producer
+                .split_whitespace()
+                .filter(|word| word.starts_with('-'))
+        };
+        let last = options().rfind(|option| {
+            option.starts_with("-fstack-protector") || *option == "-fno-stack-protector"
+        });
+        match last {
+            Some("-fno-stack-protector") => Options::Without,
+            Some(_) => Options::With,
+            None if options().next().is_some() => Options::Without,
+            None => Options::Unknown,
+        }
+    }
+}
+
 pub(crate) fn build_paths(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     texts(subject, &subject.traces().paths, "build path", out);
 }

@@ -405,6 +405,12 @@ pub const RULES: &[Rule] = &[
         provenance::unstripped,
     ),
     warning(
+        "S408",
+        "functions compiled without stack protector",
+        "compile every C file with solo5-cc, also those of libraries",
+        provenance::unprotected,
+    ),
+    warning(
         "S501",
         "device used but not declared",
         "declare the device in the manifest, or link without the code that uses it",

@@ -80,6 +80,14 @@ fn finding(waived: bool) -> Value {
             "part": text("The part of the format, such as phdr[2]."),
             "section": text("The section it lies in."),
             "symbol": text("The symbol it lies in."),
+            "source": object(
+                &["file", "line"],
+                json!({
+                    "file": text("Its path, as the compiler was given it."),
+                    "line": { "type": "integer", "minimum": 1, "description": "Line in it." },
+                }),
+                "The line of source it comes from, where debugging information has one.",
+            ),
         }),
         "Where.",
     );

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use solo5_abi::{Arch, Target};
+#[cfg(feature = "dwarf")]
+use solo5_dwarf::{DebugInfo, Limits};
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::{Section, SectionFault, Sections};
 use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
+use solo5_report::diagnostic::SourceLine;
 use solo5_report::{Place, Severity};
 
 use crate::calls::{self, Calls, Use};
@@ -52,6 +55,8 @@ pub struct Subject<'a> {
     symbols: OnceCell<SymbolFacts>,
     calls: OnceCell<Option<Calls>>,
     traces: OnceCell<Traces>,
+    #[cfg(feature = "dwarf")]
+    info: OnceCell<DebugInfo>,
     searches: Cell<u32>,
     budgets: &'a [Budget],
 }
@@ -70,6 +75,8 @@ impl<'a> Subject<'a> {
             symbols: OnceCell::new(),
             calls: OnceCell::new(),
             traces: OnceCell::new(),
+            #[cfg(feature = "dwarf")]
+            info: OnceCell::new(),
             searches: Cell::new(0),
             budgets: &[],
         };
@@ -218,8 +225,35 @@ impl<'a> Subject<'a> {
             offset,
             section: section.map(|section| section.name.clone()),
             symbol: self.symbol_at(address),
+            source: self.source_at(address),
             ..self.whole()
         }
+    }
+
+    /// Its debugging information.
+    #[cfg(feature = "dwarf")]
+    pub(crate) fn debug_info(&self) -> Option<&DebugInfo> {
+        let sections = self.sections()?;
+        let read = || DebugInfo::read(self.reader, sections, Limits::MANY);
+        Some(self.info.get_or_init(read))
+    }
+
+    /// The line of the code, or of the variable, at `address`.
+    #[cfg(feature = "dwarf")]
+    fn source_at(&self, address: u64) -> Option<Box<SourceLine>> {
+        let info = self.debug_info().filter(|info| !info.is_empty())?;
+        let frames = info.locate(&[address]).pop().unwrap_or_default();
+        let line = frames.into_iter().next().and_then(|frame| frame.source);
+        let source = line.or_else(|| info.variable(address))?;
+        Some(Box::new(SourceLine {
+            file: source.file,
+            line: source.line,
+        }))
+    }
+
+    #[cfg(not(feature = "dwarf"))]
+    fn source_at(&self, _: u64) -> Option<Box<SourceLine>> {
+        None
     }
 
     pub(crate) fn symbol_name(&self, symbol: &Symbol) -> String {
@@ -258,11 +292,13 @@ impl<'a> Subject<'a> {
     /// A section as a place, with the symbol at its start.
     pub(crate) fn section(&self, section: &Section) -> Place {
         let symbol = self.symbol_at(section.header.sh_addr);
+        let source = self.source_at(section.header.sh_addr);
         Place {
             offset: Some(section.header.sh_offset),
             length: Some(section.header.sh_size),
             section: Some(section.name.clone()),
             symbol,
+            source,
             ..self.whole()
         }
     }

@@ -1,0 +1,322 @@
+//! The sections of an image with debugging information, and the way into them.
+
+use gimli::{
+    Abbreviation, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, EntriesRaw,
+    SectionId, UnitHeader, UnitOffset,
+};
+use solo5_image::ReadAt;
+use solo5_image::elf::SHF_COMPRESSED;
+use solo5_image::sections::Sections;
+
+use crate::locate::Source;
+use crate::meter::{Meter, Metered};
+use crate::{NAME_MAX, demangled};
+
+/// How much to do for one image.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most bytes of debugging information held in memory. Of a section that does not fit, nothing
+    /// is.
+    pub bytes: u64,
+    /// Most reads of it, a few bytes each.
+    pub reads: u64,
+}
+
+impl Limits {
+    /// For one of thousands of images.
+    pub const MANY: Limits = Limits {
+        bytes: 32 << 20,
+        reads: 16 << 20,
+    };
+    /// For the one image somebody asks about.
+    pub const ONE: Limits = Limits {
+        bytes: 512 << 20,
+        reads: 512 << 20,
+    };
+}
+
+/// Sections that are read, by the names of ELF.
+const SECTIONS: [SectionId; 11] = [
+    SectionId::EhFrame,
+    SectionId::DebugFrame,
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+];
+
+/// Most reads for the table of abbreviations of one unit, and for the header of its lines: what is
+/// kept in memory of them is in proportion.
+const TABLE_READS: u64 = 1 << 21;
+/// Most attributes of an entry; compilers write about twenty.
+const ATTRIBUTES_MAX: usize = 64;
+/// Most entries that are followed to a name or a type.
+pub(crate) const HOPS_MAX: usize = 8;
+
+pub(crate) type Unit<'a> = gimli::Unit<Metered<'a>>;
+pub(crate) type Entry<'a> = DebuggingInformationEntry<Metered<'a>>;
+pub(crate) type Value<'a> = AttributeValue<Metered<'a>>;
+
+/// The debugging information of an image.
+#[derive(Debug)]
+pub struct DebugInfo {
+    sections: Vec<(SectionId, u64, Vec<u8>)>,
+    meter: Meter,
+    compressed: bool,
+}
+
+impl DebugInfo {
+    /// Reads what there is of it.
+    pub fn read(reader: &dyn ReadAt, sections: &Sections, limits: Limits) -> DebugInfo {
+        let mut left = limits.bytes;
+        let mut compressed = false;
+        let mut found = Vec::new();
+        for id in SECTIONS {
+            let Some(section) = sections.find(id.name()) else {
+                continue;
+            };
+            if section.has(SHF_COMPRESSED) {
+                compressed = true;
+                continue;
+            }
+            let content = sections.content(reader, section, left);
+            left = left.saturating_sub(content.len() as u64);
+            found.push((id, section.header.sh_addr, content));
+        }
+        DebugInfo {
+            sections: found,
+            meter: Meter::new(limits.reads),
+            compressed,
+        }
+    }
+
+    /// Whether it says anything of functions and lines.
+    pub fn is_empty(&self) -> bool {
+        self.section(SectionId::DebugInfo).is_empty()
+    }
+
+    /// Whether some of it is compressed, which is not read.
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// The content of a section, empty if there is none.
+    pub(crate) fn section(&self, id: SectionId) -> &[u8] {
+        let found = self.sections.iter().find(|(known, ..)| *known == id);
+        found.map_or(&[], |(_, _, content)| content)
+    }
+
+    /// Where a section is loaded.
+    pub(crate) fn address_of(&self, id: SectionId) -> u64 {
+        let found = self.sections.iter().find(|(known, ..)| *known == id);
+        found.map_or(0, |(_, address, _)| *address)
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(crate) fn reader(&self, id: SectionId) -> Metered<'_> {
+        Metered::new(self.section(id), &self.meter)
+    }
+
+    pub(crate) fn dwarf(&self) -> Dwarf<Metered<'_>> {
+        let load = |id| Ok::<_, std::convert::Infallible>(self.reader(id));
+        match Dwarf::load(load) {
+            Ok(dwarf) => dwarf,
+        }
+    }
+
+    /// Opens a unit: its abbreviations, the header of its lines.
+    pub(crate) fn unit<'a>(
+        &'a self,
+        dwarf: &Dwarf<Metered<'a>>,
+        header: UnitHeader<Metered<'a>>,
+    ) -> Option<Unit<'a>> {
+        let table = self
+            .meter
+            .within(TABLE_READS, || dwarf.abbreviations(&header));
+        let table = table.ok()?;
+        // gimli reads the first entry whole.
+        let mut entries = header.entries_raw(&table, None).ok()?;
+        sane(entries.read_abbreviation().ok()??)?;
+        let open = || Unit::new_with_abbreviations(dwarf, header, table);
+        self.meter.within(TABLE_READS, open).ok()
+    }
+
+    /// The unit an entry elsewhere is in, and its offset there.
+    pub(crate) fn elsewhere<'a>(
+        &'a self,
+        dwarf: &Dwarf<Metered<'a>>,
+        offset: DebugInfoOffset,
+    ) -> Option<(Unit<'a>, UnitOffset)> {
+        let mut headers = dwarf.units();
+        while let Some(header) = headers.next().ok()? {
+            if let Some(within) = offset.to_unit_offset(&header) {
+                return Some((self.unit(dwarf, header)?, within));
+            }
+        }
+        None
+    }
+}
+
+/// Reads entries one behind the other.
+pub(crate) struct Entries<'u, 'a> {
+    raw: EntriesRaw<'u, Metered<'a>>,
+    entry: Entry<'a>,
+}
+
+impl<'u, 'a> Entries<'u, 'a> {
+    /// From the unit's first entry, or from `offset` on.
+    pub(crate) fn new(unit: &'u Unit<'a>, offset: Option<UnitOffset>) -> Option<Entries<'u, 'a>> {
+        Some(Entries {
+            raw: unit.entries_raw(offset).ok()?,
+            entry: Entry::null(),
+        })
+    }
+
+    /// The next entry and its depth; `None` at the end, or where it cannot be read.
+    pub(crate) fn next(&mut self) -> Option<(&Entry<'a>, isize)> {
+        loop {
+            if self.raw.is_empty() {
+                return None;
+            }
+            let depth = self.raw.next_depth();
+            let offset = self.raw.next_offset();
+            let Some(abbreviation) = self.raw.read_abbreviation().ok()? else {
+                continue;
+            };
+            sane(abbreviation)?;
+            let mut attributes = Vec::new();
+            let specifications = abbreviation.attributes();
+            self.raw
+                .read_attributes(specifications, &mut attributes)
+                .ok()?;
+            let (tag, has_children) = (abbreviation.tag(), abbreviation.has_children());
+            self.entry = Entry::new(tag, has_children, attributes, offset);
+            return Some((&self.entry, depth));
+        }
+    }
+}
+
+/// Attributes may take no bytes, so that the count of reads does not bound them.
+fn sane(abbreviation: &Abbreviation) -> Option<()> {
+    (abbreviation.attributes().len() <= ATTRIBUTES_MAX).then_some(())
+}
+
+/// The entry at `offset`.
+pub(crate) fn entry_at<'a>(unit: &Unit<'a>, offset: UnitOffset) -> Option<Entry<'a>> {
+    let mut entries = Entries::new(unit, Some(offset))?;
+    entries.next()?;
+    Some(entries.entry)
+}
+
+/// A text.
+pub(crate) fn text<'a>(
+    dwarf: &Dwarf<Metered<'a>>,
+    unit: &Unit<'a>,
+    value: Value<'a>,
+) -> Option<String> {
+    let bytes = dwarf.attr_string(unit, value).ok()?.bytes();
+    let bytes = bytes.get(..NAME_MAX).unwrap_or(bytes);
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The name of an entry, or of the one it is an instance of.
+pub(crate) fn name<'a>(
+    info: &'a DebugInfo,
+    dwarf: &Dwarf<Metered<'a>>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+) -> Option<String> {
+    let own = |unit: &Unit<'a>, entry: &Entry<'a>| {
+        let linkage = entry.attr_value(gimli::DW_AT_linkage_name);
+        let value = linkage.or_else(|| entry.attr_value(gimli::DW_AT_name))?;
+        Some(demangled(&text(dwarf, unit, value)?))
+    };
+    follow(info, dwarf, unit, entry, own)
+}
+
+/// Where an entry was declared.
+pub(crate) fn declared<'a>(
+    info: &'a DebugInfo,
+    dwarf: &Dwarf<Metered<'a>>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+) -> Option<Source> {
+    let own = |unit: &Unit<'a>, entry: &Entry<'a>| {
+        let file = number(entry, gimli::DW_AT_decl_file)?;
+        let line = number(entry, gimli::DW_AT_decl_line)?;
+        Source::of(dwarf, unit, file, line, 0)
+    };
+    follow(info, dwarf, unit, entry, own)
+}
+
+/// What `ask` says of an entry, or of the first that it refers to as its origin or specification.
+pub(crate) fn follow<'a, T>(
+    info: &'a DebugInfo,
+    dwarf: &Dwarf<Metered<'a>>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+    ask: impl Fn(&Unit<'a>, &Entry<'a>) -> Option<T>,
+) -> Option<T> {
+    let mut other: Option<Unit<'a>> = None;
+    let mut entry = entry.clone();
+    for _ in 0..HOPS_MAX {
+        let here = other.as_ref().unwrap_or(unit);
+        if let Some(answer) = ask(here, &entry) {
+            return Some(answer);
+        }
+        let origin = entry.attr_value(gimli::DW_AT_abstract_origin);
+        let next = origin.or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
+        match next {
+            AttributeValue::UnitRef(offset) => entry = entry_at(here, offset)?,
+            AttributeValue::DebugInfoRef(offset) => {
+                let (found, offset) = info.elsewhere(dwarf, offset)?;
+                entry = entry_at(&found, offset)?;
+                other = Some(found);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+pub(crate) fn number(entry: &Entry<'_>, name: gimli::DwAt) -> Option<u64> {
+    match entry.attr_value(name)? {
+        AttributeValue::FileIndex(number) => Some(number),
+        value => value.udata_value(),
+    }
+}
+
+/// The address ranges of an entry, at most `most`. gimli's own way adds without looking.
+pub(crate) fn ranges<'a>(
+    dwarf: &Dwarf<Metered<'a>>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+    most: usize,
+) -> Vec<std::ops::Range<u64>> {
+    let address = |value| dwarf.attr_address(unit, value).ok().flatten();
+    let mut out = Vec::new();
+    if let Some(list) = entry.attr_value(gimli::DW_AT_ranges) {
+        if let Ok(Some(mut list)) = dwarf.attr_ranges(unit, list) {
+            while let (Ok(Some(range)), true) = (list.next(), out.len() < most) {
+                out.push(range.begin..range.end);
+            }
+        }
+    } else if let Some(low) = entry.attr_value(gimli::DW_AT_low_pc).and_then(address) {
+        let high = match entry.attr_value(gimli::DW_AT_high_pc) {
+            Some(AttributeValue::Addr(high)) => Some(high),
+            Some(value @ AttributeValue::DebugAddrIndex(_)) => address(value),
+            Some(value) => value.udata_value().map(|size| low.saturating_add(size)),
+            None => None,
+        };
+        out.extend(high.map(|high| low..high));
+    }
+    out
+}

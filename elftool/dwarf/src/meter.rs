@@ -1,0 +1,155 @@
+//! A reader that counts: gimli asks it for every byte, so what it refuses bounds all of gimli's work.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use gimli::{EndianSlice, Error, LittleEndian, Reader, ReaderOffsetId};
+
+/// Work left, in reads.
+#[derive(Debug)]
+pub(crate) struct Meter(Cell<u64>);
+
+impl Meter {
+    pub(crate) fn new(reads: u64) -> Meter {
+        Meter(Cell::new(reads))
+    }
+
+    /// Takes `count` reads from what is left; `None` once nothing is.
+    pub(crate) fn charge(&self, count: u64) -> Option<()> {
+        let left = self.0.get().checked_sub(count);
+        self.0.set(left.unwrap_or(0));
+        left.map(drop)
+    }
+
+    /// Runs `work` with at most `most` reads.
+    pub(crate) fn within<T>(&self, most: u64, work: impl FnOnce() -> T) -> T {
+        let before = self.0.get();
+        let granted = before.min(most);
+        self.0.set(granted);
+        let result = work();
+        // The count only ever falls.
+        let used = granted.saturating_sub(self.0.get());
+        self.0.set(before.saturating_sub(used));
+        result
+    }
+}
+
+/// Bytes of a section, little-endian as every machine of Solo5 is.
+#[derive(Clone, Debug)]
+pub(crate) struct Metered<'a> {
+    bytes: EndianSlice<'a, LittleEndian>,
+    meter: &'a Meter,
+}
+
+impl<'a> Metered<'a> {
+    pub(crate) fn new(bytes: &'a [u8], meter: &'a Meter) -> Metered<'a> {
+        let bytes = EndianSlice::new(bytes, LittleEndian);
+        Metered { bytes, meter }
+    }
+
+    /// What is left of it.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes.slice()
+    }
+
+    fn charge(&self, count: u64) -> Result<(), Error> {
+        let end = Error::UnexpectedEof(self.bytes.offset_id());
+        self.meter.charge(count).ok_or(end)
+    }
+}
+
+impl Reader for Metered<'_> {
+    type Endian = LittleEndian;
+    type Offset = usize;
+
+    fn endian(&self) -> LittleEndian {
+        LittleEndian
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn empty(&mut self) {
+        self.bytes.empty();
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<(), Error> {
+        self.charge(1)?;
+        self.bytes.truncate(length)
+    }
+
+    fn offset_from(&self, base: &Self) -> usize {
+        self.bytes.offset_from(base.bytes)
+    }
+
+    fn offset_id(&self) -> ReaderOffsetId {
+        self.bytes.offset_id()
+    }
+
+    fn lookup_offset_id(&self, id: ReaderOffsetId) -> Option<usize> {
+        self.bytes.lookup_offset_id(id)
+    }
+
+    fn find(&self, byte: u8) -> Result<usize, Error> {
+        let found = Reader::find(&self.bytes, byte);
+        let looked_at = found.as_ref().map_or(self.bytes.len(), |at| *at);
+        self.charge(1 + looked_at as u64 / 16)?;
+        found
+    }
+
+    fn skip(&mut self, length: usize) -> Result<(), Error> {
+        self.charge(1)?;
+        self.bytes.skip(length)
+    }
+
+    fn split(&mut self, length: usize) -> Result<Self, Error> {
+        self.charge(1)?;
+        let bytes = self.bytes.split(length)?;
+        Ok(Metered { bytes, ..*self })
+    }
+
+    fn to_slice(&self) -> Result<Cow<'_, [u8]>, Error> {
+        Reader::to_slice(&self.bytes)
+    }
+
+    fn to_string(&self) -> Result<Cow<'_, str>, Error> {
+        Reader::to_string(&self.bytes)
+    }
+
+    fn to_string_lossy(&self) -> Result<Cow<'_, str>, Error> {
+        Ok(self.bytes.to_string_lossy())
+    }
+
+    fn read_slice(&mut self, out: &mut [u8]) -> Result<(), Error> {
+        self.charge(1)?;
+        self.bytes.read_slice(out)
+    }
+
+    fn read_u8(&mut self) -> Result<u8, Error> {
+        self.charge(1)?;
+        self.bytes.read_u8()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_ends_when_the_meter_does() {
+        let meter = Meter::new(5);
+        let mut reader = Metered::new(&[0; 100], &meter);
+        let read = std::iter::from_fn(|| reader.read_u8().ok()).count();
+        assert_eq!(read, 5);
+        assert!(reader.read_u16().is_err() && reader.split(1).is_err());
+    }
+
+    #[test]
+    fn a_part_of_the_work_has_its_own_limit() {
+        let meter = Meter::new(10);
+        assert_eq!(meter.within(3, || meter.charge(4)), None);
+        assert_eq!(meter.charge(7), Some(()));
+        assert_eq!(meter.charge(1), None);
+    }
+}
