@@ -25,6 +25,8 @@ pub mod info;
 pub mod locate;
 mod meter;
 pub mod symbols;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 pub mod units;
 pub mod unwind;
