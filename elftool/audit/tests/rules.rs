@@ -7,6 +7,7 @@ use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::{self, DeviceType};
 use solo5_abi::{Arch, Target, mft2, note};
 use solo5_audit::{Budget, Measure, RULES, Rule, Selection, Subject, audit, loads};
+use solo5_dwarf::testing::Compiled;
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
 use solo5_image::sections::SECTIONS_MAX;
 use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
@@ -107,6 +108,26 @@ fn with_text(text: &str) -> Vec<u8> {
 fn with_package(json: &str) -> Vec<u8> {
     let note = testing::any_note(note::OWNER_FDO, note::TYPE_FDO_PACKAGE, json.as_bytes());
     with_behind_manifest(&note).bytes()
+}
+
+const PROTECTED: &str = "-fstack-protector-strong";
+
+/// A program of two files in C, of which `app.c` has a stack protector.
+fn two_files(compiler: &str, options: &[&str]) -> Vec<u8> {
+    let app = "int fill(int); void __stack_chk_fail(void) { for (;;) {} }
+        void _start(void) { volatile char a[16]; for (int i = 0; i < 16; i++) a[i] = (char)fill(i); }";
+    let library = "int fill(int n) {
+            volatile char copy[32];
+            for (int i = 0; i < 32; i++)
+                copy[i] = (char)(n + i);
+            return copy[n & 31];
+        }
+        int small(int n) { return n + 1; }";
+    let files = [
+        ("app.c", app, &[PROTECTED][..]),
+        ("library.c", library, options),
+    ];
+    Compiled::linked(compiler, &files).bytes()
 }
 
 /// An image that breaks the rule `code`, and one near it that does not. `None` for a rule that has
@@ -249,6 +270,10 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         }
         "S406" => changed(|s| push_section(s, ".debug_info", 1, 0, DATA)),
         "S407" => return Some((good, changed(|s| s.sections.clear()))),
+        "S408" => {
+            let bare = &["-fno-stack-protector"];
+            return Some((two_files("cc", bare), two_files("cc", &[PROTECTED])));
+        }
         "S501" => {
             let (uses, not) = calling("solo5_net_read", &DEVICES[..1]);
             return Some((uses, not));
@@ -453,6 +478,64 @@ fn opt_in_rules_need_to_be_asked_for() {
     assert!(found(true, &[]) && found(false, &["S4"]) && found(false, &["S402"]));
     for rule in RULES.iter().filter(|rule| rule.is_opt_in()) {
         assert!(rule.severity < Severity::Error, "{}", rule.code);
+    }
+}
+
+#[test]
+fn debugging_information_tells_which_functions_have_no_stack_protector() {
+    let selection = Selection {
+        select: vec![String::from("S408")],
+        ..Selection::default()
+    };
+    let found = |bytes: Vec<u8>| audit("a", &bytes, &selection);
+    let bare = ["-fno-stack-protector"];
+    let [finding] = &found(two_files("cc", &bare))[..] else {
+        panic!("one finding");
+    };
+    let message = "2 functions of library.c compiled without stack protector";
+    assert_eq!(finding.message, message);
+    let names = finding.notes[0].strip_prefix("functions: ").unwrap();
+    let names: BTreeSet<&str> = names.split(' ').collect();
+    assert_eq!(names, BTreeSet::from(["fill", "small"]));
+    let place = finding.place.as_ref().unwrap();
+    let source = place.source.as_ref().unwrap();
+    assert_eq!(source.file, "library.c");
+    let line = if place.symbol.as_deref() == Some("fill") {
+        1
+    } else {
+        7
+    };
+    assert_eq!(source.line, line);
+    // A compiler that writes its options down says more than the code: nothing in `small` has to be
+    // checked. One that does not is judged by the arrays on its stack.
+    let silent = ["-fno-stack-protector", "-gno-record-gcc-switches"];
+    let [finding] = &found(two_files("cc", &silent))[..] else {
+        panic!("one finding");
+    };
+    let message = "1 function of library.c with an unchecked array on the stack";
+    assert_eq!(finding.message, message);
+    // Where nothing is checked, S401 says all there is to say.
+    let alone = [("all.c", "void _start(void) { for (;;) {} }", &bare[..])];
+    assert!(found(Compiled::linked("cc", &alone).bytes()).is_empty());
+}
+
+#[test]
+fn evidence_names_the_line_of_source() {
+    let text = "__attribute__((section(\".data.jit,\\\"awx\\\"#\"))) char jit[64] = { 1 };
+        int _start(void) { return jit[3]; }";
+    let files = [("jit.c", text, &[][..])];
+    let bytes = Compiled::linked("cc", &files).bytes();
+    let found = audit("a", &bytes, &Selection::default());
+    for code in ["S201", "S202"] {
+        let finding = found.iter().find(|finding| finding.code == code).unwrap();
+        let place = finding.place.as_ref().unwrap();
+        assert_eq!(place.symbol.as_deref(), Some("jit"), "{code}");
+        let source = place.source.as_ref().unwrap();
+        assert_eq!((source.file.as_str(), source.line), ("jit.c", 1));
+        let shown = solo5_report::human::place_text(place);
+        assert!(shown.ends_with("(jit) at jit.c:1"), "{shown}");
+        let json = solo5_report::json::json(finding);
+        assert_eq!(json["place"]["source"]["line"], 1);
     }
 }
 

@@ -12,9 +12,7 @@ pub const SOURCE: &str = "\
 #define INLINED static inline __attribute__((always_inline))
 typedef char text[32];
 int table[4] = { 1, 2, 3, 4 };
-NEVER_INLINED int leaf(const char *s) {
-    return s[0] + table[s[1] & 3];
-}
+NEVER_INLINED int leaf(const char *s) { return s[0] + table[s[1] & 3]; }
 INLINED int inlined(const char *s) {
     return leaf(s) * 3;
 }
@@ -58,6 +56,33 @@ impl Compiled {
         let compiled = compiled.unwrap_or_else(|error| panic!("{compiler}: {error}"));
         let said = String::from_utf8_lossy(&compiled.stderr);
         assert!(compiled.status.success(), "{compiler}: {said}");
+        Compiled { folder }
+    }
+
+    /// Compiles several files, each with options of its own. Panics if that fails.
+    pub fn linked(compiler: &str, files: &[(&str, &str, &[&str])]) -> Compiled {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = |arguments: &[&str]| {
+            let ran = Command::new(compiler)
+                .current_dir(folder.path())
+                .args(arguments)
+                .output();
+            let ran = ran.unwrap_or_else(|error| panic!("{compiler}: {error}"));
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success(), "{compiler} {arguments:?}: {said}");
+        };
+        let mut link = vec!["-static", "-nostdlib", "-no-pie", "-o", "program"];
+        for (name, text, options) in files {
+            std::fs::write(folder.path().join(name), text).expect("a source file");
+            let compile = ["-c", "-g", "-O1", "-ffreestanding", "-fno-pie", *name];
+            run(&[&compile[..], options].concat());
+        }
+        let objects: Vec<String> = files
+            .iter()
+            .map(|(name, ..)| name.replace(".c", ".o"))
+            .collect();
+        link.extend(objects.iter().map(String::as_str));
+        run(&link);
         Compiled { folder }
     }
 

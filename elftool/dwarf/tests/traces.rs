@@ -137,9 +137,9 @@ fn variables_have_lines_and_units_compilers() {
     assert_eq!(
         arrays,
         [
-            ("_start", 17, false),
+            ("_start", 15, false),
             ("leaf", 5, false),
-            ("outer", 11, true)
+            ("outer", 9, true)
         ]
     );
 }

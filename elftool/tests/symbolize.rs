@@ -1,0 +1,149 @@
+//! `symbolize`: traces and cores of a small program.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Place, Run};
+use serde_json::Value;
+use solo5_dwarf::Registers;
+use solo5_dwarf::testing::{Compiled, core};
+
+/// A folder with `program`, and the address of `leaf` in it.
+fn program(options: &[&str]) -> (Place, u64) {
+    let place = Place::new();
+    let compiled = Compiled::new("cc", options);
+    place.write("program", &compiled.bytes());
+    let listed = Command::new("nm").arg(compiled.path()).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let line = listed.lines().find(|line| line.ends_with(" leaf")).unwrap();
+    let address = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
+    (place, address)
+}
+
+fn trace(address: u64) -> String {
+    format!(
+        "hello \u{1b}[31m\nsolo5-hvt: guest trap: rip={address:#x} rsp=0x7000\n\
+         solo5-hvt:   return address? {:#x} at rsp+0x8\nbye rip=0x10\n",
+        address + 1
+    )
+}
+
+fn json(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+}
+
+#[test]
+fn a_trace_is_passed_on_with_functions_and_lines() {
+    let (place, leaf) = program(&[]);
+    let expected = format!(
+        "hello \\u{{1b}}[31m\nsolo5-hvt: guest trap: rip={leaf:#x} rsp=0x7000\n    \
+         {leaf:#x} leaf+0x0 at program.c:5\n\
+         solo5-hvt:   return address? {0:#x} at rsp+0x8\n    {0:#x} leaf+0x1 at program.c:5\n\
+         bye rip=0x10\n",
+        leaf + 1
+    );
+    place.write("log", trace(leaf).as_bytes());
+    for arguments in [
+        &["symbolize", "program", "log"][..],
+        &["symbolize", "program"],
+    ] {
+        let run = place.run_with(arguments, trace(leaf).as_bytes());
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        assert_eq!(run.stdout, expected);
+    }
+    let run = place.run(&["symbolize", "--format=json", "program", "log"]);
+    let value = json(&run);
+    assert_eq!(value["image"], "program");
+    let lines = value["lines"].as_array().unwrap();
+    let numbers: Vec<_> = lines
+        .iter()
+        .map(|line| line["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [2, 3]);
+    let address = &lines[1]["addresses"][0];
+    assert_eq!(
+        (&address["address"], &address["returns"]),
+        (&(leaf + 1).into(), &true.into())
+    );
+    assert_eq!(address["frames"][0]["file"], "program.c");
+    assert_eq!(address["symbol"], "leaf");
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    for (options, note, shown) in [
+        (
+            &["-g0"][..],
+            "symbols alone; compile it with -g",
+            "leaf+0x0\n",
+        ),
+        (
+            &["-g0", "-s"],
+            "name the image from before `strip`",
+            "code without a symbol\n",
+        ),
+        (&["-gz"], "compressed, which is not read", "leaf+0x0\n"),
+    ] {
+        let (_, leaf) = program(&options[..1]);
+        let place = Place::new();
+        place.write("program", &Compiled::new("cc", options).bytes());
+        let run = place.run_with(&["symbolize", "program"], trace(leaf).as_bytes());
+        assert_eq!(run.status, 0, "{options:?}: {run:?}");
+        assert!(run.stderr.contains(note), "{options:?}: {}", run.stderr);
+        assert!(run.stdout.contains(shown), "{options:?}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_core_shows_its_calls() {
+    let (place, leaf) = program(&[]);
+    let mut registers = Registers::default();
+    registers.set(Registers::RIP, Some(leaf));
+    registers.set(Registers::RSP, Some(0x7000));
+    place.write("core", &core(11, &registers, &[(0x7000, vec![0; 64])]));
+    let arguments = ["symbolize", "program", "--core", "core"];
+    let run = place.run(&arguments);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let start = format!("signal 11\n#0   {leaf:#x} leaf+0x0 at program.c:5\nrip {leaf:#018x} rsp ");
+    assert!(run.stdout.starts_with(&start), "{}", run.stdout);
+    let run = place.run(&[&arguments[..], &["--format=json"]].concat());
+    let value = json(&run);
+    assert_eq!(value["registers"]["rsp"], 0x7000);
+    assert_eq!(value["calls"][0]["by"], "registers");
+    // The core of another image.
+    place.write("core", &core(11, &registers, &[(leaf, vec![0x90; 64])]));
+    let run = place.run(&arguments);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.stderr.contains("warning: its code at rip"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn statuses() {
+    let (place, _) = program(&[]);
+    place.write("text", b"rip=0x12\n");
+    for (arguments, status, message) in [
+        (
+            &["program", "text"][..],
+            1,
+            "text: no address of the image's code is in it\n",
+        ),
+        (&["none", "text"], 2, "none: No such file or directory\n"),
+        (&["text", "text"], 2, "text: "),
+        (&["program", "none"], 2, "none: No such file or directory\n"),
+        (
+            &["program", "--core", "program"],
+            2,
+            "program: not an ELF core file\n",
+        ),
+    ] {
+        let run = place.run(&[&["symbolize"], arguments].concat());
+        assert_eq!(run.status, status, "{arguments:?}: {run:?}");
+        let expected = format!("solo5-elftool: {message}");
+        assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
+    }
+}
