@@ -106,6 +106,33 @@ fn the_toolchains_page_has_every_option_of_its_guide() {
     }
 }
 
+/// Debugging information is read by `solo5-elftool` alone: what runs guests or links them does not
+/// have a decoder of it.
+#[test]
+fn only_the_elftool_has_gimli() {
+    let has_gimli = |package: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .current_dir(repository())
+            .args(["tree", "--offline", "--locked", "--edges=normal,build"])
+            .args(["--prefix=none", "--package", package]);
+        let output = cargo.output().expect("cargo runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{package}: {said}");
+        let tree = String::from_utf8_lossy(&output.stdout);
+        tree.lines().any(|line| line.starts_with("gimli "))
+    };
+    assert!(has_gimli("solo5-elftool"));
+    for package in [
+        "solo5-spt",
+        "solo5-hvt",
+        "solo5-linker-wrapper",
+        "solo5-manifest",
+    ] {
+        assert!(!has_gimli(package), "{package}");
+    }
+}
+
 /// What a path of a tree holds.
 #[derive(PartialEq)]
 enum Entry {
