@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `image` | `solo5_image` | a plan fits exactly into its minimum memory; its segments do not overlap |
 //! | `audit` | `solo5_audit` | an error is found if and only if no size of memory lets the image load |
+//! | `dwarf` | `solo5_dwarf` | there is an answer for every address, and callers lie in code |
 //! | `notes` | `solo5_abi::note`, `solo5_manifest::decode` | what is decoded can be said in YAML, and says the same |
 //! | `mft1` | `solo5_abi::mft1` | what a loader takes has one encoding |
 //! | `mft2` | `solo5_abi::mft2` | so has every set of known properties |
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod dwarf;
 mod files;
 mod image;
 mod launch;
@@ -70,9 +72,10 @@ fn escaped(byte: &u8) -> String {
 }
 
 /// Every target.
-pub static TARGETS: [Target; 10] = [
+pub static TARGETS: [Target; 11] = [
     image::TARGET,
     audit::TARGET,
+    dwarf::TARGET,
     notes::TARGET,
     mft1::TARGET,
     mft2::TARGET,

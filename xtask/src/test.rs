@@ -23,6 +23,11 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
             let library = ["--manifest-path", &manifest, "--lib"].map(str::to_owned);
             passed &= summary.test(library.into_iter())?;
         }
+        println!("== fuzz targets, without a fuzzer");
+        let targets = ["--manifest-path", "fuzz/Cargo.toml", "--tests"];
+        let folder = ["--target-dir", "target/fuzz/test"];
+        let arguments = targets.into_iter().chain(folder).map(str::to_owned);
+        passed &= summary.test(arguments)?;
         println!("== tests in the lab: hvt");
         passed &= summary.lab();
     }
