@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use serde_json::Value;
 use solo5_tests::elf::{self, Field, Image};
 use solo5_tests::outcome::Outcome;
 use solo5_tests::process::{self, Running};
+use solo5_tests::tree::Tree;
 use solo5_tests::{ensure, fail};
 
 use crate::{Suite, images, trial};
@@ -31,6 +33,12 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         .collect()
 }
 
+/// The rules that upstream's loader has too (`spec/10` §6.3), for segments with content: the entry
+/// point, the range, order, overlap, alignment, sizes and content of segments, W and X.
+const SHARED: [&str; 8] = [
+    "S104", "S105", "S106", "S107", "S108", "S109", "S110", "S201",
+];
+
 fn agree(suite: &Suite, name: &str) -> Outcome {
     let sound = Image(std::fs::read(suite.spt_image(name)?)?);
     let directory = tempfile::tempdir()?;
@@ -41,7 +49,7 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
         let minimum = minimum_memory(suite, &path)?;
         for memory in MEMORY {
             let expected = minimum.is_some_and(|minimum| memory << 20 >= minimum);
-            let (starts, printed) = starts(suite, &path, memory)?;
+            let (starts, printed) = starts_under(&suite.tree, &path, memory)?;
             ensure!(
                 starts == expected,
                 "{what}: minimum memory {minimum:?}, so in {memory} MiB it should be {}; the \
@@ -49,6 +57,15 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
                 if expected { "started" } else { "refused" }
             );
             *(if starts { &mut started } else { &mut refused }) += 1;
+            let shared = minimum.is_none() && breaks_shared_rule(suite, &path)?;
+            if let Some(peer) = suite.peer.as_ref().filter(|_| expected || shared) {
+                let (peers, printed) = starts_under(peer, &path, memory)?;
+                ensure!(
+                    peers == expected,
+                    "{what}: {memory} MiB: the other Solo5 should {} it, but printed:\n{printed}",
+                    if expected { "start" } else { "refuse" }
+                );
+            }
         }
     }
     // The test would be worth little if all images had one fate.
@@ -74,10 +91,31 @@ fn minimum_memory(suite: &Suite, image: &Path) -> Outcome<Option<u64>> {
     }
 }
 
-/// Whether the tender gets as far as the guest's first instruction: a refusal is status 1 with the
+/// Whether the audit finds an error that every loader refuses an image for: a segment without
+/// content is upstream's to ignore.
+fn breaks_shared_rule(suite: &Suite, image: &Path) -> Outcome<bool> {
+    let mut audit = suite.tool("solo5-elftool");
+    audit
+        .args(["audit", "--exit-zero", "--format=json"])
+        .arg(image);
+    let report: Value = serde_json::from_str(&process::run(audit)?.text())?;
+    let segments = images::show(suite, image)?;
+    let findings = report["images"][0]["findings"].as_array();
+    Ok(findings.into_iter().flatten().any(|finding| {
+        let code = finding["code"].as_str().unwrap_or_default();
+        let part = finding["place"]["part"].as_str().unwrap_or_default();
+        let index = part.trim_start_matches("phdr[").trim_end_matches(']');
+        let has_content = index
+            .parse::<usize>()
+            .map_or(true, |index| segments["segments"][index]["file_size"] != 0);
+        finding["severity"] == "error" && SHARED.contains(&code) && has_content
+    }))
+}
+
+/// Whether a tender gets as far as the guest's first instruction: a refusal is status 1 with the
 /// tender's word for it.
-fn starts(suite: &Suite, image: &Path, memory: u64) -> Outcome<(bool, String)> {
-    let mut tender: Command = suite.tool("solo5-spt");
+fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String)> {
+    let mut tender = Command::new(tree.program("solo5-spt"));
     tender
         .arg(format!("--mem={memory}"))
         .arg("--")
