@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{DEVICES, Place};
 use serde_json::Value;
 use solo5_abi::{Arch, Target};
+use solo5_dwarf::testing::Compiled;
 use solo5_image::elf::{PF_R, PF_W, PF_X};
 use solo5_image::testing::{DATA, Sample};
 
@@ -137,26 +138,28 @@ fn reports_fit_their_schema() {
     }
 }
 
+/// What the official schema has against a log.
+fn sarif_errors(log: &Value) -> Vec<String> {
+    // Two patterns in it have a bracket too many, which not every reader of patterns lets pass.
+    let schema = include_str!("../schemas/sarif-2.1.0.json").replace("{2}]?$", "{2}$");
+    let options = jsonschema::options().should_validate_formats(true);
+    let validator = options.build(&json(&schema)).unwrap();
+    let errors = validator.iter_errors(log);
+    errors.map(|error| error.to_string()).collect()
+}
+
 #[test]
 fn sarif_fits_the_official_schema_and_another_reader() {
     let place = fleet();
     let run = place.run(&["audit", "--format=sarif", "fleet", "none"]);
     assert_eq!(run.status, 2);
     let log = json(&run.stdout);
-    // Two patterns in it have a bracket too many, which not every reader of patterns lets pass.
-    let schema = include_str!("../schemas/sarif-2.1.0.json").replace("{2}]?$", "{2}$");
-    let schema = json(&schema);
-    let options = jsonschema::options().should_validate_formats(true);
-    let validator = options.build(&schema).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(&log)
-        .map(|error| error.to_string())
-        .collect();
+    let errors = sarif_errors(&log);
     assert!(errors.is_empty(), "{errors:?}");
     // The schema does refuse something.
     let mut odd = log.clone();
     odd["runs"][0]["results"][0]["level"] = "fatal".into();
-    assert!(!validator.is_valid(&odd));
+    assert!(!sarif_errors(&odd).is_empty());
 
     let read: serde_sarif::sarif::Sarif = serde_json::from_str(&run.stdout).unwrap();
     let results = read.runs[0].results.as_ref().unwrap();
@@ -170,6 +173,79 @@ fn sarif_fits_the_official_schema_and_another_reader() {
     assert!(rules.iter().any(|rule| rule.id == "S201"));
     let invocations = read.runs[0].invocations.as_ref().unwrap();
     assert!(!invocations[0].execution_successful);
+}
+
+#[test]
+fn lines_of_source_are_in_every_format() {
+    let place = Place::new();
+    let text = "__attribute__((section(\".data.jit,\\\"awx\\\"#\"))) char jit[64] = { 1 };
+        int _start(void) { return jit[3]; }";
+    let program = Compiled::linked("cc", &[("jit.c", text, &[])]);
+    place.write("jit", &program.bytes());
+    let audit = |format: &str| {
+        let format = format!("--format={format}");
+        let run = place.run(&["audit", "--select=S201", &format, "jit"]);
+        assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+        run.stdout
+    };
+    for format in ["human", "github", "junit"] {
+        let text = audit(format);
+        assert!(text.contains("(jit) at jit.c:1"), "{format}: {text}");
+    }
+    let report = json(&audit("json"));
+    let source = &report["images"][0]["findings"][0]["place"]["source"];
+    assert_eq!(
+        (&source["file"], &source["line"]),
+        (&"jit.c".into(), &1.into())
+    );
+    let validator = jsonschema::validator_for(&solo5_audit::schema::report()).unwrap();
+    assert!(validator.is_valid(&report));
+    let text = audit("sarif");
+    let errors = sarif_errors(&json(&text));
+    assert!(errors.is_empty(), "{errors:?}");
+    let read: serde_sarif::sarif::Sarif = serde_json::from_str(&text).unwrap();
+    let result = &read.runs[0].results.as_ref().unwrap()[0];
+    let related = &result.related_locations.as_ref().unwrap()[0];
+    let physical = related.physical_location.as_ref().unwrap();
+    let artifact = physical.artifact_location.as_ref().unwrap();
+    assert_eq!(artifact.uri.as_deref(), Some("jit.c"));
+    assert_eq!(physical.region.as_ref().unwrap().start_line, Some(1));
+}
+
+/// A terminal sees colours, and a count of images on standard error if results go elsewhere. The
+/// terminal is one that `script` (util-linux) makes.
+#[test]
+fn terminals_see_colours_and_a_count() {
+    let place = fleet();
+    let program = env!("CARGO_BIN_EXE_solo5-elftool");
+    let on_terminal = |command: String| {
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        script.current_dir(place.path(".")).env("TERM", "xterm");
+        script.env_remove("NO_COLOR").stdin(Stdio::null());
+        match script.output() {
+            Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Err(error) => {
+                println!("skip: terminals_see_colours_and_a_count: script: {error}");
+                None
+            }
+        }
+    };
+    let Some(text) = on_terminal(format!("{program} audit fleet/b.spt")) else {
+        return;
+    };
+    assert!(text.contains("\u{1b}[1m\u{1b}[31merror"), "{text:?}");
+    assert!(!text.contains(" images, "), "{text:?}");
+    let silent = on_terminal(format!("NO_COLOR=1 {program} audit fleet/b.spt")).unwrap();
+    assert!(!silent.contains("\u{1b}["), "{silent:?}");
+    // Images enough for the count to be drawn.
+    let list: String = (0..3000).map(|_| "fleet/a.spt\n").collect();
+    place.write("list", list.as_bytes());
+    let command = format!("{program} audit --files-from=list > report");
+    let text = on_terminal(command).unwrap();
+    assert!(text.contains(" images, "), "{text:?}");
+    let report = std::fs::read_to_string(place.path("report")).unwrap();
+    assert!(!report.contains('\u{1b}') && report.contains("3000 images"));
 }
 
 #[test]
