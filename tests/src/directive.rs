@@ -37,6 +37,8 @@ pub struct Run {
     pub pings: Vec<Ping>,
     /// What the pings' payload repeats.
     pub pattern: Vec<u8>,
+    /// A signal sent to the tender while it runs.
+    pub signal: Option<Signal>,
     /// How it must end.
     pub expect: Expect,
     /// Texts the output must contain.
@@ -105,8 +107,17 @@ pub struct Ping {
     pub count: u32,
 }
 
-/// How a run must end.
+/// A signal that ends programs.
 #[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Signal {
+    /// SIGINT
+    Interrupt,
+    /// SIGTERM
+    Terminate,
+}
+
+/// How a run must end.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expect {
     /// Status 0, and SUCCESS in the output.
     Success,
@@ -114,6 +125,9 @@ pub enum Expect {
     Abort,
     /// This status; 128 and a signal's number for a death by signal.
     Exit(i32),
+    /// Status 1, and the tender's last words and only ones are that the guest did what this text
+    /// says, with the CPU's registers or without. `*` at its end is any end.
+    Fault(String),
 }
 
 /// A text, or the name of a file with one beside the unikernel.
@@ -188,6 +202,7 @@ impl Run {
             closed: Vec::new(),
             pings: Vec::new(),
             pattern: Vec::new(),
+            signal: None,
             expect: Expect::Success,
             output: Vec::new(),
             absent: Vec::new(),
@@ -225,11 +240,20 @@ impl Run {
             }
             "ping-pattern" => self.pattern = hex(value)?,
             "expect" => {
-                self.expect = match value {
-                    "success" => Expect::Success,
-                    "abort" => Expect::Abort,
-                    _ => Expect::Exit(number(value.strip_prefix("exit:").ok_or("is unknown")?)?),
+                self.expect = match value.split_once(':') {
+                    None if value == "success" => Expect::Success,
+                    None if value == "abort" => Expect::Abort,
+                    Some(("exit", status)) => Expect::Exit(number(status)?),
+                    Some(("fault", text)) => Expect::Fault(text.to_owned()),
+                    _ => return Err("is unknown".to_owned()),
                 }
+            }
+            "signal" => {
+                self.signal = Some(match value {
+                    "INT" => Signal::Interrupt,
+                    "TERM" => Signal::Terminate,
+                    _ => return Err("is INT or TERM".to_owned()),
+                });
             }
             "output" => self.output.push(value.to_owned()),
             "absent" => self.absent.push(value.to_owned()),
@@ -473,6 +497,14 @@ mod tests {
     }
 
     #[test]
+    fn faults_and_signals() {
+        let run = one("//@ run hvt: args=hlt expect=\"fault:KVM: exit, rip=0x*\"");
+        assert_eq!(run.expect, Expect::Fault("KVM: exit, rip=0x*".to_owned()));
+        let run = one("//@ run hvt: signal=TERM expect=exit:1");
+        assert_eq!(run.signal, Some(Signal::Terminate));
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for (text, message) in [
             (
@@ -488,6 +520,8 @@ mod tests {
             ),
             ("//@ run spt: expect=\"success", "closing quote"),
             ("//@ run spt: expect=failure", "expect: is unknown"),
+            ("//@ run spt: expect=success:1", "expect: is unknown"),
+            ("//@ run spt: expect=success signal=9", "is INT or TERM"),
             (
                 "//@ run spt: expect=success tap.x=10.0.0.1/24,fast",
                 "`fast` is unknown",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::directive::Signal;
 use crate::outcome::{Context, Outcome};
 use crate::{ensure, fail};
 
@@ -131,6 +132,20 @@ impl Running {
     pub fn kill(&mut self) {
         // Only an already reaped child makes this fail, and that is what is wanted.
         let _ = self.child.kill();
+    }
+
+    /// Sends `signal`.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn signal(&mut self, signal: Signal) -> Outcome {
+        let number = match signal {
+            Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::Terminate => rustix::process::Signal::TERM,
+        };
+        // It has not been waited for, so the number is still its own.
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, number).during("kill()")
     }
 
     /// Waits for the end.

@@ -62,8 +62,13 @@ fn execute_here(run: &Run, tender: &Path, image: &Path, builder: &Builder) -> Ou
         running.wait_for("Serving ping")?;
         send_pings(run)?;
     }
+    if let Some(signal) = run.signal {
+        running.wait_for("Waiting for a signal")?;
+        running.signal(signal)?;
+    }
     let finished = running.finish()?;
-    judge(run, &finished).during(&shown)?;
+    let name = tender.file_name().unwrap_or_default().to_string_lossy();
+    judge(run, &name, &finished).during(&shown)?;
     for (path, content) in disks {
         ensure!(
             std::fs::read(&path)? == content,
@@ -181,11 +186,12 @@ fn send_pings(run: &Run) -> Outcome {
     })
 }
 
-fn judge(run: &Run, finished: &Finished) -> Result<(), String> {
+fn judge(run: &Run, tender: &str, finished: &Finished) -> Result<(), String> {
     let (status, word) = match run.expect {
         Expect::Success => (0, "SUCCESS"),
         Expect::Abort => (255, "ABORT"),
         Expect::Exit(status) => (status, ""),
+        Expect::Fault(_) => (1, ""),
     };
     let verdict = if finished.status != status {
         format!("status {}, expected {status}", finished.status)
@@ -199,6 +205,10 @@ fn judge(run: &Run, finished: &Finished) -> Result<(), String> {
         format!("{text:?} was not printed")
     } else if let Some(text) = run.absent.iter().find(|text| finished.printed(text)) {
         format!("{text:?} was printed")
+    } else if let Expect::Fault(text) = &run.expect
+        && !is_fault(&finished.text(), tender, text)
+    {
+        format!("the tender's words are not {text:?} alone")
     } else {
         let only = match &run.only {
             None => return Ok(()),
@@ -212,4 +222,39 @@ fn judge(run: &Run, finished: &Finished) -> Result<(), String> {
         format!("printed other bytes than the {} expected ones", only.len())
     };
     Err(format!("{verdict}; it printed:\n{}", finished.text()))
+}
+
+/// Whether all that `tender` says in `output`, at its end, is `fault`, and the CPU's registers at most.
+fn is_fault(output: &str, tender: &str, fault: &str) -> bool {
+    let said = format!("{tender}: ");
+    let registers = format!("{tender}:   ");
+    let mut lines = output.lines().skip_while(|line| !line.starts_with(&said));
+    let first = lines.next().and_then(|line| line.strip_prefix(&said));
+    let is_it = first.is_some_and(|text| match fault.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == fault,
+    });
+    is_it && lines.all(|line| line.starts_with(&registers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_the_last_and_only_word() {
+        let is = |output, fault| is_fault(output, "solo5-hvt", fault);
+        let whole = "Solo5: banner\nsolo5-hvt: bad call\nsolo5-hvt:   rip=0x1\n";
+        assert!(is(whole, "bad call") && is(whole, "bad*"));
+        assert!(!is(whole, "bad") && !is(whole, "worse*"));
+        for output in [
+            "",
+            "solo5-hvt: bad call\nsolo5-hvt: bad call\n",
+            "solo5-hvt: warning\nsolo5-hvt: bad call\n",
+            "solo5-hvt: bad call\nthread 'main' panicked\n",
+            "solo5-hvt:   rip=0x1\n",
+        ] {
+            assert!(!is(output, "bad call"), "{output}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_bindings::kvm_regs;
 use solo5_tender::problem::{CODE_GUEST_FAULT, EXIT_CANNOT};
@@ -25,11 +26,21 @@ pub struct Witness {
     pub code: Code,
     /// Guest memory.
     pub memory: &'static SharedMemory,
+    /// Whether a fault is being told of.
+    pub spoken: AtomicBool,
 }
 
 impl Witness {
     /// Says what the guest did and ends the process with status 1.
+    ///
+    /// Both threads may find the same fault, as in a ring that cannot be: one speaks.
     pub fn fault(&self, fault: GuestFault, registers: Option<kvm_regs>) -> ! {
+        if self.spoken.swap(true, Ordering::Relaxed) {
+            loop {
+                // The other thread is about to end the process.
+                std::hint::spin_loop();
+            }
+        }
         let rip = registers.map(|registers| registers.rip);
         let mut message = Text::new();
         let _ = fault.write(&mut message, rip);

@@ -11,6 +11,7 @@ use solo5_abi::hvt::{HALT_COOKIE_MAX, Halt, Hypercall, Poll, Puts, Walltime};
 #[cfg(feature = "net")]
 use solo5_abi::hvt::{Net, Outcome};
 use solo5_tender::memory::Allegation;
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::devices::{self, Devices, Events};
 use crate::exit::Call;
@@ -68,7 +69,7 @@ impl Host {
                 devices::write_stream(CONSOLE, text);
             }
             Hypercall::Poll => {
-                let mut poll: Poll = self.memory.load(argument)?;
+                let mut poll: Poll = self.question(argument)?;
                 // Frames the guest has queued should not wait for it to wake up.
                 self.settle()?;
                 let ready = self.events.wait(poll.timeout_nsecs.get());
@@ -78,14 +79,14 @@ impl Host {
             }
             #[cfg(feature = "block")]
             Hypercall::BlockWrite | Hypercall::BlockRead if self.devices.has_block() => {
-                let mut block: Block = self.memory.load(argument)?;
+                let mut block: Block = self.question(argument)?;
                 let outcome = crate::block::transfer(self.devices, self.memory, kind, &block)?;
                 block.ret = outcome.number().into();
                 self.memory.store(argument, &block)?;
             }
             #[cfg(feature = "net")]
             Hypercall::NetWrite if self.devices.has_net() => {
-                let mut net: Net = self.memory.load(argument)?;
+                let mut net: Net = self.question(argument)?;
                 // Frames in the ring were sent first.
                 self.settle()?;
                 let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
@@ -96,7 +97,7 @@ impl Host {
             }
             #[cfg(feature = "net")]
             Hypercall::NetRead if self.devices.has_net() => {
-                let mut net: Net = self.memory.load(argument)?;
+                let mut net: Net = self.question(argument)?;
                 let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
                 let len = net.len.get();
                 let got = crate::net::receive(self.devices, self.memory, handle, data, len)?;
@@ -111,6 +112,12 @@ impl Host {
             other => return Err(GuestFault::Hypercall(other.number())),
         }
         Ok(Next::Run)
+    }
+
+    /// Copies an argument that will hold the answer, too. Where that cannot be put, nothing is done.
+    fn question<T: FromBytes + IntoBytes>(&self, at: Allegation) -> Result<T, GuestFault> {
+        self.memory.piece(at, size_of::<T>() as u64, Use::Write)?;
+        self.memory.load(at)
     }
 
     fn halt(&self, argument: Allegation) -> Result<End, GuestFault> {
@@ -145,12 +152,13 @@ impl Host {
 mod tests {
     use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
     use std::os::unix::net::UnixDatagram;
+    use std::sync::atomic::Ordering;
 
     use proptest::prelude::*;
     use rustix::event::epoll::{self, EventData, EventFlags};
     use rustix::time::{TimerfdClockId, TimerfdFlags};
+    use solo5_abi::hvt::ring;
     use solo5_tender::attach::Access;
-    use zerocopy::IntoBytes;
 
     use super::*;
     use crate::devices::{BlockDevice, TIMER};
@@ -330,6 +338,112 @@ mod tests {
         assert_eq!(told.ret.get(), 2, "a handle of the other kind");
     }
 
+    /// The ring's only submission: the next frame goes to the call's argument, as soon as the call
+    /// does what is queued.
+    fn queue_read_into(host: &mut Host, argument: u64, length: u32) {
+        use crate::ring::{Shared, Wire};
+        let ring: &'static ring::Ring = Box::leak(Box::default());
+        let entry = ring.submission(0);
+        let read = ring::Operation::NetRead.number();
+        entry.operation.store(read, Ordering::Relaxed);
+        entry.handle.store(1, Ordering::Relaxed);
+        entry.data.store(argument, Ordering::Relaxed);
+        entry.len.store(length, Ordering::Relaxed);
+        ring.guest.ent_tail.store(1, Ordering::Release);
+        let wire = Wire {
+            devices: host.devices,
+            memory: host.memory,
+        };
+        host.ring = Some(Box::leak(Box::new(Shared::new(ring, wire, -1, 1))));
+    }
+
+    #[test]
+    fn an_argument_that_changes_during_its_call_is_the_one_that_was_read() {
+        const AT: u64 = 0x2000;
+        let Fixture { mut host, network } = fixture();
+        network.send(&[0xff; 32]).unwrap();
+        queue_read_into(&mut host, AT, 32);
+        let ask = Net {
+            handle: 1.into(),
+            data: 0x1000.into(),
+            len: 60.into(),
+            ..Net::default()
+        };
+        assert_eq!(call(&host, Hypercall::NetWrite, AT, &ask), Ok(Next::Run));
+        let mut frame = [0; 100];
+        assert_eq!(network.recv(&mut frame).unwrap(), 60);
+        assert_eq!(host.memory.load(Allegation(AT)), Ok(ask), "ret is 0");
+
+        network.send(&[0xff; 24]).unwrap();
+        queue_read_into(&mut host, AT, 24);
+        let before = std::time::Instant::now();
+        let poll = Poll::default();
+        assert_eq!(call(&host, Hypercall::Poll, AT, &poll), Ok(Next::Run));
+        assert!(before.elapsed().as_secs() < 5, "the timeout that was read");
+
+        network.send(&[0xff; 16]).unwrap();
+        queue_read_into(&mut host, AT, 16);
+        let halt = Halt {
+            exit_status: 7.into(),
+            ..Halt::default()
+        };
+        let end = End {
+            status: 7,
+            trap: None,
+        };
+        assert_eq!(
+            call(&host, Hypercall::Halt, AT, &halt),
+            Ok(Next::End(end)),
+            "not that of the frame"
+        );
+    }
+
+    #[test]
+    fn a_length_that_changes_all_the_time_is_checked_and_used_as_one() {
+        let Fixture { host, network } = fixture();
+        // The frame ends with memory, so no greater length is valid.
+        let ask = Net {
+            handle: 1.into(),
+            data: (SIZE as u64 - 60).into(),
+            len: 60.into(),
+            ..Net::default()
+        };
+        host.memory.store(Allegation(0), &ask).unwrap();
+        let (memory, start) = (host.memory, std::time::Instant::now());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let (mut sent, mut refused) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) && start.elapsed().as_secs() < 60 {
+                    // They differ in one byte, so there is no third one to be seen.
+                    for length in [60u8, 188] {
+                        memory.store(Allegation(16), &length).unwrap();
+                    }
+                }
+            });
+            while sent < 2000 || refused < 2000 {
+                let argument = Allegation(0);
+                match host.handle(Call {
+                    kind: Hypercall::NetWrite,
+                    argument,
+                }) {
+                    Ok(_) => {
+                        sent += 1;
+                        let mut frame = [0; 2000];
+                        let length = network.recv(&mut frame).unwrap();
+                        assert_eq!(length, 60, "memory ends here");
+                    }
+                    Err(fault) => {
+                        refused += 1;
+                        let (address, size) = (SIZE as u64 - 60, 188);
+                        assert_eq!(fault, GuestFault::Access { address, size });
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+
     #[test]
     fn without_devices_their_calls_do_not_exist() {
         let Fixture { mut host, .. } = fixture();
@@ -347,22 +461,38 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_where_no_answer_can_go_is_a_fault() {
-        let Fixture { mut host, .. } = fixture();
+    fn an_argument_where_no_answer_can_go_is_a_fault_and_nothing_is_done() {
+        let Fixture { mut host, network } = fixture();
         let text = solo5_image::Protection {
             read: true,
             write: false,
             execute: true,
         };
-        host.memory = Box::leak(Box::new(memory(SIZE, vec![(0..0x1000, text)])));
+        let unprotected = memory(SIZE, Vec::new());
+        let ask = Net {
+            handle: 1.into(),
+            data: 0x1000.into(),
+            len: 60.into(),
+            ..Net::default()
+        };
+        unprotected.store(Allegation(0x800), &ask).unwrap();
+        host.memory = Box::leak(Box::new(unprotected.protecting(vec![(0..0x1000, text)])));
         let argument = Allegation(0x800);
-        for kind in [Hypercall::Walltime, Hypercall::Poll, Hypercall::NetRead] {
+        network.set_nonblocking(true).unwrap();
+        for kind in [
+            Hypercall::Walltime,
+            Hypercall::Poll,
+            Hypercall::BlockRead,
+            Hypercall::NetRead,
+            Hypercall::NetWrite,
+        ] {
             let fault = host.handle(Call { kind, argument });
             assert!(
                 matches!(fault, Err(GuestFault::Access { address: 0x800, .. })),
                 "{kind:?}"
             );
         }
+        assert!(network.recv(&mut [0; 100]).is_err(), "no frame was sent");
     }
 
     proptest! {

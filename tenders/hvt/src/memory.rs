@@ -218,6 +218,13 @@ pub mod testing {
         // SAFETY: the buffer is leaked, so it is nobody else's and lasts.
         unsafe { SharedMemory::new(base, size as u64, protected) }
     }
+
+    impl SharedMemory {
+        /// The same memory, with these pages protected.
+        pub fn protecting(self, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
+            SharedMemory { protected, ..self }
+        }
+    }
 }
 
 #[cfg(test)]

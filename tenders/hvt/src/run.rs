@@ -4,6 +4,7 @@ use std::ffi::{CString, OsString};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::AtomicBool;
 
 use rustix::mm::{MapFlags, ProtFlags};
 use solo5_abi::hvt::x86_64::table;
@@ -331,6 +332,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         report,
         code: Code(loaded.code),
         memory,
+        spoken: AtomicBool::new(false),
     };
     Ok(Ready {
         vcpu,

@@ -130,7 +130,7 @@ static enum pong answer_ip(const struct interface *nic, uint8_t *frame, size_t s
     return PONG_ECHO;
 }
 
-static enum pong answer(const struct interface *nic, uint8_t *frame, size_t size)
+static inline enum pong answer(const struct interface *nic, uint8_t *frame, size_t size)
 {
     if (size < SOLO5_NET_HLEN)
         return PONG_UNSUPPORTED;
@@ -147,7 +147,7 @@ static enum pong answer(const struct interface *nic, uint8_t *frame, size_t size
 }
 
 /* Acquires the device, says so, and tells everyone our address. */
-static bool start_interface(struct interface *nic)
+static inline bool start_interface(struct interface *nic)
 {
     uint8_t frame[ARP + ARP_SIZE];
     if (solo5_net_acquire(nic->name, &nic->handle, &nic->info) != SOLO5_R_OK) {

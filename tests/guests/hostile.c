@@ -1,0 +1,101 @@
+/*
+ * hostile: hypercalls, ports and instructions no unikernel has a use for; kit/hostile.h has the
+ * commands. Guest memory ends at 0x200000; a fault is named, and nothing else is said.
+ */
+
+/* The argument of each hypercall: behind memory, over its end, none of its kind. */
+//@ run hvt walltime-behind: args="at 1 200000" expect="fault:Invalid guest access: gpa=0x200000, sz=8" absent=answered peer=no
+//@ run hvt walltime-over-the-end: args="at 1 1ffff9" expect="fault:Invalid guest access: gpa=0x1ffff9, sz=8" absent=answered peer=no
+//@ run hvt walltime-last-bytes: args="at 1 1ffff8" expect=exit:0 output=answered peer=no
+//@ run hvt walltime-highest: args="at 1 ffffffff" expect="fault:Invalid guest access: gpa=0xffffffff, sz=8" absent=answered peer=no
+//@ run hvt walltime-into-code: args="at 1 100000" expect="fault:Invalid guest access: gpa=0x100000, sz=8" absent=answered peer=no
+//@ run hvt puts-behind: args="at 2 200000" expect="fault:Invalid guest access: gpa=0x200000, sz=16" absent=answered peer=no
+//@ run hvt puts-over-the-end: args="at 2 1ffff1" expect="fault:Invalid guest access: gpa=0x1ffff1, sz=16" absent=answered peer=no
+//@ run hvt poll-behind: args="at 3 7fffffff" expect="fault:Invalid guest access: gpa=0x7fffffff, sz=24" absent=answered peer=no
+//@ run hvt poll-over-the-end: args="at 3 1fffe9" expect="fault:Invalid guest access: gpa=0x1fffe9, sz=24" absent=answered peer=no
+//@ run hvt poll-into-code: args="at 3 100000" expect="fault:Invalid guest access: gpa=0x100000, sz=24" absent=answered peer=no
+//@ run hvt halt-behind: args="at 8 200000" expect="fault:Invalid guest access: gpa=0x200000, sz=16" absent=answered peer=no
+//@ run hvt halt-over-the-end: args="at 8 1ffff1" expect="fault:Invalid guest access: gpa=0x1ffff1, sz=16" absent=answered peer=no
+//@ run hvt no-such-call: args="call 0" expect="fault:Invalid guest hypercall: num=0" absent=answered peer=no
+//@ run hvt block-write-without-device: args="call 4 1 0 100000 200" expect="fault:Invalid guest hypercall: num=4" absent=answered peer=no
+//@ run hvt block-read-without-device: args="call 5 1 0 100000 200" expect="fault:Invalid guest hypercall: num=5" absent=answered peer=no
+//@ run hvt net-write-without-device: args="call 6 1 100000 40" expect="fault:Invalid guest hypercall: num=6" absent=answered peer=no
+//@ run hvt net-read-without-device: args="call 7 1 100000 40" expect="fault:Invalid guest hypercall: num=7" absent=answered peer=no
+//@ run hvt call-behind-the-last: args="call 9" expect="fault:Invalid guest port access: port=0x509" absent=answered peer=no
+
+/* Not aligned: no fault. */
+//@ run hvt odd-walltime: args="odd 1" expect=exit:0 output=answered
+//@ run hvt odd-puts: args="odd 2 100000 0" expect=exit:0 output=answered
+//@ run hvt odd-poll: args="odd 3 0" expect=exit:0 output=answered
+//@ run hvt odd-halt: args="odd 8 0 7" expect=exit:7 absent=answered
+
+/* Pointers and lengths in the argument. */
+//@ run hvt puts-data-behind: args="call 2 200000 1" expect="fault:Invalid guest access: gpa=0x200000, sz=1" absent=answered peer=no
+//@ run hvt puts-data-behind-empty: args="call 2 200000 0" expect="fault:Invalid guest access: gpa=0x200000, sz=0" absent=answered peer=no
+//@ run hvt puts-data-over-the-end: args="call 2 1fffff 2" expect="fault:Invalid guest access: gpa=0x1fffff, sz=2" absent=answered peer=no
+//@ run hvt puts-data-highest: args="call 2 ffffffffffffffff 1" expect="fault:Invalid guest access: gpa=0xffffffffffffffff, sz=1" absent=answered peer=no
+//@ run hvt puts-data-4g: args="call 2 100100000 1" expect="fault:Invalid guest access: gpa=0x100100000, sz=1" absent=answered peer=no
+//@ run hvt puts-data-noncanonical: args="call 2 8000000000000000 1" expect="fault:Invalid guest access: gpa=0x8000000000000000, sz=1" absent=answered peer=no
+//@ run hvt puts-length-highest: args="call 2 100000 ffffffffffffffff" expect="fault:Invalid guest access: gpa=0x100000, sz=18446744073709551615" absent=answered peer=no
+//@ run hvt puts-length-wraps-to-0: args="call 2 100000 fffffffffff00000" expect="fault:Invalid guest access: gpa=0x100000, sz=18446744073708503040" absent=answered peer=no
+//@ run hvt puts-length-wraps-inside: args="call 2 100000 fffffffffff80000" expect="fault:Invalid guest access: gpa=0x100000, sz=18446744073709027328" absent=answered peer=no
+//@ run hvt puts-length-signed: args="call 2 100000 8000000000000000" expect="fault:Invalid guest access: gpa=0x100000, sz=9223372036854775808" absent=answered peer=no
+//@ run hvt poll-forever: args="wait 3 ffffffffffffffff" signal=TERM expect=exit:1 output="solo5-hvt: Exiting on signal 15\n" absent=answered peer=no
+//@ run hvt halt-cookie-behind: args="call 8 200000 ff" expect="fault:Invalid guest access: gpa=0x200000, sz=512" absent=answered peer=no
+//@ run hvt halt-cookie-over-the-end: args="call 8 1ffe01 ff" expect="fault:Invalid guest access: gpa=0x1ffe01, sz=512" absent=answered peer=no
+//@ run hvt halt-cookie-highest: args="call 8 ffffffffffffffff ff" expect="fault:Invalid guest access: gpa=0xffffffffffffffff, sz=512" absent=answered peer=no
+//@ run hvt halt-cookie-wraps: args="call 8 fffffffffffffe00 ff" expect="fault:Invalid guest access: gpa=0xfffffffffffffe00, sz=512" absent=answered peer=no
+//@ run hvt halt-status-high: args="call 8 0 12c" expect=exit:44 absent=answered
+//@ run hvt halt-status-negative: args="call 8 0 fffffffe" expect=exit:254 absent=answered
+
+/* Ports. */
+//@ run hvt out-diagnostic: args="out 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
+//@ run hvt out-pci: args="out cf8" expect="fault:Invalid guest port access: port=0xcf8" absent=answered peer=no
+//@ run hvt out-below: args="out 4ff" expect="fault:Invalid guest port access: port=0x4ff" absent=answered peer=no
+//@ run hvt out-kick-without-ring: args="out 600" expect="fault:Invalid guest port access: port=0x600" absent=answered peer=no
+//@ run hvt out-highest: args="out ffff" expect="fault:Invalid guest port access: port=0xffff" absent=answered peer=no
+//@ run hvt outw: args="outw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt outb: args="outb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt outb-keyboard: args="outb 64" expect="fault:Invalid guest port access: port=0x64" absent=answered peer=no
+//@ run hvt in: args="in 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt inw: args="inw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt inb: args="inb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt in-pci: args="in cfc" expect="fault:Invalid guest port access: port=0xcfc" absent=answered peer=no
+//@ run hvt rep-ins: args="rep-ins 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt rep-outs: args="rep-outs 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
+/* A KVM tells of these one by one, or of all at once, which is no call. */
+//@ run hvt rep-outs-calls: args="rep-outs 502" expect="fault:Invalid guest *" absent=answered peer=no
+
+/* Instructions, and memory that is not for this use. */
+//@ run hvt halt: args=halt expect="fault:KVM: unhandled exit: exit_reason=0x5, rip=0x*" absent=answered peer=no
+//@ run hvt triple-fault: args=crash expect="fault:KVM: unhandled exit: exit_reason=0x8, rip=0x*" absent=answered peer=no
+//@ run hvt endless-loop-sigterm: args="--solo5:quiet spin" signal=TERM expect=exit:1 only="Waiting for a signal\nsolo5-hvt: Exiting on signal 15\n" peer=no
+//@ run hvt endless-loop-sigint: args="--solo5:quiet spin" signal=INT expect=exit:1 only="Waiting for a signal\nsolo5-hvt: Exiting on signal 2\n" peer=no
+//@ run hvt undefined-instruction: args=ud2 expect=abort output="trap: type=#UD" absent=answered
+//@ run hvt read-address-0: args="peek 0" expect=abort output="trap: type=#PF" output="cr2=0x0" absent=answered peer=no
+//@ run hvt read-page-tables: args="peek 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
+//@ run hvt write-page-tables: args="poke 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
+//@ run hvt write-boot-info: args="poke 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
+//@ run hvt read-behind-memory: args="peek 200000" expect=abort output="trap: type=#PF" output="cr2=0x200000" absent=answered peer=no
+//@ run hvt read-4g: args="peek 100000000" expect=abort output="trap: type=#PF" output="cr2=0x100000000" absent=answered peer=no
+//@ run hvt read-noncanonical: args="peek 8000000000000000" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt write-code: args="poke 100100" expect="fault:KVM: host/guest translation fault: rip=0x*" absent=answered peer=no
+//@ run hvt execute-stack: args="jump 1f0000" expect=abort output="trap: type=#PF" output="cr2=0x1f0000" absent=answered peer=no
+//@ run hvt execute-boot-info: args="jump 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
+
+/* Model-specific registers: what is not there is #GP, and devices of KVM's are not there. */
+//@ run hvt msr-unknown: args="rdmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-write-unknown: args="wrmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-vmx: args="wrmsr 480" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-x2apic: args="rdmsr 802" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-clock: args="wrmsr 4b564d01" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-wall-clock: args="wrmsr 4b564d00" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-steal-time: args="wrmsr 4b564d03" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-hyper-v: args="wrmsr 40000001" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-all: args=probe expect=exit:0 output=answered absent=trap peer=no
+#include "hostile.h"
+
+int solo5_app_main(const struct solo5_start_info *info)
+{
+    return hostile(info);
+}
