@@ -39,6 +39,8 @@ enum Kind {
     Toolchain,
     /// A tender: position-independent, or it would lie where guest memory belongs.
     Tender,
+    /// A tender with what debugging needs.
+    DebugTender,
 }
 
 /// What ends up in `bin/`.
@@ -67,6 +69,11 @@ const PROGRAMS: &[Program] = &[
         name: "solo5-hvt",
         package: "solo5-hvt",
         kind: Kind::Tender,
+    },
+    Program {
+        name: "solo5-hvt-debug",
+        package: "solo5-hvt",
+        kind: Kind::DebugTender,
     },
 ];
 
@@ -130,9 +137,12 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
         kind,
     } in PROGRAMS
     {
-        let model = match kind {
-            Kind::Tool | Kind::Toolchain => "static",
-            Kind::Tender => "pie",
+        let (model, features, optimisation) = match kind {
+            Kind::Tool | Kind::Toolchain => ("static", "", None),
+            Kind::Tender => ("pie", "", None),
+            // As one unit, the debugger's protocol takes more than ten minutes to optimise; by
+            // crates, seconds.
+            Kind::DebugTender => ("pie", "debug", Some("-Clto=thin")),
         };
         // One at a time: packages built together share the union of their features.
         run(cargo()
@@ -145,10 +155,13 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
                 package,
                 "--bin",
                 name,
+                "--features",
+                features,
             ])
             .args(["--target", &host, "--target-dir"])
             .arg(&target_dir)
             .args(["--", &format!("-Crelocation-model={model}")])
+            .args(optimisation)
             .env("SOLO5_VERSION", version)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)))?;
     }
