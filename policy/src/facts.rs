@@ -132,7 +132,7 @@ impl Asked {
             arguments_length: u64::try_from(launch.command_line_length()).unwrap_or(u64::MAX),
             nets: nets.collect(),
             blocks: blocks.collect(),
-            gdb: launch.gdb_port.is_some(),
+            gdb: launch.gdb.is_some(),
             dumpcore: launch.dumpcore.is_some(),
             labels: launch.labels.clone(),
         }

@@ -106,10 +106,19 @@ pub struct Launch {
     pub format: Format,
     /// Where to write one line of JSON on the outcome.
     pub report: Option<FileOrFd>,
-    /// Port to wait on for gdb, if it was asked for.
-    pub gdb_port: Option<u16>,
+    /// Where to wait for gdb, if it was asked for.
+    pub gdb: Option<Gdb>,
     /// Folder to leave core dumps of the guest in.
     pub dumpcore: Option<OsString>,
+}
+
+/// Where a debugger is waited for: where nobody else's can come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gdb {
+    /// At this port of the loopback interface; 0: any.
+    Port(u16),
+    /// At a Unix socket, to be made.
+    Socket(OsString),
 }
 
 /// A user and a group, by number.

@@ -39,16 +39,10 @@ pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -
     let scratch = tempfile::tempdir()?;
     let linked = scratch.path().join("linked.o");
     let mut ld = Command::new("ld");
-    ld.args([
-        "-r",
-        "--gc-sections",
-        "--strip-debug",
-        "--fatal-warnings",
-        "-T",
-    ])
-    .arg(root.join("bindings/partial.lds"))
-    .arg("-o")
-    .arg(&linked);
+    ld.args(["-r", "--gc-sections", "--fatal-warnings", "-T"])
+        .arg(root.join("bindings/partial.lds"))
+        .arg("-o")
+        .arg(&linked);
     for name in symbols.exported() {
         ld.arg("-u").arg(name);
     }
@@ -84,6 +78,8 @@ fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // The whole-program kind would take `core`'s habits for those of the whole object.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
+        // For `.debug_frame`, the one part of it that the partial link keeps.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .args([
             "rustc",
             "--quiet",

@@ -8,8 +8,8 @@ use solo5_abi::target::Target;
 
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
-    Access, Backing, Block, Fault, FileOrFd, Format, Interface, Label, Launch, MEMORY_DEFAULT_MIB,
-    Mention, Modules, Net, Request, User,
+    Access, Backing, Block, Fault, FileOrFd, Format, Gdb, Interface, Label, Launch,
+    MEMORY_DEFAULT_MIB, Mention, Modules, Net, Request, User,
 };
 
 /// The module an option belongs to; its options exist if it is compiled in.
@@ -209,6 +209,12 @@ pub(super) static OPTIONS: &[Row] = &[
         "  [ --gdb-port=1234 ] (port to use) ",
     ),
     row(
+        "--gdb-socket",
+        Module::Gdb,
+        Form::Value(gdb_socket),
+        "  [ --gdb-socket=PATH ] (Unix socket to use instead)",
+    ),
+    row(
         "--dumpcore",
         Module::Dumpcore,
         Form::Value(dumpcore),
@@ -231,7 +237,7 @@ struct Reader {
     mentions: Vec<Mention>,
     settings: Vec<(String, Setting)>,
     gdb: bool,
-    gdb_port: u16,
+    gdb_at: Gdb,
 }
 
 /// Reads `options`, all of which begin with `-`; a last `--` is no option.
@@ -259,13 +265,13 @@ pub(super) fn read(
             explain: false,
             format: Format::Human,
             report: None,
-            gdb_port: None,
+            gdb: None,
             dumpcore: None,
         },
         mentions: Vec::new(),
         settings: Vec::new(),
         gdb: false,
-        gdb_port: GDB_PORT_DEFAULT,
+        gdb_at: Gdb::Port(GDB_PORT_DEFAULT),
     };
     let mut fault = None;
     for (index, option) in options.iter().enumerate() {
@@ -391,7 +397,7 @@ impl Reader {
                 _ => {}
             }
         }
-        launch.gdb_port = self.gdb.then_some(self.gdb_port);
+        launch.gdb = self.gdb.then(|| self.gdb_at.clone());
     }
 }
 
@@ -566,7 +572,15 @@ fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wro
 
 fn gdb_port(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
     let port = parse_number(value).and_then(|number| u16::try_from(number).ok());
-    reader.gdb_port = port.ok_or(Wrong::Malformed)?;
+    reader.gdb_at = Gdb::Port(port.ok_or(Wrong::Malformed)?);
+    Ok(())
+}
+
+fn gdb_socket(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+    if value.is_empty() {
+        return Err(Wrong::Malformed);
+    }
+    reader.gdb_at = Gdb::Socket(os(value));
     Ok(())
 }
 

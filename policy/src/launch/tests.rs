@@ -419,13 +419,12 @@ fn modules_decide_which_options_there_are() {
         Modules::debug(Target::Hvt),
     );
     assert_eq!(debug.fault, None);
-    assert_eq!(debug.launch.gdb_port, Some(99));
+    assert_eq!(debug.launch.gdb, Some(Gdb::Port(99)));
+    let socket = read_as("--gdb --gdb-socket=/run/gdb k", Modules::debug(Target::Hvt));
+    assert_eq!(socket.launch.gdb, Some(Gdb::Socket("/run/gdb".into())));
     assert_eq!(debug.launch.dumpcore, Some("/d".into()));
     let unused = read_as("--gdb-port=99 k", Modules::debug(Target::Hvt));
-    assert_eq!(
-        unused.launch.gdb_port, None,
-        "a port alone asks for nothing"
-    );
+    assert_eq!(unused.launch.gdb, None, "a port alone asks for nothing");
 }
 
 #[test]

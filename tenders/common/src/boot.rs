@@ -21,7 +21,7 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Fault, Image, LoadPlan};
 use solo5_policy::launch::{self, Request, Stop};
-pub use solo5_policy::launch::{Launch, Modules, User};
+pub use solo5_policy::launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
 
 use crate::attach::{Backing, Device, Inherited};
@@ -86,8 +86,8 @@ pub struct Guest {
     pub user: Option<User>,
     /// Root directory to run it with.
     pub chroot: Option<OsString>,
-    /// Port to wait on for gdb.
-    pub gdb_port: Option<u16>,
+    /// Where to wait for gdb.
+    pub gdb: Option<Gdb>,
     /// Folder to leave core dumps in.
     pub dumpcore: Option<OsString>,
 }
@@ -284,7 +284,7 @@ fn run<T: Tender>(
         arguments: launch.arguments,
         user: launch.user,
         chroot: launch.chroot,
-        gdb_port: launch.gdb_port,
+        gdb: launch.gdb,
         dumpcore: launch.dumpcore,
         kernel: kernel.clone(),
         file,

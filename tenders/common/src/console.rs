@@ -40,6 +40,11 @@ impl Console {
         ));
     }
 
+    /// Says something to copy from, on a line of its own behind a tab.
+    pub fn example(&self, text: &str) {
+        write_all(stderr(), format!("\t{}\n", printable(text)).as_bytes());
+    }
+
     /// Says a text of whole lines.
     pub fn text(&self, text: &str) {
         write_all(stderr(), printable(text).as_bytes());

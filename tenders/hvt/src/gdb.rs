@@ -1,8 +1,8 @@
 //! A debugger for the guest (`spec/20` §11.1, B-18): `--gdb`, of `solo5-hvt-debug` alone.
 //!
 //! The protocol is `gdbstub`'s; here is what it needs of a machine. One connection is taken, on the
-//! loopback interface, before the sandbox is entered, and serves until the guest ends, is killed, or
-//! runs on by itself after a detach. Nothing allocates behind the filter.
+//! loopback interface or a Unix socket, before the sandbox is entered, and serves until the guest
+//! ends, is killed, or runs on by itself after a detach. Nothing allocates behind the filter.
 //!
 //! The debugger writes to guest memory through a mapping of its own, so that the guest's protections
 //! stay as they are without it. It is told of input by a signal, which also brings the CPU out of the
@@ -10,6 +10,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -33,6 +34,7 @@ use kvm_bindings::{
     KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP,
     kvm_guest_debug,
 };
+use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::memory::Allegation;
 use solo5_tender::problem::{EXIT_CANNOT, Problem};
@@ -82,25 +84,42 @@ fn failed(what: String) -> impl Fn(std::io::Error) -> Problem {
 }
 
 impl Debugger {
-    /// Waits for a debugger on this port of the loopback interface.
-    pub fn wait(port: u16, kernel: &Path, console: &Console) -> Result<Debugger, Problem> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = listener.map_err(failed(format!("listening on port {port}")))?;
-        let port = listener.local_addr().map_or(port, |address| address.port());
-        console.line("Waiting for a debugger. Connect to it like this:");
-        let kernel = kernel.display();
-        console.text(&format!(
-            "\tgdb --ex=\"target remote localhost:{port}\" {kernel}\n"
-        ));
-        let accepted = listener.accept();
-        let (stream, peer) = accepted.map_err(failed("accepting a connection".to_owned()))?;
-        stream
-            .set_nodelay(true)
-            .map_err(failed("TCP_NODELAY".to_owned()))?;
-        console.line(&format!("Connection from debugger at {}", peer.ip()));
-        Ok(Debugger {
-            connection: stream.into_raw_fd(),
-        })
+    /// Waits for a debugger.
+    pub fn wait(place: &Gdb, kernel: &Path, console: &Console) -> Result<Debugger, Problem> {
+        let invite = |target: String| {
+            console.line("Waiting for a debugger. Connect to it like this:");
+            let kernel = kernel.display();
+            console.example(&format!("gdb --ex=\"target remote {target}\" {kernel}"));
+        };
+        let accepting = || failed("accepting a connection".to_owned());
+        let connection = match place {
+            Gdb::Port(port) => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port));
+                let listener = listener.map_err(failed(format!("listening on port {port}")))?;
+                let bound = listener.local_addr();
+                let port = bound.map_or(*port, |address| address.port());
+                invite(format!("localhost:{port}"));
+                let (stream, peer) = listener.accept().map_err(accepting())?;
+                let set = stream.set_nodelay(true);
+                set.map_err(failed("TCP_NODELAY".to_owned()))?;
+                console.line(&format!("Connection from debugger at {}", peer.ip()));
+                stream.into_raw_fd()
+            }
+            Gdb::Socket(path) => {
+                let path = Path::new(path);
+                let listener = UnixListener::bind(path);
+                let shown = path.display();
+                let listener = listener.map_err(failed(format!("listening on {shown}")))?;
+                invite(shown.to_string());
+                let accepted = listener.accept();
+                // One connection is all there is; a socket left behind would be in the way.
+                let _ = std::fs::remove_file(path);
+                let (stream, _) = accepted.map_err(accepting())?;
+                console.line("Connection from debugger");
+                stream.into_raw_fd()
+            }
+        };
+        Ok(Debugger { connection })
     }
 
     /// Its connection.

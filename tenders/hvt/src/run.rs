@@ -199,7 +199,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         user,
         chroot,
         dumpcore,
-        gdb_port,
+        gdb,
     } = guest;
     let command_line = start::command_line(&arguments)?;
     start::check_personality()?;
@@ -212,7 +212,8 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         mapped: memory + ring,
     };
     #[cfg(feature = "debug")]
-    let shared = gdb_port
+    let shared = gdb
+        .as_ref()
         .map(|_| crate::gdb::backing(size.mapped))
         .transpose()?;
     #[cfg(not(feature = "debug"))]
@@ -283,10 +284,10 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
         None => None,
     };
     #[cfg(feature = "debug")]
-    let debugger = match (gdb_port, &shared) {
-        (Some(port), Some(shared)) => {
+    let debugger = match (gdb, &shared) {
+        (Some(place), Some(shared)) => {
             use crate::gdb::{Debugger, watch_input};
-            let debugger = Debugger::wait(port, kernel.as_ref(), console)?;
+            let debugger = Debugger::wait(&place, kernel.as_ref(), console)?;
             watch_input(&debugger, &epoll, TIMER)?;
             rules.extend(debugger.rules(own.vcpu));
             keep.push(debugger.fd());
@@ -300,7 +301,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     #[cfg(not(feature = "debug"))]
     {
         // The options do not exist, and there is nothing to add.
-        let _ = (dumpcore, gdb_port, &mut rules);
+        let _ = (dumpcore, gdb, &mut rules);
     }
     let filter = |rules: &[Rule]| {
         let arch = Arch::HOST.unwrap_or(Arch::X86_64);
