@@ -178,7 +178,11 @@ impl Printer {
                 Severity::Note => AnsiColor::Cyan.on_default(),
             };
             let severity = paint(style, &format!("{:<7}", finding.severity.name()));
-            let place = finding.place.as_deref().map(draw::place).unwrap_or_default();
+            let place = finding
+                .place
+                .as_deref()
+                .map(draw::place)
+                .unwrap_or_default();
             let message = printable(&finding.message).replace('\n', " ");
             let line = format!("{severity} {} {message:<50}  {place}", finding.code);
             // Writing to a String cannot fail.
@@ -192,7 +196,11 @@ impl Printer {
         for (finding, waived) in waived {
             let severity = paint(Style::new().dimmed(), "waived ");
             let message = printable(&finding.message).replace('\n', " ");
-            let place = finding.place.as_ref().map(draw::place).unwrap_or_default();
+            let place = finding
+                .place
+                .as_deref()
+                .map(draw::place)
+                .unwrap_or_default();
             let line = format!("{severity} {} {message:<50}  {place}", finding.code);
             let _ = writeln!(out, "{}", line.trim_end());
             let _ = writeln!(out, "             {}", waived.justification());
