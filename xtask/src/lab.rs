@@ -58,7 +58,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 /// Something is not to be had here.
 pub(crate) fn prepare() -> Result<()> {
     packages::install()?;
-    packages::kernel(&lab()).map(drop)
+    packages::kernel(&lab())?;
+    packages::debugger(&lab()).map(drop)
 }
 
 /// Where the lab keeps its things.
@@ -80,8 +81,9 @@ pub(crate) fn hvt(filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bo
     let launch = test_program("solo5-hvt", "launch")?;
 
     let mut tree = Initramfs::new()?;
-    tree.program("busybox", "/bin/busybox")?;
-    tree.program("ip", "/sbin/ip")?;
+    tree.program(&packages::which("busybox")?, "/bin/busybox")?;
+    tree.program(&packages::which("ip")?, "/sbin/ip")?;
+    tree.program(&packages::debugger(&lab)?, "/sbin/gdb")?;
     tree.file(&e2e, Path::new("/bin/e2e"))?;
     tree.file(&launch, Path::new("/bin/launch"))?;
     for folder in [stage::prefix(), images.clone(), root.join("tests/guests")] {

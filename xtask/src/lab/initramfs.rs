@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{machine, packages};
+use super::machine;
 use crate::Result;
 use crate::run::{output, run};
 
@@ -49,9 +49,8 @@ impl Initramfs {
     }
 
     /// Copies a program of this machine to `to`, with the libraries it loads.
-    pub(crate) fn program(&self, name: &str, to: &str) -> Result<()> {
-        let path = packages::which(name)?;
-        self.file(&path, Path::new(to))?;
+    pub(crate) fn program(&self, path: &Path, to: &str) -> Result<()> {
+        self.file(path, Path::new(to))?;
         // `ldd` fails for a static program, which loads none.
         let libraries = output(Command::new("ldd").arg(path)).unwrap_or_default();
         let libraries = String::from_utf8_lossy(&libraries);

@@ -8,11 +8,14 @@ use crate::Result;
 use crate::run::{output, run};
 
 /// Programs a lab is made with, and the packages that have them.
-const PROGRAMS: [(&str, &str); 4] = [
+///
+/// The installed gdb stays here; what its package needs is needed in the machine.
+const PROGRAMS: [(&str, &str); 5] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
     ("ip", "iproute2"),
+    ("gdb", "gdb-minimal"),
 ];
 
 /// The package whose dependency is the newest kernel.
@@ -44,25 +47,38 @@ pub(crate) fn install() -> Result<()> {
 
 /// Debian's kernel with its modules, unpacked under `lab`.
 pub(crate) fn kernel(lab: &Path) -> Result<PathBuf> {
-    let unpacked = lab.join("kernel");
+    unpacked(lab, "kernel", kernel_package)
+}
+
+/// A debugger without Python, which would want its library, unpacked under `lab`.
+pub(crate) fn debugger(lab: &Path) -> Result<PathBuf> {
+    let folder = unpacked(lab, "gdb", || Ok("gdb-minimal".to_owned()))?;
+    Ok(folder.join("usr/bin/gdb"))
+}
+
+/// The package `named`, unpacked as `folder` under `lab`; nothing of it is installed.
+fn unpacked(lab: &Path, folder: &str, named: fn() -> Result<String>) -> Result<PathBuf> {
+    let unpacked = lab.join(folder);
     if unpacked.exists() {
         return Ok(unpacked);
     }
     fs::create_dir_all(lab)?;
-    let package = match kernel_package() {
+    let scratch = tempfile::tempdir_in(lab)?;
+    let fetch = || {
+        let package = named()?;
+        println!("fetching {package}");
+        let mut apt = Command::new("apt-get");
+        apt.args(["download", &package]).current_dir(scratch.path());
+        output(&mut apt).map(|_| package)
+    };
+    let package = match fetch() {
         Ok(package) => package,
+        // A new machine's apt knows no packages at first.
         Err(_) => {
             run(Command::new("apt-get").args(["update", "-qq"]))?;
-            kernel_package()?
+            fetch()?
         }
     };
-    println!("fetching {package}");
-    let scratch = tempfile::tempdir_in(lab)?;
-    output(
-        Command::new("apt-get")
-            .args(["download", &package])
-            .current_dir(scratch.path()),
-    )?;
     let file = find(scratch.path(), &package)?.ok_or("apt-get download left no file")?;
     let part = scratch.path().join("unpacked");
     run(Command::new("dpkg-deb").arg("-x").args([&file, &part]))?;
