@@ -19,9 +19,11 @@
 //! | `robustness.rs` | SIGKILL, full disks |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
 //! | `http.rs` | load on the example's HTTP server |
+//! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
 
+mod debugger;
 mod downstream;
 mod guests;
 mod http;
@@ -136,6 +138,7 @@ fn main() -> ExitCode {
     trials.extend(robustness::trials(&suite));
     trials.extend(loader::trials(&suite));
     trials.extend(http::trials(&suite));
+    trials.extend(debugger::trials(&suite));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

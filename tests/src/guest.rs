@@ -6,9 +6,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::directive::{self, Directives};
+use crate::ensure;
 use crate::outcome::{Context, Outcome, Stop};
 use crate::process;
-use crate::tree::Tree;
+use crate::tree::{Tree, repository};
 
 /// What upstream compiles its test unikernels with (`spec/50 §6`).
 pub const C_FLAGS: [&str; 11] = [
@@ -118,6 +119,41 @@ impl Builder {
     pub fn image(&self, guest: &Guest, target: &str) -> Outcome<PathBuf> {
         self.once(&format!("{}.{target}", guest.name), |image| {
             self.link(guest, target, image)
+        })
+    }
+
+    /// The image of `examples/http`, built as a user does: plain `cargo build`, which finds everything
+    /// it needs in the example's own folder.
+    ///
+    /// # Errors
+    /// Cargo fails.
+    pub fn http(&self, target: &str) -> Outcome<PathBuf> {
+        self.once(&format!("http.{target}"), |image| {
+            let example = repository().join("examples/http");
+            let mut cargo =
+                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.args(["build", "--release"]).current_dir(&example);
+            // What this test's own build was told is not for the example's.
+            for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
+                cargo.env_remove(variable);
+            }
+            let mut folder = example.join("target");
+            if target != "spt" {
+                let settings = format!("{target}.toml");
+                cargo.args(["--config", &settings]);
+                // Other flags would have everything built anew each time.
+                folder = folder.join(target);
+                cargo.arg("--target-dir").arg(&folder);
+            }
+            let finished = process::run_within(cargo, process::BUILD_TIME_LIMIT)?;
+            ensure!(
+                finished.status == 0,
+                "building examples/http:\n{}",
+                finished.text()
+            );
+            let built = folder.join("x86_64-unknown-linux-gnu/release/http");
+            std::fs::copy(&built, image).during(built.display())?;
+            Ok(())
         })
     }
 

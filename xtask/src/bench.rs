@@ -4,6 +4,8 @@
 //! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
 //! another installed Solo5 to compare with; without it its rows say so.
 
+mod hvt;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -110,17 +112,30 @@ impl Bench {
         rows.push(self.audit(&hello)?);
         rows.push(self.linking()?);
         rows.extend(self.sizes(&hello)?);
+        rows.extend(hvt::rows(self)?);
         Ok(rows)
     }
 
-    /// Compiles and links a C guest with the toolchain under `prefix`.
+    /// Compiles and links a C guest for spt with the toolchain under `prefix`.
     fn link(&self, prefix: &Path, source: &Path, name: &str) -> Result<PathBuf> {
+        self.link_for("spt", "", prefix, source, name)
+    }
+
+    /// The same for any target, with these devices in its manifest.
+    fn link_for(
+        &self,
+        target: &str,
+        devices: &str,
+        prefix: &Path,
+        source: &Path,
+        name: &str,
+    ) -> Result<PathBuf> {
         let cc = prefix.join("bin/x86_64-solo5-none-static-cc");
         let manifest = self.work.join("none.c");
         let json = self.work.join("none.json");
         fs::write(
             &json,
-            r#"{"type":"solo5.manifest","version":1,"devices":[]}"#,
+            format!(r#"{{"type":"solo5.manifest","version":1,"devices":[{devices}]}}"#),
         )?;
         let elftool = prefix.join("bin/solo5-elftool");
         run(Command::new(elftool)
@@ -129,7 +144,7 @@ impl Bench {
             .arg(&manifest))?;
         let image = self.work.join(name);
         run(Command::new(cc)
-            .args(["-O2", "-z", "solo5-abi=spt"])
+            .args(["-O2", "-z", &format!("solo5-abi={target}")])
             .args([source, &manifest])
             .arg("-o")
             .arg(&image))?;
@@ -335,12 +350,6 @@ impl Bench {
     }
 
     fn sizes(&self, hello: &Path) -> Result<Vec<Row>> {
-        let row = |what: String, value: u64, unit: &str, most: u64| Row {
-            what,
-            measured: format!("{value}{unit}"),
-            bar: format!("<= {most}{unit}"),
-            held: Some(value <= most),
-        };
         let mut rows = Vec::new();
         for (object, most) in TEXT_MAX {
             let text = text_size(&self.ours.join(LIBRARY).join(object))?;
@@ -387,6 +396,16 @@ fn text_size(object: &Path) -> Result<u64> {
     match size {
         0 => Err(format!("{} has no code", object.display()).into()),
         size => Ok(size),
+    }
+}
+
+/// A number with the most it may be.
+fn row(what: String, value: u64, unit: &str, most: u64) -> Row {
+    Row {
+        what,
+        measured: format!("{value}{unit}"),
+        bar: format!("<= {most}{unit}"),
+        held: Some(value <= most),
     }
 }
 

@@ -13,6 +13,7 @@ use solo5_tests::tree::Tree;
 fn build(target: &str, directory: &Path) -> Outcome {
     let builder = Builder::new(Tree::staged()?, directory)?;
     builder.with_tap()?;
+    builder.http(target)?;
     for guest in guest::all()? {
         if guest
             .directives

@@ -1,0 +1,309 @@
+//! `solo5-hvt-debug` with Debian's gdb: what a debugger is for, at a guest that runs and at its core.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use solo5_tests::directive::Signal;
+use solo5_tests::outcome::{Context, Outcome, Stop};
+use solo5_tests::process::{self, Finished, Running};
+use solo5_tests::{ensure, fail};
+
+use crate::{Suite, trial};
+
+const TENDER: &str = "solo5-hvt-debug";
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
+    vec![
+        trial(suite, "gdb/session/hvt", session),
+        trial(suite, "gdb/interrupt/hvt", interrupt),
+        trial(suite, "gdb/detach/hvt", detach),
+        trial(suite, "gdb/kill/hvt", kill),
+        trial(suite, "gdb/loopback/hvt", loopback),
+        trial(suite, "dumpcore/abort/hvt", core_of_an_abort),
+        trial(suite, "dumpcore/trap/hvt", core_of_a_trap),
+        trial(suite, "dumpcore/none/hvt", no_core_of_a_good_end),
+    ]
+}
+
+/// The image of a unikernel, if it can be run here.
+fn image(suite: &Suite, name: &str, processor: bool) -> Outcome<PathBuf> {
+    suite.kvm()?.require(processor)?;
+    suite.builder.image(suite.guest(name)?, "hvt")
+}
+
+/// gdb on an image, to do what `commands` say and nothing of its user's.
+fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
+    let asked = Command::new("gdb").arg("--version").output();
+    if !asked.is_ok_and(|output| output.status.success()) {
+        return Err(Stop::Skip("no `gdb` program".to_owned()));
+    }
+    const QUIET: [&str; 4] = [
+        "set pagination off",
+        "set confirm off",
+        "set style enabled off",
+        // A machine that is interpreted takes its time.
+        "set remotetimeout 60",
+    ];
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-batch"]).stdin(Stdio::null());
+    for command in QUIET.iter().chain(commands) {
+        gdb.args(["-ex", command]);
+    }
+    gdb.arg(image);
+    Ok(gdb)
+}
+
+/// A tender that waits for a debugger, and where.
+fn waiting(
+    suite: &Suite,
+    image: &Path,
+    options: &[&str],
+    guest: &str,
+) -> Outcome<(Running, String)> {
+    let mut tender = suite.tool(TENDER);
+    tender.args(["--mem=2", "--gdb"]).args(options);
+    tender.arg(image).arg(guest).stdin(Stdio::null());
+    let mut running = Running::start(tender)?;
+    // The line ends with the image's name.
+    running.wait_for(&format!("{}\n", image.display()))?;
+    let printed = String::from_utf8_lossy(&running.printed()).into_owned();
+    let line = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("\tgdb --ex=\""));
+    let target = line.and_then(|line| line.split_once('"'));
+    match target {
+        Some((target, _)) => Ok((running, target.to_owned())),
+        None => fail!("it does not say how to connect:\n{printed}"),
+    }
+}
+
+/// Fails unless gdb printed these texts, in this order.
+fn expect_in_order(told: &Finished, texts: &[&str]) -> Outcome {
+    let whole = told.text();
+    let mut rest = whole.as_str();
+    for text in texts {
+        match rest.split_once(text) {
+            Some((_, behind)) => rest = behind,
+            None => fail!("gdb did not print {text:?} where it should have:\n{whole}"),
+        }
+    }
+    Ok(())
+}
+
+fn session(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", true)?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    let told = process::run(gdb(
+        &image,
+        &[
+            &target,
+            // In software, and what is there then.
+            "break solo5_app_main",
+            "continue",
+            "backtrace",
+            "info registers rip",
+            "print/x $cs",
+            "print $fctrl",
+            "print/x $mxcsr",
+            "print counter",
+            // Steps, past the breakpoint itself.
+            "stepi",
+            "stepi",
+            "info symbol $pc",
+            // Changes memory and registers.
+            "set variable counter = 5",
+            "print counter",
+            "set variable $xmm3.v2_int64[1] = 0x1122334455667788",
+            "print/x $xmm3.v2_int64[1]",
+            "set variable $st5 = 2.5",
+            "print $st5",
+            // In hardware: a write, an execution.
+            "watch counter",
+            "continue",
+            "backtrace",
+            "delete",
+            "hbreak say_decimal",
+            "continue",
+            "up",
+            "delete",
+            "continue",
+        ],
+    )?)?;
+    expect_in_order(
+        &told,
+        &[
+            "Breakpoint 1, solo5_app_main",
+            "#0  solo5_app_main",
+            "in _start",
+            "<solo5_app_main>",
+            "$1 = 0x8",
+            "$2 = 895",
+            "$3 = 0x1f80",
+            "$4 = 0",
+            "solo5_app_main + ",
+            "$5 = 5",
+            "$6 = 0x1122334455667788",
+            "$7 = 2.5",
+            "Hardware watchpoint 2: counter",
+            "Old value = 5",
+            "New value = 47",
+            "inner",
+            "outer",
+            "solo5_app_main",
+            "Hardware assisted breakpoint 3",
+            "Breakpoint 3, say_decimal",
+            "outer",
+            "exited normally",
+        ],
+    )?;
+    let printed = tender.finish()?.expect(0, "counter 47\n")?;
+    ensure!(printed.printed("SUCCESS\n"), "{}", printed.text());
+    Ok(())
+}
+
+/// Ctrl-C, while the guest does nothing that would bring it back to its tender.
+fn interrupt(suite: &Suite) -> Outcome {
+    let image = image(suite, "hostile", true)?;
+    let (mut tender, target) = waiting(suite, &image, &["--gdb-port=0"], "spin")?;
+    let mut debugger = Running::start(gdb(&image, &[&target, "continue", "backtrace", "kill"])?)?;
+    tender.wait_for("Waiting for a signal\n")?;
+    // Until gdb has the terminal's interrupts for its own.
+    std::thread::sleep(Duration::from_millis(500));
+    debugger.signal(Signal::Interrupt)?;
+    let told = debugger.finish()?;
+    expect_in_order(&told, &["received signal SIGINT", "in solo5_app_main"])?;
+    tender
+        .finish()?
+        .expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n")
+        .map(drop)
+}
+
+fn detach(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", false)?;
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("gdb");
+    let option = format!("--gdb-socket={}", path.display());
+    let (tender, target) = waiting(suite, &image, &[&option], "")?;
+    ensure!(target.ends_with(&path.display().to_string()), "{target}");
+    let told = process::run(gdb(
+        &image,
+        &[
+            &target,
+            "stepi",
+            "hbreak outer",
+            "continue",
+            "backtrace",
+            "print by",
+            "detach",
+        ],
+    )?)?;
+    let expected = [
+        "Breakpoint 1, outer",
+        "in solo5_app_main",
+        "$1 = 41",
+        "detached",
+    ];
+    expect_in_order(&told, &expected)?;
+    tender.finish()?.expect(0, "counter 42\n")?;
+    ensure!(!path.exists(), "the socket was left behind");
+    Ok(())
+}
+
+fn kill(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", false)?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    process::run(gdb(&image, &[&target, "kill"])?)?;
+    let finished = tender
+        .finish()?
+        .expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n")?;
+    ensure!(!finished.printed("counter"), "{}", finished.text());
+    Ok(())
+}
+
+fn loopback(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", false)?;
+    let (_tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    let port = target
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse::<u16>().ok());
+    let port = port.ok_or_else(|| format!("{target}: no port"))?;
+    // State 0A is one that listens.
+    let sockets = std::fs::read_to_string("/proc/net/tcp").during("/proc/net/tcp")?;
+    let ours = sockets.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, _, state) = (words.next()?, words.next()?, words.next()?);
+        let (address, of) = local.split_once(':')?;
+        (of == format!("{port:04X}") && state == "0A").then(|| address.to_owned())
+    });
+    ensure!(
+        ours.as_deref() == Some("0100007F"),
+        "it listens at {ours:?} and not at 127.0.0.1"
+    );
+    Ok(())
+}
+
+/// A run with `--dumpcore`, and the core files it left.
+fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfile::TempDir)> {
+    let directory = tempfile::tempdir()?;
+    let mut tender = suite.tool(TENDER);
+    let mut option = std::ffi::OsString::from("--dumpcore=");
+    option.push(directory.path());
+    tender.arg(option).arg(image).stdin(Stdio::null());
+    let finished = process::run(tender)?;
+    let entries = std::fs::read_dir(directory.path())?;
+    let files = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Outcome<_>>()?;
+    Ok((finished, files, directory))
+}
+
+/// What gdb says of the one core of a guest that ends with status 255.
+fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
+    let (finished, files, _directory) = dump(suite, image)?;
+    let [core] = files.as_slice() else {
+        fail!("{} core files:\n{}", files.len(), finished.text());
+    };
+    // As upstream's test-suite looks for it: at the end of a line.
+    let finished = finished.expect(255, &format!("{}\n", core.display()))?;
+    let name = core.file_name().unwrap_or_default().to_string_lossy();
+    let number = name.strip_prefix("core.solo5-hvt.");
+    ensure!(
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())),
+        "{name}:\n{}",
+        finished.text()
+    );
+    let command = format!("core-file {}", core.display());
+    process::run(gdb(image, &[&command, "backtrace", "info registers rip"])?)
+}
+
+fn core_of_an_abort(suite: &Suite) -> Outcome {
+    let image = image(suite, "dumpcore", false)?;
+    let told = backtrace(suite, &image)?;
+    let expected = [
+        "SIGABRT",
+        "#0",
+        "solo5_abort",
+        "solo5_app_main",
+        "_start",
+        "rip",
+    ];
+    expect_in_order(&told, &expected)
+}
+
+fn core_of_a_trap(suite: &Suite) -> Outcome {
+    let image = image(suite, "exception", false)?;
+    let told = backtrace(suite, &image)?;
+    expect_in_order(&told, &["SIGSEGV", "#0  solo5_app_main", "_start"])
+}
+
+fn no_core_of_a_good_end(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", false)?;
+    let (finished, files, _directory) = dump(suite, &image)?;
+    finished.expect(0, "SUCCESS\n")?;
+    ensure!(files.is_empty(), "left behind: {files:?}");
+    Ok(())
+}
