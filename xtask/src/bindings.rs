@@ -21,12 +21,14 @@ use crate::{Result, version};
 /// through a global offset table. No vector registers: there are hosts whose KVM interprets guests
 /// and does not know them. A baseline CPU on which unaligned vectors are slow makes the compiler copy
 /// and clear by words; a test finds what slips through.
-const FLAGS: [&str; 7] = [
+/// Frame pointers are how a debugger finds a function's caller: there is no unwind information.
+const FLAGS: [&str; 8] = [
     "-Cpanic=abort",
     "-Crelocation-model=static",
     "-Crelro-level=off",
     "-Cno-redzone=yes",
     "-Cforce-unwind-tables=no",
+    "-Cforce-frame-pointers=yes",
     "-Cno-vectorize-slp",
     "-Ctarget-cpu=k8",
 ];
@@ -39,10 +41,16 @@ pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -
     let scratch = tempfile::tempdir()?;
     let linked = scratch.path().join("linked.o");
     let mut ld = Command::new("ld");
-    ld.args(["-r", "--gc-sections", "--fatal-warnings", "-T"])
-        .arg(root.join("bindings/partial.lds"))
-        .arg("-o")
-        .arg(&linked);
+    ld.args([
+        "-r",
+        "--gc-sections",
+        "--strip-debug",
+        "--fatal-warnings",
+        "-T",
+    ])
+    .arg(root.join("bindings/partial.lds"))
+    .arg("-o")
+    .arg(&linked);
     for name in symbols.exported() {
         ld.arg("-u").arg(name);
     }
@@ -78,8 +86,6 @@ fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // The whole-program kind would take `core`'s habits for those of the whole object.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
-        // For `.debug_frame`, the one part of it that the partial link keeps.
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .args([
             "rustc",
             "--quiet",
