@@ -19,6 +19,7 @@
 //! | `robustness.rs` | SIGKILL, full disks |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
 //! | `http.rs` | load on the example's HTTP server |
+//! | `sandbox.rs` | what the kernel says of a running tender |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod http;
 mod images;
 mod loader;
 mod robustness;
+mod sandbox;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
     trials.extend(loader::trials(&suite));
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
+    trials.extend(sandbox::trials(&suite));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

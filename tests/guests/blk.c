@@ -13,6 +13,7 @@
 //@ run spt hvt undeclared: block.nope=4MiB expect=exit:1 output="Resource not declared in manifest: 'nope'"
 //@ run spt hvt attached-twice: block.storage=4MiB block.storage=4MiB expect=exit:1 peer=no
 //@ run spt closed-standard-descriptors: block.storage=4MiB closed=0,1,2 expect=exit:0 peer=no
+//@ run spt hvt container: block.storage=4MiB container=yes expect=success
 //@ run virtio: block.storage=4MiB expect=success
 #include "kit.h"
 

@@ -3,6 +3,7 @@
  * Ethernet header and the MTU.
  */
 //@ run spt hvt: tap.service0=10.0.0.1/24 block.storage=64KiB expect=success peer=no
+//@ run spt hvt container: tap.service0=10.0.0.1/24 block.storage=64KiB container=yes expect=success peer=no
 #include "kit.h"
 
 static uint8_t buffer[65536];

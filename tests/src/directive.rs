@@ -31,6 +31,8 @@ pub struct Run {
     pub separator: bool,
     /// The guest's arguments.
     pub arguments: Vec<String>,
+    /// Whether it is run as in a container.
+    pub container: bool,
     /// Standard descriptors that are closed when the tender starts.
     pub closed: Vec<u8>,
     /// Pings sent while it runs.
@@ -199,6 +201,7 @@ impl Run {
             setup: Vec::new(),
             separator: true,
             arguments: Vec::new(),
+            container: false,
             closed: Vec::new(),
             pings: Vec::new(),
             pattern: Vec::new(),
@@ -227,6 +230,7 @@ impl Run {
                 let letters = ('a'..='z').cycle().take(number(value)?);
                 self.arguments = vec![letters.collect()];
             }
+            "container" => self.container = yes_or_no(value)?,
             "closed" => {
                 self.closed = value.split(',').map(number).collect::<Result<_, _>>()?;
             }

@@ -79,6 +79,9 @@ pub fn all() -> Outcome<Vec<Guest>> {
     Ok(guests)
 }
 
+/// What is run beside unikernels: passes an open tap on; does as a container's runtime.
+pub const HOST_PROGRAMS: [&str; 2] = ["with_tap", "in_container"];
+
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
 /// directory that `build-guests` filled, takes them from there.
 #[derive(Debug)]
@@ -157,13 +160,14 @@ impl Builder {
         })
     }
 
-    /// The program that passes an open tap on.
+    /// A program of [`HOST_PROGRAMS`].
     ///
     /// # Errors
     /// The host's C compiler fails.
-    pub fn with_tap(&self) -> Outcome<PathBuf> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/with_tap.c");
-        self.once("with_tap", |program| {
+    pub fn host_program(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
+        let source = folder.join(name).with_extension("c");
+        self.once(name, |program| {
             let mut cc = Command::new("cc");
             cc.args(["-Wall", "-Wextra", "-Werror", "-O2", "-static"])
                 .arg(source)

@@ -144,8 +144,11 @@ fn command(
     builder: &Builder,
 ) -> Outcome<Command> {
     let mut words: Vec<OsString> = Vec::new();
+    if run.container {
+        words.push(builder.host_program("in_container")?.into());
+    }
     if let Some(interface) = &host.inherited_tap {
-        let with_tap = builder.with_tap()?;
+        let with_tap = builder.host_program("with_tap")?;
         words.extend([with_tap.into(), interface.into(), TAP_DESCRIPTOR.into()]);
     }
     words.push(tender.into());

@@ -12,7 +12,9 @@ use solo5_tests::tree::Tree;
 
 fn build(target: &str, directory: &Path) -> Outcome {
     let builder = Builder::new(Tree::staged()?, directory)?;
-    builder.with_tap()?;
+    for program in guest::HOST_PROGRAMS {
+        builder.host_program(program)?;
+    }
     builder.http(target)?;
     for guest in guest::all()? {
         if guest
