@@ -1,49 +1,25 @@
-//! `check`: what policies say of a launch, before it is deployed. The engine is the tender's; what
-//! only the host knows becomes a condition.
+//! `check`: what policies say of launches, before they are deployed: of images with one set of options
+//! each, or, in [`crate::plan`], of a plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
-use solo5_abi::{Arch, Target};
-use solo5_audit::{Selection, Subject, audit_subject};
-use solo5_image::{Image, ReadAt};
+use serde_json::json;
 use solo5_manifest::output;
 use solo5_policy::admitted::{self, Admission};
-use solo5_policy::audit::{Waived, is_asked, judge};
-use solo5_policy::launch::{self, FileOrFd, Launch, Modules};
-use solo5_policy::{
-    Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
-};
+use solo5_policy::launch::FileOrFd;
 use solo5_report::printable;
-use solo5_signature::{Digest, Proof, prove};
+use solo5_signature::Digest;
 
-use crate::audit::readable;
+use crate::ask::{Answer, Question, ask};
 use crate::cli::{CheckOptions, FAILED, Format};
-use crate::content::{Content, detached};
 use crate::files::{complain, print, reason};
-use crate::policies::{self, today};
-
-/// The answer about one image.
-enum Answer {
-    /// The question makes no sense, or could not be asked.
-    Failed(String),
-    /// It would not start, whatever policies say.
-    Cannot(Vec<String>),
-    /// What policies say.
-    Decided(Decided),
-}
-
-/// What policies say of an image.
-struct Decided {
-    decision: Decision,
-    /// Findings of the audit that would be a denial and are accepted for a time.
-    waived: Vec<Waived>,
-    /// The digest, if anybody asked for it.
-    digest: Option<Digest>,
-}
+use crate::plan;
 
 pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
+    if let Some(path) = &options.plan {
+        return plan::run(program, path, options);
+    }
     let given: Vec<FileOrFd> = options
         .policy
         .iter()
@@ -53,7 +29,13 @@ pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
     let mut reports = Vec::new();
     let mut lock = BTreeMap::new();
     for path in &options.images {
-        let answer = ask(path, options, &given).unwrap_or_else(|answer| answer);
+        let answer = ask(&Question {
+            path,
+            words: &options.launch,
+            policies: &given,
+            require: false,
+            lock: options.lock.as_deref(),
+        });
         status = status.max(answer.status());
         lock.extend(answer.admission(path));
         let name = path.to_string_lossy();
@@ -72,223 +54,27 @@ pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
         let text = format!("{:#}\n", json!({ "images": reports }));
         status = status.max(print(program, &text, 0, FAILED));
     }
-    if let Some(path) = &options.lock {
-        // What could not be asked about may be missing from the list; an older one says more.
-        if status == FAILED {
-            let name = path.to_string_lossy();
-            complain(program, format_args!("{}: not written", printable(&name)));
-        } else if let Err(error) = output::write(path, admitted::text(&lock).as_bytes()) {
-            let name = path.to_string_lossy();
-            let why = reason(&error);
-            complain(program, format_args!("{}: {why}", printable(&name)));
-            status = FAILED;
-        }
-    }
-    status
+    status.max(write_lock(program, options.lock.as_deref(), &lock, status))
 }
 
-/// Asks about one image.
-fn ask(path: &Path, options: &CheckOptions, given: &[FileOrFd]) -> Result<Answer, Answer> {
-    let (file, _) = readable(path).map_err(Answer::Failed)?;
-    let (image, launch) = examine(&file, path, options)?;
-    let policies = policies(given, &launch).map_err(|text| {
-        eprint!("{text}");
-        Answer::Failed(String::from("a policy cannot be used"))
-    })?;
-    let audits = policies.iter().any(|policy| policy.audit.is_some());
-    let keys = keys_to_prove(&policies, &launch.labels);
-    if keys.is_none() && !audits && options.lock.is_none() {
-        let asked = asked(&image, &launch)?;
-        return Ok(decided(&policies, &asked, &launch, options, None));
-    }
-    // From here on only what is hashed is read: the file may change meanwhile.
-    let Content {
-        bytes,
-        mut signatures,
-    } = Content::read(&file).map_err(Answer::Failed)?;
-    let (image, launch) = examine(&bytes, path, options)?;
-    signatures.extend(detached(path));
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
-        .map_err(|error| Answer::Failed(error.to_string()))?;
-    let asked = Asked {
-        proof: Some(proof),
-        ..asked(&image, &launch)?
-    };
+/// Writes down what is admitted, unless the status is that something could not be asked about.
+pub(crate) fn write_lock(
+    program: &str,
+    path: Option<&Path>,
+    lock: &BTreeMap<Digest, Admission>,
+    status: u8,
+) -> u8 {
+    let Some(path) = path else { return 0 };
     let name = path.to_string_lossy();
-    let subject = Subject::new(&name, &bytes);
-    Ok(decided(&policies, &asked, &launch, options, Some(&subject)))
-}
-
-impl Answer {
-    fn status(&self) -> u8 {
-        match self {
-            Answer::Failed(_) => FAILED,
-            Answer::Cannot(_) => 1,
-            Answer::Decided(found) => u8::from(found.decision.is_denied()),
+    // What could not be asked about may be missing from the list; an older one says more.
+    let why = if status == FAILED {
+        String::from("not written")
+    } else {
+        match output::write(path, admitted::text(lock).as_bytes()) {
+            Ok(_) => return 0,
+            Err(error) => reason(&error),
         }
-    }
-
-    fn human(&self, name: &str) -> String {
-        let lines = match self {
-            // Said on standard error.
-            Answer::Failed(_) => Vec::new(),
-            Answer::Cannot(reasons) => reasons
-                .iter()
-                .map(|reason| format!("cannot start: {reason}"))
-                .collect(),
-            Answer::Decided(found) => {
-                let waived = found.waived.iter();
-                let waived = waived.map(|waived| format!("waived: {}", waived.line()));
-                waived.chain(found.decision.lines()).collect()
-            }
-        };
-        let line = |line: String| format!("{}: {}\n", printable(name), printable(&line));
-        lines.into_iter().map(line).collect()
-    }
-
-    fn json(&self, name: &str) -> Value {
-        let mut value = match self {
-            Answer::Failed(why) => json!({ "decision": "failed", "messages": [why] }),
-            Answer::Cannot(reasons) => json!({ "decision": "cannot", "messages": reasons }),
-            Answer::Decided(found) => found.json(),
-        };
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert(String::from("image"), Value::from(name));
-        }
-        value
-    }
-
-    /// What a list of admitted images says of this one, if it is one.
-    fn admission(&self, path: &Path) -> Option<(Digest, Admission)> {
-        let Answer::Decided(found) = self else {
-            return None;
-        };
-        let admission = Admission {
-            file: path.to_string_lossy().into_owned(),
-            policies: found.decision.applicable.clone(),
-        };
-        let admitted = !found.decision.is_denied();
-        found
-            .digest
-            .filter(|_| admitted)
-            .map(|digest| (digest, admission))
-    }
-}
-
-impl Decided {
-    fn json(&self) -> Value {
-        let mut value = self.decision.json();
-        let waived = self.waived.iter().map(|waived| {
-            json!({
-                "code": waived.code,
-                "reason": waived.reason,
-                "until": waived.until.to_string(),
-                "policy": waived.place.policy,
-            })
-        });
-        if let Some(fields) = value.as_object_mut() {
-            if !self.waived.is_empty() {
-                fields.insert(String::from("waived"), waived.collect());
-            }
-            if let Some(digest) = self.digest {
-                fields.insert(String::from("digest"), digest.to_string().into());
-            }
-        }
-        value
-    }
-}
-
-/// Reads the image and the launch options against its manifest, and asks what a tender asks before
-/// it asks a policy.
-fn examine<R: ReadAt>(
-    file: &R,
-    path: &Path,
-    options: &CheckOptions,
-) -> Result<(Image, Launch), Answer> {
-    let cannot = |text: String| Answer::Cannot(vec![text]);
-    let fault = |fault: solo5_image::Fault| cannot(fault.to_string());
-    let image = Image::read(file, &Arch::ALL).map_err(fault)?;
-    let target = image.abi().map_err(fault)?.target();
-    let target = target.filter(|target| target.has_tender()).ok_or_else(|| {
-        let name = target.map_or("this", Target::name);
-        Answer::Failed(format!(
-            "no tender starts a {name} image, so no policy is asked"
-        ))
-    })?;
-    image.abi_of(target).map_err(fault)?;
-    let modules = Modules::debug(target);
-    let launch = {
-        let manifest = image.checked_manifest().map_err(fault)?;
-        let properties = image.properties().map_err(fault)?;
-        let request = launch::read_for(path.as_os_str(), &options.launch, &modules);
-        let launch = request
-            .check(&manifest, properties.as_ref())
-            .map_err(|fault| Answer::Failed(fault.lines.join("; ")))?;
-        let mut problems = launch.unattached(&manifest);
-        let memory = launch.memory_mib.saturating_mul(1 << 20);
-        let plan = image.plan(file, target).map_err(fault)?;
-        problems.extend(plan.fits(memory).err().map(|fault| fault.to_string()));
-        let minimum = properties.and_then(|all| all.memory_minimum()).unwrap_or(0);
-        if minimum > memory {
-            let mib = minimum.div_ceil(1 << 20);
-            problems.push(format!(
-                "the manifest asks for more memory; add --mem={mib}MiB"
-            ));
-        }
-        if !problems.is_empty() {
-            return Err(Answer::Cannot(problems));
-        }
-        launch
     };
-    Ok((image, launch))
-}
-
-/// The policies given here and those the launch options name; this host's, if none is given here.
-fn policies(given: &[FileOrFd], launch: &Launch) -> Result<Vec<Policy>, String> {
-    let all: Vec<FileOrFd> = given.iter().chain(&launch.policies).cloned().collect();
-    policies::load(&all, given.is_empty())
-}
-
-fn asked(image: &Image, launch: &Launch) -> Result<Asked, Answer> {
-    let target = image.target();
-    let (Some(target), Ok(manifest), Ok(properties)) =
-        (target, image.checked_manifest(), image.properties())
-    else {
-        return Err(Answer::Failed(String::from(
-            "the image changed while it was read",
-        )));
-    };
-    Ok(Asked::new(launch, target, &manifest, properties.as_ref()))
-}
-
-/// Puts the launch, and what the audit finds if any policy asks, to the policies.
-fn decided(
-    policies: &[Policy],
-    asked: &Asked,
-    launch: &Launch,
-    options: &CheckOptions,
-    subject: Option<&Subject<'_>>,
-) -> Answer {
-    let mut facts = HostFacts::default();
-    // What is admitted now is in the list that is written now.
-    let lists = admission_lists(policies, asked).into_iter();
-    let written = lists.filter(|list| options.lock.as_deref() == Some(Path::new(list)));
-    facts.admitted = written
-        .map(|list| (list.to_owned(), Fact::Known(true)))
-        .collect();
-    let require = launch.require_policy;
-    let mut decision = decide(policies, asked, &facts, Phase::Strings, require);
-    let mut waived = Vec::new();
-    if let Some(subject) = subject.filter(|_| is_asked(policies, asked)) {
-        let findings = audit_subject(subject, &Selection::default());
-        let judgement = judge(policies, asked, &findings, today());
-        decision.deny(judgement.reasons);
-        waived = judgement.waived;
-    }
-    Answer::Decided(Decided {
-        decision,
-        waived,
-        digest: asked.proof.as_ref().map(|proof: &Proof| proof.digest),
-    })
+    complain(program, format_args!("{}: {why}", printable(&name)));
+    FAILED
 }

@@ -199,8 +199,14 @@ pub(crate) struct AuditOptions {
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {
     /// Images
-    #[arg(required = true)]
+    #[arg(required_unless_present = "plan")]
     pub(crate) images: Vec<PathBuf>,
+    /// Check every launch of a plan, and whether they go together
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "launch"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// Show the plan as a table, with what would start each unikernel
+    #[arg(long, requires = "plan", conflicts_with = "images")]
+    pub(crate) explain: bool,
     /// A policy to ask; those of this host if none is given
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Vec<PathBuf>,

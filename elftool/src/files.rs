@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -12,6 +12,20 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
+}
+
+/// All of a file that an operator wrote, up to one byte more than any such file may have.
+///
+/// # Errors
+///
+/// The system's text.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let most = u64::try_from(solo5_source::SIZE_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let file = open(path).map_err(|error| reason(&error))?;
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| reason(&error))?;
+    Ok(bytes)
 }
 
 /// The system's text for an error, without the number the standard library appends, and without

@@ -6,6 +6,7 @@
 //! | the command line of the other verbs | [`cli`] |
 //! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
 //! | `symbolize` | [`symbolize`] |
+//! | what `check` asks; plans | [`ask`], [`plan`] |
 //! | `policy` | [`policies`] |
 //! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
@@ -23,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod audit;
 mod check;
 mod cli;
@@ -37,6 +39,7 @@ mod generate;
 mod inputs;
 mod lock;
 mod parallel;
+mod plan;
 mod policies;
 mod show;
 mod sign;

@@ -1,6 +1,9 @@
-//! `policy`: policies themselves, without an image.
+//! `policy`: policies themselves, without an image. [`show`] and [`test`] have verbs of their own.
 
-use std::fs::{self, File};
+mod show;
+mod test;
+
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +15,7 @@ use solo5_policy::{Policy, front, lint, sources};
 use solo5_report::{Colour, Diagnostic, human, printable};
 
 use crate::cli::FAILED;
-use crate::files::{complain, reason};
+use crate::files::{complain, read, reason};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PolicyVerb {
@@ -34,6 +37,12 @@ pub(crate) enum PolicyVerb {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Show policies as a tender understands them, and what their silence denies
+    Show(show::ShowOptions),
+    /// Run the tests beside policies
+    ///
+    /// Exits 0 if all pass, 1 if one fails or --coverage is not reached, 2 if a file cannot be used.
+    Test(test::TestOptions),
 }
 
 pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
@@ -42,7 +51,7 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
             let mut policies = Vec::new();
             let mut status = 0;
             for path in files {
-                match read(program, path) {
+                match read_policy(program, path) {
                     Ok((policy, _)) => policies.push(policy),
                     Err(failed) => status = status.max(failed),
                 }
@@ -53,6 +62,8 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
             }
             status
         }
+        PolicyVerb::Show(options) => show::run(program, options),
+        PolicyVerb::Test(options) => test::run(program, options),
         PolicyVerb::Fmt { check, files } => {
             let results = files.iter().map(|path| fmt(program, path, *check));
             results.max().unwrap_or(0)
@@ -61,13 +72,10 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
 }
 
 /// Reads a policy; its errors are shown. The status if there is none.
-fn read(program: &str, path: &Path) -> Result<(Policy, Vec<u8>), u8> {
+fn read_policy(program: &str, path: &Path) -> Result<(Policy, Vec<u8>), u8> {
     let name = path.to_string_lossy();
-    let bytes = fs::read(path).map_err(|error| {
-        complain(
-            program,
-            format_args!("{}: {}", printable(&name), reason(&error)),
-        );
+    let bytes = read(path).map_err(|why| {
+        complain(program, format_args!("{}: {why}", printable(&name)));
         FAILED
     })?;
     match front::read(&name, &bytes) {
@@ -104,7 +112,7 @@ fn show(found: &[Diagnostic]) {
 
 /// Formats one policy that is sound; what cannot be understood is left as it is.
 fn fmt(program: &str, path: &Path, check: bool) -> u8 {
-    let (_, bytes) = match read(program, path) {
+    let (_, bytes) = match read_policy(program, path) {
         Ok(found) => found,
         Err(status) => return status,
     };

@@ -249,6 +249,9 @@ fn policies_are_checked_and_laid_out() {
         b"type: solo5.policy\nversion: 1\notherwise: allow\n",
     );
     let run = place.run(&["policy", "check", "a.yaml", "b.yaml"]);
+    assert_eq!(run.status, 0);
+    assert!(run.stderr.starts_with("note[P221]"), "{}", run.stderr);
+    let run = place.run(&["policy", "check", "b.yaml"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     place.write("c.yaml", b"type: solo5.policy\nversion: 1\nmemroy: {}\n");
     let run = place.run(&["policy", "check", "a.yaml", "c.yaml"]);

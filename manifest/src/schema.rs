@@ -74,6 +74,7 @@ pub fn value(version: Version) -> Value {
     );
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": format!("https://github.com/Solo5/solo5/schemas/{}", file_name(version)),
         "title": format!("Solo5 application manifest, version {}", version.number()),
     });
     let what = "What a unikernel says it needs.";

@@ -20,6 +20,17 @@ pub enum Outcome {
     Denied,
 }
 
+impl Outcome {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Allowed => "allowed",
+            Outcome::Conditional => "conditional",
+            Outcome::Denied => "denied",
+        }
+    }
+}
+
 /// A place in a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -47,22 +47,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
 
 fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     let mut fields = reader.fields(root, "a policy")?;
-    if let Some(node) = fields.required("type")
-        && let Some(text) = reader.text(node, "`type`")
-        && text != TYPE
-    {
-        let message = format!("`type` is `{text}`, so this is not a policy");
-        let help = format!("write `type: {TYPE}`");
-        reader.error(codes::TYPE, node.span.clone(), message, "", help);
-    }
-    if let Some(node) = fields.required("version")
-        && let Some(version) = reader.integer(node, "`version`", 0..=u64::MAX)
-        && version != VERSION
-    {
-        let message = format!("version {version} of policies is not known to this build");
-        let help = format!("write `version: {VERSION}`, or use a later release");
-        reader.error(codes::VERSION, node.span.clone(), message, "", help);
-    }
+    header(&mut fields, reader, TYPE, VERSION, ["a policy", "policies"]);
     let name = fields
         .optional("name")
         .and_then(|node| self_name(node, reader));
@@ -103,13 +88,41 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     })
 }
 
+/// `type` and `version`, which every file an operator writes starts with. `what` is what the file is
+/// to be, one and several of it.
+pub(crate) fn header(
+    fields: &mut Fields<'_>,
+    reader: &mut Reader,
+    kind: &str,
+    known: u64,
+    [one, several]: [&str; 2],
+) {
+    if let Some(node) = fields.required("type")
+        && let Some(text) = reader.text(node, "`type`")
+        && text != kind
+    {
+        let message = format!("`type` is `{text}`, so this is not {one}");
+        let help = format!("write `type: {kind}`");
+        reader.error(codes::TYPE, node.span.clone(), message, "", help);
+    }
+    if let Some(node) = fields.required("version")
+        && let Some(version) = reader.integer(node, "`version`", 0..=u64::MAX)
+        && version != known
+    {
+        let message = format!("version {version} of {several} is not known to this build");
+        let help = format!("write `version: {known}`, or use a later release");
+        reader.error(codes::VERSION, node.span.clone(), message, "", help);
+    }
+}
+
 /// The name of a file without folder and ending.
 fn stem(file: &str) -> String {
     let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
     stem.unwrap_or(file).to_owned()
 }
 
-fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
+/// A name that reasons can show on one line.
+pub(crate) fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
     let name = reader.text(node, "`name`")?;
     let fits = |c: char| !c.is_control() && !c.is_whitespace();
     if name.is_empty() || name.chars().count() > NAME_MAX || !name.chars().all(fits) {
@@ -132,7 +145,7 @@ fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fie
     reader.fields(node, format!("`{}`", key.text))
 }
 
-fn at<T>(node: &Node, value: T) -> At<T> {
+pub(crate) fn at<T>(node: &Node, value: T) -> At<T> {
     At {
         value,
         span: node.span.clone(),
@@ -267,7 +280,7 @@ fn proofs(fields: &mut Fields<'_>, reader: &mut Reader) -> Proofs {
 }
 
 /// The values of a list, or of one item without it.
-fn one_or_many<T>(
+pub(crate) fn one_or_many<T>(
     node: &Node,
     reader: &mut Reader,
     mut value: impl FnMut(&Node, &mut Reader) -> Option<T>,
@@ -293,7 +306,7 @@ pub(crate) fn digest(node: &Node, reader: &mut Reader) -> Option<Digest> {
     found
 }
 
-fn public_key(node: &Node, reader: &mut Reader) -> Option<PublicKey> {
+pub(crate) fn public_key(node: &Node, reader: &mut Reader) -> Option<PublicKey> {
     let text = reader.text(node, "a public key")?;
     let found = PublicKey::parse(text);
     if found.is_none() {
@@ -314,6 +327,7 @@ fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
     Some(LabelRule {
         key: key.text.clone(),
         value,
+        span: key.span.clone(),
     })
 }
 
@@ -530,7 +544,7 @@ fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
 }
 
 /// Whether a path is absolute and says nothing twice.
-fn is_plain_path(path: &str) -> bool {
+pub(crate) fn is_plain_path(path: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let parts = path.strip_prefix('/').map(|rest| rest.split('/'));
     !path.contains('\n') && parts.is_some_and(|mut parts| parts.all(plain))
@@ -616,6 +630,16 @@ fn audit(found: (&Key, &Node), reader: &mut Reader) -> Option<Audit> {
     Some(Audit { fail_on, waive })
 }
 
+pub(crate) fn date(node: &Node, text: &str, reader: &mut Reader) -> Option<Date> {
+    let date = Date::parse(text);
+    if date.is_none() {
+        let message = format!("`{}` is not a day", excerpt(text));
+        let help = "write year, month and day, such as `2026-12-31`";
+        reader.error(codes::DATE, node.span.clone(), message, "", help);
+    }
+    date
+}
+
 fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {
     let mut fields = reader.fields(node, "a waiver")?;
     let rule = fields.required("rule").and_then(|node| {
@@ -648,13 +672,7 @@ fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {
     });
     let until = fields.required("until").and_then(|node| {
         let text = reader.text(node, "`until`")?;
-        let date = Date::parse(text);
-        if date.is_none() {
-            let message = format!("`{}` is not a day", excerpt(text));
-            let help = "write the last day of the waiver, such as `2026-12-31`";
-            reader.error(codes::DATE, node.span.clone(), message, "", help);
-        }
-        date
+        date(node, text, reader)
     });
     fields.finish(reader);
     Some(Waiver {

@@ -16,7 +16,9 @@
 //!
 //! Beside them: [`model`] (what a policy says), [`glob`] (patterns), [`date`] (days), [`admitted`]
 //! (lists of admitted images), [`audit`] (findings against the `audit` section, which tenders do not
-//! ask about), [`lint`] (what is probably not meant), [`codes`] (every diagnostic code), [`schema`] (JSON Schema of a policy file).
+//! ask about), [`lint`] (what is probably not meant), [`codes`] (every diagnostic code), [`schema`]
+//! (JSON Schemas). What tenders do not read: [`mod@case`] (tests of policies), [`coverage`] (which parts of
+//! a policy matter to them), [`plan`] (unikernels that run together).
 //!
 //! Adversary: any bytes as a policy (bounded by `solo5-source`); strings from the command line of
 //! any content; an image that says anything of itself, which therefore never selects a policy.
@@ -27,7 +29,9 @@
 
 pub mod admitted;
 pub mod audit;
+pub mod case;
 pub mod codes;
+pub mod coverage;
 pub mod date;
 pub mod decision;
 pub mod evaluate;
@@ -37,6 +41,7 @@ pub mod glob;
 pub mod launch;
 pub mod lint;
 pub mod model;
+pub mod plan;
 pub mod schema;
 pub mod sources;
 

@@ -89,6 +89,8 @@ pub struct LabelRule {
     pub key: String,
     /// What its value must fit.
     pub value: Pattern,
+    /// The key's place.
+    pub span: Range<usize>,
 }
 
 /// What images may run.

@@ -1,12 +1,89 @@
-//! The JSON Schema of a policy file, for editors and generators.
+//! The JSON Schemas of files an operator writes, for editors and generators.
 //!
-//! [`POLICY`] is the table of every key. Tests compare it with the keys [`crate::front`] takes, with
-//! every policy among the test cases, and with the file `schemas/policy.json`.
+//! A table of keys for each kind of file: [`policy`], [`mod@case`], [`plan`]. Tests compare each with
+//! the keys its reader takes, with every file among the test cases, and with the file in `schemas/`.
+
+mod case;
+mod plan;
+mod policy;
 
 use serde_json::{Map, Value, json};
 
-use crate::front;
-use crate::launch::Access;
+/// Where the schemas are published; a schema's `$id` is this and the name of its file.
+const BASE: &str = "https://github.com/Solo5/solo5/schemas/";
+
+/// A kind of file with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// A policy.
+    Policy,
+    /// Tests of policies.
+    PolicyTest,
+    /// A launch plan.
+    Plan,
+}
+
+impl File {
+    /// Every kind.
+    pub const ALL: [File; 3] = [File::Policy, File::PolicyTest, File::Plan];
+
+    /// Name of the file in `schemas/`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            File::Policy => "policy.json",
+            File::PolicyTest => "policy-test.json",
+            File::Plan => "plan.json",
+        }
+    }
+
+    const fn keys(self) -> &'static [Key] {
+        match self {
+            File::Policy => policy::POLICY,
+            File::PolicyTest => case::SUITE,
+            File::Plan => plan::PLAN,
+        }
+    }
+
+    /// The JSON Schema, draft 2020-12.
+    pub fn schema(self) -> Value {
+        let (title, about) = match self {
+            File::Policy => (
+                "Solo5 policy",
+                "What unikernels may have on a host. Each thing asked for needs a yes from at least \
+                 one applicable policy and a no from none.",
+            ),
+            File::PolicyTest => (
+                "Solo5 policy tests",
+                "Launches and what policies must decide about them, for `solo5-elftool policy test`.",
+            ),
+            File::Plan => (
+                "Solo5 launch plan",
+                "Unikernels that a host is to run together, for `solo5-elftool check --plan`.",
+            ),
+        };
+        let mut schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": format!("{BASE}{}", self.name()),
+            "title": title,
+            "description": about,
+        });
+        if let (Some(schema), Value::Object(body)) = (schema.as_object_mut(), mapping(self.keys()))
+        {
+            schema.extend(body);
+        }
+        schema
+    }
+
+    /// The schema as the text of a file.
+    pub fn text(self) -> String {
+        format!("{:#}\n", self.schema())
+    }
+}
+
+/// The JSON Schema of a policy.
+pub fn schema() -> Value {
+    File::Policy.schema()
+}
 
 /// A key of a mapping.
 struct Key {
@@ -44,8 +121,18 @@ enum Shape {
     List(&'static Shape),
     /// A mapping with these keys, at least one of them.
     Mapping(&'static [Key]),
-    /// A mapping of label keys to patterns.
-    Labels,
+    /// `true` or `false`.
+    Boolean,
+    /// Any text.
+    AnyText,
+    /// Any text but an empty one.
+    SomeText,
+    /// A mapping of keys that fit this regular expression, at least one of them.
+    Map(&'static str, &'static Shape),
+    /// A list with something in it.
+    Several(&'static Shape),
+    /// A fact: a value, or that it cannot be read.
+    Fact(&'static Shape),
 }
 
 const fn key(name: &'static str, about: &'static str, shape: Shape) -> Key {
@@ -62,256 +149,6 @@ const fn required(name: &'static str, about: &'static str, shape: Shape) -> Key 
         required: true,
         ..key(name, about, shape)
     }
-}
-
-const SWITCH: Shape = Shape::Choice(&["allow", "forbid"]);
-
-const POLICY: &[Key] = &[
-    required("type", "What this file is", Shape::Text(front::TYPE)),
-    required(
-        "version",
-        "Version of this form",
-        Shape::Number(front::VERSION),
-    ),
-    key(
-        "name",
-        "The policy's name in reasons; absent: its file's",
-        Shape::Expression("^[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,64}$"),
-    ),
-    key(
-        "match",
-        "When the policy applies; absent: always",
-        Shape::Mapping(MATCH),
-    ),
-    key(
-        "otherwise",
-        "`allow` is a yes for every absent section",
-        Shape::Choice(&["allow"]),
-    ),
-    key("image", "What images may run", Shape::Mapping(IMAGE)),
-    key("process", "How a tender may run", Shape::Mapping(PROCESS)),
-    key(
-        "memory",
-        "What memory a guest may have",
-        Shape::Mapping(MEMORY),
-    ),
-    key(
-        "arguments",
-        "What a guest may be told",
-        Shape::Mapping(ARGUMENTS),
-    ),
-    key(
-        "net",
-        "What network interfaces a guest may have",
-        Shape::Mapping(NET),
-    ),
-    key(
-        "block",
-        "What block devices a guest may have",
-        Shape::Mapping(BLOCK),
-    ),
-    key("debug", "What debugging is allowed", Shape::Mapping(DEBUG)),
-    key(
-        "admitted",
-        "A list of admitted images, one of which it must be; from `check --lock`",
-        Shape::Expression("^(/[^/\\n]+)+$"),
-    ),
-    key(
-        "audit",
-        "What the audit may find; asked by `solo5-elftool check` alone",
-        Shape::Mapping(AUDIT),
-    ),
-];
-
-const MATCH: &[Key] = &[
-    key(
-        "label",
-        "Labels given with `--label`, all of which must fit",
-        Shape::Labels,
-    ),
-    DIGEST,
-    SIGNED_BY,
-];
-
-const DIGEST: Key = key(
-    "digest",
-    "Digests, one of which the image must have",
-    Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
-);
-
-const DIGEST_EXPRESSION: &str = "^sha256:[0-9a-f]{64}$";
-
-const SIGNED_BY: Key = key(
-    "signed-by",
-    "minisign's public keys, one of which must have signed the image",
-    Shape::OneOrMany(&Shape::Expression("^RW[A-Za-z0-9+/]{54}$")),
-);
-
-const AUDIT: &[Key] = &[
-    key(
-        "fail-on",
-        "The least severity that is a denial; absent: error",
-        Shape::Choice(&["error", "warning", "note"]),
-    ),
-    key(
-        "waive",
-        "Findings that are accepted for a time",
-        Shape::List(&Shape::Mapping(WAIVER)),
-    ),
-];
-
-const WAIVER: &[Key] = &[
-    required(
-        "rule",
-        "A rule's code, or the start of several",
-        Shape::Expression("^S[0-9]{1,3}$"),
-    ),
-    required(
-        "images",
-        "Digests of the images it is for",
-        Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
-    ),
-    required(
-        "reason",
-        "Why the finding is accepted",
-        Shape::Expression("\\S"),
-    ),
-    required(
-        "until",
-        "The last day of the waiver",
-        Shape::Expression("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    ),
-];
-
-const IMAGE: &[Key] = &[
-    key(
-        "targets",
-        "Targets, one of which the image must be for",
-        Shape::List(&Shape::Target),
-    ),
-    key(
-        "minimum-manifest",
-        "Least version of the image's manifest",
-        Shape::Range(1, 2),
-    ),
-    DIGEST,
-    SIGNED_BY,
-];
-
-const PROCESS: &[Key] = &[
-    key("root", "Running as root; absent: forbid", SWITCH),
-    key(
-        "sandbox",
-        "Whether the host must be able to confine the tender; absent: require",
-        Shape::Choice(&["require", "optional"]),
-    ),
-];
-
-const MEMORY: &[Key] = &[
-    key("maximum", "Most guest memory", Shape::Size),
-    key(
-        "executable-heap",
-        "An executable heap; absent: forbid",
-        SWITCH,
-    ),
-];
-
-const ARGUMENTS: &[Key] = &[
-    key(
-        "maximum-length",
-        "Most bytes of the guest's command line",
-        Shape::Count,
-    ),
-    key(
-        "allow",
-        "Patterns, one of which each word of it must fit",
-        Shape::List(&Shape::Expression("^([^\\s*\\[\\]{}\\\\]|\\*(?!\\*))*$")),
-    ),
-];
-
-const NET: &[Key] = &[
-    key("maximum", "Most network interfaces", Shape::Count),
-    key(
-        "allow",
-        "Rules, one of which each interface must fit entirely",
-        Shape::List(&Shape::Mapping(NET_RULE)),
-    ),
-];
-
-const NET_RULE: &[Key] = &[
-    required("name", "The device's name in the manifest", Shape::Pattern),
-    key("interface", "The tap's name", Shape::Pattern),
-    key(
-        "bridge",
-        "The name of the bridge the tap is on",
-        Shape::Pattern,
-    ),
-    key(
-        "mac",
-        "The Ethernet address",
-        Shape::Expression("^[0-9A-Fa-f:*?]+$"),
-    ),
-];
-
-const BLOCK: &[Key] = &[
-    key("maximum", "Most block devices", Shape::Count),
-    key(
-        "allow",
-        "Rules, one of which each device must fit entirely",
-        Shape::List(&Shape::Mapping(BLOCK_RULE)),
-    ),
-];
-
-const BLOCK_RULE: &[Key] = &[
-    required("name", "The device's name in the manifest", Shape::Pattern),
-    key("file", "It must be a regular file", Shape::Mapping(FILE)),
-    key(
-        "device",
-        "It must be a block device with this name below /dev",
-        Shape::Pattern,
-    ),
-    key(
-        "access",
-        "The widest access",
-        Shape::Choice(&[Access::ReadOnly.name(), Access::ReadWrite.name()]),
-    ),
-    key("capacity", "Its capacity", Shape::Mapping(CAPACITY)),
-    key(
-        "sector-size",
-        "Sector sizes in bytes, one of which it must have",
-        Shape::OneOrMany(&Shape::SectorSize),
-    ),
-];
-
-const FILE: &[Key] = &[required(
-    "under",
-    "The folder it must be under, at any depth",
-    Shape::Expression("^(/[^/\\n]+)+/?$"),
-)];
-
-const CAPACITY: &[Key] = &[key("maximum", "Most of it", Shape::Size)];
-
-const DEBUG: &[Key] = &[
-    key("gdb", "Attaching gdb; absent: forbid", SWITCH),
-    key(
-        "dumpcore",
-        "Dumping the guest's memory; absent: forbid",
-        SWITCH,
-    ),
-];
-
-/// The JSON Schema, draft 2020-12.
-pub fn schema() -> Value {
-    let mut schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Solo5 policy",
-        "description": "What unikernels may have on a host. Each thing asked for needs a yes from \
-                        at least one applicable policy and a no from none.",
-    });
-    if let (Some(schema), Value::Object(body)) = (schema.as_object_mut(), mapping(POLICY)) {
-        schema.extend(body);
-    }
-    schema
 }
 
 fn mapping(keys: &[Key]) -> Value {
@@ -372,29 +209,48 @@ fn shape(shape: &Shape) -> Value {
         }
         Shape::List(item) => json!({ "type": "array", "items": self::shape(item) }),
         Shape::Mapping(keys) => mapping(keys),
-        Shape::Labels => json!({
+        Shape::Boolean => json!({ "type": "boolean" }),
+        // Editors take `1.10` for a number; we take it for what is written.
+        Shape::AnyText => json!({ "type": ["string", "number", "boolean"] }),
+        Shape::SomeText => json!({ "type": "string", "minLength": 1 }),
+        Shape::Map(keys, value) => json!({
             "type": "object",
             "minProperties": 1,
-            "propertyNames": { "pattern": "^[A-Za-z0-9._/-]+$" },
-            "additionalProperties": self::shape(&Shape::Pattern),
+            "propertyNames": { "pattern": keys },
+            "additionalProperties": self::shape(value),
         }),
+        Shape::Several(item) => {
+            json!({ "type": "array", "minItems": 1, "items": self::shape(item) })
+        }
+        Shape::Fact(value) => json!({ "anyOf": [self::shape(value), mapping(UNREADABLE)] }),
     }
 }
 
-/// The schema as the text of a file.
-pub fn text() -> String {
-    let mut text = format!("{:#}", schema());
-    text.push('\n');
-    text
-}
+const UNREADABLE: &[Key] = &[required(
+    "unreadable",
+    "Why the fact cannot be read",
+    Shape::AnyText,
+)];
 
 #[cfg(test)]
 mod tests {
+    use solo5_report::Diagnostic;
+
     use super::*;
 
+    fn read(file: File, text: &str) -> Vec<Diagnostic> {
+        let bytes = text.as_bytes();
+        let found = match file {
+            File::Policy => crate::front::read("f.yaml", bytes).map(drop),
+            File::PolicyTest => crate::case::read("f.yaml", bytes).map(drop),
+            File::Plan => crate::plan::read("f.yaml", bytes).map(drop),
+        };
+        found.unwrap_err()
+    }
+
     /// The keys the reader says a mapping can have, from its help on a key nobody knows.
-    fn keys_of_reader(text: &str) -> Vec<String> {
-        let found = front::read("p.yaml", text.as_bytes()).unwrap_err();
+    fn keys_of_reader(file: File, text: &str) -> Vec<String> {
+        let found = read(file, text);
         let help = found
             .iter()
             .find(|found| found.message.contains("`nobodyknowsthis`"))
@@ -410,7 +266,7 @@ mod tests {
         keys
     }
 
-    fn compare(path: &[&str], keys: &[Key]) {
+    fn compare(file: File, path: &[&str], keys: &[Key]) {
         let inner = path
             .iter()
             .rev()
@@ -424,35 +280,42 @@ mod tests {
                     format!("{step}: {{ {inner} }}")
                 }
             });
-        let text = format!("{{ type: solo5.policy, version: 1, {inner} }}");
+        let text = format!("{{ type: x, version: 1, {inner} }}");
         let mut expected: Vec<_> = keys.iter().map(|key| key.name.to_owned()).collect();
         expected.sort();
-        assert_eq!(keys_of_reader(&text), expected, "in\n{text}");
+        assert_eq!(keys_of_reader(file, &text), expected, "in\n{text}");
         for key in keys {
-            let path: Vec<_> = path.iter().copied().chain([key.name]).collect();
-            match key.shape {
-                Shape::Mapping(keys) => compare(&path, keys),
-                Shape::List(Shape::Mapping(keys)) => {
-                    let path: Vec<_> = path.iter().copied().chain(["-"]).collect();
-                    compare(&path, keys);
+            // `-` is an item of a list, `x` a name.
+            let (step, keys) = match key.shape {
+                Shape::Mapping(keys) => (None, keys),
+                Shape::List(Shape::Mapping(keys)) | Shape::Several(Shape::Mapping(keys)) => {
+                    (Some("-"), *keys)
                 }
-                _ => {}
-            }
+                Shape::Map(_, Shape::Mapping(keys)) => (Some("x"), *keys),
+                _ => continue,
+            };
+            let path: Vec<_> = path.iter().copied().chain([key.name]).chain(step).collect();
+            compare(file, &path, keys);
         }
     }
 
     #[test]
-    fn the_table_has_the_keys_the_reader_takes() {
-        compare(&[], POLICY);
+    fn the_tables_have_the_keys_the_readers_take() {
+        for file in File::ALL {
+            compare(file, &[], file.keys());
+        }
     }
 
     #[test]
-    fn the_file_is_up_to_date() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/policy.json");
-        let file = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            file == text(),
-            "`cargo xtask schemas` writes schemas/policy.json"
-        );
+    fn the_files_are_up_to_date() {
+        for file in File::ALL {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/");
+            let text = std::fs::read_to_string(format!("{folder}{}", file.name()));
+            assert!(
+                text.unwrap_or_default() == file.text(),
+                "`cargo xtask schemas` writes schemas/{}",
+                file.name()
+            );
+        }
     }
 }

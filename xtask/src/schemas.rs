@@ -20,10 +20,12 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let manifests = [Version::V1, Version::V2];
     let manifests =
         manifests.map(|version| (manifest::file_name(version), manifest::text(version)));
-    for (name, text) in manifests.into_iter().chain([
-        ("policy.json", policy::text()),
+    let written = policy::File::ALL.map(|file| (file.name(), file.text()));
+    let printed = [
         (audit::REPORT_FILE, audit::report_text()),
-    ]) {
+        (audit::LOCK_FILE, audit::lock_text()),
+    ];
+    for (name, text) in manifests.into_iter().chain(written).chain(printed) {
         fs::write(crate::root().join("schemas").join(name), text)?;
         println!("schemas/{name}");
     }

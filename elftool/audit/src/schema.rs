@@ -1,5 +1,6 @@
-//! The JSON Schema of an audit's report, for programs that read it. The file in `schemas/` is this
-//! module's output, which a test compares; another test holds real reports against it.
+//! The JSON Schemas of an audit's report and of a lock, for programs that read them. The files in
+//! `schemas/` are this module's output, which a test compares; other tests hold real reports and
+//! locks against them.
 
 use serde_json::{Value, json};
 use solo5_abi::Arch;
@@ -7,8 +8,10 @@ use solo5_report::Severity;
 
 use crate::rules::RULES;
 
-/// Name of the file in `schemas/`.
+/// Name of the report's file in `schemas/`.
 pub const REPORT_FILE: &str = "report.json";
+/// Name of the lock's file in `schemas/`.
+pub const LOCK_FILE: &str = "lock.json";
 
 /// The schema of a report as text, with a line end.
 pub fn report_text() -> String {
@@ -57,17 +60,84 @@ pub fn report() -> Value {
         json!({ "images": list(image, "In the order they were given or found."), "summary": summary }),
         "What `solo5-elftool audit --format=json` prints.",
     );
+    publish(&mut schema, REPORT_FILE, "Solo5 audit report");
+    schema
+}
+
+/// The schema of a lock as text, with a line end.
+pub fn lock_text() -> String {
+    format!("{:#}\n", lock())
+}
+
+/// The schema of a lock.
+pub fn lock() -> Value {
+    let optional_names = |description: &str| {
+        json!({
+            "type": ["array", "null"],
+            "items": { "type": "string" },
+            "description": description,
+        })
+    };
+    let names = |description| list(json!({ "type": "string" }), description);
+    let facts = json!({
+        "file": text("Its path as given."),
+        "digest": {
+            "type": "string",
+            "pattern": "^sha256:[0-9a-f]{64}$",
+            "description": "The digest of its content, without signatures.",
+        },
+        "size": count("Bytes in the file."),
+        "arch": one_of(Arch::ALL.map(Arch::name).into_iter(), "Its machine; null if unreadable."),
+        "abi": nullable("string", "Target and version its ABI note names; null without one."),
+        "devices": names("Devices by type and name, in the order of their handles."),
+        "manifest": nullable("integer", "Version of its manifest; null if unreadable."),
+        "memory": nullable("integer", "Least guest memory in bytes; null if it cannot be loaded."),
+        "writable": count("Bytes of memory that it may write to."),
+        "api": optional_names("Functions of the API that it refers to; null without symbols."),
+        "sections": {
+            "type": "object",
+            "additionalProperties": { "type": "integer", "minimum": 0 },
+            "description": "Bytes of its loaded sections, by their names.",
+        },
+        "findings": names("What the audit finds by default: code and message."),
+    });
+    let required: Vec<String> = facts
+        .as_object()
+        .map(|facts| facts.keys().cloned().collect())
+        .unwrap_or_default();
+    let required: Vec<&str> = required.iter().map(String::as_str).collect();
+    let image = object(&required, facts, "An image.");
+    let mut schema = object(
+        &["type", "version", "images"],
+        json!({
+            "type": { "const": "solo5.lock", "description": "Says that this is a lock." },
+            "version": { "const": 1, "description": "Version of this form." },
+            "images": list(image, "In the order they were given or found."),
+        }),
+        "What `solo5-elftool lock` writes and `diff` compares with.",
+    );
+    publish(&mut schema, LOCK_FILE, "Solo5 lock");
+    schema
+}
+
+/// Puts in front what says which schema it is.
+fn publish(schema: &mut Value, file: &str, title: &str) {
+    let own = [
+        (
+            "$schema",
+            String::from("https://json-schema.org/draft/2020-12/schema"),
+        ),
+        (
+            "$id",
+            format!("https://github.com/Solo5/solo5/schemas/{file}"),
+        ),
+        ("title", title.to_owned()),
+    ];
     if let Some(fields) = schema.as_object_mut() {
-        let own = [
-            ("$schema", "https://json-schema.org/draft/2020-12/schema"),
-            ("$id", "https://github.com/Solo5/solo5/schemas/report.json"),
-            ("title", "Solo5 audit report"),
-        ];
         for (index, (key, value)) in own.into_iter().enumerate() {
             fields.shift_insert(index, key.into(), value.into());
         }
     }
-    schema
 }
 
 fn finding(waived: bool) -> Value {
@@ -151,9 +221,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_current() {
+    fn the_files_are_current() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/");
-        let file = std::fs::read_to_string(format!("{folder}{REPORT_FILE}")).unwrap_or_default();
-        assert!(file == report_text(), "run `cargo xtask schemas`");
+        for (name, text) in [(REPORT_FILE, report_text()), (LOCK_FILE, lock_text())] {
+            let file = std::fs::read_to_string(format!("{folder}{name}")).unwrap_or_default();
+            assert!(file == text, "run `cargo xtask schemas`");
+        }
     }
 }

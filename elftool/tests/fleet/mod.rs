@@ -516,6 +516,50 @@ fn a_lock_says_what_changed() {
 }
 
 #[test]
+fn locks_fit_their_schema() {
+    let place = fleet();
+    let validator = jsonschema::validator_for(&solo5_audit::schema::lock()).unwrap();
+    for folder in ["fleet/a.spt", "fleet", "/bin/sh"] {
+        let run = place.run(&["lock", folder]);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{folder}");
+        let lock = json(&run.stdout);
+        let errors: Vec<String> = validator
+            .iter_errors(&lock)
+            .take(3)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{folder}: {errors:?}");
+    }
+    // Nothing can be left out of a lock, renamed in it, or added to it: neither the schema takes that
+    // nor `diff`.
+    let run = place.run(&["lock", "fleet/a.spt"]);
+    let lock = json(&run.stdout);
+    let keys: Vec<String> = lock["images"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert!(keys.len() >= 12, "{keys:?}");
+    for key in &keys {
+        let mut odd = lock.clone();
+        let image = odd["images"][0].as_object_mut().unwrap();
+        let value = image.remove(key).unwrap();
+        let without = odd.clone();
+        odd["images"][0][format!("{key}s")] = value;
+        for odd in [&without, &odd] {
+            assert!(!validator.is_valid(odd), "{key}");
+        }
+        place.write("odd.lock", odd.to_string().as_bytes());
+        assert_eq!(
+            place.run(&["diff", "odd.lock", "fleet/a.spt"]).status,
+            2,
+            "{key}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_lock_is_refused() {
     let place = fleet();
     for (name, text) in [

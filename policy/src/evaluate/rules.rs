@@ -87,6 +87,11 @@ fn fact<T>(fact: Option<&Fact<T>>, phase: Phase, fits: impl FnOnce(&T) -> bool) 
     }
 }
 
+/// Whether nobody has asked for a fact.
+fn is_unknown<T>(fact: Option<&Fact<T>>) -> bool {
+    matches!(fact, None | Some(Fact::Unknown))
+}
+
 /// A fact for people.
 fn shown<T>(fact: Option<&Fact<T>>, show: impl FnOnce(&T) -> String) -> String {
     match fact {
@@ -127,8 +132,8 @@ fn net_checks(
         let tap = facts.map(|facts| &facts.tap);
         let fits = |name: &OsStr| pattern.value.fits_name(name.as_bytes());
         let (fit, name) = match &net.interface {
-            // The name given is judged before it is attached, the name found after.
-            Interface::Tap(name) if phase == Phase::Strings || !fits(name) => {
+            // The name given is judged before it is attached, the name found as soon as it is known.
+            Interface::Tap(name) if !fits(name) || (phase == Phase::Strings && is_unknown(tap)) => {
                 (known(fits(name)), name.to_string_lossy().into_owned())
             }
             Interface::Tap(_) | Interface::Fd(_) => {

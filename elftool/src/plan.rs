@@ -1,0 +1,501 @@
+//! `check --plan`: every launch of a plan, and whether they go together.
+//!
+//! Each unikernel is asked about as `check` asks about one image. What the launches have in common,
+//! the plan finds itself; this host says which paths lead to one file.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use solo5_abi::mft1::DeviceType;
+use solo5_abi::{Arch, Target};
+use solo5_image::Image;
+use solo5_policy::launch::{Access, FileOrFd};
+use solo5_policy::model::At;
+use solo5_policy::plan::{self, Identity, Plan, Sums, Unikernel};
+use solo5_policy::{Outcome, codes};
+use solo5_report::json::json as diagnostic_json;
+use solo5_report::{Colour, Diagnostic, Severity, human, printable};
+use solo5_source::size;
+
+use crate::ask::{Answer, Question, ask};
+use crate::audit::readable;
+use crate::check::write_lock;
+use crate::cli::{CheckOptions, FAILED, Format};
+use crate::files::{complain, print, read};
+
+/// A device that an image declares.
+struct Declared {
+    kind: DeviceType,
+    name: String,
+    optional: bool,
+    read_only: bool,
+}
+
+/// A unikernel of the plan with what was found out about it.
+struct Entry<'p> {
+    unikernel: &'p Unikernel,
+    path: PathBuf,
+    target: Option<Target>,
+    devices: Vec<Declared>,
+    answer: Answer,
+    /// The command that starts it, without the tender's name.
+    words: Vec<OsString>,
+    policies: Vec<PathBuf>,
+}
+
+pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
+    let name = path.to_string_lossy();
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
+        Err(why) => {
+            complain(program, format_args!("{}: {why}", printable(&name)));
+            return FAILED;
+        }
+    };
+    let plan = match plan::read(&name, &bytes) {
+        Ok(plan) => plan,
+        Err(found) => {
+            eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
+            return FAILED;
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut findings = Vec::new();
+    let entries: Vec<Entry<'_>> = plan
+        .unikernels
+        .iter()
+        .map(|unikernel| look(&plan, unikernel, folder, options, &mut findings))
+        .collect();
+    let access = |index: usize, number: usize| {
+        let (unikernel, entry) = (plan.unikernels.get(index), entries.get(index));
+        let block = unikernel.and_then(|unikernel| unikernel.blocks.get(number));
+        let read_only = block.zip(entry).is_some_and(|(block, entry)| {
+            block.access == Access::ReadOnly
+                || declared(&entry.devices, DeviceType::BlockBasic, &block.name)
+                    .is_some_and(|device| device.read_only)
+        });
+        if read_only {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        }
+    };
+    findings.extend(plan.conflicts(access, identity));
+    let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
+    findings.sort_by_key(place);
+
+    let mut status = 0;
+    let mut lock = BTreeMap::new();
+    for entry in &entries {
+        status = status.max(entry.answer.status());
+        lock.extend(entry.answer.admission(&entry.path));
+        if let Answer::Failed(why) = &entry.answer {
+            let name = entry.path.to_string_lossy();
+            complain(
+                program,
+                format_args!("{}: {}", printable(&name), printable(why)),
+            );
+        }
+    }
+    let errors = findings
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .count();
+    status = status.max(u8::from(errors > 0));
+    let text = match options.format {
+        Format::Json => json(&plan, &entries, &findings, status),
+        Format::Human => {
+            let mut text = String::new();
+            if options.explain {
+                text += &table(&plan, &entries);
+                text.push('\n');
+            }
+            for entry in &entries {
+                text += &entry.answer.human(&entry.unikernel.name.value);
+            }
+            if !findings.is_empty() {
+                text.push('\n');
+                text += &human::human(&findings, Colour::detect(&io::stdout()));
+                text.push('\n');
+            }
+            text + &closing(&plan, &entries, errors)
+        }
+    };
+    status = status.max(print(program, &text, 0, FAILED));
+    status.max(write_lock(program, options.lock.as_deref(), &lock, status))
+}
+
+/// Looks at an image and asks about its launch; what the plan says of devices the image does not
+/// have goes to `findings`.
+fn look<'p>(
+    plan: &Plan,
+    unikernel: &'p Unikernel,
+    folder: &Path,
+    options: &CheckOptions,
+    findings: &mut Vec<Diagnostic>,
+) -> Entry<'p> {
+    let path = folder.join(&unikernel.image.value);
+    let named = plan.policies.iter().chain(&unikernel.policies);
+    let named = named.map(|policy| folder.join(&policy.value));
+    let policies: Vec<PathBuf> = options.policy.iter().cloned().chain(named).collect();
+    let words: Vec<OsString> = unikernel.words().into_iter().map(OsString::from).collect();
+    let (mut target, mut devices) = (None, Vec::new());
+    // Of a file that is no image, the question says what is wrong.
+    if let Ok((file, _)) = readable(&path)
+        && let Ok(image) = Image::read(&file, &Arch::ALL)
+        && image.checked_manifest().is_ok()
+    {
+        target = image.target();
+        devices = all_declared(&image);
+        let wrong = undeclared(plan, unikernel, &devices);
+        if !wrong.is_empty() {
+            let messages = wrong.iter().map(|found| found.message.clone()).collect();
+            findings.extend(wrong);
+            let answer = Answer::Cannot(messages);
+            return Entry {
+                unikernel,
+                path,
+                target,
+                devices,
+                answer,
+                words,
+                policies,
+            };
+        }
+    }
+    let given: Vec<FileOrFd> = policies
+        .iter()
+        .map(|path| FileOrFd::Path(path.into()))
+        .collect();
+    let answer = ask(&Question {
+        path: &path,
+        words: &words,
+        policies: &given,
+        require: plan.require_policy,
+        lock: options.lock.as_deref(),
+    });
+    Entry {
+        unikernel,
+        path,
+        target,
+        devices,
+        answer,
+        words,
+        policies,
+    }
+}
+
+fn all_declared(image: &Image) -> Vec<Declared> {
+    let (Ok(manifest), Ok(properties)) = (image.checked_manifest(), image.properties()) else {
+        return Vec::new();
+    };
+    let devices = manifest.devices().filter_map(|(index, entry)| {
+        let properties = properties.as_ref().map(|all| all.device(index));
+        let properties = properties.unwrap_or_default();
+        Some(Declared {
+            kind: entry.kind()?,
+            name: entry.name().to_owned(),
+            optional: properties.optional,
+            read_only: properties.read_only,
+        })
+    });
+    devices.collect()
+}
+
+fn declared<'d>(
+    devices: &'d [Declared],
+    kind: DeviceType,
+    name: &At<String>,
+) -> Option<&'d Declared> {
+    devices
+        .iter()
+        .find(|device| device.kind == kind && device.name == name.value)
+}
+
+/// Devices of the plan that the image does not declare, or cannot go without.
+fn undeclared(plan: &Plan, unikernel: &Unikernel, devices: &[Declared]) -> Vec<Diagnostic> {
+    let Unikernel {
+        nets,
+        blocks,
+        without_nets,
+        without_blocks,
+        ..
+    } = unikernel;
+    let (net, block) = (DeviceType::NetBasic, DeviceType::BlockBasic);
+    let attached = nets.iter().map(|one| (net, &one.name, false));
+    let attached = attached.chain(blocks.iter().map(|one| (block, &one.name, false)));
+    let declined = without_nets.iter().map(|name| (net, name, true));
+    let declined = declined.chain(without_blocks.iter().map(|name| (block, name, true)));
+    let wrong = attached
+        .chain(declined)
+        .filter_map(|(kind, name, declines)| {
+            let kind_name = word(kind);
+            let image = &unikernel.image.value;
+            let diagnostic = match declared(devices, kind, name) {
+                Some(device) if !declines || device.optional => return None,
+                Some(_) => {
+                    let message = format!("{image} cannot go without {kind_name} '{}'", name.value);
+                    let help = "attach something to it; the manifest does not call it optional";
+                    Diagnostic::error(codes::NOT_OPTIONAL, message).with_help(help)
+                }
+                None => {
+                    let of_kind = devices.iter().filter(|device| device.kind == kind);
+                    let names: Vec<&str> = of_kind.map(|device| device.name.as_str()).collect();
+                    let message = format!("{image} declares no {kind_name} '{}'", name.value);
+                    let help = if names.is_empty() {
+                        format!("it declares none for {kind_name}; remove this")
+                    } else {
+                        format!("it declares {}", names.join(", "))
+                    };
+                    Diagnostic::error(codes::UNDECLARED, message).with_help(help)
+                }
+            };
+            Some(diagnostic.label(&plan.source, name.span.clone(), ""))
+        });
+    wrong.collect()
+}
+
+const fn word(kind: DeviceType) -> &'static str {
+    match kind {
+        DeviceType::NetBasic => "net",
+        DeviceType::BlockBasic => "block",
+    }
+}
+
+/// What a path leads to on this host, links followed.
+fn identity(path: &str) -> Option<Identity> {
+    let found = std::fs::metadata(path).ok()?;
+    if found.file_type().is_block_device() {
+        return Some(Identity::Device(found.rdev()));
+    }
+    Some(Identity::File(found.dev(), found.ino()))
+}
+
+impl Entry<'_> {
+    /// The verdict in a word or two.
+    fn verdict(&self) -> String {
+        match &self.answer {
+            Answer::Failed(_) => String::from("not asked"),
+            Answer::Cannot(_) => String::from("cannot start"),
+            Answer::Decided(found) => match found.decision.outcome {
+                Outcome::Allowed => String::from("allowed"),
+                Outcome::Conditional => {
+                    format!("allowed, if {}", found.decision.conditions.len())
+                }
+                Outcome::Denied => {
+                    let reasons = found.decision.reasons.iter();
+                    let mut codes: Vec<&str> = reasons.map(|reason| reason.code).collect();
+                    codes.dedup();
+                    format!("denied {}", codes.join(" "))
+                }
+            },
+        }
+    }
+
+    /// The command that starts it.
+    fn command(&self) -> Vec<String> {
+        let tender = self.target.map_or("?", Target::name);
+        let policies = self.policies.iter();
+        let policies = policies.map(|path| format!("--policy={}", path.display()));
+        let mut words = self
+            .words
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        let options: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
+        let separator = String::from("--");
+        let image = self.path.display().to_string();
+        std::iter::once(format!("solo5-{tender}"))
+            .chain(policies)
+            .chain(options)
+            .chain([separator, image])
+            .chain(words)
+            .collect()
+    }
+
+    fn nets(&self) -> Vec<String> {
+        let nets = &self.unikernel.nets;
+        let attached = nets
+            .iter()
+            .map(|net| format!("{}={}", net.name.value, net.tap.value));
+        let without = self.unikernel.without_nets.iter();
+        attached
+            .chain(without.map(|name| format!("{} none", name.value)))
+            .collect()
+    }
+
+    fn blocks(&self) -> Vec<String> {
+        let attached = self.unikernel.blocks.iter().map(|block| {
+            let read_only = block.access == Access::ReadOnly
+                || declared(&self.devices, DeviceType::BlockBasic, &block.name)
+                    .is_some_and(|device| device.read_only);
+            let access = if read_only { "ro" } else { "rw" };
+            format!("{}={} {access}", block.name.value, block.path.value)
+        });
+        let without = self.unikernel.without_blocks.iter();
+        attached
+            .chain(without.map(|name| format!("{} none", name.value)))
+            .collect()
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
+}
+
+/// `3 of 4`, or `3` where there is no limit.
+fn of(sum: String, limit: Option<String>) -> String {
+    match limit {
+        Some(limit) => format!("{sum} of {limit}"),
+        None => sum,
+    }
+}
+
+/// The plan as a table, then the commands that start its unikernels.
+fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
+    let cell = |text: &str| vec![text.to_owned()];
+    let head = ["unikernel", "image", "memory", "net", "block", "verdict"];
+    let mut rows: Vec<[Vec<String>; 6]> = vec![head.map(cell)];
+    for entry in entries {
+        let unikernel = entry.unikernel;
+        rows.push([
+            cell(&unikernel.name.value),
+            cell(&unikernel.image.value),
+            cell(&bytes(unikernel.memory.value)),
+            entry.nets(),
+            entry.blocks(),
+            cell(&entry.verdict()),
+        ]);
+    }
+    let (sums, limits) = (plan.sums(), &plan.limits);
+    let number = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value.to_string());
+    let most = limits.memory.as_ref().map(|limit| bytes(limit.value));
+    rows.push([
+        cell("in sum"),
+        cell(&of(sums.unikernels.to_string(), number(&limits.unikernels))),
+        cell(&of(bytes(sums.memory), most)),
+        cell(&of(sums.net.to_string(), number(&limits.net))),
+        cell(&of(sums.block.to_string(), number(&limits.block))),
+        cell(""),
+    ]);
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            let longest = cell.iter().map(|line| shown(line).chars().count()).max();
+            *width = longest.unwrap_or(0).max(*width);
+        }
+    }
+    let mut out = String::new();
+    for row in &rows {
+        let lines = row.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        for line in 0..lines {
+            let cells = row.iter().zip(widths).map(|(cell, width)| {
+                let text = cell.get(line).map(|text| shown(text)).unwrap_or_default();
+                format!("{text:<width$}")
+            });
+            let cells: Vec<String> = cells.collect();
+            out += cells.join("  ").trim_end();
+            out.push('\n');
+        }
+    }
+    out.push('\n');
+    // Nothing starts what is no image.
+    for entry in entries.iter().filter(|entry| entry.target.is_some()) {
+        let words: Vec<String> = entry.command().iter().map(|word| quoted(word)).collect();
+        out += &format!("{}\n", shown(&words.join(" ")));
+    }
+    out
+}
+
+/// A text on one line of a terminal.
+fn shown(text: &str) -> String {
+    printable(&text.replace('\n', "\\n")).into_owned()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The last line.
+fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
+    let Sums {
+        unikernels, memory, ..
+    } = plan.sums();
+    let name = plan.name.as_deref().unwrap_or("plan");
+    let count = |is: fn(&Answer) -> bool| entries.iter().filter(|entry| is(&entry.answer)).count();
+    let failed = count(|answer| matches!(answer, Answer::Failed(_)));
+    let cannot = count(|answer| matches!(answer, Answer::Cannot(_)));
+    let outcome = |wanted: Outcome| {
+        let outcomes = entries.iter().filter_map(|entry| match &entry.answer {
+            Answer::Decided(found) => Some(found.decision.outcome),
+            _ => None,
+        });
+        outcomes.filter(|outcome| *outcome == wanted).count()
+    };
+    let parts: Vec<String> = [
+        (outcome(Outcome::Allowed), "allowed"),
+        (outcome(Outcome::Conditional), "allowed under conditions"),
+        (outcome(Outcome::Denied), "denied"),
+        (cannot, "cannot start"),
+        (failed, "not asked"),
+        (
+            errors,
+            if errors == 1 {
+                "error in the plan"
+            } else {
+                "errors in the plan"
+            },
+        ),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let plural = if unikernels == 1 { "" } else { "s" };
+    format!(
+        "{}: {unikernels} unikernel{plural}, {}: {}\n",
+        shown(name),
+        bytes(memory),
+        parts.join(", ")
+    )
+}
+
+fn json(plan: &Plan, entries: &[Entry<'_>], findings: &[Diagnostic], status: u8) -> String {
+    let unikernels = entries.iter().map(|entry| {
+        let mut value = entry.answer.json(&entry.path.to_string_lossy());
+        let unikernel = entry.unikernel;
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("name".into(), unikernel.name.value.clone().into());
+            fields.insert("memory".into(), unikernel.memory.value.into());
+            fields.insert("command".into(), entry.command().into());
+        }
+        value
+    });
+    let unikernels: Vec<Value> = unikernels.collect();
+    let sums = plan.sums();
+    let limit = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value);
+    let limits = &plan.limits;
+    let sum = |value: u64, most: Option<u64>| json!({ "sum": value, "limit": most });
+    let value = json!({
+        "plan": plan.source.name,
+        "name": plan.name,
+        "passed": status == 0,
+        "unikernels": unikernels,
+        "findings": findings.iter().map(diagnostic_json).collect::<Vec<_>>(),
+        "sums": {
+            "unikernels": sum(sums.unikernels, limit(&limits.unikernels)),
+            "memory": sum(sums.memory, limit(&limits.memory)),
+            "net": sum(sums.net, limit(&limits.net)),
+            "block": sum(sums.block, limit(&limits.block)),
+        },
+    });
+    format!("{value:#}\n")
+}

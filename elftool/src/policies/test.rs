@@ -1,0 +1,475 @@
+//! `policy test`: cases beside policies, what differed, and which clauses of the policies mattered.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use solo5_abi::mft1::Mft1;
+use solo5_abi::mft2::Mft2;
+use solo5_abi::note::{self, Notes};
+use solo5_abi::{Arch, Target};
+use solo5_audit::{RULES, Selection, Subject, audit_subject};
+use solo5_image::Image;
+use solo5_policy::case::{self, Case, Suite};
+use solo5_policy::coverage::{Situation, clauses, decided};
+use solo5_policy::launch::{self, Launch, Modules};
+use solo5_policy::model::At;
+use solo5_policy::{Asked, Decision, HostFacts, Policy, codes, keys_to_prove};
+use solo5_report::json::json as diagnostic_json;
+use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, printable};
+use solo5_signature::{Proof, prove};
+
+use super::{read_policy, today};
+use crate::cli::{FAILED, Format};
+use crate::content::{Content, detached};
+use crate::files::{complain, print, read};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestOptions {
+    /// Files of tests
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Fail if fewer of the policies' clauses decided a case, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    coverage: Option<u8>,
+    /// How to print results
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What came of one case.
+struct Ran {
+    case: Case,
+    decision: Decision,
+    /// What differed, if anything did.
+    failure: Option<Diagnostic>,
+}
+
+/// What came of one file of tests.
+struct Report {
+    file: String,
+    cases: Vec<Ran>,
+}
+
+/// A clause of a policy and whether it mattered.
+struct Covered {
+    what: String,
+    line: usize,
+    column: usize,
+    decided: bool,
+}
+
+/// The clauses of each policy, by the name it was read under.
+type Coverage = BTreeMap<String, Vec<Covered>>;
+
+pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
+    let mut reports = Vec::new();
+    let mut coverage = Coverage::new();
+    let mut broken = false;
+    for path in &options.files {
+        match suite(program, path, &mut coverage) {
+            Some(report) => reports.push(report),
+            None => broken = true,
+        }
+    }
+    let ran = || reports.iter().flat_map(|report| &report.cases);
+    let failures: Vec<Diagnostic> = ran().filter_map(|ran| ran.failure.clone()).collect();
+    let all: Vec<&Covered> = coverage.values().flatten().collect();
+    let deciding = all.iter().filter(|clause| clause.decided).count();
+    let percent = (deciding * 100).checked_div(all.len()).unwrap_or(100);
+    let enough = options
+        .coverage
+        .is_none_or(|least| deciding * 100 >= usize::from(least) * all.len());
+    let text = match options.format {
+        Format::Json => {
+            let suites: Vec<Value> = reports.iter().map(json_report).collect();
+            let policies: Vec<Value> = coverage.iter().map(json_coverage).collect();
+            let summary = json!({
+                "cases": ran().count(),
+                "failed": failures.len(),
+                "clauses": all.len(),
+                "decided": deciding,
+                "coverage": percent,
+                "enough": enough,
+            });
+            format!(
+                "{:#}\n",
+                json!({ "suites": suites, "policies": policies, "summary": summary })
+            )
+        }
+        Format::Human => {
+            let mut text = human::human(&failures, Colour::detect(&io::stdout()));
+            if !failures.is_empty() {
+                text.push('\n');
+            }
+            for (file, clauses) in &coverage {
+                let file = printable(&file.replace('\n', "\\n")).into_owned();
+                for clause in clauses.iter().filter(|clause| !clause.decided) {
+                    let Covered {
+                        what, line, column, ..
+                    } = clause;
+                    text += &format!("{file}:{line}:{column}: {what} decided no case\n");
+                }
+            }
+            if reports.is_empty() {
+                // What was to be tested could not be, and is said on standard error.
+                return FAILED;
+            }
+            let passed = ran().count() - failures.len();
+            text += &format!(
+                "{passed} passed, {} failed; {deciding} of {} clauses decided a case, {percent} %",
+                failures.len(),
+                all.len()
+            );
+            match options.coverage {
+                Some(least) if !enough => text += &format!(", and {least} % are wanted\n"),
+                _ => text.push('\n'),
+            }
+            text
+        }
+    };
+    let status = u8::from(!failures.is_empty() || !enough);
+    let status = if broken { FAILED } else { status };
+    status.max(print(program, &text, 0, FAILED))
+}
+
+/// Runs the cases of one file; `None` if it, or something it names, cannot be used, which is said.
+fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> {
+    let name = path.to_string_lossy();
+    let bytes = read(path)
+        .map_err(|why| complain(program, format_args!("{}: {why}", printable(&name))))
+        .ok()?;
+    let show = |found: Vec<Diagnostic>| {
+        eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
+    };
+    let suite = case::read(&name, &bytes).map_err(show).ok()?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let policies: Vec<Option<Policy>> = suite
+        .policies
+        .iter()
+        .map(|named| {
+            let path = folder.join(&named.value);
+            read_policy(program, &path).ok().map(|(policy, _)| policy)
+        })
+        .collect();
+    let policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
+    let situations: Result<Vec<Situation>, Vec<Diagnostic>> = {
+        let made = suite
+            .cases
+            .iter()
+            .map(|case| situation(case, &suite, folder, &policies).map_err(|found| *found));
+        let (good, bad): (Vec<_>, Vec<_>) = made.partition(Result::is_ok);
+        if bad.is_empty() {
+            Ok(good.into_iter().filter_map(Result::ok).collect())
+        } else {
+            Err(bad.into_iter().filter_map(Result::err).collect())
+        }
+    };
+    let situations = situations.map_err(show).ok()?;
+    cover(&policies, &situations, coverage);
+    let source = suite.source;
+    let cases = suite.cases.into_iter().zip(&situations);
+    let cases = cases.map(|(case, situation)| {
+        let decision = situation.decide(&policies);
+        let failure = difference(&source, &case, &decision);
+        Ran {
+            case,
+            decision,
+            failure,
+        }
+    });
+    Some(Report {
+        file: name.into_owned(),
+        cases: cases.collect(),
+    })
+}
+
+/// Adds which clauses mattered; one that mattered to another file's cases stays so.
+fn cover(policies: &[Policy], situations: &[Situation], coverage: &mut Coverage) {
+    for (policy, matters) in policies.iter().zip(decided(policies, situations)) {
+        let source = &policy.source;
+        let known = coverage.entry(source.name.clone()).or_insert_with(|| {
+            let clauses = clauses(policy).into_iter().map(|clause| {
+                let at = source.position(clause.span.start);
+                Covered {
+                    what: clause.what,
+                    line: at.line,
+                    column: at.column,
+                    decided: false,
+                }
+            });
+            clauses.collect()
+        });
+        for (clause, decided) in known.iter_mut().zip(matters) {
+            clause.decided |= decided;
+        }
+    }
+}
+
+/// What differed between what is decided and what was expected.
+fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Option<Diagnostic> {
+    let name = &case.name.value;
+    let found = decision.outcome.name();
+    let wanted = case.decision.value.name();
+    let mut codes: Vec<&str> = decision.reasons.iter().map(|reason| reason.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let listed = &case.codes.value;
+    let missing: Vec<&str> = listed
+        .iter()
+        .copied()
+        .filter(|code| !codes.contains(code))
+        .collect();
+    let further: Vec<&str> = codes
+        .into_iter()
+        .filter(|code| !listed.contains(code))
+        .collect();
+    let (message, span) = if found != wanted {
+        let message = format!("case `{name}` is {found}, and {wanted} was expected");
+        (message, &case.decision.span)
+    } else if missing.is_empty() && further.is_empty() {
+        return None;
+    } else {
+        let message = format!("case `{name}` is denied for other reasons than expected");
+        (message, &case.codes.span)
+    };
+    let mut diagnostic =
+        Diagnostic::error(codes::CASE_FAILED, message).label(source, span.clone(), "");
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        diagnostic = diagnostic.with_note(format!("expected and not given: {missing}"));
+    }
+    if !further.is_empty() {
+        let further = further.join(", ");
+        diagnostic = diagnostic.with_note(format!("given and not expected: {further}"));
+    }
+    for line in decision.lines() {
+        diagnostic = diagnostic.with_note(line);
+    }
+    Some(diagnostic.with_help("mend the policy, or write what is decided if that is right"))
+}
+
+type Refused = Box<Diagnostic>;
+
+/// A case as a situation that can be decided.
+fn situation(
+    case: &Case,
+    suite: &Suite,
+    folder: &Path,
+    policies: &[Policy],
+) -> Result<Situation, Refused> {
+    let source = &suite.source;
+    let refuse = |span: &std::ops::Range<usize>, message: String| {
+        let help = "the case is about a launch that a tender would not ask policies about";
+        let found = Diagnostic::error(codes::CASE_LAUNCH, message).label(source, span.clone(), "");
+        Box::new(found.with_help(help))
+    };
+    let (asked, launch, findings) = match &case.subject {
+        case::Subject::Image(path) => {
+            let found = image(&folder.join(&path.value), case, policies);
+            found.map_err(|(about, why)| match about {
+                About::Subject => refuse(&path.span, format!("{}: {why}", path.value)),
+                About::Options => refuse(&case.options.span, why),
+            })?
+        }
+        case::Subject::Manifest {
+            path,
+            target,
+            digest,
+            signed_by,
+            findings,
+        } => {
+            let found = manifest(&folder.join(&path.value), *target, case);
+            let (mut asked, launch) = found.map_err(|(about, why)| match about {
+                About::Subject => refuse(&path.span, format!("{}: {why}", path.value)),
+                About::Options => refuse(&case.options.span, why),
+            })?;
+            asked.proof = digest.map(|digest| Proof {
+                digest,
+                signed_by: signed_by.clone(),
+            });
+            let findings: Result<Vec<Diagnostic>, Refused> = findings
+                .iter()
+                .map(|code| {
+                    let rule = RULES.iter().find(|rule| rule.code == code.value);
+                    let rule = rule.ok_or_else(|| {
+                        refuse(
+                            &code.span,
+                            format!("`{}` is no rule of the audit", code.value),
+                        )
+                    })?;
+                    Ok(Diagnostic::new(rule.severity, rule.code, rule.title))
+                })
+                .collect();
+            (asked, launch, findings?)
+        }
+    };
+    let mut facts = HostFacts {
+        root: case.host.root.clone(),
+        sandbox: case.host.sandbox.clone(),
+        admitted: case.host.admitted.clone(),
+        nets: vec![Default::default(); asked.nets.len()],
+        blocks: vec![Default::default(); asked.blocks.len()],
+    };
+    let unknown = |name: &At<String>| {
+        let message = format!("the launch attaches no such device '{}'", name.value);
+        refuse(&name.span, message)
+    };
+    for (name, found) in &case.host.nets {
+        let index = asked.nets.iter().position(|net| net.name == name.value);
+        let place = index.and_then(|index| facts.nets.get_mut(index));
+        *place.ok_or_else(|| unknown(name))? = found.clone();
+    }
+    for (name, found) in &case.host.blocks {
+        let index = asked
+            .blocks
+            .iter()
+            .position(|block| block.name == name.value);
+        let place = index.and_then(|index| facts.blocks.get_mut(index));
+        *place.ok_or_else(|| unknown(name))? = found.clone();
+    }
+    if !launch.policies.is_empty() {
+        let message = "policies are named in `policies` of the file, not in options";
+        return Err(refuse(&case.options.span, message.to_owned()));
+    }
+    Ok(Situation {
+        asked,
+        facts,
+        findings,
+        require: launch.require_policy,
+        today: case.today.unwrap_or_else(today),
+    })
+}
+
+/// What a case gets wrong.
+enum About {
+    /// Its image or manifest.
+    Subject,
+    /// Its options.
+    Options,
+}
+
+/// What is wrong with a case, and with which part of it.
+type Wrong = (About, String);
+
+/// What the image at `path` asks for, and what an audit finds in it.
+fn image(
+    path: &Path,
+    case: &Case,
+    policies: &[Policy],
+) -> Result<(Asked, Launch, Vec<Diagnostic>), Wrong> {
+    let subject = |why: String| (About::Subject, why);
+    let Content {
+        bytes,
+        mut signatures,
+    } = Content::open(path).map_err(subject)?;
+    signatures.extend(detached(path));
+    let fault = |fault: solo5_image::Fault| subject(fault.to_string());
+    let image = Image::read(&bytes, &Arch::ALL).map_err(fault)?;
+    let target = image.abi().map_err(fault)?.target();
+    let target = target.ok_or_else(|| subject(String::from("its target is not known")))?;
+    let mft1 = image.checked_manifest().map_err(fault)?;
+    let mft2 = image.properties().map_err(fault)?;
+    let launch = launch(case, target, &mft1, mft2.as_ref())?;
+    let keys = keys_to_prove(policies, &launch.labels).unwrap_or_default();
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let proof = prove(&bytes, size, &signatures, &keys);
+    let proof = proof.map_err(|error| subject(error.to_string()))?;
+    let asked = Asked {
+        proof: Some(proof),
+        ..Asked::new(&launch, target, &mft1, mft2.as_ref())
+    };
+    let name = path.to_string_lossy();
+    let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
+    Ok((asked, launch, findings))
+}
+
+/// What an image of `target` with the manifest whose source is at `path` asks for.
+fn manifest(path: &Path, target: Target, case: &Case) -> Result<(Asked, Launch), Wrong> {
+    let subject = |why: String| (About::Subject, why);
+    let bytes = read(path).map_err(subject)?;
+    let name = path.to_string_lossy();
+    let checked = solo5_manifest::parse(&name, &bytes).map_err(|found| {
+        let errors = found.iter().filter(|one| one.severity == Severity::Error);
+        subject(errors.map(solo5_report::line).next().unwrap_or_default())
+    })?;
+    let notes = checked.manifest.notes();
+    let descriptor = |bytes, kind| {
+        let mut notes = Notes::new(bytes).filter_map(Result::ok);
+        let found = notes.find(|found| found.is(note::OWNER_SOLO5, kind));
+        found.map(|found| found.descriptor)
+    };
+    let broken = || subject(String::from("its notes cannot be read back"));
+    let mft1 = descriptor(notes.mft1(), note::TYPE_MFT1).and_then(|note| Mft1::parse(note).ok());
+    let mft1 = mft1.ok_or_else(broken)?;
+    let mft2 = notes
+        .mft2()
+        .map(|bytes| {
+            let note = descriptor(bytes, note::TYPE_MFT2);
+            note.and_then(|note| Mft2::parse(note, &mft1).ok())
+                .ok_or_else(broken)
+        })
+        .transpose()?;
+    let launch = launch(case, target, &mft1, mft2.as_ref())?;
+    Ok((Asked::new(&launch, target, &mft1, mft2.as_ref()), launch))
+}
+
+fn launch(
+    case: &Case,
+    target: Target,
+    mft1: &Mft1<'_>,
+    mft2: Option<&Mft2<'_>>,
+) -> Result<Launch, Wrong> {
+    let options = case.options.value.iter().map(Into::into);
+    let separator = std::iter::once("--".into());
+    let arguments = case.arguments.iter().map(Into::into);
+    let words: Vec<_> = options.chain(separator).chain(arguments).collect();
+    let wrong = |lines: Vec<String>| (About::Options, lines.join("; "));
+    if let Some(word) = case
+        .options
+        .value
+        .iter()
+        .find(|word| !word.starts_with("--") || *word == "--")
+    {
+        return Err(wrong(vec![format!("`{word}` is no option of a tender")]));
+    }
+    let request = launch::read_for("kernel".as_ref(), &words, &Modules::debug(target));
+    let launch = request
+        .check(mft1, mft2)
+        .map_err(|fault| wrong(fault.lines))?;
+    match launch.unattached(mft1) {
+        lines if lines.is_empty() => Ok(launch),
+        lines => Err(wrong(lines)),
+    }
+}
+
+fn json_report(report: &Report) -> Value {
+    let cases = report.cases.iter().map(|ran| {
+        let source = ran.failure.as_ref().map(diagnostic_json);
+        let mut value = json!({
+            "name": ran.case.name.value,
+            "passed": ran.failure.is_none(),
+            "expected": { "decision": ran.case.decision.value.name(), "codes": ran.case.codes.value },
+            "found": ran.decision.json(),
+        });
+        if let (Some(failure), Some(fields)) = (source, value.as_object_mut()) {
+            fields.insert("failure".into(), failure);
+        }
+        value
+    });
+    json!({ "file": report.file, "cases": cases.collect::<Vec<_>>() })
+}
+
+fn json_coverage((file, clauses): (&String, &Vec<Covered>)) -> Value {
+    let clauses = clauses.iter().map(|clause| {
+        json!({
+            "clause": clause.what,
+            "line": clause.line,
+            "column": clause.column,
+            "decided": clause.decided,
+        })
+    });
+    json!({ "file": file, "clauses": clauses.collect::<Vec<_>>() })
+}

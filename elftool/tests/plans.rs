@@ -1,0 +1,352 @@
+//! `check --plan`: verdicts, conflicts, the table, and JSON.
+
+mod common;
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use common::{DEVICES, Place};
+use serde_json::Value;
+use solo5_abi::mft1::DeviceType;
+use solo5_abi::{Arch, Target, mft2};
+use solo5_image::testing::{self, Sample};
+
+const POLICY: &str = "\
+type: solo5.policy
+version: 1
+name: node
+otherwise: allow
+memory: { maximum: 64MiB }
+net: { allow: [ { name: \"*\", interface: \"tap-*\", bridge: br0 } ] }
+";
+
+/// A place with an image of [`DEVICES`], one without any, and a policy; its folder's path.
+fn place() -> (Place, String) {
+    let place = Place::new();
+    place.image("router.spt", Target::Spt);
+    let none = Sample::new(Target::Hvt, Arch::X86_64, &[]);
+    place.write("none.hvt", &none.bytes());
+    place.write("node.yaml", POLICY.as_bytes());
+    let folder = place.path("").display().to_string();
+    (place, folder.trim_end_matches('/').to_owned())
+}
+
+fn plan(place: &Place, text: &str) {
+    let text = format!("type: solo5.plan\nversion: 1\nname: edge\n{text}");
+    place.write("plan.yaml", text.as_bytes());
+}
+
+fn check(place: &Place, options: &[&str]) -> common::Run {
+    place.run(&[&["check", "--plan=plan.yaml"], options].concat())
+}
+
+#[test]
+fn each_unikernel_gets_the_verdict_of_its_policies() {
+    let (place, folder) = place();
+    place.write("tenant.yaml", b"type: solo5.policy\nversion: 1\nmatch: { label: { tenant: a } }\narguments: { allow: [] }\n");
+    plan(
+        &place,
+        &format!(
+            "policies: node.yaml\nunikernels:\n\
+             - {{ name: ok, image: none.hvt, memory: 64MiB }}\n\
+             - {{ name: large, image: none.hvt, memory: 65MiB }}\n\
+             - {{ name: told, image: none.hvt, memory: 2MiB, policies: tenant.yaml, \
+             labels: {{ tenant: a }}, arguments: [x] }}\n\
+             - {{ name: maybe, image: router.spt, memory: 8MiB, net: {{ service0: {{ tap: tap-1 }} }}, \
+             block: {{ storage: {{ path: {folder}/a.img }} }} }}\n\
+             - {{ name: bare, image: router.spt, memory: 8MiB }}\n"
+        ),
+    );
+    let run = check(&place, &[]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{}", run.stdout);
+    for line in [
+        "ok: allowed by 1 applicable policy\n",
+        "large: denied: P305 memory: 65MiB asked for; node wants at most 64MiB (node.yaml:5:20)\n",
+        "told: denied: P308 arguments: 'x' fits no rule; tenant allows none (tenant.yaml:4:21)\n",
+        "maybe: allowed, if net 'service0': its tap is on bridge \"br0\"; node wants it (node.yaml:6:17)\n",
+        "bare: cannot start: Device 'storage' of type BLOCK_BASIC declared but not attached.\n",
+        "edge: 5 unikernels, 147MiB: 1 allowed, 1 allowed under conditions, 2 denied, 1 cannot start\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
+    }
+    // The same unikernels without a word against them.
+    plan(
+        &place,
+        "policies: node.yaml\nunikernels:\n- { name: ok, image: none.hvt, memory: 64MiB }\n",
+    );
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 0);
+    assert_eq!(
+        run.stdout,
+        "ok: allowed by 1 applicable policy\nedge: 1 unikernel, 64MiB: 1 allowed\n"
+    );
+    plan(
+        &place,
+        "require-policy: true\npolicies: tenant.yaml\nunikernels:\n\
+         - { name: a, image: none.hvt, memory: 2MiB }\n",
+    );
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 1);
+    assert!(run.stdout.contains("a: denied: P300 "), "{}", run.stdout);
+}
+
+/// Two paths to one file, one of them through a link to its folder, another a second name.
+#[test]
+fn one_file_under_several_names_is_written_once() {
+    let (place, folder) = place();
+    std::fs::create_dir(place.path("disks")).unwrap();
+    place.write("disks/a.img", &[0; 512]);
+    place.write("disks/b.img", &[0; 512]);
+    symlink("disks", place.path("link")).unwrap();
+    std::fs::hard_link(place.path("disks/a.img"), place.path("c.img")).unwrap();
+    let unikernel = |name: &str, tap: &str, path: &str, access: &str| {
+        format!(
+            "- {{ name: {name}, image: router.spt, memory: 2MiB, net: {{ service0: {{ tap: {tap} }} }}, \
+             block: {{ storage: {{ path: {folder}/{path}, access: {access} }} }} }}\n"
+        )
+    };
+    let all = [
+        unikernel("one", "tap-1", "disks/a.img", "read-write"),
+        unikernel("two", "tap-2", "link/a.img", "read-write"),
+        unikernel("three", "tap-3", "c.img", "read-only"),
+        unikernel("four", "tap-1", "disks/b.img", "read-write"),
+        unikernel("five", "tap-5", "gone.img", "read-write"),
+        unikernel("six", "tap-6", "gone.img", "read-write"),
+    ];
+    plan(&place, &format!("unikernels:\n{}", all.concat()));
+    let run = check(&place, &[]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    for line in [
+        format!(
+            "error[P401]: '{folder}/disks/a.img' is written by 'storage' of one and by 'storage' of two"
+        ),
+        format!("note: '{folder}/link/a.img' leads to the same device"),
+        format!(
+            "warning[P402]: '{folder}/disks/a.img' is written by 'storage' of one while 'storage' of three reads"
+        ),
+        "error[P403]: tap 'tap-1' is attached to 'service0' of one and to 'service0' of four"
+            .into(),
+        format!(
+            "error[P401]: '{folder}/gone.img' is written by 'storage' of five and by 'storage' of six"
+        ),
+        "edge: 6 unikernels, 12MiB: 6 allowed, 3 errors in the plan\n".into(),
+    ] {
+        assert!(run.stdout.contains(&line), "{line:?} in\n{}", run.stdout);
+    }
+    // A warning alone is no failure.
+    let two = [
+        unikernel("one", "tap-1", "disks/a.img", "read-write"),
+        unikernel("two", "tap-2", "c.img", "read-only"),
+    ];
+    plan(&place, &format!("unikernels:\n{}", two.concat()));
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    assert!(run.stdout.contains("warning[P402]"), "{}", run.stdout);
+}
+
+/// What the manifest says of a device counts, not only what the plan says.
+#[test]
+fn the_image_decides_what_is_written() {
+    let (place, folder) = place();
+    let mut manifest = testing::manifest_note(&DEVICES);
+    let (read_only, optional) = (mft2::DEVICE_READ_ONLY, mft2::DEVICE_OPTIONAL);
+    let records: [(u32, u16, &[u8]); 2] = [
+        (1, mft2::tag::DEVICE_FLAGS, &read_only.to_le_bytes()),
+        (2, mft2::tag::DEVICE_FLAGS, &optional.to_le_bytes()),
+    ];
+    manifest.extend(testing::properties_note(3, &records));
+    let groups = [
+        testing::openbsd_note(),
+        testing::abi_note(Target::Spt),
+        manifest,
+    ];
+    let image = Sample::with_notes(Target::Spt, Arch::X86_64, &groups);
+    place.write("reader.spt", &image.bytes());
+    let unikernel = |name: &str, image: &str, more: &str| {
+        format!(
+            "- {{ name: {name}, image: {image}, memory: 8MiB, {more}, \
+             block: {{ storage: {{ path: {folder}/a.img }} }} }}\n"
+        )
+    };
+    let declines = "without-net: [service0]";
+    let both = [
+        unikernel("one", "reader.spt", declines),
+        unikernel("two", "reader.spt", declines),
+    ];
+    plan(&place, &format!("unikernels:\n{}", both.concat()));
+    let run = check(&place, &["--explain"]);
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    let cell = format!("service0 none  storage={folder}/a.img ro  allowed\n");
+    assert!(run.stdout.contains(&cell), "{}", run.stdout);
+    let wrong = [
+        unikernel("one", "router.spt", declines),
+        unikernel("two", "router.spt", "net: { service9: { tap: tap-1 } }"),
+        unikernel("three", "none.hvt", "net: {}"),
+    ];
+    plan(&place, &format!("unikernels:\n{}", wrong.concat()));
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 1);
+    for line in [
+        "one: cannot start: router.spt cannot go without net 'service0'\n",
+        "error[P409]: router.spt cannot go without net 'service0'\n --> plan.yaml:5:",
+        "error[P408]: router.spt declares no net 'service9'\n --> plan.yaml:6:",
+        "= help: it declares service0\n",
+        "error[P408]: none.hvt declares no block 'storage'\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn sums_are_held_to_the_limits() {
+    let (place, _) = place();
+    plan(
+        &place,
+        "limits: { memory: 3MiB, unikernels: 1 }\nunikernels:\n\
+         - { name: a, image: none.hvt, memory: 2MiB }\n\
+         - { name: b, image: none.hvt, memory: 2MiB, arguments: [\"it's\"] }\n",
+    );
+    let run = check(&place, &["--explain"]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    let expected = "\
+unikernel  image     memory        net  block  verdict
+a          none.hvt  2MiB                      allowed
+b          none.hvt  2MiB                      allowed
+in sum     2 of 1    4MiB of 3MiB  0    0
+
+solo5-hvt --mem=2 -- none.hvt
+solo5-hvt --mem=2 -- none.hvt 'it'\\''s'
+
+a: allowed: no policy applies
+b: allowed: no policy applies
+
+error[P404]: memory: 4MiB in sum, at most 3MiB wanted
+";
+    assert!(run.stdout.starts_with(expected), "{}", run.stdout);
+    assert!(run.stdout.contains("error[P407]"), "{}", run.stdout);
+
+    let run = check(&place, &["--format=json"]);
+    assert_eq!(run.status, 1);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(value["passed"], false);
+    assert_eq!(value["findings"][0]["code"], "P404");
+    assert_eq!(value["findings"][0]["locations"][0]["line"], 4);
+    assert_eq!(value["sums"]["memory"]["sum"], 4 << 20);
+    assert_eq!(value["sums"]["memory"]["limit"], 3 << 20);
+    assert_eq!(value["sums"]["net"]["limit"], Value::Null);
+    let second = &value["unikernels"][1];
+    assert_eq!(second["name"], "b");
+    assert_eq!(second["decision"], "allowed");
+    assert_eq!(
+        second["command"],
+        serde_json::json!(["solo5-hvt", "--mem=2", "--", "none.hvt", "it's"])
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_is_status_2() {
+    let (place, _) = place();
+    let one = "unikernels:\n- { name: a, image: IMAGE, memory: 2MiB }\n\
+               - { name: b, image: none.hvt, memory: 2MiB }\n";
+    for (image, stderr) in [
+        ("gone.spt", "solo5-elftool: gone.spt: No such file"),
+        ("node.yaml", ""),
+    ] {
+        plan(&place, &one.replace("IMAGE", image));
+        let run = check(&place, &[]);
+        let expected = if stderr.is_empty() { 1 } else { 2 };
+        assert_eq!(run.status, expected, "{image}: {}", run.stdout);
+        assert!(run.stderr.starts_with(stderr), "{}", run.stderr);
+        assert!(run.stdout.contains("b: allowed"), "{}", run.stdout);
+    }
+    plan(&place, "unikernels: []\n");
+    let run = check(&place, &[]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("error[P206]"), "{}", run.stderr);
+    plan(
+        &place,
+        "policies: gone.yaml\nunikernels: [ { name: a, image: none.hvt, memory: 2MiB } ]\n",
+    );
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("error[P201]"), "{}", run.stderr);
+    for arguments in [
+        &["check", "--plan=gone.yaml"][..],
+        &["check", "--plan=plan.yaml", "none.hvt"],
+        &["check", "--plan=plan.yaml", "--", "--mem=2"],
+        &["check", "--explain", "none.hvt"],
+        &["check"],
+    ] {
+        assert_eq!(place.run(arguments).status, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_plan_writes_down_what_it_admits() {
+    let (place, _) = place();
+    plan(
+        &place,
+        "policies: node.yaml\nunikernels:\n\
+         - { name: ok, image: none.hvt, memory: 2MiB }\n\
+         - { name: large, image: router.spt, memory: 2MiB }\n",
+    );
+    let run = check(&place, &["--lock=admitted.json"]);
+    assert_eq!(run.status, 1);
+    let text = std::fs::read_to_string(place.path("admitted.json")).unwrap();
+    let list: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list["images"].as_array().unwrap().len(), 1);
+    assert_eq!(list["images"][0]["file"], "none.hvt");
+}
+
+/// The example's plan, with an image that asks for what the example does.
+#[test]
+fn the_example_works_out() {
+    let place = Place::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/http");
+    for name in ["plan.yaml", "policy.yaml"] {
+        let text = std::fs::read(example.join(name)).unwrap();
+        place.write(name, &text);
+    }
+    let devices = [("service", DeviceType::NetBasic)];
+    let mut manifest = testing::manifest_note(&devices);
+    manifest.extend(testing::properties_note(2, &[]));
+    let groups = [
+        testing::openbsd_note(),
+        testing::abi_note(Target::Spt),
+        manifest,
+    ];
+    let image = Sample::with_notes(Target::Spt, Arch::X86_64, &groups);
+    place.write("http.spt", &image.bytes());
+    let run = check(&place, &["--explain"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("in sum     2         32MiB of 64MiB  2 of 2          0 of 0"),
+        "{}",
+        run.stdout
+    );
+}
+
+/// The first plan of the documentation, with the policy beside it, prints what the page shows.
+#[test]
+fn the_documentation_is_right() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plan.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let block = |kind: &str, index: usize| {
+        let fence = format!("```{kind}\n");
+        let mut blocks = page.split(&fence).skip(1);
+        let block = blocks.nth(index).expect("a block");
+        block.split("```").next().unwrap().to_owned()
+    };
+    let place = Place::new();
+    place.image("router.spt", Target::Spt);
+    place.write("plan.yaml", block("yaml", 0).as_bytes());
+    place.write("node.yaml", block("yaml", 1).as_bytes());
+    let console = block("console", 0);
+    let (command, shown) = console.split_once('\n').unwrap();
+    let command = command.strip_prefix("$ solo5-elftool ").unwrap();
+    let shown = shown.strip_suffix("$ echo $?\n1\n").unwrap();
+    let run = place.run(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    assert_eq!(run.stdout, shown, "prints\n{}", run.stdout);
+}

@@ -1,0 +1,455 @@
+//! Tests of policies: a file of cases, each a launch and what must be decided about it.
+//!
+//! [`read`] is the front end: bytes → checked [`Suite`], or every error in them at once. Files that
+//! a suite names are somebody else's to read. The keys asked for here are those of
+//! [`crate::schema`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use solo5_abi::Target;
+use solo5_abi::mft1::is_name;
+use solo5_report::{Diagnostic, Severity, SourceText};
+use solo5_signature::{Digest, PublicKey};
+use solo5_source::reader::excerpt;
+use solo5_source::{Fields, Kind, Node, Pair, Reader};
+
+use crate::codes;
+use crate::date::Date;
+use crate::decision::Outcome;
+use crate::facts::{BlockFacts, BlockKind, Fact, NetFacts};
+use crate::front::{at, date, digest, header, is_plain_path, one_or_many, public_key};
+use crate::model::At;
+
+/// `type` of such a file.
+pub const TYPE: &str = "solo5.policy-test";
+/// Its one version.
+pub const VERSION: u64 = 1;
+/// What `bridge` says of a tap that is on none.
+pub const NO_BRIDGE: &str = "none";
+
+/// Cases for policies that are used together.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// Its text, which every span refers to.
+    pub source: Arc<SourceText>,
+    /// Paths of the policies, relative to the suite's folder.
+    pub policies: Vec<At<String>>,
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// A launch and what must come of it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it shows.
+    pub name: At<String>,
+    /// What is launched.
+    pub subject: Subject,
+    /// Options a tender would be given.
+    pub options: At<Vec<String>>,
+    /// Arguments of the guest.
+    pub arguments: Vec<String>,
+    /// The day that waivers are compared with; `None` is today.
+    pub today: Option<Date>,
+    /// What the host says.
+    pub host: Host,
+    /// What must be decided.
+    pub decision: At<Outcome>,
+    /// The codes of the reasons for a denial, each once; for any other decision none.
+    pub codes: At<Vec<&'static str>>,
+}
+
+/// What is launched.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// An image.
+    Image(At<String>),
+    /// What a manifest says, for an image there need not be.
+    Manifest {
+        /// Path of the manifest's source.
+        path: At<String>,
+        /// The target the image would be for.
+        target: Target,
+        /// What would be its digest, if anybody looked.
+        digest: Option<Digest>,
+        /// Those who would have signed it.
+        signed_by: Vec<PublicKey>,
+        /// Codes of what an audit would find.
+        findings: Vec<At<String>>,
+    },
+}
+
+/// What the host says. An ordinary one unless said otherwise: not as root, with a sandbox, and
+/// nothing known of devices.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Whether the tender runs as root.
+    pub root: Fact<bool>,
+    /// Whether the host can confine it.
+    pub sandbox: Fact<bool>,
+    /// Of lists of admitted images, whether the image is in them.
+    pub admitted: BTreeMap<String, Fact<bool>>,
+    /// Facts of network interfaces, by the device's name and with its place.
+    pub nets: Vec<(At<String>, NetFacts)>,
+    /// Facts of block devices.
+    pub blocks: Vec<(At<String>, BlockFacts)>,
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host {
+            root: Fact::Known(false),
+            sandbox: Fact::Known(true),
+            admitted: BTreeMap::new(),
+            nets: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+}
+
+/// Reads `bytes`, which are called `name` in diagnostics, as tests of policies.
+///
+/// # Errors
+///
+/// Everything wrong with it, in order of position.
+pub fn read(name: &str, bytes: &[u8]) -> Result<Suite, Vec<Diagnostic>> {
+    let (document, mut reader) = solo5_source::read(name, bytes)?;
+    let suite = suite(&document.root, &mut reader);
+    let diagnostics = reader.finish();
+    let failed = diagnostics
+        .iter()
+        .any(|found| found.severity == Severity::Error);
+    match suite {
+        Some(suite) if !failed => Ok(suite),
+        _ => Err(diagnostics),
+    }
+}
+
+fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
+    let mut fields = reader.fields(root, "a file of policy tests")?;
+    let what = ["a file of policy tests", "policy tests"];
+    header(&mut fields, reader, TYPE, VERSION, what);
+    let policies = fields.required("policies").map(|node| {
+        let paths = one_or_many(node, reader, |item, reader| path(item, "a policy", reader));
+        nothing(node, "`policies`", "name the policies to test", reader);
+        paths
+    });
+    let mut cases = Vec::new();
+    if let Some(node) = fields.required("cases") {
+        for item in reader.items(node, "`cases`").unwrap_or_default() {
+            cases.extend(case(item, reader));
+        }
+        nothing(node, "`cases`", "write a case, with a `name`", reader);
+    }
+    let source = reader.source().clone();
+    fields.finish(reader);
+    Some(Suite {
+        source,
+        policies: policies?,
+        cases,
+    })
+}
+
+/// Refuses an empty list.
+fn nothing(node: &Node, what: &str, help: &str, reader: &mut Reader) {
+    if matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
+        let message = format!("{what} says nothing");
+        reader.error(codes::EMPTY, node.span.clone(), message, "", help);
+    }
+}
+
+fn path(node: &Node, what: &str, reader: &mut Reader) -> Option<At<String>> {
+    let text = reader.text(node, what)?;
+    if text.is_empty() {
+        let message = format!("{what} has no name");
+        let help = "write its path; a relative one is relative to this file";
+        reader.error(codes::CASE, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(at(node, text.to_owned()))
+}
+
+fn texts(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec<String> {
+    let Some(node) = fields.optional(key) else {
+        return Vec::new();
+    };
+    let items = reader.items(node, &format!("`{key}`")).unwrap_or_default();
+    let texts = items
+        .iter()
+        .filter_map(|item| reader.text(item, "an item").map(str::to_owned));
+    texts.collect()
+}
+
+fn case(node: &Node, reader: &mut Reader) -> Option<Case> {
+    let mut fields = reader.fields(node, "a case")?;
+    let name = fields.required("name").and_then(|node| {
+        let name = reader.text(node, "`name`")?;
+        Some(at(node, name.to_owned()))
+    });
+    let subject = subject(&mut fields, reader);
+    let options = fields.pair("options").map(|(key, _)| key.span.clone());
+    let options = At {
+        value: texts(&mut fields, "options", reader),
+        span: options.unwrap_or_else(|| fields.head()),
+    };
+    let arguments = texts(&mut fields, "arguments", reader);
+    let today = fields.optional("today").and_then(|node| {
+        let text = reader.text(node, "`today`")?;
+        date(node, text, reader)
+    });
+    let host = fields.optional("host").map(|node| host(node, reader));
+    let outcomes = [
+        ("allowed", Outcome::Allowed),
+        ("conditional", Outcome::Conditional),
+        ("denied", Outcome::Denied),
+    ];
+    let decision = fields
+        .required("decision")
+        .and_then(|node| Some(at(node, reader.choice(node, "`decision`", &outcomes)?)));
+    let listed = fields.optional("codes").map(|node| {
+        let codes = one_or_many(node, reader, denial);
+        at(node, codes)
+    });
+    if let Some(decision) = &decision {
+        let denied = decision.value == Outcome::Denied;
+        let any = listed.as_ref().is_some_and(|list| !list.value.is_empty());
+        let (message, help) = match (denied, any) {
+            (true, false) if listed.is_none() => (
+                "a denial without `codes` may be one for another reason",
+                "add `codes: [P305]` with those of the reasons; a run of the test shows them",
+            ),
+            (false, true) => (
+                "only a denial has codes",
+                "remove `codes`, or write `decision: denied`",
+            ),
+            _ => ("", ""),
+        };
+        if !message.is_empty() {
+            reader.error(codes::CASE, decision.span.clone(), message, "", help);
+        }
+    }
+    fields.finish(reader);
+    let decision = decision?;
+    let codes = listed.unwrap_or_else(|| At {
+        value: Vec::new(),
+        span: decision.span.clone(),
+    });
+    Some(Case {
+        name: name?,
+        subject: subject?,
+        options,
+        arguments,
+        today,
+        host: host.unwrap_or_default(),
+        decision,
+        codes,
+    })
+}
+
+/// A code that a denial can have.
+fn denial(node: &Node, reader: &mut Reader) -> Option<&'static str> {
+    let text = reader.text(node, "a code")?;
+    let known = |code: &&&str| code.starts_with("P3");
+    let found = codes::ALL.iter().filter(known).find(|code| **code == text);
+    if found.is_none() {
+        let message = format!("`{}` is no code of a denial", excerpt(text));
+        let help = "they start with P3; `solo5-elftool explain CODE` tells about one";
+        reader.error(codes::CASE, node.span.clone(), message, "", help);
+    }
+    found.copied()
+}
+
+fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
+    let head = fields.head();
+    let image = fields.optional("image");
+    let manifest = fields.optional("manifest");
+    let targets = Target::ALL.map(|target| (target.name(), target));
+    let target = fields.optional("target");
+    let proven = ["digest", "signed-by", "findings"].map(|key| fields.optional(key));
+    let (message, help) = match (image, manifest, target) {
+        (Some(_), None, _) => {
+            // An image says all this itself.
+            for node in target.iter().chain(proven.iter().flatten()) {
+                let message = "an image has its own target, digest, signatures and findings";
+                let help = "remove this, or name a `manifest` in place of the image";
+                reader.error(codes::CASE, node.span.clone(), message, "", help);
+            }
+            return path(image?, "`image`", reader).map(Subject::Image);
+        }
+        (None, Some(manifest), Some(target)) => {
+            let path = path(manifest, "`manifest`", reader);
+            let target = reader.choice(target, "`target`", &targets);
+            let [found_digest, signed_by, findings] = proven;
+            let digest = found_digest.map(|node| digest(node, reader));
+            let signed_by = signed_by.map(|node| one_or_many(node, reader, public_key));
+            let findings = findings.map(|node| {
+                one_or_many(node, reader, |item, reader| {
+                    Some(at(item, reader.text(item, "a finding")?.to_owned()))
+                })
+            });
+            return Some(Subject::Manifest {
+                path: path?,
+                target: target?,
+                digest: digest.flatten(),
+                signed_by: signed_by.unwrap_or_default(),
+                findings: findings.unwrap_or_default(),
+            });
+        }
+        (None, Some(_), None) => (
+            "a case with a manifest needs the target of its image",
+            "add `target: spt`, or another one",
+        ),
+        (Some(_), Some(_), _) => (
+            "a case has an image and a manifest",
+            "remove one: an image has its manifest in it",
+        ),
+        (None, None, _) => (
+            "a case says nothing of what is launched",
+            "add `manifest: FILE` with `target`, or `image: FILE`",
+        ),
+    };
+    reader.error(codes::CASE, head, message, "", help);
+    None
+}
+
+fn host(node: &Node, reader: &mut Reader) -> Host {
+    let mut host = Host::default();
+    let Some(mut fields) = reader.fields(node, "`host`") else {
+        return host;
+    };
+    for (key, place) in [("root", &mut host.root), ("sandbox", &mut host.sandbox)] {
+        if let Some(node) = fields.optional(key) {
+            let found = fact(node, reader, |node, reader| {
+                reader.boolean(node, &format!("`{key}`"))
+            });
+            *place = found.unwrap_or_default();
+        }
+    }
+    for pair in pairs(&mut fields, "admitted", reader) {
+        let path = &pair.key.text;
+        if !is_plain_path(path) {
+            let message = format!("`{}` is not the plain path of a list", excerpt(path));
+            let help = "write it as `admitted` in the policy does, from `/` on";
+            reader.error(codes::FILE, pair.key.span.clone(), message, "", help);
+        }
+        let found = fact(&pair.value, reader, |node, reader| {
+            reader.boolean(node, "whether the image is in the list")
+        });
+        host.admitted
+            .insert(path.clone(), found.unwrap_or_default());
+    }
+    for pair in pairs(&mut fields, "net", reader) {
+        let (name, facts) = (device(pair, reader), net_facts(&pair.value, reader));
+        host.nets.extend(name.zip(facts));
+    }
+    for pair in pairs(&mut fields, "block", reader) {
+        let (name, facts) = (device(pair, reader), block_facts(&pair.value, reader));
+        host.blocks.extend(name.zip(facts));
+    }
+    fields.finish(reader);
+    host
+}
+
+/// The entries of a mapping whose keys are names.
+fn pairs<'t>(fields: &mut Fields<'t>, key: &'static str, reader: &mut Reader) -> &'t [Pair] {
+    let Some(node) = fields.optional(key) else {
+        return &[];
+    };
+    match &node.kind {
+        Kind::Mapping(pairs) => pairs,
+        _ => {
+            // Reports that it is no mapping.
+            if let Some(fields) = reader.fields(node, format!("`{key}`")) {
+                fields.finish(reader);
+            }
+            &[]
+        }
+    }
+}
+
+/// The name of a device that a key is.
+pub(crate) fn device(pair: &Pair, reader: &mut Reader) -> Option<At<String>> {
+    let (text, span): (_, &Range<usize>) = (&pair.key.text, &pair.key.span);
+    if !is_name(text.as_bytes()) {
+        let message = format!("`{}` can be no device's name", excerpt(text));
+        let help = "names in manifests are of 1 to 67 letters and digits";
+        reader.error(codes::DEVICE_NAME, span.clone(), message, "", help);
+        return None;
+    }
+    Some(At {
+        value: text.clone(),
+        span: span.clone(),
+    })
+}
+
+/// A fact: its value, or `{ unreadable: WHY }`.
+fn fact<T>(
+    node: &Node,
+    reader: &mut Reader,
+    value: impl FnOnce(&Node, &mut Reader) -> Option<T>,
+) -> Option<Fact<T>> {
+    if !matches!(node.kind, Kind::Mapping(_)) {
+        return value(node, reader).map(Fact::Known);
+    }
+    let mut fields = reader.fields(node, "a fact that cannot be read")?;
+    let why = fields
+        .required("unreadable")
+        .and_then(|node| reader.text(node, "`unreadable`"));
+    fields.finish(reader);
+    Some(Fact::Unreadable(why?.to_owned()))
+}
+
+/// The fact that `key` says, unknown if it is not there.
+fn known<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    reader: &mut Reader,
+    value: impl FnOnce(&Node, &mut Reader) -> Option<T>,
+) -> Fact<T> {
+    let node = fields.optional(key);
+    let found = node.and_then(|node| fact(node, reader, value));
+    found.unwrap_or_default()
+}
+
+fn net_facts(node: &Node, reader: &mut Reader) -> Option<NetFacts> {
+    let mut fields = reader.fields(node, "facts of an interface")?;
+    let tap = known(&mut fields, "interface", reader, |node, reader| {
+        Some(reader.text(node, "`interface`")?.into())
+    });
+    let bridge = known(&mut fields, "bridge", reader, |node, reader| {
+        let name = reader.text(node, "`bridge`")?;
+        Some((name != NO_BRIDGE).then(|| name.into()))
+    });
+    fields.finish(reader);
+    Some(NetFacts { tap, bridge })
+}
+
+/// The words for kinds of files behind block devices.
+pub(crate) const KINDS: [(&str, BlockKind); 3] = [
+    ("file", BlockKind::File),
+    ("device", BlockKind::Device),
+    ("other", BlockKind::Other),
+];
+
+fn block_facts(node: &Node, reader: &mut Reader) -> Option<BlockFacts> {
+    let mut fields = reader.fields(node, "facts of a block device")?;
+    let kind = known(&mut fields, "kind", reader, |node, reader| {
+        reader.choice(node, "`kind`", &KINDS)
+    });
+    let beneath = known(&mut fields, "under", reader, |node, reader| {
+        let folder =
+            |item: &Node, reader: &mut Reader| reader.text(item, "a folder").map(str::to_owned);
+        Some(one_or_many(node, reader, folder))
+    });
+    let capacity = known(&mut fields, "capacity", reader, |node, reader| {
+        reader.size(node, "`capacity`")
+    });
+    fields.finish(reader);
+    Some(BlockFacts {
+        kind,
+        beneath,
+        capacity,
+    })
+}

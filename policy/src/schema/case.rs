@@ -1,0 +1,127 @@
+//! The keys of policy tests.
+
+use super::policy::{DIGEST, SIGNED_BY};
+use super::{Key, Shape, key, required};
+use crate::case;
+
+pub(super) const SUITE: &[Key] = &[
+    required("type", "What this file is", Shape::Text(case::TYPE)),
+    required(
+        "version",
+        "Version of this form",
+        Shape::Number(case::VERSION),
+    ),
+    required(
+        "policies",
+        "The policies to test, which are used together; relative to this file",
+        Shape::OneOrMany(&Shape::SomeText),
+    ),
+    required("cases", "The tests", Shape::Several(&Shape::Mapping(CASE))),
+];
+
+const CASE: &[Key] = &[
+    required("name", "What the case shows", Shape::AnyText),
+    key("image", "The image that is launched", Shape::SomeText),
+    key(
+        "manifest",
+        "The manifest of the image that is launched, in place of the image",
+        Shape::SomeText,
+    ),
+    key("target", "The target of that image", Shape::Target),
+    Key {
+        about: "The digest of that image, as if anybody had looked",
+        shape: DIGEST_ALONE,
+        ..DIGEST
+    },
+    Key {
+        about: "The keys that signed that image",
+        ..SIGNED_BY
+    },
+    key(
+        "findings",
+        "The rules of the audit that find something in that image",
+        Shape::OneOrMany(&Shape::Expression("^S[0-9]{3}$")),
+    ),
+    key(
+        "options",
+        "Options of the tender",
+        Shape::List(&Shape::AnyText),
+    ),
+    key(
+        "arguments",
+        "Arguments of the guest",
+        Shape::List(&Shape::AnyText),
+    ),
+    key(
+        "today",
+        "The day that waivers are compared with; absent: the day of the test",
+        Shape::Expression("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    ),
+    key("host", "What the host says", Shape::Mapping(HOST)),
+    required(
+        "decision",
+        "What must be decided",
+        Shape::Choice(&["allowed", "conditional", "denied"]),
+    ),
+    key(
+        "codes",
+        "The codes of all reasons for a denial",
+        Shape::OneOrMany(&Shape::Expression("^P3[0-9]{2}$")),
+    ),
+];
+
+const DIGEST_ALONE: Shape = Shape::Expression("^sha256:[0-9a-f]{64}$");
+
+const HOST: &[Key] = &[
+    key(
+        "root",
+        "Whether the tender runs as root; absent: it does not",
+        Shape::Fact(&Shape::Boolean),
+    ),
+    key(
+        "sandbox",
+        "Whether the host can confine the tender; absent: it can",
+        Shape::Fact(&Shape::Boolean),
+    ),
+    key(
+        "admitted",
+        "Lists of admitted images, and whether the image is in them",
+        Shape::Map("^(/[^/\\n]+)+$", &Shape::Fact(&Shape::Boolean)),
+    ),
+    key(
+        "net",
+        "Network interfaces by the name in the manifest",
+        Shape::Map(DEVICE, &Shape::Mapping(NET)),
+    ),
+    key(
+        "block",
+        "Block devices by the name in the manifest",
+        Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
+    ),
+];
+
+/// A device's name.
+pub(super) const DEVICE: &str = "^[A-Za-z0-9]{1,67}$";
+
+const NET: &[Key] = &[
+    key("interface", "The tap's name", Shape::Fact(&Shape::AnyText)),
+    key(
+        "bridge",
+        "The bridge that the tap is on, or `none`",
+        Shape::Fact(&Shape::AnyText),
+    ),
+];
+
+const BLOCK: &[Key] = &[
+    key(
+        "kind",
+        "What is behind it",
+        Shape::Fact(&Shape::Choice(&["file", "device", "other"])),
+    ),
+    key(
+        "under",
+        "The folders it was reached from without leaving them",
+        Shape::Fact(&Shape::OneOrMany(&Shape::SomeText)),
+    ),
+    key("capacity", "Its capacity", Shape::Fact(&Shape::Size)),
+];
