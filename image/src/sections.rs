@@ -17,8 +17,10 @@ pub const NAMES_MAX: usize = 1024 * 1024;
 pub const SYMBOLS_MAX: u64 = 1024 * 1024;
 /// Most bytes of symbols' names read at once.
 pub const STRINGS_MAX: usize = 16 * 1024 * 1024;
-/// Longest name kept, in bytes.
+/// Longest name of a section kept, in bytes.
 pub const NAME_MAX: usize = 256;
+/// Longest name of a symbol kept, in bytes. Mangled ones are long, and cut they cannot be read.
+pub const SYMBOL_NAME_MAX: usize = 4096;
 
 /// Symbols read in one step.
 const SYMBOLS_STEP: usize = 2048;
@@ -112,7 +114,7 @@ impl Sections {
                     .ok()
                     .and_then(|at| names.get(at..));
                 Section {
-                    name: text(rest.unwrap_or_default()),
+                    name: text(cut(rest.unwrap_or_default())),
                     header,
                 }
             })
@@ -209,7 +211,7 @@ impl Sections {
         self.visit_symbols(reader, |symbol| {
             let start = usize::try_from(symbol.st_name).unwrap_or(usize::MAX);
             let name = strings.get(start..).unwrap_or_default();
-            let name = name.get(..NAME_MAX).unwrap_or(name);
+            let name = cut(name);
             let end = name.iter().position(|byte| *byte == 0);
             let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
             visit(symbol, std::str::from_utf8(name).unwrap_or_default())
@@ -229,7 +231,7 @@ impl Sections {
             .header
             .sh_offset
             .checked_add(symbol.st_name.into())?;
-        let bytes = read_vec(reader, offset, NAME_MAX).ok()?;
+        let bytes = read_vec(reader, offset, SYMBOL_NAME_MAX).ok()?;
         Some(text(&bytes)).filter(|name| !name.is_empty())
     }
 
@@ -256,9 +258,12 @@ impl Sections {
     }
 }
 
-/// The NUL-terminated text at the start of `bytes`, cut at [`NAME_MAX`].
+fn cut(bytes: &[u8]) -> &[u8] {
+    bytes.get(..NAME_MAX).unwrap_or(bytes)
+}
+
+/// The NUL-terminated text at the start of `bytes`.
 fn text(bytes: &[u8]) -> String {
-    let bytes = bytes.get(..NAME_MAX).unwrap_or(bytes);
     let end = bytes.iter().position(|byte| *byte == 0);
     String::from_utf8_lossy(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default())
         .into_owned()

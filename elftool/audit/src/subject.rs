@@ -8,7 +8,7 @@ use solo5_abi::{Arch, Target};
 #[cfg(feature = "dwarf")]
 use solo5_dwarf::{DebugInfo, Limits};
 use solo5_image::elf::{self, Symbol};
-use solo5_image::sections::{Section, SectionFault, Sections};
+use solo5_image::sections::{NAME_MAX, Section, SectionFault, Sections};
 use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
 use solo5_report::diagnostic::SourceLine;
 use solo5_report::{Place, Severity};
@@ -260,7 +260,7 @@ impl<'a> Subject<'a> {
         let name = self
             .sections()
             .and_then(|sections| sections.symbol_name(self.reader, symbol));
-        name.unwrap_or_else(|| format!("symbol at {:#x}", symbol.st_value))
+        name.map_or_else(|| format!("symbol at {:#x}", symbol.st_value), shortened)
     }
 
     /// The file as a place.
@@ -307,7 +307,7 @@ impl<'a> Subject<'a> {
         let done = self.searches.get();
         self.searches.set(done.saturating_add(1));
         let sections = self.sections().filter(|_| done < SEARCHES_MAX)?;
-        sections.symbol_at(self.reader, address)
+        sections.symbol_at(self.reader, address).map(shortened)
     }
 
     /// Where a fault is.
@@ -347,6 +347,12 @@ impl<'a> Subject<'a> {
             }
         }
     }
+}
+
+/// A name as long as evidence should have.
+fn shortened(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(NAME_MAX));
+    name
 }
 
 impl Finding {

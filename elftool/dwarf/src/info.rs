@@ -10,7 +10,7 @@ use solo5_image::sections::Sections;
 
 use crate::locate::Source;
 use crate::meter::{Meter, Metered};
-use crate::{NAME_MAX, demangled};
+use crate::{TEXT_MAX, demangled};
 
 /// How much to do for one image.
 #[derive(Clone, Copy, Debug)]
@@ -223,7 +223,7 @@ pub(crate) fn text<'a>(
     value: Value<'a>,
 ) -> Option<String> {
     let bytes = dwarf.attr_string(unit, value).ok()?.bytes();
-    let bytes = bytes.get(..NAME_MAX).unwrap_or(bytes);
+    let bytes = bytes.get(..TEXT_MAX).unwrap_or(bytes);
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 

@@ -37,12 +37,14 @@ pub use units::{Function, Unit};
 pub use unwind::Registers;
 
 /// Longest name kept, in bytes.
-const NAME_MAX: usize = 256;
+const NAME_MAX: usize = 1024;
+/// Longest text read, in bytes: names are long before they are demangled.
+const TEXT_MAX: usize = 4096;
 
 /// A symbol's name for people: Rust's are demangled, without their hash.
 pub fn demangled(name: &str) -> String {
     let Ok(demangled) = rustc_demangle::try_demangle(name) else {
-        return name.to_owned();
+        return shortened(name.to_owned());
     };
     shortened(format!("{demangled:#}"))
 }
