@@ -46,6 +46,7 @@ struct JsonPlace<'a> {
     symbol: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<JsonSource<'a>>,
 }
 

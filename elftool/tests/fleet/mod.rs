@@ -132,7 +132,7 @@ fn reports_fit_their_schema() {
         let errors: Vec<String> = validator
             .iter_errors(&report)
             .take(3)
-            .map(|error| error.to_string())
+            .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
