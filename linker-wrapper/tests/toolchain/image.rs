@@ -85,16 +85,22 @@ impl Linked {
         symbols
     }
 
-    /// The signed words of 4 bytes at an address of the image.
-    pub(crate) fn words(&self, address: u64, count: usize) -> Vec<i64> {
+    /// The bytes of the file at an address of the image.
+    pub(crate) fn bytes(&self, address: u64, count: usize) -> Vec<u8> {
         let within = |header: &&ProgramHeader| {
             header.is_load()
                 && (header.p_vaddr..header.p_vaddr + header.p_filesz).contains(&address)
         };
         let segment = self.image.segments().iter().find(within).unwrap();
-        let mut bytes = vec![0; count * 4];
+        let mut bytes = vec![0; count];
         let offset = segment.p_offset + (address - segment.p_vaddr);
         self.file.read_exact_at(&mut bytes, offset).unwrap();
+        bytes
+    }
+
+    /// The signed words of 4 bytes at an address of the image.
+    pub(crate) fn words(&self, address: u64, count: usize) -> Vec<i64> {
+        let bytes = self.bytes(address, count * 4);
         let words = bytes.chunks_exact(4);
         words
             .map(|word| i32::from_le_bytes(word.try_into().unwrap()).into())

@@ -3,5 +3,6 @@
 mod commands;
 mod image;
 mod links;
+mod oracle;
 mod tls;
 mod tree;
