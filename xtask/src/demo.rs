@@ -18,7 +18,7 @@ pub(crate) const HELP: &str =
     "Show the main job end to end: manifest, link, audit, policy, boot; ends 3 without namespaces.";
 
 /// Exit status when a network namespace cannot be made.
-const NO_NAMESPACE: u8 = 3;
+pub(crate) const NO_NAMESPACE: u8 = 3;
 /// Our own second start, inside the namespace.
 const INSIDE: &str = "--inside-namespace";
 

@@ -1,10 +1,12 @@
 //! `test`: everything there is to test, with the counts and the named skips of all of it.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{ExitCode, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::run::cargo;
-use crate::{Arguments, Result, lab, stage};
+use crate::{Arguments, Result, demo, lab, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 refuses skips, but \
      for want of KVM.";
@@ -28,6 +30,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         let folder = ["--target-dir", "target/fuzz/test"];
         let arguments = targets.into_iter().chain(folder).map(str::to_owned);
         passed &= summary.test(arguments)?;
+        println!("== the demo, with and without the right to make a network namespace");
+        passed &= summary.demo()?;
         println!("== tests in the lab: hvt");
         passed &= summary.lab();
     }
@@ -87,6 +91,41 @@ impl Summary {
             self.read(&line);
         }
         Ok(child.wait()?.success())
+    }
+
+    /// Runs the demo, then once more where `unshare` fails; false if one did not end as it must.
+    fn demo(&mut self) -> Result<bool> {
+        let run = |demo: &mut Command| -> Result<Option<i32>> {
+            Ok(demo.arg("demo").stdin(Stdio::null()).status()?.code())
+        };
+        let whole = run(&mut Command::new(std::env::current_exe()?))?;
+        if whole == Some(demo::NO_NAMESPACE.into()) {
+            let skip = "skip: demo: no network namespace can be made".to_owned();
+            println!("{skip}");
+            self.skips.push(skip);
+        }
+        let folder = tempfile::tempdir()?;
+        let refuses = folder.path().join("unshare");
+        fs::write(&refuses, "#!/bin/sh\necho 'not permitted' >&2\nexit 1\n")?;
+        fs::set_permissions(&refuses, fs::Permissions::from_mode(0o755))?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut without = Command::new(std::env::current_exe()?);
+        without.env("PATH", format!("{}:{path}", folder.path().display()));
+        let without = run(&mut without)?;
+        let held = [
+            whole == Some(0) || whole == Some(demo::NO_NAMESPACE.into()),
+            without == Some(demo::NO_NAMESPACE.into()),
+        ];
+        for (held, what) in held.into_iter().zip(["with", "without"]) {
+            match held {
+                true => self.passed += 1,
+                false => {
+                    self.failed += 1;
+                    println!("the demo {what} namespaces ended {whole:?}, {without:?}");
+                }
+            }
+        }
+        Ok(held == [true, true])
     }
 
     /// Runs the lab's scenarios, or skips them where a machine cannot be made; false if one failed.
