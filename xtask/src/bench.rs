@@ -5,6 +5,7 @@
 //! another installed Solo5 to compare with; without it its rows say so.
 
 mod hvt;
+mod io;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,11 @@ struct Row {
 }
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    if let Some((first, pairs)) = arguments.split_first()
+        && first == io::INSIDE
+    {
+        return io::inside(pairs).map(|()| ExitCode::SUCCESS);
+    }
     let (mut pairs, mut check) = (PAIRS, false);
     for argument in arguments {
         match argument.split_once('=') {
@@ -111,6 +117,7 @@ impl Bench {
         rows.extend(self.calls(&calls)?);
         rows.push(self.audit(&hello)?);
         rows.push(self.linking()?);
+        rows.extend(self.io()?);
         rows.extend(self.sizes(&hello)?);
         rows.extend(hvt::rows(self)?);
         Ok(rows)
@@ -131,8 +138,8 @@ impl Bench {
         name: &str,
     ) -> Result<PathBuf> {
         let cc = prefix.join("bin/x86_64-solo5-none-static-cc");
-        let manifest = self.work.join("none.c");
-        let json = self.work.join("none.json");
+        let manifest = self.work.join(format!("{name}.manifest.c"));
+        let json = self.work.join(format!("{name}.manifest.json"));
         fs::write(
             &json,
             format!(r#"{{"type":"solo5.manifest","version":1,"devices":[{devices}]}}"#),
@@ -145,7 +152,7 @@ impl Bench {
         let image = self.work.join(name);
         run(Command::new(cc)
             .args(["-O2", "-z", &format!("solo5-abi={target}")])
-            .args([source, &manifest])
+            .args([source, manifest.as_path()])
             .arg("-o")
             .arg(&image))?;
         Ok(image)

@@ -1,0 +1,47 @@
+/* How many sectors a second a block device takes and gives: prints operations and microseconds, for
+ * `cargo xtask bench`. */
+
+#include "solo5.h"
+
+enum { ROUNDS = 20000 };
+
+static uint8_t sector[32768];
+
+static void print(const char *name, uint64_t value)
+{
+    char line[64];
+    size_t end = sizeof line, start;
+    line[--end] = '\n';
+    start = end;
+    do {
+        line[--start] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    size_t length = 0;
+    while (name[length] != '\0')
+        length++;
+    solo5_console_write(name, length);
+    solo5_console_write(line + start, sizeof line - start);
+}
+
+int solo5_app_main(const struct solo5_start_info *info)
+{
+    solo5_handle_t disk;
+    struct solo5_block_info about;
+
+    (void)info;
+    if (solo5_block_acquire("storage", &disk, &about) != SOLO5_R_OK)
+        return 1;
+    solo5_time_t start = solo5_clock_monotonic();
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        solo5_off_t at = round * 7919 % (about.capacity / about.block_size) * about.block_size;
+        sector[0] = (uint8_t)round;
+        if (solo5_block_write(disk, at, sector, about.block_size) != SOLO5_R_OK ||
+            solo5_block_read(disk, at, sector, about.block_size) != SOLO5_R_OK ||
+            sector[0] != (uint8_t)round)
+            return 2;
+    }
+    print("operations:", 2 * ROUNDS);
+    print("microseconds:", (solo5_clock_monotonic() - start) / 1000);
+    return SOLO5_EXIT_SUCCESS;
+}

@@ -1,0 +1,227 @@
+//! Block and network of spt: operations a second as the guest counts them, and the processor time
+//! they cost the host.
+//!
+//! The network's part runs in a network namespace of its own, by this program started once more.
+
+use std::fs::File;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::{Bench, Row, median};
+use crate::Result;
+use crate::run::{output, run, show};
+
+/// The argument that makes `bench` run inside the namespace.
+pub(super) const INSIDE: &str = "inside-the-namespace";
+/// Runs of each kind; the median counts.
+const RUNS: usize = 5;
+/// The disk's size in bytes, which the page cache holds.
+const DISK: u64 = 16 << 20;
+const TAP: &str = "bench0";
+const HOST: &str = "10.0.0.1/24";
+const GUEST: (&str, u16) = ("10.0.0.2", 9);
+const GUEST_MAC: &str = "02:00:00:00:00:02";
+/// With the headers of UDP, IP and Ethernet, frames of 1514 bytes.
+const DATAGRAM: usize = 1472;
+/// A guest that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run came to.
+#[derive(Clone, Copy)]
+struct Measured {
+    /// Operations a second.
+    rate: f64,
+    /// Processor time in seconds for each second that passed, guest and tender together.
+    load: f64,
+}
+
+impl Measured {
+    /// The median of several runs, each number by itself.
+    fn of(runs: &[Measured]) -> Measured {
+        Measured {
+            rate: median(runs.iter().map(|run| run.rate).collect()),
+            load: median(runs.iter().map(|run| run.load).collect()),
+        }
+    }
+}
+
+/// Runs a guest that prints how many operations it did and how long they took.
+fn measure(tender: &mut Command) -> Result<Measured> {
+    let used = || -> Result<f64> {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let times = [usage.user_time(), usage.system_time()];
+        let seconds =
+            |time: &nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        Ok(times.iter().map(seconds).sum())
+    };
+    let (before, start) = (used()?, Instant::now());
+    let text = String::from_utf8(output(tender.stdin(Stdio::null()))?)?;
+    let (load, passed) = (used()? - before, start.elapsed().as_secs_f64());
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.trim().parse::<f64>().ok())
+            .ok_or(format!("no {name} printed by {}", show(tender)))
+    };
+    Ok(Measured {
+        rate: value("operations:")? / value("microseconds:")?.max(1.0) * 1e6,
+        load: load / passed,
+    })
+}
+
+/// A row for ours and, if there is one, the peer's.
+fn row(what: &str, ours: Measured, peers: Option<Measured>) -> Row {
+    let ratio = peers.map(|peers| ours.rate / peers.rate);
+    Row {
+        what: format!("{what}, host's processor {:.0} %", ours.load * 100.0),
+        measured: match ratio {
+            Some(ratio) => super::times(ratio),
+            None => format!("{:.0}/s", ours.rate),
+        },
+        bar: ">= 1.0 x".to_owned(),
+        held: ratio.map(|ratio| ratio >= 1.0),
+    }
+}
+
+impl Bench {
+    /// Rows for block and network.
+    pub(super) fn io(&self) -> Result<Vec<Row>> {
+        let prefixes: Vec<&Path> = std::iter::once(self.ours.as_path())
+            .chain(self.peer.as_deref())
+            .collect();
+        let mut rows = vec![self.block(&prefixes)?];
+        rows.extend(self.net(&prefixes)?);
+        Ok(rows)
+    }
+
+    fn block(&self, prefixes: &[&Path]) -> Result<Row> {
+        let disk = self.work.join("disk");
+        File::create(&disk)?.set_len(DISK)?;
+        let mut runs = vec![Vec::new(); prefixes.len()];
+        let images = self.guests(prefixes, "block", "storage", "BLOCK_BASIC")?;
+        for _ in 0..RUNS {
+            for ((prefix, image), runs) in prefixes.iter().zip(&images).zip(&mut runs) {
+                let mut tender = Command::new(prefix.join("bin/solo5-spt"));
+                tender
+                    .arg("--mem=2")
+                    .arg(format!("--block:storage={}", disk.display()))
+                    .arg("--block-sector-size:storage=4096")
+                    .arg(image);
+                runs.push(measure(&mut tender)?);
+            }
+        }
+        let peers = runs.get(1).map(|runs| Measured::of(runs));
+        Ok(row(
+            "spt block, 4 KiB a time",
+            Measured::of(&runs[0]),
+            peers,
+        ))
+    }
+
+    fn net(&self, prefixes: &[&Path]) -> Result<Vec<Row>> {
+        let images = self.guests(prefixes, "net", "service", "NET_BASIC")?;
+        let mut inside = Command::new("unshare");
+        inside
+            .args(["--net", "--map-root-user", "--"])
+            .arg(std::env::current_exe()?)
+            .args(["bench", INSIDE]);
+        for (prefix, image) in prefixes.iter().zip(&images) {
+            inside.args([prefix, &image.as_path()]);
+        }
+        let text = String::from_utf8(output(&mut inside)?)?;
+        let mut rows = Vec::new();
+        for (what, verb) in [
+            ("spt net, sending", "send"),
+            ("spt net, receiving", "receive"),
+        ] {
+            let found: Vec<Measured> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(verb)?.trim().split_once(' '))
+                .filter_map(|(rate, load)| {
+                    Some(Measured {
+                        rate: rate.parse().ok()?,
+                        load: load.parse().ok()?,
+                    })
+                })
+                .collect();
+            let ours = found.first().ok_or(format!("no result of {verb}"))?;
+            rows.push(row(what, *ours, found.get(1).copied()));
+        }
+        Ok(rows)
+    }
+
+    /// The same guest, linked by each toolchain.
+    fn guests(
+        &self,
+        prefixes: &[&Path],
+        name: &str,
+        device: &str,
+        kind: &str,
+    ) -> Result<Vec<PathBuf>> {
+        let devices = format!(r#"{{"name":"{device}","type":"{kind}"}}"#);
+        let source = crate::root().join(format!("xtask/bench/{name}.c"));
+        let each = prefixes.iter().enumerate();
+        each.map(|(index, prefix)| {
+            self.link_for("spt", &devices, prefix, &source, &format!("{name}.{index}"))
+        })
+        .collect()
+    }
+}
+
+/// The part inside the namespace: prints rate and load of each pair of prefix and image.
+pub(super) fn inside(pairs: &[String]) -> Result<()> {
+    let ip = |words: &str| run(Command::new("ip").args(words.split(' ')));
+    ip(&format!("tuntap add {TAP} mode tap"))?;
+    ip(&format!("addr add {HOST} dev {TAP}"))?;
+    ip(&format!("link set {TAP} up"))?;
+    let (guest, _) = GUEST;
+    ip(&format!(
+        "neigh add {guest} lladdr {GUEST_MAC} dev {TAP} nud permanent"
+    ))?;
+    for verb in ["send", "receive"] {
+        let mut runs = vec![Vec::new(); pairs.len() / 2];
+        for _ in 0..RUNS {
+            for (pair, runs) in pairs.chunks_exact(2).zip(&mut runs) {
+                let mut tender = Command::new(Path::new(&pair[0]).join("bin/solo5-spt"));
+                tender
+                    .arg("--mem=2")
+                    .arg(format!("--net:service={TAP}"))
+                    .arg(format!("--net-mac:service={GUEST_MAC}"))
+                    .args([&pair[1], verb]);
+                runs.push(if verb == "receive" {
+                    flooded(|| measure(&mut tender))?
+                } else {
+                    measure(&mut tender)?
+                });
+            }
+        }
+        for runs in runs {
+            let Measured { rate, load } = Measured::of(&runs);
+            println!("{verb} {rate} {load}");
+        }
+    }
+    Ok(())
+}
+
+/// Runs `work` while datagrams go to the guest as fast as they can.
+fn flooded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(GUEST)?;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let start = Instant::now();
+            while !done.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
+                // Nobody is there yet, or not any more, or the queue is full: all the same.
+                let _ = socket.send(&[0; DATAGRAM]);
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
