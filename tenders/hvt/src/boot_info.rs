@@ -59,6 +59,7 @@ pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use solo5_abi::mft1::{DeviceType, Net};
 
     use super::*;
@@ -94,6 +95,29 @@ mod tests {
         assert_eq!(bytes[entry + 72..entry + 80], [2, 0, 0, 0, 0, 1, 0xdc, 5]);
         assert_eq!(bytes[entry + 96], 1, "attached");
         assert_eq!(&bytes[64 + 208..], b"hi\0");
+    }
+
+    proptest! {
+        /// Whatever is declared and said: the pointers lead to it, and all of it lies below the image.
+        #[test]
+        fn pointers_lead_to_what_they_are_for(
+            devices in 0usize..ENTRIES_MAX,
+            line in prop::collection::vec(1u8.., 0..CMDLINE_SIZE - 1),
+        ) {
+            let names = (0..devices).map(|index| format!("d{index}"));
+            let devices = names.map(|name| Entry::device(&name, DeviceType::BlockBasic).unwrap());
+            let manifest: Vec<Entry> = [Entry::RESERVED].into_iter().chain(devices).collect();
+            let line = [line.as_slice(), b"\0"].concat();
+            let bytes = encode(FACTS, &manifest, &line);
+            let info = info(FACTS, manifest.len());
+            let place = |address: u64| (address - BOOT_INFO_BASE) as usize;
+            let mft = place(info.mft.get());
+            let count = u32::from_le_bytes(bytes[mft + 4..mft + 8].try_into().unwrap());
+            prop_assert_eq!(count as usize, manifest.len());
+            prop_assert_eq!(&bytes[mft + 8..mft + mft1::size(manifest.len())], manifest.as_bytes());
+            prop_assert_eq!(&bytes[place(info.cmdline.get())..], &line);
+            prop_assert!(BOOT_INFO_BASE + (bytes.len() as u64) < GUEST_MIN_BASE);
+        }
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub fn has_no_execute(supported: &[kvm_cpuid_entry2]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all_ones(function: u32, index: u32) -> kvm_cpuid_entry2 {
@@ -188,6 +190,51 @@ mod tests {
             "no paravirtual devices"
         );
         assert_eq!(shown(0x8000_0008, 0).unwrap(), all_ones(0x8000_0008, 0));
+    }
+
+    /// Leaves there are, and any other.
+    fn entry() -> impl Strategy<Value = kvm_cpuid_entry2> {
+        let known = prop::sample::select(vec![1, 7, 0xa, 0xd, 0x12, 0x4000_0001, 0x8000_0001]);
+        let words = prop::array::uniform4(any::<u32>());
+        (prop_oneof![known, any::<u32>()], 0u32..3, words).prop_map(
+            |(function, index, [eax, ebx, ecx, edx])| kvm_cpuid_entry2 {
+                function,
+                index,
+                eax,
+                ebx,
+                ecx,
+                edx,
+                ..kvm_cpuid_entry2::default()
+            },
+        )
+    }
+
+    proptest! {
+        /// Masking takes away and adds nothing, whatever the host supports; and once is enough.
+        #[test]
+        fn nothing_is_shown_that_the_host_does_not_have(
+            supported in prop::collection::vec(entry(), 0..40),
+        ) {
+            let shown = masked(&supported);
+            let mut left = supported.iter();
+            for entry in &shown {
+                let of = left.find(|old| (old.function, old.index) == (entry.function, entry.index));
+                let of = of.expect("in the host's order");
+                for (new, old) in [
+                    (entry.eax, of.eax), (entry.ebx, of.ebx), (entry.ecx, of.ecx), (entry.edx, of.edx),
+                ] {
+                    prop_assert_eq!(new & !old, 0);
+                }
+                let nests = match entry.function {
+                    1 => entry.ecx & 1 << 5,
+                    0x8000_0001 => entry.ecx & 1 << 2,
+                    7 if entry.index == 0 => entry.ebx & 1 << 2,
+                    _ => 0,
+                };
+                prop_assert_eq!(nests, 0, "{:#x}", entry.function);
+            }
+            prop_assert_eq!(masked(&shown), shown);
+        }
     }
 
     #[test]

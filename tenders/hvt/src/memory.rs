@@ -229,6 +229,7 @@ pub mod testing {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use solo5_abi::hvt::Puts;
 
     use super::testing::memory;
@@ -261,6 +262,36 @@ mod tests {
                     size: length
                 }
             );
+        }
+    }
+
+    proptest! {
+        /// A range is a piece exactly if every byte of it is memory with the right asked for, counted
+        /// without any overflow; and then it is these bytes and no others.
+        #[test]
+        fn a_piece_is_what_was_asked_for(
+            at in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
+            length in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
+            protected in 0u64..64,
+            write: bool,
+        ) {
+            let read_only = Protection { read: true, write: false, execute: false };
+            let memory = memory(64, vec![(protected..protected + 8, read_only)]);
+            let wanted = if write { Use::Write } else { Use::Read };
+            let end = u128::from(at) + u128::from(length);
+            let touches = u128::from(protected) < end && at < protected + 8;
+            let valid = at < 64 && end <= 64 && !(write && touches);
+            match memory.piece(Allegation(at), length, wanted) {
+                Ok(piece) => {
+                    prop_assert!(valid);
+                    prop_assert_eq!(piece.length() as u64, length);
+                    prop_assert_eq!((piece.host - memory.base) as u64, at);
+                }
+                Err(fault) => {
+                    prop_assert!(!valid);
+                    prop_assert_eq!(fault, GuestFault::Access { address: at, size: length });
+                }
+            }
         }
     }
 
