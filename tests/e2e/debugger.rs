@@ -22,6 +22,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         trial(suite, "gdb/detach/hvt", detach),
         trial(suite, "gdb/kill/hvt", kill),
         trial(suite, "gdb/loopback/hvt", loopback),
+        trial(suite, "gdb/explain/hvt", explain),
         trial(suite, "dumpcore/abort/hvt", core_of_an_abort),
         trial(suite, "dumpcore/trap/hvt", core_of_a_trap),
         trial(suite, "dumpcore/none/hvt", no_core_of_a_good_end),
@@ -247,6 +248,31 @@ fn loopback(suite: &Suite) -> Outcome {
         ours.as_deref() == Some("0100007F"),
         "it listens at {ours:?} and not at 127.0.0.1"
     );
+    Ok(())
+}
+
+/// What debugging adds to the sandbox is there only when it is asked for, and is told.
+fn explain(suite: &Suite) -> Outcome {
+    let image = suite.builder.image(suite.guest("debuggee")?, "hvt")?;
+    let reasons = |options: &[&str]| -> Outcome<Vec<String>> {
+        let mut tender = suite.tool(TENDER);
+        tender.args(["--explain", "--format=json"]).args(options);
+        tender.arg(&image).stderr(Stdio::null());
+        let told: serde_json::Value = serde_json::from_slice(&tender.output()?.stdout)?;
+        let calls = told["system_calls"].as_array();
+        let calls = calls.ok_or("it lists no system calls")?;
+        let reasons = calls.iter().filter_map(|call| call["reason"].as_str());
+        Ok(reasons.map(str::to_owned).collect())
+    };
+    let has = |reasons: &[String], module: &str| {
+        let beginning = format!("{module}: ");
+        reasons.iter().any(|reason| reason.starts_with(&beginning))
+    };
+    let (none, both) = (reasons(&[])?, reasons(&["--gdb", "--dumpcore=/tmp"])?);
+    for module in ["gdb", "dumpcore"] {
+        ensure!(!has(&none, module), "{module} was not asked for: {none:?}");
+        ensure!(has(&both, module), "{module} was asked for: {both:?}");
+    }
     Ok(())
 }
 

@@ -53,8 +53,9 @@ pub trait Tender {
         Ok(asked)
     }
 
-    /// The system calls that stay allowed with these devices, whose descriptors may be missing.
-    fn rules(&self, devices: &[Device]) -> Vec<Rule>;
+    /// The system calls that stay allowed for this launch with these devices, whose descriptors may
+    /// be missing.
+    fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule>;
 
     /// What else confines the guest, for `--explain`; whether this host has it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
@@ -258,7 +259,7 @@ fn run<T: Tender>(
             memory,
             devices: devices.as_deref(),
             decision: &decision,
-            rules: &tender.rules(devices.as_deref().unwrap_or_default()),
+            rules: &tender.rules(&launch, devices.as_deref().unwrap_or_default()),
             safeguards: &tender.safeguards(&launch),
         };
         output(&explanation.shown(launch.format));

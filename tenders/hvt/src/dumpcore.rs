@@ -35,12 +35,11 @@ pub struct Dump {
     file: RawFd,
     directory: RawFd,
     path: OsString,
-    vcpu: RawFd,
 }
 
 impl Dump {
     /// Makes the file in `directory`, for a guest with `memory` bytes.
-    pub fn create(directory: &OsStr, memory: u64, vcpu: RawFd) -> Result<Dump, Problem> {
+    pub fn create(directory: &OsStr, memory: u64) -> Result<Dump, Problem> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |error| Problem::Dumpcore { what, error }
@@ -64,7 +63,6 @@ impl Dump {
             file,
             directory,
             path,
-            vcpu,
         };
         // The whole of it, so that behind the last page written there is one more hole.
         // SAFETY: only numbers are passed, and the descriptor has just been made.
@@ -87,36 +85,9 @@ impl Dump {
         [self.file, self.directory]
     }
 
-    /// The system calls it needs.
-    pub fn rules(&self) -> Vec<Rule> {
-        let registers = Condition {
-            argument: 1,
-            name: "request",
-            test: Test::LowOneOf(KVM_GET_SREGS, KVM_GET_SREGS),
-            meaning: Some("KVM_GET_SREGS"),
-        };
-        let cpu = descriptor(self.vcpu, "the CPU");
-        let core = vec![descriptor(self.file, "the core file")];
-        let directory = Condition {
-            test: Test::LowOneOf(self.directory as u32, self.directory as u32),
-            ..descriptor(self.directory, "the directory of the core file")
-        };
-        let length = Condition {
-            argument: 1,
-            name: "length",
-            test: Test::Equal(PAGE * PAGES as u64),
-            meaning: None,
-        };
-        vec![
-            allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
-            allow(MINCORE, vec![length], "dumpcore: which pages there are"),
-            allow(PWRITE64, core, "dumpcore: writing"),
-            allow(
-                UNLINKAT,
-                vec![directory],
-                "dumpcore: removing a file not needed",
-            ),
-        ]
+    /// The file.
+    pub fn file(&self) -> RawFd {
+        self.file
     }
 
     /// Removes the file: the guest has ended well.
@@ -194,6 +165,38 @@ impl Dump {
         let count = unsafe { libc::pwrite(self.file, bytes.as_ptr().cast(), bytes.len(), offset) };
         usize::try_from(count) == Ok(bytes.len())
     }
+}
+
+/// The system calls a dump needs; a descriptor that is not open yet is -1.
+pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
+    let registers = Condition {
+        argument: 1,
+        name: "request",
+        test: Test::LowOneOf(KVM_GET_SREGS, KVM_GET_SREGS),
+        meaning: Some("KVM_GET_SREGS"),
+    };
+    let cpu = descriptor(vcpu, "the CPU");
+    let core = vec![descriptor(file, "the core file")];
+    let directory = Condition {
+        test: Test::LowOneOf(directory as u32, directory as u32),
+        ..descriptor(directory, "the directory of the core file")
+    };
+    let length = Condition {
+        argument: 1,
+        name: "length",
+        test: Test::Equal(PAGE * PAGES as u64),
+        meaning: None,
+    };
+    vec![
+        allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
+        allow(MINCORE, vec![length], "dumpcore: which pages there are"),
+        allow(PWRITE64, core, "dumpcore: writing"),
+        allow(
+            UNLINKAT,
+            vec![directory],
+            "dumpcore: removing a file not needed",
+        ),
+    ]
 }
 
 /// Pages asked about at once: a granule of guest memory.

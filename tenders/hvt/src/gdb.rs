@@ -127,40 +127,6 @@ impl Debugger {
         self.connection
     }
 
-    /// The system calls it needs.
-    pub fn rules(&self, vcpu: RawFd) -> Vec<Rule> {
-        let connection = || descriptor(self.connection, "the debugger");
-        let mut rules = vec![
-            allow(READ, vec![connection()], "gdb: requests"),
-            allow(
-                RECVFROM,
-                vec![connection()],
-                "gdb: whether there is a request",
-            ),
-            allow(WRITE, vec![connection()], "gdb: answers"),
-            allow(
-                RT_SIGRETURN,
-                Vec::new(),
-                "gdb: a request while the guest runs",
-            ),
-        ];
-        for (number, name) in REQUESTS {
-            let request = Condition {
-                argument: 1,
-                name: "request",
-                test: Test::LowOneOf(number, number),
-                meaning: Some(name),
-            };
-            let cpu = descriptor(vcpu, "the CPU");
-            rules.push(allow(
-                IOCTL,
-                vec![cpu, request],
-                "gdb: registers and breakpoints",
-            ));
-        }
-        rules
-    }
-
     /// Runs the guest under the debugger, to its end.
     pub(crate) fn run(self, mut running: Running, memory: &SharedMemory) -> ! {
         let immediate_exit = running.vcpu.immediate_exit();
@@ -205,6 +171,40 @@ impl Debugger {
             }
         }
     }
+}
+
+/// The system calls a debugger needs; a descriptor that is not open yet is -1.
+pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
+    let connection = || descriptor(connection, "the debugger");
+    let mut rules = vec![
+        allow(READ, vec![connection()], "gdb: requests"),
+        allow(
+            RECVFROM,
+            vec![connection()],
+            "gdb: whether there is a request",
+        ),
+        allow(WRITE, vec![connection()], "gdb: answers"),
+        allow(
+            RT_SIGRETURN,
+            Vec::new(),
+            "gdb: a request while the guest runs",
+        ),
+    ];
+    for (number, name) in REQUESTS {
+        let request = Condition {
+            argument: 1,
+            name: "request",
+            test: Test::LowOneOf(number, number),
+            meaning: Some(name),
+        };
+        let cpu = descriptor(vcpu, "the CPU");
+        rules.push(allow(
+            IOCTL,
+            vec![cpu, request],
+            "gdb: registers and breakpoints",
+        ));
+    }
+    rules
 }
 
 /// KVM's flag that makes the next entry to the guest return at once.

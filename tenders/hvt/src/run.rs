@@ -68,7 +68,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
             .ok_or(Problem::MemoryMaximum { bytes, most })
     }
 
-    fn rules(&self, devices: &[Device]) -> Vec<Rule> {
+    fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule> {
         let own = Descriptors {
             vcpu: -1,
             epoll: -1,
@@ -82,6 +82,17 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
             reason: format!("I/O thread: {}", rule.reason).into(),
             ..rule
         }));
+        #[cfg(feature = "debug")]
+        {
+            if launch.dumpcore.is_some() {
+                rules.extend(crate::dumpcore::rules(-1, -1, -1));
+            }
+            if launch.gdb.is_some() {
+                rules.extend(crate::gdb::rules(-1, -1));
+            }
+        }
+        #[cfg(not(feature = "debug"))]
+        let _ = launch;
         rules
     }
 
@@ -276,8 +287,12 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     #[cfg(feature = "debug")]
     let dump = match dumpcore {
         Some(directory) => {
-            let dump = crate::dumpcore::Dump::create(&directory, size.guest, own.vcpu)?;
-            rules.extend(dump.rules());
+            let dump = crate::dumpcore::Dump::create(&directory, size.guest)?;
+            rules.extend(crate::dumpcore::rules(
+                own.vcpu,
+                dump.file(),
+                dump.directory(),
+            ));
             keep.extend(dump.descriptors());
             Some(dump)
         }
@@ -289,7 +304,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
             use crate::gdb::{Debugger, watch_input};
             let debugger = Debugger::wait(&place, kernel.as_ref(), console)?;
             watch_input(&debugger, &epoll, TIMER)?;
-            rules.extend(debugger.rules(own.vcpu));
+            rules.extend(crate::gdb::rules(own.vcpu, debugger.fd()));
             keep.push(debugger.fd());
             let alias = map(size.mapped, Some(shared))?;
             // SAFETY: a mapping of its own, readable and writable, never unmapped.

@@ -29,7 +29,7 @@ impl Tender for Spt {
     const TARGET: Target = Target::Spt;
     const NAME: &'static str = "solo5-spt";
 
-    fn rules(&self, devices: &[Device]) -> Vec<Rule> {
+    fn rules(&self, _launch: &Launch, devices: &[Device]) -> Vec<Rule> {
         filter::rules(-1, -1, devices)
     }
 
