@@ -112,7 +112,10 @@ impl Dump {
         }
         let _ = writeln!(text);
         let special = vcpu.kvm().get_sregs().unwrap_or_default();
-        let general = vcpu.registers().unwrap_or_default();
+        let mut general = vcpu.registers().unwrap_or_default();
+        if trap.is_some() {
+            general.rbp = interrupted_frame(memory, &general);
+        }
         let head = head(memory.size(), &general, &special, trap.as_ref());
         let mut complete = self.put(&head, 0);
         let mut dumped = 0;
@@ -197,6 +200,29 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
             "dumpcore: removing a file not needed",
         ),
     ]
+}
+
+/// Largest stack of a trap's handler in bytes.
+const HANDLER_STACK: u64 = 0x1000;
+/// Most calls inside a handler.
+const HANDLER_CALLS: usize = 64;
+
+/// The frame pointer of what a trap interrupted, given the registers inside its handler: the first
+/// one in the chain that does not point into the handler's own stack. A handler that keeps no frame
+/// pointers has left it where it was.
+fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
+    let own = inside.rsp..inside.rsp.saturating_add(HANDLER_STACK);
+    let mut frame = inside.rbp;
+    for _ in 0..HANDLER_CALLS {
+        if !own.contains(&frame) {
+            break;
+        }
+        match memory.load(Allegation(frame)) {
+            Ok(caller) => frame = caller,
+            Err(_) => break,
+        }
+    }
+    frame
 }
 
 /// Pages asked about at once: a granule of guest memory.
@@ -350,6 +376,36 @@ mod tests {
             u64::from_le_bytes(head[at..at + 8].try_into().unwrap())
         };
         assert_eq!((register(10), register(16)), (7, 0x10_0123));
+    }
+
+    #[test]
+    fn the_handlers_own_frames_are_left_behind() {
+        let memory = crate::memory::testing::memory(0x4000, Vec::new());
+        let inside = |rbp| kvm_regs {
+            rsp: 0x2000,
+            rbp,
+            ..kvm_regs::default()
+        };
+        for (at, caller) in [(0x2100, 0x2200u64), (0x2200, 0x3800), (0x2300, 0x2300)] {
+            memory.store(Allegation(at), &caller).unwrap();
+        }
+        assert_eq!(interrupted_frame(&memory, &inside(0x2100)), 0x3800);
+        assert_eq!(interrupted_frame(&memory, &inside(0x3800)), 0x3800);
+        for untouched in [0, 0x1fff, u64::MAX] {
+            let frame = interrupted_frame(&memory, &inside(untouched));
+            assert_eq!(frame, untouched);
+        }
+        assert_eq!(
+            interrupted_frame(&memory, &inside(0x2300)),
+            0x2300,
+            "a circle ends"
+        );
+        let above = kvm_regs {
+            rsp: 0x3ff8,
+            rbp: 0x4000,
+            ..kvm_regs::default()
+        };
+        assert_eq!(interrupted_frame(&memory, &above), 0x4000, "behind memory");
     }
 
     #[test]

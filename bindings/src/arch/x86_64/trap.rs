@@ -69,7 +69,7 @@ fn end(stack: &'static Words64<{ STACK_SIZE / 8 }>) -> u64 {
 // One entry for each vector, at equal distances: an error code of 0 where the CPU has none, the
 // vector, and on to what they share. That completes the frame the CPU has begun into a `TrapFrame`:
 // it puts the address of a page fault in the vector's place, or 0. The direction flag may be what
-// the application left.
+// the application left. The frame pointer is left, too: by it a core file shows who called.
 global_asm!(
     ".pushsection .text.solo5_traps, \"ax\", @progbits",
     ".balign {size}",
@@ -96,7 +96,6 @@ global_asm!(
     "push rax",
     "mov rsi, rsp",
     "cld",
-    "xor ebp, ebp",
     "and rsp, -16",
     "call {trap}",
     "ud2",
