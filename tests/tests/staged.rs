@@ -29,14 +29,18 @@ fn options(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_tenders_pages_have_every_option_of_their_help() {
     let tree = Tree::staged().expect("a staged tree");
-    for tender in ["solo5-spt", "solo5-hvt"] {
+    for (tender, page_of) in [
+        ("solo5-spt", "solo5-spt"),
+        ("solo5-hvt", "solo5-hvt"),
+        ("solo5-hvt-debug", "solo5-hvt"),
+    ] {
         let output = Command::new(tree.program(tender))
             .arg("--help")
             .output()
             .expect("the tender starts");
         let help = options(&String::from_utf8_lossy(&output.stderr));
         assert!(help.len() > 10, "--help names only {} options", help.len());
-        let told = options(&page(&format!("{tender}.1")));
+        let told = options(&page(&format!("{page_of}.1")));
         let missing: Vec<_> = help.difference(&told).collect();
         assert!(missing.is_empty(), "{tender}.1 lacks {missing:?}");
     }
