@@ -18,6 +18,8 @@ const TENDER: &str = "solo5-hvt-debug";
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     vec![
         trial(suite, "gdb/session/hvt", session),
+        trial(suite, "gdb/floats/hvt", floats),
+        trial(suite, "gdb/hardware/hvt", hardware),
         trial(suite, "gdb/interrupt/hvt", interrupt),
         trial(suite, "gdb/detach/hvt", detach),
         trial(suite, "gdb/kill/hvt", kill),
@@ -96,40 +98,31 @@ fn expect_in_order(told: &Finished, texts: &[&str]) -> Outcome {
 }
 
 fn session(suite: &Suite) -> Outcome {
-    let image = image(suite, "debuggee", true)?;
+    let image = image(suite, "debuggee", false)?;
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
     let told = process::run(gdb(
         &image,
         &[
             &target,
-            // In software, and what is there then.
             "break solo5_app_main",
             "continue",
             "backtrace",
             "info registers rip",
             "print/x $cs",
-            "print $fctrl",
-            "print/x $mxcsr",
             "print counter",
-            // Steps, past the breakpoint itself.
+            // Past the breakpoint itself, which is there again afterwards.
             "stepi",
             "stepi",
             "info symbol $pc",
-            // Changes memory and registers.
             "set variable counter = 5",
             "print counter",
-            "set variable $xmm3.v2_int64[1] = 0x1122334455667788",
-            "print/x $xmm3.v2_int64[1]",
-            "set variable $st5 = 2.5",
-            "print $st5",
-            // In hardware: a write, an execution.
+            // A watchpoint by single steps; this one needs nothing of the CPU.
+            "break inner",
+            "continue",
+            "set can-use-hw-watchpoints 0",
             "watch counter",
             "continue",
             "backtrace",
-            "delete",
-            "hbreak say_decimal",
-            "continue",
-            "up",
             "delete",
             "continue",
         ],
@@ -142,28 +135,77 @@ fn session(suite: &Suite) -> Outcome {
             "in _start",
             "<solo5_app_main>",
             "$1 = 0x8",
-            "$2 = 895",
-            "$3 = 0x1f80",
-            "$4 = 0",
+            "$2 = 0",
             "solo5_app_main + ",
-            "$5 = 5",
-            "$6 = 0x1122334455667788",
-            "$7 = 2.5",
-            "Hardware watchpoint 2: counter",
+            "$3 = 5",
+            "Breakpoint 2, inner",
+            "Watchpoint 3: counter",
             "Old value = 5",
             "New value = 47",
-            "inner",
             "outer",
             "solo5_app_main",
-            "Hardware assisted breakpoint 3",
-            "Breakpoint 3, say_decimal",
-            "outer",
             "exited normally",
         ],
     )?;
     let printed = tender.finish()?.expect(0, "counter 47\n")?;
     ensure!(printed.printed("SUCCESS\n"), "{}", printed.text());
     Ok(())
+}
+
+/// Registers that only a processor has.
+fn floats(suite: &Suite) -> Outcome {
+    let image = image(suite, "fpu", true)?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    let told = process::run(gdb(
+        &image,
+        &[
+            &target,
+            "print $fctrl",
+            "print/x $mxcsr",
+            "set variable $xmm3.v2_int64[1] = 0x1122334455667788",
+            "set variable $st5 = 2.5",
+            // Anything that has the registers read again.
+            "stepi",
+            "print/x $xmm3.v2_int64[1]",
+            "print $st5",
+            "continue",
+        ],
+    )?)?;
+    let expected = [
+        "$1 = 895",
+        "$2 = 0x1f80",
+        "$3 = 0x1122334455667788",
+        "$4 = 2.5",
+        "exited normally",
+    ];
+    expect_in_order(&told, &expected)?;
+    tender.finish()?.expect(0, "SUCCESS\n").map(drop)
+}
+
+/// What the CPU's debug registers are for.
+fn hardware(suite: &Suite) -> Outcome {
+    if suite.builder.is_prebuilt() {
+        let reason = "QEMU arms no debug registers for the guests of its guests";
+        return Err(Stop::Skip(reason.to_owned()));
+    }
+    let image = image(suite, "debuggee", false)?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    let is_processor = suite.kvm()?.require(true).is_ok();
+    let mut commands = vec![target.as_str(), "hbreak inner", "continue", "backtrace"];
+    let mut expected = vec![
+        "Hardware assisted breakpoint 1",
+        "Breakpoint 1, inner",
+        "outer",
+    ];
+    if is_processor {
+        commands.extend(["watch counter", "continue"]);
+        expected.extend(["Hardware watchpoint 2", "Old value = 0", "New value = 42"]);
+    }
+    commands.extend(["delete", "continue"]);
+    expected.push("exited normally");
+    let told = process::run(gdb(&image, &commands)?)?;
+    expect_in_order(&told, &expected)?;
+    tender.finish()?.expect(0, "counter 42\n").map(drop)
 }
 
 /// Ctrl-C, while the guest does nothing that would bring it back to its tender.
@@ -198,7 +240,7 @@ fn detach(suite: &Suite) -> Outcome {
         &[
             &target,
             "stepi",
-            "hbreak outer",
+            "break outer",
             "continue",
             "backtrace",
             "print by",

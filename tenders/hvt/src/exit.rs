@@ -37,14 +37,10 @@ pub enum Exit {
     Entry(u64),
     /// KVM cannot go on.
     Internal(u32),
-    /// A breakpoint, watchpoint or single step of the debugger's.
+    /// A hardware breakpoint, watchpoint or single step of the debugger's.
     Debug {
-        /// The address of the instruction.
-        rip: u64,
         /// DR6 as it would be.
         dr6: u64,
-        /// Number of the exception.
-        exception: u32,
     },
     /// A signal came; nothing has happened.
     Again,
@@ -54,6 +50,8 @@ pub enum Exit {
 
 /// `KVM_EXIT_MMIO`.
 pub const REASON_MMIO: u32 = 6;
+/// `KVM_EXIT_HLT`: the CPU has executed `hlt`.
+pub const REASON_HALT: u32 = 5;
 
 /// A hypercall: its number, and where its argument is alleged to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

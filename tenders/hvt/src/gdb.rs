@@ -31,8 +31,7 @@ use gdbstub::target::{Target, TargetError, TargetResult};
 use gdbstub_arch::x86::X86_64_SSE;
 use gdbstub_arch::x86::reg::X86_64CoreRegs;
 use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP,
-    kvm_guest_debug,
+    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug,
 };
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
@@ -42,7 +41,7 @@ use solo5_tender::seccomp::calls::{IOCTL, READ, RECVFROM, RT_SIGRETURN, WRITE};
 use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, REASON_HALT};
 use crate::fault::GuestFault;
 use crate::filter::{allow, descriptor};
 use crate::hypercall::{End, Next};
@@ -65,8 +64,9 @@ const REQUESTS: [(u32, &str); 6] = [
 const SOFTWARE_MAX: usize = 256;
 /// Hardware breakpoints and watchpoints the CPU has.
 const HARDWARE_MAX: usize = 4;
-/// The instruction that is a software breakpoint.
-const INT3: u8 = 0xcc;
+/// The instruction that is a software breakpoint: `hlt`. It has one byte as `int3` has, brings the CPU
+/// out of the guest on every KVM, while some cannot intercept `int3`, and leaves the guest its own.
+const HALT: u8 = 0xf4;
 /// Longest packet.
 const PACKET: usize = 4096;
 
@@ -317,7 +317,7 @@ impl Debuggee<'_> {
     /// Tells KVM what to stop at.
     fn arm(&mut self) -> Result<(), Errno> {
         let mut debug = kvm_guest_debug {
-            control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP,
+            control: KVM_GUESTDBG_ENABLE,
             ..kvm_guest_debug::default()
         };
         if self.single_step {
@@ -373,13 +373,12 @@ impl Debuggee<'_> {
                 return wire.read().map(Event::IncomingData);
             }
             let exit = self.running.vcpu.run();
-            if let Exit::Debug {
-                rip,
-                dr6,
-                exception,
-            } = exit
-            {
-                return Ok(Event::TargetStopped(self.stopped(rip, dr6, exception)));
+            match exit {
+                Exit::Debug { dr6 } => return Ok(Event::TargetStopped(self.stopped(dr6))),
+                Exit::Other(REASON_HALT) if self.met_breakpoint() => {
+                    return Ok(Event::TargetStopped(BaseStopReason::SwBreak(())));
+                }
+                _ => {}
             }
             match self.running.step(exit) {
                 Ok(Next::Run) => {}
@@ -398,22 +397,22 @@ impl Debuggee<'_> {
         }
     }
 
+    /// Whether the CPU has just executed a software breakpoint; then it is in front of it again.
+    fn met_breakpoint(&self) -> bool {
+        let vcpu = self.running.vcpu.kvm();
+        let Ok(mut registers) = vcpu.get_regs() else {
+            return false;
+        };
+        let at = registers.rip.wrapping_sub(1);
+        let mut breakpoints = self.software.iter().flatten();
+        let is_ours = breakpoints.any(|(address, _)| *address == at);
+        registers.rip = at;
+        is_ours && vcpu.set_regs(&registers).is_ok()
+    }
+
     /// What the debugger is told of a debug exit.
-    fn stopped(&self, rip: u64, dr6: u64, exception: u32) -> Stop {
-        const BREAKPOINT: u32 = 3;
+    fn stopped(&self, dr6: u64) -> Stop {
         const SINGLE_STEP: u64 = 1 << 14;
-        if exception == BREAKPOINT {
-            let ours = self
-                .software
-                .iter()
-                .flatten()
-                .any(|(address, _)| *address == rip);
-            return if ours {
-                BaseStopReason::SwBreak(())
-            } else {
-                BaseStopReason::Signal(Signal::SIGTRAP)
-            };
-        }
         let hit = (0..)
             .zip(&self.hardware)
             .find(|(index, _)| dr6 >> index & 1 != 0);
@@ -634,7 +633,7 @@ impl SwBreakpoint for Debuggee<'_> {
         let Some(slot) = self.software.iter_mut().find(|slot| slot.is_none()) else {
             return Ok(false);
         };
-        self.memory.store(place, &INT3).map_err(non_fatal)?;
+        self.memory.store(place, &HALT).map_err(non_fatal)?;
         *slot = Some((address, byte));
         Ok(true)
     }

@@ -163,11 +163,7 @@ impl Vcpu {
     pub fn run(&mut self) -> Exit {
         let failed = match self.0.run() {
             Ok(VcpuExit::Debug(debug)) => {
-                return Exit::Debug {
-                    rip: debug.pc,
-                    dr6: debug.dr6,
-                    exception: debug.exception,
-                };
+                return Exit::Debug { dr6: debug.dr6 };
             }
             Ok(_) => None,
             Err(error) => Some(error.errno()),
