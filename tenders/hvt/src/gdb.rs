@@ -48,15 +48,15 @@ use crate::hypercall::{End, Next};
 use crate::memory::{SharedMemory, Use};
 use crate::run::Running;
 use crate::signals;
+use crate::xsave::Floats;
 
-/// `KVM_SET_REGS`, `KVM_GET_SREGS`, `KVM_SET_SREGS`, `KVM_GET_FPU`, `KVM_SET_FPU`,
-/// `KVM_SET_GUEST_DEBUG`
+/// What the debugger asks of the CPU.
 const REQUESTS: [(u32, &str); 6] = [
     (0x4090_ae82, "KVM_SET_REGS"),
     (0x8138_ae83, "KVM_GET_SREGS"),
     (0x4138_ae84, "KVM_SET_SREGS"),
-    (0x81a0_ae8c, "KVM_GET_FPU"),
-    (0x41a0_ae8d, "KVM_SET_FPU"),
+    (0x9000_aea4, "KVM_GET_XSAVE"),
+    (0x5000_aea5, "KVM_SET_XSAVE"),
     (0x4048_ae9b, "KVM_SET_GUEST_DEBUG"),
 ];
 
@@ -474,7 +474,8 @@ impl SingleThreadBase for Debuggee<'_> {
         let vcpu = self.running.vcpu.kvm();
         let general = vcpu.get_regs().map_err(non_fatal)?;
         let special = vcpu.get_sregs().map_err(non_fatal)?;
-        let float = vcpu.get_fpu().map_err(non_fatal)?;
+        let area = vcpu.get_xsave().map_err(non_fatal)?;
+        let float = Floats::read(&area.region);
         regs.regs = [
             general.rax,
             general.rbx,
@@ -501,15 +502,13 @@ impl SingleThreadBase for Debuggee<'_> {
         regs.segments.es = special.es.selector.into();
         regs.segments.fs = special.fs.selector.into();
         regs.segments.gs = special.gs.selector.into();
-        for (to, from) in regs.st.iter_mut().zip(&float.fpr) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        }
-        regs.fpu.fctrl = float.fcw.into();
-        regs.fpu.fstat = float.fsw.into();
-        regs.fpu.ftag = full_tags(float.ftwx);
+        regs.st = float.st;
+        regs.fpu.fctrl = float.control.into();
+        regs.fpu.fstat = float.status.into();
+        regs.fpu.ftag = full_tags(float.tags);
         regs.fpu.fioff = float.last_ip as u32;
         regs.fpu.fooff = float.last_dp as u32;
-        regs.fpu.fop = float.last_opcode.into();
+        regs.fpu.fop = float.opcode.into();
         for (to, from) in regs.xmm.iter_mut().zip(float.xmm) {
             *to = u128::from_le_bytes(from);
         }
@@ -540,19 +539,24 @@ impl SingleThreadBase for Debuggee<'_> {
         ] = regs.regs;
         general.rip = regs.rip;
         general.rflags = regs.eflags.into();
-        let mut float = vcpu.get_fpu().map_err(non_fatal)?;
-        for (to, from) in float.fpr.iter_mut().zip(&regs.st) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        }
-        float.fcw = regs.fpu.fctrl as u16;
-        float.fsw = regs.fpu.fstat as u16;
-        float.ftwx = short_tags(regs.fpu.ftag);
+        let mut area = vcpu.get_xsave().map_err(non_fatal)?;
+        let mut float = Floats::read(&area.region);
+        float.st = regs.st;
+        float.control = regs.fpu.fctrl as u16;
+        float.status = regs.fpu.fstat as u16;
+        float.tags = short_tags(regs.fpu.ftag);
         for (to, from) in float.xmm.iter_mut().zip(regs.xmm) {
             *to = from.to_le_bytes();
         }
         float.mxcsr = regs.mxcsr;
         vcpu.set_regs(&general).map_err(non_fatal)?;
-        vcpu.set_fpu(&float).map_err(non_fatal)
+        // gdb writes all registers to change one.
+        if float != Floats::read(&area.region) {
+            float.write(&mut area.region);
+            // SAFETY: the kernel reads as much as it has filled in above.
+            unsafe { vcpu.set_xsave(&area) }.map_err(non_fatal)?;
+        }
+        Ok(())
     }
 
     fn read_addrs(&mut self, start: u64, data: &mut [u8]) -> TargetResult<usize, Self> {

@@ -14,7 +14,7 @@
 //! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
 //! | frames without stopping the CPU | `ring` |
 //! | the end | [`end`], [`fault`], [`signals`] |
-//! | `solo5-hvt-debug` alone | `gdb`, `dumpcore` |
+//! | `solo5-hvt-debug` alone | `gdb`, `xsave`, `dumpcore` |
 //!
 //! Guest memory is reached through [`memory`] alone.
 //!
@@ -56,6 +56,8 @@ pub mod run;
 pub mod sandbox;
 pub mod signals;
 pub mod vm;
+#[cfg(feature = "debug")]
+pub mod xsave;
 
 use std::ffi::OsString;
 
