@@ -28,7 +28,7 @@ const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 13_400), ("solo5_hvt.o", 20_
 /// Where bindings are, under a prefix.
 const LIBRARY: &str = "lib/x86_64-solo5-none-static";
 /// Programs that run guests.
-const TENDERS: [&str; 2] = ["solo5-spt", "solo5-hvt"];
+const TENDERS: [&str; 3] = ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
 /// Most allow rules of a guest without devices (`spec/30` §7).
@@ -117,8 +117,8 @@ impl Bench {
         rows.extend(self.calls(&calls)?);
         rows.push(self.audit(&hello)?);
         rows.push(self.linking()?);
-        rows.extend(self.io()?);
         rows.extend(self.sizes(&hello)?);
+        rows.extend(io::rows(self)?);
         rows.extend(hvt::rows(self)?);
         Ok(rows)
     }
@@ -138,8 +138,8 @@ impl Bench {
         name: &str,
     ) -> Result<PathBuf> {
         let cc = prefix.join("bin/x86_64-solo5-none-static-cc");
-        let manifest = self.work.join(format!("{name}.manifest.c"));
-        let json = self.work.join(format!("{name}.manifest.json"));
+        let manifest = self.work.join("none.c");
+        let json = self.work.join("none.json");
         fs::write(
             &json,
             format!(r#"{{"type":"solo5.manifest","version":1,"devices":[{devices}]}}"#),
@@ -152,7 +152,7 @@ impl Bench {
         let image = self.work.join(name);
         run(Command::new(cc)
             .args(["-O2", "-z", &format!("solo5-abi={target}")])
-            .args([source, manifest.as_path()])
+            .args([source, &manifest])
             .arg("-o")
             .arg(&image))?;
         Ok(image)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::{Bench, Row, median};
+use super::{Bench, Row, median, times};
 use crate::Result;
 use crate::run::{output, run, show};
 
@@ -77,9 +77,9 @@ fn measure(tender: &mut Command) -> Result<Measured> {
 fn row(what: &str, ours: Measured, peers: Option<Measured>) -> Row {
     let ratio = peers.map(|peers| ours.rate / peers.rate);
     Row {
-        what: format!("{what}, host's processor {:.0} %", ours.load * 100.0),
+        what: format!("{what}, at {:.0} % of a CPU", ours.load * 100.0),
         measured: match ratio {
-            Some(ratio) => super::times(ratio),
+            Some(ratio) => times(ratio),
             None => format!("{:.0}/s", ours.rate),
         },
         bar: ">= 1.0 x".to_owned(),
@@ -87,89 +87,78 @@ fn row(what: &str, ours: Measured, peers: Option<Measured>) -> Row {
     }
 }
 
-impl Bench {
-    /// Rows for block and network.
-    pub(super) fn io(&self) -> Result<Vec<Row>> {
-        let prefixes: Vec<&Path> = std::iter::once(self.ours.as_path())
-            .chain(self.peer.as_deref())
-            .collect();
-        let mut rows = vec![self.block(&prefixes)?];
-        rows.extend(self.net(&prefixes)?);
-        Ok(rows)
-    }
+pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
+    let prefixes: Vec<&Path> = std::iter::once(bench.ours.as_path())
+        .chain(bench.peer.as_deref())
+        .collect();
+    let mut rows = vec![block(bench, &prefixes)?];
+    rows.extend(net(bench, &prefixes)?);
+    Ok(rows)
+}
 
-    fn block(&self, prefixes: &[&Path]) -> Result<Row> {
-        let disk = self.work.join("disk");
-        File::create(&disk)?.set_len(DISK)?;
-        let mut runs = vec![Vec::new(); prefixes.len()];
-        let images = self.guests(prefixes, "block", "storage", "BLOCK_BASIC")?;
-        for _ in 0..RUNS {
-            for ((prefix, image), runs) in prefixes.iter().zip(&images).zip(&mut runs) {
-                let mut tender = Command::new(prefix.join("bin/solo5-spt"));
-                tender
-                    .arg("--mem=2")
-                    .arg(format!("--block:storage={}", disk.display()))
-                    .arg("--block-sector-size:storage=4096")
-                    .arg(image);
-                runs.push(measure(&mut tender)?);
-            }
+fn block(bench: &Bench, prefixes: &[&Path]) -> Result<Row> {
+    let disk = bench.work.join("disk");
+    File::create(&disk)?.set_len(DISK)?;
+    let device = r#"{"name":"storage","type":"BLOCK_BASIC"}"#;
+    let images = guests(bench, prefixes, "block", device)?;
+    let mut runs = vec![Vec::new(); prefixes.len()];
+    for _ in 0..RUNS {
+        for ((prefix, image), runs) in prefixes.iter().zip(&images).zip(&mut runs) {
+            let mut tender = Command::new(prefix.join("bin/solo5-spt"));
+            tender
+                .arg("--mem=2")
+                .arg(format!("--block:storage={}", disk.display()))
+                .arg("--block-sector-size:storage=4096")
+                .arg(image);
+            runs.push(measure(&mut tender)?);
         }
-        let peers = runs.get(1).map(|runs| Measured::of(runs));
-        Ok(row(
-            "spt block, 4 KiB a time",
-            Measured::of(&runs[0]),
-            peers,
-        ))
     }
+    let peers = runs.get(1).map(|runs| Measured::of(runs));
+    Ok(row("spt block, 4 KiB", Measured::of(&runs[0]), peers))
+}
 
-    fn net(&self, prefixes: &[&Path]) -> Result<Vec<Row>> {
-        let images = self.guests(prefixes, "net", "service", "NET_BASIC")?;
-        let mut inside = Command::new("unshare");
-        inside
-            .args(["--net", "--map-root-user", "--"])
-            .arg(std::env::current_exe()?)
-            .args(["bench", INSIDE]);
-        for (prefix, image) in prefixes.iter().zip(&images) {
-            inside.args([prefix, &image.as_path()]);
-        }
-        let text = String::from_utf8(output(&mut inside)?)?;
-        let mut rows = Vec::new();
-        for (what, verb) in [
-            ("spt net, sending", "send"),
-            ("spt net, receiving", "receive"),
-        ] {
-            let found: Vec<Measured> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix(verb)?.trim().split_once(' '))
-                .filter_map(|(rate, load)| {
-                    Some(Measured {
-                        rate: rate.parse().ok()?,
-                        load: load.parse().ok()?,
-                    })
+fn net(bench: &Bench, prefixes: &[&Path]) -> Result<Vec<Row>> {
+    let device = r#"{"name":"service","type":"NET_BASIC"}"#;
+    let images = guests(bench, prefixes, "net", device)?;
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--user", "--map-root-user", "--net", "--"])
+        .arg(std::env::current_exe()?)
+        .args(["bench", INSIDE]);
+    for (prefix, image) in prefixes.iter().zip(&images) {
+        inside.args([prefix, &image.as_path()]);
+    }
+    let text = String::from_utf8(output(&mut inside)?)?;
+    let mut rows = Vec::new();
+    for verb in ["send", "receive"] {
+        let found: Vec<Measured> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(verb)?.trim().split_once(' '))
+            .filter_map(|(rate, load)| {
+                Some(Measured {
+                    rate: rate.parse().ok()?,
+                    load: load.parse().ok()?,
                 })
-                .collect();
-            let ours = found.first().ok_or(format!("no result of {verb}"))?;
-            rows.push(row(what, *ours, found.get(1).copied()));
-        }
-        Ok(rows)
+            })
+            .collect();
+        let ours = found.first().ok_or(format!("no result of {verb}"))?;
+        rows.push(row(
+            &format!("spt net, {verb}"),
+            *ours,
+            found.get(1).copied(),
+        ));
     }
+    Ok(rows)
+}
 
-    /// The same guest, linked by each toolchain.
-    fn guests(
-        &self,
-        prefixes: &[&Path],
-        name: &str,
-        device: &str,
-        kind: &str,
-    ) -> Result<Vec<PathBuf>> {
-        let devices = format!(r#"{{"name":"{device}","type":"{kind}"}}"#);
-        let source = crate::root().join(format!("xtask/bench/{name}.c"));
-        let each = prefixes.iter().enumerate();
-        each.map(|(index, prefix)| {
-            self.link_for("spt", &devices, prefix, &source, &format!("{name}.{index}"))
-        })
-        .collect()
-    }
+/// The same guest, linked by each toolchain.
+fn guests(bench: &Bench, prefixes: &[&Path], name: &str, device: &str) -> Result<Vec<PathBuf>> {
+    let source = crate::root().join(format!("xtask/bench/{name}.c"));
+    let each = prefixes.iter().enumerate();
+    each.map(|(index, prefix)| {
+        bench.link_for("spt", device, prefix, &source, &format!("{name}.{index}"))
+    })
+    .collect()
 }
 
 /// The part inside the namespace: prints rate and load of each pair of prefix and image.
