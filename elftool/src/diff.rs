@@ -107,6 +107,7 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
         let size = |facts: &Facts| facts.sections.get(name).map(|bytes| bytes.to_string());
         value(&format!("section {name}"), size(old), size(new));
     }
+    sets("needs", &old.needs, &new.needs, &mut out);
     sets("device", &old.devices, &new.devices, &mut out);
     // Devices are known to the guest by their order.
     if old.devices != new.devices && old.devices.len() == new.devices.len() {
@@ -166,4 +167,97 @@ fn human(file: &str, changes: &[Change]) -> String {
         let _ = writeln!(out, "  {}", printable(&line.replace('\n', "\\n")));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn facts() -> Facts {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Facts {
+            file: String::from("a.spt"),
+            digest: String::from("sha256:0"),
+            size: 1000,
+            arch: Some(String::from("x86_64")),
+            abi: Some(String::from("spt 2")),
+            devices: words(&["net a", "net b"]),
+            manifest: Some(1),
+            needs: Vec::new(),
+            memory: Some(2 << 20),
+            writable: 4096,
+            api: Some(words(&["solo5_net_read"])),
+            sections: BTreeMap::from([(String::from(".text"), 100), (String::from(".data"), 8)]),
+            findings: words(&["S301 odd"]),
+        }
+    }
+
+    fn shown(change: fn(&mut Facts)) -> String {
+        let mut new = facts();
+        change(&mut new);
+        human("a.spt", &changes(&facts(), &new))
+    }
+
+    #[test]
+    fn each_fact_that_changes_is_told() {
+        assert_eq!(shown(|_| {}), "a.spt  unchanged\n");
+        for (change, told) in [
+            (
+                (|facts| facts.digest = String::from("sha256:1")) as fn(&mut Facts),
+                "    digest: sha256:0 → sha256:1\n",
+            ),
+            (|facts| facts.arch = None, "  - arch: x86_64\n"),
+            (
+                |facts| facts.abi = Some(String::from("hvt 2")),
+                "    abi: spt 2 → hvt 2\n",
+            ),
+            (|facts| facts.manifest = Some(2), "    manifest: 1 → 2\n"),
+            (|facts| facts.size = 900, "    size: 1000 → 900  (-100)\n"),
+            (
+                |facts| facts.memory = Some(3 << 20),
+                "    memory: 2097152 → 3145728  (+1048576)\n",
+            ),
+            (
+                |facts| facts.writable = 8192,
+                "    writable: 4096 → 8192  (+4096)\n",
+            ),
+            (
+                |facts| facts.needs.push(String::from("an executable heap")),
+                "  + needs: an executable heap\n",
+            ),
+            (
+                |facts| facts.devices.swap(0, 1),
+                "    devices: net a, net b → net b, net a\n",
+            ),
+            (
+                |facts| facts.devices[0] = String::from("net a, optional"),
+                "  - device: net a\n  + device: net a, optional\n    devices: net a, net b → net a, \
+                 optional, net b\n",
+            ),
+            (
+                |facts| facts.api = Some(vec![String::from("solo5_net_write")]),
+                "  - api: solo5_net_read\n  + api: solo5_net_write\n",
+            ),
+            (
+                |facts| {
+                    facts.sections.remove(".data");
+                    facts.sections.insert(String::from(".text"), 120);
+                    facts.sections.insert(String::from(".bss"), 64);
+                },
+                "  + section .bss: 64\n  - section .data: 8\n    section .text: 100 → 120  (+20)\n",
+            ),
+            (|facts| facts.findings.clear(), "  - finding: S301 odd\n"),
+            // Nothing is known of an image without symbols.
+            (|facts| facts.api = None, ""),
+        ] {
+            let told = if told.is_empty() {
+                String::from("a.spt  unchanged\n")
+            } else {
+                format!("a.spt\n{told}")
+            };
+            assert_eq!(shown(change), told);
+        }
+    }
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use solo5_abi::mft1::DeviceType;
+use solo5_abi::mft2::DeviceProperties;
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::elf::{PF_W, SHF_ALLOC};
-use solo5_image::{ReadAt, elf};
+use solo5_image::{Image, ReadAt, elf};
 use solo5_signature::{locate, prove};
+use solo5_source::size;
 
 use crate::audit::readable;
 
@@ -46,10 +48,13 @@ pub(crate) struct Facts {
     pub(crate) arch: Option<String>,
     /// Target and version of its ABI note.
     pub(crate) abi: Option<String>,
-    /// Devices by `net NAME` or `block NAME`, in the order of their handles.
+    /// Devices by `net NAME` or `block NAME`, with what the manifest says of them behind, in the order
+    /// of their handles.
     pub(crate) devices: Vec<String>,
     /// Version of the manifest: 2 if there are properties.
     pub(crate) manifest: Option<u32>,
+    /// What the manifest says of the unikernel as a whole.
+    pub(crate) needs: Vec<String>,
     /// The smallest guest memory it can be loaded into.
     pub(crate) memory: Option<u64>,
     /// Memory that it may write to.
@@ -110,13 +115,16 @@ impl Facts {
         let abi = image.and_then(|image| image.abi().ok());
         let devices = image.and_then(|image| {
             let manifest = image.manifest().ok()?;
-            let names = manifest.devices().map(|(_, entry)| {
+            let properties = image.properties().ok().flatten();
+            let names = manifest.devices().map(|(index, entry)| {
                 let kind = match entry.kind() {
                     Some(DeviceType::NetBasic) => "net",
                     Some(DeviceType::BlockBasic) => "block",
                     None => "unknown",
                 };
-                format!("{kind} {}", String::from_utf8_lossy(entry.name_bytes()))
+                let name = String::from_utf8_lossy(entry.name_bytes());
+                let said = properties.as_ref().map(|all| said(&all.device(index)));
+                format!("{kind} {name}{}", said.unwrap_or_default())
             });
             Some(names.collect())
         });
@@ -135,6 +143,7 @@ impl Facts {
             abi: abi.map(|abi| format!("{} {}", abi.target_name(), abi.version())),
             devices: devices.unwrap_or_default(),
             manifest: image.map(|image| image.manifest_version()),
+            needs: image.map(needs).unwrap_or_default(),
             memory: subject.plan().map(|plan| plan.minimum_memory),
             writable,
             api: subject
@@ -150,4 +159,41 @@ impl Facts {
                 .collect(),
         })
     }
+}
+
+/// What a manifest says of a device, each behind a comma. Descriptions are for people and change
+/// nothing.
+fn said(device: &DeviceProperties<'_>) -> String {
+    let size = |bytes: u64| size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"));
+    let words = [
+        device.optional.then(|| String::from("optional")),
+        device.read_only.then(|| String::from("read-only")),
+        device
+            .sector_size
+            .map(|bytes| format!("sectors of {bytes} bytes")),
+        device
+            .capacity_minimum
+            .map(|bytes| format!("at least {}", size(bytes))),
+        device
+            .mtu_minimum
+            .map(|bytes| format!("MTU {bytes} at least")),
+    ];
+    words
+        .into_iter()
+        .flatten()
+        .map(|word| format!(", {word}"))
+        .collect()
+}
+
+/// What a manifest says of the unikernel as a whole.
+fn needs(image: &Image) -> Vec<String> {
+    let Ok(Some(properties)) = image.properties() else {
+        return Vec::new();
+    };
+    let size = |bytes: u64| size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"));
+    let memory = properties.memory_minimum();
+    let memory = memory.map(|bytes| format!("{} of memory", size(bytes)));
+    let heap = properties.executable_heap();
+    let heap = heap.then(|| String::from("an executable heap"));
+    memory.into_iter().chain(heap).collect()
 }

@@ -288,3 +288,30 @@ fn the_schema_refuses_what_it_can() {
         assert!(!schema.is_valid(&base(bad)), "{bad}");
     }
 }
+
+/// The examples' manifests fit the schema that their first line names for editors.
+#[test]
+fn examples_fit_their_schemas() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut count = 0;
+    for example in std::fs::read_dir(root).unwrap() {
+        let folder = example.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(folder.join("manifest.yaml")) else {
+            continue;
+        };
+        let checked = parse("manifest.yaml", text.as_bytes()).expect("a manifest");
+        let first = text.lines().next().unwrap_or_default();
+        let named = first.strip_prefix("# yaml-language-server: $schema=");
+        let named = named.unwrap_or_else(|| panic!("{folder:?} names no schema"));
+        let file = std::fs::read_to_string(folder.join(named)).expect("the schema's file");
+        assert!(
+            file == schema::text(checked.manifest.version()),
+            "{folder:?}"
+        );
+        let schema = jsonschema::validator_for(&serde_json::from_str(&file).unwrap()).unwrap();
+        let document = solo5_source::parse("x", text.as_bytes()).unwrap();
+        assert!(schema.is_valid(&value(&document.root)), "{folder:?}");
+        count += 1;
+    }
+    assert!(count >= 2);
+}

@@ -117,6 +117,8 @@ enum Shape {
     SectorSize,
     /// A value, or a list of them.
     OneOrMany(&'static Shape),
+    /// A value, or a list of some.
+    OneOrSeveral(&'static Shape),
     /// A list.
     List(&'static Shape),
     /// A mapping with these keys, at least one of them.
@@ -202,6 +204,9 @@ fn shape(shape: &Shape) -> Value {
         Shape::SectorSize => {
             let sizes: Vec<_> = (9..16).map(|shift| 1u32 << shift).collect();
             json!({ "enum": sizes })
+        }
+        Shape::OneOrSeveral(one) => {
+            json!({ "anyOf": [self::shape(one), self::shape(&Shape::Several(one))] })
         }
         Shape::OneOrMany(one) => {
             let one = self::shape(one);

@@ -27,6 +27,11 @@ struct Case {
     lines: Option<Vec<String>>,
 }
 
+/// What a schema cannot see: two keys of which one is too many, the days of a month.
+fn beyond_a_schema(code: &str) -> bool {
+    ["P212", "P219"].contains(&code)
+}
+
 /// What people see, and the JSON decision if there is one.
 fn run(case: &Case, validator: &jsonschema::Validator) -> Vec<String> {
     let mut policies = Vec::new();
@@ -40,7 +45,17 @@ fn run(case: &Case, validator: &jsonschema::Validator) -> Vec<String> {
                 }
                 policies.push(policy);
             }
-            Err(found) => errors.extend(found.iter().map(solo5_report::line)),
+            Err(found) => {
+                let value = serde_yaml::from_str::<serde_json::Value>(text);
+                if value.is_ok_and(|value| validator.is_valid(&value)) {
+                    let first = found.first().map(|found| found.code);
+                    assert!(
+                        first.is_some_and(beyond_a_schema),
+                        "the schema takes\n{text}"
+                    );
+                }
+                errors.extend(found.iter().map(solo5_report::line));
+            }
         }
     }
     if !errors.is_empty() {

@@ -112,7 +112,10 @@ impl Bench {
             "calls",
         )?;
         let empty = self.empty()?;
-        let mut rows = vec![self.start(&hello, empty)?, self.start_under_policy(&hello)?];
+        let mut rows = vec![self.start(&hello, empty)?];
+        rows.push(self.start_under_policy(&hello, &hello, None)?);
+        let (signed, key) = self.sign(&hello)?;
+        rows.push(self.start_under_policy(&signed, &hello, Some(&key))?);
         rows.push(self.query(&hello)?);
         rows.extend(self.calls(&calls)?);
         rows.push(self.audit(&hello)?);
@@ -187,25 +190,54 @@ impl Bench {
         })
     }
 
-    fn start_under_policy(&self, hello: &Path) -> Result<Row> {
-        let mut text =
-            String::from("type: solo5.policy\nversion: 1\nname: bench\nblock:\n  allow:\n");
+    /// A copy of `image` with a signature behind it, and the public key's characters.
+    fn sign(&self, image: &Path) -> Result<(PathBuf, String)> {
+        let signed = self.work.join("hello.signed");
+        fs::copy(image, &signed)?;
+        let elftool = self.ours.join("bin/solo5-elftool");
+        let key = self.work.join("key");
+        let named = |option: &str| format!("{option}={}", key.display());
+        run(Command::new(&elftool).arg("sign").arg(named("--new-key")))?;
+        run(Command::new(&elftool)
+            .arg("sign")
+            .arg(named("--key"))
+            .arg(&signed))?;
+        let public = fs::read_to_string(key.with_extension("pub"))?;
+        let public = public.lines().nth(1).ok_or("a public key has two lines")?;
+        Ok((signed, public.to_owned()))
+    }
+
+    /// What a policy of 50 rules adds to the start of `image` over that of `plain`; with a `key`, one of
+    /// the rules asks for its signature, so that the tender copies, hashes and verifies the image.
+    fn start_under_policy(&self, image: &Path, plain: &Path, key: Option<&str>) -> Result<Row> {
+        let mut text = String::from("type: solo5.policy\nversion: 1\nname: bench\n");
+        if let Some(key) = key {
+            text += &format!("image: {{ signed-by: {key} }}\n");
+        }
+        text += "block:\n  allow:\n";
         for rule in 0..49 {
             text += &format!("    - {{ name: \"disk{rule}*\", file: {{ under: /srv/{rule} }} }}\n");
         }
         text += "otherwise: allow\n";
-        let policy = self.work.join("fifty.yaml");
+        let policy = self.work.join(if key.is_some() {
+            "signed.yaml"
+        } else {
+            "fifty.yaml"
+        });
         fs::write(&policy, text)?;
         let mut with = Command::new(self.ours.join("bin/solo5-spt"));
         with.arg("--mem=2")
             .arg(format!("--policy={}", policy.display()));
-        with.arg(hello).arg("Hello_Solo5");
-        let added = difference(&mut with, &mut self.spt(hello), self.pairs.min(400))?;
-        let what = "spt start, added by a policy of 50 rules".to_owned();
-        let measured = format!("{:.3} ms", added * 1e3);
+        with.arg(image).arg("Hello_Solo5");
+        let pairs = pairs(&mut with, &mut self.spt(plain), self.pairs.min(400))?;
+        let added = median(pairs.iter().map(|(with, without)| with - without).collect());
+        let ratio = median(pairs.iter().map(|(with, without)| with / without).collect());
         Ok(Row {
-            what,
-            measured,
+            what: match key {
+                None => "spt start, added by a policy of 50 rules".into(),
+                Some(_) => "spt start, added by 50 rules and a signature".into(),
+            },
+            measured: format!("{:.3} ms, {ratio:.2} x", added * 1e3),
             bar: "<= 1 ms".into(),
             held: Some(added <= 1e-3),
         })
@@ -444,35 +476,32 @@ fn median_time(command: &mut Command, times: usize) -> Result<f64> {
     ))
 }
 
-/// Starts two commands in turns and combines the times of each pair.
-fn pairs(
-    a: &mut Command,
-    b: &mut Command,
-    count: usize,
-    combine: impl Fn(f64, f64) -> f64,
-) -> Result<f64> {
+/// Starts two commands in turns; the times of each pair.
+fn pairs(a: &mut Command, b: &mut Command, count: usize) -> Result<Vec<(f64, f64)>> {
     for _ in 0..count.min(10) {
         once(a)?;
         once(b)?;
     }
-    let mut pair = |index: usize| -> Result<f64> {
+    let mut pair = |index: usize| -> Result<(f64, f64)> {
         // Who goes first alternates, so that neither always inherits the other's warm caches.
         if index.is_multiple_of(2) {
             let first = once(a)?;
-            Ok(combine(first, once(b)?))
+            Ok((first, once(b)?))
         } else {
             let second = once(b)?;
-            Ok(combine(once(a)?, second))
+            Ok((once(a)?, second))
         }
     };
-    Ok(median((0..count).map(&mut pair).collect::<Result<_>>()?))
+    (0..count).map(&mut pair).collect()
 }
 
 fn ratio(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
-    pairs(a, b, count, |a, b| a / b)
+    let pairs = pairs(a, b, count)?;
+    Ok(median(pairs.into_iter().map(|(a, b)| a / b).collect()))
 }
 
 /// Seconds that `a` takes longer than `b`.
 fn difference(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
-    pairs(a, b, count, |a, b| a - b)
+    let pairs = pairs(a, b, count)?;
+    Ok(median(pairs.into_iter().map(|(a, b)| a - b).collect()))
 }

@@ -14,7 +14,7 @@ pub(super) const SUITE: &[Key] = &[
     required(
         "policies",
         "The policies to test, which are used together; relative to this file",
-        Shape::OneOrMany(&Shape::SomeText),
+        Shape::OneOrSeveral(&Shape::SomeText),
     ),
     required("cases", "The tests", Shape::Several(&Shape::Mapping(CASE))),
 ];

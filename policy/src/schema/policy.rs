@@ -69,8 +69,15 @@ const MATCH: &[Key] = &[
         "Labels given with `--label`, all of which must fit",
         Shape::Map(LABEL, &Shape::Pattern),
     ),
-    DIGEST,
-    SIGNED_BY,
+    // An empty list would never hold.
+    Key {
+        shape: Shape::OneOrSeveral(&Shape::Expression(DIGEST_EXPRESSION)),
+        ..DIGEST
+    },
+    Key {
+        shape: Shape::OneOrSeveral(&Shape::Expression(KEY_EXPRESSION)),
+        ..SIGNED_BY
+    },
 ];
 
 pub(super) const DIGEST: Key = key(
@@ -79,12 +86,14 @@ pub(super) const DIGEST: Key = key(
     Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
 );
 
+const KEY_EXPRESSION: &str = "^RW[A-Za-z0-9+/]{54}$";
+
 const DIGEST_EXPRESSION: &str = "^sha256:[0-9a-f]{64}$";
 
 pub(super) const SIGNED_BY: Key = key(
     "signed-by",
     "minisign's public keys, one of which must have signed the image",
-    Shape::OneOrMany(&Shape::Expression("^RW[A-Za-z0-9+/]{54}$")),
+    Shape::OneOrMany(&Shape::Expression(KEY_EXPRESSION)),
 );
 
 const AUDIT: &[Key] = &[
