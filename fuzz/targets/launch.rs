@@ -160,7 +160,7 @@ fn check(launch: &Launch, modules: &Modules) {
             .as_ref()
             .is_none_or(|folder| !folder.is_empty())
     );
-    assert!(modules.gdb || launch.gdb_port.is_none());
+    assert!(modules.gdb || launch.gdb.is_none());
     assert!(modules.dumpcore || launch.dumpcore.is_none());
     assert!(modules.net || launch.nets.is_empty() && launch.without_nets.is_empty());
     assert!(modules.block || launch.blocks.is_empty() && launch.without_blocks.is_empty());

@@ -14,6 +14,7 @@
 //! | `source` | `solo5_source` | spans lie in their parents; formatting keeps the tree and settles at once |
 //! | `manifest` | `solo5_manifest` | what is accepted survives notes and YAML |
 //! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
+//! | `plan` | `solo5_policy::plan`, `solo5_policy::case` | formatting keeps the command lines; a tender reads them as meant |
 //! | `launch` | `solo5_policy::launch` | the two ways to give a command line agree |
 //!
 //! Seeds are made by code, from the builders and case files that the crates' own tests use; a
@@ -33,6 +34,7 @@ mod manifest;
 mod mft1;
 mod mft2;
 mod notes;
+mod plan;
 mod policy;
 mod signature;
 mod source;
@@ -72,7 +74,7 @@ fn escaped(byte: &u8) -> String {
 }
 
 /// Every target.
-pub static TARGETS: [Target; 11] = [
+pub static TARGETS: [Target; 12] = [
     image::TARGET,
     audit::TARGET,
     dwarf::TARGET,
@@ -83,5 +85,6 @@ pub static TARGETS: [Target; 11] = [
     source::TARGET,
     manifest::TARGET,
     policy::TARGET,
+    plan::TARGET,
     launch::TARGET,
 ];
