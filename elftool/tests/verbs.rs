@@ -36,7 +36,7 @@ error   S201 segment 2 is writable and executable                phdr[2] 0x2000+
              keep code and data in different sections, and drop the W or X flag
              solo5-elftool explain S201
 
-1 error, 0 warnings · 44 rules, 1 image
+1 error, 0 warnings · 45 rules, 1 image
 ";
     assert_eq!(run.stdout, expected, "{}", run.stdout);
 }

@@ -1,7 +1,7 @@
 //! S2: is memory protected as it should be?
 
 use solo5_image::elf::{
-    PF_W, PF_X, PT_GNU_STACK, PT_NOTE, ProgramHeader, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE,
+    PF_W, PF_X, PT_GNU_STACK, PT_NOTE, ProgramHeader, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOTE,
 };
 use solo5_image::fault::Fault;
 use solo5_image::sections::Section;
@@ -102,6 +102,38 @@ pub(crate) fn stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// Whether nobody writes to a section although it is called writable: `.tdata` is a template, of
+/// which threads get copies, and the rest is so for the sake of relocation at start-up, of which a
+/// unikernel has none.
+fn is_constant_in_the_end(section: &str) -> bool {
+    const PREFIXES: [&str; 4] = [".tdata", ".data.rel.ro", ".init_array", ".fini_array"];
+    PREFIXES.iter().any(|prefix| section.starts_with(prefix))
+}
+
+/// Sections of constants in a segment that may be written to. Notes are passed over: some bindings
+/// fill in the manifest where it is.
+pub(crate) fn writable_constants(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let Some(image) = subject.image() else { return };
+    let loads = image.segments().iter().enumerate();
+    let loads = loads.filter(|(_, header)| header.is_load() && header.p_filesz > 0);
+    for (index, header) in loads.take(SEGMENTS_MAX) {
+        for section in sections_in(subject, header).filter(|_| header.has(PF_W)) {
+            let note = section.header.sh_type == SHT_NOTE;
+            if note || section.has(SHF_WRITE) || section.has(SHF_EXECINSTR) {
+                continue;
+            }
+            let message = format!(
+                "{} holds constants, but segment {index} is writable",
+                section.name
+            );
+            out.push(Finding::new(message, subject.section(section)));
+            if out.len() >= crate::FINDINGS_MAX {
+                return;
+            }
+        }
+    }
+}
+
 pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(image) = subject.image() else { return };
     let loads = image.segments().iter().enumerate();
@@ -109,8 +141,7 @@ pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     for (index, header) in loads.take(SEGMENTS_MAX) {
         for section in sections_in(subject, header) {
             let message = if section.has(SHF_WRITE) && !header.has(PF_W) {
-                // `.tdata` is a template: threads write to their copies.
-                if section.name.starts_with(".tdata") {
+                if is_constant_in_the_end(&section.name) {
                     continue;
                 }
                 format!("{} is writable, but segment {index} is not", section.name)

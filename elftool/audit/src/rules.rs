@@ -242,6 +242,12 @@ pub const RULES: &[Rule] = &[
         "drop the X flag; loaders map it readable and writable",
         protection::executable_bss,
     ),
+    warning(
+        "S209",
+        "constants in writable memory",
+        "place .rodata and the like in a segment of their own, without the W flag",
+        protection::writable_constants,
+    ),
     error(
         "S301",
         "no ABI note",

@@ -181,6 +181,8 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
                 let flags = elf::SHF_ALLOC | elf::SHF_WRITE;
                 changed(move |s| push_section(s, name, 1, flags, TEXT))
             };
+            // Constant by the time the image is linked, or a template.
+            assert!(audit("a", &in_text(".data.rel.ro"), &Selection::default()).is_empty());
             return Some((in_text(".counters"), in_text(".tdata")));
         }
         "S205" => changed(|s| s.header.e_entry = s.segments[DATA].p_vaddr),
@@ -190,6 +192,11 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
             return Some((changed(|s| s.segments[DATA].p_flags = 0), none));
         }
         "S208" => changed(|s| s.segments[BSS].p_flags |= PF_X),
+        "S209" => {
+            let in_data =
+                |kind| changed(move |s| push_section(s, ".constants", kind, elf::SHF_ALLOC, DATA));
+            return Some((in_data(1), in_data(elf::SHT_NOTE)));
+        }
         "S301" => changed(|s| s.segments[NOTES + 1].p_filesz = 0),
         "S302" => {
             let mut note = Abi1::new(Target::Spt, 2).note();

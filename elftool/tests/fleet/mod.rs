@@ -265,7 +265,7 @@ fn junit_is_xml_with_a_test_for_each_rule() {
     );
     let failures: Vec<_> = (0..3).map(|index| attribute(index, "failures")).collect();
     assert_eq!(failures, ["0", "1", "0"]);
-    assert_eq!((attribute(0, "tests"), attribute(3, "errors")), ("8", "1"));
+    assert_eq!((attribute(0, "tests"), attribute(3, "errors")), ("9", "1"));
 }
 
 #[test]
