@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
-use solo5_tests::ensure;
 use solo5_tests::outcome::Outcome;
-use solo5_tests::process;
+use solo5_tests::tree::repository;
+use solo5_tests::{ensure, fail, process};
 
 use crate::{Suite, trial};
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     let names = suite.guests.iter().map(|guest| guest.name.clone());
+    let symbolize = trial(suite, "image/symbolize", symbolize);
     names
         .map(|name| {
             trial(suite, format!("image/{name}"), move |suite| {
@@ -24,7 +25,44 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
                 Ok(())
             })
         })
+        .chain([symbolize])
         .collect()
+}
+
+/// What a kernel or a tender says of an image that was compiled with `-g` gets functions and lines.
+fn symbolize(suite: &Suite) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let example = repository().join("examples/hello");
+    for target in ["spt", "hvt"] {
+        let image = folder.path().join(format!("hello.{target}"));
+        let mut compile = Command::new(suite.tree.cc());
+        compile
+            .current_dir(&example)
+            .args(["-g", "-O2", "-z", &format!("solo5-abi={target}")])
+            .args(["-z", "solo5-manifest=manifest.yaml", "hello.c", "-o"])
+            .arg(&image);
+        process::succeed(compile)?;
+        let mut nm = Command::new("nm");
+        nm.arg(&image);
+        let symbols = process::succeed(nm)?;
+        let main = symbols
+            .lines()
+            .find_map(|line| line.strip_suffix(" T solo5_app_main"));
+        let Some(main) = main else {
+            fail!("nm shows no solo5_app_main:\n{symbols}");
+        };
+        let trace = folder.path().join("trace");
+        let text = format!("solo5-spt[7]: segfault at 8 ip {main} sp 3fff70 error 6\n");
+        std::fs::write(&trace, text)?;
+        let mut elftool = suite.tool("solo5-elftool");
+        elftool.arg("symbolize").args([&image, &trace]);
+        let said = process::succeed(elftool)?;
+        ensure!(
+            said.contains(" solo5_app_main+0x0 at hello.c:"),
+            "{target}: {said}"
+        );
+    }
+    Ok(())
 }
 
 fn agree(suite: &Suite, image: &Path) -> Outcome {
