@@ -41,7 +41,11 @@ const ORDER: [Option<u16>; 20] = [
     None,
     Some(Registers::RSP),
 ];
-/// Most bytes of notes read.
+/// Most parts of memory kept; Linux's have hundreds.
+const LOADS_MAX: usize = 4096;
+/// Most PT_NOTEs looked at; a core has one.
+const NOTE_SEGMENTS_MAX: usize = 16;
+/// Most bytes read of one.
 const NOTES_MAX: usize = 1 << 20;
 
 /// Why a file is no core that can be read.
@@ -102,9 +106,11 @@ impl<'a> Core<'a> {
         let notes: Vec<_> = loads
             .iter()
             .filter(|header| header.p_type == elf::PT_NOTE)
+            .take(NOTE_SEGMENTS_MAX)
             .map(|header| (header.p_offset, header.p_filesz))
             .collect();
         loads.retain(|header| header.is_load() && header.p_filesz > 0);
+        loads.truncate(LOADS_MAX);
         for (offset, size) in notes {
             let size = usize::try_from(size).unwrap_or(NOTES_MAX).min(NOTES_MAX);
             let bytes = read_vec(reader, offset, size).map_err(CoreFault::Read)?;

@@ -13,10 +13,12 @@ use crate::locate::Frame;
 use crate::symbols::{Named, Symbols};
 use crate::unwind::Registers;
 
+/// Most segments with code; images have one or two.
+const CODE_MAX: usize = 64;
 /// Most callers followed in a core.
 const CALLERS_MAX: usize = 64;
-/// Most words of the stack looked through for one caller.
-const STACK_WORDS: u64 = 4096;
+/// Most words of the stack looked through for callers.
+const STACK_WORDS: usize = 16 * 1024;
 /// How far above the stack pointer a frame pointer may point, in bytes.
 const FRAME_MAX: u64 = 1 << 20;
 
@@ -122,7 +124,8 @@ impl<'a> Tracer<'a> {
             .filter_map(|header| {
                 let end = header.p_vaddr.checked_add(header.p_filesz)?;
                 Some((header.p_vaddr..end, header.p_offset))
-            });
+            })
+            .take(CODE_MAX);
         let code = code.collect();
         // Without sections there are neither symbols nor debugging information.
         let sections = Sections::read(reader, image.header()).unwrap_or_default();
@@ -192,6 +195,7 @@ impl<'a> Tracer<'a> {
         let mut out = Vec::new();
         let mut registers = core.registers.clone();
         let mut by = By::Registers;
+        let mut left = STACK_WORDS;
         while let (Some(value), true) = (registers.get(Registers::RIP), out.len() < CALLERS_MAX) {
             let address = Address {
                 value,
@@ -208,7 +212,7 @@ impl<'a> Tracer<'a> {
                     let caller = by_frame_pointer(core, &registers).filter(plausible)?;
                     Some((caller, By::FramePointer))
                 })
-                .or_else(|| Some((self.by_stack(core, &registers)?, By::Stack)));
+                .or_else(|| Some((self.by_stack(core, &registers, &mut left)?, By::Stack)));
             let Some((caller, how)) = next else { break };
             (registers, by) = (caller, how);
         }
@@ -222,16 +226,23 @@ impl<'a> Tracer<'a> {
         up && returns.is_some_and(|address| self.is_behind_call(address))
     }
 
-    /// The nearest word on the stack that points behind a call.
-    fn by_stack(&self, core: &Core<'_>, registers: &Registers) -> Option<Registers> {
-        let start = registers.get(Registers::RSP)?;
-        for index in 0..STACK_WORDS {
-            let at = start.checked_add(index * 8)?;
+    /// The nearest word on the stack that points behind a call, among those `left` to look at.
+    fn by_stack(
+        &self,
+        core: &Core<'_>,
+        registers: &Registers,
+        left: &mut usize,
+    ) -> Option<Registers> {
+        let mut next = registers.get(Registers::RSP)?;
+        while *left > 0 {
+            *left -= 1;
+            let at = next;
+            next = at.checked_add(8)?;
             let word = core.word(at)?;
             if self.is_behind_call(word) {
                 let mut caller = registers.clone();
                 caller.set(Registers::RIP, Some(word));
-                caller.set(Registers::RSP, at.checked_add(8));
+                caller.set(Registers::RSP, Some(next));
                 return Some(caller);
             }
         }
