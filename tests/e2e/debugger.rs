@@ -185,7 +185,7 @@ fn floats(suite: &Suite) -> Outcome {
 /// What the CPU's debug registers are for.
 fn hardware(suite: &Suite) -> Outcome {
     if suite.builder.is_prebuilt() {
-        let reason = "QEMU arms no debug registers for the guests of its guests";
+        let reason = "KVM inside QEMU arms no debug registers";
         return Err(Stop::Skip(reason.to_owned()));
     }
     let image = image(suite, "debuggee", false)?;
