@@ -327,7 +327,7 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
             *place = found.unwrap_or_default();
         }
     }
-    for pair in pairs(&mut fields, "admitted", reader) {
+    for pair in fields.entries("admitted", reader) {
         let path = &pair.key.text;
         if !is_plain_path(path) {
             let message = format!("`{}` is not the plain path of a list", excerpt(path));
@@ -340,33 +340,16 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
         host.admitted
             .insert(path.clone(), found.unwrap_or_default());
     }
-    for pair in pairs(&mut fields, "net", reader) {
+    for pair in fields.entries("net", reader) {
         let (name, facts) = (device(pair, reader), net_facts(&pair.value, reader));
         host.nets.extend(name.zip(facts));
     }
-    for pair in pairs(&mut fields, "block", reader) {
+    for pair in fields.entries("block", reader) {
         let (name, facts) = (device(pair, reader), block_facts(&pair.value, reader));
         host.blocks.extend(name.zip(facts));
     }
     fields.finish(reader);
     host
-}
-
-/// The entries of a mapping whose keys are names.
-fn pairs<'t>(fields: &mut Fields<'t>, key: &'static str, reader: &mut Reader) -> &'t [Pair] {
-    let Some(node) = fields.optional(key) else {
-        return &[];
-    };
-    match &node.kind {
-        Kind::Mapping(pairs) => pairs,
-        _ => {
-            // Reports that it is no mapping.
-            if let Some(fields) = reader.fields(node, format!("`{key}`")) {
-                fields.finish(reader);
-            }
-            &[]
-        }
-    }
 }
 
 /// The name of a device that a key is.

@@ -508,16 +508,19 @@ fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
             arguments.extend(reader.text(item, "an argument").map(str::to_owned));
         }
     }
-    let labels = entries(&mut fields, "labels", reader)
+    let labels = fields
+        .entries("labels", reader)
         .iter()
         .filter_map(|pair| label(pair, reader))
         .collect();
     let policies = paths(&mut fields, "policies", reader);
-    let nets: Vec<Net> = entries(&mut fields, "net", reader)
+    let nets: Vec<Net> = fields
+        .entries("net", reader)
         .iter()
         .filter_map(|pair| net(pair, reader))
         .collect();
-    let blocks: Vec<Block> = entries(&mut fields, "block", reader)
+    let blocks: Vec<Block> = fields
+        .entries("block", reader)
         .iter()
         .filter_map(|pair| block(pair, reader))
         .collect();
@@ -539,23 +542,6 @@ fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
         without_nets,
         without_blocks,
     })
-}
-
-/// The entries of a mapping whose keys are names.
-fn entries<'t>(fields: &mut Fields<'t>, key: &'static str, reader: &mut Reader) -> &'t [Pair] {
-    let Some(node) = fields.optional(key) else {
-        return &[];
-    };
-    match &node.kind {
-        Kind::Mapping(pairs) => pairs,
-        _ => {
-            // Reports that it is no mapping.
-            if let Some(fields) = reader.fields(node, format!("`{key}`")) {
-                fields.finish(reader);
-            }
-            &[]
-        }
-    }
 }
 
 fn label(pair: &Pair, reader: &mut Reader) -> Option<(String, String)> {

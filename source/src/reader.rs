@@ -335,6 +335,24 @@ impl<'t> Fields<'t> {
         Some((&pair.key, &pair.value))
     }
 
+    /// The entries of the mapping at `key`, whose keys are the file's own; none if it is not there.
+    /// Anything but a mapping is reported.
+    pub fn entries(&mut self, key: &'static str, reader: &mut Reader) -> &'t [Pair] {
+        let Some(node) = self.optional(key) else {
+            return &[];
+        };
+        match &node.kind {
+            Kind::Mapping(pairs) => pairs,
+            _ => {
+                // Reports that it is no mapping.
+                if let Some(fields) = reader.fields(node, format!("`{key}`")) {
+                    fields.finish(reader);
+                }
+                &[]
+            }
+        }
+    }
+
     /// The value of `key`; [`Fields::finish`] reports that it is missing.
     pub fn required(&mut self, key: &'static str) -> Option<&'t Node> {
         let value = self.optional(key);

@@ -1,28 +1,12 @@
 /* How many sectors a second a block device takes and gives: prints operations and microseconds, for
  * `cargo xtask bench`. */
 
+#include "print.h"
 #include "solo5.h"
 
 enum { ROUNDS = 20000 };
 
 static uint8_t sector[32768];
-
-static void print(const char *name, uint64_t value)
-{
-    char line[64];
-    size_t end = sizeof line, start;
-    line[--end] = '\n';
-    start = end;
-    do {
-        line[--start] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    size_t length = 0;
-    while (name[length] != '\0')
-        length++;
-    solo5_console_write(name, length);
-    solo5_console_write(line + start, sizeof line - start);
-}
 
 int solo5_app_main(const struct solo5_start_info *info)
 {

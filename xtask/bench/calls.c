@@ -1,25 +1,9 @@
 /* What a call of the guest API costs: prints picoseconds per call, for `cargo xtask bench`. */
 
+#include "print.h"
 #include "solo5.h"
 
 enum { ROUNDS = 20000 };
-
-static void print(const char *name, uint64_t value)
-{
-    char line[64];
-    size_t end = sizeof line, start;
-    line[--end] = '\n';
-    start = end;
-    do {
-        line[--start] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    size_t length = 0;
-    while (name[length] != '\0')
-        length++;
-    solo5_console_write(name, length);
-    solo5_console_write(line + start, sizeof line - start);
-}
 
 /* CLOCK_MONOTONIC by the system call itself, which every spt tender allows. */
 static void plain_clock(void)

@@ -1,28 +1,12 @@
 /* How many frames a second a network takes ("send") or gives ("receive"): prints frames and
  * microseconds, for `cargo xtask bench`. */
 
+#include "print.h"
 #include "solo5.h"
 
 enum { FRAMES = 100000, SIZE = 1514 };
 
 static uint8_t frame[2048];
-
-static void print(const char *name, uint64_t value)
-{
-    char line[64];
-    size_t end = sizeof line, start;
-    line[--end] = '\n';
-    start = end;
-    do {
-        line[--start] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    size_t length = 0;
-    while (name[length] != '\0')
-        length++;
-    solo5_console_write(name, length);
-    solo5_console_write(line + start, sizeof line - start);
-}
 
 /* Ethernet's experimental type: nobody answers it. */
 static int send(solo5_handle_t net)
