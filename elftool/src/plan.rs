@@ -143,7 +143,7 @@ fn look<'p>(
     let named = named.map(|policy| folder.join(&policy.value));
     let policies: Vec<PathBuf> = options.policy.iter().cloned().chain(named).collect();
     let words: Vec<OsString> = unikernel.words().into_iter().map(OsString::from).collect();
-    let (mut target, mut devices) = (None, Vec::new());
+    let (mut target, mut devices, mut wrong) = (None, Vec::new(), Vec::new());
     // Of a file that is no image, the question says what is wrong.
     if let Ok((file, _)) = readable(&path)
         && let Ok(image) = Image::read(&file, &Arch::ALL)
@@ -151,33 +151,21 @@ fn look<'p>(
     {
         target = image.target();
         devices = all_declared(&image);
-        let wrong = undeclared(plan, unikernel, &devices);
-        if !wrong.is_empty() {
-            let messages = wrong.iter().map(|found| found.message.clone()).collect();
-            findings.extend(wrong);
-            let answer = Answer::Cannot(messages);
-            return Entry {
-                unikernel,
-                path,
-                target,
-                devices,
-                answer,
-                words,
-                policies,
-            };
-        }
+        wrong = undeclared(plan, unikernel, &devices);
     }
-    let given: Vec<FileOrFd> = policies
-        .iter()
-        .map(|path| FileOrFd::Path(path.into()))
-        .collect();
-    let answer = ask(&Question {
-        path: &path,
-        words: &words,
-        policies: &given,
-        require: plan.require_policy,
-        lock: options.lock.as_deref(),
-    });
+    let answer = if wrong.is_empty() {
+        let given = policies.iter().map(|path| FileOrFd::Path(path.into()));
+        ask(&Question {
+            path: &path,
+            words: &words,
+            policies: &given.collect::<Vec<_>>(),
+            require: plan.require_policy,
+            lock: options.lock.as_deref(),
+        })
+    } else {
+        Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())
+    };
+    findings.extend(wrong);
     Entry {
         unikernel,
         path,
