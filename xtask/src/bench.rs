@@ -28,7 +28,7 @@ const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 13_400), ("solo5_hvt.o", 20_
 /// Where bindings are, under a prefix.
 const LIBRARY: &str = "lib/x86_64-solo5-none-static";
 /// Programs that run guests.
-const TENDERS: [&str; 2] = ["solo5-spt", "solo5-hvt"];
+const TENDERS: [&str; 3] = ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
 /// Most allow rules of a guest without devices (`spec/30` §7).

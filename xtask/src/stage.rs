@@ -137,12 +137,12 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
         kind,
     } in PROGRAMS
     {
-        let (model, features, optimisation) = match kind {
-            Kind::Tool | Kind::Toolchain => ("static", "", None),
-            Kind::Tender => ("pie", "", None),
-            // As one unit, the debugger's protocol takes more than ten minutes to optimise; by
-            // crates, seconds.
-            Kind::DebugTender => ("pie", "debug", Some("-Clto=thin")),
+        let (model, features, level) = match kind {
+            Kind::Tool | Kind::Toolchain => ("static", "", "3"),
+            Kind::Tender => ("pie", "", "3"),
+            // For speed, the debugger's protocol takes more than ten minutes to optimise; for size,
+            // seconds.
+            Kind::DebugTender => ("pie", "debug", "\"s\""),
         };
         // One at a time: packages built together share the union of their features.
         run(cargo()
@@ -160,8 +160,8 @@ fn compile(root: &Path, version: &str) -> Result<PathBuf> {
             ])
             .args(["--target", &host, "--target-dir"])
             .arg(&target_dir)
+            .args(["--config", &format!("profile.release.opt-level={level}")])
             .args(["--", &format!("-Crelocation-model={model}")])
-            .args(optimisation)
             .env("SOLO5_VERSION", version)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)))?;
     }
