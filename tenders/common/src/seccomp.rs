@@ -6,11 +6,13 @@
 //!
 //! The shape of a program, whose jumps only go forward:
 //!
-//! 1. the architecture must be ours; the number must not be above the highest in the table, which
-//!    on x86_64 leaves out the x32 range;
-//! 2. a binary search for the number; not found: kill;
+//! 1. the architecture must be ours;
+//! 2. a binary search for the number, whole, so that none of x32 on x86_64 is found; not found: kill;
 //! 3. each rule's conditions, both halves of a 64-bit value; the first that fits decides; none fits:
 //!    kill.
+//!
+//! All rules share their ends, so that a program is as short as may be: the kernel checks and
+//! translates it at every start.
 //!
 //! Own assembler, not the `seccompiler` crate: that one has a single action for all rules and does
 //! not know ppc64le. Tests compare the two on random calls.
@@ -117,6 +119,37 @@ pub struct Condition {
     pub meaning: Option<&'static str>,
 }
 
+impl Test {
+    /// The low 32 bits are this.
+    pub const fn low(value: u32) -> Test {
+        Test::LowOneOf(value, value)
+    }
+}
+
+impl Condition {
+    /// The argument called `name` must pass `test`.
+    pub const fn new(argument: u8, name: &'static str, test: Test) -> Condition {
+        Condition {
+            argument,
+            name,
+            test,
+            meaning: None,
+        }
+    }
+
+    /// The first argument is descriptor `fd`, which for people is `meaning`.
+    pub const fn descriptor(fd: i32, meaning: &'static str) -> Condition {
+        // A descriptor is not negative; -1, which stands for one not open yet, fits nothing.
+        Condition::new(0, "fd", Test::Equal(fd as i64 as u64)).meaning(meaning)
+    }
+
+    /// The same, and the value stands for `meaning`.
+    pub const fn meaning(mut self, meaning: &'static str) -> Condition {
+        self.meaning = Some(meaning);
+        self
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.test, self.meaning) {
@@ -155,6 +188,18 @@ pub struct Rule {
     pub action: Action,
     /// Who needs it, for people.
     pub reason: Cow<'static, str>,
+}
+
+impl Rule {
+    /// The call is made if all of `when` holds.
+    pub fn allow(call: Call, when: Vec<Condition>, reason: impl Into<Cow<'static, str>>) -> Rule {
+        Rule {
+            call,
+            when,
+            action: Action::Allow,
+            reason: reason.into(),
+        }
+    }
 }
 
 /// One instruction, laid out as the kernel's `struct sock_filter`.
@@ -202,132 +247,174 @@ pub const fn audit_arch(arch: Arch) -> u32 {
     }
 }
 
-const fn plain(code: u16, operand: u32) -> Instruction {
-    Instruction {
-        code,
-        if_true: 0,
-        if_false: 0,
-        operand,
-    }
-}
-
-const fn branch(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction {
-    Instruction {
-        code,
-        if_true,
-        if_false,
-        operand,
-    }
-}
-
 /// Makes the filter of `rules`. `None` if it would be longer than [`INSTRUCTIONS_MAX`]; the most
 /// devices a manifest can have need less than half of that. Rules for calls that `arch` does not
 /// have are left out.
 pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
-    let mut numbers: Vec<u32> = rules
+    let numbered = rules
         .iter()
-        .filter_map(|rule| rule.call.number(arch))
-        .collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let mut groups = Vec::with_capacity(numbers.len());
-    for number in &numbers {
-        let mut code = vec![
-            branch(JUMP_EQUAL, *number, 1, 0),
-            plain(RETURN, KILL_PROCESS),
-        ];
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.call.number(arch) == Some(*number))
-        {
-            code.extend(rule_instructions(rule)?);
-        }
-        code.push(plain(RETURN, KILL_PROCESS));
-        groups.push((*number, code));
-    }
-    let mut out = Vec::with_capacity(128);
-    out.push(plain(LOAD, DATA_ARCH));
-    out.push(branch(JUMP_EQUAL, audit_arch(arch), 1, 0));
-    out.push(plain(RETURN, KILL_PROCESS));
-    out.push(plain(LOAD, DATA_NUMBER));
-    // Above the highest number is nothing of ours, but on x86_64 the whole x32 interface.
-    let highest = numbers.last().copied().unwrap_or(0);
-    out.push(branch(JUMP_GREATER, highest, 0, 1));
-    out.push(plain(RETURN, KILL_PROCESS));
-    search(groups, &mut out)?;
-    (out.len() <= INSTRUCTIONS_MAX).then_some(out)
+        .filter_map(|rule| rule.call.number(arch).map(|number| (number, rule)));
+    let mut numbered: Vec<(u32, &Rule)> = numbered.collect();
+    // A stable sort: among the rules of a call the first that fits decides.
+    numbered.sort_by_key(|(number, _)| *number);
+    let calls: Vec<_> = numbered.chunk_by(|one, next| one.0 == next.0).collect();
+
+    let mut program = Program::default();
+    program.search(&calls);
+    let number = program.load(DATA_NUMBER);
+    let kill = program.end(KILL_PROCESS);
+    program.compare(JUMP_EQUAL, audit_arch(arch), number, kill);
+    program.load(DATA_ARCH);
+    program.finish()
 }
 
-/// Finds the call's number among `groups`, sorted by theirs, and goes on with that one's code.
+/// Furthest that a branch may lead, in instructions that it skips. One less than its 8 bits hold:
+/// bringing one of its two targets nearer moves the other by an instruction.
+const REACH: usize = 254;
+
+/// An instruction, by how many there are behind it.
+#[derive(Clone, Copy)]
+struct Label(usize);
+
+/// A program under construction, from its end to its start: jumps only go forward, so where one
+/// leads is there before it, and all rules share their ends.
 ///
-/// A binary search: when a filter is installed, the kernel runs it once for each of its several
-/// hundred calls to learn which need no filter, so the way to "kill" decides what a filter costs.
-fn search(mut groups: Vec<(u32, Vec<Instruction>)>, out: &mut Vec<Instruction>) -> Option<()> {
-    if groups.len() < 2 {
-        let only = groups.pop().map(|(_, code)| code);
-        out.extend(only.unwrap_or_else(|| vec![plain(RETURN, KILL_PROCESS)]));
-        return Some(());
-    }
-    let upper = groups.split_off(groups.len() / 2);
-    let first = upper.first().map(|(number, _)| *number)?;
-    let mut lower = Vec::new();
-    search(groups, &mut lower)?;
-    match u8::try_from(lower.len()) {
-        Ok(length) => out.push(branch(JUMP_GREATER_EQUAL, first, length, 0)),
-        // Further than the 8 bits of a conditional jump reach.
-        Err(_) => {
-            out.push(branch(JUMP_GREATER_EQUAL, first, 0, 1));
-            out.push(plain(JUMP, u32::try_from(lower.len()).ok()?));
-        }
-    }
-    out.append(&mut lower);
-    search(upper, out)
+/// Every branch names both its targets, so anything may be put in front of one; only a load is
+/// followed by what was there when it was put.
+#[derive(Default)]
+struct Program {
+    /// The last instruction first.
+    reversed: Vec<Instruction>,
+    /// The nearest end with each decision.
+    ends: Vec<(u32, Label)>,
 }
 
-/// The instructions of one rule; they fall through to the end if it does not fit.
-fn rule_instructions(rule: &Rule) -> Option<Vec<Instruction>> {
-    let decide = match rule.action {
-        Action::Allow => ALLOW,
-        Action::Errno(number) => ERRNO | u32::from(number),
-    };
-    // Built from the end, so that the distance to "does not fit" is known at each step.
-    let mut out = vec![plain(RETURN, decide)];
-    for condition in rule.when.iter().rev() {
-        let offset = DATA_ARGUMENTS + 8 * u32::from(condition.argument);
-        let low = plain(LOAD, offset);
-        let high = plain(LOAD, offset + 4);
+impl Program {
+    fn put(&mut self, code: u16, operand: u32, if_true: u8, if_false: u8) -> Label {
+        self.reversed.push(Instruction {
+            code,
+            if_true,
+            if_false,
+            operand,
+        });
+        Label(self.reversed.len() - 1)
+    }
+
+    /// How many instructions the next one would skip to reach `label`.
+    fn distance(&self, label: Label) -> usize {
+        self.reversed.len() - 1 - label.0
+    }
+
+    /// Ends with `decision`.
+    fn end(&mut self, decision: u32) -> Label {
+        let known = self.ends.iter().find(|(value, _)| *value == decision);
+        match known {
+            Some((_, label)) if self.distance(*label) <= REACH => *label,
+            _ => {
+                let label = self.put(RETURN, decision, 0, 0);
+                self.ends.retain(|(value, _)| *value != decision);
+                self.ends.push((decision, label));
+                label
+            }
+        }
+    }
+
+    /// Goes to `label`, from within the reach of a branch.
+    fn near(&mut self, label: Label) -> Label {
+        let distance = self.distance(label);
+        match self.reversed.get(label.0) {
+            _ if distance <= REACH => label,
+            Some(end) if end.code == RETURN => self.end(end.operand),
+            // No program in memory is longer than this operand can say.
+            _ => self.put(JUMP, distance as u32, 0, 0),
+        }
+    }
+
+    /// Compares what was loaded with `operand`, then goes on at `yes` or `no`.
+    fn compare(&mut self, code: u16, operand: u32, yes: Label, no: Label) -> Label {
+        let (yes, no) = (self.near(yes), self.near(no));
+        let (if_true, if_false) = (self.distance(yes) as u8, self.distance(no) as u8);
+        self.put(code, operand, if_true, if_false)
+    }
+
+    /// Loads 32 bits of the call, then goes on with what was put last.
+    fn load(&mut self, offset: u32) -> Label {
+        self.put(LOAD, offset, 0, 0)
+    }
+
+    /// Finds the call's number, which was loaded, among `calls`, which ascend, and applies its rules.
+    ///
+    /// A binary search: when a filter is installed, the kernel runs it once for each of its several
+    /// hundred calls to learn which need no filter, so the way to "kill" decides what a filter costs.
+    fn search(&mut self, calls: &[&[(u32, &Rule)]]) -> Label {
+        let kill = self.end(KILL_PROCESS);
+        match calls {
+            [] | [[]] => kill,
+            [rules @ [(number, _), ..]] => {
+                let of_last = rules.iter().rev();
+                let first = of_last.fold(kill, |next, (_, rule)| self.rule(rule, next));
+                self.compare(JUMP_EQUAL, *number, first, kill)
+            }
+            _ => {
+                let (lower, upper) = calls.split_at(calls.len() / 2);
+                let first = upper.iter().flat_map(|rules| rules.first()).next();
+                let first = first.map_or(0, |(number, _)| *number);
+                let upper = self.search(upper);
+                let lower = self.search(lower);
+                self.compare(JUMP_GREATER_EQUAL, first, upper, lower)
+            }
+        }
+    }
+
+    /// Decides as `rule` says if all its conditions hold, else goes on at `next`.
+    fn rule(&mut self, rule: &Rule, next: Label) -> Label {
+        let decided = self.end(match rule.action {
+            Action::Allow => ALLOW,
+            Action::Errno(number) => ERRNO | u32::from(number),
+        });
+        let conditions = rule.when.iter().rev();
+        conditions.fold(decided, |fits, condition| {
+            self.condition(condition, fits, next)
+        })
+    }
+
+    /// Goes on at `fits` or at `next`.
+    fn condition(&mut self, condition: &Condition, fits: Label, next: Label) -> Label {
+        let low = DATA_ARGUMENTS + 8 * u32::from(condition.argument);
+        let high = low + 4;
         let halves = |value: u64| (value as u32, (value >> 32) as u32);
-        let rest = u8::try_from(out.len()).ok()?;
-        let mut test = match condition.test {
+        match condition.test {
             Test::Equal(value) => {
                 let (value_low, value_high) = halves(value);
-                vec![
-                    high,
-                    branch(JUMP_EQUAL, value_high, 0, rest.checked_add(2)?),
-                    low,
-                    branch(JUMP_EQUAL, value_low, 0, rest),
-                ]
+                self.compare(JUMP_EQUAL, value_low, fits, next);
+                let below = self.load(low);
+                self.compare(JUMP_EQUAL, value_high, below, next);
+                self.load(high)
             }
             Test::AtMost(value) => {
                 let (value_low, value_high) = halves(value);
-                vec![
-                    high,
-                    branch(JUMP_GREATER, value_high, rest.checked_add(3)?, 0),
-                    branch(JUMP_EQUAL, value_high, 0, 2),
-                    low,
-                    branch(JUMP_GREATER, value_low, rest, 0),
-                ]
+                self.compare(JUMP_GREATER, value_low, next, fits);
+                let below = self.load(low);
+                let equal = self.compare(JUMP_EQUAL, value_high, below, fits);
+                self.compare(JUMP_GREATER, value_high, next, equal);
+                self.load(high)
             }
-            Test::LowOneOf(one, other) => vec![
-                low,
-                branch(JUMP_EQUAL, one, 1, 0),
-                branch(JUMP_EQUAL, other, 0, rest),
-            ],
-        };
-        test.append(&mut out);
-        out = test;
+            Test::LowOneOf(one, other) => {
+                let mut otherwise = next;
+                if one != other {
+                    otherwise = self.compare(JUMP_EQUAL, other, fits, next);
+                }
+                self.compare(JUMP_EQUAL, one, fits, otherwise);
+                self.load(low)
+            }
+        }
     }
-    Some(out)
+
+    /// The instructions, the first one first, if the kernel takes as many.
+    fn finish(mut self) -> Option<Vec<Instruction>> {
+        self.reversed.reverse();
+        (self.reversed.len() <= INSTRUCTIONS_MAX).then_some(self.reversed)
+    }
 }
 
 #[cfg(test)]
@@ -406,23 +493,16 @@ pub(crate) mod tests {
 
     fn arb_rule() -> impl Strategy<Value = Rule> {
         let value = prop_oneof![0u64..4, Just(u64::MAX), (0u64..3).prop_map(|n| n << 32 | 1)];
-        let test = (value, 0..2).prop_map(|(value, kind)| match kind {
+        let test = (value, 0..3).prop_map(|(value, kind)| match kind {
             0 => Test::Equal(value),
-            _ => Test::AtMost(value),
+            1 => Test::AtMost(value),
+            _ => Test::low(value as u32),
         });
-        let condition = (0u8..6, test).prop_map(|(argument, test)| Condition {
-            argument,
-            name: "x",
-            test,
-            meaning: None,
-        });
+        let condition =
+            (0u8..6, test).prop_map(|(argument, test)| Condition::new(argument, "x", test));
         let call = prop::sample::select(vec![READ, WRITE, PREAD64, EXIT_GROUP]);
-        (call, prop::collection::vec(condition, 0..4)).prop_map(|(call, when)| Rule {
-            call,
-            when,
-            action: Action::Allow,
-            reason: Cow::Borrowed(""),
-        })
+        (call, prop::collection::vec(condition, 0..4))
+            .prop_map(|(call, when)| Rule::allow(call, when, ""))
     }
 
     fn arb_arguments() -> impl Strategy<Value = [u64; 6]> {
@@ -445,12 +525,14 @@ pub(crate) mod tests {
                 continue;
             }
             let conditions = rule.when.iter().map(|condition| {
-                let (operator, value) = match condition.test {
-                    Test::Equal(value) => (SeccompCmpOp::Eq, value),
-                    Test::AtMost(value) => (SeccompCmpOp::Le, value),
-                    Test::LowOneOf(..) => unreachable!("not generated"),
+                let (operator, value, length) = match condition.test {
+                    Test::Equal(value) => (SeccompCmpOp::Eq, value, SeccompCmpArgLen::Qword),
+                    Test::AtMost(value) => (SeccompCmpOp::Le, value, SeccompCmpArgLen::Qword),
+                    // Generated with one value alone.
+                    Test::LowOneOf(value, _) => {
+                        (SeccompCmpOp::Eq, value.into(), SeccompCmpArgLen::Dword)
+                    }
                 };
-                let length = SeccompCmpArgLen::Qword;
                 SeccompCondition::new(condition.argument, length, operator, value).unwrap()
             });
             let rule = SeccompRule::new(conditions.collect()).unwrap();
@@ -473,7 +555,10 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn a_program_decides_as_its_table_and_as_seccompiler(
-            rules in prop::collection::vec(arb_rule(), 0..12),
+            rules in prop_oneof![
+                prop::collection::vec(arb_rule(), 0..12),
+                prop::collection::vec(arb_rule(), 100..200),
+            ],
             number in prop::sample::select(vec![0u32, 1, 17, 231, 60, 0x4000_0001, u32::MAX]),
             arguments in arb_arguments(),
         ) {
@@ -511,18 +596,8 @@ pub(crate) mod tests {
 
     #[test]
     fn ints_are_compared_by_their_low_half() {
-        let timeout = Condition {
-            argument: 3,
-            name: "timeout",
-            test: Test::LowOneOf(u32::MAX, 0),
-            meaning: None,
-        };
-        let rule = Rule {
-            call: EPOLL_PWAIT,
-            when: vec![timeout],
-            action: Action::Allow,
-            reason: Cow::Borrowed(""),
-        };
+        let timeout = Condition::new(3, "timeout", Test::LowOneOf(u32::MAX, 0));
+        let rule = Rule::allow(EPOLL_PWAIT, vec![timeout], "");
         let program = assemble(&[rule], Arch::Aarch64).unwrap();
         let decide = |value| {
             run(
@@ -543,32 +618,28 @@ pub(crate) mod tests {
 
     #[test]
     fn the_most_devices_fit_and_more_are_refused() {
-        let condition = |argument, test| Condition {
-            argument,
-            name: "x",
-            test,
-            meaning: None,
-        };
-        let rule = |fd: u64| Rule {
-            call: PREAD64,
-            when: vec![
+        let condition = |argument, test| Condition::new(argument, "x", test);
+        let disk = |fd: u64| {
+            let when = vec![
                 condition(0, Test::Equal(fd)),
                 condition(2, Test::Equal(512)),
                 condition(3, Test::AtMost(1 << 40)),
-            ],
-            action: Action::Allow,
-            reason: Cow::Borrowed(""),
+            ];
+            Rule::allow(PREAD64, when, "")
         };
-        let rules: Vec<Rule> = (0..126).map(rule).collect();
+        let rules: Vec<Rule> = (0..126).map(disk).collect();
         let program = assemble(&rules, Arch::X86_64).unwrap();
         assert!(program.len() < INSTRUCTIONS_MAX / 2);
         let arch = audit_arch(Arch::X86_64);
-        assert_eq!(run(&program, arch, 17, [125, 0, 512, 1 << 40, 0, 0]), ALLOW);
-        assert_eq!(
-            run(&program, arch, 17, [126, 0, 512, 0, 0, 0]),
-            KILL_PROCESS
-        );
-        let many: Vec<Rule> = (0..400).map(rule).collect();
+        // Jumps to the last of them, and from the first, are longer than a branch can be.
+        for fd in 0..127 {
+            for (size, offset) in [(512, 1 << 40), (512, (1 << 40) + 1), (513, 0)] {
+                let arguments = [fd, 0, size, offset, 0, 0];
+                let decided = run(&program, arch, 17, arguments);
+                assert_eq!(decided, expected(&rules, 17, arguments), "{arguments:?}");
+            }
+        }
+        let many: Vec<Rule> = (0..400).map(disk).collect();
         assert!(assemble(&many, Arch::X86_64).is_none());
     }
 }

@@ -18,7 +18,6 @@ use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
 
 use crate::fault::Text;
-use crate::filter::{allow, descriptor};
 use crate::memory::{SharedMemory, Use};
 use crate::signals;
 use crate::vm::Vcpu;
@@ -172,29 +171,19 @@ impl Dump {
 
 /// The system calls a dump needs; a descriptor that is not open yet is -1.
 pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
-    let registers = Condition {
-        argument: 1,
-        name: "request",
-        test: Test::LowOneOf(KVM_GET_SREGS, KVM_GET_SREGS),
-        meaning: Some("KVM_GET_SREGS"),
-    };
-    let cpu = descriptor(vcpu, "the CPU");
-    let core = vec![descriptor(file, "the core file")];
-    let directory = Condition {
-        test: Test::LowOneOf(directory as u32, directory as u32),
-        ..descriptor(directory, "the directory of the core file")
-    };
-    let length = Condition {
-        argument: 1,
-        name: "length",
-        test: Test::Equal(PAGE * PAGES as u64),
-        meaning: None,
-    };
+    let registers = Condition::new(1, "request", Test::low(KVM_GET_SREGS));
+    let registers = registers.meaning("KVM_GET_SREGS");
+    let cpu = Condition::descriptor(vcpu, "the CPU");
+    let core = vec![Condition::descriptor(file, "the core file")];
+    // An `int`, whose upper half is whatever the C library makes of it.
+    let directory = Condition::new(0, "fd", Test::low(directory as u32));
+    let directory = directory.meaning("the directory of the core file");
+    let length = Condition::new(1, "length", Test::Equal(PAGE * PAGES as u64));
     vec![
-        allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
-        allow(MINCORE, vec![length], "dumpcore: which pages there are"),
-        allow(PWRITE64, core, "dumpcore: writing"),
-        allow(
+        Rule::allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
+        Rule::allow(MINCORE, vec![length], "dumpcore: which pages there are"),
+        Rule::allow(PWRITE64, core, "dumpcore: writing"),
+        Rule::allow(
             UNLINKAT,
             vec![directory],
             "dumpcore: removing a file not needed",

@@ -4,7 +4,6 @@
 //! the I/O thread, which moves frames alone. Rows exist for what was declared: a guest without
 //! network has a tender that cannot touch a futex.
 
-use std::borrow::Cow;
 use std::os::fd::RawFd;
 
 use solo5_tender::attach::{Access, Backing, Device};
@@ -12,7 +11,7 @@ use solo5_tender::seccomp::calls::{
     CLOCK_GETTIME, EPOLL_PWAIT, EXIT_GROUP, FUTEX, IOCTL, PPOLL, PREAD64, PWRITE64, READ,
     TIMERFD_SETTIME, WRITE,
 };
-use solo5_tender::seccomp::{Action, Call, Condition, Rule, Test};
+use solo5_tender::seccomp::{Condition, Rule, Test};
 
 /// Descriptors of the tender's own; -1 for one that is not open yet, which fits nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,71 +40,32 @@ const FUTEX_WAIT: u32 = 137;
 /// `FUTEX_WAKE | FUTEX_PRIVATE_FLAG`
 const FUTEX_WAKE: u32 = 129;
 
-fn condition(argument: u8, name: &'static str, test: Test) -> Condition {
-    Condition {
-        argument,
-        name,
-        test,
-        meaning: None,
-    }
-}
-
-fn low(argument: u8, name: &'static str, one: u32, other: u32) -> Condition {
-    condition(argument, name, Test::LowOneOf(one, other))
-}
-
-/// The first argument is descriptor `fd`, which for people is `meaning`.
-pub(crate) fn descriptor(fd: RawFd, meaning: &'static str) -> Condition {
-    Condition {
-        meaning: Some(meaning),
-        ..condition(0, "fd", Test::Equal(i64::from(fd) as u64))
-    }
-}
-
-pub(crate) fn allow(
-    call: Call,
-    when: Vec<Condition>,
-    reason: impl Into<Cow<'static, str>>,
-) -> Rule {
-    Rule {
-        call,
-        when,
-        action: Action::Allow,
-        reason: reason.into(),
-    }
-}
-
 fn request(one: (u32, &'static str), other: u32) -> Condition {
-    Condition {
-        meaning: Some(one.1),
-        ..low(1, "request", one.0, other)
-    }
+    Condition::new(1, "request", Test::LowOneOf(one.0, other)).meaning(one.1)
 }
 
 /// What either thread needs to say why it ends the guest.
 fn last_words(own: &Descriptors) -> Vec<Rule> {
     let mut rules = vec![
-        allow(
+        Rule::allow(
             WRITE,
-            vec![descriptor(STDERR, "standard error")],
+            vec![Condition::descriptor(STDERR, "standard error")],
             "why the guest was ended",
         ),
-        allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
+        Rule::allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
     ];
     if let Some(report) = own.report {
-        let fd = vec![descriptor(report, "the report")];
-        rules.push(allow(WRITE, fd, "how the guest ended, for --report"));
+        let fd = vec![Condition::descriptor(report, "the report")];
+        rules.push(Rule::allow(WRITE, fd, "how the guest ended, for --report"));
     }
     rules
 }
 
 fn lock(own: &Descriptors) -> Option<Rule> {
     own.kick?;
-    let operation = Condition {
-        meaning: Some("wait or wake, private"),
-        ..low(1, "operation", FUTEX_WAIT, FUTEX_WAKE)
-    };
-    Some(allow(
+    let operation = Condition::new(1, "operation", Test::LowOneOf(FUTEX_WAIT, FUTEX_WAKE));
+    let operation = operation.meaning("wait or wake, private");
+    Some(Rule::allow(
         FUTEX,
         vec![operation],
         "the lock of the network ring",
@@ -115,52 +75,49 @@ fn lock(own: &Descriptors) -> Option<Rule> {
 /// The rules for the guest's thread.
 pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     let mut rules = vec![
-        allow(
+        Rule::allow(
             IOCTL,
             vec![
-                descriptor(own.vcpu, "the CPU"),
+                Condition::descriptor(own.vcpu, "the CPU"),
                 request((KVM_RUN, "KVM_RUN or KVM_GET_REGS"), KVM_GET_REGS),
             ],
             "running the guest",
         ),
-        allow(
+        Rule::allow(
             WRITE,
-            vec![descriptor(STDOUT, "standard output")],
+            vec![Condition::descriptor(STDOUT, "standard output")],
             "the console",
         ),
-        allow(
+        Rule::allow(
             PPOLL,
             vec![
-                condition(1, "nfds", Test::Equal(1)),
-                condition(2, "timeout", Test::Equal(0)),
-                condition(3, "sigmask", Test::Equal(0)),
+                Condition::new(1, "nfds", Test::Equal(1)),
+                Condition::new(2, "timeout", Test::Equal(0)),
+                Condition::new(3, "sigmask", Test::Equal(0)),
             ],
             "a console that is full",
         ),
-        allow(
+        Rule::allow(
             EPOLL_PWAIT,
             vec![
-                descriptor(own.epoll, "the epoll set"),
-                low(3, "timeout", -1i32 as u32, 0),
-                condition(4, "sigmask", Test::Equal(0)),
+                Condition::descriptor(own.epoll, "the epoll set"),
+                Condition::new(3, "timeout", Test::LowOneOf(-1i32 as u32, 0)),
+                Condition::new(4, "sigmask", Test::Equal(0)),
             ],
             "yield: waiting for a frame or the deadline",
         ),
-        allow(
+        Rule::allow(
             TIMERFD_SETTIME,
             vec![
-                descriptor(own.timer, "the timer"),
-                low(1, "flags", 0, 0),
-                condition(3, "old_value", Test::Equal(0)),
+                Condition::descriptor(own.timer, "the timer"),
+                Condition::new(1, "flags", Test::low(0)),
+                Condition::new(3, "old_value", Test::Equal(0)),
             ],
             "yield: setting the deadline",
         ),
-        allow(
+        Rule::allow(
             CLOCK_GETTIME,
-            vec![Condition {
-                meaning: Some("CLOCK_REALTIME"),
-                ..condition(0, "clock", Test::Equal(CLOCK_REALTIME))
-            }],
+            vec![Condition::new(0, "clock", Test::Equal(CLOCK_REALTIME)).meaning("CLOCK_REALTIME")],
             "the wall clock",
         ),
     ];
@@ -178,8 +135,12 @@ pub fn io_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     let Some(kick) = own.kick else {
         return Vec::new();
     };
-    let fd = vec![descriptor(kick, "the eventfd")];
-    let mut rules = vec![allow(READ, fd, "waiting for the guest to queue frames")];
+    let fd = vec![Condition::descriptor(kick, "the eventfd")];
+    let mut rules = vec![Rule::allow(
+        READ,
+        fd,
+        "waiting for the guest to queue frames",
+    )];
     rules.extend(last_words(own));
     rules.extend(lock(own));
     rules.extend(devices.iter().flat_map(frames));
@@ -190,10 +151,10 @@ fn frames(device: &Device) -> Vec<Rule> {
     let (name, fd) = (&device.name, device.fd_number());
     match device.backing {
         Backing::Net { .. } => {
-            let tap = || vec![descriptor(fd, "the tap")];
+            let tap = || vec![Condition::descriptor(fd, "the tap")];
             vec![
-                allow(READ, tap(), format!("frames to '{name}'")),
-                allow(WRITE, tap(), format!("frames from '{name}'")),
+                Rule::allow(READ, tap(), format!("frames to '{name}'")),
+                Rule::allow(WRITE, tap(), format!("frames from '{name}'")),
             ]
         }
         Backing::Block { .. } => Vec::new(),
@@ -209,14 +170,14 @@ fn sectors(device: &Device) -> Vec<Rule> {
         } => {
             let within = || {
                 vec![
-                    descriptor(fd, "the file"),
-                    condition(2, "size", Test::AtMost(capacity)),
-                    condition(3, "offset", Test::AtMost(capacity.saturating_sub(1))),
+                    Condition::descriptor(fd, "the file"),
+                    Condition::new(2, "size", Test::AtMost(capacity)),
+                    Condition::new(3, "offset", Test::AtMost(capacity.saturating_sub(1))),
                 ]
             };
-            let mut rules = vec![allow(PREAD64, within(), format!("reading '{name}'"))];
+            let mut rules = vec![Rule::allow(PREAD64, within(), format!("reading '{name}'"))];
             if access == Access::ReadWrite {
-                rules.push(allow(PWRITE64, within(), format!("writing '{name}'")));
+                rules.push(Rule::allow(PWRITE64, within(), format!("writing '{name}'")));
             }
             rules
         }

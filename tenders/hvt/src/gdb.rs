@@ -43,7 +43,6 @@ use solo5_tender::sys::Errno;
 
 use crate::exit::{Exit, REASON_HALT};
 use crate::fault::GuestFault;
-use crate::filter::{allow, descriptor};
 use crate::hypercall::{End, Next};
 use crate::memory::{SharedMemory, Use};
 use crate::run::Running;
@@ -175,30 +174,25 @@ impl Debugger {
 
 /// The system calls a debugger needs; a descriptor that is not open yet is -1.
 pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
-    let connection = || descriptor(connection, "the debugger");
+    let connection = || Condition::descriptor(connection, "the debugger");
     let mut rules = vec![
-        allow(READ, vec![connection()], "gdb: requests"),
-        allow(
+        Rule::allow(READ, vec![connection()], "gdb: requests"),
+        Rule::allow(
             RECVFROM,
             vec![connection()],
             "gdb: whether there is a request",
         ),
-        allow(WRITE, vec![connection()], "gdb: answers"),
-        allow(
+        Rule::allow(WRITE, vec![connection()], "gdb: answers"),
+        Rule::allow(
             RT_SIGRETURN,
             Vec::new(),
             "gdb: a request while the guest runs",
         ),
     ];
     for (number, name) in REQUESTS {
-        let request = Condition {
-            argument: 1,
-            name: "request",
-            test: Test::LowOneOf(number, number),
-            meaning: Some(name),
-        };
-        let cpu = descriptor(vcpu, "the CPU");
-        rules.push(allow(
+        let request = Condition::new(1, "request", Test::low(number)).meaning(name);
+        let cpu = Condition::descriptor(vcpu, "the CPU");
+        rules.push(Rule::allow(
             IOCTL,
             vec![cpu, request],
             "gdb: registers and breakpoints",

@@ -25,8 +25,9 @@ pub struct Facts {
 
 /// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
 pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
+    let before_command_line = BootInfo::SIZE + mft1::size(manifest.len());
     let mft = BOOT_INFO_BASE + BootInfo::SIZE as u64;
-    let cmdline = mft + mft1::size(manifest.len()) as u64;
+    let cmdline = BOOT_INFO_BASE + before_command_line as u64;
     let info = BootInfo {
         mem_size: facts.memory.into(),
         kernel_end: facts.kernel_end.into(),
@@ -35,7 +36,7 @@ pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> 
         epollfd: (facts.epollfd as u32).into(),
         timerfd: (facts.timerfd as u32).into(),
     };
-    let mut out = Vec::with_capacity(cmdline as usize + CMDLINE_SIZE);
+    let mut out = Vec::with_capacity(before_command_line + command_line.len());
     out.extend_from_slice(info.as_bytes());
     out.extend_from_slice(&mft1::header(manifest.len()));
     out.extend_from_slice(manifest.as_bytes());

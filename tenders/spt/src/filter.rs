@@ -5,102 +5,62 @@
 //! no signal mask, and `timerfd_settime` sets absolute times alone. Sizes of frames stay free: a
 //! guest may well read with a larger buffer, and the kernel refuses what it cannot take.
 
-use std::borrow::Cow;
-
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
     ARCH_PRCTL, CLOCK_GETTIME, EPOLL_PWAIT, EXIT_GROUP, PREAD64, PWRITE64, READ, TIMERFD_SETTIME,
     WRITE,
 };
-use solo5_tender::seccomp::{Action, Call, Condition, Rule, Test};
+use solo5_tender::seccomp::{Action, Condition, Rule, Test};
 
-const STDOUT: u64 = 1;
+const STDOUT: i32 = 1;
 const CLOCK_REALTIME: u64 = 0;
 const CLOCK_MONOTONIC: u64 = 1;
 const ARCH_SET_FS: u64 = 0x1002;
 const TFD_TIMER_ABSTIME: u32 = 1;
 const EBADF: u16 = 9;
 
-fn condition(argument: u8, name: &'static str, test: Test) -> Condition {
-    Condition {
-        argument,
-        name,
-        test,
-        meaning: None,
-    }
-}
-
-/// The first argument is descriptor `fd`, which for people is `meaning`.
-fn descriptor(fd: i32, meaning: &'static str) -> Condition {
-    Condition {
-        meaning: Some(meaning),
-        // A descriptor is not negative; -1, which stands for one not open yet, fits nothing.
-        ..condition(0, "fd", Test::Equal(i64::from(fd) as u64))
-    }
-}
-
-fn allow(call: Call, when: Vec<Condition>, reason: impl Into<Cow<'static, str>>) -> Rule {
-    Rule {
-        call,
-        when,
-        action: Action::Allow,
-        reason: reason.into(),
-    }
-}
-
 /// The rules for a guest with these devices.
 pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
-    let low = |argument, name, value| condition(argument, name, Test::LowOneOf(value, value));
     let mut rules = vec![
-        allow(
+        Rule::allow(
             WRITE,
-            vec![Condition {
-                meaning: Some("standard output"),
-                ..condition(0, "fd", Test::Equal(STDOUT))
-            }],
+            vec![Condition::descriptor(STDOUT, "standard output")],
             "the console",
         ),
-        allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
-        allow(
+        Rule::allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
+        Rule::allow(
             EPOLL_PWAIT,
             vec![
-                descriptor(epollfd, "the epoll set"),
-                condition(3, "timeout", Test::LowOneOf(-1i32 as u32, 0)),
-                condition(4, "sigmask", Test::Equal(0)),
+                Condition::descriptor(epollfd, "the epoll set"),
+                Condition::new(3, "timeout", Test::LowOneOf(-1i32 as u32, 0)),
+                Condition::new(4, "sigmask", Test::Equal(0)),
             ],
             "yield: waiting for a frame or the deadline",
         ),
-        allow(
+        Rule::allow(
             TIMERFD_SETTIME,
             vec![
-                descriptor(timerfd, "the timer"),
-                low(1, "flags", TFD_TIMER_ABSTIME),
-                condition(3, "old_value", Test::Equal(0)),
+                Condition::descriptor(timerfd, "the timer"),
+                Condition::new(1, "flags", Test::low(TFD_TIMER_ABSTIME)),
+                Condition::new(3, "old_value", Test::Equal(0)),
             ],
             "yield: setting the deadline",
         ),
-        allow(
+        Rule::allow(
             CLOCK_GETTIME,
-            vec![Condition {
-                meaning: Some("CLOCK_MONOTONIC"),
-                ..condition(0, "clock", Test::Equal(CLOCK_MONOTONIC))
-            }],
+            vec![
+                Condition::new(0, "clock", Test::Equal(CLOCK_MONOTONIC)).meaning("CLOCK_MONOTONIC"),
+            ],
             "the monotonic clock",
         ),
-        allow(
+        Rule::allow(
             CLOCK_GETTIME,
-            vec![Condition {
-                meaning: Some("CLOCK_REALTIME"),
-                ..condition(0, "clock", Test::Equal(CLOCK_REALTIME))
-            }],
+            vec![Condition::new(0, "clock", Test::Equal(CLOCK_REALTIME)).meaning("CLOCK_REALTIME")],
             "the wall clock",
         ),
-        allow(
+        Rule::allow(
             ARCH_PRCTL,
-            vec![Condition {
-                meaning: Some("ARCH_SET_FS"),
-                ..condition(0, "code", Test::Equal(ARCH_SET_FS))
-            }],
+            vec![Condition::new(0, "code", Test::Equal(ARCH_SET_FS)).meaning("ARCH_SET_FS")],
             "the base of thread-local storage",
         ),
     ];
@@ -114,9 +74,9 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
     let (name, fd) = (&device.name, device.fd_number());
     match &device.backing {
         Backing::Net { .. } => {
-            let fd = || vec![descriptor(fd, "the tap")];
-            rules.push(allow(READ, fd(), format!("frames to '{name}'")));
-            rules.push(allow(WRITE, fd(), format!("frames from '{name}'")));
+            let fd = || vec![Condition::descriptor(fd, "the tap")];
+            rules.push(Rule::allow(READ, fd(), format!("frames to '{name}'")));
+            rules.push(Rule::allow(WRITE, fd(), format!("frames from '{name}'")));
         }
         Backing::Block {
             capacity,
@@ -127,18 +87,24 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
             let size = u64::from(*sector_size);
             let one_sector = || {
                 vec![
-                    descriptor(fd, "the file"),
-                    condition(2, "size", Test::Equal(size)),
-                    condition(3, "offset", Test::AtMost(capacity.saturating_sub(size))),
+                    Condition::descriptor(fd, "the file"),
+                    Condition::new(2, "size", Test::Equal(size)),
+                    Condition::new(3, "offset", Test::AtMost(capacity.saturating_sub(size))),
                 ]
             };
-            rules.push(allow(PREAD64, one_sector(), format!("reading '{name}'")));
+            rules.push(Rule::allow(
+                PREAD64,
+                one_sector(),
+                format!("reading '{name}'"),
+            ));
             rules.push(match access {
-                Access::ReadWrite => allow(PWRITE64, one_sector(), format!("writing '{name}'")),
+                Access::ReadWrite => {
+                    Rule::allow(PWRITE64, one_sector(), format!("writing '{name}'"))
+                }
                 // A guest that writes all the same gets an error, not its end.
                 Access::ReadOnly => Rule {
                     call: PWRITE64,
-                    when: vec![descriptor(fd, "the file")],
+                    when: vec![Condition::descriptor(fd, "the file")],
                     action: Action::Errno(EBADF),
                     reason: format!("'{name}' is read-only").into(),
                 },
