@@ -6,7 +6,7 @@
 //@ run spt hvt usage: tap.service0=10.0.0.1/24 expect=exit:1 output="Usage: "
 //@ run spt hvt not-attached: args=limit expect=exit:1 output="Device 'service0' of type NET_BASIC declared but not attached."
 //@ run spt hvt no-such-interface: options="--net:service0=nosuchtap" expect=exit:1 output="Could not attach interface: nosuchtap: No such file or directory"
-//@ run spt hvt interface-name-too-long: options="--net:service0=abcdefghijklmnop" expect=exit:1 output="Could not attach interface: abcdefghijklmnop: File name too long"
+//@ run spt hvt interface-name-too-long: options="--net:service0=abcdefghijklmnop" expect=exit:1 output="Could not attach interface: abcdefghijklmnop: File"
 //@ run spt hvt not-a-tap: options="--net:service0=lo" expect=exit:1 output="Could not attach interface: lo: "
 //@ run spt hvt interface-down: tap.service0=down expect=exit:1 output=": Network is down"
 #include "kit.h"

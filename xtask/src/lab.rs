@@ -135,7 +135,7 @@ fn test_program(package: &str, name: &str) -> Result<PathBuf> {
             .current_dir(&root)
             .args(["test", "--quiet", "--package", package])
             .args(["--test", name, "--no-run", "--message-format=json"])
-            .args(["--target", &stage::host_triple()?, "--target-dir"])
+            .args(["--target", &stage::program_triple()?, "--target-dir"])
             .arg(root.join("target/stage"))
             .env("CARGO_ENCODED_RUSTFLAGS", stage::rustflags(&root)),
     )?;

@@ -218,7 +218,7 @@ impl Events {
         let new = libc::itimerspec {
             it_interval: zero,
             it_value: libc::timespec {
-                tv_sec: (timeout / 1_000_000_000) as libc::time_t,
+                tv_sec: (timeout / 1_000_000_000) as i64,
                 tv_nsec: (timeout % 1_000_000_000) as libc::c_long,
             },
         };
