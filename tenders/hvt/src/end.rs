@@ -106,3 +106,50 @@ fn exit(status: i32) -> ! {
     // SAFETY: the call never returns, and every descriptor and mapping is the kernel's to undo.
     unsafe { libc::_exit(status) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::memory::testing::memory;
+
+    /// Set in a process that is there to end as a guest does.
+    const ENDS: &str = "SOLO5_TEST_ENDS";
+
+    #[test]
+    fn of_two_threads_that_find_a_fault_one_speaks() {
+        if std::env::var_os(ENDS).is_some() {
+            let witness = Witness {
+                program: "solo5-hvt".to_owned(),
+                report: None,
+                code: Code(Vec::new()),
+                memory: Box::leak(Box::new(memory(64, Vec::new()))),
+                spoken: AtomicBool::new(false),
+            };
+            let both = Barrier::new(2);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        both.wait();
+                        witness.fault(GuestFault::RingSleep, None);
+                    });
+                }
+            });
+        }
+        // Without a rule for who speaks, some of these ends have two messages.
+        for _ in 0..100 {
+            let name = "end::tests::of_two_threads_that_find_a_fault_one_speaks";
+            let mut guest = Command::new(std::env::current_exe().unwrap());
+            let ended = guest
+                .args(["--exact", name])
+                .env(ENDS, "")
+                .output()
+                .unwrap();
+            assert_eq!(ended.status.code(), Some(EXIT_CANNOT.into()));
+            let text = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(text, "solo5-hvt: read() of the ring's eventfd failed\n");
+        }
+    }
+}
