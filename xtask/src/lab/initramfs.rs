@@ -41,6 +41,12 @@ impl Initramfs {
         Ok(())
     }
 
+    /// Copies a program without what only debuggers read of it.
+    pub(crate) fn stripped(&self, from: &Path, to: &Path) -> Result<()> {
+        self.file(from, to)?;
+        run(Command::new("strip").arg(self.inside(to)))
+    }
+
     /// Copies a folder to the same place.
     pub(crate) fn folder(&self, from: &Path) -> Result<()> {
         let to = self.inside(from);
@@ -63,7 +69,12 @@ impl Initramfs {
 
     /// Has a module of the kernel loaded, after those named before.
     pub(crate) fn module(&mut self, name: &str, file: &Path) -> Result<()> {
-        self.file(file, &Path::new("/lib").join(format!("{name}.ko")))?;
+        let to = Path::new("/lib").join(format!("{name}.ko"));
+        self.file(file, &to)?;
+        // The kernel would check its types, for longer than all else at the start takes.
+        run(Command::new("objcopy")
+            .arg("--remove-section=.BTF")
+            .arg(self.inside(&to)))?;
         self.modules.push(name.to_owned());
         Ok(())
     }
@@ -94,17 +105,17 @@ impl Initramfs {
             script += &format!("export {name}='{}'\n", value.display());
         }
         let (results, status) = (machine::RESULTS, machine::STATUS);
-        script += &format!("stty -F {results} raw\nexec >{results} 2>&1\nfailed=0\n");
+        script += &format!("stty -F {results} raw 115200\nexec >{results} 2>&1\nfailed=0\n");
         for command in commands {
             script += &format!("{command} || failed=1\n");
         }
-        // Without the pause the last line would not be out.
-        script += &format!("echo \"{status}$failed\"\nsleep 1\npoweroff -f\n");
+        // Setting the line anew waits until the last of it is out.
+        script += &format!("echo \"{status}$failed\"\nstty -F {results} cs8\npoweroff -f\n");
         let init = self.inside(Path::new("/init"));
         fs::write(&init, script)?;
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
 
-        let command = "find . | cpio --quiet -o -H newc | gzip -1 >\"$0\"";
+        let command = "find . | cpio --quiet -o -H newc >\"$0\"";
         run(Command::new("sh")
             .args(["-c", command])
             .arg(to)

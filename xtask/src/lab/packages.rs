@@ -7,11 +7,10 @@ use std::process::{Command, Stdio};
 use crate::Result;
 use crate::run::{output, run};
 
-/// Programs a lab is made with, and the packages that have them.
+/// Programs every lab is made with, and the packages that have them.
 ///
 /// The installed gdb stays here; what its package needs is needed in the machine.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
+const PROGRAMS: [(&str, &str); 4] = [
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
     ("ip", "iproute2"),
@@ -21,17 +20,13 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// The package whose dependency is the newest kernel.
 const KERNEL: &str = "linux-image-amd64";
 
-/// The packages whose programs are not there.
-pub(crate) fn missing() -> Vec<&'static str> {
-    let missing = PROGRAMS
-        .into_iter()
-        .filter(|(program, _)| which(program).is_err());
-    missing.map(|(_, package)| package).collect()
-}
-
-/// Makes sure of the programs a lab needs; who is root may install what is missing.
-pub(crate) fn install() -> Result<()> {
-    let missing = missing();
+/// Makes sure of the programs a lab needs, `more` among them; who is root may install what is missing.
+pub(crate) fn install(more: &[(&'static str, &'static str)]) -> Result<()> {
+    let needed = PROGRAMS.iter().chain(more);
+    let missing: Vec<_> = needed
+        .filter(|(program, _)| which(program).is_err())
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

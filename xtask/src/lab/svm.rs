@@ -1,0 +1,31 @@
+//! A machine with AMD's virtualisation: QEMU.
+
+use std::process::Command;
+
+use super::machine::{Boot, COMMAND_LINE, limited};
+use crate::Result;
+
+/// The emulator.
+pub(crate) const PROGRAMS: [(&str, &str); 1] = [("qemu-system-x86_64", "qemu-system-x86")];
+
+/// Ten times what all tests take.
+const SECONDS: u32 = 2400;
+
+/// A machine that boots `boot`.
+pub(crate) fn machine(boot: &Boot) -> Result<Command> {
+    let mut qemu = limited(SECONDS, "qemu-system-x86_64");
+    // With a thread for each processor QEMU 7.2 loses interrupts under nested virtualisation, and
+    // the machine locks up within a minute.
+    qemu.args(["-accel", "tcg,thread=single", "-cpu", "max,+svm"])
+        .args(["-smp", "2", "-m", "3072"])
+        .args(["-display", "none", "-nic", "none", "-no-reboot"])
+        .arg("-serial")
+        .arg(format!("file:{}", boot.log.display()))
+        .args(["-serial", "stdio"])
+        .arg("-kernel")
+        .arg(&boot.kernel)
+        .arg("-initrd")
+        .arg(&boot.initramfs)
+        .args(["-append", COMMAND_LINE]);
+    Ok(qemu)
+}

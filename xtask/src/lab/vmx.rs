@@ -1,0 +1,196 @@
+//! A machine with Intel's virtualisation: Bochs.
+//!
+//! Its BIOS boots from disks only. To unpack a kernel takes a machine this slow longer than to boot
+//! it, so it is unpacked here: the disk is a sector that boots ([`boot.S`](../boot.S)), the kernel as
+//! it lies in memory, and the initramfs.
+
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::process::Command;
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, NoteType, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader};
+
+use super::machine::{Boot, COMMAND_LINE, limited};
+use crate::Result;
+use crate::run::{output, run};
+
+/// The emulator, its BIOS and its screen, which nobody sees; what the kernel is packed with.
+pub(crate) const PROGRAMS: [(&str, &str); 4] = [
+    ("bochs", "bochs"),
+    (BIOS, "bochsbios"),
+    (SCREEN, "bochs-term"),
+    ("xz", "xz-utils"),
+];
+
+const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
+const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
+
+/// Several times what its tests take.
+const SECONDS: u32 = 900;
+
+/// The machine's memory, in MiB.
+const MEMORY: usize = 1024;
+
+/// A sector of a disk, in bytes, and what the boot sector reads at a time.
+const SECTOR: usize = 512;
+const CHUNK: usize = 256 * SECTOR;
+
+/// The note with the address of a kernel's entry for PVH (Xen, `xen/include/public/elfnote.h`).
+const XEN_ELFNOTE_PHYS32_ENTRY: NoteType = NoteType(18);
+
+/// Bochs takes a disk by whole cylinders, of 16 heads and 63 sectors.
+const CYLINDER: usize = 16 * 63 * SECTOR;
+
+/// A machine that boots `boot`.
+pub(crate) fn machine(boot: &Boot) -> Result<Command> {
+    let folder = boot.log.parent().ok_or("a log without a folder")?;
+    disk(boot, &folder.join("vmx.disk"))?;
+    let log = boot.log.file_name().unwrap_or_default().display();
+    // The screen that opens no port; the clock counts instructions; power is off by a panic of the
+    // device that would switch it.
+    let settings = format!(
+        "config_interface: textconfig\n\
+         display_library: term\n\
+         romimage: file={BIOS}\n\
+         memory: guest={MEMORY}, host={MEMORY}\n\
+         cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
+         clock: sync=none, time0=local\n\
+         boot: disk\n\
+         ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
+         ata0-master: type=disk, mode=flat, path=vmx.disk\n\
+         com1: enabled=1, mode=file, dev={log}\n\
+         com2: enabled=1, mode=file, dev=/dev/fd/3\n\
+         log: vmx.bochs.log\n\
+         panic: action=fatal\n"
+    );
+    fs::write(folder.join("vmx.bochsrc"), settings)?;
+    // Debian's has its debugger compiled in, which waits to be told to begin.
+    fs::write(folder.join("vmx.commands"), "continue\n")?;
+    let mut bochs = limited(SECONDS, "sh");
+    // Bochs itself talks on standard output.
+    bochs
+        .args(["-c", "exec \"$@\" 3>&1 >vmx.bochs.out 2>&1", "sh"])
+        .args(["bochs", "-q", "-unlock", "-f", "vmx.bochsrc"])
+        .args(["-rc", "vmx.commands"])
+        .env("TERM", "linux")
+        .current_dir(folder);
+    Ok(bochs)
+}
+
+/// Writes the disk that boots `boot`.
+fn disk(boot: &Boot, to: &Path) -> Result<()> {
+    let kernel = Kernel::read(&boot.kernel)?;
+    let initramfs = fs::read(&boot.initramfs)?;
+    let mut content = kernel.memory;
+    content.resize(content.len().next_multiple_of(0x1000), 0);
+    let initramfs_at = kernel.at + content.len();
+    content.extend_from_slice(&initramfs);
+    let chunks = content.len().div_ceil(CHUNK);
+    if kernel.at + chunks * CHUNK >= (MEMORY - 2) << 20 {
+        return Err("the kernel and the initramfs do not fit into the machine".into());
+    }
+    let scratch = tempfile::tempdir()?;
+    let object = scratch.path().join("boot.o");
+    let sector = scratch.path().join("boot");
+    run(Command::new("cc")
+        .arg("-c")
+        .arg(crate::root().join("xtask/src/lab/boot.S"))
+        .arg("-o")
+        .arg(&object)
+        .arg(format!("-DLOAD={}", kernel.at))
+        .arg(format!("-DENTRY={}", kernel.entry))
+        .arg(format!("-DCHUNKS={chunks}"))
+        .arg(format!("-DINITRAMFS={initramfs_at}"))
+        .arg(format!("-DINITRAMFS_SIZE={}", initramfs.len()))
+        .arg(format!("-DMEMORY={}", MEMORY << 20))
+        .arg(format!("-DCOMMAND_LINE=\"{COMMAND_LINE}\"")))?;
+    // Where a BIOS puts it.
+    run(Command::new("ld")
+        .args(["-m", "elf_x86_64", "-Ttext=0x7c00", "--oformat=binary"])
+        .arg(&object)
+        .arg("-o")
+        .arg(&sector))?;
+    let mut disk = File::create(to)?;
+    disk.write_all(&fs::read(&sector)?)?;
+    disk.write_all(&content)?;
+    let size = SECTOR + chunks * CHUNK;
+    disk.set_len(size.next_multiple_of(CYLINDER).try_into()?)?;
+    Ok(())
+}
+
+/// A kernel as it lies in memory.
+struct Kernel {
+    at: usize,
+    memory: Vec<u8>,
+    /// Of 32-bit code, with Xen's PVH boot protocol.
+    entry: usize,
+}
+
+impl Kernel {
+    /// The kernel in a `bzImage`.
+    fn read(path: &Path) -> Result<Self> {
+        let elf = unpacked(&fs::read(path)?)?;
+        let elf = elf.as_slice();
+        let header = FileHeader64::<LittleEndian>::parse(elf)?;
+        let endian = header.endian()?;
+        let mut segments = Vec::new();
+        let mut entry = None;
+        for segment in header.program_headers(endian, elf)? {
+            if segment.p_type(endian) == PT_LOAD {
+                let start = usize::try_from(segment.p_paddr(endian))?;
+                let size = usize::try_from(segment.p_memsz(endian))?;
+                let content = segment.data(endian, elf);
+                let content = content.map_err(|()| "a segment is not in the kernel's file")?;
+                segments.push((start, size, content));
+            }
+            let Some(mut notes) = segment.notes(endian, elf)? else {
+                continue;
+            };
+            while let Some(note) = notes.next()? {
+                if note.name() == b"Xen" && note.n_type(endian) == XEN_ELFNOTE_PHYS32_ENTRY {
+                    let address = note.desc().first_chunk().copied();
+                    entry = address.map(u64::from_le_bytes);
+                }
+            }
+        }
+        let starts = segments.iter().map(|(start, ..)| *start);
+        let at = starts.min().ok_or("the kernel has no segments")?;
+        let ends = segments.iter().map(|(start, size, _)| start + size);
+        let mut memory = vec![0; ends.max().unwrap_or(at) - at];
+        for (start, _, content) in segments {
+            memory[start - at..][..content.len()].copy_from_slice(content);
+        }
+        let entry = entry.ok_or("the kernel has no entry for PVH")?;
+        Ok(Self {
+            at,
+            memory,
+            entry: entry.try_into()?,
+        })
+    }
+}
+
+/// The ELF file packed in a `bzImage` (Linux, `Documentation/x86/boot.rst`, `payload_offset`).
+fn unpacked(image: &[u8]) -> Result<Vec<u8>> {
+    let word = |at: usize| -> Option<usize> {
+        let bytes = image.get(at..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+    };
+    let payload = || {
+        let start = (usize::from(*image.get(0x1f1)?) + 1) * SECTOR;
+        let payload = image.get(start + word(0x248)?..)?;
+        payload.get(..word(0x24c)?)
+    };
+    let payload = payload().ok_or("the kernel is no bzImage")?;
+    let mut packed = tempfile::tempfile()?;
+    packed.write_all(payload)?;
+    packed.rewind()?;
+    // Behind the stream is its size.
+    output(
+        Command::new("xz")
+            .args(["--decompress", "--stdout", "--single-stream"])
+            .stdin(packed),
+    )
+}
