@@ -180,27 +180,17 @@ impl<'u, 'a> Entries<'u, 'a> {
         })
     }
 
-    /// The next entry and its depth; `None` at the end, or where it cannot be read.
-    pub(crate) fn next(&mut self) -> Option<(&Entry<'a>, isize)> {
-        loop {
-            if self.raw.is_empty() {
-                return None;
+    /// The next entry; `None` at the end, or where it cannot be read.
+    pub(crate) fn next(&mut self) -> Option<&Entry<'a>> {
+        while !self.raw.is_empty() {
+            if let Some(next) = self.raw.clone().read_abbreviation().ok()? {
+                sane(next)?;
             }
-            let depth = self.raw.next_depth();
-            let offset = self.raw.next_offset();
-            let Some(abbreviation) = self.raw.read_abbreviation().ok()? else {
-                continue;
-            };
-            sane(abbreviation)?;
-            let mut attributes = Vec::new();
-            let specifications = abbreviation.attributes();
-            self.raw
-                .read_attributes(specifications, &mut attributes)
-                .ok()?;
-            let (tag, has_children) = (abbreviation.tag(), abbreviation.has_children());
-            self.entry = Entry::new(tag, has_children, attributes, offset);
-            return Some((&self.entry, depth));
+            if self.raw.read_entry(&mut self.entry).ok()? {
+                return Some(&self.entry);
+            }
         }
+        None
     }
 }
 

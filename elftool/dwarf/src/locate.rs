@@ -106,7 +106,7 @@ impl DebugInfo {
         found: &mut [Vec<Frame>],
     ) -> Option<()> {
         let mut entries = Entries::new(unit, None)?;
-        let (root, _) = entries.next()?;
+        let root = entries.next()?;
         let own = ranges(dwarf, unit, root, RANGES_MAX);
         let elsewhere = |range: &std::ops::Range<u64>| within(wanted, range).is_empty();
         if !own.is_empty() && own.iter().all(elsewhere) {
@@ -115,7 +115,7 @@ impl DebugInfo {
         let lines = self.lines(dwarf, unit, wanted);
         let mut around: Vec<Vec<Around>> = Vec::new();
         around.resize_with(wanted.len(), Vec::new);
-        while let Some((entry, _)) = entries.next() {
+        while let Some(entry) = entries.next() {
             if !matches!(
                 entry.tag(),
                 gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine
@@ -218,7 +218,7 @@ impl DebugInfo {
             let Some(mut entries) = Entries::new(&unit, None) else {
                 continue;
             };
-            while let Some((entry, _)) = entries.next() {
+            while let Some(entry) = entries.next() {
                 if entry.tag() != gimli::DW_TAG_variable {
                     continue;
                 }

@@ -54,7 +54,7 @@ impl DebugInfo {
 
     fn facts<'a>(&'a self, dwarf: &Dwarf<Metered<'a>>, unit: &info::Unit<'a>) -> Option<Unit> {
         let mut entries = Entries::new(unit, None)?;
-        let (root, _) = entries.next()?;
+        let root = entries.next()?;
         let own = |name| text(dwarf, unit, root.attr_value(name)?);
         let language = match root.attr_value(gimli::DW_AT_language) {
             Some(AttributeValue::Language(language)) => Some(language),
@@ -68,8 +68,8 @@ impl DebugInfo {
         };
         // The function whose entries are being read, and its depth.
         let mut inside: Option<isize> = None;
-        while let Some((entry, depth)) = entries.next() {
-            if inside.is_some_and(|function| depth <= function) {
+        while let Some(entry) = entries.next() {
+            if inside.is_some_and(|function| entry.depth() <= function) {
                 inside = None;
             }
             match entry.tag() {
@@ -81,7 +81,7 @@ impl DebugInfo {
                     if facts.functions.len() >= FUNCTIONS_MAX {
                         break;
                     }
-                    inside = Some(depth);
+                    inside = Some(entry.depth());
                     facts.functions.push(Function {
                         name: name(self, dwarf, unit, entry).unwrap_or_default(),
                         range,
