@@ -18,7 +18,7 @@ pub struct Limits {
     /// Most bytes of debugging information held in memory. Of a section that does not fit, nothing
     /// is.
     pub bytes: u64,
-    /// Most reads of it, a few bytes each.
+    /// Most reads of it, a few bytes each. A byte of text that is kept counts as one.
     pub reads: u64,
 }
 
@@ -92,6 +92,16 @@ impl DebugInfo {
             sections: found,
             meter: Meter::new(limits.reads),
             compressed,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(sections: &[(SectionId, Vec<u8>)], reads: u64) -> DebugInfo {
+        let sections = sections.iter().cloned();
+        DebugInfo {
+            sections: sections.map(|(id, content)| (id, 0, content)).collect(),
+            meter: Meter::new(reads),
+            compressed: false,
         }
     }
 
@@ -212,9 +222,7 @@ pub(crate) fn text<'a>(
     unit: &Unit<'a>,
     value: Value<'a>,
 ) -> Option<String> {
-    let bytes = dwarf.attr_string(unit, value).ok()?.bytes();
-    let bytes = bytes.get(..TEXT_MAX).unwrap_or(bytes);
-    Some(String::from_utf8_lossy(bytes).into_owned())
+    dwarf.attr_string(unit, value).ok()?.text(TEXT_MAX)
 }
 
 /// The name of an entry, or of the one it is an instance of.
@@ -227,7 +235,7 @@ pub(crate) fn name<'a>(
     let own = |unit: &Unit<'a>, entry: &Entry<'a>| {
         let linkage = entry.attr_value(gimli::DW_AT_linkage_name);
         let value = linkage.or_else(|| entry.attr_value(gimli::DW_AT_name))?;
-        Some(demangled(&text(dwarf, unit, value)?))
+        demangled(&text(dwarf, unit, value)?, info.meter())
     };
     follow(info, dwarf, unit, entry, own)
 }

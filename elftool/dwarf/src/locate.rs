@@ -77,9 +77,9 @@ impl DebugInfo {
     /// The functions each address lies in, the innermost first: all but the last are inlined. Empty
     /// for an address that nothing is known of.
     pub fn locate(&self, addresses: &[u64]) -> Vec<Vec<Frame>> {
-        let mut wanted = addresses.to_vec();
+        let mut wanted: Vec<(u64, usize)> = addresses.iter().copied().zip(0..).collect();
         wanted.sort_unstable();
-        wanted.dedup();
+        let (wanted, places): (Vec<u64>, Vec<usize>) = wanted.into_iter().unzip();
         let mut found: Vec<Vec<Frame>> = vec![Vec::new(); wanted.len()];
         let dwarf = self.dwarf();
         let mut headers = dwarf.units();
@@ -88,14 +88,9 @@ impl DebugInfo {
                 self.locate_in(&dwarf, &unit, &wanted, &mut found);
             }
         }
-        let of = |address: &u64| {
-            let index = wanted.binary_search(address).ok()?;
-            found.get(index).cloned()
-        };
-        addresses
-            .iter()
-            .map(|address| of(address).unwrap_or_default())
-            .collect()
+        let mut found: Vec<_> = places.into_iter().zip(found).collect();
+        found.sort_unstable_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, frames)| frames).collect()
     }
 
     fn locate_in<'a>(
@@ -112,6 +107,7 @@ impl DebugInfo {
         if !own.is_empty() && own.iter().all(elsewhere) {
             return None;
         }
+        self.meter().charge(wanted.len() as u64)?;
         let lines = self.lines(dwarf, unit, wanted);
         let mut around: Vec<Vec<Around>> = Vec::new();
         around.resize_with(wanted.len(), Vec::new);
@@ -248,4 +244,94 @@ fn within(wanted: &[u64], range: &std::ops::Range<u64>) -> std::ops::Range<usize
     let start = wanted.partition_point(|address| *address < range.start);
     let end = wanted.partition_point(|address| *address < range.end);
     start..end.max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use gimli::SectionId;
+
+    use super::*;
+
+    /// Units of DWARF 4 with these entries, each unit behind an entry for it without attributes.
+    /// 2 is a function and 3 one inlined, both with name, address and size.
+    fn units(entries: &[Vec<u8>], reads: u64) -> DebugInfo {
+        let named = [3, 8, 0x11, 1, 0x12, 6, 0, 0];
+        let mut abbreviations = vec![1, 0x11, 1, 0, 0];
+        for (code, tag) in [(2, 0x2e), (3, 0x1d)] {
+            abbreviations.extend([code, tag, 1]);
+            abbreviations.extend(named);
+        }
+        abbreviations.push(0);
+        let mut info = Vec::new();
+        for entries in entries {
+            let length = 8 + entries.len() as u32;
+            info.extend(length.to_le_bytes());
+            info.extend([4, 0, 0, 0, 0, 0, 8, 1]);
+            info.extend(entries);
+        }
+        let sections = [
+            (SectionId::DebugAbbrev, abbreviations),
+            (SectionId::DebugInfo, info),
+        ];
+        DebugInfo::of(&sections, reads)
+    }
+
+    fn entry(code: u8, name: &str, address: u64, size: u32) -> Vec<u8> {
+        let mut entry = vec![code];
+        entry.extend(name.bytes().chain([0]));
+        entry.extend(address.to_le_bytes());
+        entry.extend(size.to_le_bytes());
+        entry
+    }
+
+    #[test]
+    fn addresses_have_answers_in_their_order() {
+        let functions = [entry(2, "one", 10, 5), entry(2, "two", 20, 5)];
+        let info = units(&[functions.concat()], 1 << 20);
+        let found = info.locate(&[24, 9, 12, 20, 12]);
+        let names = found.iter().map(|frames| {
+            let frame = frames.first()?;
+            frame.function.as_deref()
+        });
+        let names: Vec<_> = names.collect();
+        assert_eq!(
+            names,
+            [Some("two"), None, Some("one"), Some("two"), Some("one")]
+        );
+    }
+
+    #[test]
+    fn text_of_all_frames_together_is_limited() {
+        const READS: u64 = 1 << 20;
+        let name = "n".repeat(1000);
+        let mut nested = entry(2, &name, 0x1000, 0x1000);
+        for _ in 1..FRAMES_MAX {
+            nested.extend(entry(3, &name, 0x1000, 0x1000));
+        }
+        let addresses: Vec<u64> = (0x1000..0x1100).collect();
+        // Once, all of them at different addresses, and once all at the same.
+        for addresses in [addresses, vec![0x1000; 0x100]] {
+            let info = units(&[nested.clone()], READS);
+            let found = info.locate(&addresses);
+            let names = found
+                .iter()
+                .flatten()
+                .filter_map(|frame| frame.function.as_ref());
+            let text: usize = names.map(String::len).sum();
+            assert!(text > 1000 * FRAMES_MAX, "{text}");
+            assert!(text as u64 <= READS, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_paid_for_in_each_unit_that_may_have_them() {
+        const READS: u64 = 1 << 30;
+        let used = |addresses: u64| {
+            let info = units(&vec![vec![0]; 100], READS);
+            let addresses: Vec<u64> = (0..addresses).collect();
+            info.locate(&addresses);
+            READS - info.meter().left()
+        };
+        assert_eq!(used(1001) - used(1), 100 * 1000);
+    }
 }

@@ -14,6 +14,12 @@ impl Meter {
         Meter(Cell::new(reads))
     }
 
+    /// How much is left.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> u64 {
+        self.0.get()
+    }
+
     /// Takes `count` reads from what is left; `None` once nothing is.
     pub(crate) fn charge(&self, count: u64) -> Option<()> {
         let left = self.0.get().checked_sub(count);
@@ -45,6 +51,14 @@ impl<'a> Metered<'a> {
     pub(crate) fn new(bytes: &'a [u8], meter: &'a Meter) -> Metered<'a> {
         let bytes = EndianSlice::new(bytes, LittleEndian);
         Metered { bytes, meter }
+    }
+
+    /// What is left of it as text, its first `most` bytes. Text is kept, so each byte is charged.
+    pub(crate) fn text(&self, most: usize) -> Option<String> {
+        let bytes = self.bytes();
+        let text = String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes));
+        self.meter.charge(text.len() as u64)?;
+        Some(text.into_owned())
     }
 
     /// What is left of it.

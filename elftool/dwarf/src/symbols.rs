@@ -6,6 +6,9 @@ use solo5_image::ReadAt;
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::Sections;
 
+use crate::demangled;
+use crate::meter::Meter;
+
 /// The symbols that may name code, by address.
 #[derive(Debug, Default)]
 pub struct Symbols(Vec<Symbol>);
@@ -40,7 +43,13 @@ impl Symbols {
     }
 
     /// The symbol that covers `address`, or, if that has no size, is the last before it.
-    pub fn at(&self, reader: &dyn ReadAt, sections: &Sections, address: u64) -> Option<Named> {
+    pub(crate) fn at(
+        &self,
+        reader: &dyn ReadAt,
+        sections: &Sections,
+        meter: &Meter,
+        address: u64,
+    ) -> Option<Named> {
         let behind = self.0.partition_point(|symbol| symbol.st_value <= address);
         let symbol = self.0.get(behind.checked_sub(1)?)?;
         let offset = address.checked_sub(symbol.st_value)?;
@@ -49,7 +58,7 @@ impl Symbols {
         }
         let name = sections.symbol_name(reader, symbol)?;
         Some(Named {
-            name: crate::demangled(&name),
+            name: demangled(&name, meter)?,
             offset,
         })
     }

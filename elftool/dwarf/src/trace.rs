@@ -161,21 +161,22 @@ impl<'a> Tracer<'a> {
 
     /// Functions and lines of addresses.
     pub fn resolve(&self, addresses: &[Address]) -> Vec<Resolved> {
+        // Symbols first: they take little, and are something to say when the rest takes too much.
         let inside: Vec<u64> = addresses.iter().map(|address| address.inside()).collect();
+        let symbol_at = |address: &u64| {
+            let (sections, meter) = (&self.sections, self.info.meter());
+            self.symbols.at(self.reader, sections, meter, *address)
+        };
+        let symbols: Vec<Option<Named>> = inside.iter().map(symbol_at).collect();
         let frames = self.info.locate(&inside);
-        let all = addresses.iter().zip(frames);
-        all.map(|(address, frames)| {
-            let symbol = self
-                .symbols
-                .at(self.reader, &self.sections, address.inside());
-            Resolved {
-                address: *address,
-                symbol: symbol.map(|symbol| Named {
-                    offset: symbol.offset.saturating_add(u64::from(address.returns)),
-                    ..symbol
-                }),
-                frames,
-            }
+        let all = addresses.iter().zip(symbols).zip(frames);
+        all.map(|((address, symbol), frames)| Resolved {
+            address: *address,
+            symbol: symbol.map(|symbol| Named {
+                offset: symbol.offset.saturating_add(u64::from(address.returns)),
+                ..symbol
+            }),
+            frames,
         })
         .collect()
     }

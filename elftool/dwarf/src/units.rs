@@ -141,9 +141,7 @@ fn producer<'a>(
 ) -> Option<String> {
     const PRODUCER_MAX: usize = 16 * 1024;
     let value = root.attr_value(gimli::DW_AT_producer)?;
-    let bytes = dwarf.attr_string(unit, value).ok()?.bytes();
-    let bytes = bytes.get(..PRODUCER_MAX).unwrap_or(bytes);
-    Some(String::from_utf8_lossy(bytes).into_owned())
+    dwarf.attr_string(unit, value).ok()?.text(PRODUCER_MAX)
 }
 
 fn is_unchecked(language: gimli::DwLang) -> bool {
