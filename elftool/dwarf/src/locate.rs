@@ -276,6 +276,45 @@ mod tests {
         DebugInfo::of(&sections, reads)
     }
 
+    /// A function whose range is number 0 of a list, in the format of 64 bits: gimli adds the offset
+    /// it reads to where the list starts.
+    #[test]
+    fn an_offset_of_64_bits_that_wraps_is_refused() {
+        let abbreviations = vec![
+            1, 0x11, 1, 0x74, 0x17, 0, 0, 2, 0x2e, 0, 0x55, 0x23, 0, 0, 0,
+        ];
+        let body = |base: u64| {
+            let mut body = vec![5, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            body.extend(base.to_le_bytes());
+            body.extend([2, 0, 0]);
+            body
+        };
+        let wide = |content: Vec<u8>| {
+            let mut unit = vec![0xff; 4];
+            unit.extend((content.len() as u64).to_le_bytes());
+            unit.extend(content);
+            unit
+        };
+        let found = |offset: u64| {
+            let mut lists = vec![5, 0, 8, 0, 1, 0, 0, 0];
+            lists.extend(offset.to_le_bytes());
+            // Start and end, then the end of the list.
+            lists.push(6);
+            lists.extend(0x1000u64.to_le_bytes());
+            lists.extend(0x1010u64.to_le_bytes());
+            lists.push(0);
+            let sections = [
+                (SectionId::DebugAbbrev, abbreviations.clone()),
+                (SectionId::DebugInfo, wide(body(20))),
+                (SectionId::DebugRngLists, wide(lists)),
+            ];
+            let info = DebugInfo::of(&sections, 1 << 20);
+            info.locate(&[0x1008]).concat().len()
+        };
+        assert_eq!(found(8), 1);
+        assert_eq!(found(u64::MAX - 7), 0);
+    }
+
     fn entry(code: u8, name: &str, address: u64, size: u32) -> Vec<u8> {
         let mut entry = vec![code];
         entry.extend(name.bytes().chain([0]));

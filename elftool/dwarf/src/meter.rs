@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use gimli::{EndianSlice, Error, LittleEndian, Reader, ReaderOffsetId};
+use gimli::{EndianSlice, Error, Format, LittleEndian, Reader, ReaderOffsetId};
 
 /// Work left, in reads.
 #[derive(Debug)]
@@ -143,6 +143,13 @@ impl Reader for Metered<'_> {
     fn read_u8(&mut self) -> Result<u8, Error> {
         self.charge(1)?;
         self.bytes.read_u8()
+    }
+
+    /// gimli adds offsets to each other without looking: none may be larger than a section can be.
+    fn read_offset(&mut self, format: Format) -> Result<usize, Error> {
+        let offset = self.read_word(format)?;
+        isize::try_from(offset).map_err(|_| Error::UnsupportedOffset)?;
+        Ok(offset)
     }
 }
 
