@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 use solo5_dwarf::core::Core;
 use solo5_dwarf::trace::{Address, By, Resolved, Tracer, addresses};
-use solo5_dwarf::{Frame, Limits};
+use solo5_dwarf::{Frame, Gap, Limits};
 use solo5_report::printable;
 
 use crate::audit::readable;
@@ -119,7 +119,6 @@ pub(crate) fn run(
         Ok(tracer) => tracer,
         Err(fault) => return failed(image, &fault.to_string()),
     };
-    remark(program, image, &tracer);
     let name = image.to_string_lossy();
     let text = if let Some(path) = core {
         let file = match readable(path) {
@@ -135,6 +134,7 @@ pub(crate) fn run(
             failed(path, why);
         }
         let dumped = dumped(&tracer, &name, path.to_string_lossy(), &core);
+        remark(program, image, &tracer);
         match format {
             Format::Human => Ok(human_calls(&dumped)),
             Format::Json => serde_json::to_string_pretty(&dumped),
@@ -145,6 +145,7 @@ pub(crate) fn run(
             Err(why) => return failed(trace, &why),
         };
         let traced = traced(&tracer, &name, &text);
+        remark(program, image, &tracer);
         let none = traced.lines.is_empty();
         let printed = match format {
             Format::Human => Ok(human_trace(&text, &traced)),
@@ -163,17 +164,21 @@ pub(crate) fn run(
     }
 }
 
-/// Says why there may be less to see than expected.
+/// Says why there was less to see than expected.
 fn remark(program: &str, image: &Path, tracer: &Tracer<'_>) {
     let info = tracer.info();
-    let why = if info.is_compressed() {
-        "its debugging information is compressed, which is not read; use `objcopy --decompress-debug-sections`"
-    } else if !info.is_empty() {
-        return;
-    } else if tracer.has_symbols() {
-        "it has no debugging information, so there are symbols alone; compile it with -g"
-    } else {
-        "it has neither debugging information nor symbols; name the image from before `strip`"
+    let why = match info.gap() {
+        Some(gap @ Gap::Compressed) => {
+            format!("{gap}, which is not read; use `objcopy --decompress-debug-sections`")
+        }
+        Some(gap) => format!("{gap}: not all of it is read"),
+        None if !info.is_empty() => return,
+        None if tracer.has_symbols() => String::from(
+            "it has no debugging information, so there are symbols alone; compile it with -g",
+        ),
+        None => String::from(
+            "it has neither debugging information nor symbols; name the image from before `strip`",
+        ),
     };
     let name = image.to_string_lossy();
     complain(program, format_args!("{}: note: {why}", printable(&name)));

@@ -67,7 +67,7 @@ pub(crate) struct Reference {
 /// What symbols and code say. Nothing can be said without symbols.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    /// References from elsewhere.
+    /// References from elsewhere, by the address they are from.
     pub(crate) references: Vec<Reference>,
     /// Address ranges of all functions, ascending.
     pub(crate) functions: Vec<Range<u64>>,

@@ -106,6 +106,14 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
         let mut findings = Vec::new();
         (rule.check)(subject, &mut findings);
         for finding in findings.into_iter().take(FINDINGS_MAX) {
+            let severity = if finding.is_note {
+                Severity::Note
+            } else {
+                severity
+            };
+            if selection.least.is_some_and(|least| severity < least) {
+                continue;
+            }
             let mut diagnostic = Diagnostic::new(severity, rule.code, finding.message)
                 .at(finding.place)
                 .with_help(rule.help);

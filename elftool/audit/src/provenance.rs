@@ -8,6 +8,8 @@ use solo5_report::Place;
 
 use crate::calls::Use;
 use crate::strings::Texts;
+#[cfg(feature = "dwarf")]
+use crate::subject::source_line;
 use crate::subject::{Finding, Subject};
 
 /// Most bytes of a packaging note read.
@@ -35,11 +37,6 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 /// are: some compilers have it on by default.
 #[cfg(feature = "dwarf")]
 pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let checks = |calls: &crate::calls::Calls, function: &solo5_dwarf::Function| {
-        let mut references = calls.references.iter();
-        references
-            .any(|found| found.usage == Use::StackCheck && function.range.contains(&found.from))
-    };
     // Where nothing is checked at all, S401 says it.
     let calls = subject
         .calls()
@@ -47,11 +44,15 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some((calls, info)) = calls.zip(subject.debug_info()) else {
         return;
     };
+    let info = info.renewed();
+    let checks = calls.references.iter();
+    let checks = checks.filter(|found| found.usage == Use::StackCheck);
+    let checks: Vec<u64> = checks.map(|found| found.from).collect();
     info.visit_units(|unit| {
         let checked = unit
             .functions
             .iter()
-            .any(|function| checks(calls, function));
+            .any(|function| any_in(&checks, &function.range));
         if out.len() >= crate::FINDINGS_MAX || !unit.unchecked || checked {
             return;
         }
@@ -79,8 +80,11 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
                 format!("{count} function{plural} of {unit_name} compiled without stack protector")
             }
         };
-        let mut place = subject.at(first.range.start);
-        place.length = first.range.end.checked_sub(first.range.start);
+        let place = Place {
+            length: first.range.end.checked_sub(first.range.start),
+            source: first.source.clone().map(source_line),
+            ..subject.without_line(first.range.start)
+        };
         let mut finding = Finding::new(message, place);
         let names = functions.iter().take(NAMES_MAX);
         let mut names: Vec<_> = names.map(|function| function.name.as_str()).collect();
@@ -94,10 +98,23 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         finding.notes.push(format!("compiler: {compiler}"));
         out.push(finding);
     });
+    if let Some(gap) = info.gap() {
+        let message = format!("not every function was looked at: {gap}");
+        out.push(Finding::note(message, subject.whole()));
+    }
 }
 
 #[cfg(not(feature = "dwarf"))]
 pub(crate) fn unprotected(_: &Subject<'_>, _: &mut Vec<Finding>) {}
+
+/// Whether one of the addresses, ascending, is in a range.
+#[cfg(feature = "dwarf")]
+fn any_in(addresses: &[u64], range: &std::ops::Range<u64>) -> bool {
+    let first = addresses.partition_point(|address| *address < range.start);
+    addresses
+        .get(first)
+        .is_some_and(|address| *address < range.end)
+}
 
 /// Most functions named in one finding.
 #[cfg(feature = "dwarf")]
@@ -265,5 +282,58 @@ fn named(subject: &Subject<'_>, section: &Section) -> Place {
         length: Some(section.header.sh_size),
         section: Some(section.name.clone()),
         ..subject.whole()
+    }
+}
+
+#[cfg(all(test, feature = "dwarf"))]
+mod tests {
+    use solo5_dwarf::testing::Compiled;
+
+    use super::*;
+    use crate::{Selection, audit_subject};
+
+    #[test]
+    fn addresses_are_in_ranges() {
+        for (addresses, range, expected) in [
+            (&[][..], 0..u64::MAX, false),
+            (&[4, 8], 0..4, false),
+            (&[4, 8], 0..5, true),
+            (&[4, 8], 4..5, true),
+            (&[4, 8], 5..8, false),
+            (&[4, 8], 5..9, true),
+            (&[4, 8], 9..u64::MAX, false),
+        ] {
+            assert_eq!(any_in(addresses, &range), expected, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_other_findings_leave_enough_for_functions_without_stack_protector() {
+        let checked = "void __stack_chk_fail(void) { for (;;) {} }
+            void _start(void) { volatile char a[16]; for (int i = 0; i < 16; i++) a[i] = 1; }";
+        let bare = "int fill(int n) { volatile char a[32]; a[n & 31] = 1; return a[3]; }";
+        let files = [
+            ("checked.c", checked, &["-fstack-protector-strong"][..]),
+            ("bare.c", bare, &["-fno-stack-protector"]),
+        ];
+        let image = Compiled::linked("cc", &files).bytes();
+        let subject = Subject::new("a", &image);
+        let places = subject.debug_info().unwrap();
+        while places.gap().is_none() {
+            places.variable(1);
+        }
+        let selection = Selection {
+            select: vec![String::from("S408")],
+            ..Selection::default()
+        };
+        let [finding] = &audit_subject(&subject, &selection)[..] else {
+            panic!("one finding");
+        };
+        assert!(finding.message.contains("bare.c"), "{}", finding.message);
+        let line = finding
+            .place
+            .as_ref()
+            .and_then(|place| place.source.as_ref());
+        assert_eq!(line.map(|source| source.line), Some(1));
     }
 }

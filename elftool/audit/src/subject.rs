@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use solo5_abi::{Arch, Target};
 #[cfg(feature = "dwarf")]
-use solo5_dwarf::{DebugInfo, Limits};
+use solo5_dwarf::{DebugInfo, Limits, Source};
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::{NAME_MAX, Section, SectionFault, Sections};
 use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
@@ -30,6 +30,8 @@ pub struct Finding {
     pub(crate) message: String,
     pub(crate) place: Place,
     pub(crate) notes: Vec<String>,
+    /// Whether it is a note whatever the rule's severity: the rule could not look at everything.
+    pub(crate) is_note: bool,
 }
 
 /// What one pass over the symbols found.
@@ -214,8 +216,16 @@ impl<'a> Subject<'a> {
         self.traces.get_or_init(|| strings::traces(self))
     }
 
-    /// An address as a place: its section, the symbol it is in, and its offset in the file.
+    /// An address as a place: its section, the symbol it is in, its offset in the file, and its line.
     pub(crate) fn at(&self, address: u64) -> Place {
+        Place {
+            source: self.source_at(address),
+            ..self.without_line(address)
+        }
+    }
+
+    /// An address as a place, for a rule that knows its line.
+    pub(crate) fn without_line(&self, address: u64) -> Place {
         let section = self.sections().and_then(|all| all.at_address(address));
         let offset = section.and_then(|section| {
             let within = address.wrapping_sub(section.header.sh_addr);
@@ -225,12 +235,12 @@ impl<'a> Subject<'a> {
             offset,
             section: section.map(|section| section.name.clone()),
             symbol: self.symbol_at(address),
-            source: self.source_at(address),
             ..self.whole()
         }
     }
 
-    /// Its debugging information.
+    /// Its debugging information, of which lines of places are read. A rule reads it
+    /// [renewed](DebugInfo::renewed), so that it does not depend on what others found.
     #[cfg(feature = "dwarf")]
     pub(crate) fn debug_info(&self) -> Option<&DebugInfo> {
         let sections = self.sections()?;
@@ -244,11 +254,7 @@ impl<'a> Subject<'a> {
         let info = self.debug_info().filter(|info| !info.is_empty())?;
         let frames = info.locate(&[address]).pop().unwrap_or_default();
         let line = frames.into_iter().next().and_then(|frame| frame.source);
-        let source = line.or_else(|| info.variable(address))?;
-        Some(Box::new(SourceLine {
-            file: source.file,
-            line: source.line,
-        }))
+        line.or_else(|| info.variable(address)).map(source_line)
     }
 
     #[cfg(not(feature = "dwarf"))]
@@ -339,14 +345,18 @@ impl<'a> Subject<'a> {
                 break;
             }
             if let Some(message) = describe(fault) {
-                out.push(Finding {
-                    message,
-                    place: self.place(fault),
-                    notes: Vec::new(),
-                });
+                out.push(Finding::new(message, self.place(fault)));
             }
         }
     }
+}
+
+#[cfg(feature = "dwarf")]
+pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
+    Box::new(SourceLine {
+        file: source.file,
+        line: source.line,
+    })
 }
 
 /// A name as long as evidence should have.
@@ -361,6 +371,16 @@ impl Finding {
             message: message.into(),
             place,
             notes: Vec::new(),
+            is_note: false,
+        }
+    }
+
+    /// One that says what the rule could not look at.
+    #[cfg(feature = "dwarf")]
+    pub(crate) fn note(message: impl Into<String>, place: Place) -> Finding {
+        Finding {
+            is_note: true,
+            ..Finding::new(message, place)
         }
     }
 }

@@ -8,8 +8,9 @@ use solo5_abi::mft1::{self, DeviceType};
 use solo5_abi::{Arch, Target, mft2, note};
 use solo5_audit::{Budget, Measure, RULES, Rule, Selection, Subject, audit, loads};
 use solo5_dwarf::testing::Compiled;
+use solo5_image::Image;
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
-use solo5_image::sections::SECTIONS_MAX;
+use solo5_image::sections::{SECTIONS_MAX, Sections};
 use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
 use solo5_report::{Diagnostic, Severity};
 
@@ -524,6 +525,44 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     // Where nothing is checked, S401 says all there is to say.
     let alone = [("all.c", "void _start(void) { for (;;) {} }", &bare[..])];
     assert!(found(Compiled::linked("cc", &alone).bytes()).is_empty());
+}
+
+#[test]
+fn debugging_information_that_is_not_read_is_noted() {
+    let selection = Selection {
+        select: vec![String::from("S408")],
+        ..Selection::default()
+    };
+    let image = two_files("cc", &["-fno-stack-protector"]);
+    // A field of the section header: its place, and the bytes that make it compressed, or large.
+    let changed = |field: usize, value: u64| {
+        let mut image = image.clone();
+        let header = *Image::read(&image, &Arch::ALL).unwrap().header();
+        let sections = Sections::read(&image, &header).unwrap();
+        let names = sections.all().iter().map(|section| section.name.as_str());
+        let index = names.into_iter().position(|name| name == ".debug_info");
+        let at = header.e_shoff as usize + index.unwrap() * elf::SECTION_HEADER_SIZE + field;
+        image[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        image
+    };
+    for (image, why) in [
+        (changed(8, elf::SHF_COMPRESSED), "is compressed"),
+        (changed(32, (32 << 20) + 1), "has more than 32 MiB"),
+    ] {
+        let [finding] = &audit("a", &image, &selection)[..] else {
+            panic!("one finding");
+        };
+        let message = format!("not every function was looked at: debugging information {why}");
+        assert_eq!(
+            (finding.severity, &finding.message),
+            (Severity::Note, &message)
+        );
+        let warnings = Selection {
+            least: Some(Severity::Warning),
+            ..selection.clone()
+        };
+        assert!(audit("a", &image, &warnings).is_empty());
+    }
 }
 
 #[test]

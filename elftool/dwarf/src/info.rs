@@ -1,5 +1,8 @@
 //! The sections of an image with debugging information, and the way into them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use gimli::{
     Abbreviation, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, EntriesRaw,
     SectionId, UnitHeader, UnitOffset,
@@ -62,36 +65,75 @@ pub(crate) type Unit<'a> = gimli::Unit<Metered<'a>>;
 pub(crate) type Entry<'a> = DebuggingInformationEntry<Metered<'a>>;
 pub(crate) type Value<'a> = AttributeValue<Metered<'a>>;
 
+/// Why something of it was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Some of it is compressed.
+    Compressed,
+    /// Some of it did not fit into this many bytes.
+    Large(u64),
+    /// Reading it came to a limit.
+    Long,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gap::Compressed => write!(f, "debugging information is compressed"),
+            Gap::Large(bytes) => {
+                write!(f, "debugging information has more than {} MiB", bytes >> 20)
+            }
+            Gap::Long => write!(f, "debugging information takes too long to read"),
+        }
+    }
+}
+
 /// The debugging information of an image.
 #[derive(Debug)]
 pub struct DebugInfo {
-    sections: Vec<(SectionId, u64, Vec<u8>)>,
+    sections: Arc<[(SectionId, u64, Vec<u8>)]>,
+    limits: Limits,
     meter: Meter,
-    compressed: bool,
+    /// What is not in `sections`.
+    gap: Option<Gap>,
 }
 
 impl DebugInfo {
     /// Reads what there is of it.
     pub fn read(reader: &dyn ReadAt, sections: &Sections, limits: Limits) -> DebugInfo {
         let mut left = limits.bytes;
-        let mut compressed = false;
+        let mut gap = None;
         let mut found = Vec::new();
         for id in SECTIONS {
             let Some(section) = sections.find(id.name()) else {
                 continue;
             };
             if section.has(SHF_COMPRESSED) {
-                compressed = true;
+                gap = Some(Gap::Compressed);
                 continue;
+            }
+            if section.header.sh_size > left {
+                gap = gap.or(Some(Gap::Large(limits.bytes)));
             }
             let content = sections.content(reader, section, left);
             left = left.saturating_sub(content.len() as u64);
             found.push((id, section.header.sh_addr, content));
         }
         DebugInfo {
-            sections: found,
+            sections: found.into(),
+            limits,
             meter: Meter::new(limits.reads),
-            compressed,
+            gap,
+        }
+    }
+
+    /// The same, to be read anew with all of its limits: what was read before does not count.
+    #[must_use]
+    pub fn renewed(&self) -> DebugInfo {
+        DebugInfo {
+            sections: Arc::clone(&self.sections),
+            meter: Meter::new(self.limits.reads),
+            ..*self
         }
     }
 
@@ -100,8 +142,12 @@ impl DebugInfo {
         let sections = sections.iter().cloned();
         DebugInfo {
             sections: sections.map(|(id, content)| (id, 0, content)).collect(),
+            limits: Limits {
+                reads,
+                ..Limits::ONE
+            },
             meter: Meter::new(reads),
-            compressed: false,
+            gap: None,
         }
     }
 
@@ -110,9 +156,10 @@ impl DebugInfo {
         self.section(SectionId::DebugInfo).is_empty()
     }
 
-    /// Whether some of it is compressed, which is not read.
-    pub fn is_compressed(&self) -> bool {
-        self.compressed
+    /// Why there may be more in it than was found so far, if so.
+    pub fn gap(&self) -> Option<Gap> {
+        let long = self.meter.fell_short().then_some(Gap::Long);
+        self.gap.or(long)
     }
 
     /// The content of a section, empty if there is none.

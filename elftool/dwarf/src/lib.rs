@@ -31,7 +31,7 @@ pub mod trace;
 pub mod units;
 pub mod unwind;
 
-pub use info::{DebugInfo, Limits};
+pub use info::{DebugInfo, Gap, Limits};
 pub use locate::{Frame, Source};
 pub use units::{Function, Unit};
 pub use unwind::Registers;

@@ -247,14 +247,14 @@ fn within(wanted: &[u64], range: &std::ops::Range<u64>) -> std::ops::Range<usize
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use gimli::SectionId;
 
     use super::*;
 
     /// Units of DWARF 4 with these entries, each unit behind an entry for it without attributes.
     /// 2 is a function and 3 one inlined, both with name, address and size.
-    fn units(entries: &[Vec<u8>], reads: u64) -> DebugInfo {
+    pub(crate) fn units(entries: &[Vec<u8>], reads: u64) -> DebugInfo {
         let named = [3, 8, 0x11, 1, 0x12, 6, 0, 0];
         let mut abbreviations = vec![1, 0x11, 1, 0, 0];
         for (code, tag) in [(2, 0x2e), (3, 0x1d)] {
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(found(u64::MAX - 7), 0);
     }
 
-    fn entry(code: u8, name: &str, address: u64, size: u32) -> Vec<u8> {
+    pub(crate) fn entry(code: u8, name: &str, address: u64, size: u32) -> Vec<u8> {
         let mut entry = vec![code];
         entry.extend(name.bytes().chain([0]));
         entry.extend(address.to_le_bytes());

@@ -7,35 +7,54 @@ use gimli::{EndianSlice, Error, Format, LittleEndian, Reader, ReaderOffsetId};
 
 /// Work left, in reads.
 #[derive(Debug)]
-pub(crate) struct Meter(Cell<u64>);
+pub(crate) struct Meter {
+    left: Cell<u64>,
+    short: Cell<bool>,
+}
 
 impl Meter {
     pub(crate) fn new(reads: u64) -> Meter {
-        Meter(Cell::new(reads))
+        Meter {
+            left: Cell::new(reads),
+            short: Cell::new(false),
+        }
+    }
+
+    /// Whether work was left undone for want of reads.
+    pub(crate) fn fell_short(&self) -> bool {
+        self.short.get()
+    }
+
+    /// Says that work was left undone.
+    pub(crate) fn fall_short(&self) {
+        self.short.set(true);
     }
 
     /// How much is left.
     #[cfg(test)]
     pub(crate) fn left(&self) -> u64 {
-        self.0.get()
+        self.left.get()
     }
 
     /// Takes `count` reads from what is left; `None` once nothing is.
     pub(crate) fn charge(&self, count: u64) -> Option<()> {
-        let left = self.0.get().checked_sub(count);
-        self.0.set(left.unwrap_or(0));
+        let left = self.left.get().checked_sub(count);
+        self.left.set(left.unwrap_or(0));
+        if left.is_none() {
+            self.fall_short();
+        }
         left.map(drop)
     }
 
     /// Runs `work` with at most `most` reads.
     pub(crate) fn within<T>(&self, most: u64, work: impl FnOnce() -> T) -> T {
-        let before = self.0.get();
+        let before = self.left.get();
         let granted = before.min(most);
-        self.0.set(granted);
+        self.left.set(granted);
         let result = work();
         // The count only ever falls.
-        let used = granted.saturating_sub(self.0.get());
-        self.0.set(before.saturating_sub(used));
+        let used = granted.saturating_sub(self.left.get());
+        self.left.set(before.saturating_sub(used));
         result
     }
 }
@@ -169,7 +188,9 @@ mod tests {
     #[test]
     fn a_part_of_the_work_has_its_own_limit() {
         let meter = Meter::new(10);
+        assert!(!meter.fell_short());
         assert_eq!(meter.within(3, || meter.charge(4)), None);
+        assert!(meter.fell_short());
         assert_eq!(meter.charge(7), Some(()));
         assert_eq!(meter.charge(1), None);
     }

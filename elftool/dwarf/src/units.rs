@@ -79,6 +79,7 @@ impl DebugInfo {
                         continue;
                     };
                     if facts.functions.len() >= FUNCTIONS_MAX {
+                        self.meter().fall_short();
                         break;
                     }
                     inside = Some(entry.depth());
@@ -168,5 +169,22 @@ fn on_stack(variable: &Entry<'_>) -> bool {
             expression.0.bytes().first() == Some(&gimli::DW_OP_fbreg.0)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gap;
+    use crate::locate::tests::{entry, units};
+
+    #[test]
+    fn functions_that_are_not_kept_are_a_gap() {
+        for (count, gap) in [(FUNCTIONS_MAX, None), (FUNCTIONS_MAX + 1, Some(Gap::Long))] {
+            let info = units(&[entry(2, "f", 0x1000, 1).repeat(count)], 1 << 24);
+            let mut kept = 0;
+            info.visit_units(|unit| kept += unit.functions.len());
+            assert_eq!((kept, info.gap()), (FUNCTIONS_MAX, gap));
+        }
     }
 }

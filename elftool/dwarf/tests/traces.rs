@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use solo5_dwarf::core::{Core, CoreFault};
 use solo5_dwarf::testing::{Compiled, core};
 use solo5_dwarf::trace::{Address, By, Tracer};
-use solo5_dwarf::{Limits, Registers};
+use solo5_dwarf::{DebugInfo, Gap, Limits, Registers};
 
 /// Functions of the program by name: address and size, as `nm` has them.
 fn functions(program: &Compiled) -> BTreeMap<String, (u64, u64)> {
@@ -278,14 +278,42 @@ fn work_is_limited() {
             reads: 1 << bits,
         };
         let tracer = Tracer::new(&bytes, limits).unwrap();
-        answered += tracer.info().locate(&[leaf])[0].len();
+        let frames = tracer.info().locate(&[leaf]).concat();
+        let short = tracer.info().gap() == Some(Gap::Long);
+        assert_eq!(frames.is_empty() || frames[0].source.is_none(), short);
+        answered += frames.len();
     }
     assert!((1..20).contains(&answered), "{answered}");
     let limits = Limits {
         bytes: 8,
         reads: 1 << 20,
     };
-    assert!(Tracer::new(&bytes, limits).unwrap().info().is_empty());
+    let tracer = Tracer::new(&bytes, limits).unwrap();
+    assert!(tracer.info().is_empty());
+    assert_eq!(tracer.info().gap(), Some(Gap::Large(8)));
+}
+
+#[test]
+fn what_was_read_before_does_not_count_anew() {
+    let program = Compiled::new("cc", &[]);
+    let bytes = program.bytes();
+    let limits = Limits {
+        bytes: 1 << 20,
+        reads: 1 << 14,
+    };
+    let tracer = Tracer::new(&bytes, limits).unwrap();
+    let info = tracer.info();
+    let units = |info: &DebugInfo| {
+        let mut count = 0;
+        info.visit_units(|_| count += 1);
+        count
+    };
+    while info.gap().is_none() {
+        info.variable(1);
+    }
+    assert_eq!(units(info), 0);
+    let info = info.renewed();
+    assert_eq!((units(&info), info.gap()), (1, None));
 }
 
 proptest! {
