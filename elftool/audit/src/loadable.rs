@@ -157,10 +157,10 @@ pub(crate) fn memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn dynamic(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    for index in segments_of(subject, PT_DYNAMIC) {
-        let message = format!("segment {index} holds dynamic linking information");
-        out.push(Finding::new(message, subject.phdr(index)));
-    }
+    subject.report_segments(out, |index, header| {
+        (header.p_type == PT_DYNAMIC)
+            .then(|| format!("segment {index} holds dynamic linking information"))
+    });
 }
 
 pub(crate) fn ifunc(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -209,36 +209,23 @@ pub(crate) fn relocations(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn tls(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    for (position, index) in segments_of(subject, PT_TLS).enumerate() {
-        let Some(header) = image.segments().get(index) else {
-            continue;
-        };
-        let message = if position > 0 {
-            format!("segment {index} is a second TLS segment")
+    let first = subject.first_segment(PT_TLS);
+    subject.report_segments(out, |index, header| {
+        if header.p_type != PT_TLS {
+            None
+        } else if first != Some(index) {
+            Some(format!("segment {index} is a second TLS segment"))
         } else if header.p_memsz < header.p_filesz {
-            format!("the TLS segment {index} is smaller in memory than in the file")
+            Some(format!(
+                "the TLS segment {index} is smaller in memory than in the file"
+            ))
         } else if header.p_align > 1 && !header.p_align.is_power_of_two() {
-            format!(
+            Some(format!(
                 "the alignment {:#x} of the TLS segment is no power of two",
                 header.p_align
-            )
+            ))
         } else {
-            continue;
-        };
-        out.push(Finding::new(message, subject.phdr(index)));
-    }
-}
-
-/// Indices of the program headers of one type.
-pub(crate) fn segments_of(subject: &Subject<'_>, kind: u32) -> impl Iterator<Item = usize> {
-    let segments = subject.image().map_or(&[][..], |image| image.segments());
-    let found: Vec<usize> = segments
-        .iter()
-        .enumerate()
-        .filter(|(_, header)| header.p_type == kind)
-        .map(|(index, _)| index)
-        .take(crate::FINDINGS_MAX)
-        .collect();
-    found.into_iter()
+            None
+        }
+    });
 }

@@ -6,7 +6,6 @@ use solo5_image::elf::{PF_W, PT_INTERP, PT_NOTE};
 use solo5_image::fault::Fault;
 use solo5_image::{Note, ProgramHeader};
 
-use crate::loadable::segments_of;
 use crate::subject::{Finding, Subject};
 
 pub(crate) fn no_abi(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -163,7 +162,7 @@ pub(crate) fn lost_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn interp(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(image) = subject.image() else { return };
-    let Some(index) = segments_of(subject, PT_INTERP).next() else {
+    let Some(index) = subject.first_segment(PT_INTERP) else {
         let message = "there is no PT_INTERP, so that a host may execute the file directly";
         out.push(Finding::new(message, subject.whole()));
         return;
@@ -188,7 +187,7 @@ pub(crate) fn interp(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn openbsd(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(image) = subject.image() else { return };
-    let first = segments_of(subject, PT_NOTE).next();
+    let first = subject.first_segment(PT_NOTE);
     let found = image
         .notes()
         .all()

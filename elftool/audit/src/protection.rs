@@ -6,11 +6,7 @@ use solo5_image::elf::{
 use solo5_image::fault::Fault;
 use solo5_image::sections::Section;
 
-use crate::loadable::segments_of;
 use crate::subject::{Finding, Subject};
-
-/// Most segments whose sections are looked at: real images have fewer than ten.
-const SEGMENTS_MAX: usize = 64;
 
 /// The sections with memory in a segment.
 fn sections_in<'s>(
@@ -89,17 +85,10 @@ pub(crate) fn write_exec_section(subject: &Subject<'_>, out: &mut Vec<Finding>) 
 }
 
 pub(crate) fn stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    for index in segments_of(subject, PT_GNU_STACK) {
-        if image
-            .segments()
-            .get(index)
-            .is_some_and(|header| header.has(PF_X))
-        {
-            let message = "some object asks for an executable stack";
-            out.push(Finding::new(message, subject.phdr(index)));
-        }
-    }
+    subject.report_segments(out, |_, header| {
+        (header.p_type == PT_GNU_STACK && header.has(PF_X))
+            .then(|| String::from("some object asks for an executable stack"))
+    });
 }
 
 /// Whether nobody writes to a section although it is called writable: `.tdata` is a template, of
@@ -110,53 +99,75 @@ fn is_constant_in_the_end(section: &str) -> bool {
     PREFIXES.iter().any(|prefix| section.starts_with(prefix))
 }
 
+/// The sections with memory that are `wanted`, by address: with as many sections and segments as a
+/// file may have, not every one can be held against every other.
+fn by_address<'s>(subject: &'s Subject<'_>, wanted: impl Fn(&Section) -> bool) -> Vec<&'s Section> {
+    let sections = subject.sections().map_or(&[][..], |all| all.all()).iter();
+    let mut found: Vec<&Section> = sections
+        .filter(|section| section.has(SHF_ALLOC) && section.header.sh_size > 0 && wanted(section))
+        .collect();
+    found.sort_by_key(|section| section.header.sh_addr);
+    found
+}
+
+/// Those of `sections` in a segment.
+fn within<'v, 's>(sections: &'v [&'s Section], header: &ProgramHeader) -> &'v [&'s Section] {
+    let end = header.p_vaddr.saturating_add(header.p_memsz);
+    let before = |address| sections.partition_point(|section| section.header.sh_addr < address);
+    sections
+        .get(before(header.p_vaddr)..before(end))
+        .unwrap_or_default()
+}
+
+/// The segments with content that is loaded.
+fn loads<'s>(subject: &'s Subject<'_>) -> impl Iterator<Item = (usize, &'s ProgramHeader)> {
+    let segments = subject.image().map_or(&[][..], |image| image.segments());
+    let segments = segments.iter().enumerate();
+    segments.filter(|(_, header)| header.is_load() && header.p_filesz > 0)
+}
+
+fn report_sections(
+    subject: &Subject<'_>,
+    out: &mut Vec<Finding>,
+    sections: &[&Section],
+    describe: impl Fn(&str) -> String,
+) {
+    let left = crate::FINDINGS_MAX.saturating_sub(out.len());
+    for section in sections.iter().take(left) {
+        let message = describe(&section.name);
+        out.push(Finding::new(message, subject.section(section)));
+    }
+}
+
 /// Sections of constants in a segment that may be written to. Notes are passed over: some bindings
 /// fill in the manifest where it is.
 pub(crate) fn writable_constants(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    let loads = image.segments().iter().enumerate();
-    let loads = loads.filter(|(_, header)| header.is_load() && header.p_filesz > 0);
-    for (index, header) in loads.take(SEGMENTS_MAX) {
-        for section in sections_in(subject, header).filter(|_| header.has(PF_W)) {
-            let note = section.header.sh_type == SHT_NOTE;
-            if note || section.has(SHF_WRITE) || section.has(SHF_EXECINSTR) {
-                continue;
-            }
-            let message = format!(
-                "{} holds constants, but segment {index} is writable",
-                section.name
-            );
-            out.push(Finding::new(message, subject.section(section)));
-            if out.len() >= crate::FINDINGS_MAX {
-                return;
-            }
-        }
+    let constants = by_address(subject, |section| {
+        let note = section.header.sh_type == SHT_NOTE;
+        !note && !section.has(SHF_WRITE) && !section.has(SHF_EXECINSTR)
+    });
+    for (index, header) in loads(subject).filter(|(_, header)| header.has(PF_W)) {
+        report_sections(subject, out, within(&constants, header), |name| {
+            format!("{name} holds constants, but segment {index} is writable")
+        });
     }
 }
 
 pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    let loads = image.segments().iter().enumerate();
-    let loads = loads.filter(|(_, header)| header.is_load() && header.p_filesz > 0);
-    for (index, header) in loads.take(SEGMENTS_MAX) {
-        for section in sections_in(subject, header) {
-            let message = if section.has(SHF_WRITE) && !header.has(PF_W) {
-                if is_constant_in_the_end(&section.name) {
-                    continue;
-                }
-                format!("{} is writable, but segment {index} is not", section.name)
-            } else if section.has(SHF_EXECINSTR) && !header.has(PF_X) {
-                format!(
-                    "{} holds code, but segment {index} is not executable",
-                    section.name
-                )
-            } else {
-                continue;
-            };
-            out.push(Finding::new(message, subject.section(section)));
-            if out.len() >= crate::FINDINGS_MAX {
-                return;
-            }
+    let writable = by_address(subject, |section| {
+        section.has(SHF_WRITE) && !is_constant_in_the_end(&section.name)
+    });
+    let code = by_address(subject, |section| section.has(SHF_EXECINSTR));
+    for (index, header) in loads(subject) {
+        if !header.has(PF_W) {
+            report_sections(subject, out, within(&writable, header), |name| {
+                format!("{name} is writable, but segment {index} is not")
+            });
+        }
+        if !header.has(PF_X) {
+            report_sections(subject, out, within(&code, header), |name| {
+                format!("{name} holds code, but segment {index} is not executable")
+            });
         }
     }
 }
@@ -171,17 +182,10 @@ pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn executable_notes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    for index in segments_of(subject, PT_NOTE) {
-        if image
-            .segments()
-            .get(index)
-            .is_some_and(|header| header.has(PF_X))
-        {
-            let message = format!("the notes of segment {index} are marked executable");
-            out.push(Finding::new(message, subject.phdr(index)));
-        }
-    }
+    subject.report_segments(out, |index, header| {
+        (header.p_type == PT_NOTE && header.has(PF_X))
+            .then(|| format!("the notes of segment {index} are marked executable"))
+    });
 }
 
 pub(crate) fn no_access(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -194,15 +198,9 @@ pub(crate) fn no_access(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn executable_bss(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
-    let loads = image.segments().iter().enumerate();
-    for (index, header) in loads.filter(|(_, header)| header.is_load() && header.p_filesz == 0) {
-        if header.has(PF_X) {
-            let message = format!("segment {index}, zeroed memory, is marked executable");
-            out.push(Finding::new(message, subject.phdr(index)));
-            if out.len() >= crate::FINDINGS_MAX {
-                return;
-            }
-        }
-    }
+    subject.report_segments(out, |index, header| {
+        let zeroed = header.is_load() && header.p_filesz == 0;
+        (zeroed && header.has(PF_X))
+            .then(|| format!("segment {index}, zeroed memory, is marked executable"))
+    });
 }

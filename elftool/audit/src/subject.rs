@@ -9,7 +9,7 @@ use solo5_abi::{Arch, Target};
 use solo5_dwarf::{DebugInfo, Limits, Source};
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::{NAME_MAX, Section, SectionFault, Sections};
-use solo5_image::{Fault, Image, LoadPlan, ReadAt, plan};
+use solo5_image::{Fault, Image, LoadPlan, ProgramHeader, ReadAt, plan};
 use solo5_report::diagnostic::SourceLine;
 use solo5_report::{Place, Severity};
 
@@ -309,6 +309,12 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The first segment of one type.
+    pub(crate) fn first_segment(&self, kind: u32) -> Option<usize> {
+        let segments = self.image()?.segments();
+        segments.iter().position(|header| header.p_type == kind)
+    }
+
     fn symbol_at(&self, address: u64) -> Option<String> {
         let done = self.searches.get();
         self.searches.set(done.saturating_add(1));
@@ -346,6 +352,23 @@ impl<'a> Subject<'a> {
             }
             if let Some(message) = describe(fault) {
                 out.push(Finding::new(message, self.place(fault)));
+            }
+        }
+    }
+
+    /// Reports every segment that `describe` has words for.
+    pub(crate) fn report_segments(
+        &self,
+        out: &mut Vec<Finding>,
+        mut describe: impl FnMut(usize, &ProgramHeader) -> Option<String>,
+    ) {
+        let segments = self.image().map_or(&[][..], |image| image.segments());
+        for (index, header) in segments.iter().enumerate() {
+            if out.len() >= crate::FINDINGS_MAX {
+                break;
+            }
+            if let Some(message) = describe(index, header) {
+                out.push(Finding::new(message, self.phdr(index)));
             }
         }
     }

@@ -659,6 +659,51 @@ fn findings_of_one_rule_are_limited() {
     assert_eq!(of_rule, solo5_audit::FINDINGS_MAX);
 }
 
+/// However many segments come before: it is findings that are limited, not what is looked at.
+#[test]
+fn the_last_of_many_segments_is_looked_at() {
+    const MANY: usize = 1000;
+    let last = |kind: u32, harmless: u32, flags: u32| {
+        changed(move |s| {
+            let like = s.segments[DATA];
+            for index in 0..=MANY {
+                s.segments.push(ProgramHeader {
+                    p_type: kind,
+                    p_flags: if index < MANY { harmless } else { flags },
+                    p_vaddr: (1 << 40) + ((index as u64) << 12),
+                    ..like
+                });
+            }
+            let end = s.segments.len() - 1;
+            let alloc = elf::SHF_ALLOC;
+            push_section(s, ".constants", 1, alloc, end);
+            push_section(s, ".variables", 1, alloc | elf::SHF_WRITE, end);
+            push_section(s, ".code", 1, alloc | elf::SHF_EXECINSTR, end);
+        })
+    };
+    let load = elf::PT_LOAD;
+    for (code, image, expected) in [
+        ("S203", last(elf::PT_GNU_STACK, PF_R, PF_X), &["stack"][..]),
+        ("S206", last(elf::PT_NOTE, PF_R, PF_X), &["notes"]),
+        ("S204", last(load, PF_R, PF_R), &[".variables", ".code"]),
+        ("S204", last(load, PF_R, PF_R | PF_X), &[".variables"]),
+        ("S204", last(load, PF_R, PF_R | PF_W), &[".code"]),
+        ("S209", last(load, PF_R, PF_R | PF_W), &[".constants"]),
+        ("S209", last(load, PF_R, PF_R), &[]),
+    ] {
+        let selection = Selection {
+            select: vec![String::from(code)],
+            ..Selection::default()
+        };
+        let found = audit("a", &image, &selection);
+        let found: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+        assert_eq!(found.len(), expected.len(), "{code}: {found:?}");
+        for (message, expected) in found.iter().zip(expected) {
+            assert!(message.contains(expected), "{code}: {message}");
+        }
+    }
+}
+
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
