@@ -11,7 +11,7 @@ use solo5_image::ReadAt;
 use solo5_image::elf::SHF_COMPRESSED;
 use solo5_image::sections::Sections;
 
-use crate::locate::Source;
+use crate::locate::{Line, Source};
 use crate::meter::{Meter, Metered};
 use crate::{TEXT_MAX, demangled};
 
@@ -295,9 +295,12 @@ pub(crate) fn declared<'a>(
     entry: &Entry<'a>,
 ) -> Option<Source> {
     let own = |unit: &Unit<'a>, entry: &Entry<'a>| {
-        let file = number(entry, gimli::DW_AT_decl_file)?;
-        let line = number(entry, gimli::DW_AT_decl_line)?;
-        Source::of(dwarf, unit, file, line, 0)
+        let line = Line {
+            file: number(entry, gimli::DW_AT_decl_file)?,
+            line: number(entry, gimli::DW_AT_decl_line)?,
+            column: 0,
+        };
+        Source::of(dwarf, unit, line)
     };
     follow(info, dwarf, unit, entry, own)
 }
