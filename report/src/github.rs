@@ -84,7 +84,7 @@ mod tests {
             line,
             format!(
                 "::error file={file},title=S101::bad%0A\
-                 a,b:c%25%0A::set-output\\r%0Amend\n"
+                 a,b:c%25\\n::set-output\\r%0Amend\n"
             )
         );
         assert_eq!(

@@ -7,7 +7,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::text::printable;
+use crate::text::{one_line, printable};
 
 /// Whether output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
             shown = union(&shown, &window(next));
             run.push((index, next));
         }
-        let name = printable(&first.source.name);
+        let name = one_line(&first.source.name);
         let line = first.source.position(shown.start).line;
         let text = first.source.text.get(shown.clone()).unwrap_or_default();
         let mut snippet = Snippet::source(text).line_start(line);
@@ -78,7 +78,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         } else {
             // The renderer would count columns from where the line was cut.
             let at = first.source.position(first.span.start);
-            let origin = Origin::path(name.into_owned());
+            let origin = Origin::path(name);
             group = group.element(origin.line(at.line).char_column(at.column));
         }
         for (index, label) in run {
@@ -141,10 +141,10 @@ fn union(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 
 /// A place in a binary as one phrase, such as `a.hvt: phdr[2] 0x3000+0x100 in .data (table)`.
 pub fn place_text(place: &Place) -> String {
-    let mut out = printable(&place.file).into_owned();
+    let mut out = one_line(&place.file);
     // Writing to a String cannot fail.
     if let Some(part) = &place.part {
-        let _ = write!(out, ": {}", printable(part));
+        let _ = write!(out, ": {}", one_line(part));
     }
     if let Some(offset) = place.offset {
         let _ = write!(
@@ -158,18 +158,17 @@ pub fn place_text(place: &Place) -> String {
     }
     // Who knows the input section has no use for the output section.
     if let Some(origin) = &place.origin {
-        let _ = write!(out, ", from {}", printable(origin));
+        let _ = write!(out, ", from {}", one_line(origin));
         return out;
     }
     if let Some(section) = &place.section {
-        let _ = write!(out, " in {}", printable(section));
+        let _ = write!(out, " in {}", one_line(section));
     }
     if let Some(symbol) = &place.symbol {
-        let _ = write!(out, " ({})", printable(symbol));
+        let _ = write!(out, " ({})", one_line(symbol));
     }
     if let Some(source) = &place.source {
-        let file = source.file.replace('\n', "\\n");
-        let _ = write!(out, " at {}:{}", printable(&file), source.line);
+        let _ = write!(out, " at {}:{}", one_line(&source.file), source.line);
     }
     out
 }

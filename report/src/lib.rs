@@ -17,7 +17,7 @@
 //! Style of a message: what was wrong, lower case, no full stop; then help.
 //!
 //! Adversary: messages and snippets quote hostile files, so everything printed for people goes
-//! through [`text::printable`].
+//! through [`text::printable`] or [`text::one_line`].
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +36,7 @@ pub mod text;
 pub use diagnostic::{Diagnostic, Label, Place, Severity};
 pub use explain::explain;
 pub use human::{Colour, line};
-pub use text::{SourceText, printable};
+pub use text::{SourceText, one_line, printable};
 
 /// The version of this build: `SOLO5_VERSION` as the build found it, else the packages' own.
 pub const VERSION: &str = match option_env!("SOLO5_VERSION") {

@@ -31,6 +31,34 @@ impl SourceText {
             column: before[line_start..].chars().count() + 1,
         }
     }
+
+    /// The positions of several byte offsets, in their order, found in one walk through the text.
+    pub fn positions(&self, offsets: impl IntoIterator<Item = usize>) -> Vec<Position> {
+        let offsets = offsets.into_iter().enumerate();
+        let mut ascending: Vec<(usize, usize)> = offsets.map(|(index, at)| (at, index)).collect();
+        ascending.sort_unstable();
+        let mut at = Position { line: 1, column: 1 };
+        let mut found = vec![at; ascending.len()];
+        let mut walked = 0;
+        for (offset, index) in ascending {
+            let end = self.text.floor_char_boundary(offset);
+            for c in self.text[walked..end].chars() {
+                at = match c {
+                    '\n' => Position {
+                        line: at.line + 1,
+                        column: 1,
+                    },
+                    _ => Position {
+                        column: at.column + 1,
+                        ..at
+                    },
+                };
+            }
+            walked = end;
+            found[index] = at;
+        }
+        found
+    }
 }
 
 /// `text` with control characters, which could drive a terminal, and characters that reorder text
@@ -55,6 +83,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`printable`], with line ends escaped too: a name can have one, and what follows would look like
+/// a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,11 +105,14 @@ mod tests {
         assert_eq!(at(2), Position { line: 1, column: 2 }, "inside a character");
         assert_eq!(at(4), Position { line: 2, column: 1 });
         assert_eq!(at(99), Position { line: 2, column: 2 });
+        let offsets = [4, 99, 0, 3, 2, 3];
+        assert_eq!(source.positions(offsets), offsets.map(at));
     }
 
     #[test]
     fn control_characters_become_escapes() {
         assert_eq!(printable("plain\n"), "plain\n");
+        assert_eq!(one_line("plain\n\x1b"), "plain\\n\\u{1b}");
         assert_eq!(printable("a\x1b[31mb\u{202e}"), "a\\u{1b}[31mb\\u{202e}");
     }
 }

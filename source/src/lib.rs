@@ -32,7 +32,7 @@ mod tree;
 pub use reader::{Fields, Reader};
 pub use tree::{Comment, Document, Key, Kind, Node, Pair, Scalar, Style};
 
-use solo5_report::{Diagnostic, Severity};
+use solo5_report::Diagnostic;
 
 /// Most bytes of a source file.
 pub const SIZE_MAX: usize = 1024 * 1024;
@@ -51,14 +51,7 @@ pub const KEY_MAX: usize = 160;
 /// Everything wrong with the text, up to the first syntax error, in order of position.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
     let (document, reader) = read(name, bytes)?;
-    let diagnostics = reader.finish();
-    if diagnostics
-        .iter()
-        .any(|found| found.severity == Severity::Error)
-    {
-        return Err(diagnostics);
-    }
-    Ok(document)
+    reader.checked(Some(document))
 }
 
 /// Like [`parse`], for a caller that goes on to take values out of the tree and wants *all* errors

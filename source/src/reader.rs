@@ -96,6 +96,17 @@ impl Reader {
         self.diagnostics
     }
 
+    /// The `value` that was read, unless there was an error.
+    ///
+    /// # Errors
+    ///
+    /// Everything found, in order of position.
+    pub fn checked<T>(self, value: Option<T>) -> Result<T, Vec<Diagnostic>> {
+        let errors = self.errors;
+        let found = self.finish();
+        value.filter(|_| errors == 0).ok_or(found)
+    }
+
     fn wrong_kind(&mut self, node: &Node, what: &str, wanted: &str, help: &str) {
         if let Kind::Scalar(scalar) = &node.kind
             && scalar.is_null()

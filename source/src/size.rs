@@ -52,6 +52,11 @@ pub fn format(bytes: u64) -> Option<String> {
     Some(format!("{}{name}", bytes / factor))
 }
 
+/// `bytes` for people: as [`format()`] does, or else as a number of bytes.
+pub fn display(bytes: u64) -> String {
+    format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +81,7 @@ mod tests {
             assert_eq!(parse(&format(bytes).unwrap()), Ok(bytes));
         }
         assert_eq!(format(1000), None);
+        assert_eq!(display(1000), "1000 bytes");
+        assert_eq!(display(3 << 20), "3MiB");
     }
 }
