@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use solo5_report::one_line;
 
 /// Opens an image. Without waiting: a named pipe has no writer to wait for.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
@@ -38,11 +40,18 @@ pub(crate) fn reason(error: &io::Error) -> String {
 /// Writes results to standard output. A reader that has seen enough is no error; any other failure
 /// is reported and gives `failed`.
 pub(crate) fn print(program: &str, text: &str, done: u8, failed: u8) -> u8 {
-    let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
+    stream(program, |out| out.write_all(text.as_bytes()), done, failed)
+}
+
+/// As [`print`], for results that are too long for memory.
+pub(crate) fn stream(
+    program: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    done: u8,
+    failed: u8,
+) -> u8 {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(program, format_args!("standard output: {}", reason(&error)));
             failed
@@ -51,8 +60,8 @@ pub(crate) fn print(program: &str, text: &str, done: u8, failed: u8) -> u8 {
     }
 }
 
-/// Prints `PROG: TEXT` on standard error.
+/// Prints `PROG: TEXT` on standard error, as one line.
 pub(crate) fn complain(program: &str, text: impl Display) {
     // Nobody is left to tell if even this fails.
-    let _ = writeln!(io::stderr(), "{program}: {text}");
+    let _ = writeln!(io::stderr(), "{program}: {}", one_line(&text.to_string()));
 }

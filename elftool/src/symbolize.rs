@@ -3,23 +3,25 @@
 //! stands below it.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use solo5_dwarf::core::Core;
 use solo5_dwarf::trace::{Address, By, Resolved, Tracer, addresses};
 use solo5_dwarf::{Frame, Gap, Limits};
-use solo5_report::printable;
+use solo5_report::one_line;
 
 use crate::audit::readable;
 use crate::cli::{FAILED, Format};
-use crate::files::{complain, print, reason};
+use crate::files::{complain, reason, stream};
 
 /// Most bytes of a trace.
 const TRACE_MAX: u64 = 16 << 20;
-/// Most addresses looked up; real traces have a few dozen.
+/// Most distinct addresses looked up; real traces have a few dozen.
 const ADDRESSES_MAX: usize = 16 * 1024;
 
 /// Names of the registers, with DWARF's numbers.
@@ -43,11 +45,13 @@ const REGISTERS: [(&str, u16); 17] = [
     ("r15", 15),
 ];
 
-/// The addresses of a trace.
-#[derive(Serialize)]
+/// A trace and what is known of the addresses in it.
 struct Traced<'a> {
     image: &'a str,
-    lines: Vec<Line<'a>>,
+    text: &'a str,
+    places: HashMap<(u64, bool), Place>,
+    /// Whether there were more addresses than are looked up.
+    cut: bool,
 }
 
 /// A line with addresses.
@@ -56,7 +60,7 @@ struct Line<'a> {
     /// Its number, from 1.
     line: usize,
     text: &'a str,
-    addresses: Vec<Place>,
+    addresses: Vec<&'a Place>,
 }
 
 /// The calls in a core.
@@ -108,7 +112,7 @@ pub(crate) fn run(
 ) -> u8 {
     let failed = |path: &Path, why: &str| {
         let name = path.to_string_lossy();
-        complain(program, format_args!("{}: {why}", printable(&name)));
+        complain(program, format_args!("{name}: {why}"));
         FAILED
     };
     let file = match readable(image) {
@@ -120,7 +124,7 @@ pub(crate) fn run(
         Err(fault) => return failed(image, &fault.to_string()),
     };
     let name = image.to_string_lossy();
-    let text = if let Some(path) = core {
+    if let Some(path) = core {
         let file = match readable(path) {
             Ok((file, _)) => file,
             Err(why) => return failed(path, &why),
@@ -135,33 +139,36 @@ pub(crate) fn run(
         }
         let dumped = dumped(&tracer, &name, path.to_string_lossy(), &core);
         remark(program, image, &tracer);
-        match format {
-            Format::Human => Ok(human_calls(&dumped)),
-            Format::Json => serde_json::to_string_pretty(&dumped),
-        }
-    } else {
-        let text = match read(trace) {
-            Ok(text) => text,
-            Err(why) => return failed(trace, &why),
+        let write = |out: &mut dyn Write| match format {
+            Format::Human => out.write_all(human_calls(&dumped).as_bytes()),
+            Format::Json => json(out, &dumped),
         };
-        let traced = traced(&tracer, &name, &text);
-        remark(program, image, &tracer);
-        let none = traced.lines.is_empty();
-        let printed = match format {
-            Format::Human => Ok(human_trace(&text, &traced)),
-            Format::Json => serde_json::to_string_pretty(&traced),
-        };
-        if none {
-            let status = printed.map_or(FAILED, |printed| print(program, &printed, 1, FAILED));
-            failed(trace, "no address of the image's code is in it");
-            return status;
-        }
-        printed
-    };
-    match text {
-        Ok(text) => print(program, &(text.trim_end().to_owned() + "\n"), 0, FAILED),
-        Err(error) => failed(image, &error.to_string()),
+        return stream(program, write, 0, FAILED);
     }
+    let text = match read(trace) {
+        Ok(text) => text,
+        Err(why) => return failed(trace, &why),
+    };
+    let traced = Traced::new(&tracer, &name, &text);
+    remark(program, image, &tracer);
+    let none = traced.places.is_empty();
+    let write = |out: &mut dyn Write| match format {
+        Format::Human => traced.human(out),
+        Format::Json => json(out, &traced),
+    };
+    let status = stream(program, write, u8::from(none), FAILED);
+    if none {
+        failed(trace, "no address of the image's code is in it");
+    } else if traced.cut {
+        let why = format!("warning: of its addresses, {ADDRESSES_MAX} are looked up, and no more");
+        failed(trace, &why);
+    }
+    status
+}
+
+fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// Says why there was less to see than expected.
@@ -181,7 +188,7 @@ fn remark(program: &str, image: &Path, tracer: &Tracer<'_>) {
         ),
     };
     let name = image.to_string_lossy();
-    complain(program, format_args!("{}: note: {why}", printable(&name)));
+    complain(program, format_args!("{name}: note: {why}"));
 }
 
 /// A trace, whatever bytes are in it.
@@ -203,34 +210,70 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn traced<'a>(tracer: &Tracer<'_>, image: &'a str, text: &'a str) -> Traced<'a> {
-    let mut found: Vec<(usize, Address)> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let of_line = addresses(line).into_iter();
-        let code = of_line.filter(|address| tracer.is_code(address.value));
-        found.extend(code.map(|address| (index, address)));
-        if found.len() >= ADDRESSES_MAX {
-            found.truncate(ADDRESSES_MAX);
-            break;
+impl<'a> Traced<'a> {
+    fn new(tracer: &Tracer<'_>, image: &'a str, text: &'a str) -> Traced<'a> {
+        // A guest that goes wrong again and again has the same addresses in its trace.
+        let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
+        let all = text.lines().flat_map(addresses);
+        let mut code =
+            all.filter(|address| tracer.is_code(address.value) && seen.insert(key(address)));
+        distinct.extend(code.by_ref().take(ADDRESSES_MAX));
+        let cut = code.next().is_some();
+        let resolved = tracer.resolve(&distinct).into_iter();
+        let places = resolved.map(|found| (key(&found.address), place(found, None)));
+        Traced {
+            image,
+            text,
+            places: places.collect(),
+            cut,
         }
     }
-    let all: Vec<Address> = found.iter().map(|(_, address)| *address).collect();
-    let mut resolved = found.iter().zip(tracer.resolve(&all)).peekable();
-    let mut lines = Vec::new();
-    for (index, text) in text.lines().enumerate() {
-        let mut addresses = Vec::new();
-        while let Some((_, resolved)) = resolved.next_if(|((at, _), _)| *at == index) {
-            addresses.push(place(resolved, None));
-        }
-        if !addresses.is_empty() {
-            lines.push(Line {
-                line: index + 1,
+
+    /// Every line, with what is known of its addresses.
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let lines = self.text.lines().zip(1..);
+        lines.map(|(text, line)| {
+            let found = addresses(text).into_iter();
+            let addresses = found.filter_map(|address| self.places.get(&key(&address)));
+            Line {
+                line,
                 text,
-                addresses,
-            });
-        }
+                addresses: addresses.collect(),
+            }
+        })
     }
-    Traced { image, lines }
+
+    /// The trace with what its addresses are below each line.
+    fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        for line in self.lines() {
+            let mut shown = one_line(line.text) + "\n";
+            for place in line.addresses {
+                describe(place, "    ", &mut shown);
+            }
+            out.write_all(shown.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Traced<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Lines<'a>(&'a Traced<'a>);
+        impl Serialize for Lines<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let lines = self.0.lines();
+                serializer.collect_seq(lines.filter(|line| !line.addresses.is_empty()))
+            }
+        }
+        let mut fields = serializer.serialize_struct("Traced", 2)?;
+        fields.serialize_field("image", self.image)?;
+        fields.serialize_field("lines", &Lines(self))?;
+        fields.end()
+    }
+}
+
+fn key(address: &Address) -> (u64, bool) {
+    (address.value, address.returns)
 }
 
 fn dumped<'a>(
@@ -283,21 +326,6 @@ fn place(resolved: Resolved, by: Option<By>) -> Place {
     }
 }
 
-/// The trace with what its addresses are below each line.
-fn human_trace(text: &str, traced: &Traced<'_>) -> String {
-    let mut out = String::new();
-    let mut found = traced.lines.iter().peekable();
-    for (index, line) in text.lines().enumerate() {
-        out.push_str(&printable(line));
-        out.push('\n');
-        let found = found.next_if(|found| found.line == index + 1);
-        for place in found.iter().flat_map(|found| &found.addresses) {
-            describe(place, "    ", &mut out);
-        }
-    }
-    out
-}
-
 fn human_calls(dumped: &Dumped<'_>) -> String {
     let mut out = format!("signal {}\n", dumped.signal);
     for (index, place) in dumped.calls.iter().enumerate() {
@@ -330,7 +358,7 @@ fn describe(place: &Place, indent: &str, out: &mut String) {
     };
     if place.frames.is_empty() {
         let name = symbol.as_deref().unwrap_or("code without a symbol");
-        out.push_str(&format!("{indent}{address} {}{guess}\n", shown(name)));
+        out.push_str(&format!("{indent}{address} {}{guess}\n", one_line(name)));
     }
     for (index, call) in place.frames.iter().enumerate() {
         let last = index + 1 == place.frames.len();
@@ -338,10 +366,10 @@ fn describe(place: &Place, indent: &str, out: &mut String) {
         let symbol = symbol.as_deref().filter(|_| last);
         let name = symbol.or(call.function.as_deref()).unwrap_or("?");
         let source = match (&call.file, call.line) {
-            (Some(file), Some(line)) => format!(" at {}:{line}", shown(file)),
+            (Some(file), Some(line)) => format!(" at {}:{line}", one_line(file)),
             _ => String::new(),
         };
-        let name = shown(name);
+        let name = one_line(name);
         if index == 0 {
             out.push_str(&format!("{indent}{address} {name}{source}{guess}\n"));
         } else {
@@ -349,9 +377,4 @@ fn describe(place: &Place, indent: &str, out: &mut String) {
             out.push_str(&format!("{blank} inlined into {name}{source}\n"));
         }
     }
-}
-
-/// A name from a hostile file, on one line.
-fn shown(text: &str) -> String {
-    printable(&text.replace('\n', "\\n")).into_owned()
 }

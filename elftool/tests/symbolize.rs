@@ -6,8 +6,11 @@ use std::process::Command;
 
 use common::{Place, Run};
 use serde_json::Value;
+use solo5_abi::Arch;
 use solo5_dwarf::Registers;
 use solo5_dwarf::testing::{Compiled, core};
+use solo5_image::Image;
+use solo5_image::elf::PF_X;
 
 /// A folder with `program`, and the address of `leaf` in it.
 fn program(options: &[&str]) -> (Place, u64) {
@@ -95,6 +98,46 @@ fn what_is_missing_is_said() {
     }
 }
 
+/// An address that comes again and again is looked up once, so none behind it is missed; of distinct
+/// ones there is a limit, and it is said.
+#[test]
+fn every_address_of_a_long_trace_is_resolved() {
+    let (place, leaf) = program(&[]);
+    let again = format!("rip={leaf:#x}\n").repeat(20_000);
+    place.write("log", format!("{again}rip={:#x}\n", leaf + 1).as_bytes());
+    let run = place.run(&["symbolize", "program", "log"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let end = format!("rip={0:#x}\n    {0:#x} leaf+0x1 at program.c:5\n", leaf + 1);
+    assert!(run.stdout.ends_with(&end), "ends otherwise");
+    assert_eq!(run.stdout.matches(" leaf+0x0 at ").count(), 20_000);
+
+    // Code with much room in it.
+    let (place, _) = program(&["-falign-functions=16384"]);
+    let (start, size) = code(&std::fs::read(place.path("program")).unwrap());
+    assert!(size > 16384, "{size}");
+    let distinct: String = (0..size)
+        .map(|at| format!("rip={:#x}\n", start + at))
+        .collect();
+    // As return addresses they count anew.
+    let distinct = distinct.replace("rip=", "return address? ") + &distinct;
+    place.write("log", distinct.as_bytes());
+    let run = place.run(&["symbolize", "program", "log"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let warning =
+        "solo5-elftool: log: warning: of its addresses, 16384 are looked up, and no more\n";
+    assert_eq!(run.stderr, warning);
+}
+
+/// Start and size of the code of an image.
+fn code(image: &[u8]) -> (u64, u64) {
+    let image = Image::read(image, &Arch::ALL).unwrap();
+    let code = image
+        .segments()
+        .iter()
+        .find(|one| one.is_load() && one.has(PF_X));
+    code.map(|one| (one.p_vaddr, one.p_memsz)).unwrap()
+}
+
 #[test]
 fn a_core_shows_its_calls() {
     let (place, leaf) = program(&[]);
@@ -145,5 +188,8 @@ fn statuses() {
         assert_eq!(run.status, status, "{arguments:?}: {run:?}");
         let expected = format!("solo5-elftool: {message}");
         assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
+        let run = place.run(&[&["symbolize", "--format=json"], arguments].concat());
+        assert_eq!(run.status, status);
+        assert!(run.stdout.is_empty() || run.stdout.ends_with("}\n"));
     }
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
-use solo5_image::testing::Sample;
+use solo5_image::testing::{self, Sample};
 use tempfile::TempDir;
 
 pub const DEVICES: [(&str, DeviceType); 2] = [
@@ -56,6 +56,13 @@ impl Place {
         self.write(name, &Sample::new(target, Arch::X86_64, &DEVICES).bytes())
     }
 
+    /// As [`Place::image`], with these notes of a manifest in it.
+    pub fn image_with(&self, name: &str, target: Target, manifest: Vec<u8>) -> PathBuf {
+        let groups = [testing::openbsd_note(), testing::abi_note(target), manifest];
+        let image = Sample::with_notes(target, Arch::X86_64, &groups);
+        self.write(name, &image.bytes())
+    }
+
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
         self.run_with(arguments, b"")
     }
@@ -92,6 +99,14 @@ impl Place {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// What a page of the documentation has behind the `index`-th `mark`, up to the end of the block.
+pub fn documented(page: &str, mark: &str, index: usize) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = std::fs::read_to_string(path.join(page)).expect("a page");
+    let rest = page.split(mark).nth(index + 1).expect("it is on the page");
+    rest.split("```").next().unwrap_or_default().to_owned()
 }
 
 /// The output of a tool of the host, or `None` after saying that the test is skipped.
