@@ -1,6 +1,7 @@
 //! `audit`: the rules over any number of images, in parallel. In memory at a time are a few images'
 //! headers and findings for each thread, however many images there are.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -8,9 +9,9 @@ use std::thread::available_parallelism;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use solo5_audit::{RULES, Selection, Subject};
-use solo5_image::{ReadAt, elf};
+use solo5_image::{ReadAt, ReadError, elf};
 use solo5_policy::launch::FileOrFd;
-use solo5_report::{Colour, Severity, printable};
+use solo5_report::{Colour, Severity};
 
 use crate::cli::{AuditOptions, FAILED};
 use crate::files::{complain, open, print, reason};
@@ -100,10 +101,7 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
                     return;
                 }
                 Outcome::Unreadable(Trouble { name, why }) => {
-                    progress.suspend(|| {
-                        let name = printable(&name).replace('\n', "\\n");
-                        complain(program, format_args!("{name}: {why}"));
-                    });
+                    progress.suspend(|| complain(program, format_args!("{name}: {why}")));
                     totals.unreadable += 1;
                     let piece = printer.unreadable(&name, &why);
                     if unreadable.len() < UNREADABLE_MAX {
@@ -166,14 +164,8 @@ fn look(input: Result<Input, Trouble>, scales: &Scales, printer: &Printer) -> Ou
             return Outcome::Unreadable(Trouble { name, why });
         }
     };
-    if !input.named {
-        let mut magic = [0; elf::MAGIC.len()];
-        if file.read_at(0, &mut magic) == Ok(magic.len()) && magic != elf::MAGIC {
-            return Outcome::Skipped;
-        }
-        if size.is_some_and(|size| size < magic.len() as u64) {
-            return Outcome::Skipped;
-        }
+    if !input.named && is_elf(&file) == Ok(false) {
+        return Outcome::Skipped;
     }
     let subject = Subject::new(&name, &file).with_budgets(&scales.budgets);
     let findings = scales.weigh(&input.path, &file, &subject);
@@ -185,8 +177,15 @@ fn look(input: Result<Input, Trouble>, scales: &Scales, printer: &Printer) -> Ou
     Outcome::Audited(piece, Counts::of(&findings), findings.fail())
 }
 
+/// Whether a file starts as an ELF file does.
+pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
+    let mut magic = [0; elf::MAGIC.len()];
+    let got = file.read_at(0, &mut magic)?;
+    Ok(got == magic.len() && magic == elf::MAGIC)
+}
+
 /// Opens an image and says how long it is.
-pub(crate) fn readable(path: &Path) -> Result<(std::fs::File, Option<u64>), String> {
+pub(crate) fn readable(path: &Path) -> Result<(File, Option<u64>), String> {
     let file = open(path).map_err(|error| reason(&error))?;
     let metadata = file.metadata().map_err(|error| reason(&error))?;
     if metadata.is_dir() {

@@ -1,12 +1,12 @@
 //! `diff`: what changed from one image or lock to another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
-use solo5_report::printable;
+use solo5_report::one_line;
 
 use crate::cli::{FAILED, Format};
 use crate::facts::{Facts, Lock};
@@ -26,23 +26,20 @@ pub(crate) fn run(program: &str, old: &Path, new: &[PathBuf], format: Format) ->
     let read = |path: &Path| {
         Lock::of(path).map_err(|why| {
             let name = path.to_string_lossy();
-            complain(program, format_args!("{}: {why}", printable(&name)));
+            complain(program, format_args!("{name}: {why}"));
         })
     };
     let Ok((old, old_is_image)) = read(old) else {
         return FAILED;
     };
-    let mut images = Vec::new();
-    // Locks are compared whole; of a lock and images, only what is said of those images.
-    let mut whole = !old_is_image;
+    let mut news = Vec::new();
     for path in new {
-        let Ok((lock, is_image)) = read(path) else {
+        let Ok(found) = read(path) else {
             return FAILED;
         };
-        whole &= !is_image;
-        images.extend(lock.images);
+        news.push(found);
     }
-    let results = compare(&old.images, &images, whole);
+    let results = compare((&old, old_is_image), &news);
     let changed = results.iter().any(|(_, changes)| !changes.is_empty());
     let text = match format {
         Format::Human => results.iter().map(|(file, all)| human(file, all)).collect(),
@@ -56,32 +53,55 @@ pub(crate) fn run(program: &str, old: &Path, new: &[PathBuf], format: Format) ->
     print(program, &text, u8::from(changed), FAILED)
 }
 
-/// Pairs images by their paths; one with one whatever they are called.
-fn compare(old: &[Facts], new: &[Facts], whole: bool) -> Vec<(String, Vec<Change>)> {
-    if let ([old], [new], false) = (old, new, whole) {
-        return vec![(new.file.clone(), changes(old, new))];
+/// Compares an image with each image, whatever they are called; an image and a lock by the paths the
+/// lock has; locks whole. Each lock comes with whether it is one of an image.
+fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<(String, Vec<Change>)> {
+    let known = by_path(&old.images);
+    let alone = new.len() == 1;
+    let mut results = Vec::new();
+    for (lock, new_is_image) in new {
+        match (old.images.as_slice(), lock.images.as_slice()) {
+            // A lock of one image is about no other.
+            ([old], [new]) if is_image && (*new_is_image || alone) || *new_is_image && alone => {
+                results.push((new.file.clone(), changes(old, new)));
+            }
+            ([old], all) if is_image => {
+                let new = by_path(all).get(old.file.as_str()).copied();
+                results.push((old.file.clone(), between(Some(old), new)));
+            }
+            (_, all) => results.extend(all.iter().map(|new| {
+                let old = known.get(new.file.as_str()).copied();
+                (new.file.clone(), between(old, Some(new)))
+            })),
+        }
     }
-    let there = |old: Option<&Facts>, new: Option<&Facts>| Change {
+    // Of a lock and images, only what is said of those images.
+    if !is_image && new.iter().all(|(_, is_image)| !is_image) {
+        let locks = new.iter().flat_map(|(lock, _)| &lock.images);
+        let there: BTreeSet<&str> = locks.map(|facts| facts.file.as_str()).collect();
+        let gone = old.images.iter();
+        let gone = gone.filter(|facts| !there.contains(facts.file.as_str()));
+        results.extend(gone.map(|old| (old.file.clone(), between(Some(old), None))));
+    }
+    results
+}
+
+/// The images of a lock by their paths; the first of several of one path.
+fn by_path(images: &[Facts]) -> BTreeMap<&str, &Facts> {
+    let images = images.iter().rev();
+    images.map(|facts| (facts.file.as_str(), facts)).collect()
+}
+
+/// What changed, or that the image came or went.
+fn between(old: Option<&Facts>, new: Option<&Facts>) -> Vec<Change> {
+    if let (Some(old), Some(new)) = (old, new) {
+        return changes(old, new);
+    }
+    vec![Change {
         what: String::from("image"),
         old: old.map(|facts| facts.digest.clone()),
         new: new.map(|facts| facts.digest.clone()),
-    };
-    let mut results: Vec<(String, Vec<Change>)> = new
-        .iter()
-        .map(|new| {
-            let old = old.iter().find(|old| old.file == new.file);
-            let all = old.map_or_else(|| vec![there(None, Some(new))], |old| changes(old, new));
-            (new.file.clone(), all)
-        })
-        .collect();
-    if whole {
-        let known: BTreeSet<&str> = new.iter().map(|facts| facts.file.as_str()).collect();
-        let gone = old
-            .iter()
-            .filter(|facts| !known.contains(facts.file.as_str()));
-        results.extend(gone.map(|old| (old.file.clone(), vec![there(Some(old), None)])));
-    }
-    results
+    }]
 }
 
 fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
@@ -145,8 +165,16 @@ fn sets(what: &str, old: &[String], new: &[String], out: &mut Vec<Change>) {
     }
 }
 
+/// How much more or less, where that means something.
+fn difference(what: &str, old: &str, new: &str) -> Option<String> {
+    let counts = matches!(what, "size" | "memory" | "writable") || what.starts_with("section ");
+    let (old, new): (u64, u64) = (old.parse().ok()?, new.parse().ok()?);
+    let sign = if new < old { '-' } else { '+' };
+    counts.then(|| format!("  ({sign}{})", new.abs_diff(old)))
+}
+
 fn human(file: &str, changes: &[Change]) -> String {
-    let mut out = printable(&file.replace('\n', "\\n")).into_owned();
+    let mut out = one_line(file);
     if changes.is_empty() {
         out.push_str("  unchanged");
     }
@@ -154,9 +182,7 @@ fn human(file: &str, changes: &[Change]) -> String {
     for Change { what, old, new } in changes {
         let line = match (old, new) {
             (Some(old), Some(new)) => {
-                let numbers = old.parse::<i128>().ok().zip(new.parse::<i128>().ok());
-                let by = numbers.filter(|_| what != "manifest");
-                let by = by.map_or_else(String::new, |(old, new)| format!("  ({:+})", new - old));
+                let by = difference(what, old, new).unwrap_or_default();
                 format!("  {what}: {old} → {new}{by}")
             }
             (Some(old), None) => format!("- {what}: {old}"),
@@ -164,15 +190,13 @@ fn human(file: &str, changes: &[Change]) -> String {
             (None, None) => continue,
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {}", printable(&line.replace('\n', "\\n")));
+        let _ = writeln!(out, "  {}", one_line(&line));
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn facts() -> Facts {

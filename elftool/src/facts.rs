@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::mft2::DeviceProperties;
 use solo5_audit::{Selection, Subject, audit_subject};
+use solo5_image::Image;
 use solo5_image::elf::{PF_W, SHF_ALLOC};
-use solo5_image::{Image, ReadAt, elf};
 use solo5_signature::{locate, prove};
 use solo5_source::size;
 
-use crate::audit::readable;
+use crate::audit::{is_elf, readable};
+use crate::files::reason;
 
 /// What a lock says it is.
 const TYPE: &str = "solo5.lock";
@@ -80,17 +81,15 @@ impl Lock {
     /// file is an image.
     pub(crate) fn of(path: &Path) -> Result<(Lock, bool), String> {
         let (file, _) = readable(path)?;
-        let mut magic = [0; elf::MAGIC.len()];
-        let got = file
-            .read_at(0, &mut magic)
-            .map_err(|error| error.to_string())?;
-        if got == magic.len() && magic == elf::MAGIC {
+        if is_elf(&file).map_err(|error| error.to_string())? {
             return Ok((Lock::new(vec![Facts::of(path)?]), true));
         }
         let mut text = Vec::new();
-        file.take(LOCK_MAX)
-            .read_to_end(&mut text)
-            .map_err(|error| crate::files::reason(&error))?;
+        let read = file.take(LOCK_MAX + 1).read_to_end(&mut text);
+        let length = read.map_err(|error| reason(&error))?;
+        if length as u64 > LOCK_MAX {
+            return Err(format!("longer than {} MiB", LOCK_MAX >> 20));
+        }
         let lock: Lock = serde_json::from_slice(&text)
             .map_err(|error| format!("neither an image nor a lock: {error}"))?;
         if lock.r#type != TYPE || lock.version != VERSION {
@@ -164,7 +163,6 @@ impl Facts {
 /// What a manifest says of a device, each behind a comma. Descriptions are for people and change
 /// nothing.
 fn said(device: &DeviceProperties<'_>) -> String {
-    let size = |bytes: u64| size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"));
     let words = [
         device.optional.then(|| String::from("optional")),
         device.read_only.then(|| String::from("read-only")),
@@ -173,7 +171,7 @@ fn said(device: &DeviceProperties<'_>) -> String {
             .map(|bytes| format!("sectors of {bytes} bytes")),
         device
             .capacity_minimum
-            .map(|bytes| format!("at least {}", size(bytes))),
+            .map(|bytes| format!("at least {}", size::display(bytes))),
         device
             .mtu_minimum
             .map(|bytes| format!("MTU {bytes} at least")),
@@ -190,9 +188,8 @@ fn needs(image: &Image) -> Vec<String> {
     let Ok(Some(properties)) = image.properties() else {
         return Vec::new();
     };
-    let size = |bytes: u64| size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"));
     let memory = properties.memory_minimum();
-    let memory = memory.map(|bytes| format!("{} of memory", size(bytes)));
+    let memory = memory.map(|bytes| format!("{} of memory", size::display(bytes)));
     let heap = properties.executable_heap();
     let heap = heap.then(|| String::from("an executable heap"));
     memory.into_iter().chain(heap).collect()

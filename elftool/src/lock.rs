@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use solo5_manifest::output;
-use solo5_report::printable;
 
+use crate::audit::{is_elf, readable};
 use crate::cli::FAILED;
 use crate::facts::{Facts, Lock};
 use crate::files::{complain, reason};
-use crate::inputs::{Trouble, inputs};
+use crate::inputs::{Input, Trouble, inputs};
 use crate::parallel::in_order;
 
 /// Writes the facts about `images` to `out`; nothing if one of them cannot be read.
@@ -21,16 +21,16 @@ pub(crate) fn run(program: &str, images: Vec<PathBuf>, out: &Path) -> u8 {
         threads,
         inputs(images, Vec::new()),
         |input| {
-            let path = input?.path;
-            Facts::of(&path).map_err(|why| {
-                let name = path.to_string_lossy().into_owned();
+            let input = input?;
+            look(&input).map_err(|why| {
+                let name = input.path.to_string_lossy().into_owned();
                 Trouble { name, why }
             })
         },
         |found| match found {
-            Ok(found) => facts.push(found),
+            Ok(found) => facts.extend(found),
             Err(Trouble { name, why }) => {
-                complain(program, format_args!("{}: {why}", printable(&name)));
+                complain(program, format_args!("{name}: {why}"));
                 status = FAILED;
             }
         },
@@ -50,8 +50,16 @@ pub(crate) fn run(program: &str, images: Vec<PathBuf>, out: &Path) -> u8 {
         Ok(()) => 0,
         Err(why) => {
             let name = out.to_string_lossy();
-            complain(program, format_args!("{}: {why}", printable(&name)));
+            complain(program, format_args!("{name}: {why}"));
             FAILED
         }
     }
+}
+
+/// The facts about an image; `None` of what a folder holds beside images.
+fn look(input: &Input) -> Result<Option<Facts>, String> {
+    if !input.named && is_elf(&readable(&input.path)?.0) == Ok(false) {
+        return Ok(None);
+    }
+    Facts::of(&input.path).map(Some)
 }

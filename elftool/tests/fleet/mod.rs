@@ -515,6 +515,72 @@ fn a_lock_says_what_changed() {
     );
 }
 
+/// What a folder holds beside images is no part of a lock, its own one included.
+#[test]
+fn a_folder_is_locked_without_what_is_no_image() {
+    let place = fleet();
+    for _ in 0..2 {
+        let run = place.run(&["lock", "fleet", "-o", "fleet/x.lock"]);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        let lock = std::fs::read_to_string(place.path("fleet/x.lock")).unwrap();
+        assert_eq!(
+            files(&json(&lock)),
+            ["fleet/a.spt", "fleet/b.spt", "fleet/old/c.spt"]
+        );
+    }
+}
+
+/// Each image with the one, however many they are; a lock with what it says of the one.
+#[test]
+fn an_image_is_compared_with_each() {
+    let place = fleet();
+    let run = place.run(&["diff", "fleet/a.spt", "fleet/old/c.spt", "fleet/b.spt"]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    let start = "fleet/old/c.spt  unchanged\nfleet/b.spt\n    digest: sha256:";
+    assert!(run.stdout.starts_with(start), "{}", run.stdout);
+    let run = place.run(&["lock", "fleet", "-o", "all.lock"]);
+    assert_eq!(run.status, 0);
+    let run = place.run(&["diff", "fleet/a.spt", "all.lock"]);
+    assert_eq!(
+        (run.status, run.stdout.as_str()),
+        (0, "fleet/a.spt  unchanged\n")
+    );
+    place.image("new.spt", Target::Spt);
+    let run = place.run(&["diff", "new.spt", "all.lock"]);
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stdout.starts_with("new.spt\n  - image: sha256:"),
+        "{}",
+        run.stdout
+    );
+    // A lock of one image is about no other, if one is asked about.
+    let run = place.run(&["lock", "fleet/a.spt", "-o", "one.lock"]);
+    assert_eq!(run.status, 0);
+    let run = place.run(&["diff", "one.lock", "fleet/old/c.spt"]);
+    assert_eq!(run.stdout, "fleet/old/c.spt  unchanged\n");
+    let run = place.run(&["diff", "one.lock", "fleet/old/c.spt", "fleet/a.spt"]);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "fleet/old/c.spt");
+    assert!(lines[1].starts_with("  + image: "), "{}", run.stdout);
+    assert_eq!(lines[2..], ["fleet/a.spt  unchanged"]);
+}
+
+/// Texts of a lock are texts, even if they look like numbers of any size.
+#[test]
+fn numbers_in_a_lock_are_not_counted_with() {
+    let place = fleet();
+    let run = place.run(&["lock", "fleet/a.spt"]);
+    let mut lock = json(&run.stdout);
+    lock["images"][0]["digest"] = i128::MIN.to_string().into();
+    place.write("low.lock", lock.to_string().as_bytes());
+    lock["images"][0]["digest"] = i128::MAX.to_string().into();
+    place.write("high.lock", lock.to_string().as_bytes());
+    let run = place.run(&["diff", "low.lock", "high.lock"]);
+    assert_eq!((run.status, run.stderr.as_str()), (1, ""));
+    let changed = format!("    digest: {} → {}\n", i128::MIN, i128::MAX);
+    assert_eq!(run.stdout, format!("fleet/a.spt\n{changed}"));
+}
+
 #[test]
 fn locks_fit_their_schema() {
     let place = fleet();
@@ -575,6 +641,13 @@ fn what_is_no_lock_is_refused() {
         assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{name}");
         assert!(run.stderr.contains("lock"), "{}", run.stderr);
     }
+    let long = File::create(place.path("long")).unwrap();
+    long.set_len((64 << 20) + 1).unwrap();
+    let run = place.run(&["diff", "long", "fleet/a.spt"]);
+    assert_eq!(
+        (run.status, run.stderr.as_str()),
+        (2, "solo5-elftool: long: longer than 64 MiB\n")
+    );
     let run = place.run(&["lock", "fleet/a.spt", "none", "-o", "x.lock"]);
     assert_eq!(run.status, 2);
     assert!(!place.path("x.lock").exists());
