@@ -6,7 +6,7 @@ use solo5_abi::mft1::DeviceType;
 use solo5_audit::Subject;
 use solo5_image::elf::{PF_R, PF_W, PF_X};
 use solo5_image::{Image, ProgramHeader};
-use solo5_report::{Diagnostic, Place, printable};
+use solo5_report::{Diagnostic, Place, one_line};
 
 /// Width in characters of all segments together.
 const BAR: u64 = 24;
@@ -15,7 +15,7 @@ const WIDTH: usize = 100;
 
 /// One line: target, machine, size, devices.
 pub(crate) fn headline(subject: &Subject<'_>, size: Option<u64>) -> String {
-    let mut out = format!("{}  ", printable(subject.name()));
+    let mut out = format!("{}  ", one_line(subject.name()));
     let mut facts = Vec::new();
     match subject.image() {
         None => facts.push(String::from("no unikernel image")),
@@ -49,10 +49,7 @@ fn devices(image: &Image) -> Vec<String> {
             .devices()
             .filter(|(_, entry)| entry.kind() == Some(kind));
         let names: Vec<_> = of_kind
-            .map(|(_, entry)| {
-                let name = String::from_utf8_lossy(entry.name_bytes());
-                printable(&name.replace('\n', "\\n")).into_owned()
-            })
+            .map(|(_, entry)| one_line(&String::from_utf8_lossy(entry.name_bytes())))
             .collect();
         match names.len() {
             0 => {}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use solo5_audit::{Rule, Subject};
 use solo5_report::json::json as diagnostic_json;
 use solo5_report::junit::{Case, Outcome};
-use solo5_report::{Colour, Diagnostic, Severity, github, junit, printable, sarif};
+use solo5_report::{Colour, Diagnostic, Severity, github, junit, one_line, printable, sarif};
 
 use crate::draw;
 use crate::waive::Findings;
@@ -188,7 +188,7 @@ impl Printer {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{}", line.trim_end());
             for note in &finding.notes {
-                let _ = writeln!(out, "             {}", printable(note));
+                let _ = writeln!(out, "             {}", one_line(note));
             }
             let help = finding.help.as_deref().unwrap_or_default();
             let _ = writeln!(out, "             {help}");

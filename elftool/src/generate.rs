@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use solo5_manifest::{c, codes, output};
-use solo5_report::{Diagnostic, Severity, printable};
+use solo5_report::{Diagnostic, Severity};
 use solo5_source::Kind;
 
 use crate::files::{complain, reason};
@@ -72,7 +72,7 @@ fn read(source: &OsStr) -> io::Result<Vec<u8>> {
 /// its own.
 fn complain_of(program: &str, name: &str, bytes: &[u8], diagnostic: &Diagnostic) {
     let line = line(name, bytes, diagnostic);
-    let text = printable(&diagnostic.message).replace('\n', " ");
+    let text = diagnostic.message.replace('\n', " ");
     match diagnostic.severity {
         Severity::Error => complain(program, format_args!("{name}:{line}: {text}")),
         severity => {
@@ -81,7 +81,7 @@ fn complain_of(program: &str, name: &str, bytes: &[u8], diagnostic: &Diagnostic)
         }
     }
     if let Some(help) = &diagnostic.help {
-        let help = printable(help).replace('\n', " ");
+        let help = help.replace('\n', " ");
         complain(program, format_args!("{name}:{line}: help: {help}"));
     }
 }

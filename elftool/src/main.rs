@@ -20,7 +20,7 @@
 //! work. Upstream's verbs keep upstream's: 0, and 1 for every error (`spec/10` §5).
 //!
 //! Adversary: hostile images, manifests and policies. The readers are those of the libraries; this
-//! program only prints, and what it prints for people goes through `solo5_report::printable`.
+//! program only prints, and what it prints for people goes through `solo5_report::one_line`.
 
 #![forbid(unsafe_code)]
 

@@ -8,7 +8,7 @@ use solo5_abi::{Target, mft1, note};
 use solo5_audit::Subject;
 use solo5_image::elf;
 use solo5_image::{Image, Note};
-use solo5_report::printable;
+use solo5_report::one_line;
 
 use crate::audit::readable;
 use crate::cli::{FAILED, Format};
@@ -104,7 +104,7 @@ struct ShownNote {
 pub(crate) fn run(program: &str, path: &Path, format: Format) -> u8 {
     let name = path.to_string_lossy();
     let failed = |why: &str| {
-        complain(program, format_args!("{}: {why}", printable(&name)));
+        complain(program, format_args!("{name}: {why}"));
         FAILED
     };
     let (file, size) = match readable(path) {
@@ -258,7 +258,7 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
         );
     }
     if let Some(refused) = &shown.refused {
-        let _ = writeln!(out, "refused  {}", printable(refused));
+        let _ = writeln!(out, "refused  {}", one_line(refused));
     }
     let _ = writeln!(
         out,
@@ -284,7 +284,7 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
         let line = format!(
             "{:>7}  {:<9}  {:<#10x}  {:<6}  {}",
             note.segment,
-            printable(&note.owner.replace('\n', "\\n")),
+            one_line(&note.owner),
             note.kind,
             note.size,
             note.meaning.unwrap_or_default(),
@@ -313,10 +313,10 @@ fn human_manifest(manifest: &Manifest, out: &mut String) {
         let _ = writeln!(out, "  executable heap");
     }
     if let Some(synopsis) = &manifest.synopsis {
-        let _ = writeln!(out, "  synopsis: {}", printable(synopsis));
+        let _ = writeln!(out, "  synopsis: {}", one_line(synopsis));
     }
     for device in &manifest.devices {
-        let name = printable(&device.name.replace('\n', "\\n")).into_owned();
+        let name = one_line(&device.name);
         let _ = write!(out, "  {:>2} {name} {}", device.handle, device.kind);
         let flags = [
             (device.optional, "optional"),
@@ -335,7 +335,7 @@ fn human_manifest(manifest: &Manifest, out: &mut String) {
             let _ = write!(out, ", MTU at least {mtu}");
         }
         if let Some(description) = &device.description {
-            let _ = write!(out, ": {}", printable(description));
+            let _ = write!(out, ": {}", one_line(description));
         }
         out.push('\n');
     }

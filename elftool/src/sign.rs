@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use solo5_abi::Arch;
 use solo5_image::Image;
 use solo5_manifest::output;
-use solo5_report::printable;
 use solo5_signature::signer::{Fault, SecretKey, generate};
 use solo5_signature::{PublicKey, Signature, prove, trailer};
 
@@ -59,7 +58,7 @@ pub(crate) fn run(program: &str, options: &SignOptions) -> u8 {
     for path in &options.images {
         if let Err(why) = sign(path, &key, options) {
             let name = path.to_string_lossy();
-            complain(program, format_args!("{}: {why}", printable(&name)));
+            complain(program, format_args!("{name}: {why}"));
             status = FAILED;
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use solo5_report::printable;
+use solo5_report::one_line;
 use solo5_signature::{PublicKey, prove};
 
 use crate::cli::{FAILED, Format};
@@ -48,7 +48,7 @@ pub(crate) fn run(program: &str, options: &VerifyOptions) -> u8 {
                 images.push(found.json(&name));
             }
             Err(why) => {
-                complain(program, format_args!("{}: {why}", printable(&name)));
+                complain(program, format_args!("{name}: {why}"));
                 status = FAILED;
             }
         }
@@ -93,7 +93,7 @@ fn verify(path: &Path, keys: &[PublicKey]) -> Result<Found, String> {
 
 impl Found {
     fn human(&self, name: &str, keys: &[PublicKey]) -> String {
-        let name = printable(name);
+        let name = one_line(name);
         let mut text = format!("{name}: {}\n", self.digest);
         for key in &self.signed_by {
             text += &format!("{name}: signed by {key}\n");
