@@ -1,10 +1,12 @@
 //! What policies say of a launch before it is deployed. The engine is the tender's; what only the host
 //! knows becomes a condition.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use serde_json::{Value, json};
+use solo5_abi::mft1::Mft1;
+use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ReadAt};
@@ -14,13 +16,13 @@ use solo5_policy::launch::{self, FileOrFd, Launch, Modules};
 use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
 };
-use solo5_report::printable;
+use solo5_report::one_line;
 use solo5_signature::{Digest, Proof, prove};
 
 use crate::audit::readable;
 use crate::cli::FAILED;
 use crate::content::{Content, detached};
-use crate::policies::{self, today};
+use crate::policies::{Lists, today};
 
 /// A launch that somebody has in mind.
 pub(crate) struct Question<'q> {
@@ -30,8 +32,6 @@ pub(crate) struct Question<'q> {
     pub(crate) words: &'q [OsString],
     /// Policies to ask; those of this host if there are none.
     pub(crate) policies: &'q [FileOrFd],
-    /// Whether one policy at least must apply, whatever the options say.
-    pub(crate) require: bool,
     /// The list of admitted images that is about to be written.
     pub(crate) lock: Option<&'q Path>,
 }
@@ -55,23 +55,45 @@ pub(crate) struct Decided {
     digest: Option<Digest>,
 }
 
-/// Asks about one image.
-pub(crate) fn ask(question: &Question<'_>) -> Answer {
-    answer(question).unwrap_or_else(|answer| answer)
+/// Why no policy is asked about a launch.
+pub(crate) enum Unasked {
+    /// The image is broken.
+    Image(String),
+    /// Nothing of ours starts an image of its target.
+    Target(String),
+    /// The options make no sense with it.
+    Options(String),
+    /// It would not start with these options.
+    Launch(Vec<String>),
 }
 
-fn answer(question: &Question<'_>) -> Result<Answer, Answer> {
+impl From<Unasked> for Answer {
+    fn from(why: Unasked) -> Answer {
+        match why {
+            Unasked::Image(why) => Answer::Cannot(vec![why]),
+            Unasked::Target(why) | Unasked::Options(why) => Answer::Failed(why),
+            Unasked::Launch(problems) => Answer::Cannot(problems),
+        }
+    }
+}
+
+/// Asks about one image.
+pub(crate) fn ask(question: &Question<'_>, lists: &mut Lists) -> Answer {
+    answer(question, lists).unwrap_or_else(|answer| answer)
+}
+
+fn answer(question: &Question<'_>, lists: &mut Lists) -> Result<Answer, Answer> {
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
-    let (image, launch) = examine(&file, question)?;
-    let policies = policies(question.policies, &launch).map_err(|text| {
-        eprint!("{text}");
-        Answer::Failed(String::from("a policy cannot be used"))
-    })?;
+    let (launch, asked) = examine(&file, path, question.words)?;
+    // Those given here and those the options name.
+    let given = question.policies.iter().chain(&launch.policies).cloned();
+    let policies = lists
+        .get(given.collect(), question.policies.is_empty())
+        .ok_or_else(|| Answer::Failed(String::from("a policy cannot be used")))?;
     let audits = policies.iter().any(|policy| policy.audit.is_some());
     let keys = keys_to_prove(&policies, &launch.labels);
     if keys.is_none() && !audits && question.lock.is_none() {
-        let asked = asked(&image, &launch)?;
         return Ok(decided(&policies, &asked, &launch, question, None));
     }
     // From here on only what is hashed is read: the file may change meanwhile.
@@ -79,14 +101,14 @@ fn answer(question: &Question<'_>) -> Result<Answer, Answer> {
         bytes,
         mut signatures,
     } = Content::read(&file).map_err(Answer::Failed)?;
-    let (image, launch) = examine(&bytes, question)?;
+    let (launch, asked) = examine(&bytes, path, question.words)?;
     signatures.extend(detached(path));
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
         .map_err(|error| Answer::Failed(error.to_string()))?;
     let asked = Asked {
         proof: Some(proof),
-        ..asked(&image, &launch)?
+        ..asked
     };
     let name = path.to_string_lossy();
     let subject = Subject::new(&name, &bytes);
@@ -122,7 +144,7 @@ impl Answer {
                 waived.chain(found.decision.lines()).collect()
             }
         };
-        let line = |line: String| format!("{}: {}\n", printable(name), printable(&line));
+        let line = |line: String| one_line(&format!("{name}: {line}")) + "\n";
         lines.into_iter().map(line).collect()
     }
 
@@ -179,62 +201,64 @@ impl Decided {
 }
 
 /// Reads the image and the launch options against its manifest, and asks what a tender asks before
-/// it asks a policy.
-fn examine<R: ReadAt>(file: &R, question: &Question<'_>) -> Result<(Image, Launch), Answer> {
-    let cannot = |text: String| Answer::Cannot(vec![text]);
-    let fault = |fault: solo5_image::Fault| cannot(fault.to_string());
+/// it asks a policy. What policies are asked has no proof in it yet.
+pub(crate) fn examine<R: ReadAt>(
+    file: &R,
+    path: &Path,
+    words: &[OsString],
+) -> Result<(Launch, Asked), Unasked> {
+    let fault = |fault: solo5_image::Fault| Unasked::Image(fault.to_string());
     let image = Image::read(file, &Arch::ALL).map_err(fault)?;
     let target = image.abi().map_err(fault)?.target();
     let target = target.filter(|target| target.has_tender()).ok_or_else(|| {
         let name = target.map_or("this", Target::name);
-        Answer::Failed(format!(
+        Unasked::Target(format!(
             "no tender starts a {name} image, so no policy is asked"
         ))
     })?;
     image.abi_of(target).map_err(fault)?;
-    let modules = Modules::debug(target);
-    let launch = {
-        let manifest = image.checked_manifest().map_err(fault)?;
-        let properties = image.properties().map_err(fault)?;
-        let request = launch::read_for(question.path.as_os_str(), question.words, &modules);
-        let launch = request
-            .check(&manifest, properties.as_ref())
-            .map_err(|fault| Answer::Failed(fault.lines.join("; ")))?;
-        let mut problems = launch.unattached(&manifest);
-        let memory = launch.memory_mib.saturating_mul(1 << 20);
-        let plan = image.plan(file, target).map_err(fault)?;
-        problems.extend(plan.fits(memory).err().map(|fault| fault.to_string()));
-        let minimum = properties.and_then(|all| all.memory_minimum()).unwrap_or(0);
-        if minimum > memory {
-            let mib = minimum.div_ceil(1 << 20);
-            problems.push(format!(
-                "the manifest asks for more memory; add --mem={mib}MiB"
-            ));
-        }
-        if !problems.is_empty() {
-            return Err(Answer::Cannot(problems));
-        }
-        launch
-    };
-    Ok((image, launch))
+    let manifest = image.checked_manifest().map_err(fault)?;
+    let properties = image.properties().map_err(fault)?;
+    let properties = properties.as_ref();
+    let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
+    let fits = image
+        .plan(file, target)
+        .map_err(fault)?
+        .fits(memory(&launch));
+    problems.extend(fits.err().map(|fault| fault.to_string()));
+    if !problems.is_empty() {
+        return Err(Unasked::Launch(problems));
+    }
+    let asked = Asked::new(&launch, target, &manifest, properties);
+    Ok((launch, asked))
 }
 
-/// The policies given here and those the launch options name; this host's, if none is given here.
-fn policies(given: &[FileOrFd], launch: &Launch) -> Result<Vec<Policy>, String> {
-    let all: Vec<FileOrFd> = given.iter().chain(&launch.policies).cloned().collect();
-    policies::load(&all, given.is_empty())
+/// Reads launch options against a manifest. Beside the launch, what the manifest asks for and it
+/// does not have.
+pub(crate) fn options(
+    kernel: &OsStr,
+    words: &[OsString],
+    target: Target,
+    manifest: &Mft1<'_>,
+    properties: Option<&Mft2<'_>>,
+) -> Result<(Launch, Vec<String>), Unasked> {
+    let launch = launch::read_for(kernel, words, &Modules::debug(target))
+        .check(manifest, properties)
+        .map_err(|fault| Unasked::Options(fault.lines.join("; ")))?;
+    let mut problems = launch.unattached(manifest);
+    let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
+    if minimum > memory(&launch) {
+        let mib = minimum.div_ceil(1 << 20);
+        problems.push(format!(
+            "the manifest asks for more memory; add --mem={mib}MiB"
+        ));
+    }
+    Ok((launch, problems))
 }
 
-fn asked(image: &Image, launch: &Launch) -> Result<Asked, Answer> {
-    let target = image.target();
-    let (Some(target), Ok(manifest), Ok(properties)) =
-        (target, image.checked_manifest(), image.properties())
-    else {
-        return Err(Answer::Failed(String::from(
-            "the image changed while it was read",
-        )));
-    };
-    Ok(Asked::new(launch, target, &manifest, properties.as_ref()))
+/// Guest memory in bytes.
+fn memory(launch: &Launch) -> u64 {
+    launch.memory_mib.saturating_mul(1 << 20)
 }
 
 /// Puts the launch, and what the audit finds if any policy asks, to the policies.
@@ -252,7 +276,7 @@ fn decided(
     facts.admitted = written
         .map(|list| (list.to_owned(), Fact::Known(true)))
         .collect();
-    let require = question.require || launch.require_policy;
+    let require = launch.require_policy;
     let mut decision = decide(policies, asked, &facts, Phase::Strings, require);
     let mut waived = Vec::new();
     if let Some(subject) = subject.filter(|_| is_asked(policies, asked)) {

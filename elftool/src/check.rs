@@ -8,13 +8,13 @@ use serde_json::json;
 use solo5_manifest::output;
 use solo5_policy::admitted::{self, Admission};
 use solo5_policy::launch::FileOrFd;
-use solo5_report::printable;
 use solo5_signature::Digest;
 
 use crate::ask::{Answer, Question, ask};
 use crate::cli::{CheckOptions, FAILED, Format};
 use crate::files::{complain, print, reason};
 use crate::plan;
+use crate::policies::Lists;
 
 pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
     if let Some(path) = &options.plan {
@@ -25,25 +25,23 @@ pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
         .iter()
         .map(|path| FileOrFd::Path(path.into()))
         .collect();
+    let mut lists = Lists::default();
     let mut status = 0;
     let mut reports = Vec::new();
     let mut lock = BTreeMap::new();
     for path in &options.images {
-        let answer = ask(&Question {
+        let question = Question {
             path,
             words: &options.launch,
             policies: &given,
-            require: false,
             lock: options.lock.as_deref(),
-        });
+        };
+        let answer = ask(&question, &mut lists);
         status = status.max(answer.status());
         lock.extend(answer.admission(path));
         let name = path.to_string_lossy();
         if let Answer::Failed(why) = &answer {
-            complain(
-                program,
-                format_args!("{}: {}", printable(&name), printable(why)),
-            );
+            complain(program, format_args!("{name}: {why}"));
         }
         match options.format {
             Format::Human => status = status.max(print(program, &answer.human(&name), 0, FAILED)),
@@ -75,6 +73,6 @@ pub(crate) fn write_lock(
             Err(error) => reason(&error),
         }
     };
-    complain(program, format_args!("{}: {why}", printable(&name)));
+    complain(program, format_args!("{name}: {why}"));
     FAILED
 }

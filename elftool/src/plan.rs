@@ -15,10 +15,10 @@ use solo5_abi::{Arch, Target};
 use solo5_image::Image;
 use solo5_policy::launch::{Access, FileOrFd};
 use solo5_policy::model::At;
-use solo5_policy::plan::{self, Identity, Plan, Sums, Unikernel};
+use solo5_policy::plan::{self, Block, Identity, Plan, Sums, Unikernel};
 use solo5_policy::{Outcome, codes};
 use solo5_report::json::json as diagnostic_json;
-use solo5_report::{Colour, Diagnostic, Severity, human, printable};
+use solo5_report::{Colour, Diagnostic, Severity, human, one_line};
 use solo5_source::size;
 
 use crate::ask::{Answer, Question, ask};
@@ -26,6 +26,7 @@ use crate::audit::readable;
 use crate::check::write_lock;
 use crate::cli::{CheckOptions, FAILED, Format};
 use crate::files::{complain, print, read};
+use crate::policies::Lists;
 
 /// A device that an image declares.
 struct Declared {
@@ -39,10 +40,11 @@ struct Declared {
 struct Entry<'p> {
     unikernel: &'p Unikernel,
     path: PathBuf,
+    /// The target of the image, if there is a tender for it.
     target: Option<Target>,
     devices: Vec<Declared>,
     answer: Answer,
-    /// The command that starts it, without the tender's name.
+    /// What its tender is given beside policies and the image.
     words: Vec<OsString>,
     policies: Vec<PathBuf>,
 }
@@ -52,7 +54,7 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
     let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(why) => {
-            complain(program, format_args!("{}: {why}", printable(&name)));
+            complain(program, format_args!("{name}: {why}"));
             return FAILED;
         }
     };
@@ -64,25 +66,17 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut findings = Vec::new();
+    let (mut findings, mut lists) = (Vec::new(), Lists::default());
     let entries: Vec<Entry<'_>> = plan
         .unikernels
         .iter()
-        .map(|unikernel| look(&plan, unikernel, folder, options, &mut findings))
+        .map(|unikernel| look(&plan, unikernel, folder, options, &mut lists, &mut findings))
         .collect();
     let access = |index: usize, number: usize| {
-        let (unikernel, entry) = (plan.unikernels.get(index), entries.get(index));
-        let block = unikernel.and_then(|unikernel| unikernel.blocks.get(number));
-        let read_only = block.zip(entry).is_some_and(|(block, entry)| {
-            block.access == Access::ReadOnly
-                || declared(&entry.devices, DeviceType::BlockBasic, &block.name)
-                    .is_some_and(|device| device.read_only)
-        });
-        if read_only {
-            Access::ReadOnly
-        } else {
-            Access::ReadWrite
-        }
+        let entry = entries.get(index);
+        let access =
+            entry.and_then(|entry| Some(entry.access(entry.unikernel.blocks.get(number)?)));
+        access.unwrap_or(Access::ReadWrite)
     };
     findings.extend(plan.conflicts(access, identity));
     let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
@@ -94,11 +88,8 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
         status = status.max(entry.answer.status());
         lock.extend(entry.answer.admission(&entry.path));
         if let Answer::Failed(why) = &entry.answer {
-            let name = entry.path.to_string_lossy();
-            complain(
-                program,
-                format_args!("{}: {}", printable(&name), printable(why)),
-            );
+            let (name, image) = (&entry.unikernel.name.value, entry.path.display());
+            complain(program, format_args!("{name}: {image}: {why}"));
         }
     }
     let errors = findings
@@ -136,32 +127,34 @@ fn look<'p>(
     unikernel: &'p Unikernel,
     folder: &Path,
     options: &CheckOptions,
+    lists: &mut Lists,
     findings: &mut Vec<Diagnostic>,
 ) -> Entry<'p> {
     let path = folder.join(&unikernel.image.value);
     let named = plan.policies.iter().chain(&unikernel.policies);
     let named = named.map(|policy| folder.join(&policy.value));
     let policies: Vec<PathBuf> = options.policy.iter().cloned().chain(named).collect();
-    let words: Vec<OsString> = unikernel.words().into_iter().map(OsString::from).collect();
+    let words = plan.words(unikernel).into_iter();
+    let words: Vec<OsString> = words.map(OsString::from).collect();
     let (mut target, mut devices, mut wrong) = (None, Vec::new(), Vec::new());
-    // Of a file that is no image, the question says what is wrong.
+    // Of a file that is no image, or a broken one, the question says what is wrong.
     if let Ok((file, _)) = readable(&path)
         && let Ok(image) = Image::read(&file, &Arch::ALL)
-        && image.checked_manifest().is_ok()
+        && let Some(declared) = all_declared(&image)
     {
-        target = image.target();
-        devices = all_declared(&image);
+        target = image.target().filter(|target| target.has_tender());
+        devices = declared;
         wrong = undeclared(plan, unikernel, &devices);
     }
     let answer = if wrong.is_empty() {
         let given = policies.iter().map(|path| FileOrFd::Path(path.into()));
-        ask(&Question {
+        let question = Question {
             path: &path,
             words: &words,
             policies: &given.collect::<Vec<_>>(),
-            require: plan.require_policy,
             lock: options.lock.as_deref(),
-        })
+        };
+        ask(&question, lists)
     } else {
         Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())
     };
@@ -177,10 +170,9 @@ fn look<'p>(
     }
 }
 
-fn all_declared(image: &Image) -> Vec<Declared> {
-    let (Ok(manifest), Ok(properties)) = (image.checked_manifest(), image.properties()) else {
-        return Vec::new();
-    };
+/// The devices an image declares; `None` if that cannot be read.
+fn all_declared(image: &Image) -> Option<Vec<Declared>> {
+    let (manifest, properties) = (image.checked_manifest().ok()?, image.properties().ok()?);
     let devices = manifest.devices().filter_map(|(index, entry)| {
         let properties = properties.as_ref().map(|all| all.device(index));
         let properties = properties.unwrap_or_default();
@@ -191,7 +183,7 @@ fn all_declared(image: &Image) -> Vec<Declared> {
             read_only: properties.read_only,
         })
     });
-    devices.collect()
+    Some(devices.collect())
 }
 
 fn declared<'d>(
@@ -284,9 +276,19 @@ impl Entry<'_> {
         }
     }
 
-    /// The command that starts it.
-    fn command(&self) -> Vec<String> {
-        let tender = self.target.map_or("?", Target::name);
+    /// The access it gets to a block device.
+    fn access(&self, block: &Block) -> Access {
+        let declared = declared(&self.devices, DeviceType::BlockBasic, &block.name);
+        if declared.is_some_and(|device| device.read_only) {
+            Access::ReadOnly
+        } else {
+            block.access
+        }
+    }
+
+    /// The command that starts it, if anything does.
+    fn command(&self) -> Option<Vec<String>> {
+        let tender = self.target?.name();
         let policies = self.policies.iter();
         let policies = policies.map(|path| format!("--policy={}", path.display()));
         let mut words = self
@@ -296,12 +298,12 @@ impl Entry<'_> {
         let options: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
         let separator = String::from("--");
         let image = self.path.display().to_string();
-        std::iter::once(format!("solo5-{tender}"))
+        let command = std::iter::once(format!("solo5-{tender}"))
             .chain(policies)
             .chain(options)
             .chain([separator, image])
-            .chain(words)
-            .collect()
+            .chain(words);
+        Some(command.collect())
     }
 
     fn nets(&self) -> Vec<String> {
@@ -317,10 +319,10 @@ impl Entry<'_> {
 
     fn blocks(&self) -> Vec<String> {
         let attached = self.unikernel.blocks.iter().map(|block| {
-            let read_only = block.access == Access::ReadOnly
-                || declared(&self.devices, DeviceType::BlockBasic, &block.name)
-                    .is_some_and(|device| device.read_only);
-            let access = if read_only { "ro" } else { "rw" };
+            let access = match self.access(block) {
+                Access::ReadOnly => "ro",
+                Access::ReadWrite => "rw",
+            };
             format!("{}={} {access}", block.name.value, block.path.value)
         });
         let without = self.unikernel.without_blocks.iter();
@@ -328,10 +330,6 @@ impl Entry<'_> {
             .chain(without.map(|name| format!("{} none", name.value)))
             .collect()
     }
-}
-
-fn bytes(bytes: u64) -> String {
-    size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
 }
 
 /// `3 of 4`, or `3` where there is no limit.
@@ -352,7 +350,7 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
         rows.push([
             cell(&unikernel.name.value),
             cell(&unikernel.image.value),
-            cell(&bytes(unikernel.memory.value)),
+            cell(&size::display(unikernel.memory.value)),
             entry.nets(),
             entry.blocks(),
             cell(&entry.verdict()),
@@ -360,11 +358,14 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
     }
     let (sums, limits) = (plan.sums(), &plan.limits);
     let number = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value.to_string());
-    let most = limits.memory.as_ref().map(|limit| bytes(limit.value));
+    let most = limits
+        .memory
+        .as_ref()
+        .map(|limit| size::display(limit.value));
     rows.push([
         cell("in sum"),
         cell(&of(sums.unikernels.to_string(), number(&limits.unikernels))),
-        cell(&of(bytes(sums.memory), most)),
+        cell(&of(size::display(sums.memory), most)),
         cell(&of(sums.net.to_string(), number(&limits.net))),
         cell(&of(sums.block.to_string(), number(&limits.block))),
         cell(""),
@@ -372,7 +373,7 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
     let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            let longest = cell.iter().map(|line| shown(line).chars().count()).max();
+            let longest = cell.iter().map(|line| one_line(line).chars().count()).max();
             *width = longest.unwrap_or(0).max(*width);
         }
     }
@@ -381,7 +382,10 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
         let lines = row.iter().map(Vec::len).max().unwrap_or(0).max(1);
         for line in 0..lines {
             let cells = row.iter().zip(widths).map(|(cell, width)| {
-                let text = cell.get(line).map(|text| shown(text)).unwrap_or_default();
+                let text = cell
+                    .get(line)
+                    .map(|text| one_line(text))
+                    .unwrap_or_default();
                 format!("{text:<width$}")
             });
             let cells: Vec<String> = cells.collect();
@@ -389,18 +393,16 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
             out.push('\n');
         }
     }
-    out.push('\n');
-    // Nothing starts what is no image.
-    for entry in entries.iter().filter(|entry| entry.target.is_some()) {
-        let words: Vec<String> = entry.command().iter().map(|word| quoted(word)).collect();
-        out += &format!("{}\n", shown(&words.join(" ")));
+    let commands = entries.iter().filter_map(Entry::command);
+    let commands = commands.map(|command| {
+        let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        one_line(&words.join(" ")) + "\n"
+    });
+    let commands: String = commands.collect();
+    if !commands.is_empty() {
+        out.push('\n');
     }
-    out
-}
-
-/// A text on one line of a terminal.
-fn shown(text: &str) -> String {
-    printable(&text.replace('\n', "\\n")).into_owned()
+    out + &commands
 }
 
 /// A word as a shell takes it.
@@ -450,8 +452,8 @@ fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
     let plural = if unikernels == 1 { "" } else { "s" };
     format!(
         "{}: {unikernels} unikernel{plural}, {}: {}\n",
-        shown(name),
-        bytes(memory),
+        one_line(name),
+        size::display(memory),
         parts.join(", ")
     )
 }

@@ -3,16 +3,19 @@
 mod show;
 mod test;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use solo5_audit::RULES;
 use solo5_manifest::output;
 use solo5_policy::date::Date;
 use solo5_policy::launch::FileOrFd;
 use solo5_policy::{Policy, front, lint, sources};
-use solo5_report::{Colour, Diagnostic, human, printable};
+use solo5_report::{Colour, Diagnostic, human};
 
 use crate::cli::FAILED;
 use crate::files::{complain, read, reason};
@@ -58,7 +61,11 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
             }
             // Of a set with gaps nothing can be said.
             if status == 0 {
-                show(&lint::lints(&policies, today()));
+                let rules: Vec<_> = RULES
+                    .iter()
+                    .map(|rule| (rule.code, rule.severity))
+                    .collect();
+                show(&lint::lints(&policies, today(), &rules));
             }
             status
         }
@@ -75,7 +82,7 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
 fn read_policy(program: &str, path: &Path) -> Result<(Policy, Vec<u8>), u8> {
     let name = path.to_string_lossy();
     let bytes = read(path).map_err(|why| {
-        complain(program, format_args!("{}: {why}", printable(&name)));
+        complain(program, format_args!("{name}: {why}"));
         FAILED
     })?;
     match front::read(&name, &bytes) {
@@ -94,10 +101,32 @@ pub(crate) fn load(given: &[FileOrFd], host: bool) -> Result<Vec<Policy>, String
     // A folder that does not exist holds no policies.
     let nowhere = Path::new("/nonexistent/solo5");
     let folder = if host { folder.as_path() } else { nowhere };
-    // Opened anew, since one descriptor may be asked for with every image.
+    // Opened anew, since one descriptor may be in several lists.
     let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
     sources::load(folder, given, inherited)
         .map_err(|found| human::human(&found, Colour::detect(&io::stderr())))
+}
+
+/// Policies that are used together; `None` if one of them cannot be used.
+type List = Option<Rc<[Policy]>>;
+
+/// Policies by how they are named, each list of them loaded once.
+#[derive(Default)]
+pub(crate) struct Lists(HashMap<(Vec<FileOrFd>, bool), List>);
+
+impl Lists {
+    /// As [`load`]. What is wrong is said the first time.
+    pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: bool) -> List {
+        let list = self.0.entry((given, host));
+        let list = list.or_insert_with_key(|(given, host)| match load(given, *host) {
+            Ok(policies) => Some(policies.into()),
+            Err(text) => {
+                eprint!("{text}");
+                None
+            }
+        });
+        list.clone()
+    }
 }
 
 /// The day by this machine's clock, in UTC.
@@ -127,20 +156,14 @@ fn fmt(program: &str, path: &Path, check: bool) -> u8 {
     if check {
         let changes = text.as_bytes() != bytes;
         if changes {
-            complain(
-                program,
-                format_args!("{}: is laid out otherwise", printable(&name)),
-            );
+            complain(program, format_args!("{name}: is laid out otherwise"));
         }
         return u8::from(changes);
     }
     match output::write(path, text.as_bytes()) {
         Ok(_) => 0,
         Err(error) => {
-            complain(
-                program,
-                format_args!("{}: {}", printable(&name), reason(&error)),
-            );
+            complain(program, format_args!("{name}: {}", reason(&error)));
             FAILED
         }
     }

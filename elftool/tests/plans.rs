@@ -5,7 +5,7 @@ mod common;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use common::{DEVICES, Place};
+use common::{DEVICES, Place, documented};
 use serde_json::Value;
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target, mft2};
@@ -155,13 +155,7 @@ fn the_image_decides_what_is_written() {
         (2, mft2::tag::DEVICE_FLAGS, &optional.to_le_bytes()),
     ];
     manifest.extend(testing::properties_note(3, &records));
-    let groups = [
-        testing::openbsd_note(),
-        testing::abi_note(Target::Spt),
-        manifest,
-    ];
-    let image = Sample::with_notes(Target::Spt, Arch::X86_64, &groups);
-    place.write("reader.spt", &image.bytes());
+    place.image_with("reader.spt", Target::Spt, manifest);
     let unikernel = |name: &str, image: &str, more: &str| {
         format!(
             "- {{ name: {name}, image: {image}, memory: 8MiB, {more}, \
@@ -243,13 +237,127 @@ error[P404]: memory: 4MiB in sum, at most 3MiB wanted
     );
 }
 
+/// The command has everything in it that the verdict depends on.
+#[test]
+fn commands_ask_for_what_the_plan_asks_for() {
+    let (place, folder) = place();
+    plan(
+        &place,
+        &format!(
+            "policies: node.yaml\nrequire-policy: true\nunikernels:\n\
+             - {{ name: a, image: router.spt, memory: 2MiB, labels: {{ k: v }}, arguments: [x], \
+             net: {{ service0: {{ tap: tap-1, mac: \"2:0:0:0:0:1\" }} }}, \
+             block: {{ storage: {{ path: {folder}/a.img, access: read-only }} }} }}\n"
+        ),
+    );
+    let words = [
+        "solo5-spt",
+        "--policy=node.yaml",
+        "--require-policy",
+        "--mem=2",
+        "--label=k=v",
+        "--net:service0=tap-1",
+        "--net-mac:service0=02:00:00:00:00:01",
+        &format!("--block:storage={folder}/a.img"),
+        "--block-access:storage=read-only",
+        "--",
+        "router.spt",
+        "x",
+    ];
+    let run = check(&place, &["--explain"]);
+    let line = format!("\n{}\n", words.join(" "));
+    assert!(run.stdout.contains(&line), "{line} in\n{}", run.stdout);
+    let run = check(&place, &["--format=json"]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(value["unikernels"][0]["command"], serde_json::json!(words));
+}
+
+/// Nothing starts an image of a target without a tender, and nothing is known of a broken one.
+#[test]
+fn images_that_nothing_starts_have_no_command() {
+    let (place, folder) = place();
+    place.image("router.virtio", Target::Virtio);
+    let mut manifest = testing::manifest_note(&DEVICES);
+    let flags: (u32, u16, &[u8]) = (1, mft2::tag::DEVICE_FLAGS, &[0xff; 4]);
+    manifest.extend(testing::properties_note(3, &[flags]));
+    place.image_with("broken.spt", Target::Spt, manifest);
+    let unikernel = |name: &str, image: &str| {
+        format!(
+            "- {{ name: {name}, image: {image}, memory: 2MiB, net: {{ service0: {{ tap: tap-{name} }} }}, \
+             block: {{ storage: {{ path: {folder}/{name}.img }} }} }}\n"
+        )
+    };
+    let all = [
+        unikernel("one", "router.virtio"),
+        unikernel("two", "broken.spt"),
+    ];
+    plan(&place, &format!("unikernels:\n{}", all.concat()));
+    let run = check(&place, &["--explain"]);
+    assert_eq!(
+        (run.status, run.stderr.as_str()),
+        (
+            2,
+            "solo5-elftool: one: router.virtio: no tender starts a virtio image, so no policy is asked\n"
+        )
+    );
+    assert!(!run.stdout.contains("solo5-"), "{}", run.stdout);
+    assert!(!run.stdout.contains("\n\n\n"), "{}", run.stdout);
+    assert!(!run.stdout.contains("declares no"), "{}", run.stdout);
+    assert!(run.stdout.contains("two: cannot start: "), "{}", run.stdout);
+    let run = check(&place, &["--format=json"]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    for index in 0..2 {
+        assert_eq!(value["unikernels"][index]["command"], Value::Null);
+    }
+}
+
+#[test]
+fn a_broken_policy_is_told_once() {
+    let (place, _) = place();
+    place.write("broken.yaml", b"type: solo5.policy\nversion: x\n");
+    plan(
+        &place,
+        "policies: broken.yaml\nunikernels:\n\
+         - { name: a, image: none.hvt, memory: 2MiB }\n\
+         - { name: b, image: none.hvt, memory: 2MiB }\n",
+    );
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 2);
+    assert_eq!(run.stderr.matches("error[").count(), 1, "{}", run.stderr);
+    for name in ["a", "b"] {
+        let line = format!("solo5-elftool: {name}: none.hvt: a policy cannot be used\n");
+        assert!(run.stderr.contains(&line), "{line:?} in\n{}", run.stderr);
+    }
+}
+
+/// A warning: it may be meant.
+#[test]
+fn an_address_is_pointed_out_if_it_is_given_twice() {
+    let (place, folder) = place();
+    let unikernel = |name: &str| {
+        format!(
+            "- {{ name: {name}, image: router.spt, memory: 2MiB, \
+             net: {{ service0: {{ tap: tap-{name}, mac: \"2:0:0:0:0:1\" }} }}, \
+             block: {{ storage: {{ path: {folder}/{name}.img }} }} }}\n"
+        )
+    };
+    plan(
+        &place,
+        &format!("unikernels:\n{}{}", unikernel("a"), unikernel("b")),
+    );
+    let run = check(&place, &[]);
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    let warning = "warning[P410]: 02:00:00:00:00:01 is the address of 'service0' of a and of 'service0' of b\n";
+    assert!(run.stdout.contains(warning), "{}", run.stdout);
+}
+
 #[test]
 fn what_cannot_be_asked_is_status_2() {
     let (place, _) = place();
     let one = "unikernels:\n- { name: a, image: IMAGE, memory: 2MiB }\n\
                - { name: b, image: none.hvt, memory: 2MiB }\n";
     for (image, stderr) in [
-        ("gone.spt", "solo5-elftool: gone.spt: No such file"),
+        ("gone.spt", "solo5-elftool: a: gone.spt: No such file"),
         ("node.yaml", ""),
     ] {
         plan(&place, &one.replace("IMAGE", image));
@@ -310,13 +418,7 @@ fn the_example_works_out() {
     let devices = [("service", DeviceType::NetBasic)];
     let mut manifest = testing::manifest_note(&devices);
     manifest.extend(testing::properties_note(2, &[]));
-    let groups = [
-        testing::openbsd_note(),
-        testing::abi_note(Target::Spt),
-        manifest,
-    ];
-    let image = Sample::with_notes(Target::Spt, Arch::X86_64, &groups);
-    place.write("http.spt", &image.bytes());
+    place.image_with("http.spt", Target::Spt, manifest);
     let run = check(&place, &["--explain"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     assert!(
@@ -330,14 +432,7 @@ fn the_example_works_out() {
 /// The first plan of the documentation, with the policy beside it, prints what the page shows.
 #[test]
 fn the_documentation_is_right() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plan.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let block = |kind: &str, index: usize| {
-        let fence = format!("```{kind}\n");
-        let mut blocks = page.split(&fence).skip(1);
-        let block = blocks.nth(index).expect("a block");
-        block.split("```").next().unwrap().to_owned()
-    };
+    let block = |kind: &str, index: usize| documented("plan.md", &format!("```{kind}\n"), index);
     let place = Place::new();
     place.image("router.spt", Target::Spt);
     place.write("plan.yaml", block("yaml", 0).as_bytes());

@@ -89,6 +89,51 @@ fn audit_statuses_and_selections() {
     assert_eq!(status(&["good", "--no-such-option"]), 2);
 }
 
+/// A line end in a name starts no line, wherever the name is said.
+#[test]
+fn names_cannot_forge_lines() {
+    let place = Place::new();
+    let forged = "solo5-elftool: all is well";
+    let name = format!("x\n{forged}");
+    let name = name.as_str();
+    place.image("a.spt", Target::Spt);
+    for verb in [
+        &["audit", name][..],
+        &["show", name],
+        &["check", name],
+        &["check", "--plan", name],
+        &["policy", "check", name],
+        &["policy", "fmt", name],
+        &["policy", "show", name],
+        &["policy", "test", name],
+        &["sign", "--key", name, "a.spt"],
+        &["verify", name],
+        &["lock", name],
+        &["lock", "a.spt", "-o", "none/x\nsolo5-elftool: all is well"],
+        &["diff", name, "a.spt"],
+        &["symbolize", name, "a.spt"],
+        &["symbolize", "a.spt", name],
+        &["query-abi", name],
+        &["gen-manifest", name, "out.c"],
+    ] {
+        // First nothing of this name, then an image, then a policy.
+        let image = std::fs::read(place.path("a.spt")).unwrap();
+        let contents: [Option<&[u8]>; 3] = [None, Some(&image), Some(b"type: x\n")];
+        for content in contents {
+            match content {
+                None => drop(std::fs::remove_file(place.path(name))),
+                Some(content) => drop(place.write(name, content)),
+            }
+            let run = place.run(verb);
+            let both = run.stdout + "\n" + &run.stderr;
+            assert!(
+                !both.lines().any(|line| line.starts_with(forged)),
+                "{verb:?}:\n{both}"
+            );
+        }
+    }
+}
+
 #[test]
 fn names_cannot_drive_a_terminal() {
     let place = Place::new();
@@ -255,15 +300,7 @@ fn show_for_people() {
     let mut sorted = records;
     sorted.sort_by_key(|(device, tag, _)| (*device, *tag));
     manifest.extend(testing::properties_note(3, &sorted));
-    let groups = [
-        testing::openbsd_note(),
-        testing::abi_note(Target::Spt),
-        manifest,
-    ];
-    place.write(
-        "a.spt",
-        &Sample::with_notes(Target::Spt, Arch::X86_64, &groups).bytes(),
-    );
+    place.image_with("a.spt", Target::Spt, manifest);
     let run = place.run(&["show", "a.spt"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     for part in [

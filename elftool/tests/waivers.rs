@@ -92,6 +92,24 @@ fn errors_and_past_days_are_not_waived() {
     let run = place.run(&["policy", "check", "node.yaml"]);
     assert_eq!(run.status, 0);
     assert!(run.stderr.contains("warning[P222]"), "{}", run.stderr);
+    let text = std::fs::read_to_string(place.path("node.yaml")).unwrap();
+    for (rule, message) in [
+        (
+            "S201",
+            "S201 finds errors alone, and errors are never waived",
+        ),
+        ("S9", "no rule of the audit starts with S9"),
+    ] {
+        place.write(
+            "node.yaml",
+            text.replace("rule: S2,", &format!("rule: {rule},"))
+                .as_bytes(),
+        );
+        let run = place.run(&["policy", "check", "node.yaml"]);
+        assert_eq!(run.status, 0);
+        let message = format!("warning[P223]: {message}\n");
+        assert!(run.stderr.contains(&message), "{}", run.stderr);
+    }
 }
 
 #[test]

@@ -45,7 +45,8 @@ fn run(data: &[u8]) -> bool {
     let formatted = plan::read("plan.yaml", formatted.as_bytes());
     let formatted =
         formatted.unwrap_or_else(|found| panic!("{:?}: {found:#?}", document.source.text));
-    let words = |plan: &Plan| -> Vec<_> { plan.unikernels.iter().map(|one| one.words()).collect() };
+    let words =
+        |plan: &Plan| -> Vec<_> { plan.unikernels.iter().map(|one| plan.words(one)).collect() };
     assert_eq!(words(&formatted), words(&plan));
     assert_eq!(formatted.sums(), plan.sums());
     true
@@ -54,7 +55,11 @@ fn run(data: &[u8]) -> bool {
 /// A tender parts what it is given where the plan meant it.
 fn started(plan: &Plan) {
     for unikernel in &plan.unikernels {
-        let words: Vec<OsString> = unikernel.words().into_iter().map(OsString::from).collect();
+        let words: Vec<OsString> = plan
+            .words(unikernel)
+            .into_iter()
+            .map(OsString::from)
+            .collect();
         let request = launch::read_for("image".as_ref(), &words, &Modules::ordinary(Abi::Spt));
         assert!(request.policies().is_empty() && !request.only_explains());
         assert_eq!(request.labels().len(), unikernel.labels.len());

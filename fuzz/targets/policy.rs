@@ -314,7 +314,7 @@ fn words() -> Vec<Vec<u8>> {
         "RWQ",
     ];
     let own = own.map(|word| word.as_bytes().to_vec()).into_iter();
-    own.chain(files::schema_words(&schema::schema()))
+    own.chain(files::schema_words(&schema::File::Policy.schema()))
         .chain(files::yaml_words())
         .collect()
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use solo5_report::{Diagnostic, Severity};
+use solo5_report::Diagnostic;
 use solo5_signature::Digest;
 use solo5_source::{Node, Reader};
 
@@ -26,14 +26,7 @@ pub const VERSION: u64 = 1;
 pub fn read(name: &str, bytes: &[u8]) -> Result<BTreeSet<Digest>, Vec<Diagnostic>> {
     let (document, mut reader) = solo5_source::read(name, bytes)?;
     let digests = list(&document.root, &mut reader);
-    let diagnostics = reader.finish();
-    let failed = diagnostics
-        .iter()
-        .any(|found| found.severity == Severity::Error);
-    match digests {
-        Some(digests) if !failed => Ok(digests),
-        _ => Err(diagnostics),
-    }
+    reader.checked(digests)
 }
 
 fn list(root: &Node, reader: &mut Reader) -> Option<BTreeSet<Digest>> {

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use solo5_report::{Diagnostic, Severity};
+use solo5_report::{Diagnostic, Severity, one_line};
 use solo5_signature::{Proof, PublicKey};
 
 use crate::codes;
@@ -46,7 +46,7 @@ impl Waived {
             place,
         } = self;
         let shown = place.shown();
-        crate::decision::one_line(&format!(
+        one_line(&format!(
             "{code} accepted until {until}: {reason}; {} ({shown})",
             place.policy
         ))
@@ -57,7 +57,7 @@ impl Waived {
     pub fn ended(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
-        crate::decision::one_line(&format!(
+        one_line(&format!(
             "its waiver ended {until} ({reason}; {policy}, {place})"
         ))
     }
@@ -66,7 +66,7 @@ impl Waived {
     pub fn justification(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
-        crate::decision::one_line(&format!("{reason}, until {until} ({policy}, {place})"))
+        one_line(&format!("{reason}, until {until} ({policy}, {place})"))
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use solo5_abi::Target;
 use solo5_abi::mft1::is_name;
-use solo5_report::{Diagnostic, Severity, SourceText};
-use solo5_signature::{Digest, PublicKey};
+use solo5_report::{Diagnostic, SourceText};
+use solo5_signature::Proof;
 use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Kind, Node, Pair, Reader};
 
@@ -19,7 +19,7 @@ use crate::codes;
 use crate::date::Date;
 use crate::decision::Outcome;
 use crate::facts::{BlockFacts, BlockKind, Fact, NetFacts};
-use crate::front::{at, date, digest, header, is_plain_path, one_or_many, public_key};
+use crate::front::{at, date, digest, header, is_plain_path, one_or_many, path, public_key};
 use crate::model::At;
 
 /// `type` of such a file.
@@ -72,10 +72,8 @@ pub enum Subject {
         path: At<String>,
         /// The target the image would be for.
         target: Target,
-        /// What would be its digest, if anybody looked.
-        digest: Option<Digest>,
-        /// Those who would have signed it.
-        signed_by: Vec<PublicKey>,
+        /// What would be proven of it, if anybody looked.
+        proof: Option<Proof>,
         /// Codes of what an audit would find.
         findings: Vec<At<String>>,
     },
@@ -117,14 +115,7 @@ impl Default for Host {
 pub fn read(name: &str, bytes: &[u8]) -> Result<Suite, Vec<Diagnostic>> {
     let (document, mut reader) = solo5_source::read(name, bytes)?;
     let suite = suite(&document.root, &mut reader);
-    let diagnostics = reader.finish();
-    let failed = diagnostics
-        .iter()
-        .any(|found| found.severity == Severity::Error);
-    match suite {
-        Some(suite) if !failed => Ok(suite),
-        _ => Err(diagnostics),
-    }
+    reader.checked(suite)
 }
 
 fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
@@ -132,7 +123,9 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
     let what = ["a file of policy tests", "policy tests"];
     header(&mut fields, reader, TYPE, VERSION, what);
     let policies = fields.required("policies").map(|node| {
-        let paths = one_or_many(node, reader, |item, reader| path(item, "a policy", reader));
+        let paths = one_or_many(node, reader, |item, reader| {
+            path(item, "a policy", codes::CASE, reader)
+        });
         nothing(node, "`policies`", "name the policies to test", reader);
         paths
     });
@@ -158,17 +151,6 @@ fn nothing(node: &Node, what: &str, help: &str, reader: &mut Reader) {
         let message = format!("{what} says nothing");
         reader.error(codes::EMPTY, node.span.clone(), message, "", help);
     }
-}
-
-fn path(node: &Node, what: &str, reader: &mut Reader) -> Option<At<String>> {
-    let text = reader.text(node, what)?;
-    if text.is_empty() {
-        let message = format!("{what} has no name");
-        let help = "write its path; a relative one is relative to this file";
-        reader.error(codes::CASE, node.span.clone(), message, "", help);
-        return None;
-    }
-    Some(at(node, text.to_owned()))
 }
 
 fn texts(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec<String> {
@@ -265,7 +247,6 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     let head = fields.head();
     let image = fields.optional("image");
     let manifest = fields.optional("manifest");
-    let targets = Target::ALL.map(|target| (target.name(), target));
     let target = fields.optional("target");
     let proven = ["digest", "signed-by", "findings"].map(|key| fields.optional(key));
     let (message, help) = match (image, manifest, target) {
@@ -276,13 +257,18 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
                 let help = "remove this, or name a `manifest` in place of the image";
                 reader.error(codes::CASE, node.span.clone(), message, "", help);
             }
-            return path(image?, "`image`", reader).map(Subject::Image);
+            return path(image?, "`image`", codes::CASE, reader).map(Subject::Image);
         }
         (None, Some(manifest), Some(target)) => {
-            let path = path(manifest, "`manifest`", reader);
-            let target = reader.choice(target, "`target`", &targets);
+            let path = path(manifest, "`manifest`", codes::CASE, reader);
+            let target = tender_target(target, reader);
             let [found_digest, signed_by, findings] = proven;
-            let digest = found_digest.map(|node| digest(node, reader));
+            if let (None, Some(node)) = (found_digest, signed_by) {
+                let message = "nobody is known to have signed an image without a digest";
+                let help = "add `digest: \"sha256:...\"`; with it, `signed-by` is what is proven";
+                reader.error(codes::CASE, node.span.clone(), message, "", help);
+            }
+            let digest = found_digest.and_then(|node| digest(node, reader));
             let signed_by = signed_by.map(|node| one_or_many(node, reader, public_key));
             let findings = findings.map(|node| {
                 one_or_many(node, reader, |item, reader| {
@@ -292,8 +278,10 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             return Some(Subject::Manifest {
                 path: path?,
                 target: target?,
-                digest: digest.flatten(),
-                signed_by: signed_by.unwrap_or_default(),
+                proof: digest.map(|digest| Proof {
+                    digest,
+                    signed_by: signed_by.unwrap_or_default(),
+                }),
                 findings: findings.unwrap_or_default(),
             });
         }
@@ -312,6 +300,30 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     };
     reader.error(codes::CASE, head, message, "", help);
     None
+}
+
+/// A target that a tender of ours starts: about the images of others no policy is asked.
+fn tender_target(node: &Node, reader: &mut Reader) -> Option<Target> {
+    let (started, others): (Vec<Target>, Vec<Target>) =
+        Target::ALL.iter().partition(|target| target.has_tender());
+    let is =
+        |target: &&Target| matches!(&node.kind, Kind::Scalar(found) if found.text == target.name());
+    if let Some(other) = others.iter().find(is) {
+        let name = other.name();
+        let message = format!("no tender starts a {name} image, so no policy is asked");
+        let names: Vec<_> = started
+            .iter()
+            .map(|target| format!("`{}`", target.name()))
+            .collect();
+        let help = format!("write {}", names.join(" or "));
+        reader.error(codes::CASE, node.span.clone(), message, "", help);
+        return None;
+    }
+    let started: Vec<_> = started
+        .iter()
+        .map(|target| (target.name(), *target))
+        .collect();
+    reader.choice(node, "`target`", &started)
 }
 
 fn host(node: &Node, reader: &mut Reader) -> Host {

@@ -47,6 +47,8 @@ pub const ONLY_LABELS: &str = "P220";
 pub const BY_LABEL: &str = "P221";
 /// A warning: the last day of a waiver is over.
 pub const WAIVER_ENDED: &str = "P222";
+/// A warning: a waiver is of no finding that can be waived.
+pub const WAIVER_IDLE: &str = "P223";
 
 /// A test of policies that does not say what it is about.
 pub const CASE: &str = "P230";
@@ -160,6 +162,8 @@ pub const MANY_UNIKERNELS: &str = "P407";
 pub const UNDECLARED: &str = "P408";
 /// A device that the image cannot go without.
 pub const NOT_OPTIONAL: &str = "P409";
+/// A warning: two network interfaces have one address.
+pub const MAC_TWICE: &str = "P410";
 
 /// Every code of this crate.
 pub const ALL: &[&str] = &[
@@ -184,6 +188,7 @@ pub const ALL: &[&str] = &[
     ONLY_LABELS,
     BY_LABEL,
     WAIVER_ENDED,
+    WAIVER_IDLE,
     CASE,
     DEVICE_NAME,
     CASE_LAUNCH,
@@ -238,6 +243,7 @@ pub const ALL: &[&str] = &[
     MANY_UNIKERNELS,
     UNDECLARED,
     NOT_OPTIONAL,
+    MAC_TWICE,
 ];
 
 #[cfg(test)]

@@ -55,30 +55,44 @@ pub struct Clause {
     pub without: Policy,
 }
 
-/// Which clauses of which of `policies` decided any of `situations`, in the order of
-/// [`clauses`].
-pub fn decided(policies: &[Policy], situations: &[Situation]) -> Vec<Vec<bool>> {
-    let decisions = |policies: &[Policy], index: usize| -> Option<Essence> {
-        Some(essence(&situations.get(index)?.decide(policies)))
-    };
-    let before: Vec<_> = (0..situations.len())
-        .map(|index| decisions(policies, index))
+/// Whether a clause mattered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// What it is, by its keys.
+    pub what: String,
+    /// Where it says so.
+    pub span: Range<usize>,
+    /// Whether it decided any situation.
+    pub decided: bool,
+}
+
+/// The clauses of each of `policies`, in the order of [`clauses`], and which of them decided any of
+/// `situations`.
+pub fn decided(policies: &[Policy], situations: &[Situation]) -> Vec<Vec<Covered>> {
+    let before: Vec<_> = situations
+        .iter()
+        .map(|situation| essence(&situation.decide(policies)))
         .collect();
     let mut changed = policies.to_vec();
     let mut all = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
-        let mut matters = Vec::new();
-        for clause in clauses(policy) {
+        let mut covered = Vec::new();
+        clauses(policy, |clause| {
             if let Some(place) = changed.get_mut(index) {
                 *place = clause.without;
             }
-            let mut before = before.iter().enumerate();
-            matters.push(before.any(|(index, before)| decisions(&changed, index) != *before));
-        }
+            let mut both = situations.iter().zip(&before);
+            covered.push(Covered {
+                what: clause.what,
+                span: clause.span,
+                decided: both
+                    .any(|(situation, before)| essence(&situation.decide(&changed)) != *before),
+            });
+        });
         if let Some(place) = changed.get_mut(index) {
             *place = policy.clone();
         }
-        all.push(matters);
+        all.push(covered);
     }
     all
 }
@@ -93,12 +107,11 @@ fn essence(decision: &Decision) -> Essence {
     (decision.outcome, codes, conditions.collect())
 }
 
-/// Everything a policy says, in the order of its sections.
-pub fn clauses(policy: &Policy) -> Vec<Clause> {
-    let mut out = Clauses {
-        policy,
-        list: Vec::new(),
-    };
+/// Visits everything a policy says, in the order of its sections. One clause at a time: each has a
+/// policy in it, and a policy can have thousands.
+pub fn clauses(policy: &Policy, mut visit: impl FnMut(Clause)) {
+    let visit = &mut visit;
+    let mut out = Clauses { policy, visit };
     selector(&mut out);
     if let Some(span) = &policy.otherwise_allow {
         out.add("otherwise", span, |policy| policy.otherwise_allow = None);
@@ -122,7 +135,6 @@ pub fn clauses(policy: &Policy) -> Vec<Clause> {
             });
         }
     }
-    out.list
 }
 
 fn item(list: &str, index: usize) -> String {
@@ -131,7 +143,7 @@ fn item(list: &str, index: usize) -> String {
 
 struct Clauses<'p> {
     policy: &'p Policy,
-    list: Vec<Clause>,
+    visit: &'p mut dyn FnMut(Clause),
 }
 
 impl Clauses<'_> {
@@ -143,7 +155,7 @@ impl Clauses<'_> {
     ) {
         let mut without = self.policy.clone();
         edit(&mut without);
-        self.list.push(Clause {
+        (self.visit)(Clause {
             what: what.into(),
             span: span.clone(),
             without,

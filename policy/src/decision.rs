@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use solo5_report::{SourceText, printable};
+use solo5_report::{SourceText, one_line};
 
 /// Whether a launch may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -149,11 +149,6 @@ impl Place {
         let at = self.source.position(self.span.start);
         format!("{}:{}:{}", self.source.name, at.line, at.column)
     }
-}
-
-/// Arguments and names of files may have line ends in them; a log must not be fooled by one.
-pub(crate) fn one_line(text: &str) -> String {
-    printable(&text.replace('\n', "\\n")).into_owned()
 }
 
 impl Decision {

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
 use solo5_signature::{Proof, PublicKey};
+use solo5_source::size;
 
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
@@ -449,7 +450,7 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         judge,
     };
     let size = thing(
-        format!("{} asked for", rules::size(asked.memory)),
+        format!("{} asked for", size::display(asked.memory)),
         Box::new(|policy: &Policy| {
             let Some(rules) = &policy.memory else {
                 return absent(policy);
@@ -460,8 +461,8 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
             {
                 section.refuse(
                     codes::MEMORY_MAXIMUM,
-                    format!("{} asked for", rules::size(asked.memory)),
-                    format!("wants at most {}", rules::size(maximum.value)),
+                    format!("{} asked for", size::display(asked.memory)),
+                    format!("wants at most {}", size::display(maximum.value)),
                     &maximum.span,
                 );
             }

@@ -35,14 +35,7 @@ pub const NAME_MAX: usize = 64;
 pub fn read(name: &str, bytes: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
     let (document, mut reader) = solo5_source::read(name, bytes)?;
     let policy = policy(&document.root, name, &mut reader);
-    let diagnostics = reader.finish();
-    let failed = diagnostics
-        .iter()
-        .any(|found| found.severity == Severity::Error);
-    match policy {
-        Some(policy) if !failed => Ok(policy),
-        _ => Err(diagnostics),
-    }
+    reader.checked(policy)
 }
 
 fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
@@ -150,6 +143,23 @@ pub(crate) fn at<T>(node: &Node, value: T) -> At<T> {
         value,
         span: node.span.clone(),
     }
+}
+
+/// A path that must be there to be read later; `code` is for one that can be of no file.
+pub(crate) fn path(
+    node: &Node,
+    what: &str,
+    code: &'static str,
+    reader: &mut Reader,
+) -> Option<At<String>> {
+    let text = reader.text(node, what)?;
+    if text.is_empty() {
+        let message = format!("{what} has no name");
+        let help = "write its path; a relative one is relative to this file";
+        reader.error(code, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(at(node, text.to_owned()))
 }
 
 /// A switch between `allow` and `forbid`; left out, it forbids, at the section's key.

@@ -199,7 +199,7 @@ impl Access {
 }
 
 /// A file by path or by inherited descriptor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FileOrFd {
     /// At this path.
     Path(OsString),

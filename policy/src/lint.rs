@@ -1,13 +1,18 @@
 //! What is allowed in policies and probably not meant. Looked for by `solo5-elftool policy check`.
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, Severity};
 
 use crate::codes;
 use crate::date::Date;
 use crate::model::{Policy, Selector};
 
-/// Warnings and notes on policies that are used together on the day `today`.
-pub fn lints(policies: &[Policy], today: Date) -> Vec<Diagnostic> {
+/// Warnings and notes on policies that are used together on the day `today`. `rules` are those of the
+/// audit, each with its severity in images that a tender starts.
+pub fn lints(
+    policies: &[Policy],
+    today: Date,
+    rules: &[(&'static str, Severity)],
+) -> Vec<Diagnostic> {
     let by_label = |policy: &&Policy| {
         let Selector { labels, proofs, .. } = &policy.selector;
         !labels.is_empty() && proofs.is_empty()
@@ -17,7 +22,10 @@ pub fn lints(policies: &[Policy], today: Date) -> Vec<Diagnostic> {
         Some(first) if labelled.len() == policies.len() => vec![none_without_label(first)],
         _ => labelled.into_iter().map(narrows_by_label).collect(),
     };
-    found.extend(policies.iter().flat_map(|policy| ended(policy, today)));
+    for policy in policies {
+        found.extend(ended(policy, today));
+        found.extend(idle(policy, rules));
+    }
     found
 }
 
@@ -60,6 +68,28 @@ fn ended(policy: &Policy, today: Date) -> impl Iterator<Item = Diagnostic> {
         })
 }
 
+/// Waivers of nothing that is found, or of errors alone.
+fn idle(policy: &Policy, rules: &[(&'static str, Severity)]) -> impl Iterator<Item = Diagnostic> {
+    let waivers = policy.audit.iter().flat_map(|audit| &audit.waive);
+    waivers.filter_map(move |waiver| {
+        let rule = &waiver.value.rule;
+        let of_prefix = || rules.iter().filter(|(code, _)| code.starts_with(rule));
+        let found = if of_prefix().next().is_none() {
+            let message = format!("no rule of the audit starts with {rule}");
+            Diagnostic::warning(codes::WAIVER_IDLE, message)
+                .with_help("`solo5-elftool explain` lists the rules")
+        } else if of_prefix().all(|(_, severity)| *severity == Severity::Error) {
+            let message = format!("{rule} finds errors alone, and errors are never waived");
+            Diagnostic::warning(codes::WAIVER_IDLE, message)
+                .with_note("only in images that no tender of ours starts are they warnings")
+                .with_help("remove it, and mend the image")
+        } else {
+            return None;
+        };
+        Some(found.label(&policy.source, waiver.span.clone(), ""))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +104,12 @@ mod tests {
             })
             .collect();
         let today = Date::parse("2026-06-01").expect("a day");
-        let found = lints(&policies, today);
+        let rules = [
+            ("S101", Severity::Error),
+            ("S110", Severity::Note),
+            ("S319", Severity::Warning),
+        ];
+        let found = lints(&policies, today, &rules);
         found.iter().map(|found| found.code).collect()
     }
 
@@ -93,14 +128,29 @@ mod tests {
 
     #[test]
     fn waivers_that_ended_are_pointed_out() {
-        let waiver = |until: &str| {
-            let digest = "0".repeat(64);
-            format!(
-                "audit: {{ waive: [ {{ rule: S3, images: \"sha256:{digest}\", reason: x, \
-                 until: {until} }} ] }}"
-            )
-        };
-        assert_eq!(codes(&[&waiver("2026-05-31")]), ["P222"]);
-        assert_eq!(codes(&[&waiver("2026-06-01")]), Vec::<&str>::new());
+        assert_eq!(codes(&[&waiver("S3", "2026-05-31")]), ["P222"]);
+        assert_eq!(codes(&[&waiver("S3", "2026-06-01")]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn waivers_of_nothing_are_pointed_out() {
+        for (rule, found) in [
+            ("S9", &["P223"][..]),
+            ("S10", &["P223"]),
+            ("S318", &["P223"]),
+            ("S1", &[]),
+            ("S31", &[]),
+            ("S319", &[]),
+        ] {
+            assert_eq!(codes(&[&waiver(rule, "2026-06-01")]), found, "{rule}");
+        }
+    }
+
+    fn waiver(rule: &str, until: &str) -> String {
+        let digest = "0".repeat(64);
+        format!(
+            "audit: {{ waive: [ {{ rule: {rule}, images: \"sha256:{digest}\", reason: x, \
+             until: {until} }} ] }}"
+        )
     }
 }

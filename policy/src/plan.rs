@@ -6,20 +6,20 @@
 //! that two have, sums beyond the plan's limits. The keys asked for here are those of
 //! [`crate::schema`].
 //!
-//! A unikernel of a plan becomes a tender's command line ([`Unikernel::words`]) and nothing else, so
-//! what is checked is what would be started.
+//! A unikernel of a plan becomes a tender's command line ([`Plan::words`]) and nothing else, so what
+//! is checked is what would be started.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use solo5_report::{Diagnostic, Severity, SourceText};
+use solo5_report::{Diagnostic, SourceText};
 use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Key, Kind, Node, Pair, Reader, size};
 
 use crate::case::device;
 use crate::codes;
-use crate::front::{at, header, is_plain_path, one_or_many, self_name};
+use crate::front::{at, header, is_plain_path, one_or_many, path, self_name};
 use crate::launch::{Access, Mac, is_label_key, parse_mac, parse_sector_size};
 use crate::model::At;
 
@@ -95,7 +95,7 @@ pub struct Net {
     /// The tap.
     pub tap: At<String>,
     /// Its address; `None` means a random one.
-    pub mac: Option<Mac>,
+    pub mac: Option<At<Mac>>,
 }
 
 /// A block device of a plan.
@@ -141,33 +141,31 @@ pub struct Sums {
 pub fn read(name: &str, bytes: &[u8]) -> Result<Plan, Vec<Diagnostic>> {
     let (document, mut reader) = solo5_source::read(name, bytes)?;
     let plan = plan(&document.root, &mut reader);
-    let diagnostics = reader.finish();
-    let failed = diagnostics
-        .iter()
-        .any(|found| found.severity == Severity::Error);
-    match plan {
-        Some(plan) if !failed => Ok(plan),
-        _ => Err(diagnostics),
-    }
+    reader.checked(plan)
 }
 
-impl Unikernel {
-    /// The options and arguments of a tender that starts it, its image left out: options, `--`,
-    /// arguments.
-    pub fn words(&self) -> Vec<String> {
-        let mut words = vec![format!("--mem={}", self.memory.value / MIB)];
-        if self.executable_heap {
+impl Plan {
+    /// The options and arguments of a tender that starts `unikernel`, its image left out: options,
+    /// `--`, arguments.
+    pub fn words(&self, unikernel: &Unikernel) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.require_policy {
+            words.push("--require-policy".to_owned());
+        }
+        words.push(format!("--mem={}", unikernel.memory.value / MIB));
+        if unikernel.executable_heap {
             words.push("--x-exec-heap".to_owned());
         }
-        for (key, value) in &self.labels {
+        for (key, value) in &unikernel.labels {
             words.push(format!("--label={key}={value}"));
         }
-        for Net { name, tap, mac } in &self.nets {
+        for Net { name, tap, mac } in &unikernel.nets {
             let name = &name.value;
             words.push(format!("--net:{name}={}", tap.value));
+            let mac = mac.as_ref().map(|mac| mac.value);
             words.extend(mac.map(|mac| format!("--net-mac:{name}={mac}")));
         }
-        for block in &self.blocks {
+        for block in &unikernel.blocks {
             let name = &block.name.value;
             words.push(format!("--block:{name}={}", block.path.value));
             if block.access == Access::ReadOnly {
@@ -176,19 +174,17 @@ impl Unikernel {
             let size = block.sector_size;
             words.extend(size.map(|size| format!("--block-sector-size:{name}={size}")));
         }
-        for name in &self.without_nets {
+        for name in &unikernel.without_nets {
             words.push(format!("--without-net:{}", name.value));
         }
-        for name in &self.without_blocks {
+        for name in &unikernel.without_blocks {
             words.push(format!("--without-block:{}", name.value));
         }
         words.push("--".to_owned());
-        words.extend(self.arguments.iter().cloned());
+        words.extend(unikernel.arguments.iter().cloned());
         words
     }
-}
 
-impl Plan {
     /// What the unikernels have together.
     pub fn sums(&self) -> Sums {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -213,6 +209,7 @@ impl Plan {
         identity: impl Fn(&str) -> Option<Identity>,
     ) -> Vec<Diagnostic> {
         let mut found = self.taps();
+        found.extend(self.addresses());
         found.extend(self.devices(access, identity));
         found.extend(self.beyond());
         let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
@@ -240,6 +237,34 @@ impl Plan {
                         .label(&self.source, net.tap.span.clone(), "again here")
                         .label(&self.source, before.tap.span.clone(), "first here")
                         .with_help("make a tap for each, and put both on one bridge"),
+                );
+            }
+        }
+        found
+    }
+
+    fn addresses(&self) -> Vec<Diagnostic> {
+        let mut first: HashMap<Mac, (&Unikernel, &Net, &Range<usize>)> = HashMap::new();
+        let mut found = Vec::new();
+        for unikernel in &self.unikernels {
+            for net in &unikernel.nets {
+                let Some(At { value: mac, span }) = &net.mac else {
+                    continue;
+                };
+                let Some((other, before, place)) = first.get(mac) else {
+                    first.insert(*mac, (unikernel, net, span));
+                    continue;
+                };
+                let message = format!(
+                    "{mac} is the address of {} and of {}",
+                    end(other, &before.name),
+                    end(unikernel, &net.name)
+                );
+                found.push(
+                    Diagnostic::warning(codes::MAC_TWICE, message)
+                        .label(&self.source, span.clone(), "again here")
+                        .label(&self.source, (*place).clone(), "first here")
+                        .with_help("give each its own, or none for a random one"),
                 );
             }
         }
@@ -319,7 +344,6 @@ impl Plan {
     fn beyond(&self) -> Vec<Diagnostic> {
         let sums = self.sums();
         let limits = &self.limits;
-        let bytes = |bytes: u64| size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"));
         let number = |number: u64| number.to_string();
         let rows: [(_, _, _, _, &dyn Fn(u64) -> String); 4] = [
             (
@@ -334,7 +358,7 @@ impl Plan {
                 &limits.memory,
                 sums.memory,
                 "memory",
-                &bytes,
+                &size::display,
             ),
             (
                 codes::MANY_NETS,
@@ -431,21 +455,13 @@ fn flag(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> bool
     flag.unwrap_or(false)
 }
 
-fn path(node: &Node, what: &str, reader: &mut Reader) -> Option<At<String>> {
-    let text = reader.text(node, what)?;
-    if text.is_empty() || text.contains('\0') {
-        let message = format!("{what} has no name");
-        let help = "write its path; a relative one is relative to the plan";
-        reader.error(codes::PLAN_PATH, node.span.clone(), message, "", help);
-        return None;
-    }
-    Some(at(node, text.to_owned()))
-}
-
 fn paths(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec<At<String>> {
     let node = fields.optional(key);
-    let paths =
-        node.map(|node| one_or_many(node, reader, |item, reader| path(item, "a policy", reader)));
+    let paths = node.map(|node| {
+        one_or_many(node, reader, |item, reader| {
+            path(item, "a policy", codes::PLAN_PATH, reader)
+        })
+    });
     paths.unwrap_or_default()
 }
 
@@ -491,7 +507,7 @@ fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
         .and_then(|node| Some(at(node, self_name(node, reader)?)));
     let image = fields
         .required("image")
-        .and_then(|node| path(node, "`image`", reader));
+        .and_then(|node| path(node, "`image`", codes::PLAN_PATH, reader));
     let memory = fields.required("memory").and_then(|node| {
         let bytes = reader.size(node, "`memory`")?;
         if bytes == 0 || !bytes.is_multiple_of(MIB) {
@@ -576,7 +592,7 @@ fn net(pair: &Pair, reader: &mut Reader) -> Option<Net> {
             let help = "write six fields of two digits, such as `\"52:54:00:12:34:56\"`";
             reader.error(codes::MAC, node.span.clone(), message, "", help);
         }
-        mac
+        Some(at(node, mac?))
     });
     fields.finish(reader);
     Some(Net {

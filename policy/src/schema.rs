@@ -80,11 +80,6 @@ impl File {
     }
 }
 
-/// The JSON Schema of a policy.
-pub fn schema() -> Value {
-    File::Policy.schema()
-}
-
 /// A key of a mapping.
 struct Key {
     name: &'static str,
@@ -113,6 +108,8 @@ enum Shape {
     Choice(&'static [&'static str]),
     /// A target's name.
     Target,
+    /// The name of a target that a tender starts.
+    TenderTarget,
     /// A sector size in bytes.
     SectorSize,
     /// A value, or a list of them.
@@ -200,6 +197,11 @@ fn shape(shape: &Shape) -> Value {
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Target => {
             json!({ "enum": solo5_abi::Target::ALL.map(solo5_abi::Target::name) })
+        }
+        Shape::TenderTarget => {
+            let targets = solo5_abi::Target::ALL.into_iter();
+            let targets = targets.filter(|target| target.has_tender());
+            json!({ "enum": targets.map(solo5_abi::Target::name).collect::<Vec<_>>() })
         }
         Shape::SectorSize => {
             let sizes: Vec<_> = (9..16).map(|shift| 1u32 << shift).collect();

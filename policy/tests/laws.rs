@@ -261,7 +261,7 @@ proptest! {
                 };
                 let found = plan.conflicts(access, |_| None);
                 solo5_report::human::human(&found, solo5_report::Colour::Never);
-                assert!(plan.unikernels.iter().all(|one| one.words().contains(&"--".to_owned())));
+                assert!(plan.unikernels.iter().all(|one| plan.words(one).contains(&"--".to_owned())));
             }
         }
         if let Err(found) = case::read("p.yaml", text.as_bytes()) {

@@ -89,6 +89,22 @@ fn a_tap_is_attached_once() {
     );
 }
 
+/// However it is written.
+#[test]
+fn an_address_is_given_once() {
+    let text = "unikernels:\n\
+        - { name: a, image: x, memory: 1MiB, net: { s: { tap: t0, mac: \"2:0:0:0:0:A\" }, t: { tap: t1 } } }\n\
+        - { name: b, image: x, memory: 1MiB, net: { s: { tap: t2, mac: \"02:00:00:00:00:0a\" } } }\n\
+        - { name: c, image: x, memory: 1MiB, net: { s: { tap: t3 } } }\n";
+    assert_eq!(
+        conflicts(&plan(text)),
+        [
+            "p.yaml:5:64: warning[P410]: 02:00:00:00:00:0a is the address of 's' of a and of 's' of b; give \
+          each its own, or none for a random one"
+        ]
+    );
+}
+
 #[test]
 fn sums_stay_within_limits() {
     let unikernels = "unikernels:\n\
@@ -126,14 +142,14 @@ fn sums_stay_within_limits() {
 /// A tender understands the command line as the plan means it.
 #[test]
 fn words_are_a_tenders() {
-    let text = "unikernels:\n\
+    let text = "require-policy: true\nunikernels:\n\
         - name: a\n  image: x\n  memory: 2GiB\n  executable-heap: true\n  labels: { tenant: \"a b\" }\n\
         \x20 arguments: [\"--debug\", \"--\", \"\"]\n\
         \x20 net: { s: { tap: \"tap 0\", mac: \"2:0:0:0:0:a\" } }\n\
         \x20 block: { d: { path: \"/srv/ü\", access: read-only, sector-size: 4096 } }\n\
         \x20 without-net: [t]\n";
     let plan = plan(text);
-    let words = plan.unikernels[0].words();
+    let words = plan.words(&plan.unikernels[0]);
     let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
     let request = read_for("x".as_ref(), &words, &Modules::ordinary(Target::Spt));
     let devices = [
@@ -154,6 +170,7 @@ fn words_are_a_tenders() {
     let properties = solo5_abi::mft2::Mft2::parse(&mft2[..length], &manifest).unwrap();
     let launch = request.check(&manifest, Some(&properties)).unwrap();
     assert_eq!(launch.unattached(&manifest), Vec::<String>::new());
+    assert!(launch.require_policy);
     assert_eq!(launch.memory_mib, 2048);
     assert!(launch.exec_heap);
     assert_eq!(launch.arguments, ["--debug", "--", ""]);

@@ -7,7 +7,7 @@ use solo5_policy::Policy;
 use solo5_policy::glob::Pattern;
 use solo5_policy::launch::{Access, FileOrFd};
 use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Proofs};
-use solo5_report::printable;
+use solo5_report::one_line;
 use solo5_source::size;
 
 use super::load;
@@ -99,17 +99,14 @@ fn closing(policies: &[Policy]) -> String {
     out
 }
 
-fn bytes(bytes: u64) -> String {
-    size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
-}
-
 /// One policy: a line for each thing it says, with the line of the file that says it.
 fn human(policy: &Policy) -> String {
-    let file = &policy.source.name;
+    let file = one_line(&policy.source.name);
     let mut out = format!("{} ({file})\n", policy.name);
     let mut say = |what: &str, at: Option<usize>, text: String| {
         let line = at.map(|at| policy.source.position(at).line);
         let line = line.map_or_else(String::new, |line| format!("{line:>5}"));
+        let text = one_line(&text);
         out += &format!("{line:>5}  {what:<10} {text}\n");
     };
     let selector = &policy.selector;
@@ -172,7 +169,10 @@ fn human(policy: &Policy) -> String {
     }
     if let Some(memory) = &policy.memory {
         let (at, text) = match &memory.maximum {
-            Some(maximum) => (&maximum.span, format!("at most {}", bytes(maximum.value))),
+            Some(maximum) => (
+                &maximum.span,
+                format!("at most {}", size::display(maximum.value)),
+            ),
             None => (&memory.span, String::from("any amount")),
         };
         say("memory", Some(at.start), text);
@@ -248,7 +248,7 @@ fn human(policy: &Policy) -> String {
         say("otherwise", otherwise.map(|span| span.start), text);
     }
     out.push('\n');
-    printable(&out).into_owned()
+    out
 }
 
 fn any_of(words: &[&str], none: &str) -> String {
@@ -337,7 +337,7 @@ fn block_rule(rule: &BlockRule) -> Vec<String> {
         Access::ReadWrite => String::from("read-write or read-only"),
     }));
     let capacity = rule.capacity_maximum.as_ref();
-    parts.extend(capacity.map(|most| format!("at most {}", bytes(most.value))));
+    parts.extend(capacity.map(|most| format!("at most {}", size::display(most.value))));
     parts.extend(rule.sector_sizes.as_ref().map(|sizes| {
         let sizes: Vec<String> = sizes.value.iter().map(u64::to_string).collect();
         let sizes: Vec<&str> = sizes.iter().map(String::as_str).collect();

@@ -1,27 +1,29 @@
 //! `policy test`: cases beside policies, what differed, and which clauses of the policies mattered.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::note::{self, Notes};
-use solo5_abi::{Arch, Target};
 use solo5_audit::{RULES, Selection, Subject, audit_subject};
-use solo5_image::Image;
 use solo5_policy::case::{self, Case, Suite};
-use solo5_policy::coverage::{Situation, clauses, decided};
-use solo5_policy::launch::{self, Launch, Modules};
+use solo5_policy::coverage::{Situation, decided};
+use solo5_policy::launch::Launch;
 use solo5_policy::model::At;
 use solo5_policy::{Asked, Decision, HostFacts, Policy, codes, keys_to_prove};
 use solo5_report::json::json as diagnostic_json;
-use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, printable};
-use solo5_signature::{Proof, prove};
+use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, one_line};
+use solo5_signature::prove;
 
 use super::{read_policy, today};
+use crate::ask::{Unasked, examine, options};
 use crate::cli::{FAILED, Format};
 use crate::content::{Content, detached};
 use crate::files::{complain, print, read};
@@ -54,15 +56,22 @@ struct Report {
 }
 
 /// A clause of a policy and whether it mattered.
-struct Covered {
+struct Clause {
     what: String,
     line: usize,
     column: usize,
     decided: bool,
 }
 
-/// The clauses of each policy, by the name it was read under.
-type Coverage = BTreeMap<String, Vec<Covered>>;
+/// What mattered of one policy.
+struct Tested {
+    /// The name it was read under first.
+    file: String,
+    clauses: Vec<Clause>,
+}
+
+/// What mattered of each policy, by the file that its paths lead to.
+type Coverage = BTreeMap<PathBuf, Tested>;
 
 pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
     let mut reports = Vec::new();
@@ -76,7 +85,7 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
     }
     let ran = || reports.iter().flat_map(|report| &report.cases);
     let failures: Vec<Diagnostic> = ran().filter_map(|ran| ran.failure.clone()).collect();
-    let all: Vec<&Covered> = coverage.values().flatten().collect();
+    let all: Vec<&Clause> = coverage.values().flat_map(|one| &one.clauses).collect();
     let deciding = all.iter().filter(|clause| clause.decided).count();
     let percent = (deciding * 100).checked_div(all.len()).unwrap_or(100);
     let enough = options
@@ -85,7 +94,7 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
     let text = match options.format {
         Format::Json => {
             let suites: Vec<Value> = reports.iter().map(json_report).collect();
-            let policies: Vec<Value> = coverage.iter().map(json_coverage).collect();
+            let policies: Vec<Value> = coverage.values().map(json_coverage).collect();
             let summary = json!({
                 "cases": ran().count(),
                 "failed": failures.len(),
@@ -104,10 +113,10 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
             if !failures.is_empty() {
                 text.push('\n');
             }
-            for (file, clauses) in &coverage {
-                let file = printable(&file.replace('\n', "\\n")).into_owned();
+            for Tested { file, clauses } in coverage.values() {
+                let file = one_line(file);
                 for clause in clauses.iter().filter(|clause| !clause.decided) {
-                    let Covered {
+                    let Clause {
                         what, line, column, ..
                     } = clause;
                     text += &format!("{file}:{line}:{column}: {what} decided no case\n");
@@ -139,20 +148,18 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
 fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> {
     let name = path.to_string_lossy();
     let bytes = read(path)
-        .map_err(|why| complain(program, format_args!("{}: {why}", printable(&name))))
+        .map_err(|why| complain(program, format_args!("{name}: {why}")))
         .ok()?;
     let show = |found: Vec<Diagnostic>| {
         eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
     };
     let suite = case::read(&name, &bytes).map_err(show).ok()?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let policies: Vec<Option<Policy>> = suite
-        .policies
+    let paths = suite.policies.iter().map(|named| folder.join(&named.value));
+    let paths: Vec<PathBuf> = paths.collect();
+    let policies: Vec<Option<Policy>> = paths
         .iter()
-        .map(|named| {
-            let path = folder.join(&named.value);
-            read_policy(program, &path).ok().map(|(policy, _)| policy)
-        })
+        .map(|path| read_policy(program, path).ok().map(|(policy, _)| policy))
         .collect();
     let policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
     let situations: Result<Vec<Situation>, Vec<Diagnostic>> = {
@@ -168,7 +175,7 @@ fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> 
         }
     };
     let situations = situations.map_err(show).ok()?;
-    cover(&policies, &situations, coverage);
+    cover(&paths, &policies, &situations, coverage);
     let source = suite.source;
     let cases = suite.cases.into_iter().zip(&situations);
     let cases = cases.map(|(case, situation)| {
@@ -187,24 +194,34 @@ fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> 
 }
 
 /// Adds which clauses mattered; one that mattered to another file's cases stays so.
-fn cover(policies: &[Policy], situations: &[Situation], coverage: &mut Coverage) {
-    for (policy, matters) in policies.iter().zip(decided(policies, situations)) {
-        let source = &policy.source;
-        let known = coverage.entry(source.name.clone()).or_insert_with(|| {
-            let clauses = clauses(policy).into_iter().map(|clause| {
-                let at = source.position(clause.span.start);
-                Covered {
-                    what: clause.what,
-                    line: at.line,
-                    column: at.column,
-                    decided: false,
-                }
-            });
-            clauses.collect()
-        });
-        for (clause, decided) in known.iter_mut().zip(matters) {
-            clause.decided |= decided;
+fn cover(
+    paths: &[PathBuf],
+    policies: &[Policy],
+    situations: &[Situation],
+    coverage: &mut Coverage,
+) {
+    let decided = decided(policies, situations);
+    for ((path, policy), found) in paths.iter().zip(policies).zip(decided) {
+        let file = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if let Some(known) = coverage.get_mut(&file) {
+            for (clause, found) in known.clauses.iter_mut().zip(found) {
+                clause.decided |= found.decided;
+            }
+            continue;
         }
+        let source = &policy.source;
+        let places = source.positions(found.iter().map(|clause| clause.span.start));
+        let clauses = found.into_iter().zip(places).map(|(found, place)| Clause {
+            what: found.what,
+            line: place.line,
+            column: place.column,
+            decided: found.decided,
+        });
+        let tested = Tested {
+            file: source.name.clone(),
+            clauses: clauses.collect(),
+        };
+        coverage.insert(file, tested);
     }
 }
 
@@ -261,49 +278,42 @@ fn situation(
     policies: &[Policy],
 ) -> Result<Situation, Refused> {
     let source = &suite.source;
-    let refuse = |span: &std::ops::Range<usize>, message: String| {
+    let refuse = |span: &Range<usize>, message: String| {
         let help = "the case is about a launch that a tender would not ask policies about";
         let found = Diagnostic::error(codes::CASE_LAUNCH, message).label(source, span.clone(), "");
         Box::new(found.with_help(help))
     };
+    let words = words(case).map_err(|why| refuse(&case.options.span, why))?;
+    let unasked = |path: &At<String>, why: Unasked| match why {
+        Unasked::Image(why) | Unasked::Target(why) => {
+            refuse(&path.span, format!("{}: {why}", path.value))
+        }
+        Unasked::Options(why) => refuse(&case.options.span, why),
+        Unasked::Launch(problems) => refuse(&case.options.span, problems.join("; ")),
+    };
     let (asked, launch, findings) = match &case.subject {
         case::Subject::Image(path) => {
-            let found = image(&folder.join(&path.value), case, policies);
-            found.map_err(|(about, why)| match about {
-                About::Subject => refuse(&path.span, format!("{}: {why}", path.value)),
-                About::Options => refuse(&case.options.span, why),
-            })?
+            let found = image(&folder.join(&path.value), &words, policies);
+            found.map_err(|why| unasked(path, why))?
         }
         case::Subject::Manifest {
             path,
             target,
-            digest,
-            signed_by,
+            proof,
             findings,
         } => {
-            let found = manifest(&folder.join(&path.value), *target, case);
-            let (mut asked, launch) = found.map_err(|(about, why)| match about {
-                About::Subject => refuse(&path.span, format!("{}: {why}", path.value)),
-                About::Options => refuse(&case.options.span, why),
-            })?;
-            asked.proof = digest.map(|digest| Proof {
-                digest,
-                signed_by: signed_by.clone(),
+            let found = manifest(&folder.join(&path.value), *target, &words);
+            let (mut asked, launch) = found.map_err(|why| unasked(path, why))?;
+            asked.proof = proof.clone();
+            let findings = findings.iter().map(|code| {
+                let wrong = |message: String, help: &str| {
+                    let mut found = refuse(&code.span, message);
+                    found.help = Some(help.to_owned());
+                    found
+                };
+                finding(&code.value).map_err(|(message, help)| wrong(message, help))
             });
-            let findings: Result<Vec<Diagnostic>, Refused> = findings
-                .iter()
-                .map(|code| {
-                    let rule = RULES.iter().find(|rule| rule.code == code.value);
-                    let rule = rule.ok_or_else(|| {
-                        refuse(
-                            &code.span,
-                            format!("`{}` is no rule of the audit", code.value),
-                        )
-                    })?;
-                    Ok(Diagnostic::new(rule.severity, rule.code, rule.title))
-                })
-                .collect();
-            (asked, launch, findings?)
+            (asked, launch, findings.collect::<Result<Vec<_>, _>>()?)
         }
     };
     let mut facts = HostFacts {
@@ -343,43 +353,55 @@ fn situation(
     })
 }
 
-/// What a case gets wrong.
-enum About {
-    /// Its image or manifest.
-    Subject,
-    /// Its options.
-    Options,
+/// A finding that an audit would have; what is wrong, and help, if `check` would never see it.
+fn finding(code: &str) -> Result<Diagnostic, (String, &'static str)> {
+    let Some(rule) = RULES.iter().find(|rule| rule.code == code) else {
+        let message = format!("`{code}` is no rule of the audit");
+        return Err((message, "`solo5-elftool explain` lists them"));
+    };
+    if !Selection::default().selects(rule) {
+        let message = format!("`check` does not apply {code}, so no policy sees such a finding");
+        return Err((message, "remove it, or write one of S1 to S3"));
+    }
+    if rule.severity == Severity::Error {
+        let message = format!("an image with {code} cannot start, so no policy is asked");
+        return Err((message, "remove it, or write one of a warning or a note"));
+    }
+    Ok(Diagnostic::new(rule.severity, rule.code, rule.title))
 }
 
-/// What is wrong with a case, and with which part of it.
-type Wrong = (About, String);
+/// What a tender would be given, without the image.
+fn words(case: &Case) -> Result<Vec<OsString>, String> {
+    let options = &case.options.value;
+    let option = |word: &&String| word.starts_with("--") && *word != "--";
+    if let Some(word) = options.iter().find(|word| !option(word)) {
+        return Err(format!("`{word}` is no option of a tender"));
+    }
+    let options = options.iter().map(OsString::from);
+    let arguments = case.arguments.iter().map(OsString::from);
+    let words = options.chain([OsString::from("--")]).chain(arguments);
+    Ok(words.collect())
+}
 
 /// What the image at `path` asks for, and what an audit finds in it.
 fn image(
     path: &Path,
-    case: &Case,
+    words: &[OsString],
     policies: &[Policy],
-) -> Result<(Asked, Launch, Vec<Diagnostic>), Wrong> {
-    let subject = |why: String| (About::Subject, why);
+) -> Result<(Asked, Launch, Vec<Diagnostic>), Unasked> {
     let Content {
         bytes,
         mut signatures,
-    } = Content::open(path).map_err(subject)?;
+    } = Content::open(path).map_err(Unasked::Image)?;
     signatures.extend(detached(path));
-    let fault = |fault: solo5_image::Fault| subject(fault.to_string());
-    let image = Image::read(&bytes, &Arch::ALL).map_err(fault)?;
-    let target = image.abi().map_err(fault)?.target();
-    let target = target.ok_or_else(|| subject(String::from("its target is not known")))?;
-    let mft1 = image.checked_manifest().map_err(fault)?;
-    let mft2 = image.properties().map_err(fault)?;
-    let launch = launch(case, target, &mft1, mft2.as_ref())?;
+    let (launch, asked) = examine(&bytes, path, words)?;
     let keys = keys_to_prove(policies, &launch.labels).unwrap_or_default();
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys);
-    let proof = proof.map_err(|error| subject(error.to_string()))?;
+    let proof = proof.map_err(|error| Unasked::Image(error.to_string()))?;
     let asked = Asked {
         proof: Some(proof),
-        ..Asked::new(&launch, target, &mft1, mft2.as_ref())
+        ..asked
     };
     let name = path.to_string_lossy();
     let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
@@ -387,13 +409,12 @@ fn image(
 }
 
 /// What an image of `target` with the manifest whose source is at `path` asks for.
-fn manifest(path: &Path, target: Target, case: &Case) -> Result<(Asked, Launch), Wrong> {
-    let subject = |why: String| (About::Subject, why);
-    let bytes = read(path).map_err(subject)?;
+fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, Launch), Unasked> {
+    let bytes = read(path).map_err(Unasked::Image)?;
     let name = path.to_string_lossy();
     let checked = solo5_manifest::parse(&name, &bytes).map_err(|found| {
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
-        subject(errors.map(solo5_report::line).next().unwrap_or_default())
+        Unasked::Image(errors.map(solo5_report::line).next().unwrap_or_default())
     })?;
     let notes = checked.manifest.notes();
     let descriptor = |bytes, kind| {
@@ -401,7 +422,7 @@ fn manifest(path: &Path, target: Target, case: &Case) -> Result<(Asked, Launch),
         let found = notes.find(|found| found.is(note::OWNER_SOLO5, kind));
         found.map(|found| found.descriptor)
     };
-    let broken = || subject(String::from("its notes cannot be read back"));
+    let broken = || Unasked::Image(String::from("its notes cannot be read back"));
     let mft1 = descriptor(notes.mft1(), note::TYPE_MFT1).and_then(|note| Mft1::parse(note).ok());
     let mft1 = mft1.ok_or_else(broken)?;
     let mft2 = notes
@@ -412,37 +433,11 @@ fn manifest(path: &Path, target: Target, case: &Case) -> Result<(Asked, Launch),
                 .ok_or_else(broken)
         })
         .transpose()?;
-    let launch = launch(case, target, &mft1, mft2.as_ref())?;
+    let (launch, problems) = options(path.as_os_str(), words, target, &mft1, mft2.as_ref())?;
+    if !problems.is_empty() {
+        return Err(Unasked::Launch(problems));
+    }
     Ok((Asked::new(&launch, target, &mft1, mft2.as_ref()), launch))
-}
-
-fn launch(
-    case: &Case,
-    target: Target,
-    mft1: &Mft1<'_>,
-    mft2: Option<&Mft2<'_>>,
-) -> Result<Launch, Wrong> {
-    let options = case.options.value.iter().map(Into::into);
-    let separator = std::iter::once("--".into());
-    let arguments = case.arguments.iter().map(Into::into);
-    let words: Vec<_> = options.chain(separator).chain(arguments).collect();
-    let wrong = |lines: Vec<String>| (About::Options, lines.join("; "));
-    if let Some(word) = case
-        .options
-        .value
-        .iter()
-        .find(|word| !word.starts_with("--") || *word == "--")
-    {
-        return Err(wrong(vec![format!("`{word}` is no option of a tender")]));
-    }
-    let request = launch::read_for("kernel".as_ref(), &words, &Modules::debug(target));
-    let launch = request
-        .check(mft1, mft2)
-        .map_err(|fault| wrong(fault.lines))?;
-    match launch.unattached(mft1) {
-        lines if lines.is_empty() => Ok(launch),
-        lines => Err(wrong(lines)),
-    }
 }
 
 fn json_report(report: &Report) -> Value {
@@ -462,8 +457,8 @@ fn json_report(report: &Report) -> Value {
     json!({ "file": report.file, "cases": cases.collect::<Vec<_>>() })
 }
 
-fn json_coverage((file, clauses): (&String, &Vec<Covered>)) -> Value {
-    let clauses = clauses.iter().map(|clause| {
+fn json_coverage(tested: &Tested) -> Value {
+    let clauses = tested.clauses.iter().map(|clause| {
         json!({
             "clause": clause.what,
             "line": clause.line,
@@ -471,5 +466,5 @@ fn json_coverage((file, clauses): (&String, &Vec<Covered>)) -> Value {
             "decided": clause.decided,
         })
     });
-    json!({ "file": file, "clauses": clauses.collect::<Vec<_>>() })
+    json!({ "file": tested.file, "clauses": clauses.collect::<Vec<_>>() })
 }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use solo5_source::size;
+
 use super::{Phase, Provision, Refusal, Verdict, applies};
 use crate::codes;
 use crate::facts::{Asked, AskedBlock, AskedNet, BlockFacts, BlockKind, Fact, NetFacts};
@@ -51,11 +53,6 @@ pub(super) fn wants(options: impl Iterator<Item = String>) -> String {
         return "allows none".to_owned();
     }
     format!("wants {}", options.join(" or "))
-}
-
-/// A size for people.
-pub(super) fn size(bytes: u64) -> String {
-    solo5_source::size::format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
 }
 
 /// What a device name is compared with; always known.
@@ -234,8 +231,10 @@ fn block_checks(
     }
     if let Some(maximum) = &rule.capacity_maximum {
         let capacity = facts.map(|facts| &facts.capacity);
-        let found = shown(capacity, |bytes| format!("capacity {}", size(*bytes)));
-        let wants = format!("at most {}", size(maximum.value));
+        let found = shown(capacity, |bytes| {
+            format!("capacity {}", size::display(*bytes))
+        });
+        let wants = format!("at most {}", size::display(maximum.value));
         checks.push(check(
             codes::BLOCK_CAPACITY,
             &maximum.span,

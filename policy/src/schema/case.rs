@@ -27,7 +27,11 @@ const CASE: &[Key] = &[
         "The manifest of the image that is launched, in place of the image",
         Shape::SomeText,
     ),
-    key("target", "The target of that image", Shape::Target),
+    key(
+        "target",
+        "The target of that image, one that a tender starts",
+        Shape::TenderTarget,
+    ),
     Key {
         about: "The digest of that image, as if anybody had looked",
         shape: DIGEST_ALONE,
@@ -88,20 +92,30 @@ const HOST: &[Key] = &[
         "Lists of admitted images, and whether the image is in them",
         Shape::Map("^(/[^/\\n]+)+$", &Shape::Fact(&Shape::Boolean)),
     ),
-    key(
-        "net",
-        "Network interfaces by the name in the manifest",
-        Shape::Map(DEVICE, &Shape::Mapping(NET)),
-    ),
-    key(
-        "block",
-        "Block devices by the name in the manifest",
-        Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
-    ),
+    Key {
+        shape: Shape::Map(DEVICE, &Shape::Mapping(NET)),
+        ..NETS
+    },
+    Key {
+        shape: Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
+        ..BLOCKS
+    },
 ];
 
 /// A device's name.
 pub(super) const DEVICE: &str = "^[A-Za-z0-9]{1,67}$";
+
+pub(super) const NETS: Key = key(
+    "net",
+    "Network interfaces by the name in the manifest",
+    Shape::Map(DEVICE, &Shape::AnyText),
+);
+
+pub(super) const BLOCKS: Key = key(
+    "block",
+    "Block devices by the name in the manifest",
+    Shape::Map(DEVICE, &Shape::AnyText),
+);
 
 const NET: &[Key] = &[
     key("interface", "The tap's name", Shape::Fact(&Shape::AnyText)),

@@ -1,6 +1,6 @@
 //! The keys of a launch plan.
 
-use super::case::DEVICE;
+use super::case::{BLOCKS, DEVICE, NETS};
 use super::policy::LABEL;
 use super::{Key, Shape, key, required};
 use crate::launch::Access;
@@ -71,16 +71,14 @@ const UNIKERNEL: &[Key] = &[
         Shape::Map(LABEL, &Shape::AnyText),
     ),
     key("policies", "Further policies for it", POLICIES),
-    key(
-        "net",
-        "Network interfaces by the name in the manifest",
-        Shape::Map(DEVICE, &Shape::Mapping(NET)),
-    ),
-    key(
-        "block",
-        "Block devices by the name in the manifest",
-        Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
-    ),
+    Key {
+        shape: Shape::Map(DEVICE, &Shape::Mapping(NET)),
+        ..NETS
+    },
+    Key {
+        shape: Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
+        ..BLOCKS
+    },
     key(
         "without-net",
         "Optional network interfaces that it goes without",
