@@ -19,7 +19,7 @@
 
 mod initramfs;
 mod machine;
-mod packages;
+pub(crate) mod packages;
 mod svm;
 mod vmx;
 
@@ -113,7 +113,7 @@ impl Scenario {
     /// # Errors
     /// Something is not to be had here.
     pub(crate) fn prepare(&self) -> Result<()> {
-        packages::install(self.programs)?;
+        packages::programs(self.programs)?;
         packages::kernel(&lab())?;
         packages::debugger(&lab()).map(drop)
     }

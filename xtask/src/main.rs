@@ -7,6 +7,7 @@
 //! | [`install`] | `install`: that tree, copied to a prefix |
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
 //! | [`test`] | `test`: everything there is to test |
+//! | [`peer`] | `peer`: another Solo5, to compare with |
 //! | [`bench`] | `bench`: the numbers of the design, as ratios in one run |
 //! | [`lab`] | `lab`: machines in software, for tests that need one |
 //! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
@@ -22,6 +23,7 @@ mod demo;
 mod fuzz;
 mod install;
 mod lab;
+mod peer;
 mod run;
 mod schemas;
 mod stage;
@@ -74,6 +76,12 @@ const TASKS: &[Task] = &[
         arguments: lab::ARGUMENTS,
         help: lab::HELP,
         run: lab::task,
+    },
+    Task {
+        name: "peer",
+        arguments: "",
+        help: peer::HELP,
+        run: peer::task,
     },
     Task {
         name: "bench",

@@ -20,13 +20,16 @@ const PROGRAMS: [(&str, &str); 4] = [
 /// The package whose dependency is the newest kernel.
 const KERNEL: &str = "linux-image-amd64";
 
-/// Makes sure of the programs a lab needs, `more` among them; who is root may install what is missing.
-pub(crate) fn install(more: &[(&'static str, &'static str)]) -> Result<()> {
-    let needed = PROGRAMS.iter().chain(more);
-    let missing: Vec<_> = needed
-        .filter(|(program, _)| which(program).is_err())
-        .map(|(_, package)| *package)
-        .collect();
+/// Makes sure of the programs a lab needs, `more` among them.
+pub(crate) fn programs(more: &[(&str, &str)]) -> Result<()> {
+    install(&[&PROGRAMS, more].concat(), "the lab")
+}
+
+/// Makes sure of programs, or files by their paths, each with its package, for `whom`; who is root
+/// may install what is missing.
+pub(crate) fn install(needed: &[(&str, &str)], whom: &str) -> Result<()> {
+    let missing = needed.iter().filter(|(file, _)| which(file).is_err());
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -37,7 +40,7 @@ pub(crate) fn install(more: &[(&'static str, &'static str)]) -> Result<()> {
         .args(&missing)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdout(Stdio::null()))
-    .map_err(|error| format!("{error}; the lab needs the packages {}", missing.join(", ")).into())
+    .map_err(|error| format!("{error}; {whom} needs the packages {}", missing.join(", ")).into())
 }
 
 /// Debian's kernel with its modules, unpacked under `lab`.

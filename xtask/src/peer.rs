@@ -1,0 +1,156 @@
+//! `peer`: another Solo5, to compare ours with: upstream's, in C.
+//!
+//! The crate `solo5-sys` on crates.io carries the whole tree of upstream's release 0.7.2: tenders,
+//! toolchain and test unikernels. It is fetched, built and put under `target/peer`; nothing of it
+//! is part of ours.
+//!
+//! That release's hvt and spt have ABI 1, ours ABI 2. The hypercalls are the same; what changed is
+//! where a linker puts TLS and bss (`spec/10` §10.2). So the number alone keeps the two apart, and
+//! it is raised before the build. `docs/testing.md` says what such a peer does not show.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::lab::packages;
+use crate::run::{output, run};
+use crate::{Arguments, Result};
+
+pub(crate) const HELP: &str =
+    "Build another Solo5 under target/peer: upstream's 0.7.2, its ABI number raised to ours.";
+
+const CRATE: &str = "https://static.crates.io/crates/solo5-sys/solo5-sys-0.1.0.crate";
+/// As crates.io's index has it.
+const SHA256: &str = "ab8c8ad38eac848299598f8ed117d460ac935833364fb2782e2863da397c4500";
+/// Where upstream's tree is in the crate.
+const TREE: &str = "solo5-sys-0.1.0/solo5";
+
+/// What a tree from no repository takes its version from. The crate lacks it.
+const VERSION: (&str, &str) = (
+    "include/version.h.distrib",
+    "#ifndef SOLO5_VERSION\n#define SOLO5_VERSION \"v0.7.2\"\n#endif\n",
+);
+/// The headers with an ABI number, and its name.
+const NUMBERS: [(&str, &str); 2] = [
+    ("include/hvt_abi.h", "HVT_ABI_VERSION"),
+    ("include/spt_abi.h", "SPT_ABI_VERSION"),
+];
+
+/// What it is built with, and the packages that have it.
+const NEEDED: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("gcc", "gcc"),
+    ("make", "make"),
+    ("pkg-config", "pkg-config"),
+    ("/usr/include/seccomp.h", "libseccomp-dev"),
+];
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    if let Some(argument) = arguments.first() {
+        return Err(format!("unknown argument '{argument}'").into());
+    }
+    let prefix = prepare()?;
+    let shown = prefix.display();
+    println!(
+        "upstream's 0.7.2 with ABI 2 is in {shown}, its unikernels in {shown}/unikernels; \
+         use: SOLO5_PEER={shown} cargo test -p solo5-tests --test e2e -- peer"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the peer is, once it is built.
+pub(crate) fn prefix() -> PathBuf {
+    crate::root().join("target/peer")
+}
+
+/// Makes sure of the peer.
+///
+/// # Errors
+/// It cannot be fetched, or not be built.
+pub(crate) fn prepare() -> Result<PathBuf> {
+    let prefix = prefix();
+    if prefix.exists() {
+        return Ok(prefix);
+    }
+    packages::install(&NEEDED, "the peer")?;
+    let target = crate::root().join("target");
+    fs::create_dir_all(&target)?;
+    let work = tempfile::tempdir_in(&target)?;
+    let tree = fetch(work.path())?;
+    raise_abi(&tree)?;
+    let built = build(&tree, work.path())?;
+    // Only what is whole gets the name.
+    fs::rename(built, &prefix)?;
+    Ok(prefix)
+}
+
+/// Upstream's tree, unpacked in `work`.
+fn fetch(work: &Path) -> Result<PathBuf> {
+    let archive = work.join("crate");
+    println!("fetching {CRATE}");
+    output(
+        Command::new("curl")
+            .args(["--fail", "--silent", "--show-error", "--location"])
+            .args(["--retry", "2", "--connect-timeout", "20", CRATE, "-o"])
+            .arg(&archive),
+    )
+    .map_err(|error| format!("the peer cannot be fetched: {error}"))?;
+    let sum = String::from_utf8(output(Command::new("sha256sum").arg(&archive))?)?;
+    if !sum.starts_with(SHA256) {
+        return Err(format!("{CRATE} has another SHA-256 than {SHA256}: {sum}").into());
+    }
+    run(Command::new("tar")
+        .args(["--extract", "--gzip", "--no-same-owner", "--file"])
+        .arg(&archive)
+        .arg("--directory")
+        .arg(work))?;
+    Ok(work.join(TREE))
+}
+
+/// Gives hvt and spt the ABI number of ours.
+fn raise_abi(tree: &Path) -> Result<()> {
+    for (header, name) in NUMBERS {
+        let header = tree.join(header);
+        let text = fs::read_to_string(&header)?;
+        let (old, new) = (format!("#define {name} 1\n"), format!("#define {name} 2\n"));
+        if text.matches(&old).count() != 1 {
+            return Err(format!("{} does not define {name} as 1", header.display()).into());
+        }
+        fs::write(header, text.replace(&old, &new))?;
+    }
+    Ok(())
+}
+
+/// Builds it, and collects what is installed and the unikernels in a folder below `work`.
+fn build(tree: &Path, work: &Path) -> Result<PathBuf> {
+    let (version, text) = VERSION;
+    fs::write(tree.join(version), text)?;
+    let prefix = work.join("prefix");
+    let log = work.join("log");
+    println!("building the peer");
+    let mut make = Command::new("sh");
+    make.args([
+        "-c",
+        "{ ./configure.sh --prefix=\"$1\" && make -j2 && make install; } >\"$2\" 2>&1 </dev/null",
+        "sh",
+    ]);
+    make.args([&prefix, &log]).current_dir(tree);
+    if !make.stdin(Stdio::null()).status()?.success() {
+        let log = fs::read_to_string(&log)?;
+        return Err(format!("the peer cannot be built:\n{log}").into());
+    }
+    let unikernels = prefix.join("unikernels");
+    fs::create_dir(&unikernels)?;
+    for entry in fs::read_dir(tree.join("tests"))? {
+        let folder = entry?.path();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        for target in ["spt", "hvt"] {
+            let name = format!("{name}.{target}");
+            let image = folder.join(&name);
+            if image.exists() {
+                fs::copy(image, unikernels.join(name))?;
+            }
+        }
+    }
+    Ok(prefix)
+}
