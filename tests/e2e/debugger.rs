@@ -330,7 +330,7 @@ fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfil
 }
 
 /// What gdb says of the one core of a guest that ends with status 255.
-fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
+pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
     let (finished, files, _directory) = dump(suite, image)?;
     let [core] = files.as_slice() else {
         fail!("{} core files:\n{}", files.len(), finished.text());

@@ -35,21 +35,11 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
                     .map(|case| format!("/{case}"))
                     .unwrap_or_default();
                 let name = format!("guest/{}/{target}{case}", guest.name);
-                let trees = [Some(&suite.tree), suite.peer.as_ref().filter(|_| run.peer)];
-                for (tree, whose) in trees.into_iter().zip(["", "/peer"]) {
-                    let Some(tender) = tree.map(|tree| tree.program(&tender)) else {
-                        continue;
-                    };
-                    let target = target.clone();
-                    trials.push(trial(suite, format!("{name}{whose}"), move |suite| {
-                        let guest = &suite.guests[index];
-                        let run = &guest.directives.runs[number];
-                        if target == "hvt" {
-                            suite.kvm()?.require(run.processor)?;
-                        }
-                        let image = suite.builder.image(guest, &target)?;
-                        run::execute(run, &tender, &image, &suite.builder)
-                    }));
+                let place = (index, number, target.as_str());
+                trials.push(run_of(suite, name.clone(), place, false));
+                let peer = suite.peer.as_ref();
+                if peer.is_some_and(|peer| run.peer.is_some_and(|since| since <= peer.release)) {
+                    trials.push(run_of(suite, format!("{name}/peer"), place, true));
                 }
             }
         }
@@ -62,6 +52,32 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         trials.push(waiting);
     }
     trials
+}
+
+/// A run of a unikernel: the unikernel's index, the run's, and the target.
+fn run_of(
+    suite: &Arc<Suite>,
+    name: String,
+    (index, number, target): (usize, usize, &str),
+    under_peer: bool,
+) -> Trial {
+    let target = target.to_owned();
+    trial(suite, name, move |suite| {
+        let guest = &suite.guests[index];
+        let run = &guest.directives.runs[number];
+        if target == "hvt" {
+            suite.kvm()?.require(run.processor)?;
+        }
+        let image = suite.builder.image(guest, &target)?;
+        let program = format!("solo5-{target}");
+        let Some(peer) = suite.peer.as_ref().filter(|_| under_peer) else {
+            let tender = suite.tree.program(&program);
+            return run::execute(run, &tender, &image, &suite.builder);
+        };
+        let folder = tempfile::tempdir()?;
+        let image = peer.image(&image, folder.path())?;
+        run::execute(run, &peer.tree.program(&program), &image, &suite.builder)
+    })
 }
 
 /// A misspelt directive would otherwise be a comment: a unikernel without a run is a mistake,

@@ -43,6 +43,8 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
     let sound = Image(std::fs::read(suite.spt_image(name)?)?);
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("image.spt");
+    let older = directory.path().join("older");
+    std::fs::create_dir(&older)?;
     let (mut started, mut refused) = (0, 0);
     for (what, image) in damaged(&sound)? {
         std::fs::write(&path, &image.0)?;
@@ -59,7 +61,8 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
             *(if starts { &mut started } else { &mut refused }) += 1;
             let shared = minimum.is_none() && breaks_shared_rule(suite, &path)?;
             if let Some(peer) = suite.peer.as_ref().filter(|_| expected || shared) {
-                let (peers, printed) = starts_under(peer, &path, memory)?;
+                let image = peer.image(&path, &older)?;
+                let (peers, printed) = starts_under(&peer.tree, &image, memory)?;
                 ensure!(
                     peers == expected,
                     "{what}: {memory} MiB: the other Solo5 should {} it, but printed:\n{printed}",

@@ -8,7 +8,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `SOLO5_PREFIX` | the tree under test, else `target/solo5` of the repository |
-//! | `SOLO5_PEER` | another installed Solo5, whose tender runs our unikernels too |
+//! | `SOLO5_PEER` | another installed Solo5, to test with and against |
 //! | `SOLO5_NO_SKIP=1` | a test that cannot be run here fails |
 //!
 //! | file | tests |
@@ -18,6 +18,7 @@
 //! | `downstream.rs` | what other programs do with ours |
 //! | `robustness.rs` | SIGKILL, full disks |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
+//! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
 //! | `sandbox.rs` | what the kernel says of a running tender |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
@@ -30,6 +31,7 @@ mod guests;
 mod http;
 mod images;
 mod loader;
+mod peer;
 mod robustness;
 mod sandbox;
 
@@ -42,12 +44,13 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use solo5_tests::guest::{self, Builder, Guest};
 use solo5_tests::kvm::Kvm;
 use solo5_tests::outcome::{Outcome, Stop};
+use solo5_tests::peer::Peer;
 use solo5_tests::tree::Tree;
 
 /// What every test needs.
 struct Suite {
     tree: Tree,
-    peer: Option<Tree>,
+    peer: Option<Peer>,
     builder: Builder,
     guests: Vec<Guest>,
     kvm: OnceLock<Kvm>,
@@ -60,7 +63,7 @@ impl Suite {
         let builder = Builder::new(tree.clone(), &output)?;
         Ok(Self {
             tree,
-            peer: Tree::peer()?,
+            peer: Peer::named()?,
             builder,
             guests: guest::all()?,
             kvm: OnceLock::new(),
@@ -127,22 +130,28 @@ fn main() -> ExitCode {
     if let Some(status) = rerun_as_root() {
         return status;
     }
-    let suite = match Suite::new() {
-        Ok(suite) => Arc::new(suite),
+    match trials() {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
             eprintln!("e2e: {message}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+/// Every test.
+fn trials() -> Outcome<Vec<Trial>> {
+    let suite = Arc::new(Suite::new()?);
     let mut trials = guests::trials(&suite);
     trials.extend(images::trials(&suite));
     trials.extend(downstream::trials(&suite));
     trials.extend(robustness::trials(&suite));
     trials.extend(loader::trials(&suite));
+    trials.extend(peer::trials(&suite)?);
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
     trials.extend(sandbox::trials(&suite));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    Ok(trials)
 }
 
 /// Who is not root becomes root of a user namespace, before there is a second thread: only then

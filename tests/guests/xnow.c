@@ -1,6 +1,10 @@
-/* xnow: code cannot be written. */
+/*
+ * xnow: code cannot be written. Where KVM interprets guests, it tells of the attempt in a way that
+ * upstream's tender does not know.
+ */
 //@ run spt: expect=exit:139 absent=FAILURE
-//@ run hvt: expect=exit:1 output="host/guest translation fault"
+//@ run hvt: expect=exit:1 output="host/guest translation fault" peer=no
+//@ run hvt processor: expect=exit:1 output="host/guest translation fault" needs=processor
 //@ run xen: expect=abort
 #include "kit.h"
 

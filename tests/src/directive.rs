@@ -9,6 +9,8 @@
 
 use std::net::Ipv4Addr;
 
+use crate::peer::Release;
+
 /// Everything the directives of one file say.
 #[derive(Debug, Default)]
 pub struct Directives {
@@ -51,8 +53,8 @@ pub struct Run {
     pub only: Option<Text>,
     /// Block devices whose file must be as it was.
     pub unchanged: Vec<String>,
-    /// Whether another Solo5's tender is expected to behave the same.
-    pub peer: bool,
+    /// The first release of another Solo5 that is expected to behave the same; `None` if none is.
+    pub peer: Option<Release>,
     /// Whether it needs a processor: a KVM that interprets guests will not do.
     pub processor: bool,
 }
@@ -211,7 +213,7 @@ impl Run {
             absent: Vec::new(),
             only: None,
             unchanged: Vec::new(),
-            peer: true,
+            peer: Some(Release::default()),
             processor: false,
         }
     }
@@ -264,7 +266,8 @@ impl Run {
             "only" => self.only = Some(Text::Literal(value.to_owned())),
             "only-file" => self.only = Some(Text::File(value.to_owned())),
             "unchanged" => self.unchanged.push(value.to_owned()),
-            "peer" => self.peer = yes_or_no(value)?,
+            "peer" if value == "no" => self.peer = None,
+            "peer" => self.peer = Some(value.parse()?),
             "needs" if value == "processor" => self.processor = true,
             _ => return Err("is no key".to_owned()),
         }
@@ -487,7 +490,7 @@ mod tests {
         assert_eq!(run.pattern, [0xde, 0xad]);
         assert_eq!(run.expect, Expect::Exit(3));
         assert_eq!(run.output, ["a \"b\"\n"]);
-        assert_eq!((run.peer, run.memory), (false, None));
+        assert_eq!((run.peer, run.memory), (None, None));
         assert!(run.needs_network());
     }
 
@@ -495,7 +498,8 @@ mod tests {
     fn letters_and_empty_words() {
         let run = one("//@ run spt: letters=28 expect=success");
         assert_eq!(run.arguments, ["abcdefghijklmnopqrstuvwxyzab"]);
-        let run = one("//@ run spt: args=\"'a b' '' 'c'\" expect=abort");
+        let run = one("//@ run spt: args=\"'a b' '' 'c'\" expect=abort peer=0.7.4");
+        assert_eq!(run.peer, Some("0.7.4".parse().expect("a release")));
         assert_eq!(run.arguments, ["a b", "", "c"]);
         assert_eq!(run.expect, Expect::Abort);
     }

@@ -5,10 +5,16 @@
 
 use crate::outcome::Outcome;
 
+/// Program headers of no kind.
+pub const PT_NULL: u32 = 0;
 /// Program headers of this kind.
 pub const PT_LOAD: u32 = 1;
 /// Program headers of this kind.
 pub const PT_NOTE: u32 = 4;
+/// A segment's flag: executable.
+pub const PF_X: u64 = 1;
+/// A segment's flag: readable.
+pub const PF_R: u64 = 4;
 
 /// Offsets in the file header.
 pub const E_ENTRY: usize = 24;

@@ -14,6 +14,7 @@
 //! | [`ping`], [`http`] | the other end of the wire |
 //! | [`kvm`] | what the host's own KVM is good for |
 //! | [`elf`] | damaging an image on purpose |
+//! | [`peer`] | another Solo5, and what its release takes |
 //! | [`outcome`] | failed or skipped, and why |
 //!
 //! Adversary: none. But a unikernel or a tender under test may hang, flood its output or crash, so
@@ -28,6 +29,7 @@ pub mod http;
 pub mod kvm;
 pub mod namespace;
 pub mod outcome;
+pub mod peer;
 pub mod ping;
 pub mod process;
 pub mod run;

@@ -32,24 +32,12 @@ impl Tree {
         })
     }
 
-    /// Another installed Solo5 to run our unikernels under, named by `SOLO5_PEER`.
-    ///
-    /// # Errors
-    /// The variable is set to something that is not such a tree.
-    pub fn peer() -> Outcome<Option<Self>> {
-        let Some(prefix) = std::env::var_os("SOLO5_PEER") else {
-            return Ok(None);
-        };
-        let bin = Path::new(&prefix).join("bin");
-        let bin = bin.canonicalize().map_err(|_| {
-            Stop::Fail(format!(
-                "SOLO5_PEER names no installed Solo5: no {}",
-                bin.display()
-            ))
-        })?;
-        Ok(bin.parent().map(|prefix| Self {
-            prefix: prefix.to_owned(),
-        }))
+    /// Another tree, which need not have all that ours has.
+    #[must_use]
+    pub fn installed(prefix: &Path) -> Option<Self> {
+        let bin = prefix.join("bin").canonicalize().ok()?;
+        let prefix = bin.parent()?.to_owned();
+        Some(Self { prefix })
     }
 
     /// Takes `prefix` for a tree, or says which of its files is missing.

@@ -1,0 +1,250 @@
+//! Another Solo5, named by `SOLO5_PEER`: its unikernels under our tenders, and its tools at what
+//! ours made. Our unikernels under its tenders are the runs `guest/…/peer`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use solo5_tests::guest::C_FLAGS;
+use solo5_tests::outcome::{Context, Outcome, Stop};
+use solo5_tests::peer::Peer;
+use solo5_tests::tree::{Tree, repository};
+use solo5_tests::{directive, ensure, guest, process, run};
+
+use crate::{Suite, debugger, trial};
+
+/// Upstream's test-suite as far as it is of these targets (`spec/50` §9): a unikernel, and how it is
+/// run. Nothing here is expected of ours alone, so any release's unikernels must do it.
+const UNIKERNELS: [(&str, &str); 24] = [
+    ("hello", "run spt hvt: args=Hello_Solo5 expect=success"),
+    (
+        "quiet",
+        "run spt hvt: args=--solo5:quiet expect=success absent=Solo5:",
+    ),
+    ("globals", "run spt hvt: expect=success"),
+    ("exception", "run spt: expect=exit:139"),
+    ("exception", "run hvt: expect=abort"),
+    ("zeropage", "run spt: expect=exit:139"),
+    ("zeropage", "run hvt: expect=abort"),
+    ("xnow", "run spt: expect=exit:139"),
+    (
+        "xnow",
+        "run hvt: expect=exit:1 output=\"host/guest translation fault\"",
+    ),
+    ("wnox", "run spt: expect=exit:139"),
+    // Upstream's own tender lets it on Linux; our page tables have the segments' rights.
+    ("wnox", "run hvt: expect=abort"),
+    ("notls", "run spt: expect=exit:139"),
+    ("notls", "run hvt: expect=abort"),
+    ("tls", "run spt hvt: expect=success"),
+    ("ssp", "run spt hvt: expect=abort"),
+    ("fpu", "run spt hvt: expect=success needs=processor"),
+    ("time", "run spt hvt: expect=success"),
+    ("seccomp", "run spt: expect=exit:159"),
+    (
+        "dumpcore",
+        "run spt hvt: expect=exit:255 output=\"solo5_abort() called\"",
+    ),
+    ("blk", "run spt hvt: block.storage=4MiB expect=success"),
+    (
+        "blk",
+        "run spt hvt sector-size-4096: block.storage=4MiB sector-size.storage=4096 expect=success",
+    ),
+    (
+        "mft_maxdevices",
+        "run spt hvt: block.storage{0..62}=4096 expect=success",
+    ),
+    (
+        "net",
+        "run spt hvt: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 expect=success \
+         output=\"Limit reached, exiting\" needs=processor",
+    ),
+    (
+        "net_2if",
+        "run spt hvt: tap.service0=10.0.0.1/24 tap.service1=10.1.0.1/24 args=limit \
+         ping=10.0.0.2*50000 ping=10.1.0.2*50000 expect=success output=\"Limit reached, exiting\" \
+         needs=processor",
+    ),
+];
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Outcome<Vec<Trial>> {
+    let Some(peer) = &suite.peer else {
+        return Ok(Vec::new());
+    };
+    let mut trials = vec![
+        trial(suite, "peer/queries", queries),
+        trial(suite, "peer/gen-manifest", gen_manifest),
+        trial(suite, "peer/objects", objects),
+        trial(suite, "peer/core/hvt", core),
+    ];
+    for (name, line) in UNIKERNELS {
+        let runs = directive::parse(&format!("//@ {line}")).during(line)?.runs;
+        for run in runs.into_iter().map(Arc::new) {
+            let case = run.case.as_ref();
+            let case = case.map_or(String::new(), |case| format!("/{case}"));
+            for target in &run.targets {
+                let tender = suite.tree.program(&format!("solo5-{target}"));
+                let (run, target) = (Arc::clone(&run), target.clone());
+                let image = peer.unikernel(name, &target);
+                let name = format!("peer/{name}/{target}{case}");
+                trials.push(trial(suite, name, move |suite| {
+                    if target == "hvt" {
+                        suite.kvm()?.require(run.processor)?;
+                    }
+                    run::execute(&run, &tender, &present(&image)?, &suite.builder)
+                }));
+            }
+        }
+    }
+    Ok(trials)
+}
+
+/// An installed Solo5 has no unikernels; `cargo xtask peer` puts them there.
+fn present(image: &Path) -> Outcome<PathBuf> {
+    if image.exists() {
+        return Ok(image.to_owned());
+    }
+    Err(Stop::Skip(format!("no {}", image.display())))
+}
+
+fn peer(suite: &Suite) -> Outcome<&Peer> {
+    suite.peer.as_ref().ok_or_else(|| "no SOLO5_PEER".into())
+}
+
+/// Their unikernel that aborts leaves a core that gdb opens.
+fn core(suite: &Suite) -> Outcome {
+    suite.kvm()?.require(false)?;
+    let image = present(&peer(suite)?.unikernel("dumpcore", "hvt"))?;
+    let told = debugger::backtrace(suite, &image)?;
+    told.expect(0, "solo5_app_main").map(drop)
+}
+
+/// Both elftools say the same, to the byte, of our images and of theirs.
+fn queries(suite: &Suite) -> Outcome {
+    let peer = peer(suite)?;
+    let theirs = std::fs::read_dir(peer.tree.prefix().join("unikernels"));
+    let theirs = theirs.into_iter().flatten();
+    let mut images = theirs
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Outcome<Vec<_>>>()?;
+    for guest in &suite.guests {
+        for target in ["spt", "hvt"] {
+            images.push(suite.builder.image(guest, target)?);
+        }
+    }
+    for image in images {
+        for verb in ["query-manifest", "query-abi"] {
+            let ask = |tree: &Tree| {
+                let mut elftool = Command::new(tree.program("solo5-elftool"));
+                elftool.arg(verb).arg(&image);
+                process::succeed(elftool)
+            };
+            let (ours, theirs) = (ask(&suite.tree)?, ask(&peer.tree)?);
+            ensure!(
+                ours == theirs,
+                "{verb} {}: ours says\n{ours}\ntheirs\n{theirs}",
+                image.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What one tree's tools make of sources: `NAME.o` in `folder`.
+fn compile(tree: &Tree, source: &Path, folder: &Path, name: &str) -> Outcome<PathBuf> {
+    let object = folder.join(name).with_extension("o");
+    let mut cc = Command::new(tree.cc());
+    cc.args(C_FLAGS)
+        .arg("-c")
+        .arg(source)
+        .arg("-o")
+        .arg(&object);
+    process::succeed(cc)?;
+    Ok(object)
+}
+
+/// The C that one tree's `gen-manifest` makes of a manifest: `NAME.c` in `folder`.
+fn generate(tree: &Tree, manifest: &Path, folder: &Path, name: &str) -> Outcome<PathBuf> {
+    let source = folder.join(name).with_extension("c");
+    let mut elftool = Command::new(tree.program("solo5-elftool"));
+    elftool.arg("gen-manifest").arg(manifest).arg(&source);
+    process::succeed(elftool)?;
+    Ok(source)
+}
+
+/// The manifests we generate compile with their headers, theirs with ours, and all are one note.
+fn gen_manifest(suite: &Suite) -> Outcome {
+    let peer = peer(suite)?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let mut count = 0;
+    for entry in std::fs::read_dir(guest::directory())? {
+        let manifest = entry?.path();
+        let is_json = manifest.extension().is_some_and(|suffix| suffix == "json");
+        // What this one has too many of is for both to refuse.
+        if !is_json || manifest.ends_with("too_many_entries.json") {
+            continue;
+        }
+        count += 1;
+        let mut notes = Vec::new();
+        for (generator, compiler) in [
+            (&suite.tree, &suite.tree),
+            (&suite.tree, &peer.tree),
+            (&peer.tree, &suite.tree),
+            (&peer.tree, &peer.tree),
+        ] {
+            let source = generate(generator, &manifest, folder, "manifest")?;
+            let object = compile(compiler, &source, folder, "manifest")?;
+            let note = folder.join("note");
+            let mut objcopy = Command::new("objcopy");
+            objcopy.args(["-O", "binary", "-j", ".note.solo5.manifest"]);
+            process::succeed({
+                objcopy.args([&object, &note]);
+                objcopy
+            })?;
+            notes.push(std::fs::read(&note)?);
+        }
+        let first = notes.first().ok_or("no note")?;
+        ensure!(
+            first.len() > 20 && notes.iter().all(|note| note == first),
+            "{}: the notes differ: {notes:?}",
+            manifest.display()
+        );
+    }
+    ensure!(count > 5, "{count} manifests");
+    Ok(())
+}
+
+/// Objects and linkers of both trees in every mixture: each image runs under our tender, and under
+/// theirs.
+fn objects(suite: &Suite) -> Outcome {
+    let peer = peer(suite)?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let older = folder.join("older");
+    std::fs::create_dir(&older)?;
+    let hello = repository().join("examples/hello/hello.c");
+    let none = guest::directory().join("none.json");
+    for compiler in [&suite.tree, &peer.tree] {
+        let manifest = generate(compiler, &none, folder, "manifest")?;
+        let manifest = compile(compiler, &manifest, folder, "manifest")?;
+        let object = compile(compiler, &hello, folder, "hello")?;
+        for linker in [&suite.tree, &peer.tree] {
+            let image = folder.join("hello.spt");
+            let mut ld = Command::new(linker.cc());
+            ld.args(["-z", "solo5-abi=spt"]).args([&object, &manifest]);
+            process::succeed({
+                ld.arg("-o").arg(&image);
+                ld
+            })?;
+            let theirs = peer.image(&image, &older)?;
+            for (tree, image) in [(&suite.tree, &image), (&peer.tree, &theirs)] {
+                let mut tender = Command::new(tree.program("solo5-spt"));
+                tender.arg("--mem=2").arg(image).arg("Hello_Solo5");
+                process::run(tender)?.expect(0, "'Hello_Solo5'\nSUCCESS")?;
+            }
+        }
+    }
+    Ok(())
+}
