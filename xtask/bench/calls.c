@@ -13,9 +13,10 @@ static void plain_clock(void)
     __asm__ volatile("syscall" : "+r"(number) : "D"(1L), "S"(time) : "rcx", "r11", "memory");
 }
 
+/* Passed, and not 0: with that upstream's bindings of 0.7.2 wait for ever. */
 static void passed_yield(void)
 {
-    solo5_yield(0, NULL);
+    solo5_yield(1, NULL);
 }
 
 static void clock(void)

@@ -2,7 +2,8 @@
 //!
 //! Machines are noisy, so nothing is compared across runs: two commands are started in turns, and
 //! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
-//! another installed Solo5 to compare with; without it its rows say so.
+//! another installed Solo5 to compare with, else it is the one `cargo xtask peer` made; without one
+//! its rows say so, and an empty variable means none.
 
 mod hvt;
 mod io;
@@ -13,11 +14,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{output, run, show};
-use crate::{Arguments, Result, stage};
+use crate::{Arguments, Result, peer, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
-pub(crate) const HELP: &str =
-    "Measure; SOLO5_PEER=PREFIX compares with another Solo5; --check fails over a bar.";
+pub(crate) const HELP: &str = "Measure; SOLO5_PEER=PREFIX, else target/peer, is the Solo5 to compare with; --check fails over a bar.";
 
 /// Starts per row for what is started in turns.
 const PAIRS: usize = 1000;
@@ -59,13 +59,10 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     }
     stage::build()?;
     let work = tempfile::tempdir()?;
-    let peer = std::env::var_os("SOLO5_PEER")
-        .filter(|peer| !peer.is_empty())
-        .map(PathBuf::from);
     let bench = Bench {
         work: work.path().to_owned(),
         ours: stage::prefix(),
-        peer,
+        peer: peer::there(),
         pairs,
     };
     let rows = bench.rows()?;
@@ -92,6 +89,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     })
 }
 
+#[derive(Clone)]
 struct Bench {
     work: PathBuf,
     ours: PathBuf,
@@ -113,6 +111,7 @@ impl Bench {
         )?;
         let empty = self.empty()?;
         let mut rows = vec![self.start(&hello, empty)?];
+        rows.extend(self.start_against_peer("spt")?);
         rows.push(self.start_under_policy(&hello, &hello, None)?);
         let (signed, key) = self.sign(&hello)?;
         rows.push(self.start_under_policy(&signed, &hello, Some(&key))?);
@@ -174,9 +173,7 @@ impl Bench {
     }
 
     fn spt(&self, image: &Path) -> Command {
-        let mut command = Command::new(self.ours.join("bin/solo5-spt"));
-        command.arg("--mem=2").arg(image).arg("Hello_Solo5");
-        command
+        tender(&self.ours, "spt", image)
     }
 
     fn start(&self, hello: &Path, mut empty: Command) -> Result<Row> {
@@ -188,6 +185,26 @@ impl Bench {
             bar: "<= 1.25 x".into(),
             held: Some(ratio <= 1.25),
         })
+    }
+
+    /// The same source, linked by each toolchain and run by its own tender.
+    fn start_against_peer(&self, target: &str) -> Result<Option<Row>> {
+        let Some(peer) = &self.peer else {
+            return Ok(None);
+        };
+        let hello = crate::root().join("examples/hello/hello.c");
+        let command = |prefix: &Path, name: &str| -> Result<Command> {
+            let image = self.link_for(target, "", prefix, &hello, &format!("{name}.{target}"))?;
+            Ok(tender(prefix, target, &image))
+        };
+        let (mut ours, mut theirs) = (command(&self.ours, "ours")?, command(peer, "peers")?);
+        let ratio = ratio(&mut ours, &mut theirs, self.pairs)?;
+        Ok(Some(Row {
+            what: format!("{target} hello / peer's hello and tender"),
+            measured: times(ratio),
+            bar: "<= 1.0 x".into(),
+            held: Some(ratio <= 1.0),
+        }))
     }
 
     /// A copy of `image` with a signature behind it, and the public key's characters.
@@ -309,7 +326,10 @@ impl Bench {
             .enumerate()
             .map(|(index, (what, ns, bar))| {
                 let ratio = peers.map(|peers| ns / peers[index]);
-                let measured = ratio.map_or(format!("{ns:.1} ns"), times);
+                let measured = match ratio {
+                    Some(ratio) => format!("{ns:.1} ns, {}", times(ratio)),
+                    None => format!("{ns:.1} ns"),
+                };
                 Row {
                     what: what.to_owned(),
                     measured,
@@ -421,6 +441,13 @@ impl Bench {
         ));
         Ok(rows)
     }
+}
+
+/// The tender for `target` under `prefix`, about to run hello.
+fn tender(prefix: &Path, target: &str, image: &Path) -> Command {
+    let mut command = Command::new(prefix.join(format!("bin/solo5-{target}")));
+    command.arg("--mem=2").arg(image).arg("Hello_Solo5");
+    command
 }
 
 /// Bytes of code in an object.

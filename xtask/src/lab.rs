@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::run::{cargo, output, run};
-use crate::{Arguments, Result, stage};
+use crate::{Arguments, Result, peer, stage};
 
 use initramfs::Initramfs;
 use machine::Boot;
@@ -73,6 +73,8 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
             "guest/net_ring/",
             "guest/hostile_net/hvt/race",
             "guest/memory/hvt/default-size",
+            // Another Solo5 is met in the other machine.
+            "peer",
             // Bochs does not leave a guest for an interrupt while the guest's own are off.
             "an_endless_guest_ends_by_a_signal",
         ],
@@ -155,6 +157,14 @@ impl Scenario {
         for folder in [stage::prefix(), images.clone(), root.join("tests/guests")] {
             tree.folder(&folder)?;
         }
+        if let Some(peer) = peer::there() {
+            for tender in ["solo5-spt", "solo5-hvt"] {
+                let tender = peer.join("bin").join(tender);
+                tree.program(&tender, &tender.to_string_lossy())?;
+            }
+            tree.folder(&peer.join("unikernels"))?;
+            tree.variable("SOLO5_PEER", peer);
+        }
         for module in self.modules {
             if let Some(file) =
                 packages::find(&kernel.join("lib/modules"), &format!("{module}.ko"))?
@@ -174,7 +184,7 @@ impl Scenario {
         // One at a time: the machine has less than one processor to give.
         let options = "--test-threads=1 --color=never";
         // What is for other targets, or for the tools, is tested where they are.
-        let elsewhere = ["/spt", "stub/", "image/"];
+        let elsewhere = ["/spt", "stub/", "image/", "peer/tools/"];
         let not = elsewhere.iter().chain(self.not);
         let not: String = not.map(|name| format!(" --skip={name}")).collect();
         let tests = filter.as_ref().map_or(self.tests, std::slice::from_ref);

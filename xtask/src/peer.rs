@@ -59,8 +59,17 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Where the peer is, once it is built.
-pub(crate) fn prefix() -> PathBuf {
+fn prefix() -> PathBuf {
     crate::root().join("target/peer")
+}
+
+/// The Solo5 to compare with, if there is one: what `SOLO5_PEER` names, else what was built. An empty
+/// variable means none.
+pub(crate) fn there() -> Option<PathBuf> {
+    match std::env::var_os("SOLO5_PEER") {
+        Some(named) => Some(PathBuf::from(named)).filter(|named| !named.as_os_str().is_empty()),
+        None => Some(prefix()).filter(|built| built.exists()),
+    }
 }
 
 /// Makes sure of the peer.
@@ -126,7 +135,7 @@ fn build(tree: &Path, work: &Path) -> Result<PathBuf> {
     let (version, text) = VERSION;
     fs::write(tree.join(version), text)?;
     let prefix = work.join("prefix");
-    let log = work.join("log");
+    let log = crate::root().join("target/peer.log");
     println!("building the peer");
     let mut make = Command::new("sh");
     make.args([
@@ -136,8 +145,7 @@ fn build(tree: &Path, work: &Path) -> Result<PathBuf> {
     ]);
     make.args([&prefix, &log]).current_dir(tree);
     if !make.stdin(Stdio::null()).status()?.success() {
-        let log = fs::read_to_string(&log)?;
-        return Err(format!("the peer cannot be built:\n{log}").into());
+        return Err(format!("the peer cannot be built; see {}", log.display()).into());
     }
     let unikernels = prefix.join("unikernels");
     fs::create_dir(&unikernels)?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::run::cargo;
-use crate::{Arguments, Result, demo, lab, stage};
+use crate::{Arguments, Result, demo, lab, peer, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 refuses skips, but \
      for those of what passes in the lab.";
@@ -16,6 +16,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     println!("== build");
     stage::build()?;
     let mut summary = Summary::default();
+    println!("== another Solo5");
+    summary.peer();
     println!("== tests of the workspace");
     let workspace = ["--workspace", "--no-fail-fast"].map(str::to_owned);
     let mut passed = summary.test(workspace.into_iter().chain(arguments.iter().cloned()))?;
@@ -89,6 +91,10 @@ impl Summary {
             .args(["--", "--show-output"])
             .env("SOLO5_PREFIX", stage::prefix())
             .stdout(Stdio::piped());
+        match peer::there() {
+            Some(peer) => tests.env("SOLO5_PEER", peer),
+            None => tests.env_remove("SOLO5_PEER"),
+        };
         let mut child = tests.spawn()?;
         let output = child.stdout.take().ok_or("the tests have no output")?;
         for line in BufReader::new(output).lines() {
@@ -97,6 +103,17 @@ impl Summary {
             self.read(&line);
         }
         Ok(child.wait()?.success())
+    }
+
+    /// Makes sure of the Solo5 to test against, or skips those tests where it cannot be had.
+    fn peer(&mut self) {
+        if std::env::var_os("SOLO5_PEER").is_none()
+            && let Err(error) = peer::prepare()
+        {
+            let skip = format!("skip: peer: {error}");
+            println!("{skip}");
+            self.skips.push(skip);
+        }
     }
 
     /// Runs the demo, then once more where `unshare` fails; false if one did not end as it must.

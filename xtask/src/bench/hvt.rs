@@ -1,10 +1,9 @@
 //! The rows of hvt.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Bench, LIBRARY, Row, median_time, ratio, row, times};
+use super::{Bench, LIBRARY, Row, median_time, ratio, row, tender, times};
 use crate::Result;
 use crate::run::output;
 
@@ -22,7 +21,7 @@ const DEVICES: &str =
 pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = vec![bss(bench)?];
     rows.extend(calls(bench)?);
-    rows.push(start(bench)?);
+    rows.extend(starts(bench)?);
     Ok(rows)
 }
 
@@ -99,18 +98,15 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
     ])
 }
 
-/// The same image under both tenders, on this host's own KVM.
-fn start(bench: &Bench) -> Result<Row> {
-    let what = "hvt hello, full banner / peer's tender";
+/// Starts on this host's own KVM: each tender's own hello, and one image under both tenders. That
+/// image is the peer's: an older one's loader refuses ours.
+fn starts(bench: &Bench) -> Result<Vec<Row>> {
+    let what = "hvt, peer's hello / peer's tender";
     let bar = "<= 1.0 x".to_owned();
     let hello = crate::root().join("examples/hello/hello.c");
-    let image = bench.link_for("hvt", "", &bench.ours, &hello, "hello.hvt")?;
-    let command = |prefix: &Path| {
-        let mut command = Command::new(prefix.join("bin/solo5-hvt"));
-        command.arg("--mem=2").arg(&image).arg("Hello_Solo5");
-        command
-    };
-    let mut ours = command(&bench.ours);
+    let toolchain = bench.peer.as_deref().unwrap_or(&bench.ours);
+    let image = bench.link_for("hvt", "", toolchain, &hello, "hello.hvt")?;
+    let mut ours = tender(&bench.ours, "hvt", &image);
     let runs = ours.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let row = |measured, held| Row {
         what: what.to_owned(),
@@ -119,14 +115,19 @@ fn start(bench: &Bench) -> Result<Row> {
         held,
     };
     if !runs.success() {
-        return Ok(row("no KVM here".into(), None));
+        return Ok(vec![row("no KVM here".into(), None)]);
     }
     // A start on an interpreting KVM takes tens of milliseconds.
-    let pairs = bench.pairs.min(200);
-    let Some(peer) = &bench.peer else {
-        let took = median_time(&mut ours, pairs)?;
-        return Ok(row(format!("{:.2} ms", took * 1e3), None));
+    let bench = &Bench {
+        pairs: bench.pairs.min(200),
+        ..bench.clone()
     };
-    let ratio = ratio(&mut ours, &mut command(peer), pairs)?;
-    Ok(row(times(ratio), Some(ratio <= 1.0)))
+    let Some(peer) = &bench.peer else {
+        let took = median_time(&mut ours, bench.pairs)?;
+        return Ok(vec![row(format!("{:.2} ms", took * 1e3), None)]);
+    };
+    let ratio = ratio(&mut ours, &mut tender(peer, "hvt", &image), bench.pairs)?;
+    let mut rows = vec![row(times(ratio), Some(ratio <= 1.0))];
+    rows.extend(bench.start_against_peer("hvt")?);
+    Ok(rows)
 }

@@ -108,13 +108,12 @@ fn block(bench: &Bench, prefixes: &[&Path]) -> Result<Row> {
             tender
                 .arg("--mem=2")
                 .arg(format!("--block:storage={}", disk.display()))
-                .arg("--block-sector-size:storage=4096")
                 .arg(image);
             runs.push(measure(&mut tender)?);
         }
     }
     let peers = runs.get(1).map(|runs| Measured::of(runs));
-    Ok(row("spt block, 4 KiB", Measured::of(&runs[0]), peers))
+    Ok(row("spt block, 512 bytes", Measured::of(&runs[0]), peers))
 }
 
 fn net(bench: &Bench, prefixes: &[&Path]) -> Result<Vec<Row>> {
