@@ -87,7 +87,11 @@ impl Peer {
         let mut older = Image(std::fs::read(image).during(image.display())?);
         for segment in older.headers_of(elf::PT_LOAD)? {
             // They load it, at 0, where nothing may be.
-            if older.field(segment, elf::P_MEMSZ)? == 0 {
+            let sizes = [elf::P_FILESZ, elf::P_MEMSZ].map(|size| older.field(segment, size));
+            if sizes
+                .into_iter()
+                .all(|size| size.is_ok_and(|size| size == 0))
+            {
                 older.set_field(segment, elf::P_TYPE, u64::from(elf::PT_NULL))?;
             }
             // They take it for a segment without any right.
