@@ -93,7 +93,7 @@ fn kernel_package() -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Where `program` is, as a shell would find it, or root's.
+/// Where `program` is, as a shell would find it, or root's; a path stays as it is.
 pub(crate) fn which(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
