@@ -2,9 +2,8 @@
 //! ours made. Our unikernels under its tenders are the runs `guest/…/peer`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use libtest_mimic::Trial;
 use solo5_tests::guest::C_FLAGS;
@@ -79,10 +78,6 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Outcome<Vec<Trial>> {
         trial(suite, "peer/tools/objects", objects),
         trial(suite, "peer/core/hvt", core),
     ];
-    if suite.builder.is_prebuilt() {
-        // Elsewhere other tests run at the same time, and the bench measures it.
-        trials.push(trial(suite, "peer/start/hvt", start));
-    }
     for (name, line) in UNIKERNELS {
         let runs = directive::parse(&format!("//@ {line}")).during(line)?.runs;
         for run in runs.into_iter().map(Arc::new) {
@@ -115,33 +110,6 @@ fn present(image: &Path) -> Outcome<PathBuf> {
 
 fn peer(suite: &Suite) -> Outcome<&Peer> {
     suite.peer.as_ref().ok_or_else(|| "no SOLO5_PEER".into())
-}
-
-/// Our tender starts a unikernel of theirs about as fast as theirs does, in turns, by the median of
-/// the pairs' ratios. The bar of 1.0 is the bench's: in a machine in software times vary.
-fn start(suite: &Suite) -> Outcome {
-    const PAIRS: usize = 41;
-    const MOST: f64 = 1.25;
-    let peer = peer(suite)?;
-    let image = present(&peer.unikernel("hello", "hvt"))?;
-    let time = |tree: &Tree| {
-        let mut tender = Command::new(tree.program("solo5-hvt"));
-        tender.args(["--mem=2", "--"]).arg(&image);
-        tender.stdout(Stdio::null()).stderr(Stdio::null());
-        let start = Instant::now();
-        let status = tender.status()?;
-        ensure!(status.success(), "{tender:?}: {status}");
-        Ok(start.elapsed().as_secs_f64())
-    };
-    let mut ratios = Vec::new();
-    for _ in 0..PAIRS {
-        ratios.push(time(&suite.tree)? / time(&peer.tree)?);
-    }
-    ratios.sort_by(f64::total_cmp);
-    let median = ratios.get(PAIRS / 2).ok_or("no pair")?;
-    println!("a start under our tender takes {median:.3} of one under theirs");
-    ensure!(*median <= MOST, "{median:.3} of theirs");
-    Ok(())
 }
 
 /// Their unikernel that aborts leaves a core that gdb opens.
