@@ -218,28 +218,12 @@ pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
     }
 }
 
-/// Gives up every capability of the calling thread, and as far as it may the chance to get one.
+/// Gives up every capability of the calling thread. The ambient set follows the others; the bounding
+/// set is left, for it matters to a program that is executed, and `no_new_privs` stands before that.
 pub fn drop_capabilities() -> Result<(), Errno> {
     // Version 3 of the interface: two words for each of three sets.
     let header: [u32; 2] = [0x2008_0522, 0];
     let sets = [0u32; 6];
-    // SAFETY: only numbers are passed. It may not be allowed, or there be none; then the sets below
-    // are empty all the same, and no program is ever executed.
-    unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        )
-    };
-    for capability in 0..64 {
-        // SAFETY: as above; the first number that is no capability ends the loop.
-        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
-            break;
-        }
-    }
     // SAFETY: both structures have the layout of version 3 and are only read.
     let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
     if result == 0 {
