@@ -51,6 +51,10 @@ mod waive;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// Programs start sooner with it than with musl's, which asks the kernel for a few pages at a time.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let status = match upstream::run(&arguments) {
