@@ -570,6 +570,21 @@ pub(crate) mod tests {
                 prop_assert_eq!(decided, run(&peer(&rules), arch, number, arguments));
             }
         }
+
+        /// The other compiler has one action for all rules, with which their order says nothing.
+        #[test]
+        fn the_first_rule_that_fits_decides(
+            mut rules in prop::collection::vec(arb_rule(), 0..12),
+            number in prop::sample::select(vec![0u32, 1, 17, 231]),
+            arguments in arb_arguments(),
+        ) {
+            for (rule, error) in rules.iter_mut().zip(1..) {
+                rule.action = Action::Errno(error);
+            }
+            let program = assemble(&rules, Arch::X86_64).unwrap();
+            let decided = run(&program, audit_arch(Arch::X86_64), number, arguments);
+            prop_assert_eq!(decided, expected(&rules, number, arguments));
+        }
     }
 
     #[test]
