@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solo5_abi::{Arch, Target};
@@ -189,6 +190,16 @@ pub(crate) fn rustflags(root: &Path) -> String {
 /// A program with glibc first asks the CPU for all its caches. In a virtual machine each of these
 /// questions is one for the hypervisor, and together they take as long as the rest of the start.
 pub(crate) fn program_triple() -> Result<String> {
+    // Asked several times in a run; a `rustup` that gets nothing takes its time.
+    static TRIPLE: OnceLock<String> = OnceLock::new();
+    if let Some(triple) = TRIPLE.get() {
+        return Ok(triple.clone());
+    }
+    let triple = find_program_triple()?;
+    Ok(TRIPLE.get_or_init(|| triple).clone())
+}
+
+fn find_program_triple() -> Result<String> {
     let host = host_triple()?;
     let musl = host.replace("-linux-gnu", "-linux-musl");
     if !has_library(&musl)? {

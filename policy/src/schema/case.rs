@@ -92,30 +92,24 @@ const HOST: &[Key] = &[
         "Lists of admitted images, and whether the image is in them",
         Shape::Map("^(/[^/\\n]+)+$", &Shape::Fact(&Shape::Boolean)),
     ),
-    Key {
-        shape: Shape::Map(DEVICE, &Shape::Mapping(NET)),
-        ..NETS
-    },
-    Key {
-        shape: Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
-        ..BLOCKS
-    },
+    nets(&Shape::Mapping(NET)),
+    blocks(&Shape::Mapping(BLOCK)),
 ];
 
 /// A device's name.
 pub(super) const DEVICE: &str = "^[A-Za-z0-9]{1,67}$";
 
-pub(super) const NETS: Key = key(
-    "net",
-    "Network interfaces by the name in the manifest",
-    Shape::Map(DEVICE, &Shape::AnyText),
-);
+/// Network interfaces, of each of which a file says `what`.
+pub(super) const fn nets(what: &'static Shape) -> Key {
+    let about = "Network interfaces by the name in the manifest";
+    key("net", about, Shape::Map(DEVICE, what))
+}
 
-pub(super) const BLOCKS: Key = key(
-    "block",
-    "Block devices by the name in the manifest",
-    Shape::Map(DEVICE, &Shape::AnyText),
-);
+/// Block devices, of each of which a file says `what`.
+pub(super) const fn blocks(what: &'static Shape) -> Key {
+    let about = "Block devices by the name in the manifest";
+    key("block", about, Shape::Map(DEVICE, what))
+}
 
 const NET: &[Key] = &[
     key("interface", "The tap's name", Shape::Fact(&Shape::AnyText)),

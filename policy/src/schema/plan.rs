@@ -1,6 +1,6 @@
 //! The keys of a launch plan.
 
-use super::case::{BLOCKS, DEVICE, NETS};
+use super::case::{DEVICE, blocks, nets};
 use super::policy::LABEL;
 use super::{Key, Shape, key, required};
 use crate::launch::Access;
@@ -71,14 +71,8 @@ const UNIKERNEL: &[Key] = &[
         Shape::Map(LABEL, &Shape::AnyText),
     ),
     key("policies", "Further policies for it", POLICIES),
-    Key {
-        shape: Shape::Map(DEVICE, &Shape::Mapping(NET)),
-        ..NETS
-    },
-    Key {
-        shape: Shape::Map(DEVICE, &Shape::Mapping(BLOCK)),
-        ..BLOCKS
-    },
+    nets(&Shape::Mapping(NET)),
+    blocks(&Shape::Mapping(BLOCK)),
     key(
         "without-net",
         "Optional network interfaces that it goes without",

@@ -161,7 +161,11 @@ impl Kernel {
         let ends = segments.iter().map(|(start, size, _)| start + size);
         let mut memory = vec![0; ends.max().unwrap_or(at) - at];
         for (start, _, content) in segments {
-            memory[start - at..][..content.len()].copy_from_slice(content);
+            let place = memory.get_mut(start - at..);
+            let place = place.and_then(|place| place.get_mut(..content.len()));
+            place
+                .ok_or("a segment of the kernel is longer in its file than in memory")?
+                .copy_from_slice(content);
         }
         let entry = entry.ok_or("the kernel has no entry for PVH")?;
         Ok(Self {
