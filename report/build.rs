@@ -15,10 +15,7 @@ fn main() {
             let path = file.expect("a readable folder").path();
             if path.extension().is_some_and(|suffix| suffix == "md") {
                 let name = path.file_stem().expect("it has a suffix").to_string_lossy();
-                pages.push((
-                    name.into_owned(),
-                    fs::canonicalize(&path).expect("it exists"),
-                ));
+                pages.push((name.into_owned(), fs::canonicalize(&path).expect("it exists")));
             }
         }
     }

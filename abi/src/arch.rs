@@ -61,9 +61,7 @@ impl Arch {
 
     /// The architecture with this `e_machine`.
     pub fn from_e_machine(e_machine: u16) -> Option<Arch> {
-        Arch::ALL
-            .into_iter()
-            .find(|arch| arch.e_machine() == e_machine)
+        Arch::ALL.into_iter().find(|arch| arch.e_machine() == e_machine)
     }
 
     /// Size in bytes of the pages that a loader protects (`spec/10` §6.1).

@@ -80,9 +80,7 @@ impl Hypercall {
 
     /// The hypercall with this number.
     pub fn from_number(number: u16) -> Option<Hypercall> {
-        Hypercall::ALL
-            .into_iter()
-            .find(|call| call.number() == number)
+        Hypercall::ALL.into_iter().find(|call| call.number() == number)
     }
 
     /// Size in bytes of its argument.
@@ -113,12 +111,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, by its number.
-    pub const ALL: [Outcome; 4] = [
-        Outcome::Ok,
-        Outcome::Again,
-        Outcome::Invalid,
-        Outcome::Unspecified,
-    ];
+    pub const ALL: [Outcome; 4] =
+        [Outcome::Ok, Outcome::Again, Outcome::Invalid, Outcome::Unspecified];
 
     /// The number in a `ret` field.
     pub const fn number(self) -> i32 {

@@ -66,9 +66,7 @@ impl DeviceType {
 
     /// The device type with this number.
     pub fn from_number(number: u32) -> Option<DeviceType> {
-        DeviceType::ALL
-            .into_iter()
-            .find(|kind| kind.number() == number)
+        DeviceType::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
     /// The name in a manifest's source and in query output.
@@ -110,11 +108,7 @@ pub struct Block {
 impl Block {
     /// The properties of a block device; both in bytes.
     pub const fn new(capacity: u64, block_size: u16) -> Block {
-        Block {
-            capacity: U64::new(capacity),
-            block_size: U16::new(block_size),
-            padding: [0; 6],
-        }
+        Block { capacity: U64::new(capacity), block_size: U16::new(block_size), padding: [0; 6] }
     }
 }
 
@@ -134,11 +128,7 @@ pub struct Net {
 impl Net {
     /// The properties of a network interface.
     pub const fn new(mac: [u8; 6], mtu: u16) -> Net {
-        Net {
-            mac,
-            mtu: U16::new(mtu),
-            padding: [0; 8],
-        }
+        Net { mac, mtu: U16::new(mtu), padding: [0; 8] }
     }
 }
 
@@ -188,20 +178,14 @@ impl Entry {
             return None;
         }
         let mut entry = Entry::new_zeroed();
-        entry
-            .name
-            .get_mut(..name.len())?
-            .copy_from_slice(name.as_bytes());
+        entry.name.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
         entry.kind = U32::new(kind.number());
         Some(entry)
     }
 
     /// The name up to its terminator, whatever bytes it has.
     pub fn name_bytes(&self) -> &[u8] {
-        self.name
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
+        self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
     /// The name, if it [`is_name`]; else the empty string.
@@ -317,10 +301,7 @@ pub struct Fault {
 
 impl Fault {
     fn in_entry(index: usize, field: usize, kind: FaultKind) -> Fault {
-        Fault {
-            kind,
-            offset: PADDING + size(index) + field,
-        }
+        Fault { kind, offset: PADDING + size(index) + field }
     }
 
     /// Index of the entry at fault, if it is in one.
@@ -338,10 +319,7 @@ impl fmt::Display for Fault {
                 write!(f, "{entries} manifest entries, expected 1 to {ENTRIES_MAX}")
             }
             FaultKind::Size => {
-                write!(
-                    f,
-                    "the manifest's length does not match its number of entries"
-                )
+                write!(f, "the manifest's length does not match its number of entries")
             }
             FaultKind::NotReserved => write!(f, "manifest entry 0 is not the reserved entry"),
             kind => {
@@ -372,9 +350,7 @@ impl<'a> Mft1<'a> {
     /// (`spec/10` §2.4).
     pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Fault> {
         let fault = |offset, kind| Fault { kind, offset };
-        let manifest = descriptor
-            .get(PADDING..)
-            .ok_or(fault(0, FaultKind::Short))?;
+        let manifest = descriptor.get(PADDING..).ok_or(fault(0, FaultKind::Short))?;
         let ([version, count], entries) = <[U32; 2]>::read_from_prefix(manifest)
             .map(|(header, rest)| (header.map(U32::get), rest))
             .map_err(|_| fault(0, FaultKind::Short))?;
@@ -394,11 +370,7 @@ impl<'a> Mft1<'a> {
                 return Err(Fault::in_entry(0, 0, FaultKind::NotReserved));
             }
             if entry.name[NAME_MAX] != 0 {
-                return Err(Fault::in_entry(
-                    index,
-                    NAME_MAX,
-                    FaultKind::NameUnterminated,
-                ));
+                return Err(Fault::in_entry(index, NAME_MAX, FaultKind::NameUnterminated));
             }
             if entry.attached != 0 {
                 return Err(Fault::in_entry(index, 96, FaultKind::Attached));
@@ -417,19 +389,13 @@ impl<'a> Mft1<'a> {
                 continue;
             }
             if entry.kind().is_none() {
-                return Err(Fault::in_entry(
-                    index,
-                    68,
-                    FaultKind::Type(entry.kind_number()),
-                ));
+                return Err(Fault::in_entry(index, 68, FaultKind::Type(entry.kind_number())));
             }
             if entry.name().is_empty() {
                 return Err(Fault::in_entry(index, 0, FaultKind::Name));
             }
             let earlier = &self.entries[..index];
-            if earlier
-                .iter()
-                .any(|other| other.kind == entry.kind && other.name() == entry.name())
+            if earlier.iter().any(|other| other.kind == entry.kind && other.name() == entry.name())
             {
                 return Err(Fault::in_entry(index, 0, FaultKind::Duplicate));
             }
@@ -444,10 +410,7 @@ impl<'a> Mft1<'a> {
 
     /// The devices with their indices; reserved entries are left out.
     pub fn devices(&self) -> impl Iterator<Item = (usize, &'a Entry)> + use<'a> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| !entry.is_reserved())
+        self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_reserved())
     }
 
     /// The first device of this name and type, with its index.
@@ -469,15 +432,10 @@ pub fn encode<'d>(
     devices: impl ExactSizeIterator<Item = (&'d str, DeviceType)>,
     out: &mut [u8],
 ) -> Option<()> {
-    let entries = devices
-        .len()
-        .checked_add(1)
-        .filter(|entries| *entries <= ENTRIES_MAX)?;
+    let entries = devices.len().checked_add(1).filter(|entries| *entries <= ENTRIES_MAX)?;
     let length = PADDING + size(entries);
     let descriptor = note::frame(out, note::OWNER_SOLO5, note::TYPE_MFT1, length)?;
-    let (head, rest) = descriptor
-        .get_mut(PADDING..)?
-        .split_at_mut_checked(HEADER_SIZE)?;
+    let (head, rest) = descriptor.get_mut(PADDING..)?.split_at_mut_checked(HEADER_SIZE)?;
     head.copy_from_slice(&header(entries));
     let (reserved, rest) = rest.split_at_mut_checked(Entry::SIZE)?;
     reserved.copy_from_slice(Entry::RESERVED.as_bytes());

@@ -108,53 +108,17 @@ pub const KNOWN: [Known; 9] = {
         payload: Payload,
         critical: bool,
     ) -> Known {
-        Known {
-            tag,
-            name,
-            subject,
-            payload,
-            critical,
-        }
+        Known { tag, name, subject, payload, critical }
     }
     let block = Subject::Only(DeviceType::BlockBasic);
     let net = Subject::Only(DeviceType::NetBasic);
     let device_flags = Payload::Flags(DEVICE_OPTIONAL | DEVICE_READ_ONLY);
     [
-        row(
-            tag::MEMORY_MINIMUM,
-            "memory-minimum",
-            Subject::Unikernel,
-            Payload::U64,
-            true,
-        ),
-        row(
-            tag::MEMORY_RECOMMENDED,
-            "memory-recommended",
-            Subject::Unikernel,
-            Payload::U64,
-            false,
-        ),
-        row(
-            tag::SYNOPSIS,
-            "synopsis",
-            Subject::Unikernel,
-            Payload::Text(SYNOPSIS_MAX),
-            false,
-        ),
-        row(
-            tag::FLAGS,
-            "flags",
-            Subject::Unikernel,
-            Payload::Flags(FLAG_EXECUTABLE_HEAP),
-            true,
-        ),
-        row(
-            tag::DEVICE_FLAGS,
-            "device-flags",
-            Subject::Device,
-            device_flags,
-            true,
-        ),
+        row(tag::MEMORY_MINIMUM, "memory-minimum", Subject::Unikernel, Payload::U64, true),
+        row(tag::MEMORY_RECOMMENDED, "memory-recommended", Subject::Unikernel, Payload::U64, false),
+        row(tag::SYNOPSIS, "synopsis", Subject::Unikernel, Payload::Text(SYNOPSIS_MAX), false),
+        row(tag::FLAGS, "flags", Subject::Unikernel, Payload::Flags(FLAG_EXECUTABLE_HEAP), true),
+        row(tag::DEVICE_FLAGS, "device-flags", Subject::Device, device_flags, true),
         row(
             tag::DESCRIPTION,
             "description",
@@ -163,13 +127,7 @@ pub const KNOWN: [Known; 9] = {
             false,
         ),
         row(tag::SECTOR_SIZE, "sector-size", block, Payload::U32, true),
-        row(
-            tag::CAPACITY_MINIMUM,
-            "capacity-minimum",
-            block,
-            Payload::U64,
-            true,
-        ),
+        row(tag::CAPACITY_MINIMUM, "capacity-minimum", block, Payload::U64, true),
         row(tag::MTU_MINIMUM, "mtu-minimum", net, Payload::U32, true),
     ]
 };
@@ -288,18 +246,12 @@ impl fmt::Display for Fault {
             FaultKind::Reserved => write!(f, "the reserved word is not zero"),
             FaultKind::Count(count) => write!(f, "{count} records, at most {RECORDS_MAX}"),
             FaultKind::Entries(entries) => {
-                write!(
-                    f,
-                    "made for a manifest of {entries} entries, not for this one"
-                )
+                write!(f, "made for a manifest of {entries} entries, not for this one")
             }
             FaultKind::Trailing => write!(f, "bytes follow the last record"),
             FaultKind::Order => write!(f, "records are not sorted and unique"),
             FaultKind::Unknown(tag) => {
-                write!(
-                    f,
-                    "property {tag:#x} is required and not known to this version"
-                )
+                write!(f, "property {tag:#x} is required and not known to this version")
             }
             FaultKind::Criticality(tag) => write!(f, "{}: wrong critical bit", name(tag)),
             FaultKind::Device(device) => write!(f, "device {device} is not in the manifest"),
@@ -322,10 +274,7 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn read(&mut self) -> Result<Record<'a>, Fault> {
-        let fault = |kind| Fault {
-            kind,
-            offset: self.at,
-        };
+        let fault = |kind| Fault { kind, offset: self.at };
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let (header, rest) =
             RecordHeader::read_from_prefix(rest).map_err(|_| fault(FaultKind::Short))?;
@@ -394,10 +343,7 @@ impl<'a> Mft2<'a> {
 
     /// Every record, in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
-        let mut records = Records {
-            bytes: self.records,
-            at: 0,
-        };
+        let mut records = Records { bytes: self.records, at: 0 };
         core::iter::from_fn(move || records.read().ok())
     }
 
@@ -408,15 +354,11 @@ impl<'a> Mft2<'a> {
     }
 
     fn u32(&self, device: usize, tag: u16) -> Option<u32> {
-        Some(u32::from_le_bytes(
-            self.payload(device, tag)?.try_into().ok()?,
-        ))
+        Some(u32::from_le_bytes(self.payload(device, tag)?.try_into().ok()?))
     }
 
     fn u64(&self, device: usize, tag: u16) -> Option<u64> {
-        Some(u64::from_le_bytes(
-            self.payload(device, tag)?.try_into().ok()?,
-        ))
+        Some(u64::from_le_bytes(self.payload(device, tag)?.try_into().ok()?))
     }
 
     fn text(&self, device: usize, tag: u16) -> Option<&'a str> {
@@ -440,8 +382,7 @@ impl<'a> Mft2<'a> {
 
     /// Whether the unikernel asks for an executable heap.
     pub fn executable_heap(&self) -> bool {
-        self.u32(0, tag::FLAGS)
-            .is_some_and(|flags| flags & FLAG_EXECUTABLE_HEAP != 0)
+        self.u32(0, tag::FLAGS).is_some_and(|flags| flags & FLAG_EXECUTABLE_HEAP != 0)
     }
 
     /// The properties of the device with this index in MFT1.
@@ -479,11 +420,7 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
     let entry = manifest.entries().get(record.device as usize);
     let entry = entry.ok_or(FaultKind::Device(record.device))?;
     let Some(known) = known(record.tag) else {
-        return if record.critical {
-            Err(FaultKind::Unknown(record.tag))
-        } else {
-            Ok(())
-        };
+        return if record.critical { Err(FaultKind::Unknown(record.tag)) } else { Ok(()) };
     };
     if known.critical != record.critical {
         return Err(FaultKind::Criticality(known.tag));
@@ -507,11 +444,7 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
     }
     match known.payload {
         Payload::Flags(bits) => {
-            let stored = record
-                .payload
-                .try_into()
-                .map(u32::from_le_bytes)
-                .unwrap_or(0);
+            let stored = record.payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
             if stored == 0 || stored & !bits != 0 {
                 return Err(FaultKind::Flags(known.tag));
             }
@@ -545,13 +478,7 @@ impl<'o> Writer<'o> {
             return None;
         }
         let entries = u32::try_from(entries).ok()?;
-        Some(Writer {
-            out,
-            at: HEADER_SIZE,
-            count: 0,
-            entries,
-            last: None,
-        })
+        Some(Writer { out, at: HEADER_SIZE, count: 0, entries, last: None })
     }
 
     /// Appends a record of a known tag; records come sorted by (device, tag).

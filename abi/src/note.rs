@@ -144,11 +144,7 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the note at offset {:#x} reaches past the end of its segment",
-            self.offset
-        )
+        write!(f, "the note at offset {:#x} reaches past the end of its segment", self.offset)
     }
 }
 

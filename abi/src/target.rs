@@ -19,14 +19,8 @@ pub enum Target {
 
 impl Target {
     /// Every target, by its number.
-    pub const ALL: [Target; 6] = [
-        Target::Hvt,
-        Target::Spt,
-        Target::Virtio,
-        Target::Muen,
-        Target::Genode,
-        Target::Xen,
-    ];
+    pub const ALL: [Target; 6] =
+        [Target::Hvt, Target::Spt, Target::Virtio, Target::Muen, Target::Genode, Target::Xen];
 
     /// The number in the ABI note.
     pub const fn number(self) -> u32 {
@@ -42,9 +36,7 @@ impl Target {
 
     /// The target with this number.
     pub fn from_number(number: u32) -> Option<Target> {
-        Target::ALL
-            .into_iter()
-            .find(|target| target.number() == number)
+        Target::ALL.into_iter().find(|target| target.number() == number)
     }
 
     /// The name used on command lines, in file suffixes and in query output.

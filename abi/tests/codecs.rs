@@ -24,11 +24,7 @@ fn encoded(devices: &[Device]) -> Vec<u8> {
 }
 
 fn descriptor(note: &[u8]) -> &[u8] {
-    Notes::new(note)
-        .next()
-        .expect("one note")
-        .expect("a sound one")
-        .descriptor
+    Notes::new(note).next().expect("one note").expect("a sound one").descriptor
 }
 
 proptest! {
@@ -154,16 +150,10 @@ fn mft2_bytes(entries: u32, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
 #[test]
 fn each_fault_of_a_properties_note_is_named() {
     use mft2::FaultKind as F;
-    let note = encoded(&[
-        ("disk".into(), DeviceType::BlockBasic),
-        ("net".into(), DeviceType::NetBasic),
-    ]);
+    let note =
+        encoded(&[("disk".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)]);
     let manifest = Mft1::parse(descriptor(&note)).expect("valid");
-    let kind = |bytes: &[u8]| {
-        Mft2::parse(bytes, &manifest)
-            .map(|_| ())
-            .map_err(|f| f.kind)
-    };
+    let kind = |bytes: &[u8]| Mft2::parse(bytes, &manifest).map(|_| ()).map_err(|f| f.kind);
     let records = |records: &[(u16, u32, &[u8])]| kind(&mft2_bytes(3, records));
     let c = mft2::CRITICAL;
 
@@ -181,28 +171,16 @@ fn each_fault_of_a_properties_note_is_named() {
     assert_eq!(records(&[(c | 0x20, 1, &[0; 4])]), Ok(()));
     assert_eq!(records(&[(c | 0x20, 2, &[0; 4])]), Err(F::Subject(0x20)));
     assert_eq!(records(&[(c | 0x20, 3, &[0; 4])]), Err(F::Device(3)));
-    assert_eq!(
-        records(&[(c | 0x10, 1, &4u32.to_le_bytes())]),
-        Err(F::Flags(0x10))
-    );
-    assert_eq!(
-        records(&[(c | 0x10, 1, &0u32.to_le_bytes())]),
-        Err(F::Flags(0x10))
-    );
+    assert_eq!(records(&[(c | 0x10, 1, &4u32.to_le_bytes())]), Err(F::Flags(0x10)));
+    assert_eq!(records(&[(c | 0x10, 1, &0u32.to_le_bytes())]), Err(F::Flags(0x10)));
     assert_eq!(records(&[(3, 0, b"a\0b")]), Err(F::Text(3)));
     assert_eq!(records(&[(3, 0, &[0xff])]), Err(F::Text(3)));
     assert_eq!(records(&[(3, 0, b"")]), Err(F::Length(3)));
     assert_eq!(records(&[(0x5000, 2, b"private")]), Ok(()));
-    assert_eq!(
-        records(&[(c | 0x5000, 2, b"private")]),
-        Err(F::Unknown(0x5000))
-    );
+    assert_eq!(records(&[(c | 0x5000, 2, b"private")]), Err(F::Unknown(0x5000)));
     assert_eq!(records(&[(3, 0, b"a"), (2, 0, &[0; 8])]), Err(F::Order));
     assert_eq!(records(&[(2, 0, &[0; 8]), (2, 0, &[0; 8])]), Err(F::Order));
-    assert_eq!(
-        records(&[(c | 0x5000, 0, b"a"), (0x5000, 0, b"a")]),
-        Err(F::Unknown(0x5000))
-    );
+    assert_eq!(records(&[(c | 0x5000, 0, b"a"), (0x5000, 0, b"a")]), Err(F::Unknown(0x5000)));
 
     let mut padded = mft2_bytes(3, &[(3, 0, b"a")]);
     *padded.last_mut().expect("not empty") = 1;
@@ -227,11 +205,7 @@ fn the_table_of_properties_is_sorted_and_sound() {
     for known in KNOWN {
         assert!(known.tag < mft2::PRIVATE_FIRST);
         if let Subject::Only(_) = known.subject {
-            assert!(
-                !matches!(known.payload, Payload::Text(_)),
-                "{} is a number",
-                known.name
-            );
+            assert!(!matches!(known.payload, Payload::Text(_)), "{} is a number", known.name);
         }
     }
 }
@@ -239,17 +213,13 @@ fn the_table_of_properties_is_sorted_and_sound() {
 #[test]
 fn each_fault_of_a_manifest_is_named() {
     use mft1::FaultKind as F;
-    let devices = [
-        ("storage".into(), DeviceType::BlockBasic),
-        ("net".into(), DeviceType::NetBasic),
-    ];
+    let devices =
+        [("storage".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)];
     let sound = descriptor(&encoded(&devices)).to_vec();
     let parse = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = sound.clone();
         change(&mut bytes);
-        Mft1::parse(&bytes)
-            .and_then(|manifest| manifest.check())
-            .map_err(|fault| fault.kind)
+        Mft1::parse(&bytes).and_then(|manifest| manifest.check()).map_err(|fault| fault.kind)
     };
     let entry = |index: usize| 12 + Entry::SIZE * index;
     assert_eq!(parse(&|_| ()), Ok(()));
@@ -261,10 +231,7 @@ fn each_fault_of_a_manifest_is_named() {
     assert_eq!(parse(&|b| b.push(0)), Err(F::Size));
     assert_eq!(parse(&|b| b[entry(0)] = b'x'), Err(F::NotReserved));
     assert_eq!(parse(&|b| b[entry(0) + 71] = 0), Err(F::NotReserved));
-    assert_eq!(
-        parse(&|b| b[entry(1) + 67] = b'x'),
-        Err(F::NameUnterminated)
-    );
+    assert_eq!(parse(&|b| b[entry(1) + 67] = b'x'), Err(F::NameUnterminated));
     assert_eq!(parse(&|b| b[entry(1) + 96] = 2), Err(F::Attached));
     assert_eq!(parse(&|b| b[entry(1)] = b'-'), Err(F::Name));
     assert_eq!(parse(&|b| b[entry(1)] = 0), Err(F::Name));
@@ -273,13 +240,8 @@ fn each_fault_of_a_manifest_is_named() {
     assert_eq!(parse(&|b| b[entry(2) + 88] = 3), Err(F::Preset));
     let twice = [devices[0].clone(), devices[0].clone()];
     let bytes = encoded(&twice);
-    let fault = Mft1::parse(descriptor(&bytes))
-        .expect("structure is sound")
-        .check();
-    assert_eq!(
-        fault.map_err(|fault| (fault.kind, fault.entry())),
-        Err((F::Duplicate, Some(2)))
-    );
+    let fault = Mft1::parse(descriptor(&bytes)).expect("structure is sound").check();
+    assert_eq!(fault.map_err(|fault| (fault.kind, fault.entry())), Err((F::Duplicate, Some(2))));
 }
 
 #[test]
@@ -304,36 +266,22 @@ fn notes_are_walked_whatever_their_number() {
     let abi = Abi1::new(Target::Spt, 2).note();
     let mut two = encoded(&[]);
     two.extend(abi);
-    let kinds: Vec<_> = Notes::new(&two)
-        .map(|note| note.expect("sound").kind)
-        .collect();
+    let kinds: Vec<_> = Notes::new(&two).map(|note| note.expect("sound").kind).collect();
     assert_eq!(kinds, [note::TYPE_MFT1, note::TYPE_ABI1]);
     two.truncate(two.len() - 1);
     let last = Notes::new(&two).last().expect("two items");
     assert_eq!(last, Err(note::Fault { offset: 136 }));
     two.extend([0; 8]);
     let faulty = two[136..].to_vec();
-    assert_eq!(
-        Notes::new(&faulty).count(),
-        1,
-        "zeros behind the last note are no note"
-    );
+    assert_eq!(Notes::new(&faulty).count(), 1, "zeros behind the last note are no note");
     assert_eq!(Notes::new(&[]).count(), 0);
-    assert_eq!(
-        Notes::new(&[1, 0, 0]).count(),
-        1,
-        "a truncated header is a fault"
-    );
+    assert_eq!(Notes::new(&[1, 0, 0]).count(), 1, "a truncated header is a fault");
 }
 
 #[test]
 fn abi_notes_are_those_of_the_specification() {
     let hex = |target, version| {
-        Abi1::new(target, version)
-            .note()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect::<String>()
+        Abi1::new(target, version).note().iter().map(|b| format!("{b:02x}")).collect::<String>()
     };
     let hvt = "060000001000000041424931536f6c6f3500000001000000020000000000000000000000";
     assert_eq!(hex(Target::Hvt, 2), hvt);
@@ -345,12 +293,7 @@ fn abi_notes_are_those_of_the_specification() {
         }
     }
     assert!(Abi1::parse(&[0; 15]).is_none() && Abi1::parse(&[0; 33]).is_none());
-    assert_eq!(
-        Abi1::parse(&[7; 32])
-            .expect("32 bytes are accepted")
-            .target_name(),
-        "unknown"
-    );
+    assert_eq!(Abi1::parse(&[7; 32]).expect("32 bytes are accepted").target_name(), "unknown");
 }
 
 #[test]

@@ -33,14 +33,8 @@ fn numbers_ports_and_addresses() {
         assert_eq!(Outcome::from_number(number), outcome);
     }
     assert_eq!(Outcome::from_number(-1), Outcome::Unspecified);
-    assert_eq!(
-        ring::Operation::from_number(1),
-        Some(ring::Operation::NetWrite)
-    );
-    assert_eq!(
-        ring::Operation::from_number(2),
-        Some(ring::Operation::NetRead)
-    );
+    assert_eq!(ring::Operation::from_number(1), Some(ring::Operation::NetWrite));
+    assert_eq!(ring::Operation::from_number(2), Some(ring::Operation::NetRead));
     assert_eq!(ring::Operation::from_number(0), None);
 }
 

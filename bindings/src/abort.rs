@@ -7,16 +7,7 @@ use crate::target;
 /// The line `Solo5: ABORT: FILE:LINE: ` and the message given, as bytes.
 macro_rules! line {
     ($message:literal) => {
-        concat!(
-            "Solo5: ABORT: ",
-            file!(),
-            ":",
-            line!(),
-            ": ",
-            $message,
-            "\n"
-        )
-        .as_bytes()
+        concat!("Solo5: ABORT: ", file!(), ":", line!(), ": ", $message, "\n").as_bytes()
     };
 }
 pub(crate) use line;

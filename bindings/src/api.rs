@@ -86,10 +86,7 @@ unsafe extern "C" fn solo5_tls_init(tls: usize) -> Status {
     // `layout.size` bytes that is the application's, elsewhere, by the API's contract.
     unsafe { data.copy_from_nonoverlapping(image, layout.data_len) };
     let zero = data.wrapping_add(layout.data_len);
-    let zero_len = layout
-        .end
-        .wrapping_sub(layout.data)
-        .wrapping_sub(layout.data_len);
+    let zero_len = layout.end.wrapping_sub(layout.data).wrapping_sub(layout.data_len);
     // SAFETY: from the end of the initialised variables to the end of all, within the block.
     unsafe { zero.write_bytes(0, zero_len) };
     if layout.self_pointer {
@@ -102,11 +99,7 @@ unsafe extern "C" fn solo5_tls_init(tls: usize) -> Status {
 
 #[unsafe(no_mangle)]
 extern "C" fn solo5_set_tls_base(base: usize) -> Status {
-    if target::set_tls_base(base) {
-        Status::Ok
-    } else {
-        Status::Invalid
-    }
+    if target::set_tls_base(base) { Status::Ok } else { Status::Invalid }
 }
 
 #[unsafe(no_mangle)]

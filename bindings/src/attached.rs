@@ -48,10 +48,7 @@ pub(crate) fn has_net() -> bool {
 pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
     let (handle, entry) = devices().acquire(name, DeviceType::NetBasic)?;
     let net = entry.net();
-    let info = NetInfo {
-        mac_address: net.mac,
-        mtu: net.mtu.get().into(),
-    };
+    let info = NetInfo { mac_address: net.mac, mtu: net.mtu.get().into() };
     Ok((handle, info))
 }
 
@@ -59,9 +56,7 @@ pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
 pub(crate) fn block_acquire(name: &[u8]) -> Result<(u64, BlockInfo), Error> {
     let (handle, entry) = devices().acquire(name, DeviceType::BlockBasic)?;
     let block = entry.block();
-    let info = BlockInfo {
-        capacity: block.capacity.get(),
-        block_size: block.block_size.get().into(),
-    };
+    let info =
+        BlockInfo { capacity: block.capacity.get(), block_size: block.block_size.get().into() };
     Ok((handle, info))
 }

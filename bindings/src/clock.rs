@@ -86,10 +86,7 @@ impl Clock {
         if rate == 0 || passed > VALID_FOR {
             return None;
         }
-        let nanos = self
-            .nanos
-            .load(Relaxed)
-            .wrapping_add((passed * rate) >> FRACTION);
+        let nanos = self.nanos.load(Relaxed).wrapping_add((passed * rate) >> FRACTION);
         Some(self.advance(nanos))
     }
 
@@ -162,12 +159,7 @@ mod tests {
 
     impl Host {
         fn new(hz: u64) -> Host {
-            Host {
-                hz,
-                offset: 0x1234_5678_9abc,
-                now: 5_000_000_000,
-                asked: 0,
-            }
+            Host { hz, offset: 0x1234_5678_9abc, now: 5_000_000_000, asked: 0 }
         }
 
         fn ticks(&self) -> u64 {
@@ -220,12 +212,7 @@ mod tests {
     fn a_pause_of_any_length_is_followed_by_the_hosts_time() {
         let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
         host.run(&clock, 50_000_000);
-        for pause in [
-            10_000_000,
-            1_000_000_000,
-            10_000_000_000,
-            100_000_000_000_000,
-        ] {
+        for pause in [10_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000_000] {
             host.now += pause;
             assert!(host.monotonic(&clock).abs_diff(host.now) <= 100);
             assert!(host.run(&clock, 50_000_000) < 1000);

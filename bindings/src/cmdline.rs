@@ -32,11 +32,7 @@ fn is_space(byte: &u8) -> bool {
 
 /// Reads options up to the first word that is none.
 pub fn parse(line: &[u8]) -> Options<'_> {
-    let mut options = Options {
-        level: None,
-        rest: 0,
-        unknown: None,
-    };
+    let mut options = Options { level: None, rest: 0, unknown: None };
     let mut left = line;
     loop {
         let blanks = left.iter().take_while(|byte| is_space(byte)).count();
@@ -73,11 +69,7 @@ mod tests {
             (" \t\n\x0b\x0c\r--solo5:quiet \n x", Some(Level::Error), "x"),
             ("--solo5:quiet --solo5:debug x", Some(Level::Debug), "x"),
             ("--solo5:quietx y", None, "--solo5:quietx y"),
-            (
-                "--solo5:quiet --solo5:none",
-                Some(Level::Error),
-                "--solo5:none",
-            ),
+            ("--solo5:quiet --solo5:none", Some(Level::Error), "--solo5:none"),
             ("--solo5: x", None, "--solo5: x"),
             ("--solo5", None, "--solo5"),
             ("  x", None, "x"),
@@ -91,10 +83,7 @@ mod tests {
 
     #[test]
     fn a_word_that_looks_like_an_option_is_reported() {
-        assert_eq!(
-            parse(b"--solo5:quietx y").unknown,
-            Some(&b"--solo5:quietx"[..])
-        );
+        assert_eq!(parse(b"--solo5:quietx y").unknown, Some(&b"--solo5:quietx"[..]));
         assert_eq!(parse(b"--solo5:quiet y").unknown, None);
         assert_eq!(parse(b"y --solo5:quietx").unknown, None);
     }

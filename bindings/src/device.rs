@@ -20,10 +20,7 @@ pub struct Devices<'a> {
 impl<'a> Devices<'a> {
     /// The devices of a manifest with `entries`; bits in `acquired` are set as they are acquired.
     pub fn new(entries: &'a [Entry], acquired: &'a AtomicU64) -> Devices<'a> {
-        Devices {
-            entries: entries.get(..ENTRIES_MAX).unwrap_or(entries),
-            acquired,
-        }
+        Devices { entries: entries.get(..ENTRIES_MAX).unwrap_or(entries), acquired }
     }
 
     /// Acquires the device of this name and type, once. `Invalid` if there is none or it has been
@@ -52,11 +49,7 @@ impl<'a> Devices<'a> {
             .and_then(|index| self.entries.get(index))
             .filter(|entry| entry.kind_number() == kind.number())
             .ok_or(Error::Invalid)?;
-        if entry.is_attached() {
-            Ok(entry)
-        } else {
-            Err(Error::Unspecified)
-        }
+        if entry.is_attached() { Ok(entry) } else { Err(Error::Unspecified) }
     }
 
     /// The network interface `handle`, if it may send a frame of `size` bytes.
@@ -72,21 +65,13 @@ impl<'a> Devices<'a> {
     /// The network interface `handle`, if it may receive into a buffer of `size` bytes.
     pub fn net_read(&self, handle: u64, size: usize) -> Result<&'a Entry, Error> {
         let entry = self.attached(handle, DeviceType::NetBasic)?;
-        if size >= frame_max(&entry.net()) {
-            Ok(entry)
-        } else {
-            Err(Error::Invalid)
-        }
+        if size >= frame_max(&entry.net()) { Ok(entry) } else { Err(Error::Invalid) }
     }
 
     /// The block device `handle`, if it has exactly one block of `size` bytes at `offset`.
     pub fn block(&self, handle: u64, offset: u64, size: usize) -> Result<&'a Entry, Error> {
         let entry = self.attached(handle, DeviceType::BlockBasic)?;
-        if is_block(&entry.block(), offset, size) {
-            Ok(entry)
-        } else {
-            Err(Error::Invalid)
-        }
+        if is_block(&entry.block(), offset, size) { Ok(entry) } else { Err(Error::Invalid) }
     }
 
     /// Length in bytes of the longest frame of any network interface; `None` if none is attached, so
@@ -144,10 +129,7 @@ mod tests {
     fn names_are_found_by_type() {
         with(|devices| {
             assert_eq!(devices.acquire(b"a", NET).map(|(handle, _)| handle), Ok(2));
-            assert_eq!(
-                devices.acquire(b"a", BLOCK).map(|(handle, _)| handle),
-                Ok(1)
-            );
+            assert_eq!(devices.acquire(b"a", BLOCK).map(|(handle, _)| handle), Ok(1));
             for name in [&b""[..], b"aa", b"A", b"big\0", &[b'x'; 68]] {
                 assert_eq!(devices.acquire(name, NET).err(), Some(Error::Invalid));
             }
@@ -181,23 +163,14 @@ mod tests {
                 assert_eq!(devices.net_write(handle, 60).err(), Some(Error::Invalid));
             }
             assert_eq!(devices.block(2, 0, 512).err(), Some(Error::Invalid));
-            assert_eq!(
-                devices.block(1 + (1 << 32), 0, 512).err(),
-                Some(Error::Invalid)
-            );
+            assert_eq!(devices.block(1 + (1 << 32), 0, 512).err(), Some(Error::Invalid));
         });
     }
 
     #[test]
     fn frames_fit_the_mtu() {
         with(|devices| {
-            for (size, ok) in [
-                (0, false),
-                (13, false),
-                (14, true),
-                (1514, true),
-                (1515, false),
-            ] {
+            for (size, ok) in [(0, false), (13, false), (14, true), (1514, true), (1515, false)] {
                 assert_eq!(devices.net_write(2, size).is_ok(), ok, "write {size}");
             }
             for (size, ok) in [(0, false), (1513, false), (1514, true), (usize::MAX, true)] {
@@ -224,11 +197,7 @@ mod tests {
                 (0, 512 + (1 << 32), false),
             ];
             for (offset, size, ok) in cases {
-                assert_eq!(
-                    devices.block(1, offset, size).is_ok(),
-                    ok,
-                    "{offset} {size}"
-                );
+                assert_eq!(devices.block(1, offset, size).is_ok(), ok, "{offset} {size}");
             }
             assert!(devices.block(4, u64::MAX - 4095 - 4096, 4096).is_ok());
             assert!(devices.block(4, u64::MAX - 4095, 4096).is_err());

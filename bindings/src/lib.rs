@@ -37,10 +37,7 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(any(
-    all(feature = "hvt", feature = "spt"),
-    all(feature = "stub", feature = "guest"),
-))]
+#[cfg(any(all(feature = "hvt", feature = "spt"), all(feature = "stub", feature = "guest"),))]
 compile_error!("bindings are built for one target: enable one of `hvt`, `spt` and `stub`");
 
 pub mod api_types;

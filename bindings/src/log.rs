@@ -54,10 +54,7 @@ impl Default for Message {
 impl Message {
     /// An empty message.
     pub const fn new() -> Message {
-        Message {
-            bytes: [0; SIZE],
-            len: 0,
-        }
+        Message { bytes: [0; SIZE], len: 0 }
     }
 
     /// Appends bytes as they are.
@@ -146,19 +143,7 @@ mod tests {
 
     #[test]
     fn numbers_agree_with_core_fmt() {
-        for number in [
-            0,
-            1,
-            9,
-            10,
-            15,
-            16,
-            255,
-            4096,
-            1 << 32,
-            u64::MAX - 1,
-            u64::MAX,
-        ] {
+        for number in [0, 1, 9, 10, 15, 16, 255, 4096, 1 << 32, u64::MAX - 1, u64::MAX] {
             let mut message = Message::new();
             message.decimal(number).text(" ").hex(number);
             assert_eq!(text(&message), format!("{number} {number:#x}"));

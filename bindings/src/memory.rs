@@ -54,10 +54,7 @@ impl Heap {
 /// The lines that tell the layout; in one message, so that it takes one write.
 pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
     let mut message = Message::new();
-    message
-        .text("Solo5: Memory map: ")
-        .decimal(mem_size >> 20)
-        .text(" MB addressable:\n");
+    message.text("Solo5: Memory map: ").decimal(mem_size >> 20).text(" MB addressable:\n");
     let parts = [
         ("Solo5:   reserved", 0, image.text),
         ("Solo5:       text", image.text, image.text_end),
@@ -65,13 +62,7 @@ pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
         ("Solo5:       data", image.rodata_end, image.end),
     ];
     for (name, start, end) in parts {
-        message
-            .text(name)
-            .text(" @ (")
-            .hex(start)
-            .text(" - ")
-            .hex(end.wrapping_sub(1))
-            .text(")\n");
+        message.text(name).text(" @ (").hex(start).text(" - ").hex(end.wrapping_sub(1)).text(")\n");
     }
     message
         .text("Solo5:       heap >= ")
@@ -86,20 +77,13 @@ pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
 mod tests {
     use super::*;
 
-    const IMAGE: Image = Image {
-        text: 0x10_0000,
-        text_end: 0x10_3000,
-        rodata_end: 0x10_4000,
-        end: 0x10_6001,
-    };
+    const IMAGE: Image =
+        Image { text: 0x10_0000, text_end: 0x10_3000, rodata_end: 0x10_4000, end: 0x10_6001 };
 
     #[test]
     fn heap_begins_at_the_next_page() {
         let heap = Heap::behind(&IMAGE, 0x2000_0000, 0x1000);
-        let expected = Heap {
-            start: 0x10_7000,
-            size: 0x2000_0000 - 0x10_7000,
-        };
+        let expected = Heap { start: 0x10_7000, size: 0x2000_0000 - 0x10_7000 };
         assert_eq!(heap, Some(expected));
     }
 
@@ -110,26 +94,17 @@ mod tests {
         for mem_size in [least - 1, 0x10_7000, 0x10_0000, 0] {
             assert_eq!(Heap::behind(&IMAGE, mem_size, 0x1000), None);
         }
-        let image = Image {
-            end: u64::MAX,
-            ..IMAGE
-        };
+        let image = Image { end: u64::MAX, ..IMAGE };
         assert_eq!(Heap::behind(&image, u64::MAX, 0x1000), None);
     }
 
     #[test]
     fn what_is_reserved_is_not_the_applications() {
-        let mut heap = Heap {
-            start: 0x10_7000,
-            size: HEAP_MIN + 0x3000,
-        };
+        let mut heap = Heap { start: 0x10_7000, size: HEAP_MIN + 0x3000 };
         assert_eq!(heap.reserve(0x4000), None);
         assert_eq!(heap.reserve(u64::MAX), None);
         assert_eq!(heap.reserve(0x2000), Some(0x10_7000));
-        let left = Heap {
-            start: 0x10_9000,
-            size: HEAP_MIN + 0x1000,
-        };
+        let left = Heap { start: 0x10_9000, size: HEAP_MIN + 0x1000 };
         assert_eq!(heap, left);
         assert_eq!(heap.reserve(0x2000), None);
         assert_eq!(heap, left);
@@ -137,10 +112,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let heap = Heap {
-            start: 0x10_7000,
-            size: 0,
-        };
+        let heap = Heap { start: 0x10_7000, size: 0 };
         let message = describe(&IMAGE, &heap, 0x2000_0000);
         let expected = "\
 Solo5: Memory map: 512 MB addressable:
@@ -162,10 +134,7 @@ Solo5:       heap >= 0x107000 < stack < 0x20000000
             rodata_end: 0xffff_fff2,
             end: 0xffff_fff3,
         };
-        let heap = Heap {
-            start: 0x1_0000_0000,
-            size: 0,
-        };
+        let heap = Heap { start: 0x1_0000_0000, size: 0 };
         assert!(!describe(&image, &heap, u64::MAX).finish().1);
     }
 }

@@ -43,9 +43,7 @@ impl Buffers {
     /// What is fair to take from a heap of `heap` bytes for frames of up to `frame` bytes; `None` if
     /// memory is too scarce for a queue.
     pub fn fair(heap: u64, frame: usize) -> Option<Buffers> {
-        let size = u32::try_from(frame)
-            .ok()?
-            .checked_next_multiple_of(Self::LINE)?;
+        let size = u32::try_from(frame).ok()?.checked_next_multiple_of(Self::LINE)?;
         let total = (heap / Self::SHARE).min(Self::TOTAL_MAX);
         let count = total.checked_div(size.into())?.min(ENTRIES.into());
         if count < Self::COUNT_MIN {
@@ -93,11 +91,7 @@ pub struct Place {
 impl<'a> Queue<'a> {
     /// The queue of a ring and buffers.
     pub fn new(ring: &'a Ring, buffers: Buffers, stalled: &'a AtomicBool) -> Queue<'a> {
-        Queue {
-            ring,
-            buffers,
-            stalled,
-        }
+        Queue { ring, buffers, stalled }
     }
 
     /// How many frames the tender has not taken yet.
@@ -123,9 +117,7 @@ impl<'a> Queue<'a> {
     /// sleeps.
     pub fn submit(&self, place: Place, handle: u32, data: u64, len: u32, machine: &impl Machine) {
         let entry = self.ring.submission(place.counter);
-        entry
-            .operation
-            .store(Operation::NetWrite.number(), Ordering::Relaxed);
+        entry.operation.store(Operation::NetWrite.number(), Ordering::Relaxed);
         entry.handle.store(handle, Ordering::Relaxed);
         entry.data.store(data, Ordering::Relaxed);
         entry.len.store(len, Ordering::Relaxed);
@@ -221,9 +213,7 @@ mod tests {
                 let memory = self.memory.borrow();
                 let frame = memory[at..at + 4].try_into().unwrap();
                 self.sent.borrow_mut().push(u32::from_le_bytes(frame));
-                ring.tender
-                    .ent_head
-                    .store(head.wrapping_add(1), Ordering::Relaxed);
+                ring.tender.ent_head.store(head.wrapping_add(1), Ordering::Relaxed);
             }
         }
 
@@ -368,10 +358,7 @@ mod tests {
 
     #[test]
     fn the_ring_is_never_filled_entirely() {
-        let all = Buffers {
-            count: ENTRIES,
-            size: 64,
-        };
+        let all = Buffers { count: ENTRIES, size: 64 };
         let (ring, stalled) = (ring(u32::MAX - 5), AtomicBool::new(false));
         let memory = RefCell::new(vec![0; all.total() as usize]);
         let queue = Queue::new(&ring, all, &stalled);
@@ -430,10 +417,7 @@ mod tests {
                     continue;
                 }
                 while head != tail {
-                    assert_eq!(
-                        ring.submission(head).data.load(Ordering::Relaxed),
-                        sent.into()
-                    );
+                    assert_eq!(ring.submission(head).data.load(Ordering::Relaxed), sent.into());
                     (head, sent) = (head.wrapping_add(1), sent + 1);
                     ring.tender.ent_head.store(head, Ordering::Release);
                 }

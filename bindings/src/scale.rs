@@ -40,23 +40,14 @@ mod tests {
 
     #[test]
     fn upstreams_scale() {
-        let scale = Scale {
-            mult: 1_654_392_086,
-            shift: 32,
-        };
+        let scale = Scale { mult: 1_654_392_086, shift: 32 };
         assert_eq!(Scale::new(2_596_100_000), Some(scale));
     }
 
     #[test]
     fn slow_counters_shift_less() {
         assert_eq!(Scale::new(1_000_000_000).map(|scale| scale.shift), Some(31));
-        assert_eq!(
-            Scale::new(1),
-            Some(Scale {
-                mult: 4_000_000_000,
-                shift: 2
-            })
-        );
+        assert_eq!(Scale::new(1), Some(Scale { mult: 4_000_000_000, shift: 2 }));
         assert_eq!(Scale::new(0), None);
         assert_eq!(Scale::new(u64::MAX), None);
     }

@@ -47,10 +47,7 @@ pub(crate) fn greet(line: &'static CStr) -> *const c_char {
         log::set_level(level);
     }
     let mut banner = Message::new();
-    log::print(
-        Level::Info,
-        banner.text(BANNER).text(crate::VERSION).text("\n"),
-    );
+    log::print(Level::Info, banner.text(BANNER).text(crate::VERSION).text("\n"));
     if let Some(word) = options.unknown {
         let mut warning = Message::new();
         warning.text("Solo5: WARNING: Unknown option passed to the application: ");
@@ -89,10 +86,7 @@ pub(crate) fn run(cmdline: *const c_char, heap: &Heap) -> ! {
 /// Ends the guest as the application wants it.
 pub(crate) fn exit(status: i32) -> ! {
     let mut message = Message::new();
-    message
-        .text("Solo5: solo5_exit(")
-        .signed(status)
-        .text(") called\n");
+    message.text("Solo5: solo5_exit(").signed(status).text(") called\n");
     log::print(Level::Info, &message);
     target::exit(status)
 }

@@ -56,11 +56,7 @@ impl Layout {
     /// TLS segment is aligned to `align` bytes. An `align` that is no power of two, as it is when
     /// the linker script does not tell, or less than a word counts as a word's.
     pub fn new(variant: Variant, data_len: usize, zero_len: usize, align: usize) -> Layout {
-        let align = if align.is_power_of_two() && align > WORD {
-            align
-        } else {
-            WORD
-        };
+        let align = if align.is_power_of_two() && align > WORD { align } else { WORD };
         let variables = data_len.wrapping_add(zero_len);
         let (thread_pointer, data, self_pointer) = match variant {
             Variant::X86_64 => (align_up(variables, align), 0, true),
@@ -72,15 +68,7 @@ impl Layout {
             Variant::X86_64 => thread_pointer.wrapping_add(WORD),
             Variant::Aarch64 | Variant::Ppc64le => end.max(WORD),
         };
-        Layout {
-            size,
-            align,
-            thread_pointer,
-            data,
-            data_len,
-            end,
-            self_pointer,
-        }
+        Layout { size, align, thread_pointer, data, data_len, end, self_pointer }
     }
 }
 
@@ -117,10 +105,7 @@ mod tests {
     #[test]
     fn variant_one_keeps_two_words_first() {
         let layout = Layout::new(Variant::Aarch64, 0x1000, 4, 8);
-        assert_eq!(
-            (layout.thread_pointer, layout.data, layout.end),
-            (0, 16, 0x1014)
-        );
+        assert_eq!((layout.thread_pointer, layout.data, layout.end), (0, 16, 0x1014));
         let layout = Layout::new(Variant::Aarch64, 0x1000, 4, 64);
         assert_eq!((layout.thread_pointer, layout.data), (0, 64));
         assert_eq!(Layout::new(Variant::Aarch64, 0, 0, 8).size, 16);

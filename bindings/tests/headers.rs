@@ -97,10 +97,7 @@ fn installed(names: &'static [&'static str]) -> Vec<Compiler> {
             }
             installed
         })
-        .map(|name| Compiler {
-            name,
-            folder: tempfile::tempdir().unwrap(),
-        })
+        .map(|name| Compiler { name, folder: tempfile::tempdir().unwrap() })
         .collect();
     assert!(!found.is_empty(), "none of {names:?} is installed");
     found
@@ -113,13 +110,7 @@ impl Compiler {
         let object = path.with_extension("o");
         let output = Command::new(self.name)
             .arg(format!("-std={standard}"))
-            .args([
-                "-Wall",
-                "-Wextra",
-                "-Wpedantic",
-                "-Werror",
-                "-ffreestanding",
-            ])
+            .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffreestanding"])
             .arg("-I")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
             .arg("-c")
@@ -134,11 +125,7 @@ impl Compiler {
     fn accepts(&self, standard: &str, file: &str, source: &str) -> PathBuf {
         let (object, output) = self.compile(standard, file, source);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{} {standard}: {errors}",
-            self.name
-        );
+        assert!(output.status.success(), "{} {standard}: {errors}", self.name);
         object
     }
 }
@@ -146,14 +133,7 @@ impl Compiler {
 fn section(object: &Path, name: &str) -> Vec<u8> {
     let content = object.with_extension("bin");
     let status = Command::new("objcopy")
-        .args([
-            "-O",
-            "binary",
-            "--set-section-flags",
-            &format!("{name}=alloc"),
-            "-j",
-            name,
-        ])
+        .args(["-O", "binary", "--set-section-flags", &format!("{name}=alloc"), "-j", name])
         .args([object, &content])
         .status()
         .unwrap();
@@ -186,26 +166,13 @@ fn cxx_takes_every_header() {
 
 #[test]
 fn a_generated_manifest_is_the_note() {
-    let devices = [
-        ("storage", DeviceType::BlockBasic),
-        ("service0", DeviceType::NetBasic),
-    ];
+    let devices = [("storage", DeviceType::BlockBasic), ("service0", DeviceType::NetBasic)];
     let mut expected = vec![0; mft1::note_size(devices.len())];
     mft1::encode(devices.into_iter(), &mut expected).unwrap();
     for compiler in installed(&C_COMPILERS) {
         let object = compiler.accepts("c11", "manifest.c", MANIFEST);
-        assert_eq!(
-            section(&object, note::SECTION_MFT1),
-            expected,
-            "{}",
-            compiler.name
-        );
-        let symbols = Command::new("nm")
-            .arg("-g")
-            .arg(object)
-            .output()
-            .unwrap()
-            .stdout;
+        assert_eq!(section(&object, note::SECTION_MFT1), expected, "{}", compiler.name);
+        let symbols = Command::new("nm").arg("-g").arg(object).output().unwrap().stdout;
         let expected = format!("{:016x} R {}\n", 0, note::SYMBOL_MFT1);
         assert_eq!(String::from_utf8_lossy(&symbols), expected);
     }
@@ -221,10 +188,7 @@ fn a_manifest_has_at_most_64_entries() {
         for entries in [0, 65] {
             let (_, output) = compiler.compile("c11", "wrong.c", &sized(entries));
             let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                !output.status.success() && errors.contains("a manifest has at"),
-                "{errors}"
-            );
+            assert!(!output.status.success() && errors.contains("a manifest has at"), "{errors}");
         }
     }
 }
@@ -248,10 +212,7 @@ fn notes_and_numbers_are_those_of_the_abi() {
             solo5_abi::CMDLINE_SIZE as u64,
             spt::INTERNAL_TIMERFD,
         ];
-        assert_eq!(
-            section(&object, ".numbers"),
-            numbers.map(u64::to_le_bytes).concat()
-        );
+        assert_eq!(section(&object, ".numbers"), numbers.map(u64::to_le_bytes).concat());
     }
 }
 

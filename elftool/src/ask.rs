@@ -97,28 +97,16 @@ fn answer(question: &Question<'_>, lists: &mut Lists) -> Result<Answer, Answer> 
         return Ok(decided(&policies, &asked, &launch, question, None));
     }
     // From here on only what is hashed is read: the file may change meanwhile.
-    let Content {
-        bytes,
-        mut signatures,
-    } = Content::read(&file).map_err(Answer::Failed)?;
+    let Content { bytes, mut signatures } = Content::read(&file).map_err(Answer::Failed)?;
     let (launch, asked) = examine(&bytes, path, question.words)?;
     signatures.extend(detached(path));
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
         .map_err(|error| Answer::Failed(error.to_string()))?;
-    let asked = Asked {
-        proof: Some(proof),
-        ..asked
-    };
+    let asked = Asked { proof: Some(proof), ..asked };
     let name = path.to_string_lossy();
     let subject = Subject::new(&name, &bytes);
-    Ok(decided(
-        &policies,
-        &asked,
-        &launch,
-        question,
-        Some(&subject),
-    ))
+    Ok(decided(&policies, &asked, &launch, question, Some(&subject)))
 }
 
 impl Answer {
@@ -134,10 +122,9 @@ impl Answer {
         let lines = match self {
             // Said on standard error.
             Answer::Failed(_) => Vec::new(),
-            Answer::Cannot(reasons) => reasons
-                .iter()
-                .map(|reason| format!("cannot start: {reason}"))
-                .collect(),
+            Answer::Cannot(reasons) => {
+                reasons.iter().map(|reason| format!("cannot start: {reason}")).collect()
+            }
             Answer::Decided(found) => {
                 let waived = found.waived.iter();
                 let waived = waived.map(|waived| format!("waived: {}", waived.line()));
@@ -170,10 +157,7 @@ impl Answer {
             policies: found.decision.applicable.clone(),
         };
         let admitted = !found.decision.is_denied();
-        found
-            .digest
-            .filter(|_| admitted)
-            .map(|digest| (digest, admission))
+        found.digest.filter(|_| admitted).map(|digest| (digest, admission))
     }
 }
 
@@ -212,19 +196,14 @@ pub(crate) fn examine<R: ReadAt>(
     let target = image.abi().map_err(fault)?.target();
     let target = target.filter(|target| target.has_tender()).ok_or_else(|| {
         let name = target.map_or("this", Target::name);
-        Unasked::Target(format!(
-            "no tender starts a {name} image, so no policy is asked"
-        ))
+        Unasked::Target(format!("no tender starts a {name} image, so no policy is asked"))
     })?;
     image.abi_of(target).map_err(fault)?;
     let manifest = image.checked_manifest().map_err(fault)?;
     let properties = image.properties().map_err(fault)?;
     let properties = properties.as_ref();
     let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
-    let fits = image
-        .plan(file, target)
-        .map_err(fault)?
-        .fits(memory(&launch));
+    let fits = image.plan(file, target).map_err(fault)?.fits(memory(&launch));
     problems.extend(fits.err().map(|fault| fault.to_string()));
     if !problems.is_empty() {
         return Err(Unasked::Launch(problems));
@@ -249,9 +228,7 @@ pub(crate) fn options(
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
     if minimum > memory(&launch) {
         let mib = minimum.div_ceil(1 << 20);
-        problems.push(format!(
-            "the manifest asks for more memory; add --mem={mib}MiB"
-        ));
+        problems.push(format!("the manifest asks for more memory; add --mem={mib}MiB"));
     }
     Ok((launch, problems))
 }
@@ -273,9 +250,7 @@ fn decided(
     // What is admitted now is in the list that is written now.
     let lists = admission_lists(policies, asked).into_iter();
     let written = lists.filter(|list| question.lock == Some(Path::new(list)));
-    facts.admitted = written
-        .map(|list| (list.to_owned(), Fact::Known(true)))
-        .collect();
+    facts.admitted = written.map(|list| (list.to_owned(), Fact::Known(true))).collect();
     let require = launch.require_policy;
     let mut decision = decide(policies, asked, &facts, Phase::Strings, require);
     let mut waived = Vec::new();

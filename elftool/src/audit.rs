@@ -42,17 +42,11 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
         least: None,
     };
     if let Some(unknown) = unknown_prefix(options) {
-        complain(
-            program,
-            format_args!("no rule starts with '{unknown}'; see `explain`"),
-        );
+        complain(program, format_args!("no rule starts with '{unknown}'; see `explain`"));
         return FAILED;
     }
-    let given: Vec<FileOrFd> = options
-        .policy
-        .iter()
-        .map(|path| FileOrFd::Path(path.into()))
-        .collect();
+    let given: Vec<FileOrFd> =
+        options.policy.iter().map(|path| FileOrFd::Path(path.into())).collect();
     let policies = match policies::load(&given, false) {
         Ok(policies) => policies,
         Err(text) => {
@@ -74,16 +68,9 @@ pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
         today: policies::today(),
     };
     let files_from = options.files_from.iter().cloned();
-    let lists: Vec<List> = files_from
-        .map(|file| List {
-            file,
-            null: options.null,
-        })
-        .collect();
-    let threads = options
-        .jobs
-        .or_else(|| available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+    let lists: Vec<List> = files_from.map(|file| List { file, null: options.null }).collect();
+    let threads =
+        options.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let progress = progress();
     let mut totals = Totals::default();
     let mut fails = false;
@@ -169,11 +156,7 @@ fn look(input: Result<Input, Trouble>, scales: &Scales, printer: &Printer) -> Ou
     }
     let subject = Subject::new(&name, &file).with_budgets(&scales.budgets);
     let findings = scales.weigh(&input.path, &file, &subject);
-    let piece = printer.image(&Audited {
-        subject: &subject,
-        size,
-        findings: &findings,
-    });
+    let piece = printer.image(&Audited { subject: &subject, size, findings: &findings });
     Outcome::Audited(piece, Counts::of(&findings), findings.fail())
 }
 

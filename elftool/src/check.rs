@@ -20,11 +20,8 @@ pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
     if let Some(path) = &options.plan {
         return plan::run(program, path, options);
     }
-    let given: Vec<FileOrFd> = options
-        .policy
-        .iter()
-        .map(|path| FileOrFd::Path(path.into()))
-        .collect();
+    let given: Vec<FileOrFd> =
+        options.policy.iter().map(|path| FileOrFd::Path(path.into())).collect();
     let mut lists = Lists::default();
     let mut status = 0;
     let mut reports = Vec::new();

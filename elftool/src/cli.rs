@@ -231,9 +231,7 @@ fn budget(text: &str) -> Result<Budget, String> {
         "memory" => Measure::Memory,
         name if name.starts_with('.') => Measure::Section(name.to_owned()),
         _ => {
-            return Err(String::from(
-                "WHAT is loaded, memory, or the name of a section",
-            ));
+            return Err(String::from("WHAT is loaded, memory, or the name of a section"));
         }
     };
     Ok(Budget { what, bytes })
@@ -258,12 +256,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
         Command::Show { image, format } => show::run(&program, &image, format),
         Command::Lock { images, output } => lock::run(&program, images, &output),
         Command::Diff { old, new, format } => diff::run(&program, &old, &new, format),
-        Command::Symbolize {
-            image,
-            trace,
-            core,
-            format,
-        } => symbolize::run(&program, &image, &trace, core.as_deref(), format),
+        Command::Symbolize { image, trace, core, format } => {
+            symbolize::run(&program, &image, &trace, core.as_deref(), format)
+        }
         Command::Explain { code } => explain::run(&program, code.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -30,9 +30,7 @@ impl Content {
     pub(crate) fn read(file: &File) -> Result<Content, String> {
         let mut bytes = Vec::new();
         let mut limited = file.take(IMAGE_MAX + 1);
-        limited
-            .read_to_end(&mut bytes)
-            .map_err(|error| reason(&error))?;
+        limited.read_to_end(&mut bytes).map_err(|error| reason(&error))?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > IMAGE_MAX {
             let mib = IMAGE_MAX >> 20;

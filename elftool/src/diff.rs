@@ -44,9 +44,8 @@ pub(crate) fn run(program: &str, old: &Path, new: &[PathBuf], format: Format) ->
     let text = match format {
         Format::Human => results.iter().map(|(file, all)| human(file, all)).collect(),
         Format::Json => {
-            let images = results
-                .iter()
-                .map(|(file, changes)| json!({ "file": file, "changes": changes }));
+            let images =
+                results.iter().map(|(file, changes)| json!({ "file": file, "changes": changes }));
             format!("{:#}\n", json!({ "images": images.collect::<Vec<_>>() }))
         }
     };
@@ -132,11 +131,7 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
     // Devices are known to the guest by their order.
     if old.devices != new.devices && old.devices.len() == new.devices.len() {
         let both = (old.devices.join(", "), new.devices.join(", "));
-        out.push(Change {
-            what: String::from("devices"),
-            old: Some(both.0),
-            new: Some(both.1),
-        });
+        out.push(Change { what: String::from("devices"), old: Some(both.0), new: Some(both.1) });
     }
     // Nothing is known of an image without symbols, so nothing is said to have changed.
     if let (Some(old), Some(new)) = (&old.api, &new.api) {
@@ -150,18 +145,10 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
 fn sets(what: &str, old: &[String], new: &[String], out: &mut Vec<Change>) {
     let (olds, news): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
     for gone in olds.difference(&news) {
-        out.push(Change {
-            what: what.to_owned(),
-            old: Some((*gone).clone()),
-            new: None,
-        });
+        out.push(Change { what: what.to_owned(), old: Some((*gone).clone()), new: None });
     }
     for came in news.difference(&olds) {
-        out.push(Change {
-            what: what.to_owned(),
-            old: None,
-            new: Some((*came).clone()),
-        });
+        out.push(Change { what: what.to_owned(), old: None, new: Some((*came).clone()) });
     }
 }
 
@@ -233,28 +220,16 @@ mod tests {
                 "    digest: sha256:0 → sha256:1\n",
             ),
             (|facts| facts.arch = None, "  - arch: x86_64\n"),
-            (
-                |facts| facts.abi = Some(String::from("hvt 2")),
-                "    abi: spt 2 → hvt 2\n",
-            ),
+            (|facts| facts.abi = Some(String::from("hvt 2")), "    abi: spt 2 → hvt 2\n"),
             (|facts| facts.manifest = Some(2), "    manifest: 1 → 2\n"),
             (|facts| facts.size = 900, "    size: 1000 → 900  (-100)\n"),
-            (
-                |facts| facts.memory = Some(3 << 20),
-                "    memory: 2097152 → 3145728  (+1048576)\n",
-            ),
-            (
-                |facts| facts.writable = 8192,
-                "    writable: 4096 → 8192  (+4096)\n",
-            ),
+            (|facts| facts.memory = Some(3 << 20), "    memory: 2097152 → 3145728  (+1048576)\n"),
+            (|facts| facts.writable = 8192, "    writable: 4096 → 8192  (+4096)\n"),
             (
                 |facts| facts.needs.push(String::from("an executable heap")),
                 "  + needs: an executable heap\n",
             ),
-            (
-                |facts| facts.devices.swap(0, 1),
-                "    devices: net a, net b → net b, net a\n",
-            ),
+            (|facts| facts.devices.swap(0, 1), "    devices: net a, net b → net b, net a\n"),
             (
                 |facts| facts.devices[0] = String::from("net a, optional"),
                 "  - device: net a\n  + device: net a, optional\n    devices: net a, net b → net a, \

@@ -39,15 +39,10 @@ fn devices(image: &Image) -> Vec<String> {
     let Ok(manifest) = image.manifest() else {
         return vec![String::from("no manifest")];
     };
-    let kinds = [
-        ("net", DeviceType::NetBasic),
-        ("block", DeviceType::BlockBasic),
-    ];
+    let kinds = [("net", DeviceType::NetBasic), ("block", DeviceType::BlockBasic)];
     let mut out = Vec::new();
     for (word, kind) in kinds {
-        let of_kind = manifest
-            .devices()
-            .filter(|(_, entry)| entry.kind() == Some(kind));
+        let of_kind = manifest.devices().filter(|(_, entry)| entry.kind() == Some(kind));
         let names: Vec<_> = of_kind
             .map(|(_, entry)| one_line(&String::from_utf8_lossy(entry.name_bytes())))
             .collect();
@@ -120,28 +115,20 @@ pub(crate) fn segments(subject: &Subject<'_>, findings: &[Diagnostic]) -> String
 }
 
 fn in_segment(finding: &Diagnostic, index: usize) -> bool {
-    let part = finding
-        .place
-        .as_ref()
-        .and_then(|place| place.part.as_deref());
+    let part = finding.place.as_ref().and_then(|place| place.part.as_deref());
     part == Some(format!("phdr[{index}]").as_str())
 }
 
 /// A segment's rights, as `R-X`.
 pub(crate) fn rights(flags: u32) -> String {
     let rights = [(PF_R, 'R'), (PF_W, 'W'), (PF_X, 'X')];
-    rights
-        .into_iter()
-        .map(|(flag, letter)| if flags & flag != 0 { letter } else { '-' })
-        .collect()
+    rights.into_iter().map(|(flag, letter)| if flags & flag != 0 { letter } else { '-' }).collect()
 }
 
 /// What a segment mostly holds, in a word.
 pub(crate) fn segment_name(subject: &Subject<'_>, header: &ProgramHeader) -> &'static str {
     let starts_with = |name: &str| {
-        let section = subject
-            .sections()
-            .and_then(|all| all.at_address(header.p_vaddr));
+        let section = subject.sections().and_then(|all| all.at_address(header.p_vaddr));
         section.is_some_and(|section| section.name.starts_with(name))
     };
     match header {
@@ -155,10 +142,7 @@ pub(crate) fn segment_name(subject: &Subject<'_>, header: &ProgramHeader) -> &'s
 
 /// Where a finding is, without the file's name.
 pub(crate) fn place(place: &Place) -> String {
-    let place = Place {
-        file: String::new(),
-        ..place.clone()
-    };
+    let place = Place { file: String::new(), ..place.clone() };
     let text = solo5_report::human::place_text(&place);
     text.trim_start_matches([':', ' ']).to_owned()
 }

@@ -15,10 +15,7 @@ pub(crate) fn run(program: &str, code: Option<&str>) -> u8 {
     }
     let list = rules(code);
     if list.is_empty() {
-        complain(
-            program,
-            format_args!("no code {code}; `explain` without a code lists the rules"),
-        );
+        complain(program, format_args!("no code {code}; `explain` without a code lists the rules"));
         return FAILED;
     }
     print(program, &list, 0, FAILED)
@@ -30,21 +27,13 @@ fn rules(prefix: &str) -> String {
     let prefix = prefix.to_ascii_uppercase();
     for (family, about) in FAMILIES {
         let rules = RULES.iter().filter(|rule| rule.family() == family);
-        let mut rules = rules
-            .filter(|rule| rule.code.starts_with(&prefix))
-            .peekable();
+        let mut rules = rules.filter(|rule| rule.code.starts_with(&prefix)).peekable();
         // Writing to a String cannot fail.
         if rules.peek().is_some() {
             let _ = writeln!(out, "{family}  {about}");
         }
         for rule in rules {
-            let _ = writeln!(
-                out,
-                "  {}  {:<7}  {}",
-                rule.code,
-                rule.severity.name(),
-                rule.title
-            );
+            let _ = writeln!(out, "  {}  {:<7}  {}", rule.code, rule.severity.name(), rule.title);
         }
     }
     out

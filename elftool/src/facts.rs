@@ -70,11 +70,7 @@ pub(crate) struct Facts {
 
 impl Lock {
     pub(crate) fn new(images: Vec<Facts>) -> Lock {
-        Lock {
-            r#type: TYPE.to_owned(),
-            version: VERSION,
-            images,
-        }
+        Lock { r#type: TYPE.to_owned(), version: VERSION, images }
     }
 
     /// The lock in a file, or a lock of the image in it. The second value says which: whether the
@@ -145,9 +141,7 @@ impl Facts {
             needs: image.map(needs).unwrap_or_default(),
             memory: subject.plan().map(|plan| plan.minimum_memory),
             writable,
-            api: subject
-                .api_used()
-                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            api: subject.api_used().map(|names| names.into_iter().map(str::to_owned).collect()),
             sections: loaded
                 .take(SECTIONS_KEPT)
                 .map(|section| (section.name.clone(), section.header.sh_size))
@@ -166,21 +160,11 @@ fn said(device: &DeviceProperties<'_>) -> String {
     let words = [
         device.optional.then(|| String::from("optional")),
         device.read_only.then(|| String::from("read-only")),
-        device
-            .sector_size
-            .map(|bytes| format!("sectors of {bytes} bytes")),
-        device
-            .capacity_minimum
-            .map(|bytes| format!("at least {}", size::display(bytes))),
-        device
-            .mtu_minimum
-            .map(|bytes| format!("MTU {bytes} at least")),
+        device.sector_size.map(|bytes| format!("sectors of {bytes} bytes")),
+        device.capacity_minimum.map(|bytes| format!("at least {}", size::display(bytes))),
+        device.mtu_minimum.map(|bytes| format!("MTU {bytes} at least")),
     ];
-    words
-        .into_iter()
-        .flatten()
-        .map(|word| format!(", {word}"))
-        .collect()
+    words.into_iter().flatten().map(|word| format!(", {word}")).collect()
 }
 
 /// What a manifest says of the unikernel as a whole.

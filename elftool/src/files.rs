@@ -10,10 +10,7 @@ use solo5_report::one_line;
 
 /// Opens an image. Without waiting: a named pipe has no writer to wait for.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// All of a file that an operator wrote, up to one byte more than any such file may have.

@@ -107,10 +107,8 @@ impl Printer {
                     image.findings.waived.iter().map(|(finding, waived)| {
                         sarif::result(finding, Some(&waived.justification()))
                     });
-                let results: Vec<String> = standing
-                    .chain(waived)
-                    .map(|result| result.to_string())
-                    .collect();
+                let results: Vec<String> =
+                    standing.chain(waived).map(|result| result.to_string()).collect();
                 results.join(",\n")
             }
             AuditFormat::Github => {
@@ -165,9 +163,7 @@ impl Printer {
             Colour::Always => format!("{style}{text}{style:#}"),
             Colour::Never => text.to_owned(),
         };
-        let Findings {
-            standing, waived, ..
-        } = image.findings;
+        let Findings { standing, waived, .. } = image.findings;
         let mut out = draw::headline(image.subject, image.size);
         out.push('\n');
         out.push_str(&draw::segments(image.subject, standing));
@@ -178,11 +174,7 @@ impl Printer {
                 Severity::Note => AnsiColor::Cyan.on_default(),
             };
             let severity = paint(style, &format!("{:<7}", finding.severity.name()));
-            let place = finding
-                .place
-                .as_deref()
-                .map(draw::place)
-                .unwrap_or_default();
+            let place = finding.place.as_deref().map(draw::place).unwrap_or_default();
             let message = printable(&finding.message).replace('\n', " ");
             let line = format!("{severity} {} {message:<50}  {place}", finding.code);
             // Writing to a String cannot fail.
@@ -196,11 +188,7 @@ impl Printer {
         for (finding, waived) in waived {
             let severity = paint(Style::new().dimmed(), "waived ");
             let message = printable(&finding.message).replace('\n', " ");
-            let place = finding
-                .place
-                .as_deref()
-                .map(draw::place)
-                .unwrap_or_default();
+            let place = finding.place.as_deref().map(draw::place).unwrap_or_default();
             let line = format!("{severity} {} {message:<50}  {place}", finding.code);
             let _ = writeln!(out, "{}", line.trim_end());
             let _ = writeln!(out, "             {}", waived.justification());
@@ -220,11 +208,8 @@ impl Printer {
             format!("{number} {word}{plural}")
         };
         let found = &totals.found;
-        let mut out = format!(
-            "{}, {}",
-            count(found.errors, "error"),
-            count(found.warnings, "warning")
-        );
+        let mut out =
+            format!("{}, {}", count(found.errors, "error"), count(found.warnings, "warning"));
         if found.notes > 0 {
             out = format!("{out}, {}", count(found.notes, "note"));
         }
@@ -236,10 +221,7 @@ impl Printer {
             count(self.rules.len(), "rule"),
             count(totals.images, "image")
         );
-        for (number, what) in [
-            (totals.skipped, "not ELF"),
-            (totals.unreadable, "not readable"),
-        ] {
+        for (number, what) in [(totals.skipped, "not ELF"), (totals.unreadable, "not readable")] {
             if number > 0 {
                 out = format!("{out}, {number} {what}");
             }
@@ -267,18 +249,9 @@ impl Printer {
             .rules
             .iter()
             .map(|rule| {
-                let Findings {
-                    standing,
-                    fails,
-                    waived,
-                } = image.findings;
+                let Findings { standing, fails, waived } = image.findings;
                 let of_rule = |finding: &Diagnostic| finding.code == rule.code;
-                let findings = || {
-                    standing
-                        .iter()
-                        .zip(fails)
-                        .filter(|(found, _)| of_rule(found))
-                };
+                let findings = || standing.iter().zip(fails).filter(|(found, _)| of_rule(found));
                 let found = findings().map(|(found, _)| found).collect();
                 let waived: Vec<String> = waived
                     .iter()
@@ -304,9 +277,7 @@ impl Counts {
     pub(crate) fn of(findings: &Findings) -> Counts {
         let count = |severity| {
             let standing = findings.standing.iter();
-            standing
-                .filter(|finding| finding.severity == severity)
-                .count()
+            standing.filter(|finding| finding.severity == severity).count()
         };
         Counts {
             errors: count(Severity::Error),

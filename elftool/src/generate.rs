@@ -19,10 +19,7 @@ pub(crate) fn run(program: &str, source: &OsStr, output: &OsStr) -> u8 {
         Ok(bytes) => bytes,
         Err(error) => {
             let why = reason(&error);
-            complain(
-                program,
-                format_args!("{name}: Could not open for reading: {why}"),
-            );
+            complain(program, format_args!("{name}: Could not open for reading: {why}"));
             return 1;
         }
     };
@@ -47,10 +44,7 @@ pub(crate) fn run(program: &str, source: &OsStr, output: &OsStr) -> u8 {
                 | io::ErrorKind::ReadOnlyFilesystem => "Could not open for writing",
                 _ => "Could not write",
             };
-            complain(
-                program,
-                format_args!("{output}: {what}: {}", reason(&error)),
-            );
+            complain(program, format_args!("{output}: {what}: {}", reason(&error)));
             1
         }
     }
@@ -87,10 +81,8 @@ fn complain_of(program: &str, name: &str, bytes: &[u8], diagnostic: &Diagnostic)
 }
 
 fn line(name: &str, bytes: &[u8], diagnostic: &Diagnostic) -> usize {
-    let labelled = diagnostic
-        .labels
-        .first()
-        .map_or(1, |label| label.source.position(label.span.start).line);
+    let labelled =
+        diagnostic.labels.first().map_or(1, |label| label.source.position(label.span.start).line);
     // Upstream counts entries when it has seen the whole list, and names the line it starts on.
     if diagnostic.code != codes::TOO_MANY_DEVICES {
         return labelled;
@@ -102,7 +94,5 @@ fn line(name: &str, bytes: &[u8], diagnostic: &Diagnostic) -> usize {
         return labelled;
     };
     let devices = pairs.iter().find(|pair| pair.key.text == "devices");
-    devices.map_or(labelled, |pair| {
-        document.source.position(pair.key.span.start).line
-    })
+    devices.map_or(labelled, |pair| document.source.position(pair.key.span.start).line)
 }

@@ -62,17 +62,15 @@ fn trouble(path: &Path, why: impl Into<String>) -> Trouble {
 /// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
 /// file: names may hold any character.
 fn expand(name: PathBuf) -> Inputs {
-    let pattern = name
-        .to_str()
-        .filter(|name| name.contains(['*', '?', '[']) && !Path::new(name).exists());
+    let pattern =
+        name.to_str().filter(|name| name.contains(['*', '?', '[']) && !Path::new(name).exists());
     let Some(pattern) = pattern else {
         return entry(name);
     };
     match glob::glob(pattern) {
-        Err(error) => Box::new(std::iter::once(Err(trouble(
-            &name,
-            format!("not a pattern: {}", error.msg),
-        )))),
+        Err(error) => {
+            Box::new(std::iter::once(Err(trouble(&name, format!("not a pattern: {}", error.msg)))))
+        }
         Ok(paths) => {
             let mut paths = paths.peekable();
             if paths.peek().is_none() {
@@ -122,11 +120,7 @@ fn listed(list: &List) -> io::Result<Inputs> {
     let lines = std::iter::from_fn(move || {
         while !ended {
             let mut name = Vec::new();
-            match reader
-                .by_ref()
-                .take(NAME_MAX + 1)
-                .read_until(end, &mut name)
-            {
+            match reader.by_ref().take(NAME_MAX + 1).read_until(end, &mut name) {
                 Ok(0) => return None,
                 Ok(_) if name.last() == Some(&end) => drop(name.pop()),
                 // The last name of a list may lack its end.

@@ -42,9 +42,7 @@ pub(crate) fn run(program: &str, images: Vec<PathBuf>, out: &Path) -> u8 {
         .map_err(|error| error.to_string())
         .and_then(|text| {
             let text = format!("{text}\n");
-            output::write(out, text.as_bytes())
-                .map(drop)
-                .map_err(|error| reason(&error))
+            output::write(out, text.as_bytes()).map(drop).map_err(|error| reason(&error))
         });
     match written {
         Ok(()) => 0,

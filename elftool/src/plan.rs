@@ -92,10 +92,7 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
             complain(program, format_args!("{name}: {image}: {why}"));
         }
     }
-    let errors = findings
-        .iter()
-        .filter(|found| found.severity == Severity::Error)
-        .count();
+    let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
     status = status.max(u8::from(errors > 0));
     let text = match options.format {
         Format::Json => json(&plan, &entries, &findings, status),
@@ -159,15 +156,7 @@ fn look<'p>(
         Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())
     };
     findings.extend(wrong);
-    Entry {
-        unikernel,
-        path,
-        target,
-        devices,
-        answer,
-        words,
-        policies,
-    }
+    Entry { unikernel, path, target, devices, answer, words, policies }
 }
 
 /// The devices an image declares; `None` if that cannot be read.
@@ -191,51 +180,41 @@ fn declared<'d>(
     kind: DeviceType,
     name: &At<String>,
 ) -> Option<&'d Declared> {
-    devices
-        .iter()
-        .find(|device| device.kind == kind && device.name == name.value)
+    devices.iter().find(|device| device.kind == kind && device.name == name.value)
 }
 
 /// Devices of the plan that the image does not declare, or cannot go without.
 fn undeclared(plan: &Plan, unikernel: &Unikernel, devices: &[Declared]) -> Vec<Diagnostic> {
-    let Unikernel {
-        nets,
-        blocks,
-        without_nets,
-        without_blocks,
-        ..
-    } = unikernel;
+    let Unikernel { nets, blocks, without_nets, without_blocks, .. } = unikernel;
     let (net, block) = (DeviceType::NetBasic, DeviceType::BlockBasic);
     let attached = nets.iter().map(|one| (net, &one.name, false));
     let attached = attached.chain(blocks.iter().map(|one| (block, &one.name, false)));
     let declined = without_nets.iter().map(|name| (net, name, true));
     let declined = declined.chain(without_blocks.iter().map(|name| (block, name, true)));
-    let wrong = attached
-        .chain(declined)
-        .filter_map(|(kind, name, declines)| {
-            let kind_name = word(kind);
-            let image = &unikernel.image.value;
-            let diagnostic = match declared(devices, kind, name) {
-                Some(device) if !declines || device.optional => return None,
-                Some(_) => {
-                    let message = format!("{image} cannot go without {kind_name} '{}'", name.value);
-                    let help = "attach something to it; the manifest does not call it optional";
-                    Diagnostic::error(codes::NOT_OPTIONAL, message).with_help(help)
-                }
-                None => {
-                    let of_kind = devices.iter().filter(|device| device.kind == kind);
-                    let names: Vec<&str> = of_kind.map(|device| device.name.as_str()).collect();
-                    let message = format!("{image} declares no {kind_name} '{}'", name.value);
-                    let help = if names.is_empty() {
-                        format!("it declares none for {kind_name}; remove this")
-                    } else {
-                        format!("it declares {}", names.join(", "))
-                    };
-                    Diagnostic::error(codes::UNDECLARED, message).with_help(help)
-                }
-            };
-            Some(diagnostic.label(&plan.source, name.span.clone(), ""))
-        });
+    let wrong = attached.chain(declined).filter_map(|(kind, name, declines)| {
+        let kind_name = word(kind);
+        let image = &unikernel.image.value;
+        let diagnostic = match declared(devices, kind, name) {
+            Some(device) if !declines || device.optional => return None,
+            Some(_) => {
+                let message = format!("{image} cannot go without {kind_name} '{}'", name.value);
+                let help = "attach something to it; the manifest does not call it optional";
+                Diagnostic::error(codes::NOT_OPTIONAL, message).with_help(help)
+            }
+            None => {
+                let of_kind = devices.iter().filter(|device| device.kind == kind);
+                let names: Vec<&str> = of_kind.map(|device| device.name.as_str()).collect();
+                let message = format!("{image} declares no {kind_name} '{}'", name.value);
+                let help = if names.is_empty() {
+                    format!("it declares none for {kind_name}; remove this")
+                } else {
+                    format!("it declares {}", names.join(", "))
+                };
+                Diagnostic::error(codes::UNDECLARED, message).with_help(help)
+            }
+        };
+        Some(diagnostic.label(&plan.source, name.span.clone(), ""))
+    });
     wrong.collect()
 }
 
@@ -291,10 +270,7 @@ impl Entry<'_> {
         let tender = self.target?.name();
         let policies = self.policies.iter();
         let policies = policies.map(|path| format!("--policy={}", path.display()));
-        let mut words = self
-            .words
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned());
+        let mut words = self.words.iter().map(|word| word.to_string_lossy().into_owned());
         let options: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
         let separator = String::from("--");
         let image = self.path.display().to_string();
@@ -308,13 +284,9 @@ impl Entry<'_> {
 
     fn nets(&self) -> Vec<String> {
         let nets = &self.unikernel.nets;
-        let attached = nets
-            .iter()
-            .map(|net| format!("{}={}", net.name.value, net.tap.value));
+        let attached = nets.iter().map(|net| format!("{}={}", net.name.value, net.tap.value));
         let without = self.unikernel.without_nets.iter();
-        attached
-            .chain(without.map(|name| format!("{} none", name.value)))
-            .collect()
+        attached.chain(without.map(|name| format!("{} none", name.value))).collect()
     }
 
     fn blocks(&self) -> Vec<String> {
@@ -326,9 +298,7 @@ impl Entry<'_> {
             format!("{}={} {access}", block.name.value, block.path.value)
         });
         let without = self.unikernel.without_blocks.iter();
-        attached
-            .chain(without.map(|name| format!("{} none", name.value)))
-            .collect()
+        attached.chain(without.map(|name| format!("{} none", name.value))).collect()
     }
 }
 
@@ -358,10 +328,7 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
     }
     let (sums, limits) = (plan.sums(), &plan.limits);
     let number = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value.to_string());
-    let most = limits
-        .memory
-        .as_ref()
-        .map(|limit| size::display(limit.value));
+    let most = limits.memory.as_ref().map(|limit| size::display(limit.value));
     rows.push([
         cell("in sum"),
         cell(&of(sums.unikernels.to_string(), number(&limits.unikernels))),
@@ -382,10 +349,7 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
         let lines = row.iter().map(Vec::len).max().unwrap_or(0).max(1);
         for line in 0..lines {
             let cells = row.iter().zip(widths).map(|(cell, width)| {
-                let text = cell
-                    .get(line)
-                    .map(|text| one_line(text))
-                    .unwrap_or_default();
+                let text = cell.get(line).map(|text| one_line(text)).unwrap_or_default();
                 format!("{text:<width$}")
             });
             let cells: Vec<String> = cells.collect();
@@ -416,9 +380,7 @@ fn quoted(word: &str) -> String {
 
 /// The last line.
 fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
-    let Sums {
-        unikernels, memory, ..
-    } = plan.sums();
+    let Sums { unikernels, memory, .. } = plan.sums();
     let name = plan.name.as_deref().unwrap_or("plan");
     let count = |is: fn(&Answer) -> bool| entries.iter().filter(|entry| is(&entry.answer)).count();
     let failed = count(|answer| matches!(answer, Answer::Failed(_)));
@@ -436,14 +398,7 @@ fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
         (outcome(Outcome::Denied), "denied"),
         (cannot, "cannot start"),
         (failed, "not asked"),
-        (
-            errors,
-            if errors == 1 {
-                "error in the plan"
-            } else {
-                "errors in the plan"
-            },
-        ),
+        (errors, if errors == 1 { "error in the plan" } else { "errors in the plan" }),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

@@ -61,10 +61,7 @@ pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
             }
             // Of a set with gaps nothing can be said.
             if status == 0 {
-                let rules: Vec<_> = RULES
-                    .iter()
-                    .map(|rule| (rule.code, rule.severity))
-                    .collect();
+                let rules: Vec<_> = RULES.iter().map(|rule| (rule.code, rule.severity)).collect();
                 show(&lint::lints(&policies, today(), &rules));
             }
             status

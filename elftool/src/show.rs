@@ -136,10 +136,7 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &Image, size: Option<u64>) -> Sh
     let load = subject
         .plan()
         .filter(|_| loaded && refused.is_none())
-        .map(|plan| Load {
-            minimum_memory: plan.minimum_memory,
-            kernel_end: plan.kernel_end,
-        });
+        .map(|plan| Load { minimum_memory: plan.minimum_memory, kernel_end: plan.kernel_end });
     Shown {
         file: subject.name(),
         size,
@@ -228,16 +225,8 @@ fn meaning(found: &Note) -> Option<&'static str> {
         (note::OWNER_SOLO5, note::TYPE_MFT1, "manifest"),
         (note::OWNER_SOLO5, note::TYPE_MFT2, "manifest properties"),
         (note::OWNER_FDO, note::TYPE_FDO_PACKAGE, "package"),
-        (
-            note::OWNER_OPENBSD,
-            note::TYPE_OPENBSD_IDENT,
-            "OpenBSD identification",
-        ),
-        (
-            note::OWNER_XEN,
-            note::TYPE_XEN_PHYS32_ENTRY,
-            "Xen entry point",
-        ),
+        (note::OWNER_OPENBSD, note::TYPE_OPENBSD_IDENT, "OpenBSD identification"),
+        (note::OWNER_XEN, note::TYPE_XEN_PHYS32_ENTRY, "Xen entry point"),
     ];
     let matching = known.iter().find(|(owner, kind, _)| found.is(owner, *kind));
     matching.map(|(_, _, meaning)| *meaning)
@@ -252,18 +241,13 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
     if let Some(load) = &shown.load {
         let (memory, end) = (load.minimum_memory, load.kernel_end);
         let mib = memory.div_ceil(1 << 20);
-        let _ = writeln!(
-            out,
-            "memory   {mib} MiB to load it ({memory:#x}), kernel_end {end:#x}"
-        );
+        let _ = writeln!(out, "memory   {mib} MiB to load it ({memory:#x}), kernel_end {end:#x}");
     }
     if let Some(refused) = &shown.refused {
         let _ = writeln!(out, "refused  {}", one_line(refused));
     }
-    let _ = writeln!(
-        out,
-        "\nsegment  type       flags  offset      address     file size   memory"
-    );
+    let _ =
+        writeln!(out, "\nsegment  type       flags  offset      address     file size   memory");
     for segment in &shown.segments {
         let _ = writeln!(
             out,
@@ -318,10 +302,7 @@ fn human_manifest(manifest: &Manifest, out: &mut String) {
     for device in &manifest.devices {
         let name = one_line(&device.name);
         let _ = write!(out, "  {:>2} {name} {}", device.handle, device.kind);
-        let flags = [
-            (device.optional, "optional"),
-            (device.read_only, "read-only"),
-        ];
+        let flags = [(device.optional, "optional"), (device.read_only, "read-only")];
         for (_, word) in flags.iter().filter(|(set, _)| *set) {
             let _ = write!(out, ", {word}");
         }

@@ -101,14 +101,9 @@ fn secret_key(options: &SignOptions) -> Result<SecretKey, String> {
 }
 
 fn sign(path: &Path, key: &SecretKey, options: &SignOptions) -> Result<(), String> {
-    let Content {
-        mut bytes,
-        signatures,
-    } = Content::open(path)?;
+    let Content { mut bytes, signatures } = Content::open(path)?;
     let image = Image::read(&bytes, &Arch::ALL);
-    image
-        .and_then(|image| image.abi())
-        .map_err(|fault| format!("is no unikernel: {fault}"))?;
+    image.and_then(|image| image.abi()).map_err(|fault| format!("is no unikernel: {fault}"))?;
     let comment = options.comment.clone().unwrap_or_else(|| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let plain: String = name.chars().filter(|c| !c.is_control()).collect();

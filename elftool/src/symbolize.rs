@@ -221,12 +221,7 @@ impl<'a> Traced<'a> {
         let cut = code.next().is_some();
         let resolved = tracer.resolve(&distinct).into_iter();
         let places = resolved.map(|found| (key(&found.address), place(found, None)));
-        Traced {
-            image,
-            text,
-            places: places.collect(),
-            cut,
-        }
+        Traced { image, text, places: places.collect(), cut }
     }
 
     /// Every line, with what is known of its addresses.
@@ -235,11 +230,7 @@ impl<'a> Traced<'a> {
         lines.map(|(text, line)| {
             let found = addresses(text).into_iter();
             let addresses = found.filter_map(|address| self.places.get(&key(&address)));
-            Line {
-                line,
-                text,
-                addresses: addresses.collect(),
-            }
+            Line { line, text, addresses: addresses.collect() }
         })
     }
 
@@ -294,18 +285,12 @@ fn dumped<'a>(
         core: name,
         signal: core.signal,
         registers: registers.collect(),
-        calls: resolved
-            .map(|(resolved, (_, by))| place(resolved, Some(*by)))
-            .collect(),
+        calls: resolved.map(|(resolved, (_, by))| place(resolved, Some(*by))).collect(),
     }
 }
 
 fn place(resolved: Resolved, by: Option<By>) -> Place {
-    let Resolved {
-        address,
-        symbol,
-        frames,
-    } = resolved;
+    let Resolved { address, symbol, frames } = resolved;
     let call = |frame: Frame| {
         let source = frame.source;
         let column = source.as_ref().map(|source| source.column);
@@ -334,11 +319,7 @@ fn human_calls(dumped: &Dumped<'_>) -> String {
     let end = dumped.registers.len();
     for (index, (name, value)) in dumped.registers.iter().enumerate() {
         let value = value.as_u64().unwrap_or(0);
-        let after = if index % 3 == 2 || index + 1 == end {
-            "\n"
-        } else {
-            " "
-        };
+        let after = if index % 3 == 2 || index + 1 == end { "\n" } else { " " };
         out.push_str(&format!("{name:<3} {value:#018x}{after}"));
     }
     out

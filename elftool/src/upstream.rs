@@ -34,13 +34,8 @@ const OURS: [&str; 16] = [
 
 /// The name to call the program by: the last component of how it was called.
 pub(crate) fn program(arguments: &[OsString]) -> String {
-    let name = arguments
-        .first()
-        .and_then(|name| Path::new(name).file_name());
-    name.map_or_else(
-        || String::from("solo5-elftool"),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    let name = arguments.first().and_then(|name| Path::new(name).file_name());
+    name.map_or_else(|| String::from("solo5-elftool"), |name| name.to_string_lossy().into_owned())
 }
 
 /// Runs one of upstream's verbs, or prints usage; `None` if the verb is one of ours.

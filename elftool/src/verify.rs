@@ -77,10 +77,7 @@ struct Found {
 }
 
 fn verify(path: &Path, keys: &[PublicKey]) -> Result<Found, String> {
-    let Content {
-        bytes,
-        mut signatures,
-    } = Content::open(path)?;
+    let Content { bytes, mut signatures } = Content::open(path)?;
     signatures.extend(detached(path));
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, keys).map_err(|error| error.to_string())?;

@@ -56,10 +56,7 @@ impl Scales {
         let Ok(content) = Content::read(file) else {
             return self.sort(findings, None);
         };
-        let Content {
-            bytes,
-            mut signatures,
-        } = content;
+        let Content { bytes, mut signatures } = content;
         signatures.extend(detached(path));
         let hashed = Subject::new(subject.name(), &bytes).with_budgets(&self.budgets);
         let findings = audit_subject(&hashed, &self.selection);

@@ -163,10 +163,7 @@ fn the_image_decides_what_is_written() {
         )
     };
     let declines = "without-net: [service0]";
-    let both = [
-        unikernel("one", "reader.spt", declines),
-        unikernel("two", "reader.spt", declines),
-    ];
+    let both = [unikernel("one", "reader.spt", declines), unikernel("two", "reader.spt", declines)];
     plan(&place, &format!("unikernels:\n{}", both.concat()));
     let run = check(&place, &["--explain"]);
     assert_eq!(run.status, 0, "{}", run.stdout);
@@ -287,10 +284,7 @@ fn images_that_nothing_starts_have_no_command() {
              block: {{ storage: {{ path: {folder}/{name}.img }} }} }}\n"
         )
     };
-    let all = [
-        unikernel("one", "router.virtio"),
-        unikernel("two", "broken.spt"),
-    ];
+    let all = [unikernel("one", "router.virtio"), unikernel("two", "broken.spt")];
     plan(&place, &format!("unikernels:\n{}", all.concat()));
     let run = check(&place, &["--explain"]);
     assert_eq!(
@@ -341,10 +335,7 @@ fn an_address_is_pointed_out_if_it_is_given_twice() {
              block: {{ storage: {{ path: {folder}/{name}.img }} }} }}\n"
         )
     };
-    plan(
-        &place,
-        &format!("unikernels:\n{}{}", unikernel("a"), unikernel("b")),
-    );
+    plan(&place, &format!("unikernels:\n{}{}", unikernel("a"), unikernel("b")));
     let run = check(&place, &[]);
     assert_eq!(run.status, 0, "{}", run.stdout);
     let warning = "warning[P410]: 02:00:00:00:00:01 is the address of 'service0' of a and of 'service0' of b\n";
@@ -356,10 +347,9 @@ fn what_cannot_be_asked_is_status_2() {
     let (place, _) = place();
     let one = "unikernels:\n- { name: a, image: IMAGE, memory: 2MiB }\n\
                - { name: b, image: none.hvt, memory: 2MiB }\n";
-    for (image, stderr) in [
-        ("gone.spt", "solo5-elftool: a: gone.spt: No such file"),
-        ("node.yaml", ""),
-    ] {
+    for (image, stderr) in
+        [("gone.spt", "solo5-elftool: a: gone.spt: No such file"), ("node.yaml", "")]
+    {
         plan(&place, &one.replace("IMAGE", image));
         let run = check(&place, &[]);
         let expected = if stderr.is_empty() { 1 } else { 2 };
@@ -422,8 +412,7 @@ fn the_example_works_out() {
     let run = check(&place, &["--explain"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     assert!(
-        run.stdout
-            .contains("in sum     2         32MiB of 64MiB  2 of 2          0 of 0"),
+        run.stdout.contains("in sum     2         32MiB of 64MiB  2 of 2          0 of 0"),
         "{}",
         run.stdout
     );

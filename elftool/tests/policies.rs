@@ -65,10 +65,7 @@ fn facts_of_the_host_decide_as_they_do_at_boot() {
         case("all fits", &format!("{FACTS}  decision: allowed")),
         case(
             "another bridge",
-            &format!(
-                "{}  decision: denied\n  codes: P313",
-                facts(("bridge: br0", "bridge: none"))
-            ),
+            &format!("{}  decision: denied\n  codes: P313", facts(("bridge: br0", "bridge: none"))),
         ),
         case(
             "another tap than the one named",
@@ -95,27 +92,15 @@ fn facts_of_the_host_decide_as_they_do_at_boot() {
     suite(&place, &cases.concat());
     let run = test(&place, &[]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
-    assert!(
-        run.stdout
-            .starts_with("node.yaml:5:1: memory decided no case\n"),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stdout.contains("\n6 passed, 0 failed; "),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.starts_with("node.yaml:5:1: memory decided no case\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("\n6 passed, 0 failed; "), "{}", run.stdout);
 }
 
 #[test]
 fn every_failure_is_told_with_its_line_and_what_differs() {
     let place = place();
     let cases = [
-        case(
-            "is allowed",
-            &format!("{FACTS}  decision: denied\n  codes: P305"),
-        ),
+        case("is allowed", &format!("{FACTS}  decision: denied\n  codes: P305")),
         case("passes", &format!("{FACTS}  decision: allowed")),
         "- { name: other reasons, image: router.spt, decision: denied, codes: [P310, P305], \
          options: [--mem=65, \"--net:service0=eth0\", \"--block:storage=/srv/x\"] }\n"
@@ -144,10 +129,7 @@ fn every_failure_is_told_with_its_line_and_what_differs() {
     assert_eq!(cases[1]["passed"], true);
     assert_eq!(cases[1].get("failure"), None);
     assert_eq!(cases[2]["found"]["reasons"][0]["code"], "P305");
-    assert_eq!(
-        cases[2]["expected"]["codes"],
-        serde_json::json!(["P310", "P305"])
-    );
+    assert_eq!(cases[2]["expected"]["codes"], serde_json::json!(["P310", "P305"]));
     assert_eq!(value["summary"]["failed"], 2);
 }
 
@@ -221,18 +203,13 @@ fn a_policy_is_counted_once() {
 #[test]
 fn large_policies_take_little_memory() {
     let place = place();
-    let digests: Vec<String> = (0..4000)
-        .map(|n| format!("  - \"sha256:{n:064x}\"\n"))
-        .collect();
+    let digests: Vec<String> = (0..4000).map(|n| format!("  - \"sha256:{n:064x}\"\n")).collect();
     let policy = format!(
         "type: solo5.policy\nversion: 1\notherwise: allow\nimage:\n digest:\n{}",
         digests.concat()
     );
     place.write("node.yaml", policy.as_bytes());
-    suite(
-        &place,
-        "- { name: x, manifest: m.yaml, target: spt, decision: denied, codes: P353 }\n",
-    );
+    suite(&place, "- { name: x, manifest: m.yaml, target: spt, decision: denied, codes: P353 }\n");
     place.write("m.yaml", b"type: solo5.manifest\nversion: 2\ndevices: []\n");
     let program = env!("CARGO_BIN_EXE_solo5-elftool");
     let script =
@@ -259,10 +236,7 @@ fn digests_signatures_and_findings_are_tested_too() {
          audit: {{ fail-on: warning, waive: [ {{ rule: S319, images: \"{digest}\", reason: x, until: 2026-12-31 }} ] }}\n"
     );
     place.write("node.yaml", policy.as_bytes());
-    place.write(
-        "m.json",
-        br#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#,
-    );
+    place.write("m.json", br#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#);
     let manifest = |name: &str, more: &str| {
         format!("- {{ name: {name}, manifest: m.json, target: spt, {more} }}\n")
     };
@@ -290,10 +264,7 @@ fn digests_signatures_and_findings_are_tested_too() {
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     // The image itself, once it is signed.
     assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
-    suite(
-        &place,
-        "- { name: signed, image: a.spt, decision: allowed }\n",
-    );
+    suite(&place, "- { name: signed, image: a.spt, decision: allowed }\n");
     let run = test(&place, &[]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
 }
@@ -326,18 +297,9 @@ fn what_cannot_be_tested_is_said() {
             "- { name: x, image: router.spt, options: [mem=1], decision: allowed }\n",
             "`mem=1` is no option of a tender",
         ),
+        ("- { name: x, image: node.yaml, decision: allowed }\n", "error[P232]: node.yaml: "),
         (
-            "- { name: x, image: node.yaml, decision: allowed }\n",
-            "error[P232]: node.yaml: ",
-        ),
-        (
-            &case(
-                "x",
-                &format!(
-                    "{}  decision: allowed",
-                    FACTS.replace("service0", "service1")
-                ),
-            ),
+            &case("x", &format!("{}  decision: allowed", FACTS.replace("service0", "service1"))),
             "the launch attaches no such device 'service1'",
         ),
         (
@@ -378,40 +340,23 @@ fn what_cannot_be_tested_is_said() {
         suite(&place, cases);
         let run = test(&place, &[]);
         assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{cases}");
-        assert!(
-            run.stderr.contains(message),
-            "{message:?} in\n{}",
-            run.stderr
-        );
+        assert!(run.stderr.contains(message), "{message:?} in\n{}", run.stderr);
     }
     place.write("node.yaml", b"type: solo5.policy\nversion: 1\nmemroy: x\n");
-    suite(
-        &place,
-        "- { name: x, image: router.spt, decision: allowed }\n",
-    );
+    suite(&place, "- { name: x, image: router.spt, decision: allowed }\n");
     let run = test(&place, &[]);
     assert_eq!(run.status, 2);
-    assert!(
-        run.stderr.contains("did you mean `memory`?"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("did you mean `memory`?"), "{}", run.stderr);
     // One broken file does not stop the rest.
     let example = example("hello/policy-test.yaml");
-    let run = place.run(&[
-        "policy".as_ref(),
-        "test".as_ref(),
-        "gone.yaml".as_ref(),
-        example.as_os_str(),
-    ]);
+    let run =
+        place.run(&["policy".as_ref(), "test".as_ref(), "gone.yaml".as_ref(), example.as_os_str()]);
     assert_eq!(run.status, 2);
     assert!(run.stdout.contains(" passed, 0 failed; "), "{}", run.stdout);
 }
 
 fn example(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../examples")
-        .join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(path)
 }
 
 #[test]
@@ -463,13 +408,7 @@ no section is denied by silence if all of these apply
     ] {
         assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
     }
-    let run = place.run(&[
-        "policy",
-        "show",
-        "--format=json",
-        "node.yaml",
-        "tenant.yaml",
-    ]);
+    let run = place.run(&["policy", "show", "--format=json", "node.yaml", "tenant.yaml"]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     let (node, tenant) = (&value["policies"][0], &value["policies"][1]);
     assert_eq!(node["memory"]["maximum"], 64 << 20);

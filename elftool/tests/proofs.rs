@@ -42,20 +42,13 @@ fn digest(place: &Place, image: &str) -> String {
 #[test]
 fn an_image_is_signed_and_verified() {
     let place = place();
-    let mode = fs::metadata(place.path("key"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(place.path("key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let before = fs::read(place.path("a.spt")).unwrap();
     let digest = digest(&place, "a.spt");
     let unsigned = place.run(&["verify", "--key=key.pub", "a.spt"]);
     assert_eq!(unsigned.status, 1);
-    assert!(
-        unsigned
-            .stdout
-            .ends_with("a.spt: 0 signatures, none by this key\n")
-    );
+    assert!(unsigned.stdout.ends_with("a.spt: 0 signatures, none by this key\n"));
 
     assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
     let key = key(&place);
@@ -72,13 +65,7 @@ fn an_image_is_signed_and_verified() {
     assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
     assert_eq!(place.run(&["sign", "--new-key=other"]).status, 0);
     assert_eq!(place.run(&["sign", "--key=other", "a.spt"]).status, 0);
-    let both = place.run(&[
-        "verify",
-        "--key=key.pub",
-        "--key=other.pub",
-        "--format=json",
-        "a.spt",
-    ]);
+    let both = place.run(&["verify", "--key=key.pub", "--key=other.pub", "--format=json", "a.spt"]);
     let json: Value = serde_json::from_str(&both.stdout).unwrap();
     assert_eq!(json["images"][0]["signatures"], 2);
     assert_eq!(json["images"][0]["signed_by"].as_array().unwrap().len(), 2);
@@ -87,23 +74,12 @@ fn an_image_is_signed_and_verified() {
 #[test]
 fn a_detached_signature_is_minisigns() {
     let place = place();
-    let run = place.run(&[
-        "sign",
-        "--key=key",
-        "--detached",
-        "--comment=release 7",
-        "a.spt",
-    ]);
+    let run = place.run(&["sign", "--key=key", "--detached", "--comment=release 7", "a.spt"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     assert_eq!(place.run(&["verify", "--key=key.pub", "a.spt"]).status, 0);
     let (key, image) = (place.path("key.pub"), place.path("a.spt"));
-    let arguments = [
-        "-V".as_ref(),
-        "-p".as_ref(),
-        key.as_os_str(),
-        "-m".as_ref(),
-        image.as_os_str(),
-    ];
+    let arguments =
+        ["-V".as_ref(), "-p".as_ref(), key.as_os_str(), "-m".as_ref(), image.as_os_str()];
     if let Some(said) = tool("a_detached_signature_is_minisigns", "minisign", &arguments) {
         assert!(said.contains("release 7"), "{said}");
     }
@@ -138,22 +114,12 @@ fn check_knows_digests_and_signatures() {
     policy(&place, &format!("image: {{ signed-by: {} }}", key(&place)));
     let run = check();
     assert_eq!(run.status, 1);
-    assert!(
-        run.stdout.contains("a.spt: denied: P351 image: "),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("a.spt: denied: P351 image: "), "{}", run.stdout);
     assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
     assert_eq!(check().status, 0);
-    policy(
-        &place,
-        &format!("image: {{ digest: \"{}\" }}", digest(&place, "a.spt")),
-    );
+    policy(&place, &format!("image: {{ digest: \"{}\" }}", digest(&place, "a.spt")));
     assert_eq!(check().status, 0);
-    policy(
-        &place,
-        &format!("image: {{ digest: \"sha256:{}\" }}", "0".repeat(64)),
-    );
+    policy(&place, &format!("image: {{ digest: \"sha256:{}\" }}", "0".repeat(64)));
     assert!(check().stdout.contains("P350"));
 }
 
@@ -167,11 +133,7 @@ fn check_writes_down_what_it_admits() {
     let rules = format!("image: {{ targets: [spt] }}\nadmitted: {}", list.display());
     policy(&place, &rules);
     let before = place.run(&["check", "--policy=node.yaml", "a.spt"]);
-    assert!(
-        before.stdout.contains("allowed, if image: sha256:"),
-        "{}",
-        before.stdout
-    );
+    assert!(before.stdout.contains("allowed, if image: sha256:"), "{}", before.stdout);
     let lock = format!("--lock={}", list.display());
     let run = place.run(&["check", "--policy=node.yaml", &lock, "a.spt", "b.spt"]);
     assert_eq!(run.status, 1, "{run:?}");
@@ -180,12 +142,7 @@ fn check_writes_down_what_it_admits() {
     assert_eq!(images.len(), 1);
     assert_eq!(images[0]["digest"], digest(&place, "a.spt"));
     assert_eq!(images[0]["policies"][0], "node");
-    assert!(
-        run.stdout
-            .contains("a.spt: allowed by 1 applicable policy\n"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("a.spt: allowed by 1 applicable policy\n"), "{}", run.stdout);
     // What could not be asked about leaves the list alone.
     let run = place.run(&["check", "--policy=node.yaml", &lock, "none"]);
     assert_eq!(run.status, 2);
@@ -228,11 +185,7 @@ fn findings_of_the_audit_are_a_denial_for_check() {
     policy(&place, &waiver("2026-01-01"));
     let run = check();
     assert_eq!(run.status, 1);
-    assert!(
-        run.stdout.contains("its waiver ended 2026-01-01"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("its waiver ended 2026-01-01"), "{}", run.stdout);
 }
 
 #[test]
@@ -244,10 +197,7 @@ fn policies_are_checked_and_laid_out() {
     let run = place.run(&["policy", "check", "a.yaml"]);
     assert_eq!(run.status, 0);
     assert!(run.stderr.contains("warning[P220]"), "{}", run.stderr);
-    place.write(
-        "b.yaml",
-        b"type: solo5.policy\nversion: 1\notherwise: allow\n",
-    );
+    place.write("b.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
     let run = place.run(&["policy", "check", "a.yaml", "b.yaml"]);
     assert_eq!(run.status, 0);
     assert!(run.stderr.starts_with("note[P221]"), "{}", run.stderr);
@@ -259,19 +209,9 @@ fn policies_are_checked_and_laid_out() {
     assert!(run.stderr.contains("`memory`"), "{}", run.stderr);
     assert_eq!(place.run(&["policy", "check", "none", "c.yaml"]).status, 2);
 
-    assert_eq!(
-        place
-            .run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"])
-            .status,
-        1
-    );
+    assert_eq!(place.run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"]).status, 1);
     assert_eq!(place.run(&["policy", "fmt", "a.yaml", "b.yaml"]).status, 0);
-    assert_eq!(
-        place
-            .run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"])
-            .status,
-        0
-    );
+    assert_eq!(place.run(&["policy", "fmt", "--check", "a.yaml", "b.yaml"]).status, 0);
     let after = fs::read_to_string(place.path("a.yaml")).unwrap();
     assert_eq!(
         after,

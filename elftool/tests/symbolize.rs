@@ -47,10 +47,7 @@ fn a_trace_is_passed_on_with_functions_and_lines() {
         leaf + 1
     );
     place.write("log", trace(leaf).as_bytes());
-    for arguments in [
-        &["symbolize", "program", "log"][..],
-        &["symbolize", "program"],
-    ] {
+    for arguments in [&["symbolize", "program", "log"][..], &["symbolize", "program"]] {
         let run = place.run_with(arguments, trace(leaf).as_bytes());
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
         assert_eq!(run.stdout, expected);
@@ -59,16 +56,10 @@ fn a_trace_is_passed_on_with_functions_and_lines() {
     let value = json(&run);
     assert_eq!(value["image"], "program");
     let lines = value["lines"].as_array().unwrap();
-    let numbers: Vec<_> = lines
-        .iter()
-        .map(|line| line["line"].as_u64().unwrap())
-        .collect();
+    let numbers: Vec<_> = lines.iter().map(|line| line["line"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [2, 3]);
     let address = &lines[1]["addresses"][0];
-    assert_eq!(
-        (&address["address"], &address["returns"]),
-        (&(leaf + 1).into(), &true.into())
-    );
+    assert_eq!((&address["address"], &address["returns"]), (&(leaf + 1).into(), &true.into()));
     assert_eq!(address["frames"][0]["file"], "program.c");
     assert_eq!(address["symbol"], "leaf");
 }
@@ -76,16 +67,8 @@ fn a_trace_is_passed_on_with_functions_and_lines() {
 #[test]
 fn what_is_missing_is_said() {
     for (options, note, shown) in [
-        (
-            &["-g0"][..],
-            "symbols alone; compile it with -g",
-            "leaf+0x0\n",
-        ),
-        (
-            &["-g0", "-s"],
-            "name the image from before `strip`",
-            "code without a symbol\n",
-        ),
+        (&["-g0"][..], "symbols alone; compile it with -g", "leaf+0x0\n"),
+        (&["-g0", "-s"], "name the image from before `strip`", "code without a symbol\n"),
         (&["-gz"], "compressed, which is not read", "leaf+0x0\n"),
     ] {
         let (_, leaf) = program(&options[..1]);
@@ -115,9 +98,7 @@ fn every_address_of_a_long_trace_is_resolved() {
     let (place, _) = program(&["-falign-functions=16384"]);
     let (start, size) = code(&std::fs::read(place.path("program")).unwrap());
     assert!(size > 16384, "{size}");
-    let distinct: String = (0..size)
-        .map(|at| format!("rip={:#x}\n", start + at))
-        .collect();
+    let distinct: String = (0..size).map(|at| format!("rip={:#x}\n", start + at)).collect();
     // As return addresses they count anew.
     let distinct = distinct.replace("rip=", "return address? ") + &distinct;
     place.write("log", distinct.as_bytes());
@@ -131,10 +112,7 @@ fn every_address_of_a_long_trace_is_resolved() {
 /// Start and size of the code of an image.
 fn code(image: &[u8]) -> (u64, u64) {
     let image = Image::read(image, &Arch::ALL).unwrap();
-    let code = image
-        .segments()
-        .iter()
-        .find(|one| one.is_load() && one.has(PF_X));
+    let code = image.segments().iter().find(|one| one.is_load() && one.has(PF_X));
     code.map(|one| (one.p_vaddr, one.p_memsz)).unwrap()
 }
 
@@ -158,11 +136,7 @@ fn a_core_shows_its_calls() {
     place.write("core", &core(11, &registers, &[(leaf, vec![0x90; 64])]));
     let run = place.run(&arguments);
     assert_eq!(run.status, 0);
-    assert!(
-        run.stderr.contains("warning: its code at rip"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("warning: its code at rip"), "{}", run.stderr);
 }
 
 #[test]
@@ -170,19 +144,11 @@ fn statuses() {
     let (place, _) = program(&[]);
     place.write("text", b"rip=0x12\n");
     for (arguments, status, message) in [
-        (
-            &["program", "text"][..],
-            1,
-            "text: no address of the image's code is in it\n",
-        ),
+        (&["program", "text"][..], 1, "text: no address of the image's code is in it\n"),
         (&["none", "text"], 2, "none: No such file or directory\n"),
         (&["text", "text"], 2, "text: "),
         (&["program", "none"], 2, "none: No such file or directory\n"),
-        (
-            &["program", "--core", "program"],
-            2,
-            "program: not an ELF core file\n",
-        ),
+        (&["program", "--core", "program"], 2, "program: not an ELF core file\n"),
     ] {
         let run = place.run(&[&["symbolize"], arguments].concat());
         assert_eq!(run.status, status, "{arguments:?}: {run:?}");

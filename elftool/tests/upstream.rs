@@ -11,17 +11,11 @@ use solo5_abi::{Arch, Target};
 use solo5_image::testing::{self, NOTES, Sample};
 
 fn success(stdout: &str, run: &Run) {
-    assert_eq!(
-        (run.status, run.stdout.as_str(), run.stderr.as_str()),
-        (0, stdout, "")
-    );
+    assert_eq!((run.status, run.stdout.as_str(), run.stderr.as_str()), (0, stdout, ""));
 }
 
 fn failure(stderr: &str, run: &Run) {
-    assert_eq!(
-        (run.status, run.stdout.as_str(), run.stderr.as_str()),
-        (1, "", stderr)
-    );
+    assert_eq!((run.status, run.stdout.as_str(), run.stderr.as_str()), (1, "", stderr));
 }
 
 #[test]
@@ -57,10 +51,7 @@ fn usage_is_upstreams_and_fails() {
 fn solo5_report_version() -> String {
     let run = Place::new().run(&["--version"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    let version = run
-        .stdout
-        .strip_prefix("solo5-elftool ")
-        .expect("name and version");
+    let version = run.stdout.strip_prefix("solo5-elftool ").expect("name and version");
     version.trim_end().to_owned()
 }
 
@@ -68,14 +59,7 @@ fn solo5_report_version() -> String {
 fn help_and_version_succeed() {
     let run = Place::new().run(&["--help"]);
     assert_eq!(run.status, 0);
-    for verb in [
-        "gen-manifest",
-        "query-abi",
-        "query-manifest",
-        "audit",
-        "check",
-        "show",
-    ] {
+    for verb in ["gen-manifest", "query-abi", "query-manifest", "audit", "check", "show"] {
         assert!(run.stdout.contains(verb), "{verb}");
     }
     assert!(solo5_report_version().starts_with('v'));
@@ -87,10 +71,7 @@ fn the_program_is_called_what_it_was_called() {
     let other = place.path("my-tool");
     symlink(env!("CARGO_BIN_EXE_solo5-elftool"), &other).unwrap();
     let run = place.run_program(&other, &["query-abi", "none"], b"");
-    failure(
-        "my-tool: none: Could not open: No such file or directory\n",
-        &run,
-    );
+    failure("my-tool: none: Could not open: No such file or directory\n", &run);
 }
 
 #[test]
@@ -119,10 +100,7 @@ fn manifests_byte_for_byte() {
          \"NET_BASIC\" }\n  ]\n}\n",
         &place.run(&["query-manifest", "two"]),
     );
-    place.write(
-        "none",
-        &Sample::new(Target::Xen, Arch::Aarch64, &[]).bytes(),
-    );
+    place.write("none", &Sample::new(Target::Xen, Arch::Aarch64, &[]).bytes());
     success(
         "{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [\n  ]\n}\n",
         &place.run(&["query-manifest", "none"]),
@@ -149,10 +127,7 @@ fn strange_manifests_are_still_json() {
     let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(value["devices"].as_array().unwrap().len(), 1);
 
-    place.write(
-        "quoted",
-        &with_entry(&[(1, 0, b"a\"\nb\xff\0"), (2, 68, &[9])]),
-    );
+    place.write("quoted", &with_entry(&[(1, 0, b"a\"\nb\xff\0"), (2, 68, &[9])]));
     let run = place.run(&["query-manifest", "quoted"]);
     assert_eq!(run.status, 0);
     let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -166,10 +141,7 @@ fn strange_manifests_are_still_json() {
     place.write("half", &with_entry(&[(2, 68, &[9])]));
     let shown = place.run(&["show", "half"]).stdout;
     let head = shown.lines().next().unwrap();
-    assert!(
-        head.ends_with(" · block: storage · 1 device of unknown type"),
-        "{head}"
-    );
+    assert!(head.ends_with(" · block: storage · 1 device of unknown type"), "{head}");
 }
 
 #[test]
@@ -212,10 +184,7 @@ fn stub_images_have_empty_notes() {
     assert_eq!(place.run(&["query-manifest", "stub"]).status, 0);
     let run = place.run(&["query-abi", "stub"]);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stderr
-            .ends_with("No Solo5 ABI information found in executable\n")
-    );
+    assert!(run.stderr.ends_with("No Solo5 ABI information found in executable\n"));
 }
 
 #[test]
@@ -243,20 +212,13 @@ fn hostile_files_cost_nothing() {
             let start = Instant::now();
             let run = place.run(&[verb, file]);
             let shown = verb == "show" && file == "claims";
-            assert!(
-                shown || run.status == 1 || run.status == 2,
-                "{verb} {file}: {run:?}"
-            );
+            assert!(shown || run.status == 1 || run.status == 2, "{verb} {file}: {run:?}");
             assert!(run.stdout.len() < 10_000, "{verb} {file}");
             assert!(start.elapsed() < Duration::from_secs(5), "{verb} {file}");
         }
     }
     let directory = place.run(&["query-abi", "."]);
-    assert!(
-        directory
-            .stderr
-            .contains("elf header while loading note failed: Is a directory")
-    );
+    assert!(directory.stderr.contains("elf header while loading note failed: Is a directory"));
 }
 
 const MANIFEST: &str = "{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [\n    \
@@ -267,10 +229,7 @@ const MANIFEST: &str = "{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n 
 fn generated_c_compiles_to_the_note() {
     let place = Place::new();
     place.write("manifest.json", MANIFEST.as_bytes());
-    success(
-        "",
-        &place.run(&["gen-manifest", "manifest.json", "manifest.c"]),
-    );
+    success("", &place.run(&["gen-manifest", "manifest.json", "manifest.c"]));
     let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../bindings/include");
     let (source, object) = (place.path("manifest.c"), place.path("manifest.o"));
     let test = "generated_c_compiles_to_the_note";
@@ -292,20 +251,12 @@ fn generated_c_compiles_to_the_note() {
     let raw = place.path("note");
     let section = "--only-section=.note.solo5.manifest";
     let copied = compiled.and_then(|_| {
-        let arguments = [
-            "-O".as_ref(),
-            "binary".as_ref(),
-            section.as_ref(),
-            object.as_ref(),
-            raw.as_ref(),
-        ];
+        let arguments =
+            ["-O".as_ref(), "binary".as_ref(), section.as_ref(), object.as_ref(), raw.as_ref()];
         tool(test, "objcopy", &arguments)
     });
     if copied.is_some() {
-        assert_eq!(
-            std::fs::read(raw).unwrap(),
-            testing::manifest_note(&DEVICES)
-        );
+        assert_eq!(std::fs::read(raw).unwrap(), testing::manifest_note(&DEVICES));
     }
 }
 
@@ -313,19 +264,10 @@ fn generated_c_compiles_to_the_note() {
 fn manifests_come_and_go_through_pipes() {
     let place = Place::new();
     place.write("manifest.json", MANIFEST.as_bytes());
-    success(
-        "",
-        &place.run(&["gen-manifest", "manifest.json", "manifest.c"]),
-    );
+    success("", &place.run(&["gen-manifest", "manifest.json", "manifest.c"]));
     let expected = std::fs::read_to_string(place.path("manifest.c")).unwrap();
-    success(
-        &expected,
-        &place.run_with(&["gen-manifest", "-", "-"], MANIFEST.as_bytes()),
-    );
-    success(
-        &expected,
-        &place.run(&["gen-manifest", "manifest.json", "/dev/stdout"]),
-    );
+    success(&expected, &place.run_with(&["gen-manifest", "-", "-"], MANIFEST.as_bytes()));
+    success(&expected, &place.run(&["gen-manifest", "manifest.json", "/dev/stdout"]));
 }
 
 #[test]
@@ -351,10 +293,7 @@ fn too_many_entries_is_upstreams_line() {
     let run = place.run(&["gen-manifest", "manifest.json", "manifest.c"]);
     assert_eq!((run.status, run.stdout.as_str()), (1, ""));
     let first = run.stderr.lines().next().unwrap();
-    assert_eq!(
-        first,
-        "solo5-elftool: manifest.json:4: .devices[]: too many entries, maximum 63"
-    );
+    assert_eq!(first, "solo5-elftool: manifest.json:4: .devices[]: too many entries, maximum 63");
     assert!(!place.path("manifest.c").exists());
 }
 
@@ -365,21 +304,10 @@ fn a_failed_run_leaves_what_was_there() {
     place.write("out.c", b"precious");
     let run = place.run(&["gen-manifest", "bad.json", "out.c"]);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stderr.starts_with("solo5-elftool: bad.json:1: "),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.starts_with("solo5-elftool: bad.json:1: "), "{}", run.stderr);
     assert_eq!(std::fs::read(place.path("out.c")).unwrap(), b"precious");
-    assert_eq!(
-        place.run(&["gen-manifest", "bad.json", "bad.json"]).status,
-        1
-    );
-    assert!(
-        std::fs::read(place.path("bad.json"))
-            .unwrap()
-            .starts_with(b"{")
-    );
+    assert_eq!(place.run(&["gen-manifest", "bad.json", "bad.json"]).status, 1);
+    assert!(std::fs::read(place.path("bad.json")).unwrap().starts_with(b"{"));
     let leftover = std::fs::read_dir(place.path("")).unwrap().count();
     assert_eq!(leftover, 2);
 }
@@ -402,14 +330,8 @@ fn files_that_cannot_be_read_or_written() {
     );
     let many = Place::new();
     let names: Vec<String> = (0..63).map(|index| format!("d{index}")).collect();
-    let devices: Vec<_> = names
-        .iter()
-        .map(|name| (name.as_str(), DeviceType::NetBasic))
-        .collect();
-    many.write(
-        "image",
-        &Sample::new(Target::Spt, Arch::X86_64, &devices).bytes(),
-    );
+    let devices: Vec<_> = names.iter().map(|name| (name.as_str(), DeviceType::NetBasic)).collect();
+    many.write("image", &Sample::new(Target::Spt, Arch::X86_64, &devices).bytes());
     let run = many.run(&["query-manifest", "image"]);
     assert_eq!(run.stdout.matches("NET_BASIC").count(), 63);
 }

@@ -48,10 +48,7 @@ fn an_audit_for_programs() {
     place.image("good.hvt", Target::Hvt);
     let run = place.run(&["audit", "--format=json", "bad.spt", "good.hvt", "none"]);
     assert_eq!(run.status, 2);
-    assert_eq!(
-        run.stderr,
-        "solo5-elftool: none: No such file or directory\n"
-    );
+    assert_eq!(run.stderr, "solo5-elftool: none: No such file or directory\n");
     let value = json(&run.stdout);
     let images = value["images"].as_array().unwrap();
     assert_eq!(images.len(), 2);
@@ -126,10 +123,7 @@ fn names_cannot_forge_lines() {
             }
             let run = place.run(verb);
             let both = run.stdout + "\n" + &run.stderr;
-            assert!(
-                !both.lines().any(|line| line.starts_with(forged)),
-                "{verb:?}:\n{both}"
-            );
+            assert!(!both.lines().any(|line| line.starts_with(forged)), "{verb:?}:\n{both}");
         }
     }
 }
@@ -150,12 +144,7 @@ type Notes = Vec<(String, u64)>;
 
 /// Program headers and notes as `readelf` reads them.
 fn readelf(path: &Path) -> Option<(Headers, Notes)> {
-    let arguments = [
-        "-l".as_ref(),
-        "-n".as_ref(),
-        "-W".as_ref(),
-        path.as_os_str(),
-    ];
+    let arguments = ["-l".as_ref(), "-n".as_ref(), "-W".as_ref(), path.as_os_str()];
     let text = tool("readelf_agrees", "readelf", &arguments)?;
     let number = |word: &str| {
         let digits = word.strip_prefix("0x")?;
@@ -165,12 +154,7 @@ fn readelf(path: &Path) -> Option<(Headers, Notes)> {
     let mut notes = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let numbers: Vec<u64> = words
-            .iter()
-            .skip(1)
-            .take(5)
-            .filter_map(|w| number(w))
-            .collect();
+        let numbers: Vec<u64> = words.iter().skip(1).take(5).filter_map(|w| number(w)).collect();
         if numbers.len() == 5 {
             let [offset, address, _, file_size, memory_size] = numbers[..] else {
                 unreachable!("five numbers");
@@ -257,19 +241,9 @@ fn readelf_agrees() {
         }
     }
     let mut behind = testing::manifest_note(&DEVICES);
-    behind.extend(testing::properties_note(
-        3,
-        &[(0, mft2::tag::SYNOPSIS, b"x")],
-    ));
-    let groups = [
-        testing::openbsd_note(),
-        testing::abi_note(Target::Hvt),
-        behind,
-    ];
-    place.write(
-        "version2",
-        &Sample::with_notes(Target::Hvt, Arch::X86_64, &groups).bytes(),
-    );
+    behind.extend(testing::properties_note(3, &[(0, mft2::tag::SYNOPSIS, b"x")]));
+    let groups = [testing::openbsd_note(), testing::abi_note(Target::Hvt), behind];
+    place.write("version2", &Sample::with_notes(Target::Hvt, Arch::X86_64, &groups).bytes());
     assert!(agrees(&place, "version2"));
 
     // A program that no tool of ours made.
@@ -313,26 +287,16 @@ fn show_for_people() {
         "1 storage BLOCK_BASIC, optional, read-only, sectors of 4096 bytes",
         "2 service0 NET_BASIC: public side",
     ] {
-        assert!(
-            run.stdout.contains(part),
-            "{part:?} is missing in\n{}",
-            run.stdout
-        );
+        assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
     place.write("bad.spt", &write_exec());
     let run = place.run(&["show", "bad.spt"]);
     assert_eq!(run.status, 0);
-    assert!(
-        run.stdout
-            .contains("refused  invalid executable: phdr[2] requests WRITE and EXEC")
-    );
+    assert!(run.stdout.contains("refused  invalid executable: phdr[2] requests WRITE and EXEC"));
     place.write("text", b"hello");
     let run = place.run(&["show", "text"]);
     assert_eq!(run.status, 2);
-    assert!(
-        run.stderr
-            .contains("elf header does not match the expected size (5 != 64)")
-    );
+    assert!(run.stderr.contains("elf header does not match the expected size (5 != 64)"));
 }
 
 const POLICY: &str = "\
@@ -368,39 +332,19 @@ fn policies_are_asked() {
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     assert!(run.stdout.contains("allowed, if "), "{}", run.stdout);
 
-    let run = check(
-        "a.spt",
-        &["--net:service0=eth0", "--block:storage=/etc/passwd"],
-    );
+    let run = check("a.spt", &["--net:service0=eth0", "--block:storage=/etc/passwd"]);
     assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{}", run.stdout);
-    for part in [
-        "a.spt: denied: P",
-        "interface 'eth0'",
-        "edge.yaml:8:",
-        "memory",
-    ] {
-        assert!(
-            run.stdout.contains(part),
-            "{part:?} is missing in\n{}",
-            run.stdout
-        );
+    for part in ["a.spt: denied: P", "interface 'eth0'", "edge.yaml:8:", "memory"] {
+        assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
 
     let run = check("a.spt", &["--mem=128"]);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stdout
-            .contains("cannot start: Device 'storage' of type BLOCK_BASIC declared but")
-    );
+    assert!(run.stdout.contains("cannot start: Device 'storage' of type BLOCK_BASIC declared but"));
 
     let run = check("a.spt", &["--net:nope=tap-1"]);
     assert_eq!(run.status, 2);
-    assert!(
-        run.stderr
-            .contains("Resource not declared in manifest: 'nope'"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("Resource not declared in manifest: 'nope'"), "{}", run.stderr);
     let run = check("a.virtio", &[]);
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("no tender starts a virtio image"));
@@ -409,21 +353,10 @@ fn policies_are_asked() {
     tiny.extend_from_slice(&fitting[1..]);
     let run = check("a.spt", &tiny);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stdout.contains("cannot start: invalid executable: "),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("cannot start: invalid executable: "), "{}", run.stdout);
 
-    let arguments = [
-        "check",
-        "a.spt",
-        "none",
-        "--policy=edge.yaml",
-        "--format=json",
-        "--",
-        "--mem=1024",
-    ];
+    let arguments =
+        ["check", "a.spt", "none", "--policy=edge.yaml", "--format=json", "--", "--mem=1024"];
     let run = place.run(&[&arguments[..], &fitting[1..]].concat());
     assert_eq!(run.status, 2);
     let value = json(&run.stdout);
@@ -445,15 +378,9 @@ fn codes_are_explained() {
     let place = Place::new();
     let run = place.run(&["explain", "s201"]);
     assert_eq!(run.status, 0);
-    assert!(
-        run.stdout
-            .starts_with("# S201: segment writable and executable\n")
-    );
+    assert!(run.stdout.starts_with("# S201: segment writable and executable\n"));
     let run = place.run(&["explain", "S2"]);
-    assert!(
-        run.stdout
-            .starts_with("S2  memory protection\n  S201  error")
-    );
+    assert!(run.stdout.starts_with("S2  memory protection\n  S201  error"));
     assert!(!run.stdout.contains("S301"));
     assert!(place.run(&["explain"]).stdout.contains("S301"));
     let run = place.run(&["explain", "X999"]);
@@ -470,12 +397,7 @@ fn completions_and_manual_page() {
     }
     let run = place.run(&["man"]);
     assert_eq!(run.status, 0);
-    for told in [
-        ".SS audit\n",
-        "\\-\\-fail\\-on",
-        ".SS policy fmt\n",
-        ".SS query-manifest\n",
-    ] {
+    for told in [".SS audit\n", "\\-\\-fail\\-on", ".SS policy fmt\n", ".SS query-manifest\n"] {
         assert!(run.stdout.contains(told), "{told} in:\n{}", run.stdout);
     }
     // Pages that nobody installs.

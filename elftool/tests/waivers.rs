@@ -84,27 +84,17 @@ fn errors_and_past_days_are_not_waived() {
     for format in ["json", "sarif", "github", "junit"] {
         let run = audit(&place, &["warned.spt", "--format", format]);
         assert_eq!(run.status, 1, "{format}");
-        assert!(
-            run.stdout.contains("its waiver ended 2020-01-01"),
-            "{format}"
-        );
+        assert!(run.stdout.contains("its waiver ended 2020-01-01"), "{format}");
     }
     let run = place.run(&["policy", "check", "node.yaml"]);
     assert_eq!(run.status, 0);
     assert!(run.stderr.contains("warning[P222]"), "{}", run.stderr);
     let text = std::fs::read_to_string(place.path("node.yaml")).unwrap();
     for (rule, message) in [
-        (
-            "S201",
-            "S201 finds errors alone, and errors are never waived",
-        ),
+        ("S201", "S201 finds errors alone, and errors are never waived"),
         ("S9", "no rule of the audit starts with S9"),
     ] {
-        place.write(
-            "node.yaml",
-            text.replace("rule: S2,", &format!("rule: {rule},"))
-                .as_bytes(),
-        );
+        place.write("node.yaml", text.replace("rule: S2,", &format!("rule: {rule},")).as_bytes());
         let run = place.run(&["policy", "check", "node.yaml"]);
         assert_eq!(run.status, 0);
         let message = format!("warning[P223]: {message}\n");
@@ -158,10 +148,7 @@ fn programs_see_it_in_every_format() {
     let waived = "::notice file=warned.spt,title=S208::";
     assert!(text.starts_with(waived), "{text}");
     assert!(text.contains(&format!("(waived: {why})")), "{text}");
-    assert!(
-        text.contains("\n::error file=bad.spt,title=S201::"),
-        "{text}"
-    );
+    assert!(text.contains("\n::error file=bad.spt,title=S201::"), "{text}");
 }
 
 #[test]
@@ -170,9 +157,5 @@ fn a_policy_that_cannot_be_used_stops_the_audit() {
     place.write("node.yaml", b"type: solo5.policy\nversion: 1\nnam: x\n");
     let run = audit(&place, &["warned.spt"]);
     assert_eq!((run.status, run.stdout.as_str()), (2, ""));
-    assert!(
-        run.stderr.contains("did you mean `name`?"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("did you mean `name`?"), "{}", run.stderr);
 }

@@ -6,12 +6,8 @@ use solo5_report::Severity;
 use crate::Target;
 use crate::files::{self, File};
 
-pub(crate) const TARGET: Target = Target {
-    name: "audit",
-    run,
-    seeds: files::images,
-    words: files::note_words,
-};
+pub(crate) const TARGET: Target =
+    Target { name: "audit", run, seeds: files::images, words: files::note_words };
 
 fn run(data: &[u8]) -> bool {
     let file = File::new(data);
@@ -20,9 +16,7 @@ fn run(data: &[u8]) -> bool {
     if !findings.is_empty() {
         files::shown(&findings);
     }
-    let clean = findings
-        .iter()
-        .all(|finding| finding.severity < Severity::Error);
+    let clean = findings.iter().all(|finding| finding.severity < Severity::Error);
     let errors = audit_subject(&subject, &Selection::errors());
     assert_eq!(errors.is_empty(), clean, "selecting errors changes them");
     // Where the note names another target, no tender of ours decides.

@@ -10,17 +10,9 @@ use solo5_dwarf::{Limits, Registers};
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
-    name: "dwarf",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "dwarf", run, seeds, words };
 
-const LIMITS: Limits = Limits {
-    bytes: 1 << 20,
-    reads: 1 << 18,
-};
+const LIMITS: Limits = Limits { bytes: 1 << 20, reads: 1 << 18 };
 
 fn run(data: &[u8]) -> bool {
     let Some((rest, length)) = data.split_last_chunk() else {
@@ -40,10 +32,7 @@ fn run(data: &[u8]) -> bool {
         let _ = tracer.fits(&core);
         let calls = tracer.backtrace(&core);
         for (address, _) in calls.iter().skip(1) {
-            assert!(
-                tracer.is_code(address.value.saturating_sub(1)),
-                "{address:x?}"
-            );
+            assert!(tracer.is_code(address.value.saturating_sub(1)), "{address:x?}");
         }
         assert!(calls.len() <= 64);
         let first = calls.first().map(|(address, _)| address.value);
@@ -52,10 +41,9 @@ fn run(data: &[u8]) -> bool {
     }
     // Every part of the code, as far as the work is allowed to go.
     let start = 0x40_0000;
-    asked.extend((0..64).map(|index| Address {
-        value: start + index * 16,
-        returns: index % 2 == 0,
-    }));
+    asked.extend(
+        (0..64).map(|index| Address { value: start + index * 16, returns: index % 2 == 0 }),
+    );
     let resolved = tracer.resolve(&asked);
     assert_eq!(resolved.len(), asked.len());
     for (resolved, asked) in resolved.iter().zip(&asked) {
@@ -66,17 +54,13 @@ fn run(data: &[u8]) -> bool {
     }
     let _ = tracer.info().variable(0x40_3000);
     let mut functions = 0;
-    tracer
-        .info()
-        .visit_units(|unit| functions += unit.functions.len());
+    tracer.info().visit_units(|unit| functions += unit.functions.len());
     functions > 0
 }
 
 /// Programs of the C compilers that are there, with a core each.
 static PROGRAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let clang = std::process::Command::new("clang")
-        .arg("--version")
-        .output();
+    let clang = std::process::Command::new("clang").arg("--version").output();
     let compilers = std::iter::once("cc").chain(clang.is_ok().then_some("clang"));
     let forms: [&[&str]; 4] = [
         &["-gdwarf-5"],
@@ -112,13 +96,6 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn words() -> Vec<Vec<u8>> {
-    let words = [
-        "rip=0x",
-        "return address? 0x",
-        " ip ",
-        "CORE\0",
-        "_ZN",
-        "_R",
-    ];
+    let words = ["rip=0x", "return address? 0x", " ip ", "CORE\0", "_ZN", "_R"];
     words.map(|word| word.as_bytes().to_vec()).into()
 }

@@ -26,10 +26,7 @@ impl<'a> File<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> File<'a> {
         let size = bytes.len() as u64;
         let bits = bytes.get(15).map_or(0, |bits| bits % (SPARSE_BITS + 1));
-        File {
-            bytes,
-            size: if bits == 0 { size } else { size.max(1 << bits) },
-        }
+        File { bytes, size: if bits == 0 { size } else { size.max(1 << bits) } }
     }
 }
 
@@ -48,17 +45,13 @@ impl ReadAt for File<'_> {
 fn more_notes() -> Vec<u8> {
     let minimum = (8_u64 << 20).to_le_bytes();
     let read_only = mft2::DEVICE_READ_ONLY.to_le_bytes();
-    let records: [(u32, u16, &[u8]); 2] = [
-        (0, mft2::tag::MEMORY_MINIMUM, &minimum),
-        (2, mft2::tag::DEVICE_FLAGS, &read_only),
-    ];
+    let records: [(u32, u16, &[u8]); 2] =
+        [(0, mft2::tag::MEMORY_MINIMUM, &minimum), (2, mft2::tag::DEVICE_FLAGS, &read_only)];
     testing::properties_note(DEVICES.len() + 1, &records)
 }
 
-const DEVICES: [(&str, DeviceType); 2] = [
-    ("service", DeviceType::NetBasic),
-    ("storage", DeviceType::BlockBasic),
-];
+const DEVICES: [(&str, DeviceType); 2] =
+    [("service", DeviceType::NetBasic), ("storage", DeviceType::BlockBasic)];
 
 /// Small images, sound ones first.
 pub(crate) fn images() -> Vec<Vec<u8>> {
@@ -89,10 +82,7 @@ pub(crate) fn images() -> Vec<Vec<u8>> {
     spoil(|sample| sample.segments[testing::NOTES].p_filesz = u64::MAX);
     spoil(|sample| sample.segments[testing::TEXT].p_align = 3);
     spoil(|sample| sample.header.e_entry = u64::MAX);
-    samples
-        .into_iter()
-        .map(|sample| packed(sample).bytes())
-        .collect()
+    samples.into_iter().map(|sample| packed(sample).bytes()).collect()
 }
 
 /// The same image without the gaps that linkers leave, which would be most of the file and nothing
@@ -102,10 +92,7 @@ fn packed(mut sample: Sample) -> Sample {
     let mut at = headers.next_multiple_of(16) as u64;
     for (offset, content) in &mut sample.contents {
         let from = *offset..*offset + content.len() as u64;
-        let segments = sample
-            .segments
-            .iter_mut()
-            .map(|segment| &mut segment.p_offset);
+        let segments = sample.segments.iter_mut().map(|segment| &mut segment.p_offset);
         let sections = sample.sections.iter_mut();
         let sections = sections.map(|(_, section)| &mut section.sh_offset);
         for place in segments.chain(sections) {
@@ -122,32 +109,17 @@ fn packed(mut sample: Sample) -> Sample {
 
 /// What images and notes are made of.
 pub(crate) fn note_words() -> Vec<Vec<u8>> {
-    let kinds = [
-        note::TYPE_ABI1,
-        note::TYPE_MFT1,
-        note::TYPE_MFT2,
-        note::TYPE_FDO_PACKAGE,
-    ];
-    let owners: [&[u8]; 4] = [
-        note::OWNER_SOLO5,
-        note::OWNER_FDO,
-        note::OWNER_XEN,
-        note::OWNER_OPENBSD,
-    ];
+    let kinds = [note::TYPE_ABI1, note::TYPE_MFT1, note::TYPE_MFT2, note::TYPE_FDO_PACKAGE];
+    let owners: [&[u8]; 4] =
+        [note::OWNER_SOLO5, note::OWNER_FDO, note::OWNER_XEN, note::OWNER_OPENBSD];
     let kinds = kinds.map(|kind| kind.to_le_bytes().to_vec());
-    owners
-        .map(<[u8]>::to_vec)
-        .into_iter()
-        .chain(kinds)
-        .collect()
+    owners.map(<[u8]>::to_vec).into_iter().chain(kinds).collect()
 }
 
 /// Every file of the case folder of another crate, in order of their paths.
 pub(crate) fn cases(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(folder);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -174,9 +146,7 @@ pub(crate) fn schema_words(schema: &Value) -> Vec<Vec<u8>> {
                     words.extend(properties.keys().map(|key| format!("{key}: ").into_bytes()));
                 }
                 for fixed in ["const", "enum"].into_iter().filter_map(|key| map.get(key)) {
-                    let fixed = fixed
-                        .as_array()
-                        .map_or(std::slice::from_ref(fixed), Vec::as_slice);
+                    let fixed = fixed.as_array().map_or(std::slice::from_ref(fixed), Vec::as_slice);
                     let texts = fixed.iter().filter_map(Value::as_str);
                     words.extend(texts.map(|text| text.as_bytes().to_vec()));
                 }

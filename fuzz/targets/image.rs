@@ -9,12 +9,8 @@ use solo5_image::{Fault, Image, LoadPlan, plan};
 use crate::Target;
 use crate::files::{self, File};
 
-pub(crate) const TARGET: Target = Target {
-    name: "image",
-    run,
-    seeds: files::images,
-    words: files::note_words,
-};
+pub(crate) const TARGET: Target =
+    Target { name: "image", run, seeds: files::images, words: files::note_words };
 
 /// Most symbols looked at.
 const SYMBOLS_MAX: usize = 4096;
@@ -67,11 +63,7 @@ fn run(data: &[u8]) -> bool {
 fn check(plan: &LoadPlan, page: u64) {
     let minimum = plan.minimum_memory;
     let mut sizes = vec![0, minimum.saturating_sub(1), minimum, u64::MAX];
-    sizes.extend(
-        plan.segments
-            .iter()
-            .flat_map(|segment| [segment.pages.start, segment.pages.end]),
-    );
+    sizes.extend(plan.segments.iter().flat_map(|segment| [segment.pages.start, segment.pages.end]));
     for memory in sizes {
         let fits = plan.fits(memory);
         assert_eq!(fits.is_ok(), memory >= minimum, "{memory:#x} in {plan:?}");
@@ -82,14 +74,8 @@ fn check(plan: &LoadPlan, page: u64) {
     for segment in &plan.segments {
         let (range, pages) = (segment.range(), &segment.pages);
         assert!(end <= pages.start && pages.end <= minimum, "{plan:?}");
-        assert!(
-            pages.start <= range.start && range.end <= pages.end,
-            "{plan:?}"
-        );
-        assert!(
-            pages.start.is_multiple_of(page) && pages.end.is_multiple_of(page),
-            "{plan:?}"
-        );
+        assert!(pages.start <= range.start && range.end <= pages.end, "{plan:?}");
+        assert!(pages.start.is_multiple_of(page) && pages.end.is_multiple_of(page), "{plan:?}");
         let protection = segment.protection;
         assert!(!(protection.write && protection.execute), "{plan:?}");
         entered |= protection.execute && range.contains(&plan.entry);
@@ -107,20 +93,14 @@ fn sections(file: &File<'_>, image: &Image) {
         }
     };
     let _ = sections.at_address(image.entry());
-    let _ = sections
-        .find(".text")
-        .map(|text| sections.at_offset(text.header.sh_offset));
+    let _ = sections.find(".text").map(|text| sections.at_offset(text.header.sh_offset));
     let mut left = SYMBOLS_MAX;
     sections.visit_symbols(file, |symbol| {
         left -= 1;
         if left > SYMBOLS_MAX - 16 {
             let _ = sections.symbol_name(file, symbol);
         }
-        if left == 0 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
 }
 

@@ -16,12 +16,7 @@ use solo5_policy::launch::{self, Launch, Modules, Request, Stop};
 use crate::Target;
 use crate::policy;
 
-pub(crate) const TARGET: Target = Target {
-    name: "launch",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "launch", run, seeds, words };
 
 /// What the image declares, all of it optional.
 const DEVICES: [(&str, DeviceType); 8] = [
@@ -39,13 +34,9 @@ const DEVICES: [(&str, DeviceType); 8] = [
 static NOTES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let optional = DEVICE_OPTIONAL.to_le_bytes();
     let devices = 1..=DEVICES.len() as u32;
-    let records: Vec<(u32, u16, &[u8])> = devices
-        .map(|device| (device, tag::DEVICE_FLAGS, &optional[..]))
-        .collect();
-    [
-        testing::manifest_note(&DEVICES),
-        testing::properties_note(DEVICES.len() + 1, &records),
-    ]
+    let records: Vec<(u32, u16, &[u8])> =
+        devices.map(|device| (device, tag::DEVICE_FLAGS, &optional[..])).collect();
+    [testing::manifest_note(&DEVICES), testing::properties_note(DEVICES.len() + 1, &records)]
 });
 
 /// What tenders there are.
@@ -53,22 +44,14 @@ pub(crate) const MODULES: [Modules; 4] = [
     Modules::ordinary(Abi::Spt),
     Modules::ordinary(Abi::Hvt),
     Modules::debug(Abi::Hvt),
-    Modules {
-        net: false,
-        block: false,
-        ..Modules::ordinary(Abi::Spt)
-    },
+    Modules { net: false, block: false, ..Modules::ordinary(Abi::Spt) },
 ];
 
 /// The manifest of the image that is launched.
 pub(crate) fn manifest() -> (Mft1<'static>, Mft2<'static>) {
     let [first, second] = &*NOTES;
     let descriptor = |note: &'static [u8]| {
-        Notes::new(note)
-            .next()
-            .expect("a note")
-            .expect("a sound one")
-            .descriptor
+        Notes::new(note).next().expect("a note").expect("a sound one").descriptor
     };
     let first = Mft1::parse(descriptor(first)).expect("our own manifest");
     let second = Mft2::parse(descriptor(second), &first).expect("our own properties");
@@ -78,9 +61,7 @@ pub(crate) fn manifest() -> (Mft1<'static>, Mft2<'static>) {
 /// The arguments in an input.
 pub(crate) fn arguments(data: &[u8]) -> Vec<OsString> {
     let parts = data.split(|byte| *byte == 0).filter(|_| !data.is_empty());
-    parts
-        .map(|part| OsStr::from_bytes(part).to_owned())
-        .collect()
+    parts.map(|part| OsStr::from_bytes(part).to_owned()).collect()
 }
 
 fn run(data: &[u8]) -> bool {
@@ -91,9 +72,8 @@ fn run(data: &[u8]) -> bool {
         let request = match launch::read(&arguments, &modules) {
             Ok(request) => request,
             Err(stop) => {
-                let options = arguments
-                    .iter()
-                    .all(|argument| argument.as_bytes().starts_with(b"-"));
+                let options =
+                    arguments.iter().all(|argument| argument.as_bytes().starts_with(b"-"));
                 assert!(options || stop != Stop::MissingKernel);
                 continue;
             }
@@ -125,10 +105,7 @@ fn run(data: &[u8]) -> bool {
 /// `solo5-elftool check KERNEL -- OPTIONS` reads what a tender reads.
 fn agree(arguments: &[OsString], request: &Request, modules: &Modules) {
     let is_option = |argument: &OsString| argument.as_bytes().starts_with(b"-") && argument != "--";
-    let count = arguments
-        .iter()
-        .take_while(|argument| is_option(argument))
-        .count();
+    let count = arguments.iter().take_while(|argument| is_option(argument)).count();
     let (options, rest) = arguments.split_at(count);
     let operands = match rest.split_first() {
         Some((first, operands)) if first == "--" => operands,
@@ -137,12 +114,7 @@ fn agree(arguments: &[OsString], request: &Request, modules: &Modules) {
     let (kernel, guest) = operands.split_first().expect("a request has a kernel");
     assert_eq!(request.kernel(), kernel);
     let dashes = [OsString::from("--")];
-    let other: Vec<_> = options
-        .iter()
-        .chain(&dashes)
-        .chain(guest)
-        .cloned()
-        .collect();
+    let other: Vec<_> = options.iter().chain(&dashes).chain(guest).cloned().collect();
     assert_eq!(&launch::read_for(kernel, &other, modules), request);
 }
 
@@ -151,30 +123,15 @@ fn check(launch: &Launch, modules: &Modules) {
     assert!((1..1 << 44).contains(&launch.memory_mib));
     assert!(modules.target == Abi::Hvt || launch.user.is_none() && launch.chroot.is_none());
     // The largest number means "no change" to the kernel.
-    let own = launch
-        .user
-        .is_none_or(|user| user.uid < u32::MAX && user.gid < u32::MAX);
-    assert!(
-        own && launch
-            .chroot
-            .as_ref()
-            .is_none_or(|folder| !folder.is_empty())
-    );
+    let own = launch.user.is_none_or(|user| user.uid < u32::MAX && user.gid < u32::MAX);
+    assert!(own && launch.chroot.as_ref().is_none_or(|folder| !folder.is_empty()));
     assert!(modules.gdb || launch.gdb.is_none());
     assert!(modules.dumpcore || launch.dumpcore.is_none());
     assert!(modules.net || launch.nets.is_empty() && launch.without_nets.is_empty());
     assert!(modules.block || launch.blocks.is_empty() && launch.without_blocks.is_empty());
-    let nets = launch
-        .nets
-        .iter()
-        .map(|net| &net.name)
-        .chain(&launch.without_nets);
+    let nets = launch.nets.iter().map(|net| &net.name).chain(&launch.without_nets);
     distinct(nets.collect());
-    let blocks = launch
-        .blocks
-        .iter()
-        .map(|block| &block.name)
-        .chain(&launch.without_blocks);
+    let blocks = launch.blocks.iter().map(|block| &block.name).chain(&launch.without_blocks);
     distinct(blocks.collect());
     let keys: Vec<_> = launch.labels.iter().map(|label| &label.key).collect();
     assert!((1..keys.len()).all(|index| !keys[..index].contains(&keys[index])));
@@ -184,11 +141,7 @@ fn check(launch: &Launch, modules: &Modules) {
     for size in launch.blocks.iter().filter_map(|block| block.sector_size) {
         assert!(size.is_power_of_two() && (512..=32768).contains(&size));
     }
-    let length: usize = launch
-        .arguments
-        .iter()
-        .map(|argument| argument.len() + 1)
-        .sum();
+    let length: usize = launch.arguments.iter().map(|argument| argument.len() + 1).sum();
     assert_eq!(launch.command_line_length(), length.saturating_sub(1));
     assert!(launch.warnings().iter().all(|line| !line.contains('\n')));
 }
@@ -213,40 +166,21 @@ fn seeds() -> Vec<Vec<u8>> {
         "--explain=P311",
         "--mem=0 --nonsense --net:x=y",
     ];
-    let own = own
-        .into_iter()
-        .map(|line| line.replace(' ', "\0").into_bytes());
+    let own = own.into_iter().map(|line| line.replace(' ', "\0").into_bytes());
     own.chain(policy::launches()).collect()
 }
 
 /// Every option there is, from usage, with values.
 fn words() -> Vec<Vec<u8>> {
-    let usage = MODULES
-        .map(|modules| launch::usage("solo5", &modules))
-        .concat();
-    let options = usage
-        .split_whitespace()
-        .filter(|word| word.starts_with("--"));
+    let usage = MODULES.map(|modules| launch::usage("solo5", &modules)).concat();
+    let options = usage.split_whitespace().filter(|word| word.starts_with("--"));
     let options = options.map(|word| {
         let end = word.find(['=', ':']).map_or(word.len(), |at| at + 1);
         &word[..end]
     });
     let names = DEVICES.map(|(name, _)| name);
-    let values = [
-        "=",
-        ":",
-        "@1",
-        "--",
-        "MiB",
-        "GiB",
-        "read-only",
-        "read-write",
-        "4294967296",
-        "json",
-    ];
+    let values =
+        ["=", ":", "@1", "--", "MiB", "GiB", "read-only", "read-write", "4294967296", "json"];
     let words = options.chain(names).chain(values);
-    words
-        .map(|word| word.as_bytes().to_vec())
-        .chain([vec![0]])
-        .collect()
+    words.map(|word| word.as_bytes().to_vec()).chain([vec![0]]).collect()
 }

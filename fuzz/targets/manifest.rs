@@ -6,12 +6,7 @@ use solo5_manifest::{Version, decode, object, package_note, parse, schema, yaml}
 use crate::Target;
 use crate::files;
 
-pub(crate) const TARGET: Target = Target {
-    name: "manifest",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "manifest", run, seeds, words };
 
 fn run(data: &[u8]) -> bool {
     let checked = match parse("manifest.yaml", data) {

@@ -6,12 +6,7 @@ use solo5_image::testing;
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
-    name: "mft1",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "mft1", run, seeds, words };
 
 fn run(data: &[u8]) -> bool {
     let manifest = match Mft1::parse(data) {
@@ -35,41 +30,26 @@ fn run(data: &[u8]) -> bool {
     assert_eq!(devices.len() + 1, manifest.entries().len());
     for (index, (name, kind)) in devices.iter().enumerate() {
         assert!(mft1::is_name(name.as_bytes()));
-        assert_eq!(
-            manifest.find(name, *kind).map(|(at, _)| at),
-            Some(index + 1)
-        );
+        assert_eq!(manifest.find(name, *kind).map(|(at, _)| at), Some(index + 1));
     }
     let note = testing::manifest_note(&devices);
-    let again = Notes::new(&note)
-        .next()
-        .expect("a note")
-        .expect("a sound one");
+    let again = Notes::new(&note).next().expect("a note").expect("a sound one");
     let again = Mft1::parse(again.descriptor).expect("our own manifest");
     assert_eq!(again.check(), Ok(()));
-    let same = again
-        .devices()
-        .map(|(_, entry)| (entry.name(), entry.kind()));
+    let same = again.devices().map(|(_, entry)| (entry.name(), entry.kind()));
     assert!(same.eq(devices.iter().map(|(name, kind)| (*name, Some(*kind)))));
     true
 }
 
 fn refused(data: &[u8], fault: Fault) -> bool {
-    assert!(
-        fault.offset <= data.len().max(mft1::PADDING + 4),
-        "{fault:?}"
-    );
+    assert!(fault.offset <= data.len().max(mft1::PADDING + 4), "{fault:?}");
     assert!(!fault.to_string().is_empty());
     false
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let names: Vec<_> = (0..mft1::DEVICES_MAX)
-        .map(|number| format!("device{number}"))
-        .collect();
-    let all = names
-        .iter()
-        .map(|name| (name.as_str(), DeviceType::BlockBasic));
+    let names: Vec<_> = (0..mft1::DEVICES_MAX).map(|number| format!("device{number}")).collect();
+    let all = names.iter().map(|name| (name.as_str(), DeviceType::BlockBasic));
     let all: Vec<_> = all.collect();
     let twins = [("a", DeviceType::NetBasic), ("a", DeviceType::BlockBasic)];
     let notes = [
@@ -79,10 +59,7 @@ fn seeds() -> Vec<Vec<u8>> {
         testing::manifest_note(&all),
     ];
     let descriptors = notes.iter().map(|note| {
-        let note = Notes::new(note)
-            .next()
-            .expect("a note")
-            .expect("a sound one");
+        let note = Notes::new(note).next().expect("a note").expect("a sound one");
         note.descriptor.to_vec()
     });
     descriptors.collect()

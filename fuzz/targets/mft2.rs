@@ -8,30 +8,19 @@ use solo5_image::testing;
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
-    name: "mft2",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "mft2", run, seeds, words };
 
 fn run(data: &[u8]) -> bool {
     let Some((devices, descriptor)) = data.split_first_chunk() else {
         return false;
     };
     let note = manifest(u64::from_le_bytes(*devices));
-    let first = Notes::new(&note)
-        .next()
-        .expect("a note")
-        .expect("a sound one");
+    let first = Notes::new(&note).next().expect("a note").expect("a sound one");
     let first = Mft1::parse(first.descriptor).expect("our own manifest");
     let properties = match Mft2::parse(descriptor, &first) {
         Ok(properties) => properties,
         Err(fault) => {
-            assert!(
-                fault.offset <= descriptor.len() && !fault.to_string().is_empty(),
-                "{fault:?}"
-            );
+            assert!(fault.offset <= descriptor.len() && !fault.to_string().is_empty(), "{fault:?}");
             return false;
         }
     };
@@ -45,9 +34,7 @@ fn run(data: &[u8]) -> bool {
         last = Some(key);
         all_known &= mft2::known(record.tag).is_some();
         if all_known {
-            writer
-                .push(record.device, record.tag, record.payload)
-                .expect("a record in its place");
+            writer.push(record.device, record.tag, record.payload).expect("a record in its place");
         }
     }
     if all_known {
@@ -68,9 +55,8 @@ fn run(data: &[u8]) -> bool {
 /// The manifest that the first 8 bytes describe.
 fn manifest(bits: u64) -> Vec<u8> {
     let count = (bits & 63) as usize;
-    let names: Vec<_> = (0..count.min(mft1::DEVICES_MAX))
-        .map(|index| format!("d{index}"))
-        .collect();
+    let names: Vec<_> =
+        (0..count.min(mft1::DEVICES_MAX)).map(|index| format!("d{index}")).collect();
     let kinds = names.iter().enumerate().map(|(index, name)| {
         let bit = bits >> (6 + index % 58) & 1;
         (name.as_str(), DeviceType::ALL[bit as usize])
@@ -100,10 +86,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let bits = (2_u64 | 1 << 7).to_le_bytes();
     let seed = |records: &[(u32, u16, &[u8])]| {
         let note = testing::properties_note(3, records);
-        let note = Notes::new(&note)
-            .next()
-            .expect("a note")
-            .expect("a sound one");
+        let note = Notes::new(&note).next().expect("a note").expect("a sound one");
         [&bits[..], note.descriptor].concat()
     };
     let everything: Vec<_> = unikernel.iter().chain(&devices).copied().collect();
@@ -112,14 +95,7 @@ fn seeds() -> Vec<Vec<u8>> {
     private[24..26].copy_from_slice(&mft2::PRIVATE_FIRST.to_le_bytes());
     let mut unknown = private.clone();
     unknown[25] |= 0x80; // critical
-    vec![
-        unknown,
-        seed(&[]),
-        seed(&unikernel),
-        seed(&devices),
-        seed(&everything),
-        private,
-    ]
+    vec![unknown, seed(&[]), seed(&unikernel), seed(&devices), seed(&everything), private]
 }
 
 fn words() -> Vec<Vec<u8>> {

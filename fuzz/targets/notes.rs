@@ -10,12 +10,7 @@ use solo5_manifest::{decode, yaml};
 use crate::Target;
 use crate::files;
 
-pub(crate) const TARGET: Target = Target {
-    name: "notes",
-    run,
-    seeds,
-    words: files::note_words,
-};
+pub(crate) const TARGET: Target = Target { name: "notes", run, seeds, words: files::note_words };
 
 fn run(data: &[u8]) -> bool {
     let mut end = 0;
@@ -23,8 +18,7 @@ fn run(data: &[u8]) -> bool {
         let Ok(found) = found else { break };
         assert!(found.offset >= end, "notes overlap");
         assert_eq!(
-            data.get(found.descriptor_offset..)
-                .map(|rest| rest.starts_with(found.descriptor)),
+            data.get(found.descriptor_offset..).map(|rest| rest.starts_with(found.descriptor)),
             Some(true)
         );
         end = found.descriptor_offset + found.descriptor.len();
@@ -52,25 +46,16 @@ fn again(found: &note::Note<'_>) {
     let mut out = vec![0xee; note::size(found.owner, found.descriptor.len())];
     let place = note::frame(&mut out, found.owner, found.kind, found.descriptor.len());
     place.expect("room").copy_from_slice(found.descriptor);
-    let same = Notes::new(&out)
-        .next()
-        .expect("a note")
-        .expect("a sound one");
+    let same = Notes::new(&out).next().expect("a note").expect("a sound one");
     assert!(same.is(found.owner, found.kind) && same.descriptor == found.descriptor);
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let devices = [
-        ("service", DeviceType::NetBasic),
-        ("storage", DeviceType::BlockBasic),
-    ];
+    let devices = [("service", DeviceType::NetBasic), ("storage", DeviceType::BlockBasic)];
     let manifest = testing::manifest_note(&devices);
     let size = (64_u64 << 20).to_le_bytes();
-    let (flags, sector, mtu) = (
-        1_u32.to_le_bytes(),
-        4096_u32.to_le_bytes(),
-        1280_u32.to_le_bytes(),
-    );
+    let (flags, sector, mtu) =
+        (1_u32.to_le_bytes(), 4096_u32.to_le_bytes(), 1280_u32.to_le_bytes());
     let records: [(u32, u16, &[u8]); 9] = [
         (0, tag::MEMORY_MINIMUM, &size),
         (0, tag::MEMORY_RECOMMENDED, &size),

@@ -11,12 +11,7 @@ use solo5_report::Severity;
 
 use crate::{Target, files, source};
 
-pub(crate) const TARGET: Target = Target {
-    name: "plan",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "plan", run, seeds, words };
 
 fn run(data: &[u8]) -> bool {
     let tests = match case::read("test.yaml", data) {
@@ -55,11 +50,7 @@ fn run(data: &[u8]) -> bool {
 /// A tender parts what it is given where the plan meant it.
 fn started(plan: &Plan) {
     for unikernel in &plan.unikernels {
-        let words: Vec<OsString> = plan
-            .words(unikernel)
-            .into_iter()
-            .map(OsString::from)
-            .collect();
+        let words: Vec<OsString> = plan.words(unikernel).into_iter().map(OsString::from).collect();
         let request = launch::read_for("image".as_ref(), &words, &Modules::ordinary(Abi::Spt));
         assert!(request.policies().is_empty() && !request.only_explains());
         assert_eq!(request.labels().len(), unikernel.labels.len());
@@ -91,17 +82,8 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn words() -> Vec<Vec<u8>> {
-    let own = [
-        "tap-1",
-        "/srv/a",
-        "52:54:00:00:00:01",
-        "P305",
-        "S319",
-        "none",
-    ];
+    let own = ["tap-1", "/srv/a", "52:54:00:00:00:01", "P305", "S319", "none"];
     let own = own.map(|word| word.as_bytes().to_vec()).into_iter();
     let schemas = [File::Plan, File::PolicyTest].map(File::schema);
-    own.chain(schemas.iter().flat_map(files::schema_words))
-        .chain(files::yaml_words())
-        .collect()
+    own.chain(schemas.iter().flat_map(files::schema_words)).chain(files::yaml_words()).collect()
 }

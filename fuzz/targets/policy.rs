@@ -15,12 +15,7 @@ use crate::Target;
 use crate::launch::{MODULES, arguments, manifest};
 use crate::{files, source};
 
-pub(crate) const TARGET: Target = Target {
-    name: "policy",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "policy", run, seeds, words };
 
 /// What is launched where the input asks for nothing that can be.
 const LAUNCH: &[u8] =
@@ -31,10 +26,7 @@ const LAUNCH: &[u8] =
 const CONTENT: &[u8] = b"abc";
 
 fn run(data: &[u8]) -> bool {
-    let end = data
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(data.len());
+    let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     let (text, rest) = data.split_at(end);
     if list(text) {
         return true;
@@ -59,10 +51,7 @@ fn run(data: &[u8]) -> bool {
     let keys = keys_to_prove(&once, &asked.labels);
     decided(&once, &twice, &formatted, &asked);
     if let Some(keys) = keys {
-        asked.proof = Some(Proof {
-            digest: Digest::of(CONTENT),
-            signed_by: keys,
-        });
+        asked.proof = Some(Proof { digest: Digest::of(CONTENT), signed_by: keys });
         decided(&once, &twice, &formatted, &asked);
     }
     audited(&once, &asked);
@@ -74,10 +63,7 @@ fn list(text: &[u8]) -> bool {
     let Ok(digests) = admitted::read("admitted.json", text) else {
         return false;
     };
-    let admission = admitted::Admission {
-        file: "a \"b\"\n".into(),
-        policies: Vec::new(),
-    };
+    let admission = admitted::Admission { file: "a \"b\"\n".into(), policies: Vec::new() };
     let all = digests.iter().map(|digest| (*digest, admission.clone()));
     let written = admitted::text(&all.collect());
     let again = admitted::read("admitted.json", written.as_bytes());
@@ -116,12 +102,7 @@ fn audited(policies: &[Policy], asked: &Asked) {
     ];
     let judgement = audit::judge(policies, asked, &findings, Date::from_days(20_000));
     let applies = audit::is_asked(policies, asked);
-    let refused = |code| {
-        judgement
-            .reasons
-            .iter()
-            .any(|reason| reason.message.starts_with(code))
-    };
+    let refused = |code| judgement.reasons.iter().any(|reason| reason.message.starts_with(code));
     assert_eq!(applies, refused("S101"), "an error is not refused");
     assert!(judgement.reasons.len() + judgement.waived.len() <= findings.len());
     for waived in &judgement.waived {
@@ -137,9 +118,7 @@ fn asked(words: &[u8]) -> Asked {
         let request = launch::read(&arguments(words), &MODULES[0]).ok()?;
         request.check(&first, Some(&second)).ok()
     };
-    let launch = read(words)
-        .or_else(|| read(LAUNCH))
-        .expect("our own command line");
+    let launch = read(words).or_else(|| read(LAUNCH)).expect("our own command line");
     Asked::new(&launch, MODULES[0].target, &first, Some(&second))
 }
 
@@ -151,15 +130,8 @@ fn hosts(asked: &Asked, policies: &[Policy]) -> [HostFacts; 3] {
                 own: Fact<bool>| HostFacts {
         root: own.clone(),
         sandbox: own.clone(),
-        admitted: lists
-            .iter()
-            .map(|list| ((*list).to_owned(), own.clone()))
-            .collect(),
-        nets: asked
-            .nets
-            .iter()
-            .map(|asked| net(&asked.interface))
-            .collect(),
+        admitted: lists.iter().map(|list| ((*list).to_owned(), own.clone())).collect(),
+        nets: asked.nets.iter().map(|asked| net(&asked.interface)).collect(),
         blocks: asked
             .blocks
             .iter()
@@ -174,25 +146,14 @@ fn hosts(asked: &Asked, policies: &[Policy]) -> [HostFacts; 3] {
         }),
         bridge: Fact::Known(Some("br0".into())),
     };
-    let shut = |_: &Interface| NetFacts {
-        tap: unreadable(),
-        bridge: unreadable(),
-    };
+    let shut = |_: &Interface| NetFacts { tap: unreadable(), bridge: unreadable() };
     let file = |beneath| BlockFacts {
         kind: Fact::Known(BlockKind::File),
         beneath: Fact::Known(beneath),
         capacity: Fact::Known(1 << 20),
     };
-    let lost = |_| BlockFacts {
-        kind: unreadable(),
-        beneath: unreadable(),
-        capacity: unreadable(),
-    };
-    [
-        HostFacts::default(),
-        host(open, file, Fact::Known(true)),
-        host(shut, lost, unreadable()),
-    ]
+    let lost = |_| BlockFacts { kind: unreadable(), beneath: unreadable(), capacity: unreadable() };
+    [HostFacts::default(), host(open, file, Fact::Known(true)), host(shut, lost, unreadable())]
 }
 
 /// A fact that the host does not give, for a reason that is no better than the rest of it.
@@ -210,22 +171,14 @@ fn check(decision: &Decision) {
     };
     assert!(expected, "{decision:#?}");
     let json = decision.json();
-    let list = |key: &str| {
-        json.get(key)
-            .and_then(|list| list.as_array())
-            .map_or(0, Vec::len)
-    };
+    let list = |key: &str| json.get(key).and_then(|list| list.as_array()).map_or(0, Vec::len);
     assert_eq!([list("reasons"), list("conditions")], counts);
     let grants = decision.grants.iter().map(|grant| grant.line());
     for line in decision.lines().into_iter().chain(grants) {
         assert!(!line.contains(char::is_control), "{line:?}");
     }
     for reason in &decision.reasons {
-        assert!(
-            solo5_report::explain(reason.code).is_some(),
-            "{} has no page",
-            reason.code
-        );
+        assert!(solo5_report::explain(reason.code).is_some(), "{} has no page", reason.code);
     }
 }
 
@@ -234,10 +187,7 @@ fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let Kind::Mapping(pairs) = &node.kind else {
         return None;
     };
-    pairs
-        .iter()
-        .find(|pair| pair.key.text == key)
-        .map(|pair| &pair.value)
+    pairs.iter().find(|pair| pair.key.text == key).map(|pair| &pair.value)
 }
 
 fn text(node: &Node) -> Option<&str> {
@@ -296,23 +246,11 @@ fn seeds() -> Vec<Vec<u8>> {
         "type: solo5.policy\nversion: 1\notherwise: allow\naudit:\n  fail-on: warning\n  waive:\n    \
          - {{ rule: S4, images: [\"{digest}\"], reason: legacy, until: 2099-12-31 }}\n"
     );
-    seeds
-        .chain([list.into_bytes(), audit.into_bytes()])
-        .collect()
+    seeds.chain([list.into_bytes(), audit.into_bytes()]).collect()
 }
 
 fn words() -> Vec<Vec<u8>> {
-    let own = [
-        "*",
-        "?",
-        "[a-z]",
-        "tap-*",
-        "52:54:00:*",
-        "/srv/",
-        "vg/data",
-        "sha256:",
-        "RWQ",
-    ];
+    let own = ["*", "?", "[a-z]", "tap-*", "52:54:00:*", "/srv/", "vg/data", "sha256:", "RWQ"];
     let own = own.map(|word| word.as_bytes().to_vec()).into_iter();
     own.chain(files::schema_words(&schema::File::Policy.schema()))
         .chain(files::yaml_words())

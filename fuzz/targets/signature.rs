@@ -6,12 +6,7 @@ use solo5_signature::{Digest, PublicKey, Signature, Trailer, locate, prove, trai
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
-    name: "signature",
-    run,
-    seeds,
-    words,
-};
+pub(crate) const TARGET: Target = Target { name: "signature", run, seeds, words };
 
 /// A key and what it signed, from the documentation of the format's verifiers.
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
@@ -35,10 +30,7 @@ fn run(data: &[u8]) -> bool {
         assert!(!signature.trusted_comment().contains(['\n', '\x1b']));
     }
     proven(data, data.len() as u64, &detached);
-    for key in [PublicKey::parse(&text), PublicKey::parse_file(&text)]
-        .into_iter()
-        .flatten()
-    {
+    for key in [PublicKey::parse(&text), PublicKey::parse_file(&text)].into_iter().flatten() {
         assert_eq!(PublicKey::parse(key.as_str()), Some(key.clone()));
         assert!(text.contains(key.as_str()) && key.short().len() == 16);
     }
@@ -47,20 +39,12 @@ fn run(data: &[u8]) -> bool {
     }
 
     let found = locate(data, data.len() as u64).expect("reading cannot fail here");
-    let Some(Trailer {
-        content,
-        signatures,
-    }) = found
-    else {
+    let Some(Trailer { content, signatures }) = found else {
         return !detached.is_empty();
     };
     let length = usize::try_from(content).expect("a length in the file");
     let written = trailer::write(&signatures).expect("signatures that were read");
-    assert_eq!(
-        data.get(length..),
-        Some(&written[..]),
-        "two forms of one trailer"
-    );
+    assert_eq!(data.get(length..), Some(&written[..]), "two forms of one trailer");
     proven(data, content, &signatures);
     true
 }
@@ -90,16 +74,8 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn words() -> Vec<Vec<u8>> {
-    let lines = SIGNATURE
-        .lines()
-        .map(|line| format!("{line}\n").into_bytes());
-    let marks: [&[u8]; 6] = [
-        b"SIG1",
-        b"Solo5\0",
-        b"RWQ",
-        b"RUQ",
-        b"untrusted comment: ",
-        b"trusted comment: ",
-    ];
+    let lines = SIGNATURE.lines().map(|line| format!("{line}\n").into_bytes());
+    let marks: [&[u8]; 6] =
+        [b"SIG1", b"Solo5\0", b"RWQ", b"RUQ", b"untrusted comment: ", b"trusted comment: "];
     lines.chain(marks.map(<[u8]>::to_vec)).collect()
 }

@@ -8,12 +8,7 @@ use solo5_source::{DEPTH_MAX, Document, Kind, Node, parse};
 use crate::Target;
 use crate::files;
 
-pub(crate) const TARGET: Target = Target {
-    name: "source",
-    run,
-    seeds,
-    words: files::yaml_words,
-};
+pub(crate) const TARGET: Target = Target { name: "source", run, seeds, words: files::yaml_words };
 
 fn run(data: &[u8]) -> bool {
     let document = match parse("file.yaml", data) {
@@ -27,10 +22,7 @@ fn run(data: &[u8]) -> bool {
     spans(text, &document.root, 0..text.len(), 0);
     for comment in &document.comments {
         let comment = text.get(comment.span.clone()).expect("a range of the text");
-        assert!(
-            comment.starts_with('#') && !comment.contains('\n'),
-            "{comment:?}"
-        );
+        assert!(comment.starts_with('#') && !comment.contains('\n'), "{comment:?}");
     }
     formatted(&document);
     true
@@ -41,29 +33,19 @@ fn spans(text: &str, node: &Node, parent: Range<usize>, depth: usize) {
     assert!(depth <= DEPTH_MAX);
     let within = |span: &Range<usize>| parent.start <= span.start && span.end <= parent.end;
     for span in [&node.span, &node.head()] {
-        assert!(
-            text.get(span.clone()).is_some() && within(span),
-            "{span:?} in {parent:?}"
-        );
+        assert!(text.get(span.clone()).is_some() && within(span), "{span:?} in {parent:?}");
     }
     match &node.kind {
         Kind::Scalar(_) => {}
         Kind::Sequence(items) => {
-            items
-                .iter()
-                .for_each(|item| spans(text, item, node.span.clone(), depth + 1));
+            items.iter().for_each(|item| spans(text, item, node.span.clone(), depth + 1));
         }
         Kind::Mapping(pairs) => {
             for (index, pair) in pairs.iter().enumerate() {
                 assert!(text.get(pair.key.span.clone()).is_some());
                 assert!(pair.key.span.end <= pair.value.span.start, "{pair:?}");
                 let earlier = pairs.iter().take(index);
-                assert!(
-                    earlier
-                        .filter(|other| other.key.text == pair.key.text)
-                        .count()
-                        == 0
-                );
+                assert!(earlier.filter(|other| other.key.text == pair.key.text).count() == 0);
                 spans(text, &pair.value, node.span.clone(), depth + 1);
             }
         }
@@ -75,10 +57,7 @@ pub(crate) fn formatted(document: &Document) -> String {
     let text = format(document);
     let again = parse("file.yaml", text.as_bytes());
     let again = again.unwrap_or_else(|found| {
-        panic!(
-            "{:?} is formatted as {text:?}: {found:#?}",
-            document.source.text
-        )
+        panic!("{:?} is formatted as {text:?}: {found:#?}", document.source.text)
     });
     assert!(
         same(&document.root, &again.root),
@@ -88,8 +67,7 @@ pub(crate) fn formatted(document: &Document) -> String {
     let comments = |document: &Document| -> Vec<String> {
         let of = |span: &Range<usize>| document.source.text.get(span.clone()).unwrap_or_default();
         let all = document.comments.iter();
-        all.map(|comment| of(&comment.span).trim_end().to_owned())
-            .collect()
+        all.map(|comment| of(&comment.span).trim_end().to_owned()).collect()
     };
     assert_eq!(comments(document), comments(&again), "{text:?}");
     assert_eq!(format(&again), text, "{:?}", document.source.text);
@@ -128,7 +106,5 @@ fn seeds() -> Vec<Vec<u8>> {
     let cases = files::cases("manifest/tests/cases/text").into_iter();
     let policies = crate::policy::texts().into_iter();
     let own = own.into_iter().map(|text| text.as_bytes().to_vec());
-    own.chain(cases.map(|(_, bytes)| bytes))
-        .chain(policies)
-        .collect()
+    own.chain(cases.map(|(_, bytes)| bytes)).chain(policies).collect()
 }

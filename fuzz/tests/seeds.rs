@@ -10,19 +10,11 @@ fn every_target_takes_some_of_its_seeds_and_refuses_others() {
     for target in &TARGETS {
         let seeds = (target.seeds)();
         let taken = seeds.iter().filter(|seed| (target.run)(seed)).count();
-        println!(
-            "{}: {taken} of {} seeds are taken",
-            target.name,
-            seeds.len()
-        );
+        println!("{}: {taken} of {} seeds are taken", target.name, seeds.len());
         assert!(taken > 0, "{} refuses every seed", target.name);
         assert!(!(target.run)(b""), "{} takes nothing at all", target.name);
         let longest = seeds.iter().map(Vec::len).max();
-        assert!(
-            longest < Some(16 * 1024),
-            "{}: seeds of {longest:?} bytes",
-            target.name
-        );
+        assert!(longest < Some(16 * 1024), "{}: seeds of {longest:?} bytes", target.name);
     }
 }
 

@@ -27,33 +27,13 @@ pub enum Fault {
     /// A PT_NOTE has no room for a note (N1).
     NoteSegmentShort { phdr: usize, size: u64 },
     /// A note cannot be read (N3).
-    NoteRead {
-        phdr: usize,
-        offset: u64,
-        error: ReadError,
-    },
+    NoteRead { phdr: usize, offset: u64, error: ReadError },
     /// A note reaches past the end of the file (N3).
-    NoteShort {
-        phdr: usize,
-        offset: u64,
-        got: usize,
-        want: usize,
-    },
+    NoteShort { phdr: usize, offset: u64, got: usize, want: usize },
     /// The descriptor's length is outside what its kind allows (N5).
-    NoteSize {
-        phdr: usize,
-        offset: u64,
-        size: u32,
-        least: u32,
-        most: u32,
-    },
+    NoteSize { phdr: usize, offset: u64, size: u32, least: u32, most: u32 },
     /// A note reaches past the end of its PT_NOTE (N6).
-    NoteReach {
-        phdr: usize,
-        offset: u64,
-        have: u64,
-        need: u64,
-    },
+    NoteReach { phdr: usize, offset: u64, have: u64, need: u64 },
     /// More notes than [`crate::notes::NOTES_MAX`].
     NotesMany { phdr: usize, offset: u64 },
     /// A second MFT2 note.
@@ -68,76 +48,34 @@ pub enum Fault {
     /// No manifest note.
     NoManifest,
     /// The manifest is invalid; `offset` is that of its descriptor.
-    Manifest {
-        phdr: usize,
-        offset: u64,
-        fault: mft1::Fault,
-    },
+    Manifest { phdr: usize, offset: u64, fault: mft1::Fault },
     /// The manifest's properties are invalid; `offset` is that of their descriptor.
-    Properties {
-        phdr: usize,
-        offset: u64,
-        fault: mft2::Fault,
-    },
+    Properties { phdr: usize, offset: u64, fault: mft2::Fault },
 
     /// The entry point is below the lowest address, or behind guest memory (L0).
     Entry { entry: u64, base: u64, memory: u64 },
     /// The entry point is in no executable segment, or nothing is loaded at all.
     EntryNotExecutable { entry: u64, base: u64 },
     /// A segment starts below the lowest address (L1).
-    Below {
-        phdr: usize,
-        address: u64,
-        base: u64,
-    },
+    Below { phdr: usize, address: u64, base: u64 },
     /// A segment starts before the one in front of it (L2).
-    Order {
-        phdr: usize,
-        address: u64,
-        previous: u64,
-    },
+    Order { phdr: usize, address: u64, previous: u64 },
     /// The alignment is no power of two (L3).
     Align { phdr: usize, align: u64 },
     /// Rounded down, a segment starts below the lowest address (L4).
     StartBelow { phdr: usize, start: u64, base: u64 },
     /// Rounded to their alignments, two segments overlap (L5).
-    Overlap {
-        phdr: usize,
-        start: u64,
-        previous_end: u64,
-    },
+    Overlap { phdr: usize, start: u64, previous_end: u64 },
     /// A segment starts behind guest memory (L6).
-    FileBeyond {
-        phdr: usize,
-        address: u64,
-        memory: u64,
-    },
+    FileBeyond { phdr: usize, address: u64, memory: u64 },
     /// Address and file size overflow, or end behind guest memory (L7).
-    FileEnd {
-        phdr: usize,
-        address: u64,
-        size: u64,
-        memory: u64,
-    },
+    FileEnd { phdr: usize, address: u64, size: u64, memory: u64 },
     /// The memory size is below the file size (L8).
-    MemoryBelowFile {
-        phdr: usize,
-        memory_size: u64,
-        file_size: u64,
-    },
+    MemoryBelowFile { phdr: usize, memory_size: u64, file_size: u64 },
     /// Address and memory size overflow, or end behind guest memory (L9).
-    MemoryEnd {
-        phdr: usize,
-        address: u64,
-        size: u64,
-        memory: u64,
-    },
+    MemoryEnd { phdr: usize, address: u64, size: u64, memory: u64 },
     /// The content cannot be read (L11).
-    SegmentRead {
-        phdr: usize,
-        offset: u64,
-        error: ReadError,
-    },
+    SegmentRead { phdr: usize, offset: u64, error: ReadError },
     /// The content reaches past the end of the file (L11).
     SegmentShort { phdr: usize, offset: u64, size: u64 },
     /// The rounded start is not on a page (L12).
@@ -208,10 +146,7 @@ impl fmt::Display for HeaderField {
             HeaderField::Type(number) => write!(f, "e_type {number} is not ET_EXEC"),
             HeaderField::Machine(number) => match solo5_abi::Arch::from_e_machine(*number) {
                 Some(arch) => write!(f, "made for {}", arch.name()),
-                None => write!(
-                    f,
-                    "made for a machine unknown to Solo5 (e_machine {number})"
-                ),
+                None => write!(f, "made for a machine unknown to Solo5 (e_machine {number})"),
             },
         }
     }
@@ -281,39 +216,17 @@ impl Fault {
     /// size can mend are found without one, with `u64::MAX` in its place.
     pub fn in_memory(self, memory: u64) -> Fault {
         match self {
-            Fault::Entry { entry, base, .. } => Fault::Entry {
-                entry,
-                base,
-                memory,
-            },
+            Fault::Entry { entry, base, .. } => Fault::Entry { entry, base, memory },
             // What upstream's loader says of it, which looks at the entry point first.
-            Fault::EntryNotExecutable { entry, base } if entry >= memory => Fault::Entry {
-                entry,
-                base,
-                memory,
-            },
-            Fault::FileEnd {
-                phdr,
-                address,
-                size,
-                ..
-            } => Fault::FileEnd {
-                phdr,
-                address,
-                size,
-                memory,
-            },
-            Fault::MemoryEnd {
-                phdr,
-                address,
-                size,
-                ..
-            } => Fault::MemoryEnd {
-                phdr,
-                address,
-                size,
-                memory,
-            },
+            Fault::EntryNotExecutable { entry, base } if entry >= memory => {
+                Fault::Entry { entry, base, memory }
+            }
+            Fault::FileEnd { phdr, address, size, .. } => {
+                Fault::FileEnd { phdr, address, size, memory }
+            }
+            Fault::MemoryEnd { phdr, address, size, .. } => {
+                Fault::MemoryEnd { phdr, address, size, memory }
+            }
             other => other,
         }
     }
@@ -327,26 +240,17 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Fault::HeaderRead(error) => {
-                write!(
-                    f,
-                    "pread_in_full for elf header while loading note failed: {error}"
-                )
+                write!(f, "pread_in_full for elf header while loading note failed: {error}")
             }
             Fault::HeaderShort { got } => {
-                write!(
-                    f,
-                    "{INV}elf header does not match the expected size ({got} != 64)"
-                )
+                write!(f, "{INV}elf header does not match the expected size ({got} != 64)")
             }
             Fault::Header(_) => write!(
                 f,
                 "{INV}invalid or unsupported executable (elf header invalid while loading note)"
             ),
             Fault::TableRead(error) => {
-                write!(
-                    f,
-                    "pread_in_full for ph_size failed while loading note: {error}"
-                )
+                write!(f, "pread_in_full for ph_size failed while loading note: {error}")
             }
             Fault::TableShort { got, want } => write!(
                 f,
@@ -360,48 +264,27 @@ impl fmt::Display for Fault {
             Fault::NoteRead { phdr, error, .. } => {
                 write!(f, "phdr[{phdr}] pread_in_full failed: {error}")
             }
-            Fault::NoteShort {
-                phdr, got, want, ..
-            } => {
-                write!(
-                    f,
-                    "phdr[{phdr}] bytes read mismatches note size ({got} != {want})"
-                )
+            Fault::NoteShort { phdr, got, want, .. } => {
+                write!(f, "phdr[{phdr}] bytes read mismatches note size ({got} != {want})")
             }
-            Fault::NoteSize {
-                phdr,
-                size,
-                least,
-                most,
-                ..
-            } => write!(
+            Fault::NoteSize { phdr, size, least, most, .. } => write!(
                 f,
                 "{INV}phdr[{phdr}] note does not fall within valid size ({size} < {least} || \
                  {size} > {most})"
             ),
-            Fault::NoteReach {
-                phdr, have, need, ..
-            } => write!(
+            Fault::NoteReach { phdr, have, need, .. } => write!(
                 f,
                 "{INV}phdr[{phdr}] note does not fall within valid size ({have} < {need})"
             ),
             Fault::NotesMany { phdr, .. } => {
-                write!(
-                    f,
-                    "{INV}phdr[{phdr}] more notes than {}",
-                    crate::notes::NOTES_MAX
-                )
+                write!(f, "{INV}phdr[{phdr}] more notes than {}", crate::notes::NOTES_MAX)
             }
             Fault::SecondProperties { phdr, .. } => {
                 write!(f, "{INV}phdr[{phdr}] second note of manifest properties")
             }
             Fault::NoAbi => write!(f, "No Solo5 ABI information found in executable"),
             Fault::AbiTarget { wanted, .. } => {
-                write!(
-                    f,
-                    "Executable is not for the solo5-{} target",
-                    wanted.name()
-                )
+                write!(f, "Executable is not for the solo5-{} target", wanted.name())
             }
             Fault::AbiVersion { found } => {
                 write!(f, "Executable requests unsupported ABI version {found}")
@@ -411,34 +294,19 @@ impl fmt::Display for Fault {
             Fault::Properties { fault, .. } => {
                 write!(f, "Solo5 manifest properties are invalid: {fault}")
             }
-            Fault::Entry {
-                entry,
-                base,
-                memory,
-            } => write!(
+            Fault::Entry { entry, base, memory } => write!(
                 f,
                 "{INV}e_entry does not fall within the memory allocation range ({entry} < {base} \
                  || {entry} >= {memory})"
             ),
             Fault::EntryNotExecutable { entry, .. } => {
-                write!(
-                    f,
-                    "{INV}e_entry is not within an executable segment ({entry})"
-                )
+                write!(f, "{INV}e_entry is not within an executable segment ({entry})")
             }
-            Fault::Below {
-                phdr,
-                address,
-                base,
-            } => write!(
+            Fault::Below { phdr, address, base } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr outside of valid memory range ({address} < {base})"
             ),
-            Fault::Order {
-                phdr,
-                address,
-                previous,
-            } => write!(
+            Fault::Order { phdr, address, previous } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr is not in ascending order ({address} < {previous})"
             ),
@@ -451,49 +319,27 @@ impl fmt::Display for Fault {
                 "{INV}phdr[{phdr}].p_vaddr_start is outside of memory range ({start} < {base} \
                  (p_min_loadaddr))"
             ),
-            Fault::Overlap {
-                phdr,
-                start,
-                previous_end,
-            } => write!(
+            Fault::Overlap { phdr, start, previous_end } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr_start is outside of memory range ({start} < \
                  {previous_end} (e_end))"
             ),
-            Fault::FileBeyond {
-                phdr,
-                address,
-                memory,
-            } => write!(
+            Fault::FileBeyond { phdr, address, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program file segment falls outside of valid range ({address} \
                  >= {memory})"
             ),
-            Fault::FileEnd {
-                phdr,
-                address,
-                size,
-                memory,
-            } => write!(
+            Fault::FileEnd { phdr, address, size, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program file segment falls outside of valid range ({address} + \
                  {size} > {memory})"
             ),
-            Fault::MemoryBelowFile {
-                phdr,
-                memory_size,
-                file_size,
-            } => write!(
+            Fault::MemoryBelowFile { phdr, memory_size, file_size } => write!(
                 f,
                 "{INV}phdr[{phdr}] program memory segment falls outside of valid range \
                  ({memory_size} < {file_size})"
             ),
-            Fault::MemoryEnd {
-                phdr,
-                address,
-                size,
-                memory,
-            } => write!(
+            Fault::MemoryEnd { phdr, address, size, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program memory segment falls outside of valid range ({address} \
                  + {size} > {memory})"
@@ -501,10 +347,9 @@ impl fmt::Display for Fault {
             Fault::SegmentRead { phdr, error, .. } => {
                 write!(f, "phdr[{phdr}] pread_in_full failed: {error}")
             }
-            Fault::SegmentShort { phdr, offset, size } => write!(
-                f,
-                "phdr[{phdr}] host file segment mismatched ({size} bytes at {offset})"
-            ),
+            Fault::SegmentShort { phdr, offset, size } => {
+                write!(f, "phdr[{phdr}] host file segment mismatched ({size} bytes at {offset})")
+            }
             Fault::StartUnaligned { phdr, start, page } => write!(
                 f,
                 "{INV}phdr[{phdr}] p_vaddr_start not aligned with architectural page size ({start} \

@@ -39,12 +39,7 @@ impl Image {
         }
         let segments = ProgramHeader::table(&table);
         let notes = Notes::read(reader, &segments);
-        Ok(Image {
-            arch,
-            header,
-            segments,
-            notes,
-        })
+        Ok(Image { arch, header, segments, notes })
     }
 
     /// The machine it is for.
@@ -86,15 +81,10 @@ impl Image {
     pub fn abi_of(&self, target: Target) -> Result<Abi1, Fault> {
         let abi = self.abi()?;
         if abi.target() != Some(target) {
-            return Err(Fault::AbiTarget {
-                wanted: target,
-                found: abi.target_number(),
-            });
+            return Err(Fault::AbiTarget { wanted: target, found: abi.target_number() });
         }
         if Some(abi.version()) != target.abi_version() {
-            return Err(Fault::AbiVersion {
-                found: abi.version(),
-            });
+            return Err(Fault::AbiVersion { found: abi.version() });
         }
         Ok(abi)
     }
@@ -141,20 +131,11 @@ fn check_header(header: &FileHeader, machines: &[Arch]) -> Result<Arch, HeaderFi
     require(class == elf::CLASS64, HeaderField::Class)?;
     require(data == elf::DATA_LE, HeaderField::Data)?;
     require(header.e_version == 1, HeaderField::Version)?;
-    require(
-        usize::from(header.e_ehsize) == elf::FILE_HEADER_SIZE,
-        HeaderField::HeaderSize,
-    )?;
+    require(usize::from(header.e_ehsize) == elf::FILE_HEADER_SIZE, HeaderField::HeaderSize)?;
     // The type first: it says most about what the file is instead.
-    require(
-        header.e_type == elf::ET_EXEC,
-        HeaderField::Type(header.e_type),
-    )?;
+    require(header.e_type == elf::ET_EXEC, HeaderField::Type(header.e_type))?;
     require(header.e_phnum >= 1, HeaderField::NoProgramHeaders)?;
-    require(
-        usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE,
-        HeaderField::EntrySize,
-    )?;
+    require(usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE, HeaderField::EntrySize)?;
     Arch::from_e_machine(header.e_machine)
         .filter(|arch| machines.contains(arch))
         .ok_or(HeaderField::Machine(header.e_machine))

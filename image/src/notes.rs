@@ -125,31 +125,20 @@ impl Notes {
             let Some(offset) = segment.p_offset.checked_add(at) else {
                 let error = ReadError(75 /* EOVERFLOW */);
                 let offset = segment.p_offset;
-                return Err(Fault::NoteRead {
-                    phdr,
-                    offset,
-                    error,
-                });
+                return Err(Fault::NoteRead { phdr, offset, error });
             };
             let mut head = [0; SOLO5_HEAD];
-            let got = reader
-                .read_at(offset, &mut head)
-                .map_err(|error| Fault::NoteRead {
-                    phdr,
-                    offset,
-                    error,
-                })?;
+            let got = reader.read_at(offset, &mut head).map_err(|error| Fault::NoteRead {
+                phdr,
+                offset,
+                error,
+            })?;
             if got < head.len() {
                 if at > 0 {
                     break;
                 }
                 let want = head.len();
-                return Err(Fault::NoteShort {
-                    phdr,
-                    offset,
-                    got,
-                    want,
-                });
+                return Err(Fault::NoteShort { phdr, offset, got, want });
             }
             if self.seen == NOTES_MAX {
                 if reaches_past_end(reader, segment) {
@@ -167,9 +156,7 @@ impl Notes {
                 break;
             };
             let place = header.place(0);
-            let end = place
-                .as_ref()
-                .map_or(u64::MAX, |place| place.descriptor.end);
+            let end = place.as_ref().map_or(u64::MAX, |place| place.descriptor.end);
             let file_range = place.as_ref().and_then(|place| {
                 let start = offset.checked_add(place.descriptor.start)?;
                 Some(start..offset.checked_add(place.descriptor.end)?)
@@ -188,12 +175,7 @@ impl Notes {
             let known = self.take(reader, &found, header.descsz.get(), have);
             if end > have {
                 let need = end;
-                let fault = Fault::NoteReach {
-                    phdr,
-                    offset,
-                    have,
-                    need,
-                };
+                let fault = Fault::NoteReach { phdr, offset, have, need };
                 // A Solo5 note has recorded its own fault; behind a foreign one in a segment that
                 // the file cuts short there may be anything.
                 if !known && !reaches_past_end(reader, segment) {
@@ -218,56 +200,28 @@ impl Notes {
             let (least, most) = (least as u32, most as u32);
             let offset = note.offset;
             if size < least || size > most {
-                return Err(Fault::NoteSize {
-                    phdr,
-                    offset,
-                    size,
-                    least,
-                    most,
-                });
+                return Err(Fault::NoteSize { phdr, offset, size, least, most });
             }
             let need = SOLO5_HEAD as u64 + u64::from(size);
             if have < need {
-                return Err(Fault::NoteReach {
-                    phdr,
-                    offset,
-                    have,
-                    need,
-                });
+                return Err(Fault::NoteReach { phdr, offset, have, need });
             }
             let want = size as usize;
-            let bytes = note.read(reader, want).map_err(|error| Fault::NoteRead {
-                phdr,
-                offset,
-                error,
-            })?;
+            let bytes =
+                note.read(reader, want).map_err(|error| Fault::NoteRead { phdr, offset, error })?;
             if bytes.len() < want {
                 let got = bytes.len();
-                return Err(Fault::NoteShort {
-                    phdr,
-                    offset,
-                    got,
-                    want,
-                });
+                return Err(Fault::NoteShort { phdr, offset, got, want });
             }
             Ok(bytes)
         };
-        let found = |value| Found {
-            phdr,
-            offset,
-            value,
-        };
+        let found = |value| Found { phdr, offset, value };
         let fault = if is(note::TYPE_ABI1) {
             if self.abi.is_some() {
                 return true;
             }
-            let abi = descriptor(Abi1::SIZE, Abi1::SIZE_MAX).map(|bytes| {
-                Abi1::parse(&bytes).map(|abi| Found {
-                    phdr,
-                    offset,
-                    value: abi,
-                })
-            });
+            let abi = descriptor(Abi1::SIZE, Abi1::SIZE_MAX)
+                .map(|bytes| Abi1::parse(&bytes).map(|abi| Found { phdr, offset, value: abi }));
             self.abi = abi.transpose();
             self.abi.as_ref().and_then(|slot| slot.as_ref().err())
         } else if is(note::TYPE_MFT1) {
@@ -283,9 +237,7 @@ impl Notes {
             } else {
                 descriptor(mft2::HEADER_SIZE, mft2::DESCRIPTOR_MAX).map(found)
             });
-            self.properties
-                .as_ref()
-                .and_then(|slot| slot.as_ref().err())
+            self.properties.as_ref().and_then(|slot| slot.as_ref().err())
         } else {
             return false;
         };
@@ -356,11 +308,7 @@ impl Notes {
 }
 
 fn manifest_fault(found: &Found<Vec<u8>>, fault: mft1::Fault) -> Fault {
-    Fault::Manifest {
-        phdr: found.phdr,
-        offset: found.offset,
-        fault,
-    }
+    Fault::Manifest { phdr: found.phdr, offset: found.offset, fault }
 }
 
 fn reaches_past_end<R: ReadAt + ?Sized>(reader: &R, segment: &ProgramHeader) -> bool {

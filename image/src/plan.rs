@@ -29,18 +29,10 @@ pub struct Protection {
 
 impl Protection {
     /// Readable and writable.
-    pub const READ_WRITE: Protection = Protection {
-        read: true,
-        write: true,
-        execute: false,
-    };
+    pub const READ_WRITE: Protection = Protection { read: true, write: true, execute: false };
 
     fn from_flags(flags: u32) -> Protection {
-        Protection {
-            read: flags & PF_R != 0,
-            write: flags & PF_W != 0,
-            execute: flags & PF_X != 0,
-        }
+        Protection { read: flags & PF_R != 0, write: flags & PF_W != 0, execute: flags & PF_X != 0 }
     }
 }
 
@@ -90,39 +82,21 @@ impl LoadPlan {
     pub fn fits(&self, memory: u64) -> Result<(), Fault> {
         let (entry, base) = (self.entry, self.base);
         if entry >= memory {
-            return Err(Fault::Entry {
-                entry,
-                base,
-                memory,
-            });
+            return Err(Fault::Entry { entry, base, memory });
         }
         for segment in &self.segments {
             let (phdr, address) = (segment.phdr, segment.address);
             let file_size = segment.file.end - segment.file.start;
             if address >= memory {
-                return Err(Fault::FileBeyond {
-                    phdr,
-                    address,
-                    memory,
-                });
+                return Err(Fault::FileBeyond { phdr, address, memory });
             }
             if address + file_size > memory {
                 let size = file_size;
-                return Err(Fault::FileEnd {
-                    phdr,
-                    address,
-                    size,
-                    memory,
-                });
+                return Err(Fault::FileEnd { phdr, address, size, memory });
             }
             if segment.pages.end > memory {
                 let size = file_size + segment.zero;
-                return Err(Fault::MemoryEnd {
-                    phdr,
-                    address,
-                    size,
-                    memory,
-                });
+                return Err(Fault::MemoryEnd { phdr, address, size, memory });
             }
         }
         Ok(())
@@ -146,21 +120,11 @@ pub fn examine<R: ReadAt + ?Sized>(
     report: &mut dyn FnMut(Fault),
 ) -> LoadPlan {
     let (entry, base) = (image.entry(), target.base());
-    let mut plan = LoadPlan {
-        entry,
-        base,
-        kernel_end: 0,
-        minimum_memory: 0,
-        segments: Vec::new(),
-    };
+    let mut plan = LoadPlan { entry, base, kernel_end: 0, minimum_memory: 0, segments: Vec::new() };
     let entry_below = entry < base;
     if entry_below {
         let memory = u64::MAX;
-        report(Fault::Entry {
-            entry,
-            base,
-            memory,
-        });
+        report(Fault::Entry { entry, base, memory });
     }
     let page = image.arch().page_size();
     let mut previous = Previous::default();
@@ -207,19 +171,11 @@ fn segment<R: ReadAt + ?Sized>(
     } = *header;
     let has_content = file_size > 0;
     if address < base {
-        return Err(Fault::Below {
-            phdr,
-            address,
-            base,
-        });
+        return Err(Fault::Below { phdr, address, base });
     }
     if address < previous.address {
         let previous = previous.address;
-        return Err(Fault::Order {
-            phdr,
-            address,
-            previous,
-        });
+        return Err(Fault::Order { phdr, address, previous });
     }
     if !align.is_power_of_two() {
         return Err(Fault::Align { phdr, align });
@@ -230,40 +186,22 @@ fn segment<R: ReadAt + ?Sized>(
     }
     if start < previous.end {
         let previous_end = previous.end;
-        return Err(Fault::Overlap {
-            phdr,
-            start,
-            previous_end,
-        });
+        return Err(Fault::Overlap { phdr, start, previous_end });
     }
     let memory = u64::MAX;
     if address.checked_add(file_size).is_none() {
         let size = file_size;
-        return Err(Fault::FileEnd {
-            phdr,
-            address,
-            size,
-            memory,
-        });
+        return Err(Fault::FileEnd { phdr, address, size, memory });
     }
     if memory_size < file_size {
-        return Err(Fault::MemoryBelowFile {
-            phdr,
-            memory_size,
-            file_size,
-        });
+        return Err(Fault::MemoryBelowFile { phdr, memory_size, file_size });
     }
     // A bss needs no alignment of its own, but its pages must exist.
     let round = if has_content { align } else { align.max(page) };
     let end = address
         .checked_add(memory_size)
         .and_then(|end| end.checked_next_multiple_of(round))
-        .ok_or(Fault::MemoryEnd {
-            phdr,
-            address,
-            size: memory_size,
-            memory,
-        })?;
+        .ok_or(Fault::MemoryEnd { phdr, address, size: memory_size, memory })?;
     *previous = Previous { address, end };
     if has_content {
         check_content(reader, phdr, offset, file_size)?;
@@ -306,10 +244,6 @@ fn check_content<R: ReadAt + ?Sized>(
     match reader.read_at(last, &mut [0]) {
         Ok(1) => Ok(()),
         Ok(_) => Err(short),
-        Err(error) => Err(Fault::SegmentRead {
-            phdr,
-            offset,
-            error,
-        }),
+        Err(error) => Err(Fault::SegmentRead { phdr, offset, error }),
     }
 }

@@ -103,20 +103,13 @@ impl Sections {
         let names = headers
             .get(usize::from(header.e_shstrndx))
             .ok_or(SectionFault::Names(header.e_shstrndx))?;
-        let length = usize::try_from(names.sh_size)
-            .unwrap_or(NAMES_MAX)
-            .min(NAMES_MAX);
+        let length = usize::try_from(names.sh_size).unwrap_or(NAMES_MAX).min(NAMES_MAX);
         let names = read_vec(reader, names.sh_offset, length).map_err(SectionFault::Read)?;
         let list = headers
             .into_iter()
             .map(|header| {
-                let rest = usize::try_from(header.sh_name)
-                    .ok()
-                    .and_then(|at| names.get(at..));
-                Section {
-                    name: text(cut(rest.unwrap_or_default())),
-                    header,
-                }
+                let rest = usize::try_from(header.sh_name).ok().and_then(|at| names.get(at..));
+                Section { name: text(cut(rest.unwrap_or_default())), header }
             })
             .collect();
         Ok(Sections { list })
@@ -227,10 +220,7 @@ impl Sections {
     pub fn symbol_name<R: ReadAt + ?Sized>(&self, reader: &R, symbol: &Symbol) -> Option<String> {
         let table = self.symbol_table()?;
         let strings = self.list.get(usize::try_from(table.header.sh_link).ok()?)?;
-        let offset = strings
-            .header
-            .sh_offset
-            .checked_add(symbol.st_name.into())?;
+        let offset = strings.header.sh_offset.checked_add(symbol.st_name.into())?;
         let bytes = read_vec(reader, offset, SYMBOL_NAME_MAX).ok()?;
         Some(text(&bytes)).filter(|name| !name.is_empty())
     }
@@ -252,9 +242,7 @@ impl Sections {
     }
 
     fn symbol_table(&self) -> Option<&Section> {
-        self.list
-            .iter()
-            .find(|section| section.header.sh_type == elf::SHT_SYMTAB)
+        self.list.iter().find(|section| section.header.sh_type == elf::SHT_SYMTAB)
     }
 }
 

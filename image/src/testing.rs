@@ -133,22 +133,14 @@ impl Sample {
             p_align: 4,
             ..load(PF_R, at, size, size)
         };
-        let empty = ProgramHeader {
-            p_offset: 0,
-            p_vaddr: 0,
-            ..load(PF_R, 0, 0, 0)
-        };
+        let empty = ProgramHeader { p_offset: 0, p_vaddr: 0, ..load(PF_R, 0, 0, 0) };
         let bss_flags = if target.has_tender() { PF_R | PF_W } else { 0 };
         let mut segments = vec![
             part(PT_INTERP, 0, note::NO_EXEC_INTERP.len() as u64),
             load(PF_R | PF_X, 0, text_size, text_size),
             load(PF_R | PF_W, data_at, data_size, data_size),
             empty,
-            ProgramHeader {
-                p_type: PT_TLS,
-                p_flags: 0,
-                ..empty
-            },
+            ProgramHeader { p_type: PT_TLS, p_flags: 0, ..empty },
             load(bss_flags, bss_at, 0, page),
         ];
         segments[TLS].p_memsz = 16;
@@ -170,12 +162,7 @@ impl Sample {
         ];
         for (place, group) in places.iter().zip(groups) {
             let header = part(PT_NOTE, notes_at + *place, group.len() as u64);
-            sections.push(section(
-                section_name(group),
-                elf::SHT_NOTE,
-                elf::SHF_ALLOC,
-                &header,
-            ));
+            sections.push(section(section_name(group), elf::SHT_NOTE, elf::SHF_ALLOC, &header));
             segments.push(header);
         }
         let mut ident = [0; 16];
@@ -200,10 +187,7 @@ impl Sample {
             },
             symbols: vec![
                 (String::from("_start"), function(base + code, CODE as u64)),
-                (
-                    String::from("table"),
-                    object(base + table, DATA_SIZE as u64),
-                ),
+                (String::from("table"), object(base + table, DATA_SIZE as u64)),
             ],
             segments,
             contents: vec![(page, text), (page + data_at, data)],
@@ -247,10 +231,7 @@ impl Sample {
         let mut headers = vec![SectionHeader::default()];
         for (name, section) in &self.sections {
             let sh_name = intern(&mut strings, name);
-            headers.push(SectionHeader {
-                sh_name,
-                ..*section
-            });
+            headers.push(SectionHeader { sh_name, ..*section });
         }
         let strings_index = headers.len() as u32 + 1;
         let mut push = |name: u32, kind, content: &[u8], link| {
@@ -262,11 +243,7 @@ impl Sample {
                 sh_size: content.len() as u64,
                 sh_link: link,
                 sh_info: u32::from(link != 0),
-                sh_entsize: if link == 0 {
-                    0
-                } else {
-                    elf::SYMBOL_SIZE as u64
-                },
+                sh_entsize: if link == 0 { 0 } else { elf::SYMBOL_SIZE as u64 },
                 ..SectionHeader::default()
             });
             out.extend_from_slice(content);
@@ -320,11 +297,5 @@ pub fn object(address: u64, size: u64) -> Symbol {
 }
 
 fn symbol(kind: u8, address: u64, size: u64) -> Symbol {
-    Symbol {
-        st_name: 0,
-        st_info: 1 << 4 | kind,
-        st_shndx: 1,
-        st_value: address,
-        st_size: size,
-    }
+    Symbol { st_name: 0, st_info: 1 << 4 | kind, st_shndx: 1, st_value: address, st_size: size }
 }

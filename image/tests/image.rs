@@ -13,10 +13,7 @@ use solo5_image::{Fault, Image, Protection, ReadAt, ReadError, plan};
 const MIB: u64 = 1 << 20;
 
 fn spt() -> Sample {
-    let devices = [
-        ("storage", DeviceType::BlockBasic),
-        ("service0", DeviceType::NetBasic),
-    ];
+    let devices = [("storage", DeviceType::BlockBasic), ("service0", DeviceType::NetBasic)];
     Sample::new(Target::Spt, Arch::X86_64, &devices)
 }
 
@@ -66,10 +63,7 @@ fn every_target_and_machine_is_read() {
             assert_eq!(plan.segments.len(), 3);
             let others: Vec<Arch> = Arch::ALL.into_iter().filter(|a| *a != arch).collect();
             let machine = HeaderField::Machine(arch.e_machine());
-            assert_eq!(
-                Image::read(&file, &others).unwrap_err(),
-                Fault::Header(machine)
-            );
+            assert_eq!(Image::read(&file, &others).unwrap_err(), Fault::Header(machine));
         }
     }
 }
@@ -83,10 +77,7 @@ fn a_plan_says_what_to_copy_where() {
     assert_eq!(plan.kernel_end, base + 0x2000);
     assert_eq!(plan.minimum_memory, base + 0x3000);
     let text = &plan.segments[0];
-    assert_eq!(
-        (text.address, text.pages.clone()),
-        (base, base..base + 0x1000)
-    );
+    assert_eq!((text.address, text.pages.clone()), (base, base..base + 0x1000));
     assert!(text.protection.execute && !text.protection.write);
     let bss = &plan.segments[2];
     assert!(bss.file.is_empty());
@@ -145,22 +136,13 @@ fn reading_a_directory_gives_the_errors_text() {
 fn segments_are_refused_with_upstreams_texts() {
     type Change = fn(&mut Sample);
     let cases: &[(Change, &str)] = &[
-        (
-            |s| s.header.e_entry = 0,
-            "e_entry does not fall within the memory allocation range",
-        ),
-        (
-            |s| s.header.e_entry = 0xf_ffff,
-            "(1048575 < 1048576 || 1048575 >= 18446744073709551615)",
-        ),
+        (|s| s.header.e_entry = 0, "e_entry does not fall within the memory allocation range"),
+        (|s| s.header.e_entry = 0xf_ffff, "(1048575 < 1048576 || 1048575 >= 18446744073709551615)"),
         (
             |s| s.header.e_entry = s.segments[DATA].p_vaddr,
             "e_entry is not within an executable segment",
         ),
-        (
-            |s| s.segments[TEXT].p_vaddr = 0xf_f000,
-            "phdr[1].p_vaddr outside of valid memory range",
-        ),
+        (|s| s.segments[TEXT].p_vaddr = 0xf_f000, "phdr[1].p_vaddr outside of valid memory range"),
         (
             |s| {
                 s.segments[TEXT].p_vaddr += 0x4000;
@@ -196,14 +178,8 @@ fn segments_are_refused_with_upstreams_texts() {
             |s| s.segments[DATA].p_memsz = u64::MAX,
             "phdr[2] program memory segment falls outside of valid range",
         ),
-        (
-            |s| s.segments[DATA].p_offset = 1 << 40,
-            "phdr[2] host file segment mismatched",
-        ),
-        (
-            |s| s.segments[DATA].p_offset = u64::MAX,
-            "phdr[2] host file segment mismatched",
-        ),
+        (|s| s.segments[DATA].p_offset = 1 << 40, "phdr[2] host file segment mismatched"),
+        (|s| s.segments[DATA].p_offset = u64::MAX, "phdr[2] host file segment mismatched"),
         (
             |s| {
                 s.segments[DATA].p_align = 1;
@@ -215,23 +191,14 @@ fn segments_are_refused_with_upstreams_texts() {
             |s| s.segments[DATA].p_align = 0x10,
             "phdr[2] p_vaddr_end not aligned with architectural page size (1052704 & (4096 - 1))",
         ),
-        (
-            |s| s.segments[DATA].p_flags |= PF_X,
-            "phdr[2] requests WRITE and EXEC permissions",
-        ),
-        (
-            |s| s.segments[DATA].p_flags = 0,
-            "phdr[2] requests no permissions",
-        ),
+        (|s| s.segments[DATA].p_flags |= PF_X, "phdr[2] requests WRITE and EXEC permissions"),
+        (|s| s.segments[DATA].p_flags = 0, "phdr[2] requests no permissions"),
         (
             |s| s.segments.retain(|segment| segment.p_type != PT_LOAD),
             "e_entry is not within an executable segment",
         ),
         // What upstream's loader does not see: segments without content.
-        (
-            |s| s.segments[BSS].p_vaddr = 0x1000,
-            "phdr[5].p_vaddr outside of valid memory range",
-        ),
+        (|s| s.segments[BSS].p_vaddr = 0x1000, "phdr[5].p_vaddr outside of valid memory range"),
         (
             |s| s.segments[BSS].p_align = 3,
             "phdr[5].p_vaddr is outside of memory range (align_down with",
@@ -253,12 +220,7 @@ fn segments_are_refused_with_upstreams_texts() {
         |s| s.segments[BSS].p_flags = PF_R | PF_W | PF_X,
         |s| s.segments[BSS].p_align = 1,
         |s| s.segments[DATA].p_memsz += 0x800,
-        |s| {
-            s.segments.push(ProgramHeader {
-                p_type: 0x6fff_fff1,
-                ..ProgramHeader::default()
-            })
-        },
+        |s| s.segments.push(ProgramHeader { p_type: 0x6fff_fff1, ..ProgramHeader::default() }),
         |s| s.segments[testing::INTERP].p_type = 0,
     ];
     for (index, change) in accepted.iter().enumerate() {
@@ -291,22 +253,13 @@ fn a_loader_names_the_memory_it_has() {
     };
     let entry = "invalid executable: e_entry does not fall within the memory allocation range ";
     let below = text(|s| s.header.e_entry = 0xf_ffff);
-    assert_eq!(
-        below,
-        format!("{entry}(1048575 < 1048576 || 1048575 >= 2097152)")
-    );
+    assert_eq!(below, format!("{entry}(1048575 < 1048576 || 1048575 >= 2097152)"));
     let beyond = text(|s| s.header.e_entry = 2 * MIB);
-    assert_eq!(
-        beyond,
-        format!("{entry}(2097152 < 1048576 || 2097152 >= 2097152)")
-    );
+    assert_eq!(beyond, format!("{entry}(2097152 < 1048576 || 2097152 >= 2097152)"));
     let inside = text(|s| s.header.e_entry = 2 * MIB - 1);
     assert!(inside.contains("e_entry is not within an executable segment"));
     let wraps = text(|s| s.segments[DATA].p_memsz = u64::MAX);
-    assert!(
-        wraps.ends_with(" + 18446744073709551615 > 2097152)"),
-        "{wraps}"
-    );
+    assert!(wraps.ends_with(" + 18446744073709551615 > 2097152)"), "{wraps}");
 }
 
 /// The image with its PT_NOTE `index` changed.
@@ -316,11 +269,7 @@ fn note_header(index: usize, change: impl FnOnce(&mut ProgramHeader)) -> String 
 
 /// The image with the ABI note replaced by `bytes`.
 fn abi_group(bytes: &[u8]) -> Sample {
-    let groups = [
-        testing::openbsd_note(),
-        bytes.to_vec(),
-        testing::manifest_note(&[]),
-    ];
+    let groups = [testing::openbsd_note(), bytes.to_vec(), testing::manifest_note(&[])];
     Sample::with_notes(Target::Spt, Arch::X86_64, &groups)
 }
 
@@ -328,10 +277,7 @@ fn abi_group(bytes: &[u8]) -> Sample {
 fn notes_are_refused_with_upstreams_texts() {
     let no_abi = "No Solo5 ABI information found in executable";
     assert_eq!(note_header(1, |h| h.p_type = 0), no_abi);
-    assert_eq!(
-        note_header(2, |h| h.p_type = 0),
-        "No Solo5 manifest found in executable"
-    );
+    assert_eq!(note_header(2, |h| h.p_type = 0), "No Solo5 manifest found in executable");
     assert_eq!(note_header(1, |h| h.p_filesz = 0), no_abi);
     assert_eq!(
         note_header(1, |h| h.p_filesz = 11),
@@ -340,14 +286,8 @@ fn notes_are_refused_with_upstreams_texts() {
     assert_eq!(note_header(1, |h| h.p_filesz = 12), no_abi);
     assert_eq!(note_header(1, |h| h.p_filesz = 19), no_abi);
     let size = "invalid executable: phdr[7] note does not fall within valid size";
-    assert_eq!(
-        note_header(1, |h| h.p_filesz = 20),
-        format!("{size} (20 < 36)")
-    );
-    assert_eq!(
-        note_header(1, |h| h.p_filesz = 35),
-        format!("{size} (35 < 36)")
-    );
+    assert_eq!(note_header(1, |h| h.p_filesz = 20), format!("{size} (20 < 36)"));
+    assert_eq!(note_header(1, |h| h.p_filesz = 35), format!("{size} (35 < 36)"));
     assert_eq!(note_header(1, |h| h.p_filesz = 1 << 40), "accepted");
     assert_eq!(note_header(2, |h| h.p_filesz = 1 << 40), "accepted");
     assert_eq!(
@@ -355,11 +295,7 @@ fn notes_are_refused_with_upstreams_texts() {
         "phdr[7] bytes read mismatches note size (0 != 20)"
     );
     let abi = |descriptor: &[u8]| {
-        refusal(&abi_group(&testing::any_note(
-            note::OWNER_SOLO5,
-            note::TYPE_ABI1,
-            descriptor,
-        )))
+        refusal(&abi_group(&testing::any_note(note::OWNER_SOLO5, note::TYPE_ABI1, descriptor)))
     };
     assert_eq!(abi(&[]), format!("{size} (0 < 16 || 0 > 32)"));
     assert_eq!(abi(&[2; 15]), format!("{size} (15 < 16 || 15 > 32)"));
@@ -369,14 +305,8 @@ fn notes_are_refused_with_upstreams_texts() {
     longest[4] = 2;
     assert_eq!(abi(&longest), "accepted");
     let version = |target, version| refusal(&abi_group(&Abi1::new(target, version).note()));
-    assert_eq!(
-        version(Target::Hvt, 2),
-        "Executable is not for the solo5-spt target"
-    );
-    assert_eq!(
-        version(Target::Spt, 3),
-        "Executable requests unsupported ABI version 3"
-    );
+    assert_eq!(version(Target::Hvt, 2), "Executable is not for the solo5-spt target");
+    assert_eq!(version(Target::Spt, 3), "Executable requests unsupported ABI version 3");
     for other in [&b"Solo6\0"[..], b"Solo5", b"Solo5\0\0\0"] {
         let foreign = testing::any_note(other, note::TYPE_ABI1, &longest);
         assert_eq!(refusal(&abi_group(&foreign)), no_abi);
@@ -391,10 +321,7 @@ fn the_fixture_with_a_one_byte_manifest_is_refused() {
         let at = offset as usize + 4;
         sample.contents[0].1[at..at + 4].copy_from_slice(&size.to_le_bytes());
         let text = refusal(&sample);
-        assert!(
-            text.contains("note does not fall within valid size"),
-            "{text}"
-        );
+        assert!(text.contains("note does not fall within valid size"), "{text}");
         // The ABI note is in front of it, and does not suffer.
         let image = Image::read(&sample.bytes(), &Arch::ALL).unwrap();
         assert_eq!(image.target(), Some(Target::Spt));
@@ -411,11 +338,7 @@ fn several_notes_in_one_segment_are_found() {
             (1, mft2::tag::DEVICE_FLAGS, &3u32.to_le_bytes()),
         ],
     ));
-    all.extend(testing::any_note(
-        note::OWNER_FDO,
-        note::TYPE_FDO_PACKAGE,
-        b"{}",
-    ));
+    all.extend(testing::any_note(note::OWNER_FDO, note::TYPE_FDO_PACKAGE, b"{}"));
     all.extend(testing::abi_note(Target::Spt));
     let sample = Sample::with_notes(Target::Spt, Arch::X86_64, &[all.clone()]);
     let file = sample.bytes();
@@ -431,9 +354,7 @@ fn several_notes_in_one_segment_are_found() {
     assert_eq!(package.read(&file, 100).unwrap(), b"{}");
 
     // The reader of byte slices sees the same notes.
-    let walked: Vec<u32> = note::Notes::new(&all)
-        .map(|note| note.unwrap().kind)
-        .collect();
+    let walked: Vec<u32> = note::Notes::new(&all).map(|note| note.unwrap().kind).collect();
     let read: Vec<u32> = image.notes().all().iter().map(|note| note.kind).collect();
     assert_eq!(walked, read);
 
@@ -498,10 +419,7 @@ fn endless_notes_end() {
         header.p_filesz = 1 << 62;
     }
     let head = sample.bytes();
-    let reader = Endless {
-        head: &head,
-        reads: 0.into(),
-    };
+    let reader = Endless { head: &head, reads: 0.into() };
     let image = Image::read(&reader, &Arch::ALL).unwrap();
     assert!(matches!(image.abi(), Err(Fault::NotesMany { .. })));
     assert!(reader.reads.get() < 5000, "{}", reader.reads.get());
@@ -515,14 +433,8 @@ fn sections_and_symbols_give_evidence() {
     let sections = Sections::read(&file, image.header()).unwrap();
     let data = sample.segments[DATA].p_vaddr;
     assert_eq!(sections.at_address(data).unwrap().name, ".data");
-    assert_eq!(
-        sections.symbol_at(&file, data + 4).as_deref(),
-        Some("table")
-    );
-    assert_eq!(
-        sections.symbol_at(&file, image.entry()).as_deref(),
-        Some("_start")
-    );
+    assert_eq!(sections.symbol_at(&file, data + 4).as_deref(), Some("table"));
+    assert_eq!(sections.symbol_at(&file, image.entry()).as_deref(), Some("_start"));
     assert!(sections.find(".note.solo5.abi").is_some());
     assert_eq!(sections.symbol_at(&file, 0), None);
 }
@@ -532,27 +444,14 @@ fn readelf_reads_a_sample_as_we_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sample.spt");
     std::fs::write(&path, spt().bytes()).unwrap();
-    let output = std::process::Command::new("readelf")
-        .arg("-lnSs")
-        .arg(&path)
-        .output();
+    let output = std::process::Command::new("readelf").arg("-lnSs").arg(&path).output();
     let Ok(output) = output else {
         println!("skip: readelf_reads_a_sample_as_we_do: no readelf");
         return;
     };
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in [
-        "/nonexistent/solo5/",
-        "Solo5",
-        "OpenBSD",
-        "table",
-        ".note.solo5.manifest",
-    ] {
+    for part in ["/nonexistent/solo5/", "Solo5", "OpenBSD", "table", ".note.solo5.manifest"] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
 }
@@ -560,15 +459,8 @@ fn readelf_reads_a_sample_as_we_do() {
 /// A change to one field of one program header, or to one byte near the front of the file.
 #[derive(Clone, Debug)]
 enum Change {
-    Header {
-        index: usize,
-        field: usize,
-        value: u64,
-    },
-    Byte {
-        at: usize,
-        value: u8,
-    },
+    Header { index: usize, field: usize, value: u64 },
+    Byte { at: usize, value: u8 },
     Cut(usize),
 }
 
@@ -596,12 +488,7 @@ fn change() -> impl Strategy<Value = Change> {
 fn apply(changes: &[Change]) -> Vec<u8> {
     let mut sample = spt();
     for change in changes {
-        let Change::Header {
-            index,
-            field,
-            value,
-        } = change
-        else {
+        let Change::Header { index, field, value } = change else {
             continue;
         };
         let header = &mut sample.segments[*index];

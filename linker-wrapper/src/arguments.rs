@@ -26,11 +26,8 @@ pub enum AuditLevel {
 }
 
 impl AuditLevel {
-    const ALL: [(&'static str, AuditLevel); 3] = [
-        ("off", AuditLevel::Off),
-        ("error", AuditLevel::Error),
-        ("warning", AuditLevel::Warning),
-    ];
+    const ALL: [(&'static str, AuditLevel); 3] =
+        [("off", AuditLevel::Off), ("error", AuditLevel::Error), ("warning", AuditLevel::Warning)];
 }
 
 /// What the tool is asked to do.
@@ -116,17 +113,8 @@ const WITH_VALUE: &[&str] = &[
 ];
 
 /// Options of a compiler that end its work before a link.
-const NO_LINK: &[&str] = &[
-    "-c",
-    "-S",
-    "-E",
-    "-M",
-    "-MM",
-    "-fsyntax-only",
-    "--compile",
-    "--assemble",
-    "--preprocess",
-];
+const NO_LINK: &[&str] =
+    &["-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--compile", "--assemble", "--preprocess"];
 
 /// Options of a compiler that print something and do no work. Further ones start with `-print-`.
 const QUERIES: &[&str] = &[
@@ -231,10 +219,7 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
             // There is no static one; `rustc` names it wherever the standard library might be.
             units.push(Unit {
                 typed: vec![argument],
-                linker: vec![Word {
-                    text: OsString::new(),
-                    fate: Fate::Unwanted,
-                }],
+                linker: vec![Word { text: OsString::new(), fate: Fate::Unwanted }],
             });
         } else if text == b"-o" || is(WITH_VALUE) {
             let value = arguments.next();
@@ -272,10 +257,8 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
 
 /// Reads the linker's arguments in order, across all units.
 fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<(), Diagnostic> {
-    let mut words: Vec<&mut Word> = units
-        .iter_mut()
-        .flat_map(|unit| unit.linker.iter_mut())
-        .collect();
+    let mut words: Vec<&mut Word> =
+        units.iter_mut().flat_map(|unit| unit.linker.iter_mut()).collect();
     let mut at = 0;
     while let Some((word, behind)) = words.get_mut(at..).and_then(<[_]>::split_first_mut) {
         at += 1;
@@ -336,10 +319,8 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
         read.abi = Some(name);
     } else if let Some(file) = value(b"solo5-manifest=") {
         if read.manifest.as_ref().is_some_and(|other| *other != file) {
-            return Err(
-                Diagnostic::error(codes::TWO_MANIFESTS, "two manifests for one unikernel")
-                    .with_help("keep one `-z solo5-manifest=`"),
-            );
+            return Err(Diagnostic::error(codes::TWO_MANIFESTS, "two manifests for one unikernel")
+                .with_help("keep one `-z solo5-manifest=`"));
         }
         read.manifest = Some(file);
     } else if let Some(level) = value(b"solo5-audit=") {
@@ -365,21 +346,12 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
 
 impl Unit {
     fn own(typed: Vec<OsString>) -> Unit {
-        Unit {
-            typed,
-            linker: Vec::new(),
-        }
+        Unit { typed, linker: Vec::new() }
     }
 
     fn linker(typed: Vec<OsString>, words: Vec<OsString>) -> Unit {
-        let word = |text| Word {
-            text,
-            fate: Fate::Keep,
-        };
-        Unit {
-            typed,
-            linker: words.into_iter().map(word).collect(),
-        }
+        let word = |text| Word { text, fate: Fate::Keep };
+        Unit { typed, linker: words.into_iter().map(word).collect() }
     }
 
     /// Appends what remains of it.
@@ -509,10 +481,7 @@ mod tests {
         assert_eq!(rest(&read), kept);
         assert!(read.chooses_linker);
         assert_eq!(rest(&parse(Tool::Cc, "-static-pie a.o")), "a.o");
-        assert_eq!(
-            rest(&parse(Tool::Ld, "-z solo5-abi=spt -pie -z now a.o")),
-            "a.o"
-        );
+        assert_eq!(rest(&parse(Tool::Ld, "-z solo5-abi=spt -pie -z now a.o")), "a.o");
         // Without bindings nothing is ours to decide.
         for line in ["-pie -z now a.o", "-r -pie a.o"] {
             assert_eq!(rest(&parse(Tool::Ld, line)), line);
@@ -525,10 +494,7 @@ mod tests {
             ("-z solo5-api=spt", codes::OPTION),
             ("-z solo5-abi", codes::OPTION),
             ("-Wl,-z,solo5-audit=maybe", codes::OPTION),
-            (
-                "-z solo5-manifest=a -z solo5-manifest=b",
-                codes::TWO_MANIFESTS,
-            ),
+            ("-z solo5-manifest=a -z solo5-manifest=b", codes::TWO_MANIFESTS),
         ];
         for (line, code) in cases {
             let words = line.split_whitespace().map(OsString::from).collect();

@@ -21,17 +21,11 @@ pub struct Verdict {
 pub fn audit(file: &File, path: &Path, level: AuditLevel) -> Verdict {
     let (selection, refuse_from) = match level {
         AuditLevel::Off => {
-            return Verdict {
-                findings: Vec::new(),
-                refused: false,
-            };
+            return Verdict { findings: Vec::new(), refused: false };
         }
         AuditLevel::Error => (Selection::errors(), Severity::Error),
         AuditLevel::Warning => {
-            let selection = Selection {
-                least: Some(Severity::Warning),
-                ..Selection::default()
-            };
+            let selection = Selection { least: Some(Severity::Warning), ..Selection::default() };
             (selection, Severity::Warning)
         }
     };

@@ -47,8 +47,7 @@ pub fn run_quietly(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
 
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(u8::MAX)
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 fn command(program: &OsStr, arguments: &[OsString]) -> Command {
@@ -90,11 +89,9 @@ fn quoted(word: &OsStr) -> Vec<u8> {
 
 /// What to say of a tool that could not be run, and the status that a shell would give.
 pub fn not_run(program: &OsStr, error: &io::Error) -> (Diagnostic, u8) {
-    let diagnostic = Diagnostic::error(
-        codes::TOOL,
-        format!("cannot run '{}': {error}", program.display()),
-    )
-    .with_help("install it, or name another in SOLO5_CC, SOLO5_LD or SOLO5_OBJCOPY");
+    let diagnostic =
+        Diagnostic::error(codes::TOOL, format!("cannot run '{}': {error}", program.display()))
+            .with_help("install it, or name another in SOLO5_CC, SOLO5_LD or SOLO5_OBJCOPY");
     let status = match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_RUNNABLE,

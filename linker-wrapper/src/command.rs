@@ -54,11 +54,8 @@ pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, 
     } else {
         format!("installed are {}", installed.join(", "))
     };
-    Err(Diagnostic::error(
-        codes::UNKNOWN_ABI,
-        format!("unknown ABI '{}'", name.display()),
-    )
-    .with_help(help))
+    Err(Diagnostic::error(codes::UNKNOWN_ABI, format!("unknown ABI '{}'", name.display()))
+        .with_help(help))
 }
 
 /// Names of the ABIs that have both script and object in `library`, sorted.
@@ -94,11 +91,7 @@ pub fn arguments(
         let family = Family::of(program);
         out.extend(tools::compile(program, family, identity.arch, installed));
         if links {
-            out.extend(tools::compiler_link(
-                family,
-                identity.arch,
-                read.chooses_linker,
-            ));
+            out.extend(tools::compiler_link(family, identity.arch, read.chooses_linker));
         }
     }
     if links || !compiler {
@@ -114,10 +107,8 @@ fn link(
     abi: Option<&Abi>,
     objects: Vec<PathBuf>,
 ) -> Vec<OsString> {
-    let mut out = installed
-        .library
-        .as_deref()
-        .map_or_else(Vec::new, |library| tools::link(arch, library));
+    let mut out =
+        installed.library.as_deref().map_or_else(Vec::new, |library| tools::link(arch, library));
     if let Some(abi) = abi {
         out.extend(["-T".into(), abi.script.clone().into()]);
         out.push(abi.object.clone().into());

@@ -75,10 +75,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let installed = match &program {
         Some(program) => Installed::beside(program, identity.arch),
-        None => Installed {
-            include: None,
-            library: None,
-        },
+        None => Installed { include: None, library: None },
     };
     match run(&identity, &installed, arguments) {
         Ok(status) => status.into(),
@@ -193,10 +190,7 @@ fn run(
         Tool::Cc if arguments == ["-v"] => return pass_on(&program, arguments),
         Tool::Cc | Tool::Ld => {}
     }
-    let response::Expanded {
-        arguments,
-        from_file,
-    } = response::expand(arguments);
+    let response::Expanded { arguments, from_file } = response::expand(arguments);
     let read = arguments::read(identity.tool, arguments)?;
     if identity.tool == Tool::Cc
         && read.mode == Mode::Query
@@ -284,10 +278,7 @@ fn judge(
     let found = match output.written() {
         Ok(Some(image)) => audit::audit(&image, output.path(), read.audit),
         Ok(None) => return Ok(0),
-        Err(diagnostic) => audit::Verdict {
-            findings: vec![diagnostic],
-            refused: true,
-        },
+        Err(diagnostic) => audit::Verdict { findings: vec![diagnostic], refused: true },
     };
     if !found.refused {
         if !found.findings.is_empty() {

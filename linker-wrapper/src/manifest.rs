@@ -31,17 +31,14 @@ pub struct Compiled {
 pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
     let name = file.display().to_string();
     let mut source = Vec::new();
-    File::open(file)
-        .and_then(|file| file.take(SOURCE_MAX).read_to_end(&mut source))
-        .map_err(|error| {
+    File::open(file).and_then(|file| file.take(SOURCE_MAX).read_to_end(&mut source)).map_err(
+        |error| {
             vec![
-                Diagnostic::error(
-                    codes::MANIFEST,
-                    format!("cannot read manifest {name}: {error}"),
-                )
-                .with_help("`-z solo5-manifest=` takes the path of a manifest's source"),
+                Diagnostic::error(codes::MANIFEST, format!("cannot read manifest {name}: {error}"))
+                    .with_help("`-z solo5-manifest=` takes the path of a manifest's source"),
             ]
-        })?;
+        },
+    )?;
     let checked = solo5_manifest::parse(&name, &source)?;
     let mut objects = vec![("manifest.o", object::write(&checked.manifest.notes(), arch))];
     if let Some(note) = solo5_manifest::package_note(&checked.manifest) {

@@ -29,9 +29,7 @@ impl Tool {
     }
 
     fn from_name(name: &str) -> Option<Tool> {
-        [Tool::Cc, Tool::Ld, Tool::Objcopy]
-            .into_iter()
-            .find(|tool| tool.name() == name)
+        [Tool::Cc, Tool::Ld, Tool::Objcopy].into_iter().find(|tool| tool.name() == name)
     }
 }
 
@@ -55,11 +53,7 @@ impl Identity {
         } else {
             Arch::ALL.into_iter().find(|arch| arch.triple() == prefix)?
         };
-        Some(Identity {
-            program: name.to_owned(),
-            tool: Tool::from_name(tool)?,
-            arch,
-        })
+        Some(Identity { program: name.to_owned(), tool: Tool::from_name(tool)?, arch })
     }
 
     /// The identity of a program that was called as `called`. A name that is none of ours may be
@@ -109,11 +103,8 @@ impl Installed {
     /// The folders beside the program file `program`, whose links are resolved.
     pub fn beside(program: &Path, arch: Arch) -> Installed {
         let prefix = program.parent().and_then(Path::parent);
-        let folder = |name: PathBuf| {
-            prefix
-                .map(|prefix| prefix.join(name))
-                .filter(|it| it.is_dir())
-        };
+        let folder =
+            |name: PathBuf| prefix.map(|prefix| prefix.join(name)).filter(|it| it.is_dir());
         Installed {
             include: folder("include".into()),
             library: folder(Path::new("lib").join(arch.triple())),
@@ -128,22 +119,13 @@ mod tests {
     #[test]
     fn names_say_tool_and_architecture() {
         let parse = |name| Identity::from_name(name).map(|it| (it.tool, it.arch));
-        assert_eq!(
-            parse("aarch64-solo5-none-static-cc"),
-            Some((Tool::Cc, Arch::Aarch64))
-        );
+        assert_eq!(parse("aarch64-solo5-none-static-cc"), Some((Tool::Cc, Arch::Aarch64)));
         assert_eq!(
             parse("ppc64le-solo5-none-static-objcopy"),
             Some((Tool::Objcopy, Arch::Ppc64le))
         );
         assert_eq!(parse("solo5-ld"), Arch::HOST.map(|arch| (Tool::Ld, arch)));
-        for name in [
-            "cc",
-            "solo5-gcc",
-            "riscv64-solo5-none-static-cc",
-            "solo5-",
-            "",
-        ] {
+        for name in ["cc", "solo5-gcc", "riscv64-solo5-none-static-cc", "solo5-", ""] {
             assert_eq!(parse(name), None, "{name:?}");
         }
     }

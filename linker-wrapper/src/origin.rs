@@ -44,10 +44,9 @@ pub fn arguments(tool: Tool, folder: &Path) -> Vec<OsString> {
     let output = ["-o".into(), folder.join(IMAGE).into()];
     match tool {
         // A compiler that also links removes its objects, which are asked for their flags.
-        Tool::Cc => ["-save-temps=obj".into(), "-Xlinker".into(), map]
-            .into_iter()
-            .chain(output)
-            .collect(),
+        Tool::Cc => {
+            ["-save-temps=obj".into(), "-Xlinker".into(), map].into_iter().chain(output).collect()
+        }
         Tool::Ld | Tool::Objcopy => std::iter::once(map).chain(output).collect(),
     }
 }
@@ -141,11 +140,7 @@ fn gnu_pieces(memory: &str) -> Vec<Piece> {
             && size > 0
             && !object.is_empty()
         {
-            pieces.push(Piece {
-                address,
-                section: name.to_owned(),
-                object: object.to_owned(),
-            });
+            pieces.push(Piece { address, section: name.to_owned(), object: object.to_owned() });
         }
         name = "";
     }
@@ -161,11 +156,8 @@ fn lld_piece(line: &str) -> Option<Piece> {
     let (object, section) = rest.strip_suffix(')')?.rsplit_once(":(")?;
     let number = |text| u64::from_str_radix(text, 16).ok();
     let size = number(size)?;
-    let piece = Piece {
-        address: number(address)?,
-        section: section.to_owned(),
-        object: object.to_owned(),
-    };
+    let piece =
+        Piece { address: number(address)?, section: section.to_owned(), object: object.to_owned() };
     (size > 0).then_some(piece)
 }
 
@@ -206,10 +198,7 @@ fn culprits(pieces: &[Piece], within: &Range<u64>, folder: &Path) -> Option<Culp
     };
     let (data, code) = (count(true, false), count(false, true));
     // What the segment would be without them; nothing is known of one that has only such sections.
-    let usual = Rights {
-        write: data > 0 && data >= code,
-        execute: code > data,
-    };
+    let usual = Rights { write: data > 0 && data >= code, execute: code > data };
     let wrong: Vec<_> = known
         .iter()
         .filter(|(_, rights)| (rights.write && !usual.write) || (rights.execute && !usual.execute))
@@ -261,18 +250,11 @@ fn rights(piece: &Piece) -> Option<Rights> {
 fn rights_in<'d>(section: &str, object: object::File<'d, impl ReadRef<'d>>) -> Option<Rights> {
     let mut found = None;
     // Several sections may share the name.
-    for flags in object
-        .sections()
-        .filter(|one| one.name() == Ok(section))
-        .map(|one| one.flags())
-    {
+    for flags in object.sections().filter(|one| one.name() == Ok(section)).map(|one| one.flags()) {
         let SectionFlags::Elf { sh_flags, .. } = flags else {
             continue;
         };
-        let all = found.get_or_insert(Rights {
-            write: false,
-            execute: false,
-        });
+        let all = found.get_or_insert(Rights { write: false, execute: false });
         all.write |= sh_flags.0 & SHF_WRITE.0 != 0;
         all.execute |= sh_flags.0 & SHF_EXECINSTR.0 != 0;
     }
@@ -297,11 +279,7 @@ mod tests {
     use super::*;
 
     fn piece(address: u64, section: &str, object: &str) -> Piece {
-        Piece {
-            address,
-            section: section.to_owned(),
-            object: object.to_owned(),
-        }
+        Piece { address, section: section.to_owned(), object: object.to_owned() }
     }
 
     #[test]
@@ -347,10 +325,7 @@ Linker script and memory map
 ";
         assert_eq!(
             pieces(map),
-            [
-                piece(0x102000, ".data", "a b.o"),
-                piece(0x102018, ".data.jit", "./libj.a(jit.o)"),
-            ]
+            [piece(0x102000, ".data", "a b.o"), piece(0x102018, ".data.jit", "./libj.a(jit.o)"),]
         );
     }
 }

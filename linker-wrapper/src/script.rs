@@ -62,11 +62,9 @@ impl Bindings {
                 Bindings::Target(Target::Muen),
                 Bindings::Target(Target::Xen),
             ],
-            Arch::Aarch64 => &[
-                Bindings::Stub,
-                Bindings::Target(Target::Hvt),
-                Bindings::Target(Target::Spt),
-            ],
+            Arch::Aarch64 => {
+                &[Bindings::Stub, Bindings::Target(Target::Hvt), Bindings::Target(Target::Spt)]
+            }
             Arch::Ppc64le => &[Bindings::Stub, Bindings::Target(Target::Spt)],
         }
     }
@@ -116,30 +114,18 @@ impl Layout {
         };
         let target = match bindings {
             Bindings::Stub => {
-                return Layout {
-                    identified: false,
-                    ..tender
-                };
+                return Layout { identified: false, ..tender };
             }
             Bindings::Target(target) => target,
         };
-        let based = Layout {
-            base: target.base(),
-            ..tender
-        };
+        let based = Layout { base: target.base(), ..tender };
         match target {
-            Target::Hvt => Layout {
-                text_flags: X,
-                ..based
-            },
+            Target::Hvt => Layout { text_flags: X, ..based },
             // Genode's number is reserved and no bindings exist: nothing is known to differ.
             Target::Spt | Target::Muen | Target::Genode => based,
-            Target::Virtio => Layout {
-                rodata_segment: false,
-                notes: Notes::Data,
-                multiboot: true,
-                ..based
-            },
+            Target::Virtio => {
+                Layout { rodata_segment: false, notes: Notes::Data, multiboot: true, ..based }
+            }
             Target::Xen => Layout {
                 rodata_segment: false,
                 notes: Notes::Data,
@@ -177,18 +163,10 @@ impl Extra {
                 data: " *(.ldata .ldata.*)",
                 bss: " *(.lbss .lbss.*)",
             },
-            Arch::Aarch64 => Extra {
-                got: "",
-                rodata: "",
-                data: "",
-                bss: "",
-            },
-            Arch::Ppc64le => Extra {
-                got: " *(.toc .toc.* .branch_lt)",
-                rodata: "",
-                data: "",
-                bss: "",
-            },
+            Arch::Aarch64 => Extra { got: "", rodata: "", data: "", bss: "" },
+            Arch::Ppc64le => {
+                Extra { got: " *(.toc .toc.* .branch_lt)", rodata: "", data: "", bss: "" }
+            }
         }
     }
 }
@@ -218,25 +196,14 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     if !layout.interp_behind_text {
         out.push_str(interp);
     }
-    let multiboot = if layout.multiboot {
-        "KEEP(*(.data.multiboot)) "
-    } else {
-        ""
-    };
-    writeln!(
-        out,
-        "    .text : {{ {multiboot}*(.text .text.* .gnu.linkonce.t.*) }} :text"
-    )?;
+    let multiboot = if layout.multiboot { "KEEP(*(.data.multiboot)) " } else { "" };
+    writeln!(out, "    .text : {{ {multiboot}*(.text .text.* .gnu.linkonce.t.*) }} :text")?;
     if layout.interp_behind_text {
         out.push_str(interp);
     }
     writeln!(out, "\n    {NEXT_PAGE}\n    _etext = .;\n")?;
 
-    let rodata = if layout.rodata_segment {
-        "rodata"
-    } else {
-        "text"
-    };
+    let rodata = if layout.rodata_segment { "rodata" } else { "text" };
     if layout.notes == Notes::Rodata {
         notes(out, &layout, rodata)?;
     }
@@ -308,10 +275,7 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
 /// What follows it in the same PT_NOTE is for readers that walk every note.
 fn notes(out: &mut String, layout: &Layout, segment: &str) -> fmt::Result {
     let mut place = |output: &str, input: &str, header: &str| {
-        writeln!(
-            out,
-            "    {output} : {{ KEEP(*({input})) }} :{segment} :{header}"
-        )
+        writeln!(out, "    {output} : {{ KEEP(*({input})) }} :{segment} :{header}")
     };
     place(note::SECTION_MFT1, note::SECTION_MFT1, "note_manifest")?;
     place(
@@ -319,18 +283,10 @@ fn notes(out: &mut String, layout: &Layout, segment: &str) -> fmt::Result {
         &format!("{} {}", note::SECTION_MFT2_INPUT, note::SECTION_MFT2),
         "note_manifest",
     )?;
-    place(
-        note::SECTION_PACKAGE,
-        note::SECTION_PACKAGE,
-        "note_manifest",
-    )?;
+    place(note::SECTION_PACKAGE, note::SECTION_PACKAGE, "note_manifest")?;
     place(BUILD_ID, BUILD_ID, "note_manifest")?;
     if layout.identified {
-        place(
-            note::SECTION_ABI1,
-            &format!("{}*", note::SECTION_ABI1),
-            "note_abi",
-        )?;
+        place(note::SECTION_ABI1, &format!("{}*", note::SECTION_ABI1), "note_abi")?;
         place(
             note::SECTION_NOT_OPENBSD,
             &format!("{}*", note::SECTION_NOT_OPENBSD),

@@ -36,12 +36,7 @@ impl Program {
         let (variable, built, native, cross) = match tool {
             Tool::Cc => ("SOLO5_CC", option_env!("TARGET_CC"), "cc", "gcc"),
             Tool::Ld => ("SOLO5_LD", option_env!("TARGET_LD"), "ld", "ld"),
-            Tool::Objcopy => (
-                "SOLO5_OBJCOPY",
-                option_env!("TARGET_OBJCOPY"),
-                "objcopy",
-                "objcopy",
-            ),
+            Tool::Objcopy => ("SOLO5_OBJCOPY", option_env!("TARGET_OBJCOPY"), "objcopy", "objcopy"),
         };
         let built = built.filter(|_| BUILT_FOR == Some(arch.name()));
         let usual = || {
@@ -60,10 +55,7 @@ impl Program {
             .split(u8::is_ascii_whitespace)
             .filter(|word| !word.is_empty())
             .map(|word| OsStr::from_bytes(word).to_owned());
-        Program {
-            name: words.next().unwrap_or_else(usual),
-            arguments: words.collect(),
-        }
+        Program { name: words.next().unwrap_or_else(usual), arguments: words.collect() }
     }
 
     /// Whether somebody chose the tool, so that it is not simply the usual one.
@@ -119,12 +111,8 @@ impl Family {
 }
 
 /// Variables that add folders of the host to every search for a header.
-pub const HOST_INCLUDES: &[&str] = &[
-    "CPATH",
-    "C_INCLUDE_PATH",
-    "CPLUS_INCLUDE_PATH",
-    "OBJC_INCLUDE_PATH",
-];
+pub const HOST_INCLUDES: &[&str] =
+    &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH"];
 
 /// Arguments for compiling: no header of the host, ours, and the guard of the stack protector where
 /// the bindings have it.
@@ -136,10 +124,7 @@ pub fn compile(
 ) -> Vec<OsString> {
     let mut out: Vec<OsString> = match family {
         Family::Gcc => vec!["-nostdinc".into()],
-        Family::Clang => vec![
-            "-nostdlibinc".into(),
-            "-Wno-unused-command-line-argument".into(),
-        ],
+        Family::Clang => vec!["-nostdlibinc".into(), "-Wno-unused-command-line-argument".into()],
     };
     match arch {
         Arch::X86_64 | Arch::Ppc64le => out.push("-mstack-protector-guard=global".into()),

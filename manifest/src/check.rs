@@ -29,28 +29,16 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         };
         reader.error(codes::NOT_A_MANIFEST, node.span.clone(), message, "", help);
     }
-    let version = fields
-        .required("version")
-        .and_then(|node| version(node, reader));
+    let version = fields.required("version").and_then(|node| version(node, reader));
     // Where the version is not known, properties are read too: their errors are errors anyway.
-    let gate = Gate {
-        version: version
-            .as_ref()
-            .map_or(Version::V2, |(version, _)| *version),
-    };
+    let gate = Gate { version: version.as_ref().map_or(Version::V2, |(version, _)| *version) };
     let at = version.map_or(0..0, |(_, span)| span);
-    let package = gate
-        .optional(&mut fields, reader, "package")
-        .map(|node| package(node, reader));
+    let package = gate.optional(&mut fields, reader, "package").map(|node| package(node, reader));
     let synopsis = gate
         .optional(&mut fields, reader, "synopsis")
         .and_then(|node| text(node, reader, "`synopsis`", SYNOPSIS_MAX));
-    let memory = gate
-        .optional(&mut fields, reader, "memory")
-        .map(|node| memory(node, reader));
-    let devices = fields
-        .required("devices")
-        .map(|node| devices(node, reader, &gate));
+    let memory = gate.optional(&mut fields, reader, "memory").map(|node| memory(node, reader));
+    let devices = fields.required("devices").map(|node| devices(node, reader, &gate));
     fields.finish(reader);
     let manifest = Manifest {
         version: gate.version,
@@ -67,9 +55,7 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
 
 fn version(node: &Node, reader: &mut Reader) -> Option<(Version, Range<usize>)> {
     let number = reader.integer(node, "`version`", 0..=u64::MAX)?;
-    let known = Version::ALL
-        .into_iter()
-        .find(|version| version.number() == number);
+    let known = Version::ALL.into_iter().find(|version| version.number() == number);
     if known.is_none() {
         let message = format!("version {number} of the manifest is not known");
         let help = "versions are 1, which upstream reads too, and 2, which has properties";
@@ -161,11 +147,7 @@ fn package(node: &Node, reader: &mut Reader) -> Option<Package> {
     let version = take(fields.optional("version"), "`version` of the package");
     let license = take(fields.optional("license"), "`license` of the package");
     fields.finish(reader);
-    Some(Package {
-        name: name?,
-        version,
-        license,
-    })
+    Some(Package { name: name?, version, license })
 }
 
 fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
@@ -186,12 +168,8 @@ fn memory(node: &Node, reader: &mut Reader) -> Memory {
     let minimum = fields.optional("minimum");
     let minimum = minimum.and_then(|node| size(node, reader, "`minimum` of memory"));
     let recommended = fields.optional("recommended");
-    let recommended = recommended.and_then(|node| {
-        Some((
-            size(node, reader, "`recommended` of memory")?,
-            node.span.clone(),
-        ))
-    });
+    let recommended = recommended
+        .and_then(|node| Some((size(node, reader, "`recommended` of memory")?, node.span.clone())));
     let executable_heap = fields.optional("executable-heap");
     let executable_heap =
         executable_heap.and_then(|node| reader.boolean(node, "`executable-heap`"));
@@ -226,9 +204,7 @@ fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
         let Some((device, name_at)) = device(item, index, reader, gate) else {
             continue;
         };
-        let first = seen
-            .entry((device.kind, device.name.clone()))
-            .or_insert(name_at.clone());
+        let first = seen.entry((device.kind, device.name.clone())).or_insert(name_at.clone());
         if *first != name_at {
             let kind = device.kind.name();
             let message = format!("a second {kind} has the name `{}`", device.name);
@@ -301,9 +277,7 @@ fn minimum<T>(
     take: impl FnOnce(&Node, &mut Reader) -> Option<T>,
 ) -> Option<T> {
     let mut fields = reader.fields(node?, what)?;
-    let value = fields
-        .required("minimum")
-        .and_then(|node| take(node, reader));
+    let value = fields.required("minimum").and_then(|node| take(node, reader));
     fields.finish(reader);
     value
 }
@@ -316,11 +290,7 @@ fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
     let bad = name.chars().find(|c| !c.is_ascii_alphanumeric());
     let (code, message, help) = if name.is_empty() {
         let message = "the name of a device may not be empty".to_owned();
-        (
-            codes::NAME_EMPTY,
-            message,
-            format!("write 1 to {NAME_MAX} letters and digits"),
-        )
+        (codes::NAME_EMPTY, message, format!("write 1 to {NAME_MAX} letters and digits"))
     } else if let Some(bad) = bad {
         let message = format!("the name of a device is not alphanumeric: it has `{bad}` in it");
         let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -334,11 +304,7 @@ fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
         (codes::NAME_CHARACTER, message, help)
     } else {
         let message = format!("the name of a device is {} characters long", name.len());
-        (
-            codes::NAME_TOO_LONG,
-            message,
-            format!("at most {NAME_MAX} fit"),
-        )
+        (codes::NAME_TOO_LONG, message, format!("at most {NAME_MAX} fit"))
     };
     reader.error(code, node.head(), message, "", help);
     None
@@ -361,9 +327,7 @@ fn kind(node: &Node, reader: &mut Reader) -> Option<DeviceType> {
 
 fn sector_size(node: &Node, reader: &mut Reader) -> Option<u32> {
     let number = reader.integer(node, "`sector-size`", 0..=u64::MAX)?;
-    let size = u32::try_from(number)
-        .ok()
-        .filter(|size| model::is_sector_size(*size));
+    let size = u32::try_from(number).ok().filter(|size| model::is_sector_size(*size));
     if size.is_none() {
         let message = format!("no device has sectors of {number} bytes");
         let (least, most) = (SECTOR_SIZES.start(), SECTOR_SIZES.end());

@@ -62,11 +62,7 @@ pub fn notes(bytes: &[u8]) -> Result<Manifest, Fault> {
     }
     let first = Mft1::parse(first.ok_or(Fault::Missing)?).map_err(Fault::Mft1)?;
     let second = second.map(|descriptor| Mft2::parse(descriptor, &first));
-    manifest(
-        &first,
-        second.transpose().map_err(Fault::Mft2)?.as_ref(),
-        package,
-    )
+    manifest(&first, second.transpose().map_err(Fault::Mft2)?.as_ref(), package)
 }
 
 /// The manifest that MFT1, MFT2 and the descriptor of the packaging note make together. Version 1
@@ -81,11 +77,9 @@ pub fn manifest(
     package: Option<&[u8]>,
 ) -> Result<Manifest, Fault> {
     first.check().map_err(Fault::Mft1)?;
-    if let Some(record) = second.and_then(|second| {
-        second
-            .records()
-            .find(|record| mft2::known(record.tag).is_none())
-    }) {
+    if let Some(record) =
+        second.and_then(|second| second.records().find(|record| mft2::known(record.tag).is_none()))
+    {
         return unsayable(format!("the property {:#x}", record.tag));
     }
     let size = |what: &str, bytes: Option<u64>| match bytes {
@@ -96,10 +90,7 @@ pub fn manifest(
     };
     let memory = Memory {
         minimum: size("a minimum", second.and_then(Mft2::memory_minimum))?,
-        recommended: size(
-            "a recommendation",
-            second.and_then(Mft2::memory_recommended),
-        )?,
+        recommended: size("a recommendation", second.and_then(Mft2::memory_recommended))?,
         executable_heap: second.is_some_and(Mft2::executable_heap),
     };
     if let (Some(minimum), Some(recommended)) = (memory.minimum, memory.recommended)
@@ -110,9 +101,7 @@ pub fn manifest(
     let mut devices = Vec::new();
     for (index, entry) in first.devices() {
         let Some(kind) = entry.kind() else { continue };
-        let properties = second
-            .map(|second| second.device(index))
-            .unwrap_or_default();
+        let properties = second.map(|second| second.device(index)).unwrap_or_default();
         if properties.read_only && kind != DeviceType::BlockBasic {
             return unsayable(format!("that a {} is read-only", kind.name()));
         }
@@ -137,17 +126,11 @@ pub fn manifest(
             mtu_minimum: properties.mtu_minimum,
         });
     }
-    let version = if second.is_some() {
-        Version::V2
-    } else {
-        Version::V1
-    };
+    let version = if second.is_some() { Version::V2 } else { Version::V1 };
     Ok(Manifest {
         version,
         // Only version 2 has a place for it; the note is for other tools anyway.
-        package: package
-            .filter(|_| version == Version::V2)
-            .and_then(package_of),
+        package: package.filter(|_| version == Version::V2).and_then(package_of),
         synopsis: second.and_then(Mft2::synopsis).map(str::to_owned),
         memory,
         devices,
@@ -166,11 +149,7 @@ fn package_of(descriptor: &[u8]) -> Option<Package> {
     if text("type")? != "solo5" {
         return None;
     }
-    Some(Package {
-        name: text("name")?,
-        version: text("version"),
-        license: text("license"),
-    })
+    Some(Package { name: text("name")?, version: text("version"), license: text("license") })
 }
 
 fn unsayable<T>(what: String) -> Result<T, Fault> {

@@ -45,26 +45,16 @@ impl Notes {
 impl Manifest {
     /// Its notes.
     pub fn notes(&self) -> Notes {
-        let names: Vec<_> = self
-            .devices
-            .iter()
-            .map(|device| (device.name.clone(), device.kind))
-            .collect();
+        let names: Vec<_> =
+            self.devices.iter().map(|device| (device.name.clone(), device.kind)).collect();
         let mut mft1 = vec![0; mft1::note_size(names.len())];
-        let encoded = mft1::encode(
-            names.iter().map(|(name, kind)| (name.as_str(), *kind)),
-            &mut mft1,
-        );
+        let encoded =
+            mft1::encode(names.iter().map(|(name, kind)| (name.as_str(), *kind)), &mut mft1);
         let mft2 = (self.version == Version::V2).then(|| mft2_note(self));
         // The model admits nothing that the first could refuse; the length of the second is known
         // only once it is written.
         let overflow = encoded.is_none() || matches!(mft2, Some(None));
-        Notes {
-            names,
-            mft1,
-            mft2: mft2.flatten(),
-            overflow,
-        }
+        Notes { names, mft1, mft2: mft2.flatten(), overflow }
     }
 }
 
@@ -86,39 +76,15 @@ fn records(manifest: &Manifest, writer: &mut Writer<'_>) -> Option<()> {
         None => Some(()),
     };
     let memory = &manifest.memory;
-    let flags = if memory.executable_heap {
-        FLAG_EXECUTABLE_HEAP
-    } else {
-        0
-    };
-    push(
-        0,
-        tag::MEMORY_MINIMUM,
-        bytes(memory.minimum.map(u64::to_le_bytes)).as_deref(),
-    )?;
-    push(
-        0,
-        tag::MEMORY_RECOMMENDED,
-        bytes(memory.recommended.map(u64::to_le_bytes)).as_deref(),
-    )?;
-    push(
-        0,
-        tag::SYNOPSIS,
-        manifest.synopsis.as_deref().map(str::as_bytes),
-    )?;
+    let flags = if memory.executable_heap { FLAG_EXECUTABLE_HEAP } else { 0 };
+    push(0, tag::MEMORY_MINIMUM, bytes(memory.minimum.map(u64::to_le_bytes)).as_deref())?;
+    push(0, tag::MEMORY_RECOMMENDED, bytes(memory.recommended.map(u64::to_le_bytes)).as_deref())?;
+    push(0, tag::SYNOPSIS, manifest.synopsis.as_deref().map(str::as_bytes))?;
     push(0, tag::FLAGS, set(flags).as_deref())?;
     for (index, device) in manifest.devices.iter().enumerate() {
         let handle = index + 1;
-        push(
-            handle,
-            tag::DEVICE_FLAGS,
-            set(device_flags(device)).as_deref(),
-        )?;
-        push(
-            handle,
-            tag::DESCRIPTION,
-            device.description.as_deref().map(str::as_bytes),
-        )?;
+        push(handle, tag::DEVICE_FLAGS, set(device_flags(device)).as_deref())?;
+        push(handle, tag::DESCRIPTION, device.description.as_deref().map(str::as_bytes))?;
         let sector_size = bytes(device.sector_size.map(u32::to_le_bytes));
         push(handle, tag::SECTOR_SIZE, sector_size.as_deref())?;
         let capacity = bytes(device.capacity_minimum.map(u64::to_le_bytes));
@@ -140,11 +106,7 @@ fn set(flags: u32) -> Option<Vec<u8>> {
 
 fn device_flags(device: &Device) -> u32 {
     let optional = if device.optional { DEVICE_OPTIONAL } else { 0 };
-    let read_only = if device.read_only {
-        DEVICE_READ_ONLY
-    } else {
-        0
-    };
+    let read_only = if device.read_only { DEVICE_READ_ONLY } else { 0 };
     optional | read_only
 }
 
@@ -182,12 +144,7 @@ pub fn package_note(manifest: &Manifest) -> Option<Vec<u8>> {
     // The specification of the note wants a terminator behind the JSON.
     let json = format!("{}\0", serde_json::Value::Object(json));
     let mut note = vec![0; note::size(note::OWNER_FDO, json.len())];
-    note::frame(
-        &mut note,
-        note::OWNER_FDO,
-        note::TYPE_FDO_PACKAGE,
-        json.len(),
-    )?
-    .copy_from_slice(json.as_bytes());
+    note::frame(&mut note, note::OWNER_FDO, note::TYPE_FDO_PACKAGE, json.len())?
+        .copy_from_slice(json.as_bytes());
     Some(note)
 }

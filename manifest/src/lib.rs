@@ -63,11 +63,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Checked, Vec<Diagnostic>> {
     let manifest = check::manifest(&document.root, &mut reader);
     let remarks = reader.finish();
     match manifest {
-        Some(manifest)
-            if remarks
-                .iter()
-                .all(|found| found.severity != Severity::Error) =>
-        {
+        Some(manifest) if remarks.iter().all(|found| found.severity != Severity::Error) => {
             Ok(Checked { manifest, remarks })
         }
         _ => Err(remarks),

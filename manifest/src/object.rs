@@ -17,19 +17,9 @@ use crate::encode::Notes;
 /// The object for `arch`. The same notes make the same bytes.
 pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
     let mut object = empty(arch);
-    add(
-        &mut object,
-        note::SECTION_MFT1,
-        Some(note::SYMBOL_MFT1),
-        notes.mft1(),
-    );
+    add(&mut object, note::SECTION_MFT1, Some(note::SYMBOL_MFT1), notes.mft1());
     if let Some(mft2) = notes.mft2() {
-        add(
-            &mut object,
-            note::SECTION_MFT2_INPUT,
-            Some(note::SYMBOL_MFT2),
-            mft2,
-        );
+        add(&mut object, note::SECTION_MFT2_INPUT, Some(note::SYMBOL_MFT2), mft2);
     }
     finish(object)
 }
@@ -50,11 +40,7 @@ fn empty(arch: Arch) -> Object<'static> {
         Arch::Ppc64le => (Architecture::PowerPc64, elf::FileFlags(2)),
     };
     let mut object = Object::new(BinaryFormat::Elf, architecture, Endianness::Little);
-    object.flags = FileFlags::Elf {
-        os_abi: elf::ELFOSABI_NONE,
-        abi_version: 0,
-        e_flags,
-    };
+    object.flags = FileFlags::Elf { os_abi: elf::ELFOSABI_NONE, abi_version: 0, e_flags };
     object
 }
 
@@ -67,10 +53,8 @@ fn finish(mut object: Object<'_>) -> Vec<u8> {
 
 fn add(object: &mut Object<'_>, section: &str, symbol: Option<&str>, bytes: &[u8]) {
     let id = object.add_section(Vec::new(), section.into(), SectionKind::Note);
-    object.section_mut(id).flags = SectionFlags::Elf {
-        sh_type: elf::SHT_NOTE,
-        sh_flags: elf::SHF_ALLOC,
-    };
+    object.section_mut(id).flags =
+        SectionFlags::Elf { sh_type: elf::SHT_NOTE, sh_flags: elf::SHF_ALLOC };
     object.append_section_data(id, bytes, note::ALIGN);
     let Some(symbol) = symbol else { return };
     object.add_symbol(Symbol {

@@ -65,9 +65,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
 fn holds(path: &Path, content: &[u8]) -> bool {
     let mut found = Vec::with_capacity(content.len());
     let limit = content.len() as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut found))
-        .is_ok()
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut found)).is_ok()
         && found == content
 }
 
@@ -79,10 +77,8 @@ fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<Outcome
     let mode = fs::Permissions::from_mode(mode.map_or(0o666, |mode| mode & 0o7777));
     // The mode given here is subject to the umask; that of an existing file is set again below.
     let existing = path.exists();
-    let mut file = tempfile::Builder::new()
-        .prefix(".solo5-")
-        .permissions(mode.clone())
-        .tempfile_in(folder)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".solo5-").permissions(mode.clone()).tempfile_in(folder)?;
     file.write_all(content)?;
     if existing {
         file.as_file().set_permissions(mode)?;
@@ -106,17 +102,10 @@ mod tests {
         let first = fs::metadata(&path).unwrap();
         assert_eq!(write(&path, b"one").unwrap(), Outcome::Unchanged);
         let same = fs::metadata(&path).unwrap();
-        assert_eq!(
-            (first.ino(), first.mtime_nsec()),
-            (same.ino(), same.mtime_nsec())
-        );
+        assert_eq!((first.ino(), first.mtime_nsec()), (same.ino(), same.mtime_nsec()));
         assert_eq!(write(&path, b"two").unwrap(), Outcome::Written);
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "no temporary is left"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary is left");
     }
 
     #[test]

@@ -57,10 +57,7 @@ pub fn value(version: Version) -> Value {
             }),
         );
     }
-    let variants: Vec<_> = DeviceType::ALL
-        .iter()
-        .map(|kind| device(version, *kind))
-        .collect();
+    let variants: Vec<_> = DeviceType::ALL.iter().map(|kind| device(version, *kind)).collect();
     extend(
         &mut properties,
         json!({
@@ -78,10 +75,7 @@ pub fn value(version: Version) -> Value {
         "title": format!("Solo5 application manifest, version {}", version.number()),
     });
     let what = "What a unikernel says it needs.";
-    extend(
-        &mut schema,
-        object(&["type", "version", "devices"], properties, what),
-    );
+    extend(&mut schema, object(&["type", "version", "devices"], properties, what));
     schema
 }
 
@@ -140,10 +134,7 @@ fn device(version: Version, kind: DeviceType) -> Value {
 }
 
 fn sector_sizes() -> Vec<u32> {
-    let next = |size: &u32| {
-        size.checked_mul(2)
-            .filter(|size| SECTOR_SIZES.contains(size))
-    };
+    let next = |size: &u32| size.checked_mul(2).filter(|size| SECTOR_SIZES.contains(size));
     std::iter::successors(Some(*SECTOR_SIZES.start()), next).collect()
 }
 

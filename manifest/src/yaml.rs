@@ -52,44 +52,21 @@ pub fn write(manifest: &Manifest) -> String {
 type Pairs = Vec<(&'static str, String)>;
 
 fn braces(pairs: &[(&'static str, String)]) -> String {
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|(key, value)| format!("{key}: {value}"))
-        .collect();
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     format!("{{ {} }}", pairs.join(", "))
 }
 
 fn package_pairs(package: &Package) -> Pairs {
     let mut pairs = vec![("name", quote(&package.name))];
-    pairs.extend(
-        package
-            .version
-            .iter()
-            .map(|version| ("version", quote(version))),
-    );
-    pairs.extend(
-        package
-            .license
-            .iter()
-            .map(|license| ("license", quote(license))),
-    );
+    pairs.extend(package.version.iter().map(|version| ("version", quote(version))));
+    pairs.extend(package.license.iter().map(|license| ("license", quote(license))));
     pairs
 }
 
 fn memory_pairs(memory: &Memory) -> Pairs {
     let mut pairs = Vec::new();
-    pairs.extend(
-        memory
-            .minimum
-            .and_then(size::format)
-            .map(|size| ("minimum", size)),
-    );
-    pairs.extend(
-        memory
-            .recommended
-            .and_then(size::format)
-            .map(|size| ("recommended", size)),
-    );
+    pairs.extend(memory.minimum.and_then(size::format).map(|size| ("minimum", size)));
+    pairs.extend(memory.recommended.and_then(size::format).map(|size| ("recommended", size)));
     if memory.executable_heap {
         pairs.push(("executable-heap", "true".to_owned()));
     }
@@ -97,33 +74,17 @@ fn memory_pairs(memory: &Memory) -> Pairs {
 }
 
 fn device_pairs(device: &Device) -> Pairs {
-    let mut pairs = vec![
-        ("name", quote(&device.name)),
-        ("type", device.kind.name().to_owned()),
-    ];
-    pairs.extend(
-        device
-            .description
-            .iter()
-            .map(|text| ("description", quote(text))),
-    );
+    let mut pairs = vec![("name", quote(&device.name)), ("type", device.kind.name().to_owned())];
+    pairs.extend(device.description.iter().map(|text| ("description", quote(text))));
     if device.optional {
         pairs.push(("optional", "true".to_owned()));
     }
     if device.read_only {
         pairs.push(("access", "read-only".to_owned()));
     }
-    pairs.extend(
-        device
-            .sector_size
-            .map(|bytes| ("sector-size", bytes.to_string())),
-    );
+    pairs.extend(device.sector_size.map(|bytes| ("sector-size", bytes.to_string())));
     let capacity = device.capacity_minimum.and_then(size::format);
     pairs.extend(capacity.map(|size| ("capacity", format!("{{ minimum: {size} }}"))));
-    pairs.extend(
-        device
-            .mtu_minimum
-            .map(|mtu| ("mtu", format!("{{ minimum: {mtu} }}"))),
-    );
+    pairs.extend(device.mtu_minimum.map(|mtu| ("mtu", format!("{{ minimum: {mtu} }}"))));
     pairs
 }

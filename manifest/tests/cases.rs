@@ -31,9 +31,7 @@ fn split(path: &Path) -> (Vec<u8>, Vec<String>) {
     let text = String::from_utf8(bytes).unwrap();
     let end = text.find("\n#! ").map_or(text.len(), |at| at + 1);
     let (source, expected) = text.split_at(end);
-    let expected = expected
-        .lines()
-        .map(|line| line.trim_start_matches("#! ").to_owned());
+    let expected = expected.lines().map(|line| line.trim_start_matches("#! ").to_owned());
     (source.as_bytes().to_vec(), expected.collect())
 }
 
@@ -52,10 +50,8 @@ fn every_case_gets_what_it_expects() {
             Ok(checked) => checked.remarks,
             Err(diagnostics) => diagnostics,
         };
-        let found: Vec<_> = found
-            .iter()
-            .map(|found| line(found).trim_start_matches("CASE:").to_owned())
-            .collect();
+        let found: Vec<_> =
+            found.iter().map(|found| line(found).trim_start_matches("CASE:").to_owned()).collect();
         if found == expected {
             continue;
         }

@@ -34,22 +34,14 @@ fn the_page_tells_the_truth() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/manifest.md");
     let page = std::fs::read_to_string(page).unwrap();
     let steps = steps(&page);
-    assert!(
-        page.find("```console").unwrap() < 40,
-        "the page starts with something to run"
-    );
+    assert!(page.find("```console").unwrap() < 40, "the page starts with something to run");
     assert!(steps.len() > 4);
     let folder = tempfile::tempdir().unwrap();
-    let programs = Path::new(env!("CARGO_BIN_EXE_solo5-mft"))
-        .parent()
-        .unwrap()
-        .display();
+    let programs = Path::new(env!("CARGO_BIN_EXE_solo5-mft")).parent().unwrap().display();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
     for (command, status, text) in steps {
         let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &format!("exec 2>&1; {command}")])
-            .current_dir(folder.path());
+        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(folder.path());
         let output = shell.env("PATH", &path).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), text, "{command}");
         assert_eq!(output.status.code(), Some(status), "{command}");

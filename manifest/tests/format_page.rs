@@ -34,9 +34,7 @@ fn shown(page: &str) -> Vec<u8> {
 fn the_page_shows_the_bytes_we_write() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/format.md");
     let page = std::fs::read_to_string(path).expect("the page");
-    let (_, source) = page
-        .split_once("```yaml\n")
-        .expect("a manifest on the page");
+    let (_, source) = page.split_once("```yaml\n").expect("a manifest on the page");
     let (source, _) = source.split_once("```").expect("its end");
     let checked = solo5_manifest::parse("page.yaml", source.as_bytes()).expect("it is valid");
     let shown = shown(&page);

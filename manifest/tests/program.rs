@@ -44,9 +44,8 @@ impl Folder {
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -56,24 +55,14 @@ impl Folder {
     }
 
     fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
-        feed(
-            Command::new(PROGRAM)
-                .args(arguments)
-                .current_dir(self.0.path()),
-            input,
-        )
+        feed(Command::new(PROGRAM).args(arguments).current_dir(self.0.path()), input)
     }
 
     /// Runs the program behind `setup`, a piece of shell.
     fn run_under(&self, setup: &str, arguments: &[&str]) -> Output {
         let script = format!("{setup}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg(script)
-            .arg(PROGRAM)
-            .args(arguments)
-            .current_dir(self.0.path());
+        command.arg("-c").arg(script).arg(PROGRAM).args(arguments).current_dir(self.0.path());
         feed(&mut command, b"")
     }
 }
@@ -109,33 +98,18 @@ fn tool(name: &str) -> bool {
 fn compile_says_what_upstream_ignores_and_check_finds_errors() {
     let folder = Folder::new();
     let said = ends(&folder.run(&["compile", "m.yaml", "-o", "m.o"]), 0);
-    assert!(
-        said.contains("note[M120]") && said.contains("m.yaml:2:10"),
-        "{said}"
-    );
+    assert!(said.contains("note[M120]") && said.contains("m.yaml:2:10"), "{said}");
     ends(&folder.run(&["check", "m.yaml"]), 0);
-    folder.put(
-        "bad.yaml",
-        "type: solo5.manifest\nversion: 1\ndevices: [ { name: a-b } ]\n",
-    );
+    folder.put("bad.yaml", "type: solo5.manifest\nversion: 1\ndevices: [ { name: a-b } ]\n");
     let said = ends(&folder.run(&["compile", "bad.yaml", "-o", "bad.o"]), 1);
     assert!(said.contains("M106") && said.contains("Y031"), "{said}");
     assert!(!folder.path("bad.o").exists());
     ends(&folder.run(&["check", "m.yaml", "bad.yaml"]), 1);
-    let said = ends(
-        &folder.run(&["check", "m.yaml", "absent.yaml", "bad.yaml"]),
-        2,
-    );
-    assert!(
-        said.contains("M150") && said.contains("M106"),
-        "goes on after a failure: {said}"
-    );
-    for usage in [
-        &["compile", "m.yaml"][..],
-        &["nonsense"],
-        &[],
-        &["compile", "m.yaml", "-o", "m.x"],
-    ] {
+    let said = ends(&folder.run(&["check", "m.yaml", "absent.yaml", "bad.yaml"]), 2);
+    assert!(said.contains("M150") && said.contains("M106"), "goes on after a failure: {said}");
+    for usage in
+        [&["compile", "m.yaml"][..], &["nonsense"], &[], &["compile", "m.yaml", "-o", "m.x"]]
+    {
         ends(&folder.run(usage), 2);
     }
 }
@@ -150,19 +124,8 @@ fn object_c_and_raw_agree_and_show_is_the_inverse() {
     let notes = |name: &str| -> Vec<u8> {
         let bytes = folder.get(name);
         let object = object::File::parse(bytes.as_slice()).unwrap();
-        let section = |name: &str| {
-            object
-                .section_by_name(name)
-                .unwrap()
-                .data()
-                .unwrap()
-                .to_vec()
-        };
-        [
-            section(".note.solo5.manifest"),
-            section(".note.solo5.manifest.mft2"),
-        ]
-        .concat()
+        let section = |name: &str| object.section_by_name(name).unwrap().data().unwrap().to_vec();
+        [section(".note.solo5.manifest"), section(".note.solo5.manifest.mft2")].concat()
     };
     assert_eq!(notes("m.o"), raw);
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bindings/include");
@@ -182,24 +145,15 @@ fn object_c_and_raw_agree_and_show_is_the_inverse() {
                 "m.c",
                 "-o",
             ]);
-            command
-                .arg("c.o")
-                .arg("-I")
-                .arg(&include)
-                .current_dir(folder.0.path());
+            command.arg("c.o").arg("-I").arg(&include).current_dir(folder.0.path());
             let output = command.output().unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(notes("c.o"), raw, "{compiler} {standard}");
             let bytes = folder.get("c.o");
             let object = object::File::parse(bytes.as_slice()).unwrap();
-            for (symbol, size) in [
-                ("__solo5_mft1_note", 344),
-                ("__solo5_mft2_note", raw.len() - 344),
-            ] {
+            for (symbol, size) in
+                [("__solo5_mft1_note", 344), ("__solo5_mft2_note", raw.len() - 344)]
+            {
                 let found = object.symbol_by_name(symbol).unwrap();
                 assert!(found.is_global() && found.size() == size as u64);
             }
@@ -215,10 +169,7 @@ fn object_c_and_raw_agree_and_show_is_the_inverse() {
         assert_eq!(folder.run_with(&arguments, input).stdout, text.as_bytes());
     }
     folder.put("again.yaml", &text);
-    ends(
-        &folder.run(&["compile", "again.yaml", "-o", "again.raw"]),
-        0,
-    );
+    ends(&folder.run(&["compile", "again.yaml", "-o", "again.raw"]), 0);
     assert_eq!(folder.get("again.raw"), raw);
 }
 
@@ -234,25 +185,13 @@ fn readelf_agrees_for_every_machine() {
         ("ppc64le", "PowerPC64", "0x2, abiv2"),
     ] {
         let object = format!("{arch}.o");
-        ends(
-            &folder.run(&["compile", "m.yaml", "--arch", arch, "-o", &object]),
-            0,
-        );
-        let output = Command::new("readelf")
-            .args(["-hSsnW"])
-            .arg(folder.path(&object))
-            .output();
+        ends(&folder.run(&["compile", "m.yaml", "--arch", arch, "-o", &object]), 0);
+        let output = Command::new("readelf").args(["-hSsnW"]).arg(folder.path(&object)).output();
         let output = output.unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.stderr.is_empty(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         let has = |parts: &[&str]| {
-            let found = text
-                .lines()
-                .any(|line| parts.iter().all(|part| line.contains(part)));
+            let found = text.lines().any(|line| parts.iter().all(|part| line.contains(part)));
             assert!(found, "{parts:?} in\n{text}");
         };
         has(&["Type:", "REL"]);
@@ -280,35 +219,18 @@ fn a_linked_image_is_shown() {
         "PHDRS { text PT_LOAD; mft PT_NOTE; }\nSECTIONS {\n  . = 0x100000;\n  \
          .note.solo5.manifest : { *(.note.solo5.manifest*) } :text :mft\n}\n",
     );
-    ends(
-        &folder.run(&["compile", "m.yaml", "--arch", "x86_64", "-o", "m.o"]),
-        0,
-    );
+    ends(&folder.run(&["compile", "m.yaml", "--arch", "x86_64", "-o", "m.o"]), 0);
     let mut command = Command::new("ld");
-    command.args([
-        "-m",
-        "elf_x86_64",
-        "--gc-sections",
-        "-e",
-        "0x100000",
-        "-T",
-        "script.lds",
-    ]);
-    let output = command
-        .args(["m.o", "-o", "image"])
-        .current_dir(folder.0.path())
-        .output()
-        .unwrap();
+    command.args(["-m", "elf_x86_64", "--gc-sections", "-e", "0x100000", "-T", "script.lds"]);
+    let output =
+        command.args(["m.o", "-o", "image"]).current_dir(folder.0.path()).output().unwrap();
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
         assert!(reason.contains("emulation"), "{reason}");
         println!("skip: ld: does not link for x86_64");
         return;
     }
-    assert_eq!(
-        folder.run(&["show", "image"]).stdout,
-        folder.run(&["show", "m.o"]).stdout
-    );
+    assert_eq!(folder.run(&["show", "image"]).stdout, folder.run(&["show", "m.o"]).stdout);
     let said = ends(&folder.run(&["show", "m.yaml"]), 1);
     assert!(said.contains("M13"), "{said}");
     let said = ends(&folder.run(&["show", "absent"]), 2);
@@ -337,9 +259,7 @@ fn no_binary_to_a_terminal() {
     let folder = Folder::new();
     let inner = format!("{PROGRAM} compile m.yaml -o - --emit raw");
     let mut command = Command::new("script");
-    command
-        .args(["-qec", &inner, "/dev/null"])
-        .current_dir(folder.0.path());
+    command.args(["-qec", &inner, "/dev/null"]).current_dir(folder.0.path());
     let output = feed(&mut command, b"");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("M152") && !text.contains("MFT1"), "{text}");
@@ -368,61 +288,36 @@ fn unchanged_output_keeps_its_time() {
 fn the_dependency_file_is_one_for_make() {
     let folder = Folder::new();
     folder.put("a b$c.yaml", VERSION_2);
-    ends(
-        &folder.run(&["compile", "a b$c.yaml", "-o", "m.o", "--depfile", "m.d"]),
-        0,
-    );
+    ends(&folder.run(&["compile", "a b$c.yaml", "-o", "m.o", "--depfile", "m.d"]), 0);
     let text = String::from_utf8(folder.get("m.d")).unwrap();
     assert_eq!(text, "m.o: a\\ b$$c.yaml\na\\ b$$c.yaml:\n");
     if tool("make") {
         folder.put("Makefile", "m.o:\n\ttouch built\n-include m.d\n");
-        let make = || {
-            Command::new("make")
-                .current_dir(folder.0.path())
-                .output()
-                .unwrap()
-        };
+        let make = || Command::new("make").current_dir(folder.0.path()).output().unwrap();
         make();
         assert!(!folder.path("built").exists());
         fs::remove_file(folder.path("m.o")).unwrap();
         let output = make();
-        assert!(
-            folder.path("built").exists(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(folder.path("built").exists(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
 #[test]
 fn a_full_disk_is_an_error_and_leaves_nothing() {
     let folder = Folder::new();
-    let said = ends(
-        &folder.run(&["compile", "m.yaml", "--emit=raw", "-o", "/dev/full"]),
-        2,
-    );
+    let said = ends(&folder.run(&["compile", "m.yaml", "--emit=raw", "-o", "/dev/full"]), 2);
     assert!(said.contains("M151"), "{said}");
     let to_full = "exec >/dev/full";
-    for arguments in [
-        &["compile", "m.yaml", "--emit=raw", "-o", "-"][..],
-        &["schema"],
-        &["man"],
-    ] {
+    for arguments in [&["compile", "m.yaml", "--emit=raw", "-o", "-"][..], &["schema"], &["man"]] {
         ends(&folder.run_under(to_full, arguments), 2);
     }
     // No file can grow, as on a full disk.
     let full = "trap '' XFSZ; ulimit -f 0";
-    let said = ends(
-        &folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]),
-        2,
-    );
+    let said = ends(&folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]), 2);
     assert!(said.contains("M151"), "{said}");
     assert_eq!(folder.names(), ["m.yaml"]);
     folder.put("m.o", "before");
-    ends(
-        &folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]),
-        2,
-    );
+    ends(&folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]), 2);
     assert_eq!(folder.get("m.o"), b"before");
     assert_eq!(folder.names(), ["m.o", "m.yaml"]);
 }
@@ -437,10 +332,7 @@ fn fmt_rewrites_only_what_is_not_in_its_layout() {
                   - { name: a, type: NET_BASIC }\n\n  # inner\n  - name: b\n    type: NET_BASIC\n# tail\n";
     folder.put("rough.yaml", rough);
     let said = ends(&folder.run(&["fmt", "--check", "rough.yaml", "m.yaml"]), 1);
-    assert!(
-        said.contains("M140") && said.contains("rough.yaml:3:1"),
-        "{said}"
-    );
+    assert!(said.contains("M140") && said.contains("rough.yaml:3:1"), "{said}");
     assert_eq!(folder.get("rough.yaml"), rough.as_bytes());
     ends(&folder.run(&["fmt", "rough.yaml", "m.yaml"]), 0);
     assert_eq!(String::from_utf8(folder.get("rough.yaml")).unwrap(), smooth);
@@ -488,19 +380,13 @@ fn explain_schema_completions_and_man() {
     };
     assert!(text(&["explain", "m106"]).starts_with("# M106: "));
     let list = text(&["explain"]);
-    for code in solo5_source::codes::ALL
-        .iter()
-        .chain(&solo5_manifest::codes::ALL)
-    {
+    for code in solo5_source::codes::ALL.iter().chain(&solo5_manifest::codes::ALL) {
         assert!(list.contains(&format!("{code}: ")), "{code}");
     }
     ends(&folder.run(&["explain", "X999"]), 1);
     for version in ["1", "2"] {
         let schema: serde_json::Value = serde_json::from_str(&text(&["schema", version])).unwrap();
-        assert_eq!(
-            schema["properties"]["version"]["const"].to_string(),
-            version
-        );
+        assert_eq!(schema["properties"]["version"]["const"].to_string(), version);
     }
     assert!(text(&["completions", "bash"]).contains("solo5-mft"));
     let page = text(&["man"]);
@@ -520,9 +406,7 @@ fn hostile_sources_end_soon_and_small() {
         let last = number - 1;
         all + &format!("a{number}: &a{number} [*a{last},*a{last},*a{last}]\n")
     });
-    let keys: String = (0..90_000)
-        .map(|number| format!("k{number}: v\n"))
-        .collect();
+    let keys: String = (0..90_000).map(|number| format!("k{number}: v\n")).collect();
     let device = "{name: \"é-\", type: X, y: 1},";
     let cases = [
         fill("["),
@@ -578,11 +462,7 @@ fn hostile_sources_end_soon_and_small() {
                 "{verb:?} {start:?}: {status} {}",
                 String::from_utf8_lossy(&output.stderr)
             );
-            assert!(
-                output.stderr.len() < 200_000,
-                "{verb:?} {start:?}: {}",
-                output.stderr.len()
-            );
+            assert!(output.stderr.len() < 200_000, "{verb:?} {start:?}: {}", output.stderr.len());
         }
     }
     // Input without an end.

@@ -9,10 +9,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn size() -> impl Strategy<Value = String> {
-    (
-        1..=4096_u64,
-        prop::sample::select(vec!["KiB", "MiB", "GiB"]),
-    )
+    (1..=4096_u64, prop::sample::select(vec!["KiB", "MiB", "GiB"]))
         .prop_map(|(number, unit)| format!("{number}{unit}"))
 }
 
@@ -24,11 +21,8 @@ fn option(
     key: &'static str,
     value: impl Strategy<Value = String>,
 ) -> impl Strategy<Value = String> {
-    prop::option::of(value).prop_map(move |value| {
-        value
-            .map(|value| format!(", {key}: {value}"))
-            .unwrap_or_default()
-    })
+    prop::option::of(value)
+        .prop_map(move |value| value.map(|value| format!(", {key}: {value}")).unwrap_or_default())
 }
 
 fn flag(key: &'static str) -> impl Strategy<Value = String> {
@@ -43,22 +37,13 @@ fn device(version: u8) -> BoxedStrategy<String> {
             .prop_map(|(name, kind)| format!("{{ name: {}, type: {kind} }}", json(&name)))
             .boxed();
     }
-    let mtu = option(
-        "mtu",
-        (68..=65535_u32).prop_map(|mtu| format!("{{ minimum: {mtu} }}")),
-    );
+    let mtu = option("mtu", (68..=65535_u32).prop_map(|mtu| format!("{{ minimum: {mtu} }}")));
     let access = option(
         "access",
         prop::sample::select(vec!["read-only", "read-write"]).prop_map(str::to_owned),
     );
-    let sector = option(
-        "sector-size",
-        (9..=15_u32).prop_map(|bits| (1 << bits).to_string()),
-    );
-    let capacity = option(
-        "capacity",
-        size().prop_map(|size| format!("{{ minimum: {size} }}")),
-    );
+    let sector = option("sector-size", (9..=15_u32).prop_map(|bits| (1 << bits).to_string()));
+    let capacity = option("capacity", size().prop_map(|size| format!("{{ minimum: {size} }}")));
     let own = prop_oneof![
         mtu.prop_map(|mtu| format!("type: NET_BASIC{mtu}")),
         (access, sector, capacity).prop_map(|(access, sector, capacity)| {
@@ -79,10 +64,7 @@ fn source() -> impl Strategy<Value = String> {
         let devices = prop::collection::vec(device(version), 0..8);
         let memory = (option("minimum", size()), flag("executable-heap"));
         let memory = memory.prop_map(|(minimum, heap)| {
-            format!(
-                "{{ {} }}",
-                format!("{minimum}{heap}").trim_start_matches(", ")
-            )
+            format!("{{ {} }}", format!("{minimum}{heap}").trim_start_matches(", "))
         });
         let root = (
             option("synopsis", text().prop_map(|text| json(&text))),
@@ -94,11 +76,8 @@ fn source() -> impl Strategy<Value = String> {
             ),
         );
         (devices, root).prop_map(move |(devices, (synopsis, memory, package))| {
-            let extra = if version == 1 {
-                String::new()
-            } else {
-                format!("{synopsis}{memory}{package}")
-            };
+            let extra =
+                if version == 1 { String::new() } else { format!("{synopsis}{memory}{package}") };
             let devices = devices.join(", ");
             format!("{{ type: solo5.manifest, version: {version}, devices: [{devices}]{extra} }}")
         })
@@ -113,10 +92,9 @@ fn value(node: &Node) -> serde_json::Value {
         }
         Kind::Scalar(scalar) => scalar.text.clone().into(),
         Kind::Sequence(items) => items.iter().map(value).collect(),
-        Kind::Mapping(pairs) => pairs
-            .iter()
-            .map(|pair| (pair.key.text.clone(), value(&pair.value)))
-            .collect(),
+        Kind::Mapping(pairs) => {
+            pairs.iter().map(|pair| (pair.key.text.clone(), value(&pair.value))).collect()
+        }
     }
 }
 
@@ -203,39 +181,23 @@ fn schema_and_checks_know_the_same_keys() {
     // A key nobody knows makes the check list those it does.
     let probe = |text: &str| -> Vec<String> {
         let found = parse("x", text.as_bytes()).unwrap_err();
-        let help = found
-            .iter()
-            .find(|found| found.code == "Y032")
-            .and_then(|found| found.help.clone());
+        let help =
+            found.iter().find(|found| found.code == "Y032").and_then(|found| found.help.clone());
         let help = help.unwrap();
-        let mut keys: Vec<_> = help
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
+        let mut keys: Vec<_> = help.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         keys.sort();
         keys
     };
     let mut checked = Vec::new();
     let head = "type: solo5.manifest\nversion: 2\n";
     checked.push(probe(&format!("{head}devices: []\nqqqqq: 1\n")));
-    checked.push(probe(&format!(
-        "{head}devices: []\nmemory: {{ qqqqq: 1 }}\n"
-    )));
-    checked.push(probe(&format!(
-        "{head}devices: []\npackage: {{ name: a, qqqqq: 1 }}\n"
-    )));
+    checked.push(probe(&format!("{head}devices: []\nmemory: {{ qqqqq: 1 }}\n")));
+    checked.push(probe(&format!("{head}devices: []\npackage: {{ name: a, qqqqq: 1 }}\n")));
     let device = |kind: &str| {
-        probe(&format!(
-            "{head}devices: [ {{ name: a, type: {kind}, qqqqqqqqqqqq: 1 }} ]\n"
-        ))
+        probe(&format!("{head}devices: [ {{ name: a, type: {kind}, qqqqqqqqqqqq: 1 }} ]\n"))
     };
     let (block, net) = (device("BLOCK_BASIC"), device("NET_BASIC"));
-    assert_eq!(
-        block, net,
-        "the check offers all keys and refuses those of the other type"
-    );
+    assert_eq!(block, net, "the check offers all keys and refuses those of the other type");
     let mut described = Vec::new();
     objects(&schema::value(Version::V2), &mut described);
     described.iter_mut().for_each(|keys| keys.sort());
@@ -304,10 +266,7 @@ fn examples_fit_their_schemas() {
         let named = first.strip_prefix("# yaml-language-server: $schema=");
         let named = named.unwrap_or_else(|| panic!("{folder:?} names no schema"));
         let file = std::fs::read_to_string(folder.join(named)).expect("the schema's file");
-        assert!(
-            file == schema::text(checked.manifest.version()),
-            "{folder:?}"
-        );
+        assert!(file == schema::text(checked.manifest.version()), "{folder:?}");
         let schema = jsonschema::validator_for(&serde_json::from_str(&file).unwrap()).unwrap();
         let document = solo5_source::parse("x", text.as_bytes()).unwrap();
         assert!(schema.is_valid(&value(&document.root)), "{folder:?}");

@@ -7,10 +7,7 @@ use solo5_manifest::{Manifest, Notes};
 
 fn notes(source: &str) -> Notes {
     let checked = solo5_manifest::parse("vector", source.as_bytes());
-    checked
-        .expect("a vector is a sound manifest")
-        .manifest
-        .notes()
+    checked.expect("a vector is a sound manifest").manifest.notes()
 }
 
 fn json(devices: &[(&str, &str)]) -> String {
@@ -32,35 +29,17 @@ const TWO: [(&str, &str); 2] = [("storage", "BLOCK_BASIC"), ("service0", "NET_BA
 fn two_devices() {
     let expected = include_str!("vector-two-devices.hex");
     let found = notes(&json(&TWO));
-    assert_eq!(
-        hex(&found.bytes()),
-        expected.split_whitespace().collect::<String>()
-    );
+    assert_eq!(hex(&found.bytes()), expected.split_whitespace().collect::<String>());
 }
 
 #[test]
 fn sizes_and_digests() {
     let names: Vec<_> = (0..63).map(|number| format!("d{number}")).collect();
-    let many: Vec<_> = names
-        .iter()
-        .map(|name| (name.as_str(), "NET_BASIC"))
-        .collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "NET_BASIC")).collect();
     for (devices, size, digest) in [
-        (
-            &TWO[..],
-            344,
-            "5785d99ac8d08e3584104a46a303006ebc9f7cfa614c009555a8f65141417fdc",
-        ),
-        (
-            &[],
-            136,
-            "84a997ffce8964633ce59ae0ff202c980c545b18895f9411a603340b39242907",
-        ),
-        (
-            &many,
-            6688,
-            "d430a2faa39613bf77c32030f3dff7bbbe0b151f52678206cbae679a5cf90dcf",
-        ),
+        (&TWO[..], 344, "5785d99ac8d08e3584104a46a303006ebc9f7cfa614c009555a8f65141417fdc"),
+        (&[], 136, "84a997ffce8964633ce59ae0ff202c980c545b18895f9411a603340b39242907"),
+        (&many, 6688, "d430a2faa39613bf77c32030f3dff7bbbe0b151f52678206cbae679a5cf90dcf"),
     ] {
         let bytes = notes(&json(devices)).bytes();
         assert_eq!(bytes.len(), size);
@@ -87,10 +66,7 @@ fn version_2_has_the_mft1_of_version_1() {
                   - { name: service0, type: NET_BASIC, optional: true }\n";
     let (first, second) = (notes(&json(&TWO)), notes(second));
     assert_eq!(first.mft1(), second.mft1());
-    assert_eq!(
-        (first.mft2().is_some(), second.mft2().is_some()),
-        (false, true)
-    );
+    assert_eq!((first.mft2().is_some(), second.mft2().is_some()), (false, true));
 }
 
 /// Computed by hand: the note's header, MFT2's header of 16 bytes, and 4 records of 16.
@@ -117,11 +93,7 @@ fn objects_hold_the_notes_for_every_machine() {
         let section = |name: &str| object.section_by_name(name).unwrap().data().unwrap();
         assert_eq!(section(".note.solo5.manifest"), notes.mft1());
         assert_eq!(Some(section(".note.solo5.manifest.mft2")), notes.mft2());
-        assert_eq!(
-            bytes,
-            solo5_manifest::object::write(&notes, arch),
-            "reproducible"
-        );
+        assert_eq!(bytes, solo5_manifest::object::write(&notes, arch), "reproducible");
     }
 }
 
@@ -141,9 +113,7 @@ fn nothing_says_which_version_made_it() {
 fn package_note_is_json_for_generic_tools() {
     let source = "type: solo5.manifest\nversion: 2\ndevices: []\n\
                   package: { name: edge-dns, version: 1.10, license: ISC }\n";
-    let manifest: Manifest = solo5_manifest::parse("x", source.as_bytes())
-        .unwrap()
-        .manifest;
+    let manifest: Manifest = solo5_manifest::parse("x", source.as_bytes()).unwrap().manifest;
     let note = solo5_manifest::package_note(&manifest).unwrap();
     let json = r#"{"type":"solo5","name":"edge-dns","version":"1.10","license":"ISC"}"#;
     assert_eq!(&note[..16], b"\x04\0\0\0\x44\0\0\0\x7e\x1a\xfe\xcaFDO\0");

@@ -99,10 +99,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-        let admission = Admission {
-            file: "a \"b\"\n.spt".to_owned(),
-            policies: vec!["edge-node".to_owned()],
-        };
+        let admission =
+            Admission { file: "a \"b\"\n.spt".to_owned(), policies: vec!["edge-node".to_owned()] };
         let list = BTreeMap::from([(one, admission.clone()), (two, admission)]);
         let found = read("l.json", text(&list).as_bytes()).unwrap();
         assert_eq!(found, BTreeSet::from([one, two]));
@@ -112,10 +110,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        assert_eq!(
-            codes("{ type: solo5.policy, version: 1, images: [] }"),
-            ["P203"]
-        );
+        assert_eq!(codes("{ type: solo5.policy, version: 1, images: [] }"), ["P203"]);
         let digest = "{ type: solo5.admitted, version: 1, images: [ { digest: abc } ] }";
         assert_eq!(codes(digest), ["P215"]);
         assert!(!codes("{ type: solo5.admitted, version: 2, images: [] }").is_empty());

@@ -39,17 +39,9 @@ pub struct Waived {
 impl Waived {
     /// The waiver on one line: `S401 accepted until 2026-12-31: REASON; edge-node (FILE:LINE:COL)`.
     pub fn line(&self) -> String {
-        let Waived {
-            code,
-            reason,
-            until,
-            place,
-        } = self;
+        let Waived { code, reason, until, place } = self;
         let shown = place.shown();
-        one_line(&format!(
-            "{code} accepted until {until}: {reason}; {} ({shown})",
-            place.policy
-        ))
+        one_line(&format!("{code} accepted until {until}: {reason}; {} ({shown})", place.policy))
     }
 
     /// Why the waiver does not count, if its last day is over: `its waiver ended 2026-01-01 (REASON;
@@ -57,9 +49,7 @@ impl Waived {
     pub fn ended(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
-        one_line(&format!(
-            "its waiver ended {until} ({reason}; {policy}, {place})"
-        ))
+        one_line(&format!("its waiver ended {until} ({reason}; {policy}, {place})"))
     }
 
     /// Why the finding does not count: `REASON, until 2026-12-31 (edge-node, FILE:LINE:COL)`.
@@ -72,9 +62,7 @@ impl Waived {
 
 /// Whether any policy that applies has something to say to an audit.
 pub fn is_asked(policies: &[Policy], asked: &Asked) -> bool {
-    policies
-        .iter()
-        .any(|policy| policy.audit.is_some() && applies(policy, asked))
+    policies.iter().any(|policy| policy.audit.is_some() && applies(policy, asked))
 }
 
 /// Puts `findings` of one image to each policy that applies, on the day `today`. Waivers count only
@@ -88,9 +76,7 @@ pub fn judge(
     let mut judgement = Judgement::default();
     for policy in policies.iter().filter(|policy| applies(policy, asked)) {
         let Some(audit) = &policy.audit else { continue };
-        let failing = findings
-            .iter()
-            .filter(|finding| finding.severity >= audit.fail_on.value);
+        let failing = findings.iter().filter(|finding| finding.severity >= audit.fail_on.value);
         for finding in failing {
             let last = last_waiver(policy, audit, asked.proof.as_ref(), finding);
             let limit = format!("wants nothing of severity {}", audit.fail_on.value.name());
@@ -205,9 +191,5 @@ fn last_waiver(
 }
 
 fn place(policy: &Policy, span: &Range<usize>) -> Place {
-    Place {
-        policy: policy.name.clone(),
-        source: policy.source.clone(),
-        span: span.clone(),
-    }
+    Place { policy: policy.name.clone(), source: policy.source.clone(), span: span.clone() }
 }

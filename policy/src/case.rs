@@ -123,9 +123,8 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
     let what = ["a file of policy tests", "policy tests"];
     header(&mut fields, reader, TYPE, VERSION, what);
     let policies = fields.required("policies").map(|node| {
-        let paths = one_or_many(node, reader, |item, reader| {
-            path(item, "a policy", codes::CASE, reader)
-        });
+        let paths =
+            one_or_many(node, reader, |item, reader| path(item, "a policy", codes::CASE, reader));
         nothing(node, "`policies`", "name the policies to test", reader);
         paths
     });
@@ -138,11 +137,7 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
     }
     let source = reader.source().clone();
     fields.finish(reader);
-    Some(Suite {
-        source,
-        policies: policies?,
-        cases,
-    })
+    Some(Suite { source, policies: policies?, cases })
 }
 
 /// Refuses an empty list.
@@ -158,9 +153,7 @@ fn texts(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec
         return Vec::new();
     };
     let items = reader.items(node, &format!("`{key}`")).unwrap_or_default();
-    let texts = items
-        .iter()
-        .filter_map(|item| reader.text(item, "an item").map(str::to_owned));
+    let texts = items.iter().filter_map(|item| reader.text(item, "an item").map(str::to_owned));
     texts.collect()
 }
 
@@ -202,10 +195,9 @@ fn case(node: &Node, reader: &mut Reader) -> Option<Case> {
                 "a denial without `codes` may be one for another reason",
                 "add `codes: [P305]` with those of the reasons; a run of the test shows them",
             ),
-            (false, true) => (
-                "only a denial has codes",
-                "remove `codes`, or write `decision: denied`",
-            ),
+            (false, true) => {
+                ("only a denial has codes", "remove `codes`, or write `decision: denied`")
+            }
             _ => ("", ""),
         };
         if !message.is_empty() {
@@ -214,10 +206,7 @@ fn case(node: &Node, reader: &mut Reader) -> Option<Case> {
     }
     fields.finish(reader);
     let decision = decision?;
-    let codes = listed.unwrap_or_else(|| At {
-        value: Vec::new(),
-        span: decision.span.clone(),
-    });
+    let codes = listed.unwrap_or_else(|| At { value: Vec::new(), span: decision.span.clone() });
     Some(Case {
         name: name?,
         subject: subject?,
@@ -278,10 +267,8 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             return Some(Subject::Manifest {
                 path: path?,
                 target: target?,
-                proof: digest.map(|digest| Proof {
-                    digest,
-                    signed_by: signed_by.unwrap_or_default(),
-                }),
+                proof: digest
+                    .map(|digest| Proof { digest, signed_by: signed_by.unwrap_or_default() }),
                 findings: findings.unwrap_or_default(),
             });
         }
@@ -289,10 +276,9 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             "a case with a manifest needs the target of its image",
             "add `target: spt`, or another one",
         ),
-        (Some(_), Some(_), _) => (
-            "a case has an image and a manifest",
-            "remove one: an image has its manifest in it",
-        ),
+        (Some(_), Some(_), _) => {
+            ("a case has an image and a manifest", "remove one: an image has its manifest in it")
+        }
         (None, None, _) => (
             "a case says nothing of what is launched",
             "add `manifest: FILE` with `target`, or `image: FILE`",
@@ -311,18 +297,12 @@ fn tender_target(node: &Node, reader: &mut Reader) -> Option<Target> {
     if let Some(other) = others.iter().find(is) {
         let name = other.name();
         let message = format!("no tender starts a {name} image, so no policy is asked");
-        let names: Vec<_> = started
-            .iter()
-            .map(|target| format!("`{}`", target.name()))
-            .collect();
+        let names: Vec<_> = started.iter().map(|target| format!("`{}`", target.name())).collect();
         let help = format!("write {}", names.join(" or "));
         reader.error(codes::CASE, node.span.clone(), message, "", help);
         return None;
     }
-    let started: Vec<_> = started
-        .iter()
-        .map(|target| (target.name(), *target))
-        .collect();
+    let started: Vec<_> = started.iter().map(|target| (target.name(), *target)).collect();
     reader.choice(node, "`target`", &started)
 }
 
@@ -333,9 +313,8 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
     };
     for (key, place) in [("root", &mut host.root), ("sandbox", &mut host.sandbox)] {
         if let Some(node) = fields.optional(key) {
-            let found = fact(node, reader, |node, reader| {
-                reader.boolean(node, &format!("`{key}`"))
-            });
+            let found =
+                fact(node, reader, |node, reader| reader.boolean(node, &format!("`{key}`")));
             *place = found.unwrap_or_default();
         }
     }
@@ -349,8 +328,7 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
         let found = fact(&pair.value, reader, |node, reader| {
             reader.boolean(node, "whether the image is in the list")
         });
-        host.admitted
-            .insert(path.clone(), found.unwrap_or_default());
+        host.admitted.insert(path.clone(), found.unwrap_or_default());
     }
     for pair in fields.entries("net", reader) {
         let (name, facts) = (device(pair, reader), net_facts(&pair.value, reader));
@@ -373,10 +351,7 @@ pub(crate) fn device(pair: &Pair, reader: &mut Reader) -> Option<At<String>> {
         reader.error(codes::DEVICE_NAME, span.clone(), message, "", help);
         return None;
     }
-    Some(At {
-        value: text.clone(),
-        span: span.clone(),
-    })
+    Some(At { value: text.clone(), span: span.clone() })
 }
 
 /// A fact: its value, or `{ unreadable: WHY }`.
@@ -389,9 +364,7 @@ fn fact<T>(
         return value(node, reader).map(Fact::Known);
     }
     let mut fields = reader.fields(node, "a fact that cannot be read")?;
-    let why = fields
-        .required("unreadable")
-        .and_then(|node| reader.text(node, "`unreadable`"));
+    let why = fields.required("unreadable").and_then(|node| reader.text(node, "`unreadable`"));
     fields.finish(reader);
     Some(Fact::Unreadable(why?.to_owned()))
 }
@@ -422,29 +395,20 @@ fn net_facts(node: &Node, reader: &mut Reader) -> Option<NetFacts> {
 }
 
 /// The words for kinds of files behind block devices.
-pub(crate) const KINDS: [(&str, BlockKind); 3] = [
-    ("file", BlockKind::File),
-    ("device", BlockKind::Device),
-    ("other", BlockKind::Other),
-];
+pub(crate) const KINDS: [(&str, BlockKind); 3] =
+    [("file", BlockKind::File), ("device", BlockKind::Device), ("other", BlockKind::Other)];
 
 fn block_facts(node: &Node, reader: &mut Reader) -> Option<BlockFacts> {
     let mut fields = reader.fields(node, "facts of a block device")?;
-    let kind = known(&mut fields, "kind", reader, |node, reader| {
-        reader.choice(node, "`kind`", &KINDS)
-    });
+    let kind =
+        known(&mut fields, "kind", reader, |node, reader| reader.choice(node, "`kind`", &KINDS));
     let beneath = known(&mut fields, "under", reader, |node, reader| {
         let folder =
             |item: &Node, reader: &mut Reader| reader.text(item, "a folder").map(str::to_owned);
         Some(one_or_many(node, reader, folder))
     });
-    let capacity = known(&mut fields, "capacity", reader, |node, reader| {
-        reader.size(node, "`capacity`")
-    });
+    let capacity =
+        known(&mut fields, "capacity", reader, |node, reader| reader.size(node, "`capacity`"));
     fields.finish(reader);
-    Some(BlockFacts {
-        kind,
-        beneath,
-        capacity,
-    })
+    Some(BlockFacts { kind, beneath, capacity })
 }

@@ -69,10 +69,8 @@ pub struct Covered {
 /// The clauses of each of `policies`, in the order of [`clauses`], and which of them decided any of
 /// `situations`.
 pub fn decided(policies: &[Policy], situations: &[Situation]) -> Vec<Vec<Covered>> {
-    let before: Vec<_> = situations
-        .iter()
-        .map(|situation| essence(&situation.decide(policies)))
-        .collect();
+    let before: Vec<_> =
+        situations.iter().map(|situation| essence(&situation.decide(policies))).collect();
     let mut changed = policies.to_vec();
     let mut all = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
@@ -155,11 +153,7 @@ impl Clauses<'_> {
     ) {
         let mut without = self.policy.clone();
         edit(&mut without);
-        (self.visit)(Clause {
-            what: what.into(),
-            span: span.clone(),
-            without,
-        });
+        (self.visit)(Clause { what: what.into(), span: span.clone(), without });
     }
 
     /// A list that `at` finds in a policy: the whole of it, and each of several items.
@@ -231,20 +225,15 @@ fn image(out: &mut Clauses<'_>) {
     });
     if let Some(minimum) = &image.minimum_manifest {
         out.add("image.minimum-manifest", &minimum.span, |policy| {
-            policy
-                .image
-                .as_mut()
-                .map(|image| image.minimum_manifest.take());
+            policy.image.as_mut().map(|image| image.minimum_manifest.take());
         });
     }
     out.values("image.digest", image.proofs.digests.as_ref(), |policy| {
         Some(&mut policy.image.as_mut()?.proofs.digests)
     });
-    out.values(
-        "image.signed-by",
-        image.proofs.signed_by.as_ref(),
-        |policy| Some(&mut policy.image.as_mut()?.proofs.signed_by),
-    );
+    out.values("image.signed-by", image.proofs.signed_by.as_ref(), |policy| {
+        Some(&mut policy.image.as_mut()?.proofs.signed_by)
+    });
 }
 
 fn process(out: &mut Clauses<'_>) {
@@ -279,9 +268,7 @@ fn arguments(out: &mut Clauses<'_>) {
     let Some(arguments) = &out.policy.arguments else {
         return;
     };
-    out.add("arguments", &arguments.span, |policy| {
-        policy.arguments = None
-    });
+    out.add("arguments", &arguments.span, |policy| policy.arguments = None);
     if let Some(maximum) = &arguments.maximum_length {
         out.add("arguments.maximum-length", &maximum.span, |policy| {
             let arguments = policy.arguments.as_mut();

@@ -79,10 +79,7 @@ mod tests {
     #[test]
     fn only_days_that_exist() {
         for text in ["2026-12-31", "2024-02-29", "2000-02-29", "0001-01-01"] {
-            assert_eq!(
-                Date::parse(text).map(|date| date.to_string()).as_deref(),
-                Some(text)
-            );
+            assert_eq!(Date::parse(text).map(|date| date.to_string()).as_deref(), Some(text));
         }
         for text in [
             "",

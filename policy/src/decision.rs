@@ -108,13 +108,7 @@ impl Reason {
         let mut line = format!("{}: {}", self.subject, self.message);
         // Writing to a String cannot fail.
         let _ = match &self.place {
-            Some(place) => write!(
-                line,
-                "; {} {} ({})",
-                place.policy,
-                self.wants,
-                place.shown()
-            ),
+            Some(place) => write!(line, "; {} {} ({})", place.policy, self.wants, place.shown()),
             None if self.wants.is_empty() => Ok(()),
             None => write!(line, "; {}", self.wants),
         };
@@ -161,15 +155,8 @@ impl Decision {
         self.outcome = Outcome::Denied;
         self.conditions.clear();
         let mut sources: Vec<&Arc<SourceText>> = Vec::new();
-        for place in self
-            .reasons
-            .iter()
-            .filter_map(|reason| reason.place.as_ref())
-        {
-            if !sources
-                .iter()
-                .any(|known| Arc::ptr_eq(known, &place.source))
-            {
+        for place in self.reasons.iter().filter_map(|reason| reason.place.as_ref()) {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, &place.source)) {
                 sources.push(&place.source);
             }
         }
@@ -184,14 +171,9 @@ impl Decision {
     /// The decision for people, a line each: `denied:` and a reason or `allowed, if` and a
     /// condition, then [`Decision::closing`].
     pub fn lines(&self) -> Vec<String> {
-        let reasons = self
-            .reasons
-            .iter()
-            .map(|reason| format!("denied: {}", reason.line()));
-        let conditions = self
-            .conditions
-            .iter()
-            .map(|condition| format!("allowed, if {}", condition.line()));
+        let reasons = self.reasons.iter().map(|reason| format!("denied: {}", reason.line()));
+        let conditions =
+            self.conditions.iter().map(|condition| format!("allowed, if {}", condition.line()));
         reasons.chain(conditions).chain([self.closing()]).collect()
     }
 
@@ -216,10 +198,7 @@ impl Decision {
             }
             Outcome::Allowed if count == 0 => "allowed: no policy applies".to_owned(),
             Outcome::Allowed => {
-                format!(
-                    "allowed by {}",
-                    plural(count, "applicable policy", "applicable policies")
-                )
+                format!("allowed by {}", plural(count, "applicable policy", "applicable policies"))
             }
         }
     }
@@ -245,23 +224,11 @@ impl Decision {
         let reasons = self.reasons.iter().map(|reason| {
             let message = Some(reason.message.clone());
             let place = reason.place.as_ref();
-            entry(
-                Some(reason.code),
-                &reason.subject,
-                message,
-                &reason.wants,
-                place,
-            )
+            entry(Some(reason.code), &reason.subject, message, &reason.wants, place)
         });
         let conditions = self.conditions.iter().map(|condition| {
             let message = Some(condition.message.clone());
-            entry(
-                None,
-                &condition.subject,
-                message,
-                "",
-                condition.place.as_ref(),
-            )
+            entry(None, &condition.subject, message, "", condition.place.as_ref())
         });
         let grants = self
             .grants

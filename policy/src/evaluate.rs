@@ -181,9 +181,7 @@ pub fn keys_to_prove(policies: &[Policy], labels: &[Label]) -> Option<Vec<Public
 /// The lists of admitted images that policies which apply ask about.
 pub fn admission_lists<'p>(policies: &'p [Policy], asked: &Asked) -> BTreeSet<&'p str> {
     let policies = policies.iter().filter(|policy| applies(policy, asked));
-    policies
-        .filter_map(|policy| Some(policy.admitted.as_ref()?.value.as_str()))
-        .collect()
+    policies.filter_map(|policy| Some(policy.admitted.as_ref()?.value.as_str())).collect()
 }
 
 /// Puts `thing` to every policy that applies.
@@ -192,20 +190,14 @@ fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying
     let mut denied = Vec::new();
     let mut provisions = Vec::new();
     for (policy, denies) in policies.iter().zip(denying) {
-        let place = |span| Place {
-            policy: policy.name.clone(),
-            source: policy.source.clone(),
-            span,
-        };
+        let place =
+            |span| Place { policy: policy.name.clone(), source: policy.source.clone(), span };
         match (thing.judge)(policy) {
             Verdict::Silent => {}
             Verdict::Yes(span) => {
                 answered = true;
                 let subject = thing.subject.clone();
-                decision.grants.push(Grant {
-                    subject,
-                    place: place(span),
-                });
+                decision.grants.push(Grant { subject, place: place(span) });
             }
             Verdict::If(list) => {
                 answered = true;
@@ -228,19 +220,12 @@ fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying
                 }
                 *denies = true;
                 let subject = || thing.subject.clone();
-                denied.extend(
-                    refusals
-                        .into_iter()
-                        .map(|one| reason(policy, subject(), one)),
-                );
+                denied.extend(refusals.into_iter().map(|one| reason(policy, subject(), one)));
             }
         }
     }
     if !answered {
-        let nobody = format!(
-            "{}, and no applicable policy says anything about it",
-            thing.asks
-        );
+        let nobody = format!("{}, and no applicable policy says anything about it", thing.asks);
         match thing.unless {
             Some(unless) => provisions.push(Condition {
                 subject: thing.subject.clone(),
@@ -290,27 +275,15 @@ struct Section {
 
 impl Section {
     fn new(span: &Range<usize>) -> Section {
-        Section {
-            span: span.clone(),
-            refusals: Vec::new(),
-        }
+        Section { span: span.clone(), refusals: Vec::new() }
     }
 
     fn refuse(&mut self, code: &'static str, message: String, wants: String, span: &Range<usize>) {
-        self.refusals.push(Refusal {
-            code,
-            message,
-            wants,
-            span: span.clone(),
-        });
+        self.refusals.push(Refusal { code, message, wants, span: span.clone() });
     }
 
     fn verdict(self) -> Verdict {
-        if self.refusals.is_empty() {
-            Verdict::Yes(self.span)
-        } else {
-            Verdict::No(self.refusals)
-        }
+        if self.refusals.is_empty() { Verdict::Yes(self.span) } else { Verdict::No(self.refusals) }
     }
 }
 
@@ -413,12 +386,7 @@ fn process(facts: &HostFacts, phase: Phase) -> Vec<Thing<'static>> {
     );
     let root = root.map(|state| {
         thing(state, |process, asks| {
-            switch(
-                &process.root_allowed,
-                codes::PROCESS_ROOT,
-                asks,
-                "forbids it",
-            )
+            switch(&process.root_allowed, codes::PROCESS_ROOT, asks, "forbids it")
         })
     });
     let loose = bad(
@@ -513,18 +481,11 @@ fn arguments(asked: &Asked) -> Thing<'_> {
             if let Some(allow) = &rules.allow {
                 for word in &asked.arguments {
                     let bytes = word.as_bytes();
-                    if allow
-                        .value
-                        .iter()
-                        .any(|pattern| pattern.value.fits_text(bytes))
-                    {
+                    if allow.value.iter().any(|pattern| pattern.value.fits_text(bytes)) {
                         continue;
                     }
                     let message = format!("'{}' fits no rule", word.to_string_lossy());
-                    let patterns = allow
-                        .value
-                        .iter()
-                        .map(|pattern| rules::quoted(&pattern.value));
+                    let patterns = allow.value.iter().map(|pattern| rules::quoted(&pattern.value));
                     let wants = rules::wants(patterns);
                     let span = allow.value.first().map_or(&allow.span, |first| &first.span);
                     section.refuse(codes::ARGUMENT, message, wants, span);
@@ -559,12 +520,7 @@ fn debug(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
             None => absent(policy),
             Some(debug) => {
                 let message = "the guest's memory may be dumped";
-                switch(
-                    &debug.dumpcore_allowed,
-                    codes::DUMPCORE,
-                    message,
-                    "forbids it",
-                )
+                switch(&debug.dumpcore_allowed, codes::DUMPCORE, message, "forbids it")
             }
         });
         thing("the guest's memory may be dumped", judge)

@@ -112,11 +112,7 @@ impl Asked {
             AskedBlock {
                 name: block.name.clone(),
                 backing: block.backing.clone(),
-                access: if declared.read_only {
-                    Access::ReadOnly
-                } else {
-                    block.access
-                },
+                access: if declared.read_only { Access::ReadOnly } else { block.access },
                 sector_size: sector_size
                     .or(declared.sector_size.map(u64::from))
                     .unwrap_or(SECTOR_SIZE_DEFAULT),

@@ -41,14 +41,10 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Policy, Vec<Diagnostic>> {
 fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     let mut fields = reader.fields(root, "a policy")?;
     header(&mut fields, reader, TYPE, VERSION, ["a policy", "policies"]);
-    let name = fields
-        .optional("name")
-        .and_then(|node| self_name(node, reader));
+    let name = fields.optional("name").and_then(|node| self_name(node, reader));
     let selector = fields.optional("match").map(|node| matching(node, reader));
     let otherwise_allow = fields.pair("otherwise").and_then(|(key, node)| {
-        reader
-            .choice(node, "`otherwise`", &[("allow", ())])
-            .map(|()| key.span.clone())
+        reader.choice(node, "`otherwise`", &[("allow", ())]).map(|()| key.span.clone())
     });
     let mut section = |key| fields.pair(key);
     let image = section("image").and_then(|found| image(found, reader));
@@ -59,9 +55,7 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     let block = section("block").and_then(|found| devices(found, reader, block_rule));
     let debug = section("debug").and_then(|found| debug(found, reader));
     let audit = section("audit").and_then(|found| audit(found, reader));
-    let admitted = fields
-        .optional("admitted")
-        .and_then(|node| admitted(node, reader));
+    let admitted = fields.optional("admitted").and_then(|node| admitted(node, reader));
     let source = reader.source().clone();
     fields.finish(reader);
     Some(Policy {
@@ -139,10 +133,7 @@ fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fie
 }
 
 pub(crate) fn at<T>(node: &Node, value: T) -> At<T> {
-    At {
-        value,
-        span: node.span.clone(),
-    }
+    At { value, span: node.span.clone() }
 }
 
 /// A path that must be there to be read later; `code` is for one that can be of no file.
@@ -169,14 +160,7 @@ fn allowed(
     section: &Range<usize>,
     reader: &mut Reader,
 ) -> At<bool> {
-    choice(
-        fields,
-        key,
-        &[("allow", true), ("forbid", false)],
-        false,
-        section,
-        reader,
-    )
+    choice(fields, key, &[("allow", true), ("forbid", false)], false, section, reader)
 }
 
 fn choice<T: Copy>(
@@ -191,10 +175,7 @@ fn choice<T: Copy>(
         let what = format!("`{key}`");
         Some(at(node, reader.choice(node, &what, choices)?))
     });
-    chosen.unwrap_or_else(|| At {
-        value: absent,
-        span: section.clone(),
-    })
+    chosen.unwrap_or_else(|| At { value: absent, span: section.clone() })
 }
 
 fn integer(
@@ -234,10 +215,7 @@ fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Optio
 }
 
 fn matching(node: &Node, reader: &mut Reader) -> Selector {
-    let mut selector = Selector {
-        span: node.head(),
-        ..Selector::default()
-    };
+    let mut selector = Selector { span: node.head(), ..Selector::default() };
     let Some(mut fields) = reader.fields(node, "`match`") else {
         return selector;
     };
@@ -267,13 +245,7 @@ fn matching(node: &Node, reader: &mut Reader) -> Selector {
     if nothing {
         let help = "write `match: { label: { KEY: PATTERN } }`, `digest` or `signed-by` with a \
                     value, or remove `match`";
-        reader.error(
-            codes::EMPTY,
-            fields.head(),
-            "`match` asks for nothing",
-            "",
-            help,
-        );
+        reader.error(codes::EMPTY, fields.head(), "`match` asks for nothing", "", help);
     }
     fields.finish(reader);
     selector
@@ -299,10 +271,7 @@ pub(crate) fn one_or_many<T>(
         Kind::Sequence(items) => items.as_slice(),
         Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
     };
-    items
-        .iter()
-        .filter_map(|item| value(item, reader))
-        .collect()
+    items.iter().filter_map(|item| value(item, reader)).collect()
 }
 
 pub(crate) fn digest(node: &Node, reader: &mut Reader) -> Option<Digest> {
@@ -334,11 +303,7 @@ fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
         reader.error(codes::LABEL_KEY, key.span.clone(), message, "", help);
     }
     let value = pattern(value, "a label's value", reader)?.value;
-    Some(LabelRule {
-        key: key.text.clone(),
-        value,
-        span: key.span.clone(),
-    })
+    Some(LabelRule { key: key.text.clone(), value, span: key.span.clone() })
 }
 
 fn image(found: (&Key, &Node), reader: &mut Reader) -> Option<Image> {
@@ -358,12 +323,7 @@ fn image(found: (&Key, &Node), reader: &mut Reader) -> Option<Image> {
         .and_then(|node| Some(at(node, reader.integer(node, "`minimum-manifest`", 1..=2)?)));
     let proofs = proofs(&mut fields, reader);
     fields.finish(reader);
-    Some(Image {
-        targets,
-        minimum_manifest,
-        proofs,
-        span,
-    })
+    Some(Image { targets, minimum_manifest, proofs, span })
 }
 
 fn process(found: (&Key, &Node), reader: &mut Reader) -> Option<Process> {
@@ -373,10 +333,7 @@ fn process(found: (&Key, &Node), reader: &mut Reader) -> Option<Process> {
     let sandboxes = [("require", true), ("optional", false)];
     let sandbox_required = choice(&mut fields, "sandbox", &sandboxes, true, &span, reader);
     fields.finish(reader);
-    Some(Process {
-        root_allowed,
-        sandbox_required,
-    })
+    Some(Process { root_allowed, sandbox_required })
 }
 
 fn memory(found: (&Key, &Node), reader: &mut Reader) -> Option<Memory> {
@@ -385,11 +342,7 @@ fn memory(found: (&Key, &Node), reader: &mut Reader) -> Option<Memory> {
     let maximum = size(&mut fields, "maximum", reader);
     let executable_heap_allowed = allowed(&mut fields, "executable-heap", &span, reader);
     fields.finish(reader);
-    Some(Memory {
-        maximum,
-        executable_heap_allowed,
-        span,
-    })
+    Some(Memory { maximum, executable_heap_allowed, span })
 }
 
 fn size(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Option<At<u64>> {
@@ -409,11 +362,7 @@ fn arguments(found: (&Key, &Node), reader: &mut Reader) -> Option<Arguments> {
         Some(at(node, patterns))
     });
     fields.finish(reader);
-    Some(Arguments {
-        maximum_length,
-        allow,
-        span,
-    })
+    Some(Arguments { maximum_length, allow, span })
 }
 
 /// A pattern of one word of the command line.
@@ -444,32 +393,18 @@ fn devices<Rule>(
         Some(at(node, rules))
     });
     fields.finish(reader);
-    Some(Devices {
-        maximum,
-        allow,
-        span,
-    })
+    Some(Devices { maximum, allow, span })
 }
 
 fn net_rule(node: &Node, reader: &mut Reader) -> Option<NetRule> {
     let mut fields = reader.fields(node, "a rule of `net`")?;
-    let name = fields
-        .required("name")
-        .and_then(|node| pattern(node, "`name`", reader));
-    let interface = fields
-        .optional("interface")
-        .and_then(|node| pattern(node, "`interface`", reader));
-    let bridge = fields
-        .optional("bridge")
-        .and_then(|node| pattern(node, "`bridge`", reader));
+    let name = fields.required("name").and_then(|node| pattern(node, "`name`", reader));
+    let interface =
+        fields.optional("interface").and_then(|node| pattern(node, "`interface`", reader));
+    let bridge = fields.optional("bridge").and_then(|node| pattern(node, "`bridge`", reader));
     let mac = fields.optional("mac").and_then(|node| mac(node, reader));
     fields.finish(reader);
-    Some(NetRule {
-        name: name?,
-        interface,
-        bridge,
-        mac,
-    })
+    Some(NetRule { name: name?, interface, bridge, mac })
 }
 
 /// A pattern of addresses, which are compared in lower case.
@@ -478,11 +413,7 @@ fn mac(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
     let found = pattern_of(&text, node, "`mac`", reader)?;
     let fits = |c: char| c.is_ascii_hexdigit() || ":*?".contains(c);
     let fields: Vec<_> = text.split(':').collect();
-    let whole = if text.contains('*') {
-        fields.len() <= 6
-    } else {
-        fields.len() == 6
-    };
+    let whole = if text.contains('*') { fields.len() <= 6 } else { fields.len() == 6 };
     let two = |field: &&str| field.contains('*') || field.len() == 2;
     if !text.chars().all(fits) || !whole || !fields.iter().all(two) {
         let message = format!("`{text}` fits no address");
@@ -495,21 +426,13 @@ fn mac(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
 
 fn block_rule(node: &Node, reader: &mut Reader) -> Option<BlockRule> {
     let mut fields = reader.fields(node, "a rule of `block`")?;
-    let name = fields
-        .required("name")
-        .and_then(|node| pattern(node, "`name`", reader));
+    let name = fields.required("name").and_then(|node| pattern(node, "`name`", reader));
     let file = fields.optional("file");
     let device = fields.optional("device");
     if let (Some(_), Some(device)) = (file, device) {
         let message = "a rule wants a file and a device at once, so it fits nothing";
         let help = "write two rules, one with `file` and one with `device`";
-        reader.error(
-            codes::FILE_AND_DEVICE,
-            device.span.clone(),
-            message,
-            "",
-            help,
-        );
+        reader.error(codes::FILE_AND_DEVICE, device.span.clone(), message, "", help);
     }
     let file = file.and_then(|node| file_rule(node, reader));
     let device = device.and_then(|node| device_rule(node, reader));
@@ -523,9 +446,7 @@ fn block_rule(node: &Node, reader: &mut Reader) -> Option<BlockRule> {
         fields.finish(reader);
         maximum
     });
-    let sector_sizes = fields
-        .optional("sector-size")
-        .and_then(|node| sector_sizes(node, reader));
+    let sector_sizes = fields.optional("sector-size").and_then(|node| sector_sizes(node, reader));
     fields.finish(reader);
     Some(BlockRule {
         name: name?,
@@ -597,19 +518,14 @@ fn debug(found: (&Key, &Node), reader: &mut Reader) -> Option<Debug> {
     let gdb_allowed = allowed(&mut fields, "gdb", &span, reader);
     let dumpcore_allowed = allowed(&mut fields, "dumpcore", &span, reader);
     fields.finish(reader);
-    Some(Debug {
-        gdb_allowed,
-        dumpcore_allowed,
-    })
+    Some(Debug { gdb_allowed, dumpcore_allowed })
 }
 
 fn admitted(node: &Node, reader: &mut Reader) -> Option<At<String>> {
     let text = reader.text(node, "`admitted`")?;
     if !is_plain_path(text) {
-        let message = format!(
-            "`admitted` must be the plain path of a file, not `{}`",
-            excerpt(text)
-        );
+        let message =
+            format!("`admitted` must be the plain path of a file, not `{}`", excerpt(text));
         let help = "write it from `/` on, without `.`, `..` or `//`";
         reader.error(codes::FILE, node.span.clone(), message, "", help);
         return None;
@@ -622,14 +538,7 @@ fn audit(found: (&Key, &Node), reader: &mut Reader) -> Option<Audit> {
     let mut fields = section(found, reader)?;
     let severities =
         [Severity::Error, Severity::Warning, Severity::Note].map(|one| (one.name(), one));
-    let fail_on = choice(
-        &mut fields,
-        "fail-on",
-        &severities,
-        Severity::Error,
-        &span,
-        reader,
-    );
+    let fail_on = choice(&mut fields, "fail-on", &severities, Severity::Error, &span, reader);
     let mut waive = Vec::new();
     if let Some(node) = fields.optional("waive") {
         for item in reader.items(node, "`waive`").unwrap_or_default() {
@@ -685,10 +594,5 @@ fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {
         date(node, text, reader)
     });
     fields.finish(reader);
-    Some(Waiver {
-        rule: rule?,
-        images: images?,
-        reason: reason?,
-        until: until?,
-    })
+    Some(Waiver { rule: rule?, images: images?, reason: reason?, until: until? })
 }

@@ -39,9 +39,7 @@ impl Pattern {
         if text.contains("**") {
             return Err(Fault::TwoStars);
         }
-        Ok(Pattern {
-            text: text.to_owned(),
-        })
+        Ok(Pattern { text: text.to_owned() })
     }
 
     /// The pattern as written.

@@ -52,22 +52,12 @@ pub struct Modules {
 impl Modules {
     /// What the ordinary tender of `target` understands.
     pub const fn ordinary(target: Target) -> Modules {
-        Modules {
-            target,
-            net: true,
-            block: true,
-            gdb: false,
-            dumpcore: false,
-        }
+        Modules { target, net: true, block: true, gdb: false, dumpcore: false }
     }
 
     /// What the debug tender of `target` understands.
     pub const fn debug(target: Target) -> Modules {
-        Modules {
-            gdb: true,
-            dumpcore: true,
-            ..Modules::ordinary(target)
-        }
+        Modules { gdb: true, dumpcore: true, ..Modules::ordinary(target) }
     }
 }
 
@@ -192,9 +182,7 @@ impl Access {
 
     /// The access called `name`.
     pub fn from_name(name: &str) -> Option<Access> {
-        [Access::ReadOnly, Access::ReadWrite]
-            .into_iter()
-            .find(|access| access.name() == name)
+        [Access::ReadOnly, Access::ReadWrite].into_iter().find(|access| access.name() == name)
     }
 }
 
@@ -257,11 +245,7 @@ impl Fault {
     /// The option is not one: upstream's text and usage, behind a line that says why, if any.
     fn invalid(argument: usize, option: &OsStr, why: Option<String>) -> Fault {
         let invalid = format!("Invalid option: `{}'", option.to_string_lossy());
-        Fault {
-            argument,
-            lines: why.into_iter().chain([invalid]).collect(),
-            usage: true,
-        }
+        Fault { argument, lines: why.into_iter().chain([invalid]).collect(), usage: true }
     }
 }
 
@@ -356,13 +340,10 @@ impl Request {
             Interface::Fd(fd) => Some(fd),
             Interface::Tap(_) => None,
         });
-        let blocks = launch
-            .blocks
-            .iter()
-            .filter_map(|block| match block.backing {
-                Backing::Fd(fd) => Some(fd),
-                Backing::Path(_) => None,
-            });
+        let blocks = launch.blocks.iter().filter_map(|block| match block.backing {
+            Backing::Fd(fd) => Some(fd),
+            Backing::Path(_) => None,
+        });
         let files = launch.policies.iter().chain(&launch.report);
         let files = files.filter_map(|file| match file {
             FileOrFd::Fd(fd) => Some(*fd),
@@ -399,10 +380,8 @@ impl Request {
             };
             Some(Fault::invalid(mention.argument, &mention.option, Some(why)))
         });
-        let first = [undeclared, self.fault]
-            .into_iter()
-            .flatten()
-            .min_by_key(|fault| fault.argument);
+        let first =
+            [undeclared, self.fault].into_iter().flatten().min_by_key(|fault| fault.argument);
         match first {
             Some(fault) => Err(fault),
             None => Ok(self.launch),
@@ -421,10 +400,7 @@ impl Launch {
                 let kind = entry.kind()?;
                 let name = entry.name();
                 (!self.mentions(kind, name)).then(|| {
-                    format!(
-                        "Device '{name}' of type {} declared but not attached.",
-                        kind.name()
-                    )
+                    format!("Device '{name}' of type {} declared but not attached.", kind.name())
                 })
             })
             .collect();
@@ -455,10 +431,8 @@ impl Launch {
         }
         for net in &self.nets {
             if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
-                warnings.push(format!(
-                    "WARNING: address {mac} of '{}' is a group address",
-                    net.name
-                ));
+                warnings
+                    .push(format!("WARNING: address {mac} of '{}' is a group address", net.name));
             }
         }
         warnings
@@ -467,10 +441,7 @@ impl Launch {
     /// Length in bytes of the guest's command line, its terminator not counted.
     pub fn command_line_length(&self) -> usize {
         let spaces = self.arguments.len().saturating_sub(1);
-        self.arguments
-            .iter()
-            .map(|argument| argument.len())
-            .fold(spaces, usize::saturating_add)
+        self.arguments.iter().map(|argument| argument.len()).fold(spaces, usize::saturating_add)
     }
 }
 

@@ -55,17 +55,12 @@ fn narrows_by_label(policy: &Policy) -> Diagnostic {
 /// Waivers whose last day is over do nothing but look as if they did.
 fn ended(policy: &Policy, today: Date) -> impl Iterator<Item = Diagnostic> {
     let waivers = policy.audit.iter().flat_map(|audit| &audit.waive);
-    waivers
-        .filter(move |waiver| waiver.value.until < today)
-        .map(|waiver| {
-            let message = format!(
-                "this waiver of {} ended {}",
-                waiver.value.rule, waiver.value.until
-            );
-            Diagnostic::warning(codes::WAIVER_ENDED, message)
-                .label(&policy.source, waiver.span.clone(), "")
-                .with_help("remove it, or look at the images again and write a later day")
-        })
+    waivers.filter(move |waiver| waiver.value.until < today).map(|waiver| {
+        let message = format!("this waiver of {} ended {}", waiver.value.rule, waiver.value.until);
+        Diagnostic::warning(codes::WAIVER_ENDED, message)
+            .label(&policy.source, waiver.span.clone(), "")
+            .with_help("remove it, or look at the images again and write a later day")
+    })
 }
 
 /// Waivers of nothing that is found, or of errors alone.
@@ -104,11 +99,8 @@ mod tests {
             })
             .collect();
         let today = Date::parse("2026-06-01").expect("a day");
-        let rules = [
-            ("S101", Severity::Error),
-            ("S110", Severity::Note),
-            ("S319", Severity::Warning),
-        ];
+        let rules =
+            [("S101", Severity::Error), ("S110", Severity::Note), ("S319", Severity::Warning)];
         let found = lints(&policies, today, &rules);
         found.iter().map(|found| found.code).collect()
     }

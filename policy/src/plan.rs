@@ -188,10 +188,7 @@ impl Plan {
     /// What the unikernels have together.
     pub fn sums(&self) -> Sums {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let start = Sums {
-            unikernels: count(self.unikernels.len()),
-            ..Sums::default()
-        };
+        let start = Sums { unikernels: count(self.unikernels.len()), ..Sums::default() };
         self.unikernels.iter().fold(start, |sums, one| Sums {
             memory: sums.memory.saturating_add(one.memory.value),
             net: sums.net.saturating_add(count(one.nets.len())),
@@ -346,50 +343,21 @@ impl Plan {
         let limits = &self.limits;
         let number = |number: u64| number.to_string();
         let rows: [(_, _, _, _, &dyn Fn(u64) -> String); 4] = [
-            (
-                codes::MANY_UNIKERNELS,
-                &limits.unikernels,
-                sums.unikernels,
-                "unikernels",
-                &number,
-            ),
-            (
-                codes::MUCH_MEMORY,
-                &limits.memory,
-                sums.memory,
-                "memory",
-                &size::display,
-            ),
-            (
-                codes::MANY_NETS,
-                &limits.net,
-                sums.net,
-                "network interfaces",
-                &number,
-            ),
-            (
-                codes::MANY_BLOCKS,
-                &limits.block,
-                sums.block,
-                "block devices",
-                &number,
-            ),
+            (codes::MANY_UNIKERNELS, &limits.unikernels, sums.unikernels, "unikernels", &number),
+            (codes::MUCH_MEMORY, &limits.memory, sums.memory, "memory", &size::display),
+            (codes::MANY_NETS, &limits.net, sums.net, "network interfaces", &number),
+            (codes::MANY_BLOCKS, &limits.block, sums.block, "block devices", &number),
         ];
-        let over = rows
-            .into_iter()
-            .filter_map(|(code, limit, sum, what, show)| {
-                let limit = limit.as_ref().filter(|limit| sum > limit.value)?;
-                let message = format!(
-                    "{what}: {} in sum, at most {} wanted",
-                    show(sum),
-                    show(limit.value)
-                );
-                Some(
-                    Diagnostic::error(code, message)
-                        .label(&self.source, limit.span.clone(), "")
-                        .with_help("take something out of the plan, or raise the limit"),
-                )
-            });
+        let over = rows.into_iter().filter_map(|(code, limit, sum, what, show)| {
+            let limit = limit.as_ref().filter(|limit| sum > limit.value)?;
+            let message =
+                format!("{what}: {} in sum, at most {} wanted", show(sum), show(limit.value));
+            Some(
+                Diagnostic::error(code, message)
+                    .label(&self.source, limit.span.clone(), "")
+                    .with_help("take something out of the plan, or raise the limit"),
+            )
+        });
         over.collect()
     }
 }
@@ -402,9 +370,7 @@ fn end(unikernel: &Unikernel, device: &At<String>) -> String {
 fn plan(root: &Node, reader: &mut Reader) -> Option<Plan> {
     let mut fields = reader.fields(root, "a plan")?;
     header(&mut fields, reader, TYPE, VERSION, ["a plan", "plans"]);
-    let name = fields
-        .optional("name")
-        .and_then(|node| self_name(node, reader));
+    let name = fields.optional("name").and_then(|node| self_name(node, reader));
     let policies = paths(&mut fields, "policies", reader);
     let require_policy = flag(&mut fields, "require-policy", reader);
     let limits = fields.pair("limits").map(|found| limits(found, reader));
@@ -458,9 +424,7 @@ fn flag(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> bool
 fn paths(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec<At<String>> {
     let node = fields.optional(key);
     let paths = node.map(|node| {
-        one_or_many(node, reader, |item, reader| {
-            path(item, "a policy", codes::PLAN_PATH, reader)
-        })
+        one_or_many(node, reader, |item, reader| path(item, "a policy", codes::PLAN_PATH, reader))
     });
     paths.unwrap_or_default()
 }
@@ -469,13 +433,7 @@ fn limits((key, node): (&Key, &Node), reader: &mut Reader) -> Limits {
     let mut limits = Limits::default();
     if matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty()) {
         let help = "say what is the most, or remove it";
-        reader.error(
-            codes::EMPTY,
-            key.span.clone(),
-            "`limits` says nothing",
-            "",
-            help,
-        );
+        reader.error(codes::EMPTY, key.span.clone(), "`limits` says nothing", "", help);
         return limits;
     }
     let Some(mut fields) = reader.fields(node, "`limits`") else {
@@ -502,12 +460,9 @@ fn limits((key, node): (&Key, &Node), reader: &mut Reader) -> Limits {
 
 fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
     let mut fields = reader.fields(node, "a unikernel")?;
-    let name = fields
-        .required("name")
-        .and_then(|node| Some(at(node, self_name(node, reader)?)));
-    let image = fields
-        .required("image")
-        .and_then(|node| path(node, "`image`", codes::PLAN_PATH, reader));
+    let name = fields.required("name").and_then(|node| Some(at(node, self_name(node, reader)?)));
+    let image =
+        fields.required("image").and_then(|node| path(node, "`image`", codes::PLAN_PATH, reader));
     let memory = fields.required("memory").and_then(|node| {
         let bytes = reader.size(node, "`memory`")?;
         if bytes == 0 || !bytes.is_multiple_of(MIB) {
@@ -524,22 +479,13 @@ fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
             arguments.extend(reader.text(item, "an argument").map(str::to_owned));
         }
     }
-    let labels = fields
-        .entries("labels", reader)
-        .iter()
-        .filter_map(|pair| label(pair, reader))
-        .collect();
+    let labels =
+        fields.entries("labels", reader).iter().filter_map(|pair| label(pair, reader)).collect();
     let policies = paths(&mut fields, "policies", reader);
-    let nets: Vec<Net> = fields
-        .entries("net", reader)
-        .iter()
-        .filter_map(|pair| net(pair, reader))
-        .collect();
-    let blocks: Vec<Block> = fields
-        .entries("block", reader)
-        .iter()
-        .filter_map(|pair| block(pair, reader))
-        .collect();
+    let nets: Vec<Net> =
+        fields.entries("net", reader).iter().filter_map(|pair| net(pair, reader)).collect();
+    let blocks: Vec<Block> =
+        fields.entries("block", reader).iter().filter_map(|pair| block(pair, reader)).collect();
     let attached: Vec<&At<String>> = nets.iter().map(|net| &net.name).collect();
     let without_nets = declined(&mut fields, "without-net", &attached, reader);
     let attached: Vec<&At<String>> = blocks.iter().map(|block| &block.name).collect();
@@ -595,11 +541,7 @@ fn net(pair: &Pair, reader: &mut Reader) -> Option<Net> {
         Some(at(node, mac?))
     });
     fields.finish(reader);
-    Some(Net {
-        name: name?,
-        tap: tap?,
-        mac,
-    })
+    Some(Net { name: name?, tap: tap?, mac })
 }
 
 fn block(pair: &Pair, reader: &mut Reader) -> Option<Block> {
@@ -615,9 +557,8 @@ fn block(pair: &Pair, reader: &mut Reader) -> Option<Block> {
         Some(at(node, text.to_owned()))
     });
     let accesses = [Access::ReadOnly, Access::ReadWrite].map(|access| (access.name(), access));
-    let access = fields
-        .optional("access")
-        .and_then(|node| reader.choice(node, "`access`", &accesses));
+    let access =
+        fields.optional("access").and_then(|node| reader.choice(node, "`access`", &accesses));
     let sector_size = fields.optional("sector-size").and_then(|node| {
         let size = reader.integer(node, "`sector-size`", 0..=u64::MAX)?;
         if parse_sector_size(size.to_string().as_bytes()).is_none() {
@@ -652,10 +593,7 @@ fn declined(
             continue;
         };
         let found = Pair {
-            key: Key {
-                text: text.to_owned(),
-                span: item.span.clone(),
-            },
+            key: Key { text: text.to_owned(), span: item.span.clone() },
             value: item.clone(),
         };
         let Some(name) = device(&found, reader) else {

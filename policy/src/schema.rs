@@ -135,19 +135,11 @@ enum Shape {
 }
 
 const fn key(name: &'static str, about: &'static str, shape: Shape) -> Key {
-    Key {
-        name,
-        about,
-        required: false,
-        shape,
-    }
+    Key { name, about, required: false, shape }
 }
 
 const fn required(name: &'static str, about: &'static str, shape: Shape) -> Key {
-    Key {
-        required: true,
-        ..key(name, about, shape)
-    }
+    Key { required: true, ..key(name, about, shape) }
 }
 
 fn mapping(keys: &[Key]) -> Value {
@@ -161,11 +153,7 @@ fn mapping(keys: &[Key]) -> Value {
             (key.name.to_owned(), value)
         })
         .collect();
-    let required: Vec<_> = keys
-        .iter()
-        .filter(|key| key.required)
-        .map(|key| key.name)
-        .collect();
+    let required: Vec<_> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
     let mut object = json!({
         "type": "object",
         "properties": properties,
@@ -233,11 +221,7 @@ fn shape(shape: &Shape) -> Value {
     }
 }
 
-const UNREADABLE: &[Key] = &[required(
-    "unreadable",
-    "Why the fact cannot be read",
-    Shape::AnyText,
-)];
+const UNREADABLE: &[Key] = &[required("unreadable", "Why the fact cannot be read", Shape::AnyText)];
 
 #[cfg(test)]
 mod tests {
@@ -263,30 +247,22 @@ mod tests {
             .find(|found| found.message.contains("`nobodyknowsthis`"))
             .and_then(|found| found.help.clone())
             .unwrap_or_default();
-        let mut keys: Vec<_> = help
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
+        let mut keys: Vec<_> = help.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         keys.sort();
         keys
     }
 
     fn compare(file: File, path: &[&str], keys: &[Key]) {
-        let inner = path
-            .iter()
-            .rev()
-            .fold("nobodyknowsthis: 1".to_owned(), |inner, step| {
-                if *step == "-" {
-                    // The step in front has written the braces.
-                    format!("- {{ {inner} }}")
-                } else if let Some(item) = inner.strip_prefix("- ") {
-                    format!("{step}: [ {item} ]")
-                } else {
-                    format!("{step}: {{ {inner} }}")
-                }
-            });
+        let inner = path.iter().rev().fold("nobodyknowsthis: 1".to_owned(), |inner, step| {
+            if *step == "-" {
+                // The step in front has written the braces.
+                format!("- {{ {inner} }}")
+            } else if let Some(item) = inner.strip_prefix("- ") {
+                format!("{step}: [ {item} ]")
+            } else {
+                format!("{step}: {{ {inner} }}")
+            }
+        });
         let text = format!("{{ type: x, version: 1, {inner} }}");
         let mut expected: Vec<_> = keys.iter().map(|key| key.name.to_owned()).collect();
         expected.sort();

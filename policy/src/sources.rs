@@ -68,10 +68,7 @@ pub fn load(
         match source {
             FileOrFd::Path(path) => {
                 let name = path.to_string_lossy();
-                take(
-                    &name,
-                    File::open(path).map_err(|error| unreadable(&name, &error)),
-                );
+                take(&name, File::open(path).map_err(|error| unreadable(&name, &error)));
             }
             FileOrFd::Fd(fd) => {
                 let name = format!("@{fd}");
@@ -79,11 +76,7 @@ pub fn load(
             }
         }
     }
-    if diagnostics.is_empty() {
-        Ok(policies)
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok(policies) } else { Err(diagnostics) }
 }
 
 /// Whether the image with this digest is in the list of admitted images at `path`, which must be as
@@ -158,22 +151,14 @@ fn trusted(name: &str, metadata: &Metadata) -> Result<(), Diagnostic> {
     let owner = metadata.uid();
     let caller = rustix::process::geteuid().as_raw();
     let (message, help) = if owner != 0 && owner != caller {
-        (
-            format!("{name} belongs to user {owner}"),
-            format!("run `chown root {name}`"),
-        )
+        (format!("{name} belongs to user {owner}"), format!("run `chown root {name}`"))
     } else if metadata.mode() & 0o022 != 0 {
-        (
-            format!("{name} can be changed by others"),
-            format!("run `chmod go-w {name}`"),
-        )
+        (format!("{name} can be changed by others"), format!("run `chmod go-w {name}`"))
     } else {
         return Ok(());
     };
     let note = "whoever can change a policy decides what may run";
-    Err(Diagnostic::error(codes::NOT_TRUSTED, message)
-        .with_note(note)
-        .with_help(help))
+    Err(Diagnostic::error(codes::NOT_TRUSTED, message).with_note(note).with_help(help))
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
@@ -216,36 +201,24 @@ mod tests {
     }
 
     fn load_folder(folder: &Path) -> Result<Vec<String>, Vec<&'static str>> {
-        load(folder, &[], |_| {
-            Err(io::Error::other("no descriptors here"))
-        })
-        .map(|policies| policies.into_iter().map(|policy| policy.name).collect())
-        .map_err(|found| found.into_iter().map(|found| found.code).collect())
+        load(folder, &[], |_| Err(io::Error::other("no descriptors here")))
+            .map(|policies| policies.into_iter().map(|policy| policy.name).collect())
+            .map_err(|found| found.into_iter().map(|found| found.code).collect())
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_no_policy() {
         let folder = folder(&[]);
         assert_eq!(load_folder(folder.path()), Ok(vec![]));
-        assert_eq!(
-            load_folder(&folder.path().join("none/policy.d")),
-            Ok(vec![])
-        );
+        assert_eq!(load_folder(&folder.path().join("none/policy.d")), Ok(vec![]));
     }
 
     #[test]
     fn policies_come_sorted_and_by_their_ending() {
-        let files = [
-            ("b.yaml", POLICY, 0o644),
-            ("a.yaml", POLICY, 0o600),
-            ("c.yml", "no", 0o666),
-        ];
+        let files = [("b.yaml", POLICY, 0o644), ("a.yaml", POLICY, 0o600), ("c.yml", "no", 0o666)];
         let folder = folder(&files);
         fs::write(folder.path().join(".d.yaml"), "no").unwrap();
-        assert_eq!(
-            load_folder(folder.path()),
-            Ok(vec!["a".to_owned(), "b".to_owned()])
-        );
+        assert_eq!(load_folder(folder.path()), Ok(vec!["a".to_owned(), "b".to_owned()]));
     }
 
     #[test]
@@ -265,10 +238,7 @@ mod tests {
         let codes = load_folder(folder.path()).unwrap_err();
         assert!(codes.contains(&"P203"), "{codes:?}");
         assert_eq!(codes.iter().filter(|code| **code == "P201").count(), 2);
-        assert_eq!(
-            load_folder(&folder.path().join("a.yaml")),
-            Err(vec!["P201"])
-        );
+        assert_eq!(load_folder(&folder.path().join("a.yaml")), Err(vec!["P201"]));
     }
 
     #[test]
@@ -298,9 +268,7 @@ mod tests {
     #[test]
     fn a_policy_without_end_is_cut_off() {
         let given = [FileOrFd::Path("/dev/zero".into())];
-        let found = load(Path::new("/nonexistent"), &given, |_| {
-            Err(io::Error::other(""))
-        });
+        let found = load(Path::new("/nonexistent"), &given, |_| Err(io::Error::other("")));
         assert_eq!(found.unwrap_err().len(), 1);
     }
 }

@@ -23,10 +23,7 @@ fn waiving(fail_on: &str) -> Policy {
 }
 
 fn launch(content: &str) -> common::Launch {
-    common::Launch {
-        content: Some(content.to_owned()),
-        ..common::Launch::default()
-    }
+    common::Launch { content: Some(content.to_owned()), ..common::Launch::default() }
 }
 
 /// Reasons and waivers as people see them.
@@ -61,19 +58,8 @@ fn a_limit_says_what_fails() {
         lines(&default, &launch("abc"), "2026-01-01"),
         ["P354 audit: S401 as bad as can be; node wants nothing of severity error (node.yaml:3:1)"]
     );
-    assert_eq!(
-        lines(
-            &policy("audit: { fail-on: note }"),
-            &launch(""),
-            "2026-01-01"
-        )
-        .len(),
-        3
-    );
-    assert_eq!(
-        lines(&policy("otherwise: allow"), &launch(""), "2026-01-01").len(),
-        0
-    );
+    assert_eq!(lines(&policy("audit: { fail-on: note }"), &launch(""), "2026-01-01").len(), 3);
+    assert_eq!(lines(&policy("otherwise: allow"), &launch(""), "2026-01-01").len(), 0);
 }
 
 #[test]
@@ -82,40 +68,25 @@ fn a_waiver_is_for_its_images_rules_and_days_and_never_for_an_error() {
                  above (node.yaml:4:12)";
     let policy = waiving("warning");
     let waived = "S402 accepted until 2026-12-31: old compiler; node (node.yaml:6:7)";
-    assert_eq!(
-        lines(&policy, &launch("abc"), "2026-12-31"),
-        [error, waived]
-    );
+    assert_eq!(lines(&policy, &launch("abc"), "2026-12-31"), [error, waived]);
     let ended = "P354 audit: S402 absolute build path; node wants nothing of severity warning, and \
                  its waiver ended 2026-12-31 (node.yaml:4:12)";
     assert_eq!(lines(&policy, &launch("abc"), "2027-01-01"), [error, ended]);
     let other = "P354 audit: S402 absolute build path; node wants nothing of severity warning or \
                  above (node.yaml:4:12)";
     assert_eq!(lines(&policy, &launch("abd"), "2026-12-31"), [error, other]);
-    assert_eq!(
-        lines(&policy, &common::Launch::default(), "2026-12-31"),
-        [error, other]
-    );
+    assert_eq!(lines(&policy, &common::Launch::default(), "2026-12-31"), [error, other]);
     let note = lines(&waiving("note"), &launch("abc"), "2026-12-31");
-    assert!(
-        note.iter().any(|line| line.starts_with("P354 audit: S201")),
-        "{note:?}"
-    );
+    assert!(note.iter().any(|line| line.starts_with("P354 audit: S201")), "{note:?}");
 }
 
 #[test]
 fn only_policies_that_apply_are_asked() {
     let elsewhere = policy("match: { label: { tenant: b } }\naudit: { fail-on: note }");
     let launch = launch("abc");
-    assert_eq!(
-        lines(&elsewhere, &launch, "2026-01-01"),
-        Vec::<String>::new()
-    );
+    assert_eq!(lines(&elsewhere, &launch, "2026-01-01"), Vec::<String>::new());
     assert!(!is_asked(&[elsewhere], &launch.asked()));
-    assert!(is_asked(
-        &[policy("audit: { fail-on: note }")],
-        &launch.asked()
-    ));
+    assert!(is_asked(&[policy("audit: { fail-on: note }")], &launch.asked()));
 }
 
 #[test]
@@ -130,10 +101,7 @@ fn findings_make_a_denial() {
     decision.deny(judge(&policies, &asked, &[], today).reasons);
     assert!(!decision.is_denied());
     decision.deny(judge(&policies, &asked, &findings, today).reasons);
-    assert_eq!(
-        decision.closing(),
-        "not started: denied by 1 of 1 applicable policies, 1 reason"
-    );
+    assert_eq!(decision.closing(), "not started: denied by 1 of 1 applicable policies, 1 reason");
 }
 
 /// What an audit, which launches nothing, gets of the findings S402 and S201.
@@ -142,10 +110,7 @@ fn seen(policies: &[Policy], content: &str, today: &str) -> Vec<String> {
         Diagnostic::error("S401", "as bad as can be"),
         Diagnostic::warning("S402", "absolute build path"),
     ];
-    let proof = common::Launch {
-        content: Some(content.to_owned()),
-        ..common::Launch::default()
-    };
+    let proof = common::Launch { content: Some(content.to_owned()), ..common::Launch::default() };
     let proof = proof.asked().proof;
     let today = Date::parse(today).expect("a day");
     let opinions = opinions(policies, proof.as_ref(), &findings, today);
@@ -163,16 +128,10 @@ fn seen(policies: &[Policy], content: &str, today: &str) -> Vec<String> {
 fn an_audit_takes_waivers_without_a_launch() {
     let accepted = "old compiler, until 2026-12-31 (node, node.yaml:6:7)";
     let day = "2026-12-31";
-    assert_eq!(
-        seen(&[waiving("warning")], "abc", day),
-        ["fails ", accepted]
-    );
+    assert_eq!(seen(&[waiving("warning")], "abc", day), ["fails ", accepted]);
     // A waiver counts whatever the policy fails on: the audit may be told to fail on more.
     assert_eq!(seen(&[waiving("error")], "abc", day), ["fails ", accepted]);
-    assert_eq!(
-        seen(&[waiving("warning")], "abd", day),
-        ["fails ", "fails "]
-    );
+    assert_eq!(seen(&[waiving("warning")], "abd", day), ["fails ", "fails "]);
     let ended = "its waiver ended 2026-12-31 (old compiler; node, node.yaml:6:7)";
     assert_eq!(
         seen(&[waiving("warning")], "abc", "2027-01-01"),
@@ -206,8 +165,5 @@ fn the_digest_is_asked_for_only_where_it_matters() {
     assert!(!needs_proof(&policies, &[]));
     assert!(!needs_proof(&policies, &[Diagnostic::warning("S301", "")]));
     assert!(!needs_proof(&policies, &[Diagnostic::error("S402", "")]));
-    assert!(!needs_proof(
-        &[policy("audit: { fail-on: note }")],
-        &warning
-    ));
+    assert!(!needs_proof(&[policy("audit: { fail-on: note }")], &warning));
 }

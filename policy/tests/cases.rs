@@ -49,10 +49,7 @@ fn run(case: &Case, validator: &jsonschema::Validator) -> Vec<String> {
                 let value = serde_yaml::from_str::<serde_json::Value>(text);
                 if value.is_ok_and(|value| validator.is_valid(&value)) {
                     let first = found.first().map(|found| found.code);
-                    assert!(
-                        first.is_some_and(beyond_a_schema),
-                        "the schema takes\n{text}"
-                    );
+                    assert!(first.is_some_and(beyond_a_schema), "the schema takes\n{text}");
                 }
                 errors.extend(found.iter().map(solo5_report::line));
             }
@@ -69,14 +66,8 @@ fn run(case: &Case, validator: &jsonschema::Validator) -> Vec<String> {
     let (asked, facts) = (case.launch.asked(), case.launch.facts());
     let decision = decide(&policies, &asked, &facts, phase, case.require);
     let json = decision.json();
-    assert_eq!(
-        json["reasons"].as_array().map_or(0, Vec::len),
-        decision.reasons.len()
-    );
-    assert_eq!(
-        json["conditions"].as_array().map_or(0, Vec::len),
-        decision.conditions.len()
-    );
+    assert_eq!(json["reasons"].as_array().map_or(0, Vec::len), decision.reasons.len());
+    assert_eq!(json["conditions"].as_array().map_or(0, Vec::len), decision.conditions.len());
     for reason in json["reasons"].as_array().into_iter().flatten() {
         let code = reason["code"].as_str().expect("a code");
         assert!(solo5_report::explain(code).is_some(), "{code} has no page");
@@ -88,10 +79,8 @@ fn run(case: &Case, validator: &jsonschema::Validator) -> Vec<String> {
 fn every_case_gives_its_lines() {
     let validator = jsonschema::validator_for(&schema::File::Policy.schema()).expect("a schema");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let mut failures = Vec::new();
     let mut codes = BTreeSet::new();
@@ -122,10 +111,7 @@ fn every_case_gives_its_lines() {
     // Warnings, files in a folder, findings of an audit, plans and tests have their own tests.
     let elsewhere = |code: &str| {
         let own = ["P201", "P202", "P220", "P221", "P222", "P223", "P354"];
-        own.contains(&code)
-            || ["P23", "P24", "P4"]
-                .iter()
-                .any(|start| code.starts_with(start))
+        own.contains(&code) || ["P23", "P24", "P4"].iter().any(|start| code.starts_with(start))
     };
     let missing: Vec<_> = solo5_policy::codes::ALL
         .iter()

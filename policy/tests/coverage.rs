@@ -33,11 +33,7 @@ fn deciding(policies: &[Policy], launches: &[common::Launch]) -> Vec<String> {
 
 fn launch(device: &str, options: &str) -> common::Launch {
     common::Launch {
-        devices: if device.is_empty() {
-            Vec::new()
-        } else {
-            vec![device.to_owned()]
-        },
+        devices: if device.is_empty() { Vec::new() } else { vec![device.to_owned()] },
         options: options.to_owned(),
         ..common::Launch::default()
     }
@@ -126,14 +122,8 @@ fn every_key_of_a_policy_is_a_clause() {
 fn a_limit_decides_what_it_denies() {
     let policies = [policy("otherwise: allow\nmemory: { maximum: 64MiB }")];
     let (small, large) = (launch("", "--mem=64"), launch("", "--mem=65"));
-    assert_eq!(
-        deciding(&policies, std::slice::from_ref(&small)),
-        ["otherwise"]
-    );
-    assert_eq!(
-        deciding(&policies, &[small, large]),
-        ["otherwise", "memory", "memory.maximum"]
-    );
+    assert_eq!(deciding(&policies, std::slice::from_ref(&small)), ["otherwise"]);
+    assert_eq!(deciding(&policies, &[small, large]), ["otherwise", "memory", "memory.maximum"]);
     assert_eq!(deciding(&policies, &[]), Vec::<String>::new());
 }
 
@@ -180,9 +170,6 @@ fn labels_and_waivers_decide_too() {
         deciding(&policies, std::slice::from_ref(&proven)),
         ["otherwise", "audit.waive[1]", "match.label.tenant"]
     );
-    let other = common::Launch {
-        content: Some("abd".to_owned()),
-        ..proven
-    };
+    let other = common::Launch { content: Some("abd".to_owned()), ..proven };
     assert!(deciding(&policies, &[other]).contains(&"audit.fail-on".to_owned()));
 }

@@ -22,13 +22,7 @@ fn json_has_every_reason_with_its_place() {
         options: "--net:service=tap7".into(),
         ..common::Launch::default()
     };
-    let decision = decide(
-        &policies,
-        &launch.asked(),
-        &launch.facts(),
-        Phase::Strings,
-        true,
-    );
+    let decision = decide(&policies, &launch.asked(), &launch.facts(), Phase::Strings, true);
     let place = |line, column| json!({"policy": "edge-node", "file": "edge.yaml", "line": line, "column": column});
     let grant = |subject: &str| {
         let mut grant = place(4, 1);
@@ -92,11 +86,9 @@ fn the_rest_beneath_a_folder_is_relative_and_never_empty() {
         ("", "/srv", None),
     ] {
         let rest = rest_beneath(OsStr::new(path), folder);
-        let shown = rest.as_deref().map(|rest| {
-            rest.to_string_lossy()
-                .replace("//", "/")
-                .replace("/./", "/")
-        });
+        let shown = rest
+            .as_deref()
+            .map(|rest| rest.to_string_lossy().replace("//", "/").replace("/./", "/"));
         assert_eq!(shown, expected.map(str::to_owned), "{path}");
         assert_ne!(rest, Some(OsString::new()));
     }
@@ -121,9 +113,6 @@ fn the_documentation_is_right() {
     };
     let (asked, facts) = (launch.asked(), launch.facts());
     let decision = decide(&policies[..1], &asked, &facts, Phase::Strings, false);
-    let shown: Vec<_> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("solo5-spt: "))
-        .collect();
+    let shown: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("solo5-spt: ")).collect();
     assert_eq!(decision.lines(), shown);
 }

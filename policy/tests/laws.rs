@@ -67,11 +67,7 @@ fn launch() -> impl Strategy<Value = common::Launch> {
     let kind = truth(&["file", "device", "?"]);
     let answers = || truth(&["yes", "no", "?"]);
     let process = (answers(), answers());
-    let proofs = (
-        select(&[None, Some("abc"), Some("abd")][..]),
-        any::<bool>(),
-        answers(),
-    );
+    let proofs = (select(&[None, Some("abc"), Some("abd")][..]), any::<bool>(), answers());
     (options, arguments, bridge, kind, process, proofs).prop_map(
         |(options, arguments, bridge, kind, (root, sandbox), (content, signed, admitted))| {
             let devices = [
@@ -89,24 +85,14 @@ fn launch() -> impl Strategy<Value = common::Launch> {
                     words.push(format!("--without-{kind}:{name}"));
                 }
             }
-            let net = common::Net {
-                tap: Some("tap-1".into()),
-                bridge,
-            };
-            let block = common::Block {
-                kind,
-                beneath: Some("/srv".into()),
-                capacity: Some("1MiB".into()),
-            };
+            let net = common::Net { tap: Some("tap-1".into()), bridge };
+            let block =
+                common::Block { kind, beneath: Some("/srv".into()), capacity: Some("1MiB".into()) };
             common::Launch {
                 devices: devices.map(str::to_owned).to_vec(),
                 options: words.join(" "),
                 content: content.map(str::to_owned),
-                signed_by: if signed {
-                    vec![KEY.to_owned()]
-                } else {
-                    Vec::new()
-                },
+                signed_by: if signed { vec![KEY.to_owned()] } else { Vec::new() },
                 arguments: arguments.into_iter().map(str::to_owned).collect(),
                 facts: common::Facts {
                     root,
@@ -129,11 +115,7 @@ fn put(policies: &[Policy], launch: &common::Launch, phase: Phase) -> Decision {
 }
 
 fn reasons(decision: &Decision) -> Vec<String> {
-    let mut lines: Vec<_> = decision
-        .reasons
-        .iter()
-        .map(|reason| reason.line())
-        .collect();
+    let mut lines: Vec<_> = decision.reasons.iter().map(|reason| reason.line()).collect();
     lines.sort();
     lines
 }

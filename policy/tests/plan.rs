@@ -110,12 +110,7 @@ fn sums_stay_within_limits() {
     let unikernels = "unikernels:\n\
         - { name: a, image: x, memory: 3GiB, net: { s: { tap: tap0 } } }\n\
         - { name: b, image: x, memory: 1GiB, block: { s: { path: /srv/1 }, t: { path: /srv/2 } } }\n";
-    let sums = Sums {
-        unikernels: 2,
-        memory: 4 << 30,
-        net: 1,
-        block: 2,
-    };
+    let sums = Sums { unikernels: 2, memory: 4 << 30, net: 1, block: 2 };
     let fits = format!("limits: {{ unikernels: 2, memory: 4GiB, net: 1, block: 2 }}\n{unikernels}");
     assert_eq!(plan(&fits).sums(), sums);
     assert_eq!(conflicts(&plan(&fits)), Vec::<String>::new());

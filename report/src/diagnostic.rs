@@ -124,11 +124,7 @@ impl Diagnostic {
         span: Range<usize>,
         text: impl Into<String>,
     ) -> Diagnostic {
-        self.labels.push(Label {
-            source: Arc::clone(source),
-            span,
-            text: text.into(),
-        });
+        self.labels.push(Label { source: Arc::clone(source), span, text: text.into() });
         self
     }
 
@@ -156,8 +152,5 @@ impl Diagnostic {
 
 /// The gravest severity among `diagnostics`.
 pub fn worst(diagnostics: &[Diagnostic]) -> Option<Severity> {
-    diagnostics
-        .iter()
-        .map(|diagnostic| diagnostic.severity)
-        .max()
+    diagnostics.iter().map(|diagnostic| diagnostic.severity).max()
 }

@@ -50,11 +50,7 @@ pub fn waived(diagnostic: &Diagnostic, why: &str) -> String {
 
 /// A file that could not be read, as one line.
 pub fn unreadable(file: &str, why: &str) -> String {
-    format!(
-        "::error file={}::{}\n",
-        property(file),
-        data(&format!("{file}: {why}"))
-    )
+    format!("::error file={}::{}\n", property(file), data(&format!("{file}: {why}")))
 }
 
 /// What follows `::`: a line end or `%` would end it or be taken for an escape.
@@ -74,10 +70,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_ends_the_command() {
-        let place = Place {
-            file: String::from("a,b:c%\n::set-output\r"),
-            ..Place::default()
-        };
+        let place = Place { file: String::from("a,b:c%\n::set-output\r"), ..Place::default() };
         let line = command(&Diagnostic::error("S101", "bad").at(place).with_help("mend"));
         let file = "a%2Cb%3Ac%25%0A%3A%3Aset-output\\r";
         assert_eq!(

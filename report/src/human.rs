@@ -54,9 +54,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level
-        .primary_title(printable(&diagnostic.message))
-        .id(diagnostic.code);
+    let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title);
     let mut labels = diagnostic.labels.iter().enumerate().peekable();
     while let Some((index, first)) = labels.next() {
@@ -82,11 +80,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
             group = group.element(origin.line(at.line).char_column(at.column));
         }
         for (index, label) in run {
-            let kind = if index == 0 {
-                AnnotationKind::Primary
-            } else {
-                AnnotationKind::Context
-            };
+            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
             // Whoever made the label may have counted a byte for a character.
             let source = label.source.text.as_str();
@@ -120,17 +114,10 @@ fn window(label: &crate::Label) -> Range<usize> {
     let text = label.source.text.as_str();
     let start = label.span.start.min(text.len());
     let end = label.span.end.clamp(start, (start + SIDE).min(text.len()));
-    let (start, end) = (
-        text.floor_char_boundary(start),
-        text.ceil_char_boundary(end),
-    );
+    let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
     let from = text.floor_char_boundary(start.saturating_sub(SIDE));
-    let to = text
-        .floor_char_boundary((end + SIDE).min(text.len()))
-        .max(end);
-    let before = text[from..start]
-        .rfind('\n')
-        .map_or(from, |at| from + at + 1);
+    let to = text.floor_char_boundary((end + SIDE).min(text.len())).max(end);
+    let before = text[from..start].rfind('\n').map_or(from, |at| from + at + 1);
     let after = text[end..to].find('\n').map_or(to, |at| end + at);
     before..after
 }
@@ -147,11 +134,7 @@ pub fn place_text(place: &Place) -> String {
         let _ = write!(out, ": {}", one_line(part));
     }
     if let Some(offset) = place.offset {
-        let _ = write!(
-            out,
-            "{} {offset:#x}",
-            if place.part.is_some() { "" } else { ":" }
-        );
+        let _ = write!(out, "{} {offset:#x}", if place.part.is_some() { "" } else { ":" });
         if let Some(length) = place.length {
             let _ = write!(out, "+{length:#x}");
         }
@@ -184,11 +167,7 @@ pub fn line(diagnostic: &Diagnostic) -> String {
         let _ = write!(out, "{}: ", place_text(place));
     }
     let severity = diagnostic.severity.name();
-    let _ = write!(
-        out,
-        "{severity}[{}]: {}",
-        diagnostic.code, diagnostic.message
-    );
+    let _ = write!(out, "{severity}[{}]: {}", diagnostic.code, diagnostic.message);
     if let Some(help) = &diagnostic.help {
         let _ = write!(out, "; {help}");
     }
@@ -203,10 +182,8 @@ mod tests {
     use crate::SourceText;
 
     fn sample() -> Diagnostic {
-        let source = Arc::new(SourceText {
-            name: "m.yaml".into(),
-            text: "version: 9\ntype: x\n".into(),
-        });
+        let source =
+            Arc::new(SourceText { name: "m.yaml".into(), text: "version: 9\ntype: x\n".into() });
         Diagnostic::error("M104", "unknown version 9")
             .label(&source, 9..10, "versions are 1 and 2")
             .with_help("write `version: 2`")
@@ -214,10 +191,7 @@ mod tests {
 
     #[test]
     fn no_label_is_too_strange_to_show() {
-        let source = Arc::new(SourceText {
-            name: "m.yaml".into(),
-            text: "- ü\n- ß".into(),
-        });
+        let source = Arc::new(SourceText { name: "m.yaml".into(), text: "- ü\n- ß".into() });
         for start in 0..12 {
             for end in start..12 {
                 let found = Diagnostic::error("Y030", "x").label(&source, start..end, "");
@@ -229,12 +203,9 @@ mod tests {
     #[test]
     fn a_snippet_shows_where_and_what_to_do() {
         let shown = human(&[sample()], Colour::Never);
-        for part in [
-            "error[M104]: unknown version 9",
-            "m.yaml:1:10",
-            "versions are 1",
-            "help: write",
-        ] {
+        for part in
+            ["error[M104]: unknown version 9", "m.yaml:1:10", "versions are 1", "help: write"]
+        {
             assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
         }
         assert!(!shown.contains('\x1b'));
@@ -249,29 +220,16 @@ mod tests {
 
     #[test]
     fn a_long_text_is_not_shown_whole() {
-        let text = format!(
-            "{}a: b\n{}{}",
-            "\n".repeat(9),
-            "x".repeat(1 << 20),
-            "\n".repeat(1 << 20)
-        );
-        let source = Arc::new(SourceText {
-            name: "long".into(),
-            text,
-        });
+        let text =
+            format!("{}a: b\n{}{}", "\n".repeat(9), "x".repeat(1 << 20), "\n".repeat(1 << 20));
+        let source = Arc::new(SourceText { name: "long".into(), text });
         let at = 14 + 600_000;
         let diagnostic = Diagnostic::error("M101", "far apart")
             .label(&source, at..at + 3, "here")
             .label(&source, 9..10, "there");
         let shown = human(&[diagnostic], Colour::Never);
-        assert!(
-            shown.contains("long:11:600001") && shown.contains("long:10:1"),
-            "{shown}"
-        );
-        assert!(
-            shown.contains("^^^ here") && shown.contains("- there"),
-            "{shown}"
-        );
+        assert!(shown.contains("long:11:600001") && shown.contains("long:10:1"), "{shown}");
+        assert!(shown.contains("^^^ here") && shown.contains("- there"), "{shown}");
         assert!(shown.len() < 4096, "{}", shown.len());
     }
 

@@ -57,10 +57,8 @@ struct JsonSource<'a> {
 }
 
 fn location(label: &Label) -> JsonLocation<'_> {
-    let (start, end) = (
-        label.source.position(label.span.start),
-        label.source.position(label.span.end),
-    );
+    let (start, end) =
+        (label.source.position(label.span.start), label.source.position(label.span.end));
     JsonLocation {
         file: &label.source.name,
         line: start.line,
@@ -80,10 +78,10 @@ fn place(place: &Place) -> JsonPlace<'_> {
         section: place.section.as_deref(),
         symbol: place.symbol.as_deref(),
         origin: place.origin.as_deref(),
-        source: place.source.as_ref().map(|source| JsonSource {
-            file: &source.file,
-            line: source.line,
-        }),
+        source: place
+            .source
+            .as_ref()
+            .map(|source| JsonSource { file: &source.file, line: source.line }),
     }
 }
 

@@ -56,14 +56,9 @@ pub fn suite(name: &str, cases: &[Case<'_>]) -> String {
     ];
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Writing to memory cannot fail.
-    let _ = writer
-        .create_element("testsuite")
-        .with_attributes(attributes)
-        .write_inner_content(|writer| {
-            cases
-                .iter()
-                .try_for_each(|case| write_case(writer, &name, case))
-        });
+    let _ = writer.create_element("testsuite").with_attributes(attributes).write_inner_content(
+        |writer| cases.iter().try_for_each(|case| write_case(writer, &name, case)),
+    );
     let mut out = String::from_utf8(writer.into_inner()).unwrap_or_default();
     out.push('\n');
     out
@@ -72,26 +67,19 @@ pub fn suite(name: &str, cases: &[Case<'_>]) -> String {
 fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case<'_>) -> io::Result<()> {
     let name = text(&case.name);
     let attributes = [("classname", suite), ("name", name.as_str())];
-    let element = writer
-        .create_element("testcase")
-        .with_attributes(attributes);
+    let element = writer.create_element("testcase").with_attributes(attributes);
     match &case.outcome {
         Outcome::Passed(findings) if findings.is_empty() => element.write_empty()?,
         Outcome::Passed(findings) => element.write_inner_content(|writer| {
             let shown: Vec<String> = findings.iter().copied().map(words).collect();
             let shown = text_node(&shown.join("\n"));
-            writer
-                .create_element("system-out")
-                .write_text_content(shown)?;
+            writer.create_element("system-out").write_text_content(shown)?;
             Ok(())
         })?,
         Outcome::Failed(findings) => element.write_inner_content(|writer| {
             for finding in findings {
                 let message = text(&finding.message);
-                let attributes = [
-                    ("type", finding.severity.name()),
-                    ("message", message.as_str()),
-                ];
+                let attributes = [("type", finding.severity.name()), ("message", message.as_str())];
                 writer
                     .create_element("failure")
                     .with_attributes(attributes)
@@ -155,23 +143,15 @@ mod tests {
         ];
         let cases: Vec<Case<'_>> = outcomes
             .into_iter()
-            .map(|outcome| Case {
-                name: String::from("S202"),
-                outcome,
-            })
+            .map(|outcome| Case { name: String::from("S202"), outcome })
             .collect();
         let report = format!("{OPENING}{}{CLOSING}", suite("a<b>\u{7}.spt", &cases));
         let document = roxmltree::Document::parse(&report).unwrap_or_else(|e| panic!("{e}"));
         let suite = document.root_element().first_element_child().unwrap();
         let attribute = |name| suite.attribute(name).unwrap();
         assert_eq!(attribute("name"), "a<b>\\u{7}.spt");
-        assert_eq!(
-            ["tests", "failures", "errors", "skipped"].map(attribute),
-            ["5", "1", "1", "1"]
-        );
-        let failures = suite
-            .descendants()
-            .filter(|node| node.has_tag_name("failure"));
+        assert_eq!(["tests", "failures", "errors", "skipped"].map(attribute), ["5", "1", "1", "1"]);
+        let failures = suite.descendants().filter(|node| node.has_tag_name("failure"));
         let messages: Vec<_> = failures.map(|node| node.attribute("message")).collect();
         assert_eq!(messages, [Some("<&>\"' \\u{1b}\u{fffd} x"); 2]);
     }

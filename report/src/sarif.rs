@@ -73,10 +73,7 @@ pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> Value {
         }]);
         fields.insert("suppressions".into(), suppression);
     }
-    let source = diagnostic
-        .place
-        .as_ref()
-        .and_then(|place| place.source.as_ref());
+    let source = diagnostic.place.as_ref().and_then(|place| place.source.as_ref());
     if let (Some(source), Some(fields)) = (source, result.as_object_mut()) {
         let related = json!([{
             "message": { "text": "the source it comes from" },
@@ -136,11 +133,7 @@ fn place(place: &Place) -> Value {
         }
         fields.insert("region".into(), region);
     }
-    let named = [
-        ("segment", &place.part),
-        ("section", &place.section),
-        ("symbol", &place.symbol),
-    ];
+    let named = [("segment", &place.part), ("section", &place.section), ("symbol", &place.symbol)];
     let logical: Vec<Value> = named
         .into_iter()
         .filter_map(|(kind, name)| Some(json!({ "kind": kind, "name": name.as_ref()? })))
@@ -185,9 +178,7 @@ mod tests {
             section: Some(String::from(".data")),
             ..Place::default()
         };
-        let found = Diagnostic::warning("S202", "odd")
-            .at(place)
-            .with_help("mend");
+        let found = Diagnostic::warning("S202", "odd").at(place).with_help("mend");
         let unreadable = [(String::from("b"), String::from("gone"))];
         let log = format!(
             "{}{}{}",
@@ -199,15 +190,9 @@ mod tests {
         let result = &log["runs"][0]["results"][0];
         assert_eq!(result["message"]["text"], "odd\nmend");
         let location = &result["locations"][0];
-        assert_eq!(
-            location["physicalLocation"]["region"],
-            json!({ "byteOffset": 8 })
-        );
+        assert_eq!(location["physicalLocation"]["region"], json!({ "byteOffset": 8 }));
         assert_eq!(location["logicalLocations"][0]["name"], ".data");
         assert_eq!(result["suppressions"][0]["justification"], "known");
-        assert_eq!(
-            log["runs"][0]["invocations"][0]["executionSuccessful"],
-            false
-        );
+        assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false);
     }
 }

@@ -44,14 +44,8 @@ impl SourceText {
             let end = self.text.floor_char_boundary(offset);
             for c in self.text[walked..end].chars() {
                 at = match c {
-                    '\n' => Position {
-                        line: at.line + 1,
-                        column: 1,
-                    },
-                    _ => Position {
-                        column: at.column + 1,
-                        ..at
-                    },
+                    '\n' => Position { line: at.line + 1, column: 1 },
+                    _ => Position { column: at.column + 1, ..at },
                 };
             }
             walked = end;
@@ -95,10 +89,7 @@ mod tests {
 
     #[test]
     fn positions_count_characters_from_one() {
-        let source = SourceText {
-            name: "x".into(),
-            text: "aé\nb".into(),
-        };
+        let source = SourceText { name: "x".into(), text: "aé\nb".into() };
         let at = |offset| source.position(offset);
         assert_eq!(at(0), Position { line: 1, column: 1 });
         assert_eq!(at(3), Position { line: 1, column: 3 });

@@ -90,15 +90,7 @@ mod tests {
         let bare = ABC.trim_start_matches(PREFIX);
         let short = &ABC[..ABC.len() - 1];
         let long = format!("{ABC}0");
-        for text in [
-            "",
-            PREFIX,
-            &upper,
-            bare,
-            short,
-            &long,
-            &ABC.replace('b', "g"),
-        ] {
+        for text in ["", PREFIX, &upper, bare, short, &long, &ABC.replace('b', "g")] {
             assert_eq!(Digest::parse(text), None, "{text}");
         }
     }

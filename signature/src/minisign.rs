@@ -111,10 +111,7 @@ impl Signature {
     pub fn parse_all(text: &str) -> Vec<Signature> {
         let lines: Vec<&str> = text.lines().collect();
         let blocks = lines.chunks(4).map(|block| block.join("\n"));
-        blocks
-            .filter_map(|block| Signature::parse(&block))
-            .take(SIGNATURES_MAX)
-            .collect()
+        blocks.filter_map(|block| Signature::parse(&block)).take(SIGNATURES_MAX).collect()
     }
 
     /// What the signer says and signs, such as the name of the file.

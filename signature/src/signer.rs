@@ -27,10 +27,9 @@ impl fmt::Display for Fault {
             Fault::Key(error) => write!(f, "no usable secret key: {error}"),
             Fault::Locked => f.write_str("the secret key is locked with a password"),
             Fault::Sign(error) => write!(f, "{error}"),
-            Fault::Comment => write!(
-                f,
-                "a comment is at most {COMMENT_MAX} bytes, without control characters"
-            ),
+            Fault::Comment => {
+                write!(f, "a comment is at most {COMMENT_MAX} bytes, without control characters")
+            }
         }
     }
 }
@@ -60,10 +59,7 @@ impl SecretKey {
         let public = minisign::PublicKey::from_secret_key(&self.0).map_err(Fault::Key)?;
         let text = public.to_base64();
         PublicKey::parse(&text).ok_or_else(|| {
-            Fault::Key(PError::new(
-                minisign::ErrorKind::Misc,
-                "its public half is none",
-            ))
+            Fault::Key(PError::new(minisign::ErrorKind::Misc, "its public half is none"))
         })
     }
 

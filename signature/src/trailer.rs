@@ -54,10 +54,7 @@ pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Traile
     if reader.read_at(content, &mut found)? < found.len() {
         return Ok(None);
     }
-    Ok(read(&found, length).map(|signatures| Trailer {
-        content,
-        signatures,
-    }))
+    Ok(read(&found, length).map(|signatures| Trailer { content, signatures }))
 }
 
 /// The signatures in `found` if that is exactly the note that [`write()`] makes of them: an image
@@ -79,9 +76,7 @@ pub fn write(signatures: &[Signature]) -> Option<Vec<u8>> {
     let mut out = vec![0; size];
     let descriptor_len = descriptor_size(text.len());
     let descriptor = note::frame(&mut out, note::OWNER_SOLO5, KIND, descriptor_len)?;
-    descriptor
-        .get_mut(..text.len())?
-        .copy_from_slice(text.as_bytes());
+    descriptor.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     let foot = descriptor.last_chunk_mut::<FOOT>()?;
     let (length, kind) = foot.split_at_mut(4);
     length.copy_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());

@@ -25,10 +25,7 @@ fn proof(file: &[u8], keys: &[PublicKey]) -> Proof {
     let found = locate(file, size).unwrap();
     let (content, signatures) = match &found {
         None => (size, &[][..]),
-        Some(Trailer {
-            content,
-            signatures,
-        }) => (*content, signatures.as_slice()),
+        Some(Trailer { content, signatures }) => (*content, signatures.as_slice()),
     };
     prove(file, content, signatures, keys).unwrap()
 }
@@ -115,10 +112,7 @@ fn there_are_bounds() {
     assert!(trailer::write(&vec![signature; SIGNATURES_MAX + 1]).is_none());
     assert!(trailer::write(&[]).is_none());
     let longer = format!("{longest}c");
-    let made = [
-        secret.sign(&b""[..], &longer),
-        secret.sign(&b""[..], "a\nb"),
-    ];
+    let made = [secret.sign(&b""[..], &longer), secret.sign(&b""[..], "a\nb")];
     assert!(made.iter().all(|made| matches!(made, Err(Fault::Comment))));
     let endless = trailer::read_detached(std::io::repeat(b'\n')).unwrap();
     assert!(endless.is_empty());
@@ -135,10 +129,7 @@ fn a_locked_key_wants_its_password() {
     let text = pair.sk.to_box(None).unwrap().into_string();
     assert!(matches!(SecretKey::parse(&text, None), Err(Fault::Locked)));
     SecretKey::parse(&text, Some("secret")).unwrap();
-    assert!(matches!(
-        SecretKey::parse("no\nkey\n", None),
-        Err(Fault::Key(_))
-    ));
+    assert!(matches!(SecretKey::parse("no\nkey\n", None), Err(Fault::Key(_))));
 }
 
 proptest! {

@@ -9,10 +9,7 @@ use solo5_signature::{PublicKey, Signature, prove};
 
 /// Runs `minisign` in `folder`; whether it succeeded, or `None` if there is none.
 fn minisign(folder: &Path, arguments: &[&str]) -> Option<bool> {
-    let output = Command::new("minisign")
-        .args(arguments)
-        .current_dir(folder)
-        .output();
+    let output = Command::new("minisign").args(arguments).current_dir(folder).output();
     output.ok().map(|output| output.status.success())
 }
 

@@ -19,17 +19,9 @@ pub(crate) enum Event {
     /// A document begins.
     Document,
     /// A scalar. Its span is empty if the source has nothing there.
-    Scalar {
-        text: String,
-        style: Style,
-        tag: Option<Range<usize>>,
-    },
+    Scalar { text: String, style: Style, tag: Option<Range<usize>> },
     /// A list or mapping begins.
-    Start {
-        collection: Collection,
-        flow: bool,
-        tag: Option<Range<usize>>,
-    },
+    Start { collection: Collection, flow: bool, tag: Option<Range<usize>> },
     /// The innermost list or mapping ends.
     End,
     /// `&name`, which belongs to the event before.
@@ -97,23 +89,15 @@ fn translate(event: granit_parser::Event<'_>, span: Span) -> Option<(Event, Rang
             };
             // For "nothing" the parser reports YAML's own way of writing it.
             let nothing = style == Style::Plain && range(span).is_empty();
-            let text = if nothing {
-                String::new()
-            } else {
-                text.into_owned()
-            };
+            let text = if nothing { String::new() } else { text.into_owned() };
             Event::Scalar { text, style, tag }
         }
-        Theirs::SequenceStart(style, ..) => Event::Start {
-            collection: Collection::Sequence,
-            flow: flow(style),
-            tag,
-        },
-        Theirs::MappingStart(style, ..) => Event::Start {
-            collection: Collection::Mapping,
-            flow: flow(style),
-            tag,
-        },
+        Theirs::SequenceStart(style, ..) => {
+            Event::Start { collection: Collection::Sequence, flow: flow(style), tag }
+        }
+        Theirs::MappingStart(style, ..) => {
+            Event::Start { collection: Collection::Mapping, flow: flow(style), tag }
+        }
         Theirs::SequenceEnd | Theirs::MappingEnd => Event::End,
         Theirs::Anchor(..) => Event::Anchor,
         Theirs::Alias(_) | Theirs::UnresolvedAlias(_) => Event::Alias,
@@ -132,19 +116,14 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
     let end = at + found.map_or(0, char::len_utf8);
     let after_blanks = rest.trim_start().chars().next();
     let make = |code, message: &str, label: &str, help: &str| {
-        Diagnostic::error(code, message)
-            .label(source, at..end, label)
-            .with_help(help)
+        Diagnostic::error(code, message).label(source, at..end, label).with_help(help)
     };
     let between = "put a `,` between two entries of a `{ }` or `[ ]`, and a `:` behind a key";
     match error.kind() {
         ErrorKind::InvalidTrailingDoubleQuotedScalar
-        | ErrorKind::InvalidTrailingSingleQuotedScalar => make(
-            codes::COMMA,
-            "a comma or a colon is missing before this",
-            "",
-            between,
-        ),
+        | ErrorKind::InvalidTrailingSingleQuotedScalar => {
+            make(codes::COMMA, "a comma or a colon is missing before this", "", between)
+        }
         ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator if matches!(after_blanks, Some(c) if !matches!(c, ',' | ']' | '}' | ':')) => {
             make(codes::COMMA, "a comma is missing before this", "", between)
         }
@@ -188,12 +167,7 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
             let message = format!("`{open}` is closed with `{close}`");
             let closing = if *open == '{' { '}' } else { ']' };
-            make(
-                codes::UNCLOSED,
-                &message,
-                "",
-                &format!("close it with `{closing}`"),
-            )
+            make(codes::UNCLOSED, &message, "", &format!("close it with `{closing}`"))
         }
         ErrorKind::MisplacedFlowCollectionEnd => make(
             codes::UNCLOSED,
@@ -293,13 +267,7 @@ pub(crate) fn anchor(source: &Arc<SourceText>, span: Range<usize>) -> Diagnostic
 
 /// The refusal of the alias `written`.
 pub(crate) fn alias(source: &Arc<SourceText>, span: Range<usize>, written: &str) -> Diagnostic {
-    Diagnostic::error(
-        codes::ALIAS,
-        "`*` starts an alias, and aliases are not taken",
-    )
-    .label(source, span, "")
-    .with_help(format!(
-        "to mean the text, write `\"{}\"`",
-        excerpt(written)
-    ))
+    Diagnostic::error(codes::ALIAS, "`*` starts an alias, and aliases are not taken")
+        .label(source, span, "")
+        .with_help(format!("to mean the text, write `\"{}\"`", excerpt(written)))
 }

@@ -21,13 +21,7 @@ pub fn format(document: &Document) -> String {
         out.push('\n');
         return out;
     }
-    let mut writer = Writer {
-        document,
-        text,
-        next_comment: 0,
-        last: 0,
-        out: String::new(),
-    };
+    let mut writer = Writer { document, text, next_comment: 0, last: 0, out: String::new() };
     match &document.root.kind {
         Kind::Mapping(pairs) if !pairs.is_empty() => writer.mapping(pairs, 0),
         Kind::Sequence(items) if !items.is_empty() => writer.sequence(items, 0),
@@ -43,18 +37,12 @@ pub fn format(document: &Document) -> String {
 
 /// `text` as a YAML scalar that reads back as exactly it: plain where nothing can misread it.
 pub fn quote(text: &str) -> String {
-    let number = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || b"+-.eExX_".contains(&byte));
+    let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eExX_".contains(&byte));
     let word = matches!(
         text.to_ascii_lowercase().as_str(),
         "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n"
     );
-    if !number && !word && is_plain(text) {
-        text.to_owned()
-    } else {
-        double_quoted(text)
-    }
+    if !number && !word && is_plain(text) { text.to_owned() } else { double_quoted(text) }
 }
 
 /// Whether `text` reads back as itself without quotes, in lines and in `{ }`. Says no when in
@@ -67,9 +55,7 @@ fn is_plain(text: &str) -> bool {
         && text != "..."
         && !text.starts_with("... ")
         && !text.ends_with(' ')
-        && text
-            .char_indices()
-            .all(|(at, c)| inner(c) || (c == ':' && colon_ok(at)))
+        && text.char_indices().all(|(at, c)| inner(c) || (c == ':' && colon_ok(at)))
 }
 
 fn double_quoted(text: &str) -> String {
@@ -108,11 +94,7 @@ fn scalar(scalar: &Scalar) -> String {
 }
 
 fn key(key: &Key) -> String {
-    if is_plain(&key.text) {
-        key.text.clone()
-    } else {
-        double_quoted(&key.text)
-    }
+    if is_plain(&key.text) { key.text.clone() } else { double_quoted(&key.text) }
 }
 
 /// Lines of a `|` scalar and its header, if the text can be one.
@@ -127,9 +109,7 @@ fn literal(scalar: &Scalar) -> Option<(&'static str, Vec<&str>)> {
     let lines: Vec<_> = body.split('\n').collect();
     let seen = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     let starts_well = !body.starts_with([' ', '\n']) && !body.is_empty();
-    let lines_well = lines
-        .iter()
-        .all(|line| line.chars().all(seen) && !line.ends_with(' '));
+    let lines_well = lines.iter().all(|line| line.chars().all(seen) && !line.ends_with(' '));
     (starts_well && lines_well && !body.ends_with('\n')).then_some((header, lines))
 }
 
@@ -143,11 +123,7 @@ fn inline(node: &Node) -> String {
             let items: Vec<_> = items.iter().map(inline).collect();
             let items = items.join(", ");
             let loose = items.starts_with(['{', '[']);
-            if loose {
-                format!("[ {items} ]")
-            } else {
-                format!("[{items}]")
-            }
+            if loose { format!("[ {items} ]") } else { format!("[{items}]") }
         }
         Kind::Mapping(pairs) => {
             let pairs: Vec<_> = pairs
@@ -189,10 +165,7 @@ impl Writer<'_> {
     /// Ends a line whose last thing ended at `end` in the source, with the comment behind it.
     fn end_line(&mut self, end: usize) {
         // The span of a block scalar goes up to the next line.
-        let end = self
-            .text
-            .get(..end)
-            .map_or(end, |before| before.trim_end().len());
+        let end = self.text.get(..end).map_or(end, |before| before.trim_end().len());
         self.last = self.last.max(end);
         if let Some(comment) = self.document.comments.get(self.next_comment) {
             let between = self.text.get(end..comment.span.start);
@@ -264,9 +237,7 @@ impl Writer<'_> {
 
     /// Whether the author wrote it in brackets.
     fn is_flow(&self, node: &Node) -> bool {
-        self.text
-            .get(node.span.start..)
-            .is_some_and(|text| text.starts_with(['{', '[']))
+        self.text.get(node.span.start..).is_some_and(|text| text.starts_with(['{', '[']))
     }
 
     /// Whether the author wrote it in brackets and it still fits there. `room` is the column.
@@ -368,10 +339,8 @@ impl Writer<'_> {
             }
             self.out.push('\n');
         }
-        let end = self
-            .text
-            .get(..node.span.end)
-            .map_or(node.span.end, |text| text.trim_end().len());
+        let end =
+            self.text.get(..node.span.end).map_or(node.span.end, |text| text.trim_end().len());
         self.last = self.last.max(end);
     }
 }
@@ -380,9 +349,7 @@ impl Writer<'_> {
 fn first_leaf(node: &Node) -> usize {
     match &node.kind {
         Kind::Sequence(items) => items.first().map_or(node.span.start, first_leaf),
-        Kind::Mapping(pairs) => pairs
-            .first()
-            .map_or(node.span.start, |pair| pair.key.span.start),
+        Kind::Mapping(pairs) => pairs.first().map_or(node.span.start, |pair| pair.key.span.start),
         Kind::Scalar(_) => node.span.start,
     }
 }
@@ -435,28 +402,18 @@ fn json(node: &Node, indent: usize, open: bool) -> String {
         Kind::Scalar(text) => return text.text.clone(),
         Kind::Sequence(items) if items.is_empty() => return "[]".to_owned(),
         Kind::Mapping(pairs) if pairs.is_empty() => return "{}".to_owned(),
-        Kind::Sequence(items) => (
-            '[',
-            ']',
-            items.iter().map(|item| (String::new(), item)).collect(),
-        ),
+        Kind::Sequence(items) => {
+            ('[', ']', items.iter().map(|item| (String::new(), item)).collect())
+        }
         Kind::Mapping(pairs) => {
             let name = |pair: &Pair| format!("{}: ", double_quoted(&pair.key.text));
-            (
-                '{',
-                '}',
-                pairs.iter().map(|pair| (name(pair), &pair.value)).collect(),
-            )
+            ('{', '}', pairs.iter().map(|pair| (name(pair), &pair.value)).collect())
         }
     };
-    let has_lists = parts
-        .iter()
-        .any(|(_, part)| !matches!(part.kind, Kind::Scalar(_)));
+    let has_lists = parts.iter().any(|(_, part)| !matches!(part.kind, Kind::Scalar(_)));
     if !open && !has_lists {
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|(name, part)| format!("{name}{}", json(part, 0, false)))
-            .collect();
+        let parts: Vec<_> =
+            parts.iter().map(|(name, part)| format!("{name}{}", json(part, 0, false))).collect();
         let line = format!("{start} {} {end}", parts.join(", "));
         if indent + line.chars().count() <= WIDTH {
             return line;

@@ -39,12 +39,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of `source` that found nothing wrong so far. Usually [`crate::read`] makes it.
     pub fn new(source: &Arc<SourceText>) -> Reader {
-        Reader {
-            source: Arc::clone(source),
-            diagnostics: Vec::new(),
-            errors: 0,
-            dropped: 0,
-        }
+        Reader { source: Arc::clone(source), diagnostics: Vec::new(), errors: 0, dropped: 0 }
     }
 
     /// The text this reads.
@@ -127,21 +122,10 @@ impl Reader {
         match &node.kind {
             Kind::Mapping(pairs) => {
                 let head = node.head();
-                Some(Fields {
-                    what,
-                    head,
-                    pairs,
-                    asked: Vec::new(),
-                    missing: Vec::new(),
-                })
+                Some(Fields { what, head, pairs, asked: Vec::new(), missing: Vec::new() })
             }
             _ => {
-                self.wrong_kind(
-                    node,
-                    &what,
-                    "a mapping",
-                    "write keys with values: `key: value`",
-                );
+                self.wrong_kind(node, &what, "a mapping", "write keys with values: `key: value`");
                 None
             }
         }
@@ -178,8 +162,7 @@ impl Reader {
     /// A text, exactly as written; it may be empty if it is quoted.
     pub fn text<'t>(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
         let help = "write the text; put it in double quotes if it is `null`";
-        self.scalar(node, what, "a text", help)
-            .map(|scalar| scalar.text.as_str())
+        self.scalar(node, what, "a text", help).map(|scalar| scalar.text.as_str())
     }
 
     /// Takes a value that must not be quoted, such as a number.
@@ -256,22 +239,11 @@ impl Reader {
         let (message, help) = match fault {
             size::Fault::NoUnit => (
                 format!("{what} has no unit"),
-                format!(
-                    "write `{}MiB`, or whichever of KiB, MiB and GiB is meant",
-                    excerpt(text)
-                ),
+                format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(text)),
             ),
             size::Fault::Unit(unit) => (
-                format!(
-                    "{what} has the unknown unit `{}`",
-                    excerpt(unit.trim_start())
-                ),
-                match unit
-                    .trim_start()
-                    .chars()
-                    .next()
-                    .map(|c| c.to_ascii_uppercase())
-                {
+                format!("{what} has the unknown unit `{}`", excerpt(unit.trim_start())),
+                match unit.trim_start().chars().next().map(|c| c.to_ascii_uppercase()) {
                     Some(c @ ('K' | 'M' | 'G')) => format!("units count in 1024s: write `{c}iB`"),
                     _ => "the units are KiB, MiB and GiB".to_owned(),
                 },
@@ -298,10 +270,7 @@ impl Reader {
     ) -> Option<T> {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         let wanted = list(&words, "or");
-        let text = self
-            .scalar(node, what, "a word", &format!("write {wanted}"))?
-            .text
-            .as_str();
+        let text = self.scalar(node, what, "a word", &format!("write {wanted}"))?.text.as_str();
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }

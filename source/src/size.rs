@@ -22,9 +22,7 @@ pub enum Fault {
 ///
 /// See [`Fault`].
 pub fn parse(text: &str) -> Result<u64, Fault> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.is_empty() || (number.len() > 1 && number.starts_with('0')) {
         return Err(Fault::Number);
@@ -46,9 +44,7 @@ pub fn parse(text: &str) -> Result<u64, Fault> {
 
 /// `bytes` in the largest unit that leaves a whole number; `None` unless they are whole KiB.
 pub fn format(bytes: u64) -> Option<String> {
-    let (name, factor) = UNITS
-        .into_iter()
-        .find(|(_, factor)| bytes.is_multiple_of(*factor))?;
+    let (name, factor) = UNITS.into_iter().find(|(_, factor)| bytes.is_multiple_of(*factor))?;
     Some(format!("{}{name}", bytes / factor))
 }
 

@@ -39,11 +39,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Dia
     if let Some((at, c)) = valid.char_indices().find(|(_, c)| !is_text(*c)) {
         let message = format!("the file has the character U+{:04X} in it", u32::from(c));
         let diagnostic = Diagnostic::error(codes::CHARACTER, message)
-            .label(
-                &source,
-                at..at + c.len_utf8(),
-                "cannot be part of a text file",
-            )
+            .label(&source, at..at + c.len_utf8(), "cannot be part of a text file")
             .with_help("remove it; in a quoted string it can be written as an escape");
         return Err(vec![diagnostic]);
     }
@@ -51,10 +47,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Dia
 }
 
 fn source(name: &str, text: String) -> Arc<SourceText> {
-    Arc::new(SourceText {
-        name: name.to_owned(),
-        text,
-    })
+    Arc::new(SourceText { name: name.to_owned(), text })
 }
 
 /// YAML's printable characters and line ends, but for the byte order mark, which nobody can see, and
@@ -74,10 +67,7 @@ mod tests {
     fn code(bytes: &[u8]) -> Option<(&'static str, usize)> {
         let diagnostics = check("x", bytes).err()?;
         let label = diagnostics[0].labels.first();
-        Some((
-            diagnostics[0].code,
-            label.map_or(0, |label| label.span.start),
-        ))
+        Some((diagnostics[0].code, label.map_or(0, |label| label.span.start)))
     }
 
     #[test]

@@ -117,10 +117,7 @@ impl Node {
     pub fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing",
-            Kind::Scalar(Scalar {
-                style: Style::Plain,
-                ..
-            }) => "a plain text",
+            Kind::Scalar(Scalar { style: Style::Plain, .. }) => "a plain text",
             Kind::Scalar(_) => "a quoted text",
             Kind::Sequence(_) => "a list",
             Kind::Mapping(_) => "a mapping",
@@ -153,23 +150,11 @@ pub(crate) fn build(source: &Arc<SourceText>, reader: &mut Reader) -> Option<Doc
             break;
         }
     }
-    let Builder {
-        root,
-        comments,
-        whole,
-        ..
-    } = builder;
+    let Builder { root, comments, whole, .. } = builder;
     match root {
-        Some(Node {
-            kind: Kind::Scalar(scalar),
-            ..
-        }) if scalar.is_null() => {}
+        Some(Node { kind: Kind::Scalar(scalar), .. }) if scalar.is_null() => {}
         Some(root) if whole => {
-            return Some(Document {
-                source: Arc::clone(source),
-                root,
-                comments,
-            });
+            return Some(Document { source: Arc::clone(source), root, comments });
         }
         Some(_) => return None,
         None => {}
@@ -206,11 +191,7 @@ struct Frame {
 
 enum Body {
     Sequence(Vec<Node>),
-    Mapping {
-        pairs: Vec<Pair>,
-        keys: HashMap<String, Range<usize>>,
-        pending: Option<Pending>,
-    },
+    Mapping { pairs: Vec<Pair>, keys: HashMap<String, Range<usize>>, pending: Option<Pending> },
 }
 
 /// A key that waits for its value.
@@ -240,14 +221,8 @@ impl Builder<'_> {
                 let refusal = events::alias(self.source, span.clone(), written);
                 self.reader.report(refusal);
                 self.whole = false;
-                let scalar = Scalar {
-                    text: String::new(),
-                    style: Style::DoubleQuoted,
-                };
-                self.node(Node {
-                    span,
-                    kind: Kind::Scalar(scalar),
-                })?;
+                let scalar = Scalar { text: String::new(), style: Style::DoubleQuoted };
+                self.node(Node { span, kind: Kind::Scalar(scalar) })?;
             }
             Event::Scalar { text, style, tag } => {
                 self.tag(tag);
@@ -268,16 +243,9 @@ impl Builder<'_> {
                     self.missing_comma(&span);
                     self.question_mark(&text, &span);
                 }
-                self.node(Node {
-                    span,
-                    kind: Kind::Scalar(Scalar { text, style }),
-                })?;
+                self.node(Node { span, kind: Kind::Scalar(Scalar { text, style }) })?;
             }
-            Event::Start {
-                collection,
-                flow,
-                tag,
-            } => {
+            Event::Start { collection, flow, tag } => {
                 self.tag(tag);
                 if self.frames.len() >= DEPTH_MAX {
                     let message = format!("nested deeper than {DEPTH_MAX} levels");
@@ -287,23 +255,16 @@ impl Builder<'_> {
                 }
                 let body = match collection {
                     Collection::Sequence => Body::Sequence(Vec::new()),
-                    Collection::Mapping => Body::Mapping {
-                        pairs: Vec::new(),
-                        keys: HashMap::new(),
-                        pending: None,
-                    },
+                    Collection::Mapping => {
+                        Body::Mapping { pairs: Vec::new(), keys: HashMap::new(), pending: None }
+                    }
                 };
                 let start = if collection == Collection::Sequence && !flow {
                     self.dash(span.start)
                 } else {
                     span.start
                 };
-                self.frames.push(Frame {
-                    start,
-                    end: span.end,
-                    flow,
-                    body,
-                });
+                self.frames.push(Frame { start, end: span.end, flow, body });
             }
             Event::End => {
                 if let Some(frame) = self.frames.pop() {
@@ -365,12 +326,7 @@ impl Builder<'_> {
 
     /// Closes a collection whose end event has `span`.
     fn finish(&mut self, frame: Frame, span: Range<usize>) -> Node {
-        let Frame {
-            start,
-            end,
-            flow,
-            body,
-        } = frame;
+        let Frame { start, end, flow, body } = frame;
         let closed = flow && !span.is_empty();
         if closed && let Some(at) = self.find_between(b',', end, span.start) {
             self.reader.report(
@@ -384,24 +340,16 @@ impl Builder<'_> {
             Body::Mapping { pairs, .. } => Kind::Mapping(pairs),
         };
         let end = if closed { span.end } else { end };
-        Node {
-            span: start..end.max(start),
-            kind,
-        }
+        Node { span: start..end.max(start), kind }
     }
 
     /// Where a block list starts whose parser says `start`: of one that is not indented more than its
     /// key, the parser names what follows the dash.
     fn dash(&self, start: usize) -> usize {
         let key = match self.frames.last() {
-            Some(Frame {
-                body:
-                    Body::Mapping {
-                        pending: Some(pending),
-                        ..
-                    },
-                ..
-            }) => pending.key.span.end,
+            Some(Frame { body: Body::Mapping { pending: Some(pending), .. }, .. }) => {
+                pending.key.span.end
+            }
             _ => return start,
         };
         self.find_between(b'-', key, start).unwrap_or(start)
@@ -485,17 +433,13 @@ impl Builder<'_> {
                 (String::new(), Some(refusal))
             }
         };
-        let Some(Frame {
-            body: Body::Mapping { keys, pending, .. },
-            ..
-        }) = self.frames.last_mut()
+        let Some(Frame { body: Body::Mapping { keys, pending, .. }, .. }) = self.frames.last_mut()
         else {
             return;
         };
         let mut keep = refusal.is_none();
         if let Some(refusal) = refusal {
-            self.reader
-                .report(refusal.label(self.source, span.clone(), ""));
+            self.reader.report(refusal.label(self.source, span.clone(), ""));
         } else if let Some(first) = keys.get(&text) {
             let message = format!("the key `{}` is there twice", excerpt(&text));
             self.reader.report(
@@ -508,9 +452,6 @@ impl Builder<'_> {
         } else {
             keys.insert(text.clone(), span.clone());
         }
-        *pending = Some(Pending {
-            key: Key { text, span },
-            keep,
-        });
+        *pending = Some(Pending { key: Key { text, span }, keep });
     }
 }

@@ -10,10 +10,7 @@ fn same(node: &Node, value: &Value) -> bool {
     match (&node.kind, value) {
         (Kind::Sequence(items), Value::Sequence(values)) => {
             items.len() == values.len()
-                && items
-                    .iter()
-                    .zip(values)
-                    .all(|(item, value)| same(item, value))
+                && items.iter().zip(values).all(|(item, value)| same(item, value))
         }
         (Kind::Mapping(pairs), Value::Mapping(values)) => {
             pairs.len() == values.len()
@@ -73,10 +70,7 @@ fn tree() -> impl Strategy<Value = Value> {
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Sequence),
             prop::collection::vec(("[a-zA-Z-]{1,10}", inner), 0..6).prop_map(|pairs| {
                 Value::Mapping(
-                    pairs
-                        .into_iter()
-                        .map(|(key, value)| (Value::String(key), value))
-                        .collect(),
+                    pairs.into_iter().map(|(key, value)| (Value::String(key), value)).collect(),
                 )
             }),
         ]
@@ -231,10 +225,7 @@ fn comments_come_to_rest() {
         ("- a: 1\n# c\n- b\n", "- a: 1\n# c\n- b\n"),
         ("- k:\n  - a\n  # c\n", "- k:\n    - a\n  # c\n"),
         ("k:\n- a\n# c\nl: b\n", "k:\n  - a\n# c\nl: b\n"),
-        (
-            "k:\n  l:\n    - a\n    # c\n  # d\n# e\n",
-            "k:\n  l:\n    - a\n    # c\n  # d\n# e\n",
-        ),
+        ("k:\n  l:\n    - a\n    # c\n  # d\n# e\n", "k:\n  l:\n    - a\n    # c\n  # d\n# e\n"),
         ("k:\n  # c\n  a\n", "k: a\n# c\n"),
     ] {
         let once = format::format(&parse("x", text.as_bytes()).unwrap());
@@ -246,17 +237,9 @@ fn comments_come_to_rest() {
 
 #[test]
 fn a_list_starts_at_its_dash() {
-    for text in [
-        "k:\n- ü\n",
-        "k: # -\n- ü\n",
-        "k:\n-\n- ü\n",
-        "k:\n  - ü\n",
-        "k: # -\n  -\n",
-    ] {
+    for text in ["k:\n- ü\n", "k: # -\n- ü\n", "k:\n-\n- ü\n", "k:\n  - ü\n", "k: # -\n  -\n"] {
         let document = parse("x", text.as_bytes()).unwrap();
-        let Kind::Mapping(pairs) = &document.root.kind else {
-            panic!("{text:?}")
-        };
+        let Kind::Mapping(pairs) = &document.root.kind else { panic!("{text:?}") };
         let list = &pairs[0].value;
         assert_eq!(text.get(list.head()), Some("-"), "{text:?}");
     }

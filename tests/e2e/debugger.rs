@@ -73,9 +73,7 @@ fn waiting(
     // The line ends with the image's name.
     running.wait_for(&format!("{}\n", image.display()))?;
     let printed = String::from_utf8_lossy(&running.printed()).into_owned();
-    let line = printed
-        .lines()
-        .find_map(|line| line.strip_prefix("\tgdb --ex=\""));
+    let line = printed.lines().find_map(|line| line.strip_prefix("\tgdb --ex=\""));
     let target = line.and_then(|line| line.split_once('"'));
     match target {
         // Not every machine knows the name.
@@ -171,13 +169,8 @@ fn floats(suite: &Suite) -> Outcome {
             "continue",
         ],
     )?)?;
-    let expected = [
-        "$1 = 895",
-        "$2 = 0x1f80",
-        "$3 = 0x1122334455667788",
-        "$4 = 2.5",
-        "exited normally",
-    ];
+    let expected =
+        ["$1 = 895", "$2 = 0x1f80", "$3 = 0x1122334455667788", "$4 = 2.5", "exited normally"];
     expect_in_order(&told, &expected)?;
     tender.finish()?.expect(0, "SUCCESS\n").map(drop)
 }
@@ -188,11 +181,7 @@ fn hardware(suite: &Suite) -> Outcome {
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
     let is_processor = suite.kvm()?.require(true).is_ok();
     let mut commands = vec![target.as_str(), "hbreak inner", "continue", "backtrace"];
-    let mut expected = vec![
-        "Hardware assisted breakpoint 1",
-        "Breakpoint 1, inner",
-        "outer",
-    ];
+    let mut expected = vec!["Hardware assisted breakpoint 1", "Breakpoint 1, inner", "outer"];
     if is_processor {
         commands.extend(["watch counter", "continue"]);
         expected.extend(["Hardware watchpoint 2", "Old value = 0", "New value = 42"]);
@@ -214,14 +203,8 @@ fn interrupt(suite: &Suite) -> Outcome {
     std::thread::sleep(Duration::from_millis(500));
     debugger.signal(Signal::Interrupt)?;
     let told = debugger.finish()?;
-    expect_in_order(
-        &told,
-        &["received signal SIGINT", "solo5_app_main", "_start"],
-    )?;
-    tender
-        .finish()?
-        .expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n")
-        .map(drop)
+    expect_in_order(&told, &["received signal SIGINT", "solo5_app_main", "_start"])?;
+    tender.finish()?.expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n").map(drop)
 }
 
 fn detach(suite: &Suite) -> Outcome {
@@ -233,22 +216,9 @@ fn detach(suite: &Suite) -> Outcome {
     ensure!(target.ends_with(&path.display().to_string()), "{target}");
     let told = process::run(gdb(
         &image,
-        &[
-            &target,
-            "stepi",
-            "break outer",
-            "continue",
-            "backtrace",
-            "print by",
-            "detach",
-        ],
+        &[&target, "stepi", "break outer", "continue", "backtrace", "print by", "detach"],
     )?)?;
-    let expected = [
-        "Breakpoint 1, outer",
-        "in solo5_app_main",
-        "$1 = 41",
-        "detached",
-    ];
+    let expected = ["Breakpoint 1, outer", "in solo5_app_main", "$1 = 41", "detached"];
     expect_in_order(&told, &expected)?;
     tender.finish()?.expect(0, "counter 42\n")?;
     ensure!(!path.exists(), "the socket was left behind");
@@ -259,9 +229,7 @@ fn kill(suite: &Suite) -> Outcome {
     let image = image(suite, "debuggee", false)?;
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
     process::run(gdb(&image, &[&target, "kill"])?)?;
-    let finished = tender
-        .finish()?
-        .expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n")?;
+    let finished = tender.finish()?.expect(1, "solo5-hvt-debug: GDB: Killed by the debugger.\n")?;
     ensure!(!finished.printed("counter"), "{}", finished.text());
     Ok(())
 }
@@ -269,10 +237,7 @@ fn kill(suite: &Suite) -> Outcome {
 fn loopback(suite: &Suite) -> Outcome {
     let image = image(suite, "debuggee", false)?;
     let (_tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
-    let port = target
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse::<u16>().ok());
+    let port = target.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     let port = port.ok_or_else(|| format!("{target}: no port"))?;
     // State 0A is one that listens.
     let sockets = std::fs::read_to_string("/proc/net/tcp").during("/proc/net/tcp")?;
@@ -282,10 +247,7 @@ fn loopback(suite: &Suite) -> Outcome {
         let (address, of) = local.split_once(':')?;
         (of == format!("{port:04X}") && state == "0A").then(|| address.to_owned())
     });
-    ensure!(
-        ours.as_deref() == Some("0100007F"),
-        "it listens at {ours:?} and not at 127.0.0.1"
-    );
+    ensure!(ours.as_deref() == Some("0100007F"), "it listens at {ours:?} and not at 127.0.0.1");
     Ok(())
 }
 
@@ -323,9 +285,7 @@ fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfil
     tender.arg(option).arg(image).stdin(Stdio::null());
     let finished = process::run(tender)?;
     let entries = std::fs::read_dir(directory.path())?;
-    let files = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Outcome<_>>()?;
+    let files = entries.map(|entry| Ok(entry?.path())).collect::<Outcome<_>>()?;
     Ok((finished, files, directory))
 }
 
@@ -351,14 +311,7 @@ pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
 fn core_of_an_abort(suite: &Suite) -> Outcome {
     let image = image(suite, "dumpcore", false)?;
     let told = backtrace(suite, &image)?;
-    let expected = [
-        "SIGABRT",
-        "#0",
-        "solo5_abort",
-        "solo5_app_main",
-        "_start",
-        "rip",
-    ];
+    let expected = ["SIGABRT", "#0", "solo5_abort", "solo5_app_main", "_start", "rip"];
     expect_in_order(&told, &expected)
 }
 

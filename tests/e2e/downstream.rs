@@ -26,20 +26,11 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     vec![
         named("mirage-dune-rule", mirage_dune_rule),
         named("ocaml-solo5-configure", ocaml_solo5_configure),
-        named(
-            "ocaml-solo5-keeps-the-manifest",
-            ocaml_solo5_keeps_the_manifest,
-        ),
-        named(
-            "ocaml-solo5-elftool-reads-sections",
-            ocaml_solo5_elftool_reads_sections,
-        ),
+        named("ocaml-solo5-keeps-the-manifest", ocaml_solo5_keeps_the_manifest),
+        named("ocaml-solo5-elftool-reads-sections", ocaml_solo5_elftool_reads_sections),
         named("albatross-version", albatross_version),
         named("albatross-launch", albatross_launch),
-        named(
-            "albatross-does-not-restart-what-is-denied",
-            albatross_denied,
-        ),
+        named("albatross-does-not-restart-what-is-denied", albatross_denied),
         named("urunc-launch", urunc_launch),
         named("query", query),
         named("too-many-entries", too_many_entries),
@@ -63,19 +54,12 @@ fn mirage_dune_rule(suite: &Suite) -> Outcome {
     let json = br#"{"type":"solo5.manifest","version":1,"devices":[{"name":"service","type":"NET_BASIC"},{"name":"storage","type":"BLOCK_BASIC"}]}"#;
     std::fs::write(directory.path().join("manifest.json"), json)?;
     let mut rule = suite.tool("solo5-elftool");
-    rule.args(["gen-manifest", "manifest.json", "manifest.c"])
-        .current_dir(&directory);
+    rule.args(["gen-manifest", "manifest.json", "manifest.c"]).current_dir(&directory);
     process::succeed(rule)?;
 
     let include = suite.tree.include().join("solo5");
-    for (compiler, object) in [
-        (suite.tree.cc(), "ours.o"),
-        (PathBuf::from("cc"), "plain.o"),
-    ] {
-        let mut cc = tool(
-            compiler,
-            &[&"-c", &"-I", &include, &"manifest.c", &"-o", &object],
-        );
+    for (compiler, object) in [(suite.tree.cc(), "ours.o"), (PathBuf::from("cc"), "plain.o")] {
+        let mut cc = tool(compiler, &[&"-c", &"-I", &include, &"manifest.c", &"-o", &object]);
         cc.args(["-O2", "-Wall", "-Wextra", "-Werror", "-fno-strict-aliasing"]);
         cc.current_dir(&directory);
         process::succeed(cc)?;
@@ -86,24 +70,15 @@ fn mirage_dune_rule(suite: &Suite) -> Outcome {
     std::fs::write(directory.path().join("main.c"), main)?;
     for object in ["ours.o", "plain.o"] {
         // What `-cclib "-z solo5-abi=spt"` amounts to.
-        let mut cc = tool(
-            suite.tree.cc(),
-            &[&"-z", &"solo5-abi=spt", &"main.c", &object],
-        );
+        let mut cc = tool(suite.tree.cc(), &[&"-z", &"solo5-abi=spt", &"main.c", &object]);
         cc.args(["-o", "main.spt"]).current_dir(&directory);
         process::succeed(cc)?;
         let image = directory.path().join("main.spt");
-        let query = tool(
-            suite.tree.program("solo5-elftool"),
-            &[&"query-manifest", &image],
-        );
+        let query = tool(suite.tree.program("solo5-elftool"), &[&"query-manifest", &image]);
         let printed = process::succeed(query)?;
         let expected = "    { \"name\": \"service\", \"type\": \"NET_BASIC\" },\n    { \"name\": \
                         \"storage\", \"type\": \"BLOCK_BASIC\" }\n";
-        ensure!(
-            printed.contains(expected),
-            "query-manifest printed:\n{printed}"
-        );
+        ensure!(printed.contains(expected), "query-manifest printed:\n{printed}");
     }
     Ok(())
 }
@@ -120,24 +95,15 @@ fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
     let mut machine = cc();
     machine.arg("-dumpmachine");
     let machine = process::succeed(machine)?;
-    ensure!(
-        machine.starts_with("x86_64-"),
-        "-dumpmachine printed {machine:?}"
-    );
+    ensure!(machine.starts_with("x86_64-"), "-dumpmachine printed {machine:?}");
 
     let mut macros = cc();
     macros.args(["-dM", "-E", "-"]);
     let macros = process::succeed(macros)?;
-    ensure!(
-        macros.contains("#define __x86_64__ 1"),
-        "-dM -E - printed:\n{macros}"
-    );
+    ensure!(macros.contains("#define __x86_64__ 1"), "-dM -E - printed:\n{macros}");
 
     // A probe of autoconf's: a program with `main`, no Solo5 anywhere.
-    std::fs::write(
-        directory.path().join("conftest.c"),
-        "int main(void) { return 0; }\n",
-    )?;
+    std::fs::write(directory.path().join("conftest.c"), "int main(void) { return 0; }\n")?;
     let mut probe = cc();
     probe.args(["-o", "conftest", "conftest.c"]);
     process::succeed(probe)?;
@@ -148,23 +114,14 @@ fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
     )?;
     let mut probe = cc();
     probe.args(["-o", "absent", "absent.c"]);
-    ensure!(
-        process::run(probe)?.status != 0,
-        "a program with an undefined symbol was linked"
-    );
-    ensure!(
-        !directory.path().join("absent").exists(),
-        "the failed link left a file"
-    );
+    ensure!(process::run(probe)?.status != 0, "a program with an undefined symbol was linked");
+    ensure!(!directory.path().join("absent").exists(), "the failed link left a file");
 
     // The host's own headers are not for unikernels.
     std::fs::write(directory.path().join("stdio.c"), "#include <stdio.h>\n")?;
     let mut probe = cc();
     probe.args(["-c", "stdio.c"]);
-    ensure!(
-        process::run(probe)?.status != 0,
-        "the host's <stdio.h> was found"
-    );
+    ensure!(process::run(probe)?.status != 0, "the host's <stdio.h> was found");
 
     for mode in ["-S", "-E", "-c"] {
         let mut step = cc();
@@ -178,50 +135,31 @@ fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
 fn ocaml_solo5_keeps_the_manifest(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
-    write(
-        "manifest.json",
-        r#"{"type":"solo5.manifest","version":1,"devices":[]}"#,
-    )?;
+    write("manifest.json", r#"{"type":"solo5.manifest","version":1,"devices":[]}"#)?;
     write(
         "main.c",
         "#include \"solo5.h\"\nint solo5_app_main(const struct solo5_start_info *info)\n\
          { (void)info; return 7; }\n",
     )?;
     let mut generate = suite.tool("solo5-elftool");
-    generate
-        .args(["gen-manifest", "manifest.json", "manifest.c"])
-        .current_dir(&directory);
+    generate.args(["gen-manifest", "manifest.json", "manifest.c"]).current_dir(&directory);
     process::succeed(generate)?;
     let mut compile = Command::new(suite.tree.cc());
-    compile
-        .args(["-c", "manifest.c", "main.c"])
-        .current_dir(&directory);
+    compile.args(["-c", "manifest.c", "main.c"]).current_dir(&directory);
     process::succeed(compile)?;
     let mut archive = Command::new("ar");
-    archive
-        .args(["rcs", "libmanifest.a", "manifest.o"])
-        .current_dir(&directory);
+    archive.args(["rcs", "libmanifest.a", "manifest.o"]).current_dir(&directory);
     process::succeed(archive)?;
 
     let mut link = Command::new(suite.tree.cc());
     link.args(["-z", "solo5-abi=spt", "-u", "__solo5_mft1_note", "main.o"]);
-    link.args([
-        "-L.",
-        "-Wl,--start-group",
-        "-lmanifest",
-        "-Wl,--end-group",
-        "-o",
-        "main.spt",
-    ]);
+    link.args(["-L.", "-Wl,--start-group", "-lmanifest", "-Wl,--end-group", "-o", "main.spt"]);
     link.current_dir(&directory);
     process::succeed(link)?;
     let mut symbols = Command::new("nm");
     symbols.arg("main.spt").current_dir(&directory);
     let symbols = process::succeed(symbols)?;
-    ensure!(
-        symbols.contains(" __solo5_mft1_note\n"),
-        "no __solo5_mft1_note in:\n{symbols}"
-    );
+    ensure!(symbols.contains(" __solo5_mft1_note\n"), "no __solo5_mft1_note in:\n{symbols}");
     let mut run = suite.tool("solo5-spt");
     run.args(["--mem=2", "main.spt"]).current_dir(&directory);
     process::run(run)?.expect(7, "").map(drop)
@@ -234,20 +172,11 @@ fn ocaml_solo5_elftool_reads_sections(suite: &Suite) -> Outcome {
     for name in ["net_2if", "optional_device"] {
         let image = elf::Image(std::fs::read(suite.spt_image(name)?)?);
         let abi = section(&image, ".note.solo5.abi")?;
-        ensure!(
-            image.get(abi + 8, 4)? == u64::from(ABI1),
-            "{name}: no ABI1 in its section"
-        );
+        ensure!(image.get(abi + 8, 4)? == u64::from(ABI1), "{name}: no ABI1 in its section");
         // spt is target 2, version 2.
-        ensure!(
-            (image.get(abi + 20, 4)?, image.get(abi + 24, 4)?) == (2, 2),
-            "{name}: other ABI"
-        );
+        ensure!((image.get(abi + 20, 4)?, image.get(abi + 24, 4)?) == (2, 2), "{name}: other ABI");
         let manifest = section(&image, ".note.solo5.manifest")?;
-        ensure!(
-            image.get(manifest + 8, 4)? == u64::from(MFT1),
-            "{name}: no MFT1 first"
-        );
+        ensure!(image.get(manifest + 8, 4)? == u64::from(MFT1), "{name}: no MFT1 first");
         let (version, entries) = (image.get(manifest + 24, 4)?, image.get(manifest + 28, 4)?);
         ensure!(version == 1, "{name}: manifest version {version}");
         let devices = if name == "net_2if" { 2 } else { 3 };
@@ -257,10 +186,7 @@ fn ocaml_solo5_elftool_reads_sections(suite: &Suite) -> Outcome {
             "{name}: the descriptor has another size"
         );
         let first_type = image.get(manifest + 32 + 68, 4)?;
-        ensure!(
-            first_type == 1 << 30,
-            "{name}: the first entry has type {first_type:#x}"
-        );
+        ensure!(first_type == 1 << 30, "{name}: the first entry has type {first_type:#x}");
     }
     Ok(())
 }
@@ -287,10 +213,9 @@ fn albatross_version(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let suffixed = directory.path().join("solo5-spt.2");
     symlink(suite.tree.program("solo5-spt"), &suffixed)?;
-    for (program, name) in [
-        (suite.tree.program("solo5-spt"), "solo5-spt"),
-        (suffixed, "solo5-spt.2"),
-    ] {
+    for (program, name) in
+        [(suite.tree.program("solo5-spt"), "solo5-spt"), (suffixed, "solo5-spt.2")]
+    {
         let printed = process::succeed(tool(program.clone(), &[&"--version"]))?;
         ensure!(
             printed.lines().any(|line| line == "ABI version 2"),
@@ -320,18 +245,9 @@ fn albatross_launch(suite: &Suite) -> Outcome {
         let mut block = std::ffi::OsString::from("--block:storage=");
         block.push(&disk);
         let mut command = Command::new("taskset");
-        command
-            .args(["-c", "0"])
-            .arg(suite.tree.program("solo5-spt"));
-        command.args([
-            "--mem=32",
-            "--net:service0=tap100",
-            "--net-mac:service0=02:00:00:00:00:01",
-        ]);
-        command
-            .arg(block)
-            .args(["--block-sector-size:storage=4096", "--"])
-            .arg(&image);
+        command.args(["-c", "0"]).arg(suite.tree.program("solo5-spt"));
+        command.args(["--mem=32", "--net:service0=tap100", "--net-mac:service0=02:00:00:00:00:01"]);
+        command.arg(block).args(["--block-sector-size:storage=4096", "--"]).arg(&image);
         command.args(["--name=web", "--solo5:quiet", "--ipv4=10.0.0.2/24"]);
         let mut running = Running::start(command)?;
         running.wait_for("blk_writer")?;
@@ -342,10 +258,7 @@ fn albatross_launch(suite: &Suite) -> Outcome {
         // 128 and SIGTERM: anything but 1 and 60 to 64, which mean "do not restart".
         running.finish()?.expect(143, "Solo5: Bindings version")?;
         let written = std::fs::read(&disk)?;
-        ensure!(
-            written.iter().any(|byte| *byte != 0),
-            "nothing was written before the signal"
-        );
+        ensure!(written.iter().any(|byte| *byte != 0), "nothing was written before the signal");
         Ok(())
     })
 }
@@ -359,43 +272,22 @@ fn albatross_denied(suite: &Suite) -> Outcome {
     let launch = |memory: &str| {
         let mut option = std::ffi::OsString::from("--policy=");
         option.push(&policy);
-        tool(
-            suite.tree.program("solo5-spt"),
-            &[&memory, &option, &"--", &image, &"Hello_Solo5"],
-        )
+        tool(suite.tree.program("solo5-spt"), &[&memory, &option, &"--", &image, &"Hello_Solo5"])
     };
     let text = "type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n\
                 memory: { maximum: 4MiB }\n";
     std::fs::write(&policy, text)?;
     process::run(launch("--mem=4"))?.expect(0, "SUCCESS")?;
     let denied = process::run(launch("--mem=5"))?.expect(60, "solo5-spt: denied: P3")?;
-    ensure!(
-        denied.printed("node.yaml:5:"),
-        "no place in the policy:\n{}",
-        denied.text()
-    );
-    ensure!(
-        !denied.printed("Hello, World"),
-        "the denied guest ran:\n{}",
-        denied.text()
-    );
+    ensure!(denied.printed("node.yaml:5:"), "no place in the policy:\n{}", denied.text());
+    ensure!(!denied.printed("Hello, World"), "the denied guest ran:\n{}", denied.text());
     // What is no policy, and a policy that is not there, is not obeyed by ignoring it.
     std::fs::write(&policy, "type: solo5.policy\nversion: 1\nmemry: {}\n")?;
     let refused = process::run(launch("--mem=4"))?;
-    ensure!(
-        matches!(refused.status, 1 | 60),
-        "status {}:\n{}",
-        refused.status,
-        refused.text()
-    );
+    ensure!(matches!(refused.status, 1 | 60), "status {}:\n{}", refused.status, refused.text());
     std::fs::remove_file(&policy)?;
     let refused = process::run(launch("--mem=4"))?;
-    ensure!(
-        matches!(refused.status, 1 | 60),
-        "status {}:\n{}",
-        refused.status,
-        refused.text()
-    );
+    ensure!(matches!(refused.status, 1 | 60), "status {}:\n{}", refused.status, refused.text());
     Ok(())
 }
 
@@ -411,10 +303,7 @@ fn urunc_launch(suite: &Suite) -> Outcome {
         let mut block = std::ffi::OsString::from("--block:storage=");
         block.push(&disk);
         let mut command = suite.tool("solo5-spt");
-        command
-            .args(["--mem=256", "--net:service0=tap0_urunc"])
-            .arg(block)
-            .arg(&image);
+        command.args(["--mem=256", "--net:service0=tap0_urunc"]).arg(block).arg(&image);
         command.args(["{\"cmdline\":\"app\"}", "--verbose"]);
         process::run(command)?.expect(0, "SUCCESS").map(drop)
     })
@@ -428,20 +317,14 @@ fn query(suite: &Suite) -> Outcome {
     let expected = "{\n  \"type\": \"solo5.abi\",\n  \"target\": \"spt\",\n  \"version\": 2\n}\n";
     ensure!(printed == expected, "query-abi printed:\n{printed}");
 
-    let manifest = tool(
-        suite.tree.program("solo5-elftool"),
-        &[&"query-manifest", &image],
-    );
+    let manifest = tool(suite.tree.program("solo5-elftool"), &[&"query-manifest", &image]);
     let printed = process::succeed(manifest)?;
     let expected = "{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [\n    \
                     { \"name\": \"service0\", \"type\": \"NET_BASIC\" }\n  ]\n}\n";
     ensure!(printed == expected, "query-manifest printed:\n{printed}");
 
     for verb in ["query-abi", "query-manifest"] {
-        let command = tool(
-            suite.tree.program("solo5-elftool"),
-            &[&verb, &"/nonexistent"],
-        );
+        let command = tool(suite.tree.program("solo5-elftool"), &[&verb, &"/nonexistent"]);
         process::run(command)?.expect(1, "/nonexistent: Could not open")?;
     }
     Ok(())
@@ -453,15 +336,9 @@ fn too_many_entries(suite: &Suite) -> Outcome {
     let output = directory.path().join("manifest.c");
     std::fs::write(&output, "as it was")?;
     let manifest = guest::directory().join("too_many_entries.json");
-    let command = tool(
-        suite.tree.program("solo5-elftool"),
-        &[&"gen-manifest", &manifest, &output],
-    );
+    let command = tool(suite.tree.program("solo5-elftool"), &[&"gen-manifest", &manifest, &output]);
     process::run(command)?.expect(1, "too many entries, maximum 63")?;
-    ensure!(
-        std::fs::read(&output)? == b"as it was",
-        "the output was touched"
-    );
+    ensure!(std::fs::read(&output)? == b"as it was", "the output was touched");
     Ok(())
 }
 
@@ -475,10 +352,7 @@ fn buggy_elf(suite: &Suite) -> Outcome {
     std::fs::write(&path, &image.0)?;
     for command in [
         tool(suite.tree.program("solo5-spt"), &[&"--mem=2", &"--", &path]),
-        tool(
-            suite.tree.program("solo5-elftool"),
-            &[&"query-manifest", &path],
-        ),
+        tool(suite.tree.program("solo5-elftool"), &[&"query-manifest", &path]),
     ] {
         process::run(command)?.expect(1, "note does not fall within valid size")?;
     }
@@ -494,13 +368,9 @@ fn no_exec(suite: &Suite) -> Outcome {
         let finished = process::run(shell)?;
         ensure!(finished.status == 127, "{name}: status {}", finished.status);
         ensure!(
-            [
-                "No such file or directory",
-                "required file not found",
-                ": not found"
-            ]
-            .iter()
-            .any(|text| finished.printed(text)),
+            ["No such file or directory", "required file not found", ": not found"]
+                .iter()
+                .any(|text| finished.printed(text)),
             "{name} printed:\n{}",
             finished.text()
         );
@@ -516,8 +386,7 @@ fn tree_is_relocatable(suite: &Suite) -> Outcome {
     std::fs::create_dir(&moved)?;
     let mut copy = Command::new("cp");
     copy.arg("-a");
-    copy.args(["bin", "include", "lib"].map(|part| suite.tree.prefix().join(part)))
-        .arg(&moved);
+    copy.args(["bin", "include", "lib"].map(|part| suite.tree.prefix().join(part))).arg(&moved);
     process::succeed(copy)?;
     let elsewhere = directory.path().join("bin");
     std::fs::create_dir(&elsewhere)?;
@@ -530,11 +399,8 @@ fn tree_is_relocatable(suite: &Suite) -> Outcome {
     for cc in [moved.join("bin"), elsewhere].map(|bin| bin.join(format!("{TRIPLE}-cc"))) {
         let image = directory.path().join("hello.spt");
         let mut link = Command::new(&cc);
-        link.args(["-z", "solo5-abi=spt", "-I"])
-            .arg(source.join("kit"));
-        link.arg(source.join("hello.c"))
-            .arg(source.join("kit/kit.c"))
-            .arg(&manifest);
+        link.args(["-z", "solo5-abi=spt", "-I"]).arg(source.join("kit"));
+        link.arg(source.join("hello.c")).arg(source.join("kit/kit.c")).arg(&manifest);
         link.arg("-o").arg(&image);
         process::succeed(link)?;
         hello(&suite.tree, &image).map_err(|stop| stop.during(cc.display()))?;
@@ -544,10 +410,7 @@ fn tree_is_relocatable(suite: &Suite) -> Outcome {
 }
 
 fn hello(tree: &Tree, image: &Path) -> Outcome {
-    let command = tool(
-        tree.program("solo5-spt"),
-        &[&"--mem=2", &"--", &image, &"Hello_Solo5"],
-    );
+    let command = tool(tree.program("solo5-spt"), &[&"--mem=2", &"--", &image, &"Hello_Solo5"]);
     process::run(command)?.expect(0, "SUCCESS").map(drop)
 }
 
@@ -556,11 +419,6 @@ fn stub_is_refused(suite: &Suite) -> Outcome {
     let stub = suite.builder.image(suite.guest("hello")?, "stub")?;
     let command = tool(suite.tree.program("solo5-spt"), &[&"--mem=2", &"--", &stub]);
     let finished = process::run(command)?;
-    ensure!(
-        finished.status == 1,
-        "status {}:\n{}",
-        finished.status,
-        finished.text()
-    );
+    ensure!(finished.status == 1, "status {}:\n{}", finished.status, finished.text());
     Ok(())
 }

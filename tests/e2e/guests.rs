@@ -29,11 +29,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
                     }
                     continue;
                 }
-                let case = run
-                    .case
-                    .as_ref()
-                    .map(|case| format!("/{case}"))
-                    .unwrap_or_default();
+                let case = run.case.as_ref().map(|case| format!("/{case}")).unwrap_or_default();
                 let name = format!("guest/{}/{target}{case}", guest.name);
                 let place = (index, number, target.as_str());
                 trials.push(run_of(suite, name.clone(), place, false));
@@ -97,12 +93,7 @@ fn every_guest_has_a_run(suite: &Suite) -> Result<(), Stop> {
         let all = names.len();
         names.dedup();
         // `//@ run spt: …` and `//@ run hvt: …` may share the empty name.
-        let unnamed = guest
-            .directives
-            .runs
-            .iter()
-            .filter(|run| run.case.is_none())
-            .count();
+        let unnamed = guest.directives.runs.iter().filter(|run| run.case.is_none()).count();
         ensure!(
             names.len() + unnamed.saturating_sub(1) == all,
             "{}: two cases have one name",

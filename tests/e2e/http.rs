@@ -39,10 +39,7 @@ fn serve(suite: &Suite, target: &str, requests: fn(SocketAddr) -> Outcome) -> Ou
         let running = Running::start(tender)?;
         requests(SocketAddr::from(([10, 0, 0, 2], 80))).map_err(|stop| {
             let printed = running.printed();
-            stop.during(format!(
-                "the server printed:\n{}\n",
-                String::from_utf8_lossy(&printed)
-            ))
+            stop.during(format!("the server printed:\n{}\n", String::from_utf8_lossy(&printed)))
         })
     })
 }
@@ -70,9 +67,6 @@ fn page(server: SocketAddr) -> Outcome {
     let page = http::Client::new(server).get("/")?;
     ensure!(page.status == 200, "/: status {}", page.status);
     let text = String::from_utf8_lossy(&page.body);
-    ensure!(
-        text.contains("Solo5"),
-        "the page does not speak of Solo5:\n{text}"
-    );
+    ensure!(text.contains("Solo5"), "the page does not speak of Solo5:\n{text}");
     Ok(())
 }

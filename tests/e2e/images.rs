@@ -45,9 +45,7 @@ fn symbolize(suite: &Suite) -> Outcome {
         let mut nm = Command::new("nm");
         nm.arg(&image);
         let symbols = process::succeed(nm)?;
-        let main = symbols
-            .lines()
-            .find_map(|line| line.strip_suffix(" T solo5_app_main"));
+        let main = symbols.lines().find_map(|line| line.strip_suffix(" T solo5_app_main"));
         let Some(main) = main else {
             fail!("nm shows no solo5_app_main:\n{symbols}");
         };
@@ -57,19 +55,14 @@ fn symbolize(suite: &Suite) -> Outcome {
         let mut elftool = suite.tool("solo5-elftool");
         elftool.arg("symbolize").args([&image, &trace]);
         let said = process::succeed(elftool)?;
-        ensure!(
-            said.contains(" solo5_app_main+0x0 at hello.c:"),
-            "{target}: {said}"
-        );
+        ensure!(said.contains(" solo5_app_main+0x0 at hello.c:"), "{target}: {said}");
     }
     Ok(())
 }
 
 fn agree(suite: &Suite, image: &Path) -> Outcome {
     let everything = readelf("--all", image)?;
-    let warning = everything
-        .lines()
-        .find(|line| line.starts_with("readelf: "));
+    let warning = everything.lines().find(|line| line.starts_with("readelf: "));
     ensure!(warning.is_none(), "{}", warning.unwrap_or_default());
     let shown = show(suite, image)?;
     same_segments(image, &shown)?;
@@ -96,10 +89,7 @@ fn same_segments(image: &Path, shown: &Value) -> Outcome {
         .lines()
         .find_map(|line| line.strip_prefix("Entry point 0x"))
         .and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    ensure!(
-        entry.is_some() && entry == shown["entry"].as_u64(),
-        "another entry point:\n{text}"
-    );
+    ensure!(entry.is_some() && entry == shown["entry"].as_u64(), "another entry point:\n{text}");
 
     // Type Offset VirtAddr PhysAddr FileSiz MemSiz Flg Align, the flags with blanks inside
     let theirs: Vec<String> = text
@@ -114,10 +104,7 @@ fn same_segments(image: &Path, shown: &Value) -> Outcome {
             let flags = words.get(6..words.len() - 1).unwrap_or_default().concat();
             let [offset, address, file_size, size, align] =
                 [1, 2, 4, 5, words.len() - 1].map(|at| hexadecimal(number(at)));
-            format!(
-                "{} {flags} {offset:x} {address:x} {file_size:x} {size:x} {align:x}",
-                number(0)
-            )
+            format!("{} {flags} {offset:x} {address:x} {file_size:x} {size:x} {align:x}", number(0))
         })
         .collect();
     let ours: Vec<String> = array(&shown["segments"])
@@ -136,10 +123,7 @@ fn same_segments(image: &Path, shown: &Value) -> Outcome {
             )
         })
         .collect();
-    ensure!(
-        !theirs.is_empty() && theirs == ours,
-        "readelf: {theirs:#?}\nshow: {ours:#?}"
-    );
+    ensure!(!theirs.is_empty() && theirs == ours, "readelf: {theirs:#?}\nshow: {ours:#?}");
     Ok(())
 }
 
@@ -153,9 +137,7 @@ fn same_notes(image: &Path, shown: &Value) -> Outcome {
             && size.starts_with("0x")
         {
             // `Unknown note type: (0x3154464d)`, or the name of a type readelf knows.
-            let kind = rest
-                .last()
-                .and_then(|word| word.strip_prefix('(')?.strip_suffix(')'));
+            let kind = rest.last().and_then(|word| word.strip_prefix('(')?.strip_suffix(')'));
             theirs.push((owner.to_string(), hexadecimal(size), kind.map(hexadecimal)));
         }
     }
@@ -163,11 +145,7 @@ fn same_notes(image: &Path, shown: &Value) -> Outcome {
         .iter()
         .map(|note| {
             let owner = note["owner"].as_str().unwrap_or_default().to_owned();
-            (
-                owner,
-                note["size"].as_u64().unwrap_or(u64::MAX),
-                note["type"].as_u64(),
-            )
+            (owner, note["size"].as_u64().unwrap_or(u64::MAX), note["type"].as_u64())
         })
         .collect();
     // readelf goes by sections, ours by program headers.
@@ -178,10 +156,7 @@ fn same_notes(image: &Path, shown: &Value) -> Outcome {
             let kind = theirs.2.is_none() || theirs.2 == ours.2;
             theirs.0 == ours.0 && theirs.1 == ours.1 && kind
         });
-    ensure!(
-        !theirs.is_empty() && same,
-        "readelf: {theirs:x?}\nshow: {ours:x?}\n{text}"
-    );
+    ensure!(!theirs.is_empty() && same, "readelf: {theirs:x?}\nshow: {ours:x?}\n{text}");
     Ok(())
 }
 

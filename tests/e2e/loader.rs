@@ -25,19 +25,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     ["hello", "globals", "tls_align", "large_bss"]
         .into_iter()
-        .map(|name| {
-            trial(suite, format!("loader/{name}"), move |suite| {
-                agree(suite, name)
-            })
-        })
+        .map(|name| trial(suite, format!("loader/{name}"), move |suite| agree(suite, name)))
         .collect()
 }
 
 /// The rules that upstream's loader has too (`spec/10` §6.3), for segments with content: the entry
 /// point, the range, order, overlap, alignment, sizes and content of segments, W and X.
-const SHARED: [&str; 8] = [
-    "S104", "S105", "S106", "S107", "S108", "S109", "S110", "S201",
-];
+const SHARED: [&str; 8] = ["S104", "S105", "S106", "S107", "S108", "S109", "S110", "S201"];
 
 fn agree(suite: &Suite, name: &str) -> Outcome {
     let sound = Image(std::fs::read(suite.spt_image(name)?)?);
@@ -60,11 +54,7 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
             );
             *(if starts { &mut started } else { &mut refused }) += 1;
             let shared = minimum.is_none() && breaks_shared_rule(suite, &path)?;
-            if let Some(peer) = suite
-                .peer
-                .as_ref()
-                .filter(|_| content && (expected || shared))
-            {
+            if let Some(peer) = suite.peer.as_ref().filter(|_| content && (expected || shared)) {
                 let image = peer.image(&path, &older)?;
                 let (peers, printed) = starts_under(&peer.tree, &image, memory)?;
                 ensure!(
@@ -76,10 +66,7 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
         }
     }
     // The test would be worth little if all images had one fate.
-    ensure!(
-        started > 50 && refused > 50,
-        "{started} started, {refused} refused"
-    );
+    ensure!(started > 50 && refused > 50, "{started} started, {refused} refused");
     Ok(())
 }
 
@@ -102,9 +89,7 @@ fn minimum_memory(suite: &Suite, image: &Path) -> Outcome<Option<u64>> {
 /// content is upstream's to ignore.
 fn breaks_shared_rule(suite: &Suite, image: &Path) -> Outcome<bool> {
     let mut audit = suite.tool("solo5-elftool");
-    audit
-        .args(["audit", "--exit-zero", "--format=json"])
-        .arg(image);
+    audit.args(["audit", "--exit-zero", "--format=json"]).arg(image);
     let report: Value = serde_json::from_str(&process::run(audit)?.text())?;
     let segments = images::show(suite, image)?;
     let findings = report["images"][0]["findings"].as_array();
@@ -123,11 +108,7 @@ fn breaks_shared_rule(suite: &Suite, image: &Path) -> Outcome<bool> {
 /// tender's word for it.
 fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String)> {
     let mut tender = Command::new(tree.program("solo5-spt"));
-    tender
-        .arg(format!("--mem={memory}"))
-        .arg("--")
-        .arg(image)
-        .arg("Hello_Solo5");
+    tender.arg(format!("--mem={memory}")).arg("--").arg(image).arg("Hello_Solo5");
     let mut running = Running::start(tender)?;
     let start = Instant::now();
     while !running.has_ended()? && start.elapsed() < PATIENCE {
@@ -143,15 +124,7 @@ fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String
 /// is wrong with a segment without content was fatal before 0.8.0, and is nothing since.
 fn damaged(sound: &Image) -> Outcome<Vec<(String, Image, bool)>> {
     let mut images = vec![("nothing changed".to_owned(), sound.clone(), true)];
-    for entry in [
-        0,
-        0xf_ffff,
-        0x10_0000,
-        0x1f_ffff,
-        0x20_0000,
-        1 << 40,
-        u64::MAX,
-    ] {
+    for entry in [0, 0xf_ffff, 0x10_0000, 0x1f_ffff, 0x20_0000, 1 << 40, u64::MAX] {
         let mut image = sound.clone();
         image.set(elf::E_ENTRY, 8, entry)?;
         images.push((format!("entry {entry:#x}"), image, true));
@@ -160,46 +133,19 @@ fn damaged(sound: &Image) -> Outcome<Vec<(String, Image, bool)>> {
     let end_of_file = sound.0.len() as u64;
     for &segment in &segments {
         let address = sound.field(segment, elf::P_VADDR)?;
-        let (file_size, size) = (
-            sound.field(segment, elf::P_FILESZ)?,
-            sound.field(segment, elf::P_MEMSZ)?,
-        );
+        let (file_size, size) =
+            (sound.field(segment, elf::P_FILESZ)?, sound.field(segment, elf::P_MEMSZ)?);
         let changes: [(&str, Field, &[u64]); 7] = [
             ("type", elf::P_TYPE, &[0, 4]),
-            (
-                "flags",
-                elf::P_FLAGS,
-                &[0, 1, 2, 3, 4, 5, 6, 7, 0xf000_0006],
-            ),
-            (
-                "align",
-                elf::P_ALIGN,
-                &[0, 1, 3, 0x10, 0x2000, 0x20_0000, 1 << 63, u64::MAX],
-            ),
-            (
-                "offset",
-                elf::P_OFFSET,
-                &[0, end_of_file - 1, end_of_file, 1 << 63, u64::MAX],
-            ),
+            ("flags", elf::P_FLAGS, &[0, 1, 2, 3, 4, 5, 6, 7, 0xf000_0006]),
+            ("align", elf::P_ALIGN, &[0, 1, 3, 0x10, 0x2000, 0x20_0000, 1 << 63, u64::MAX]),
+            ("offset", elf::P_OFFSET, &[0, end_of_file - 1, end_of_file, 1 << 63, u64::MAX]),
             (
                 "address",
                 elf::P_VADDR,
-                &[
-                    0,
-                    0x1000,
-                    0xf_f000,
-                    0x10_0000,
-                    0x1f_f000,
-                    0x20_0000,
-                    address + 8,
-                    u64::MAX,
-                ],
+                &[0, 0x1000, 0xf_f000, 0x10_0000, 0x1f_f000, 0x20_0000, address + 8, u64::MAX],
             ),
-            (
-                "file size",
-                elf::P_FILESZ,
-                &[0, size + 1, 1 << 30, u64::MAX],
-            ),
+            ("file size", elf::P_FILESZ, &[0, size + 1, 1 << 30, u64::MAX]),
             (
                 "memory size",
                 elf::P_MEMSZ,

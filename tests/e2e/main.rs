@@ -166,19 +166,11 @@ fn rerun_as_root() -> Option<ExitCode> {
     if rustix::process::geteuid().is_root() || std::env::var_os(MARK).is_some() {
         return None;
     }
-    if !unshare()
-        .arg("true")
-        .status()
-        .is_ok_and(|status| status.success())
-    {
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
         return None;
     }
     let program = std::env::current_exe().ok()?;
-    let error = unshare()
-        .arg(program)
-        .args(std::env::args_os().skip(1))
-        .env(MARK, "1")
-        .exec();
+    let error = unshare().arg(program).args(std::env::args_os().skip(1)).env(MARK, "1").exec();
     eprintln!("e2e: unshare: {error}");
     Some(ExitCode::FAILURE)
 }

@@ -18,20 +18,14 @@ use crate::{Suite, debugger, trial};
 /// run. Nothing here is expected of ours alone, so any release's unikernels must do it.
 const UNIKERNELS: [(&str, &str); 24] = [
     ("hello", "run spt hvt: args=Hello_Solo5 expect=success"),
-    (
-        "quiet",
-        "run spt hvt: args=--solo5:quiet expect=success absent=Solo5:",
-    ),
+    ("quiet", "run spt hvt: args=--solo5:quiet expect=success absent=Solo5:"),
     ("globals", "run spt hvt: expect=success"),
     ("exception", "run spt: expect=exit:139"),
     ("exception", "run hvt: expect=abort"),
     ("zeropage", "run spt: expect=exit:139"),
     ("zeropage", "run hvt: expect=abort"),
     ("xnow", "run spt: expect=exit:139"),
-    (
-        "xnow",
-        "run hvt: expect=exit:1 output=\"host/guest translation fault\"",
-    ),
+    ("xnow", "run hvt: expect=exit:1 output=\"host/guest translation fault\""),
     ("wnox", "run spt: expect=exit:139"),
     // Upstream's own tender lets it on Linux; our page tables have the segments' rights.
     ("wnox", "run hvt: expect=abort"),
@@ -42,19 +36,13 @@ const UNIKERNELS: [(&str, &str); 24] = [
     ("fpu", "run spt hvt: expect=success needs=processor"),
     ("time", "run spt hvt: expect=success"),
     ("seccomp", "run spt: expect=exit:159"),
-    (
-        "dumpcore",
-        "run spt hvt: expect=exit:255 output=\"solo5_abort() called\"",
-    ),
+    ("dumpcore", "run spt hvt: expect=exit:255 output=\"solo5_abort() called\""),
     ("blk", "run spt hvt: block.storage=4MiB expect=success"),
     (
         "blk",
         "run spt hvt sector-size-4096: block.storage=4MiB sector-size.storage=4096 expect=success",
     ),
-    (
-        "mft_maxdevices",
-        "run spt hvt: block.storage{0..62}=4096 expect=success",
-    ),
+    ("mft_maxdevices", "run spt hvt: block.storage{0..62}=4096 expect=success"),
     (
         "net",
         "run spt hvt: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 expect=success \
@@ -125,9 +113,7 @@ fn queries(suite: &Suite) -> Outcome {
     let peer = peer(suite)?;
     let theirs = std::fs::read_dir(peer.tree.prefix().join("unikernels"));
     let theirs = theirs.into_iter().flatten();
-    let mut images = theirs
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Outcome<Vec<_>>>()?;
+    let mut images = theirs.map(|entry| Ok(entry?.path())).collect::<Outcome<Vec<_>>>()?;
     for guest in &suite.guests {
         for target in ["spt", "hvt"] {
             images.push(suite.builder.image(guest, target)?);
@@ -155,11 +141,7 @@ fn queries(suite: &Suite) -> Outcome {
 fn compile(tree: &Tree, source: &Path, folder: &Path, name: &str) -> Outcome<PathBuf> {
     let object = folder.join(name).with_extension("o");
     let mut cc = Command::new(tree.cc());
-    cc.args(C_FLAGS)
-        .arg("-c")
-        .arg(source)
-        .arg("-o")
-        .arg(&object);
+    cc.args(C_FLAGS).arg("-c").arg(source).arg("-o").arg(&object);
     process::succeed(cc)?;
     Ok(object)
 }

@@ -27,11 +27,9 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         })
         .collect();
     for (name, step, keeps) in STEPS {
-        trials.push(trial(
-            suite,
-            format!("robustness/full-disk/{name}"),
-            move |suite| full_disk(suite, step, keeps),
-        ));
+        trials.push(trial(suite, format!("robustness/full-disk/{name}"), move |suite| {
+            full_disk(suite, step, keeps)
+        }));
     }
     trials
 }
@@ -54,9 +52,7 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
             let mut command = suite.tool("solo5-spt");
             let mut block = OsString::from("--block:storage=");
             block.push(&disk);
-            command
-                .args(["--mem=2", "--net:service0=tap100"])
-                .arg(block);
+            command.args(["--mem=2", "--net:service0=tap100"]).arg(block);
             command.arg(format!("--block-sector-size:storage={block_size}"));
             command.arg("--").arg(&image);
             command.current_dir(&directory);
@@ -71,11 +67,7 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
                 finished.text()
             );
             let content = std::fs::read(&disk)?;
-            ensure!(
-                content.len() == DISK,
-                "the disk has {} bytes",
-                content.len()
-            );
+            ensure!(content.len() == DISK, "the disk has {} bytes", content.len());
             generations = check_blocks(&content, block_size, &generations)
                 .during(format!("after kill {kill}"))?;
         }
@@ -83,15 +75,9 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
         let passes = generations.first().copied().unwrap_or(0);
         ensure!(passes > u64::from(KILLS) / 4, "only {passes} passes in all");
         let left = files(directory.path())?;
-        ensure!(
-            left == BTreeSet::from(["disk".into()]),
-            "left behind: {left:?}"
-        );
+        ensure!(left == BTreeSet::from(["disk".into()]), "left behind: {left:?}");
         let left = namespace::interfaces()?;
-        ensure!(
-            left == interfaces,
-            "interfaces before {interfaces:?}, after {left:?}"
-        );
+        ensure!(left == interfaces, "interfaces before {interfaces:?}, after {left:?}");
         Ok(())
     })
 }
@@ -104,11 +90,7 @@ fn check_blocks(disk: &[u8], block_size: usize, before: &[u64]) -> Result<Vec<u6
     for (index, block) in disk.chunks(block_size).enumerate() {
         let words: Vec<u64> = block
             .chunks_exact(8)
-            .map(|word| {
-                word.iter()
-                    .rev()
-                    .fold(0, |value, byte| value << 8 | u64::from(*byte))
-            })
+            .map(|word| word.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
             .collect();
         if words.iter().all(|word| *word == 0) {
             generations.push(0);
@@ -118,10 +100,7 @@ fn check_blocks(disk: &[u8], block_size: usize, before: &[u64]) -> Result<Vec<u6
             return Err(format!("block {index} is none of ours"));
         };
         let others = words.len() - 1;
-        let actual = words
-            .iter()
-            .take(others)
-            .fold(0, |sum: u64, word| sum.wrapping_add(*word));
+        let actual = words.iter().take(others).fold(0, |sum: u64, word| sum.wrapping_add(*word));
         if sum != actual {
             return Err(format!("block {index} of generation {generation} is torn"));
         }
@@ -131,12 +110,7 @@ fn check_blocks(disk: &[u8], block_size: usize, before: &[u64]) -> Result<Vec<u6
         generations.push(generation);
     }
     let descends = generations.is_sorted_by(|a, b| a >= b);
-    if !descends
-        || generations
-            .iter()
-            .zip(before)
-            .any(|(now, before)| now < before)
-    {
+    if !descends || generations.iter().zip(before).any(|(now, before)| now < before) {
         return Err(format!("generations {generations:?}, before {before:?}"));
     }
     Ok(generations)
@@ -164,10 +138,7 @@ const STEPS: [(&str, Step, bool); 5] = [
         "mft-compile",
         |suite, inputs, output| {
             let mut mft = suite.tool("solo5-mft");
-            mft.arg("compile")
-                .arg(inputs.join("manifest.yaml"))
-                .arg("-o")
-                .arg(output);
+            mft.arg("compile").arg(inputs.join("manifest.yaml")).arg("-o").arg(output);
             Ok(mft)
         },
         true,
@@ -176,10 +147,7 @@ const STEPS: [(&str, Step, bool); 5] = [
         "gen-manifest",
         |suite, inputs, output| {
             let mut elftool = suite.tool("solo5-elftool");
-            elftool
-                .arg("gen-manifest")
-                .arg(inputs.join("manifest.json"))
-                .arg(output);
+            elftool.arg("gen-manifest").arg(inputs.join("manifest.json")).arg(output);
             Ok(elftool)
         },
         true,
@@ -189,10 +157,7 @@ const STEPS: [(&str, Step, bool); 5] = [
         |suite, _, output| {
             let objects = objects(suite)?;
             let mut cc = Command::new(suite.tree.cc());
-            cc.args(["-z", "solo5-abi=spt"])
-                .args(objects)
-                .arg("-o")
-                .arg(output);
+            cc.args(["-z", "solo5-abi=spt"]).args(objects).arg("-o").arg(output);
             Ok(cc)
         },
         false,
@@ -202,10 +167,7 @@ const STEPS: [(&str, Step, bool); 5] = [
         |suite, _, output| {
             let objects = objects(suite)?;
             let mut ld = Command::new(suite.tree.ld());
-            ld.args(["-z", "solo5-abi=spt"])
-                .args(objects)
-                .arg("-o")
-                .arg(output);
+            ld.args(["-z", "solo5-abi=spt"]).args(objects).arg("-o").arg(output);
             Ok(ld)
         },
         false,
@@ -217,10 +179,7 @@ const STEPS: [(&str, Step, bool); 5] = [
             let mut manifest = OsString::from("solo5-manifest=");
             manifest.push(inputs.join("manifest.yaml"));
             let mut ld = Command::new(suite.tree.ld());
-            ld.args(["-z", "solo5-abi=spt", "-z"])
-                .arg(manifest)
-                .arg(program)
-                .arg(kit);
+            ld.args(["-z", "solo5-abi=spt", "-z"]).arg(manifest).arg(program).arg(kit);
             ld.arg("-o").arg(output);
             Ok(ld)
         },
@@ -239,20 +198,14 @@ fn objects(suite: &Suite) -> Outcome<[std::path::PathBuf; 3]> {
 fn full_disk(suite: &Suite, step: Step, keeps: bool) -> Outcome {
     const EARLIER: &[u8] = b"an earlier output";
     let inputs = tempfile::tempdir()?;
-    std::fs::copy(
-        guest::directory().join("blk.json"),
-        inputs.path().join("manifest.json"),
-    )?;
+    std::fs::copy(guest::directory().join("blk.json"), inputs.path().join("manifest.json"))?;
     std::fs::copy(
         guest::directory().join("blk_readonly.yaml"),
         inputs.path().join("manifest.yaml"),
     )?;
     let good = inputs.path().join("good.o");
     process::succeed(step(suite, inputs.path(), &good)?)?;
-    ensure!(
-        good.metadata()?.len() > 0,
-        "nothing was written even with room"
-    );
+    ensure!(good.metadata()?.len() > 0, "nothing was written even with room");
 
     let disk = tempfile::tempdir()?;
     namespace::with_small_disk(disk.path(), 64 * 1024, || {
@@ -262,26 +215,15 @@ fn full_disk(suite: &Suite, step: Step, keeps: bool) -> Outcome {
         let filler = BTreeSet::from([OsString::from("filler")]);
         for output in [old.clone(), disk.path().join("new.o")] {
             let finished = process::run(step(suite, inputs.path(), &output)?)?;
-            ensure!(
-                finished.status != 0,
-                "{} was reported as written",
-                output.display()
-            );
+            ensure!(finished.status != 0, "{} was reported as written", output.display());
             ensure!(!finished.text().trim().is_empty(), "failed without a word");
             let mut left = files(disk.path())?;
             if left.remove(old.file_name().unwrap_or_default()) {
-                ensure!(
-                    std::fs::read(&old)? == EARLIER,
-                    "the earlier output was changed"
-                );
+                ensure!(std::fs::read(&old)? == EARLIER, "the earlier output was changed");
             } else {
                 ensure!(!keeps, "the earlier output is gone:\n{}", finished.text());
             }
-            ensure!(
-                left == filler,
-                "left behind: {left:?}:\n{}",
-                finished.text()
-            );
+            ensure!(left == filler, "left behind: {left:?}:\n{}", finished.text());
         }
         Ok(())
     })
@@ -302,7 +244,5 @@ fn fill(path: &Path) -> Outcome {
 }
 
 fn files(directory: &Path) -> Outcome<BTreeSet<OsString>> {
-    std::fs::read_dir(directory)?
-        .map(|entry| Ok(entry?.file_name()))
-        .collect()
+    std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }

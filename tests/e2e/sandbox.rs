@@ -28,11 +28,7 @@ fn alone(suite: &Suite) -> Outcome {
     ensure!(process.threads()?.len() == 1, "it has threads");
     process.is_confined()?;
     let open = process.descriptors()?;
-    let expected = [
-        "anon_inode:[eventpoll]",
-        "anon_inode:[timerfd]",
-        "anon_inode:kvm-vcpu:0",
-    ];
+    let expected = ["anon_inode:[eventpoll]", "anon_inode:[timerfd]", "anon_inode:kvm-vcpu:0"];
     ensure!(
         open.iter().map(String::as_str).eq(expected),
         "open beside the standard ones: {open:?}"
@@ -41,14 +37,8 @@ fn alone(suite: &Suite) -> Outcome {
 }
 
 fn other_user(suite: &Suite) -> Outcome {
-    if std::fs::read_to_string("/proc/self/uid_map")?
-        .split_whitespace()
-        .nth(2)
-        == Some("1")
-    {
-        return Err(Stop::Skip(
-            "there is no other user in this user namespace".to_owned(),
-        ));
+    if std::fs::read_to_string("/proc/self/uid_map")?.split_whitespace().nth(2) == Some("1") {
+        return Err(Stop::Skip("there is no other user in this user namespace".to_owned()));
     }
     let empty = tempfile::tempdir()?;
     let root = format!("--chroot={}", empty.path().display());
@@ -57,15 +47,9 @@ fn other_user(suite: &Suite) -> Outcome {
     process.is_confined()?;
     for (key, value) in [("Uid", "65534"), ("Gid", "65533")] {
         let found = process.status("status", key)?;
-        ensure!(
-            found.split_whitespace().all(|id| id == value),
-            "{key}: {found}"
-        );
+        ensure!(found.split_whitespace().all(|id| id == value), "{key}: {found}");
     }
-    ensure!(
-        process.status("status", "Groups")?.trim().is_empty(),
-        "it has groups"
-    );
+    ensure!(process.status("status", "Groups")?.trim().is_empty(), "it has groups");
     let root = std::fs::read_link(process.0.join("root"))?;
     ensure!(root == empty.path(), "its root is {}", root.display());
     end(tender)
@@ -97,10 +81,7 @@ fn spinning(suite: &Suite, name: &str, options: &[&str]) -> Outcome<Running> {
 /// SIGTERM still ends it.
 fn end(mut tender: Running) -> Outcome {
     tender.signal(Signal::Terminate)?;
-    tender
-        .finish()?
-        .expect(1, "Exiting on signal 15\n")
-        .map(drop)
+    tender.finish()?.expect(1, "Exiting on signal 15\n").map(drop)
 }
 
 /// A process's folder below `/proc`.
@@ -162,9 +143,7 @@ impl Process {
         let mut open = BTreeSet::new();
         for entry in entries {
             let path = entry?.path();
-            let number = path
-                .file_name()
-                .and_then(|name| name.to_str()?.parse::<u32>().ok());
+            let number = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
             if number.is_some_and(|number| number > 2) {
                 open.insert(std::fs::read_link(path)?.display().to_string());
             }

@@ -163,12 +163,8 @@ pub fn parse(source: &str) -> Result<Directives, String> {
 }
 
 fn parse_line(text: &str) -> Result<Run, String> {
-    let text = text
-        .strip_prefix("run ")
-        .ok_or("a directive starts with `run`")?;
-    let (head, tail) = text
-        .split_once(':')
-        .ok_or("`run TARGET… [CASE]: …` lacks its colon")?;
+    let text = text.strip_prefix("run ").ok_or("a directive starts with `run`")?;
+    let (head, tail) = text.split_once(':').ok_or("`run TARGET… [CASE]: …` lacks its colon")?;
     let mut run = Run::new();
     for word in head.split_whitespace() {
         if run.case.is_some() {
@@ -239,10 +235,7 @@ impl Run {
             "ping" => {
                 let (address, count) = value.split_once('*').ok_or("is ADDRESS*COUNT")?;
                 let address = address.parse().map_err(|_| "is no IPv4 address")?;
-                self.pings.push(Ping {
-                    address,
-                    count: number(count)?,
-                });
+                self.pings.push(Ping { address, count: number(count)? });
             }
             "ping-pattern" => self.pattern = hex(value)?,
             "expect" => {
@@ -277,14 +270,8 @@ impl Run {
     fn set_device(&mut self, kind: &str, device: &str, value: &str) -> Result<(), String> {
         for name in expand(device)? {
             self.setup.push(match kind {
-                "block" => Setup::Block {
-                    name,
-                    size: size(value)?,
-                },
-                "sector-size" => Setup::SectorSize {
-                    name,
-                    size: value.to_owned(),
-                },
+                "block" => Setup::Block { name, size: size(value)? },
+                "sector-size" => Setup::SectorSize { name, size: value.to_owned() },
                 "permissions" => {
                     let mode = u32::from_str_radix(value, 8).map_err(|_| "is no octal mode")?;
                     Setup::Permissions { name, mode }
@@ -299,25 +286,15 @@ impl Run {
     /// Whether it needs a network namespace of its own.
     #[must_use]
     pub fn needs_network(&self) -> bool {
-        self.setup
-            .iter()
-            .any(|setup| matches!(setup, Setup::Tap(_)))
+        self.setup.iter().any(|setup| matches!(setup, Setup::Tap(_)))
     }
 }
 
 /// `ADDRESS/PREFIX[,mtu=N][,descriptor]`, or `down`.
 fn tap(name: String, value: &str) -> Result<Tap, String> {
     let mut parts = value.split(',');
-    let address = parts
-        .next()
-        .filter(|&part| part != "down")
-        .map(str::to_owned);
-    let mut tap = Tap {
-        name,
-        address,
-        mtu: None,
-        descriptor: false,
-    };
+    let address = parts.next().filter(|&part| part != "down").map(str::to_owned);
+    let mut tap = Tap { name, address, mtu: None, descriptor: false };
     for part in parts {
         match part.split_once('=') {
             Some(("mtu", mtu)) => tap.mtu = Some(number(mtu)?),
@@ -336,14 +313,11 @@ fn expand(name: &str) -> Result<Vec<String>, String> {
     let range = range.strip_suffix('}').ok_or("lacks its `}`")?;
     let (first, last) = range.split_once("..").ok_or("is NAME{FIRST..LAST}")?;
     let (first, last): (u32, u32) = (number(first)?, number(last)?);
-    Ok((first..=last)
-        .map(|index| format!("{stem}{index}"))
-        .collect())
+    Ok((first..=last).map(|index| format!("{stem}{index}")).collect())
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is no number that fits"))
+    text.parse().map_err(|_| format!("`{text}` is no number that fits"))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -368,11 +342,7 @@ fn size(text: &str) -> Result<u64, String> {
 fn hex(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.as_bytes().chunks(2);
     digits
-        .map(|pair| {
-            std::str::from_utf8(pair)
-                .ok()
-                .and_then(|p| u8::from_str_radix(p, 16).ok())
-        })
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok()))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| format!("`{text}` is not hexadecimal"))
 }
@@ -382,9 +352,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let (key, after) = rest
-            .split_once('=')
-            .ok_or_else(|| format!("`{rest}` has no `=`"))?;
+        let (key, after) = rest.split_once('=').ok_or_else(|| format!("`{rest}` has no `=`"))?;
         let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => unquote(quoted)?,
             None => {
@@ -427,9 +395,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let (word, after) = match rest.strip_prefix('\'') {
-            Some(quoted) => quoted
-                .split_once('\'')
-                .ok_or("a word lacks its closing quote")?,
+            Some(quoted) => quoted.split_once('\'').ok_or("a word lacks its closing quote")?,
             None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
         };
         words.push(word.to_owned());
@@ -457,10 +423,7 @@ mod tests {
         );
         assert_eq!(run.targets, ["spt", "hvt"]);
         assert_eq!(run.case.as_deref(), Some("limited"));
-        let block = |name: &str| Setup::Block {
-            name: name.to_owned(),
-            size: 4096,
-        };
+        let block = |name: &str| Setup::Block { name: name.to_owned(), size: 4096 };
         let tap = Tap {
             name: "s0".to_owned(),
             address: Some("10.0.0.1/24".to_owned()),
@@ -473,20 +436,11 @@ mod tests {
                 Setup::Tap(tap),
                 block("d1"),
                 block("d2"),
-                Setup::SectorSize {
-                    name: "d1".to_owned(),
-                    size: "521".to_owned()
-                },
+                Setup::SectorSize { name: "d1".to_owned(), size: "521".to_owned() },
                 Setup::Options(vec!["--x".to_owned(), "a b".to_owned()]),
             ]
         );
-        assert_eq!(
-            run.pings,
-            [Ping {
-                address: Ipv4Addr::new(10, 0, 0, 2),
-                count: 7
-            }]
-        );
+        assert_eq!(run.pings, [Ping { address: Ipv4Addr::new(10, 0, 0, 2), count: 7 }]);
         assert_eq!(run.pattern, [0xde, 0xad]);
         assert_eq!(run.expect, Expect::Exit(3));
         assert_eq!(run.output, ["a \"b\"\n"]);
@@ -515,29 +469,17 @@ mod tests {
     #[test]
     fn mistakes_are_refused() {
         for (text, message) in [
-            (
-                "//@ ran spt: expect=success",
-                "a directive starts with `run`",
-            ),
+            ("//@ ran spt: expect=success", "a directive starts with `run`"),
             ("//@ run spt expect=success", "lacks its colon"),
             ("//@ run case: expect=success", "names no target"),
             ("//@ run spt: args=x", "expects nothing"),
-            (
-                "//@ run spt: expect=success colour=red",
-                "colour: is no key",
-            ),
+            ("//@ run spt: expect=success colour=red", "colour: is no key"),
             ("//@ run spt: expect=\"success", "closing quote"),
             ("//@ run spt: expect=failure", "expect: is unknown"),
             ("//@ run spt: expect=success:1", "expect: is unknown"),
             ("//@ run spt: expect=success signal=9", "is INT or TERM"),
-            (
-                "//@ run spt: expect=success tap.x=10.0.0.1/24,fast",
-                "`fast` is unknown",
-            ),
-            (
-                "//@ run spt: mem=many expect=success",
-                "`many` is no number",
-            ),
+            ("//@ run spt: expect=success tap.x=10.0.0.1/24,fast", "`fast` is unknown"),
+            ("//@ run spt: mem=many expect=success", "`many` is no number"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");

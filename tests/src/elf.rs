@@ -52,10 +52,7 @@ impl Image {
     /// It is outside the file.
     pub fn get(&self, at: usize, size: usize) -> Outcome<u64> {
         let bytes = self.0.get(at..at + size).ok_or("outside the image")?;
-        Ok(bytes
-            .iter()
-            .rev()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     /// Writes a little-endian number of `size` bytes.
@@ -64,10 +61,7 @@ impl Image {
     /// It is outside the file.
     pub fn set(&mut self, at: usize, size: usize, value: u64) -> Outcome {
         let bytes = self.0.get_mut(at..at + size).ok_or("outside the image")?;
-        bytes
-            .iter_mut()
-            .zip(value.to_le_bytes())
-            .for_each(|(byte, new)| *byte = new);
+        bytes.iter_mut().zip(value.to_le_bytes()).for_each(|(byte, new)| *byte = new);
         Ok(())
     }
 

@@ -58,22 +58,13 @@ pub fn all() -> Outcome<Vec<Guest>> {
         }
         let text = std::fs::read_to_string(&source)?;
         let directives = directive::parse(&text).during(source.display())?;
-        let name = source
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let manifest = ["json", "yaml"]
             .map(|suffix| source.with_extension(suffix))
             .into_iter()
             .find(|path| path.exists())
             .unwrap_or_else(|| directory().join("none.json"));
-        guests.push(Guest {
-            name,
-            source,
-            manifest,
-            directives,
-        });
+        guests.push(Guest { name, source, manifest, directives });
     }
     guests.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(guests)
@@ -120,9 +111,7 @@ impl Builder {
     /// # Errors
     /// A tool fails; the same again for every later caller.
     pub fn image(&self, guest: &Guest, target: &str) -> Outcome<PathBuf> {
-        self.once(&format!("{}.{target}", guest.name), |image| {
-            self.link(guest, target, image)
-        })
+        self.once(&format!("{}.{target}", guest.name), |image| self.link(guest, target, image))
     }
 
     /// The image of `examples/http`, built as a user does: plain `cargo build`, which finds everything
@@ -149,11 +138,7 @@ impl Builder {
                 cargo.arg("--target-dir").arg(&folder);
             }
             let finished = process::run_within(cargo, process::BUILD_TIME_LIMIT)?;
-            ensure!(
-                finished.status == 0,
-                "building examples/http:\n{}",
-                finished.text()
-            );
+            ensure!(finished.status == 0, "building examples/http:\n{}", finished.text());
             let built = folder.join("x86_64-unknown-linux-gnu/release/http");
             std::fs::copy(&built, image).during(built.display())?;
             Ok(())
@@ -198,12 +183,10 @@ impl Builder {
     }
 
     fn link(&self, guest: &Guest, target: &str, image: &Path) -> Outcome {
-        let kit = self.once("kit.o", |object| {
-            self.compile(&directory().join("kit/kit.c"), object)
-        })?;
-        let object = self.once(&format!("{}.o", guest.name), |object| {
-            self.compile(&guest.source, object)
-        })?;
+        let kit =
+            self.once("kit.o", |object| self.compile(&directory().join("kit/kit.c"), object))?;
+        let object =
+            self.once(&format!("{}.o", guest.name), |object| self.compile(&guest.source, object))?;
         let manifest = self.once(&format!("{}.manifest.o", guest.name), |object| {
             self.compile_manifest(guest, object)
         })?;
@@ -225,24 +208,14 @@ impl Builder {
 
     /// Upstream's way for JSON, through generated C; ours for YAML, straight to an object.
     fn compile_manifest(&self, guest: &Guest, object: &Path) -> Outcome {
-        if guest
-            .manifest
-            .extension()
-            .is_some_and(|suffix| suffix == "yaml")
-        {
+        if guest.manifest.extension().is_some_and(|suffix| suffix == "yaml") {
             let mut mft = Command::new(self.tree.program("solo5-mft"));
-            mft.arg("compile")
-                .arg(&guest.manifest)
-                .arg("-o")
-                .arg(object);
+            mft.arg("compile").arg(&guest.manifest).arg("-o").arg(object);
             return process::succeed(mft).map(drop);
         }
         let source = object.with_extension("c");
         let mut elftool = Command::new(self.tree.program("solo5-elftool"));
-        elftool
-            .arg("gen-manifest")
-            .arg(&guest.manifest)
-            .arg(&source);
+        elftool.arg("gen-manifest").arg(&guest.manifest).arg(&source);
         process::succeed(elftool)?;
         self.compile(&source, object)
     }

@@ -36,10 +36,7 @@ impl Client {
     /// A client of `server`, not connected yet.
     #[must_use]
     pub fn new(server: SocketAddr) -> Self {
-        Self {
-            server,
-            connection: None,
-        }
+        Self { server, connection: None }
     }
 
     /// Connects, if it is not connected.
@@ -70,8 +67,7 @@ impl Client {
         }
         self.connection = None;
         self.connect()?;
-        self.try_get(path)?
-            .ok_or_else(|| format!("{path}: closed without an answer").into())
+        self.try_get(path)?.ok_or_else(|| format!("{path}: closed without an answer").into())
     }
 
     /// `None` if the server had closed the connection before the request reached it.
@@ -81,11 +77,7 @@ impl Client {
         };
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.server);
         if let Err(error) = connection.get_mut().write_all(request.as_bytes()) {
-            return if closed(error.kind()) {
-                Ok(None)
-            } else {
-                Err(error.into())
-            };
+            return if closed(error.kind()) { Ok(None) } else { Err(error.into()) };
         }
         let mut line = String::new();
         match connection.read_line(&mut line) {
@@ -94,9 +86,7 @@ impl Client {
             Err(error) if closed(error.kind()) => return Ok(None),
             Err(error) => fail!("{path}: {error}"),
         }
-        let status = line
-            .strip_prefix("HTTP/1.")
-            .and_then(|rest| rest.get(2..5)?.parse().ok());
+        let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
         let status = status.ok_or_else(|| format!("{path}: {line:?} is no status line"))?;
         let (mut length, mut keep) = (None, line.starts_with("HTTP/1.1"));
         loop {
@@ -105,9 +95,7 @@ impl Client {
             if line.trim_end().is_empty() {
                 break;
             }
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| format!("header {line:?}"))?;
+            let (name, value) = line.split_once(':').ok_or_else(|| format!("header {line:?}"))?;
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = Some(value.trim().parse::<usize>()?),
                 "connection" => keep = !value.trim().eq_ignore_ascii_case("close"),
@@ -116,16 +104,9 @@ impl Client {
         }
         let mut body = Vec::new();
         let limit = length.unwrap_or(BODY_LIMIT).min(BODY_LIMIT) as u64;
-        (&mut connection)
-            .take(limit)
-            .read_to_end(&mut body)
-            .during(path)?;
+        (&mut connection).take(limit).read_to_end(&mut body).during(path)?;
         if let Some(length) = length {
-            ensure!(
-                body.len() == length,
-                "{path}: {} of {length} bytes arrived",
-                body.len()
-            );
+            ensure!(body.len() == length, "{path}: {} of {length} bytes arrived", body.len());
         }
         if keep && length.is_some() {
             self.connection = Some(connection);
@@ -139,11 +120,7 @@ impl Client {
     /// No answer, or another one.
     pub fn echo(&mut self, number: u32) -> Outcome {
         let response = self.get(&format!("/echo/{number}"))?;
-        ensure!(
-            response.status == 200,
-            "/echo/{number}: status {}",
-            response.status
-        );
+        ensure!(response.status == 200, "/echo/{number}: status {}", response.status);
         ensure!(
             response.body == format!("{number}\n").as_bytes(),
             "/echo/{number} answered {:?}",
@@ -182,9 +159,7 @@ pub fn wait_until_up(server: SocketAddr) -> Outcome {
 pub fn sequential(server: SocketAddr, count: u32) -> Outcome {
     let mut client = Client::new(server);
     for number in 0..count {
-        client
-            .echo(number)
-            .map_err(|stop| stop.during(format!("request {number}")))?;
+        client.echo(number).map_err(|stop| stop.during(format!("request {number}")))?;
     }
     Ok(())
 }
@@ -259,10 +234,7 @@ mod tests {
                     line.clear();
                     stream.read_line(&mut line).expect("a request arrives");
                 }
-                stream
-                    .get_mut()
-                    .write_all(reply.as_bytes())
-                    .expect("the reply leaves");
+                stream.get_mut().write_all(reply.as_bytes()).expect("the reply leaves");
                 if !reply.contains("close") {
                     connection = Some(stream);
                 }
@@ -280,9 +252,7 @@ mod tests {
         ]);
         let mut client = Client::new(address);
         client.echo(1).expect("the first answer is right");
-        client
-            .echo(2)
-            .expect("the second too, and the server closes");
+        client.echo(2).expect("the second too, and the server closes");
         assert!(client.echo(3).is_err(), "9 is not 3");
     }
 

@@ -29,10 +29,7 @@ impl Kvm {
     pub fn probe(tender: &Path, floats: &Path, plain: &Path) -> Outcome<Self> {
         let runs = |image: &Path| -> Outcome<bool> {
             let mut command = Command::new(tender);
-            command
-                .args(["--mem=2", "--"])
-                .arg(image)
-                .arg("Hello_Solo5");
+            command.args(["--mem=2", "--"]).arg(image).arg("Hello_Solo5");
             Ok(process::run(command)?.status == 0)
         };
         Ok(if runs(floats)? {

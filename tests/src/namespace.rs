@@ -73,9 +73,7 @@ pub fn add_tap(interface: &str, mtu: Option<u16>) -> Outcome {
         ip(&["link", "set", interface, "mtu", &mtu.to_string()])?;
     }
     // Without it the host's own IPv6 chatter comes first and reaches tests that count frames.
-    let quiet = Path::new("/proc/sys/net/ipv6/conf")
-        .join(interface)
-        .join("disable_ipv6");
+    let quiet = Path::new("/proc/sys/net/ipv6/conf").join(interface).join("disable_ipv6");
     if quiet.exists() {
         // In a user namespace it may not be writable, and the tests bear with the chatter.
         let _ = std::fs::write(quiet, "1");
@@ -101,10 +99,8 @@ pub fn interfaces() -> Outcome<Vec<String>> {
     command.args(["-json", "link", "show"]);
     let links: serde_json::Value = serde_json::from_str(&process::succeed(command)?)?;
     let links = links.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut names: Vec<String> = links
-        .iter()
-        .filter_map(|link| link["ifname"].as_str().map(str::to_owned))
-        .collect();
+    let mut names: Vec<String> =
+        links.iter().filter_map(|link| link["ifname"].as_str().map(str::to_owned)).collect();
     names.sort();
     Ok(names)
 }

@@ -88,10 +88,7 @@ impl Peer {
         for segment in older.headers_of(elf::PT_LOAD)? {
             // They load it, at 0, where nothing may be.
             let sizes = [elf::P_FILESZ, elf::P_MEMSZ].map(|size| older.field(segment, size));
-            if sizes
-                .into_iter()
-                .all(|size| size.is_ok_and(|size| size == 0))
-            {
+            if sizes.into_iter().all(|size| size.is_ok_and(|size| size == 0)) {
                 older.set_field(segment, elf::P_TYPE, u64::from(elf::PT_NULL))?;
             }
             // They take it for a segment without any right.

@@ -44,12 +44,8 @@ pub fn flood(ping: Ping, identifier: u16, pattern: &[u8]) -> Outcome {
     let mut buffer = [0; 2048];
     while received < ping.count {
         while sent < ping.count && sent - received < IN_FLIGHT {
-            send(
-                &icmp,
-                &request(identifier, sent, pattern),
-                SendFlags::empty(),
-            )
-            .during(format!("sending ping {sent}"))?;
+            send(&icmp, &request(identifier, sent, pattern), SendFlags::empty())
+                .during(format!("sending ping {sent}"))?;
             sent += 1;
         }
         let size = match recv(&icmp, &mut buffer[..], RecvFlags::empty()) {
@@ -66,11 +62,8 @@ pub fn flood(ping: Ping, identifier: u16, pattern: &[u8]) -> Outcome {
             }
             Err(error) => fail!("receiving from {}: {error}", ping.address),
         };
-        let Some(reply) = reply(
-            buffer.get(..size).unwrap_or_default(),
-            ping.address,
-            identifier,
-        ) else {
+        let Some(reply) = reply(buffer.get(..size).unwrap_or_default(), ping.address, identifier)
+        else {
             continue;
         };
         let number = number_of(reply).ok_or("a reply is too short")?;
@@ -97,11 +90,7 @@ fn request(identifier: u16, number: u32, pattern: &[u8]) -> Vec<u8> {
     packet.extend([high, low]);
     packet.extend(number.to_be_bytes());
     packet.resize(HEADER + NUMBER, 0);
-    let pattern = if pattern.is_empty() {
-        &[0x5a][..]
-    } else {
-        pattern
-    };
+    let pattern = if pattern.is_empty() { &[0x5a][..] } else { pattern };
     packet.extend(pattern.iter().cycle().take(PAYLOAD - NUMBER));
     let [high, low] = checksum(&packet).to_be_bytes();
     if let Some(field) = packet.get_mut(2..4) {
@@ -128,10 +117,7 @@ fn number_of(icmp: &[u8]) -> Option<u32> {
 fn checksum(data: &[u8]) -> u16 {
     let words = data.chunks(2).map(|pair| {
         let high = pair.first().copied().unwrap_or(0);
-        u32::from(u16::from_be_bytes([
-            high,
-            pair.get(1).copied().unwrap_or(0),
-        ]))
+        u32::from(u16::from_be_bytes([high, pair.get(1).copied().unwrap_or(0)]))
     });
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
@@ -150,10 +136,7 @@ mod tests {
         assert_eq!(packet.len(), HEADER + PAYLOAD);
         assert_eq!(checksum(&packet), 0);
         assert_eq!(number_of(&packet), Some(70_000));
-        assert_eq!(
-            packet.get(HEADER + 16..HEADER + 20),
-            Some(&[0xde, 0xad, 0xbe, 0xef][..])
-        );
+        assert_eq!(packet.get(HEADER + 16..HEADER + 20), Some(&[0xde, 0xad, 0xbe, 0xef][..]));
     }
 
     #[test]

@@ -55,20 +55,14 @@ impl Running {
     fn start_within(mut command: Command, limit: Duration) -> Outcome<Self> {
         let (reader, writer) = std::io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
-        let child = command
-            .spawn()
-            .during(format!("starting {}", command.get_program().display()))?;
+        let child =
+            command.spawn().during(format!("starting {}", command.get_program().display()))?;
         // The pipe ends when the child's descriptors close, so ours must be gone first.
         drop(command);
         let output = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&output);
         let reader = std::thread::spawn(move || collect(reader, &sink));
-        Ok(Self {
-            child,
-            output,
-            reader: Some(reader),
-            deadline: Instant::now() + limit,
-        })
+        Ok(Self { child, output, reader: Some(reader), deadline: Instant::now() + limit })
     }
 
     /// The process's number.
@@ -96,16 +90,10 @@ impl Running {
             }
             if let Some(status) = ended {
                 let output = self.printed();
-                fail!(
-                    "ended with {status} before printing {text:?}:\n{}",
-                    lossy(&output)
-                );
+                fail!("ended with {status} before printing {text:?}:\n{}", lossy(&output));
             }
             if Instant::now() > self.deadline {
-                fail!(
-                    "{text:?} was not printed in time:\n{}",
-                    lossy(&self.printed())
-                );
+                fail!("{text:?} was not printed in time:\n{}", lossy(&self.printed()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -114,10 +102,7 @@ impl Running {
     /// What has been printed so far.
     #[must_use]
     pub fn printed(&self) -> Vec<u8> {
-        self.output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether it has ended.
@@ -159,20 +144,14 @@ impl Running {
             }
             if Instant::now() > self.deadline {
                 self.kill();
-                fail!(
-                    "still running when its time was up:\n{}",
-                    lossy(&self.printed())
-                );
+                fail!("still running when its time was up:\n{}", lossy(&self.printed()));
             }
             std::thread::sleep(Duration::from_millis(1));
         };
         if let Some(reader) = self.reader.take() {
             ensure!(reader.join().is_ok(), "reading the output failed");
         }
-        Ok(Finished {
-            status: shell_status(status),
-            output: self.printed(),
-        })
+        Ok(Finished { status: shell_status(status), output: self.printed() })
     }
 }
 
@@ -208,11 +187,7 @@ impl Finished {
             self.status,
             self.text()
         );
-        ensure!(
-            self.printed(text),
-            "no {text:?} in the output:\n{}",
-            self.text()
-        );
+        ensure!(self.printed(text), "no {text:?} in the output:\n{}", self.text());
         Ok(self)
     }
 }
@@ -240,12 +215,7 @@ pub fn run_within(command: Command, limit: Duration) -> Outcome<Finished> {
 pub fn succeed(command: Command) -> Outcome<String> {
     let shown = format!("{command:?}");
     let finished = run(command)?;
-    ensure!(
-        finished.status == 0,
-        "{shown}: status {}:\n{}",
-        finished.status,
-        finished.text()
-    );
+    ensure!(finished.status == 0, "{shown}: status {}:\n{}", finished.status, finished.text());
     Ok(finished.text())
 }
 
@@ -268,10 +238,7 @@ fn lossy(output: &[u8]) -> String {
 }
 
 fn shell_status(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(-1)
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
 #[cfg(test)]

@@ -70,11 +70,7 @@ fn execute_here(run: &Run, tender: &Path, image: &Path, builder: &Builder) -> Ou
     let name = tender.file_name().unwrap_or_default().to_string_lossy();
     judge(run, &name, &finished).during(&shown)?;
     for (path, content) in disks {
-        ensure!(
-            std::fs::read(&path)? == content,
-            "{} was changed",
-            path.display()
-        );
+        ensure!(std::fs::read(&path)? == content, "{} was changed", path.display());
     }
     for (name, path) in &host.disks {
         let size = run.setup.iter().rev().find_map(|setup| match setup {
@@ -102,14 +98,10 @@ impl Host {
                 self.disks.insert(name.clone(), path);
             }
             Setup::SectorSize { name, size } => {
-                self.options
-                    .push(format!("--block-sector-size:{name}={size}").into());
+                self.options.push(format!("--block-sector-size:{name}={size}").into());
             }
             Setup::Permissions { name, mode } => {
-                let path = self
-                    .disks
-                    .get(name)
-                    .ok_or("permissions of no block device")?;
+                let path = self.disks.get(name).ok_or("permissions of no block device")?;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode))?;
             }
             Setup::Tap(tap) => self.add_tap(tap)?,
@@ -125,12 +117,10 @@ impl Host {
             namespace::bring_up(&interface, address)?;
         }
         if tap.descriptor {
-            self.options
-                .push(format!("--net:{}=@{TAP_DESCRIPTOR}", tap.name).into());
+            self.options.push(format!("--net:{}=@{TAP_DESCRIPTOR}", tap.name).into());
             self.inherited_tap = Some(interface);
         } else {
-            self.options
-                .push(format!("--net:{}={interface}", tap.name).into());
+            self.options.push(format!("--net:{}={interface}", tap.name).into());
         }
         Ok(())
     }
@@ -198,12 +188,8 @@ fn judge(run: &Run, tender: &str, finished: &Finished) -> Result<(), String> {
     };
     let verdict = if finished.status != status {
         format!("status {}, expected {status}", finished.status)
-    } else if let Some(text) = run
-        .output
-        .iter()
-        .map(String::as_str)
-        .chain([word])
-        .find(|text| !finished.printed(text))
+    } else if let Some(text) =
+        run.output.iter().map(String::as_str).chain([word]).find(|text| !finished.printed(text))
     {
         format!("{text:?} was not printed")
     } else if let Some(text) = run.absent.iter().find(|text| finished.printed(text)) {

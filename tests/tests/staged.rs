@@ -34,10 +34,8 @@ fn the_tenders_pages_have_every_option_of_their_help() {
         ("solo5-hvt", "solo5-hvt.1"),
         ("solo5-hvt-debug", "solo5-hvt.1"),
     ] {
-        let output = Command::new(tree.program(tender))
-            .arg("--help")
-            .output()
-            .expect("the tender starts");
+        let output =
+            Command::new(tree.program(tender)).arg("--help").output().expect("the tender starts");
         let help = options(&String::from_utf8_lossy(&output.stderr));
         assert!(help.len() > 10, "--help names only {} options", help.len());
         let told = options(&page(name));
@@ -99,9 +97,7 @@ fn the_toolchains_page_has_every_option_of_its_guide() {
     let guide = repository().join("docs/toolchain.md");
     let guide = fs::read_to_string(guide).expect("docs/toolchain.md");
     let page = page("solo5-cc.1");
-    let rows = guide
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `solo5-"));
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `solo5-"));
     let options: Vec<_> = rows.filter_map(|row| row.split('=').next()).collect();
     assert!(options.len() >= 3, "the guide has {options:?}");
     for option in options {
@@ -126,12 +122,7 @@ fn only_the_elftool_has_gimli() {
         tree.lines().any(|line| line.starts_with("gimli "))
     };
     assert!(has_gimli("solo5-elftool"));
-    for package in [
-        "solo5-spt",
-        "solo5-hvt",
-        "solo5-linker-wrapper",
-        "solo5-manifest",
-    ] {
+    for package in ["solo5-spt", "solo5-hvt", "solo5-linker-wrapper", "solo5-manifest"] {
         assert!(!has_gimli(package), "{package}");
     }
 }
@@ -213,9 +204,7 @@ fn two_builds_in_different_folders_are_the_same_bytes() {
     let (first, second) = (entries(tree.prefix()), entries(&copy.join("target/solo5")));
     let names: BTreeSet<_> = first.keys().chain(second.keys()).collect();
     assert!(names.len() > 20, "only {} files were staged", names.len());
-    let differ: Vec<_> = names
-        .into_iter()
-        .filter(|name| first.get(*name) != second.get(*name))
-        .collect();
+    let differ: Vec<_> =
+        names.into_iter().filter(|name| first.get(*name) != second.get(*name)).collect();
     assert!(differ.is_empty(), "these differ: {differ:#?}");
 }

@@ -22,11 +22,7 @@ fn steps(page: &str) -> Vec<Step> {
         if line.starts_with("```") {
             inside = line == "```console";
         } else if inside && let Some(command) = line.strip_prefix("$ ") {
-            steps.push(Step {
-                line: index + 1,
-                command: command.to_owned(),
-                expected: Vec::new(),
-            });
+            steps.push(Step { line: index + 1, command: command.to_owned(), expected: Vec::new() });
         } else if inside && let Some(step) = steps.last_mut() {
             step.expected.push(line.to_owned());
         }
@@ -65,23 +61,13 @@ fn copy(from: &Path, to: &Path) {
 fn the_readme_tour_prints_what_it_shows() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let prefix = env::var_os("SOLO5_PREFIX").map_or(root.join("target/solo5"), PathBuf::from);
-    let bin = prefix
-        .join("bin")
-        .canonicalize()
-        .expect("run `cargo xtask build` first");
+    let bin = prefix.join("bin").canonicalize().expect("run `cargo xtask build` first");
     let page = fs::read_to_string(root.join("README.md")).expect("there is a README");
     let steps = steps(&page);
-    assert!(
-        steps.len() > 5,
-        "the tour has {} commands; are its blocks marked?",
-        steps.len()
-    );
+    assert!(steps.len() > 5, "the tour has {} commands; are its blocks marked?", steps.len());
 
     let work = tempfile::tempdir().expect("a temporary folder");
-    copy(
-        &root.join("examples/hello"),
-        &work.path().join("examples/hello"),
-    );
+    copy(&root.join("examples/hello"), &work.path().join("examples/hello"));
     let mut script = String::new();
     for step in &steps {
         script += &format!("{}\necho '{MARK}'\n", step.command);
@@ -97,11 +83,7 @@ fn the_readme_tour_prints_what_it_shows() {
         .expect("sh starts");
     let output = String::from_utf8_lossy(&output.stdout);
     let outputs: Vec<&str> = output.split(&format!("{MARK}\n")).collect();
-    assert_eq!(
-        outputs.len(),
-        steps.len() + 1,
-        "a command ended the shell:\n{output}"
-    );
+    assert_eq!(outputs.len(), steps.len() + 1, "a command ended the shell:\n{output}");
     for (step, output) in steps.iter().zip(outputs) {
         let mut expected = step.expected.clone();
         while expected.last().is_some_and(String::is_empty) {
@@ -122,13 +104,7 @@ fn the_readme_tour_prints_what_it_shows() {
 fn three_dots_stand_for_any_lines() {
     let page = "```console\n$ a\nx\n...\ny\n$ b\n```\n$ not this\n```sh\n$ nor this\n```\n";
     let steps = steps(page);
-    assert_eq!(
-        steps
-            .iter()
-            .map(|step| step.command.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(steps.iter().map(|step| step.command.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert!(matches(&steps[0].expected, &["x", "y"]));
     assert!(matches(&steps[0].expected, &["x", "1", "2", "y"]));
     assert!(!matches(&steps[0].expected, &["x", "y", "z"]));

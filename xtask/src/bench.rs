@@ -59,21 +59,11 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     }
     stage::build()?;
     let work = tempfile::tempdir()?;
-    let bench = Bench {
-        work: work.path().to_owned(),
-        ours: stage::prefix(),
-        peer: peer::there(),
-        pairs,
-    };
+    let bench =
+        Bench { work: work.path().to_owned(), ours: stage::prefix(), peer: peer::there(), pairs };
     let rows = bench.rows()?;
     println!("{:<44} {:>22} {:>18}  verdict", "what", "measured", "bar");
-    for Row {
-        what,
-        measured,
-        bar,
-        held,
-    } in &rows
-    {
+    for Row { what, measured, bar, held } in &rows {
         let verdict = match held {
             Some(true) => "holds",
             Some(false) => "OVER",
@@ -82,11 +72,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         println!("{what:<44} {measured:>22} {bar:>18}  {verdict}");
     }
     let over = rows.iter().any(|row| row.held == Some(false));
-    Ok(if check && over {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 #[derive(Clone)]
@@ -99,16 +85,9 @@ struct Bench {
 
 impl Bench {
     fn rows(&self) -> Result<Vec<Row>> {
-        let hello = self.link(
-            &self.ours,
-            &crate::root().join("examples/hello/hello.c"),
-            "hello",
-        )?;
-        let calls = self.link(
-            &self.ours,
-            &crate::root().join("xtask/bench/calls.c"),
-            "calls",
-        )?;
+        let hello =
+            self.link(&self.ours, &crate::root().join("examples/hello/hello.c"), "hello")?;
+        let calls = self.link(&self.ours, &crate::root().join("xtask/bench/calls.c"), "calls")?;
         let empty = self.empty()?;
         let mut rows = vec![self.start(&hello, empty)?];
         rows.extend(self.start_against_peer("spt")?);
@@ -147,10 +126,7 @@ impl Bench {
             format!(r#"{{"type":"solo5.manifest","version":1,"devices":[{devices}]}}"#),
         )?;
         let elftool = prefix.join("bin/solo5-elftool");
-        run(Command::new(elftool)
-            .arg("gen-manifest")
-            .arg(&json)
-            .arg(&manifest))?;
+        run(Command::new(elftool).arg("gen-manifest").arg(&json).arg(&manifest))?;
         let image = self.work.join(name);
         run(Command::new(cc)
             .args(["-O2", "-z", &format!("solo5-abi={target}")])
@@ -164,11 +140,7 @@ impl Bench {
         let source = self.work.join("empty.c");
         let program = self.work.join("empty");
         fs::write(&source, "int main(void){return 0;}\n")?;
-        run(Command::new("cc")
-            .args(["-O2", "-static"])
-            .arg(&source)
-            .arg("-o")
-            .arg(&program))?;
+        run(Command::new("cc").args(["-O2", "-static"]).arg(&source).arg("-o").arg(&program))?;
         Ok(Command::new(program))
     }
 
@@ -179,12 +151,7 @@ impl Bench {
     fn start(&self, hello: &Path, mut empty: Command) -> Result<Row> {
         let ratio = ratio(&mut self.spt(hello), &mut empty, self.pairs)?;
         let what = "spt hello, full banner / empty program".to_owned();
-        Ok(Row {
-            what,
-            measured: times(ratio),
-            bar: "<= 1.25 x".into(),
-            held: Some(ratio <= 1.25),
-        })
+        Ok(Row { what, measured: times(ratio), bar: "<= 1.25 x".into(), held: Some(ratio <= 1.25) })
     }
 
     /// The same source, linked by each toolchain and run by its own tender.
@@ -215,10 +182,7 @@ impl Bench {
         let key = self.work.join("key");
         let named = |option: &str| format!("{option}={}", key.display());
         run(Command::new(&elftool).arg("sign").arg(named("--new-key")))?;
-        run(Command::new(&elftool)
-            .arg("sign")
-            .arg(named("--key"))
-            .arg(&signed))?;
+        run(Command::new(&elftool).arg("sign").arg(named("--key")).arg(&signed))?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         let public = public.lines().nth(1).ok_or("a public key has two lines")?;
         Ok((signed, public.to_owned()))
@@ -236,15 +200,10 @@ impl Bench {
             text += &format!("    - {{ name: \"disk{rule}*\", file: {{ under: /srv/{rule} }} }}\n");
         }
         text += "otherwise: allow\n";
-        let policy = self.work.join(if key.is_some() {
-            "signed.yaml"
-        } else {
-            "fifty.yaml"
-        });
+        let policy = self.work.join(if key.is_some() { "signed.yaml" } else { "fifty.yaml" });
         fs::write(&policy, text)?;
         let mut with = Command::new(self.ours.join("bin/solo5-spt"));
-        with.arg("--mem=2")
-            .arg(format!("--policy={}", policy.display()));
+        with.arg("--mem=2").arg(format!("--policy={}", policy.display()));
         with.arg(image).arg("Hello_Solo5");
         let pairs = pairs(&mut with, &mut self.spt(plain), self.pairs.min(400))?;
         let added = median(pairs.iter().map(|(with, without)| with - without).collect());
@@ -269,24 +228,11 @@ impl Bench {
         };
         let bar = "<= 1.0 x".to_owned();
         let Some(peer) = &self.peer else {
-            let measured = format!(
-                "{:.2} ms",
-                median_time(&mut command(&self.ours), 200)? * 1e3
-            );
-            return Ok(Row {
-                what,
-                measured,
-                bar,
-                held: None,
-            });
+            let measured = format!("{:.2} ms", median_time(&mut command(&self.ours), 200)? * 1e3);
+            return Ok(Row { what, measured, bar, held: None });
         };
         let ratio = ratio(&mut command(&self.ours), &mut command(peer), self.pairs)?;
-        Ok(Row {
-            what,
-            measured: times(ratio),
-            bar,
-            held: Some(ratio <= 1.0),
-        })
+        Ok(Row { what, measured: times(ratio), bar, held: Some(ratio <= 1.0) })
     }
 
     /// `calls.c` prints nanoseconds per call: a yield whose deadline has passed, the monotonic
@@ -297,15 +243,10 @@ impl Bench {
             let text = String::from_utf8(output(spt.arg("--mem=2").arg(image))?)?;
             let value = |name: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(name));
-                line.and_then(|value| value.trim().parse().ok())
-                    .ok_or(format!("no {name} printed"))
+                line.and_then(|value| value.trim().parse().ok()).ok_or(format!("no {name} printed"))
             };
-            Ok([
-                value("yield-ps:")?,
-                value("clock-ps:")?,
-                value("syscall-ps:")?,
-            ]
-            .map(|ps: f64| ps / 1e3))
+            Ok([value("yield-ps:")?, value("clock-ps:")?, value("syscall-ps:")?]
+                .map(|ps: f64| ps / 1e3))
         };
         let [yielding, clock, syscall] = measure(&self.ours, ours)?;
         let rows = [
@@ -352,9 +293,7 @@ impl Bench {
         fs::create_dir(&folder)?;
         // On one core, whatever the tool does with more.
         let mut command = Command::new("taskset");
-        command
-            .args(["-c", "0"])
-            .arg(self.ours.join("bin/solo5-elftool"));
+        command.args(["-c", "0"]).arg(self.ours.join("bin/solo5-elftool"));
         command.args(["audit", "--exit-zero", "--format", "json"]);
         for index in 0..IMAGES {
             let copy = folder.join(format!("{index}.spt"));
@@ -387,11 +326,7 @@ impl Bench {
             .arg(&manifest))?;
         let image = self.work.join("linked");
         let mut wrapped = Command::new(bin.join("x86_64-solo5-none-static-ld"));
-        wrapped
-            .args(["-z", "solo5-abi=spt"])
-            .args([&object, &manifest])
-            .arg("-o")
-            .arg(&image);
+        wrapped.args(["-z", "solo5-abi=spt"]).args([&object, &manifest]).arg("-o").arg(&image);
         let library = self.ours.join(LIBRARY);
         let mut plain = Command::new("ld");
         plain.args(["-nostdlib", "-z", "max-page-size=0x1000", "-static", "-T"]);
@@ -400,12 +335,7 @@ impl Bench {
         let added = difference(&mut wrapped, &mut plain, self.pairs.min(200))?;
         let measured = format!("{:.1} ms", added * 1e3);
         let what = "solo5-ld over the plain link".to_owned();
-        Ok(Row {
-            what,
-            measured,
-            bar: "<= 10 ms".into(),
-            held: Some(added <= 10e-3),
-        })
+        Ok(Row { what, measured, bar: "<= 10 ms".into(), held: Some(added <= 10e-3) })
     }
 
     fn sizes(&self, hello: &Path) -> Result<Vec<Row>> {
@@ -481,10 +411,7 @@ fn times(ratio: f64) -> String {
 
 fn once(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()?;
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
     let taken = start.elapsed();
     if !status.success() {
         return Err(format!("{}: {status}", show(command)).into());
@@ -498,9 +425,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn median_time(command: &mut Command, times: usize) -> Result<f64> {
-    Ok(median(
-        (0..times).map(|_| once(command)).collect::<Result<_>>()?,
-    ))
+    Ok(median((0..times).map(|_| once(command)).collect::<Result<_>>()?))
 }
 
 /// Starts two commands in turns; the times of each pair.

@@ -41,16 +41,10 @@ pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -
     let scratch = tempfile::tempdir()?;
     let linked = scratch.path().join("linked.o");
     let mut ld = Command::new("ld");
-    ld.args([
-        "-r",
-        "--gc-sections",
-        "--strip-debug",
-        "--fatal-warnings",
-        "-T",
-    ])
-    .arg(root.join("bindings/partial.lds"))
-    .arg("-o")
-    .arg(&linked);
+    ld.args(["-r", "--gc-sections", "--strip-debug", "--fatal-warnings", "-T"])
+        .arg(root.join("bindings/partial.lds"))
+        .arg("-o")
+        .arg(&linked);
     for name in symbols.exported() {
         ld.arg("-u").arg(name);
     }
@@ -86,21 +80,8 @@ fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // The whole-program kind would take `core`'s habits for those of the whole object.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
-        .args([
-            "rustc",
-            "--quiet",
-            "--package",
-            "solo5-bindings",
-            "--release",
-        ])
-        .args([
-            "--crate-type",
-            "staticlib",
-            "--features",
-            target.name(),
-            "--target",
-            triple,
-        ])
+        .args(["rustc", "--quiet", "--package", "solo5-bindings", "--release"])
+        .args(["--crate-type", "staticlib", "--features", target.name(), "--target", triple])
         .arg("--target-dir")
         .arg(&target_dir);
     run(&mut command)?;
@@ -130,9 +111,7 @@ impl Symbols {
     /// Names of the symbols others can refer to.
     fn exported(&self) -> impl Iterator<Item = &str> {
         let symbols = self.lines.iter().filter_map(|line| line.split_once(' '));
-        symbols
-            .filter(|(kind, _)| !matches!(*kind, "U" | "w"))
-            .map(|(_, name)| name)
+        symbols.filter(|(kind, _)| !matches!(*kind, "U" | "w")).map(|(_, name)| name)
     }
 
     /// Compares with the global and undefined symbols of an object.
@@ -157,12 +136,7 @@ impl Symbols {
         if differences.is_empty() {
             return Ok(());
         }
-        Err(format!(
-            "{}: wrong symbols: {}",
-            object.display(),
-            differences.join(", ")
-        )
-        .into())
+        Err(format!("{}: wrong symbols: {}", object.display(), differences.join(", ")).into())
     }
 }
 
@@ -177,9 +151,7 @@ mod tests {
     /// What a tool printed of the object, one row a line, as words.
     fn rows(command: &mut Command, object: &Path) -> Vec<Vec<String>> {
         let text = String::from_utf8(output(command.arg(object)).unwrap()).unwrap();
-        text.lines()
-            .map(|line| line.split_whitespace().map(str::to_owned).collect())
-            .collect()
+        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
     }
 
     /// Name, type and flags of the sections that end up in a unikernel.
@@ -191,16 +163,11 @@ mod tests {
             let column = |offset| row.get(at + offset).cloned();
             Some([column(0)?, column(1)?, column(6)?])
         });
-        sections
-            .filter(|[_, _, flags]| flags.contains('A'))
-            .collect()
+        sections.filter(|[_, _, flags]| flags.contains('A')).collect()
     }
 
     fn set(sections: &[[&str; 3]]) -> BTreeSet<[String; 3]> {
-        sections
-            .iter()
-            .map(|section| section.map(str::to_owned))
-            .collect()
+        sections.iter().map(|section| section.map(str::to_owned)).collect()
     }
 
     fn object(target: Bindings) -> (tempfile::TempDir, PathBuf) {
@@ -234,11 +201,7 @@ mod tests {
         let relocations = rows(Command::new("readelf").arg("-rW"), &object);
         let kinds: BTreeSet<_> = relocations
             .iter()
-            .filter_map(|row| {
-                row.get(2)
-                    .filter(|kind| kind.starts_with("R_X86_64_"))
-                    .cloned()
-            })
+            .filter_map(|row| row.get(2).filter(|kind| kind.starts_with("R_X86_64_")).cloned())
             .collect();
         let simple = ["32", "32S", "64", "PC32", "PLT32"].map(|kind| format!("R_X86_64_{kind}"));
         assert!(kinds.is_subset(&simple.into()), "{kinds:?}");
@@ -255,10 +218,9 @@ mod tests {
     /// run in 2 MiB, so its bindings may not need much memory either.
     #[test]
     fn objects_are_small() {
-        for (target, text_max, bss_max) in [
-            (Target::Hvt, 20_300, 0x1_0000),
-            (Target::Spt, 13_400, 0x1000),
-        ] {
+        for (target, text_max, bss_max) in
+            [(Target::Hvt, 20_300, 0x1_0000), (Target::Spt, 13_400, 0x1000)]
+        {
             let (_folder, object) = object(Bindings::Target(target));
             let rows = rows(&mut Command::new("size"), &object);
             let [text, bss] = [0, 2].map(|column| rows[1][column].parse::<u64>().unwrap());
@@ -271,22 +233,13 @@ mod tests {
     #[test]
     fn hvt_object_uses_no_vector_registers() {
         let (_folder, object) = object(Bindings::Target(Target::Hvt));
-        let listing = output(
-            Command::new("objdump")
-                .args(["-d", "--no-show-raw-insn"])
-                .arg(&object),
-        )
-        .unwrap();
+        let listing =
+            output(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&object))
+                .unwrap();
         let listing = String::from_utf8(listing).unwrap();
-        assert!(
-            listing.contains("%rsp"),
-            "registers are not written like this"
-        );
-        let is_vector = |line: &&str| {
-            ["%xmm", "%ymm", "%mm"]
-                .iter()
-                .any(|name| line.contains(name))
-        };
+        assert!(listing.contains("%rsp"), "registers are not written like this");
+        let is_vector =
+            |line: &&str| ["%xmm", "%ymm", "%mm"].iter().any(|name| line.contains(name));
         let vector: Vec<_> = listing.lines().filter(is_vector).collect();
         assert!(vector.is_empty(), "{vector:#?}");
     }
@@ -305,10 +258,7 @@ mod tests {
     #[test]
     fn a_wrong_symbol_is_an_error() {
         let (_folder, object) = object(Bindings::Stub);
-        let errors = Symbols::of("T _start\nU malloc")
-            .check(&object)
-            .unwrap_err()
-            .to_string();
+        let errors = Symbols::of("T _start\nU malloc").check(&object).unwrap_err().to_string();
         assert!(errors.contains("missing: U malloc"), "{errors}");
         assert!(errors.contains("not listed: T solo5_yield"), "{errors}");
         assert!(!errors.contains("_start"), "{errors}");

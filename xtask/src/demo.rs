@@ -43,10 +43,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     println!("== build: everything, staged under target/solo5");
     stage::build()?;
     let work = tempfile::tempdir()?;
-    let demo = Demo {
-        bin: stage::prefix().join("bin"),
-        work: work.path().to_owned(),
-    };
+    let demo = Demo { bin: stage::prefix().join("bin"), work: work.path().to_owned() };
     demo.main_line()?;
     demo.refusals()?;
     let served = demo.http()?;
@@ -71,18 +68,9 @@ impl Demo {
             run.arg("compile").arg(&manifest).args(["-o", "manifest.o"])
         })?;
         heading("link: objects and notes become an image, audited as it is written");
+        self.step(CC, 0, |run| run.args(["-O2", "-c"]).arg(hello.join("hello.c")))?;
         self.step(CC, 0, |run| {
-            run.args(["-O2", "-c"]).arg(hello.join("hello.c"))
-        })?;
-        self.step(CC, 0, |run| {
-            run.args([
-                "-z",
-                "solo5-abi=spt",
-                "hello.o",
-                "manifest.o",
-                "-o",
-                "hello.spt",
-            ])
+            run.args(["-z", "solo5-abi=spt", "hello.o", "manifest.o", "-o", "hello.spt"])
         })?;
         heading("audit: what is in it");
         self.step("solo5-elftool", 0, |run| run.args(["audit", "hello.spt"]))?;
@@ -92,9 +80,8 @@ impl Demo {
             run.args(["--explain", "--mem=2", &policy, "hello.spt", "Hello_Solo5"])
         })?;
         heading("boot: under the policy");
-        let output = self.step(SPT, 0, |run| {
-            run.args(["--mem=2", &policy, "hello.spt", "Hello_Solo5"])
-        })?;
+        let output =
+            self.step(SPT, 0, |run| run.args(["--mem=2", &policy, "hello.spt", "Hello_Solo5"]))?;
         expect(output.contains("SUCCESS"), "the guest prints SUCCESS")
     }
 
@@ -106,21 +93,14 @@ impl Demo {
              memory: { maximum: 1MiB }\narguments: { maximum-length: 4 }\n",
         )?;
         let output = self.step(SPT, 60, |run| {
-            run.args([
-                "--mem=2",
-                "--policy=strict.yaml",
-                "hello.spt",
-                "Hello_Solo5",
-            ])
+            run.args(["--mem=2", "--policy=strict.yaml", "hello.spt", "Hello_Solo5"])
         })?;
         for line in ["strict.yaml:4:", "strict.yaml:5:", "strict.yaml:6:"] {
             expect(output.contains(line), &format!("a reason names {line}"))?;
         }
         heading("link: writable code is refused, and no file is left behind");
         fs::write(self.work.join("wx.c"), WRITABLE_CODE)?;
-        self.step(CC, 0, |run| {
-            run.args(["-O2", "-Wa,--no-warn", "-c", "wx.c"])
-        })?;
+        self.step(CC, 0, |run| run.args(["-O2", "-Wa,--no-warn", "-c", "wx.c"]))?;
         let output = self.step(LD, 1, |run| {
             run.args(["-z", "solo5-abi=spt", "wx.o", "manifest.o", "-o", "wx.spt"])
         })?;
@@ -133,9 +113,7 @@ impl Demo {
         heading("rust: examples/http by plain cargo build");
         let example = crate::root().join("examples/http");
         let mut build = cargo();
-        build
-            .current_dir(&example)
-            .args(["build", "--quiet", "--release"]);
+        build.current_dir(&example).args(["build", "--quiet", "--release"]);
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
             build.env_remove(name);
         }
@@ -144,18 +122,12 @@ impl Demo {
 
         heading("boot: an HTTP server in its own network namespace");
         let unshare = ["--net", "--map-root-user"];
-        let probe = Command::new("unshare")
-            .args(unshare)
-            .args(["ip", "link"])
-            .output();
+        let probe = Command::new("unshare").args(unshare).args(["ip", "link"]).output();
         match probe {
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let why = String::from_utf8_lossy(&output.stderr);
-                println!(
-                    "not done: no network namespace can be made here: {}",
-                    why.trim()
-                );
+                println!("not done: no network namespace can be made here: {}", why.trim());
                 return Ok(false);
             }
             Err(error) => {
@@ -164,11 +136,7 @@ impl Demo {
             }
         }
         let mut inside = Command::new("unshare");
-        inside
-            .args(unshare)
-            .arg("--")
-            .arg(std::env::current_exe()?)
-            .args(["demo", INSIDE]);
+        inside.args(unshare).arg("--").arg(std::env::current_exe()?).args(["demo", INSIDE]);
         expect(inside.status()?.success(), "the page is served")?;
         Ok(true)
     }
@@ -192,10 +160,7 @@ impl Demo {
         let text = text.concat();
         print!("{text}");
         let got = output.status.code();
-        expect(
-            got == Some(status),
-            &format!("exit status {status} (it was {})", output.status),
-        )?;
+        expect(got == Some(status), &format!("exit status {status} (it was {})", output.status))?;
         Ok(text)
     }
 }
@@ -209,21 +174,14 @@ fn heading(text: &str) {
 }
 
 fn expect(held: bool, what: &str) -> Result<()> {
-    if held {
-        Ok(())
-    } else {
-        Err(format!("it did not happen: {what}").into())
-    }
+    if held { Ok(()) } else { Err(format!("it did not happen: {what}").into()) }
 }
 
 /// The part that runs inside the namespace: a tap, the guest on it, one page.
 fn serve_one_page() -> Result<()> {
     let ip = |arguments: &[&str]| {
         let done = Command::new("ip").args(arguments).status();
-        expect(
-            done.is_ok_and(|status| status.success()),
-            &format!("ip {}", arguments.join(" ")),
-        )
+        expect(done.is_ok_and(|status| status.success()), &format!("ip {}", arguments.join(" ")))
     };
     ip(&["tuntap", "add", TAP, "mode", "tap"])?;
     ip(&["addr", "add", HOST_ADDRESS, "dev", TAP])?;
@@ -233,27 +191,18 @@ fn serve_one_page() -> Result<()> {
     let mut tender = Command::new(stage::prefix().join("bin").join(SPT));
     tender
         .arg("--mem=32")
-        .arg(format!(
-            "--policy={}",
-            example.join("policy.yaml").display()
-        ))
+        .arg(format!("--policy={}", example.join("policy.yaml").display()))
         .arg(format!("--net:service={TAP}"))
         .arg(&image)
         .arg(format!("--ipv4={GUEST_ADDRESS}"))
         .stdin(Stdio::null());
-    println!(
-        "$ {}",
-        show(&tender).replace(&format!("{}/", crate::root().display()), "")
-    );
+    println!("$ {}", show(&tender).replace(&format!("{}/", crate::root().display()), ""));
     let guest = Guest(tender.spawn()?);
     let page = fetch(Path::new("/"))?;
     drop(guest);
     println!("\n$ curl http://10.0.0.2/");
     println!("{page}");
-    expect(
-        page.starts_with("HTTP/1.1 200") && page.contains("Solo5"),
-        "the page names Solo5",
-    )
+    expect(page.starts_with("HTTP/1.1 200") && page.contains("Solo5"), "the page names Solo5")
 }
 
 /// A guest that ends with its owner.
@@ -280,10 +229,7 @@ fn fetch(path: &Path) -> Result<String> {
     };
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let path = path.display();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n")?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
     Ok(page)

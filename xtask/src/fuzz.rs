@@ -96,36 +96,23 @@ impl Fuzzer {
             .arg(&target_dir)
             .env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTATION.join("\x1f"))
             .env("CXX", compiler))?;
-        Ok(Fuzzer {
-            program: target_dir.join(host).join("release/solo5-fuzz"),
-            folder,
-        })
+        Ok(Fuzzer { program: target_dir.join(host).join("release/solo5-fuzz"), folder })
     }
 
     /// The targets with these names; all without any.
     fn choose(&self, names: Vec<String>) -> Result<Vec<String>> {
         let all = output(Command::new(&self.program).env_remove("SOLO5_FUZZ"))?;
         let all = String::from_utf8(all)?;
-        if let Some(unknown) = names
-            .iter()
-            .find(|name| all.lines().all(|known| known != *name))
-        {
+        if let Some(unknown) = names.iter().find(|name| all.lines().all(|known| known != *name)) {
             let all: Vec<_> = all.lines().collect();
             return Err(format!("there is no target '{unknown}', but {}", all.join(", ")).into());
         }
-        Ok(if names.is_empty() {
-            all.lines().map(str::to_owned).collect()
-        } else {
-            names
-        })
+        Ok(if names.is_empty() { all.lines().map(str::to_owned).collect() } else { names })
     }
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .current_dir(&self.folder)
-            .env("SOLO5_FUZZ", name)
-            .env_remove("SOLO5_FUZZ_FOLDER");
+        command.current_dir(&self.folder).env("SOLO5_FUZZ", name).env_remove("SOLO5_FUZZ_FOLDER");
         command
     }
 
@@ -139,13 +126,7 @@ impl Fuzzer {
         let mut failed = Vec::new();
         for name in names {
             let (status, log) = self.run(name, seconds)?;
-            let Summary {
-                executions,
-                per_second,
-                features,
-                corpus,
-                found,
-            } = Summary::read(&log);
+            let Summary { executions, per_second, features, corpus, found } = Summary::read(&log);
             let verdict = if status.success() { "holds" } else { "FAILED" };
             println!(
                 "{name:<12} {executions:>11} {per_second:>9} {features:>9} {corpus:>8}  {verdict}"
@@ -166,11 +147,7 @@ impl Fuzzer {
                 None => println!("see {}", self.folder.join(name).join("log").display()),
             }
         }
-        Ok(if failed.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// Runs one target, and returns how it ended and what it printed.
@@ -198,13 +175,8 @@ impl Fuzzer {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        let status = command
-            .status()
-            .map_err(|error| format!("{}: {error}", show(&command)))?;
-        Ok((
-            status,
-            String::from_utf8_lossy(&fs::read(path)?).into_owned(),
-        ))
+        let status = command.status().map_err(|error| format!("{}: {error}", show(&command)))?;
+        Ok((status, String::from_utf8_lossy(&fs::read(path)?).into_owned()))
     }
 }
 
@@ -222,10 +194,7 @@ fn compiler() -> Result<std::ffi::OsString> {
     }
     let runs = |name: &&&str| {
         let mut command = Command::new(name);
-        command
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     match ["c++", "g++", "clang++"].iter().find(runs) {

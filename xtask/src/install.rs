@@ -33,9 +33,7 @@ fn destination(
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None => {
-                let value = arguments
-                    .next()
-                    .ok_or(format!("'{argument}' wants a folder"))?;
+                let value = arguments.next().ok_or(format!("'{argument}' wants a folder"))?;
                 (argument, value)
             }
         };
@@ -101,21 +99,9 @@ mod tests {
         let typed = ["--prefix=/opt/solo5", "--destdir", "/tmp/y"];
         let typed = to(&typed, Some("/usr"), Some("/tmp/x"));
         assert_eq!(typed.unwrap(), "/tmp/y/opt/solo5");
-        assert!(
-            to(&["--prefix=opt"], None, None)
-                .unwrap_err()
-                .contains("absolute")
-        );
-        assert!(
-            to(&["--root=/"], None, None)
-                .unwrap_err()
-                .contains("--root")
-        );
-        assert!(
-            to(&["--destdir"], None, None)
-                .unwrap_err()
-                .contains("folder")
-        );
+        assert!(to(&["--prefix=opt"], None, None).unwrap_err().contains("absolute"));
+        assert!(to(&["--root=/"], None, None).unwrap_err().contains("--root"));
+        assert!(to(&["--destdir"], None, None).unwrap_err().contains("folder"));
     }
 
     #[test]

@@ -131,10 +131,9 @@ impl Scenario {
         let boot = Boot {
             kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
                 .ok_or("the kernel package has no kernel")?,
-            initramfs: self.tree(&kernel)?.pack(
-                &self.commands(filter),
-                &lab.join(self.name).with_extension("cpio"),
-            )?,
+            initramfs: self
+                .tree(&kernel)?
+                .pack(&self.commands(filter), &lab.join(self.name).with_extension("cpio"))?,
             log: lab.join(self.name).with_extension("log"),
         };
         machine::run((self.machine)(&boot)?, &boot.log, show)

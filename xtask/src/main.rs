@@ -47,60 +47,20 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
-    Task {
-        name: "build",
-        arguments: "",
-        help: stage::HELP,
-        run: stage::task,
-    },
+    Task { name: "build", arguments: "", help: stage::HELP, run: stage::task },
     Task {
         name: "install",
         arguments: install::ARGUMENTS,
         help: install::HELP,
         run: install::task,
     },
-    Task {
-        name: "demo",
-        arguments: "",
-        help: demo::HELP,
-        run: demo::task,
-    },
-    Task {
-        name: "test",
-        arguments: "",
-        help: test::HELP,
-        run: test::task,
-    },
-    Task {
-        name: "lab",
-        arguments: lab::ARGUMENTS,
-        help: lab::HELP,
-        run: lab::task,
-    },
-    Task {
-        name: "peer",
-        arguments: "",
-        help: peer::HELP,
-        run: peer::task,
-    },
-    Task {
-        name: "bench",
-        arguments: bench::ARGUMENTS,
-        help: bench::HELP,
-        run: bench::task,
-    },
-    Task {
-        name: "fuzz",
-        arguments: fuzz::ARGUMENTS,
-        help: fuzz::HELP,
-        run: fuzz::task,
-    },
-    Task {
-        name: "schemas",
-        arguments: "",
-        help: schemas::HELP,
-        run: schemas::task,
-    },
+    Task { name: "demo", arguments: "", help: demo::HELP, run: demo::task },
+    Task { name: "test", arguments: "", help: test::HELP, run: test::task },
+    Task { name: "lab", arguments: lab::ARGUMENTS, help: lab::HELP, run: lab::task },
+    Task { name: "peer", arguments: "", help: peer::HELP, run: peer::task },
+    Task { name: "bench", arguments: bench::ARGUMENTS, help: bench::HELP, run: bench::task },
+    Task { name: "fuzz", arguments: fuzz::ARGUMENTS, help: fuzz::HELP, run: fuzz::task },
+    Task { name: "schemas", arguments: "", help: schemas::HELP, run: schemas::task },
 ];
 
 /// The root of the checkout.

@@ -31,10 +31,8 @@ const VERSION: (&str, &str) = (
     "#ifndef SOLO5_VERSION\n#define SOLO5_VERSION \"v0.7.2\"\n#endif\n",
 );
 /// The headers with an ABI number, and its name.
-const NUMBERS: [(&str, &str); 2] = [
-    ("include/hvt_abi.h", "HVT_ABI_VERSION"),
-    ("include/spt_abi.h", "SPT_ABI_VERSION"),
-];
+const NUMBERS: [(&str, &str); 2] =
+    [("include/hvt_abi.h", "HVT_ABI_VERSION"), ("include/spt_abi.h", "SPT_ABI_VERSION")];
 
 /// What it is built with, and the packages that have it.
 const NEEDED: [(&str, &str); 5] = [

@@ -7,50 +7,28 @@ use crate::Result;
 
 /// Runs a command with our standard streams; an error names the command and its status.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .map_err(|error| not_started(command, &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{}: {status}", show(command)).into())
-    }
+    let status = command.status().map_err(|error| not_started(command, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", show(command)).into()) }
 }
 
 /// Runs a command and returns what it printed on standard output.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .map_err(|error| not_started(command, &error))?;
+    let Output { status, stdout, stderr } =
+        command.output().map_err(|error| not_started(command, &error))?;
     if status.success() {
         return Ok(stdout);
     }
-    Err(format!(
-        "{}: {status}\n{}",
-        show(command),
-        String::from_utf8_lossy(&stderr)
-    )
-    .into())
+    Err(format!("{}: {status}\n{}", show(command), String::from_utf8_lossy(&stderr)).into())
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> String {
-    format!(
-        "{}: {error}; is it installed?",
-        command.get_program().display()
-    )
+    format!("{}: {error}; is it installed?", command.get_program().display())
 }
 
 /// A command as a person would type it.
 pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 /// The cargo that runs us.

@@ -21,10 +21,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let manifests =
         manifests.map(|version| (manifest::file_name(version), manifest::text(version)));
     let written = policy::File::ALL.map(|file| (file.name(), file.text()));
-    let printed = [
-        (audit::REPORT_FILE, audit::report_text()),
-        (audit::LOCK_FILE, audit::lock_text()),
-    ];
+    let printed =
+        [(audit::REPORT_FILE, audit::report_text()), (audit::LOCK_FILE, audit::lock_text())];
     for (name, text) in manifests.into_iter().chain(written).chain(printed) {
         fs::write(crate::root().join("schemas").join(name), text)?;
         println!("schemas/{name}");

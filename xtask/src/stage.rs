@@ -46,36 +46,12 @@ enum Kind {
 
 /// What ends up in `bin/`.
 const PROGRAMS: &[Program] = &[
-    Program {
-        name: "solo5-mft",
-        package: "solo5-manifest",
-        kind: Kind::Tool,
-    },
-    Program {
-        name: "solo5-elftool",
-        package: "solo5-elftool",
-        kind: Kind::Tool,
-    },
-    Program {
-        name: TOOLCHAIN,
-        package: "solo5-linker-wrapper",
-        kind: Kind::Toolchain,
-    },
-    Program {
-        name: "solo5-spt",
-        package: "solo5-spt",
-        kind: Kind::Tender,
-    },
-    Program {
-        name: "solo5-hvt",
-        package: "solo5-hvt",
-        kind: Kind::Tender,
-    },
-    Program {
-        name: "solo5-hvt-debug",
-        package: "solo5-hvt",
-        kind: Kind::DebugTender,
-    },
+    Program { name: "solo5-mft", package: "solo5-manifest", kind: Kind::Tool },
+    Program { name: "solo5-elftool", package: "solo5-elftool", kind: Kind::Tool },
+    Program { name: TOOLCHAIN, package: "solo5-linker-wrapper", kind: Kind::Toolchain },
+    Program { name: "solo5-spt", package: "solo5-spt", kind: Kind::Tender },
+    Program { name: "solo5-hvt", package: "solo5-hvt", kind: Kind::Tender },
+    Program { name: "solo5-hvt-debug", package: "solo5-hvt", kind: Kind::DebugTender },
 ];
 
 /// The multi-call toolchain program, and what the names it answers to end in.
@@ -85,11 +61,7 @@ const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 /// The bindings that exist, for each architecture that has any.
 const BINDINGS: &[(Arch, &[Bindings])] = &[(
     Arch::X86_64,
-    &[
-        Bindings::Stub,
-        Bindings::Target(Target::Hvt),
-        Bindings::Target(Target::Spt),
-    ],
+    &[Bindings::Stub, Bindings::Target(Target::Hvt), Bindings::Target(Target::Spt)],
 )];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
@@ -109,9 +81,7 @@ pub(crate) fn build() -> Result<()> {
     let programs = compile(&root, &version)?;
 
     fs::create_dir_all(root.join("target"))?;
-    let new = tempfile::Builder::new()
-        .prefix("solo5-stage")
-        .tempdir_in(root.join("target"))?;
+    let new = tempfile::Builder::new().prefix("solo5-stage").tempdir_in(root.join("target"))?;
     executables(&programs, new.path(), arch)?;
     documents(&root, new.path())?;
     headers(&root, new.path(), arch)?;
@@ -132,12 +102,7 @@ pub(crate) fn build() -> Result<()> {
 fn compile(root: &Path, version: &str) -> Result<PathBuf> {
     let triple = program_triple()?;
     let target_dir = root.join("target/stage");
-    for Program {
-        name,
-        package,
-        kind,
-    } in PROGRAMS
-    {
+    for Program { name, package, kind } in PROGRAMS {
         let (model, features, level) = match kind {
             Kind::Tool | Kind::Toolchain => ("static", "", "3"),
             Kind::Tender => ("pie", "", "3"),
@@ -234,11 +199,7 @@ fn rustc() -> Command {
 fn executables(programs: &Path, tree: &Path, arch: Arch) -> Result<()> {
     let bin = tree.join("bin");
     fs::create_dir_all(&bin)?;
-    for name in PROGRAMS
-        .iter()
-        .map(|program| program.name)
-        .chain([TOOLCHAIN])
-    {
+    for name in PROGRAMS.iter().map(|program| program.name).chain([TOOLCHAIN]) {
         fs::copy(programs.join(name), bin.join(name))?;
     }
     for verb in TOOLCHAIN_VERBS {
@@ -258,10 +219,7 @@ fn documents(root: &Path, tree: &Path) -> Result<()> {
     ];
     for page in fs::read_dir(root.join("docs/man"))? {
         let page = page?;
-        write(
-            &tree.join("share/man/man1").join(page.file_name()),
-            &fs::read(page.path())?,
-        )?;
+        write(&tree.join("share/man/man1").join(page.file_name()), &fs::read(page.path())?)?;
     }
     for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
         let program = tree.join("bin").join(name);
@@ -269,10 +227,7 @@ fn documents(root: &Path, tree: &Path) -> Result<()> {
         write(&tree.join("share/man/man1").join(format!("{name}.1")), &man)?;
         for (shell, folder, prefix, suffix) in COMPLETIONS {
             let text = output(Command::new(&program).args(["completions", shell]))?;
-            write(
-                &tree.join(folder).join(format!("{prefix}{name}{suffix}")),
-                &text,
-            )?;
+            write(&tree.join(folder).join(format!("{prefix}{name}{suffix}")), &text)?;
         }
     }
     Ok(())
@@ -287,11 +242,7 @@ fn headers(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
     let own = PathBuf::from(String::from_utf8(own)?.trim());
     let compiler = tree.join("include").join(arch.triple());
     fs::create_dir_all(&compiler)?;
-    if own.is_absolute() {
-        copy_headers(&own, &compiler)
-    } else {
-        Ok(())
-    }
+    if own.is_absolute() { copy_headers(&own, &compiler) } else { Ok(()) }
 }
 
 fn copy_headers(from: &Path, to: &Path) -> Result<()> {
@@ -315,10 +266,7 @@ fn libraries(root: &Path, tree: &Path) -> Result<()> {
         for target in *all {
             bindings::build(root, *arch, *target, &folder)?;
             let script = script::render(*arch, *target);
-            write(
-                &folder.join(format!("solo5_{}.lds", target.name())),
-                script.as_bytes(),
-            )?;
+            write(&folder.join(format!("solo5_{}.lds", target.name())), script.as_bytes())?;
         }
     }
     Ok(())

@@ -44,12 +44,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     for skip in &summary.skips {
         println!("{skip}");
     }
-    let Summary {
-        passed: good,
-        failed: bad,
-        skips,
-        ..
-    } = &summary;
+    let Summary { passed: good, failed: bad, skips, .. } = &summary;
     println!("{good} passed, {bad} failed, {} skipped", skips.len());
     if !passed {
         return Err("there are failures".into());
@@ -58,9 +53,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     if std::env::var_os("SOLO5_NO_SKIP").is_some()
         && let Some(skip) = skips.iter().find(nowhere)
     {
-        return Err(
-            format!("SOLO5_NO_SKIP is set, and what this is of ran nowhere: {skip}").into(),
-        );
+        return Err(format!("SOLO5_NO_SKIP is set, and what this is of ran nowhere: {skip}").into());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -177,9 +170,7 @@ impl Summary {
         for skip in &mut self.skips[before..] {
             *skip = skip.replacen("skip: ", &format!("skip: lab/{scenario}: "), 1);
         }
-        let test = line
-            .strip_prefix("test ")
-            .and_then(|test| test.strip_suffix(" ... ok"));
+        let test = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok"));
         // A skip does not name its test's module.
         let name = test.and_then(|name| name.trim_end().rsplit("::").next());
         self.in_lab.extend(name.map(str::to_owned));
@@ -187,9 +178,7 @@ impl Summary {
 
     /// Whether what was skipped here passed in the lab.
     fn ran_in_lab(&self, skip: &str) -> bool {
-        let skip = skip
-            .strip_prefix("skip: ")
-            .and_then(|skip| skip.split_once(": "));
+        let skip = skip.strip_prefix("skip: ").and_then(|skip| skip.split_once(": "));
         skip.is_some_and(|(test, _)| self.in_lab.contains(test))
     }
 
@@ -243,11 +232,7 @@ mod tests {
         summary.read_in_lab("vmx", "test guest/blk/hvt      ... FAILED");
         summary.read_in_lab("vmx", "test machine::a_cpu_that_stops ... ok");
         summary.read_in_lab("vmx", "test guest/fpu/hvt ... skip: guest/fpu/hvt: no tap");
-        let ran: Vec<_> = summary
-            .skips
-            .iter()
-            .map(|skip| summary.ran_in_lab(skip))
-            .collect();
+        let ran: Vec<_> = summary.skips.iter().map(|skip| summary.ran_in_lab(skip)).collect();
         assert_eq!(ran, [true, false, true, false]);
     }
 }

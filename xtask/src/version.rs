@@ -8,9 +8,7 @@ use std::process::Command;
 
 /// The version, such as `v0.12.100`.
 pub(crate) fn find(root: &Path) -> String {
-    let given = std::env::var("SOLO5_VERSION")
-        .ok()
-        .filter(|version| !version.is_empty());
+    let given = std::env::var("SOLO5_VERSION").ok().filter(|version| !version.is_empty());
     given
         .or_else(|| describe(root))
         .or_else(|| archived(root))
@@ -19,9 +17,7 @@ pub(crate) fn find(root: &Path) -> String {
 
 fn describe(root: &Path) -> Option<String> {
     let mut git = Command::new("git");
-    git.arg("-C")
-        .arg(root)
-        .args(["describe", "--tags", "--match", "v[0-9]*", "--dirty"]);
+    git.arg("-C").arg(root).args(["describe", "--tags", "--match", "v[0-9]*", "--dirty"]);
     let output = git.output().ok().filter(|output| output.status.success())?;
     let version = String::from_utf8(output.stdout).ok()?;
     Some(version.trim().to_owned()).filter(|version| !version.is_empty())

@@ -97,15 +97,8 @@ impl Ring {
             AtomicU32::new(0)
         }
         Ring {
-            guest: GuestPart {
-                ent_tail: zero(),
-                com_head: zero(),
-            },
-            tender: TenderPart {
-                ent_head: zero(),
-                com_tail: zero(),
-                needs_kick: zero(),
-            },
+            guest: GuestPart { ent_tail: zero(), com_head: zero() },
+            tender: TenderPart { ent_head: zero(), com_tail: zero(), needs_kick: zero() },
             submissions: [const {
                 Submission {
                     operation: zero(),
@@ -117,12 +110,7 @@ impl Ring {
                 }
             }; ENTRIES as usize],
             commits: [const {
-                Commit {
-                    id: zero(),
-                    ret: AtomicI32::new(0),
-                    len: zero(),
-                    reserved: zero(),
-                }
+                Commit { id: zero(), ret: AtomicI32::new(0), len: zero(), reserved: zero() }
             }; ENTRIES as usize],
         }
     }
@@ -175,9 +163,7 @@ impl Operation {
 
     /// The operation with this number.
     pub fn from_number(number: u32) -> Option<Operation> {
-        Operation::ALL
-            .into_iter()
-            .find(|operation| operation.number() == number)
+        Operation::ALL.into_iter().find(|operation| operation.number() == number)
     }
 }
 

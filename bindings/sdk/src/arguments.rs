@@ -40,9 +40,7 @@ impl<'a> Arguments<'a> {
     /// The words of `command_line`.
     #[must_use]
     pub fn new(command_line: &'a str) -> Arguments<'a> {
-        Arguments {
-            words: command_line.split_ascii_whitespace(),
-        }
+        Arguments { words: command_line.split_ascii_whitespace() }
     }
 }
 
@@ -54,14 +52,8 @@ impl<'a> Iterator for Arguments<'a> {
         Some(match word.strip_prefix("--") {
             None | Some("") => Argument::Word(word),
             Some(option) => match option.split_once('=') {
-                None => Argument::Option {
-                    name: option,
-                    value: None,
-                },
-                Some((name, value)) => Argument::Option {
-                    name,
-                    value: Some(value),
-                },
+                None => Argument::Option { name: option, value: None },
+                Some((name, value)) => Argument::Option { name, value: Some(value) },
             },
         })
     }
@@ -87,18 +79,9 @@ mod tests {
             all("  a --b  --c= --d=e=f -g -- "),
             [
                 Argument::Word("a"),
-                Argument::Option {
-                    name: "b",
-                    value: None
-                },
-                Argument::Option {
-                    name: "c",
-                    value: Some("")
-                },
-                Argument::Option {
-                    name: "d",
-                    value: Some("e=f")
-                },
+                Argument::Option { name: "b", value: None },
+                Argument::Option { name: "c", value: Some("") },
+                Argument::Option { name: "d", value: Some("e=f") },
                 Argument::Word("-g"),
                 Argument::Word("--"),
             ]

@@ -37,11 +37,7 @@ impl Block {
         if block_size == 0 {
             return Err(Error::Unspecified);
         }
-        Ok(Block {
-            handle: Handle::new(handle),
-            capacity: info.capacity,
-            block_size,
-        })
+        Ok(Block { handle: Handle::new(handle), capacity: info.capacity, block_size })
     }
 
     /// The device's handle. Block devices never become ready: each call waits for the host.
@@ -131,14 +127,9 @@ mod tests {
         let mut storage = Block::acquire("storage").unwrap();
         assert_eq!(storage.read(0, &mut []), Ok(()));
         assert_eq!(storage.read(4096, &mut []), Ok(()));
-        for (offset, length) in [
-            (1, 512),
-            (0, 511),
-            (0, 513),
-            (4096, 512),
-            (0, 4608),
-            (u64::MAX - 511, 512),
-        ] {
+        for (offset, length) in
+            [(1, 512), (0, 511), (0, 513), (4096, 512), (0, 4608), (u64::MAX - 511, 512)]
+        {
             let mut buffer = vec![0; length];
             assert_eq!(storage.read(offset, &mut buffer), Err(Error::Invalid));
             assert_eq!(storage.write(offset, &buffer), Err(Error::Invalid));

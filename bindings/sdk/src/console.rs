@@ -31,11 +31,7 @@ impl Write for Console {
         if let Some(text) = arguments.as_str() {
             return self.write_str(text);
         }
-        let mut pieces = Collected {
-            buffer: [0; Collected::LENGTH],
-            used: 0,
-            console: *self,
-        };
+        let mut pieces = Collected { buffer: [0; Collected::LENGTH], used: 0, console: *self };
         let result = pieces.write_fmt(arguments);
         pieces.flush();
         result

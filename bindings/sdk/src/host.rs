@@ -78,12 +78,7 @@ unsafe extern "C" fn solo5_net_acquire(
     // SAFETY: the caller passes a writable handle.
     unsafe { *handle = 1 };
     // SAFETY: the caller passes a writable structure.
-    unsafe {
-        *info = NetInfo {
-            mac_address: MAC,
-            mtu: 1500,
-        }
-    };
+    unsafe { *info = NetInfo { mac_address: MAC, mtu: 1500 } };
     OK
 }
 
@@ -132,12 +127,7 @@ unsafe extern "C" fn solo5_block_acquire(
     // SAFETY: the caller passes a writable handle.
     unsafe { *handle = 2 };
     // SAFETY: the caller passes a writable structure.
-    unsafe {
-        *info = BlockInfo {
-            capacity: 4096,
-            block_size: 512,
-        }
-    };
+    unsafe { *info = BlockInfo { capacity: 4096, block_size: 512 } };
     OK
 }
 

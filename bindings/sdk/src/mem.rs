@@ -253,9 +253,8 @@ mod tests {
     use super::*;
 
     /// Lengths around every boundary of the implementation.
-    const LENGTHS: [usize; 22] = [
-        0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100, 257,
-    ];
+    const LENGTHS: [usize; 22] =
+        [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100, 257];
 
     fn pattern(length: usize) -> Vec<u8> {
         (0..length).map(|i| (i * 7 + i / 251) as u8).collect()
@@ -272,12 +271,7 @@ mod tests {
                     unsafe { memcpy(to[17..].as_mut_ptr(), from[shift..].as_ptr(), length) };
                 assert_eq!(result, to[17..].as_mut_ptr());
                 assert_eq!(to[17..17 + length], from[shift..]);
-                assert!(
-                    to[..17]
-                        .iter()
-                        .chain(&to[17 + length..])
-                        .all(|&byte| byte == 0xaa)
-                );
+                assert!(to[..17].iter().chain(&to[17 + length..]).all(|&byte| byte == 0xaa));
             }
         }
     }
@@ -306,12 +300,7 @@ mod tests {
             // SAFETY: `to` has 17 bytes on both sides of what is written.
             unsafe { memset(to[17..].as_mut_ptr(), 0x155, length) };
             assert!(to[17..17 + length].iter().all(|&byte| byte == 0x55));
-            assert!(
-                to[..17]
-                    .iter()
-                    .chain(&to[17 + length..])
-                    .all(|&byte| byte == 0xaa)
-            );
+            assert!(to[..17].iter().chain(&to[17 + length..]).all(|&byte| byte == 0xaa));
         }
     }
 

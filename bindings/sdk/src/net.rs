@@ -44,11 +44,7 @@ impl Net {
         if info.mtu > isize::MAX as usize {
             return Err(Error::Unspecified);
         }
-        Ok(Net {
-            handle: Handle::new(handle),
-            mac: info.mac_address,
-            mtu: info.mtu,
-        })
+        Ok(Net { handle: Handle::new(handle), mac: info.mac_address, mtu: info.mtu })
     }
 
     /// What stands for this device in a [`HandleSet`](crate::HandleSet).
@@ -118,10 +114,7 @@ mod tests {
     #[test]
     fn frames_come_back_in_order_and_then_nothing() {
         let mut net = Net::acquire("service").unwrap();
-        assert_eq!(
-            (net.handle().index(), net.mtu(), net.frame_length()),
-            (1, 1500, 1514)
-        );
+        assert_eq!((net.handle().index(), net.mtu(), net.frame_length()), (1, 1500, 1514));
         assert_eq!(net.mac_address(), host::MAC);
         net.write(&[1; 14]).unwrap();
         net.write(&[2; 1514]).unwrap();

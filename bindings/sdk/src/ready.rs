@@ -48,9 +48,7 @@ impl HandleSet {
 
     /// The handles of the set, lowest first.
     pub fn iter(self) -> impl Iterator<Item = Handle> {
-        (0..64)
-            .map(Handle)
-            .filter(move |&handle| self.contains(handle))
+        (0..64).map(Handle).filter(move |&handle| self.contains(handle))
     }
 }
 

@@ -21,11 +21,7 @@ impl Status {
     /// The status `code`; `None` for the reserved 255.
     #[must_use]
     pub const fn new(code: u8) -> Option<Status> {
-        if code == 255 {
-            None
-        } else {
-            Some(Status(code))
-        }
+        if code == 255 { None } else { Some(Status(code)) }
     }
 
     /// The number of the status.

@@ -131,10 +131,7 @@ pub(crate) fn yield_until(deadline: u64) -> u64 {
 pub(crate) fn net_acquire(name: &str) -> Result<(u64, NetInfo)> {
     let name = device_name(name)?;
     let mut handle = 0;
-    let mut info = NetInfo {
-        mac_address: [0; 6],
-        mtu: 0,
-    };
+    let mut info = NetInfo { mac_address: [0; 6], mtu: 0 };
     // SAFETY: the name ends in NUL (one byte longer than the longest name); the other two point to
     // initialised values that outlive the call.
     check(unsafe { c::solo5_net_acquire(name.as_ptr(), &mut handle, &mut info) })?;
@@ -157,20 +154,13 @@ pub(crate) fn net_read(handle: u64, buffer: &mut [u8]) -> Result<Option<usize>> 
     }
     check(result)?;
     // More than the buffer holds would be a fault of the bindings; it must not become an index.
-    if size > buffer.len() {
-        Err(Error::Unspecified)
-    } else {
-        Ok(Some(size))
-    }
+    if size > buffer.len() { Err(Error::Unspecified) } else { Ok(Some(size)) }
 }
 
 pub(crate) fn block_acquire(name: &str) -> Result<(u64, BlockInfo)> {
     let name = device_name(name)?;
     let mut handle = 0;
-    let mut info = BlockInfo {
-        capacity: 0,
-        block_size: 0,
-    };
+    let mut info = BlockInfo { capacity: 0, block_size: 0 };
     // SAFETY: as in `net_acquire`.
     check(unsafe { c::solo5_block_acquire(name.as_ptr(), &mut handle, &mut info) })?;
     Ok((handle, info))

@@ -91,11 +91,8 @@ pub(crate) fn fault(frame: &TrapFrame) -> ! {
 }
 
 fn halt(status: i32, cookie: u64) -> ! {
-    let mut argument = Halt {
-        cookie: cookie.into(),
-        exit_status: status.into(),
-        ..Halt::default()
-    };
+    let mut argument =
+        Halt { cookie: cookie.into(), exit_status: status.into(), ..Halt::default() };
     loop {
         // SAFETY: its type, and nothing is written.
         unsafe { hypercall(Hypercall::Halt, &mut argument) };
@@ -137,10 +134,7 @@ fn start_clock(frequency: u64) {
 }
 
 pub(crate) fn clock_monotonic() -> u64 {
-    let scale = Scale {
-        mult: CLOCK_MULT.load(Relaxed),
-        shift: CLOCK_SHIFT.load(Relaxed),
-    };
+    let scale = Scale { mult: CLOCK_MULT.load(Relaxed), shift: CLOCK_SHIFT.load(Relaxed) };
     let now = scale.nanos(arch::counter()).max(CLOCK_LAST.load(Relaxed));
     CLOCK_LAST.store(now, Relaxed);
     now
@@ -196,10 +190,7 @@ fn queue() -> Option<Queue<'static>> {
     // SAFETY: NULL, or the ring of the boot information: aligned, and mapped for good. All its
     // fields are atomics, which the tender may change.
     let ring = unsafe { RING.load(Relaxed).as_ref() }?;
-    let buffers = Buffers {
-        count: BUFFER_COUNT.load(Relaxed),
-        size: BUFFER_SIZE.load(Relaxed),
-    };
+    let buffers = Buffers { count: BUFFER_COUNT.load(Relaxed), size: BUFFER_SIZE.load(Relaxed) };
     Some(Queue::new(ring, buffers, &STALLED))
 }
 

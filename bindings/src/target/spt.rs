@@ -157,10 +157,7 @@ pub(crate) fn wait(deadline: u64) -> u64 {
 
 fn arm(deadline: u64) {
     // A zero would disarm the timer; one nanosecond more does no harm.
-    let deadline_spec = Timespec {
-        sec: deadline / NANOS,
-        nsec: (deadline % NANOS) | 1,
-    };
+    let deadline_spec = Timespec { sec: deadline / NANOS, nsec: (deadline % NANOS) | 1 };
     let timer = [Timespec::default(), deadline_spec];
     let arguments = [
         TIMERFD.load(Relaxed) as usize,

@@ -99,27 +99,17 @@ pub(crate) fn calls(subject: &Subject<'_>) -> Option<Calls> {
         if let Some((name, usage)) = known
             && wanted.len() < FUNCTIONS.len()
         {
-            wanted.push(Wanted {
-                name,
-                usage: *usage,
-                range,
-            });
+            wanted.push(Wanted { name, usage: *usage, range });
         }
         ControlFlow::Continue(())
     });
-    calls
-        .functions
-        .sort_unstable_by_key(|function| function.start);
+    calls.functions.sort_unstable_by_key(|function| function.start);
     if wanted.is_empty() {
         return Some(calls);
     }
     let mut budget = Budget::default();
     let arch = image.arch();
-    for section in sections
-        .all()
-        .iter()
-        .filter(|section| section.has(SHF_ALLOC))
-    {
+    for section in sections.all().iter().filter(|section| section.has(SHF_ALLOC)) {
         let code = section.has(SHF_EXECINSTR);
         budget.visit(subject.reader, &section.header, |window| {
             let start = section.header.sh_addr.wrapping_add(window.at);
@@ -257,14 +247,8 @@ mod tests {
 
     fn targets(arch: Arch, code: &[u8]) -> Vec<u64> {
         let mut targets = Vec::new();
-        let window = Window {
-            at: 0,
-            bytes: code,
-            own: code.len(),
-        };
-        search_code(arch, 0x10_0000, &window, &mut |_, target| {
-            targets.push(target)
-        });
+        let window = Window { at: 0, bytes: code, own: code.len() };
+        search_code(arch, 0x10_0000, &window, &mut |_, target| targets.push(target));
         targets
     }
 

@@ -94,10 +94,7 @@ mod tests {
                 Ok(out.len())
             }
         }
-        let header = SectionHeader {
-            sh_size: u64::MAX,
-            ..SectionHeader::default()
-        };
+        let header = SectionHeader { sh_size: u64::MAX, ..SectionHeader::default() };
         let (mut budget, mut total) = (Budget::default(), 0);
         for _ in 0..3 {
             budget.visit(&Endless, &header, |window| total += window.own as u64);

@@ -59,10 +59,7 @@ pub struct Selection {
 impl Selection {
     /// What a linker asks: whether a loader would refuse its output.
     pub fn errors() -> Selection {
-        Selection {
-            least: Some(Severity::Error),
-            ..Selection::default()
-        }
+        Selection { least: Some(Severity::Error), ..Selection::default() }
     }
 
     /// Whether `rule` is selected.
@@ -82,8 +79,7 @@ impl Selection {
 
 fn has_prefix(code: &str, prefixes: &[String]) -> bool {
     let matches = |prefix: &String| {
-        code.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        code.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
     prefixes.iter().any(matches)
 }
@@ -106,11 +102,7 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
         let mut findings = Vec::new();
         (rule.check)(subject, &mut findings);
         for finding in findings.into_iter().take(FINDINGS_MAX) {
-            let severity = if finding.is_note {
-                Severity::Note
-            } else {
-                severity
-            };
+            let severity = if finding.is_note { Severity::Note } else { severity };
             if selection.least.is_some_and(|least| severity < least) {
                 continue;
             }

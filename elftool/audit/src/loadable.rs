@@ -13,12 +13,12 @@ pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         Fault::HeaderRead(error) | Fault::TableRead(error) => {
             Some(format!("the headers cannot be read: {error}"))
         }
-        Fault::HeaderShort { got } => Some(format!(
-            "the file has {got} bytes, fewer than an ELF header"
-        )),
-        Fault::TableShort { got, want } => Some(format!(
-            "the program headers are cut short: {got} of {want} bytes"
-        )),
+        Fault::HeaderShort { got } => {
+            Some(format!("the file has {got} bytes, fewer than an ELF header"))
+        }
+        Fault::TableShort { got, want } => {
+            Some(format!("the program headers are cut short: {got} of {want} bytes"))
+        }
         _ => None,
     });
 }
@@ -49,54 +49,32 @@ pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn range(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Below {
-            phdr,
-            address,
-            base,
-        } => Some(format!(
-            "segment {phdr} starts at {address:#x}, below {base:#x}"
-        )),
+        Fault::Below { phdr, address, base } => {
+            Some(format!("segment {phdr} starts at {address:#x}, below {base:#x}"))
+        }
         Fault::StartBelow { phdr, start, base } => Some(format!(
             "segment {phdr}, rounded to its alignment, starts at {start:#x}, below {base:#x}"
         )),
-        Fault::FileEnd {
-            phdr,
-            address,
-            size,
-            ..
+        Fault::FileEnd { phdr, address, size, .. }
+        | Fault::MemoryEnd { phdr, address, size, .. } => {
+            Some(format!("segment {phdr} at {address:#x} wraps around with its {size:#x} bytes"))
         }
-        | Fault::MemoryEnd {
-            phdr,
-            address,
-            size,
-            ..
-        } => Some(format!(
-            "segment {phdr} at {address:#x} wraps around with its {size:#x} bytes"
-        )),
         _ => None,
     });
 }
 
 pub(crate) fn order(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Order {
-            phdr,
-            address,
-            previous,
-        } => Some(format!(
-            "segment {phdr} at {address:#x} comes after one at {previous:#x}"
-        )),
+        Fault::Order { phdr, address, previous } => {
+            Some(format!("segment {phdr} at {address:#x} comes after one at {previous:#x}"))
+        }
         _ => None,
     });
 }
 
 pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Overlap {
-            phdr,
-            start,
-            previous_end,
-        } => Some(format!(
+        Fault::Overlap { phdr, start, previous_end } => Some(format!(
             "segment {phdr}, rounded to its alignment, starts at {start:#x}, before the end \
              {previous_end:#x} of the one in front"
         )),
@@ -106,12 +84,12 @@ pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Align { phdr, align } => Some(format!(
-            "the alignment {align:#x} of segment {phdr} is no power of two"
-        )),
-        Fault::StartUnaligned { phdr, start, page } => Some(format!(
-            "segment {phdr} starts at {start:#x}, not on a page of {page:#x} bytes"
-        )),
+        Fault::Align { phdr, align } => {
+            Some(format!("the alignment {align:#x} of segment {phdr} is no power of two"))
+        }
+        Fault::StartUnaligned { phdr, start, page } => {
+            Some(format!("segment {phdr} starts at {start:#x}, not on a page of {page:#x} bytes"))
+        }
         Fault::EndUnaligned { phdr, end, page } => Some(format!(
             "segment {phdr}, rounded to its alignment, ends at {end:#x}, not on a page of \
              {page:#x} bytes"
@@ -122,11 +100,7 @@ pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn sizes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::MemoryBelowFile {
-            phdr,
-            memory_size,
-            file_size,
-        } => Some(format!(
+        Fault::MemoryBelowFile { phdr, memory_size, file_size } => Some(format!(
             "segment {phdr} has {file_size:#x} bytes in the file, but {memory_size:#x} in memory"
         )),
         _ => None,
@@ -216,9 +190,7 @@ pub(crate) fn tls(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         } else if first != Some(index) {
             Some(format!("segment {index} is a second TLS segment"))
         } else if header.p_memsz < header.p_filesz {
-            Some(format!(
-                "the TLS segment {index} is smaller in memory than in the file"
-            ))
+            Some(format!("the TLS segment {index} is smaller in memory than in the file"))
         } else if header.p_align > 1 && !header.p_align.is_power_of_two() {
             Some(format!(
                 "the alignment {:#x} of the TLS segment is no power of two",

@@ -25,10 +25,7 @@ pub(crate) fn target(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn version(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match (fault, subject.target()) {
         (Fault::AbiVersion { found }, Some(target)) => Some(match target.abi_version() {
-            Some(ours) => format!(
-                "{} ABI version {found}; this release has {ours}",
-                target.name()
-            ),
+            Some(ours) => format!("{} ABI version {found}; this release has {ours}", target.name()),
             None => format!("{} has no ABI version in any release", target.name()),
         }),
         _ => None,
@@ -44,21 +41,19 @@ pub(crate) fn no_manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn malformed(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoteSegmentShort { phdr, size } => Some(format!(
-            "segment {phdr} has {size} bytes, too few for a note"
-        )),
+        Fault::NoteSegmentShort { phdr, size } => {
+            Some(format!("segment {phdr} has {size} bytes, too few for a note"))
+        }
         Fault::NoteRead { error, .. } => Some(format!("a note cannot be read: {error}")),
-        Fault::NoteShort { got, want, .. } => Some(format!(
-            "a note reaches past the end of the file: {got} of {want} bytes"
-        )),
-        Fault::NoteSize {
-            size, least, most, ..
-        } => Some(format!(
-            "a note's descriptor has {size} bytes, not {least} to {most}"
-        )),
-        Fault::NoteReach { have, need, .. } => Some(format!(
-            "a note needs {need} bytes, and its segment has {have} left"
-        )),
+        Fault::NoteShort { got, want, .. } => {
+            Some(format!("a note reaches past the end of the file: {got} of {want} bytes"))
+        }
+        Fault::NoteSize { size, least, most, .. } => {
+            Some(format!("a note's descriptor has {size} bytes, not {least} to {most}"))
+        }
+        Fault::NoteReach { have, need, .. } => {
+            Some(format!("a note needs {need} bytes, and its segment has {have} left"))
+        }
         Fault::NotesMany { .. } => {
             Some(format!("more than {} notes", solo5_image::notes::NOTES_MAX))
         }
@@ -105,9 +100,7 @@ pub(crate) fn device_type(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn preset(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    manifest_fault(subject, out, |kind| {
-        matches!(kind, FaultKind::Preset | FaultKind::Attached)
-    });
+    manifest_fault(subject, out, |kind| matches!(kind, FaultKind::Preset | FaultKind::Attached));
 }
 
 pub(crate) fn properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -129,8 +122,7 @@ pub(crate) fn second_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 /// The notes of Solo5's with this type.
 fn solo5_notes<'s>(subject: &'s Subject<'_>, kind: u32) -> impl Iterator<Item = &'s Note> {
     let all = subject.image().map_or(&[][..], |image| image.notes().all());
-    all.iter()
-        .filter(move |note| note.is(note::OWNER_SOLO5, kind))
+    all.iter().filter(move |note| note.is(note::OWNER_SOLO5, kind))
 }
 
 pub(crate) fn duplicates(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -173,9 +165,7 @@ pub(crate) fn interp(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     // The path up to its terminator decides; linkers may pad or cut what follows.
     let mut path = [0; note::NO_EXEC_INTERP.len()];
     let size = header.p_filesz.min(path.len() as u64) as usize;
-    let read = path
-        .get_mut(..size)
-        .map(|path| subject.reader.read_at(header.p_offset, path));
+    let read = path.get_mut(..size).map(|path| subject.reader.read_at(header.p_offset, path));
     if !matches!(read, Some(Ok(_))) || path != note::NO_EXEC_INTERP {
         let message = "PT_INTERP is not the path that cannot be executed";
         let mut finding = Finding::new(message, subject.phdr(index));
@@ -198,10 +188,9 @@ pub(crate) fn openbsd(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             "there is no OpenBSD note, so that OpenBSD does not see the file as its own",
             subject.whole(),
         ),
-        Some(note) if Some(note.phdr) != first => (
-            "OpenBSD before 6.7 looks at the first PT_NOTE only",
-            subject.phdr(note.phdr),
-        ),
+        Some(note) if Some(note.phdr) != first => {
+            ("OpenBSD before 6.7 looks at the first PT_NOTE only", subject.phdr(note.phdr))
+        }
         Some(_) => return,
     };
     out.push(Finding::new(message, place));
@@ -254,15 +243,8 @@ pub(crate) fn read_only_manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) 
 }
 
 pub(crate) fn section_names(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let named = |name| {
-        subject
-            .sections()
-            .is_some_and(|sections| sections.find(name).is_some())
-    };
-    let pairs = [
-        (note::TYPE_ABI1, note::SECTION_ABI1),
-        (note::TYPE_MFT1, note::SECTION_MFT1),
-    ];
+    let named = |name| subject.sections().is_some_and(|sections| sections.find(name).is_some());
+    let pairs = [(note::TYPE_ABI1, note::SECTION_ABI1), (note::TYPE_MFT1, note::SECTION_MFT1)];
     for (kind, name) in pairs {
         if let Some(note) = solo5_notes(subject, kind).next()
             && !named(name)

@@ -14,9 +14,7 @@ fn sections_in<'s>(
     header: &ProgramHeader,
 ) -> impl Iterator<Item = &'s Section> + use<'s> {
     let (start, size) = (header.p_vaddr, header.p_memsz);
-    let sections = subject
-        .sections()
-        .map_or(&[][..], |sections| sections.all());
+    let sections = subject.sections().map_or(&[][..], |sections| sections.all());
     sections.iter().filter(move |section| {
         section.has(SHF_ALLOC)
             && section.header.sh_size > 0
@@ -25,11 +23,7 @@ fn sections_in<'s>(
 }
 
 fn names(sections: &[&Section]) -> String {
-    let shown: Vec<&str> = sections
-        .iter()
-        .take(4)
-        .map(|section| section.name.as_str())
-        .collect();
+    let shown: Vec<&str> = sections.iter().take(4).map(|section| section.name.as_str()).collect();
     shown.join(" ")
 }
 
@@ -49,9 +43,7 @@ pub(crate) fn write_exec_segment(subject: &Subject<'_>, out: &mut Vec<Finding>) 
             continue;
         };
         let with = |flag| -> Vec<&Section> {
-            sections_in(subject, header)
-                .filter(|section| section.has(flag))
-                .collect()
+            sections_in(subject, header).filter(|section| section.has(flag)).collect()
         };
         let (code, data) = (with(SHF_EXECINSTR), with(SHF_WRITE));
         let both = data.iter().find(|section| section.has(SHF_EXECINSTR));
@@ -114,9 +106,7 @@ fn by_address<'s>(subject: &'s Subject<'_>, wanted: impl Fn(&Section) -> bool) -
 fn within<'v, 's>(sections: &'v [&'s Section], header: &ProgramHeader) -> &'v [&'s Section] {
     let end = header.p_vaddr.saturating_add(header.p_memsz);
     let before = |address| sections.partition_point(|section| section.header.sh_addr < address);
-    sections
-        .get(before(header.p_vaddr)..before(end))
-        .unwrap_or_default()
+    sections.get(before(header.p_vaddr)..before(end)).unwrap_or_default()
 }
 
 /// The segments with content that is loaded.
@@ -174,9 +164,9 @@ pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::EntryNotExecutable { entry, .. } => Some(format!(
-            "the entry point {entry:#x} is in no executable segment"
-        )),
+        Fault::EntryNotExecutable { entry, .. } => {
+            Some(format!("the entry point {entry:#x} is in no executable segment"))
+        }
         _ => None,
     });
 }
@@ -190,9 +180,9 @@ pub(crate) fn executable_notes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn no_access(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoAccess { phdr } => Some(format!(
-            "segment {phdr} has content, but may not be read, written or executed"
-        )),
+        Fault::NoAccess { phdr } => {
+            Some(format!("segment {phdr} has content, but may not be read, written or executed"))
+        }
         _ => None,
     });
 }

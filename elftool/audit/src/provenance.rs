@@ -20,14 +20,9 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if calls.functions.is_empty() || calls.first(Use::StackCheck).is_some() {
         return;
     }
-    let message = format!(
-        "none of {} functions checks its stack",
-        calls.functions.len()
-    );
+    let message = format!("none of {} functions checks its stack", calls.functions.len());
     let mut finding = Finding::new(message, subject.whole());
-    finding
-        .notes
-        .push(String::from("nothing calls __stack_chk_fail"));
+    finding.notes.push(String::from("nothing calls __stack_chk_fail"));
     out.push(finding);
 }
 
@@ -38,9 +33,7 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 #[cfg(feature = "dwarf")]
 pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     // Where nothing is checked at all, S401 says it.
-    let calls = subject
-        .calls()
-        .filter(|calls| calls.first(Use::StackCheck).is_some());
+    let calls = subject.calls().filter(|calls| calls.first(Use::StackCheck).is_some());
     let Some((calls, info)) = calls.zip(subject.debug_info()) else {
         return;
     };
@@ -49,10 +42,7 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let checks = checks.filter(|found| found.usage == Use::StackCheck);
     let checks: Vec<u64> = checks.map(|found| found.from).collect();
     info.visit_units(|unit| {
-        let checked = unit
-            .functions
-            .iter()
-            .any(|function| any_in(&checks, &function.range));
+        let checked = unit.functions.iter().any(|function| any_in(&checks, &function.range));
         if out.len() >= crate::FINDINGS_MAX || !unit.unchecked || checked {
             return;
         }
@@ -92,9 +82,7 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             names.push("…");
         }
         let compiler = unit.producer.split(" -").next().unwrap_or_default();
-        finding
-            .notes
-            .push(format!("functions: {}", names.join(" ")));
+        finding.notes.push(format!("functions: {}", names.join(" ")));
         finding.notes.push(format!("compiler: {compiler}"));
         out.push(finding);
     });
@@ -111,9 +99,7 @@ pub(crate) fn unprotected(_: &Subject<'_>, _: &mut Vec<Finding>) {}
 #[cfg(feature = "dwarf")]
 fn any_in(addresses: &[u64], range: &std::ops::Range<u64>) -> bool {
     let first = addresses.partition_point(|address| *address < range.start);
-    addresses
-        .get(first)
-        .is_some_and(|address| *address < range.end)
+    addresses.get(first).is_some_and(|address| *address < range.end)
 }
 
 /// Most functions named in one finding.
@@ -135,11 +121,7 @@ enum Options {
 #[cfg(feature = "dwarf")]
 impl Options {
     fn of(producer: &str) -> Options {
-        let options = || {
-            producer
-                .split_whitespace()
-                .filter(|word| word.starts_with('-'))
-        };
+        let options = || producer.split_whitespace().filter(|word| word.starts_with('-'));
         let last = options().rfind(|option| {
             option.starts_with("-fstack-protector") || *option == "-fno-stack-protector"
         });
@@ -175,9 +157,7 @@ fn texts(subject: &Subject<'_>, found: &Texts, what: &str, out: &mut Vec<Finding
     };
     let mut finding = Finding::new(message, place);
     for text in &found.first {
-        finding
-            .notes
-            .push(format!("{}: {}", text.section, text.text));
+        finding.notes.push(format!("{}: {}", text.section, text.text));
     }
     out.push(finding);
 }
@@ -255,9 +235,7 @@ pub(crate) fn debug_info(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     };
     let mut debug = sections.iter().filter(is_debug).peekable();
     if let Some(first) = debug.peek().copied() {
-        let bytes: u128 = debug
-            .map(|section| u128::from(section.header.sh_size))
-            .sum();
+        let bytes: u128 = debug.map(|section| u128::from(section.header.sh_size)).sum();
         let message = format!("{bytes} bytes of debug information");
         out.push(Finding::new(message, named(subject, first)));
     }
@@ -268,10 +246,7 @@ pub(crate) fn unstripped(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let mut tables = sections.iter();
     if let Some(table) = tables.find(|section| section.header.sh_type == SHT_SYMTAB) {
         let count = table.header.sh_size / solo5_image::elf::SYMBOL_SIZE as u64;
-        out.push(Finding::new(
-            format!("{count} symbols"),
-            named(subject, table),
-        ));
+        out.push(Finding::new(format!("{count} symbols"), named(subject, table)));
     }
 }
 
@@ -322,18 +297,12 @@ mod tests {
         while places.gap().is_none() {
             places.variable(1);
         }
-        let selection = Selection {
-            select: vec![String::from("S408")],
-            ..Selection::default()
-        };
+        let selection = Selection { select: vec![String::from("S408")], ..Selection::default() };
         let [finding] = &audit_subject(&subject, &selection)[..] else {
             panic!("one finding");
         };
         assert!(finding.message.contains("bare.c"), "{}", finding.message);
-        let line = finding
-            .place
-            .as_ref()
-            .and_then(|place| place.source.as_ref());
+        let line = finding.place.as_ref().and_then(|place| place.source.as_ref());
         assert_eq!(line.map(|source| source.line), Some(1));
     }
 }

@@ -33,9 +33,7 @@ impl Rule {
 
     /// The rule with this code, letters of either case.
     pub fn find(code: &str) -> Option<&'static Rule> {
-        RULES
-            .iter()
-            .find(|rule| rule.code.eq_ignore_ascii_case(code))
+        RULES.iter().find(|rule| rule.code.eq_ignore_ascii_case(code))
     }
 }
 
@@ -55,13 +53,7 @@ const fn error(
     check: fn(&Subject<'_>, &mut Vec<Finding>),
 ) -> Rule {
     let severity = Severity::Error;
-    Rule {
-        code,
-        severity,
-        title,
-        help,
-        check,
-    }
+    Rule { code, severity, title, help, check }
 }
 
 const fn warning(
@@ -71,13 +63,7 @@ const fn warning(
     check: fn(&Subject<'_>, &mut Vec<Finding>),
 ) -> Rule {
     let severity = Severity::Warning;
-    Rule {
-        code,
-        severity,
-        title,
-        help,
-        check,
-    }
+    Rule { code, severity, title, help, check }
 }
 
 const fn note(
@@ -87,13 +73,7 @@ const fn note(
     check: fn(&Subject<'_>, &mut Vec<Finding>),
 ) -> Rule {
     let severity = Severity::Note;
-    Rule {
-        code,
-        severity,
-        title,
-        help,
-        check,
-    }
+    Rule { code, severity, title, help, check }
 }
 
 /// Every rule, by code.
@@ -284,24 +264,14 @@ pub const RULES: &[Rule] = &[
         "compile the manifest again with solo5-mft",
         notes::manifest,
     ),
-    error(
-        "S307",
-        "device name invalid",
-        "use 1 to 67 letters and digits",
-        notes::device_name,
-    ),
+    error("S307", "device name invalid", "use 1 to 67 letters and digits", notes::device_name),
     error(
         "S308",
         "device declared twice",
         "give each device of a type its own name",
         notes::duplicate_device,
     ),
-    error(
-        "S309",
-        "device type unknown",
-        "use BLOCK_BASIC or NET_BASIC",
-        notes::device_type,
-    ),
+    error("S309", "device type unknown", "use BLOCK_BASIC or NET_BASIC", notes::device_type),
     error(
         "S310",
         "manifest field preset that only a tender may fill in",

@@ -34,15 +34,7 @@ pub fn report() -> Value {
         "An image.",
     );
     let summary = object(
-        &[
-            "images",
-            "rules",
-            "errors",
-            "warnings",
-            "notes",
-            "skipped",
-            "unreadable",
-        ],
+        &["images", "rules", "errors", "warnings", "notes", "skipped", "unreadable"],
         json!({
             "images": count("Images audited."),
             "rules": count("Rules applied."),
@@ -102,10 +94,8 @@ pub fn lock() -> Value {
         },
         "findings": names("What the audit finds by default: code and message."),
     });
-    let required: Vec<String> = facts
-        .as_object()
-        .map(|facts| facts.keys().cloned().collect())
-        .unwrap_or_default();
+    let required: Vec<String> =
+        facts.as_object().map(|facts| facts.keys().cloned().collect()).unwrap_or_default();
     let required: Vec<&str> = required.iter().map(String::as_str).collect();
     let image = object(&required, facts, "An image.");
     let mut schema = object(
@@ -124,14 +114,8 @@ pub fn lock() -> Value {
 /// Puts in front what says which schema it is.
 fn publish(schema: &mut Value, file: &str, title: &str) {
     let own = [
-        (
-            "$schema",
-            String::from("https://json-schema.org/draft/2020-12/schema"),
-        ),
-        (
-            "$id",
-            format!("https://github.com/Solo5/solo5/schemas/{file}"),
-        ),
+        ("$schema", String::from("https://json-schema.org/draft/2020-12/schema")),
+        ("$id", format!("https://github.com/Solo5/solo5/schemas/{file}")),
         ("title", title.to_owned()),
     ];
     if let Some(fields) = schema.as_object_mut() {

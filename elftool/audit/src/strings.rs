@@ -21,9 +21,8 @@ const BUILD_FOLDERS: [&str; 11] = [
     "/usr/src/",
 ];
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Most texts of a kind kept of one image.
 const KEPT: usize = 4;
@@ -74,10 +73,7 @@ pub(crate) fn traces(subject: &Subject<'_>) -> Traces {
 
 fn has_text(section: &Section) -> bool {
     let data = section.has(SHF_ALLOC) && !section.has(SHF_EXECINSTR);
-    data || matches!(
-        section.name.as_str(),
-        ".debug_str" | ".debug_line_str" | ".comment"
-    )
+    data || matches!(section.name.as_str(), ".debug_str" | ".debug_line_str" | ".comment")
 }
 
 fn search(window: &Window<'_>, section: &Section, traces: &mut Traces) {
@@ -116,17 +112,13 @@ fn starts_text(bytes: &[u8], at: usize) -> bool {
 fn is_path(rest: &[u8]) -> bool {
     BUILD_FOLDERS.iter().any(|folder| {
         let below = rest.strip_prefix(folder.as_bytes());
-        below
-            .and_then(<[u8]>::first)
-            .is_some_and(u8::is_ascii_alphanumeric)
+        below.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphanumeric)
     })
 }
 
 /// The forms of `__DATE__` (`Nov 22 2026`) and of RFC 3339 (`2026-11-22T14:03:59`), in this century.
 fn is_time(rest: &[u8]) -> bool {
-    let month = MONTHS
-        .iter()
-        .any(|month| rest.starts_with(month.as_bytes()));
+    let month = MONTHS.iter().any(|month| rest.starts_with(month.as_bytes()));
     let behind = rest.get(3..).unwrap_or_default();
     (month && fits(behind, b" _9 2099")) || fits(rest, b"2099-99-99T99:99:99")
 }
@@ -145,9 +137,6 @@ fn fits(bytes: &[u8], form: &[u8]) -> bool {
 
 fn text(rest: &[u8]) -> String {
     let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
-    let text = rest
-        .iter()
-        .take(TEXT_MAX)
-        .take_while(|byte| printable(byte));
+    let text = rest.iter().take(TEXT_MAX).take_while(|byte| printable(byte));
     text.map(|byte| char::from(*byte)).collect()
 }

@@ -218,10 +218,7 @@ impl<'a> Subject<'a> {
 
     /// An address as a place: its section, the symbol it is in, its offset in the file, and its line.
     pub(crate) fn at(&self, address: u64) -> Place {
-        Place {
-            source: self.source_at(address),
-            ..self.without_line(address)
-        }
+        Place { source: self.source_at(address), ..self.without_line(address) }
     }
 
     /// An address as a place, for a rule that knows its line.
@@ -263,18 +260,13 @@ impl<'a> Subject<'a> {
     }
 
     pub(crate) fn symbol_name(&self, symbol: &Symbol) -> String {
-        let name = self
-            .sections()
-            .and_then(|sections| sections.symbol_name(self.reader, symbol));
+        let name = self.sections().and_then(|sections| sections.symbol_name(self.reader, symbol));
         name.map_or_else(|| format!("symbol at {:#x}", symbol.st_value), shortened)
     }
 
     /// The file as a place.
     pub(crate) fn whole(&self) -> Place {
-        Place {
-            file: self.name.to_owned(),
-            ..Place::default()
-        }
+        Place { file: self.name.to_owned(), ..Place::default() }
     }
 
     /// A program header as a place: the bytes it covers in the file.
@@ -282,9 +274,7 @@ impl<'a> Subject<'a> {
         let header = self.image().and_then(|image| image.segments().get(index));
         let section = header.and_then(|header| {
             let sections = self.sections()?;
-            sections
-                .at_address(header.p_vaddr)
-                .map(|section| section.name.clone())
+            sections.at_address(header.p_vaddr).map(|section| section.name.clone())
         });
         Place {
             offset: header.map(|header| header.p_offset),
@@ -324,13 +314,9 @@ impl<'a> Subject<'a> {
 
     /// Where a fault is.
     pub(crate) fn place(&self, fault: &Fault) -> Place {
-        let mut place = fault
-            .phdr()
-            .map_or_else(|| self.whole(), |index| self.phdr(index));
+        let mut place = fault.phdr().map_or_else(|| self.whole(), |index| self.phdr(index));
         if let Some(offset) = fault.offset() {
-            let section = self
-                .sections()
-                .and_then(|sections| sections.at_offset(offset));
+            let section = self.sections().and_then(|sections| sections.at_offset(offset));
             if let Some(section) = section {
                 place.section = Some(section.name.clone());
             }
@@ -376,10 +362,7 @@ impl<'a> Subject<'a> {
 
 #[cfg(feature = "dwarf")]
 pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
-    Box::new(SourceLine {
-        file: source.file,
-        line: source.line,
-    })
+    Box::new(SourceLine { file: source.file, line: source.line })
 }
 
 /// A name as long as evidence should have.
@@ -390,20 +373,12 @@ fn shortened(mut name: String) -> String {
 
 impl Finding {
     pub(crate) fn new(message: impl Into<String>, place: Place) -> Finding {
-        Finding {
-            message: message.into(),
-            place,
-            notes: Vec::new(),
-            is_note: false,
-        }
+        Finding { message: message.into(), place, notes: Vec::new(), is_note: false }
     }
 
     /// One that says what the rule could not look at.
     #[cfg(feature = "dwarf")]
     pub(crate) fn note(message: impl Into<String>, place: Place) -> Finding {
-        Finding {
-            is_note: true,
-            ..Finding::new(message, place)
-        }
+        Finding { is_note: true, ..Finding::new(message, place) }
     }
 }

@@ -30,10 +30,8 @@ pub enum Measure {
     Section(String),
 }
 
-const KINDS: [(Use, DeviceType, &str); 2] = [
-    (Use::Net, DeviceType::NetBasic, "network"),
-    (Use::Block, DeviceType::BlockBasic, "block"),
-];
+const KINDS: [(Use, DeviceType, &str); 2] =
+    [(Use::Net, DeviceType::NetBasic, "network"), (Use::Block, DeviceType::BlockBasic, "block")];
 
 fn declares(subject: &Subject<'_>, kind: DeviceType) -> Option<bool> {
     let manifest = subject.image()?.manifest().ok()?;
@@ -99,9 +97,7 @@ pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn largest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let sections = subject.sections().map_or(&[][..], |all| all.all());
     let loaded = sections.iter().filter(|section| section.has(SHF_ALLOC));
-    let mut sizes: Vec<_> = loaded
-        .filter(|section| section.header.sh_size > 0)
-        .collect();
+    let mut sizes: Vec<_> = loaded.filter(|section| section.header.sh_size > 0).collect();
     sizes.sort_by_key(|section| std::cmp::Reverse(section.header.sh_size));
     let Some(first) = sizes.first() else { return };
     let place = Place {

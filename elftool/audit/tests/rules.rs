@@ -14,10 +14,8 @@ use solo5_image::sections::{SECTIONS_MAX, Sections};
 use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
 use solo5_report::{Diagnostic, Severity};
 
-const DEVICES: [(&str, DeviceType); 2] = [
-    ("storage", DeviceType::BlockBasic),
-    ("service0", DeviceType::NetBasic),
-];
+const DEVICES: [(&str, DeviceType); 2] =
+    [("storage", DeviceType::BlockBasic), ("service0", DeviceType::NetBasic)];
 
 fn spt() -> Sample {
     Sample::new(Target::Spt, Arch::X86_64, &DEVICES)
@@ -32,19 +30,11 @@ fn with_behind_manifest(more: &[u8]) -> Sample {
     let mut manifest = testing::manifest_note(&DEVICES);
     manifest.extend_from_slice(more);
     let abi = testing::abi_note(Target::Spt);
-    Sample::with_notes(
-        Target::Spt,
-        Arch::X86_64,
-        &[testing::openbsd_note(), abi, manifest],
-    )
+    Sample::with_notes(Target::Spt, Arch::X86_64, &[testing::openbsd_note(), abi, manifest])
 }
 
 fn with_abi(note: &[u8]) -> Sample {
-    let groups = [
-        testing::openbsd_note(),
-        note.to_vec(),
-        testing::manifest_note(&DEVICES),
-    ];
+    let groups = [testing::openbsd_note(), note.to_vec(), testing::manifest_note(&DEVICES)];
     Sample::with_notes(Target::Spt, Arch::X86_64, &groups)
 }
 
@@ -56,11 +46,7 @@ fn patch_manifest(sample: &mut Sample, entry: usize, field: usize, bytes: &[u8])
 }
 
 fn segment(kind: u32, flags: u32) -> ProgramHeader {
-    ProgramHeader {
-        p_type: kind,
-        p_flags: flags,
-        ..ProgramHeader::default()
-    }
+    ProgramHeader { p_type: kind, p_flags: flags, ..ProgramHeader::default() }
 }
 
 fn section(kind: u32, flags: u64, like: &ProgramHeader) -> SectionHeader {
@@ -124,10 +110,7 @@ fn two_files(compiler: &str, options: &[&str]) -> Vec<u8> {
             return copy[n & 31];
         }
         int small(int n) { return n + 1; }";
-    let files = [
-        ("app.c", app, &[PROTECTED][..]),
-        ("library.c", library, options),
-    ];
+    let files = [("app.c", app, &[PROTECTED][..]), ("library.c", library, options)];
     Compiled::linked(compiler, &files).bytes()
 }
 
@@ -155,10 +138,7 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         "S114" => {
             let undefined = |binding: u8| {
                 changed(move |s| {
-                    let symbol = Symbol {
-                        st_info: binding << 4,
-                        ..Symbol::default()
-                    };
+                    let symbol = Symbol { st_info: binding << 4, ..Symbol::default() };
                     s.symbols.push(("getrandom".into(), symbol));
                 })
             };
@@ -262,19 +242,13 @@ fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
             return Some((not, checks));
         }
         "S402" => {
-            return Some((
-                with_text("\0/home/me/app.c"),
-                with_text("\0/rustc/home/a.rs"),
-            ));
+            return Some((with_text("\0/home/me/app.c"), with_text("\0/rustc/home/a.rs")));
         }
         "S403" => return Some((with_text("Nov 22 2026"), with_text("Jan  1 1970"))),
         "S404" => return Some((good, with_package(r#"{"type":"solo5","name":"dns"}"#))),
         "S405" => {
             let right = r#"{"type":"solo5","name":"dns","architecture":"x86_64"}"#;
-            return Some((
-                with_package(r#"{"type":"deb","name":"dns"}"#),
-                with_package(right),
-            ));
+            return Some((with_package(r#"{"type":"deb","name":"dns"}"#), with_package(right)));
         }
         "S406" => changed(|s| push_section(s, ".debug_info", 1, 0, DATA)),
         "S407" => return Some((good, changed(|s| s.sections.clear()))),
@@ -306,28 +280,13 @@ fn every_rule_has_an_accepted_and_a_refused_image() {
     for rule in RULES.iter().filter(|rule| rule.code != "S503") {
         let (bad, good) =
             fixtures(rule.code).unwrap_or_else(|| panic!("{}: no fixtures", rule.code));
-        let all = Selection {
-            all: true,
-            ..Selection::default()
-        };
+        let all = Selection { all: true, ..Selection::default() };
         let found = audit("bad.spt", &bad, &all);
-        let ours: Vec<_> = found
-            .iter()
-            .filter(|finding| finding.code == rule.code)
-            .collect();
-        assert!(
-            !ours.is_empty(),
-            "{} is not among {:?}",
-            rule.code,
-            codes(&found)
-        );
+        let ours: Vec<_> = found.iter().filter(|finding| finding.code == rule.code).collect();
+        assert!(!ours.is_empty(), "{} is not among {:?}", rule.code, codes(&found));
         for finding in ours {
             assert_eq!(finding.severity, Subject::new("", &bad).severity(rule));
-            assert!(
-                finding.place.is_some() && finding.help.is_some(),
-                "{}",
-                rule.code
-            );
+            assert!(finding.place.is_some() && finding.help.is_some(), "{}", rule.code);
             let first = finding.message.chars().next().unwrap();
             assert!(!finding.message.ends_with('.'), "{}", finding.message);
             assert!(
@@ -337,11 +296,7 @@ fn every_rule_has_an_accepted_and_a_refused_image() {
             );
         }
         let clean = audit("good.spt", &good, &all);
-        assert!(
-            !codes(&clean).contains(rule.code),
-            "{}: {clean:?}",
-            rule.code
-        );
+        assert!(!codes(&clean).contains(rule.code), "{}: {clean:?}", rule.code);
     }
 }
 
@@ -358,11 +313,7 @@ fn error_fixtures_break_one_rule_only() {
 fn every_rule_has_a_page_with_its_title() {
     for rule in RULES {
         let page = solo5_report::explain(rule.code).unwrap_or_else(|| panic!("{}", rule.code));
-        assert!(
-            page.starts_with(&format!("# {}: {}\n", rule.code, rule.title)),
-            "{}",
-            rule.code
-        );
+        assert!(page.starts_with(&format!("# {}: {}\n", rule.code, rule.title)), "{}", rule.code);
         let lines = page.lines().count();
         assert!((8..=18).contains(&lines), "{}: {lines} lines", rule.code);
     }
@@ -377,10 +328,7 @@ fn every_rule_has_a_page_with_its_title() {
 #[test]
 fn valid_images_of_every_target_and_machine_are_clean() {
     for arch in Arch::ALL {
-        for target in Target::ALL
-            .into_iter()
-            .filter(|target| *target != Target::Genode)
-        {
+        for target in Target::ALL.into_iter().filter(|target| *target != Target::Genode) {
             let sample = Sample::new(target, arch, &DEVICES);
             let found = audit("a", &sample.bytes(), &Selection::default());
             assert!(found.is_empty(), "{target:?} {arch:?}: {found:#?}");
@@ -404,10 +352,7 @@ fn evidence_names_section_and_symbol() {
         s.segments[DATA].p_flags |= PF_X;
     });
     let found = audit("app.spt", &bad, &Selection::errors());
-    assert_eq!(
-        found[0].place.as_ref().unwrap().symbol.as_deref(),
-        Some("table")
-    );
+    assert_eq!(found[0].place.as_ref().unwrap().symbol.as_deref(), Some("table"));
 }
 
 #[test]
@@ -419,14 +364,9 @@ fn selections_choose_rules_and_cannot_ignore_errors() {
     });
     let with = |select: &[&str], ignore: &[&str]| {
         let strings = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
-        let selection = Selection {
-            select: strings(select),
-            ignore: strings(ignore),
-            ..Selection::default()
-        };
-        codes(&audit("a", &bad, &selection))
-            .into_iter()
-            .collect::<Vec<_>>()
+        let selection =
+            Selection { select: strings(select), ignore: strings(ignore), ..Selection::default() };
+        codes(&audit("a", &bad, &selection)).into_iter().collect::<Vec<_>>()
     };
     assert_eq!(with(&[], &[]), ["S112", "S201", "S315"]);
     assert_eq!(with(&["s2"], &[]), ["S201"]);
@@ -447,10 +387,7 @@ fn nothing_is_an_error_where_no_tender_loads() {
 #[test]
 fn sizes_are_held_against_budgets() {
     let image = spt().bytes();
-    let selection = Selection {
-        select: vec![String::from("S503")],
-        ..Selection::default()
-    };
+    let selection = Selection { select: vec![String::from("S503")], ..Selection::default() };
     let found = |what: Measure, bytes: u64| {
         let budgets = [Budget { what, bytes }];
         let subject = Subject::new("a", &image).with_budgets(&budgets);
@@ -458,11 +395,7 @@ fn sizes_are_held_against_budgets() {
         findings.first().map(|finding| finding.message.clone())
     };
     let data = || Measure::Section(String::from(".data"));
-    for (what, size) in [
-        (Measure::Loaded, 496 + 32),
-        (Measure::Memory, 0x10_3000),
-        (data(), 32),
-    ] {
+    for (what, size) in [(Measure::Loaded, 496 + 32), (Measure::Memory, 0x10_3000), (data(), 32)] {
         assert_eq!(found(what.clone(), size), None);
         let message = found(what, size - 1).unwrap();
         assert!(message.contains(&size.to_string()), "{message}");
@@ -475,11 +408,7 @@ fn opt_in_rules_need_to_be_asked_for() {
     let image = with_text("\0/home/me/app.c");
     let found = |all: bool, select: &[&str]| {
         let select = select.iter().map(|code| (*code).to_owned()).collect();
-        let selection = Selection {
-            select,
-            all,
-            ..Selection::default()
-        };
+        let selection = Selection { select, all, ..Selection::default() };
         codes(&audit("a", &image, &selection)).contains("S402")
     };
     assert!(!found(false, &[]));
@@ -491,10 +420,7 @@ fn opt_in_rules_need_to_be_asked_for() {
 
 #[test]
 fn debugging_information_tells_which_functions_have_no_stack_protector() {
-    let selection = Selection {
-        select: vec![String::from("S408")],
-        ..Selection::default()
-    };
+    let selection = Selection { select: vec![String::from("S408")], ..Selection::default() };
     let found = |bytes: Vec<u8>| audit("a", &bytes, &selection);
     let bare = ["-fno-stack-protector"];
     let [finding] = &found(two_files("cc", &bare))[..] else {
@@ -508,11 +434,7 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     let place = finding.place.as_ref().unwrap();
     let source = place.source.as_ref().unwrap();
     assert_eq!(source.file, "library.c");
-    let line = if place.symbol.as_deref() == Some("fill") {
-        1
-    } else {
-        7
-    };
+    let line = if place.symbol.as_deref() == Some("fill") { 1 } else { 7 };
     assert_eq!(source.line, line);
     // A compiler that writes its options down says more than the code: nothing in `small` has to be
     // checked. One that does not is judged by the arrays on its stack.
@@ -529,10 +451,7 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
 
 #[test]
 fn debugging_information_that_is_not_read_is_noted() {
-    let selection = Selection {
-        select: vec![String::from("S408")],
-        ..Selection::default()
-    };
+    let selection = Selection { select: vec![String::from("S408")], ..Selection::default() };
     let image = two_files("cc", &["-fno-stack-protector"]);
     // A field of the section header: its place, and the bytes that make it compressed, or large.
     let changed = |field: usize, value: u64| {
@@ -553,14 +472,8 @@ fn debugging_information_that_is_not_read_is_noted() {
             panic!("one finding");
         };
         let message = format!("not every function was looked at: debugging information {why}");
-        assert_eq!(
-            (finding.severity, &finding.message),
-            (Severity::Note, &message)
-        );
-        let warnings = Selection {
-            least: Some(Severity::Warning),
-            ..selection.clone()
-        };
+        assert_eq!((finding.severity, &finding.message), (Severity::Note, &message));
+        let warnings = Selection { least: Some(Severity::Warning), ..selection.clone() };
         assert!(audit("a", &image, &warnings).is_empty());
     }
 }
@@ -594,10 +507,7 @@ fn uses_of_devices_are_found_in_tables_too() {
     let data = &mut sample.contents[1].1;
     let end = data.len();
     data[end - 8..].copy_from_slice(&address.to_le_bytes());
-    let selection = Selection {
-        select: vec![String::from("S501")],
-        ..Selection::default()
-    };
+    let selection = Selection { select: vec![String::from("S501")], ..Selection::default() };
     let found = audit("a", &sample.bytes(), &selection);
     assert_eq!(found.len(), 1);
     let place = found[0].place.as_ref().unwrap();
@@ -608,18 +518,10 @@ fn uses_of_devices_are_found_in_tables_too() {
 #[test]
 fn broken_section_headers_are_no_error() {
     let mut file = spt().bytes();
-    for (offset, value) in [
-        (60, u16::MAX),
-        (60, SECTIONS_MAX as u16),
-        (62, 999),
-        (58, 1),
-    ] {
+    for (offset, value) in [(60, u16::MAX), (60, SECTIONS_MAX as u16), (62, 999), (58, 1)] {
         let saved = file.clone();
         file[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
-        assert_eq!(
-            codes(&audit("a", &file, &Selection::default())),
-            BTreeSet::from(["S319"])
-        );
+        assert_eq!(codes(&audit("a", &file, &Selection::default())), BTreeSet::from(["S319"]));
         file = saved;
     }
 }
@@ -633,11 +535,7 @@ fn a_segment_that_wraps_around_the_file_is_refused_without_a_panic() {
     });
     let subject = Subject::new("a", &file);
     let findings = solo5_audit::audit_subject(&subject, &Selection::default());
-    assert!(
-        findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
-    );
+    assert!(findings.iter().any(|finding| finding.severity == Severity::Error));
 }
 
 #[test]
@@ -652,10 +550,7 @@ fn findings_of_one_rule_are_limited() {
         }
     });
     let found = audit("a", &bad, &Selection::default());
-    let of_rule = found
-        .iter()
-        .filter(|finding| finding.code == "S202")
-        .count();
+    let of_rule = found.iter().filter(|finding| finding.code == "S202").count();
     assert_eq!(of_rule, solo5_audit::FINDINGS_MAX);
 }
 
@@ -691,10 +586,7 @@ fn the_last_of_many_segments_is_looked_at() {
         ("S209", last(load, PF_R, PF_R | PF_W), &[".constants"]),
         ("S209", last(load, PF_R, PF_R), &[]),
     ] {
-        let selection = Selection {
-            select: vec![String::from(code)],
-            ..Selection::default()
-        };
+        let selection = Selection { select: vec![String::from(code)], ..Selection::default() };
         let found = audit("a", &image, &selection);
         let found: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
         assert_eq!(found.len(), expected.len(), "{code}: {found:?}");

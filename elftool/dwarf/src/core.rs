@@ -115,12 +115,7 @@ impl<'a> Core<'a> {
             let size = usize::try_from(size).unwrap_or(NOTES_MAX).min(NOTES_MAX);
             let bytes = read_vec(reader, offset, size).map_err(CoreFault::Read)?;
             if let Some((signal, registers)) = status(&bytes) {
-                return Ok(Core {
-                    reader,
-                    loads,
-                    signal,
-                    registers,
-                });
+                return Ok(Core { reader, loads, signal, registers });
             }
         }
         Err(CoreFault::NoRegisters)

@@ -27,15 +27,9 @@ pub struct Limits {
 
 impl Limits {
     /// For one of thousands of images.
-    pub const MANY: Limits = Limits {
-        bytes: 32 << 20,
-        reads: 16 << 20,
-    };
+    pub const MANY: Limits = Limits { bytes: 32 << 20, reads: 16 << 20 };
     /// For the one image somebody asks about.
-    pub const ONE: Limits = Limits {
-        bytes: 512 << 20,
-        reads: 512 << 20,
-    };
+    pub const ONE: Limits = Limits { bytes: 512 << 20, reads: 512 << 20 };
 }
 
 /// Sections that are read, by the names of ELF.
@@ -119,12 +113,7 @@ impl DebugInfo {
             left = left.saturating_sub(content.len() as u64);
             found.push((id, section.header.sh_addr, content));
         }
-        DebugInfo {
-            sections: found.into(),
-            limits,
-            meter: Meter::new(limits.reads),
-            gap,
-        }
+        DebugInfo { sections: found.into(), limits, meter: Meter::new(limits.reads), gap }
     }
 
     /// The same, to be read anew with all of its limits: what was read before does not count.
@@ -142,10 +131,7 @@ impl DebugInfo {
         let sections = sections.iter().cloned();
         DebugInfo {
             sections: sections.map(|(id, content)| (id, 0, content)).collect(),
-            limits: Limits {
-                reads,
-                ..Limits::ONE
-            },
+            limits: Limits { reads, ..Limits::ONE },
             meter: Meter::new(reads),
             gap: None,
         }
@@ -195,9 +181,7 @@ impl DebugInfo {
         dwarf: &Dwarf<Metered<'a>>,
         header: UnitHeader<Metered<'a>>,
     ) -> Option<Unit<'a>> {
-        let table = self
-            .meter
-            .within(TABLE_READS, || dwarf.abbreviations(&header));
+        let table = self.meter.within(TABLE_READS, || dwarf.abbreviations(&header));
         let table = table.ok()?;
         // gimli reads the first entry whole.
         let mut entries = header.entries_raw(&table, None).ok()?;
@@ -231,10 +215,7 @@ pub(crate) struct Entries<'u, 'a> {
 impl<'u, 'a> Entries<'u, 'a> {
     /// From the unit's first entry, or from `offset` on.
     pub(crate) fn new(unit: &'u Unit<'a>, offset: Option<UnitOffset>) -> Option<Entries<'u, 'a>> {
-        Some(Entries {
-            raw: unit.entries_raw(offset).ok()?,
-            entry: Entry::null(),
-        })
+        Some(Entries { raw: unit.entries_raw(offset).ok()?, entry: Entry::null() })
     }
 
     /// The next entry; `None` at the end, or where it cannot be read.

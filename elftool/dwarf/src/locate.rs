@@ -58,11 +58,7 @@ impl Source {
             let directory = file.directory(header).and_then(text);
             path = format!("{}/{path}", directory.unwrap_or_default());
         }
-        (line > 0).then_some(Source {
-            file: path,
-            line,
-            column,
-        })
+        (line > 0).then_some(Source { file: path, line, column })
     }
 }
 
@@ -129,10 +125,7 @@ impl DebugInfo {
         let mut around: Vec<Vec<Around>> = Vec::new();
         around.resize_with(wanted.len(), Vec::new);
         while let Some(entry) = entries.next() {
-            if !matches!(
-                entry.tag(),
-                gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine
-            ) {
+            if !matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine) {
                 continue;
             }
             let of = |name| number(entry, name).unwrap_or(0);
@@ -146,10 +139,7 @@ impl DebugInfo {
                 self.meter().charge(inside.len() as u64)?;
                 for list in around.get_mut(inside).into_iter().flatten() {
                     if list.len() < FRAMES_MAX {
-                        list.push(Around {
-                            offset: entry.offset(),
-                            call,
-                        });
+                        list.push(Around { offset: entry.offset(), call });
                     }
                 }
             }
@@ -177,10 +167,7 @@ impl DebugInfo {
             if around.is_empty()
                 && let Some(source) = line.and_then(source)
             {
-                keep(Frame {
-                    function: None,
-                    source: Some(source),
-                })?;
+                keep(Frame { function: None, source: Some(source) })?;
             }
         }
         Some(())
@@ -284,10 +271,7 @@ pub(crate) mod tests {
             info.extend([4, 0, 0, 0, 0, 0, 8, 1]);
             info.extend(entries);
         }
-        let sections = [
-            (SectionId::DebugAbbrev, abbreviations),
-            (SectionId::DebugInfo, info),
-        ];
+        let sections = [(SectionId::DebugAbbrev, abbreviations), (SectionId::DebugInfo, info)];
         DebugInfo::of(&sections, reads)
     }
 
@@ -295,9 +279,7 @@ pub(crate) mod tests {
     /// it reads to where the list starts.
     #[test]
     fn an_offset_of_64_bits_that_wraps_is_refused() {
-        let abbreviations = vec![
-            1, 0x11, 1, 0x74, 0x17, 0, 0, 2, 0x2e, 0, 0x55, 0x23, 0, 0, 0,
-        ];
+        let abbreviations = vec![1, 0x11, 1, 0x74, 0x17, 0, 0, 2, 0x2e, 0, 0x55, 0x23, 0, 0, 0];
         let body = |base: u64| {
             let mut body = vec![5, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
             body.extend(base.to_le_bytes());
@@ -348,10 +330,7 @@ pub(crate) mod tests {
             frame.function.as_deref()
         });
         let names: Vec<_> = names.collect();
-        assert_eq!(
-            names,
-            [Some("two"), None, Some("one"), Some("two"), Some("one")]
-        );
+        assert_eq!(names, [Some("two"), None, Some("one"), Some("two"), Some("one")]);
     }
 
     #[test]
@@ -367,10 +346,7 @@ pub(crate) mod tests {
         for addresses in [addresses, vec![0x1000; 0x100]] {
             let info = units(&[nested.clone()], READS);
             let found = info.locate(&addresses);
-            let names = found
-                .iter()
-                .flatten()
-                .filter_map(|frame| frame.function.as_ref());
+            let names = found.iter().flatten().filter_map(|frame| frame.function.as_ref());
             let text: usize = names.map(String::len).sum();
             assert!(text > 1000 * FRAMES_MAX / 2, "{text}");
             assert!(text as u64 <= READS / TEXT_READS, "{text}");

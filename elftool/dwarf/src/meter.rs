@@ -14,10 +14,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(reads: u64) -> Meter {
-        Meter {
-            left: Cell::new(reads),
-            short: Cell::new(false),
-        }
+        Meter { left: Cell::new(reads), short: Cell::new(false) }
     }
 
     /// Whether work was left undone for want of reads.

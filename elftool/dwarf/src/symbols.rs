@@ -57,9 +57,6 @@ impl Symbols {
             return None;
         }
         let name = sections.symbol_name(reader, symbol)?;
-        Some(Named {
-            name: demangled(&name, meter)?,
-            offset,
-        })
+        Some(Named { name: demangled(&name, meter)?, offset })
     }
 }

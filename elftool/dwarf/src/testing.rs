@@ -41,13 +41,7 @@ impl Compiled {
         std::fs::write(folder.path().join("program.c"), SOURCE).expect("a source file");
         let compiled = Command::new(compiler)
             .current_dir(folder.path())
-            .args([
-                "-O1",
-                "-g",
-                "-ffreestanding",
-                "-fno-pie",
-                "-fno-stack-protector",
-            ])
+            .args(["-O1", "-g", "-ffreestanding", "-fno-pie", "-fno-stack-protector"])
             .args(["-fasynchronous-unwind-tables"])
             .args(options)
             .args(["-static", "-nostdlib", "-no-pie", "-Wl,--build-id=none"])
@@ -63,10 +57,7 @@ impl Compiled {
     pub fn linked(compiler: &str, files: &[(&str, &str, &[&str])]) -> Compiled {
         let folder = tempfile::tempdir().expect("a folder");
         let run = |arguments: &[&str]| {
-            let ran = Command::new(compiler)
-                .current_dir(folder.path())
-                .args(arguments)
-                .output();
+            let ran = Command::new(compiler).current_dir(folder.path()).args(arguments).output();
             let ran = ran.unwrap_or_else(|error| panic!("{compiler}: {error}"));
             let said = String::from_utf8_lossy(&ran.stderr);
             assert!(ran.status.success(), "{compiler} {arguments:?}: {said}");
@@ -77,10 +68,8 @@ impl Compiled {
             let compile = ["-c", "-g", "-O1", "-ffreestanding", "-fno-pie", *name];
             run(&[&compile[..], options].concat());
         }
-        let objects: Vec<String> = files
-            .iter()
-            .map(|(name, ..)| name.replace(".c", ".o"))
-            .collect();
+        let objects: Vec<String> =
+            files.iter().map(|(name, ..)| name.replace(".c", ".o")).collect();
         link.extend(objects.iter().map(String::as_str));
         run(&link);
         Compiled { folder }
@@ -101,9 +90,7 @@ impl Compiled {
 /// `solo5-hvt-debug --dumpcore`.
 pub fn core(signal: u16, registers: &Registers, memory: &[(u64, Vec<u8>)]) -> Vec<u8> {
     // r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi, orig_rax, rip, cs, flags, rsp
-    const ORDER: [u16; 20] = [
-        15, 14, 13, 12, 6, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5, 99, 16, 99, 99, 7,
-    ];
+    const ORDER: [u16; 20] = [15, 14, 13, 12, 6, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5, 99, 16, 99, 99, 7];
     let mut status = vec![0; 336];
     status[12..14].copy_from_slice(&signal.to_le_bytes());
     for (index, number) in ORDER.into_iter().enumerate() {
@@ -130,12 +117,7 @@ pub fn core(signal: u16, registers: &Registers, memory: &[(u64, Vec<u8>)]) -> Ve
     let mut header = |kind: u32, address: u64, size: usize| {
         let mut header = vec![0; 56];
         header[..4].copy_from_slice(&kind.to_le_bytes());
-        for (at, value) in [
-            (8, offset),
-            (16, address),
-            (32, size as u64),
-            (40, size as u64),
-        ] {
+        for (at, value) in [(8, offset), (16, address), (32, size as u64), (40, size as u64)] {
             header[at..at + 8].copy_from_slice(&value.to_le_bytes());
         }
         offset += size as u64;

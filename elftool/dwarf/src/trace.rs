@@ -78,12 +78,9 @@ pub struct Resolved {
 /// pointer (`rip=0x…`, ` ip 00…`, `ip:…`), and words that may be return addresses.
 pub fn addresses(line: &str) -> Vec<Address> {
     let mut found = Vec::new();
-    for (mark, returns) in [
-        ("ip=", false),
-        ("ip ", false),
-        ("ip:", false),
-        ("return address? ", true),
-    ] {
+    for (mark, returns) in
+        [("ip=", false), ("ip ", false), ("ip:", false), ("return address? ", true)]
+    {
         for (at, _) in line.match_indices(mark) {
             let (before, rest) = line.split_at(at);
             let rest = rest.get(mark.len()..).unwrap_or_default();
@@ -93,9 +90,7 @@ pub fn addresses(line: &str) -> Vec<Address> {
             }
             let digits = rest.strip_prefix("0x").unwrap_or(rest);
             let end = digits.find(|c: char| !c.is_ascii_hexdigit());
-            let digits = digits
-                .get(..end.unwrap_or(digits.len()))
-                .unwrap_or_default();
+            let digits = digits.get(..end.unwrap_or(digits.len())).unwrap_or_default();
             if let Ok(value) = u64::from_str_radix(digits, 16) {
                 found.push(Address { value, returns });
             }
@@ -198,10 +193,7 @@ impl<'a> Tracer<'a> {
         let mut by = By::Registers;
         let mut left = STACK_WORDS;
         while let (Some(value), true) = (registers.get(Registers::RIP), out.len() < CALLERS_MAX) {
-            let address = Address {
-                value,
-                returns: by != By::Registers,
-            };
+            let address = Address { value, returns: by != By::Registers };
             out.push((address, by));
             let memory = |address| core.word(address);
             let caller = self.info.caller(address.inside(), &registers, &memory);
@@ -323,14 +315,8 @@ mod tests {
     fn lines_name_addresses() {
         let at = |value, returns| Address { value, returns };
         for (line, expected) in [
-            (
-                "solo5-hvt:   rip=0x0000000000100d21 rsp=0x1fff58",
-                vec![at(0x10_0d21, false)],
-            ),
-            (
-                "solo5-hvt:   return address? 0x100417 at rsp+0x18",
-                vec![at(0x10_0417, true)],
-            ),
+            ("solo5-hvt:   rip=0x0000000000100d21 rsp=0x1fff58", vec![at(0x10_0d21, false)]),
+            ("solo5-hvt:   return address? 0x100417 at rsp+0x18", vec![at(0x10_0417, true)]),
             (
                 "Solo5: trap: type=#PF ec=0x2 rip=0x101234 rsp=0x1ffff8 rflags=0x10246",
                 vec![at(0x10_1234, false)],
@@ -347,10 +333,7 @@ mod tests {
                 "audit: type=1326 sig=31 syscall=41 compat=0 ip=0x100a31 code=0x80000000",
                 vec![at(0x10_0a31, false)],
             ),
-            (
-                "a trip=0x100000, a ship 12, ip=, rip=0x, skip 100000",
-                vec![],
-            ),
+            ("a trip=0x100000, a ship 12, ip=, rip=0x, skip 100000", vec![]),
             ("rip=0x11111111111111111", vec![]),
         ] {
             assert_eq!(addresses(line), expected, "{line}");

@@ -17,14 +17,12 @@ fn functions(program: &Compiled) -> BTreeMap<String, (u64, u64)> {
     let text = String::from_utf8(listed.unwrap().stdout).unwrap();
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
     text.lines()
-        .filter_map(
-            |line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-                [address, size, "T" | "D", name] => {
-                    Some((name.to_owned(), (number(address), number(size))))
-                }
-                _ => None,
-            },
-        )
+        .filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [address, size, "T" | "D", name] => {
+                Some((name.to_owned(), (number(address), number(size))))
+            }
+            _ => None,
+        })
         .collect()
 }
 
@@ -93,12 +91,7 @@ fn every_address_has_the_functions_and_line_that_binutils_say() {
                 .into_iter()
                 .map(|frame| {
                     let source = frame.source.map(|source| {
-                        let file = source
-                            .file
-                            .rsplit('/')
-                            .next()
-                            .unwrap_or_default()
-                            .to_owned();
+                        let file = source.file.rsplit('/').next().unwrap_or_default().to_owned();
                         format!("{file}:{}", source.line)
                     });
                     // Code that comes from no line has line 0, which binutils print as `?`.
@@ -123,9 +116,7 @@ fn variables_have_lines_and_units_compilers() {
     assert_eq!(tracer.info().variable(table + 4), None);
     let mut units = Vec::new();
     tracer.info().visit_units(|unit| units.push(unit));
-    let [unit] = &units[..] else {
-        panic!("{units:?}")
-    };
+    let [unit] = &units[..] else { panic!("{units:?}") };
     assert_eq!(unit.name, "program.c");
     assert!(unit.unchecked && !unit.producer.is_empty());
     let arrays = unit.functions.iter().map(|function| {
@@ -134,14 +125,7 @@ fn variables_have_lines_and_units_compilers() {
     });
     let mut arrays: Vec<_> = arrays.collect();
     arrays.sort_unstable();
-    assert_eq!(
-        arrays,
-        [
-            ("_start", 15, false),
-            ("leaf", 5, false),
-            ("outer", 9, true)
-        ]
-    );
+    assert_eq!(arrays, [("_start", 15, false), ("leaf", 5, false), ("outer", 9, true)]);
 }
 
 /// Where the first call in a function returns to.
@@ -180,9 +164,7 @@ fn in_leaf(program: &Compiled) -> Vec<u8> {
 fn names(tracer: &Tracer<'_>, calls: &[(Address, By)]) -> Vec<(String, By)> {
     let addresses: Vec<Address> = calls.iter().map(|(address, _)| *address).collect();
     let resolved = tracer.resolve(&addresses).into_iter().zip(calls);
-    resolved
-        .map(|(resolved, (_, by))| (resolved.symbol.unwrap().name, *by))
-        .collect()
+    resolved.map(|(resolved, (_, by))| (resolved.symbol.unwrap().name, *by)).collect()
 }
 
 #[test]
@@ -197,10 +179,7 @@ fn cores_say_who_called_whom() {
     for (options, how) in [
         (&["-fasynchronous-unwind-tables"][..], By::CallFrame),
         // Call frame information for debuggers alone.
-        (
-            &["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
-            By::CallFrame,
-        ),
+        (&["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"], By::CallFrame),
         (&["-fno-asynchronous-unwind-tables", "-g0"], By::Stack),
     ] {
         let program = Compiled::new("cc", options);
@@ -215,11 +194,7 @@ fn cores_say_who_called_whom() {
 
 #[test]
 fn frame_pointers_are_followed_where_there_is_nothing_better() {
-    let options = [
-        "-fno-asynchronous-unwind-tables",
-        "-g0",
-        "-fno-omit-frame-pointer",
-    ];
+    let options = ["-fno-asynchronous-unwind-tables", "-g0", "-fno-omit-frame-pointer"];
     let program = Compiled::new("cc", &options);
     let functions = functions(&program);
     let in_start = behind_call(&program, functions["_start"], functions["outer"].0);
@@ -248,10 +223,7 @@ fn what_is_no_core_is_refused_and_another_images_is_noticed() {
     dump[18] = 183;
     assert_eq!(Core::read(&dump).err(), Some(CoreFault::Machine(183)));
     dump[18] = 62;
-    let note = dump
-        .windows(5)
-        .position(|bytes| bytes == b"CORE\0")
-        .unwrap();
+    let note = dump.windows(5).position(|bytes| bytes == b"CORE\0").unwrap();
     dump[note] = b'X';
     assert_eq!(Core::read(&dump).err(), Some(CoreFault::NoRegisters));
 
@@ -273,10 +245,7 @@ fn work_is_limited() {
     let (leaf, _) = functions(&program)["leaf"];
     let mut answered = 0;
     for bits in 0..20 {
-        let limits = Limits {
-            bytes: 1 << 20,
-            reads: 1 << bits,
-        };
+        let limits = Limits { bytes: 1 << 20, reads: 1 << bits };
         let tracer = Tracer::new(&bytes, limits).unwrap();
         let frames = tracer.info().locate(&[leaf]).concat();
         let short = tracer.info().gap() == Some(Gap::Long);
@@ -284,10 +253,7 @@ fn work_is_limited() {
         answered += frames.len();
     }
     assert!((1..20).contains(&answered), "{answered}");
-    let limits = Limits {
-        bytes: 8,
-        reads: 1 << 20,
-    };
+    let limits = Limits { bytes: 8, reads: 1 << 20 };
     let tracer = Tracer::new(&bytes, limits).unwrap();
     assert!(tracer.info().is_empty());
     assert_eq!(tracer.info().gap(), Some(Gap::Large(8)));
@@ -297,10 +263,7 @@ fn work_is_limited() {
 fn what_was_read_before_does_not_count_anew() {
     let program = Compiled::new("cc", &[]);
     let bytes = program.bytes();
-    let limits = Limits {
-        bytes: 1 << 20,
-        reads: 1 << 14,
-    };
+    let limits = Limits { bytes: 1 << 20, reads: 1 << 14 };
     let tracer = Tracer::new(&bytes, limits).unwrap();
     let info = tracer.info();
     let units = |info: &DebugInfo| {

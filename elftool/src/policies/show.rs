@@ -35,11 +35,8 @@ const SECTIONS: [(&str, &str); 7] = [
 ];
 
 pub(crate) fn run(program: &str, options: &ShowOptions) -> u8 {
-    let given: Vec<FileOrFd> = options
-        .files
-        .iter()
-        .map(|path| FileOrFd::Path(path.into()))
-        .collect();
+    let given: Vec<FileOrFd> =
+        options.files.iter().map(|path| FileOrFd::Path(path.into())).collect();
     let policies = match load(&given, given.is_empty()) {
         Ok(policies) => policies,
         Err(text) => {
@@ -56,10 +53,7 @@ pub(crate) fn run(program: &str, options: &ShowOptions) -> u8 {
         Format::Json => {
             let shown: Vec<Value> = policies.iter().map(json_policy).collect();
             let silent: Vec<&str> = silent(&policies).map(|(section, _)| section).collect();
-            format!(
-                "{:#}\n",
-                json!({ "policies": shown, "denied-by-silence": silent })
-            )
+            format!("{:#}\n", json!({ "policies": shown, "denied-by-silence": silent }))
         }
     };
     print(program, &text, 0, FAILED)
@@ -120,11 +114,7 @@ fn human(policy: &Policy) -> String {
         say("applies", None, String::from("always"));
     } else {
         let at = Some(selector.span.start);
-        say(
-            "applies",
-            at,
-            format!("to launches with {}", selectors.join(" and ")),
-        );
+        say("applies", at, format!("to launches with {}", selectors.join(" and ")));
     }
     if let Some(image) = &policy.image {
         let mut wants = Vec::new();
@@ -139,40 +129,25 @@ fn human(policy: &Policy) -> String {
                 .map(|minimum| format!("with a manifest of version {} at least", minimum.value)),
         );
         wants.extend(proofs(&image.proofs));
-        let text = if wants.is_empty() {
-            String::from("any")
-        } else {
-            wants.join(", ")
-        };
+        let text = if wants.is_empty() { String::from("any") } else { wants.join(", ") };
         say("image", Some(image.span.start), text);
     }
     if let Some(file) = &policy.admitted {
-        say(
-            "image",
-            Some(file.span.start),
-            format!("listed in {}", file.value),
-        );
+        say("image", Some(file.span.start), format!("listed in {}", file.value));
     }
     let switch = |allowed: &At<bool>, yes: &str, no: &str| {
         String::from(if allowed.value { yes } else { no })
     };
     if let Some(process) = &policy.process {
         let root = &process.root_allowed;
-        say(
-            "process",
-            Some(root.span.start),
-            switch(root, "may run as root", "not as root"),
-        );
+        say("process", Some(root.span.start), switch(root, "may run as root", "not as root"));
         let sandbox = &process.sandbox_required;
         let text = switch(sandbox, "sandbox required", "may run without a sandbox");
         say("process", Some(sandbox.span.start), text);
     }
     if let Some(memory) = &policy.memory {
         let (at, text) = match &memory.maximum {
-            Some(maximum) => (
-                &maximum.span,
-                format!("at most {}", size::display(maximum.value)),
-            ),
+            Some(maximum) => (&maximum.span, format!("at most {}", size::display(maximum.value))),
             None => (&memory.span, String::from("any amount")),
         };
         say("memory", Some(at.start), text);
@@ -186,11 +161,7 @@ fn human(policy: &Policy) -> String {
             say("arguments", Some(maximum.span.start), text);
         }
         match &arguments.allow {
-            None => say(
-                "arguments",
-                Some(arguments.span.start),
-                String::from("any words"),
-            ),
+            None => say("arguments", Some(arguments.span.start), String::from("any words")),
             Some(allow) => {
                 let words: Vec<String> = allow.value.iter().map(|one| quoted(&one.value)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -207,11 +178,7 @@ fn human(policy: &Policy) -> String {
     }
     if let Some(debug) = &policy.debug {
         let gdb = &debug.gdb_allowed;
-        say(
-            "debug",
-            Some(gdb.span.start),
-            switch(gdb, "gdb may be attached", "no gdb"),
-        );
+        say("debug", Some(gdb.span.start), switch(gdb, "gdb may be attached", "no gdb"));
         let dump = &debug.dumpcore_allowed;
         let text = switch(dump, "memory may be dumped", "no dumping of memory");
         say("debug", Some(dump.span.start), text);
@@ -285,20 +252,12 @@ fn devices<Rule>(
     say: &mut impl FnMut(&str, Option<usize>, String),
 ) {
     if let Some(maximum) = &section.maximum {
-        say(
-            what,
-            Some(maximum.span.start),
-            format!("at most {}", maximum.value),
-        );
+        say(what, Some(maximum.span.start), format!("at most {}", maximum.value));
     }
     match &section.allow {
         None => say(what, Some(section.span.start), String::from("any")),
         Some(allow) if allow.value.is_empty() => {
-            say(
-                what,
-                Some(allow.span.start),
-                String::from("none, as the list is empty"),
-            );
+            say(what, Some(allow.span.start), String::from("none, as the list is empty"));
         }
         Some(allow) => {
             for one in &allow.value {
@@ -310,17 +269,9 @@ fn devices<Rule>(
 
 fn net_rule(rule: &NetRule) -> Vec<String> {
     let mut parts = vec![format!("name {}", quoted(&rule.name.value))];
-    let more = [
-        ("interface", &rule.interface),
-        ("bridge", &rule.bridge),
-        ("mac", &rule.mac),
-    ];
+    let more = [("interface", &rule.interface), ("bridge", &rule.bridge), ("mac", &rule.mac)];
     for (key, pattern) in more {
-        parts.extend(
-            pattern
-                .as_ref()
-                .map(|one| format!("{key} {}", quoted(&one.value))),
-        );
+        parts.extend(pattern.as_ref().map(|one| format!("{key} {}", quoted(&one.value))));
     }
     parts
 }
@@ -381,11 +332,7 @@ fn json_policy(policy: &Policy) -> Value {
         sections.insert("image".into(), image.into());
     }
     if let Some(process) = &policy.process {
-        let sandbox = if process.sandbox_required.value {
-            "require"
-        } else {
-            "optional"
-        };
+        let sandbox = if process.sandbox_required.value { "require" } else { "optional" };
         let value = json!({ "root": switch(&process.root_allowed), "sandbox": sandbox });
         sections.insert("process".into(), value);
     }

@@ -88,9 +88,8 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
     let all: Vec<&Clause> = coverage.values().flat_map(|one| &one.clauses).collect();
     let deciding = all.iter().filter(|clause| clause.decided).count();
     let percent = (deciding * 100).checked_div(all.len()).unwrap_or(100);
-    let enough = options
-        .coverage
-        .is_none_or(|least| deciding * 100 >= usize::from(least) * all.len());
+    let enough =
+        options.coverage.is_none_or(|least| deciding * 100 >= usize::from(least) * all.len());
     let text = match options.format {
         Format::Json => {
             let suites: Vec<Value> = reports.iter().map(json_report).collect();
@@ -103,10 +102,7 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
                 "coverage": percent,
                 "enough": enough,
             });
-            format!(
-                "{:#}\n",
-                json!({ "suites": suites, "policies": policies, "summary": summary })
-            )
+            format!("{:#}\n", json!({ "suites": suites, "policies": policies, "summary": summary }))
         }
         Format::Human => {
             let mut text = human::human(&failures, Colour::detect(&io::stdout()));
@@ -116,9 +112,7 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
             for Tested { file, clauses } in coverage.values() {
                 let file = one_line(file);
                 for clause in clauses.iter().filter(|clause| !clause.decided) {
-                    let Clause {
-                        what, line, column, ..
-                    } = clause;
+                    let Clause { what, line, column, .. } = clause;
                     text += &format!("{file}:{line}:{column}: {what} decided no case\n");
                 }
             }
@@ -147,9 +141,7 @@ pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
 /// Runs the cases of one file; `None` if it, or something it names, cannot be used, which is said.
 fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> {
     let name = path.to_string_lossy();
-    let bytes = read(path)
-        .map_err(|why| complain(program, format_args!("{name}: {why}")))
-        .ok()?;
+    let bytes = read(path).map_err(|why| complain(program, format_args!("{name}: {why}"))).ok()?;
     let show = |found: Vec<Diagnostic>| {
         eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
     };
@@ -181,16 +173,9 @@ fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> 
     let cases = cases.map(|(case, situation)| {
         let decision = situation.decide(&policies);
         let failure = difference(&source, &case, &decision);
-        Ran {
-            case,
-            decision,
-            failure,
-        }
+        Ran { case, decision, failure }
     });
-    Some(Report {
-        file: name.into_owned(),
-        cases: cases.collect(),
-    })
+    Some(Report { file: name.into_owned(), cases: cases.collect() })
 }
 
 /// Adds which clauses mattered; one that mattered to another file's cases stays so.
@@ -217,10 +202,7 @@ fn cover(
             column: place.column,
             decided: found.decided,
         });
-        let tested = Tested {
-            file: source.name.clone(),
-            clauses: clauses.collect(),
-        };
+        let tested = Tested { file: source.name.clone(), clauses: clauses.collect() };
         coverage.insert(file, tested);
     }
 }
@@ -234,15 +216,8 @@ fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Opt
     codes.sort_unstable();
     codes.dedup();
     let listed = &case.codes.value;
-    let missing: Vec<&str> = listed
-        .iter()
-        .copied()
-        .filter(|code| !codes.contains(code))
-        .collect();
-    let further: Vec<&str> = codes
-        .into_iter()
-        .filter(|code| !listed.contains(code))
-        .collect();
+    let missing: Vec<&str> = listed.iter().copied().filter(|code| !codes.contains(code)).collect();
+    let further: Vec<&str> = codes.into_iter().filter(|code| !listed.contains(code)).collect();
     let (message, span) = if found != wanted {
         let message = format!("case `{name}` is {found}, and {wanted} was expected");
         (message, &case.decision.span)
@@ -296,12 +271,7 @@ fn situation(
             let found = image(&folder.join(&path.value), &words, policies);
             found.map_err(|why| unasked(path, why))?
         }
-        case::Subject::Manifest {
-            path,
-            target,
-            proof,
-            findings,
-        } => {
+        case::Subject::Manifest { path, target, proof, findings } => {
             let found = manifest(&folder.join(&path.value), *target, &words);
             let (mut asked, launch) = found.map_err(|why| unasked(path, why))?;
             asked.proof = proof.clone();
@@ -333,10 +303,7 @@ fn situation(
         *place.ok_or_else(|| unknown(name))? = found.clone();
     }
     for (name, found) in &case.host.blocks {
-        let index = asked
-            .blocks
-            .iter()
-            .position(|block| block.name == name.value);
+        let index = asked.blocks.iter().position(|block| block.name == name.value);
         let place = index.and_then(|index| facts.blocks.get_mut(index));
         *place.ok_or_else(|| unknown(name))? = found.clone();
     }
@@ -389,20 +356,14 @@ fn image(
     words: &[OsString],
     policies: &[Policy],
 ) -> Result<(Asked, Launch, Vec<Diagnostic>), Unasked> {
-    let Content {
-        bytes,
-        mut signatures,
-    } = Content::open(path).map_err(Unasked::Image)?;
+    let Content { bytes, mut signatures } = Content::open(path).map_err(Unasked::Image)?;
     signatures.extend(detached(path));
     let (launch, asked) = examine(&bytes, path, words)?;
     let keys = keys_to_prove(policies, &launch.labels).unwrap_or_default();
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys);
     let proof = proof.map_err(|error| Unasked::Image(error.to_string()))?;
-    let asked = Asked {
-        proof: Some(proof),
-        ..asked
-    };
+    let asked = Asked { proof: Some(proof), ..asked };
     let name = path.to_string_lossy();
     let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
     Ok((asked, launch, findings))
@@ -429,8 +390,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, L
         .mft2()
         .map(|bytes| {
             let note = descriptor(bytes, note::TYPE_MFT2);
-            note.and_then(|note| Mft2::parse(note, &mft1).ok())
-                .ok_or_else(broken)
+            note.and_then(|note| Mft2::parse(note, &mft1).ok()).ok_or_else(broken)
         })
         .transpose()?;
     let (launch, problems) = options(path.as_os_str(), words, target, &mft1, mft2.as_ref())?;

@@ -1,10 +1,6 @@
 //! Running the program over images made for the purpose.
 
-#![allow(
-    unreachable_pub,
-    dead_code,
-    reason = "each test program uses its part of this"
-)]
+#![allow(unreachable_pub, dead_code, reason = "each test program uses its part of this")]
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -16,10 +12,8 @@ use solo5_abi::{Arch, Target};
 use solo5_image::testing::{self, Sample};
 use tempfile::TempDir;
 
-pub const DEVICES: [(&str, DeviceType); 2] = [
-    ("storage", DeviceType::BlockBasic),
-    ("service0", DeviceType::NetBasic),
-];
+pub const DEVICES: [(&str, DeviceType); 2] =
+    [("storage", DeviceType::BlockBasic), ("service0", DeviceType::NetBasic)];
 
 /// What a run gave.
 #[derive(Debug)]
@@ -36,9 +30,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Place {
-        Place {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        }
+        Place { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -68,11 +60,7 @@ impl Place {
     }
 
     pub fn run_with<S: AsRef<OsStr>>(&self, arguments: &[S], stdin: &[u8]) -> Run {
-        self.run_program(
-            Path::new(env!("CARGO_BIN_EXE_solo5-elftool")),
-            arguments,
-            stdin,
-        )
+        self.run_program(Path::new(env!("CARGO_BIN_EXE_solo5-elftool")), arguments, stdin)
     }
 
     pub fn run_program<S: AsRef<OsStr>>(

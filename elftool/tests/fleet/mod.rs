@@ -44,9 +44,7 @@ fn fleet() -> Place {
 
 fn files(report: &Value) -> Vec<&str> {
     let images = report["images"].as_array().unwrap().iter();
-    images
-        .map(|image| image["file"].as_str().unwrap())
-        .collect()
+    images.map(|image| image["file"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -64,16 +62,8 @@ fn folders_patterns_and_lists_name_images() {
         (&["fleet/**/[abc].spt"], "", 0),
         (&["fleet/[ab].*", "fleet/old"], "", 0),
         (&["--files-from=-"], "fleet\n\n", 2),
-        (
-            &["fleet/a.spt", "--files-from=-"],
-            "fleet/b.spt\nfleet/old/c.spt",
-            0,
-        ),
-        (
-            &["-0", "--files-from=-"],
-            "fleet/a.spt\0fleet/b.spt\0fleet/old/c.spt\0",
-            0,
-        ),
+        (&["fleet/a.spt", "--files-from=-"], "fleet/b.spt\nfleet/old/c.spt", 0),
+        (&["-0", "--files-from=-"], "fleet/a.spt\0fleet/b.spt\0fleet/old/c.spt\0", 0),
     ] {
         let report = audit(arguments, stdin.as_bytes());
         assert_eq!(files(&report), all, "{arguments:?}");
@@ -89,23 +79,11 @@ fn one_broken_file_does_not_stop_the_rest() {
     let place = fleet();
     let long = format!("{}\nfleet/a.spt\n", "x".repeat(5000));
     for (arguments, stdin, message) in [
-        (
-            &["none", "fleet"][..],
-            "",
-            "none: No such file or directory\n",
-        ),
+        (&["none", "fleet"][..], "", "none: No such file or directory\n"),
         (&["n*", "fleet"], "", "n*: nothing fits\n"),
         (&["[a", "fleet"], "", "[a: not a pattern: "),
-        (
-            &["fleet", "--files-from=none"],
-            "",
-            "none: No such file or directory\n",
-        ),
-        (
-            &["fleet", "--files-from=-"],
-            &long,
-            "-: a name in it is too long\n",
-        ),
+        (&["fleet", "--files-from=none"], "", "none: No such file or directory\n"),
+        (&["fleet", "--files-from=-"], &long, "-: a name in it is too long\n"),
     ] {
         let all = [&["audit", "--format=json"], arguments].concat();
         let run = place.run_with(&all, stdin.as_bytes());
@@ -194,10 +172,7 @@ fn lines_of_source_are_in_every_format() {
     }
     let report = json(&audit("json"));
     let source = &report["images"][0]["findings"][0]["place"]["source"];
-    assert_eq!(
-        (&source["file"], &source["line"]),
-        (&"jit.c".into(), &1.into())
-    );
+    assert_eq!((&source["file"], &source["line"]), (&"jit.c".into(), &1.into()));
     let validator = jsonschema::validator_for(&solo5_audit::schema::report()).unwrap();
     assert!(validator.is_valid(&report));
     let text = audit("sarif");
@@ -256,13 +231,8 @@ fn junit_is_xml_with_a_test_for_each_rule() {
     let suites = document.root_element().children();
     let suites: Vec<_> = suites.filter(roxmltree::Node::is_element).collect();
     let attribute = |index: usize, name| suites[index].attribute(name).unwrap();
-    let names: Vec<_> = (0..suites.len())
-        .map(|index| attribute(index, "name"))
-        .collect();
-    assert_eq!(
-        names,
-        ["fleet/a.spt", "fleet/b.spt", "fleet/old/c.spt", "none"]
-    );
+    let names: Vec<_> = (0..suites.len()).map(|index| attribute(index, "name")).collect();
+    assert_eq!(names, ["fleet/a.spt", "fleet/b.spt", "fleet/old/c.spt", "none"]);
     let failures: Vec<_> = (0..3).map(|index| attribute(index, "failures")).collect();
     assert_eq!(failures, ["0", "1", "0"]);
     assert_eq!((attribute(0, "tests"), attribute(3, "errors")), ("9", "1"));
@@ -273,15 +243,10 @@ fn github_shows_commands() {
     let place = fleet();
     let run = place.run(&["audit", "--format=github", "fleet", "none"]);
     let lines: Vec<&str> = run.stdout.lines().collect();
-    let [found, unreadable] = lines[..] else {
-        panic!("{lines:?}")
-    };
+    let [found, unreadable] = lines[..] else { panic!("{lines:?}") };
     let start = "::error file=fleet/b.spt,title=S201::segment 2 is writable and executable%0A";
     assert!(found.starts_with(start), "{found}");
-    assert!(
-        unreadable.starts_with("::error file=none::none: No such file"),
-        "{unreadable}"
-    );
+    assert!(unreadable.starts_with("::error file=none::none: No such file"), "{unreadable}");
 }
 
 #[test]
@@ -364,11 +329,7 @@ fn generate(place: &Place, count: u64) -> Vec<u8> {
         let mut image = sound[(index % sound.len() as u64) as usize].clone();
         for _ in 0..random() % 4 {
             // The first program headers are where damage tells most.
-            let reach = if random() % 2 == 0 {
-                0x240
-            } else {
-                image.len() as u64
-            };
+            let reach = if random() % 2 == 0 { 0x240 } else { image.len() as u64 };
             image[(random() % reach) as usize] = random() as u8;
         }
         let name = format!("{index}.image");
@@ -386,14 +347,7 @@ fn generate(place: &Place, count: u64) -> Vec<u8> {
 fn measured(place: &Place, names: &str, jobs: &str) -> (u64, Duration, Value) {
     let start = Instant::now();
     let list = format!("--files-from={names}");
-    let arguments = [
-        "audit",
-        "--exit-zero",
-        "--format=json",
-        "--jobs",
-        jobs,
-        &list,
-    ];
+    let arguments = ["audit", "--exit-zero", "--format=json", "--jobs", jobs, &list];
     let report = place.path("report");
     let mut child = Command::new(env!("CARGO_BIN_EXE_solo5-elftool"))
         .args(arguments)
@@ -431,23 +385,12 @@ fn ten_thousand_images_take_little_time_and_no_more_memory() {
     // The same images, so that none needs more memory than those before it.
     let (once, ..) = measured(&place, "few", "1");
     let (often, ..) = measured(&place, "often", "1");
-    assert!(
-        often < once + 1024,
-        "{once} KiB, eight times as many images {often} KiB"
-    );
+    assert!(often < once + 1024, "{once} KiB, eight times as many images {often} KiB");
     let (much, time, report) = measured(&place, "all", "1");
     let summary = &report["summary"];
-    assert_eq!(
-        (&summary["images"], &summary["unreadable"]),
-        (&COUNT.into(), &0.into())
-    );
+    assert_eq!((&summary["images"], &summary["unreadable"]), (&COUNT.into(), &0.into()));
     let clean = |image: &&Value| image["findings"].as_array().unwrap().is_empty();
-    let clean = report["images"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(clean)
-        .count();
+    let clean = report["images"].as_array().unwrap().iter().filter(clean).count();
     println!("{clean} clean; {time:?}; {much} KiB of memory");
     // The images would be worth little if all had one fate.
     assert!(clean > 1000 && clean < 9000, "{clean} clean images");
@@ -489,30 +432,14 @@ fn a_lock_says_what_changed() {
     let run = place.run(&["diff", "--format=json", "fleet/a.spt", "fleet/b.spt"]);
     let value = json(&run.stdout);
     let changes = value["images"][0]["changes"].as_array().unwrap();
-    let whats: Vec<_> = changes
-        .iter()
-        .map(|change| change["what"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        whats,
-        ["digest", "device", "device", "devices"],
-        "{}",
-        run.stdout
-    );
+    let whats: Vec<_> = changes.iter().map(|change| change["what"].as_str().unwrap()).collect();
+    assert_eq!(whats, ["digest", "device", "device", "devices"], "{}", run.stdout);
     // Of two locks, what came and went.
     let run = place.run(&["lock", "fleet/a.spt", "fleet/old", "-o", "new.lock"]);
     assert_eq!(run.status, 0);
     let run = place.run(&["diff", "fleet.lock", "new.lock"]);
-    assert!(
-        run.stdout.contains("fleet/old/c.spt\n  + image: sha256:"),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stdout.contains("fleet/b.spt\n  - image: sha256:"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("fleet/old/c.spt\n  + image: sha256:"), "{}", run.stdout);
+    assert!(run.stdout.contains("fleet/b.spt\n  - image: sha256:"), "{}", run.stdout);
 }
 
 /// What a folder holds beside images is no part of a lock, its own one included.
@@ -523,10 +450,7 @@ fn a_folder_is_locked_without_what_is_no_image() {
         let run = place.run(&["lock", "fleet", "-o", "fleet/x.lock"]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
         let lock = std::fs::read_to_string(place.path("fleet/x.lock")).unwrap();
-        assert_eq!(
-            files(&json(&lock)),
-            ["fleet/a.spt", "fleet/b.spt", "fleet/old/c.spt"]
-        );
+        assert_eq!(files(&json(&lock)), ["fleet/a.spt", "fleet/b.spt", "fleet/old/c.spt"]);
     }
 }
 
@@ -541,18 +465,11 @@ fn an_image_is_compared_with_each() {
     let run = place.run(&["lock", "fleet", "-o", "all.lock"]);
     assert_eq!(run.status, 0);
     let run = place.run(&["diff", "fleet/a.spt", "all.lock"]);
-    assert_eq!(
-        (run.status, run.stdout.as_str()),
-        (0, "fleet/a.spt  unchanged\n")
-    );
+    assert_eq!((run.status, run.stdout.as_str()), (0, "fleet/a.spt  unchanged\n"));
     place.image("new.spt", Target::Spt);
     let run = place.run(&["diff", "new.spt", "all.lock"]);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stdout.starts_with("new.spt\n  - image: sha256:"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.starts_with("new.spt\n  - image: sha256:"), "{}", run.stdout);
     // A lock of one image is about no other, if one is asked about.
     let run = place.run(&["lock", "fleet/a.spt", "-o", "one.lock"]);
     assert_eq!(run.status, 0);
@@ -589,23 +506,15 @@ fn locks_fit_their_schema() {
         let run = place.run(&["lock", folder]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{folder}");
         let lock = json(&run.stdout);
-        let errors: Vec<String> = validator
-            .iter_errors(&lock)
-            .take(3)
-            .map(|error| error.to_string())
-            .collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&lock).take(3).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{folder}: {errors:?}");
     }
     // Nothing can be left out of a lock, renamed in it, or added to it: neither the schema takes that
     // nor `diff`.
     let run = place.run(&["lock", "fleet/a.spt"]);
     let lock = json(&run.stdout);
-    let keys: Vec<String> = lock["images"][0]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
+    let keys: Vec<String> = lock["images"][0].as_object().unwrap().keys().cloned().collect();
     assert!(keys.len() >= 12, "{keys:?}");
     for key in &keys {
         let mut odd = lock.clone();
@@ -617,11 +526,7 @@ fn locks_fit_their_schema() {
             assert!(!validator.is_valid(odd), "{key}");
         }
         place.write("odd.lock", odd.to_string().as_bytes());
-        assert_eq!(
-            place.run(&["diff", "odd.lock", "fleet/a.spt"]).status,
-            2,
-            "{key}"
-        );
+        assert_eq!(place.run(&["diff", "odd.lock", "fleet/a.spt"]).status, 2, "{key}");
     }
 }
 
@@ -631,10 +536,7 @@ fn what_is_no_lock_is_refused() {
     for (name, text) in [
         ("odd", "{}"),
         ("future", r#"{"type":"solo5.lock","version":2,"images":[]}"#),
-        (
-            "other",
-            r#"{"type":"solo5.policy","version":1,"images":[]}"#,
-        ),
+        ("other", r#"{"type":"solo5.policy","version":1,"images":[]}"#),
     ] {
         place.write(name, text.as_bytes());
         let run = place.run(&["diff", name, "fleet/a.spt"]);
@@ -644,10 +546,7 @@ fn what_is_no_lock_is_refused() {
     let long = File::create(place.path("long")).unwrap();
     long.set_len((64 << 20) + 1).unwrap();
     let run = place.run(&["diff", "long", "fleet/a.spt"]);
-    assert_eq!(
-        (run.status, run.stderr.as_str()),
-        (2, "solo5-elftool: long: longer than 64 MiB\n")
-    );
+    assert_eq!((run.status, run.stderr.as_str()), (2, "solo5-elftool: long: longer than 64 MiB\n"));
     let run = place.run(&["lock", "fleet/a.spt", "none", "-o", "x.lock"]);
     assert_eq!(run.status, 2);
     assert!(!place.path("x.lock").exists());

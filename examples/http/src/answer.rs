@@ -39,11 +39,9 @@ pub fn answer(input: &[u8], output: &mut Vec<u8>) -> Option<Answered> {
         }
         Ok(Status::Partial) if input.len() < HEAD_LIMIT => return None,
         // What follows cannot be told apart from the rest of this request.
-        Ok(Status::Partial) | Err(Error::TooManyHeaders) => (
-            input.len(),
-            Response::error("431 Request Header Fields Too Large"),
-            true,
-        ),
+        Ok(Status::Partial) | Err(Error::TooManyHeaders) => {
+            (input.len(), Response::error("431 Request Header Fields Too Large"), true)
+        }
         Err(_) => (input.len(), Response::error("400 Bad Request"), true),
     };
     response.write(close, output);
@@ -63,21 +61,12 @@ struct Response<'a> {
 
 impl<'a> Response<'a> {
     fn new(kind: &'static str, body: &'a str, end: &'static str) -> Response<'a> {
-        Response {
-            status: "200 OK",
-            kind,
-            body,
-            end,
-            head_only: false,
-        }
+        Response { status: "200 OK", kind, body, end, head_only: false }
     }
 
     /// The body repeats the status.
     fn error(status: &'static str) -> Response<'static> {
-        Response {
-            status,
-            ..Response::new(TEXT, status, "\n")
-        }
+        Response { status, ..Response::new(TEXT, status, "\n") }
     }
 
     fn write(&self, close: bool, output: &mut Vec<u8>) {
@@ -86,11 +75,7 @@ impl<'a> Response<'a> {
             self.status,
             self.kind,
             self.body.len() + self.end.len(),
-            if self.status.starts_with("405") {
-                "Allow: GET, HEAD\r\n"
-            } else {
-                ""
-            },
+            if self.status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" },
             if close { "close" } else { "keep-alive" },
         );
         output.extend_from_slice(head.as_bytes());
@@ -134,10 +119,7 @@ fn respond<'r>(request: &Request<'_, 'r>) -> (Response<'r>, bool) {
 
 /// The values of the header lines called `name`.
 fn values<'h>(headers: &'h [Header<'_>], name: &'static str) -> impl Iterator<Item = &'h [u8]> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|h| h.value)
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
 }
 
 /// Whether the head announces a body; `None` if it does so in a way that can be misunderstood.
@@ -157,20 +139,15 @@ fn body_follows(headers: &[Header<'_>]) -> Option<bool> {
 /// `text` if it is decimal digits alone.
 fn number(text: &[u8]) -> Option<&str> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    if digits {
-        core::str::from_utf8(text).ok()
-    } else {
-        None
-    }
+    if digits { core::str::from_utf8(text).ok() } else { None }
 }
 
 /// The path of a request's target: without scheme and host, which a proxy may send, and the query.
 fn path(target: &str) -> &str {
     let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => rest
-            .find(['/', '?'])
-            .and_then(|at| rest.get(at..))
-            .unwrap_or("/"),
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/")
+        }
         _ => target,
     };
     match target.split(['?', '#']).next() {
@@ -183,10 +160,7 @@ fn route(path: &str) -> Response<'_> {
     if path == "/" {
         return Response::new(HTML, PAGE, "");
     }
-    match path
-        .strip_prefix("/echo/")
-        .and_then(|text| number(text.as_bytes()))
-    {
+    match path.strip_prefix("/echo/").and_then(|text| number(text.as_bytes())) {
         Some(number) if number.len() <= DIGITS => Response::new(TEXT, number, "\n"),
         _ => Response::error("404 Not Found"),
     }
@@ -206,15 +180,9 @@ mod tests {
         let text = String::from_utf8(output).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let length = format!("Content-Length: {}", body.len());
-        assert!(
-            request.starts_with("HEAD") || head.contains(&length),
-            "{text}"
-        );
-        let connection = if answered.close {
-            "Connection: close"
-        } else {
-            "Connection: keep-alive"
-        };
+        assert!(request.starts_with("HEAD") || head.contains(&length), "{text}");
+        let connection =
+            if answered.close { "Connection: close" } else { "Connection: keep-alive" };
         assert!(head.ends_with(connection), "{text}");
         (text, answered)
     }
@@ -233,13 +201,7 @@ mod tests {
         let (text, answered) = ask(&request);
         assert!(text.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html"));
         assert!(text.contains("Solo5"));
-        assert_eq!(
-            answered,
-            Answered {
-                consumed: request.len(),
-                close: false
-            }
-        );
+        assert_eq!(answered, Answered { consumed: request.len(), close: false });
         for same in ["/?a=b", "http://a", "http://a/", "http://a?b"] {
             assert_eq!(ask(&get(same)).0, text, "{same}");
         }
@@ -251,13 +213,7 @@ mod tests {
         assert!(text.contains("Content-Type: text/plain"));
         assert!(text.ends_with("\r\n\r\n0123456789\n"));
         assert_eq!(status(&get("/echo/18446744073709551615")), 200);
-        for missing in [
-            "/echo",
-            "/echo/",
-            "/echo/x",
-            "/echo/-1",
-            "/echo/184467440737095516150",
-        ] {
+        for missing in ["/echo", "/echo/", "/echo/x", "/echo/-1", "/echo/184467440737095516150"] {
             assert_eq!(status(&get(missing)), 404, "{missing}");
         }
     }
@@ -271,14 +227,8 @@ mod tests {
             ("GET / HTTP/1.0\r\n\r\n", 200),
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
-                400,
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-                400,
-            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
             ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400),
             ("GET  /\r\n\r\n", 400),
             ("\0", 400),
@@ -286,10 +236,7 @@ mod tests {
         ] {
             assert_eq!(status(request), expected, "{request:?}");
         }
-        let many = format!(
-            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
-            "X: y\r\n".repeat(HEADERS)
-        );
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(HEADERS));
         assert_eq!(status(&many), 431);
         assert_eq!(status(&format!("GET /{}", "x".repeat(HEAD_LIMIT - 5))), 431);
     }
@@ -312,11 +259,7 @@ mod tests {
             ("1.0\r\n\r\n", true),
             ("1.0\r\nConnection: Keep-Alive\r\n\r\n", false),
         ] {
-            assert_eq!(
-                ask(&format!("GET / HTTP/{rest}")).1.close,
-                close,
-                "{rest:?}"
-            );
+            assert_eq!(ask(&format!("GET / HTTP/{rest}")).1.close, close, "{rest:?}");
         }
     }
 
@@ -364,9 +307,6 @@ mod tests {
         }
         assert!(output.is_empty());
         let two = format!("{request}{request}");
-        assert_eq!(
-            answer(two.as_bytes(), &mut output).unwrap().consumed,
-            request.len()
-        );
+        assert_eq!(answer(two.as_bytes(), &mut output).unwrap().consumed, request.len());
     }
 }

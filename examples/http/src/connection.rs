@@ -44,12 +44,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new() -> Connection {
-        Connection {
-            phase: Phase::Listening,
-            input: Vec::new(),
-            output: Vec::new(),
-            sent: 0,
-        }
+        Connection { phase: Phase::Listening, input: Vec::new(), output: Vec::new(), sent: 0 }
     }
 
     /// When the client's time is over.
@@ -118,19 +113,14 @@ impl Connection {
     fn turn(&mut self, socket: &mut Socket<'_>, now: Instant) -> bool {
         match self.phase {
             Phase::Listening => {
-                self.phase = Phase::Request {
-                    until: now + REQUEST,
-                };
+                self.phase = Phase::Request { until: now + REQUEST };
                 false
             }
             Phase::Request { until } => {
                 self.receive(socket);
                 if let Some(answered) = answer(&self.input, &mut self.output) {
                     self.input.drain(..answered.consumed);
-                    self.phase = Phase::Response {
-                        until: now + RESPONSE,
-                        close: answered.close,
-                    };
+                    self.phase = Phase::Response { until: now + RESPONSE, close: answered.close };
                     false
                 } else if socket.state() == State::SynReceived && now >= until {
                     // Nobody there: the client never confirmed the connection.
@@ -148,30 +138,20 @@ impl Connection {
                 };
                 self.sent += taken;
                 if self.sent < self.output.len() {
-                    return if now >= until {
-                        self.reset(socket, now)
-                    } else {
-                        taken > 0
-                    };
+                    return if now >= until { self.reset(socket, now) } else { taken > 0 };
                 }
                 self.output.clear();
                 self.sent = 0;
                 if close {
                     return self.close(socket, now);
                 }
-                self.phase = Phase::Request {
-                    until: now + REQUEST,
-                };
+                self.phase = Phase::Request { until: now + REQUEST };
                 true
             }
             Phase::Closing { until } => {
                 // What still comes is nobody's; taking it lets the client's end come through.
                 let taken = socket.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0);
-                if now >= until {
-                    self.reset(socket, now)
-                } else {
-                    taken > 0
-                }
+                if now >= until { self.reset(socket, now) } else { taken > 0 }
             }
             // The socket is closed, which `serve` has dealt with.
             Phase::Reset { .. } => false,

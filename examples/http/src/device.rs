@@ -18,12 +18,7 @@ pub struct Device {
 impl Device {
     pub fn new(net: Net) -> Device {
         let buffer = vec![0; net.frame_length()];
-        Device {
-            net,
-            input: buffer.clone(),
-            output: buffer,
-            failure: None,
-        }
+        Device { net, input: buffer.clone(), output: buffer, failure: None }
     }
 
     /// Why reading failed, if it did. Such a device stays ready for ever: go on and burn the host's
@@ -40,10 +35,7 @@ impl phy::Device for Device {
     fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Sending<'_>)> {
         match self.net.read(&mut self.input) {
             Ok(Some(frame)) => {
-                let sending = Sending {
-                    net: &mut self.net,
-                    buffer: &mut self.output,
-                };
+                let sending = Sending { net: &mut self.net, buffer: &mut self.output };
                 Some((Received(frame), sending))
             }
             Ok(None) => None,
@@ -55,10 +47,7 @@ impl phy::Device for Device {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Sending<'_>> {
-        Some(Sending {
-            net: &mut self.net,
-            buffer: &mut self.output,
-        })
+        Some(Sending { net: &mut self.net, buffer: &mut self.output })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

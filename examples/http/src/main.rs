@@ -25,16 +25,12 @@ const _: &str = include_str!("../manifest.yaml");
 solo5::main!(serve);
 
 fn serve(start: &Start) -> Result<Infallible, String> {
-    let command_line = start
-        .command_line()
-        .map_err(|error| format!("command line: {error}"))?;
+    let command_line = start.command_line().map_err(|error| format!("command line: {error}"))?;
     let options = Options::parse(command_line).map_err(|error| format!("{error}"))?;
     let net = Net::acquire("service").map_err(|error| format!("net 'service': {error}"))?;
     let mac = EthernetAddress(net.mac_address());
     if !mac.is_unicast() {
-        return Err(format!(
-            "net 'service': {mac} is not the address of one device"
-        ));
+        return Err(format!("net 'service': {mac} is not the address of one device"));
     }
     let mut device = Device::new(net);
     let mut server = Server::new(&mut device, mac, &options, seed(), net_time(Instant::now()));

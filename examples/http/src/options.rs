@@ -37,10 +37,7 @@ impl fmt::Display for Error<'_> {
             Error::Unknown(word) => write!(f, "unknown argument '{word}'")?,
             Error::Twice(name) => write!(f, "{name} given twice")?,
             Error::Cidr(text) => {
-                write!(
-                    f,
-                    "'{text}' is not a host's IPv4 address with a prefix length"
-                )?;
+                write!(f, "'{text}' is not a host's IPv4 address with a prefix length")?;
             }
             Error::Address(text) => write!(f, "'{text}' is not a host's IPv4 address")?,
             Error::Outside(address) => {
@@ -112,10 +109,7 @@ mod tests {
     #[test]
     fn addresses() {
         let options = Options::parse("--ipv4=10.0.0.2/24").unwrap();
-        assert_eq!(
-            options.ipv4,
-            Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, 2), 24)
-        );
+        assert_eq!(options.ipv4, Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, 2), 24));
         assert_eq!(options.gateway, None);
         let options = Options::parse(" --ipv4-gateway=10.0.0.1  --ipv4=10.0.0.2/24 ").unwrap();
         assert_eq!(options.gateway, Some(Ipv4Address::new(10, 0, 0, 1)));
@@ -134,14 +128,8 @@ mod tests {
             ("--ipv4=10.0.0.256/24", Error::Cidr("10.0.0.256/24")),
             ("--ipv4=224.0.0.1/24", Error::Cidr("224.0.0.1/24")),
             ("--ipv4=127.0.0.1/8", Error::Cidr("127.0.0.1/8")),
-            (
-                "--ipv4=10.0.0.2/24 --ipv4=10.0.0.2/24",
-                Error::Twice("--ipv4"),
-            ),
-            (
-                "--ipv4=10.0.0.2/24 --ipv4-gateway=nowhere",
-                Error::Address("nowhere"),
-            ),
+            ("--ipv4=10.0.0.2/24 --ipv4=10.0.0.2/24", Error::Twice("--ipv4")),
+            ("--ipv4=10.0.0.2/24 --ipv4-gateway=nowhere", Error::Address("nowhere")),
             (
                 "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.1.1",
                 Error::Outside(Ipv4Address::new(10, 0, 1, 1)),

@@ -73,11 +73,7 @@ impl Server {
                 (sockets.add(socket), Connection::new())
             })
             .collect();
-        let mut server = Server {
-            interface,
-            sockets,
-            connections,
-        };
+        let mut server = Server { interface, sockets, connections };
         server.serve(now);
         server
     }
@@ -87,9 +83,7 @@ impl Server {
     pub fn turn(&mut self, device: &mut impl Device, now: Instant) -> Option<Instant> {
         let mut flooded = true;
         for _ in 0..BURST {
-            if self
-                .interface
-                .poll_ingress_single(now, device, &mut self.sockets)
+            if self.interface.poll_ingress_single(now, device, &mut self.sockets)
                 == PollIngressSingleResult::None
             {
                 flooded = false;
@@ -106,13 +100,8 @@ impl Server {
         if flooded {
             return Some(now);
         }
-        let limits = self
-            .connections
-            .iter()
-            .filter_map(|(_, connection)| connection.until());
-        limits
-            .chain(self.interface.poll_at(now, &self.sockets))
-            .min()
+        let limits = self.connections.iter().filter_map(|(_, connection)| connection.until());
+        limits.chain(self.interface.poll_at(now, &self.sockets)).min()
     }
 
     /// Lets every connection go on; says whether any has something to send.

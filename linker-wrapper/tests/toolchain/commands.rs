@@ -31,11 +31,7 @@ fn seen(tree: &Tree, behind: &str, tool: &str, line: &str) -> Vec<String> {
 fn words(tree: &Tree, template: &str) -> Vec<String> {
     let prefix = fs::canonicalize(&tree.prefix).unwrap();
     let include = prefix.join("include").display().to_string();
-    let library = prefix
-        .join("lib")
-        .join(arch().triple())
-        .display()
-        .to_string();
+    let library = prefix.join("lib").join(arch().triple()).display().to_string();
     template
         .split_whitespace()
         .map(|word| {
@@ -60,12 +56,7 @@ fn commands_are_those_of_the_specification() {
     let stub = "-T {L}/solo5_stub.lds {L}/solo5_stub.o";
     let driver = "-Wl,--build-id=none -no-pie";
     let cases = [
-        (
-            "gcc",
-            "cc",
-            "-c a.c -z solo5-abi=spt",
-            format!("{gcc} -c a.c"),
-        ),
+        ("gcc", "cc", "-c a.c -z solo5-abi=spt", format!("{gcc} -c a.c")),
         ("clang", "cc", "-E a.c", format!("{clang} -E a.c")),
         (
             "gcc",
@@ -85,32 +76,12 @@ fn commands_are_those_of_the_specification() {
             "conftest.c -o conftest -lm",
             format!("{gcc} {driver} {link} {stub} conftest.c -o conftest -lm"),
         ),
-        (
-            "gcc",
-            "cc",
-            "a.o -z solo5-abi=",
-            format!("{gcc} {driver} {link} a.o"),
-        ),
-        (
-            "gcc",
-            "cc",
-            "-r a.o -o b.o",
-            format!("{gcc} {driver} {link} -r a.o -o b.o"),
-        ),
+        ("gcc", "cc", "a.o -z solo5-abi=", format!("{gcc} {driver} {link} a.o")),
+        ("gcc", "cc", "-r a.o -o b.o", format!("{gcc} {driver} {link} -r a.o -o b.o")),
         ("gcc", "cc", "-v", "-v".to_owned()),
         ("gcc", "cc", "--version", format!("{gcc} --version")),
-        (
-            "gcc",
-            "ld",
-            "a.o -z solo5-abi=stub -o a",
-            format!("{link} {stub} a.o -o a"),
-        ),
-        (
-            "gcc",
-            "ld",
-            "-r a.o -o b.o",
-            format!("{link} -r a.o -o b.o"),
-        ),
+        ("gcc", "ld", "a.o -z solo5-abi=stub -o a", format!("{link} {stub} a.o -o a")),
+        ("gcc", "ld", "-r a.o -o b.o", format!("{link} -r a.o -o b.o")),
         ("gcc", "ld", "", link.to_owned()),
         ("gcc", "objcopy", "-w -G x a.o", "-w -G x a.o".to_owned()),
     ];
@@ -163,30 +134,18 @@ fn the_tools_status_is_ours() {
     let tree = Tree::new();
     let status = |body: &str, arguments: &[&str]| {
         let tool = tree.script("gcc", body);
-        let output = tree
-            .command("solo5-cc")
-            .env("SOLO5_CC", tool)
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output =
+            tree.command("solo5-cc").env("SOLO5_CC", tool).args(arguments).output().unwrap();
         output.status.code()
     };
     let link = ["a.o", "-z", "solo5-abi=spt"];
     assert_eq!(status("exit 7", &["-c", "a.c"]), Some(7));
     assert_eq!(status("exit 7", &link), Some(7));
     assert_eq!(status("kill -9 $$", &link), Some(137));
-    let output = tree
-        .command("solo5-cc")
-        .env("SOLO5_CC", "/nonexistent/gcc")
-        .args(link)
-        .output()
-        .unwrap();
+    let output =
+        tree.command("solo5-cc").env("SOLO5_CC", "/nonexistent/gcc").args(link).output().unwrap();
     assert_eq!(output.status.code(), Some(127));
-    assert!(
-        errors(&output).contains("error[L504]"),
-        "{}",
-        errors(&output)
-    );
+    assert!(errors(&output).contains("error[L504]"), "{}", errors(&output));
 }
 
 #[test]
@@ -194,10 +153,7 @@ fn no_arguments_are_an_error_on_standard_error() {
     let tree = Tree::new();
     let output = tree.run::<&str>("solo5-cc", &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        errors(&output),
-        "solo5-cc: No input files. Compilation terminated.\n"
-    );
+    assert_eq!(errors(&output), "solo5-cc: No input files. Compilation terminated.\n");
     assert!(output.stdout.is_empty());
     let output = tree.run::<&str>("solo5-ld", &[]);
     assert_ne!(output.status.code(), Some(0));
@@ -220,17 +176,11 @@ fn a_missing_folder_is_named() {
     for tool in ["solo5-cc", "solo5-ld"] {
         let output = tree.run(tool, &["a.o"]);
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(
-            errors(&output),
-            format!("{tool}: Could not determine library path\n")
-        );
+        assert_eq!(errors(&output), format!("{tool}: Could not determine library path\n"));
     }
     fs::remove_dir_all(tree.prefix.join("include")).unwrap();
     let output = tree.run("solo5-cc", &["a.o"]);
-    assert_eq!(
-        errors(&output),
-        "solo5-cc: Could not determine include path\n"
-    );
+    assert_eq!(errors(&output), "solo5-cc: Could not determine include path\n");
 }
 
 #[test]
@@ -281,37 +231,19 @@ fn response_files_hide_nothing() {
     tree.file("link.rsp", format!("app.o {many} @abi.rsp"));
     for tool in ["solo5-cc", "solo5-ld"] {
         let output = tree.run(tool, &["@link.rsp"]);
-        assert!(
-            errors(&output).contains("unknown ABI 'nowhere'"),
-            "{}",
-            errors(&output)
-        );
+        assert!(errors(&output).contains("unknown ABI 'nowhere'"), "{}", errors(&output));
     }
     tree.file("abi.rsp", "-z solo5-abi=stub -o linked");
-    let output = tree
-        .command("solo5-cc")
-        .env("__V", "1")
-        .arg("@link.rsp")
-        .output()
-        .unwrap();
+    let output = tree.command("solo5-cc").env("__V", "1").arg("@link.rsp").output().unwrap();
     assert_ok(&output);
     assert!(tree.has("linked"));
-    assert!(
-        errors(&output).lines().next().unwrap().contains(" @"),
-        "{}",
-        errors(&output)
-    );
+    assert!(errors(&output).lines().next().unwrap().contains(" @"), "{}", errors(&output));
 }
 
 #[test]
 fn commands_are_traced_when_asked() {
     let tree = Tree::new();
-    let output = tree
-        .command("solo5-ld")
-        .env("__V", "1")
-        .arg("--version")
-        .output()
-        .unwrap();
+    let output = tree.command("solo5-ld").env("__V", "1").arg("--version").output().unwrap();
     let traced = errors(&output);
     assert!(traced.starts_with("+ ld -nostdlib -L '/"), "{traced}");
     assert!(errors(&tree.run("solo5-ld", &["--version"])).is_empty());
@@ -334,10 +266,7 @@ fn an_unknown_abi_is_refused_with_the_known_ones() {
 #[test]
 fn the_tool_may_be_the_first_argument() {
     let run = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain"))
-            .args(arguments)
-            .output()
-            .unwrap()
+        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain")).args(arguments).output().unwrap()
     };
     assert_ok(&run(&["objcopy", "--version"]));
     let output = run(&[]);
@@ -349,22 +278,13 @@ fn the_tool_may_be_the_first_argument() {
 fn every_code_of_ours_is_explained() {
     let tree = Tree::new();
     let run = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain"))
-            .args(arguments)
-            .output()
-            .unwrap()
+        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain")).args(arguments).output().unwrap()
     };
     let list = run(&["explain"]);
     assert_ok(&list);
     let list = String::from_utf8(list.stdout).unwrap();
-    assert!(
-        list.lines().any(|line| line.starts_with("L501: ")),
-        "{list}"
-    );
-    assert!(
-        list.lines().any(|line| line.starts_with("S201: ")),
-        "{list}"
-    );
+    assert!(list.lines().any(|line| line.starts_with("L501: ")), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("S201: ")), "{list}");
     for line in list.lines() {
         let (code, _) = line.split_once(": ").unwrap();
         let page = run(&["explain", code]);

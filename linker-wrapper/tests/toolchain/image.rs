@@ -49,9 +49,7 @@ impl Linked {
         assert_eq!(interp.len(), 1);
         assert_eq!(interp[0].p_filesz, note::NO_EXEC_INTERP.len() as u64);
         let mut text = note::NO_EXEC_INTERP;
-        self.file
-            .read_exact_at(&mut text, interp[0].p_offset)
-            .unwrap();
+        self.file.read_exact_at(&mut text, interp[0].p_offset).unwrap();
         assert_eq!(text, note::NO_EXEC_INTERP);
 
         let notes = self.headers(PT_NOTE);
@@ -102,9 +100,7 @@ impl Linked {
     pub(crate) fn words(&self, address: u64, count: usize) -> Vec<i64> {
         let bytes = self.bytes(address, count * 4);
         let words = bytes.chunks_exact(4);
-        words
-            .map(|word| i32::from_le_bytes(word.try_into().unwrap()).into())
-            .collect()
+        words.map(|word| i32::from_le_bytes(word.try_into().unwrap()).into()).collect()
     }
 }
 

@@ -29,11 +29,7 @@ fn line<'a>(words: &[&'a str], with: &[&'a str]) -> Vec<&'a str> {
 
 /// Runs our linker with `linker` behind it.
 fn link(tree: &Tree, linker: &str, arguments: &[&str]) -> Output {
-    tree.command("solo5-ld")
-        .env("SOLO5_LD", linker)
-        .args(arguments)
-        .output()
-        .unwrap()
+    tree.command("solo5-ld").env("SOLO5_LD", linker).args(arguments).output().unwrap()
 }
 
 /// MFT1, MFT2 and the no-exec trick, in the whole square of linker, collection of unused sections,
@@ -48,10 +44,8 @@ fn both_notes_and_the_interpreter_survive_every_link() {
     let page = format!("max-page-size={:#x}", arch().page_size());
     for linker in linkers() {
         for collect in ["--no-gc-sections", "--gc-sections"] {
-            let ours = line(
-                &["-z", "solo5-abi=spt", "app.o", "manifest.o", "-o", "ours"],
-                &[collect],
-            );
+            let ours =
+                line(&["-z", "solo5-abi=spt", "app.o", "manifest.o", "-o", "ours"], &[collect]);
             assert_ok(&link(&tree, linker, &ours));
             let output = Command::new(linker)
                 .current_dir(&tree.work)
@@ -78,11 +72,7 @@ fn a_manifests_source_is_compiled_and_linked() {
     tree.manifest();
     let options = ["-z", "solo5-abi=spt", "-z", "solo5-manifest=manifest.yaml"];
     for linker in linkers() {
-        assert_ok(&link(
-            &tree,
-            linker,
-            &line(&options, &["app.o", "-o", "image"]),
-        ));
+        assert_ok(&link(&tree, linker, &line(&options, &["app.o", "-o", "image"])));
         let linked = Linked::open(&tree.work.join("image"));
         linked.assert_complete();
         assert_eq!(linked.count(note::OWNER_FDO, note::TYPE_FDO_PACKAGE), 1);
@@ -99,18 +89,10 @@ fn a_manifests_source_is_compiled_and_linked() {
     tree.file("manifest.yaml", "type: solo5.manifest\nversion: 3\n");
     let output = link(&tree, "ld", &line(&options, &["app.o", "-o", "other"]));
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        errors(&output).contains("manifest.yaml:2"),
-        "{}",
-        errors(&output)
-    );
+    assert!(errors(&output).contains("manifest.yaml:2"), "{}", errors(&output));
     fs::remove_file(tree.work.join("manifest.yaml")).unwrap();
     let output = link(&tree, "ld", &line(&options, &["app.o", "-o", "other"]));
-    assert!(
-        errors(&output).contains("error[L507]"),
-        "{}",
-        errors(&output)
-    );
+    assert!(errors(&output).contains("error[L507]"), "{}", errors(&output));
     assert!(!tree.has("other"));
 }
 
@@ -120,12 +102,7 @@ fn compilers_link_from_source_in_one_step() {
     tree.object("app", APPLICATION);
     tree.manifest();
     let gc = "-Wl,--gc-sections,-z,solo5-abi=spt";
-    for (compiler, linker) in [
-        ("gcc", "bfd"),
-        ("gcc", "lld"),
-        ("clang", "bfd"),
-        ("clang", "lld"),
-    ] {
+    for (compiler, linker) in [("gcc", "bfd"), ("gcc", "lld"), ("clang", "bfd"), ("clang", "lld")] {
         if Command::new(compiler).arg("--version").output().is_err() {
             println!("skip: links by {compiler}: not installed");
             continue;
@@ -134,14 +111,7 @@ fn compilers_link_from_source_in_one_step() {
             .command("solo5-cc")
             .env("SOLO5_CC", compiler)
             .arg(format!("-fuse-ld={linker}"))
-            .args([
-                "-O2",
-                gc,
-                "-zsolo5-manifest=manifest.yaml",
-                "app.c",
-                "-o",
-                "image",
-            ])
+            .args(["-O2", gc, "-zsolo5-manifest=manifest.yaml", "app.c", "-o", "image"])
             .output()
             .unwrap();
         assert_ok(&output);
@@ -173,14 +143,7 @@ extern "C" fn solo5_app_main(information: usize) -> i32 {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .current_dir(&tree.work)
-        .args([
-            "--edition=2024",
-            "-Cpanic=abort",
-            "-Copt-level=1",
-            "app.rs",
-            "-o",
-            "image",
-        ])
+        .args(["--edition=2024", "-Cpanic=abort", "-Copt-level=1", "app.rs", "-o", "image"])
         .arg(format!("-Clinker={}", tree.tool("solo5-cc").display()))
         .args(["-Clink-arg=-Wl,-z,solo5-abi=spt", "-Clink-arg=-z"])
         .arg("-Clink-arg=solo5-manifest=manifest.yaml")
@@ -202,11 +165,7 @@ fn only_our_notes_are_kept_and_a_build_id_that_was_asked_for() {
             let linked = Linked::open(&tree.work.join("image"));
             linked.assert_complete();
             assert_eq!(linked.count(b"GNU\0", 3), ids, "{linker} {with:?}");
-            assert_eq!(
-                linked.image.notes().all().len(),
-                4 + ids,
-                "{linker} {with:?}"
-            );
+            assert_eq!(linked.image.notes().all().len(), 4 + ids, "{linker} {with:?}");
         }
     }
 }
@@ -266,23 +225,13 @@ fn a_refusal_names_the_input_section_and_its_object() {
     tree.object("code", &section(".data.code", "ax"));
     tree.object("long", &section(".data.a_name_longer_than_a_column", "awx"));
     tree.object("second", &section(".data.jit", "awx"));
-    let packed = Command::new("ar")
-        .args(["rcs", "libjit.a", "jit.o"])
-        .current_dir(&tree.work)
-        .output();
+    let packed =
+        Command::new("ar").args(["rcs", "libjit.a", "jit.o"]).current_dir(&tree.work).output();
     assert_ok(&packed.unwrap());
     let cases: [(&[&str], &str, &str); 5] = [
         (&["jit.o"], "from .data.jit (jit.o)", "X flag of .data.jit"),
-        (
-            &["code.o"],
-            "from .data.code (code.o)",
-            "X flag of .data.code",
-        ),
-        (
-            &["long.o"],
-            "from .data.a_name_longer_than_a_column (long.o)",
-            "X flag of .data.a_name",
-        ),
+        (&["code.o"], "from .data.code (code.o)", "X flag of .data.code"),
+        (&["long.o"], "from .data.a_name_longer_than_a_column (long.o)", "X flag of .data.a_name"),
         (
             &["--whole-archive", "libjit.a"],
             "from .data.jit (libjit.a(jit.o))",
@@ -342,15 +291,7 @@ fn the_same_link_makes_the_same_bytes() {
         tree.manifest();
         let output = tree.run(
             "solo5-cc",
-            &[
-                "app.o",
-                "-z",
-                "solo5-abi=spt",
-                "-z",
-                "solo5-manifest=manifest.yaml",
-                "-o",
-                "image",
-            ],
+            &["app.o", "-z", "solo5-abi=spt", "-z", "solo5-manifest=manifest.yaml", "-o", "image"],
         );
         assert_ok(&output);
         fs::read(tree.work.join("image")).unwrap()
@@ -386,9 +327,7 @@ fn a_full_disk_leaves_no_file() {
         Command::new("unshare")
             .current_dir(&tree.work)
             .args(["--mount", "sh", "-c"])
-            .arg(format!(
-                "mount -t tmpfs -o size=12k none \"$1\" && {{ {script} }}"
-            ))
+            .arg(format!("mount -t tmpfs -o size=12k none \"$1\" && {{ {script} }}"))
             .arg("sh")
             .arg(&small)
             .arg(tree.tool("solo5-ld"))
@@ -405,11 +344,7 @@ fn a_full_disk_leaves_no_file() {
         );
         let output = mounted(&script).unwrap();
         assert_ne!(output.status.code(), Some(0), "{linker}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "",
-            "{linker}: files left"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{linker}: files left");
         assert!(!errors(&output).is_empty());
     }
 }

@@ -31,22 +31,10 @@ fn artifact(name: &str) -> faerie::Artifact {
 fn application() -> Vec<u8> {
     let mut object = artifact("app");
     let function = Decl::function().global();
-    object
-        .declare_with("solo5_app_main", function, CODE.to_vec())
-        .unwrap();
-    object
-        .declare_with("table", Decl::data().global().read_only(), TABLE.to_vec())
-        .unwrap();
-    object
-        .declare_with("words", Decl::data().global().writable(), WORDS.to_vec())
-        .unwrap();
-    object
-        .link(Link {
-            from: "solo5_app_main",
-            to: "table",
-            at: HOLE,
-        })
-        .unwrap();
+    object.declare_with("solo5_app_main", function, CODE.to_vec()).unwrap();
+    object.declare_with("table", Decl::data().global().read_only(), TABLE.to_vec()).unwrap();
+    object.declare_with("words", Decl::data().global().writable(), WORDS.to_vec()).unwrap();
+    object.link(Link { from: "solo5_app_main", to: "table", at: HOLE }).unwrap();
     object.emit().unwrap()
 }
 
@@ -102,9 +90,7 @@ fn what_another_writer_wrote_reads_the_same() {
         let segment = |address: u64| {
             let plan = linked.image.plan(&linked.file, solo5_abi::Target::Spt);
             let segments = plan.unwrap().segments;
-            let found = segments
-                .into_iter()
-                .find(|one| one.range().contains(&address));
+            let found = segments.into_iter().find(|one| one.range().contains(&address));
             found.expect("a segment")
         };
         assert!(segment(code).protection.execute);
@@ -122,9 +108,7 @@ fn a_manifest_of_another_writer_reads_the_same() {
     let mut object = artifact("manifest");
     for name in [".note.solo5.manifest", ".note.solo5.manifest.mft2"] {
         let section = Decl::section(SectionKind::Data);
-        object
-            .declare_with(name, section, object_section(&ours, name))
-            .unwrap();
+        object.declare_with(name, section, object_section(&ours, name)).unwrap();
     }
     tree.file("theirs.o", object.emit().unwrap());
     tree.object("app", APPLICATION);
@@ -134,9 +118,7 @@ fn a_manifest_of_another_writer_reads_the_same() {
         let linked = Linked::open(&tree.work.join("image"));
         linked.assert_complete();
         let notes = linked.image.notes().all().iter();
-        notes
-            .map(|note| (note.kind, note.read(&linked.file, 1 << 16).unwrap()))
-            .collect::<Vec<_>>()
+        notes.map(|note| (note.kind, note.read(&linked.file, 1 << 16).unwrap())).collect::<Vec<_>>()
     };
     assert_eq!(notes("theirs.o"), notes("manifest.o"));
 }

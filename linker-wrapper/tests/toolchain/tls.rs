@@ -18,14 +18,8 @@ const CASES: &[(&str, usize)] = &[
          __thread int v3 __attribute__((aligned(64)));",
         4,
     ),
-    (
-        "__thread int v0 __attribute__((aligned(64))) = 1; __thread char v1[3];",
-        2,
-    ),
-    (
-        "__thread char v0 __attribute__((aligned(4096))); __thread char v1[7] = {1};",
-        2,
-    ),
+    ("__thread int v0 __attribute__((aligned(64))) = 1; __thread char v1[3];", 2),
+    ("__thread char v0 __attribute__((aligned(4096))); __thread char v1[7] = {1};", 2),
 ];
 
 #[test]

@@ -84,19 +84,10 @@ impl Tree {
         let work = folder.path().join("work");
         let triple = arch().triple();
         let library = prefix.join("lib").join(triple);
-        for path in [
-            &prefix.join("bin"),
-            &prefix.join("include/solo5"),
-            &library,
-            &work,
-        ] {
+        for path in [&prefix.join("bin"), &prefix.join("include/solo5"), &library, &work] {
             fs::create_dir_all(path).unwrap();
         }
-        let tree = Tree {
-            folder,
-            prefix,
-            work,
-        };
+        let tree = Tree { folder, prefix, work };
         let program = tree.tool("solo5-cc");
         let built = env!("CARGO_BIN_EXE_solo5-toolchain");
         if fs::hard_link(built, &program).is_err() {
@@ -113,20 +104,11 @@ impl Tree {
             let script = script::render(arch(), bindings);
             fs::write(library.join(bindings.script_file()), script).unwrap();
             let mut compiler = Command::new("cc");
-            compiler.args([
-                "-O2",
-                "-ffreestanding",
-                "-fno-pie",
-                "-fno-stack-protector",
-                "-c",
-            ]);
+            compiler.args(["-O2", "-ffreestanding", "-fno-pie", "-fno-stack-protector", "-c"]);
             if bindings == Bindings::Stub {
                 compiler.arg("-DSTUB");
             }
-            compiler
-                .arg(&source)
-                .arg("-o")
-                .arg(library.join(bindings.object_file()));
+            compiler.arg(&source).arg("-o").arg(library.join(bindings.object_file()));
             assert_ok(&compiler.output().unwrap());
         }
         tree

@@ -104,9 +104,7 @@ pub(super) fn net(
     facts: Option<&NetFacts>,
     phase: Phase,
 ) -> Verdict {
-    judge(section, codes::NET_NAME, |rule| {
-        net_checks(rule, net, facts, phase)
-    })
+    judge(section, codes::NET_NAME, |rule| net_checks(rule, net, facts, phase))
 }
 
 fn net_checks(
@@ -138,30 +136,21 @@ fn net_checks(
                 (fact(tap, phase, |name| fits(name)), name)
             }
         };
-        let what = if name.is_empty() {
-            "interface".to_owned()
-        } else {
-            format!("interface '{name}'")
-        };
+        let what =
+            if name.is_empty() { "interface".to_owned() } else { format!("interface '{name}'") };
         let condition = format!("its tap is called {}", quoted(&pattern.value));
         checks.push(check(codes::NET_INTERFACE, pattern, fit, what, condition));
     }
     if let Some(pattern) = &rule.bridge {
         let bridge = facts.map(|facts| &facts.bridge);
         let fit = fact(bridge, phase, |bridge| {
-            bridge
-                .as_ref()
-                .is_some_and(|name| pattern.value.fits_name(name.as_bytes()))
+            bridge.as_ref().is_some_and(|name| pattern.value.fits_name(name.as_bytes()))
         });
         let what = shown(bridge, |bridge| match bridge {
             Some(name) => format!("bridge '{}'", name.to_string_lossy()),
             None => "a tap without bridge".to_owned(),
         });
-        let what = if what.is_empty() {
-            "bridge".to_owned()
-        } else {
-            what
-        };
+        let what = if what.is_empty() { "bridge".to_owned() } else { what };
         let condition = format!("its tap is on bridge {}", quoted(&pattern.value));
         checks.push(check(codes::NET_BRIDGE, pattern, fit, what, condition));
     }
@@ -170,20 +159,11 @@ fn net_checks(
         let (fits, what) = match net.mac {
             Some(mac) => {
                 let text = mac.to_string();
-                (
-                    pattern.value.fits_name(text.as_bytes()),
-                    format!("address '{text}'"),
-                )
+                (pattern.value.fits_name(text.as_bytes()), format!("address '{text}'"))
             }
             None => (pattern.value.as_str() == "*", "a random address".to_owned()),
         };
-        checks.push(check(
-            codes::NET_MAC,
-            pattern,
-            known(fits),
-            what,
-            String::new(),
-        ));
+        checks.push(check(codes::NET_MAC, pattern, known(fits), what, String::new()));
     }
     checks
 }
@@ -195,9 +175,7 @@ pub(super) fn block(
     facts: Option<&BlockFacts>,
     phase: Phase,
 ) -> Verdict {
-    judge(section, codes::BLOCK_NAME, |rule| {
-        block_checks(rule, block, facts, phase)
-    })
+    judge(section, codes::BLOCK_NAME, |rule| block_checks(rule, block, facts, phase))
 }
 
 fn block_checks(
@@ -231,19 +209,13 @@ fn block_checks(
     }
     if let Some(maximum) = &rule.capacity_maximum {
         let capacity = facts.map(|facts| &facts.capacity);
-        let found = shown(capacity, |bytes| {
-            format!("capacity {}", size::display(*bytes))
-        });
+        let found = shown(capacity, |bytes| format!("capacity {}", size::display(*bytes)));
         let wants = format!("at most {}", size::display(maximum.value));
         checks.push(check(
             codes::BLOCK_CAPACITY,
             &maximum.span,
             fact(capacity, phase, |bytes| *bytes <= maximum.value),
-            if found.is_empty() {
-                "capacity".to_owned()
-            } else {
-                found
-            },
+            if found.is_empty() { "capacity".to_owned() } else { found },
             wants.clone(),
             format!("its capacity is {wants}"),
         ));
@@ -339,13 +311,8 @@ fn judge<Rule>(
         if checks.iter().all(|check| matches!(check.fit, Fit::Yes)) {
             return Verdict::Yes(rule.span.clone());
         }
-        if checks
-            .iter()
-            .all(|check| matches!(check.fit, Fit::Yes | Fit::Open))
-        {
-            let conditions = checks
-                .into_iter()
-                .filter(|check| matches!(check.fit, Fit::Open));
+        if checks.iter().all(|check| matches!(check.fit, Fit::Yes | Fit::Open)) {
+            let conditions = checks.into_iter().filter(|check| matches!(check.fit, Fit::Open));
             let conditions: Vec<_> = conditions.map(|check| check.condition).collect();
             open.push((conditions.join(" and "), rule.span.clone()));
         } else {
@@ -379,34 +346,21 @@ fn closest(failed: Vec<Vec<Check>>, name: &'static str, list: &Range<usize>) -> 
             span: list.clone(),
         }];
     };
-    let nearest = failed
-        .into_iter()
-        .filter(|checks| distance(checks) == least);
+    let nearest = failed.into_iter().filter(|checks| distance(checks) == least);
     let mut refusals: Vec<(Refusal, Vec<String>)> = Vec::new();
     for checks in nearest {
         let shown = if least.0 { 1 } else { checks.len() };
         for check in checks.into_iter().take(shown).filter(misses) {
             let (code, message) = match &check.fit {
-                Fit::Unread(why) => (
-                    check.unread,
-                    format!("{} cannot be read: {why}", check.what),
-                ),
+                Fit::Unread(why) => (check.unread, format!("{} cannot be read: {why}", check.what)),
                 _ => (check.code, format!("{} fits no rule", check.what)),
             };
             // Rules that miss for the same reason make one reason with all they want.
-            match refusals
-                .iter_mut()
-                .find(|(known, _)| known.message == message)
-            {
+            match refusals.iter_mut().find(|(known, _)| known.message == message) {
                 Some((_, wanted)) if wanted.contains(&check.wants) => {}
                 Some((_, wanted)) => wanted.push(check.wants),
                 None => {
-                    let refusal = Refusal {
-                        code,
-                        message,
-                        wants: String::new(),
-                        span: check.span,
-                    };
+                    let refusal = Refusal { code, message, wants: String::new(), span: check.span };
                     refusals.push((refusal, vec![check.wants]));
                 }
             }
@@ -414,10 +368,7 @@ fn closest(failed: Vec<Vec<Check>>, name: &'static str, list: &Range<usize>) -> 
     }
     refusals
         .into_iter()
-        .map(|(refusal, wanted)| Refusal {
-            wants: wants(wanted.into_iter()),
-            ..refusal
-        })
+        .map(|(refusal, wanted)| Refusal { wants: wants(wanted.into_iter()), ..refusal })
         .collect()
 }
 
@@ -436,14 +387,8 @@ pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
             (section.to_owned(), refusal)
         })
     };
-    let net = policy
-        .net
-        .as_ref()
-        .and_then(|section| section.maximum.as_ref());
-    let block = policy
-        .block
-        .as_ref()
-        .and_then(|section| section.maximum.as_ref());
+    let net = policy.net.as_ref().and_then(|section| section.maximum.as_ref());
+    let block = policy.block.as_ref().and_then(|section| section.maximum.as_ref());
     [
         limit(net, asked.nets.len(), "net", codes::NET_MAXIMUM),
         limit(block, asked.blocks.len(), "block", codes::BLOCK_MAXIMUM),

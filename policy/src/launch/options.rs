@@ -47,10 +47,7 @@ enum Form {
     /// `--option=VALUE`
     Value(fn(&mut Reader, &[u8]) -> Result<(), Wrong>),
     /// `--option:NAME=VALUE`, of a device
-    Device(
-        DeviceType,
-        fn(&mut Reader, &str, &[u8]) -> Result<(), Wrong>,
-    ),
+    Device(DeviceType, fn(&mut Reader, &str, &[u8]) -> Result<(), Wrong>),
     /// `--option:NAME`, which declines a device
     Without(DeviceType),
 }
@@ -75,22 +72,12 @@ enum Wrong {
 }
 
 const fn row(name: &'static str, module: Module, form: Form, usage: &'static str) -> Row {
-    Row {
-        name,
-        module,
-        form,
-        usage,
-    }
+    Row { name, module, form, usage }
 }
 
 /// Every option but `--help`, `--version` and `--explain=CODE`, which end reading.
 pub(super) static OPTIONS: &[Row] = &[
-    row(
-        "--mem",
-        Module::Core,
-        Form::Value(memory),
-        "  [ --mem=512 ] (guest memory in MB)",
-    ),
+    row("--mem", Module::Core, Form::Value(memory), "  [ --mem=512 ] (guest memory in MB)"),
     row(
         "--policy",
         Module::Core,
@@ -202,12 +189,7 @@ pub(super) static OPTIONS: &[Row] = &[
         Form::Flag(|reader| reader.gdb = true),
         "    --gdb (optional flag for running in a gdb debug session)",
     ),
-    row(
-        "--gdb-port",
-        Module::Gdb,
-        Form::Value(gdb_port),
-        "  [ --gdb-port=1234 ] (port to use) ",
-    ),
+    row("--gdb-port", Module::Gdb, Form::Value(gdb_port), "  [ --gdb-port=1234 ] (port to use) "),
     row(
         "--gdb-socket",
         Module::Gdb,
@@ -283,35 +265,27 @@ pub(super) fn read(
         }
     }
     reader.settle();
-    Request {
-        launch: reader.launch,
-        fault,
-        mentions: reader.mentions,
-    }
+    Request { launch: reader.launch, fault, mentions: reader.mentions }
 }
 
 impl Reader {
     fn option(&mut self, index: usize, option: &OsStr, modules: &Modules) -> Result<(), Fault> {
         let bytes = option.as_bytes();
-        let end = bytes
-            .iter()
-            .position(|byte| matches!(byte, b':' | b'='))
-            .unwrap_or(bytes.len());
+        let end = bytes.iter().position(|byte| matches!(byte, b':' | b'=')).unwrap_or(bytes.len());
         let (name, rest) = bytes.split_at(end);
         let row = OPTIONS
             .iter()
             .find(|row| row.name.as_bytes() == name && row.module.is_in(modules))
             .ok_or_else(|| Fault::invalid(index, option, None))?;
-        self.apply(row, rest, index, option)
-            .map_err(|wrong| match wrong {
-                Wrong::Invalid => Fault::invalid(index, option, None),
-                Wrong::Because(why) => Fault::invalid(index, option, Some(why)),
-                Wrong::Malformed => Fault {
-                    argument: index,
-                    lines: vec![format!("Malformed argument to {}", row.name)],
-                    usage: false,
-                },
-            })
+        self.apply(row, rest, index, option).map_err(|wrong| match wrong {
+            Wrong::Invalid => Fault::invalid(index, option, None),
+            Wrong::Because(why) => Fault::invalid(index, option, Some(why)),
+            Wrong::Malformed => Fault {
+                argument: index,
+                lines: vec![format!("Malformed argument to {}", row.name)],
+                usage: false,
+            },
+        })
     }
 
     /// Applies an option; `rest` is what follows its name.
@@ -335,9 +309,7 @@ impl Reader {
             Form::Value(set) => set(self, rest.strip_prefix(b"=").ok_or(Wrong::Invalid)?)?,
             Form::Device(kind, set) => {
                 let (name, value) = device(rest).ok_or(Wrong::Invalid)?;
-                let value = value
-                    .filter(|value| !value.is_empty())
-                    .ok_or(Wrong::Invalid)?;
+                let value = value.filter(|value| !value.is_empty()).ok_or(Wrong::Invalid)?;
                 let done = set(self, name, value);
                 // A value without the right form hides that the device is not declared; one that
                 // has it and is refused does not (`spec/10` §7.2).
@@ -365,9 +337,7 @@ impl Reader {
     /// Refuses a second attachment, or declining what is attached.
     fn once(&self, kind: DeviceType, name: &str) -> Result<(), Wrong> {
         if self.launch.mentions(kind, name) {
-            return Err(Wrong::Because(format!(
-                "Device '{name}' is given more than once"
-            )));
+            return Err(Wrong::Because(format!("Device '{name}' is given more than once")));
         }
         Ok(())
     }
@@ -428,14 +398,9 @@ fn user(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
     // The largest number means "no change" to the kernel.
     let number = |text: &str| {
         let number = parse_number(text.as_bytes()).and_then(|number| u32::try_from(number).ok());
-        number
-            .filter(|number| *number != u32::MAX)
-            .ok_or(Wrong::Malformed)
+        number.filter(|number| *number != u32::MAX).ok_or(Wrong::Malformed)
     };
-    reader.launch.user = Some(User {
-        uid: number(uid)?,
-        gid: number(gid)?,
-    });
+    reader.launch.user = Some(User { uid: number(uid)?, gid: number(gid)? });
     Ok(())
 }
 
@@ -478,14 +443,9 @@ fn label(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
         return Err(Wrong::Malformed);
     }
     if reader.launch.labels.iter().any(|label| label.key == key) {
-        return Err(Wrong::Because(format!(
-            "Label '{key}' is given more than once"
-        )));
+        return Err(Wrong::Because(format!("Label '{key}' is given more than once")));
     }
-    reader.launch.labels.push(Label {
-        key: key.to_owned(),
-        value: value.to_owned(),
-    });
+    reader.launch.labels.push(Label { key: key.to_owned(), value: value.to_owned() });
     Ok(())
 }
 
@@ -510,11 +470,7 @@ fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
         Some(number) => Interface::Fd(net_fd(value, number)?),
     };
     reader.once(DeviceType::NetBasic, name)?;
-    reader.launch.nets.push(Net {
-        name: name.to_owned(),
-        interface,
-        mac: None,
-    });
+    reader.launch.nets.push(Net { name: name.to_owned(), interface, mac: None });
     Ok(())
 }
 
@@ -523,11 +479,7 @@ fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, Wrong> {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     parse_fd(number).ok_or_else(|| {
-        let why = if is_number {
-            "Numerical result out of range"
-        } else {
-            "Invalid argument"
-        };
+        let why = if is_number { "Numerical result out of range" } else { "Invalid argument" };
         let value = String::from_utf8_lossy(value);
         Wrong::Because(format!("Could not attach interface: {value}: {why}"))
     })
@@ -555,18 +507,14 @@ fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wron
         let text = "Block size must be a multiple of 2 greater than or equal 512";
         Wrong::Because(text.to_owned())
     })?;
-    reader
-        .settings
-        .push((name.to_owned(), Setting::SectorSize(size)));
+    reader.settings.push((name.to_owned(), Setting::SectorSize(size)));
     Ok(())
 }
 
 fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
     let access = str::from_utf8(value).ok().and_then(Access::from_name);
     let access = access.ok_or(Wrong::Malformed)?;
-    reader
-        .settings
-        .push((name.to_owned(), Setting::Access(access)));
+    reader.settings.push((name.to_owned(), Setting::Access(access)));
     Ok(())
 }
 

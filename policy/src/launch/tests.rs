@@ -24,9 +24,7 @@ fn manifest() -> Vec<u8> {
 
 fn words(text: &str) -> Vec<OsString> {
     // `_` stands for a space inside an argument.
-    text.split_whitespace()
-        .map(|word| word.replace('_', " ").into())
-        .collect()
+    text.split_whitespace().map(|word| word.replace('_', " ").into()).collect()
 }
 
 fn launch(text: &str) -> Result<Launch, Fault> {
@@ -68,41 +66,24 @@ fn what_follows_the_kernel_is_the_guests() {
     assert_eq!(launch.arguments, words("--mem=1 -- x"));
     assert_eq!(launch.memory_mib, 64);
     assert_eq!(launch.command_line_length(), "--mem=1 -- x".len());
-    let unnamed = read_for(
-        OsStr::new("k"),
-        &words("--mem=64 -- --x"),
-        &Modules::ordinary(Target::Spt),
-    );
+    let unnamed =
+        read_for(OsStr::new("k"), &words("--mem=64 -- --x"), &Modules::ordinary(Target::Spt));
     assert_eq!(unnamed.launch.arguments, words("--x"));
-    let unnamed = read_for(
-        OsStr::new("k"),
-        &words("--mem=64 x --mem=3"),
-        &Modules::ordinary(Target::Spt),
-    );
+    let unnamed =
+        read_for(OsStr::new("k"), &words("--mem=64 x --mem=3"), &Modules::ordinary(Target::Spt));
     assert_eq!(unnamed.launch.arguments, words("x --mem=3"));
     assert_eq!(unnamed.launch.memory_mib, 64);
 }
 
 #[test]
 fn memory_is_strict_and_takes_units() {
-    for (value, expected) in [
-        ("1", 1),
-        ("0064", 64),
-        ("64MiB", 64),
-        ("2GiB", 2048),
-        ("17592186044415", (1 << 44) - 1),
-    ] {
-        assert_eq!(
-            launch(&format!("--mem={value} k")).unwrap().memory_mib,
-            expected
-        );
+    for (value, expected) in
+        [("1", 1), ("0064", 64), ("64MiB", 64), ("2GiB", 2048), ("17592186044415", (1 << 44) - 1)]
+    {
+        assert_eq!(launch(&format!("--mem={value} k")).unwrap().memory_mib, expected);
     }
     assert_eq!(launch("k").unwrap().memory_mib, MEMORY_DEFAULT_MIB);
-    assert_eq!(
-        launch("--mem=3 --mem=4 k").unwrap().memory_mib,
-        4,
-        "the last one wins"
-    );
+    assert_eq!(launch("--mem=3 --mem=4 k").unwrap().memory_mib, 4, "the last one wins");
     for value in [
         "",
         "0",
@@ -167,57 +148,24 @@ fn options_that_are_none() {
 fn options_with_a_reason() {
     let block_size = "Block size must be a multiple of 2 greater than or equal 512";
     for (option, why) in [
-        (
-            "--block:nope=x",
-            "Resource not declared in manifest: 'nope'",
-        ),
-        (
-            "--net:storage=tap100",
-            "Resource not declared in manifest: 'storage'",
-        ),
-        (
-            "--net-mac:nope=2:0:0:0:0:1",
-            "Resource not declared in manifest: 'nope'",
-        ),
-        (
-            "--block-sector-size:nope=3",
-            "Resource not declared in manifest: 'nope'",
-        ),
-        (
-            "--without-net:nope",
-            "Resource not declared in manifest: 'nope'",
-        ),
+        ("--block:nope=x", "Resource not declared in manifest: 'nope'"),
+        ("--net:storage=tap100", "Resource not declared in manifest: 'storage'"),
+        ("--net-mac:nope=2:0:0:0:0:1", "Resource not declared in manifest: 'nope'"),
+        ("--block-sector-size:nope=3", "Resource not declared in manifest: 'nope'"),
+        ("--without-net:nope", "Resource not declared in manifest: 'nope'"),
         ("--without-net:service", "Device 'service' is not optional"),
-        (
-            "--net:service=@",
-            "Could not attach interface: @: Invalid argument",
-        ),
-        (
-            "--net:service=@x",
-            "Could not attach interface: @x: Invalid argument",
-        ),
-        (
-            "--net:service=@3x",
-            "Could not attach interface: @3x: Invalid argument",
-        ),
-        (
-            "--net:service=@+3",
-            "Could not attach interface: @+3: Invalid argument",
-        ),
-        (
-            "--net:service=@-1",
-            "Could not attach interface: @-1: Numerical result out of range",
-        ),
+        ("--net:service=@", "Could not attach interface: @: Invalid argument"),
+        ("--net:service=@x", "Could not attach interface: @x: Invalid argument"),
+        ("--net:service=@3x", "Could not attach interface: @3x: Invalid argument"),
+        ("--net:service=@+3", "Could not attach interface: @+3: Invalid argument"),
+        ("--net:service=@-1", "Could not attach interface: @-1: Numerical result out of range"),
         (
             "--net:service=@2147483648",
             "Could not attach interface: @2147483648: Numerical result out of range",
         ),
     ] {
         let (lines, usage) = lines(&format!("{option} k"));
-        assert_eq!(
-            lines,
-            [why.to_owned(), format!("Invalid option: `{option}'")]
-        );
+        assert_eq!(lines, [why.to_owned(), format!("Invalid option: `{option}'")]);
         assert!(usage);
     }
     for size in [
@@ -250,36 +198,21 @@ fn values_with_one_line_and_no_usage() {
 
 #[test]
 fn the_first_wrong_argument_is_reported() {
-    assert_eq!(
-        lines("--net:nope=t --bogus k").0[0],
-        "Resource not declared in manifest: 'nope'"
-    );
-    assert_eq!(
-        lines("--bogus --net:nope=t k").0,
-        ["Invalid option: `--bogus'"]
-    );
-    assert_eq!(
-        lines("--mem=x --net:nope=t k").0,
-        ["Malformed argument to --mem"]
-    );
+    assert_eq!(lines("--net:nope=t --bogus k").0[0], "Resource not declared in manifest: 'nope'");
+    assert_eq!(lines("--bogus --net:nope=t k").0, ["Invalid option: `--bogus'"]);
+    assert_eq!(lines("--mem=x --net:nope=t k").0, ["Malformed argument to --mem"]);
     let fault = launch("--mem=3 --net:nope=t k").unwrap_err();
     assert_eq!(fault.argument, 1);
 }
 
 #[test]
 fn a_device_is_given_once() {
-    for text in [
-        "--net:service=a --net:service=b k",
-        "--block:storage=a --block-fd:storage=5 k",
-    ] {
+    for text in ["--net:service=a --net:service=b k", "--block:storage=a --block-fd:storage=5 k"] {
         let (lines, usage) = lines(text);
         assert!(lines[0].ends_with("is given more than once"), "{lines:?}");
         assert!(usage);
     }
-    assert_eq!(
-        lines("--label=a=1 --label=a=2 k").0[0],
-        "Label 'a' is given more than once"
-    );
+    assert_eq!(lines("--label=a=1 --label=a=2 k").0[0], "Label 'a' is given more than once");
 }
 
 #[test]
@@ -289,9 +222,7 @@ fn an_optional_device_is_attached_or_declined() {
     let manifest = Mft1::parse(&bytes).unwrap();
     let mut out = [0; DESCRIPTOR_MAX];
     let mut writer = Writer::new(&mut out, 3).unwrap();
-    writer
-        .push(1, tag::DEVICE_FLAGS, &DEVICE_OPTIONAL.to_le_bytes())
-        .unwrap();
+    writer.push(1, tag::DEVICE_FLAGS, &DEVICE_OPTIONAL.to_le_bytes()).unwrap();
     let length = writer.finish();
     let properties = Mft2::parse(&out[..length], &manifest).unwrap();
     let check = |text: &str| {
@@ -301,11 +232,7 @@ fn an_optional_device_is_attached_or_declined() {
     let declined = check("--without-block:storage --net:service=t k").unwrap();
     assert!(declined.unattached(&manifest).is_empty());
     let silent = check("--net:service=t k").unwrap();
-    assert_eq!(
-        silent.unattached(&manifest).len(),
-        2,
-        "silence declines nothing"
-    );
+    assert_eq!(silent.unattached(&manifest).len(), 2, "silence declines nothing");
     let both = check("--block:storage=a --without-block:storage k").unwrap_err();
     assert_eq!(both.lines[0], "Device 'storage' is given more than once");
 }
@@ -349,26 +276,17 @@ fn every_other_option() {
     assert_eq!(launch.nets[0].interface, Interface::Fd(5));
     assert_eq!(launch.nets[0].mac, None, "all zero means random");
     assert_eq!(launch.blocks[0].backing, Backing::Fd(6));
-    assert_eq!(
-        launch.policies,
-        [FileOrFd::Path("a.yaml".into()), FileOrFd::Fd(7)]
-    );
+    assert_eq!(launch.policies, [FileOrFd::Path("a.yaml".into()), FileOrFd::Fd(7)]);
     assert_eq!(launch.labels[0].value, "a=b");
     assert_eq!(launch.labels[1].value, "");
     assert!(launch.exec_heap && launch.require_policy && launch.explain);
-    assert_eq!(
-        (launch.format, launch.report),
-        (Format::Json, Some(FileOrFd::Fd(8)))
-    );
+    assert_eq!((launch.format, launch.report), (Format::Json, Some(FileOrFd::Fd(8))));
 }
 
 #[test]
 fn a_report_is_known_before_options_are_checked() {
-    let request = read(
-        &words("--bogus --report=out.json k"),
-        &Modules::ordinary(Target::Spt),
-    )
-    .unwrap();
+    let request =
+        read(&words("--bogus --report=out.json k"), &Modules::ordinary(Target::Spt)).unwrap();
     assert_eq!(request.report(), Some(&FileOrFd::Path("out.json".into())));
     assert_eq!(request.kernel(), "k");
 }
@@ -381,10 +299,7 @@ fn modules_decide_which_options_there_are() {
         Modules::ordinary(Target::Hvt),
     );
     assert_eq!(hvt.fault, None);
-    let user = User {
-        uid: 65534,
-        gid: 100,
-    };
+    let user = User { uid: 65534, gid: 100 };
     assert_eq!(hvt.launch.user, Some(user));
     assert_eq!(hvt.launch.chroot, Some("/var/empty".into()));
     for (option, target) in [
@@ -395,29 +310,14 @@ fn modules_decide_which_options_there_are() {
         let other = read_as(&format!("{option} k"), Modules::ordinary(target));
         assert!(other.fault.is_some(), "{option}");
     }
-    for user in [
-        "",
-        "1",
-        "1:",
-        ":1",
-        "1:2:3",
-        "root:root",
-        "4294967295:1",
-        "-1:1",
-    ] {
+    for user in ["", "1", "1:", ":1", "1:2:3", "root:root", "4294967295:1", "-1:1"] {
         let wrong = read_as(&format!("--user={user} k"), Modules::ordinary(Target::Hvt));
         let fault = wrong.fault.expect(user);
         assert_eq!(fault.lines, ["Malformed argument to --user"]);
     }
-    let without = Modules {
-        net: false,
-        ..Modules::ordinary(Target::Spt)
-    };
+    let without = Modules { net: false, ..Modules::ordinary(Target::Spt) };
     assert!(read_as("--net:service=tap k", without).fault.is_some());
-    let debug = read_as(
-        "--gdb-port=99 --gdb --dumpcore=/d k",
-        Modules::debug(Target::Hvt),
-    );
+    let debug = read_as("--gdb-port=99 --gdb --dumpcore=/d k", Modules::debug(Target::Hvt));
     assert_eq!(debug.fault, None);
     assert_eq!(debug.launch.gdb, Some(Gdb::Port(99)));
     let socket = read_as("--gdb --gdb-socket=/run/gdb k", Modules::debug(Target::Hvt));

@@ -50,11 +50,7 @@ pub fn usage(program: &str, modules: &Modules) -> String {
     }
     out.push_str("\nCompiled-in module options:\n");
     let heap = [(Module::ExecHeap, "")];
-    for (module, _) in heap
-        .iter()
-        .filter(|(module, _)| module.is_in(modules))
-        .chain(present())
-    {
+    for (module, _) in heap.iter().filter(|(module, _)| module.is_in(modules)).chain(present()) {
         for line in lines(*module) {
             let _ = writeln!(out, "{line}");
         }
@@ -63,8 +59,5 @@ pub fn usage(program: &str, modules: &Modules) -> String {
 }
 
 fn lines(module: Module) -> impl Iterator<Item = &'static str> {
-    OPTIONS
-        .iter()
-        .filter(move |row| row.module == module)
-        .map(|row| row.usage)
+    OPTIONS.iter().filter(move |row| row.module == module).map(|row| row.usage)
 }

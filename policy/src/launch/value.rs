@@ -50,9 +50,7 @@ pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
         (text.strip_suffix(b"MiB").unwrap_or(text), 1)
     };
     let mebibytes = parse_number(number)?.checked_mul(unit)?;
-    (1..=u64::MAX >> 20)
-        .contains(&mebibytes)
-        .then_some(mebibytes)
+    (1..=u64::MAX >> 20).contains(&mebibytes).then_some(mebibytes)
 }
 
 /// A sector size in bytes: a power of two from 512 to 32768.

@@ -6,11 +6,7 @@ use crate::case;
 
 pub(super) const SUITE: &[Key] = &[
     required("type", "What this file is", Shape::Text(case::TYPE)),
-    required(
-        "version",
-        "Version of this form",
-        Shape::Number(case::VERSION),
-    ),
+    required("version", "Version of this form", Shape::Number(case::VERSION)),
     required(
         "policies",
         "The policies to test, which are used together; relative to this file",
@@ -27,35 +23,20 @@ const CASE: &[Key] = &[
         "The manifest of the image that is launched, in place of the image",
         Shape::SomeText,
     ),
-    key(
-        "target",
-        "The target of that image, one that a tender starts",
-        Shape::TenderTarget,
-    ),
+    key("target", "The target of that image, one that a tender starts", Shape::TenderTarget),
     Key {
         about: "The digest of that image, as if anybody had looked",
         shape: DIGEST_ALONE,
         ..DIGEST
     },
-    Key {
-        about: "The keys that signed that image",
-        ..SIGNED_BY
-    },
+    Key { about: "The keys that signed that image", ..SIGNED_BY },
     key(
         "findings",
         "The rules of the audit that find something in that image",
         Shape::OneOrMany(&Shape::Expression("^S[0-9]{3}$")),
     ),
-    key(
-        "options",
-        "Options of the tender",
-        Shape::List(&Shape::AnyText),
-    ),
-    key(
-        "arguments",
-        "Arguments of the guest",
-        Shape::List(&Shape::AnyText),
-    ),
+    key("options", "Options of the tender", Shape::List(&Shape::AnyText)),
+    key("arguments", "Arguments of the guest", Shape::List(&Shape::AnyText)),
     key(
         "today",
         "The day that waivers are compared with; absent: the day of the test",
@@ -113,19 +94,11 @@ pub(super) const fn blocks(what: &'static Shape) -> Key {
 
 const NET: &[Key] = &[
     key("interface", "The tap's name", Shape::Fact(&Shape::AnyText)),
-    key(
-        "bridge",
-        "The bridge that the tap is on, or `none`",
-        Shape::Fact(&Shape::AnyText),
-    ),
+    key("bridge", "The bridge that the tap is on, or `none`", Shape::Fact(&Shape::AnyText)),
 ];
 
 const BLOCK: &[Key] = &[
-    key(
-        "kind",
-        "What is behind it",
-        Shape::Fact(&Shape::Choice(&["file", "device", "other"])),
-    ),
+    key("kind", "What is behind it", Shape::Fact(&Shape::Choice(&["file", "device", "other"]))),
     key(
         "under",
         "The folders it was reached from without leaving them",

@@ -8,32 +8,12 @@ use crate::plan;
 
 pub(super) const PLAN: &[Key] = &[
     required("type", "What this file is", Shape::Text(plan::TYPE)),
-    required(
-        "version",
-        "Version of this form",
-        Shape::Number(plan::VERSION),
-    ),
+    required("version", "Version of this form", Shape::Number(plan::VERSION)),
     key("name", "The plan's name", NAME),
-    key(
-        "policies",
-        "Policies for all; absent: this host's",
-        POLICIES,
-    ),
-    key(
-        "require-policy",
-        "Whether one policy at least must apply to each",
-        Shape::Boolean,
-    ),
-    key(
-        "limits",
-        "What all may have together",
-        Shape::Mapping(LIMITS),
-    ),
-    required(
-        "unikernels",
-        "The unikernels",
-        Shape::Several(&Shape::Mapping(UNIKERNEL)),
-    ),
+    key("policies", "Policies for all; absent: this host's", POLICIES),
+    key("require-policy", "Whether one policy at least must apply to each", Shape::Boolean),
+    key("limits", "What all may have together", Shape::Mapping(LIMITS)),
+    required("unikernels", "The unikernels", Shape::Several(&Shape::Mapping(UNIKERNEL))),
 ];
 
 const NAME: Shape = Shape::Expression("^[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,64}$");
@@ -55,34 +35,14 @@ const UNIKERNEL: &[Key] = &[
         "Guest memory in whole MiB",
         Shape::Expression("^([1-9][0-9]*) ?(KiB|MiB|GiB)$"),
     ),
-    key(
-        "executable-heap",
-        "Whether heap and stack are executable",
-        Shape::Boolean,
-    ),
-    key(
-        "arguments",
-        "Arguments of the guest",
-        Shape::List(&Shape::AnyText),
-    ),
-    key(
-        "labels",
-        "Labels that policies may match",
-        Shape::Map(LABEL, &Shape::AnyText),
-    ),
+    key("executable-heap", "Whether heap and stack are executable", Shape::Boolean),
+    key("arguments", "Arguments of the guest", Shape::List(&Shape::AnyText)),
+    key("labels", "Labels that policies may match", Shape::Map(LABEL, &Shape::AnyText)),
     key("policies", "Further policies for it", POLICIES),
     nets(&Shape::Mapping(NET)),
     blocks(&Shape::Mapping(BLOCK)),
-    key(
-        "without-net",
-        "Optional network interfaces that it goes without",
-        DECLINED,
-    ),
-    key(
-        "without-block",
-        "Optional block devices that it goes without",
-        DECLINED,
-    ),
+    key("without-net", "Optional network interfaces that it goes without", DECLINED),
+    key("without-block", "Optional block devices that it goes without", DECLINED),
 ];
 
 const DECLINED: Shape = Shape::List(&Shape::Expression(DEVICE));
@@ -97,11 +57,7 @@ const NET: &[Key] = &[
 ];
 
 const BLOCK: &[Key] = &[
-    required(
-        "path",
-        "The file or block device, from `/` on",
-        Shape::Expression("^(/[^/\\n]+)+$"),
-    ),
+    required("path", "The file or block device, from `/` on", Shape::Expression("^(/[^/\\n]+)+$")),
     key(
         "access",
         "The access it gets; absent: read-write",

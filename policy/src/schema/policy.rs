@@ -8,48 +8,20 @@ const SWITCH: Shape = Shape::Choice(&["allow", "forbid"]);
 
 pub(super) const POLICY: &[Key] = &[
     required("type", "What this file is", Shape::Text(front::TYPE)),
-    required(
-        "version",
-        "Version of this form",
-        Shape::Number(front::VERSION),
-    ),
+    required("version", "Version of this form", Shape::Number(front::VERSION)),
     key(
         "name",
         "The policy's name in reasons; absent: its file's",
         Shape::Expression("^[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,64}$"),
     ),
-    key(
-        "match",
-        "When the policy applies; absent: always",
-        Shape::Mapping(MATCH),
-    ),
-    key(
-        "otherwise",
-        "`allow` is a yes for every absent section",
-        Shape::Choice(&["allow"]),
-    ),
+    key("match", "When the policy applies; absent: always", Shape::Mapping(MATCH)),
+    key("otherwise", "`allow` is a yes for every absent section", Shape::Choice(&["allow"])),
     key("image", "What images may run", Shape::Mapping(IMAGE)),
     key("process", "How a tender may run", Shape::Mapping(PROCESS)),
-    key(
-        "memory",
-        "What memory a guest may have",
-        Shape::Mapping(MEMORY),
-    ),
-    key(
-        "arguments",
-        "What a guest may be told",
-        Shape::Mapping(ARGUMENTS),
-    ),
-    key(
-        "net",
-        "What network interfaces a guest may have",
-        Shape::Mapping(NET),
-    ),
-    key(
-        "block",
-        "What block devices a guest may have",
-        Shape::Mapping(BLOCK),
-    ),
+    key("memory", "What memory a guest may have", Shape::Mapping(MEMORY)),
+    key("arguments", "What a guest may be told", Shape::Mapping(ARGUMENTS)),
+    key("net", "What network interfaces a guest may have", Shape::Mapping(NET)),
+    key("block", "What block devices a guest may have", Shape::Mapping(BLOCK)),
     key("debug", "What debugging is allowed", Shape::Mapping(DEBUG)),
     key(
         "admitted",
@@ -70,14 +42,8 @@ const MATCH: &[Key] = &[
         Shape::Map(LABEL, &Shape::Pattern),
     ),
     // An empty list would never hold.
-    Key {
-        shape: Shape::OneOrSeveral(&Shape::Expression(DIGEST_EXPRESSION)),
-        ..DIGEST
-    },
-    Key {
-        shape: Shape::OneOrSeveral(&Shape::Expression(KEY_EXPRESSION)),
-        ..SIGNED_BY
-    },
+    Key { shape: Shape::OneOrSeveral(&Shape::Expression(DIGEST_EXPRESSION)), ..DIGEST },
+    Key { shape: Shape::OneOrSeveral(&Shape::Expression(KEY_EXPRESSION)), ..SIGNED_BY },
 ];
 
 pub(super) const DIGEST: Key = key(
@@ -102,29 +68,17 @@ const AUDIT: &[Key] = &[
         "The least severity that is a denial; absent: error",
         Shape::Choice(&["error", "warning", "note"]),
     ),
-    key(
-        "waive",
-        "Findings that are accepted for a time",
-        Shape::List(&Shape::Mapping(WAIVER)),
-    ),
+    key("waive", "Findings that are accepted for a time", Shape::List(&Shape::Mapping(WAIVER))),
 ];
 
 const WAIVER: &[Key] = &[
-    required(
-        "rule",
-        "A rule's code, or the start of several",
-        Shape::Expression("^S[0-9]{1,3}$"),
-    ),
+    required("rule", "A rule's code, or the start of several", Shape::Expression("^S[0-9]{1,3}$")),
     required(
         "images",
         "Digests of the images it is for",
         Shape::OneOrMany(&Shape::Expression(DIGEST_EXPRESSION)),
     ),
-    required(
-        "reason",
-        "Why the finding is accepted",
-        Shape::Expression("\\S"),
-    ),
+    required("reason", "Why the finding is accepted", Shape::Expression("\\S")),
     required(
         "until",
         "The last day of the waiver",
@@ -133,16 +87,8 @@ const WAIVER: &[Key] = &[
 ];
 
 const IMAGE: &[Key] = &[
-    key(
-        "targets",
-        "Targets, one of which the image must be for",
-        Shape::List(&Shape::Target),
-    ),
-    key(
-        "minimum-manifest",
-        "Least version of the image's manifest",
-        Shape::Range(1, 2),
-    ),
+    key("targets", "Targets, one of which the image must be for", Shape::List(&Shape::Target)),
+    key("minimum-manifest", "Least version of the image's manifest", Shape::Range(1, 2)),
     DIGEST,
     SIGNED_BY,
 ];
@@ -158,19 +104,11 @@ const PROCESS: &[Key] = &[
 
 const MEMORY: &[Key] = &[
     key("maximum", "Most guest memory", Shape::Size),
-    key(
-        "executable-heap",
-        "An executable heap; absent: forbid",
-        SWITCH,
-    ),
+    key("executable-heap", "An executable heap; absent: forbid", SWITCH),
 ];
 
 const ARGUMENTS: &[Key] = &[
-    key(
-        "maximum-length",
-        "Most bytes of the guest's command line",
-        Shape::Count,
-    ),
+    key("maximum-length", "Most bytes of the guest's command line", Shape::Count),
     key(
         "allow",
         "Patterns, one of which each word of it must fit",
@@ -190,16 +128,8 @@ const NET: &[Key] = &[
 const NET_RULE: &[Key] = &[
     required("name", "The device's name in the manifest", Shape::Pattern),
     key("interface", "The tap's name", Shape::Pattern),
-    key(
-        "bridge",
-        "The name of the bridge the tap is on",
-        Shape::Pattern,
-    ),
-    key(
-        "mac",
-        "The Ethernet address",
-        Shape::Expression("^[0-9A-Fa-f:*?]+$"),
-    ),
+    key("bridge", "The name of the bridge the tap is on", Shape::Pattern),
+    key("mac", "The Ethernet address", Shape::Expression("^[0-9A-Fa-f:*?]+$")),
 ];
 
 const BLOCK: &[Key] = &[
@@ -214,11 +144,7 @@ const BLOCK: &[Key] = &[
 const BLOCK_RULE: &[Key] = &[
     required("name", "The device's name in the manifest", Shape::Pattern),
     key("file", "It must be a regular file", Shape::Mapping(FILE)),
-    key(
-        "device",
-        "It must be a block device with this name below /dev",
-        Shape::Pattern,
-    ),
+    key("device", "It must be a block device with this name below /dev", Shape::Pattern),
     key(
         "access",
         "The widest access",
@@ -242,11 +168,7 @@ const CAPACITY: &[Key] = &[key("maximum", "Most of it", Shape::Size)];
 
 const DEBUG: &[Key] = &[
     key("gdb", "Attaching gdb; absent: forbid", SWITCH),
-    key(
-        "dumpcore",
-        "Dumping the guest's memory; absent: forbid",
-        SWITCH,
-    ),
+    key("dumpcore", "Dumping the guest's memory; absent: forbid", SWITCH),
 ];
 
 /// A label's key.

@@ -86,9 +86,7 @@ impl Launch {
         let target = Target::from_name(self.target.as_deref().unwrap_or("spt")).expect("a target");
         let (mft1, mft2) = self.notes();
         let mft1 = Mft1::parse(&mft1).expect("a manifest");
-        let mft2 = mft2
-            .as_deref()
-            .map(|note| Mft2::parse(note, &mft1).expect("properties"));
+        let mft2 = mft2.as_deref().map(|note| Mft2::parse(note, &mft1).expect("properties"));
         let mut words: Vec<OsString> = self.options.split_whitespace().map(Into::into).collect();
         words.push("kernel".into());
         words.extend(self.arguments.iter().map(Into::into));
@@ -145,9 +143,7 @@ impl Launch {
             let mut note = vec![0; mft2::DESCRIPTOR_MAX];
             let mut writer = mft2::Writer::new(&mut note, entries.len()).unwrap();
             for (device, tag, value) in records {
-                writer
-                    .push(device, tag, &value.to_le_bytes())
-                    .expect("a record");
+                writer.push(device, tag, &value.to_le_bytes()).expect("a record");
             }
             let length = writer.finish();
             note.truncate(length);
@@ -162,9 +158,7 @@ impl Launch {
         let facts = &self.facts;
         let nets = facts.nets.iter().map(|net| NetFacts {
             tap: fact(net.tap.as_deref(), |name| name.into()),
-            bridge: fact(net.bridge.as_deref(), |name| {
-                (name != "none").then(|| name.into())
-            }),
+            bridge: fact(net.bridge.as_deref(), |name| (name != "none").then(|| name.into())),
         });
         let blocks = facts.blocks.iter().map(|block| BlockFacts {
             kind: fact(block.kind.as_deref(), |kind| match kind {

@@ -77,10 +77,8 @@ impl Inherited {
         let was_filled = |fd: RawFd| {
             usize::try_from(fd).is_ok_and(|fd| filled.get(fd).copied().unwrap_or(false))
         };
-        let mut open: Vec<RawFd> = numbers
-            .into_iter()
-            .filter(|fd| !was_filled(*fd) && sys::is_open(*fd))
-            .collect();
+        let mut open: Vec<RawFd> =
+            numbers.into_iter().filter(|fd| !was_filled(*fd) && sys::is_open(*fd)).collect();
         open.sort_unstable();
         open.dedup();
         Inherited { open }
@@ -110,21 +108,9 @@ mod tests {
         let taken = inherited.take(number).unwrap();
         assert_eq!(taken.as_raw_fd(), number);
         assert_eq!(inherited.take(number).unwrap_err(), Errno::BADF, "twice");
-        assert_eq!(
-            inherited.take(1 << 20).unwrap_err(),
-            Errno::BADF,
-            "never open"
-        );
-        assert_eq!(
-            inherited.take(closed).unwrap_err(),
-            Errno::BADF,
-            "not named"
-        );
+        assert_eq!(inherited.take(1 << 20).unwrap_err(), Errno::BADF, "never open");
+        assert_eq!(inherited.take(closed).unwrap_err(), Errno::BADF, "not named");
         let mut filled = Inherited::find([0], [true, false, false]);
-        assert_eq!(
-            filled.take(0).unwrap_err(),
-            Errno::BADF,
-            "opened by the tender"
-        );
+        assert_eq!(filled.take(0).unwrap_err(), Errno::BADF, "opened by the tender");
     }
 }

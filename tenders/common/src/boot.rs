@@ -132,16 +132,8 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
-    let result = result.and_then(|()| {
-        run(
-            tender,
-            request,
-            &mut inherited,
-            &modules,
-            reporter.as_mut(),
-            &console,
-        )
-    });
+    let result = result
+        .and_then(|()| run(tender, request, &mut inherited, &modules, reporter.as_mut(), &console));
     match result {
         Ok(status) => status,
         Err(refusal) => {
@@ -161,9 +153,7 @@ fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
         Stop::Version => {
             let abi = T::TARGET.abi_version().unwrap_or_default();
             let version = solo5_report::VERSION;
-            console.text(&format!(
-                "{program} tender, version {version}\nABI version {abi}\n"
-            ));
+            console.text(&format!("{program} tender, version {version}\nABI version {abi}\n"));
             0
         }
         Stop::Explain(code) => match solo5_report::explain(code) {
@@ -178,10 +168,7 @@ fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
         },
         Stop::MissingKernel => {
             let lines = vec![launch::MISSING_KERNEL.to_owned()];
-            let refusal = Refusal {
-                usage: true,
-                ..Refusal::cannot(CODE_OPTIONS, lines)
-            };
+            let refusal = Refusal { usage: true, ..Refusal::cannot(CODE_OPTIONS, lines) };
             console.refuse(&refusal, || launch::usage(program, modules));
             EXIT_CANNOT
         }
@@ -201,10 +188,7 @@ fn run<T: Tender>(
     console: &Console,
 ) -> Result<u8, Refusal> {
     let kernel = request.kernel().to_owned();
-    let fault = |fault: Fault| Problem::Image {
-        kernel: kernel.clone(),
-        fault,
-    };
+    let fault = |fault: Fault| Problem::Image { kernel: kernel.clone(), fault };
     let file = open_image(&kernel)?;
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
@@ -230,18 +214,13 @@ fn run<T: Tender>(
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;
 
-    let asked = Asked {
-        proof,
-        ..Asked::new(&launch, T::TARGET, &manifest, properties)
-    };
+    let asked = Asked { proof, ..Asked::new(&launch, T::TARGET, &manifest, properties) };
     let mut gate = Gate::new(policies, asked, launch.require_policy);
     if launch.explain {
         // What is denied by its name alone is not even looked at.
         let looked = !gate.decide(Phase::Strings).is_denied();
         let devices = if looked {
-            Some(devices(
-                &launch, &manifest, properties, inherited, &mut gate,
-            )?)
+            Some(devices(&launch, &manifest, properties, inherited, &mut gate)?)
         } else {
             None
         };
@@ -263,11 +242,7 @@ fn run<T: Tender>(
             safeguards: &tender.safeguards(&launch),
         };
         output(&explanation.shown(launch.format));
-        return if decision.is_denied() {
-            Err(denial(&decision))
-        } else {
-            Ok(0)
-        };
+        return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };
     }
 
     gate.check(Phase::Strings)?;
@@ -297,10 +272,7 @@ fn open_image(kernel: &OsString) -> Result<File, Problem> {
     // Opening a FIFO would wait for a writer; regular files do not care.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let opened = rustix::fs::open(kernel.as_os_str(), flags, Mode::empty());
-    opened.map(File::from).map_err(|error| Problem::Open {
-        kernel: kernel.clone(),
-        error,
-    })
+    opened.map(File::from).map_err(|error| Problem::Open { kernel: kernel.clone(), error })
 }
 
 /// Refuses an image that declares a device whose module is not compiled in.
@@ -337,9 +309,7 @@ fn devices(
             continue;
         };
         let opened = crate::attach::net::open(net, index, launch.explain, inherited)?;
-        gate.facts
-            .nets
-            .push(crate::attach::net::facts(&opened, !gate.is_open()));
+        gate.facts.nets.push(crate::attach::net::facts(&opened, !gate.is_open()));
         devices.push(opened);
     }
     #[cfg(feature = "block")]
@@ -392,10 +362,7 @@ fn warn(launch: &Launch, console: &Console) {
     }
     for net in &launch.nets {
         if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
-            console.warn(&Problem::Multicast {
-                name: net.name.clone(),
-                mac: mac.to_string(),
-            });
+            console.warn(&Problem::Multicast { name: net.name.clone(), mac: mac.to_string() });
         }
     }
 }
@@ -412,11 +379,9 @@ fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
             Backing::Net { mtu, mac, .. } => {
                 entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), *mtu), fd);
             }
-            Backing::Block {
-                capacity,
-                sector_size,
-                ..
-            } => entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd),
+            Backing::Block { capacity, sector_size, .. } => {
+                entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd)
+            }
         }
     }
     entries

@@ -33,11 +33,7 @@ impl Console {
 
     /// Says one thing on a line behind the program's name.
     pub fn line(&self, text: &str) {
-        self.text(&format!(
-            "{}: {}\n",
-            self.program,
-            text.replace('\n', "\\n")
-        ));
+        self.text(&format!("{}: {}\n", self.program, text.replace('\n', "\\n")));
     }
 
     /// Says something to copy from, on a line of its own behind a tab.

@@ -54,20 +54,13 @@ pub struct Explanation<'e> {
 
 fn rights(protection: Protection) -> String {
     let flag = |has, letter| if has { letter } else { '-' };
-    [
-        flag(protection.read, 'R'),
-        flag(protection.write, 'W'),
-        flag(protection.execute, 'X'),
-    ]
-    .iter()
-    .collect()
+    [flag(protection.read, 'R'), flag(protection.write, 'W'), flag(protection.execute, 'X')]
+        .iter()
+        .collect()
 }
 
 fn mac_text(mac: Option<[u8; 6]>) -> String {
-    mac.map_or_else(
-        || "random".to_owned(),
-        |mac| solo5_policy::launch::Mac(mac).to_string(),
-    )
+    mac.map_or_else(|| "random".to_owned(), |mac| solo5_policy::launch::Mac(mac).to_string())
 }
 
 fn action(rule: &Rule) -> String {
@@ -107,48 +100,27 @@ impl Explanation<'_> {
             let what = rights(segment.protection);
             writeln!(out, "  {:#010x} {:#010x}  {what}", pages.start, pages.end)?;
         }
-        let heap = if launch.exec_heap {
-            "RWX, by --x-exec-heap"
-        } else {
-            "RW-"
-        };
+        let heap = if launch.exec_heap { "RWX, by --x-exec-heap" } else { "RW-" };
         writeln!(out, "  heap and stack         {heap}")?;
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
-        let words: Vec<_> = launch
-            .arguments
-            .iter()
-            .map(|word| format!("{word:?}"))
-            .collect();
+        let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
         writeln!(
             out,
             "\narguments {}",
-            if words.is_empty() {
-                "none".into()
-            } else {
-                words.join(" ")
-            }
+            if words.is_empty() { "none".into() } else { words.join(" ") }
         )?;
 
         writeln!(out, "\ndevices")?;
         for device in self.devices.unwrap_or_default() {
             let name = &device.name;
             match &device.backing {
-                Backing::Net {
-                    interface,
-                    mtu,
-                    mac,
-                } => writeln!(
+                Backing::Net { interface, mtu, mac } => writeln!(
                     out,
                     "  net '{name}': tap {}, MTU {mtu}, address {}",
                     String::from_utf8_lossy(interface),
                     mac_text(*mac),
                 )?,
-                Backing::Block {
-                    path,
-                    capacity,
-                    sector_size,
-                    access,
-                } => writeln!(
+                Backing::Block { path, capacity, sector_size, access } => writeln!(
                     out,
                     "  block '{name}': {path}, {}, {capacity} bytes in sectors of {sector_size}",
                     access.name(),
@@ -177,20 +149,13 @@ impl Explanation<'_> {
 
         writeln!(out, "\nenforced by this host")?;
         for safeguard in self.safeguards {
-            let missing = if safeguard.available {
-                ""
-            } else {
-                " (missing here)"
-            };
+            let missing = if safeguard.available { "" } else { " (missing here)" };
             writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
         }
         if self.rules.is_empty() {
             return Ok(());
         }
-        writeln!(
-            out,
-            "\nsystem calls; any other ends the guest with SIGSYS, status 159"
-        )?;
+        writeln!(out, "\nsystem calls; any other ends the guest with SIGSYS, status 159")?;
         for rule in self.rules {
             let conditions: Vec<_> = rule.when.iter().map(ToString::to_string).collect();
             writeln!(
@@ -206,10 +171,7 @@ impl Explanation<'_> {
     }
 
     fn declined(&self) -> [(&'static str, &[String]); 2] {
-        [
-            ("net", &self.launch.without_nets),
-            ("block", &self.launch.without_blocks),
-        ]
+        [("net", &self.launch.without_nets), ("block", &self.launch.without_blocks)]
     }
 
     /// The explanation for programs. Field names are stable.
@@ -223,23 +185,14 @@ impl Explanation<'_> {
             })
         });
         let devices = |device: &Device| match &device.backing {
-            Backing::Net {
-                interface,
-                mtu,
-                mac,
-            } => json!({
+            Backing::Net { interface, mtu, mac } => json!({
                 "name": device.name,
                 "type": "NET_BASIC",
                 "interface": String::from_utf8_lossy(interface),
                 "mtu": mtu,
                 "mac": mac_text(*mac),
             }),
-            Backing::Block {
-                path,
-                capacity,
-                sector_size,
-                access,
-            } => json!({
+            Backing::Block { path, capacity, sector_size, access } => json!({
                 "name": device.name,
                 "type": "BLOCK_BASIC",
                 "path": path,
@@ -248,9 +201,7 @@ impl Explanation<'_> {
                 "sector_size": sector_size,
             }),
         };
-        let devices = self
-            .devices
-            .map(|list| list.iter().map(devices).collect::<Vec<_>>());
+        let devices = self.devices.map(|list| list.iter().map(devices).collect::<Vec<_>>());
         let rules = self.rules.iter().map(|rule| {
             let conditions = rule.when.iter().map(ToString::to_string);
             json!({

@@ -34,10 +34,7 @@ pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Poli
         denied: false,
         reasons: diagnostics
             .iter()
-            .map(|found| Reason {
-                code: found.code.to_owned(),
-                text: solo5_report::line(found),
-            })
+            .map(|found| Reason { code: found.code.to_owned(), text: solo5_report::line(found) })
             .collect(),
         summary: Vec::new(),
         usage: false,
@@ -83,13 +80,7 @@ impl Gate {
 
     /// What the policies say.
     pub fn decide(&self, phase: Phase) -> Decision {
-        decide(
-            &self.policies,
-            &self.asked,
-            &self.facts,
-            phase,
-            self.require,
-        )
+        decide(&self.policies, &self.asked, &self.facts, phase, self.require)
     }
 
     /// Refuses if the policies do.
@@ -107,10 +98,10 @@ impl Gate {
 
 /// The refusal that a denial is.
 pub fn denial(decision: &Decision) -> Refusal {
-    let reasons = decision.reasons.iter().map(|reason| Reason {
-        code: reason.code.to_owned(),
-        text: reason.text(),
-    });
+    let reasons = decision
+        .reasons
+        .iter()
+        .map(|reason| Reason { code: reason.code.to_owned(), text: reason.text() });
     Refusal {
         denied: true,
         reasons: reasons.collect(),

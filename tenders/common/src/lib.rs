@@ -23,10 +23,7 @@
 //! them makes a tender panic.
 
 // Input, guests and the host never cause a panic.
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod attach;
 pub mod boot;

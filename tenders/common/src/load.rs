@@ -57,12 +57,7 @@ pub fn load(
                 Ok(got) if got == size => {}
                 Ok(_) => return Err(short.into()),
                 Err(error) => {
-                    return Err(Fault::SegmentRead {
-                        phdr,
-                        offset,
-                        error,
-                    }
-                    .into());
+                    return Err(Fault::SegmentRead { phdr, offset, error }.into());
                 }
             }
         }

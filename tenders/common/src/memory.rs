@@ -57,9 +57,7 @@ impl GuestMemory {
             return Err(OutOfBounds);
         }
         // In bounds, and `base + size` does not overflow.
-        usize::try_from(at.0)
-            .map(|at| self.base + at)
-            .map_err(|_| OutOfBounds)
+        usize::try_from(at.0).map(|at| self.base + at).map_err(|_| OutOfBounds)
     }
 
     /// Copies `bytes` to guest address `at`.
@@ -120,9 +118,7 @@ impl GuestMemory {
     /// Gives the pages `pages`, as guest addresses, exactly these rights.
     pub fn protect(&self, pages: Range<u64>, protection: Protection) -> Result<(), Errno> {
         let length = pages.end.checked_sub(pages.start).ok_or(Errno::INVAL)?;
-        let host = self
-            .host(Allegation(pages.start), length)
-            .map_err(|_| Errno::INVAL)?;
+        let host = self.host(Allegation(pages.start), length).map_err(|_| Errno::INVAL)?;
         let flag = |has, flag| if has { flag } else { MprotectFlags::empty() };
         let flags = flag(protection.read, MprotectFlags::READ)
             | flag(protection.write, MprotectFlags::WRITE)
@@ -158,16 +154,8 @@ mod tests {
         memory.read(Allegation(62), &mut read).unwrap();
         assert_eq!(&read, b"yz");
         for bad in [0, 15, 63, 64, 65, u64::MAX - 1, u64::MAX] {
-            assert_eq!(
-                memory.write(Allegation(bad), b"ab"),
-                Err(OutOfBounds),
-                "{bad}"
-            );
-            assert_eq!(
-                memory.read(Allegation(bad), &mut read),
-                Err(OutOfBounds),
-                "{bad}"
-            );
+            assert_eq!(memory.write(Allegation(bad), b"ab"), Err(OutOfBounds), "{bad}");
+            assert_eq!(memory.read(Allegation(bad), &mut read), Err(OutOfBounds), "{bad}");
         }
     }
 

@@ -74,11 +74,7 @@ pub fn sector_size(
 
 /// The access a block device gets: the lesser of what the launch and the manifest say.
 pub fn access(asked: Access, properties: &DeviceProperties<'_>) -> Access {
-    if properties.read_only {
-        Access::ReadOnly
-    } else {
-        asked
-    }
+    if properties.read_only { Access::ReadOnly } else { asked }
 }
 
 /// Whether an opened device is as large as the manifest asks.
@@ -86,19 +82,15 @@ pub fn check_device(device: &Device, properties: &DeviceProperties<'_>) -> Resul
     let name = || device.name.clone();
     match device.backing {
         Backing::Net { mtu: have, .. } => match properties.mtu_minimum {
-            Some(least) if u32::from(have) < least => Err(Problem::MtuMinimum {
-                name: name(),
-                have,
-                least,
-            }),
+            Some(least) if u32::from(have) < least => {
+                Err(Problem::MtuMinimum { name: name(), have, least })
+            }
             _ => Ok(()),
         },
         Backing::Block { capacity: have, .. } => match properties.capacity_minimum {
-            Some(least) if have < least => Err(Problem::CapacityMinimum {
-                name: name(),
-                have,
-                least,
-            }),
+            Some(least) if have < least => {
+                Err(Problem::CapacityMinimum { name: name(), have, least })
+            }
             _ => Ok(()),
         },
     }
@@ -110,10 +102,7 @@ mod tests {
 
     #[test]
     fn the_manifests_sector_size_is_the_default_and_the_only_one() {
-        let with = |sector_size| DeviceProperties {
-            sector_size,
-            ..DeviceProperties::default()
-        };
+        let with = |sector_size| DeviceProperties { sector_size, ..DeviceProperties::default() };
         assert_eq!(sector_size("s", None, &with(None)), Ok(512));
         assert_eq!(sector_size("s", Some(4096), &with(None)), Ok(4096));
         assert_eq!(sector_size("s", None, &with(Some(4096))), Ok(4096));
@@ -126,10 +115,7 @@ mod tests {
 
     #[test]
     fn the_lesser_access_wins() {
-        let with = |read_only| DeviceProperties {
-            read_only,
-            ..DeviceProperties::default()
-        };
+        let with = |read_only| DeviceProperties { read_only, ..DeviceProperties::default() };
         assert_eq!(access(Access::ReadWrite, &with(false)), Access::ReadWrite);
         assert_eq!(access(Access::ReadWrite, &with(true)), Access::ReadOnly);
         assert_eq!(access(Access::ReadOnly, &with(false)), Access::ReadOnly);

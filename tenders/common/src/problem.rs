@@ -175,10 +175,7 @@ impl Problem {
                 format!("{}: mprotect failed: {}", file(kernel), strerror(*error))
             }
             Problem::Tap { interface, error } => {
-                format!(
-                    "Could not attach interface: {interface}: {}",
-                    strerror(*error)
-                )
+                format!("Could not attach interface: {interface}: {}", strerror(*error))
             }
             Problem::BlockOpen { path, error } => {
                 format!("Could not open block device: {path}: {}", strerror(*error))
@@ -221,10 +218,9 @@ impl Problem {
                 format!("guest memory size {bytes} bytes exceeds the max size {most} bytes")
             }
             Problem::MemoryAdjusted { bytes } => format!("adjusting memory to {bytes} bytes"),
-            Problem::RingOff { what, error } => format!(
-                "{what} failed, falling back to hypercalls: {}",
-                strerror(*error)
-            ),
+            Problem::RingOff { what, error } => {
+                format!("{what} failed, falling back to hypercalls: {}", strerror(*error))
+            }
             Problem::Dumpcore { what, error } => {
                 format!("dumpcore: {what}: {}", strerror(*error))
             }
@@ -261,27 +257,18 @@ impl Problem {
                 "clear the lowest bit of its first byte, as in 02:00:00:00:00:01".into(),
             ),
             Problem::Random { error } => (
-                format!(
-                    "no random Ethernet address can be made: {}",
-                    strerror(*error)
-                ),
+                format!("no random Ethernet address can be made: {}", strerror(*error)),
                 "give one with --net-mac".into(),
             ),
             Problem::BlockKind { path } => (
                 format!("{path} is neither a regular file nor a block device"),
                 "a guest's storage must have a size and be readable at any offset".into(),
             ),
-            Problem::Busy {
-                path,
-                writing: true,
-            } => (
+            Problem::Busy { path, writing: true } => (
                 format!("{path} is in use by another guest"),
                 "stop that guest, or give both --block-access:NAME=read-only".into(),
             ),
-            Problem::Busy {
-                path,
-                writing: false,
-            } => (
+            Problem::Busy { path, writing: false } => (
                 format!("{path} is in use by another guest that may write to it"),
                 "stop that guest, or start it with --block-access:NAME=read-only".into(),
             ),
@@ -336,10 +323,7 @@ impl Problem {
                 "attach fewer devices".into(),
             ),
             Problem::Report { target, error } => (
-                format!(
-                    "the outcome cannot be written to {target}: {}",
-                    strerror(*error)
-                ),
+                format!("the outcome cannot be written to {target}: {}", strerror(*error)),
                 "check the value of --report".into(),
             ),
             // Every other one has a text of upstream's.
@@ -405,19 +389,12 @@ pub const EXIT_DENIED: u8 = 60;
 impl Refusal {
     /// The exit status.
     pub fn status(&self) -> u8 {
-        if self.denied {
-            EXIT_DENIED
-        } else {
-            EXIT_CANNOT
-        }
+        if self.denied { EXIT_DENIED } else { EXIT_CANNOT }
     }
 
     /// Not possible, for reasons that share one code.
     pub fn cannot(code: &'static str, lines: Vec<String>) -> Refusal {
-        let reason = |text| Reason {
-            code: code.to_owned(),
-            text,
-        };
+        let reason = |text| Reason { code: code.to_owned(), text };
         Refusal {
             denied: false,
             reasons: lines.into_iter().map(reason).collect(),
@@ -435,10 +412,7 @@ impl From<Problem> for Refusal {
 
 impl From<solo5_policy::launch::Fault> for Refusal {
     fn from(fault: solo5_policy::launch::Fault) -> Refusal {
-        Refusal {
-            usage: fault.usage,
-            ..Refusal::cannot(CODE_OPTIONS, fault.lines)
-        }
+        Refusal { usage: fault.usage, ..Refusal::cannot(CODE_OPTIONS, fault.lines) }
     }
 }
 
@@ -450,58 +424,35 @@ mod tests {
     fn upstream_texts_are_kept_to_the_byte() {
         let lines = [
             (
-                Problem::Open {
-                    kernel: "/nonexistent".into(),
-                    error: Errno::NOENT,
-                },
+                Problem::Open { kernel: "/nonexistent".into(), error: Errno::NOENT },
                 "/nonexistent: Could not open: No such file or directory",
             ),
             (
-                Problem::Image {
-                    kernel: "k".into(),
-                    fault: Fault::NoAbi,
-                },
+                Problem::Image { kernel: "k".into(), fault: Fault::NoAbi },
                 "k: No Solo5 ABI information found in executable",
             ),
             (
-                Problem::Tap {
-                    interface: "@99".into(),
-                    error: Errno::BADF,
-                },
+                Problem::Tap { interface: "@99".into(), error: Errno::BADF },
                 "Could not attach interface: @99: Bad file descriptor",
             ),
             (
-                Problem::BlockOpen {
-                    path: "d".into(),
-                    error: Errno::ISDIR,
-                },
+                Problem::BlockOpen { path: "d".into(), error: Errno::ISDIR },
                 "Could not open block device: d: Is a directory",
             ),
             (
-                Problem::Capacity {
-                    path: "ff".into(),
-                    error: Errno::SPIPE,
-                },
+                Problem::Capacity { path: "ff".into(), error: Errno::SPIPE },
                 "ff: Could not determine capacity: Illegal seek",
             ),
             (
-                Problem::Unaligned {
-                    name: "storage".into(),
-                    sector_size: 4096,
-                },
+                Problem::Unaligned { name: "storage".into(), sector_size: 4096 },
                 "storage: Backing storage size must be block aligned (4096 bytes)",
             ),
             (
-                Problem::TooSmall {
-                    name: "storage".into(),
-                    sector_size: 512,
-                },
+                Problem::TooSmall { name: "storage".into(), sector_size: 512 },
                 "storage: Backing storage must be at least 1 block (512 bytes) in size",
             ),
             (
-                Problem::Allocate {
-                    error: Errno::NOMEM,
-                },
+                Problem::Allocate { error: Errno::NOMEM },
                 "Error allocating guest memory: Cannot allocate memory",
             ),
             (
@@ -516,10 +467,7 @@ mod tests {
 
     #[test]
     fn our_own_texts_carry_their_code_and_what_to_do() {
-        let problem = Problem::Memory {
-            have: 1 << 20,
-            least: 64 << 20,
-        };
+        let problem = Problem::Memory { have: 1 << 20, least: 64 << 20 };
         assert_eq!(
             problem.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
@@ -537,9 +485,8 @@ mod tests {
             .collect();
         codes.sort_unstable();
         codes.dedup();
-        let pages: Vec<&str> = solo5_report::explain::codes()
-            .filter(|code| code.starts_with("T4"))
-            .collect();
+        let pages: Vec<&str> =
+            solo5_report::explain::codes().filter(|code| code.starts_with("T4")).collect();
         assert_eq!(codes, pages);
     }
 }

@@ -100,11 +100,7 @@ pub fn ending(
     status: u8,
     reason: Option<(&str, &str)>,
 ) -> fmt::Result {
-    write!(
-        out,
-        r#"{{"outcome":"{}","status":{status},"reasons":["#,
-        outcome.name()
-    )?;
+    write!(out, r#"{{"outcome":"{}","status":{status},"reasons":["#, outcome.name())?;
     if let Some((code, message)) = reason {
         write!(out, r#"{{"code":"{code}","message":"{message}"}}"#)?;
     }
@@ -112,11 +108,7 @@ pub fn ending(
 }
 
 fn refusal_json(refusal: &Refusal) -> Value {
-    let outcome = if refusal.denied {
-        Outcome::Denied
-    } else {
-        Outcome::Cannot
-    };
+    let outcome = if refusal.denied { Outcome::Denied } else { Outcome::Cannot };
     let reasons = refusal.reasons.iter();
     let reasons = reasons.map(|reason| json!({"code": reason.code, "message": reason.text}));
     json!({
@@ -177,22 +169,17 @@ impl Sink {
             FileOrFd::Fd(fd) => (copy(*fd, inherited), format!("descriptor {fd}")),
         };
         match opened {
-            Ok(fd) => Ok(Sink {
-                file: File::from(fd),
-                target,
-            }),
+            Ok(fd) => Ok(Sink { file: File::from(fd), target }),
             Err(error) => Err(Problem::Report { target, error }),
         }
     }
 
     fn write(&mut self, report: &Value) -> Result<(), Problem> {
         let line = format!("{report}\n");
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|error| Problem::Report {
-                target: self.target.clone(),
-                error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-            })
+        self.file.write_all(line.as_bytes()).map_err(|error| Problem::Report {
+            target: self.target.clone(),
+            error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })
     }
 }
 
@@ -288,22 +275,13 @@ mod tests {
     fn a_report_claims_no_more_than_is_known() {
         let outcome = |end, said| {
             let report = conclude(end, said);
-            (
-                report["outcome"].as_str().unwrap().to_owned(),
-                report["status"].as_i64().unwrap(),
-            )
+            (report["outcome"].as_str().unwrap().to_owned(), report["status"].as_i64().unwrap())
         };
         let started = "started\n";
         let is = |name: &str, status| (name.to_owned(), status);
         assert_eq!(outcome(End::Exit(3), started), is("guest-exit", 3));
-        assert_eq!(
-            outcome(End::Signal(libc::SIGSYS), started),
-            is("guest-fault", 159)
-        );
-        assert_eq!(
-            outcome(End::Signal(libc::SIGTERM), started),
-            is("signal", 143)
-        );
+        assert_eq!(outcome(End::Signal(libc::SIGSYS), started), is("guest-fault", 159));
+        assert_eq!(outcome(End::Signal(libc::SIGTERM), started), is("signal", 143));
         assert_eq!(outcome(End::Signal(libc::SIGKILL), ""), is("signal", 137));
         assert_eq!(outcome(End::Signal(libc::SIGABRT), ""), is("bug", 134));
         assert_eq!(outcome(End::Signal(libc::SIGSEGV), ""), is("bug", 139));
@@ -315,11 +293,7 @@ mod tests {
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
         let refusal = Refusal::from(Problem::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
-        assert_eq!(
-            outcome(End::Exit(1), &said),
-            is("cannot", 1),
-            "the last word counts"
-        );
+        assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T432");
     }
 }

@@ -29,10 +29,8 @@ pub fn prove_if_asked(
     let Some(keys) = keys_to_prove(policies, labels) else {
         return Ok((file, None));
     };
-    let (copy, size, mut signatures) = sealed_copy(&file).map_err(|error| Problem::Host {
-        what: WHAT,
-        error: errno(&error),
-    })?;
+    let (copy, size, mut signatures) =
+        sealed_copy(&file).map_err(|error| Problem::Host { what: WHAT, error: errno(&error) })?;
     if !keys.is_empty() {
         signatures.extend(detached(kernel));
     }

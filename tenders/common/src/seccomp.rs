@@ -34,12 +34,7 @@ pub struct Call {
 
 impl Call {
     const fn new(name: &'static str, x86_64: u32, aarch64: u32, ppc64le: u32) -> Call {
-        Call {
-            name,
-            x86_64: Some(x86_64),
-            aarch64: Some(aarch64),
-            ppc64le: Some(ppc64le),
-        }
+        Call { name, x86_64: Some(x86_64), aarch64: Some(aarch64), ppc64le: Some(ppc64le) }
     }
 
     /// Its number.
@@ -87,12 +82,8 @@ pub mod calls {
     /// `mincore(address, length, vector)`
     pub const MINCORE: Call = Call::new("mincore", 27, 232, 206);
     /// `arch_prctl(code, address)`: x86_64 alone has it.
-    pub const ARCH_PRCTL: Call = Call {
-        name: "arch_prctl",
-        x86_64: Some(158),
-        aarch64: None,
-        ppc64le: None,
-    };
+    pub const ARCH_PRCTL: Call =
+        Call { name: "arch_prctl", x86_64: Some(158), aarch64: None, ppc64le: None };
 }
 
 /// What an argument is compared with.
@@ -129,12 +120,7 @@ impl Test {
 impl Condition {
     /// The argument called `name` must pass `test`.
     pub const fn new(argument: u8, name: &'static str, test: Test) -> Condition {
-        Condition {
-            argument,
-            name,
-            test,
-            meaning: None,
-        }
+        Condition { argument, name, test, meaning: None }
     }
 
     /// The first argument is descriptor `fd`, which for people is `meaning`.
@@ -193,12 +179,7 @@ pub struct Rule {
 impl Rule {
     /// The call is made if all of `when` holds.
     pub fn allow(call: Call, when: Vec<Condition>, reason: impl Into<Cow<'static, str>>) -> Rule {
-        Rule {
-            call,
-            when,
-            action: Action::Allow,
-            reason: reason.into(),
-        }
+        Rule { call, when, action: Action::Allow, reason: reason.into() }
     }
 }
 
@@ -251,9 +232,8 @@ pub const fn audit_arch(arch: Arch) -> u32 {
 /// devices a manifest can have need less than half of that. Rules for calls that `arch` does not
 /// have are left out.
 pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
-    let numbered = rules
-        .iter()
-        .filter_map(|rule| rule.call.number(arch).map(|number| (number, rule)));
+    let numbered =
+        rules.iter().filter_map(|rule| rule.call.number(arch).map(|number| (number, rule)));
     let mut numbered: Vec<(u32, &Rule)> = numbered.collect();
     // A stable sort: among the rules of a call the first that fits decides.
     numbered.sort_by_key(|(number, _)| *number);
@@ -291,12 +271,7 @@ struct Program {
 
 impl Program {
     fn put(&mut self, code: u16, operand: u32, if_true: u8, if_false: u8) -> Label {
-        self.reversed.push(Instruction {
-            code,
-            if_true,
-            if_false,
-            operand,
-        });
+        self.reversed.push(Instruction { code, if_true, if_false, operand });
         Label(self.reversed.len() - 1)
     }
 
@@ -373,9 +348,7 @@ impl Program {
             Action::Errno(number) => ERRNO | u32::from(number),
         });
         let conditions = rule.when.iter().rev();
-        conditions.fold(decided, |fits, condition| {
-            self.condition(condition, fits, next)
-        })
+        conditions.fold(decided, |fits, condition| self.condition(condition, fits, next))
     }
 
     /// Goes on at `fits` or at `next`.
@@ -438,24 +411,15 @@ pub(crate) mod tests {
             _ => {
                 let word = (offset - DATA_ARGUMENTS) / 4;
                 let value = arguments[word as usize / 2];
-                if word.is_multiple_of(2) {
-                    value as u32
-                } else {
-                    (value >> 32) as u32
-                }
+                if word.is_multiple_of(2) { value as u32 } else { (value >> 32) as u32 }
             }
         };
         let (mut at, mut accumulator) = (0, 0);
         loop {
             let instruction = program[at];
             let operand = instruction.operand;
-            let skip = |holds| {
-                usize::from(if holds {
-                    instruction.if_true
-                } else {
-                    instruction.if_false
-                })
-            };
+            let skip =
+                |holds| usize::from(if holds { instruction.if_true } else { instruction.if_false });
             at += 1 + match instruction.code {
                 LOAD => {
                     accumulator = load(operand);
@@ -506,11 +470,8 @@ pub(crate) mod tests {
     }
 
     fn arb_arguments() -> impl Strategy<Value = [u64; 6]> {
-        let value = prop_oneof![
-            0u64..4,
-            Just(u64::MAX),
-            (0u64..3, 0u64..3).prop_map(|(h, l)| h << 32 | l)
-        ];
+        let value =
+            prop_oneof![0u64..4, Just(u64::MAX), (0u64..3, 0u64..3).prop_map(|(h, l)| h << 32 | l)];
         prop::array::uniform6(value)
     }
 
@@ -589,21 +550,13 @@ pub(crate) mod tests {
 
     #[test]
     fn other_architectures_and_x32_are_killed() {
-        let rule = |action| Rule {
-            call: WRITE,
-            when: Vec::new(),
-            action,
-            reason: Cow::Borrowed(""),
-        };
+        let rule =
+            |action| Rule { call: WRITE, when: Vec::new(), action, reason: Cow::Borrowed("") };
         let program = assemble(&[rule(Action::Allow)], Arch::X86_64).unwrap();
         let arch = audit_arch(Arch::X86_64);
         assert_eq!(run(&program, arch, 1, [0; 6]), ALLOW);
         assert_eq!(run(&program, 0x4000_0003, 1, [0; 6]), KILL_PROCESS, "i386");
-        assert_eq!(
-            run(&program, arch, 0x4000_0001, [0; 6]),
-            KILL_PROCESS,
-            "x32"
-        );
+        assert_eq!(run(&program, arch, 0x4000_0001, [0; 6]), KILL_PROCESS, "x32");
         assert_eq!(run(&program, arch, u32::MAX, [0; 6]), KILL_PROCESS);
         let program = assemble(&[rule(Action::Errno(9))], Arch::X86_64).unwrap();
         assert_eq!(run(&program, arch, 1, [0; 6]), ERRNO | 9);
@@ -614,14 +567,7 @@ pub(crate) mod tests {
         let timeout = Condition::new(3, "timeout", Test::LowOneOf(u32::MAX, 0));
         let rule = Rule::allow(EPOLL_PWAIT, vec![timeout], "");
         let program = assemble(&[rule], Arch::Aarch64).unwrap();
-        let decide = |value| {
-            run(
-                &program,
-                audit_arch(Arch::Aarch64),
-                22,
-                [0, 0, 0, value, 0, 0],
-            )
-        };
+        let decide = |value| run(&program, audit_arch(Arch::Aarch64), 22, [0, 0, 0, value, 0, 0]);
         for allowed in [0, u64::MAX, 0xffff_ffff, 1 << 32] {
             assert_eq!(decide(allowed), ALLOW, "{allowed:#x}");
         }

@@ -14,16 +14,11 @@ use crate::sys::{self, Errno};
 
 /// The guest's command line: its arguments with a space between two, and a terminator.
 pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Problem> {
-    let mut line = arguments
-        .iter()
-        .map(|argument| argument.as_bytes())
-        .collect::<Vec<_>>()
-        .join(&b' ');
+    let mut line =
+        arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>().join(&b' ');
     line.push(0);
     if line.len() > CMDLINE_SIZE {
-        return Err(Problem::CommandLine {
-            longest: CMDLINE_SIZE - 1,
-        });
+        return Err(Problem::CommandLine { longest: CMDLINE_SIZE - 1 });
     }
     Ok(line)
 }
@@ -76,9 +71,6 @@ mod tests {
         assert_eq!(line(&["a b", "", "c"]).unwrap(), b"a b  c\0");
         assert_eq!(line(&[&"x".repeat(8191)]).unwrap().len(), 8192);
         let error = line(&[&"x".repeat(8192)]).unwrap_err();
-        assert_eq!(
-            error.line(),
-            "Guest command line too long (max=8191 characters)"
-        );
+        assert_eq!(error.line(), "Guest command line too long (max=8191 characters)");
     }
 }

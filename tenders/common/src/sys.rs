@@ -32,11 +32,7 @@ fn last_error() -> Errno {
 
 /// Turns the result of a C library call into ours.
 fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
-    if result < 0 {
-        Err(last_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(last_error()) } else { Ok(result) }
 }
 
 /// Which of descriptors 0, 1 and 2 were not open and now are `/dev/null`.
@@ -54,19 +50,13 @@ pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
         PollFd::from_borrowed_fd(rustix::stdio::stdout(), none),
         PollFd::from_borrowed_fd(rustix::stdio::stderr(), none),
     ];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::event::poll(&mut polled, Some(&at_once))?;
     let closed = polled.map(|fd| fd.revents().contains(PollFlags::NVAL));
     for _ in closed.iter().filter(|closed| **closed) {
         // The lowest free number is taken, so each turn fills the next gap below 3.
-        let null = rustix::fs::open(
-            c"/dev/null",
-            rustix::fs::OFlags::RDWR,
-            rustix::fs::Mode::empty(),
-        )?;
+        let null =
+            rustix::fs::open(c"/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
         if null.as_raw_fd() > 2 {
             return Err(Errno::BADF);
         }
@@ -107,11 +97,7 @@ pub enum Lock {
 /// Open file description locks rather than `flock`: programs that probe block devices take `flock`
 /// locks on them for a moment, which must not look like another guest.
 pub fn lock(fd: BorrowedFd<'_>, exclusive: bool) -> Lock {
-    let kind = if exclusive {
-        libc::F_WRLCK
-    } else {
-        libc::F_RDLCK
-    };
+    let kind = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
     // Zero in `l_start` and `l_len` means the whole file, and `l_pid` must be zero.
     let request = libc::flock {
         l_type: kind as libc::c_short,
@@ -147,10 +133,7 @@ pub const READ_IMPLIES_EXEC: u32 = libc::READ_IMPLIES_EXEC as u32;
 pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
     keep.sort_unstable();
     let mut first: libc::c_uint = 3;
-    for fd in keep
-        .iter()
-        .filter_map(|fd| libc::c_uint::try_from(*fd).ok())
-    {
+    for fd in keep.iter().filter_map(|fd| libc::c_uint::try_from(*fd).ok()) {
         if fd > first {
             close_range(first, fd - 1)?;
         }
@@ -211,11 +194,7 @@ pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
     // SAFETY: the call copies the program, whose pointer and length are those of `filter`.
     let result =
         unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, &raw const program) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(last_error())
-    }
+    if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Gives up every capability of the calling thread. The ambient set follows the others; the bounding
@@ -226,11 +205,7 @@ pub fn drop_capabilities() -> Result<(), Errno> {
     let sets = [0u32; 6];
     // SAFETY: both structures have the layout of version 3 and are only read.
     let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(last_error())
-    }
+    if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Makes `directory` the root directory, and the current one.
@@ -299,12 +274,7 @@ pub mod landlock {
         };
         // SAFETY: `size` bytes of a structure that is only read.
         let made = unsafe {
-            libc::syscall(
-                libc::SYS_landlock_create_ruleset,
-                &raw const ruleset,
-                size,
-                0,
-            )
+            libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0)
         };
         let Ok(made) = check(made as libc::c_int) else {
             return Err(last_error());
@@ -317,11 +287,7 @@ pub mod landlock {
         // SAFETY: only numbers are passed.
         let result =
             unsafe { libc::syscall(libc::SYS_landlock_restrict_self, made.as_raw_fd(), 0) };
-        if result == 0 {
-            Ok(true)
-        } else {
-            Err(last_error())
-        }
+        if result == 0 { Ok(true) } else { Err(last_error()) }
     }
 
     fn allow_removal(ruleset: &OwnedFd, directory: RawFd) -> Result<(), Errno> {
@@ -333,10 +299,7 @@ pub mod landlock {
         }
         const RULE_PATH_BENEATH: libc::c_uint = 1;
         const REMOVE_FILE: u64 = 1 << 5;
-        let rule = PathBeneath {
-            allowed: REMOVE_FILE,
-            parent: directory,
-        };
+        let rule = PathBeneath { allowed: REMOVE_FILE, parent: directory };
         // SAFETY: a complete structure that is only read.
         let result = unsafe {
             libc::syscall(
@@ -347,11 +310,7 @@ pub mod landlock {
                 0,
             )
         };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(last_error())
-        }
+        if result == 0 { Ok(()) } else { Err(last_error()) }
     }
 }
 
@@ -415,12 +374,7 @@ pub mod tap {
     /// A socket to ask about interfaces through.
     pub fn control_socket() -> Result<OwnedFd, Errno> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType};
-        rustix::net::socket_with(
-            AddressFamily::INET,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
     }
 
     /// The flags of an interface, such as [`IFF_UP`]. `ENODEV` if there is none of that name.
@@ -606,10 +560,7 @@ pub mod process {
     /// Ends this process by `signal`, as a child of it was, without a core file of its own.
     pub fn die_of(signal: i32) -> ! {
         use rustix::process::{Resource, Rlimit, setrlimit};
-        let none = Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        };
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
         let _ = setrlimit(Resource::Core, none);
         set_default_action(signal);
         if let Ok(only) = Signals::only(signal) {
@@ -642,23 +593,13 @@ pub mod process {
             (libc::SIGSYS, "SIGSYS"),
         ];
         let known = NAMES.iter().find(|(number, _)| *number == signal);
-        known.map_or_else(
-            || format!("signal {signal}"),
-            |(_, name)| (*name).to_owned(),
-        )
+        known.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
     }
 
     /// Whether a process ends by `signal` because of what its own instructions did.
     pub fn is_fault(signal: i32) -> bool {
-        [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGSYS,
-        ]
-        .contains(&signal)
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS]
+            .contains(&signal)
     }
 }
 

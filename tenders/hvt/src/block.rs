@@ -26,9 +26,7 @@ pub fn transfer(
         return Ok(Outcome::Invalid);
     };
     let (offset, length) = (ask.offset.get(), ask.len.get());
-    let end = offset
-        .checked_add(length)
-        .filter(|end| *end <= block.capacity);
+    let end = offset.checked_add(length).filter(|end| *end <= block.capacity);
     if end.is_none() || offset >= block.capacity {
         return Ok(Outcome::Invalid);
     }
@@ -49,13 +47,7 @@ fn all(piece: Piece, offset: u64, write: bool, fd: i32) -> Option<()> {
     while done < piece.length() {
         let rest = piece.skip(done);
         let at = i64::try_from(offset.checked_add(done as u64)?).ok()?;
-        let moved = retry(|| {
-            if write {
-                rest.write_at(fd, at)
-            } else {
-                rest.read_at(fd, at)
-            }
-        });
+        let moved = retry(|| if write { rest.write_at(fd, at) } else { rest.read_at(fd, at) });
         match moved {
             Ok(count) if count > 0 => done += count,
             _ => return None,
@@ -84,11 +76,7 @@ mod tests {
     }
 
     fn devices(file: &File, capacity: u64, access: Access) -> Devices {
-        let device = BlockDevice {
-            fd: file.as_raw_fd(),
-            capacity,
-            access,
-        };
+        let device = BlockDevice { fd: file.as_raw_fd(), capacity, access };
         Devices::default().with_block(1, device)
     }
 
@@ -109,11 +97,7 @@ mod tests {
         let memory = memory(4096, Vec::new());
         let read = ask(1, 1536, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockRead, &read);
-        assert_eq!(
-            outcome,
-            Ok(Outcome::Ok),
-            "the last sector to the end of memory"
-        );
+        assert_eq!(outcome, Ok(Outcome::Ok), "the last sector to the end of memory");
         assert_eq!(memory.load::<u8>(Allegation(4095)), Ok(3));
         let write = ask(1, 0, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockWrite, &write);
@@ -141,21 +125,11 @@ mod tests {
         for kind in [Hypercall::BlockRead, Hypercall::BlockWrite] {
             for (handle, offset, len) in cases {
                 let outcome = transfer(&devices, &memory, kind, &ask(handle, offset, 0, len));
-                assert_eq!(
-                    outcome,
-                    Ok(Outcome::Invalid),
-                    "{kind:?} {handle} {offset} {len}"
-                );
+                assert_eq!(outcome, Ok(Outcome::Invalid), "{kind:?} {handle} {offset} {len}");
             }
             for data in [4096 - 511, 4096, u64::MAX] {
                 let fault = transfer(&devices, &memory, kind, &ask(1, 0, data, 512));
-                assert_eq!(
-                    fault,
-                    Err(GuestFault::Access {
-                        address: data,
-                        size: 512
-                    })
-                );
+                assert_eq!(fault, Err(GuestFault::Access { address: data, size: 512 }));
             }
         }
     }
@@ -180,12 +154,7 @@ mod tests {
         let devices = devices(&file, 2048, Access::ReadWrite);
         file.set_len(700).unwrap();
         let memory = memory(4096, Vec::new());
-        let outcome = transfer(
-            &devices,
-            &memory,
-            Hypercall::BlockRead,
-            &ask(1, 512, 0, 512),
-        );
+        let outcome = transfer(&devices, &memory, Hypercall::BlockRead, &ask(1, 512, 0, 512));
         assert_eq!(outcome, Ok(Outcome::Unspecified));
     }
 }

@@ -27,11 +27,7 @@ pub struct Facts {
 /// The boot information for a manifest of `entries` entries.
 pub fn info(facts: Facts, entries: usize) -> BootInfo {
     let mft = BOOT_INFO_BASE + BootInfo::SIZE as u64;
-    let features = if facts.ring.is_some() {
-        FEATURE_RING_IO
-    } else {
-        0
-    };
+    let features = if facts.ring.is_some() { FEATURE_RING_IO } else { 0 };
     BootInfo {
         mem_size: facts.memory.into(),
         kernel_end: facts.kernel_end.into(),
@@ -85,11 +81,7 @@ mod tests {
         assert_eq!(word(40), 1, "features");
         assert_eq!(word(48), 0x200_0000, "ring");
         assert_eq!(word(56), 1 | 2 << 32, "version and entries");
-        assert_eq!(
-            word(64),
-            0,
-            "the first name is empty, for bindings of other releases"
-        );
+        assert_eq!(word(64), 0, "the first name is empty, for bindings of other releases");
         let entry = 64 + 104;
         assert_eq!(&bytes[entry..entry + 8], b"service\0");
         assert_eq!(bytes[entry + 72..entry + 80], [2, 0, 0, 0, 0, 1, 0xdc, 5]);
@@ -124,10 +116,7 @@ mod tests {
     fn no_ring_is_not_offered_and_our_own_bindings_agree() {
         let offered = |facts| info(facts, 2).ring_offered(BOOT_INFO_BASE);
         assert_eq!(offered(FACTS), Some(0x200_0000));
-        let without = Facts {
-            ring: None,
-            ..FACTS
-        };
+        let without = Facts { ring: None, ..FACTS };
         assert_eq!(offered(without), None);
         assert_eq!(info(without, 2).host_features.get(), 0);
     }

@@ -37,40 +37,15 @@ const fn bits<const N: usize>(list: [u32; N]) -> u32 {
 
 const MASKS: &[Mask] = &[
     // Number of CPUs and this one's number: what is left says one CPU, number 0.
-    Mask {
-        leaf: 1,
-        index: None,
-        register: Register::Ebx,
-        clear: 0xffff_0000,
-    },
+    Mask { leaf: 1, index: None, register: Register::Ebx, clear: 0xffff_0000 },
     // MONITOR, VMX, SMX, PDCM, x2APIC, TSC deadline.
-    Mask {
-        leaf: 1,
-        index: None,
-        register: Register::Ecx,
-        clear: bits([3, 5, 6, 15, 21, 24]),
-    },
+    Mask { leaf: 1, index: None, register: Register::Ecx, clear: bits([3, 5, 6, 15, 21, 24]) },
     // APIC, debug store, HTT.
-    Mask {
-        leaf: 1,
-        index: None,
-        register: Register::Edx,
-        clear: bits([9, 21, 28]),
-    },
+    Mask { leaf: 1, index: None, register: Register::Edx, clear: bits([9, 21, 28]) },
     // SGX.
-    Mask {
-        leaf: 7,
-        index: Some(0),
-        register: Register::Ebx,
-        clear: bits([2]),
-    },
+    Mask { leaf: 7, index: Some(0), register: Register::Ebx, clear: bits([2]) },
     // SGX launch control.
-    Mask {
-        leaf: 7,
-        index: Some(0),
-        register: Register::Ecx,
-        clear: bits([30]),
-    },
+    Mask { leaf: 7, index: Some(0), register: Register::Ecx, clear: bits([30]) },
     // SVM, extended APIC space, instruction based sampling, SKINIT, performance counters.
     Mask {
         leaf: 0x8000_0001,
@@ -79,12 +54,7 @@ const MASKS: &[Mask] = &[
         clear: bits([2, 3, 10, 12, 23, 24, 28]),
     },
     // KVM's paravirtual devices: clocks, page faults, interrupts, stolen time.
-    Mask {
-        leaf: 0x4000_0001,
-        index: None,
-        register: Register::Eax,
-        clear: u32::MAX,
-    },
+    Mask { leaf: 0x4000_0001, index: None, register: Register::Eax, clear: u32::MAX },
 ];
 
 /// Leaves that are left out, which a CPU reports as all zero: MONITOR, power management,
@@ -105,9 +75,7 @@ const LEFT_OUT: &[u32] = &[
 
 /// What the guest is shown of what KVM supports.
 pub fn masked(supported: &[kvm_cpuid_entry2]) -> Vec<kvm_cpuid_entry2> {
-    let kept = supported
-        .iter()
-        .filter(|entry| !LEFT_OUT.contains(&entry.function));
+    let kept = supported.iter().filter(|entry| !LEFT_OUT.contains(&entry.function));
     kept.copied()
         .map(|mut entry| {
             let fits = |mask: &&Mask| {
@@ -171,24 +139,14 @@ mod tests {
     #[test]
     fn instruction_sets_and_the_hypervisors_name_stay() {
         let leaf = shown(1, 0).unwrap();
-        for (bit, name) in [
-            (0, "SSE3"),
-            (25, "AES"),
-            (26, "XSAVE"),
-            (30, "RDRAND"),
-            (31, "VM"),
-        ] {
+        for (bit, name) in [(0, "SSE3"), (25, "AES"), (26, "XSAVE"), (30, "RDRAND"), (31, "VM")] {
             assert_ne!(leaf.ecx & 1 << bit, 0, "{name}");
         }
         assert_ne!(leaf.edx & 1 << 26, 0, "SSE2");
         assert_eq!(shown(7, 1).unwrap(), all_ones(7, 1), "sub-leaf 1");
         assert_ne!(shown(7, 0).unwrap().ebx & 1 << 5, 0, "AVX2");
         assert_eq!(shown(0x4000_0000, 0).unwrap(), all_ones(0x4000_0000, 0));
-        assert_eq!(
-            shown(0x4000_0001, 0).unwrap().eax,
-            0,
-            "no paravirtual devices"
-        );
+        assert_eq!(shown(0x4000_0001, 0).unwrap().eax, 0, "no paravirtual devices");
         assert_eq!(shown(0x8000_0008, 0).unwrap(), all_ones(0x8000_0008, 0));
     }
 

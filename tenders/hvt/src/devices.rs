@@ -44,13 +44,9 @@ impl Devices {
             let fd = std::os::fd::IntoRawFd::into_raw_fd(device.fd?);
             let entry = match device.backing {
                 Backing::Net { mtu, .. } => Entry::Net(NetDevice { fd, mtu }),
-                Backing::Block {
-                    capacity, access, ..
-                } => Entry::Block(BlockDevice {
-                    fd,
-                    capacity,
-                    access,
-                }),
+                Backing::Block { capacity, access, .. } => {
+                    Entry::Block(BlockDevice { fd, capacity, access })
+                }
             };
             Some((device.index as u64, entry))
         });
@@ -58,10 +54,7 @@ impl Devices {
     }
 
     fn entry(&self, handle: u64) -> Option<&Entry> {
-        self.0
-            .iter()
-            .find(|(index, _)| *index == handle)
-            .map(|(_, entry)| entry)
+        self.0.iter().find(|(index, _)| *index == handle).map(|(_, entry)| entry)
     }
 
     /// The network interface with this handle.
@@ -82,16 +75,12 @@ impl Devices {
 
     /// Whether there is a network interface.
     pub fn has_net(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(_, entry)| matches!(entry, Entry::Net(_)))
+        self.0.iter().any(|(_, entry)| matches!(entry, Entry::Net(_)))
     }
 
     /// Whether there is a block device.
     pub fn has_block(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(_, entry)| matches!(entry, Entry::Block(_)))
+        self.0.iter().any(|(_, entry)| matches!(entry, Entry::Block(_)))
     }
 
     /// Adds a device, for tests.
@@ -137,28 +126,19 @@ pub fn write_stream(fd: RawFd, piece: Piece) {
 
 /// Waits until a non-blocking descriptor takes more.
 fn wait_writable(fd: RawFd) {
-    let mut poll = libc::pollfd {
-        fd,
-        events: libc::POLLOUT,
-        revents: 0,
-    };
+    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one complete `pollfd`, no time limit, no signal mask.
     unsafe { libc::ppoll(&mut poll, 1, std::ptr::null(), std::ptr::null()) };
 }
 
 /// Nanoseconds since 1970, by the host's clock.
 pub fn wall_clock() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call fills in the structure it is given.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(nanoseconds)
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// The epoll set with every tap, by handle, and the timer.
@@ -203,18 +183,13 @@ impl Events {
         };
         let ready = events.iter().take(count).map(|event| event.u64);
         ready.filter(|data| *data != TIMER).fold(0, |set, handle| {
-            set | 1u64
-                .checked_shl(u32::try_from(handle).unwrap_or(u32::MAX))
-                .unwrap_or(0)
+            set | 1u64.checked_shl(u32::try_from(handle).unwrap_or(u32::MAX)).unwrap_or(0)
         })
     }
 
     /// Lets the timer expire once, after `timeout` nanoseconds; what expired before is forgotten.
     fn set_timer(&self, timeout: u64) {
-        let zero = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let new = libc::itimerspec {
             it_interval: zero,
             it_value: libc::timespec {

@@ -58,11 +58,7 @@ impl Dump {
         let (file, directory) = (file.into_raw_fd(), opened.into_raw_fd());
         // Digits and letters alone.
         signals::remove_unless_kept(directory, CString::new(name).unwrap_or_default());
-        let dump = Dump {
-            file,
-            directory,
-            path,
-        };
+        let dump = Dump { file, directory, path };
         // The whole of it, so that behind the last page written there is one more hole.
         // SAFETY: only numbers are passed, and the descriptor has just been made.
         if unsafe { libc::ftruncate(file, (MEMORY_AT + memory) as libc::off_t) } != 0 {
@@ -131,10 +127,7 @@ impl Dump {
             }
         }
         let total = memory.size() / PAGE;
-        let _ = writeln!(
-            text,
-            "{program}: dumpcore: dumped {dumped} pages of total {total} pages"
-        );
+        let _ = writeln!(text, "{program}: dumpcore: dumped {dumped} pages of total {total} pages");
         if !complete {
             let _ = writeln!(
                 text,
@@ -183,11 +176,7 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
         Rule::allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
         Rule::allow(MINCORE, vec![length], "dumpcore: which pages there are"),
         Rule::allow(PWRITE64, core, "dumpcore: writing"),
-        Rule::allow(
-            UNLINKAT,
-            vec![directory],
-            "dumpcore: removing a file not needed",
-        ),
+        Rule::allow(UNLINKAT, vec![directory], "dumpcore: removing a file not needed"),
     ]
 }
 
@@ -268,10 +257,7 @@ fn head(
     out.put(note_at + 12, b"CORE\0");
     let status = note_at + 20;
     let (mut rip, mut rsp, mut flags) = (general.rip, general.rsp, general.rflags);
-    let (mut cs, mut ss) = (
-        u64::from(special.cs.selector),
-        u64::from(special.ss.selector),
-    );
+    let (mut cs, mut ss) = (u64::from(special.cs.selector), u64::from(special.ss.selector));
     let mut signal: u16 = 6; // SIGABRT
     if let Some(trap) = trap {
         (rip, rsp, flags) = (trap.rip.get(), trap.rsp.get(), trap.rflags.get());
@@ -338,19 +324,12 @@ mod tests {
 
     #[test]
     fn readelf_reads_the_head() {
-        let general = kvm_regs {
-            rip: 0x10_0123,
-            rax: 7,
-            ..kvm_regs::default()
-        };
+        let general = kvm_regs { rip: 0x10_0123, rax: 7, ..kvm_regs::default() };
         let head = head(1 << 21, &general, &kvm_sregs::default(), None);
         assert_eq!(head.len(), 0xb0 + 0x164);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), head).unwrap();
-        let ran = Command::new("readelf")
-            .args(["-W", "-h", "-l", "-n"])
-            .arg(file.path())
-            .output();
+        let ran = Command::new("readelf").args(["-W", "-h", "-l", "-n"]).arg(file.path()).output();
         let text = String::from_utf8(ran.unwrap().stdout).unwrap();
         for expected in [
             "CORE (Core file)",
@@ -370,11 +349,7 @@ mod tests {
     #[test]
     fn the_handlers_own_frames_are_left_behind() {
         let memory = crate::memory::testing::memory(0x4000, Vec::new());
-        let inside = |rbp| kvm_regs {
-            rsp: 0x2000,
-            rbp,
-            ..kvm_regs::default()
-        };
+        let inside = |rbp| kvm_regs { rsp: 0x2000, rbp, ..kvm_regs::default() };
         for (at, caller) in [(0x2100, 0x2200u64), (0x2200, 0x3800), (0x2300, 0x2300)] {
             memory.store(Allegation(at), &caller).unwrap();
         }
@@ -384,32 +359,16 @@ mod tests {
             let frame = interrupted_frame(&memory, &inside(untouched));
             assert_eq!(frame, untouched);
         }
-        assert_eq!(
-            interrupted_frame(&memory, &inside(0x2300)),
-            0x2300,
-            "a circle ends"
-        );
-        let above = kvm_regs {
-            rsp: 0x3ff8,
-            rbp: 0x4000,
-            ..kvm_regs::default()
-        };
+        assert_eq!(interrupted_frame(&memory, &inside(0x2300)), 0x2300, "a circle ends");
+        let above = kvm_regs { rsp: 0x3ff8, rbp: 0x4000, ..kvm_regs::default() };
         assert_eq!(interrupted_frame(&memory, &above), 0x4000, "behind memory");
     }
 
     #[test]
     fn a_trap_says_where_it_was() {
-        let trap = TrapFrame {
-            rip: 0x10_0456.into(),
-            rsp: 0x1f_0000.into(),
-            ..TrapFrame::default()
-        };
-        let head = head(
-            1 << 21,
-            &kvm_regs::default(),
-            &kvm_sregs::default(),
-            Some(&trap),
-        );
+        let trap =
+            TrapFrame { rip: 0x10_0456.into(), rsp: 0x1f_0000.into(), ..TrapFrame::default() };
+        let head = head(1 << 21, &kvm_regs::default(), &kvm_sregs::default(), Some(&trap));
         let at = 0xb0 + 20 + 112 + 16 * 8;
         assert_eq!(head[at..at + 4], 0x10_0456u32.to_le_bytes());
     }

@@ -50,9 +50,7 @@ impl Witness {
         let _ = writeln!(text, "{program}: {message}");
         if let Some(registers) = registers {
             let _ = write_registers(&mut text, program, &registers);
-            let _ = self
-                .code
-                .write_stack(&mut text, program, self.memory, registers.rsp);
+            let _ = self.code.write_stack(&mut text, program, self.memory, registers.rsp);
         }
         say(STDERR, &text);
         if let Some(report) = self.report {
@@ -79,9 +77,7 @@ impl Witness {
             let mut text = Text::new();
             let _ = write_trap(&mut text, &self.program, &trap);
             let stack = trap.rsp.get();
-            let _ = self
-                .code
-                .write_stack(&mut text, &self.program, self.memory, stack);
+            let _ = self.code.write_stack(&mut text, &self.program, self.memory, stack);
             say(STDERR, &text);
         }
         exit(end.status)
@@ -142,11 +138,7 @@ mod tests {
         for _ in 0..100 {
             let name = "end::tests::of_two_threads_that_find_a_fault_one_speaks";
             let mut guest = Command::new(std::env::current_exe().unwrap());
-            let ended = guest
-                .args(["--exact", name])
-                .env(ENDS, "")
-                .output()
-                .unwrap();
+            let ended = guest.args(["--exact", name]).env(ENDS, "").output().unwrap();
             assert_eq!(ended.status.code(), Some(EXIT_CANNOT.into()));
             let text = String::from_utf8(ended.stderr).unwrap();
             assert_eq!(text, "solo5-hvt: read() of the ring's eventfd failed\n");

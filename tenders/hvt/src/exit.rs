@@ -65,25 +65,15 @@ pub struct Call {
 /// Finds the hypercall in an exit. `memory` is the size of guest memory in bytes.
 pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
     match exit {
-        Exit::Port {
-            port,
-            write: true,
-            size: 4,
-            count: 1,
-            value,
-        } => match Hypercall::from_port(port) {
-            Some(Ok(kind)) => Ok(Some(Call {
-                kind,
-                argument: Allegation(value.into()),
-            })),
-            Some(Err(number)) => Err(GuestFault::Hypercall(number)),
-            None => Err(GuestFault::Port(port)),
-        },
+        Exit::Port { port, write: true, size: 4, count: 1, value } => {
+            match Hypercall::from_port(port) {
+                Some(Ok(kind)) => Ok(Some(Call { kind, argument: Allegation(value.into()) })),
+                Some(Err(number)) => Err(GuestFault::Hypercall(number)),
+                None => Err(GuestFault::Port(port)),
+            }
+        }
         Exit::Port { port, .. } => Err(GuestFault::Port(port)),
-        Exit::Mmio {
-            address,
-            write: true,
-        } if address < memory => Err(GuestFault::Translation),
+        Exit::Mmio { address, write: true } if address < memory => Err(GuestFault::Translation),
         Exit::Mmio { .. } => Err(GuestFault::Exit(REASON_MMIO)),
         Exit::Translation => Err(GuestFault::Translation),
         Exit::Failed(error) => Err(GuestFault::Run(error)),
@@ -103,45 +93,24 @@ mod tests {
     const MEMORY: u64 = 1 << 25;
 
     fn out(port: u16, size: u8, count: u32) -> Exit {
-        Exit::Port {
-            port,
-            write: true,
-            size,
-            count,
-            value: 0x1234,
-        }
+        Exit::Port { port, write: true, size, count, value: 0x1234 }
     }
 
     #[test]
     fn only_one_32_bit_write_to_a_known_port_is_a_call() {
         for kind in Hypercall::ALL {
             let call = decode(out(kind.port(), 4, 1), MEMORY).unwrap().unwrap();
-            assert_eq!(
-                call,
-                Call {
-                    kind,
-                    argument: Allegation(0x1234)
-                }
-            );
+            assert_eq!(call, Call { kind, argument: Allegation(0x1234) });
         }
         for port in [0x80, 0x4ff, 0x509, 0x600, 0xffff] {
             assert_eq!(decode(out(port, 4, 1), MEMORY), Err(GuestFault::Port(port)));
         }
-        assert_eq!(
-            decode(out(0x500, 4, 1), MEMORY),
-            Err(GuestFault::Hypercall(0))
-        );
+        assert_eq!(decode(out(0x500, 4, 1), MEMORY), Err(GuestFault::Hypercall(0)));
         for (size, count) in [(1, 1), (2, 1), (4, 2), (4, 0), (1, 4)] {
             let found = decode(out(0x502, size, count), MEMORY);
             assert_eq!(found, Err(GuestFault::Port(0x502)), "{size} {count}");
         }
-        let input = Exit::Port {
-            port: 0x502,
-            write: false,
-            size: 4,
-            count: 1,
-            value: 0,
-        };
+        let input = Exit::Port { port: 0x502, write: false, size: 4, count: 1, value: 0 };
         assert_eq!(decode(input, MEMORY), Err(GuestFault::Port(0x502)));
     }
 
@@ -151,10 +120,7 @@ mod tests {
         assert_eq!(mmio(0x10_0000, true), Err(GuestFault::Translation));
         assert_eq!(mmio(0x10_0000, false), Err(GuestFault::Exit(6)));
         assert_eq!(mmio(MEMORY, true), Err(GuestFault::Exit(6)));
-        assert_eq!(
-            decode(Exit::Translation, MEMORY),
-            Err(GuestFault::Translation)
-        );
+        assert_eq!(decode(Exit::Translation, MEMORY), Err(GuestFault::Translation));
         assert_eq!(decode(Exit::Other(8), MEMORY), Err(GuestFault::Exit(8)));
         assert_eq!(decode(Exit::Again, MEMORY), Ok(None));
     }

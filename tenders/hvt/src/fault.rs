@@ -65,32 +65,20 @@ impl GuestFault {
                 write!(out, "KVM: host/guest translation fault: rip={rip:#x}")
             }
             GuestFault::Exit(reason) => {
-                write!(
-                    out,
-                    "KVM: unhandled exit: exit_reason={reason:#x}, rip={rip:#x}"
-                )
+                write!(out, "KVM: unhandled exit: exit_reason={reason:#x}, rip={rip:#x}")
             }
             GuestFault::Entry(reason) => {
-                write!(
-                    out,
-                    "KVM: entry failure: hw_entry_failure_reason={reason:#x}"
-                )
+                write!(out, "KVM: entry failure: hw_entry_failure_reason={reason:#x}")
             }
             GuestFault::Internal(suberror) => {
                 write!(out, "KVM: internal error exit: suberror={suberror:#x}")
             }
             GuestFault::Run(error) => write!(out, "KVM: ioctl (RUN) failed: error {error}"),
             GuestFault::RingSubmissions { claimed } => {
-                write!(
-                    out,
-                    "Invalid guest ring: ent_tail claims {claimed} submissions"
-                )
+                write!(out, "Invalid guest ring: ent_tail claims {claimed} submissions")
             }
             GuestFault::RingCommits => {
-                write!(
-                    out,
-                    "Invalid guest ring: com_head leaves no room for a commit"
-                )
+                write!(out, "Invalid guest ring: com_head leaves no room for a commit")
             }
             GuestFault::RingSleep => write!(out, "read() of the ring's eventfd failed"),
         }
@@ -108,10 +96,7 @@ impl Text {
 
     /// An empty text.
     pub const fn new() -> Text {
-        Text {
-            bytes: [0; Text::CAPACITY],
-            length: 0,
-        }
+        Text { bytes: [0; Text::CAPACITY], length: 0 }
     }
 
     /// What is in it.
@@ -174,11 +159,7 @@ impl Code {
             if !self.contains(word) {
                 continue;
             }
-            writeln!(
-                out,
-                "{program}:   return address? {word:#x} at rsp+{:#x}",
-                index * 8
-            )?;
+            writeln!(out, "{program}:   return address? {word:#x} at rsp+{:#x}", index * 8)?;
             shown += 1;
             if shown == ADDRESSES_MAX {
                 break;
@@ -237,34 +218,19 @@ mod tests {
     #[test]
     fn upstream_texts_are_kept_to_the_byte() {
         let table = [
-            (
-                GuestFault::Port(0x509),
-                "Invalid guest port access: port=0x509",
-            ),
+            (GuestFault::Port(0x509), "Invalid guest port access: port=0x509"),
             (GuestFault::Hypercall(4), "Invalid guest hypercall: num=4"),
             (
-                GuestFault::Access {
-                    address: 0x200_0000,
-                    size: 16,
-                },
+                GuestFault::Access { address: 0x200_0000, size: 16 },
                 "Invalid guest access: gpa=0x2000000, sz=16",
             ),
-            (
-                GuestFault::Translation,
-                "KVM: host/guest translation fault: rip=0x100123",
-            ),
-            (
-                GuestFault::Exit(5),
-                "KVM: unhandled exit: exit_reason=0x5, rip=0x100123",
-            ),
+            (GuestFault::Translation, "KVM: host/guest translation fault: rip=0x100123"),
+            (GuestFault::Exit(5), "KVM: unhandled exit: exit_reason=0x5, rip=0x100123"),
             (
                 GuestFault::Entry(0x8000_0021),
                 "KVM: entry failure: hw_entry_failure_reason=0x80000021",
             ),
-            (
-                GuestFault::Internal(1),
-                "KVM: internal error exit: suberror=0x1",
-            ),
+            (GuestFault::Internal(1), "KVM: internal error exit: suberror=0x1"),
         ];
         for (fault, expected) in table {
             assert_eq!(text(fault), expected);

@@ -65,11 +65,7 @@ fn lock(own: &Descriptors) -> Option<Rule> {
     own.kick?;
     let operation = Condition::new(1, "operation", Test::LowOneOf(FUTEX_WAIT, FUTEX_WAKE));
     let operation = operation.meaning("wait or wake, private");
-    Some(Rule::allow(
-        FUTEX,
-        vec![operation],
-        "the lock of the network ring",
-    ))
+    Some(Rule::allow(FUTEX, vec![operation], "the lock of the network ring"))
 }
 
 /// The rules for the guest's thread.
@@ -83,11 +79,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
             ],
             "running the guest",
         ),
-        Rule::allow(
-            WRITE,
-            vec![Condition::descriptor(STDOUT, "standard output")],
-            "the console",
-        ),
+        Rule::allow(WRITE, vec![Condition::descriptor(STDOUT, "standard output")], "the console"),
         Rule::allow(
             PPOLL,
             vec![
@@ -136,11 +128,7 @@ pub fn io_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
         return Vec::new();
     };
     let fd = vec![Condition::descriptor(kick, "the eventfd")];
-    let mut rules = vec![Rule::allow(
-        READ,
-        fd,
-        "waiting for the guest to queue frames",
-    )];
+    let mut rules = vec![Rule::allow(READ, fd, "waiting for the guest to queue frames")];
     rules.extend(last_words(own));
     rules.extend(lock(own));
     rules.extend(devices.iter().flat_map(frames));
@@ -165,9 +153,7 @@ fn sectors(device: &Device) -> Vec<Rule> {
     let (name, fd) = (&device.name, device.fd_number());
     match device.backing {
         Backing::Net { .. } => Vec::new(),
-        Backing::Block {
-            capacity, access, ..
-        } => {
+        Backing::Block { capacity, access, .. } => {
             let within = || {
                 vec![
                     Condition::descriptor(fd, "the file"),
@@ -193,23 +179,14 @@ mod tests {
 
     use super::*;
 
-    const OWN: Descriptors = Descriptors {
-        vcpu: 7,
-        epoll: 8,
-        timer: 9,
-        kick: Some(10),
-        report: Some(11),
-    };
+    const OWN: Descriptors =
+        Descriptors { vcpu: 7, epoll: 8, timer: 9, kick: Some(10), report: Some(11) };
 
     fn net(name: &str) -> Device {
         Device {
             index: 1,
             name: name.to_owned(),
-            backing: Backing::Net {
-                interface: b"tap0".to_vec(),
-                mtu: 1500,
-                mac: None,
-            },
+            backing: Backing::Net { interface: b"tap0".to_vec(), mtu: 1500, mac: None },
             fd: None,
         }
     }
@@ -239,12 +216,7 @@ mod tests {
         let io = io_thread(&OWN, &devices);
         assert!(names(&guest).union(&names(&io)).count() < 18);
         for rule in guest.iter().chain(&io) {
-            assert_eq!(
-                rule.when.is_empty(),
-                rule.call == EXIT_GROUP,
-                "{}",
-                rule.call.name
-            );
+            assert_eq!(rule.when.is_empty(), rule.call == EXIT_GROUP, "{}", rule.call.name);
         }
         assert!(assemble(&guest, Arch::X86_64).is_some());
         assert!(assemble(&io, Arch::X86_64).is_some());
@@ -252,11 +224,7 @@ mod tests {
 
     #[test]
     fn rows_exist_only_for_what_was_declared() {
-        let alone = Descriptors {
-            kick: None,
-            report: None,
-            ..OWN
-        };
+        let alone = Descriptors { kick: None, report: None, ..OWN };
         let none = names(&guest_thread(&alone, &[]));
         for absent in ["read", "futex", "pread64", "pwrite64"] {
             assert!(!none.contains(absent), "{absent}");
@@ -264,10 +232,7 @@ mod tests {
         assert!(io_thread(&alone, &[]).is_empty());
         let read_only = names(&guest_thread(&alone, &[block(Access::ReadOnly)]));
         assert!(read_only.contains("pread64") && !read_only.contains("pwrite64"));
-        let io = names(&io_thread(
-            &OWN,
-            &[net("service"), block(Access::ReadWrite)],
-        ));
+        let io = names(&io_thread(&OWN, &[net("service"), block(Access::ReadWrite)]));
         let expected = BTreeSet::from(["read", "write", "futex", "exit_group"]);
         assert_eq!(io, expected, "frames alone");
     }

@@ -139,14 +139,8 @@ impl Debugger {
             over: None,
         };
         let mut packet = [0; PACKET];
-        let wire = Wire {
-            fd: self.connection,
-            out: [0; PACKET],
-            length: 0,
-        };
-        let built = GdbStubBuilder::new(wire)
-            .with_packet_buffer(&mut packet)
-            .build();
+        let wire = Wire { fd: self.connection, out: [0; PACKET], length: 0 };
+        let built = GdbStubBuilder::new(wire).with_packet_buffer(&mut packet).build();
         let reason = match built {
             Ok(stub) => stub.run_blocking::<Loop>(&mut target).ok(),
             Err(_) => None,
@@ -160,9 +154,9 @@ impl Debugger {
                 target.let_go();
                 target.running.run()
             }
-            (_, Some(DisconnectReason::Kill)) => target
-                .running
-                .quit("GDB: Killed by the debugger.", EXIT_CANNOT),
+            (_, Some(DisconnectReason::Kill)) => {
+                target.running.quit("GDB: Killed by the debugger.", EXIT_CANNOT)
+            }
             _ => {
                 let line =
                     "GDB: Exiting as we could not receive the next command from the debugger.";
@@ -177,26 +171,14 @@ pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
     let connection = || Condition::descriptor(connection, "the debugger");
     let mut rules = vec![
         Rule::allow(READ, vec![connection()], "gdb: requests"),
-        Rule::allow(
-            RECVFROM,
-            vec![connection()],
-            "gdb: whether there is a request",
-        ),
+        Rule::allow(RECVFROM, vec![connection()], "gdb: whether there is a request"),
         Rule::allow(WRITE, vec![connection()], "gdb: answers"),
-        Rule::allow(
-            RT_SIGRETURN,
-            Vec::new(),
-            "gdb: a request while the guest runs",
-        ),
+        Rule::allow(RT_SIGRETURN, Vec::new(), "gdb: a request while the guest runs"),
     ];
     for (number, name) in REQUESTS {
         let request = Condition::new(1, "request", Test::low(number)).meaning(name);
         let cpu = Condition::descriptor(vcpu, "the CPU");
-        rules.push(Rule::allow(
-            IOCTL,
-            vec![cpu, request],
-            "gdb: registers and breakpoints",
-        ));
+        rules.push(Rule::allow(IOCTL, vec![cpu, request], "gdb: registers and breakpoints"));
     }
     rules
 }
@@ -218,14 +200,8 @@ extern "C" fn on_input(_signal: libc::c_int) {
 pub fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Problem> {
     let fd = debugger.connection;
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
-    signals::install(
-        libc::SIGIO,
-        on_input as extern "C" fn(libc::c_int) as libc::sighandler_t,
-    )
-    .map_err(|error| Problem::Gdb {
-        what: "sigaction()".to_owned(),
-        error,
-    })?;
+    signals::install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
+        .map_err(|error| Problem::Gdb { what: "sigaction()".to_owned(), error })?;
     let check = |result: libc::c_int| if result < 0 { Err(()) } else { Ok(()) };
     let own = rustix::process::getpid().as_raw_pid();
     // SAFETY: only numbers are passed.
@@ -310,10 +286,8 @@ type Stop = SingleThreadStopReason<u64>;
 impl Debuggee<'_> {
     /// Tells KVM what to stop at.
     fn arm(&mut self) -> Result<(), Errno> {
-        let mut debug = kvm_guest_debug {
-            control: KVM_GUESTDBG_ENABLE,
-            ..kvm_guest_debug::default()
-        };
+        let mut debug =
+            kvm_guest_debug { control: KVM_GUESTDBG_ENABLE, ..kvm_guest_debug::default() };
         if self.single_step {
             debug.control |= KVM_GUESTDBG_SINGLESTEP;
         }
@@ -407,23 +381,12 @@ impl Debuggee<'_> {
     /// What the debugger is told of a debug exit.
     fn stopped(&self, dr6: u64) -> Stop {
         const SINGLE_STEP: u64 = 1 << 14;
-        let hit = (0..)
-            .zip(&self.hardware)
-            .find(|(index, _)| dr6 >> index & 1 != 0);
+        let hit = (0..).zip(&self.hardware).find(|(index, _)| dr6 >> index & 1 != 0);
         match hit {
             Some((_, Some(Hardware { watch: None, .. }))) => BaseStopReason::HwBreak(()),
-            Some((
-                _,
-                Some(Hardware {
-                    address,
-                    watch: Some(kind),
-                    ..
-                }),
-            )) => BaseStopReason::Watch {
-                tid: (),
-                kind: *kind,
-                addr: *address,
-            },
+            Some((_, Some(Hardware { address, watch: Some(kind), .. }))) => {
+                BaseStopReason::Watch { tid: (), kind: *kind, addr: *address }
+            }
             _ if dr6 & SINGLE_STEP != 0 => BaseStopReason::DoneStep,
             _ => BaseStopReason::Signal(Signal::SIGTRAP),
         }
@@ -583,9 +546,7 @@ fn full_tags(short: u8) -> u32 {
 }
 
 fn short_tags(full: u32) -> u8 {
-    (0..8).fold(0, |tags, index| {
-        tags | u8::from(full >> (2 * index) & 0b11 != 0b11) << index
-    })
+    (0..8).fold(0, |tags, index| tags | u8::from(full >> (2 * index) & 0b11 != 0b11) << index)
 }
 
 impl SingleThreadResume for Debuggee<'_> {
@@ -642,28 +603,18 @@ impl SwBreakpoint for Debuggee<'_> {
         let Some((_, byte)) = found.next().and_then(Option::take) else {
             return Ok(false);
         };
-        self.memory
-            .store(Allegation(address), &byte)
-            .map_err(non_fatal)?;
+        self.memory.store(Allegation(address), &byte).map_err(non_fatal)?;
         Ok(true)
     }
 }
 
 impl HwBreakpoint for Debuggee<'_> {
     fn add_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_hardware(Hardware {
-            address,
-            length: 1,
-            watch: None,
-        }))
+        Ok(self.add_hardware(Hardware { address, length: 1, watch: None }))
     }
 
     fn remove_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(self.remove_hardware(Hardware {
-            address,
-            length: 1,
-            watch: None,
-        }))
+        Ok(self.remove_hardware(Hardware { address, length: 1, watch: None }))
     }
 }
 
@@ -674,11 +625,7 @@ impl HwWatchpoint for Debuggee<'_> {
         length: u64,
         kind: WatchKind,
     ) -> TargetResult<bool, Self> {
-        Ok(self.add_hardware(Hardware {
-            address,
-            length,
-            watch: Some(kind),
-        }))
+        Ok(self.add_hardware(Hardware { address, length, watch: Some(kind) }))
     }
 
     fn remove_hw_watchpoint(
@@ -687,11 +634,7 @@ impl HwWatchpoint for Debuggee<'_> {
         length: u64,
         kind: WatchKind,
     ) -> TargetResult<bool, Self> {
-        Ok(self.remove_hardware(Hardware {
-            address,
-            length,
-            watch: Some(kind),
-        }))
+        Ok(self.remove_hardware(Hardware { address, length, watch: Some(kind) }))
     }
 }
 
@@ -799,24 +742,13 @@ mod tests {
 
     #[test]
     fn debug_registers_are_encoded_as_the_cpu_has_them() {
-        let control = |watch, address, length| {
-            Hardware {
-                address,
-                length,
-                watch,
-            }
-            .control()
-        };
+        let control = |watch, address, length| Hardware { address, length, watch }.control();
         assert_eq!(control(None, 0x10_0001, 1), Some(0));
         assert_eq!(control(Some(WatchKind::Write), 0x1000, 4), Some(0b1101));
         assert_eq!(control(Some(WatchKind::Write), 0x1000, 8), Some(0b1001));
         assert_eq!(control(Some(WatchKind::Read), 0x1000, 2), Some(0b0111));
         assert_eq!(control(Some(WatchKind::ReadWrite), 0x1000, 1), Some(0b0011));
-        assert_eq!(
-            control(Some(WatchKind::Write), 0x1001, 4),
-            None,
-            "not aligned"
-        );
+        assert_eq!(control(Some(WatchKind::Write), 0x1001, 4), None, "not aligned");
         assert_eq!(control(Some(WatchKind::Write), 0x1000, 3), None);
         assert_eq!(control(Some(WatchKind::Write), 0x1000, 0), None);
     }

@@ -132,10 +132,7 @@ impl Host {
         };
         // Nothing that was queued is lost.
         self.settle()?;
-        Ok(End {
-            status: halt.exit_status.get(),
-            trap,
-        })
+        Ok(End { status: halt.exit_status.get(), trap })
     }
 
     /// Does what is queued in the ring.
@@ -183,29 +180,15 @@ mod tests {
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )
         .unwrap();
-        epoll::add(
-            &set,
-            timer.as_fd(),
-            EventData::new_u64(TIMER),
-            EventFlags::IN,
-        )
-        .unwrap();
+        epoll::add(&set, timer.as_fd(), EventData::new_u64(TIMER), EventFlags::IN).unwrap();
         epoll::add(&set, tap.as_fd(), EventData::new_u64(1), EventFlags::IN).unwrap();
-        let block = BlockDevice {
-            fd: file.into_raw_fd(),
-            capacity: 1024,
-            access: Access::ReadWrite,
-        };
-        let devices = Devices::default()
-            .with_net(1, tap.into_raw_fd(), 1500)
-            .with_block(2, block);
+        let block =
+            BlockDevice { fd: file.into_raw_fd(), capacity: 1024, access: Access::ReadWrite };
+        let devices = Devices::default().with_net(1, tap.into_raw_fd(), 1500).with_block(2, block);
         let host = Host {
             memory: Box::leak(Box::new(memory(SIZE, Vec::new()))),
             devices: Box::leak(Box::new(devices)),
-            events: Events {
-                epoll: set.into_raw_fd(),
-                timer: timer.into_raw_fd(),
-            },
+            events: Events { epoll: set.into_raw_fd(), timer: timer.into_raw_fd() },
             ring: None,
         };
         Fixture { host, network }
@@ -218,10 +201,7 @@ mod tests {
         value: &T,
     ) -> Result<Next, GuestFault> {
         host.memory.store(Allegation(at), value).unwrap();
-        host.handle(Call {
-            kind,
-            argument: Allegation(at),
-        })
+        host.handle(Call { kind, argument: Allegation(at) })
     }
 
     #[test]
@@ -230,9 +210,7 @@ mod tests {
         let at = SIZE as u64 - 8;
         call(&host, Hypercall::Walltime, at, &Walltime::default()).unwrap();
         let told: Walltime = host.memory.load(Allegation(at)).unwrap();
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let difference = now.as_nanos() as u64 - told.nsecs.get();
         assert!(difference < 10_000_000_000, "{difference}");
     }
@@ -241,10 +219,7 @@ mod tests {
     fn a_poll_tells_what_is_ready_and_waits_no_longer_than_asked() {
         let Fixture { host, network } = fixture();
         let poll = |timeout: u64| {
-            let ask = Poll {
-                timeout_nsecs: timeout.into(),
-                ..Poll::default()
-            };
+            let ask = Poll { timeout_nsecs: timeout.into(), ..Poll::default() };
             assert_eq!(call(&host, Hypercall::Poll, 64, &ask), Ok(Next::Run));
             let told: Poll = host.memory.load(Allegation(64)).unwrap();
             (told.ready_set.get(), told.ret.get())
@@ -268,25 +243,13 @@ mod tests {
             ..Halt::default()
         };
         let end = |status, trap| Ok(Next::End(End { status, trap }));
-        assert_eq!(
-            call(&host, Hypercall::Halt, 0, &halt(0, 300)),
-            end(300, None)
-        );
-        let frame = TrapFrame {
-            cr2: 0x28.into(),
-            ..TrapFrame::default()
-        };
+        assert_eq!(call(&host, Hypercall::Halt, 0, &halt(0, 300)), end(300, None));
+        let frame = TrapFrame { cr2: 0x28.into(), ..TrapFrame::default() };
         let last = (SIZE - HALT_COOKIE_MAX) as u64;
         host.memory.store(Allegation(last), &frame).unwrap();
-        assert_eq!(
-            call(&host, Hypercall::Halt, 0, &halt(last, 255)),
-            end(255, Some(frame))
-        );
+        assert_eq!(call(&host, Hypercall::Halt, 0, &halt(last, 255)), end(255, Some(frame)));
         let fault = call(&host, Hypercall::Halt, 0, &halt(last + 1, 255));
-        let expected = GuestFault::Access {
-            address: last + 1,
-            size: 512,
-        };
+        let expected = GuestFault::Access { address: last + 1, size: 512 };
         assert_eq!(fault, Err(expected), "the whole region counts");
     }
 
@@ -294,26 +257,14 @@ mod tests {
     fn frames_and_sectors_pass() {
         let Fixture { host, network } = fixture();
         network.send(&[4; 70]).unwrap();
-        let net = Net {
-            handle: 1.into(),
-            data: 0x1000.into(),
-            len: 1514.into(),
-            ..Net::default()
-        };
+        let net = Net { handle: 1.into(), data: 0x1000.into(), len: 1514.into(), ..Net::default() };
         call(&host, Hypercall::NetRead, 0, &net).unwrap();
         let told: Net = host.memory.load(Allegation(0)).unwrap();
         assert_eq!((told.ret.get(), told.len.get()), (0, 70));
         call(&host, Hypercall::NetRead, 0, &net).unwrap();
         let told: Net = host.memory.load(Allegation(0)).unwrap();
-        assert_eq!(
-            (told.ret.get(), told.len.get()),
-            (1, 1514),
-            "no frame, length untouched"
-        );
-        let send = Net {
-            len: 70.into(),
-            ..net
-        };
+        assert_eq!((told.ret.get(), told.len.get()), (1, 1514), "no frame, length untouched");
+        let send = Net { len: 70.into(), ..net };
         call(&host, Hypercall::NetWrite, 0, &send).unwrap();
         let mut frame = [0; 100];
         assert_eq!(network.recv(&mut frame).unwrap(), 70);
@@ -329,10 +280,7 @@ mod tests {
         call(&host, Hypercall::BlockWrite, 0, &block).unwrap();
         let told: Block = host.memory.load(Allegation(0)).unwrap();
         assert_eq!(told.ret.get(), 0);
-        let net_of_block = Net {
-            handle: 2.into(),
-            ..net
-        };
+        let net_of_block = Net { handle: 2.into(), ..net };
         call(&host, Hypercall::NetRead, 0, &net_of_block).unwrap();
         let told: Net = host.memory.load(Allegation(0)).unwrap();
         assert_eq!(told.ret.get(), 2, "a handle of the other kind");
@@ -350,10 +298,7 @@ mod tests {
         entry.data.store(argument, Ordering::Relaxed);
         entry.len.store(length, Ordering::Relaxed);
         ring.guest.ent_tail.store(1, Ordering::Release);
-        let wire = Wire {
-            devices: host.devices,
-            memory: host.memory,
-        };
+        let wire = Wire { devices: host.devices, memory: host.memory };
         host.ring = Some(Box::leak(Box::new(Shared::new(ring, wire, -1, 1))));
     }
 
@@ -363,12 +308,7 @@ mod tests {
         let Fixture { mut host, network } = fixture();
         network.send(&[0xff; 32]).unwrap();
         queue_read_into(&mut host, AT, 32);
-        let ask = Net {
-            handle: 1.into(),
-            data: 0x1000.into(),
-            len: 60.into(),
-            ..Net::default()
-        };
+        let ask = Net { handle: 1.into(), data: 0x1000.into(), len: 60.into(), ..Net::default() };
         assert_eq!(call(&host, Hypercall::NetWrite, AT, &ask), Ok(Next::Run));
         let mut frame = [0; 100];
         assert_eq!(network.recv(&mut frame).unwrap(), 60);
@@ -383,14 +323,8 @@ mod tests {
 
         network.send(&[0xff; 16]).unwrap();
         queue_read_into(&mut host, AT, 16);
-        let halt = Halt {
-            exit_status: 7.into(),
-            ..Halt::default()
-        };
-        let end = End {
-            status: 7,
-            trap: None,
-        };
+        let halt = Halt { exit_status: 7.into(), ..Halt::default() };
+        let end = End { status: 7, trap: None };
         assert_eq!(
             call(&host, Hypercall::Halt, AT, &halt),
             Ok(Next::End(end)),
@@ -423,10 +357,7 @@ mod tests {
             });
             while sent < 2000 || refused < 2000 {
                 let argument = Allegation(0);
-                match host.handle(Call {
-                    kind: Hypercall::NetWrite,
-                    argument,
-                }) {
+                match host.handle(Call { kind: Hypercall::NetWrite, argument }) {
                     Ok(_) => {
                         sent += 1;
                         let mut frame = [0; 2000];
@@ -448,12 +379,9 @@ mod tests {
     fn without_devices_their_calls_do_not_exist() {
         let Fixture { mut host, .. } = fixture();
         host.devices = Box::leak(Box::default());
-        for kind in [
-            Hypercall::BlockRead,
-            Hypercall::BlockWrite,
-            Hypercall::NetRead,
-            Hypercall::NetWrite,
-        ] {
+        for kind in
+            [Hypercall::BlockRead, Hypercall::BlockWrite, Hypercall::NetRead, Hypercall::NetWrite]
+        {
             let argument = Allegation(0);
             let fault = host.handle(Call { kind, argument });
             assert_eq!(fault, Err(GuestFault::Hypercall(kind.number())));
@@ -463,18 +391,9 @@ mod tests {
     #[test]
     fn an_argument_where_no_answer_can_go_is_a_fault_and_nothing_is_done() {
         let Fixture { mut host, network } = fixture();
-        let text = solo5_image::Protection {
-            read: true,
-            write: false,
-            execute: true,
-        };
+        let text = solo5_image::Protection { read: true, write: false, execute: true };
         let unprotected = memory(SIZE, Vec::new());
-        let ask = Net {
-            handle: 1.into(),
-            data: 0x1000.into(),
-            len: 60.into(),
-            ..Net::default()
-        };
+        let ask = Net { handle: 1.into(), data: 0x1000.into(), len: 60.into(), ..Net::default() };
         unprotected.store(Allegation(0x800), &ask).unwrap();
         host.memory = Box::leak(Box::new(unprotected.protecting(vec![(0..0x1000, text)])));
         let argument = Allegation(0x800);
@@ -487,10 +406,7 @@ mod tests {
             Hypercall::NetWrite,
         ] {
             let fault = host.handle(Call { kind, argument });
-            assert!(
-                matches!(fault, Err(GuestFault::Access { address: 0x800, .. })),
-                "{kind:?}"
-            );
+            assert!(matches!(fault, Err(GuestFault::Access { address: 0x800, .. })), "{kind:?}");
         }
         assert!(network.recv(&mut [0; 100]).is_err(), "no frame was sent");
     }

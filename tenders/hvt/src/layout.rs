@@ -42,16 +42,10 @@ pub fn size(rounded: u64, ring: bool) -> Option<Size> {
         return None;
     }
     if !ring {
-        return Some(Size {
-            guest: rounded,
-            mapped: rounded,
-        });
+        return Some(Size { guest: rounded, mapped: rounded });
     }
     let mapped = (rounded + MEMORY_GRANULE).min(MEMORY_MAX);
-    Some(Size {
-        guest: mapped - MEMORY_GRANULE,
-        mapped,
-    })
+    Some(Size { guest: mapped - MEMORY_GRANULE, mapped })
 }
 
 /// Which pages the guest can execute.
@@ -71,11 +65,7 @@ impl Executable<'_> {
             Executable::Only(ranges) => {
                 let overlaps =
                     |range: &Range<u64>| range.start < pages.end && range.end > pages.start;
-                if ranges.iter().any(overlaps) {
-                    0
-                } else {
-                    NO_EXECUTE
-                }
+                if ranges.iter().any(overlaps) { 0 } else { NO_EXECUTE }
             }
         }
     }
@@ -190,15 +180,8 @@ pub fn special_registers(executable: Executable<'_>) -> kvm_sregs {
         fs: data,
         gs: data,
         ss: data,
-        tr: kvm_segment {
-            type_: 11,
-            present: 1,
-            ..kvm_segment::default()
-        },
-        ldt: kvm_segment {
-            unusable: 1,
-            ..kvm_segment::default()
-        },
+        tr: kvm_segment { type_: 11, present: 1, ..kvm_segment::default() },
+        ldt: kvm_segment { unusable: 1, ..kvm_segment::default() },
         gdt: kvm_dtable {
             base: table::GDT,
             limit: size_of_val(&x86::GDT) as u16 - 1,
@@ -227,15 +210,7 @@ mod tests {
 
     #[test]
     fn memory_is_whole_granules_with_the_ring_on_top() {
-        for (asked, guest) in [
-            (1, 2),
-            (2, 2),
-            (3, 2),
-            (4, 4),
-            (5, 4),
-            (512, 512),
-            (4097, 4096),
-        ] {
+        for (asked, guest) in [(1, 2), (2, 2), (3, 2), (4, 4), (5, 4), (512, 512), (4097, 4096)] {
             assert_eq!(rounded(asked * MIB), guest * MIB, "{asked}");
         }
         let sizes = |mib: u64, ring| size(mib * MIB, ring).map(|s| (s.guest / MIB, s.mapped / MIB));
@@ -329,9 +304,8 @@ mod tests {
 
     #[test]
     fn more_mixed_pages_than_tables_stay_executable() {
-        let ranges: Vec<Range<u64>> = (1..12)
-            .map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE)
-            .collect();
+        let ranges: Vec<Range<u64>> =
+            (1..12).map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE).collect();
         let tables = tables(32 * MIB, Executable::Only(&ranges));
         assert_ne!(walk(&tables, 7 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
         assert_eq!(walk(&tables, 8 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
@@ -341,46 +315,25 @@ mod tests {
     #[test]
     fn registers_hold_the_published_values() {
         let regs = registers(0x10_0018, 32 * MIB);
-        assert_eq!(
-            (regs.rip, regs.rsp, regs.rdi),
-            (0x10_0018, 0x1ff_fff8, 0x1_0000)
-        );
+        assert_eq!((regs.rip, regs.rsp, regs.rdi), (0x10_0018, 0x1ff_fff8, 0x1_0000));
         assert_eq!(regs.rflags, 2);
         assert_eq!((regs.rax, regs.rsi, regs.rbp, regs.r15), (0, 0, 0, 0));
 
         let special = special_registers(Executable::All);
         assert_eq!(special.cr0, 0x8001_0021);
-        assert_eq!(
-            (special.cr3, special.cr4, special.efer),
-            (0x2000, 0x620, 0x500)
-        );
+        assert_eq!((special.cr3, special.cr4, special.efer), (0x2000, 0x620, 0x500));
         assert_eq!((special.cr2, special.cr8, special.apic_base), (0, 0, 0));
         assert_eq!((special.gdt.base, special.gdt.limit), (0x1000, 23));
         assert_eq!((special.idt.base, special.idt.limit), (0, 0));
         let cs = special.cs;
-        assert_eq!(
-            (cs.selector, cs.base, cs.limit, cs.type_),
-            (8, 0, u32::MAX, 9)
-        );
-        assert_eq!(
-            (cs.s, cs.dpl, cs.present, cs.l, cs.db, cs.g),
-            (1, 0, 1, 1, 0, 1)
-        );
+        assert_eq!((cs.selector, cs.base, cs.limit, cs.type_), (8, 0, u32::MAX, 9));
+        assert_eq!((cs.s, cs.dpl, cs.present, cs.l, cs.db, cs.g), (1, 0, 1, 1, 0, 1));
         for data in [special.ss, special.ds, special.es, special.fs, special.gs] {
-            assert_eq!(
-                (data.selector, data.base, data.limit, data.type_),
-                (0x10, 0, u32::MAX, 3)
-            );
-            assert_eq!(
-                (data.s, data.present, data.l, data.db, data.g),
-                (1, 1, 0, 1, 1)
-            );
+            assert_eq!((data.selector, data.base, data.limit, data.type_), (0x10, 0, u32::MAX, 3));
+            assert_eq!((data.s, data.present, data.l, data.db, data.g), (1, 1, 0, 1, 1));
         }
         let tr = special.tr;
-        assert_eq!(
-            (tr.selector, tr.limit, tr.type_, tr.present, tr.s),
-            (0, 0, 11, 1, 0)
-        );
+        assert_eq!((tr.selector, tr.limit, tr.type_, tr.present, tr.s), (0, 0, 11, 1, 0));
         assert_eq!(special.ldt.unusable, 1);
         assert_eq!(special_registers(Executable::Only(&[])).efer, 0xd00);
     }

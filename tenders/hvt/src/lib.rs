@@ -24,10 +24,7 @@
 //! is checked as a copy.
 
 // Input, guests and the host never cause a panic.
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("solo5-hvt is written for x86_64; another architecture needs its own `layout`");

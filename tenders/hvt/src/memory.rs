@@ -56,11 +56,7 @@ impl SharedMemory {
         size: u64,
         protected: Vec<(Range<u64>, Protection)>,
     ) -> SharedMemory {
-        SharedMemory {
-            base,
-            size,
-            protected,
-        }
+        SharedMemory { base, size, protected }
     }
 
     /// End of guest memory in bytes, counted from guest address 0.
@@ -70,10 +66,7 @@ impl SharedMemory {
 
     /// Finds `length` bytes at guest address `at`; they may end with memory.
     pub fn piece(&self, at: Allegation, length: u64, wanted: Use) -> Result<Piece, GuestFault> {
-        let fault = GuestFault::Access {
-            address: at.0,
-            size: length,
-        };
+        let fault = GuestFault::Access { address: at.0, size: length };
         let end = at.0.checked_add(length).ok_or(fault)?;
         if at.0 >= self.size || end > self.size {
             return Err(fault);
@@ -89,10 +82,7 @@ impl SharedMemory {
             return Err(fault);
         }
         match (usize::try_from(at.0), usize::try_from(length)) {
-            (Ok(offset), Ok(length)) => Ok(Piece {
-                host: self.base + offset,
-                length,
-            }),
+            (Ok(offset), Ok(length)) => Ok(Piece { host: self.base + offset, length }),
             _ => Err(fault),
         }
     }
@@ -112,8 +102,7 @@ impl SharedMemory {
         value: &T,
     ) -> Result<(), GuestFault> {
         let bytes = value.as_bytes();
-        self.piece(at, bytes.len() as u64, Use::Write)?
-            .copy_from(bytes);
+        self.piece(at, bytes.len() as u64, Use::Write)?.copy_from(bytes);
         Ok(())
     }
 
@@ -145,10 +134,7 @@ impl Piece {
     #[must_use]
     pub fn skip(&self, count: usize) -> Piece {
         let count = count.min(self.length);
-        Piece {
-            host: self.host + count,
-            length: self.length - count,
-        }
+        Piece { host: self.host + count, length: self.length - count }
     }
 
     fn pointer(&self) -> *mut libc::c_void {
@@ -239,29 +225,12 @@ mod tests {
     fn a_region_may_end_with_memory_and_not_behind_it() {
         let memory = memory(64, Vec::new());
         for (at, length) in [(0, 64), (56, 8), (63, 1), (63, 0)] {
-            assert!(
-                memory.piece(Allegation(at), length, Use::Write).is_ok(),
-                "{at} {length}"
-            );
+            assert!(memory.piece(Allegation(at), length, Use::Write).is_ok(), "{at} {length}");
         }
-        let bad = [
-            (57, 8),
-            (64, 0),
-            (64, 1),
-            (0, 65),
-            (8, u64::MAX),
-            (u64::MAX, 1),
-            (u64::MAX, 0),
-        ];
+        let bad = [(57, 8), (64, 0), (64, 1), (0, 65), (8, u64::MAX), (u64::MAX, 1), (u64::MAX, 0)];
         for (at, length) in bad {
             let fault = memory.piece(Allegation(at), length, Use::Read).unwrap_err();
-            assert_eq!(
-                fault,
-                GuestFault::Access {
-                    address: at,
-                    size: length
-                }
-            );
+            assert_eq!(fault, GuestFault::Access { address: at, size: length });
         }
     }
 
@@ -298,10 +267,7 @@ mod tests {
     #[test]
     fn structures_come_out_as_they_went_in() {
         let memory = memory(64, Vec::new());
-        let puts = Puts {
-            data: 0x1122_3344_5566_7788.into(),
-            len: 7.into(),
-        };
+        let puts = Puts { data: 0x1122_3344_5566_7788.into(), len: 7.into() };
         memory.store(Allegation(13), &puts).unwrap();
         assert_eq!(memory.load::<Puts>(Allegation(13)), Ok(puts));
         assert!(memory.load::<Puts>(Allegation(49)).is_err());
@@ -309,15 +275,8 @@ mod tests {
 
     #[test]
     fn protected_pages_are_refused_and_their_neighbours_are_not() {
-        let read_only = Protection {
-            read: true,
-            write: false,
-            execute: false,
-        };
-        let nothing = Protection {
-            read: false,
-            ..read_only
-        };
+        let read_only = Protection { read: true, write: false, execute: false };
+        let nothing = Protection { read: false, ..read_only };
         let memory = memory(64, vec![(16..32, read_only), (32..48, nothing)]);
         let is_ok = |at, length, wanted| memory.piece(Allegation(at), length, wanted).is_ok();
         assert!(is_ok(0, 16, Use::Write) && is_ok(48, 16, Use::Write));

@@ -70,10 +70,7 @@ pub fn receive(
     let room = memory.piece(data, length, Use::Write)?;
     Ok(match retry(|| room.read_from(net.fd)) {
         Ok(0) | Err(Errno::AGAIN) => Received::nothing(Outcome::Again),
-        Ok(count) => Received {
-            outcome: Outcome::Ok,
-            length: count as u64,
-        },
+        Ok(count) => Received { outcome: Outcome::Ok, length: count as u64 },
         Err(_) => Received::nothing(Outcome::Unspecified),
     })
 }
@@ -129,10 +126,7 @@ mod tests {
         assert_eq!(receive(0, 100), Ok(Received::nothing(Outcome::Again)));
         network.send(&[5; 60]).unwrap();
         network.send(&[6; 60]).unwrap();
-        let got = Received {
-            outcome: Outcome::Ok,
-            length: 60,
-        };
+        let got = Received { outcome: Outcome::Ok, length: 60 };
         assert_eq!(receive(4096 - 60, 60), Ok(got), "up to the end of memory");
         let cut = Received { length: 20, ..got };
         assert_eq!(receive(0, 20), Ok(cut), "a short buffer cuts the frame");

@@ -47,14 +47,7 @@ pub struct Wire {
 impl Frames for Wire {
     fn send(&mut self, handle: u32, data: Allegation, length: u32) -> Result<(), GuestFault> {
         // Nobody waits for the outcome of a write.
-        net::send(
-            self.devices,
-            self.memory,
-            handle.into(),
-            data,
-            length.into(),
-        )
-        .map(drop)
+        net::send(self.devices, self.memory, handle.into(), data, length.into()).map(drop)
     }
 
     fn receive(
@@ -63,13 +56,7 @@ impl Frames for Wire {
         data: Allegation,
         length: u32,
     ) -> Result<Received, GuestFault> {
-        net::receive(
-            self.devices,
-            self.memory,
-            handle.into(),
-            data,
-            length.into(),
-        )
+        net::receive(self.devices, self.memory, handle.into(), data, length.into())
     }
 }
 
@@ -155,11 +142,7 @@ impl<F: Frames> Shared<F> {
     pub fn new(ring: &'static Ring, frames: F, kick: RawFd, cpus: usize) -> Shared<F> {
         Shared {
             ring,
-            queue: Mutex::new(Queue {
-                frames,
-                ent_head: 0,
-                com_tail: 0,
-            }),
+            queue: Mutex::new(Queue { frames, ent_head: 0, com_tail: 0 }),
             taken: AtomicU32::new(0),
             kick,
             spins: if cpus > 1 { SPINS } else { 0 },
@@ -181,11 +164,7 @@ impl<F: Frames> Shared<F> {
     /// Does what is queued, from the guest's own thread. A frame counts as taken only once it was
     /// sent, so if nothing is pending, nothing is on its way either.
     pub fn drain_if_pending(&self) -> Result<(), GuestFault> {
-        if self.is_pending() {
-            self.drain()
-        } else {
-            Ok(())
-        }
+        if self.is_pending() { self.drain() } else { Ok(()) }
     }
 
     /// Does what gets queued, as the I/O thread, until the guest does what ends it. `sleep` waits
@@ -258,15 +237,9 @@ mod tests {
         fn receive(&mut self, _: u32, _: Allegation, _: u32) -> Result<Received, GuestFault> {
             self.reads += 1;
             Ok(if self.reads.is_multiple_of(3) {
-                Received {
-                    outcome: Outcome::Ok,
-                    length: u64::from(self.reads),
-                }
+                Received { outcome: Outcome::Ok, length: u64::from(self.reads) }
             } else {
-                Received {
-                    outcome: Outcome::Again,
-                    length: 0,
-                }
+                Received { outcome: Outcome::Again, length: 0 }
             })
         }
     }
@@ -274,12 +247,7 @@ mod tests {
     fn ring_at(counter: u32) -> &'static Ring {
         let ring: &'static Ring = Box::leak(Box::default());
         let (guest, tender) = (&ring.guest, &ring.tender);
-        for place in [
-            &guest.ent_tail,
-            &guest.com_head,
-            &tender.ent_head,
-            &tender.com_tail,
-        ] {
+        for place in [&guest.ent_tail, &guest.com_head, &tender.ent_head, &tender.com_tail] {
             place.store(counter, Ordering::Relaxed);
         }
         ring
@@ -291,9 +259,7 @@ mod tests {
         entry.operation.store(operation, Ordering::Relaxed);
         entry.data.store(data, Ordering::Relaxed);
         entry.id.store(data as u32, Ordering::Relaxed);
-        ring.guest
-            .ent_tail
-            .store(tail.wrapping_add(1), Ordering::Release);
+        ring.guest.ent_tail.store(tail.wrapping_add(1), Ordering::Release);
     }
 
     #[derive(Clone, Debug)]
@@ -413,11 +379,7 @@ mod tests {
             submit(ring, 1, number);
         }
         let taken = AtomicU32::new(0);
-        let mut queue = Queue {
-            frames: Recorder::default(),
-            ent_head: 0,
-            com_tail: 0,
-        };
+        let mut queue = Queue { frames: Recorder::default(), ent_head: 0, com_tail: 0 };
         queue.drain(ring, &taken).unwrap();
         assert_eq!(queue.frames.sent.len(), 1024);
         ring.guest.ent_tail.store(1024 + 1025, Ordering::Relaxed);
@@ -425,21 +387,14 @@ mod tests {
         assert_eq!(fault, Err(GuestFault::RingSubmissions { claimed: 1025 }));
         ring.guest.ent_tail.store(1023, Ordering::Relaxed);
         let fault = queue.drain(ring, &taken);
-        assert_eq!(
-            fault,
-            Err(GuestFault::RingSubmissions { claimed: u32::MAX })
-        );
+        assert_eq!(fault, Err(GuestFault::RingSubmissions { claimed: u32::MAX }));
     }
 
     #[test]
     fn reads_nobody_takes_the_commits_of_are_a_fault() {
         let ring = ring_at(0);
         let taken = AtomicU32::new(0);
-        let mut queue = Queue {
-            frames: Recorder::default(),
-            ent_head: 0,
-            com_tail: 0,
-        };
+        let mut queue = Queue { frames: Recorder::default(), ent_head: 0, com_tail: 0 };
         for number in 0..1024 {
             submit(ring, 2, number);
             queue.drain(ring, &taken).unwrap();
@@ -505,11 +460,7 @@ mod tests {
             }
             shared.drain_if_pending().unwrap();
             let sent = collector.0.lock().unwrap();
-            assert!(
-                sent.iter().copied().eq(0..FRAMES),
-                "{cpus} CPUs, {} frames",
-                sent.len()
-            );
+            assert!(sent.iter().copied().eq(0..FRAMES), "{cpus} CPUs, {} frames", sent.len());
             stop.store(true, Ordering::Relaxed);
             kicker.write(1).unwrap();
             assert_eq!(thread.join().unwrap(), GuestFault::RingSleep);

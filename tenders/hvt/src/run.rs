@@ -43,11 +43,7 @@ pub struct Hvt<const DEBUG: bool>;
 
 impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
     const TARGET: Target = Target::Hvt;
-    const NAME: &'static str = if DEBUG {
-        "solo5-hvt-debug"
-    } else {
-        "solo5-hvt"
-    };
+    const NAME: &'static str = if DEBUG { "solo5-hvt-debug" } else { "solo5-hvt" };
 
     fn modules(&self) -> Modules {
         Modules {
@@ -64,8 +60,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         }
         let size = layout::size(bytes, !launch.nets.is_empty());
         let most = MEMORY_MAX;
-        size.map(|size| size.guest)
-            .ok_or(Problem::MemoryMaximum { bytes, most })
+        size.map(|size| size.guest).ok_or(Problem::MemoryMaximum { bytes, most })
     }
 
     fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule> {
@@ -78,10 +73,10 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         };
         let mut rules = filter::guest_thread(&own, devices);
         let io = filter::io_thread(&own, devices);
-        rules.extend(io.into_iter().map(|rule| Rule {
-            reason: format!("I/O thread: {}", rule.reason).into(),
-            ..rule
-        }));
+        rules.extend(
+            io.into_iter()
+                .map(|rule| Rule { reason: format!("I/O thread: {}", rule.reason).into(), ..rule }),
+        );
         #[cfg(feature = "debug")]
         {
             if launch.dumpcore.is_some() {
@@ -97,11 +92,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
     }
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
-        let row = |what, how, available| Safeguard {
-            what,
-            how,
-            available,
-        };
+        let row = |what, how, available| Safeguard { what, how, available };
         let mut rows = vec![
             row("a machine of its own", "KVM", vm::is_usable()),
             row(
@@ -114,23 +105,11 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
                 "page tables with the no-execute bit, but for --x-exec-heap",
                 true,
             ),
-            row(
-                "code and constants cannot be changed",
-                "mprotect of the host's mapping",
-                true,
-            ),
-            row(
-                "no file or socket can be opened",
-                "Landlock",
-                landlock::version().is_some(),
-            ),
+            row("code and constants cannot be changed", "mprotect of the host's mapping", true),
+            row("no file or socket can be opened", "Landlock", landlock::version().is_some()),
             row("no capabilities", "capset, no_new_privs", true),
             row("no other descriptors", "close_range", true),
-            row(
-                "no core file, no debugger of the same user",
-                "PR_SET_DUMPABLE",
-                true,
-            ),
+            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
         ];
         if launch.user.is_some() {
             rows.push(row("a user of its own", "--user", true));
@@ -156,9 +135,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
 }
 
 fn has_net(devices: &[Device]) -> bool {
-    devices
-        .iter()
-        .any(|device| matches!(device.backing, Backing::Net { .. }))
+    devices.iter().any(|device| matches!(device.backing, Backing::Net { .. }))
 }
 
 /// A guest in memory, with everything it needs to run.
@@ -218,15 +195,9 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
 
     let machine = Machine::new()?;
     let ring = if has_net(&devices) { MEMORY_GRANULE } else { 0 };
-    let size = Size {
-        guest: memory,
-        mapped: memory + ring,
-    };
+    let size = Size { guest: memory, mapped: memory + ring };
     #[cfg(feature = "debug")]
-    let shared = gdb
-        .as_ref()
-        .map(|_| crate::gdb::backing(size.mapped))
-        .transpose()?;
+    let shared = gdb.as_ref().map(|_| crate::gdb::backing(size.mapped)).transpose()?;
     #[cfg(not(feature = "debug"))]
     let shared = None;
     let base = map(size.mapped, shared.as_ref())?;
@@ -247,11 +218,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     let frequency = machine.counter_frequency()?;
 
     let (epoll, timer) = start::events(&devices, TIMER)?;
-    let kick = if ring > 0 {
-        or_warn(kick(&machine), console)?
-    } else {
-        None
-    };
+    let kick = if ring > 0 { or_warn(kick(&machine), console)? } else { None };
 
     let facts = Facts {
         memory: size.guest,
@@ -261,15 +228,9 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     };
     manifest.iter_mut().for_each(Entry::hide_host_fd);
     let boot_info = boot_info::encode(facts, &manifest, &command_line);
-    let without_ring = Facts {
-        ring: None,
-        ..facts
-    };
+    let without_ring = Facts { ring: None, ..facts };
     let without_ring = boot_info::info(without_ring, manifest.len());
-    write_low(
-        &loaded,
-        &[(table::GDT, &tables), (BOOT_INFO_BASE, &boot_info)],
-    )?;
+    write_low(&loaded, &[(table::GDT, &tables), (BOOT_INFO_BASE, &boot_info)])?;
 
     let vcpu = machine.into_vcpu();
     let own = Descriptors {
@@ -288,11 +249,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     let dump = match dumpcore {
         Some(directory) => {
             let dump = crate::dumpcore::Dump::create(&directory, size.guest)?;
-            rules.extend(crate::dumpcore::rules(
-                own.vcpu,
-                dump.file(),
-                dump.directory(),
-            ));
+            rules.extend(crate::dumpcore::rules(own.vcpu, dump.file(), dump.directory()));
             keep.extend(dump.descriptors());
             Some(dump)
         }
@@ -339,10 +296,7 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
     let memory = unsafe { SharedMemory::new(loaded.base, size.guest, loaded.protected) };
     let memory: &'static SharedMemory = Box::leak(Box::new(memory));
     let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices)));
-    let events = Events {
-        epoll: epoll.into_raw_fd(),
-        timer: timer.into_raw_fd(),
-    };
+    let events = Events { epoll: epoll.into_raw_fd(), timer: timer.into_raw_fd() };
     let witness = Witness {
         program: console.program().to_owned(),
         report,
@@ -372,10 +326,8 @@ fn prepare(guest: Guest, report: Option<RawFd>, console: &Console) -> Result<Rea
 
 fn c_string(path: OsString) -> Result<CString, Problem> {
     // Arguments have no NUL in them.
-    CString::new(path.into_vec()).map_err(|_| Problem::Confine {
-        what: "chroot()",
-        error: Errno::INVAL,
-    })
+    CString::new(path.into_vec())
+        .map_err(|_| Problem::Confine { what: "chroot()", error: Errno::INVAL })
 }
 
 /// Maps `size` bytes of zeros, those of `shared` if there is one, for good. Returns where.
@@ -416,16 +368,8 @@ fn load_image(
         Ok(())
     });
     loaded.map_err(|error| error.problem(kernel))?;
-    let code = plan
-        .segments
-        .iter()
-        .filter(|segment| segment.protection.execute);
-    Ok(Loaded {
-        base,
-        size,
-        protected,
-        code: code.map(|segment| segment.pages.clone()).collect(),
-    })
+    let code = plan.segments.iter().filter(|segment| segment.protection.execute);
+    Ok(Loaded { base, size, protected, code: code.map(|segment| segment.pages.clone()).collect() })
 }
 
 /// The rights a guest's page has in the tender's own mapping: nothing of it is ever executed there,
@@ -492,12 +436,7 @@ fn ring_at(
     // the guest may change.
     let ring = unsafe { &*at };
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    Box::leak(Box::new(Shared::new(
-        ring,
-        Wire { devices, memory },
-        kick,
-        cpus,
-    )))
+    Box::leak(Box::new(Shared::new(ring, Wire { devices, memory }, kick, cpus)))
 }
 
 impl Ready {

@@ -13,14 +13,8 @@ use solo5_tender::sys::Errno;
 struct Line(AtomicPtr<u8>, AtomicUsize);
 
 static LINES: [(libc::c_int, Line); 2] = [
-    (
-        libc::SIGINT,
-        Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0)),
-    ),
-    (
-        libc::SIGTERM,
-        Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0)),
-    ),
+    (libc::SIGINT, Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0))),
+    (libc::SIGTERM, Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0))),
 ];
 
 /// Where `--report` is written to, or -1.
@@ -112,9 +106,5 @@ pub fn leave_to_others() -> Result<(), Errno> {
     unsafe { libc::sigfillset(&mut all) };
     // SAFETY: the set is initialised and only read; the old one is not asked for.
     let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(Errno::from_raw_os_error(result))
-    }
+    if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(result)) }
 }

@@ -26,10 +26,7 @@ fn errno(error: kvm_ioctls::Error) -> Errno {
 }
 
 fn failed(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> Problem {
-    move |error| Problem::KvmCall {
-        name,
-        error: errno(error),
-    }
+    move |error| Problem::KvmCall { name, error: errno(error) }
 }
 
 /// A machine with one CPU.
@@ -43,9 +40,7 @@ pub struct Machine {
 impl Machine {
     /// Makes one, without memory.
     pub fn new() -> Result<Machine, Problem> {
-        let open = |error| Problem::KvmOpen {
-            error: errno(error),
-        };
+        let open = |error| Problem::KvmOpen { error: errno(error) };
         let kvm = Kvm::new().map_err(open)?;
         let have = kvm.get_api_version();
         if have != API_VERSION {
@@ -63,11 +58,7 @@ impl Machine {
         let supported = kvm.get_supported_cpuid(CPUID_MAX);
         let supported = supported.map_err(failed("GET_SUPPORTED_CPUID"))?;
         let vcpu = vm.create_vcpu(0).map_err(failed("CREATE_VCPU"))?;
-        Ok(Machine {
-            vm,
-            vcpu,
-            supported,
-        })
+        Ok(Machine { vm, vcpu, supported })
     }
 
     /// What the CPU can be.
@@ -97,10 +88,7 @@ impl Machine {
     pub fn kick(&self, kick: &EventFd) -> Result<(), Problem> {
         let port = IoEventAddress::Pio(KICK_PORT.into());
         let done = self.vm.register_ioevent(kick, &port, NoDatamatch);
-        done.map_err(|error| Problem::RingOff {
-            what: "KVM_IOEVENTFD",
-            error: errno(error),
-        })
+        done.map_err(|error| Problem::RingOff { what: "KVM_IOEVENTFD", error: errno(error) })
     }
 
     /// Whether KVM can watch a port.
@@ -110,12 +98,8 @@ impl Machine {
 
     /// Brings the CPU into its first state.
     pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Problem> {
-        let shown = CpuId::from_entries(&cpuid::masked(self.supported())).map_err(|_| {
-            Problem::KvmCall {
-                name: "SET_CPUID2",
-                error: Errno::NOMEM,
-            }
-        })?;
+        let shown = CpuId::from_entries(&cpuid::masked(self.supported()))
+            .map_err(|_| Problem::KvmCall { name: "SET_CPUID2", error: Errno::NOMEM })?;
         // Devices the CPU does not speak of are not there either. Not every KVM can do that; what
         // they could do is write to guest memory.
         let _ = self.vcpu.enable_cap(&kvm_enable_cap {
@@ -224,10 +208,7 @@ fn decoded(run: &mut kvm_run) -> Exit {
         KVM_EXIT_MMIO => {
             // SAFETY: as above.
             let mmio = unsafe { run.__bindgen_anon_1.mmio };
-            Exit::Mmio {
-                address: mmio.phys_addr,
-                write: mmio.is_write != 0,
-            }
+            Exit::Mmio { address: mmio.phys_addr, write: mmio.is_write != 0 }
         }
         KVM_EXIT_FAIL_ENTRY => {
             // SAFETY: as above.

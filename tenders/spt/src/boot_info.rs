@@ -54,12 +54,7 @@ mod tests {
     fn the_layout_is_the_published_one() {
         let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
         net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), 7);
-        let facts = Facts {
-            memory: 0x2000_0000,
-            kernel_end: 0x10_9000,
-            epollfd: 5,
-            timerfd: 6,
-        };
+        let facts = Facts { memory: 0x2000_0000, kernel_end: 0x10_9000, epollfd: 5, timerfd: 6 };
         let bytes = encode(facts, &[Entry::RESERVED, net], b"hi\0");
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         assert_eq!(word(0), 0x2000_0000);

@@ -40,11 +40,8 @@ struct InitialState {
     behind: [u8; 996],
 }
 
-static INITIAL_STATE: InitialState = InitialState {
-    before: [0; 24],
-    mxcsr: 0x1f80,
-    behind: [0; 996],
-};
+static INITIAL_STATE: InitialState =
+    InitialState { before: [0; 24], mxcsr: 0x1f80, behind: [0; 996] };
 
 /// Whether `xrstor` may be used: bit 27 (OSXSAVE) of `%ecx` in leaf 1.
 fn has_xrstor() -> bool {
@@ -59,10 +56,7 @@ fn has_xrstor() -> bool {
 /// writable. The process has one thread and `no_new_privs` set. `filter` allows
 /// `arch_prctl(ARCH_SET_FS)`.
 pub unsafe fn enter(filter: &[Instruction], start: Start) -> Errno {
-    let program = Program {
-        length: filter.len() as u16,
-        instructions: filter.as_ptr(),
-    };
+    let program = Program { length: filter.len() as u16, instructions: filter.as_ptr() };
     let result: i64;
     // SAFETY: up to label 2 the block is one system call, whose pointer is to a complete program
     // that outlives it; on failure nothing but the named registers has changed. Otherwise control

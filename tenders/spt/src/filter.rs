@@ -22,11 +22,7 @@ const EBADF: u16 = 9;
 /// The rules for a guest with these devices.
 pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
     let mut rules = vec![
-        Rule::allow(
-            WRITE,
-            vec![Condition::descriptor(STDOUT, "standard output")],
-            "the console",
-        ),
+        Rule::allow(WRITE, vec![Condition::descriptor(STDOUT, "standard output")], "the console"),
         Rule::allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
         Rule::allow(
             EPOLL_PWAIT,
@@ -78,12 +74,7 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
             rules.push(Rule::allow(READ, fd(), format!("frames to '{name}'")));
             rules.push(Rule::allow(WRITE, fd(), format!("frames from '{name}'")));
         }
-        Backing::Block {
-            capacity,
-            sector_size,
-            access,
-            ..
-        } => {
+        Backing::Block { capacity, sector_size, access, .. } => {
             let size = u64::from(*sector_size);
             let one_sector = || {
                 vec![
@@ -92,11 +83,7 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
                     Condition::new(3, "offset", Test::AtMost(capacity.saturating_sub(size))),
                 ]
             };
-            rules.push(Rule::allow(
-                PREAD64,
-                one_sector(),
-                format!("reading '{name}'"),
-            ));
+            rules.push(Rule::allow(PREAD64, one_sector(), format!("reading '{name}'")));
             rules.push(match access {
                 Access::ReadWrite => {
                     Rule::allow(PWRITE64, one_sector(), format!("writing '{name}'"))
@@ -118,12 +105,7 @@ mod tests {
     use super::*;
 
     fn device(backing: Backing) -> Device {
-        Device {
-            index: 1,
-            name: "x".into(),
-            backing,
-            fd: None,
-        }
+        Device { index: 1, name: "x".into(), backing, fd: None }
     }
 
     #[test]
@@ -134,11 +116,7 @@ mod tests {
             sector_size: 512,
             access,
         };
-        let tap = Backing::Net {
-            interface: b"tap".to_vec(),
-            mtu: 1500,
-            mac: None,
-        };
+        let tap = Backing::Net { interface: b"tap".to_vec(), mtu: 1500, mac: None };
         let names = |devices: &[Device]| -> Vec<&str> {
             let rules = rules(5, 6, devices);
             let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);

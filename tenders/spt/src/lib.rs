@@ -18,10 +18,7 @@
 //! the filter.
 
 // Input, guests and the host never cause a panic.
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod boot_info;
 pub mod enter;

@@ -29,12 +29,8 @@ const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
 /// Maps guest memory of `size` bytes from address 0: readable, writable, and executable if
 /// `executable` says so. `size` is a multiple of the page size and above 1 MiB or equal to it.
 pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
-    let too_large = Problem::Allocate {
-        error: Errno::NOMEM,
-    };
-    let end = size
-        .checked_add(GUARD)
-        .filter(|end| i64::try_from(*end).is_ok());
+    let too_large = Problem::Allocate { error: Errno::NOMEM };
+    let end = size.checked_add(GUARD).filter(|end| i64::try_from(*end).is_ok());
     let end = end.ok_or(too_large)?;
     match reserve(HOST_MEM_BASE..end).or_else(|error| match error {
         // The page behind may be taken; memory itself may not.
@@ -43,19 +39,12 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
     }) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            return Err(Problem::InTheWay {
-                size,
-                mapping: mapping_in(HOST_MEM_BASE..size),
-            });
+            return Err(Problem::InTheWay { size, mapping: mapping_in(HOST_MEM_BASE..size) });
         }
         Err(error) => return Err(Problem::Allocate { error }),
     }
     let flags = MprotectFlags::READ | MprotectFlags::WRITE;
-    let flags = if executable {
-        flags | MprotectFlags::EXEC
-    } else {
-        flags
-    };
+    let flags = if executable { flags | MprotectFlags::EXEC } else { flags };
     let start = std::ptr::with_exposed_provenance_mut(BOOT_INFO_BASE as usize);
     let length = (size - BOOT_INFO_BASE) as usize;
     // SAFETY: the range is part of what `reserve` has just mapped, and nothing uses it yet.
@@ -87,10 +76,7 @@ fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
 fn mapping_in(addresses: Range<u64>) -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let found = maps.lines().find(|line| {
-        let range = line
-            .split(' ')
-            .next()
-            .and_then(|range| range.split_once('-'));
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
         let number = |text| u64::from_str_radix(text, 16).ok();
         range
             .and_then(|(start, end)| Some((number(start)?, number(end)?)))
@@ -101,10 +87,6 @@ fn mapping_in(addresses: Range<u64>) -> Option<String> {
 
 /// Makes low memory read-only, after everything in it was written.
 pub fn seal_low(memory: &GuestMemory) -> Result<(), Errno> {
-    let read_only = Protection {
-        read: true,
-        write: false,
-        execute: false,
-    };
+    let read_only = Protection { read: true, write: false, execute: false };
     memory.protect(LOW, read_only)
 }

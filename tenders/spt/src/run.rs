@@ -34,22 +34,14 @@ impl Tender for Spt {
     }
 
     fn safeguards(&self, _launch: &Launch) -> Vec<Safeguard> {
-        let row = |what, how, available| Safeguard {
-            what,
-            how,
-            available,
-        };
+        let row = |what, how, available| Safeguard { what, how, available };
         vec![
             row(
                 "system calls",
                 "a seccomp filter that ends the process, never to be lifted (no_new_privs)",
                 sys::has_seccomp_kill_process(),
             ),
-            row(
-                "no page writable and executable",
-                "mprotect, but for --x-exec-heap",
-                true,
-            ),
+            row("no page writable and executable", "mprotect, but for --x-exec-heap", true),
             row(
                 "nothing below 0x11000 or right behind memory",
                 "pages without access; boot information is read-only",
@@ -61,11 +53,7 @@ impl Tender for Spt {
                 true,
             ),
             row("no other descriptors", "close_range", true),
-            row(
-                "no core file, no debugger of the same user",
-                "PR_SET_DUMPABLE",
-                true,
-            ),
+            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
         ]
     }
 
@@ -105,11 +93,7 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
     start::check_personality()?;
     let memory = place::map(size, executable_heap)?;
 
-    let base = if executable_heap {
-        None
-    } else {
-        Some(Protection::READ_WRITE)
-    };
+    let base = if executable_heap { None } else { Some(Protection::READ_WRITE) };
     let loaded = load(&memory, &file, &plan, |pages, protection| {
         // Memory has these rights already, unless the heap is executable.
         if Some(protection) == base {
@@ -138,24 +122,15 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
     std::mem::forget((epoll, timer, devices));
     Ok(Ready {
         filter,
-        start: Start {
-            entry: plan.entry,
-            stack: size - 8,
-            boot_info: BOOT_INFO_BASE,
-        },
+        start: Start { entry: plan.entry, stack: size - 8, boot_info: BOOT_INFO_BASE },
         keep,
     })
 }
 
 fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Problem> {
     // It always fits: its longest form ends far below the lowest guest address.
-    let outside = |_| Problem::Host {
-        what: "writing boot information",
-        error: Errno::FAULT,
-    };
-    memory
-        .write(Allegation(BOOT_INFO_BASE), bytes)
-        .map_err(outside)?;
+    let outside = |_| Problem::Host { what: "writing boot information", error: Errno::FAULT };
+    memory.write(Allegation(BOOT_INFO_BASE), bytes).map_err(outside)?;
     place::seal_low(memory).map_err(host("mprotect()"))
 }
 

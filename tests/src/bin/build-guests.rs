@@ -17,12 +17,7 @@ fn build(target: &str, directory: &Path) -> Outcome {
     }
     builder.http(target)?;
     for guest in guest::all()? {
-        if guest
-            .directives
-            .runs
-            .iter()
-            .any(|run| run.targets.iter().any(|name| name == target))
-        {
+        if guest.directives.runs.iter().any(|run| run.targets.iter().any(|name| name == target)) {
             println!("{}", builder.image(&guest, target)?.display());
         }
     }

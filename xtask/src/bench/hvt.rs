@@ -29,10 +29,7 @@ fn bss(bench: &Bench) -> Result<Row> {
     let object = bench.ours.join(LIBRARY).join("solo5_hvt.o");
     let table = String::from_utf8(output(Command::new("size").arg(&object))?)?;
     let line = table.lines().nth(1).unwrap_or_default();
-    let size = line
-        .split_whitespace()
-        .nth(2)
-        .and_then(|word| word.parse().ok());
+    let size = line.split_whitespace().nth(2).and_then(|word| word.parse().ok());
     let size = size.ok_or_else(|| format!("size printed:\n{table}"))?;
     let what = "bss of solo5_hvt.o".to_owned();
     Ok(row(what, size, " bytes", BSS_MAX))
@@ -52,13 +49,8 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
         "ip tuntap add tap0 mode tap && ip link set tap0 up && \
          exec \"$0\" --explain --format=json --net:service=tap0 --block:storage=\"$1\" \"$2\"",
     );
-    explain
-        .arg(bench.ours.join("bin/solo5-hvt"))
-        .args([&disk, &image]);
-    let (calls, unconditional) = (
-        "hvt system calls, net and block",
-        "hvt calls without condition",
-    );
+    explain.arg(bench.ours.join("bin/solo5-hvt")).args([&disk, &image]);
+    let (calls, unconditional) = ("hvt system calls, net and block", "hvt calls without condition");
     let asked = explain.stderr(Stdio::null()).output()?;
     if !asked.status.success() {
         let row = |what: &str, most: u64| Row {
@@ -67,17 +59,11 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
             bar: format!("<= {most}"),
             held: None,
         };
-        return Ok(vec![
-            row(calls, CALLS_MAX),
-            row(unconditional, UNCONDITIONAL_MAX),
-        ]);
+        return Ok(vec![row(calls, CALLS_MAX), row(unconditional, UNCONDITIONAL_MAX)]);
     }
     let told: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
     let rules = told["system_calls"].as_array().ok_or("no system calls")?;
-    let mut names: Vec<&str> = rules
-        .iter()
-        .filter_map(|rule| rule["call"].as_str())
-        .collect();
+    let mut names: Vec<&str> = rules.iter().filter_map(|rule| rule["call"].as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let mut free: Vec<&str> = rules
@@ -89,12 +75,7 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
     free.dedup();
     Ok(vec![
         row(calls.to_owned(), names.len() as u64, "", CALLS_MAX),
-        row(
-            unconditional.to_owned(),
-            free.len() as u64,
-            "",
-            UNCONDITIONAL_MAX,
-        ),
+        row(unconditional.to_owned(), free.len() as u64, "", UNCONDITIONAL_MAX),
     ])
 }
 
@@ -108,20 +89,12 @@ fn starts(bench: &Bench) -> Result<Vec<Row>> {
     let image = bench.link_for("hvt", "", toolchain, &hello, "hello.hvt")?;
     let mut ours = tender(&bench.ours, "hvt", &image);
     let runs = ours.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    let row = |measured, held| Row {
-        what: what.to_owned(),
-        measured,
-        bar: bar.clone(),
-        held,
-    };
+    let row = |measured, held| Row { what: what.to_owned(), measured, bar: bar.clone(), held };
     if !runs.success() {
         return Ok(vec![row("no KVM here".into(), None)]);
     }
     // A start on an interpreting KVM takes tens of milliseconds.
-    let bench = &Bench {
-        pairs: bench.pairs.min(200),
-        ..bench.clone()
-    };
+    let bench = &Bench { pairs: bench.pairs.min(200), ..bench.clone() };
     let Some(peer) = &bench.peer else {
         let took = median_time(&mut ours, bench.pairs)?;
         return Ok(vec![row(format!("{:.2} ms", took * 1e3), None)]);

@@ -100,9 +100,8 @@ fn row(what: &str, ours: &[Measured], peers: Option<&[Measured]>) -> Row {
 }
 
 pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
-    let prefixes: Vec<&Path> = std::iter::once(bench.ours.as_path())
-        .chain(bench.peer.as_deref())
-        .collect();
+    let prefixes: Vec<&Path> =
+        std::iter::once(bench.ours.as_path()).chain(bench.peer.as_deref()).collect();
     let mut rows = vec![block(bench, &prefixes)?];
     rows.extend(net(bench, &prefixes)?);
     Ok(rows)
@@ -117,10 +116,7 @@ fn block(bench: &Bench, prefixes: &[&Path]) -> Result<Row> {
     for _ in 0..RUNS {
         for ((prefix, image), runs) in prefixes.iter().zip(&images).zip(&mut runs) {
             let mut tender = Command::new(prefix.join("bin/solo5-spt"));
-            tender
-                .arg("--mem=2")
-                .arg(format!("--block:storage={}", disk.display()))
-                .arg(image);
+            tender.arg("--mem=2").arg(format!("--block:storage={}", disk.display())).arg(image);
             runs.push(measure(&mut tender)?);
         }
     }
@@ -175,9 +171,7 @@ pub(super) fn inside(pairs: &[String]) -> Result<()> {
     ip(&format!("addr add {HOST} dev {TAP}"))?;
     ip(&format!("link set {TAP} up"))?;
     let (guest, _) = GUEST;
-    ip(&format!(
-        "neigh add {guest} lladdr {GUEST_MAC} dev {TAP} nud permanent"
-    ))?;
+    ip(&format!("neigh add {guest} lladdr {GUEST_MAC} dev {TAP} nud permanent"))?;
     for verb in ["send", "receive"] {
         for _ in 0..RUNS {
             for (index, pair) in pairs.chunks_exact(2).enumerate() {

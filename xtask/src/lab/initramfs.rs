@@ -20,17 +20,11 @@ pub(crate) struct Initramfs {
 
 impl Initramfs {
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            root: tempfile::tempdir()?,
-            modules: Vec::new(),
-            variables: Vec::new(),
-        })
+        Ok(Self { root: tempfile::tempdir()?, modules: Vec::new(), variables: Vec::new() })
     }
 
     fn inside(&self, path: &Path) -> PathBuf {
-        self.root
-            .path()
-            .join(path.strip_prefix("/").unwrap_or(path))
+        self.root.path().join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Copies a file of this machine to `to`.
@@ -72,9 +66,7 @@ impl Initramfs {
         let to = Path::new("/lib").join(format!("{name}.ko"));
         self.file(file, &to)?;
         // The kernel would check its types, for longer than all else at the start takes.
-        run(Command::new("objcopy")
-            .arg("--remove-section=.BTF")
-            .arg(self.inside(&to)))?;
+        run(Command::new("objcopy").arg("--remove-section=.BTF").arg(self.inside(&to)))?;
         self.modules.push(name.to_owned());
         Ok(())
     }
@@ -116,10 +108,7 @@ impl Initramfs {
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
 
         let command = "find . | cpio --quiet -o -H newc >\"$0\"";
-        run(Command::new("sh")
-            .args(["-c", command])
-            .arg(to)
-            .current_dir(self.root.path()))?;
+        run(Command::new("sh").args(["-c", command]).arg(to).current_dir(self.root.path()))?;
         Ok(to.to_owned())
     }
 }

@@ -38,14 +38,8 @@ pub(crate) fn limited(seconds: u32, emulator: &str) -> Command {
 /// Runs a machine, whose standard output is its line for results, and shows each line of its
 /// tests; false if a test failed.
 pub(crate) fn run(mut emulator: Command, log: &Path, show: &mut dyn FnMut(&str)) -> Result<bool> {
-    let mut child = emulator
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let results = child
-        .stdout
-        .take()
-        .ok_or("the machine has no line for results")?;
+    let mut child = emulator.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let results = child.stdout.take().ok_or("the machine has no line for results")?;
     let mut status = None;
     for line in BufReader::new(results).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim_end().to_owned();

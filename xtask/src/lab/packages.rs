@@ -10,12 +10,8 @@ use crate::run::{output, run};
 /// Programs every lab is made with, and the packages that have them.
 ///
 /// The installed gdb stays here; what its package needs is needed in the machine.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("busybox", "busybox-static"),
-    ("cpio", "cpio"),
-    ("ip", "iproute2"),
-    ("gdb", "gdb-minimal"),
-];
+const PROGRAMS: [(&str, &str); 4] =
+    [("busybox", "busybox-static"), ("cpio", "cpio"), ("ip", "iproute2"), ("gdb", "gdb-minimal")];
 
 /// The package whose dependency is the newest kernel.
 const KERNEL: &str = "linux-image-amd64";
@@ -98,9 +94,7 @@ pub(crate) fn which(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let mut files = folders.map(|folder| folder.join(program));
-    files
-        .find(|file| file.is_file())
-        .ok_or_else(|| format!("{program}: not found").into())
+    files.find(|file| file.is_file()).ok_or_else(|| format!("{program}: not found").into())
 }
 
 /// A file below `folder` whose name starts with `name`.

@@ -18,12 +18,8 @@ use crate::Result;
 use crate::run::{output, run};
 
 /// The emulator, its BIOS and its screen, which nobody sees; what the kernel is packed with.
-pub(crate) const PROGRAMS: [(&str, &str); 4] = [
-    ("bochs", "bochs"),
-    (BIOS, "bochsbios"),
-    (SCREEN, "bochs-term"),
-    ("xz", "xz-utils"),
-];
+pub(crate) const PROGRAMS: [(&str, &str); 4] =
+    [("bochs", "bochs"), (BIOS, "bochsbios"), (SCREEN, "bochs-term"), ("xz", "xz-utils")];
 
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
@@ -168,11 +164,7 @@ impl Kernel {
                 .copy_from_slice(content);
         }
         let entry = entry.ok_or("the kernel has no entry for PVH")?;
-        Ok(Self {
-            at,
-            memory,
-            entry: entry.try_into()?,
-        })
+        Ok(Self { at, memory, entry: entry.try_into()? })
     }
 }
 
@@ -192,9 +184,5 @@ fn unpacked(image: &[u8]) -> Result<Vec<u8>> {
     packed.write_all(payload)?;
     packed.rewind()?;
     // Behind the stream is its size.
-    output(
-        Command::new("xz")
-            .args(["--decompress", "--stdout", "--single-stream"])
-            .stdin(packed),
-    )
+    output(Command::new("xz").args(["--decompress", "--stdout", "--single-stream"]).stdin(packed))
 }

@@ -20,10 +20,7 @@ pub const fn task(base: u64) -> [u64; 2] {
     let limit = TASK_WORDS as u64 * 4 - 1;
     let low = base & 0xff_ffff;
     let high = (base >> 24) & 0xff;
-    [
-        limit | low << 16 | KIND_TASK | PRESENT | high << 56,
-        base >> 32,
-    ]
+    [limit | low << 16 | KIND_TASK | PRESENT | high << 56, base >> 32]
 }
 
 /// A task state segment with these interrupt stacks, each by its end, the first of them number 1.
@@ -67,10 +64,7 @@ pub struct Pointer {
 impl Pointer {
     /// To a table at `base` of `size` bytes.
     pub const fn new(base: u64, size: usize) -> Pointer {
-        Pointer {
-            limit: size.wrapping_sub(1) as u16,
-            base,
-        }
+        Pointer { limit: size.wrapping_sub(1) as u16, base }
     }
 }
 
@@ -93,32 +87,22 @@ mod tests {
     #[test]
     fn a_gate_by_its_bytes() {
         let gate = bytes(gate(0x1122_3344_5566_7788, 2));
-        let expected = [
-            0x88, 0x77, 0x08, 0x00, 0x02, 0x8e, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0,
-        ];
+        let expected =
+            [0x88, 0x77, 0x08, 0x00, 0x02, 0x8e, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0];
         assert_eq!(gate, expected);
     }
 
     #[test]
     fn a_task_by_its_bytes() {
         let task = bytes(task(0x1122_3344_5566_7788));
-        let expected = [
-            103, 0, 0x88, 0x77, 0x66, 0x89, 0x00, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0,
-        ];
+        let expected =
+            [103, 0, 0x88, 0x77, 0x66, 0x89, 0x00, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0];
         assert_eq!(task, expected);
     }
 
     #[test]
     fn stacks_are_where_the_cpu_looks() {
-        let words = task_state([
-            0x1111_1111_2222_2222,
-            0x33,
-            0,
-            0,
-            0,
-            0,
-            0x7777_7777_8888_8888,
-        ]);
+        let words = task_state([0x1111_1111_2222_2222, 0x33, 0, 0, 0, 0, 0x7777_7777_8888_8888]);
         let bytes: std::vec::Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(bytes.len(), 104);
         // Interrupt stack 1 is at 36, 7 at 84; the offset of the port permissions at 102.

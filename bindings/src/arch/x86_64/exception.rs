@@ -45,10 +45,7 @@ pub fn describe(vector: usize, frame: &TrapFrame) -> Message {
 /// The line that tells of the address of a page fault.
 pub fn describe_address(frame: &TrapFrame) -> Message {
     let mut message = Message::new();
-    message
-        .text("Solo5: trap: cr2=")
-        .hex(frame.cr2.get())
-        .text("\n");
+    message.text("Solo5: trap: cr2=").hex(frame.cr2.get()).text("\n");
     message
 }
 
@@ -60,15 +57,7 @@ mod tests {
 
     fn frame() -> TrapFrame {
         let [cr2, error_code, rip, cs, rflags, rsp, ss] = FRAME.map(Into::into);
-        TrapFrame {
-            cr2,
-            error_code,
-            rip,
-            cs,
-            rflags,
-            rsp,
-            ss,
-        }
+        TrapFrame { cr2, error_code, rip, cs, rflags, rsp, ss }
     }
 
     #[test]
@@ -95,9 +84,8 @@ mod tests {
 
     #[test]
     fn these_push_an_error_code() {
-        let vectors: std::vec::Vec<_> = (0..COUNT)
-            .filter(|vector| WITH_ERROR_CODE & 1 << vector != 0)
-            .collect();
+        let vectors: std::vec::Vec<_> =
+            (0..COUNT).filter(|vector| WITH_ERROR_CODE & 1 << vector != 0).collect();
         assert_eq!(vectors, [8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
     }
 }

@@ -27,14 +27,8 @@ struct End {
 fn wire() -> (End, End) {
     let (there, back) = (Frames::default(), Frames::default());
     (
-        End {
-            incoming: there.clone(),
-            outgoing: back.clone(),
-        },
-        End {
-            incoming: back,
-            outgoing: there,
-        },
+        End { incoming: there.clone(), outgoing: back.clone() },
+        End { incoming: back, outgoing: there },
     )
 }
 
@@ -99,20 +93,10 @@ impl Net {
         let config = Config::new(EthernetAddress([2, 0, 0, 0, 0, 1]).into());
         let mut host = Interface::new(config, &mut host_end, now);
         host.update_ip_addrs(|addresses| {
-            addresses
-                .push(IpCidr::new(IpAddress::v4(10, 0, 0, 1), 24))
-                .unwrap();
+            addresses.push(IpCidr::new(IpAddress::v4(10, 0, 0, 1), 24)).unwrap();
         });
         let clients = SocketSet::new(Vec::new());
-        Net {
-            now,
-            server,
-            server_end,
-            host,
-            host_end,
-            clients,
-            next_port: 1024,
-        }
+        Net { now, server, server_end, host, host_end, clients, next_port: 1024 }
     }
 
     /// A client that is connecting and sends `request` as soon as it can.
@@ -135,8 +119,7 @@ impl Net {
     /// Lets frames pass until there are none; time stands still.
     fn settle(&mut self) -> Option<Instant> {
         loop {
-            self.host
-                .poll(self.now, &mut self.host_end, &mut self.clients);
+            self.host.poll(self.now, &mut self.host_end, &mut self.clients);
             let deadline = self.server.turn(&mut self.server_end, self.now);
             let quiet = self.server_end.incoming.borrow().is_empty()
                 && self.server_end.outgoing.borrow().is_empty();
@@ -154,20 +137,14 @@ impl Net {
             let host = self.host.poll_at(self.now, &self.clients);
             let next = server.into_iter().chain(host).min().unwrap_or(end);
             // Whoever asks for the present would be asked for ever: no waiting without sleeping.
-            assert!(
-                server.is_none_or(|deadline| deadline > self.now),
-                "the server does not sleep"
-            );
+            assert!(server.is_none_or(|deadline| deadline > self.now), "the server does not sleep");
             self.now = next.clamp(self.now + Duration::from_micros(1), end);
         }
         self.settle();
     }
 
     fn send(&mut self, client: SocketHandle, bytes: &str) {
-        assert_eq!(
-            self.socket(client).send_slice(bytes.as_bytes()),
-            Ok(bytes.len())
-        );
+        assert_eq!(self.socket(client).send_slice(bytes.as_bytes()), Ok(bytes.len()));
         self.settle();
     }
 
@@ -175,9 +152,7 @@ impl Net {
         let mut text = Vec::new();
         let socket = self.socket(client);
         while socket.can_recv() {
-            socket
-                .recv(|bytes| (bytes.len(), text.extend_from_slice(bytes)))
-                .unwrap();
+            socket.recv(|bytes| (bytes.len(), text.extend_from_slice(bytes))).unwrap();
         }
         String::from_utf8(text).unwrap()
     }
@@ -191,11 +166,7 @@ impl Net {
 
     fn listening(&self) -> usize {
         let state = |handle| self.server.sockets.get::<tcp::Socket>(handle).state();
-        self.server
-            .connections
-            .iter()
-            .filter(|c| state(c.0) == tcp::State::Listen)
-            .count()
+        self.server.connections.iter().filter(|c| state(c.0) == tcp::State::Listen).count()
     }
 }
 
@@ -217,21 +188,13 @@ fn many_requests_on_one_connection() {
     let client = net.connected();
     for number in 0..1000 {
         net.send(client, &request(number, "keep-alive"));
-        assert!(
-            net.received(client)
-                .ends_with(&format!("\r\n\r\n{number}\n"))
-        );
+        assert!(net.received(client).ends_with(&format!("\r\n\r\n{number}\n")));
     }
-    let ahead: String = (0..20)
-        .map(|number| request(number, "keep-alive"))
-        .collect();
+    let ahead: String = (0..20).map(|number| request(number, "keep-alive")).collect();
     net.send(client, &ahead);
     let text = net.received(client);
     for number in 0..20 {
-        assert!(
-            text.contains(&format!("\r\n\r\n{number}\n")),
-            "{number} of {text}"
-        );
+        assert!(text.contains(&format!("\r\n\r\n{number}\n")), "{number} of {text}");
     }
     assert!(net.socket(client).may_recv());
 }
@@ -242,10 +205,7 @@ fn many_connections_one_after_another_leave_no_socket_behind() {
     for number in 0..4 * CONNECTIONS {
         let client = net.connected();
         net.send(client, &request(number, "close"));
-        assert!(
-            net.received(client)
-                .ends_with(&format!("\r\n\r\n{number}\n"))
-        );
+        assert!(net.received(client).ends_with(&format!("\r\n\r\n{number}\n")));
         assert!(!net.socket(client).may_recv(), "the server closes");
         net.socket(client).close();
         net.settle();
@@ -264,10 +224,7 @@ fn as_many_connections_at_once_as_there_are_sockets() {
         net.send(client, &request(number, "keep-alive"));
     }
     for (number, &client) in clients.iter().enumerate() {
-        assert!(
-            net.received(client)
-                .ends_with(&format!("\r\n\r\n{number}\n"))
-        );
+        assert!(net.received(client).ends_with(&format!("\r\n\r\n{number}\n")));
     }
     // One more is refused, and the others go on.
     let refused = net.client();
@@ -281,9 +238,7 @@ fn as_many_connections_at_once_as_there_are_sockets() {
 fn a_client_that_closes_first() {
     let mut net = Net::new();
     let client = net.connected();
-    net.socket(client)
-        .send_slice(request(1, "keep-alive").as_bytes())
-        .unwrap();
+    net.socket(client).send_slice(request(1, "keep-alive").as_bytes()).unwrap();
     net.socket(client).close();
     net.settle();
     assert!(net.received(client).ends_with("\r\n\r\n1\n"));
@@ -370,9 +325,7 @@ fn a_client_that_does_not_read_is_given_up() {
     let client = net.connected();
     // More answers than all buffers between hold, and nobody takes them.
     for _ in 0..10 {
-        let ahead: String = (0..20)
-            .map(|_| "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            .collect();
+        let ahead: String = (0..20).map(|_| "GET / HTTP/1.1\r\nHost: a\r\n\r\n").collect();
         let _ = net.socket(client).send_slice(ahead.as_bytes());
         net.settle();
     }

@@ -29,11 +29,7 @@ pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Fail
     let failed = |error: io::Error| cannot_read(path, &error);
     let mut bytes = Vec::new();
     let result = if path == Path::new("-") {
-        io::stdin()
-            .lock()
-            .take(SIZE_MAX)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        io::stdin().lock().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
         in_bytes(&bytes)
     } else {
         let file = File::open(path).map_err(failed)?;
@@ -43,9 +39,7 @@ pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Fail
             // By offset, so that an image of any size is read in little memory.
             in_image(&file)
         } else {
-            file.take(SIZE_MAX)
-                .read_to_end(&mut bytes)
-                .map_err(failed)?;
+            file.take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
             in_bytes(&bytes)
         }
     };
@@ -53,10 +47,7 @@ pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Fail
 }
 
 fn diagnose(path: &Path, problem: &Problem) -> Diagnostic {
-    let place = Place {
-        file: name_of(path),
-        ..Place::default()
-    };
+    let place = Place { file: name_of(path), ..Place::default() };
     let (code, message, help) = match problem {
         Problem::Image(fault) => {
             let code = match fault {
@@ -64,11 +55,7 @@ fn diagnose(path: &Path, problem: &Problem) -> Diagnostic {
                 ImageFault::Manifest { .. } | ImageFault::Properties { .. } => codes::BAD_NOTES,
                 _ => codes::NOT_AN_IMAGE,
             };
-            (
-                code,
-                fault.to_string(),
-                "`solo5-elftool audit` says more about the file",
-            )
+            (code, fault.to_string(), "`solo5-elftool audit` says more about the file")
         }
         Problem::Notes(fault) => {
             let (code, help) = match fault {

@@ -25,12 +25,7 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(format: Format) -> Console {
-        Console {
-            format,
-            diagnostics: Vec::new(),
-            failed: false,
-            diagnostics_are_result: false,
-        }
+        Console { format, diagnostics: Vec::new(), failed: false, diagnostics_are_result: false }
     }
 
     /// Takes what was found.

@@ -21,9 +21,7 @@ fn usage(message: &str) -> ! {
     program.build();
     let compile = program.find_subcommand_mut("compile");
     let mut command = compile.cloned().unwrap_or(program);
-    Error::raw(ErrorKind::ValueValidation, message)
-        .format(&mut command)
-        .exit()
+    Error::raw(ErrorKind::ValueValidation, message).format(&mut command).exit()
 }
 
 /// `compile`.
@@ -44,9 +42,7 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
     if to_stdout && emit != Emit::C && io::stdout().is_terminal() {
         let message = "binary output would upset the terminal";
         let help = "write to a file with -o FILE, or pipe it on";
-        return Err(Box::new(
-            Diagnostic::error(codes::TERMINAL, message).with_help(help),
-        ));
+        return Err(Box::new(Diagnostic::error(codes::TERMINAL, message).with_help(help)));
     }
     let bytes = read_source(&options.source)?;
     let checked = match solo5_manifest::parse(&name_of(&options.source), &bytes) {
@@ -68,10 +64,7 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
     };
     write(&options.output, &content)?;
     if let Some(depfile) = &options.depfile {
-        write(
-            depfile,
-            dependencies(&options.output, &options.source).as_bytes(),
-        )?;
+        write(depfile, dependencies(&options.output, &options.source).as_bytes())?;
     }
     Ok(())
 }
@@ -150,11 +143,7 @@ fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failur
             .map_err(|error| cannot_write(path, &error));
     }
     if formatted != document.source.text {
-        let same = formatted
-            .bytes()
-            .zip(bytes)
-            .take_while(|(ours, theirs)| ours == theirs)
-            .count();
+        let same = formatted.bytes().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
         let message = format!("{} is not in its one layout", name_of(path));
         let diagnostic = Diagnostic::warning(codes::NOT_FORMATTED, message)
             .label(&document.source, same..same, "differs from here on")
@@ -169,10 +158,7 @@ pub(crate) fn explain(code: Option<&str>, console: &mut Console) -> Result<(), F
     let Some(code) = code else {
         let titles = solo5_report::explain::codes().filter_map(|code| {
             let page = solo5_report::explain(code)?;
-            Some(format!(
-                "{}\n",
-                page.lines().next()?.trim_start_matches("# ")
-            ))
+            Some(format!("{}\n", page.lines().next()?.trim_start_matches("# ")))
         });
         return print(&titles.collect::<String>());
     };

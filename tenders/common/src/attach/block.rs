@@ -34,10 +34,7 @@ fn flags(access: Access) -> OFlags {
 }
 
 fn open_error(path: &OsStr, error: Errno) -> Problem {
-    Problem::BlockOpen {
-        path: path.to_string_lossy().into_owned(),
-        error,
-    }
+    Problem::BlockOpen { path: path.to_string_lossy().into_owned(), error }
 }
 
 /// How a block device is to be attached.
@@ -62,11 +59,7 @@ pub fn attach(
     ask: &Ask<'_>,
     inherited: &mut Inherited,
 ) -> Result<(Device, BlockFacts), Problem> {
-    let open_for = if ask.only_look {
-        Access::ReadOnly
-    } else {
-        ask.access
-    };
+    let open_for = if ask.only_look { Access::ReadOnly } else { ask.access };
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
             let (fd, beneath) = open(path, ask.directories, open_for)?;
@@ -104,13 +97,7 @@ pub fn attach(
 /// Refuses an attached device that is no whole number of sectors or in use by another guest, and
 /// locks it, unless it is only looked at.
 pub fn settle(device: &Device) -> Result<(), Problem> {
-    let Backing::Block {
-        path,
-        capacity,
-        sector_size,
-        access,
-    } = &device.backing
-    else {
+    let Backing::Block { path, capacity, sector_size, access } = &device.backing else {
         return Ok(());
     };
     check_size(&device.name, *capacity, *sector_size)?;
@@ -143,10 +130,7 @@ fn open(
             // The same path beneath another folder may be another file; only identity counts.
             Some(fd) => {
                 let look = through(folder, OFlags::PATH | OFlags::CLOEXEC);
-                if look
-                    .and_then(Result::ok)
-                    .is_some_and(|look| is_same(&look, fd))
-                {
+                if look.and_then(Result::ok).is_some_and(|look| is_same(&look, fd)) {
                     beneath.push((*folder).to_owned());
                 }
             }
@@ -179,10 +163,7 @@ fn open_beneath(under: &Path, path: &OsStr, flags: OFlags) -> Option<Result<Owne
 
 /// Whether an inherited descriptor is open for `access`.
 pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Problem> {
-    let wrong = |why| Problem::BlockFd {
-        fd: fd.as_raw_fd(),
-        why,
-    };
+    let wrong = |why| Problem::BlockFd { fd: fd.as_raw_fd(), why };
     let flags = rustix::fs::fcntl_getfl(fd).map_err(|_| wrong("it is not open"))?;
     if flags.contains(OFlags::PATH) {
         return Err(wrong("it names a file and does not open it"));
@@ -203,10 +184,7 @@ pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Problem> {
 /// Measures an open file or device called `path`. Its offset is 0 afterwards: a stray write would
 /// otherwise make the file grow.
 pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
-    let capacity_error = |error| Problem::Capacity {
-        path: path.to_owned(),
-        error,
-    };
+    let capacity_error = |error| Problem::Capacity { path: path.to_owned(), error };
     let kind = rustix::fs::fstat(fd).map_err(capacity_error)?.st_mode;
     let kind = FileType::from_raw_mode(kind);
     if kind == FileType::Directory {
@@ -219,9 +197,7 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
         // Size 0 is refused next, with upstream's text, whatever it is: `/dev/zero` among others.
         _ if capacity == 0 => {}
         _ => {
-            return Err(Problem::BlockKind {
-                path: path.to_owned(),
-            });
+            return Err(Problem::BlockKind { path: path.to_owned() });
         }
     }
     let kind = match kind {
@@ -250,10 +226,7 @@ pub fn lock(fd: &OwnedFd, path: &str, access: Access) -> Result<(), Problem> {
     let writing = access == Access::ReadWrite;
     match sys::lock(fd.as_fd(), writing) {
         Lock::Held | Lock::Unsupported => Ok(()),
-        Lock::Busy => Err(Problem::Busy {
-            path: path.to_owned(),
-            writing,
-        }),
+        Lock::Busy => Err(Problem::Busy { path: path.to_owned(), writing }),
     }
 }
 
@@ -275,13 +248,7 @@ mod tests {
         fs::write(&path, vec![1; 6144]).unwrap();
         let (fd, _) = open(path.as_os_str(), &[], Access::ReadWrite).unwrap();
         let measured = measure(fd.as_fd(), "disk.img").unwrap();
-        assert_eq!(
-            measured,
-            Measured {
-                capacity: 6144,
-                kind: BlockKind::File
-            }
-        );
+        assert_eq!(measured, Measured { capacity: 6144, kind: BlockKind::File });
         assert_eq!(rustix::fs::tell(&fd), Ok(0));
         assert_eq!(check_size("storage", 6144, 512), Ok(()));
         assert!(line(check_size("storage", 6144, 4096)).contains("block aligned (4096 bytes)"));
@@ -303,10 +270,7 @@ mod tests {
             let mode = Mode::RUSR | Mode::WUSR;
             rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, mode, 0).unwrap();
             let text = line(opened(&fifo, access));
-            assert!(
-                text.ends_with("Could not determine capacity: Illegal seek"),
-                "{text}"
-            );
+            assert!(text.ends_with("Could not determine capacity: Illegal seek"), "{text}");
             let text = line(opened(Path::new("/dev/zero"), access));
             assert_eq!(
                 text,
@@ -314,10 +278,7 @@ mod tests {
             );
         }
         let text = line(opened(Path::new("/nonexistent"), Access::ReadWrite));
-        assert!(
-            text.ends_with("/nonexistent: No such file or directory"),
-            "{text}"
-        );
+        assert!(text.ends_with("/nonexistent: No such file or directory"), "{text}");
     }
 
     #[test]
@@ -333,23 +294,14 @@ mod tests {
         let beneath = |path: String| {
             let directories = [inside, outside];
             let (_, beneath) = open(OsStr::new(&path), &directories, Access::ReadOnly).unwrap();
-            let Fact::Known(beneath) = beneath else {
-                panic!("{path}: {beneath:?}")
-            };
+            let Fact::Known(beneath) = beneath else { panic!("{path}: {beneath:?}") };
             beneath
         };
         assert_eq!(beneath(format!("{inside}/disk")), [inside, outside]);
         assert_eq!(beneath(format!("{inside}/good")), [inside, outside]);
-        assert_eq!(
-            beneath(format!("{inside}/link")),
-            [outside],
-            "leads out of the inner one"
-        );
+        assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
         assert_eq!(beneath(format!("{outside}/secret")), [outside]);
-        assert!(
-            beneath(format!("{inside}/../secret")).is_empty(),
-            "paths with .. are nowhere"
-        );
+        assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
     }
 
     #[test]

@@ -43,10 +43,7 @@ fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Problem> {
     // Bounds of IPv4's smallest and Ethernet's largest.
     match u16::try_from(mtu) {
         Ok(mtu) if mtu >= 68 => Ok(mtu),
-        _ => Err(Problem::Mtu {
-            interface: interface.to_owned(),
-            mtu,
-        }),
+        _ => Err(Problem::Mtu { interface: interface.to_owned(), mtu }),
     }
 }
 
@@ -68,20 +65,14 @@ fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<u16, Problem> {
 }
 
 fn tap_problem(name: &OsStr, error: Errno) -> Problem {
-    Problem::Tap {
-        interface: name.to_string_lossy().into_owned(),
-        error,
-    }
+    Problem::Tap { interface: name.to_string_lossy().into_owned(), error }
 }
 
 /// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
 pub fn look(name: &OsStr) -> Result<Seen, Problem> {
     let control = control(name)?;
     check_up(&control, name)?;
-    Ok(Seen {
-        name: name.as_bytes().to_owned(),
-        mtu: mtu_of(&control, name)?,
-    })
+    Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)? })
 }
 
 fn control(name: &OsStr) -> Result<OwnedFd, Problem> {
@@ -103,19 +94,12 @@ pub fn attach(name: &OsStr) -> Result<Tap, Problem> {
     }
     let mtu = mtu_of(&control, name)?;
     tap::offload_off(control.as_fd(), name.as_bytes());
-    Ok(Tap {
-        fd,
-        name: given,
-        mtu,
-    })
+    Ok(Tap { fd, name: given, mtu })
 }
 
 /// Finds out which tap an inherited descriptor belongs to, and whether its frames are plain ones.
 pub fn identify(fd: &OwnedFd) -> Result<Seen, Problem> {
-    let not_tap = |why| Problem::NotTap {
-        fd: fd.as_raw_fd(),
-        why,
-    };
+    let not_tap = |why| Problem::NotTap { fd: fd.as_raw_fd(), why };
     let (name, flags) =
         tap::identify(fd.as_fd()).map_err(|_| not_tap("it is not an attached tap"))?;
     if flags & tap::IFF_TAP == 0 {
@@ -140,15 +124,8 @@ pub fn adopt(fd: OwnedFd) -> Result<Tap, Problem> {
     let seen = identify(&fd)?;
     let result = rustix::fs::fcntl_getfl(&fd)
         .and_then(|flags| rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK));
-    result.map_err(|error| Problem::Tap {
-        interface: format!("@{}", fd.as_raw_fd()),
-        error,
-    })?;
-    Ok(Tap {
-        fd,
-        name: seen.name,
-        mtu: seen.mtu,
-    })
+    result.map_err(|error| Problem::Tap { interface: format!("@{}", fd.as_raw_fd()), error })?;
+    Ok(Tap { fd, name: seen.name, mtu: seen.mtu })
 }
 
 /// Attaches what a launch asks for as the device with this index, or only looks at it.
@@ -169,10 +146,9 @@ pub fn open(
             (tap.name, tap.mtu, Some(tap.fd))
         }
         (Interface::Fd(number), only_look) => {
-            let fd = inherited.take(*number).map_err(|error| Problem::Tap {
-                interface: format!("@{number}"),
-                error,
-            })?;
+            let fd = inherited
+                .take(*number)
+                .map_err(|error| Problem::Tap { interface: format!("@{number}"), error })?;
             if only_look {
                 let seen = identify(&fd)?;
                 (seen.name, seen.mtu, None)
@@ -189,11 +165,7 @@ pub fn open(
     Ok(Device {
         index,
         name: net.name.clone(),
-        backing: Backing::Net {
-            interface: name,
-            mtu,
-            mac,
-        },
+        backing: Backing::Net { interface: name, mtu, mac },
         fd,
     })
 }
@@ -205,11 +177,7 @@ pub fn facts(device: &Device, with_bridge: bool) -> NetFacts {
     };
     NetFacts {
         tap: name_fact(interface.clone()),
-        bridge: if with_bridge {
-            bridge(interface)
-        } else {
-            Fact::Unknown
-        },
+        bridge: if with_bridge { bridge(interface) } else { Fact::Unknown },
     }
 }
 

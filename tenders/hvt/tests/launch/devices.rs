@@ -17,12 +17,8 @@ fn the_console_takes_any_bytes_and_may_go_away() {
     let ran = guest.run(&["--mem=2"]).gives(0);
     assert_eq!(ran.out, b"SUCCESS\n\0\xff");
     assert_eq!(ran.err, "");
-    let mut child = guest
-        .command(&["--mem=2"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        guest.command(&["--mem=2"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     Ran::after(child).gives(0);
 }
@@ -68,9 +64,7 @@ fn sectors_are_read_and_written_and_limits_are_errors() {
     guest.run(&["--mem=2", &option]).gives(0);
     assert_eq!(fs::read(&disk).unwrap(), [2; 1024]);
     // EINVAL: read-only.
-    guest
-        .run(&["--mem=2", &option, "--block-access:disk=read-only"])
-        .gives(2);
+    guest.run(&["--mem=2", &option, "--block-access:disk=read-only"]).gives(2);
     for (handle, offset, len) in [(1, 1024, 512), (1, 513, 512), (2, 0, 512), (1, 0, 1025)] {
         let code = transfer(Code::new(), Hypercall::BlockRead, handle, offset, len);
         let guest = Guest::new(code.exit_with(ARGUMENT + 32), &[("disk", BLOCK)]);
@@ -93,17 +87,11 @@ fn a_report_tells_an_exit_from_a_fault() {
         told
     };
     let told = report(Code::new().exit(3));
-    assert_eq!(
-        (&told["outcome"], &told["status"]),
-        (&"guest-exit".into(), &3.into())
-    );
+    assert_eq!((&told["outcome"], &told["status"]), (&"guest-exit".into(), &3.into()));
     let told = report(Code::new().out(0x504, 0));
     assert_eq!(told["outcome"], "guest-fault");
     assert_eq!(told["reasons"][0]["code"], "T454");
-    assert_eq!(
-        told["reasons"][0]["message"],
-        "Invalid guest hypercall: num=4"
-    );
+    assert_eq!(told["reasons"][0]["message"], "Invalid guest hypercall: num=4");
 }
 
 #[test]
@@ -118,14 +106,9 @@ fn as_another_user_in_another_root() {
     let option = format!("--chroot={}", text(&root));
     // SAFETY: it only tells a number.
     if unsafe { libc::geteuid() } == 0 {
-        guest
-            .run(&["--mem=2", &option, "--user=65534:65534"])
-            .gives(0);
+        guest.run(&["--mem=2", &option, "--user=65534:65534"]).gives(0);
     } else {
-        guest
-            .run(&["--mem=2", &option])
-            .gives(1)
-            .says("chroot() failed: Operation not permitted");
+        guest.run(&["--mem=2", &option]).gives(1).says("chroot() failed: Operation not permitted");
     }
     guest.run(&["--mem=2", "--chroot=/nonexistent"]).gives(1);
 }

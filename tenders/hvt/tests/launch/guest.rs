@@ -91,8 +91,7 @@ impl Code {
 
     /// Prints text.
     pub(crate) fn print(self, text: &[u8]) -> Code {
-        self.store_text(DATA, text)
-            .call(Hypercall::Puts, &[DATA, text.len() as u64])
+        self.store_text(DATA, text).call(Hypercall::Puts, &[DATA, text.len() as u64])
     }
 
     /// Ends the guest.
@@ -190,11 +189,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     pub(crate) fn of(command: &mut Command) -> Ran {
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Ran::after(child)
     }
 
@@ -255,9 +250,7 @@ fn missing() -> Option<&'static str> {
             // mov ecx, 1000000; dec ecx; jnz -4
             .bytes(&[0xb9, 0x40, 0x42, 0x0f, 0x00, 0xff, 0xc9, 0x75, 0xfc])
             // pxor xmm0, xmm0; cvtsi2sd xmm0, ecx; addsd xmm0, xmm0
-            .bytes(&[
-                0x66, 0x0f, 0xef, 0xc0, 0xf2, 0x0f, 0x2a, 0xc1, 0xf2, 0x0f, 0x58, 0xc0,
-            ])
+            .bytes(&[0x66, 0x0f, 0xef, 0xc0, 0xf2, 0x0f, 0x2a, 0xc1, 0xf2, 0x0f, 0x58, 0xc0])
             .exit(7);
         let guest = Guest::new(code, &[]);
         let start = Instant::now();
@@ -265,13 +258,7 @@ fn missing() -> Option<&'static str> {
         match ran.status {
             7 if start.elapsed() < Duration::from_secs(5) => None,
             7 => Some("KVM is too slow to be a CPU".to_owned()),
-            _ => Some(
-                ran.err
-                    .lines()
-                    .next()
-                    .unwrap_or("KVM does not work")
-                    .to_owned(),
-            ),
+            _ => Some(ran.err.lines().next().unwrap_or("KVM does not work").to_owned()),
         }
     };
     FOUND.get_or_init(probe).as_deref()

@@ -17,9 +17,7 @@ fn statuses_are_the_low_8_bits() {
         return;
     }
     for (status, shown) in [(0, 0), (300, 44), (255, 255), (-2, 254), (1, 1)] {
-        guest(Code::new().exit(status))
-            .run(&["--mem=2"])
-            .gives(shown);
+        guest(Code::new().exit(status)).run(&["--mem=2"]).gives(shown);
     }
 }
 
@@ -50,20 +48,13 @@ fn control_registers_are_the_published_ones() {
         .call(Hypercall::Puts, &[DATA, 56])
         .exit(0);
     let ran = guest(code).run(&["--mem=4"]).gives(0);
-    let words: Vec<u64> = ran
-        .out
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
-        .collect();
+    let words: Vec<u64> =
+        ran.out.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
     // ET, bit 4, is always set on some CPUs.
     assert_eq!(words[0] & !0x10, 0x8001_0021, "CR0");
     assert_eq!(words[1], 0x2000, "CR3");
     assert_eq!(words[2], 0x620, "CR4");
-    assert!(
-        [0x500, 0xd00].contains(&(words[3] & 0xffff_ffff)),
-        "EFER {:#x}",
-        words[3]
-    );
+    assert!([0x500, 0xd00].contains(&(words[3] & 0xffff_ffff)), "EFER {:#x}", words[3]);
     assert_eq!(words[4] & !0x8d5, 2, "RFLAGS, arithmetic flags aside");
     assert_eq!(words[5], 0x1_0000, "boot information");
     assert_eq!(words[6], (4 << 20) - 8, "stack");
@@ -75,18 +66,9 @@ fn invalid_accesses_end_the_guest_with_upstreams_texts() {
         return;
     }
     let cases = [
-        (
-            Code::new().out(0x80, 0),
-            "Invalid guest port access: port=0x80",
-        ),
-        (
-            Code::new().out(0x509, 0),
-            "Invalid guest port access: port=0x509",
-        ),
-        (
-            Code::new().out(0x600, 0),
-            "Invalid guest port access: port=0x600",
-        ),
+        (Code::new().out(0x80, 0), "Invalid guest port access: port=0x80"),
+        (Code::new().out(0x509, 0), "Invalid guest port access: port=0x509"),
+        (Code::new().out(0x600, 0), "Invalid guest port access: port=0x600"),
         (Code::new().out(0x500, 0), "Invalid guest hypercall: num=0"),
         (Code::new().out(0x504, 0), "Invalid guest hypercall: num=4"),
         (Code::new().out(0x507, 0), "Invalid guest hypercall: num=7"),
@@ -100,14 +82,8 @@ fn invalid_accesses_end_the_guest_with_upstreams_texts() {
             Code::new().bytes(&[0x66, 0xba, 0x02, 0x05, 0xed]),
             "Invalid guest port access: port=0x502",
         ),
-        (
-            Code::new().out(0x501, (2 << 20) - 7),
-            "Invalid guest access: gpa=0x1ffff9, sz=8",
-        ),
-        (
-            Code::new().out(0x502, 0xffff_fff0),
-            "Invalid guest access: gpa=0xfffffff0, sz=16",
-        ),
+        (Code::new().out(0x501, (2 << 20) - 7), "Invalid guest access: gpa=0x1ffff9, sz=8"),
+        (Code::new().out(0x502, 0xffff_fff0), "Invalid guest access: gpa=0xfffffff0, sz=16"),
         (
             Code::new().call(Hypercall::Puts, &[u64::MAX, 1]),
             "Invalid guest access: gpa=0xffffffffffffffff, sz=1",
@@ -121,10 +97,7 @@ fn invalid_accesses_end_the_guest_with_upstreams_texts() {
             "Invalid guest access: gpa=0x1ffe01, sz=512",
         ),
         // An answer to where the guest's own code is.
-        (
-            Code::new().out(0x501, 0x10_0000),
-            "Invalid guest access: gpa=0x100000, sz=8",
-        ),
+        (Code::new().out(0x501, 0x10_0000), "Invalid guest access: gpa=0x100000, sz=8"),
     ];
     for (code, line) in cases {
         let ran = guest(code.exit(0)).run(&["--mem=2"]);
@@ -180,10 +153,7 @@ fn code_cannot_be_written_and_data_not_executed() {
     let with_heap = guest(code.clone()).run(&["--mem=2", "--x-exec-heap"]);
     with_heap.gives(9).mentions("WARNING");
     // A page fault that nobody handles.
-    guest(code)
-        .run(&["--mem=2"])
-        .gives(1)
-        .mentions("exit_reason=0x8");
+    guest(code).run(&["--mem=2"]).gives(1).mentions("exit_reason=0x8");
 }
 
 #[test]
@@ -224,9 +194,7 @@ fn an_endless_guest_ends_by_a_signal() {
         std::thread::sleep(Duration::from_millis(50));
         // SAFETY: a child of this test's that has not been waited for.
         assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
-        Ran::after(child)
-            .gives(1)
-            .says(&format!("Exiting on signal {signal}"));
+        Ran::after(child).gives(1).says(&format!("Exiting on signal {signal}"));
     }
 }
 

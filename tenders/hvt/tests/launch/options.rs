@@ -19,9 +19,7 @@ fn version_is_two_lines_on_standard_error() {
 fn memory_has_bounds() {
     let most = "guest memory size 4297064448 bytes exceeds the max size 4294967296 bytes";
     with(&["--mem=4098"]).gives(1).says(most);
-    with(&["--mem=0"])
-        .gives(1)
-        .says("Malformed argument to --mem");
+    with(&["--mem=0"]).gives(1).says("Malformed argument to --mem");
     let ran = with(&["--mem=4097", "--explain"]).gives(0);
     let ran = ran.says("adjusting memory to 4294967296 bytes");
     assert!(String::from_utf8_lossy(&ran.out).contains("memory 4096 MiB"));
@@ -33,26 +31,16 @@ fn a_host_without_kvm_is_named() {
     let guest = Guest::new(Code::new().exit(0), &[]);
     let tender = tender();
     let mut command = Command::new("unshare");
-    command.args([
-        "-rm",
-        "sh",
-        "-c",
-        "mount -t tmpfs none /dev 2>&1 && exec \"$@\"",
-        "sh",
-    ]);
+    command.args(["-rm", "sh", "-c", "mount -t tmpfs none /dev 2>&1 && exec \"$@\"", "sh"]);
     let ran = Ran::of(command.arg(tender.get_program()).arg(&guest.image));
     if ran.err.contains("unshare") || !ran.out.is_empty() {
         use std::io::Write;
         let reason = "no user namespaces here";
-        let _ = writeln!(
-            std::io::stdout(),
-            "skip: a_host_without_kvm_is_named: {reason}"
-        );
+        let _ = writeln!(std::io::stdout(), "skip: a_host_without_kvm_is_named: {reason}");
         return;
     }
     // Standard descriptors are open, so nothing of /dev is needed but this.
-    ran.gives(1)
-        .says("Could not open: /dev/kvm: No such file or directory");
+    ran.gives(1).says("Could not open: /dev/kvm: No such file or directory");
 }
 
 #[test]
@@ -63,13 +51,8 @@ fn devices_are_declared_and_attached() {
         .gives(1)
         .says("Device 'disk' of type BLOCK_BASIC declared but not attached.")
         .says("Device 'service' of type NET_BASIC declared but not attached.");
-    guest
-        .run(&["--block:other=x"])
-        .gives(1)
-        .says("Resource not declared in manifest: 'other'");
-    with(&["--dumpcore=/tmp"])
-        .gives(1)
-        .says("Invalid option: `--dumpcore=/tmp'");
+    guest.run(&["--block:other=x"]).gives(1).says("Resource not declared in manifest: 'other'");
+    with(&["--dumpcore=/tmp"]).gives(1).says("Invalid option: `--dumpcore=/tmp'");
     with(&["--gdb"]).gives(1).says("Invalid option: `--gdb'");
 }
 
@@ -81,15 +64,10 @@ fn an_explanation_lists_every_call_with_its_condition() {
     let ran = guest.run(&["--explain", "--format=json", &option]).gives(0);
     let told: serde_json::Value = serde_json::from_slice(&ran.out).unwrap();
     let calls = told["system_calls"].as_array().unwrap();
-    let names: std::collections::BTreeSet<&str> = calls
-        .iter()
-        .map(|call| call["call"].as_str().unwrap())
-        .collect();
+    let names: std::collections::BTreeSet<&str> =
+        calls.iter().map(|call| call["call"].as_str().unwrap()).collect();
     assert!(names.len() < 18, "{names:?}");
-    assert!(
-        !names.contains("read") && !names.contains("futex"),
-        "{names:?}"
-    );
+    assert!(!names.contains("read") && !names.contains("futex"), "{names:?}");
     for call in calls {
         let when = call["when"].as_array().unwrap();
         assert_eq!(when.is_empty(), call["call"] == "exit_group", "{call}");

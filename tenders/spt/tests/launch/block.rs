@@ -44,9 +44,7 @@ fn sectors_are_read_and_written_inside_the_device() {
     assert_eq!(run(transfer(17, 512, 1 << 32, 0)), 159, "the upper half");
     assert_eq!(run(transfer(17, 1024, 0, 0)), 159, "two sectors");
     let large = guest(transfer(17, 4096, 0, -4096));
-    large
-        .run(&["--block:disk=disk.img", "--block-sector-size:disk=4096"])
-        .gives(0);
+    large.run(&["--block:disk=disk.img", "--block-sector-size:disk=4096"]).gives(0);
 }
 
 #[test]
@@ -55,18 +53,13 @@ fn what_is_written_is_in_the_file() {
     guest.run(&["--block:disk=disk.img"]).gives(0);
     let mut expected = [7; 4096];
     expected[1024..1536].fill(0);
-    assert_eq!(
-        fs::read(guest.folder.path().join("disk.img")).unwrap(),
-        expected
-    );
+    assert_eq!(fs::read(guest.folder.path().join("disk.img")).unwrap(), expected);
 }
 
 #[test]
 fn the_guest_is_told_capacity_and_sector_size() {
     let guest = Guest::new(
-        Code::new()
-            .print(0x11000 + u64::from(ENTRY) + 72, 32)
-            .exit(0),
+        Code::new().print(0x11000 + u64::from(ENTRY) + 72, 32).exit(0),
         &[("disk", BLOCK)],
     );
     guest.file("disk.img", &[7; 8192]);
@@ -89,18 +82,10 @@ fn a_read_only_device_gives_an_error_on_writing() {
     let properties: &[(u32, u16, &[u8])] = &[(1, tag::DEVICE_FLAGS, &flags)];
     let guest = Guest::with_properties(transfer(18, 512, 0, 9), &[("disk", BLOCK)], properties);
     let disk = guest.file("disk.img", &[7; 4096]);
-    guest
-        .run(&["--block:disk=disk.img", "--block-access:disk=read-write"])
-        .gives(0);
+    guest.run(&["--block:disk=disk.img", "--block-access:disk=read-write"]).gives(0);
     let script = r#"exec "$0" --block-fd:disk=8 "$1" 8<>"$2""#;
     let mut shell = Command::new("sh");
-    shell.args([
-        "-c",
-        script,
-        env!("CARGO_BIN_EXE_solo5-spt"),
-        text(&guest.image),
-        text(&disk),
-    ]);
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image), text(&disk)]);
     Ran::of(&mut shell).gives(0);
     assert_eq!(fs::read(&disk).unwrap(), [7; 4096]);
 }
@@ -111,23 +96,13 @@ fn descriptors_must_have_been_open_before() {
     let with = |redirection: &str| {
         let script = format!(r#"exec "$0" --block-fd:disk=3 "$1" {redirection}"#);
         let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            &script,
-            env!("CARGO_BIN_EXE_solo5-spt"),
-            text(&guest.image),
-        ]);
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
         shell.current_dir(guest.folder.path());
         Ran::of(&mut shell)
     };
     with("3<>disk.img").gives(4);
-    with("")
-        .gives(1)
-        .says("Could not open block device: @3: Bad file descriptor");
-    with("3<disk.img")
-        .gives(1)
-        .mentions("error[T425]")
-        .mentions("open for reading alone");
+    with("").gives(1).says("Could not open block device: @3: Bad file descriptor");
+    with("3<disk.img").gives(1).mentions("error[T425]").mentions("open for reading alone");
     with("3>>disk.img").gives(1).mentions("error[T425]");
 }
 
@@ -137,18 +112,10 @@ fn closed_standard_descriptors_do_not_become_disks() {
     let guest = guest(code);
     let script = r#"exec "$0" --block:disk=disk.img "$1" <&- >&- 2>&-"#;
     let mut shell = Command::new("sh");
-    shell.args([
-        "-c",
-        script,
-        env!("CARGO_BIN_EXE_solo5-spt"),
-        text(&guest.image),
-    ]);
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
     shell.current_dir(guest.folder.path());
     Ran::of(&mut shell).gives(0);
-    assert_eq!(
-        fs::read(guest.folder.path().join("disk.img")).unwrap(),
-        [7; 4096]
-    );
+    assert_eq!(fs::read(guest.folder.path().join("disk.img")).unwrap(), [7; 4096]);
 }
 
 #[test]
@@ -166,11 +133,8 @@ fn sizes_and_kinds_are_checked_with_upstreams_texts() {
     refused(&["--block:disk=nope"])
         .says("Could not open block device: nope: No such file or directory");
     for size in ["0", "256", "513", "65536", "66048", "-512", "512abc"] {
-        refused(&[
-            "--block:disk=disk.img",
-            &format!("--block-sector-size:disk={size}"),
-        ])
-        .says("Block size must be a multiple of 2 greater than or equal 512");
+        refused(&["--block:disk=disk.img", &format!("--block-sector-size:disk={size}")])
+            .says("Block size must be a multiple of 2 greater than or equal 512");
     }
     guest.file("a name", &[0; 512]);
     guest.run(&["--block:disk=a name"]).gives(0);
@@ -180,21 +144,11 @@ fn sizes_and_kinds_are_checked_with_upstreams_texts() {
 fn two_guests_do_not_share_a_disk_by_accident() {
     let guest = guest(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]));
     let other = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
-    let disk = format!(
-        "--block:disk={}",
-        text(&guest.folder.path().join("disk.img"))
-    );
-    let mut child = guest
-        .command(&[&disk])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let disk = format!("--block:disk={}", text(&guest.folder.path().join("disk.img")));
+    let mut child = guest.command(&[&disk]).stdout(Stdio::piped()).spawn().unwrap();
     let mut byte = [0];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
-    let refused = [
-        other.run(&[&disk]),
-        other.run(&[&disk, "--block-access:disk=read-only"]),
-    ];
+    let refused = [other.run(&[&disk]), other.run(&[&disk, "--block-access:disk=read-only"])];
     child.kill().unwrap();
     child.wait().unwrap();
     for ran in refused {
@@ -207,22 +161,14 @@ fn two_guests_do_not_share_a_disk_by_accident() {
 fn a_manifests_wishes_are_checked() {
     let sector = 4096u32.to_le_bytes();
     let capacity = 8192u64.to_le_bytes();
-    let properties: &[(u32, u16, &[u8])] = &[
-        (1, tag::SECTOR_SIZE, &sector),
-        (1, tag::CAPACITY_MINIMUM, &capacity),
-    ];
-    let guest = Guest::with_properties(
-        transfer(17, 4096, 4096, -4096),
-        &[("disk", BLOCK)],
-        properties,
-    );
+    let properties: &[(u32, u16, &[u8])] =
+        &[(1, tag::SECTOR_SIZE, &sector), (1, tag::CAPACITY_MINIMUM, &capacity)];
+    let guest =
+        Guest::with_properties(transfer(17, 4096, 4096, -4096), &[("disk", BLOCK)], properties);
     guest.file("small", &[0; 4096]);
     guest.file("large", &[0; 8192]);
     guest.run(&["--block:disk=large"]).gives(0);
-    guest
-        .run(&["--block:disk=small"])
-        .gives(1)
-        .mentions("error[T434]");
+    guest.run(&["--block:disk=small"]).gives(1).mentions("error[T434]");
     guest
         .run(&["--block:disk=large", "--block-sector-size:disk=512"])
         .gives(1)
@@ -232,13 +178,9 @@ fn a_manifests_wishes_are_checked() {
 #[test]
 fn optional_devices_may_be_declined_but_not_forgotten() {
     let optional = DEVICE_OPTIONAL.to_le_bytes();
-    let properties: &[(u32, u16, &[u8])] = &[
-        (1, tag::DEVICE_FLAGS, &optional),
-        (2, tag::DEVICE_FLAGS, &optional),
-    ];
-    let code = Code::new()
-        .print(0x11000 + u64::from(ENTRY) + 96, 1)
-        .exit(0);
+    let properties: &[(u32, u16, &[u8])] =
+        &[(1, tag::DEVICE_FLAGS, &optional), (2, tag::DEVICE_FLAGS, &optional)];
+    let code = Code::new().print(0x11000 + u64::from(ENTRY) + 96, 1).exit(0);
     let guest = Guest::with_properties(code, &[("disk", BLOCK), ("service", NET)], properties);
     let declined = ["--without-block:disk", "--without-net:service"];
     assert_eq!(guest.run(&declined).gives(0).out, [0], "not attached");
@@ -247,8 +189,5 @@ fn optional_devices_may_be_declined_but_not_forgotten() {
         .gives(1)
         .says("Device 'service' of type NET_BASIC declared but not attached.");
     let strict = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
-    strict
-        .run(&declined[..1])
-        .gives(1)
-        .says("Device 'disk' is not optional");
+    strict.run(&declined[..1]).gives(1).says("Device 'disk' is not optional");
 }

@@ -22,10 +22,7 @@ fn calls_in_the_table_are_made() {
     for (what, call) in [
         ("monotonic clock", Code::new().call(228, &[1, stack])),
         ("wall clock", Code::new().call(228, &[0, stack])),
-        (
-            "base of thread-local storage",
-            Code::new().call(158, &[0x1002, 0]),
-        ),
+        ("base of thread-local storage", Code::new().call(158, &[0x1002, 0])),
     ] {
         assert_eq!(status(call.exit_with_result(9)), 9, "{what}");
     }
@@ -82,11 +79,7 @@ fn every_other_call_ends_the_process() {
         ("read", 0, &[0, buffer, 1][..]),
         ("write to standard error", 1, &[2, buffer, 1]),
         ("write to descriptor 3", 1, &[3, buffer, 1]),
-        (
-            "write with the upper half set",
-            1,
-            &[0x1_0000_0001, buffer, 1],
-        ),
+        ("write with the upper half set", 1, &[0x1_0000_0001, buffer, 1]),
         ("open", 2, &[buffer, 0, 0]),
         ("mmap", 9, &[0, 4096, 7, 0x22, u64::MAX, 0]),
         ("mprotect", 10, &[buffer, 4096, 7]),
@@ -102,11 +95,7 @@ fn every_other_call_ends_the_process() {
         ("x32 write", 0x4000_0001, &[1, buffer, 1]),
         ("no call", u64::from(u32::MAX), &[]),
     ] {
-        assert_eq!(
-            status(Code::new().call(number, arguments).exit(0)),
-            SIGSYS,
-            "{what}"
-        );
+        assert_eq!(status(Code::new().call(number, arguments).exit(0)), SIGSYS, "{what}");
     }
     // mov eax, 1; int 0x80: exit of the 32-bit interface
     let legacy = Code::new().bytes(&[0xb8, 1, 0, 0, 0, 0xcd, 0x80]).exit(0);
@@ -127,9 +116,7 @@ fn bad_memory_accesses_fault() {
         ("execute the stack", Code::new().bytes(&[0xff, 0xe4])),
         (
             "thread-local storage",
-            Code::new()
-                .bytes(&[0x64, 0x48, 0x8b, 4, 0x25, 0, 0, 0, 0])
-                .exit(0),
+            Code::new().bytes(&[0x64, 0x48, 0x8b, 4, 0x25, 0, 0, 0, 0]).exit(0),
         ),
     ] {
         assert_eq!(status(code), SIGSEGV, "{what}");
@@ -149,48 +136,26 @@ fn bad_memory_accesses_fault() {
 fn an_executable_heap_leaves_data_and_bss_alone() {
     // Writes `ret` to an address and calls it.
     let execute = |address| {
-        let code = Code::new()
-            .rax(address)
-            .bytes(&[0xc6, 0x00, 0xc3, 0xff, 0xd0])
-            .exit(6);
+        let code = Code::new().rax(address).bytes(&[0xc6, 0x00, 0xc3, 0xff, 0xd0]).exit(6);
         Guest::new(code, &[])
     };
     assert_eq!(execute(0x180_0000).run(&[]).status, SIGSEGV);
     assert_eq!(execute(0x180_0000).run(&["--x-exec-heap"]).status, 6);
-    assert_eq!(
-        execute(0x101800).run(&["--x-exec-heap"]).status,
-        SIGSEGV,
-        "data"
-    );
-    assert_eq!(
-        execute(0x102000).run(&["--x-exec-heap"]).status,
-        SIGSEGV,
-        "bss"
-    );
+    assert_eq!(execute(0x101800).run(&["--x-exec-heap"]).status, SIGSEGV, "data");
+    assert_eq!(execute(0x102000).run(&["--x-exec-heap"]).status, SIGSEGV, "bss");
 }
 
 #[test]
 fn signals_end_a_guest_as_they_end_any_process() {
-    assert_eq!(
-        status(Code::new().bytes(&[0x0f, 0x0b])),
-        132,
-        "illegal instruction"
-    );
+    assert_eq!(status(Code::new().bytes(&[0x0f, 0x0b])), 132, "illegal instruction");
     let divide = Code::new().bytes(&[0x31, 0xc9, 0xf7, 0xf1]);
     assert_eq!(status(divide), 136, "division by zero");
     // The guest writes for ever to a reader that leaves.
-    let forever = Code::new()
-        .print(0x100000, 16)
-        .bytes(&[0xeb, (-44i8) as u8]);
+    let forever = Code::new().print(0x100000, 16).bytes(&[0xeb, (-44i8) as u8]);
     let guest = Guest::new(forever, &[]);
     let script = r#"{ "$0" "$1"; echo $? >&2; } | head -c 1 >/dev/null"#;
     let mut shell = Command::new("sh");
-    shell.args([
-        "-c",
-        script,
-        env!("CARGO_BIN_EXE_solo5-spt"),
-        text(&guest.image),
-    ]);
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
     assert_eq!(Ran::of(&mut shell).err.lines().next_back(), Some("141"));
 }
 
@@ -234,30 +199,16 @@ fn a_guest_finds_nothing_of_the_tender_in_its_registers() {
         .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
         .collect();
     let (rax, rdi) = (words[0], words[5]);
-    assert!(
-        (0x100000..0x101000).contains(&rax),
-        "the entry point, not {rax:#x}"
-    );
+    assert!((0x100000..0x101000).contains(&rax), "the entry point, not {rax:#x}");
     assert_eq!(rdi, 0x11000, "boot information");
-    for (index, word) in words
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| ![0, 5].contains(index))
-    {
+    for (index, word) in words.iter().enumerate().filter(|(index, _)| ![0, 5].contains(index)) {
         assert_eq!(*word, 0, "register {index}");
     }
     let state = &ran.out[15 * 8..];
     assert_eq!(state[..2], [0x7f, 0x03], "x87 control word");
     assert_eq!(state[24..28], 0x1f80u32.to_le_bytes(), "MXCSR");
-    assert!(
-        state[32..416].iter().all(|byte| *byte == 0),
-        "vector registers"
-    );
-    assert_eq!(
-        state[512] & 0x40,
-        0x40,
-        "only what is always set in the flags, and zero"
-    );
+    assert!(state[32..416].iter().all(|byte| *byte == 0), "vector registers");
+    assert_eq!(state[512] & 0x40, 0x40, "only what is always set in the flags, and zero");
     assert_eq!(state[513] & 0x04, 0, "direction flag");
 }
 
@@ -279,12 +230,7 @@ fn only_the_guests_descriptors_stay_open() {
     let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
     let script = r#"exec "$0" "$1" 7</dev/null 9</dev/null"#;
     let mut child = Command::new("sh")
-        .args([
-            "-c",
-            script,
-            env!("CARGO_BIN_EXE_solo5-spt"),
-            text(&guest.image),
-        ])
+        .args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -301,10 +247,7 @@ fn only_the_guests_descriptors_stay_open() {
     match (listed, maps) {
         (Ok(names), Ok(maps)) => {
             assert_eq!(names, ["0", "1", "2", "3", "4"]);
-            let lines: Vec<_> = maps
-                .lines()
-                .map(|line| &line[..line.len().min(24)])
-                .collect();
+            let lines: Vec<_> = maps.lines().map(|line| &line[..line.len().min(24)]).collect();
             assert!(maps.starts_with("00010000-00011000 ---p"), "{lines:?}");
             assert!(maps.contains("\n00011000-00100000 r--p"), "{lines:?}");
             assert!(maps.contains("\n20000000-20001000 ---p"), "{lines:?}");

@@ -40,14 +40,8 @@ impl Code {
 
     /// A system call with its arguments.
     pub(crate) fn call(self, number: u64, arguments: &[u64]) -> Code {
-        const REGISTERS: [[u8; 2]; 6] = [
-            [0x48, 0xbf],
-            [0x48, 0xbe],
-            [0x48, 0xba],
-            [0x49, 0xba],
-            [0x49, 0xb8],
-            [0x49, 0xb9],
-        ];
+        const REGISTERS: [[u8; 2]; 6] =
+            [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
         let mut code = self.rax(number);
         for (register, value) in REGISTERS.iter().zip(arguments) {
             code = code.load(*register, *value);
@@ -83,10 +77,7 @@ pub(crate) struct Guest {
 impl Guest {
     /// With this code and these devices.
     pub(crate) fn new(code: Code, devices: &[(&str, DeviceType)]) -> Guest {
-        Guest::from_sample(with_code(
-            Sample::new(Target::Spt, Arch::X86_64, devices),
-            code,
-        ))
+        Guest::from_sample(with_code(Sample::new(Target::Spt, Arch::X86_64, devices), code))
     }
 
     /// With a version 2 manifest that has these properties (device, tag, payload).
@@ -182,10 +173,7 @@ impl Ran {
     #[track_caller]
     pub(crate) fn says(self, line: &str) -> Ran {
         let whole = format!("solo5-spt: {line}");
-        assert!(
-            self.err.lines().any(|found| found == whole),
-            "{whole:?} is missing: {self:?}"
-        );
+        assert!(self.err.lines().any(|found| found == whole), "{whole:?} is missing: {self:?}");
         self
     }
 
@@ -201,10 +189,7 @@ impl From<Output> for Ran {
     fn from(output: Output) -> Ran {
         let status = output.status;
         Ran {
-            status: status
-                .code()
-                .or(status.signal().map(|signal| 128 + signal))
-                .unwrap(),
+            status: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
             out: output.stdout,
             err: String::from_utf8(output.stderr).unwrap(),
         }

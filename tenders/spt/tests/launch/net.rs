@@ -55,63 +55,43 @@ fn guest(code: Code) -> Guest {
 fn a_tap_is_attached_by_its_name() {
     with_tap("a_tap_is_attached_by_its_name", 1500, || {
         guest(send(60, -60)).run(&["--net:service=tap7"]).gives(0);
-        let info = guest(
-            Code::new()
-                .print(0x11000 + u64::from(ENTRY) + 72, 8)
-                .exit(0),
-        );
+        let info = guest(Code::new().print(0x11000 + u64::from(ENTRY) + 72, 8).exit(0));
         let ran = info.run(&["--net:service=tap7"]).gives(0);
-        assert_eq!(
-            ran.out[0] & 3,
-            2,
-            "a random address is local and unicast: {ran:?}"
-        );
+        assert_eq!(ran.out[0] & 3, 2, "a random address is local and unicast: {ran:?}");
         assert_eq!(ran.out[6..8], 1500u16.to_le_bytes(), "MTU");
         let mac = "--net-mac:service=2:0:0:0:0:1";
         let ran = info.run(&[mac, "--net:service=tap7"]).gives(0);
         assert_eq!(ran.out[..6], [2, 0, 0, 0, 0, 1]);
         let mac = "--net-mac:service=01:00:00:00:00:01";
-        info.run(&[mac, "--net:service=tap7"])
-            .gives(0)
-            .mentions("warning[T413]");
+        info.run(&[mac, "--net:service=tap7"]).gives(0).mentions("warning[T413]");
     });
 }
 
 #[test]
 fn what_cannot_be_attached_is_refused_with_upstreams_texts() {
-    with_tap(
-        "what_cannot_be_attached_is_refused_with_upstreams_texts",
-        1500,
-        || {
-            let guest = guest(Code::new().exit(0));
-            let refused = |interface: &str, error: &str| {
-                guest
-                    .run(&[&format!("--net:service={interface}")])
-                    .gives(1)
-                    .says(&format!("Could not attach interface: {interface}: {error}"));
-            };
-            refused("tap8", "No such file or directory");
-            refused("a234567890123456", "File name too long");
-            refused("lo", "Network is down");
-            for options in [
-                &["link", "set", "lo", "up"][..],
-                &["link", "set", "tap7", "down"],
-            ] {
-                assert!(Command::new("ip").args(options).status().unwrap().success());
-            }
-            refused("lo", "Invalid argument");
-            refused("tap7", "Network is down");
-            refused("@99", "Bad file descriptor");
-            refused("@3", "Bad file descriptor");
-            refused("@x", "Invalid argument");
-            refused("@", "Invalid argument");
-            refused("@2147483648", "Numerical result out of range");
+    with_tap("what_cannot_be_attached_is_refused_with_upstreams_texts", 1500, || {
+        let guest = guest(Code::new().exit(0));
+        let refused = |interface: &str, error: &str| {
             guest
-                .run(&["--net:service=@1"])
+                .run(&[&format!("--net:service={interface}")])
                 .gives(1)
-                .mentions("error[T411]");
-        },
-    );
+                .says(&format!("Could not attach interface: {interface}: {error}"));
+        };
+        refused("tap8", "No such file or directory");
+        refused("a234567890123456", "File name too long");
+        refused("lo", "Network is down");
+        for options in [&["link", "set", "lo", "up"][..], &["link", "set", "tap7", "down"]] {
+            assert!(Command::new("ip").args(options).status().unwrap().success());
+        }
+        refused("lo", "Invalid argument");
+        refused("tap7", "Network is down");
+        refused("@99", "Bad file descriptor");
+        refused("@3", "Bad file descriptor");
+        refused("@x", "Invalid argument");
+        refused("@", "Invalid argument");
+        refused("@2147483648", "Numerical result out of range");
+        guest.run(&["--net:service=@1"]).gives(1).mentions("error[T411]");
+    });
 }
 
 #[test]
@@ -122,17 +102,11 @@ fn an_inherited_descriptor_of_a_tap_is_attached() {
         tap::attach(fd.as_fd(), b"tap7").unwrap();
         let option = format!("--net:service=@{}", fd.as_raw_fd());
         guest(send(9014, -9014)).run(&[&option]).gives(0);
-        let info = guest(
-            Code::new()
-                .print(0x11000 + u64::from(ENTRY) + 78, 2)
-                .exit(0),
-        );
+        let info = guest(Code::new().print(0x11000 + u64::from(ENTRY) + 78, 2).exit(0));
         assert_eq!(info.run(&[&option]).gives(0).out, 9000u16.to_le_bytes());
         let unattached = open();
         let option = format!("--net:service=@{}", unattached.as_raw_fd());
-        info.run(&[&option])
-            .gives(1)
-            .mentions("not an attached tap");
+        info.run(&[&option]).gives(1).mentions("not an attached tap");
     });
 }
 
@@ -163,10 +137,7 @@ fn the_tap_a_policy_judges_is_the_one_attached() {
         };
         let run = |policy: &str| guest.run(&[policy, "--net:service=tap7"]);
         run(&policy("tap*")).gives(3);
-        run(&policy("vif*"))
-            .gives(60)
-            .mentions("denied: P311")
-            .mentions("not started: ");
+        run(&policy("vif*")).gives(60).mentions("denied: P311").mentions("not started: ");
         let bridge = "type: solo5.policy\nversion: 1\nname: node\notherwise: allow\n\
             net: { allow: [ { name: \"*\", bridge: br0 } ] }\n";
         let path = guest.file("bridge.yaml", bridge.as_bytes());
@@ -183,15 +154,7 @@ fn the_tap_a_policy_judges_is_the_one_attached() {
         // Of `/sys`, a new network namespace sees the old one's interfaces until it is mounted anew.
         let script = r#"mount -t sysfs none /sys && exec "$@""#;
         let mut command = Command::new("unshare");
-        command.args([
-            "-m",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            env!("CARGO_BIN_EXE_solo5-spt"),
-            &policy,
-        ]);
+        command.args(["-m", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_solo5-spt"), &policy]);
         command.arg("--net:service=tap7").arg(&guest.image);
         Ran::of(&mut command).gives(3);
     });

@@ -9,10 +9,7 @@ fn version_is_two_lines_on_standard_error() {
     let ran = Ran::of(tender().args(["--unknown", "--version"])).gives(0);
     let lines: Vec<_> = ran.err.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(
-        lines[0].starts_with("solo5-spt tender, version v"),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("solo5-spt tender, version v"), "{lines:?}");
     assert_eq!(lines[1], "ABI version 2");
     assert!(ran.out.is_empty());
 }
@@ -25,19 +22,8 @@ fn help_starts_with_upstreams_text() {
         ARGS are optional arguments passed to the unikernel.\n\
         Core options:\n  [ --mem=512 ] (guest memory in MB)\n    --help (display this help)\n";
     assert!(ran.err.starts_with(upstream), "{}", ran.err);
-    assert!(
-        ran.err.contains("\nCompiled-in modules: core net block \n"),
-        "{}",
-        ran.err
-    );
-    for option in [
-        "--x-exec-heap",
-        "--net:",
-        "--net-mac:",
-        "--block:",
-        "--policy",
-        "--explain",
-    ] {
+    assert!(ran.err.contains("\nCompiled-in modules: core net block \n"), "{}", ran.err);
+    for option in ["--x-exec-heap", "--net:", "--net-mac:", "--block:", "--policy", "--explain"] {
         assert!(ran.err.contains(option), "{option}");
     }
 }
@@ -46,19 +32,13 @@ fn help_starts_with_upstreams_text() {
 fn the_name_is_how_it_was_called() {
     use std::os::unix::process::CommandExt;
     let ran = Ran::of(tender().arg0("/x/solo5-spt.2").arg("--version"));
-    assert!(
-        ran.err.starts_with("solo5-spt.2 tender, version "),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.starts_with("solo5-spt.2 tender, version "), "{}", ran.err);
 }
 
 #[test]
 fn a_command_line_without_an_image_gives_usage() {
     for options in [&[][..], &["--mem=2"][..], &["--"][..], &["-"][..]] {
-        let ran = Ran::of(tender().args(options))
-            .gives(1)
-            .says("Missing KERNEL operand");
+        let ran = Ran::of(tender().args(options)).gives(1).says("Missing KERNEL operand");
         assert!(ran.mentions("usage: solo5-spt").out.is_empty());
     }
     Ran::of(tender().arg("/nonexistent"))
@@ -67,18 +47,14 @@ fn a_command_line_without_an_image_gives_usage() {
     Ran::of(tender().arg("/dev/null")).gives(1).says(
         "/dev/null: invalid executable: elf header does not match the expected size (0 != 64)",
     );
-    Ran::of(tender().arg("/"))
-        .gives(1)
-        .mentions("pread_in_full for elf header");
+    Ran::of(tender().arg("/")).gives(1).mentions("pread_in_full for elf header");
 }
 
 #[test]
 fn pages_about_codes_are_built_in() {
     let ran = Ran::of(tender().arg("--explain=t424")).gives(0);
     assert!(String::from_utf8(ran.out).unwrap().starts_with("# T424"));
-    Ran::of(tender().arg("--explain=T999"))
-        .gives(1)
-        .says("no page about 'T999'");
+    Ran::of(tender().arg("--explain=T999")).gives(1).says("no page about 'T999'");
 }
 
 #[test]
@@ -99,45 +75,26 @@ fn arguments_reach_the_guest_joined_by_spaces() {
 #[test]
 fn memory_is_given_in_mebibytes_or_with_a_unit() {
     // mov rdi, [rdi]; shr rdi, 20; mov eax, 231; syscall
-    let size = Code::new().bytes(&[
-        0x48, 0x8b, 0x3f, 0x48, 0xc1, 0xef, 20, 0xb8, 231, 0, 0, 0, 0x0f, 5,
-    ]);
+    let size =
+        Code::new().bytes(&[0x48, 0x8b, 0x3f, 0x48, 0xc1, 0xef, 20, 0xb8, 231, 0, 0, 0, 0x0f, 5]);
     let guest = Guest::new(size, &[]);
-    for (option, status) in [
-        ("--mem=2", 2),
-        ("--mem=66", 66),
-        ("--mem=64MiB", 64),
-        ("--mem=1GiB", 1024 & 0xff),
-    ] {
+    for (option, status) in
+        [("--mem=2", 2), ("--mem=66", 66), ("--mem=64MiB", 64), ("--mem=1GiB", 1024 & 0xff)]
+    {
         guest.run(&[option]).gives(status);
     }
     guest.run(&["--mem=2", "--mem=3"]).gives(3);
     guest.run(&[]).gives(512 & 0xff);
-    for option in [
-        "--mem=0",
-        "--mem=",
-        "--mem=-1",
-        "--mem=2foo",
-        "--mem=99999999999999999999",
-    ] {
-        guest
-            .run(&[option])
-            .gives(1)
-            .says("Malformed argument to --mem");
+    for option in ["--mem=0", "--mem=", "--mem=-1", "--mem=2foo", "--mem=99999999999999999999"] {
+        guest.run(&[option]).gives(1).says("Malformed argument to --mem");
     }
     guest
         .run(&["--mem=1"])
         .gives(1)
         .mentions("e_entry does not fall within the memory allocation range");
     // More than a process has room for.
-    guest
-        .run(&["--mem=200000000"])
-        .gives(1)
-        .mentions("Error allocating guest memory: ");
-    guest
-        .run(&["--mem=17592186044415"])
-        .gives(1)
-        .mentions("Error allocating guest memory: ");
+    guest.run(&["--mem=200000000"]).gives(1).mentions("Error allocating guest memory: ");
+    guest.run(&["--mem=17592186044415"]).gives(1).mentions("Error allocating guest memory: ");
 }
 
 #[test]
@@ -163,10 +120,7 @@ fn memory_that_would_replace_the_tender_is_refused() {
     // is enough that neither the tender nor the guest comes to harm.
     let ran = guest.run(&["--mem=100000GiB"]).gives(1);
     let expected = ["Error allocating guest memory", "would overlap"];
-    assert!(
-        expected.iter().any(|text| ran.err.contains(text)),
-        "{ran:?}"
-    );
+    assert!(expected.iter().any(|text| ran.err.contains(text)), "{ran:?}");
 }
 
 #[test]
@@ -202,18 +156,10 @@ fn a_manifests_wishes_name_the_option_that_grants_them() {
     let minimum = (64u64 << 20).to_le_bytes();
     let guest = Guest::with_properties(code(), &[], &[(0, tag::MEMORY_MINIMUM, &minimum)]);
     guest.run(&["--mem=64"]).gives(5);
-    guest
-        .run(&["--mem=63"])
-        .gives(1)
-        .mentions("error[T431]")
-        .mentions("add --mem=64");
+    guest.run(&["--mem=63"]).gives(1).mentions("error[T431]").mentions("add --mem=64");
     let flags = FLAG_EXECUTABLE_HEAP.to_le_bytes();
     let guest = Guest::with_properties(code(), &[], &[(0, tag::FLAGS, &flags)]);
-    guest
-        .run(&[])
-        .gives(1)
-        .mentions("error[T432]")
-        .mentions("add --x-exec-heap");
+    guest.run(&[]).gives(1).mentions("error[T432]").mentions("add --x-exec-heap");
     guest.run(&["--x-exec-heap"]).gives(5).says(
         "WARNING: The use of --x-exec-heap is dangerous and not recommended as it makes the heap \
          and stack executable.",

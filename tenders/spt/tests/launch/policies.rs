@@ -12,10 +12,7 @@ use crate::guest::{BLOCK, Code, Guest, Ran, text};
 
 fn policy(guest: &Guest, rules: &str) -> String {
     let content = format!("type: solo5.policy\nversion: 1\nname: node\n{rules}");
-    format!(
-        "--policy={}",
-        text(&guest.file("node.yaml", content.as_bytes()))
-    )
+    format!("--policy={}", text(&guest.file("node.yaml", content.as_bytes())))
 }
 
 #[test]
@@ -28,24 +25,14 @@ fn a_policy_decides_what_runs() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("solo5-spt: denied: P3"), "{lines:?}");
     assert!(lines[0].contains("node.yaml:5:"), "{lines:?}");
-    assert!(
-        lines[1].starts_with("solo5-spt: not started: denied by 1 of 1 "),
-        "{lines:?}"
-    );
+    assert!(lines[1].starts_with("solo5-spt: not started: denied by 1 of 1 "), "{lines:?}");
     // Silence is a denial.
     let silent = policy(&guest, "memory: { maximum: 64MiB }\n");
     guest.run(&[&silent, "--mem=64", "--x-exec-heap"]).gives(60);
-    guest
-        .run(&["--require-policy"])
-        .gives(60)
-        .mentions("denied: P3");
+    guest.run(&["--require-policy"]).gives(60).mentions("denied: P3");
     // A policy that cannot be read is not one less.
     let broken = policy(&guest, "memory: { maximum: 64 }\n");
-    guest
-        .run(&[&broken])
-        .gives(1)
-        .mentions("node.yaml:4:")
-        .mentions("error[");
+    guest.run(&[&broken]).gives(1).mentions("node.yaml:4:").mentions("error[");
     guest.run(&["--policy=/nonexistent"]).gives(1);
     guest.run(&["--policy=@77"]).gives(1);
 }
@@ -65,9 +52,7 @@ fn a_file_must_lie_in_the_folder_really() {
     let policy = policy(&guest, &rules);
     let run = |path: &str| guest.run(&[&policy, &format!("--block:disk={path}")]);
     run(text(&inside.join("good"))).gives(5);
-    run(text(&inside.join("link")))
-        .gives(60)
-        .mentions("denied: P3");
+    run(text(&inside.join("link"))).gives(60).mentions("denied: P3");
     run(text(&guest.folder.path().join("outside"))).gives(60);
     run("inside/good").gives(60);
 }
@@ -141,23 +126,12 @@ fn explaining_starts_and_writes_nothing() {
     assert!(!shown.contains("missing here"), "{shown}");
 
     let rules = policy(&guest, "otherwise: allow\nmemory: { maximum: 4MiB }\n");
-    let options = [
-        "--explain",
-        "--format=json",
-        &rules,
-        "--mem=8",
-        "--block:disk=disk.img",
-    ];
+    let options = ["--explain", "--format=json", &rules, "--mem=8", "--block:disk=disk.img"];
     let ran = guest.run(&options).gives(60).mentions("denied: P3");
     let json: Value = serde_json::from_slice(&ran.out).unwrap();
     assert_eq!(json["policy"]["decision"], "denied");
     assert!(json["devices"].is_null(), "what is denied is not looked at");
-    let options = [
-        "--explain",
-        "--format=json",
-        "--mem=8",
-        "--block:disk=disk.img",
-    ];
+    let options = ["--explain", "--format=json", "--mem=8", "--block:disk=disk.img"];
     let ran = guest.run(&options).gives(0);
     let json: Value = serde_json::from_slice(&ran.out).unwrap();
     assert_eq!(json["type"], "solo5.explanation");
@@ -166,11 +140,7 @@ fn explaining_starts_and_writes_nothing() {
     let calls = json["system_calls"].as_array().unwrap();
     // The seven of every guest and two of the disk.
     assert_eq!(calls.len(), 9);
-    assert!(
-        calls
-            .iter()
-            .all(|call| call["action"] == "allow" && call["reason"].is_string())
-    );
+    assert!(calls.iter().all(|call| call["action"] == "allow" && call["reason"].is_string()));
 }
 
 /// The report of a run with these options, with what came of the run.
@@ -188,10 +158,7 @@ fn report(guest: &Guest, options: &[&str]) -> (Value, Ran) {
 fn a_report_says_how_it_ended_and_changes_nothing() {
     let guest = Guest::new(Code::new().print(0x100000, 4).exit(7), &[]);
     let (told, ran) = report(&guest, &[]);
-    assert_eq!(
-        told,
-        serde_json::json!({"outcome": "guest-exit", "status": 7, "reasons": []})
-    );
+    assert_eq!(told, serde_json::json!({"outcome": "guest-exit", "status": 7, "reasons": []}));
     assert_eq!(ran.gives(7).out, b"/non");
 
     let (told, ran) = report(&Guest::new(Code::new().call(39, &[]), &[]), &[]);
@@ -207,41 +174,21 @@ fn a_report_says_how_it_ended_and_changes_nothing() {
     ran.gives(132);
 
     let (told, ran) = report(&Guest::new(Code::new().exit(0), &[("disk", BLOCK)]), &[]);
-    assert_eq!(
-        (told["outcome"].as_str(), told["status"].as_i64()),
-        (Some("cannot"), Some(1))
-    );
+    assert_eq!((told["outcome"].as_str(), told["status"].as_i64()), (Some("cannot"), Some(1)));
     let unattached = "Device 'disk' of type BLOCK_BASIC declared but not attached.";
-    assert_eq!(
-        told["reasons"],
-        serde_json::json!([{"code": "T406", "message": unattached}])
-    );
-    ran.gives(1)
-        .says(unattached)
-        .mentions("All declared devices must be attached.");
+    assert_eq!(told["reasons"], serde_json::json!([{"code": "T406", "message": unattached}]));
+    ran.gives(1).says(unattached).mentions("All declared devices must be attached.");
 
     let (told, ran) = report(&guest, &["--require-policy"]);
-    assert_eq!(
-        (told["outcome"].as_str(), told["status"].as_i64()),
-        (Some("denied"), Some(60))
-    );
+    assert_eq!((told["outcome"].as_str(), told["status"].as_i64()), (Some("denied"), Some(60)));
     assert_eq!(told["reasons"][0]["code"], "P300");
     let message = told["reasons"][0]["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("policy: "),
-        "the code is told once: {message}"
-    );
+    assert!(message.starts_with("policy: "), "the code is told once: {message}");
     ran.gives(60).mentions(&format!("denied: P300 {message}"));
-    guest
-        .run(&["--report=/nonexistent/x"])
-        .gives(1)
-        .mentions("error[T443]");
+    guest.run(&["--report=/nonexistent/x"]).gives(1).mentions("error[T443]");
     guest.run(&["--report=77"]).gives(1).mentions("error[T443]");
     let ran = guest.run(&["--report=2"]).gives(7);
-    assert!(
-        ran.err.contains(r#"{"outcome":"guest-exit","status":7"#),
-        "{ran:?}"
-    );
+    assert!(ran.err.contains(r#"{"outcome":"guest-exit","status":7"#), "{ran:?}");
 }
 
 #[test]
@@ -249,11 +196,7 @@ fn a_signal_reaches_a_guest_that_is_reported_on() {
     let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
     let path = guest.folder.path().join("report");
     let option = format!("--report={}", text(&path));
-    let mut child = guest
-        .command(&[&option])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = guest.command(&[&option]).stdout(Stdio::piped()).spawn().unwrap();
     let mut byte = [0];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
     // SAFETY: the process was started here and not waited for, so the number is still its own.

@@ -26,16 +26,10 @@ fn pair() -> (SecretKey, PublicKey) {
 fn a_digest_is_of_the_content_that_runs() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let content = fs::read(&guest.image).unwrap();
-    let right = policy(
-        &guest,
-        &format!("image: {{ digest: \"{}\" }}", Digest::of(&content)),
-    );
+    let right = policy(&guest, &format!("image: {{ digest: \"{}\" }}", Digest::of(&content)));
     guest.run(&[&right]).gives(5);
     fs::write(&guest.image, [&content[..], b"x"].concat()).unwrap();
-    guest
-        .run(&[&right])
-        .gives(60)
-        .mentions("denied: P350 image: its digest is sha256:");
+    guest.run(&[&right]).gives(60).mentions("denied: P350 image: its digest is sha256:");
     // Signing changes no digest.
     let signature = pair().0.sign(content.as_slice(), "").unwrap();
     let note = trailer::write(&[signature]).unwrap();
@@ -66,13 +60,7 @@ fn a_signature_lets_an_image_start() {
     guest.run(&[]).gives(5);
     guest.run(&[&signed, "--explain"]).gives(0);
 
-    for at in [
-        0,
-        content.len() / 2,
-        content.len() - 1,
-        content.len(),
-        image.len() - 1,
-    ] {
+    for at in [0, content.len() / 2, content.len() - 1, content.len(), image.len() - 1] {
         image[at] ^= 1;
         fs::write(&guest.image, &image).unwrap();
         let ran = guest.run(&[&signed]);
@@ -101,17 +89,12 @@ fn a_proof_selects_a_policy() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let content = fs::read(&guest.image).unwrap();
     let digest = Digest::of(&content);
-    let narrow = policy(
-        &guest,
-        &format!("match: {{ digest: \"{digest}\" }}\nmemory: {{ maximum: 2MiB }}"),
-    );
+    let narrow =
+        policy(&guest, &format!("match: {{ digest: \"{digest}\" }}\nmemory: {{ maximum: 2MiB }}"));
     guest.run(&[&narrow]).gives(60).mentions("P305");
     fs::write(&guest.image, [&content[..], b"x"].concat()).unwrap();
     guest.run(&[&narrow]).gives(5);
-    guest
-        .run(&[&narrow, "--require-policy"])
-        .gives(60)
-        .mentions("P300");
+    guest.run(&[&narrow, "--require-policy"]).gives(60).mentions("P300");
 }
 
 #[test]
@@ -121,25 +104,16 @@ fn only_admitted_images_start() {
     let list = |images: &BTreeMap<_, _>| {
         guest.file("list.json", solo5_policy::admitted::text(images).as_bytes())
     };
-    let admission = solo5_policy::admitted::Admission {
-        file: "guest".to_owned(),
-        policies: Vec::new(),
-    };
+    let admission =
+        solo5_policy::admitted::Admission { file: "guest".to_owned(), policies: Vec::new() };
     let path = list(&BTreeMap::from([(digest, admission)]));
     let admitted = policy(&guest, &format!("admitted: {}", text(&path)));
     guest.run(&[&admitted]).gives(5);
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-    guest
-        .run(&[&admitted])
-        .gives(60)
-        .mentions("P353")
-        .mentions("P202");
+    guest.run(&[&admitted]).gives(60).mentions("P353").mentions("P202");
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     list(&BTreeMap::new());
-    guest
-        .run(&[&admitted])
-        .gives(60)
-        .mentions("denied: P352 image: sha256:");
+    guest.run(&[&admitted]).gives(60).mentions("denied: P352 image: sha256:");
     fs::remove_file(path).unwrap();
     guest.run(&[&admitted]).gives(60).mentions("P353");
 }
