@@ -12,11 +12,12 @@
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
 //! | command line, events | [`start`] |
+//! | what is given up | [`confine`] |
 //! | system call filters | [`seccomp`] |
 //!
 //! Beside them: [`problem`] (every code `T4xx` and its text), [`console`] (what is said),
 //! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
-//! arguments of a program without the standard library's start-up).
+//! entry point of a tender).
 //!
 //! Adversary: a hostile image, read by `solo5_image`; a policy, read by `solo5_policy`; a hostile
 //! guest, which meets only [`memory`] and the filter; and a host that fails at any call. None of
@@ -27,6 +28,7 @@
 
 pub mod attach;
 pub mod boot;
+pub mod confine;
 pub mod console;
 pub mod entry;
 pub mod explain;

@@ -164,18 +164,6 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
     }
 }
 
-/// Gives up for good the chance to gain privileges by executing a program.
-pub fn set_no_new_privileges() -> Result<(), Errno> {
-    // SAFETY: only numbers are passed.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
-}
-
-/// Makes the process write no core file and refuse debuggers of the same user.
-pub fn set_undumpable() -> Result<(), Errno> {
-    // SAFETY: only numbers are passed.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
-}
-
 /// Installs a system call filter for the calling thread, and for those it makes.
 ///
 /// `no_new_privs` must be set, or the kernel refuses.
@@ -195,35 +183,6 @@ pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
     let result =
         unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, &raw const program) };
     if result == 0 { Ok(()) } else { Err(last_error()) }
-}
-
-/// Gives up every capability of the calling thread. The ambient set follows the others; the bounding
-/// set is left, for it matters to a program that is executed, and `no_new_privs` stands before that.
-pub fn drop_capabilities() -> Result<(), Errno> {
-    // Version 3 of the interface: two words for each of three sets.
-    let header: [u32; 2] = [0x2008_0522, 0];
-    let sets = [0u32; 6];
-    // SAFETY: both structures have the layout of version 3 and are only read.
-    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
-    if result == 0 { Ok(()) } else { Err(last_error()) }
-}
-
-/// Makes `directory` the root directory, and the current one.
-pub fn change_root(directory: &CStr) -> Result<(), Errno> {
-    // SAFETY: a terminated string that is only read.
-    check(unsafe { libc::chroot(directory.as_ptr()) })?;
-    // SAFETY: as above.
-    check(unsafe { libc::chdir(c"/".as_ptr()) }).map(drop)
-}
-
-/// Becomes this user and group for good, and leaves every other group.
-pub fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
-    // SAFETY: an empty list; only numbers are passed.
-    check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
-    // SAFETY: only numbers are passed.
-    check(unsafe { libc::setresgid(gid, gid, gid) })?;
-    // SAFETY: only numbers are passed.
-    check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
 }
 
 /// Landlock: rights on files and sockets that a thread gives up.
@@ -432,6 +391,7 @@ pub mod tap {
 pub mod process {
     use super::*;
 
+    use rustix::process::Signal;
     pub use rustix::process::{Pid, WaitStatus};
 
     /// A set of signals.
@@ -531,8 +491,7 @@ pub mod process {
         if child != 0 {
             return Ok(Pid::from_raw(child));
         }
-        // SAFETY: only numbers are passed.
-        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         if rustix::process::getppid() != Some(parent) {
             return Err(Errno::SRCH);
         }
@@ -548,13 +507,8 @@ pub mod process {
     /// The state of `child` if it has ended; `None` if it runs or is stopped.
     pub fn ended(child: Pid) -> Result<Option<WaitStatus>, Errno> {
         use rustix::process::{WaitOptions, waitpid};
-        loop {
-            match waitpid(Some(child), WaitOptions::NOHANG) {
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-                Ok(found) => return Ok(found.map(|(_, status)| status)),
-            }
-        }
+        let found = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::NOHANG))?;
+        Ok(found.map(|(_, status)| status))
     }
 
     /// Ends this process by `signal`, as a child of it was, without a core file of its own.
@@ -601,28 +555,4 @@ pub mod process {
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS]
             .contains(&signal)
     }
-}
-
-/// The arguments of a program whose `main` the C library calls: see each tender's `main.rs`.
-///
-/// # Safety
-///
-/// `strings` points to `count` pointers to terminated strings, as the C library passes them.
-pub unsafe fn arguments(
-    count: std::ffi::c_int,
-    strings: *const *const std::ffi::c_char,
-) -> Vec<std::ffi::OsString> {
-    use std::os::unix::ffi::OsStrExt;
-    let count = usize::try_from(count).unwrap_or(0);
-    if count == 0 {
-        return Vec::new();
-    }
-    // SAFETY: by the caller's promise; nothing changes them while the program runs.
-    let strings = unsafe { std::slice::from_raw_parts(strings, count) };
-    let argument = |string: &*const std::ffi::c_char| {
-        // SAFETY: each is a terminated string by the caller's promise.
-        let bytes = unsafe { CStr::from_ptr(*string) }.to_bytes();
-        std::ffi::OsStr::from_bytes(bytes).to_owned()
-    };
-    strings.iter().map(argument).collect()
 }

@@ -52,6 +52,8 @@ impl Dump {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&opened, name.as_str(), flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(failed(&format!("open({name})")))?;
+        // The whole of it, so that there is one more hole after the last page written.
+        let sized = rustix::fs::ftruncate(&file, MEMORY_AT + memory);
         let mut path = directory.to_owned();
         path.push("/");
         path.push(&name);
@@ -59,12 +61,8 @@ impl Dump {
         // Digits and letters alone.
         signals::remove_unless_kept(directory, CString::new(name).unwrap_or_default());
         let dump = Dump { file, directory, path };
-        // The whole of it, so that behind the last page written there is one more hole.
-        // SAFETY: only numbers are passed, and the descriptor has just been made.
-        if unsafe { libc::ftruncate(file, (MEMORY_AT + memory) as libc::off_t) } != 0 {
-            let error = std::io::Error::last_os_error();
+        if let Err(error) = sized {
             dump.remove();
-            let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             return Err(failed("ftruncate")(error));
         }
         Ok(dump)

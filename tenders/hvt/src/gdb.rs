@@ -9,7 +9,7 @@
 //! guest.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -33,6 +33,8 @@ use gdbstub_arch::x86::reg::X86_64CoreRegs;
 use kvm_bindings::{
     KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug,
 };
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fs::MemfdFlags;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::memory::Allegation;
@@ -72,7 +74,7 @@ const PACKET: usize = 4096;
 /// A debugger that has connected.
 #[derive(Debug)]
 pub struct Debugger {
-    connection: RawFd,
+    connection: OwnedFd,
 }
 
 fn failed(what: String) -> impl Fn(std::io::Error) -> Problem {
@@ -102,7 +104,7 @@ impl Debugger {
                 let set = stream.set_nodelay(true);
                 set.map_err(failed("TCP_NODELAY".to_owned()))?;
                 console.line(&format!("Connection from debugger at {}", peer.ip()));
-                stream.into_raw_fd()
+                OwnedFd::from(stream)
             }
             Gdb::Socket(path) => {
                 let path = Path::new(path);
@@ -115,7 +117,7 @@ impl Debugger {
                 let _ = std::fs::remove_file(path);
                 let (stream, _) = accepted.map_err(accepting())?;
                 console.line("Connection from debugger");
-                stream.into_raw_fd()
+                OwnedFd::from(stream)
             }
         };
         Ok(Debugger { connection })
@@ -123,7 +125,7 @@ impl Debugger {
 
     /// Its connection.
     pub fn fd(&self) -> RawFd {
-        self.connection
+        self.connection.as_raw_fd()
     }
 
     /// Runs the guest under the debugger, to its end.
@@ -139,7 +141,7 @@ impl Debugger {
             over: None,
         };
         let mut packet = [0; PACKET];
-        let wire = Wire { fd: self.connection, out: [0; PACKET], length: 0 };
+        let wire = Wire { fd: self.connection.into_raw_fd(), out: [0; PACKET], length: 0 };
         let built = GdbStubBuilder::new(wire).with_packet_buffer(&mut packet).build();
         let reason = match built {
             Ok(stub) => stub.run_blocking::<Loop>(&mut target).ok(),
@@ -198,7 +200,7 @@ extern "C" fn on_input(_signal: libc::c_int) {
 /// From now on input from the debugger brings the CPU out of the guest, and a sleep in `epoll` to its
 /// end.
 pub fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Problem> {
-    let fd = debugger.connection;
+    let fd = debugger.fd();
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
     signals::install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
         .map_err(|error| Problem::Gdb { what: "sigaction()".to_owned(), error })?;
@@ -208,27 +210,17 @@ pub fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Res
     check(unsafe { libc::fcntl(fd, libc::F_SETOWN, own) }).map_err(os)?;
     // SAFETY: as above. The guest's thread is the only one that takes signals.
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) }).map_err(os)?;
-    let mut event = libc::epoll_event {
-        // By edges: input that is there for good, as after a detach, must not end every sleep.
-        events: (libc::EPOLLIN | libc::EPOLLET) as u32,
-        u64: timer_data,
-    };
-    let epoll = std::os::fd::AsRawFd::as_raw_fd(epoll);
-    // SAFETY: a complete event that is only read.
-    check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) }).map_err(os)
+    // By edges: input that is there for good, as after a detach, must not end every sleep.
+    let flags = EventFlags::IN | EventFlags::ET;
+    epoll::add(epoll, &debugger.connection, EventData::new_u64(timer_data), flags)
+        .map_err(|error| failed("watching the connection".to_owned())(error.into()))
 }
 
 /// A second mapping of guest memory, for the debugger alone.
 pub fn backing(size: u64) -> Result<OwnedFd, Problem> {
-    let os = |_| Problem::Allocate {
-        error: Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::NOMEM),
-    };
-    // SAFETY: a terminated string that is only read.
-    let fd = unsafe { libc::memfd_create(c"guest".as_ptr(), libc::MFD_CLOEXEC) };
-    let fd = if fd < 0 { Err(()) } else { Ok(fd) };
-    // SAFETY: the call has just made this descriptor.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd.map_err(os)?) };
-    rustix::fs::ftruncate(&fd, size).map_err(|error| Problem::Allocate { error })?;
+    let allocate = |error| Problem::Allocate { error };
+    let fd = rustix::fs::memfd_create(c"guest", MemfdFlags::CLOEXEC).map_err(allocate)?;
+    rustix::fs::ftruncate(&fd, size).map_err(allocate)?;
     Ok(fd)
 }
 

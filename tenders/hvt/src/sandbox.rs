@@ -4,11 +4,13 @@
 //! groups, capabilities, the chance to gain any (`no_new_privs`), files and sockets (Landlock), core
 //! files and debuggers, descriptors, and last, for each thread on its own, system calls.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use rustix::process::{Gid, Uid};
 use solo5_tender::boot::User;
+use solo5_tender::confine;
 use solo5_tender::problem::Problem;
 use solo5_tender::seccomp::Instruction;
 use solo5_tender::sys::{self, Errno, landlock};
@@ -30,8 +32,23 @@ pub struct Sandbox {
     pub guest: Vec<Instruction>,
 }
 
-fn confine(what: &'static str) -> impl Fn(Errno) -> Problem {
+fn failed(what: &'static str) -> impl Fn(Errno) -> Problem {
     move |error| Problem::Confine { what, error }
+}
+
+/// Makes `directory` the root directory, and the current one.
+fn change_root(directory: &CStr) -> Result<(), Errno> {
+    rustix::process::chroot(directory)?;
+    rustix::process::chdir(c"/")
+}
+
+/// Becomes this user and group for good, and leaves every other group. The calls are the calling
+/// thread's: no other one may have been started yet.
+fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
 }
 
 impl Sandbox {
@@ -39,28 +56,28 @@ impl Sandbox {
     /// guest's filter; afterwards nothing may allocate.
     pub fn enter(mut self, threads: impl FnOnce() -> Result<(), Problem>) -> Result<(), Problem> {
         if let Some(directory) = &self.chroot {
-            sys::change_root(directory).map_err(confine("chroot()"))?;
+            change_root(directory).map_err(failed("chroot()"))?;
         }
         if let Some(User { uid, gid }) = self.user {
-            sys::change_user(uid, gid).map_err(confine("changing user and group"))?;
+            change_user(uid, gid).map_err(failed("changing user and group"))?;
         }
-        sys::drop_capabilities().map_err(confine("capset()"))?;
-        sys::set_no_new_privileges().map_err(confine("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+        confine::capabilities().map_err(failed("capset()"))?;
+        confine::no_new_privileges().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         match landlock::deny_all(self.removable) {
             // A container's own filter that does not know the call yet answers like this.
             Ok(_) | Err(Errno::PERM | Errno::NOSYS) => {}
-            Err(error) => return Err(confine("landlock_restrict_self()")(error)),
+            Err(error) => return Err(failed("landlock_restrict_self()")(error)),
         }
         // Behind the change of user, which undoes it.
-        sys::set_undumpable().map_err(confine("prctl(PR_SET_DUMPABLE)"))?;
+        confine::undumpable().map_err(failed("prctl(PR_SET_DUMPABLE)"))?;
         // SAFETY: what is kept is everything a running guest needs; whatever else owns a descriptor
         // is forgotten by the caller, or leaked.
-        unsafe { sys::close_all_but(&mut self.keep) }.map_err(confine("close_range()"))?;
+        unsafe { sys::close_all_but(&mut self.keep) }.map_err(failed("close_range()"))?;
         threads()?;
         // Freeing memory may need a call, too: everything is freed now, or never.
         let filter: &'static [Instruction] = std::mem::take(&mut self.guest).leak();
         drop(self);
-        sys::install_filter(filter).map_err(confine("seccomp(SECCOMP_SET_MODE_FILTER)"))
+        sys::install_filter(filter).map_err(failed("seccomp(SECCOMP_SET_MODE_FILTER)"))
     }
 }
 
@@ -102,7 +119,7 @@ pub fn thread(
             CONFINED => return Ok(()),
             error => {
                 let error = Errno::from_raw_os_error(error);
-                return Err(confine("seccomp(SECCOMP_SET_MODE_FILTER)")(error));
+                return Err(failed("seccomp(SECCOMP_SET_MODE_FILTER)")(error));
             }
         }
     }

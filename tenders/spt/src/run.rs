@@ -7,6 +7,7 @@ use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
 use solo5_tender::attach::Device;
 use solo5_tender::boot::{Guest, Launch, Tender};
+use solo5_tender::confine;
 use solo5_tender::console::Console;
 use solo5_tender::explain::Safeguard;
 use solo5_tender::load::load;
@@ -151,9 +152,9 @@ impl Ready {
     }
 
     fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Problem> {
-        sys::set_no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+        confine::no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
-        sys::set_undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
+        confine::undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
         if let Some(reporter) = &reporter {
             self.keep.push(reporter.fd());
         }
