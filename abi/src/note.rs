@@ -25,7 +25,7 @@ pub const TYPE_ABI1: u32 = u32::from_le_bytes(*b"ABI1");
 pub const TYPE_MFT1: u32 = u32::from_le_bytes(*b"MFT1");
 /// Type of the version 2 properties note, `MFT2` in memory.
 pub const TYPE_MFT2: u32 = u32::from_le_bytes(*b"MFT2");
-/// Type of the note of signatures behind an image, `SIG1` in memory (`docs/format.md`).
+/// Type of the note of signatures behind an image, `SIG1` in memory (`docs/reference/notes.md#signatures`).
 pub const TYPE_SIG1: u32 = u32::from_le_bytes(*b"SIG1");
 /// Type of the packaging metadata note, owner `FDO`.
 pub const TYPE_FDO_PACKAGE: u32 = 0xcafe_1a7e;

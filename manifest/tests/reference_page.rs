@@ -1,4 +1,4 @@
-//! `docs/format.md` shows a manifest byte by byte, computed by hand; ours must be those bytes.
+//! `docs/reference/manifest.md` shows a manifest byte by byte, computed by hand; ours must be those bytes.
 
 /// The bytes of the page's `text` blocks: `OFFSET: HEX HEX …   comment`, `00 x68` being 68 zeros.
 fn shown(page: &str) -> Vec<u8> {
@@ -32,7 +32,7 @@ fn shown(page: &str) -> Vec<u8> {
 
 #[test]
 fn the_page_shows_the_bytes_we_write() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/format.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/manifest.md");
     let page = std::fs::read_to_string(path).expect("the page");
     let (_, source) = page.split_once("```yaml\n").expect("a manifest on the page");
     let (source, _) = source.split_once("```").expect("its end");
