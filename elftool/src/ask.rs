@@ -10,9 +10,9 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ReadAt};
-use solo5_policy::admitted::Admission;
-use solo5_policy::audit::{Waived, is_asked, judge};
-use solo5_policy::launch::{self, FileOrFd, Launch, Modules};
+use solo5_launch::{self as launch, FileOrFd, Launch, Modules};
+use solo5_policies::admitted::Admission;
+use solo5_policies::audit::{Waived, is_asked, judge};
 use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
 };

@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 use indicatif::{ProgressBar, ProgressStyle};
 use solo5_audit::{RULES, Selection, Subject};
 use solo5_image::{ReadAt, ReadError, elf};
-use solo5_policy::launch::FileOrFd;
+use solo5_launch::FileOrFd;
 use solo5_report::{Colour, Severity};
 
 use crate::cli::{AuditOptions, FAILED};

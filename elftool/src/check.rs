@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
+use solo5_launch::FileOrFd;
 use solo5_manifest::output;
-use solo5_policy::admitted::{self, Admission};
-use solo5_policy::launch::FileOrFd;
+use solo5_policies::admitted::{self, Admission};
 use solo5_signature::Digest;
 
 use crate::ask::{Answer, Question, ask};

@@ -11,10 +11,11 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use solo5_audit::RULES;
+use solo5_launch::FileOrFd;
 use solo5_manifest::output;
+use solo5_policies::lint;
 use solo5_policy::date::Date;
-use solo5_policy::launch::FileOrFd;
-use solo5_policy::{Policy, front, lint, sources};
+use solo5_policy::{Policy, front, sources};
 use solo5_report::{Colour, Diagnostic, human};
 
 use crate::cli::FAILED;

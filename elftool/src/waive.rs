@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use solo5_audit::{Budget, Selection, Subject, audit_subject};
+use solo5_policies::audit::{Opinion, Waived, keys, needs_proof, opinions};
 use solo5_policy::Policy;
-use solo5_policy::audit::{Opinion, Waived, keys, needs_proof, opinions};
 use solo5_policy::date::Date;
 use solo5_report::{Diagnostic, Severity};
 use solo5_signature::{Proof, prove};

@@ -10,8 +10,8 @@ use solo5_abi::mft1::{DeviceType, Mft1, is_name};
 use solo5_abi::mft2::{DEVICE_OPTIONAL, Mft2, tag};
 use solo5_abi::note::Notes;
 use solo5_image::testing;
+use solo5_launch::{self as launch, Launch, Modules, Request, Stop};
 use solo5_policy::Asked;
-use solo5_policy::launch::{self, Launch, Modules, Request, Stop};
 
 use crate::Target;
 use crate::policy;

@@ -14,8 +14,8 @@
 //! | `source` | `solo5_source` | spans lie in their parents; formatting keeps the tree and settles at once |
 //! | `manifest` | `solo5_manifest` | what is accepted survives notes and YAML |
 //! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
-//! | `plan` | `solo5_policy::plan`, `solo5_policy::case` | formatting keeps the command lines; a tender reads them as meant |
-//! | `launch` | `solo5_policy::launch` | the two ways to give a command line agree |
+//! | `plan` | `solo5_policies::plan`, `solo5_policies::case` | formatting keeps the command lines; a tender reads them as meant |
+//! | `launch` | `solo5_launch` | the two ways to give a command line agree |
 //!
 //! Seeds are made by code, from the builders and case files that the crates' own tests use; a
 //! target of text also has a dictionary. The targets know nothing of libFuzzer: `tests/` runs the

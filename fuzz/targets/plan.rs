@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use solo5_abi::Target as Abi;
-use solo5_policy::launch::{self, Modules};
-use solo5_policy::plan::{Identity, Plan};
-use solo5_policy::schema::File;
-use solo5_policy::{case, plan};
+use solo5_launch::{self as launch, Modules};
+use solo5_policies::plan::{Identity, Plan};
+use solo5_policies::schema::File;
+use solo5_policies::{case, plan};
 use solo5_report::Severity;
 
 use crate::{Target, files, source};

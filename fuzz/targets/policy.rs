@@ -1,11 +1,12 @@
 //! A policy, and what it decides; or a list of admitted images. In an input, arguments of a tender
 //! may follow the policy, each behind a NUL.
 
+use solo5_launch::{self as launch, Interface, Launch};
+use solo5_policies::{audit, schema};
 use solo5_policy::date::Date;
-use solo5_policy::launch::{self, Interface, Launch};
 use solo5_policy::{
     Asked, BlockFacts, BlockKind, Decision, Fact, HostFacts, NetFacts, Outcome, Phase, Policy,
-    admission_lists, admitted, audit, decide, directories, front, keys_to_prove, schema,
+    admission_lists, admitted, decide, directories, front, keys_to_prove,
 };
 use solo5_report::Diagnostic;
 use solo5_signature::{Digest, Proof};

@@ -1,17 +1,16 @@
-//! Lists of admitted images: written by `solo5-elftool check --lock`, read by tenders, which compare
+//! Lists of admitted images: `solo5-elftool check --lock` writes them, tenders read them and compare
 //! one digest.
 //!
 //! The file is JSON, which is YAML, so it takes the same way as a policy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::json;
 use solo5_report::Diagnostic;
 use solo5_signature::Digest;
 use solo5_source::{Node, Reader};
 
 use crate::codes;
-use crate::front::digest;
+use crate::fields::digest;
 
 /// `type` of such a file.
 pub const TYPE: &str = "solo5.admitted";
@@ -62,31 +61,6 @@ fn list(root: &Node, reader: &mut Reader) -> Option<BTreeSet<Digest>> {
     Some(digests)
 }
 
-/// An image that was admitted, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// The file it was read from.
-    pub file: String,
-    /// Names of the policies that applied.
-    pub policies: Vec<String>,
-}
-
-/// The text of a list, in order of digests: one set of images, one text.
-pub fn text(admitted: &BTreeMap<Digest, Admission>) -> String {
-    let images: Vec<_> = admitted
-        .iter()
-        .map(|(digest, admission)| {
-            json!({
-                "digest": digest.to_string(),
-                "file": admission.file,
-                "policies": admission.policies,
-            })
-        })
-        .collect();
-    let list = json!({ "type": TYPE, "version": VERSION, "images": images });
-    format!("{list:#}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,18 +68,6 @@ mod tests {
     fn codes(text: &str) -> Vec<&'static str> {
         let found = read("l.json", text.as_bytes()).unwrap_err();
         found.iter().map(|found| found.code).collect()
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-        let admission =
-            Admission { file: "a \"b\"\n.spt".to_owned(), policies: vec!["edge-node".to_owned()] };
-        let list = BTreeMap::from([(one, admission.clone()), (two, admission)]);
-        let found = read("l.json", text(&list).as_bytes()).unwrap();
-        assert_eq!(found, BTreeSet::from([one, two]));
-        let none = read("l.json", text(&BTreeMap::new()).as_bytes()).unwrap();
-        assert!(none.is_empty());
     }
 
     #[test]

@@ -19,8 +19,8 @@ use solo5_source::size;
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
 use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
-use crate::launch::Label;
 use crate::model::{At, Policy, Process, Proofs};
+use solo5_launch::Label;
 
 pub use rules::{directories, rest_beneath};
 
@@ -130,12 +130,12 @@ pub fn decide(
 
 /// Whether `match` holds. Without a proof a policy that selects by one applies: its image section
 /// then denies, as whoever asked should have looked first.
-pub(crate) fn applies(policy: &Policy, asked: &Asked) -> bool {
+pub fn applies(policy: &Policy, asked: &Asked) -> bool {
     labels_hold(policy, &asked.labels) && selects(policy, asked.proof.as_ref())
 }
 
 /// Whether what `match` says of the image holds, as in [`applies`].
-pub(crate) fn selects(policy: &Policy, proof: Option<&Proof>) -> bool {
+pub fn selects(policy: &Policy, proof: Option<&Proof>) -> bool {
     let proofs = &policy.selector.proofs;
     proof.is_none_or(|proof| has_digest(proofs, proof) && is_signed(proofs, proof))
 }

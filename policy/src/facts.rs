@@ -9,7 +9,7 @@ use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::{DeviceProperties, Mft2};
 use solo5_signature::Proof;
 
-use crate::launch::{Access, Backing, Interface, Label, Launch, Mac};
+use solo5_launch::{Access, Backing, Interface, Label, Launch, Mac};
 
 /// Sector size in bytes when neither launch nor manifest says one (`spec/10` §7.3).
 pub const SECTOR_SIZE_DEFAULT: u64 = 512;

@@ -1,20 +1,20 @@
 //! The front end: bytes → checked [`Policy`], or every error in them at once.
 //!
-//! A key that is not known is an error: a restriction is never passed over. The keys asked for here are those of [`crate::schema`], which a test compares.
+//! A key that is not known is an error: a restriction is never passed over. The keys asked for
+//! here are those of the JSON Schema in `solo5-policies`, which a test there compares.
 
 use std::ops::Range;
 use std::path::Path;
 
 use solo5_abi::Target;
+use solo5_launch::{Access, is_label_key, parse_sector_size};
 use solo5_report::{Diagnostic, Severity};
-use solo5_signature::{Digest, PublicKey};
 use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Key, Kind, Node, Reader};
 
 use crate::codes;
-use crate::date::Date;
+use crate::fields::{at, date, digest, header, is_plain_path, one_or_many, public_key, self_name};
 use crate::glob::{Fault, LENGTH_MAX, Pattern};
-use crate::launch::{Access, is_label_key, parse_sector_size};
 use crate::model::{
     Arguments, At, Audit, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Memory,
     NetRule, Policy, Process, Proofs, Selector, Waiver,
@@ -24,8 +24,6 @@ use crate::model::{
 pub const TYPE: &str = "solo5.policy";
 /// Its one version.
 pub const VERSION: u64 = 1;
-/// Longest name of a policy in characters.
-pub const NAME_MAX: usize = 64;
 
 /// Reads `bytes`, which are called `name` in diagnostics and reasons, as a policy.
 ///
@@ -75,50 +73,10 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     })
 }
 
-/// `type` and `version`, which every file an operator writes starts with. `what` is what the file is
-/// to be, one and several of it.
-pub(crate) fn header(
-    fields: &mut Fields<'_>,
-    reader: &mut Reader,
-    kind: &str,
-    known: u64,
-    [one, several]: [&str; 2],
-) {
-    if let Some(node) = fields.required("type")
-        && let Some(text) = reader.text(node, "`type`")
-        && text != kind
-    {
-        let message = format!("`type` is `{text}`, so this is not {one}");
-        let help = format!("write `type: {kind}`");
-        reader.error(codes::TYPE, node.span.clone(), message, "", help);
-    }
-    if let Some(node) = fields.required("version")
-        && let Some(version) = reader.integer(node, "`version`", 0..=u64::MAX)
-        && version != known
-    {
-        let message = format!("version {version} of {several} is not known to this build");
-        let help = format!("write `version: {known}`, or use a later release");
-        reader.error(codes::VERSION, node.span.clone(), message, "", help);
-    }
-}
-
 /// The name of a file without folder and ending.
 fn stem(file: &str) -> String {
     let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
     stem.unwrap_or(file).to_owned()
-}
-
-/// A name that reasons can show on one line.
-pub(crate) fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
-    let name = reader.text(node, "`name`")?;
-    let fits = |c: char| !c.is_control() && !c.is_whitespace();
-    if name.is_empty() || name.chars().count() > NAME_MAX || !name.chars().all(fits) {
-        let message = "`name` must be one word";
-        let help = format!("write 1 to {NAME_MAX} characters without blanks, such as `edge-node`");
-        reader.error(codes::NAME, node.span.clone(), message, "", help);
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 /// The keys of a section; one without any does not say what it means.
@@ -130,27 +88,6 @@ fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fie
         return None;
     }
     reader.fields(node, format!("`{}`", key.text))
-}
-
-pub(crate) fn at<T>(node: &Node, value: T) -> At<T> {
-    At { value, span: node.span.clone() }
-}
-
-/// A path that must be there to be read later; `code` is for one that can be of no file.
-pub(crate) fn path(
-    node: &Node,
-    what: &str,
-    code: &'static str,
-    reader: &mut Reader,
-) -> Option<At<String>> {
-    let text = reader.text(node, what)?;
-    if text.is_empty() {
-        let message = format!("{what} has no name");
-        let help = "write its path; a relative one is relative to this file";
-        reader.error(code, node.span.clone(), message, "", help);
-        return None;
-    }
-    Some(at(node, text.to_owned()))
 }
 
 /// A switch between `allow` and `forbid`; left out, it forbids, at the section's key.
@@ -259,41 +196,6 @@ fn proofs(fields: &mut Fields<'_>, reader: &mut Reader) -> Proofs {
         digests: digests.map(|node| at(node, one_or_many(node, reader, digest))),
         signed_by: signed_by.map(|node| at(node, one_or_many(node, reader, public_key))),
     }
-}
-
-/// The values of a list, or of one item without it.
-pub(crate) fn one_or_many<T>(
-    node: &Node,
-    reader: &mut Reader,
-    mut value: impl FnMut(&Node, &mut Reader) -> Option<T>,
-) -> Vec<T> {
-    let items = match &node.kind {
-        Kind::Sequence(items) => items.as_slice(),
-        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
-    };
-    items.iter().filter_map(|item| value(item, reader)).collect()
-}
-
-pub(crate) fn digest(node: &Node, reader: &mut Reader) -> Option<Digest> {
-    let text = reader.text(node, "a digest")?;
-    let found = Digest::parse(text);
-    if found.is_none() {
-        let message = format!("`{}` is not a digest", excerpt(text));
-        let help = "write `sha256:` and 64 digits in lower case; `solo5-elftool verify` prints it";
-        reader.error(codes::DIGEST, node.span.clone(), message, "", help);
-    }
-    found
-}
-
-pub(crate) fn public_key(node: &Node, reader: &mut Reader) -> Option<PublicKey> {
-    let text = reader.text(node, "a public key")?;
-    let found = PublicKey::parse(text);
-    if found.is_none() {
-        let message = format!("`{}` is not a public key", excerpt(text));
-        let help = "write the 56 characters of the second line of a file like `minisign.pub`";
-        reader.error(codes::KEY, node.span.clone(), message, "", help);
-    }
-    found
 }
 
 fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
@@ -474,13 +376,6 @@ fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
     under
 }
 
-/// Whether a path is absolute and says nothing twice.
-pub(crate) fn is_plain_path(path: &str) -> bool {
-    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-    let parts = path.strip_prefix('/').map(|rest| rest.split('/'));
-    !path.contains('\n') && parts.is_some_and(|mut parts| parts.all(plain))
-}
-
 fn device_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
     let found = pattern(node, "`device`", reader)?;
     let text = found.value.as_str();
@@ -547,16 +442,6 @@ fn audit(found: (&Key, &Node), reader: &mut Reader) -> Option<Audit> {
     }
     fields.finish(reader);
     Some(Audit { fail_on, waive })
-}
-
-pub(crate) fn date(node: &Node, text: &str, reader: &mut Reader) -> Option<Date> {
-    let date = Date::parse(text);
-    if date.is_none() {
-        let message = format!("`{}` is not a day", excerpt(text));
-        let help = "write year, month and day, such as `2026-12-31`";
-        reader.error(codes::DATE, node.span.clone(), message, "", help);
-    }
-    date
 }
 
 fn waiver(node: &Node, reader: &mut Reader) -> Option<Waiver> {

@@ -7,18 +7,16 @@
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
-//! | 1 | [`launch`] | arguments → [`launch::Launch`], what the operator asks of a tender |
-//! | 2 | [`sources`] | option, folder → bytes of every policy, or a refusal |
-//! | 3 | [`front`] | bytes → checked [`Policy`], or every error in them |
-//! | 4 | [`facts`] | launch, manifest → [`Asked`]; the tender fills in [`HostFacts`] |
-//! | 5 | [`evaluate`] | policies, what is asked, facts → [`Decision`] |
-//! | 6 | [`decision`] | decision → lines for people, JSON for programs |
+//! | 1 | [`sources`] | option, folder → bytes of every policy, or a refusal |
+//! | 2 | [`front`] | bytes → checked [`Policy`], or every error in them |
+//! | 3 | [`facts`] | launch, manifest → [`Asked`]; the tender fills in [`HostFacts`] |
+//! | 4 | [`evaluate`] | policies, what is asked, facts → [`Decision`] |
+//! | 5 | [`decision`] | decision → lines for people, JSON for programs |
 //!
-//! Beside them: [`model`] (what a policy says), [`glob`] (patterns), [`date`] (days), [`admitted`]
-//! (lists of admitted images), [`audit`] (findings against the `audit` section, which tenders do not
-//! ask about), [`lint`] (what is probably not meant), [`codes`] (every diagnostic code), [`schema`]
-//! (JSON Schemas). What tenders do not read: [`mod@case`] (tests of policies), [`coverage`] (which parts of
-//! a policy matter to them), [`plan`] (unikernels that run together).
+//! Beside them: [`model`] (what a policy says), [`fields`] (keys and values of all files), [`glob`]
+//! (patterns), [`date`] (days), [`admitted`] (lists of admitted images), [`codes`] (diagnostic codes).
+//!
+//! Tenders link and trust all of this crate. What only tools do with policies is in `solo5-policies`.
 //!
 //! Adversary: any bytes as a policy (bounded by `solo5-source`); strings from the command line of
 //! any content; an image that says anything of itself, which therefore never selects a policy.
@@ -28,21 +26,15 @@
 #![forbid(unsafe_code)]
 
 pub mod admitted;
-pub mod audit;
-pub mod case;
 pub mod codes;
-pub mod coverage;
 pub mod date;
 pub mod decision;
 pub mod evaluate;
 pub mod facts;
+pub mod fields;
 pub mod front;
 pub mod glob;
-pub mod launch;
-pub mod lint;
 pub mod model;
-pub mod plan;
-pub mod schema;
 pub mod sources;
 
 pub use decision::{Decision, Outcome};

@@ -13,7 +13,7 @@ use solo5_signature::{Digest, PublicKey};
 
 use crate::date::Date;
 use crate::glob::Pattern;
-use crate::launch::Access;
+use solo5_launch::Access;
 
 /// A value and its range in bytes in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use crate::admitted;
 use crate::codes;
 use crate::facts::Fact;
 use crate::front;
-use crate::launch::FileOrFd;
 use crate::model::Policy;
+use solo5_launch::FileOrFd;
 
 /// The folder for settings of the host, as the build found it in `SOLO5_SYSCONFDIR`.
 pub const SYSCONFDIR: &str = match option_env!("SOLO5_SYSCONFDIR") {

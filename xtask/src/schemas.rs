@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use solo5_audit::schema as audit;
 use solo5_manifest::model::Version;
 use solo5_manifest::schema as manifest;
-use solo5_policy::schema as policy;
+use solo5_policies::schema as policy;
 
 use crate::{Arguments, Result};
 

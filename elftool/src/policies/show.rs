@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
+use solo5_launch::{Access, FileOrFd};
 use solo5_policy::Policy;
 use solo5_policy::glob::Pattern;
-use solo5_policy::launch::{Access, FileOrFd};
 use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Proofs};
 use solo5_report::one_line;
 use solo5_source::size;

@@ -12,8 +12,8 @@ use super::{Phase, Provision, Refusal, Verdict, applies};
 use crate::codes;
 use crate::facts::{Asked, AskedBlock, AskedNet, BlockFacts, BlockKind, Fact, NetFacts};
 use crate::glob::Pattern;
-use crate::launch::{Backing, Interface};
 use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
+use solo5_launch::{Backing, Interface};
 
 /// How far one key of a rule fits.
 enum Fit {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use solo5_abi::mft1::{DeviceType, Entry, Mft1, PADDING};
 use solo5_abi::mft2::{self, Mft2, tag};
 use solo5_abi::target::Target;
-use solo5_policy::launch::{self, Modules};
+use solo5_launch::{self as launch, Modules};
 use solo5_policy::{Asked, BlockFacts, BlockKind, Fact, HostFacts, NetFacts};
 use solo5_signature::{Digest, Proof, PublicKey};
 use zerocopy::IntoBytes;

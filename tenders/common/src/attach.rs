@@ -11,7 +11,7 @@ pub mod net;
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-pub use solo5_policy::launch::Access;
+pub use solo5_launch::Access;
 
 use crate::sys::{self, Errno, Filled};
 

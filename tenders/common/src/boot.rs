@@ -20,8 +20,8 @@ use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Fault, Image, LoadPlan};
-use solo5_policy::launch::{self, Request, Stop};
-pub use solo5_policy::launch::{Gdb, Launch, Modules, User};
+use solo5_launch::{self as launch, Request, Stop};
+pub use solo5_launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
 
 use crate::attach::{Backing, Device, Inherited};

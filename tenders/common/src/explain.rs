@@ -7,8 +7,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use solo5_abi::Target;
 use solo5_image::{LoadPlan, Protection};
+use solo5_launch::{Format, Launch};
 use solo5_policy::Decision;
-use solo5_policy::launch::{Format, Launch};
 use solo5_report::printable;
 
 use crate::attach::{Backing, Device};
@@ -60,7 +60,7 @@ fn rights(protection: Protection) -> String {
 }
 
 fn mac_text(mac: Option<[u8; 6]>) -> String {
-    mac.map_or_else(|| "random".to_owned(), |mac| solo5_policy::launch::Mac(mac).to_string())
+    mac.map_or_else(|| "random".to_owned(), |mac| solo5_launch::Mac(mac).to_string())
 }
 
 fn action(rule: &Rule) -> String {

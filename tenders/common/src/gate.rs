@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 
-use solo5_policy::launch::Request;
+use solo5_launch::Request;
 use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, directories, sources,
 };

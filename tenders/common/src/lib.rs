@@ -4,7 +4,7 @@
 //! | phase | file |
 //! |---|---|
 //! | the whole launch, in order | [`boot`] |
-//! | options | `solo5_policy::launch` |
+//! | options | `solo5_launch` |
 //! | digest and signers of the image, if a policy asks | [`seal`] |
 //! | image | `solo5_image` |
 //! | what the manifest asks of the launch | [`needs`] |

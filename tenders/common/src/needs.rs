@@ -5,7 +5,7 @@
 
 use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::{DeviceProperties, Mft2};
-use solo5_policy::launch::{Access, Launch};
+use solo5_launch::{Access, Launch};
 
 use crate::attach::{Backing, Device};
 use crate::problem::Problem;

@@ -410,8 +410,8 @@ impl From<Problem> for Refusal {
     }
 }
 
-impl From<solo5_policy::launch::Fault> for Refusal {
-    fn from(fault: solo5_policy::launch::Fault) -> Refusal {
+impl From<solo5_launch::Fault> for Refusal {
+    fn from(fault: solo5_launch::Fault) -> Refusal {
         Refusal { usage: fault.usage, ..Refusal::cannot(CODE_OPTIONS, fault.lines) }
     }
 }

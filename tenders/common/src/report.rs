@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use serde_json::{Value, json};
-use solo5_policy::launch::FileOrFd;
+use solo5_launch::FileOrFd;
 
 use crate::attach::Inherited;
 use crate::problem::{EXIT_CANNOT, Problem, Refusal};

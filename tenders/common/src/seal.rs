@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
-use solo5_policy::launch::Label;
+use solo5_launch::Label;
 use solo5_policy::{Policy, keys_to_prove};
 use solo5_signature::proof::IMAGE_MAX;
 use solo5_signature::{Proof, Signature, locate, prove, trailer};

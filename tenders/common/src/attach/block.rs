@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
+use solo5_launch::{self as launch, Access};
 use solo5_policy::evaluate::rest_beneath;
-use solo5_policy::launch::{self, Access};
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 
 use super::{Backing, Device, Inherited};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use solo5_policy::launch::{Interface, Net};
+use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
 use super::{Backing, Device, Inherited};

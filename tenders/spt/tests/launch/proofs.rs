@@ -102,10 +102,10 @@ fn only_admitted_images_start() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let digest = Digest::of(&fs::read(&guest.image).unwrap());
     let list = |images: &BTreeMap<_, _>| {
-        guest.file("list.json", solo5_policy::admitted::text(images).as_bytes())
+        guest.file("list.json", solo5_policies::admitted::text(images).as_bytes())
     };
     let admission =
-        solo5_policy::admitted::Admission { file: "guest".to_owned(), policies: Vec::new() };
+        solo5_policies::admitted::Admission { file: "guest".to_owned(), policies: Vec::new() };
     let path = list(&BTreeMap::from([(digest, admission)]));
     let admitted = policy(&guest, &format!("admitted: {}", text(&path)));
     guest.run(&[&admitted]).gives(5);

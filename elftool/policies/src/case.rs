@@ -16,11 +16,13 @@ use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Kind, Node, Pair, Reader};
 
 use crate::codes;
-use crate::date::Date;
-use crate::decision::Outcome;
-use crate::facts::{BlockFacts, BlockKind, Fact, NetFacts};
-use crate::front::{at, date, digest, header, is_plain_path, one_or_many, path, public_key};
-use crate::model::At;
+use solo5_policy::date::Date;
+use solo5_policy::decision::Outcome;
+use solo5_policy::facts::{BlockFacts, BlockKind, Fact, NetFacts};
+use solo5_policy::fields::{
+    at, date, digest, header, is_plain_path, one_or_many, path, public_key,
+};
+use solo5_policy::model::At;
 
 /// `type` of such a file.
 pub const TYPE: &str = "solo5.policy-test";
@@ -223,7 +225,8 @@ fn case(node: &Node, reader: &mut Reader) -> Option<Case> {
 fn denial(node: &Node, reader: &mut Reader) -> Option<&'static str> {
     let text = reader.text(node, "a code")?;
     let known = |code: &&&str| code.starts_with("P3");
-    let found = codes::ALL.iter().filter(known).find(|code| **code == text);
+    let all = solo5_policy::codes::ALL.iter().chain(codes::ALL);
+    let found = all.filter(known).find(|code| **code == text);
     if found.is_none() {
         let message = format!("`{}` is no code of a denial", excerpt(text));
         let help = "they start with P3; `solo5-elftool explain CODE` tells about one";

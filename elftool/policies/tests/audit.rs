@@ -1,8 +1,9 @@
 //! Findings of an audit against the `audit` section.
 
+#[path = "../../../policy/tests/common/mod.rs"]
 mod common;
 
-use solo5_policy::audit::{Opinion, is_asked, judge, needs_proof, opinions};
+use solo5_policies::audit::{Opinion, is_asked, judge, needs_proof, opinions};
 use solo5_policy::date::Date;
 use solo5_policy::{Phase, Policy, decide, front};
 use solo5_report::{Diagnostic, Severity};

@@ -19,9 +19,9 @@ use solo5_source::{Fields, Key, Kind, Node, Pair, Reader, size};
 
 use crate::case::device;
 use crate::codes;
-use crate::front::{at, header, is_plain_path, one_or_many, path, self_name};
-use crate::launch::{Access, Mac, is_label_key, parse_mac, parse_sector_size};
-use crate::model::At;
+use solo5_launch::{Access, Mac, is_label_key, parse_mac, parse_sector_size};
+use solo5_policy::fields::{at, header, is_plain_path, one_or_many, path, self_name};
+use solo5_policy::model::At;
 
 /// `type` of a plan.
 pub const TYPE: &str = "solo5.plan";

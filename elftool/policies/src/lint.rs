@@ -3,8 +3,8 @@
 use solo5_report::{Diagnostic, Severity};
 
 use crate::codes;
-use crate::date::Date;
-use crate::model::{Policy, Selector};
+use solo5_policy::date::Date;
+use solo5_policy::model::{Policy, Selector};
 
 /// Warnings and notes on policies that are used together on the day `today`. `rules` are those of the
 /// audit, each with its severity in images that a tender starts.
@@ -88,7 +88,7 @@ fn idle(policy: &Policy, rules: &[(&'static str, Severity)]) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::front;
+    use solo5_policy::front;
 
     fn codes(sections: &[&str]) -> Vec<&'static str> {
         let policies: Vec<_> = sections

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use solo5_policy::schema::File;
-use solo5_policy::{case, plan};
+use solo5_policies::schema::File;
+use solo5_policies::{case, plan};
 
 /// A schema cannot see what is wrong with the file.
 const BEYOND: &str = "beyond the schema";
@@ -95,7 +95,7 @@ fn every_file_gives_its_lines() {
 /// editors.
 #[test]
 fn examples_fit_their_schemas() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut seen = BTreeSet::new();
     for example in files(&root.join("examples")) {
         for path in files(&example) {

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use solo5_abi::Target;
-use solo5_policy::launch::{Access, Modules, read_for};
-use solo5_policy::plan::{self, Identity, Plan, Sums};
+use solo5_launch::{Access, Modules, read_for};
+use solo5_policies::plan::{self, Identity, Plan, Sums};
 
 fn plan(text: &str) -> Plan {
     let text = format!("type: solo5.plan\nversion: 1\n{text}");

@@ -12,8 +12,12 @@
 //! 3. [`Request::check`] compares the devices named with those declared and reports the first thing
 //!    wrong in argument order.
 //!
+//! Adversary: arguments of any content. They are compared and copied, and nothing is opened.
+//!
 //! What upstream takes by accident is refused: numbers with signs, junk or overflow, addresses
 //! with trailing text, a device attached twice (`spec/10` §14, rows 18–21).
+
+#![forbid(unsafe_code)]
 
 mod options;
 mod usage;
@@ -26,10 +30,10 @@ use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 
-pub(crate) use options::is_label_key;
+pub use options::is_label_key;
 pub use usage::usage;
-pub(crate) use value::parse_sector_size;
-pub use value::{Mac, parse_mac};
+
+pub use value::{Mac, parse_mac, parse_sector_size};
 
 /// Guest memory in MiB when `--mem` is not given.
 pub const MEMORY_DEFAULT_MIB: u64 = 512;

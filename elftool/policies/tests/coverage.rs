@@ -1,8 +1,9 @@
 //! Which clauses of policies decide which launches.
 
+#[path = "../../../policy/tests/common/mod.rs"]
 mod common;
 
-use solo5_policy::coverage::{Situation, clauses, decided};
+use solo5_policies::coverage::{Situation, clauses, decided};
 use solo5_policy::date::Date;
 use solo5_policy::{Policy, front};
 use solo5_report::Diagnostic;

@@ -8,11 +8,11 @@ use solo5_report::{Diagnostic, Severity, one_line};
 use solo5_signature::{Proof, PublicKey};
 
 use crate::codes;
-use crate::date::Date;
-use crate::decision::{Place, Reason};
-use crate::evaluate::{applies, selects};
-use crate::facts::Asked;
-use crate::model::{At, Audit, Policy};
+use solo5_policy::date::Date;
+use solo5_policy::decision::{Place, Reason};
+use solo5_policy::evaluate::{applies, selects};
+use solo5_policy::facts::Asked;
+use solo5_policy::model::{At, Audit, Policy};
 
 /// What the `audit` sections make of findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

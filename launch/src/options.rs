@@ -450,7 +450,7 @@ fn label(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
 }
 
 /// Whether `key` can be a label's.
-pub(crate) fn is_label_key(key: &str) -> bool {
+pub fn is_label_key(key: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/');
     !key.is_empty() && key.bytes().all(fits)
 }

@@ -3,8 +3,8 @@
 use super::case::{DEVICE, blocks, nets};
 use super::policy::LABEL;
 use super::{Key, Shape, key, required};
-use crate::launch::Access;
 use crate::plan;
+use solo5_launch::Access;
 
 pub(super) const PLAN: &[Key] = &[
     required("type", "What this file is", Shape::Text(plan::TYPE)),

@@ -54,7 +54,7 @@ pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
 }
 
 /// A sector size in bytes: a power of two from 512 to 32768.
-pub(crate) fn parse_sector_size(text: &[u8]) -> Option<u16> {
+pub fn parse_sector_size(text: &[u8]) -> Option<u16> {
     let size = u16::try_from(parse_number(text)?).ok()?;
     (size >= 512 && size.is_power_of_two()).then_some(size)
 }

@@ -10,12 +10,12 @@ use std::ops::Range;
 use solo5_report::Diagnostic;
 
 use crate::audit::{is_asked, judge};
-use crate::date::Date;
-use crate::decision::{Decision, Outcome};
-use crate::evaluate::{Phase, decide};
-use crate::facts::{Asked, HostFacts};
-use crate::glob::Pattern;
-use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
+use solo5_policy::date::Date;
+use solo5_policy::decision::{Decision, Outcome};
+use solo5_policy::evaluate::{Phase, decide};
+use solo5_policy::facts::{Asked, HostFacts};
+use solo5_policy::glob::Pattern;
+use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
 
 /// A launch, as far as policies ask about it.
 #[derive(Clone, Debug)]

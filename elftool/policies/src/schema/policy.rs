@@ -1,8 +1,8 @@
 //! The keys of a policy.
 
 use super::{Key, Shape, key, required};
-use crate::front;
-use crate::launch::Access;
+use solo5_launch::Access;
+use solo5_policy::front;
 
 const SWITCH: Shape = Shape::Choice(&["allow", "forbid"]);
 

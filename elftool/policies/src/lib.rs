@@ -1,0 +1,26 @@
+//! What is done with policies before anything is launched. No tender links this crate.
+//!
+//! | what | file |
+//! |---|---|
+//! | launch plans: unikernels that run together | [`plan`] |
+//! | tests of policies | [`mod@case`] |
+//! | which parts of a policy matter to its tests | [`coverage`] |
+//! | findings of an audit against the `audit` section | [`audit`] |
+//! | what is allowed in a policy and probably not meant | [`lint`] |
+//! | lists of admitted images, written | [`admitted`] |
+//! | JSON Schemas of all these files and of policies | [`schema`] |
+//!
+//! [`codes`] has the diagnostic codes.
+//!
+//! Adversary: any bytes as a file (bounded by `solo5-source`). Nothing here opens a file.
+
+#![forbid(unsafe_code)]
+
+pub mod admitted;
+pub mod audit;
+pub mod case;
+pub mod codes;
+pub mod coverage;
+pub mod lint;
+pub mod plan;
+pub mod schema;
