@@ -1,5 +1,5 @@
-//! Ends of a guest that something is wrong with (`spec/40` §15). They bypass the log level, and say
-//! `ABORT`, which people and tests look for.
+//! Ends of a guest that something is wrong with (`docs/reference/guest-api.md#abort`). They bypass
+//! the log level, and say `ABORT`, which people and tests look for.
 
 use crate::api_types::EXIT_ABORT;
 use crate::target;

@@ -1,4 +1,4 @@
-//! The types of `solo5.h` (`spec/40` §2–10).
+//! The types of `solo5.h` (`docs/reference/guest-api.md#results`).
 
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicPtr, AtomicUsize};

@@ -1,4 +1,5 @@
-//! Options for Solo5 at the beginning of the guest's command line (`spec/40` §13).
+//! Options for Solo5 at the beginning of the guest's command line
+//! (`docs/reference/guest-api.md#options`).
 
 use crate::log::Level;
 

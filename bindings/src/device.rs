@@ -1,4 +1,5 @@
-//! Devices: which calls of the application are permitted on which (`spec/40` §7–11, §18).
+//! Devices: which calls of the application are permitted on which
+//! (`docs/reference/guest-api.md#acquire`).
 //!
 //! The manifest the tender hands over is the table of devices; a handle is an index into it.
 

@@ -1,4 +1,4 @@
-//! The stack protector's guard (`spec/40` §15, §18).
+//! The stack protector's guard (`docs/reference/guest-api.md#guard`).
 //!
 //! C code of the application is compiled with a *global* guard: it reads `__stack_chk_guard` when a
 //! function is entered and calls `__stack_chk_fail` when a copy on the stack has changed.

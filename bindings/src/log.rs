@@ -1,4 +1,4 @@
-//! Messages on the console, and the small formatter for them (`spec/40` §12).
+//! Messages on the console, and the small formatter for them (`docs/reference/guest-api.md#log`).
 //!
 //! `core::fmt` would be larger than all of the bindings. What messages need is text, decimal and
 //! hexadecimal numbers, so that is what there is.

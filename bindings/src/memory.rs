@@ -1,4 +1,5 @@
-//! Layout of the guest's memory (`spec/40` §4). Addresses and sizes in bytes.
+//! Layout of the guest's memory (`docs/reference/guest-api.md#memory`). Addresses and sizes in
+//! bytes.
 
 use crate::log::Message;
 

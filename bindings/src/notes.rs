@@ -1,4 +1,5 @@
-//! What the ELF file says of itself: `spec/10` §3. The linker scripts place these sections.
+//! What the ELF file says of itself (`docs/reference/notes.md#kinds`). The linker scripts place
+//! these sections.
 //!
 //! `#[used]` marks the sections as retained, so that they survive `--gc-sections` although nothing
 //! refers to them.

@@ -1,4 +1,5 @@
-//! Frames queued for the tender's I/O thread, in the ring both share (`spec/20` §4).
+//! Frames queued for the tender's I/O thread, in the ring both share
+//! (`docs/reference/hvt.md#ring`).
 //!
 //! Only frames to write are queued: the guest goes on while the tender sends them. A read is always
 //! a hypercall. Read through the ring it would wait behind all queued writes, and for a thread that

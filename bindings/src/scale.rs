@@ -1,4 +1,4 @@
-//! Nanoseconds from a counter whose frequency is known (`spec/20` §12.6).
+//! Nanoseconds from a counter whose frequency is known (`docs/reference/hvt.md#bindings-clock`).
 //!
 //! A division by the frequency becomes a multiplication and a shift. The product has 128 bits, so no
 //! distance between two readings overflows it; and every reading is computed from the whole counter,

@@ -1,4 +1,5 @@
-//! From a target's entry to the application, and from there to the end (`spec/40` §12).
+//! From a target's entry to the application, and from there to the end
+//! (`docs/reference/guest-api.md#start`).
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr::null_mut;

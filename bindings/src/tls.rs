@@ -1,4 +1,4 @@
-//! Where the parts of a thread-local storage block lie (`spec/40` §5, §18).
+//! Where the parts of a thread-local storage block lie (`docs/reference/guest-api.md#tls`).
 //!
 //! A linker decides at what distance from the thread pointer it addresses each variable, from the
 //! TLS segment's size and alignment alone. A block has to be laid out by the same rule:

@@ -60,7 +60,8 @@ impl Block {
 
     /// Fills `buffer` from `offset` on; both are whole numbers of blocks.
     ///
-    /// Solo5 transfers one block a call (spec/40 §10); this makes as many as are needed.
+    /// Solo5 transfers one block a call (docs/reference/guest-api.md#block); this makes as many as
+    /// are needed.
     ///
     /// # Errors
     ///
@@ -76,8 +77,8 @@ impl Block {
         Ok(())
     }
 
-    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush (spec/40
-    /// §10).
+    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush
+    /// (docs/reference/guest-api.md#block).
     ///
     /// # Errors
     ///

@@ -6,8 +6,8 @@ use crate::sys;
 
 /// The console of the unikernel.
 ///
-/// Writing never fails; the host may lose output (spec/40 §8). [`print!`](crate::print!) and
-/// [`println!`](crate::println!) are the usual way to write.
+/// Writing never fails; the host may lose output (docs/reference/guest-api.md#console).
+/// [`print!`](crate::print!) and [`println!`](crate::println!) are the usual way to write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Console;
 

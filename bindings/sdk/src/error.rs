@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// A failed call (spec/40 §2).
+/// A failed call (docs/reference/guest-api.md#results).
 ///
 /// "Nothing now, perhaps later" is not among the errors: it is `None` where it can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

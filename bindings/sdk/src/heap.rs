@@ -21,7 +21,7 @@ fn heap_part(size: usize) -> usize {
 pub struct Heap(TalcCell<Manual, DefaultBinning>);
 
 // SAFETY: a Solo5 guest has one thread and no interrupt or signal handler that could allocate
-// (spec/40 §1), so no two borrows of the cell can be alive at once.
+// (docs/reference/guest-api.md#rules), so no two borrows of the cell can be alive at once.
 unsafe impl Sync for Heap {}
 
 impl Heap {

@@ -1,8 +1,8 @@
 //! Safe Rust API for Solo5 unikernels.
 //!
 //! A unikernel has one thread, no operating system below it, and only the devices that its manifest
-//! declares. This crate lends the guest API of `solo5.h` (spec/40) Rust's types: a device is an
-//! owned value, "nothing queued" is `None`, a point in time is not a number.
+//! declares. This crate lends the guest API of `solo5.h` (`docs/reference/guest-api.md`) Rust's
+//! types: a device is an owned value, "nothing queued" is `None`, a point in time is not a number.
 //!
 //! ```ignore
 //! // Not compiled with the documentation, which is built with `std` and its panic handler.
@@ -51,9 +51,9 @@
 //! # Memory
 //!
 //! Solo5 gives a unikernel one region for heap and stack without a guard between them
-//! (spec/40 §4). [`main!`] keeps 1 MiB at its top for the stack (half of the region if that is
-//! less) and makes the rest the heap of `alloc`. Nothing detects a stack that grows beyond its
-//! share.
+//! (docs/reference/guest-api.md#memory). [`main!`] keeps 1 MiB at its top for the stack (half of
+//! the region if that is less) and makes the rest the heap of `alloc`. Nothing detects a stack that
+//! grows beyond its share.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -99,7 +99,7 @@ pub fn exit(status: Status) -> ! {
 
 /// Ends the unikernel with status 255, as a panic does, but without a message.
 ///
-/// A debugging tender may write a core file (spec/40 §3).
+/// A debugging tender may write a core file (docs/reference/guest-api.md#lifecycle).
 pub fn abort() -> ! {
     sys::abort()
 }

@@ -2,7 +2,7 @@
 //!
 //! The compiler calls them for any copy of some length; on the host target they come from the C
 //! library, which a unikernel does not have, and the bindings keep theirs to themselves
-//! (spec/40 §16).
+//! (docs/reference/guest-api.md#symbols).
 //!
 //! Written without loops over single bytes where length matters: 16 bytes at a time, unaligned,
 //! then a last, overlapping piece. Each loop has an empty piece of assembly in its body. It costs

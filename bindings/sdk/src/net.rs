@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::ready::Handle;
 use crate::sys;
 
-/// Length of an Ethernet header in bytes; the MTU does not count it (spec/40 §9).
+/// Length of an Ethernet header in bytes; the MTU does not count it
+/// (docs/reference/guest-api.md#net).
 const HEADER: usize = 14;
 
 /// A network device: whole Ethernet frames in and out, neither call ever blocks.

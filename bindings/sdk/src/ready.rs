@@ -5,7 +5,7 @@ use core::fmt;
 use crate::sys;
 use crate::time::Instant;
 
-/// A device's number in the manifest (spec/40 §7).
+/// A device's number in the manifest (docs/reference/guest-api.md#acquire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(u64);
 
@@ -62,8 +62,8 @@ impl fmt::Debug for HandleSet {
 /// input.
 ///
 /// A deadline that has passed makes this a poll. The set is empty at the deadline, and also, on
-/// some targets, when the sleep ends early (spec/40 §11): a caller looks at the clock again. A
-/// device stays in the set until all its frames are read.
+/// some targets, when the sleep ends early (docs/reference/guest-api.md#yield): a caller looks at
+/// the clock again. A device stays in the set until all its frames are read.
 ///
 /// ```no_run
 /// use solo5::{Instant, Net, println, yield_until};

@@ -14,7 +14,7 @@ use crate::{println, sys};
 
 pub use crate::heap::Heap;
 
-/// `struct solo5_start_info` (spec/40 §3).
+/// `struct solo5_start_info` (docs/reference/guest-api.md#lifecycle).
 #[repr(C)]
 pub struct StartInfo {
     /// NUL-terminated command line, never null.
@@ -38,12 +38,14 @@ pub unsafe fn enter<T: Termination>(
     heap: &'static Heap,
     main: fn(&Start) -> T,
 ) -> c_int {
-    // SAFETY: the bindings pass a structure that lives as long as the guest (spec/40 §3).
+    // SAFETY: the bindings pass a structure that lives as long as the guest
+    // (docs/reference/guest-api.md#lifecycle).
     let info = unsafe { &*info };
     let region = core::ptr::with_exposed_provenance_mut(info.heap_start);
     // SAFETY: the region is the program's alone; the stack at its top keeps its share.
     unsafe { heap.start(region, info.heap_size) };
-    // SAFETY: never null, NUL-terminated, and as long-lived as the guest (spec/40 §3).
+    // SAFETY: never null, NUL-terminated, and as long-lived as the guest
+    // (docs/reference/guest-api.md#lifecycle).
     let command_line = unsafe { CStr::from_ptr(info.cmdline) };
     c_int::from(main(&Start::new(command_line)).report().code())
 }

@@ -17,7 +17,8 @@ impl Start {
         Start { command_line }
     }
 
-    /// The command line without the options for Solo5 (`--solo5:…`, spec/40 §13).
+    /// The command line without the options for Solo5 (`--solo5:…`,
+    /// docs/reference/guest-api.md#options).
     ///
     /// # Errors
     ///

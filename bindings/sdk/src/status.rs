@@ -7,8 +7,9 @@ use crate::println;
 
 /// The status a unikernel ends with: 0 to 254.
 ///
-/// 255 means that Solo5 ended the guest itself, and everything above is reserved (spec/40 §2). The
-/// hvt and spt tenders exit with the guest's status; on other targets it may be lost (spec/40 §3).
+/// 255 means that Solo5 ended the guest itself, and everything above is reserved
+/// (docs/reference/guest-api.md#results). The hvt and spt tenders exit with the guest's status; on
+/// other targets it may be lost (docs/reference/guest-api.md#lifecycle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u8);
 

@@ -2,22 +2,22 @@
 //!
 //! The functions here are safe: what a C signature leaves open (that a pointer goes with its
 //! length, that a result is one of four) is settled once. The C API is neither thread-safe nor
-//! re-entrant (spec/40 §1); a Solo5 guest has one thread and the bindings never call back, so no
-//! lock is needed.
+//! re-entrant (docs/reference/guest-api.md#rules); a Solo5 guest has one thread and the bindings
+//! never call back, so no lock is needed.
 
 use core::ffi::{c_char, c_int};
 
 use crate::error::{Error, Result};
 use crate::status::Status;
 
-/// `struct solo5_net_info` (spec/40 §9).
+/// `struct solo5_net_info` (docs/reference/guest-api.md#net).
 #[repr(C)]
 pub(crate) struct NetInfo {
     pub(crate) mac_address: [u8; 6],
     pub(crate) mtu: usize,
 }
 
-/// `struct solo5_block_info` (spec/40 §10).
+/// `struct solo5_block_info` (docs/reference/guest-api.md#block).
 #[repr(C)]
 pub(crate) struct BlockInfo {
     pub(crate) capacity: u64,
@@ -75,7 +75,8 @@ mod c {
 /// `SOLO5_R_AGAIN`: nothing now, perhaps later.
 const AGAIN: c_int = 1;
 
-/// What `solo5_result_t` means for a call that cannot say AGAIN (spec/40 §2).
+/// What `solo5_result_t` means for a call that cannot say AGAIN
+/// (docs/reference/guest-api.md#results).
 fn check(result: c_int) -> Result<()> {
     match result {
         0 => Ok(()),
@@ -84,7 +85,7 @@ fn check(result: c_int) -> Result<()> {
     }
 }
 
-/// The longest device name a manifest can hold (spec/10 §1).
+/// The longest device name a manifest can hold (docs/reference/manifest.md#source).
 const NAME_MAX: usize = 67;
 
 /// `name` as the C string `acquire` takes. A name no manifest can hold is refused.

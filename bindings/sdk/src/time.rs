@@ -29,7 +29,7 @@ impl Instant {
     /// Earlier than every other point in time: as a deadline, one that has passed.
     pub const MIN: Instant = Instant(0);
 
-    /// The present. Never decreasing; two readings may be equal (spec/40 §6).
+    /// The present. Never decreasing; two readings may be equal (docs/reference/guest-api.md#time).
     #[must_use]
     pub fn now() -> Instant {
         Instant(sys::clock_monotonic())

@@ -1,5 +1,5 @@
 //! The hvt target: a virtual machine without anything but memory, a CPU and hypercalls
-//! (`spec/20` §12).
+//! (`docs/reference/hvt.md#bindings`).
 //!
 //! The guest runs in the CPU's most privileged mode, on page tables of the tender's. Interrupts stay
 //! off: waiting is a hypercall. SSE is usable from the first instruction on, but this code is built

@@ -1,8 +1,8 @@
-//! The spt target: a Linux process under a seccomp filter (`spec/30` §10–11).
+//! The spt target: a Linux process under a seccomp filter (`docs/reference/spt.md#bindings`).
 //!
-//! Exactly the system calls of `spec/30` §7 are made, with arguments that every tender's filter
-//! permits. There is no vDSO here: the monotonic clock is read from the CPU's counter, disciplined
-//! by the host's clock (see [`crate::clock`]).
+//! Exactly the system calls of `docs/reference/spt.md#calls` are made, with arguments that every
+//! tender's filter permits. There is no vDSO here: the monotonic clock is read from the CPU's
+//! counter, disciplined by the host's clock (see [`crate::clock`]).
 
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;

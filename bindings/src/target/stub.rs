@@ -1,5 +1,6 @@
 //! The stub target: lets generic build systems link programs as with any compiler, so that they can
-//! probe for features (`spec/40` §17). Nothing works, nothing is needed, and no tender runs it.
+//! probe for features (`docs/reference/guest-api.md#stub`). Nothing works, nothing is needed, and
+//! no tender runs it.
 
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::AtomicU64;

@@ -44,7 +44,8 @@ fn serve(start: &Start) -> Result<Infallible, String> {
     }
 }
 
-/// Differs from start to start. Solo5 gives a guest no better source than its clocks (spec/40 §6).
+/// Differs from start to start. Solo5 gives a guest no better source than its clocks
+/// (docs/reference/guest-api.md#time).
 fn seed() -> u64 {
     wall_clock().as_nanos() as u64 ^ Instant::now().as_nanos().rotate_left(32)
 }

@@ -1,4 +1,4 @@
-//! The CPU's exceptions, and the line that tells of one (`spec/20` §12.2).
+//! The CPU's exceptions, and the line that tells of one (`docs/reference/hvt.md#bindings-traps`).
 
 use solo5_abi::hvt::x86_64::TrapFrame;
 

@@ -1,4 +1,4 @@
-//! Calls to the hvt tender: 32-bit writes to ports (`spec/20` §2.1).
+//! Calls to the hvt tender: 32-bit writes to ports (`docs/reference/hvt.md#hypercalls`).
 
 use core::arch::asm;
 use core::ptr;

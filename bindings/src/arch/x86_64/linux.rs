@@ -1,4 +1,4 @@
-//! Linux system calls (`spec/30` §7).
+//! Linux system calls (`docs/reference/spt.md#calls`).
 
 use core::arch::asm;
 

@@ -1,4 +1,4 @@
-//! Taking exceptions, where no kernel does (`spec/20` §12.5).
+//! Taking exceptions, where no kernel does (`docs/reference/hvt.md#bindings-traps`).
 //!
 //! A trap never returns: it is told, and the guest ends. So the entries save neither general nor
 //! vector registers. Interrupts are never enabled. Traps have a stack of their own, as the
