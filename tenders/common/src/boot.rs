@@ -29,7 +29,7 @@ use crate::console::{Console, output};
 use crate::explain::{self, Safeguard};
 use crate::gate::{self, Gate, denial};
 use crate::needs;
-use crate::problem::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Problem, Refusal};
+use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::report::{self, Reporter, Sink};
 use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;
@@ -49,7 +49,7 @@ pub trait Tender {
     }
 
     /// The size of guest memory, in bytes, for a launch that asks for `asked`.
-    fn memory(&self, asked: u64, _launch: &Launch, _console: &Console) -> Result<u64, Problem> {
+    fn memory(&self, asked: u64, _launch: &Launch, _console: &Console) -> Result<u64, Error> {
         Ok(asked)
     }
 
@@ -115,7 +115,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
         Ok(filled) => filled,
         Err(error) => {
             let what = "opening /dev/null for a standard descriptor";
-            console.warn(&Problem::Host { what, error });
+            console.error(&Error::Host { what, error });
             return EXIT_CANNOT;
         }
     };
@@ -128,7 +128,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     let result = match request.report().filter(|_| !request.only_explains()) {
         None => Ok(()),
         Some(target) => Sink::open(target, &mut inherited)
-            .and_then(|sink| report::watch(sink, |problem| console.warn(problem)))
+            .and_then(|sink| report::watch(sink, |error| console.error(error)))
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
@@ -188,7 +188,7 @@ fn run<T: Tender>(
     console: &Console,
 ) -> Result<u8, Refusal> {
     let kernel = request.kernel().to_owned();
-    let fault = |fault: Fault| Problem::Image { kernel: kernel.clone(), fault };
+    let fault = |fault: Fault| Error::Image { kernel: kernel.clone(), fault };
     let file = open_image(&kernel)?;
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
@@ -268,15 +268,15 @@ fn run<T: Tender>(
     Err(tender.start(guest, reporter, console))
 }
 
-fn open_image(kernel: &OsString) -> Result<File, Problem> {
+fn open_image(kernel: &OsString) -> Result<File, Error> {
     // Opening a FIFO would wait for a writer; regular files do not care.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let opened = rustix::fs::open(kernel.as_os_str(), flags, Mode::empty());
-    opened.map(File::from).map_err(|error| Problem::Open { kernel: kernel.clone(), error })
+    opened.map(File::from).map_err(|error| Error::Open { kernel: kernel.clone(), error })
 }
 
 /// Refuses an image that declares a device whose module is not compiled in.
-fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Problem> {
+fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
     for (_, entry) in manifest.devices() {
         let Some(kind) = entry.kind() else { continue };
         let present = match kind {
@@ -285,7 +285,7 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Problem> 
         };
         if !present {
             let name = entry.name().to_owned();
-            return Err(Problem::NoModule { name, kind });
+            return Err(Error::NoModule { name, kind });
         }
     }
     Ok(())
@@ -339,7 +339,7 @@ fn devices(
 
 /// Refuses devices that are allowed but of no use as they are: smaller than the manifest asks for,
 /// no whole number of sectors, in use by another guest, or renamed since they were judged.
-fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<(), Problem> {
+fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<(), Error> {
     for device in devices {
         match device.backing {
             #[cfg(feature = "net")]
@@ -358,11 +358,11 @@ fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<()
 /// Says what is off by choice.
 fn warn(launch: &Launch, console: &Console) {
     if launch.exec_heap {
-        console.warn(&Problem::ExecHeapWarning);
+        console.warn(&Warning::ExecHeap);
     }
     for net in &launch.nets {
         if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
-            console.warn(&Problem::Multicast { name: net.name.clone(), mac: mac.to_string() });
+            console.warn(&Warning::Multicast { name: net.name.clone(), mac: mac.to_string() });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::stdio::{stderr, stdout};
 use solo5_report::printable;
 
-use crate::problem::{Problem, Reason, Refusal};
+use crate::error::{Error, Reason, Refusal, Warning};
 
 /// The tender's voice.
 #[derive(Clone, Debug)]
@@ -46,9 +46,14 @@ impl Console {
         write_all(stderr(), printable(text).as_bytes());
     }
 
-    /// Warns of a problem that stops nothing.
-    pub fn warn(&self, problem: &Problem) {
-        self.line(&problem.line());
+    /// Says what is wrong although the tender goes on.
+    pub fn warn(&self, warning: &Warning) {
+        self.line(&warning.to_string());
+    }
+
+    /// Says why the tender does not go on.
+    pub fn error(&self, error: &Error) {
+        self.line(&error.line());
     }
 
     /// Says why no guest is started; `usage` is the usage text, for those that ask for it.

@@ -14,7 +14,7 @@ use solo5_policy::{
 };
 
 use crate::attach::Inherited;
-use crate::problem::{Reason, Refusal};
+use crate::error::{Reason, Refusal};
 
 /// The policies of a launch with what is asked of them.
 #[derive(Debug)]

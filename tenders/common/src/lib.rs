@@ -15,7 +15,7 @@
 //! | what is given up | [`confine`] |
 //! | system call filters | [`seccomp`] |
 //!
-//! Beside them: [`problem`] (every code `T4xx` and its text), [`console`] (what is said),
+//! Beside them: [`error`] (every code `T4xx` and its text), [`console`] (what is said),
 //! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
 //! entry point of a tender).
 //!
@@ -36,7 +36,7 @@ pub mod gate;
 pub mod load;
 pub mod memory;
 pub mod needs;
-pub mod problem;
+pub mod error;
 pub mod report;
 pub mod seal;
 pub mod seccomp;

@@ -1,14 +1,15 @@
 //! Carrying out a load plan: segments into guest memory, then their protections.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 
 use solo5_image::{Fault, LoadPlan, Protection};
 
 use crate::memory::{Allegation, GuestMemory};
-use crate::problem::Problem;
-use crate::sys::Errno;
+use crate::error::Error;
+use crate::sys::{Errno, strerror};
 
 /// Why an image could not be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,25 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// The problem that it is for the image called `kernel`.
-    pub fn problem(self, kernel: OsString) -> Problem {
+    /// The tender's error that it is for the image called `kernel`.
+    pub fn of(self, kernel: OsString) -> Error {
         match self {
-            LoadError::Image(fault) => Problem::Image { kernel, fault },
-            LoadError::Protect(error) => Problem::Protect { kernel, error },
+            LoadError::Image(fault) => Error::Image { kernel, fault },
+            LoadError::Protect(error) => Error::Protect { kernel, error },
         }
     }
 }
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Image(fault) => fault.fmt(f),
+            LoadError::Protect(error) => write!(f, "mprotect failed: {}", strerror(*error)),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
 
 impl From<Fault> for LoadError {
     fn from(fault: Fault) -> LoadError {

@@ -4,6 +4,7 @@
 //! [`GuestMemory`] turns it into bytes, after a check against its bounds, and it only copies: no
 //! reference into guest memory ever exists, so nothing a guest does can change what was checked.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -20,6 +21,14 @@ pub struct Allegation(pub u64);
 /// An address range that is not wholly in guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds;
+
+impl fmt::Display for OutOfBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("outside guest memory")
+    }
+}
+
+impl std::error::Error for OutOfBounds {}
 
 /// The memory of one guest, mapped into this process.
 ///

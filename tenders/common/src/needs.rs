@@ -8,7 +8,7 @@ use solo5_abi::mft2::{DeviceProperties, Mft2};
 use solo5_launch::{Access, Launch};
 
 use crate::attach::{Backing, Device};
-use crate::problem::Problem;
+use crate::error::Error;
 
 /// Sector size in bytes when neither the operator nor the manifest says.
 pub const SECTOR_SIZE: u16 = 512;
@@ -23,15 +23,15 @@ pub fn check_unikernel(
     launch: &Launch,
     have: u64,
     properties: Option<&Mft2<'_>>,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let Some(properties) = properties else {
         return Ok(());
     };
     if let Some(least) = properties.memory_minimum().filter(|least| have < *least) {
-        return Err(Problem::Memory { have, least });
+        return Err(Error::Memory { have, least });
     }
     if properties.executable_heap() && !launch.exec_heap {
-        return Err(Problem::ExecHeap);
+        return Err(Error::ExecHeap);
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ pub fn sector_size(
     name: &str,
     asked: Option<u16>,
     properties: &DeviceProperties<'_>,
-) -> Result<u16, Problem> {
+) -> Result<u16, Error> {
     let Some(exact) = properties.sector_size else {
         return Ok(asked.unwrap_or(SECTOR_SIZE));
     };
@@ -64,7 +64,7 @@ pub fn sector_size(
     match (asked, offered) {
         (None, Some(exact)) => Ok(exact),
         (Some(asked), Some(exact)) if asked == exact => Ok(exact),
-        (asked, _) => Err(Problem::SectorSize {
+        (asked, _) => Err(Error::SectorSize {
             name: name.to_owned(),
             have: asked.unwrap_or(SECTOR_SIZE),
             exact,
@@ -78,18 +78,18 @@ pub fn access(asked: Access, properties: &DeviceProperties<'_>) -> Access {
 }
 
 /// Whether an opened device is as large as the manifest asks.
-pub fn check_device(device: &Device, properties: &DeviceProperties<'_>) -> Result<(), Problem> {
+pub fn check_device(device: &Device, properties: &DeviceProperties<'_>) -> Result<(), Error> {
     let name = || device.name.clone();
     match device.backing {
         Backing::Net { mtu: have, .. } => match properties.mtu_minimum {
             Some(least) if u32::from(have) < least => {
-                Err(Problem::MtuMinimum { name: name(), have, least })
+                Err(Error::MtuMinimum { name: name(), have, least })
             }
             _ => Ok(()),
         },
         Backing::Block { capacity: have, .. } => match properties.capacity_minimum {
             Some(least) if have < least => {
-                Err(Problem::CapacityMinimum { name: name(), have, least })
+                Err(Error::CapacityMinimum { name: name(), have, least })
             }
             _ => Ok(()),
         },

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use solo5_launch::FileOrFd;
 
 use crate::attach::Inherited;
-use crate::problem::{EXIT_CANNOT, Problem, Refusal};
+use crate::error::{EXIT_CANNOT, Error, Refusal};
 use crate::sys::Errno;
 use crate::sys::process::{self, Pid, WaitStatus};
 
@@ -73,8 +73,8 @@ const STARTED: &str = "started";
 
 impl Reporter {
     /// Says that the guest's first instruction is next.
-    pub fn started(&mut self) -> Result<(), Problem> {
-        writeln!(self.shared, "{STARTED}").map_err(|error| Problem::Host {
+    pub fn started(&mut self) -> Result<(), Error> {
+        writeln!(self.shared, "{STARTED}").map_err(|error| Error::Host {
             what: "write()",
             error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         })
@@ -155,7 +155,7 @@ pub struct Sink {
 
 impl Sink {
     /// Opens a file to append to, made if there is none, or takes an inherited descriptor.
-    pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Problem> {
+    pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Error> {
         let (opened, target) = match target {
             FileOrFd::Path(path) => {
                 let flags = OFlags::WRONLY
@@ -170,13 +170,13 @@ impl Sink {
         };
         match opened {
             Ok(fd) => Ok(Sink { file: File::from(fd), target }),
-            Err(error) => Err(Problem::Report { target, error }),
+            Err(error) => Err(Error::Report { target, error }),
         }
     }
 
-    fn write(&mut self, report: &Value) -> Result<(), Problem> {
+    fn write(&mut self, report: &Value) -> Result<(), Error> {
         let line = format!("{report}\n");
-        self.file.write_all(line.as_bytes()).map_err(|error| Problem::Report {
+        self.file.write_all(line.as_bytes()).map_err(|error| Error::Report {
             target: self.target.clone(),
             error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         })
@@ -193,27 +193,27 @@ fn copy(fd: i32, inherited: &mut Inherited) -> Result<OwnedFd, Errno> {
 }
 
 /// Makes the child that does the rest of the launch, and returns in it. The parent never returns:
-/// it reports to `sink` how the child ended and ends the same way. `complain` prints a problem.
-pub fn watch(mut sink: Sink, complain: impl Fn(&Problem)) -> Result<Reporter, Problem> {
+/// it reports to `sink` how the child ended and ends the same way. `complain` prints an error.
+pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Error> {
     let (shared, child, blocked) = match split() {
         Ok(Split::Child(reporter)) => return Ok(reporter),
         Ok(Split::Parent(shared, child, blocked)) => (shared, child, blocked),
-        Err(problem) => {
-            sink.write(&refusal_json(&problem.clone().into()))?;
-            return Err(problem);
+        Err(error) => {
+            sink.write(&refusal_json(&error.clone().into()))?;
+            return Err(error);
         }
     };
     let end = match wait(child, &blocked) {
         Ok(end) => end,
         Err(error) => {
             let what = "waitpid()";
-            complain(&Problem::Host { what, error });
+            complain(&Error::Host { what, error });
             process::forward(child, libc::SIGKILL);
             std::process::exit(EXIT_CANNOT.into());
         }
     };
-    if let Err(problem) = sink.write(&conclude(end, &said(shared))) {
-        complain(&problem);
+    if let Err(error) = sink.write(&conclude(end, &said(shared))) {
+        complain(&error);
     }
     match end {
         End::Exit(status) => std::process::exit(status),
@@ -227,8 +227,8 @@ enum Split {
 }
 
 /// Makes the child and the file it shares with its parent.
-fn split() -> Result<Split, Problem> {
-    let host = |what| move |error| Problem::Host { what, error };
+fn split() -> Result<Split, Error> {
+    let host = |what| move |error| Error::Host { what, error };
     let shared = rustix::fs::memfd_create(c"outcome", MemfdFlags::CLOEXEC);
     let shared = shared.map(File::from).map_err(host("memfd_create()"))?;
     let (blocked, before) = process::block_signals().map_err(host("sigprocmask()"))?;
@@ -291,7 +291,7 @@ mod tests {
         ending(&mut said, Outcome::GuestFault, 1, reason).unwrap();
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
-        let refusal = Refusal::from(Problem::ExecHeap);
+        let refusal = Refusal::from(Error::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
         assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T432");

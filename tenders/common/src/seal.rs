@@ -13,7 +13,7 @@ use solo5_policy::{Policy, keys_to_prove};
 use solo5_signature::proof::IMAGE_MAX;
 use solo5_signature::{Proof, Signature, locate, prove, trailer};
 
-use crate::problem::Problem;
+use crate::error::Error;
 use crate::sys::Errno;
 
 const WHAT: &str = "copying the image, to prove what is in it";
@@ -25,16 +25,16 @@ pub fn prove_if_asked(
     kernel: &OsStr,
     policies: &[Policy],
     labels: &[Label],
-) -> Result<(File, Option<Proof>), Problem> {
+) -> Result<(File, Option<Proof>), Error> {
     let Some(keys) = keys_to_prove(policies, labels) else {
         return Ok((file, None));
     };
     let (copy, size, mut signatures) =
-        sealed_copy(&file).map_err(|error| Problem::Host { what: WHAT, error: errno(&error) })?;
+        sealed_copy(&file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
     if !keys.is_empty() {
         signatures.extend(detached(kernel));
     }
-    let proof = prove(&copy, size, &signatures, &keys).map_err(|error| Problem::Host {
+    let proof = prove(&copy, size, &signatures, &keys).map_err(|error| Error::Host {
         what: "hashing the image",
         error: Errno::from_raw_os_error(error.0),
     })?;

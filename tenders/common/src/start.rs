@@ -9,32 +9,32 @@ use rustix::time::{TimerfdClockId, TimerfdFlags};
 use solo5_abi::CMDLINE_SIZE;
 
 use crate::attach::{Backing, Device};
-use crate::problem::Problem;
+use crate::error::Error;
 use crate::sys::{self, Errno};
 
 /// The guest's command line: its arguments with a space between two, and a terminator.
-pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Problem> {
+pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Error> {
     let mut line =
         arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>().join(&b' ');
     line.push(0);
     if line.len() > CMDLINE_SIZE {
-        return Err(Problem::CommandLine { longest: CMDLINE_SIZE - 1 });
+        return Err(Error::CommandLine { longest: CMDLINE_SIZE - 1 });
     }
     Ok(line)
 }
 
 /// Refuses to run where every readable page would be executable.
-pub fn check_personality() -> Result<(), Problem> {
+pub fn check_personality() -> Result<(), Error> {
     let personality = sys::personality().map_err(host("personality()"))?;
     if personality & sys::READ_IMPLIES_EXEC != 0 {
-        return Err(Problem::ReadImpliesExec);
+        return Err(Error::ReadImpliesExec);
     }
     Ok(())
 }
 
 /// The epoll set with the timer and every tap in it, and the timer. A tap's events carry its
 /// handle, the timer's `timer_data`.
-pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd), Problem> {
+pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd), Error> {
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags);
@@ -52,9 +52,9 @@ pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd),
     Ok((set, timer))
 }
 
-/// Makes a problem of the error of a call to the kernel.
-pub fn host(what: &'static str) -> impl Fn(Errno) -> Problem {
-    move |error| Problem::Host { what, error }
+/// Makes the tender's error of that of a call to the kernel.
+pub fn host(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |error| Error::Host { what, error }
 }
 
 #[cfg(test)]

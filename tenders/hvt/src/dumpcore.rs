@@ -12,7 +12,7 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_tender::memory::Allegation;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::seccomp::calls::{IOCTL, MINCORE, PWRITE64, UNLINKAT};
 use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
@@ -38,10 +38,10 @@ pub struct Dump {
 
 impl Dump {
     /// Makes the file in `directory`, for a guest with `memory` bytes.
-    pub fn create(directory: &OsStr, memory: u64) -> Result<Dump, Problem> {
+    pub fn create(directory: &OsStr, memory: u64) -> Result<Dump, Error> {
         let failed = |what: &str| {
             let what = what.to_owned();
-            move |error| Problem::Dumpcore { what, error }
+            move |error| Error::Dumpcore { what, error }
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(directory, flags, Mode::empty());

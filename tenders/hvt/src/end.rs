@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_bindings::kvm_regs;
-use solo5_tender::problem::{CODE_GUEST_FAULT, EXIT_CANNOT};
+use solo5_tender::error::{CODE_GUEST_FAULT, EXIT_CANNOT};
 use solo5_tender::report::{Outcome, ending};
 
 use crate::fault::{Code, GuestFault, Text, write_registers, write_trap};
@@ -63,8 +63,7 @@ impl Witness {
     }
 
     /// Says why, and ends the process.
-    #[cfg(feature = "debug")]
-    pub fn quit(&self, line: &str, status: u8) -> ! {
+        pub fn quit(&self, line: &str, status: u8) -> ! {
         let mut text = Text::new();
         let _ = writeln!(text, "{}: {line}", self.program);
         say(STDERR, &text);

@@ -46,9 +46,6 @@ pub enum GuestFault {
     RingSleep,
 }
 
-/// The stable code of every guest fault.
-pub const CODE: &str = "T454";
-
 impl GuestFault {
     /// The text, given the guest's instruction pointer where it is known.
     pub fn write(&self, out: &mut impl Write, rip: Option<u64>) -> fmt::Result {
@@ -84,6 +81,14 @@ impl GuestFault {
         }
     }
 }
+
+impl fmt::Display for GuestFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, None)
+    }
+}
+
+impl std::error::Error for GuestFault {}
 
 /// A text of limited length, made without allocating. What does not fit is left out.
 pub struct Text {

@@ -38,7 +38,7 @@ use rustix::fs::MemfdFlags;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::memory::Allegation;
-use solo5_tender::problem::{EXIT_CANNOT, Problem};
+use solo5_tender::error::{EXIT_CANNOT, Error};
 use solo5_tender::seccomp::calls::{IOCTL, READ, RECVFROM, RT_SIGRETURN, WRITE};
 use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
@@ -47,7 +47,7 @@ use crate::exit::{Exit, REASON_HALT};
 use crate::fault::GuestFault;
 use crate::hypercall::{End, Next};
 use crate::memory::{SharedMemory, Use};
-use crate::run::Running;
+use crate::running::Running;
 use crate::signals;
 use crate::xsave::Floats;
 
@@ -77,16 +77,22 @@ pub struct Debugger {
     connection: OwnedFd,
 }
 
-fn failed(what: String) -> impl Fn(std::io::Error) -> Problem {
-    move |error| Problem::Gdb {
+fn failed(what: String) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Gdb {
         what: what.clone(),
         error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
     }
 }
 
 impl Debugger {
-    /// Waits for a debugger.
-    pub fn wait(place: &Gdb, kernel: &Path, console: &Console) -> Result<Debugger, Problem> {
+    /// Waits for a debugger. Its input then wakes `epoll`, as an event with `timer_data`.
+    pub fn wait(
+        place: &Gdb,
+        kernel: &Path,
+        epoll: &OwnedFd,
+        timer_data: u64,
+        console: &Console,
+    ) -> Result<Debugger, Error> {
         let invite = |target: String| {
             console.line("Waiting for a debugger. Connect to it like this:");
             let kernel = kernel.display();
@@ -120,7 +126,9 @@ impl Debugger {
                 OwnedFd::from(stream)
             }
         };
-        Ok(Debugger { connection })
+        let debugger = Debugger { connection };
+        watch_input(&debugger, epoll, timer_data)?;
+        Ok(debugger)
     }
 
     /// Its connection.
@@ -199,11 +207,11 @@ extern "C" fn on_input(_signal: libc::c_int) {
 
 /// From now on input from the debugger brings the CPU out of the guest, and a sleep in `epoll` to its
 /// end.
-pub fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Problem> {
+fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Error> {
     let fd = debugger.fd();
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
     signals::install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
-        .map_err(|error| Problem::Gdb { what: "sigaction()".to_owned(), error })?;
+        .map_err(|error| Error::Gdb { what: "sigaction()".to_owned(), error })?;
     let check = |result: libc::c_int| if result < 0 { Err(()) } else { Ok(()) };
     let own = rustix::process::getpid().as_raw_pid();
     // SAFETY: only numbers are passed.
@@ -217,8 +225,8 @@ pub fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Res
 }
 
 /// A second mapping of guest memory, for the debugger alone.
-pub fn backing(size: u64) -> Result<OwnedFd, Problem> {
-    let allocate = |error| Problem::Allocate { error };
+pub fn backing(size: u64) -> Result<OwnedFd, Error> {
+    let allocate = |error| Error::Allocate { error };
     let fd = rustix::fs::memfd_create(c"guest", MemfdFlags::CLOEXEC).map_err(allocate)?;
     rustix::fs::ftruncate(&fd, size).map_err(allocate)?;
     Ok(fd)

@@ -17,6 +17,7 @@ use crate::devices::{self, Devices, Events};
 use crate::exit::Call;
 use crate::fault::GuestFault;
 use crate::memory::{SharedMemory, Use};
+use crate::ring::Network;
 
 /// Everything hypercalls act on.
 #[derive(Debug)]
@@ -28,8 +29,7 @@ pub struct Host {
     /// Waiting for them.
     pub events: Events,
     /// The network ring, if the guest was offered one.
-    #[cfg(feature = "net")]
-    pub ring: Option<&'static crate::ring::Shared<crate::ring::Wire>>,
+    pub ring: Option<&'static Network>,
 }
 
 /// What to do next.
@@ -137,11 +137,7 @@ impl Host {
 
     /// Does what is queued in the ring.
     fn settle(&self) -> Result<(), GuestFault> {
-        #[cfg(feature = "net")]
-        if let Some(ring) = self.ring {
-            ring.drain_if_pending()?;
-        }
-        Ok(())
+        self.ring.map_or(Ok(()), Network::drain_if_pending)
     }
 }
 

@@ -4,17 +4,20 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | the phases in order | [`run`] |
+//! | the tender as `boot` sees it | [`run`] |
+//! | the phases in order | `prepare` |
 //! | the machine | [`vm`] |
+//! | guest memory, loaded | [`place`] |
 //! | memory map, page tables, registers | [`layout`] |
 //! | what the CPU says of itself | [`cpuid`] |
 //! | boot information, manifest, command line | [`boot_info`] |
 //! | rules; giving up everything else | [`filter`], [`sandbox`] |
 //! | why the CPU stopped → a hypercall | [`exit`] |
 //! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
-//! | frames without stopping the CPU | `ring` |
+//! | frames without stopping the CPU | [`ring`] |
+//! | the CPU's loop | `running` |
 //! | the end | [`end`], [`fault`], [`signals`] |
-//! | `solo5-hvt-debug` alone | `gdb`, `xsave`, `dumpcore` |
+//! | `solo5-hvt-debug` alone | [`gdb`], `xsave`, [`dumpcore`] |
 //!
 //! Guest memory is reached through [`memory`] alone.
 //!
@@ -34,22 +37,25 @@ pub mod block;
 pub mod boot_info;
 pub mod cpuid;
 pub mod devices;
-#[cfg(feature = "debug")]
+#[cfg_attr(not(feature = "debug"), path = "no_dumpcore.rs")]
 pub mod dumpcore;
 pub mod end;
 pub mod exit;
 pub mod fault;
 pub mod filter;
-#[cfg(feature = "debug")]
+#[cfg_attr(not(feature = "debug"), path = "no_gdb.rs")]
 pub mod gdb;
 pub mod hypercall;
 pub mod layout;
 pub mod memory;
 #[cfg(feature = "net")]
 pub mod net;
-#[cfg(feature = "net")]
+pub mod place;
+mod prepare;
+#[cfg_attr(not(feature = "net"), path = "no_ring.rs")]
 pub mod ring;
 pub mod run;
+mod running;
 pub mod sandbox;
 pub mod signals;
 pub mod vm;

@@ -108,8 +108,7 @@ impl SharedMemory {
 
     /// Tells of each page from `at` on, as many as `vector` has places, whether the host has given it
     /// to the guest: bit 0.
-    #[cfg(feature = "debug")]
-    pub fn resident(&self, at: Allegation, vector: &mut [u8]) -> Result<(), Errno> {
+        pub fn resident(&self, at: Allegation, vector: &mut [u8]) -> Result<(), Errno> {
         const PAGE: u64 = 0x1000;
         let length = vector.len() as u64 * PAGE;
         let outside = at.0.checked_add(length).is_none_or(|end| end > self.size);

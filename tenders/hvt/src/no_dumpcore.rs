@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 
 use solo5_abi::hvt::x86_64::TrapFrame;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::seccomp::Rule;
 use solo5_tender::sys::Errno;
 
@@ -18,9 +18,9 @@ pub enum Dump {}
 
 impl Dump {
     /// Refuses.
-    pub fn create(_: &OsStr, _: u64) -> Result<Dump, Problem> {
+    pub fn create(_: &OsStr, _: u64) -> Result<Dump, Error> {
         let what = "this tender is not for debugging".to_owned();
-        Err(Problem::Dumpcore { what, error: Errno::NOSYS })
+        Err(Error::Dumpcore { what, error: Errno::NOSYS })
     }
 
     /// Of no dump.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::seccomp::Rule;
 use solo5_tender::sys::Errno;
 
@@ -17,13 +17,13 @@ use crate::running::Running;
 #[derive(Debug)]
 pub enum Debugger {}
 
-fn none() -> Problem {
-    Problem::Gdb { what: "this tender is not for debugging".to_owned(), error: Errno::NOSYS }
+fn none() -> Error {
+    Error::Gdb { what: "this tender is not for debugging".to_owned(), error: Errno::NOSYS }
 }
 
 impl Debugger {
     /// Refuses.
-    pub fn wait(_: &Gdb, _: &Path, _: &OwnedFd, _: u64, _: &Console) -> Result<Debugger, Problem> {
+    pub fn wait(_: &Gdb, _: &Path, _: &OwnedFd, _: u64, _: &Console) -> Result<Debugger, Error> {
         Err(none())
     }
 
@@ -44,6 +44,6 @@ pub fn rules(_: RawFd, _: RawFd) -> Vec<Rule> {
 }
 
 /// Refuses.
-pub fn backing(_: u64) -> Result<OwnedFd, Problem> {
+pub fn backing(_: u64) -> Result<OwnedFd, Error> {
     Err(none())
 }

@@ -21,6 +21,7 @@ use crate::devices::Devices;
 use crate::fault::GuestFault;
 use crate::memory::SharedMemory;
 use crate::net::{self, Received};
+use crate::place::Loaded;
 
 /// Where frames go to and come from.
 pub trait Frames {
@@ -42,6 +43,21 @@ pub struct Wire {
     pub devices: &'static Devices,
     /// Guest memory.
     pub memory: &'static SharedMemory,
+}
+
+/// The ring of the guest's interfaces.
+pub type Network = Shared<Wire>;
+
+/// The ring that follows guest memory, with the tender's end of it. `kick` wakes the I/O thread.
+pub fn shared(
+    loaded: &Loaded,
+    memory: &'static SharedMemory,
+    devices: &'static Devices,
+    kick: RawFd,
+) -> Option<&'static Network> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = Shared::new(loaded.ring()?, Wire { devices, memory }, kick, cpus);
+    Some(Box::leak(Box::new(shared)))
 }
 
 impl Frames for Wire {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Gid, Uid};
 use solo5_tender::boot::User;
 use solo5_tender::confine;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::seccomp::Instruction;
 use solo5_tender::sys::{self, Errno, landlock};
 
@@ -32,8 +32,8 @@ pub struct Sandbox {
     pub guest: Vec<Instruction>,
 }
 
-fn failed(what: &'static str) -> impl Fn(Errno) -> Problem {
-    move |error| Problem::Confine { what, error }
+fn failed(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |error| Error::Confine { what, error }
 }
 
 /// Makes `directory` the root directory, and the current one.
@@ -54,7 +54,7 @@ fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
 impl Sandbox {
     /// Enters it; there is no way back. `threads` starts what else runs, inside all of it but the
     /// guest's filter; afterwards nothing may allocate.
-    pub fn enter(mut self, threads: impl FnOnce() -> Result<(), Problem>) -> Result<(), Problem> {
+    pub fn enter(mut self, threads: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         if let Some(directory) = &self.chroot {
             change_root(directory).map_err(failed("chroot()"))?;
         }
@@ -92,7 +92,7 @@ const STACK: usize = 128 << 10;
 pub fn thread(
     filter: Vec<Instruction>,
     work: impl FnOnce() + Send + 'static,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let state: &'static AtomicI32 = Box::leak(Box::new(AtomicI32::new(STARTING)));
     let body = move || {
         let ready = signals::leave_to_others().and_then(|()| sys::install_filter(&filter));
@@ -107,7 +107,7 @@ pub fn thread(
         }
     };
     let spawned = std::thread::Builder::new().stack_size(STACK).spawn(body);
-    let thread = spawned.map_err(|error| Problem::RingOff {
+    let thread = spawned.map_err(|error| Error::RingOff {
         what: "pthread_create()",
         error: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
     })?;

@@ -1,11 +1,10 @@
 //! Signals: the two that end a tender say so; a console that goes away ends nothing.
 
-#[cfg(feature = "debug")]
 use std::ffi::CString;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
-use solo5_tender::problem::EXIT_CANNOT;
+use solo5_tender::error::EXIT_CANNOT;
 use solo5_tender::sys::Errno;
 
 /// The line for each signal, made beforehand: a handler must not format or allocate. Pointer and
@@ -28,14 +27,12 @@ static FILE: (AtomicI32, AtomicPtr<libc::c_char>) =
 
 /// From now on [`remove_file`] removes the file called `name` in `directory`, also when a signal
 /// ends the tender.
-#[cfg(feature = "debug")]
 pub fn remove_unless_kept(directory: RawFd, name: CString) {
     FILE.1.store(name.into_raw(), Ordering::Release);
     FILE.0.store(directory, Ordering::Release);
 }
 
 /// Keeps the file.
-#[cfg(feature = "debug")]
 pub fn keep_file() {
     FILE.0.store(-1, Ordering::Release);
 }

@@ -9,7 +9,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VcpuExit, VcpuFd, VmFd};
 use solo5_abi::hvt::x86_64::KICK_PORT;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::sys::Errno;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -25,8 +25,8 @@ fn errno(error: kvm_ioctls::Error) -> Errno {
     Errno::from_raw_os_error(error.errno())
 }
 
-fn failed(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> Problem {
-    move |error| Problem::KvmCall { name, error: errno(error) }
+fn failed(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> Error {
+    move |error| Error::KvmCall { name, error: errno(error) }
 }
 
 /// A machine with one CPU.
@@ -39,21 +39,21 @@ pub struct Machine {
 
 impl Machine {
     /// Makes one, without memory.
-    pub fn new() -> Result<Machine, Problem> {
-        let open = |error| Problem::KvmOpen { error: errno(error) };
+    pub fn new() -> Result<Machine, Error> {
+        let open = |error| Error::KvmOpen { error: errno(error) };
         let kvm = Kvm::new().map_err(open)?;
         let have = kvm.get_api_version();
         if have != API_VERSION {
-            return Err(Problem::KvmVersion { have });
+            return Err(Error::KvmVersion { have });
         }
         let vm = kvm.create_vm().map_err(failed("CREATE_VM"))?;
         if !vm.check_extension(Cap::UserMemory) {
             let what = "KVM_CAP_USER_MEMORY";
-            return Err(Problem::KvmLacks { what });
+            return Err(Error::KvmLacks { what });
         }
         if !vm.check_extension(Cap::GetTscKhz) {
             let what = "KVM_CAP_GET_TSC_KHZ";
-            return Err(Problem::KvmLacks { what });
+            return Err(Error::KvmLacks { what });
         }
         let supported = kvm.get_supported_cpuid(CPUID_MAX);
         let supported = supported.map_err(failed("GET_SUPPORTED_CPUID"))?;
@@ -71,7 +71,7 @@ impl Machine {
     /// # Safety
     ///
     /// They are one mapping that holds nothing of this program's and lasts until the process ends.
-    pub unsafe fn set_memory(&self, host: usize, size: u64) -> Result<(), Problem> {
+    pub unsafe fn set_memory(&self, host: usize, size: u64) -> Result<(), Error> {
         let region = kvm_userspace_memory_region {
             slot: 0,
             flags: 0,
@@ -85,10 +85,10 @@ impl Machine {
     }
 
     /// Lets a write to the kick port add to `kick` instead of stopping the CPU.
-    pub fn kick(&self, kick: &EventFd) -> Result<(), Problem> {
+    pub fn kick(&self, kick: &EventFd) -> Result<(), Error> {
         let port = IoEventAddress::Pio(KICK_PORT.into());
         let done = self.vm.register_ioevent(kick, &port, NoDatamatch);
-        done.map_err(|error| Problem::RingOff { what: "KVM_IOEVENTFD", error: errno(error) })
+        done.map_err(|error| Error::RingOff { what: "KVM_IOEVENTFD", error: errno(error) })
     }
 
     /// Whether KVM can watch a port.
@@ -97,9 +97,9 @@ impl Machine {
     }
 
     /// Brings the CPU into its first state.
-    pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Problem> {
+    pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Error> {
         let shown = CpuId::from_entries(&cpuid::masked(self.supported()))
-            .map_err(|_| Problem::KvmCall { name: "SET_CPUID2", error: Errno::NOMEM })?;
+            .map_err(|_| Error::KvmCall { name: "SET_CPUID2", error: Errno::NOMEM })?;
         // Devices the CPU does not speak of are not there either. Not every KVM can do that; what
         // they could do is write to guest memory.
         let _ = self.vcpu.enable_cap(&kvm_enable_cap {
@@ -113,11 +113,11 @@ impl Machine {
     }
 
     /// How fast the CPU's counter runs, in Hz; not 0.
-    pub fn counter_frequency(&self) -> Result<u64, Problem> {
+    pub fn counter_frequency(&self) -> Result<u64, Error> {
         match self.vcpu.get_tsc_khz() {
-            Ok(0) => Err(Problem::KvmClock),
+            Ok(0) => Err(Error::KvmClock),
             Ok(kilohertz) => Ok(u64::from(kilohertz) * 1000),
-            Err(error) if error.errno() == libc::EIO => Err(Problem::KvmClock),
+            Err(error) if error.errno() == libc::EIO => Err(Error::KvmClock),
             Err(error) => Err(failed("GET_TSC_KHZ")(error)),
         }
     }
@@ -168,20 +168,17 @@ impl Vcpu {
     }
 
     /// The flag that makes [`Vcpu::run`] return at once, to be set by a signal handler.
-    #[cfg(feature = "debug")]
-    pub fn immediate_exit(&mut self) -> *mut u8 {
+        pub fn immediate_exit(&mut self) -> *mut u8 {
         &raw mut self.0.get_kvm_run().immediate_exit
     }
 
     /// Clears that flag.
-    #[cfg(feature = "debug")]
-    pub fn stay(&mut self) {
+        pub fn stay(&mut self) {
         self.0.set_kvm_immediate_exit(0);
     }
 
     /// KVM's own handle, for the debugger.
-    #[cfg(feature = "debug")]
-    pub(crate) fn kvm(&self) -> &VcpuFd {
+        pub fn kvm(&self) -> &VcpuFd {
         &self.0
     }
 }

@@ -17,7 +17,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
 use solo5_image::Protection;
 use solo5_tender::memory::GuestMemory;
-use solo5_tender::problem::Problem;
+use solo5_tender::error::Error;
 use solo5_tender::sys::Errno;
 
 /// Size in bytes of the page kept behind guest memory.
@@ -28,8 +28,8 @@ const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
 
 /// Maps guest memory of `size` bytes from address 0: readable, writable, and executable if
 /// `executable` says so. `size` is a multiple of the page size and above 1 MiB or equal to it.
-pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
-    let too_large = Problem::Allocate { error: Errno::NOMEM };
+pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
+    let too_large = Error::Allocate { error: Errno::NOMEM };
     let end = size.checked_add(GUARD).filter(|end| i64::try_from(*end).is_ok());
     let end = end.ok_or(too_large)?;
     match reserve(HOST_MEM_BASE..end).or_else(|error| match error {
@@ -39,9 +39,9 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
     }) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            return Err(Problem::InTheWay { size, mapping: mapping_in(HOST_MEM_BASE..size) });
+            return Err(Error::InTheWay { size, mapping: mapping_in(HOST_MEM_BASE..size) });
         }
-        Err(error) => return Err(Problem::Allocate { error }),
+        Err(error) => return Err(Error::Allocate { error }),
     }
     let flags = MprotectFlags::READ | MprotectFlags::WRITE;
     let flags = if executable { flags | MprotectFlags::EXEC } else { flags };
@@ -49,7 +49,7 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Problem> {
     let length = (size - BOOT_INFO_BASE) as usize;
     // SAFETY: the range is part of what `reserve` has just mapped, and nothing uses it yet.
     unsafe { rustix::mm::mprotect(start, length, flags) }
-        .map_err(|error| Problem::Allocate { error })?;
+        .map_err(|error| Error::Allocate { error })?;
     // SAFETY: from here to `size` is a mapping of ours that is readable and writable and never
     // unmapped; it is fresh, so nothing of the program's is in it. Base 0 cannot overflow.
     Ok(unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) })

@@ -12,7 +12,7 @@ use solo5_tender::console::Console;
 use solo5_tender::explain::Safeguard;
 use solo5_tender::load::load;
 use solo5_tender::memory::{Allegation, GuestMemory};
-use solo5_tender::problem::{Problem, Refusal};
+use solo5_tender::error::{Error, Refusal};
 use solo5_tender::report::Reporter;
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
 use solo5_tender::start;
@@ -61,7 +61,7 @@ impl Tender for Spt {
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, _console: &Console) -> Refusal {
         match prepare(guest) {
             Ok(ready) => ready.go(reporter).into(),
-            Err(problem) => problem.into(),
+            Err(error) => error.into(),
         }
     }
 }
@@ -73,11 +73,11 @@ struct Ready {
     keep: Vec<RawFd>,
 }
 
-fn host(what: &'static str) -> impl Fn(Errno) -> Problem {
-    move |error| Problem::Host { what, error }
+fn host(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |error| Error::Host { what, error }
 }
 
-fn prepare(guest: Guest) -> Result<Ready, Problem> {
+fn prepare(guest: Guest) -> Result<Ready, Error> {
     let Guest {
         kernel,
         file,
@@ -102,7 +102,7 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
         }
         memory.protect(pages, protection)
     });
-    loaded.map_err(|error| error.problem(kernel))?;
+    loaded.map_err(|error| error.of(kernel))?;
     drop(file);
 
     let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
@@ -116,7 +116,7 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
 
     let rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
     let arch = Arch::HOST.unwrap_or(Arch::X86_64);
-    let filter = assemble(&rules, arch).ok_or(Problem::FilterLength)?;
+    let filter = assemble(&rules, arch).ok_or(Error::FilterLength)?;
     let mut keep: Vec<RawFd> = devices.iter().map(Device::fd_number).collect();
     keep.extend([epoll.as_raw_fd(), timer.as_raw_fd()]);
     // The guest owns these now: they close when the process ends.
@@ -128,18 +128,18 @@ fn prepare(guest: Guest) -> Result<Ready, Problem> {
     })
 }
 
-fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Problem> {
+fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Error> {
     // It always fits: its longest form ends far below the lowest guest address.
-    let outside = |_| Problem::Host { what: "writing boot information", error: Errno::FAULT };
+    let outside = |_| Error::Host { what: "writing boot information", error: Errno::FAULT };
     memory.write(Allegation(BOOT_INFO_BASE), bytes).map_err(outside)?;
     place::seal_low(memory).map_err(host("mprotect()"))
 }
 
 impl Ready {
     /// Drops every privilege and starts the guest; returns only if that fails.
-    fn go(mut self, reporter: Option<&mut Reporter>) -> Problem {
+    fn go(mut self, reporter: Option<&mut Reporter>) -> Error {
         match self.confine(reporter) {
-            Err(problem) => problem,
+            Err(error) => error,
             Ok(()) => {
                 // SAFETY: the plan's entry is in an executable segment of the guest's and the
                 // stack ends with its memory, which `place::map` made. No thread was ever
@@ -151,7 +151,7 @@ impl Ready {
         }
     }
 
-    fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Problem> {
+    fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Error> {
         confine::no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
         confine::undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;

@@ -10,7 +10,7 @@ use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 
 use super::{Backing, Device, Inherited};
-use crate::problem::Problem;
+use crate::error::Error;
 use crate::sys::{self, Errno, Lock};
 
 /// What a block device of the host is, read from its descriptor.
@@ -33,8 +33,8 @@ fn flags(access: Access) -> OFlags {
         }
 }
 
-fn open_error(path: &OsStr, error: Errno) -> Problem {
-    Problem::BlockOpen { path: path.to_string_lossy().into_owned(), error }
+fn open_error(path: &OsStr, error: Errno) -> Error {
+    Error::BlockOpen { path: path.to_string_lossy().into_owned(), error }
 }
 
 /// How a block device is to be attached.
@@ -58,7 +58,7 @@ pub fn attach(
     block: &launch::Block,
     ask: &Ask<'_>,
     inherited: &mut Inherited,
-) -> Result<(Device, BlockFacts), Problem> {
+) -> Result<(Device, BlockFacts), Error> {
     let open_for = if ask.only_look { Access::ReadOnly } else { ask.access };
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
@@ -96,7 +96,7 @@ pub fn attach(
 
 /// Refuses an attached device that is no whole number of sectors or in use by another guest, and
 /// locks it, unless it is only looked at.
-pub fn settle(device: &Device) -> Result<(), Problem> {
+pub fn settle(device: &Device) -> Result<(), Error> {
     let Backing::Block { path, capacity, sector_size, access } = &device.backing else {
         return Ok(());
     };
@@ -115,7 +115,7 @@ fn open(
     path: &OsStr,
     directories: &[&str],
     access: Access,
-) -> Result<(OwnedFd, Fact<Vec<String>>), Problem> {
+) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
     let through = |folder: &str, flags| open_beneath(Path::new(folder), path, flags);
     let mut beneath = Vec::new();
     let mut opened: Option<OwnedFd> = None;
@@ -162,8 +162,8 @@ fn open_beneath(under: &Path, path: &OsStr, flags: OFlags) -> Option<Result<Owne
 }
 
 /// Whether an inherited descriptor is open for `access`.
-pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Problem> {
-    let wrong = |why| Problem::BlockFd { fd: fd.as_raw_fd(), why };
+pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Error> {
+    let wrong = |why| Error::BlockFd { fd: fd.as_raw_fd(), why };
     let flags = rustix::fs::fcntl_getfl(fd).map_err(|_| wrong("it is not open"))?;
     if flags.contains(OFlags::PATH) {
         return Err(wrong("it names a file and does not open it"));
@@ -183,8 +183,8 @@ pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Problem> {
 
 /// Measures an open file or device called `path`. Its offset is 0 afterwards: a stray write would
 /// otherwise make the file grow.
-pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
-    let capacity_error = |error| Problem::Capacity { path: path.to_owned(), error };
+pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
+    let capacity_error = |error| Error::Capacity { path: path.to_owned(), error };
     let kind = rustix::fs::fstat(fd).map_err(capacity_error)?.st_mode;
     let kind = FileType::from_raw_mode(kind);
     if kind == FileType::Directory {
@@ -197,7 +197,7 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
         // Size 0 is refused next, with upstream's text, whatever it is: `/dev/zero` among others.
         _ if capacity == 0 => {}
         _ => {
-            return Err(Problem::BlockKind { path: path.to_owned() });
+            return Err(Error::BlockKind { path: path.to_owned() });
         }
     }
     let kind = match kind {
@@ -209,24 +209,24 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Problem> {
 }
 
 /// Whether a device of `capacity` bytes is a whole number of sectors, and at least one.
-pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Problem> {
+pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Error> {
     let name = name.to_owned();
     if !capacity.is_multiple_of(sector_size.into()) {
-        return Err(Problem::Unaligned { name, sector_size });
+        return Err(Error::Unaligned { name, sector_size });
     }
     if capacity < sector_size.into() {
-        return Err(Problem::TooSmall { name, sector_size });
+        return Err(Error::TooSmall { name, sector_size });
     }
     Ok(())
 }
 
 /// Makes sure that no other guest writes to the file, nor reads it if this one writes. File systems
 /// without such locks do not refuse, as upstream has none.
-pub fn lock(fd: &OwnedFd, path: &str, access: Access) -> Result<(), Problem> {
+pub fn lock(fd: &OwnedFd, path: &str, access: Access) -> Result<(), Error> {
     let writing = access == Access::ReadWrite;
     match sys::lock(fd.as_fd(), writing) {
         Lock::Held | Lock::Unsupported => Ok(()),
-        Lock::Busy => Err(Problem::Busy { path: path.to_owned(), writing }),
+        Lock::Busy => Err(Error::Busy { path: path.to_owned(), writing }),
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    fn line<T: std::fmt::Debug>(result: Result<T, Problem>) -> String {
+    fn line<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
         result.unwrap_err().line()
     }
 

@@ -13,7 +13,7 @@ use solo5_policy::{Fact, NetFacts};
 
 use super::{Backing, Device, Inherited};
 use crate::gate::name_fact;
-use crate::problem::Problem;
+use crate::error::Error;
 use crate::sys::{Errno, tap};
 
 /// MTU of an inherited tap whose interface cannot be asked, as one in another network namespace.
@@ -39,16 +39,16 @@ pub struct Seen {
     pub mtu: u16,
 }
 
-fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Problem> {
+fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Error> {
     // Bounds of IPv4's smallest and Ethernet's largest.
     match u16::try_from(mtu) {
         Ok(mtu) if mtu >= 68 => Ok(mtu),
-        _ => Err(Problem::Mtu { interface: interface.to_owned(), mtu }),
+        _ => Err(Error::Mtu { interface: interface.to_owned(), mtu }),
     }
 }
 
 /// Whether the interface called `name` exists and is up.
-fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Problem> {
+fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Error> {
     match tap::flags(control.as_fd(), name.as_bytes()) {
         Ok(flags) if flags & tap::IFF_UP != 0 => Ok(()),
         Ok(_) => Err(tap_problem(name, Errno::NETDOWN)),
@@ -58,31 +58,31 @@ fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Problem> {
     }
 }
 
-fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<u16, Problem> {
+fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<u16, Error> {
     let mtu = tap::mtu(control.as_fd(), name.as_bytes());
     let mtu = mtu.map_err(|error| tap_problem(name, error))?;
     checked_mtu(&name.to_string_lossy(), mtu)
 }
 
-fn tap_problem(name: &OsStr, error: Errno) -> Problem {
-    Problem::Tap { interface: name.to_string_lossy().into_owned(), error }
+fn tap_problem(name: &OsStr, error: Errno) -> Error {
+    Error::Tap { interface: name.to_string_lossy().into_owned(), error }
 }
 
 /// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
-pub fn look(name: &OsStr) -> Result<Seen, Problem> {
+pub fn look(name: &OsStr) -> Result<Seen, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)? })
 }
 
-fn control(name: &OsStr) -> Result<OwnedFd, Problem> {
+fn control(name: &OsStr) -> Result<OwnedFd, Error> {
     tap::control_socket().map_err(|error| tap_problem(name, error))
 }
 
 /// Attaches the tap called `name`, which must exist and be up; it is never created.
 ///
 /// Receive and segmentation offload of the interface are switched off and stay so.
-pub fn attach(name: &OsStr) -> Result<Tap, Problem> {
+pub fn attach(name: &OsStr) -> Result<Tap, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let failed = |error| tap_problem(name, error);
@@ -98,8 +98,8 @@ pub fn attach(name: &OsStr) -> Result<Tap, Problem> {
 }
 
 /// Finds out which tap an inherited descriptor belongs to, and whether its frames are plain ones.
-pub fn identify(fd: &OwnedFd) -> Result<Seen, Problem> {
-    let not_tap = |why| Problem::NotTap { fd: fd.as_raw_fd(), why };
+pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
+    let not_tap = |why| Error::NotTap { fd: fd.as_raw_fd(), why };
     let (name, flags) =
         tap::identify(fd.as_fd()).map_err(|_| not_tap("it is not an attached tap"))?;
     if flags & tap::IFF_TAP == 0 {
@@ -120,11 +120,11 @@ pub fn identify(fd: &OwnedFd) -> Result<Seen, Problem> {
 }
 
 /// Attaches an inherited descriptor of a tap.
-pub fn adopt(fd: OwnedFd) -> Result<Tap, Problem> {
+pub fn adopt(fd: OwnedFd) -> Result<Tap, Error> {
     let seen = identify(&fd)?;
     let result = rustix::fs::fcntl_getfl(&fd)
         .and_then(|flags| rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK));
-    result.map_err(|error| Problem::Tap { interface: format!("@{}", fd.as_raw_fd()), error })?;
+    result.map_err(|error| Error::Tap { interface: format!("@{}", fd.as_raw_fd()), error })?;
     Ok(Tap { fd, name: seen.name, mtu: seen.mtu })
 }
 
@@ -134,7 +134,7 @@ pub fn open(
     index: usize,
     only_look: bool,
     inherited: &mut Inherited,
-) -> Result<Device, Problem> {
+) -> Result<Device, Error> {
     let given = net.mac.map(|mac| mac.0);
     let (name, mtu, fd) = match (&net.interface, only_look) {
         (Interface::Tap(name), true) => {
@@ -148,7 +148,7 @@ pub fn open(
         (Interface::Fd(number), only_look) => {
             let fd = inherited
                 .take(*number)
-                .map_err(|error| Problem::Tap { interface: format!("@{number}"), error })?;
+                .map_err(|error| Error::Tap { interface: format!("@{number}"), error })?;
             if only_look {
                 let seen = identify(&fd)?;
                 (seen.name, seen.mtu, None)
@@ -183,13 +183,13 @@ pub fn facts(device: &Device, with_bridge: bool) -> NetFacts {
 
 /// Refuses if the device is a tap that has another name by now: interfaces can be renamed, and what
 /// was judged must be what is used.
-pub fn check_still(device: &Device) -> Result<(), Problem> {
+pub fn check_still(device: &Device) -> Result<(), Error> {
     let (Backing::Net { interface, .. }, Some(fd)) = (&device.backing, &device.fd) else {
         return Ok(());
     };
     match tap::identify(fd.as_fd()) {
         Ok((now, _)) if now == *interface => Ok(()),
-        _ => Err(Problem::NotTap {
+        _ => Err(Error::NotTap {
             fd: fd.as_raw_fd(),
             why: "its interface was renamed or removed meanwhile",
         }),
@@ -197,11 +197,11 @@ pub fn check_still(device: &Device) -> Result<(), Problem> {
 }
 
 /// A random Ethernet address: unicast and locally administered.
-pub fn random_mac() -> Result<[u8; 6], Problem> {
+pub fn random_mac() -> Result<[u8; 6], Error> {
     let mut mac = [0; 6];
     // A request of up to 256 bytes is answered whole.
     rustix::rand::getrandom(&mut mac, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Problem::Random { error })?;
+        .map_err(|error| Error::Random { error })?;
     let [first, ..] = &mut mac;
     *first = *first & 0xfe | 0x02;
     Ok(mac)
@@ -249,7 +249,7 @@ mod tests {
             "Could not attach interface: a23456789012345x: File name too long"
         );
         let file = OwnedFd::from(tempfile::tempfile().unwrap());
-        assert!(matches!(adopt(file), Err(Problem::NotTap { .. })));
+        assert!(matches!(adopt(file), Err(Error::NotTap { .. })));
     }
 
     #[test]

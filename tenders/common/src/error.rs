@@ -12,10 +12,10 @@ use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
 
-/// Why a tender cannot start a guest, or what it warns about. Sizes are in bytes.
+/// Why a tender cannot start a guest. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are what the texts print")]
-pub enum Problem {
+pub enum Error {
     /// The image cannot be opened.
     Open { kernel: OsString, error: Errno },
     /// The image is refused by its reader or loader.
@@ -31,8 +31,6 @@ pub enum Problem {
     NotTap { fd: i32, why: &'static str },
     /// A tap's MTU is not one of Ethernet's.
     Mtu { interface: String, mtu: u32 },
-    /// An address that no interface should send from.
-    Multicast { name: String, mac: String },
     /// No random address can be made.
     Random { error: Errno },
 
@@ -70,8 +68,6 @@ pub enum Problem {
     ReadImpliesExec,
     /// The guest's command line does not fit.
     CommandLine { longest: usize },
-    /// The heap is executable by choice.
-    ExecHeapWarning,
 
     /// There is no KVM to open.
     KvmOpen { error: Errno },
@@ -85,16 +81,12 @@ pub enum Problem {
     KvmCall { name: &'static str, error: Errno },
     /// More memory than a guest of this target can have.
     MemoryMaximum { bytes: u64, most: u64 },
-    /// Memory was rounded.
-    MemoryAdjusted { bytes: u64 },
     /// The network ring cannot be had.
     RingOff { what: &'static str, error: Errno },
     /// The tender cannot confine itself as asked.
     Confine { what: &'static str, error: Errno },
     /// The guest's core cannot be dumped there.
     Dumpcore { what: String, error: Errno },
-    /// The tender is one for debugging.
-    DebugWarning,
     /// A debugger cannot be waited for.
     Gdb { what: String, error: Errno },
 
@@ -106,52 +98,49 @@ pub enum Problem {
     Report { target: String, error: Errno },
 }
 
-impl Problem {
+impl Error {
     /// The stable code; `docs/codes` has its page.
     pub fn code(&self) -> &'static str {
         match self {
-            Problem::Open { .. } => "T401",
-            Problem::Image { fault, .. } => match fault {
+            Error::Open { .. } => "T401",
+            Error::Image { fault, .. } => match fault {
                 Fault::NoAbi | Fault::AbiTarget { .. } | Fault::AbiVersion { .. } => "T403",
                 Fault::NoManifest | Fault::Manifest { .. } | Fault::Properties { .. } => "T404",
                 _ => "T402",
             },
-            Problem::Protect { .. } => "T402",
-            Problem::NoModule { .. } => "T407",
-            Problem::Tap { .. } => "T410",
-            Problem::NotTap { .. } => "T411",
-            Problem::Mtu { .. } => "T412",
-            Problem::Multicast { .. } => "T413",
-            Problem::Random { .. } | Problem::Host { .. } => "T440",
-            Problem::BlockOpen { .. } => "T420",
-            Problem::Capacity { .. } => "T421",
-            Problem::BlockKind { .. } => "T422",
-            Problem::Unaligned { .. } | Problem::TooSmall { .. } => "T423",
-            Problem::Busy { .. } => "T424",
-            Problem::BlockFd { .. } => "T425",
-            Problem::Memory { .. } => "T431",
-            Problem::ExecHeap => "T432",
-            Problem::SectorSize { .. } => "T433",
-            Problem::CapacityMinimum { .. } => "T434",
-            Problem::MtuMinimum { .. } => "T435",
-            Problem::Allocate { .. } => "T436",
-            Problem::InTheWay { .. } => "T437",
-            Problem::ReadImpliesExec => "T438",
-            Problem::CommandLine { .. } => "T439",
-            Problem::KvmOpen { .. }
-            | Problem::KvmVersion { .. }
-            | Problem::KvmLacks { .. }
-            | Problem::KvmClock
-            | Problem::KvmCall { .. } => "T450",
-            Problem::MemoryMaximum { .. } | Problem::MemoryAdjusted { .. } => "T451",
-            Problem::RingOff { .. } => "T452",
-            Problem::Confine { .. } => "T453",
-            Problem::Dumpcore { .. } => "T455",
-            Problem::Gdb { .. } => "T456",
-            Problem::DebugWarning => "T457",
-            Problem::FilterLength => "T441",
-            Problem::ExecHeapWarning => "T442",
-            Problem::Report { .. } => "T443",
+            Error::Protect { .. } => "T402",
+            Error::NoModule { .. } => "T407",
+            Error::Tap { .. } => "T410",
+            Error::NotTap { .. } => "T411",
+            Error::Mtu { .. } => "T412",
+            Error::Random { .. } | Error::Host { .. } => "T440",
+            Error::BlockOpen { .. } => "T420",
+            Error::Capacity { .. } => "T421",
+            Error::BlockKind { .. } => "T422",
+            Error::Unaligned { .. } | Error::TooSmall { .. } => "T423",
+            Error::Busy { .. } => "T424",
+            Error::BlockFd { .. } => "T425",
+            Error::Memory { .. } => "T431",
+            Error::ExecHeap => "T432",
+            Error::SectorSize { .. } => "T433",
+            Error::CapacityMinimum { .. } => "T434",
+            Error::MtuMinimum { .. } => "T435",
+            Error::Allocate { .. } => "T436",
+            Error::InTheWay { .. } => "T437",
+            Error::ReadImpliesExec => "T438",
+            Error::CommandLine { .. } => "T439",
+            Error::KvmOpen { .. }
+            | Error::KvmVersion { .. }
+            | Error::KvmLacks { .. }
+            | Error::KvmClock
+            | Error::KvmCall { .. } => "T450",
+            Error::MemoryMaximum { .. } => "T451",
+            Error::RingOff { .. } => "T452",
+            Error::Confine { .. } => "T453",
+            Error::Dumpcore { .. } => "T455",
+            Error::Gdb { .. } => "T456",
+            Error::FilterLength => "T441",
+            Error::Report { .. } => "T443",
         }
     }
 
@@ -163,120 +152,109 @@ impl Problem {
         }
     }
 
-    /// The text of a problem that upstream reports too.
+    /// The text of an error that upstream reports too.
     fn upstream(&self) -> Option<String> {
         let file = |kernel: &OsString| kernel.to_string_lossy().into_owned();
         Some(match self {
-            Problem::Open { kernel, error } => {
+            Error::Open { kernel, error } => {
                 format!("{}: Could not open: {}", file(kernel), strerror(*error))
             }
-            Problem::Image { kernel, fault } => format!("{}: {fault}", file(kernel)),
-            Problem::Protect { kernel, error } => {
+            Error::Image { kernel, fault } => format!("{}: {fault}", file(kernel)),
+            Error::Protect { kernel, error } => {
                 format!("{}: mprotect failed: {}", file(kernel), strerror(*error))
             }
-            Problem::Tap { interface, error } => {
+            Error::Tap { interface, error } => {
                 format!("Could not attach interface: {interface}: {}", strerror(*error))
             }
-            Problem::BlockOpen { path, error } => {
+            Error::BlockOpen { path, error } => {
                 format!("Could not open block device: {path}: {}", strerror(*error))
             }
-            Problem::Capacity { path, error } => {
+            Error::Capacity { path, error } => {
                 format!("{path}: Could not determine capacity: {}", strerror(*error))
             }
-            Problem::Unaligned { name, sector_size } => {
+            Error::Unaligned { name, sector_size } => {
                 format!("{name}: Backing storage size must be block aligned ({sector_size} bytes)")
             }
-            Problem::TooSmall { name, sector_size } => format!(
+            Error::TooSmall { name, sector_size } => format!(
                 "{name}: Backing storage must be at least 1 block ({sector_size} bytes) in size"
             ),
-            Problem::Allocate { error } => {
+            Error::Allocate { error } => {
                 format!("Error allocating guest memory: {}", strerror(*error))
             }
-            Problem::ReadImpliesExec => "Cowardly refusing to run with a sys_personality of \
+            Error::ReadImpliesExec => "Cowardly refusing to run with a sys_personality of \
                 READ_IMPLIES_EXEC. Please report a bug, with details of your Linux distribution \
                 and GCC version"
                 .to_owned(),
-            Problem::CommandLine { longest } => {
+            Error::CommandLine { longest } => {
                 format!("Guest command line too long (max={longest} characters)")
             }
-            Problem::ExecHeapWarning => "WARNING: The use of --x-exec-heap is dangerous and not \
-                recommended as it makes the heap and stack executable."
-                .to_owned(),
-            Problem::Host { what, error } | Problem::Confine { what, error } => {
+            Error::Host { what, error } | Error::Confine { what, error } => {
                 format!("{what} failed: {}", strerror(*error))
             }
-            Problem::KvmOpen { error } => format!("Could not open: /dev/kvm: {}", strerror(*error)),
-            Problem::KvmVersion { have } => {
+            Error::KvmOpen { error } => format!("Could not open: /dev/kvm: {}", strerror(*error)),
+            Error::KvmVersion { have } => {
                 format!("KVM: API version is {have}, solo5-hvt requires version 12")
             }
-            Problem::KvmLacks { what } => format!("KVM: host does not support {what}"),
-            Problem::KvmClock => "KVM: host TSC is unstable, cannot continue".to_owned(),
-            Problem::KvmCall { name, error } => {
+            Error::KvmLacks { what } => format!("KVM: host does not support {what}"),
+            Error::KvmClock => "KVM: host TSC is unstable, cannot continue".to_owned(),
+            Error::KvmCall { name, error } => {
                 format!("KVM: ioctl ({name}) failed: {}", strerror(*error))
             }
-            Problem::MemoryMaximum { bytes, most } => {
+            Error::MemoryMaximum { bytes, most } => {
                 format!("guest memory size {bytes} bytes exceeds the max size {most} bytes")
             }
-            Problem::MemoryAdjusted { bytes } => format!("adjusting memory to {bytes} bytes"),
-            Problem::RingOff { what, error } => {
+            Error::RingOff { what, error } => {
                 format!("{what} failed, falling back to hypercalls: {}", strerror(*error))
             }
-            Problem::Dumpcore { what, error } => {
+            Error::Dumpcore { what, error } => {
                 format!("dumpcore: {what}: {}", strerror(*error))
             }
-            Problem::Gdb { what, error } => format!("GDB: {what}: {}", strerror(*error)),
-            Problem::DebugWarning => "WARNING: This tender is for debugging: the guest can be \
-                stopped, changed and copied. This is not recommended for production use."
-                .to_owned(),
+            Error::Gdb { what, error } => format!("GDB: {what}: {}", strerror(*error)),
             _ => return None,
         })
     }
 
-    /// A problem that only we report.
+    /// An error that only we report.
     fn own(&self) -> Diagnostic {
         let (text, help): (String, String) = match self {
-            Problem::NoModule { name, kind } => (
+            Error::NoModule { name, kind } => (
                 format!(
                     "device '{name}' is of type {} and this tender has no module for it",
                     kind.name()
                 ),
                 "use a tender built with that module; --help lists the modules".into(),
             ),
-            Problem::NotTap { fd, why } => (
+            Error::NotTap { fd, why } => (
                 format!("descriptor {fd} cannot be a network interface: {why}"),
                 "pass the descriptor of a tap opened with IFF_TAP and IFF_NO_PI alone".into(),
             ),
-            Problem::Mtu { interface, mtu } => (
+            Error::Mtu { interface, mtu } => (
                 format!(
                     "interface {interface}: the MTU is {mtu}, which is not between 68 and 65535"
                 ),
                 format!("set another one with `ip link set {interface} mtu 1500`"),
             ),
-            Problem::Multicast { name, mac } => (
-                format!("address {mac} of '{name}' is a group address"),
-                "clear the lowest bit of its first byte, as in 02:00:00:00:00:01".into(),
-            ),
-            Problem::Random { error } => (
+            Error::Random { error } => (
                 format!("no random Ethernet address can be made: {}", strerror(*error)),
                 "give one with --net-mac".into(),
             ),
-            Problem::BlockKind { path } => (
+            Error::BlockKind { path } => (
                 format!("{path} is neither a regular file nor a block device"),
                 "a guest's storage must have a size and be readable at any offset".into(),
             ),
-            Problem::Busy { path, writing: true } => (
+            Error::Busy { path, writing: true } => (
                 format!("{path} is in use by another guest"),
                 "stop that guest, or give both --block-access:NAME=read-only".into(),
             ),
-            Problem::Busy { path, writing: false } => (
+            Error::Busy { path, writing: false } => (
                 format!("{path} is in use by another guest that may write to it"),
                 "stop that guest, or start it with --block-access:NAME=read-only".into(),
             ),
-            Problem::BlockFd { fd, why } => (
+            Error::BlockFd { fd, why } => (
                 format!("descriptor {fd} cannot be a block device: {why}"),
                 "pass a descriptor opened for the access the guest gets".into(),
             ),
-            Problem::Memory { have, least } => (
+            Error::Memory { have, least } => (
                 format!(
                     "the manifest asks for at least {} of memory, and there are {}",
                     mebibytes(*least),
@@ -284,11 +262,11 @@ impl Problem {
                 ),
                 format!("add --mem={}", least.div_ceil(1 << 20)),
             ),
-            Problem::ExecHeap => (
+            Error::ExecHeap => (
                 "the manifest asks for an executable heap".into(),
                 "add --x-exec-heap if you trust the unikernel with one".into(),
             ),
-            Problem::SectorSize { name, have, exact } => (
+            Error::SectorSize { name, have, exact } => (
                 format!("the manifest wants sectors of {exact} bytes for '{name}', not {have}"),
                 if usize::try_from(*exact)
                     .is_ok_and(|size| (512..=32768).contains(&size) && size.is_power_of_two())
@@ -298,19 +276,19 @@ impl Problem {
                     "no tender offers that size: they are powers of two from 512 to 32768".into()
                 },
             ),
-            Problem::CapacityMinimum { name, have, least } => (
+            Error::CapacityMinimum { name, have, least } => (
                 format!(
                     "the manifest asks for at least {least} bytes for '{name}', and there are {have}"
                 ),
                 format!("attach a larger file or device with --block:{name}=PATH"),
             ),
-            Problem::MtuMinimum { name, have, least } => (
+            Error::MtuMinimum { name, have, least } => (
                 format!(
                     "the manifest asks for an MTU of at least {least} for '{name}', and it is {have}"
                 ),
                 format!("raise it with `ip link set INTERFACE mtu {least}`"),
             ),
-            Problem::InTheWay { size, mapping } => (
+            Error::InTheWay { size, mapping } => (
                 format!(
                     "guest memory of {} would overlap {}",
                     mebibytes(*size),
@@ -318,28 +296,78 @@ impl Problem {
                 ),
                 "give less memory with --mem".into(),
             ),
-            Problem::FilterLength => (
+            Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),
                 "attach fewer devices".into(),
             ),
-            Problem::Report { target, error } => (
+            Error::Report { target, error } => (
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
                 "check the value of --report".into(),
             ),
             // Every other one has a text of upstream's.
             other => (format!("{other:?}"), "report this as a bug".into()),
         };
-        let diagnostic = match self {
-            Problem::Multicast { .. } => Diagnostic::warning(self.code(), text),
-            _ => Diagnostic::error(self.code(), text),
-        };
-        diagnostic.with_help(help)
+        Diagnostic::error(self.code(), text).with_help(help)
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a tender says although it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are what the texts print")]
+pub enum Warning {
+    /// An address that no interface should send from.
+    Multicast { name: String, mac: String },
+    /// Memory was rounded.
+    MemoryAdjusted { bytes: u64 },
+    /// The heap is executable by choice.
+    ExecHeap,
+    /// The tender is one for debugging.
+    Debug,
+    /// It goes on without what failed.
+    Without(Error),
+}
+
+impl Warning {
+    /// The stable code; `docs/codes` has its page.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Warning::Multicast { .. } => "T413",
+            Warning::MemoryAdjusted { .. } => "T451",
+            Warning::ExecHeap => "T442",
+            Warning::Debug => "T457",
+            Warning::Without(error) => error.code(),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Multicast { name, mac } => {
+                let text = format!("address {mac} of '{name}' is a group address");
+                let help = "clear the lowest bit of its first byte, as in 02:00:00:00:00:01";
+                let warning = Diagnostic::warning(self.code(), text).with_help(help);
+                f.write_str(&solo5_report::line(&warning))
+            }
+            Warning::MemoryAdjusted { bytes } => write!(f, "adjusting memory to {bytes} bytes"),
+            Warning::ExecHeap => f.write_str(
+                "WARNING: The use of --x-exec-heap is dangerous and not recommended as it makes \
+                 the heap and stack executable.",
+            ),
+            Warning::Debug => f.write_str(
+                "WARNING: This tender is for debugging: the guest can be stopped, changed and \
+                 copied. This is not recommended for production use.",
+            ),
+            Warning::Without(error) => error.fmt(f),
+        }
     }
 }
 
@@ -361,7 +389,7 @@ pub struct Reason {
     pub text: String,
 }
 
-/// Why no guest is started: the one error type of a tender's start-up.
+/// Why no guest is started: what every error of a tender's start-up becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Whether it is not allowed (status 60), rather than not possible (status 1).
@@ -404,9 +432,18 @@ impl Refusal {
     }
 }
 
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Refusal {
-        Refusal::cannot(problem.code(), vec![problem.line()])
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.reasons.iter().map(|reason| reason.text.as_str()).collect();
+        f.write_str(&lines.join("; "))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::cannot(error.code(), vec![error.line()])
     }
 }
 
@@ -424,52 +461,52 @@ mod tests {
     fn upstream_texts_are_kept_to_the_byte() {
         let lines = [
             (
-                Problem::Open { kernel: "/nonexistent".into(), error: Errno::NOENT },
+                Error::Open { kernel: "/nonexistent".into(), error: Errno::NOENT },
                 "/nonexistent: Could not open: No such file or directory",
             ),
             (
-                Problem::Image { kernel: "k".into(), fault: Fault::NoAbi },
+                Error::Image { kernel: "k".into(), fault: Fault::NoAbi },
                 "k: No Solo5 ABI information found in executable",
             ),
             (
-                Problem::Tap { interface: "@99".into(), error: Errno::BADF },
+                Error::Tap { interface: "@99".into(), error: Errno::BADF },
                 "Could not attach interface: @99: Bad file descriptor",
             ),
             (
-                Problem::BlockOpen { path: "d".into(), error: Errno::ISDIR },
+                Error::BlockOpen { path: "d".into(), error: Errno::ISDIR },
                 "Could not open block device: d: Is a directory",
             ),
             (
-                Problem::Capacity { path: "ff".into(), error: Errno::SPIPE },
+                Error::Capacity { path: "ff".into(), error: Errno::SPIPE },
                 "ff: Could not determine capacity: Illegal seek",
             ),
             (
-                Problem::Unaligned { name: "storage".into(), sector_size: 4096 },
+                Error::Unaligned { name: "storage".into(), sector_size: 4096 },
                 "storage: Backing storage size must be block aligned (4096 bytes)",
             ),
             (
-                Problem::TooSmall { name: "storage".into(), sector_size: 512 },
+                Error::TooSmall { name: "storage".into(), sector_size: 512 },
                 "storage: Backing storage must be at least 1 block (512 bytes) in size",
             ),
             (
-                Problem::Allocate { error: Errno::NOMEM },
+                Error::Allocate { error: Errno::NOMEM },
                 "Error allocating guest memory: Cannot allocate memory",
             ),
             (
-                Problem::CommandLine { longest: 8191 },
+                Error::CommandLine { longest: 8191 },
                 "Guest command line too long (max=8191 characters)",
             ),
         ];
-        for (problem, line) in lines {
-            assert_eq!(problem.line(), line);
+        for (error, line) in lines {
+            assert_eq!(error.line(), line);
         }
     }
 
     #[test]
     fn our_own_texts_carry_their_code_and_what_to_do() {
-        let problem = Problem::Memory { have: 1 << 20, least: 64 << 20 };
+        let error = Error::Memory { have: 1 << 20, least: 64 << 20 };
         assert_eq!(
-            problem.line(),
+            error.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
              add --mem=64"
         );
@@ -477,7 +514,7 @@ mod tests {
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
-        let source = include_str!("problem.rs");
+        let source = include_str!("error.rs");
         let mut codes: Vec<&str> = source
             .match_indices("\"T4")
             .filter_map(|(at, _)| source.get(at + 1..at + 5))

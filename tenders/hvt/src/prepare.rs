@@ -1,0 +1,256 @@
+//! An allowed guest → one in memory, with everything it needs to run.
+
+use std::ffi::{CString, OsString};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use solo5_abi::Arch;
+use solo5_abi::hvt::x86_64::table;
+use solo5_abi::hvt::{BOOT_INFO_BASE, MEMORY_GRANULE};
+use solo5_abi::mft1::Entry;
+use solo5_tender::attach::{Backing, Device};
+use solo5_tender::boot::{Gdb, Guest};
+use solo5_tender::console::Console;
+use solo5_tender::error::{Error, Warning};
+use solo5_tender::report::Reporter;
+use solo5_tender::seccomp::{Instruction, Rule, assemble};
+use solo5_tender::start::{self, host};
+use solo5_tender::sys::Errno;
+use zerocopy::IntoBytes;
+
+use crate::boot_info::{self, Facts};
+use crate::devices::{Devices, Events, TIMER};
+use crate::dumpcore::{self, Dump};
+use crate::end::Witness;
+use crate::fault::Code;
+use crate::filter::{self, Descriptors};
+use crate::gdb::{self, Debugger};
+use crate::hypercall::Host;
+use crate::layout::{self, Executable, Size};
+use crate::memory::SharedMemory;
+use crate::place::{self, Loaded};
+use crate::ring;
+use crate::running::Running;
+use crate::sandbox::{self, Sandbox};
+use crate::vm::Machine;
+use crate::{cpuid, signals};
+
+/// Whether the guest has a network interface.
+pub(crate) fn has_net(devices: &[Device]) -> bool {
+    devices.iter().any(|device| matches!(device.backing, Backing::Net { .. }))
+}
+
+/// A debugger that waits for the guest, and the guest's memory as it sees it.
+pub(crate) type Debugging = (Debugger, SharedMemory);
+
+/// A guest in memory, with everything it needs to run.
+pub(crate) struct Ready {
+    running: Running,
+    loaded: Loaded,
+    sandbox: Sandbox,
+    /// The I/O thread's filter.
+    io: Vec<Instruction>,
+    /// The boot information as it is if there is no I/O thread.
+    without_ring: solo5_abi::hvt::BootInfo,
+    debugging: Option<Debugging>,
+}
+
+/// Puts `guest` into memory and makes everything it needs to run.
+pub(crate) fn prepare(
+    guest: Guest,
+    report: Option<RawFd>,
+    console: &Console,
+) -> Result<Ready, Error> {
+    let Guest {
+        kernel,
+        file,
+        plan,
+        mut manifest,
+        devices,
+        memory,
+        executable_heap,
+        arguments,
+        user,
+        chroot,
+        dumpcore,
+        gdb,
+    } = guest;
+    let command_line = start::command_line(&arguments)?;
+    start::check_personality()?;
+    signals::handle(console.program(), report).map_err(host("sigaction()"))?;
+
+    let machine = Machine::new()?;
+    let ring = if has_net(&devices) { MEMORY_GRANULE } else { 0 };
+    let size = Size { guest: memory, mapped: memory + ring };
+    let shared = gdb.as_ref().map(|_| gdb::backing(size.mapped)).transpose()?;
+    let loaded = Loaded::new(&plan, &file, size, shared.as_ref(), kernel.clone())?;
+    drop(file);
+    // SAFETY: the mapping `Loaded::new` has made, which is never undone.
+    unsafe { machine.set_memory(loaded.base, size.mapped) }?;
+
+    let executable = if executable_heap || !cpuid::has_no_execute(machine.supported()) {
+        Executable::All
+    } else {
+        Executable::Only(&loaded.code)
+    };
+    let tables = layout::tables(size.mapped, executable);
+    let special = layout::special_registers(executable);
+    let registers = layout::registers(plan.entry, size.guest);
+    machine.set_cpu(&special, &registers)?;
+    let frequency = machine.counter_frequency()?;
+
+    let (epoll, timer) = start::events(&devices, TIMER)?;
+    let kick = if ring > 0 { or_warn(kick(&machine), console)? } else { None };
+
+    let facts = Facts {
+        memory: size.guest,
+        kernel_end: plan.kernel_end,
+        frequency,
+        ring: kick.map(|_| size.guest),
+    };
+    manifest.iter_mut().for_each(Entry::hide_host_fd);
+    let boot_info = boot_info::encode(facts, &manifest, &command_line);
+    let without_ring = Facts { ring: None, ..facts };
+    let without_ring = boot_info::info(without_ring, manifest.len());
+    loaded.write_low(&[(table::GDT, &tables), (BOOT_INFO_BASE, &boot_info)])?;
+
+    let vcpu = machine.into_vcpu();
+    let own = Descriptors {
+        vcpu: vcpu.fd(),
+        epoll: epoll.as_raw_fd(),
+        timer: timer.as_raw_fd(),
+        kick,
+        report,
+    };
+    let mut rules = filter::guest_thread(&own, &devices);
+    let io = filter::io_thread(&own, &devices);
+    let mut keep = vec![own.vcpu, own.epoll, own.timer];
+    keep.extend([own.kick, own.report].into_iter().flatten());
+    keep.extend(devices.iter().map(Device::fd_number));
+
+    let dump = dumpcore.map(|directory| Dump::create(&directory, size.guest)).transpose()?;
+    if let Some(dump) = &dump {
+        rules.extend(dumpcore::rules(own.vcpu, dump.file(), dump.directory()));
+        keep.extend(dump.descriptors());
+    }
+    let debugging = match (&gdb, &shared) {
+        (Some(place), Some(shared)) => {
+            Some(wait_for_debugger(place, kernel.as_ref(), &epoll, size, shared, console)?)
+        }
+        _ => None,
+    };
+    if let Some((debugger, _)) = &debugging {
+        rules.extend(gdb::rules(own.vcpu, debugger.fd()));
+        keep.push(debugger.fd());
+    }
+
+    let sandbox = Sandbox {
+        removable: dump.as_ref().map(Dump::directory),
+        chroot: chroot.map(c_string).transpose()?,
+        user,
+        keep,
+        guest: assembled(&rules)?,
+    };
+    let memory = loaded.shared();
+    let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices)));
+    let events = Events { epoll: epoll.into_raw_fd(), timer: timer.into_raw_fd() };
+    let witness = Witness {
+        program: console.program().to_owned(),
+        report,
+        code: Code(loaded.code.clone()),
+        memory,
+        spoken: AtomicBool::new(false),
+    };
+    let ring = kick.and_then(|kick| ring::shared(&loaded, memory, devices, kick));
+    Ok(Ready {
+        running: Running {
+            vcpu,
+            host: Host { memory, devices, events, ring },
+            witness: Box::leak(Box::new(witness)),
+            dump,
+        },
+        loaded,
+        sandbox,
+        io: assembled(&io)?,
+        without_ring,
+        debugging,
+    })
+}
+
+/// Waits for a debugger and maps guest memory a second time, for it alone.
+fn wait_for_debugger(
+    place: &Gdb,
+    kernel: &Path,
+    epoll: &OwnedFd,
+    size: Size,
+    shared: &OwnedFd,
+    console: &Console,
+) -> Result<Debugging, Error> {
+    let debugger = Debugger::wait(place, kernel, epoll, TIMER, console)?;
+    let alias = place::map(size.mapped, Some(shared))?;
+    // SAFETY: a mapping of its own, readable and writable, never unmapped.
+    let memory = unsafe { SharedMemory::new(alias, size.guest, Vec::new()) };
+    Ok((debugger, memory))
+}
+
+fn assembled(rules: &[Rule]) -> Result<Vec<Instruction>, Error> {
+    assemble(rules, Arch::HOST.unwrap_or(Arch::X86_64)).ok_or(Error::FilterLength)
+}
+
+fn c_string(path: OsString) -> Result<CString, Error> {
+    // Arguments have no NUL in them.
+    CString::new(path.into_vec())
+        .map_err(|_| Error::Confine { what: "chroot()", error: Errno::INVAL })
+}
+
+/// Makes the eventfd that the guest's kicks add to. `None` if KVM does not know such.
+fn kick(machine: &Machine) -> Result<Option<RawFd>, Error> {
+    if !cfg!(feature = "net") || !machine.can_kick() {
+        return Ok(None);
+    }
+    let made = vmm_sys_util::eventfd::EventFd::new(libc::EFD_CLOEXEC);
+    let made = made.map_err(|error| Error::RingOff {
+        what: "eventfd()",
+        error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+    })?;
+    machine.kick(&made)?;
+    Ok(Some(made.into_raw_fd()))
+}
+
+/// A ring that cannot be had is a warning; everything else stops the launch.
+fn or_warn<T>(result: Result<Option<T>, Error>, console: &Console) -> Result<Option<T>, Error> {
+    match result {
+        Err(error @ Error::RingOff { .. }) => {
+            console.warn(&Warning::Without(error));
+            Ok(None)
+        }
+        result => result,
+    }
+}
+
+impl Ready {
+    /// Enters the sandbox, in which the I/O thread starts if there is a ring.
+    pub(crate) fn confine(
+        self,
+        reporter: Option<&mut Reporter>,
+        console: &Console,
+    ) -> Result<(Running, Option<Debugging>), Error> {
+        let Ready { mut running, loaded, sandbox, io, without_ring, debugging } = self;
+        let Running { host, witness, .. } = &mut running;
+        // What the closure owns is freed in it: later, freeing could need a call that is not allowed.
+        sandbox.enter(move || {
+            if let Some(ring) = host.ring {
+                let witness: &'static Witness = witness;
+                let work = move || witness.fault(ring.serve(), None);
+                if or_warn(sandbox::thread(io, work).map(Some), console)?.is_none() {
+                    host.ring = None;
+                    loaded.write_low(&[(BOOT_INFO_BASE, without_ring.as_bytes())])?;
+                }
+            }
+            reporter.map_or(Ok(()), Reporter::started)
+        })?;
+        Ok((running, debugging))
+    }
+}
