@@ -26,10 +26,10 @@ use solo5_policy::{Asked, Phase};
 
 use crate::attach::{Backing, Device, Inherited};
 use crate::console::{Console, output};
+use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain::{self, Safeguard};
 use crate::gate::{self, Gate, denial};
 use crate::needs;
-use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::report::{self, Reporter, Sink};
 use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;

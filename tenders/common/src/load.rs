@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use solo5_image::{Fault, LoadPlan, Protection};
 
-use crate::memory::{Allegation, GuestMemory};
 use crate::error::Error;
+use crate::memory::GuestMemory;
 use crate::sys::{Errno, strerror};
 
 /// Why an image could not be loaded.
@@ -64,7 +64,7 @@ pub fn load(
         if size > 0 {
             let short = Fault::SegmentShort { phdr, offset, size };
             // The plan fits, so the range is inside; a short read means the file has shrunk.
-            let got = memory.fill(Allegation(segment.address), file, segment.file.clone());
+            let got = memory.fill(segment.address, file, segment.file.clone());
             match got.map_err(|_| short)? {
                 Ok(got) if got == size => {}
                 Ok(_) => return Err(short.into()),

@@ -1,8 +1,9 @@
 //! Guest memory: the only way from a guest's address to bytes.
 //!
-//! A guest address is an [`Allegation`]: a number someone says is an address. Only
-//! [`GuestMemory`] turns it into bytes, after a check against its bounds, and it only copies: no
-//! reference into guest memory ever exists, so nothing a guest does can change what was checked.
+//! A range of guest memory starts as an [`Allegation`]: two numbers someone says are its address and
+//! length. [`Allegation::within`] is the one check against the bounds of guest memory, for all
+//! tenders. What passed it is only copied: no reference into guest memory ever exists, so nothing a
+//! guest does can change what was checked.
 
 use std::fmt;
 use std::fs::File;
@@ -14,9 +15,44 @@ use solo5_image::{Protection, ReadError};
 
 use crate::sys::Errno;
 
-/// What is alleged to be an address in guest memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Allegation(pub u64);
+/// What is alleged to be a range of guest memory.
+///
+/// Holding one proves nothing but that someone named these two numbers: the range may lie outside
+/// memory, may overflow, and may include pages without the rights for what is wanted of them.
+/// [`Allegation::within`] proves the first two wrong. It says nothing about rights: those are
+/// checked by whoever knows the pages' protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allegation {
+    /// Guest address of the first byte.
+    pub address: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+impl Allegation {
+    /// `length` bytes at guest address `address`.
+    pub const fn new(address: u64, length: u64) -> Allegation {
+        Allegation { address, length }
+    }
+
+    /// Room for a `T` at guest address `address`.
+    pub const fn of<T>(address: u64) -> Allegation {
+        Allegation { address, length: size_of::<T>() as u64 }
+    }
+
+    /// The same range as numbers of this host's, if it is wholly within the guest addresses
+    /// `memory`. The address of an empty range must be within them too, as upstream has it.
+    pub fn within(self, memory: &Range<u64>) -> Result<Range<usize>, OutOfBounds> {
+        let end = self.address.checked_add(self.length).ok_or(OutOfBounds)?;
+        if !memory.contains(&self.address) || end > memory.end {
+            return Err(OutOfBounds);
+        }
+        match (usize::try_from(self.address), usize::try_from(end)) {
+            (Ok(start), Ok(end)) => Ok(start..end),
+            _ => Err(OutOfBounds),
+        }
+    }
+}
 
 /// An address range that is not wholly in guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +74,8 @@ impl std::error::Error for OutOfBounds {}
 #[derive(Debug)]
 pub struct GuestMemory {
     base: usize,
-    first: u64,
-    size: u64,
+    /// The guest addresses that are bytes.
+    addresses: Range<u64>,
 }
 
 impl GuestMemory {
@@ -51,26 +87,23 @@ impl GuestMemory {
     /// writable, holds nothing of this program's, and lasts as long as the value. `base + size`
     /// does not overflow.
     pub unsafe fn from_raw(base: usize, first: u64, size: u64) -> GuestMemory {
-        GuestMemory { base, first, size }
+        GuestMemory { base, addresses: first..size }
     }
 
     /// End of guest memory in bytes, counted from guest address 0.
     pub fn size(&self) -> u64 {
-        self.size
+        self.addresses.end
     }
 
-    /// The host address of `length` bytes, all of them guest memory.
-    fn host(&self, at: Allegation, length: u64) -> Result<usize, OutOfBounds> {
-        let end = at.0.checked_add(length).ok_or(OutOfBounds)?;
-        if at.0 < self.first || end > self.size {
-            return Err(OutOfBounds);
-        }
+    /// The host address of `length` bytes at guest address `at`, all of them guest memory.
+    fn host(&self, at: u64, length: u64) -> Result<usize, OutOfBounds> {
+        let range = Allegation::new(at, length).within(&self.addresses)?;
         // In bounds, and `base + size` does not overflow.
-        usize::try_from(at.0).map(|at| self.base + at).map_err(|_| OutOfBounds)
+        Ok(self.base + range.start)
     }
 
     /// Copies `bytes` to guest address `at`.
-    pub fn write(&self, at: Allegation, bytes: &[u8]) -> Result<(), OutOfBounds> {
+    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.host(at, bytes.len() as u64)?;
         let to = std::ptr::with_exposed_provenance_mut::<u8>(to);
         // SAFETY: `to` is the start of `bytes.len()` writable bytes by `host` and `from_raw`, and
@@ -80,7 +113,7 @@ impl GuestMemory {
     }
 
     /// Copies from guest address `at` to `bytes`.
-    pub fn read(&self, at: Allegation, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
+    pub fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
         let from = self.host(at, bytes.len() as u64)?;
         let from = std::ptr::with_exposed_provenance::<u8>(from);
         // SAFETY: `from` is the start of `bytes.len()` readable bytes by `host` and `from_raw`,
@@ -93,7 +126,7 @@ impl GuestMemory {
     /// than asked for only at the end of the file.
     pub fn fill(
         &self,
-        at: Allegation,
+        at: u64,
         file: &File,
         content: Range<u64>,
     ) -> Result<Result<u64, ReadError>, OutOfBounds> {
@@ -127,7 +160,7 @@ impl GuestMemory {
     /// Gives the pages `pages`, as guest addresses, exactly these rights.
     pub fn protect(&self, pages: Range<u64>, protection: Protection) -> Result<(), Errno> {
         let length = pages.end.checked_sub(pages.start).ok_or(Errno::INVAL)?;
-        let host = self.host(Allegation(pages.start), length).map_err(|_| Errno::INVAL)?;
+        let host = self.host(pages.start, length).map_err(|_| Errno::INVAL)?;
         let flag = |has, flag| if has { flag } else { MprotectFlags::empty() };
         let flags = flag(protection.read, MprotectFlags::READ)
             | flag(protection.write, MprotectFlags::WRITE)
@@ -156,15 +189,15 @@ mod tests {
     fn only_ranges_wholly_inside_become_bytes() {
         let mut buffer = [0; 64];
         let memory = memory(&mut buffer);
-        memory.write(Allegation(16), b"ab").unwrap();
-        memory.write(Allegation(62), b"yz").unwrap();
-        memory.write(Allegation(64), b"").unwrap();
+        memory.write(16, b"ab").unwrap();
+        memory.write(62, b"yz").unwrap();
+        memory.write(63, b"").unwrap();
         let mut read = [0; 2];
-        memory.read(Allegation(62), &mut read).unwrap();
+        memory.read(62, &mut read).unwrap();
         assert_eq!(&read, b"yz");
         for bad in [0, 15, 63, 64, 65, u64::MAX - 1, u64::MAX] {
-            assert_eq!(memory.write(Allegation(bad), b"ab"), Err(OutOfBounds), "{bad}");
-            assert_eq!(memory.read(Allegation(bad), &mut read), Err(OutOfBounds), "{bad}");
+            assert_eq!(memory.write(bad, b"ab"), Err(OutOfBounds), "{bad}");
+            assert_eq!(memory.read(bad, &mut read), Err(OutOfBounds), "{bad}");
         }
     }
 
@@ -174,11 +207,11 @@ mod tests {
         file.write_all(b"0123456789").unwrap();
         let mut buffer = [0; 64];
         let memory = memory(&mut buffer);
-        assert_eq!(memory.fill(Allegation(20), &file, 2..6), Ok(Ok(4)));
-        assert_eq!(memory.fill(Allegation(40), &file, 8..20), Ok(Ok(2)));
-        assert_eq!(memory.fill(Allegation(60), &file, 0..5), Err(OutOfBounds));
+        assert_eq!(memory.fill(20, &file, 2..6), Ok(Ok(4)));
+        assert_eq!(memory.fill(40, &file, 8..20), Ok(Ok(2)));
+        assert_eq!(memory.fill(60, &file, 0..5), Err(OutOfBounds));
         let huge = 1 << 63;
-        let error = memory.fill(Allegation(20), &file, huge..huge + 1);
+        let error = memory.fill(20, &file, huge..huge + 1);
         assert_eq!(error, Ok(Err(ReadError(libc::EINVAL))));
         assert_eq!(&buffer[20..24], b"2345");
         assert_eq!(&buffer[40..43], b"89\0");

@@ -31,7 +31,7 @@ pub fn transfer(
         return Ok(Outcome::Invalid);
     }
     let wanted = if write { Use::Read } else { Use::Write };
-    let piece = memory.piece(Allegation(ask.data.get()), length, wanted)?;
+    let piece = memory.piece(Allegation::new(ask.data.get(), length), wanted)?;
     if write && block.access == Access::ReadOnly {
         return Ok(Outcome::Invalid);
     }
@@ -98,7 +98,7 @@ mod tests {
         let read = ask(1, 1536, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockRead, &read);
         assert_eq!(outcome, Ok(Outcome::Ok), "the last sector to the end of memory");
-        assert_eq!(memory.load::<u8>(Allegation(4095)), Ok(3));
+        assert_eq!(memory.load::<u8>(4095), Ok(3));
         let write = ask(1, 0, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockWrite, &write);
         assert_eq!(outcome, Ok(Outcome::Ok));
@@ -140,7 +140,7 @@ mod tests {
         let devices = devices(&file, 512, Access::ReadOnly);
         let memory = memory(4096, Vec::new());
         let write = ask(1, 0, 0, 512);
-        memory.store(Allegation(0), &[9u8; 512]).unwrap();
+        memory.store(0, &[9u8; 512]).unwrap();
         let outcome = transfer(&devices, &memory, Hypercall::BlockWrite, &write);
         assert_eq!(outcome, Ok(Outcome::Invalid));
         let mut sector = [1; 512];

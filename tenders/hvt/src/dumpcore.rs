@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use solo5_abi::hvt::x86_64::TrapFrame;
-use solo5_tender::memory::Allegation;
 use solo5_tender::error::Error;
+use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::calls::{IOCTL, MINCORE, PWRITE64, UNLINKAT};
 use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
@@ -136,7 +136,7 @@ impl Dump {
     }
 
     fn page(&self, memory: &SharedMemory, at: u64) -> bool {
-        let Ok(mut piece) = memory.piece(Allegation(at), PAGE, Use::Read) else {
+        let Ok(mut piece) = memory.piece(Allegation::new(at, PAGE), Use::Read) else {
             // Pages without any access are left out.
             return false;
         };
@@ -193,7 +193,7 @@ fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
         if !own.contains(&frame) {
             break;
         }
-        match memory.load(Allegation(frame)) {
+        match memory.load(frame) {
             Ok(caller) => frame = caller,
             Err(_) => break,
         }
@@ -207,7 +207,7 @@ const PAGES: usize = 512;
 /// Which pages of the granule at `first` the host has given the guest: bit 0 of each.
 fn resident(memory: &SharedMemory, first: u64) -> Result<[u8; PAGES], Errno> {
     let mut vector = [0; PAGES];
-    memory.resident(Allegation(first), &mut vector)?;
+    memory.resident(first, &mut vector)?;
     Ok(vector)
 }
 
@@ -349,7 +349,7 @@ mod tests {
         let memory = crate::memory::testing::memory(0x4000, Vec::new());
         let inside = |rbp| kvm_regs { rsp: 0x2000, rbp, ..kvm_regs::default() };
         for (at, caller) in [(0x2100, 0x2200u64), (0x2200, 0x3800), (0x2300, 0x2300)] {
-            memory.store(Allegation(at), &caller).unwrap();
+            memory.store(at, &caller).unwrap();
         }
         assert_eq!(interrupted_frame(&memory, &inside(0x2100)), 0x3800);
         assert_eq!(interrupted_frame(&memory, &inside(0x3800)), 0x3800);

@@ -8,9 +8,10 @@ use kvm_bindings::kvm_regs;
 use solo5_tender::error::{CODE_GUEST_FAULT, EXIT_CANNOT};
 use solo5_tender::report::{Outcome, ending};
 
-use crate::fault::{Code, GuestFault, Text, write_registers, write_trap};
+use crate::fault::{GuestFault, Text, write_registers, write_trap};
 use crate::hypercall::End;
 use crate::memory::SharedMemory;
+use crate::stack::Code;
 
 /// Standard error.
 pub(crate) const STDERR: RawFd = 2;
@@ -63,7 +64,7 @@ impl Witness {
     }
 
     /// Says why, and ends the process.
-        pub fn quit(&self, line: &str, status: u8) -> ! {
+    pub fn quit(&self, line: &str, status: u8) -> ! {
         let mut text = Text::new();
         let _ = writeln!(text, "{}: {line}", self.program);
         say(STDERR, &text);

@@ -1,7 +1,6 @@
 //! What made the guest's CPU stop → what the tender has to do about it.
 
 use solo5_abi::hvt::Hypercall;
-use solo5_tender::memory::Allegation;
 
 use crate::fault::GuestFault;
 
@@ -58,8 +57,8 @@ pub const REASON_HALT: u32 = 5;
 pub struct Call {
     /// What is wanted.
     pub kind: Hypercall,
-    /// Its argument.
-    pub argument: Allegation,
+    /// Guest address of its argument, as the guest says.
+    pub argument: u64,
 }
 
 /// Finds the hypercall in an exit. `memory` is the size of guest memory in bytes.
@@ -67,7 +66,7 @@ pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
     match exit {
         Exit::Port { port, write: true, size: 4, count: 1, value } => {
             match Hypercall::from_port(port) {
-                Some(Ok(kind)) => Ok(Some(Call { kind, argument: Allegation(value.into()) })),
+                Some(Ok(kind)) => Ok(Some(Call { kind, argument: value.into() })),
                 Some(Err(number)) => Err(GuestFault::Hypercall(number)),
                 None => Err(GuestFault::Port(port)),
             }
@@ -100,7 +99,7 @@ mod tests {
     fn only_one_32_bit_write_to_a_known_port_is_a_call() {
         for kind in Hypercall::ALL {
             let call = decode(out(kind.port(), 4, 1), MEMORY).unwrap().unwrap();
-            assert_eq!(call, Call { kind, argument: Allegation(0x1234) });
+            assert_eq!(call, Call { kind, argument: 0x1234 });
         }
         for port in [0x80, 0x4ff, 0x509, 0x600, 0xffff] {
             assert_eq!(decode(out(port, 4, 1), MEMORY), Err(GuestFault::Port(port)));

@@ -37,8 +37,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fs::MemfdFlags;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
-use solo5_tender::memory::Allegation;
 use solo5_tender::error::{EXIT_CANNOT, Error};
+use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::calls::{IOCTL, READ, RECVFROM, RT_SIGRETURN, WRITE};
 use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
@@ -318,7 +318,7 @@ impl Debuggee<'_> {
     fn let_go(&mut self) {
         for slot in 0..SOFTWARE_MAX {
             if let Some((address, byte)) = self.software.get_mut(slot).and_then(Option::take) {
-                let _ = self.memory.store(Allegation(address), &byte);
+                let _ = self.memory.store(address, &byte);
             }
         }
         let _ = self.set(&kvm_guest_debug::default());
@@ -519,7 +519,7 @@ impl SingleThreadBase for Debuggee<'_> {
     fn read_addrs(&mut self, start: u64, data: &mut [u8]) -> TargetResult<usize, Self> {
         let left = self.memory.size().saturating_sub(start);
         let length = left.min(data.len() as u64);
-        let piece = self.memory.piece(Allegation(start), length, Use::Read);
+        let piece = self.memory.piece(Allegation::new(start, length), Use::Read);
         let piece = piece.map_err(non_fatal)?;
         piece.copy_to(data);
         Ok(piece.length())
@@ -527,7 +527,7 @@ impl SingleThreadBase for Debuggee<'_> {
 
     fn write_addrs(&mut self, start: u64, data: &[u8]) -> TargetResult<(), Self> {
         let length = data.len() as u64;
-        let piece = self.memory.piece(Allegation(start), length, Use::Write);
+        let piece = self.memory.piece(Allegation::new(start, length), Use::Write);
         piece.map_err(non_fatal)?.copy_from(data);
         Ok(())
     }
@@ -583,7 +583,7 @@ impl Breakpoints for Debuggee<'_> {
 
 impl SwBreakpoint for Debuggee<'_> {
     fn add_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        let place = Allegation(address);
+        let place = address;
         let is_there = |slot: &&Option<(u64, u8)>| slot.is_some_and(|(at, _)| at == address);
         if self.software.iter().any(|slot| is_there(&slot)) {
             return Ok(true);
@@ -603,7 +603,7 @@ impl SwBreakpoint for Debuggee<'_> {
         let Some((_, byte)) = found.next().and_then(Option::take) else {
             return Ok(false);
         };
-        self.memory.store(Allegation(address), &byte).map_err(non_fatal)?;
+        self.memory.store(address, &byte).map_err(non_fatal)?;
         Ok(true)
     }
 }

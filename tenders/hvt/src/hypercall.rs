@@ -64,8 +64,8 @@ impl Host {
             }
             Hypercall::Puts => {
                 let puts: Puts = self.memory.load(argument)?;
-                let data = Allegation(puts.data.get());
-                let text = self.memory.piece(data, puts.len.get(), Use::Read)?;
+                let text = Allegation::new(puts.data.get(), puts.len.get());
+                let text = self.memory.piece(text, Use::Read)?;
                 devices::write_stream(CONSOLE, text);
             }
             Hypercall::Poll => {
@@ -89,18 +89,17 @@ impl Host {
                 let mut net: Net = self.question(argument)?;
                 // Frames in the ring were sent first.
                 self.settle()?;
-                let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
-                let len = net.len.get();
-                let outcome = crate::net::send(self.devices, self.memory, handle, data, len)?;
+                let data = Allegation::new(net.data.get(), net.len.get());
+                let outcome = crate::net::send(self.devices, self.memory, net.handle.get(), data)?;
                 net.ret = outcome.number().into();
                 self.memory.store(argument, &net)?;
             }
             #[cfg(feature = "net")]
             Hypercall::NetRead if self.devices.has_net() => {
                 let mut net: Net = self.question(argument)?;
-                let (handle, data) = (net.handle.get(), Allegation(net.data.get()));
-                let len = net.len.get();
-                let got = crate::net::receive(self.devices, self.memory, handle, data, len)?;
+                let data = Allegation::new(net.data.get(), net.len.get());
+                let handle = net.handle.get();
+                let got = crate::net::receive(self.devices, self.memory, handle, data)?;
                 if got.outcome == Outcome::Ok {
                     net.len = got.length.into();
                 }
@@ -115,20 +114,19 @@ impl Host {
     }
 
     /// Copies an argument that will hold the answer, too. Where that cannot be put, nothing is done.
-    fn question<T: FromBytes + IntoBytes>(&self, at: Allegation) -> Result<T, GuestFault> {
-        self.memory.piece(at, size_of::<T>() as u64, Use::Write)?;
+    fn question<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
+        self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
         self.memory.load(at)
     }
 
-    fn halt(&self, argument: Allegation) -> Result<End, GuestFault> {
+    fn halt(&self, argument: u64) -> Result<End, GuestFault> {
         let halt: Halt = self.memory.load(argument)?;
         let cookie = halt.cookie.get();
         let trap = if cookie == 0 {
             None
         } else {
-            let at = Allegation(cookie);
-            self.memory.piece(at, HALT_COOKIE_MAX as u64, Use::Read)?;
-            Some(self.memory.load(at)?)
+            self.memory.piece(Allegation::new(cookie, HALT_COOKIE_MAX as u64), Use::Read)?;
+            Some(self.memory.load(cookie)?)
         };
         // Nothing that was queued is lost.
         self.settle()?;
@@ -196,8 +194,8 @@ mod tests {
         at: u64,
         value: &T,
     ) -> Result<Next, GuestFault> {
-        host.memory.store(Allegation(at), value).unwrap();
-        host.handle(Call { kind, argument: Allegation(at) })
+        host.memory.store(at, value).unwrap();
+        host.handle(Call { kind, argument: at })
     }
 
     #[test]
@@ -205,7 +203,7 @@ mod tests {
         let Fixture { host, .. } = fixture();
         let at = SIZE as u64 - 8;
         call(&host, Hypercall::Walltime, at, &Walltime::default()).unwrap();
-        let told: Walltime = host.memory.load(Allegation(at)).unwrap();
+        let told: Walltime = host.memory.load(at).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let difference = now.as_nanos() as u64 - told.nsecs.get();
         assert!(difference < 10_000_000_000, "{difference}");
@@ -217,7 +215,7 @@ mod tests {
         let poll = |timeout: u64| {
             let ask = Poll { timeout_nsecs: timeout.into(), ..Poll::default() };
             assert_eq!(call(&host, Hypercall::Poll, 64, &ask), Ok(Next::Run));
-            let told: Poll = host.memory.load(Allegation(64)).unwrap();
+            let told: Poll = host.memory.load(64).unwrap();
             (told.ready_set.get(), told.ret.get())
         };
         assert_eq!(poll(0), (0, 0));
@@ -242,7 +240,7 @@ mod tests {
         assert_eq!(call(&host, Hypercall::Halt, 0, &halt(0, 300)), end(300, None));
         let frame = TrapFrame { cr2: 0x28.into(), ..TrapFrame::default() };
         let last = (SIZE - HALT_COOKIE_MAX) as u64;
-        host.memory.store(Allegation(last), &frame).unwrap();
+        host.memory.store(last, &frame).unwrap();
         assert_eq!(call(&host, Hypercall::Halt, 0, &halt(last, 255)), end(255, Some(frame)));
         let fault = call(&host, Hypercall::Halt, 0, &halt(last + 1, 255));
         let expected = GuestFault::Access { address: last + 1, size: 512 };
@@ -255,10 +253,10 @@ mod tests {
         network.send(&[4; 70]).unwrap();
         let net = Net { handle: 1.into(), data: 0x1000.into(), len: 1514.into(), ..Net::default() };
         call(&host, Hypercall::NetRead, 0, &net).unwrap();
-        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        let told: Net = host.memory.load(0).unwrap();
         assert_eq!((told.ret.get(), told.len.get()), (0, 70));
         call(&host, Hypercall::NetRead, 0, &net).unwrap();
-        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        let told: Net = host.memory.load(0).unwrap();
         assert_eq!((told.ret.get(), told.len.get()), (1, 1514), "no frame, length untouched");
         let send = Net { len: 70.into(), ..net };
         call(&host, Hypercall::NetWrite, 0, &send).unwrap();
@@ -274,11 +272,11 @@ mod tests {
             ..Block::default()
         };
         call(&host, Hypercall::BlockWrite, 0, &block).unwrap();
-        let told: Block = host.memory.load(Allegation(0)).unwrap();
+        let told: Block = host.memory.load(0).unwrap();
         assert_eq!(told.ret.get(), 0);
         let net_of_block = Net { handle: 2.into(), ..net };
         call(&host, Hypercall::NetRead, 0, &net_of_block).unwrap();
-        let told: Net = host.memory.load(Allegation(0)).unwrap();
+        let told: Net = host.memory.load(0).unwrap();
         assert_eq!(told.ret.get(), 2, "a handle of the other kind");
     }
 
@@ -308,7 +306,7 @@ mod tests {
         assert_eq!(call(&host, Hypercall::NetWrite, AT, &ask), Ok(Next::Run));
         let mut frame = [0; 100];
         assert_eq!(network.recv(&mut frame).unwrap(), 60);
-        assert_eq!(host.memory.load(Allegation(AT)), Ok(ask), "ret is 0");
+        assert_eq!(host.memory.load(AT), Ok(ask), "ret is 0");
 
         network.send(&[0xff; 24]).unwrap();
         queue_read_into(&mut host, AT, 24);
@@ -338,7 +336,7 @@ mod tests {
             len: 60.into(),
             ..Net::default()
         };
-        host.memory.store(Allegation(0), &ask).unwrap();
+        host.memory.store(0, &ask).unwrap();
         let (memory, start) = (host.memory, std::time::Instant::now());
         let done = std::sync::atomic::AtomicBool::new(false);
         let (mut sent, mut refused) = (0, 0);
@@ -347,12 +345,12 @@ mod tests {
                 while !done.load(Ordering::Relaxed) && start.elapsed().as_secs() < 60 {
                     // They differ in one byte, so there is no third one to be seen.
                     for length in [60u8, 188] {
-                        memory.store(Allegation(16), &length).unwrap();
+                        memory.store(16, &length).unwrap();
                     }
                 }
             });
             while sent < 2000 || refused < 2000 {
-                let argument = Allegation(0);
+                let argument = 0;
                 match host.handle(Call { kind: Hypercall::NetWrite, argument }) {
                     Ok(_) => {
                         sent += 1;
@@ -378,7 +376,7 @@ mod tests {
         for kind in
             [Hypercall::BlockRead, Hypercall::BlockWrite, Hypercall::NetRead, Hypercall::NetWrite]
         {
-            let argument = Allegation(0);
+            let argument = 0;
             let fault = host.handle(Call { kind, argument });
             assert_eq!(fault, Err(GuestFault::Hypercall(kind.number())));
         }
@@ -390,9 +388,9 @@ mod tests {
         let text = solo5_image::Protection { read: true, write: false, execute: true };
         let unprotected = memory(SIZE, Vec::new());
         let ask = Net { handle: 1.into(), data: 0x1000.into(), len: 60.into(), ..Net::default() };
-        unprotected.store(Allegation(0x800), &ask).unwrap();
+        unprotected.store(0x800, &ask).unwrap();
         host.memory = Box::leak(Box::new(unprotected.protecting(vec![(0..0x1000, text)])));
-        let argument = Allegation(0x800);
+        let argument = 0x800;
         network.set_nonblocking(true).unwrap();
         for kind in [
             Hypercall::Walltime,
@@ -427,9 +425,9 @@ mod tests {
             if kind == Hypercall::Poll {
                 bytes[..8].fill(0);
             }
-            let _ = host.memory.store(Allegation(argument), &bytes);
+            let _ = host.memory.store(argument, &bytes);
             let size = kind.argument_size() as u64;
-            match host.handle(Call { kind, argument: Allegation(argument) }) {
+            match host.handle(Call { kind, argument }) {
                 Ok(_) => prop_assert!(argument.checked_add(size).unwrap() <= SIZE as u64),
                 Err(GuestFault::Access { address, size }) => {
                     let end = address.checked_add(size);
@@ -445,7 +443,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let memory = memory(4096, Vec::new());
-        let piece = memory.piece(Allegation(0), 4096, Use::Read).unwrap();
+        let piece = memory.piece(Allegation::new(0, 4096), Use::Read).unwrap();
         devices::write_stream(writer.as_raw_fd(), piece);
     }
 
@@ -455,7 +453,7 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
         let memory = memory(1 << 20, Vec::new());
-        let piece = memory.piece(Allegation(0), 1 << 20, Use::Read).unwrap();
+        let piece = memory.piece(Allegation::new(0, 1 << 20), Use::Read).unwrap();
         let thread = std::thread::spawn(move || {
             let mut all = Vec::new();
             reader.read_to_end(&mut all).unwrap();

@@ -16,7 +16,7 @@
 //! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
 //! | frames without stopping the CPU | [`ring`] |
 //! | the CPU's loop | `running` |
-//! | the end | [`end`], [`fault`], [`signals`] |
+//! | the end | [`end`], [`fault`], [`stack`], [`signals`] |
 //! | `solo5-hvt-debug` alone | [`gdb`], `xsave`, [`dumpcore`] |
 //!
 //! Guest memory is reached through [`memory`] alone.
@@ -58,6 +58,7 @@ pub mod run;
 mod running;
 pub mod sandbox;
 pub mod signals;
+pub mod stack;
 pub mod vm;
 #[cfg(feature = "debug")]
 pub mod xsave;

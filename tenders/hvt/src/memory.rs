@@ -64,58 +64,46 @@ impl SharedMemory {
         self.size
     }
 
-    /// Finds `length` bytes at guest address `at`; they may end with memory.
-    pub fn piece(&self, at: Allegation, length: u64, wanted: Use) -> Result<Piece, GuestFault> {
-        let fault = GuestFault::Access { address: at.0, size: length };
-        let end = at.0.checked_add(length).ok_or(fault)?;
-        if at.0 >= self.size || end > self.size {
-            return Err(fault);
-        }
+    /// Finds a range of memory that may be used as is `wanted`. It may end with memory.
+    pub fn piece(&self, at: Allegation, wanted: Use) -> Result<Piece, GuestFault> {
+        let fault = GuestFault::Access { address: at.address, size: at.length };
+        let range = at.within(&(0..self.size)).map_err(|_| fault)?;
+        let (start, end) = (at.address, range.end as u64);
         let refuses = |(pages, rights): &(Range<u64>, Protection)| {
             let has = match wanted {
                 Use::Read => rights.read,
                 Use::Write => rights.write,
             };
-            !has && pages.start < end && pages.end > at.0
+            !has && pages.start < end && pages.end > start
         };
         if self.protected.iter().any(refuses) {
             return Err(fault);
         }
-        match (usize::try_from(at.0), usize::try_from(length)) {
-            (Ok(offset), Ok(length)) => Ok(Piece { host: self.base + offset, length }),
-            _ => Err(fault),
-        }
+        Ok(Piece { host: self.base + range.start, length: range.len() })
     }
 
     /// Copies a structure out of guest memory.
-    pub fn load<T: FromBytes + IntoBytes>(&self, at: Allegation) -> Result<T, GuestFault> {
+    pub fn load<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
         let mut value = T::new_zeroed();
-        let piece = self.piece(at, size_of::<T>() as u64, Use::Read)?;
+        let piece = self.piece(Allegation::of::<T>(at), Use::Read)?;
         piece.copy_to(value.as_mut_bytes());
         Ok(value)
     }
 
     /// Copies a structure into guest memory.
-    pub fn store<T: IntoBytes + Immutable>(
-        &self,
-        at: Allegation,
-        value: &T,
-    ) -> Result<(), GuestFault> {
-        let bytes = value.as_bytes();
-        self.piece(at, bytes.len() as u64, Use::Write)?.copy_from(bytes);
+    pub fn store<T: IntoBytes + Immutable>(&self, at: u64, value: &T) -> Result<(), GuestFault> {
+        self.piece(Allegation::of::<T>(at), Use::Write)?.copy_from(value.as_bytes());
         Ok(())
     }
 
     /// Tells of each page from `at` on, as many as `vector` has places, whether the host has given it
     /// to the guest: bit 0.
-        pub fn resident(&self, at: Allegation, vector: &mut [u8]) -> Result<(), Errno> {
+    pub fn resident(&self, at: u64, vector: &mut [u8]) -> Result<(), Errno> {
         const PAGE: u64 = 0x1000;
         let length = vector.len() as u64 * PAGE;
-        let outside = at.0.checked_add(length).is_none_or(|end| end > self.size);
-        if outside {
-            return Err(Errno::INVAL);
-        }
-        let start = std::ptr::with_exposed_provenance_mut(self.base + at.0 as usize);
+        let range = Allegation::new(at, length).within(&(0..self.size));
+        let range = range.map_err(|_| Errno::INVAL)?;
+        let start = std::ptr::with_exposed_provenance_mut(self.base + range.start);
         // SAFETY: the call tells of `length` bytes of addresses, which are guest memory, one byte
         // for each page, which is what `vector` holds.
         let result = unsafe { libc::mincore(start, length as usize, vector.as_mut_ptr()) };
@@ -224,11 +212,11 @@ mod tests {
     fn a_region_may_end_with_memory_and_not_behind_it() {
         let memory = memory(64, Vec::new());
         for (at, length) in [(0, 64), (56, 8), (63, 1), (63, 0)] {
-            assert!(memory.piece(Allegation(at), length, Use::Write).is_ok(), "{at} {length}");
+            assert!(memory.piece(Allegation::new(at, length), Use::Write).is_ok(), "{at} {length}");
         }
         let bad = [(57, 8), (64, 0), (64, 1), (0, 65), (8, u64::MAX), (u64::MAX, 1), (u64::MAX, 0)];
         for (at, length) in bad {
-            let fault = memory.piece(Allegation(at), length, Use::Read).unwrap_err();
+            let fault = memory.piece(Allegation::new(at, length), Use::Read).unwrap_err();
             assert_eq!(fault, GuestFault::Access { address: at, size: length });
         }
     }
@@ -249,7 +237,7 @@ mod tests {
             let end = u128::from(at) + u128::from(length);
             let touches = u128::from(protected) < end && at < protected + 8;
             let valid = at < 64 && end <= 64 && !(write && touches);
-            match memory.piece(Allegation(at), length, wanted) {
+            match memory.piece(Allegation::new(at, length), wanted) {
                 Ok(piece) => {
                     prop_assert!(valid);
                     prop_assert_eq!(piece.length() as u64, length);
@@ -267,9 +255,9 @@ mod tests {
     fn structures_come_out_as_they_went_in() {
         let memory = memory(64, Vec::new());
         let puts = Puts { data: 0x1122_3344_5566_7788.into(), len: 7.into() };
-        memory.store(Allegation(13), &puts).unwrap();
-        assert_eq!(memory.load::<Puts>(Allegation(13)), Ok(puts));
-        assert!(memory.load::<Puts>(Allegation(49)).is_err());
+        memory.store(13, &puts).unwrap();
+        assert_eq!(memory.load::<Puts>(13), Ok(puts));
+        assert!(memory.load::<Puts>(49).is_err());
     }
 
     #[test]
@@ -277,7 +265,7 @@ mod tests {
         let read_only = Protection { read: true, write: false, execute: false };
         let nothing = Protection { read: false, ..read_only };
         let memory = memory(64, vec![(16..32, read_only), (32..48, nothing)]);
-        let is_ok = |at, length, wanted| memory.piece(Allegation(at), length, wanted).is_ok();
+        let is_ok = |at, length, wanted| memory.piece(Allegation::new(at, length), wanted).is_ok();
         assert!(is_ok(0, 16, Use::Write) && is_ok(48, 16, Use::Write));
         assert!(is_ok(8, 24, Use::Read));
         assert!(!is_ok(8, 9, Use::Write) && !is_ok(31, 1, Use::Write));

@@ -29,7 +29,7 @@ impl Received {
     }
 }
 
-/// Sends the frame of `length` bytes at `data`.
+/// Sends the frame at `data`.
 ///
 /// A frame that the tap has no room for is dropped, as a network does with it. `Invalid`: no such
 /// interface, or no frame has that length; `Unspecified`: the tap did not take it.
@@ -38,13 +38,12 @@ pub fn send(
     memory: &SharedMemory,
     handle: u64,
     data: Allegation,
-    length: u64,
 ) -> Result<Outcome, GuestFault> {
     let Some(net) = devices.net(handle) else {
         return Ok(Outcome::Invalid);
     };
-    let frame = memory.piece(data, length, Use::Read)?;
-    if length < HEADER || length > u64::from(net.mtu) + HEADER {
+    let frame = memory.piece(data, Use::Read)?;
+    if data.length < HEADER || data.length > u64::from(net.mtu) + HEADER {
         return Ok(Outcome::Invalid);
     }
     Ok(match retry(|| frame.write_to(net.fd)) {
@@ -55,19 +54,17 @@ pub fn send(
     })
 }
 
-/// Receives a frame to `data`, where there is room for `length` bytes; the rest of a longer one is
-/// lost.
+/// Receives a frame to `data`; the rest of a longer one is lost.
 pub fn receive(
     devices: &Devices,
     memory: &SharedMemory,
     handle: u64,
     data: Allegation,
-    length: u64,
 ) -> Result<Received, GuestFault> {
     let Some(net) = devices.net(handle) else {
         return Ok(Received::nothing(Outcome::Invalid));
     };
-    let room = memory.piece(data, length, Use::Write)?;
+    let room = memory.piece(data, Use::Write)?;
     Ok(match retry(|| room.read_from(net.fd)) {
         Ok(0) | Err(Errno::AGAIN) => Received::nothing(Outcome::Again),
         Ok(count) => Received { outcome: Outcome::Ok, length: count as u64 },
@@ -97,8 +94,8 @@ mod tests {
         network.set_nonblocking(true).unwrap();
         let devices = Devices::default().with_net(1, tap.as_raw_fd(), 100);
         let memory = memory(4096, Vec::new());
-        memory.store(Allegation(64), &[7u8; 114]).unwrap();
-        let send = |handle, length| send(&devices, &memory, handle, Allegation(64), length);
+        memory.store(64, &[7u8; 114]).unwrap();
+        let send = |handle, length| send(&devices, &memory, handle, Allegation::new(64, length));
         for (length, outcome) in [
             (13, Outcome::Invalid),
             (14, Outcome::Ok),
@@ -122,7 +119,7 @@ mod tests {
         let (tap, network) = wire();
         let devices = Devices::default().with_net(3, tap.as_raw_fd(), 1500);
         let memory = memory(4096, Vec::new());
-        let receive = |at, length| receive(&devices, &memory, 3, Allegation(at), length);
+        let receive = |at, length| receive(&devices, &memory, 3, Allegation::new(at, length));
         assert_eq!(receive(0, 100), Ok(Received::nothing(Outcome::Again)));
         network.send(&[5; 60]).unwrap();
         network.send(&[6; 60]).unwrap();
@@ -130,7 +127,7 @@ mod tests {
         assert_eq!(receive(4096 - 60, 60), Ok(got), "up to the end of memory");
         let cut = Received { length: 20, ..got };
         assert_eq!(receive(0, 20), Ok(cut), "a short buffer cuts the frame");
-        assert_eq!(memory.load::<[u8; 2]>(Allegation(19)), Ok([6, 0]));
+        assert_eq!(memory.load::<[u8; 2]>(19), Ok([6, 0]));
         assert!(receive(4095, 2).is_err());
     }
 
@@ -139,7 +136,7 @@ mod tests {
         let (tap, network) = wire();
         let devices = Devices::default().with_net(1, tap.as_raw_fd(), 1500);
         let memory = memory(4096, Vec::new());
-        let send = || send(&devices, &memory, 1, Allegation(0), 1500).unwrap();
+        let send = || send(&devices, &memory, 1, Allegation::new(0, 1500)).unwrap();
         for _ in 0..2000 {
             assert_eq!(send(), Outcome::Ok, "sent or dropped");
         }
@@ -154,7 +151,7 @@ mod tests {
         (&writer).write_all(&[0; 65536 - 4096]).unwrap();
         let devices = Devices::default().with_net(1, writer.as_raw_fd(), 9000);
         let memory = memory(16384, Vec::new());
-        let outcome = send(&devices, &memory, 1, Allegation(0), 9000);
+        let outcome = send(&devices, &memory, 1, Allegation::new(0, 9000));
         assert_eq!(outcome, Ok(Outcome::Unspecified));
         reader.read_exact(&mut [0; 1]).unwrap();
     }

@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::mm::{MapFlags, ProtFlags};
 use solo5_image::{LoadPlan, Protection};
-use solo5_tender::load::load;
-use solo5_tender::memory::{Allegation, GuestMemory};
 use solo5_tender::error::Error;
+use solo5_tender::load::load;
+use solo5_tender::memory::GuestMemory;
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 
@@ -53,7 +53,12 @@ impl Loaded {
         });
         loaded.map_err(|error| error.of(kernel))?;
         let code = plan.segments.iter().filter(|segment| segment.protection.execute);
-        Ok(Loaded { base, size, protected, code: code.map(|segment| segment.pages.clone()).collect() })
+        Ok(Loaded {
+            base,
+            size,
+            protected,
+            code: code.map(|segment| segment.pages.clone()).collect(),
+        })
     }
 
     /// Writes what lies below the image.
@@ -63,7 +68,7 @@ impl Loaded {
         for (at, bytes) in pieces {
             // It always fits: all of it ends below the lowest guest address.
             let outside = |_| host("writing boot information")(Errno::FAULT);
-            memory.write(Allegation(*at), bytes).map_err(outside)?;
+            memory.write(*at, bytes).map_err(outside)?;
         }
         Ok(())
     }

@@ -24,7 +24,6 @@ use crate::boot_info::{self, Facts};
 use crate::devices::{Devices, Events, TIMER};
 use crate::dumpcore::{self, Dump};
 use crate::end::Witness;
-use crate::fault::Code;
 use crate::filter::{self, Descriptors};
 use crate::gdb::{self, Debugger};
 use crate::hypercall::Host;
@@ -34,6 +33,7 @@ use crate::place::{self, Loaded};
 use crate::ring;
 use crate::running::Running;
 use crate::sandbox::{self, Sandbox};
+use crate::stack::Code;
 use crate::vm::Machine;
 use crate::{cpuid, signals};
 

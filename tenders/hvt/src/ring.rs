@@ -26,14 +26,9 @@ use crate::place::Loaded;
 /// Where frames go to and come from.
 pub trait Frames {
     /// Sends a frame.
-    fn send(&mut self, handle: u32, data: Allegation, length: u32) -> Result<(), GuestFault>;
+    fn send(&mut self, handle: u32, data: Allegation) -> Result<(), GuestFault>;
     /// Receives a frame.
-    fn receive(
-        &mut self,
-        handle: u32,
-        data: Allegation,
-        length: u32,
-    ) -> Result<Received, GuestFault>;
+    fn receive(&mut self, handle: u32, data: Allegation) -> Result<Received, GuestFault>;
 }
 
 /// The guest's interfaces.
@@ -61,18 +56,13 @@ pub fn shared(
 }
 
 impl Frames for Wire {
-    fn send(&mut self, handle: u32, data: Allegation, length: u32) -> Result<(), GuestFault> {
+    fn send(&mut self, handle: u32, data: Allegation) -> Result<(), GuestFault> {
         // Nobody waits for the outcome of a write.
-        net::send(self.devices, self.memory, handle.into(), data, length.into()).map(drop)
+        net::send(self.devices, self.memory, handle.into(), data).map(drop)
     }
 
-    fn receive(
-        &mut self,
-        handle: u32,
-        data: Allegation,
-        length: u32,
-    ) -> Result<Received, GuestFault> {
-        net::receive(self.devices, self.memory, handle.into(), data, length.into())
+    fn receive(&mut self, handle: u32, data: Allegation) -> Result<Received, GuestFault> {
+        net::receive(self.devices, self.memory, handle.into(), data)
     }
 }
 
@@ -97,13 +87,13 @@ impl<F: Frames> Queue<F> {
         for _ in 0..claimed {
             let entry = ring.submission(self.ent_head);
             let handle = entry.handle.load(Ordering::Relaxed);
-            let data = Allegation(entry.data.load(Ordering::Relaxed));
             let length = entry.len.load(Ordering::Relaxed);
+            let data = Allegation::new(entry.data.load(Ordering::Relaxed), length.into());
             match Operation::from_number(entry.operation.load(Ordering::Relaxed)) {
-                Some(Operation::NetWrite) => self.frames.send(handle, data, length)?,
+                Some(Operation::NetWrite) => self.frames.send(handle, data)?,
                 Some(Operation::NetRead) => {
                     let id = entry.id.load(Ordering::Relaxed);
-                    let received = self.frames.receive(handle, data, length)?;
+                    let received = self.frames.receive(handle, data)?;
                     self.commit(ring, id, received)?;
                 }
                 None => {}
@@ -245,12 +235,12 @@ mod tests {
     }
 
     impl Frames for Recorder {
-        fn send(&mut self, _: u32, data: Allegation, _: u32) -> Result<(), GuestFault> {
-            self.sent.push(data.0);
+        fn send(&mut self, _: u32, data: Allegation) -> Result<(), GuestFault> {
+            self.sent.push(data.address);
             Ok(())
         }
 
-        fn receive(&mut self, _: u32, _: Allegation, _: u32) -> Result<Received, GuestFault> {
+        fn receive(&mut self, _: u32, _: Allegation) -> Result<Received, GuestFault> {
             self.reads += 1;
             Ok(if self.reads.is_multiple_of(3) {
                 Received { outcome: Outcome::Ok, length: u64::from(self.reads) }
@@ -424,12 +414,12 @@ mod tests {
     struct Collector(Arc<Mutex<Vec<u64>>>);
 
     impl Frames for Collector {
-        fn send(&mut self, _: u32, data: Allegation, _: u32) -> Result<(), GuestFault> {
-            self.0.lock().unwrap().push(data.0);
+        fn send(&mut self, _: u32, data: Allegation) -> Result<(), GuestFault> {
+            self.0.lock().unwrap().push(data.address);
             Ok(())
         }
 
-        fn receive(&mut self, _: u32, _: Allegation, _: u32) -> Result<Received, GuestFault> {
+        fn receive(&mut self, _: u32, _: Allegation) -> Result<Received, GuestFault> {
             Err(GuestFault::Hypercall(0))
         }
     }

@@ -89,10 +89,7 @@ const CONFINED: i32 = 0;
 const STACK: usize = 128 << 10;
 
 /// Starts a thread that installs `filter` and then does `work`, and waits until it is confined.
-pub fn thread(
-    filter: Vec<Instruction>,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<(), Error> {
+pub fn thread(filter: Vec<Instruction>, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let state: &'static AtomicI32 = Box::leak(Box::new(AtomicI32::new(STARTING)));
     let body = move || {
         let ready = signals::leave_to_others().and_then(|()| sys::install_filter(&filter));

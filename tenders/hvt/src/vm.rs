@@ -168,17 +168,17 @@ impl Vcpu {
     }
 
     /// The flag that makes [`Vcpu::run`] return at once, to be set by a signal handler.
-        pub fn immediate_exit(&mut self) -> *mut u8 {
+    pub fn immediate_exit(&mut self) -> *mut u8 {
         &raw mut self.0.get_kvm_run().immediate_exit
     }
 
     /// Clears that flag.
-        pub fn stay(&mut self) {
+    pub fn stay(&mut self) {
         self.0.set_kvm_immediate_exit(0);
     }
 
     /// KVM's own handle, for the debugger.
-        pub fn kvm(&self) -> &VcpuFd {
+    pub fn kvm(&self) -> &VcpuFd {
         &self.0
     }
 }

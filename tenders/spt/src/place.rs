@@ -16,8 +16,8 @@ use std::ops::Range;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
 use solo5_image::Protection;
-use solo5_tender::memory::GuestMemory;
 use solo5_tender::error::Error;
+use solo5_tender::memory::GuestMemory;
 use solo5_tender::sys::Errno;
 
 /// Size in bytes of the page kept behind guest memory.

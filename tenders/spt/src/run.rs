@@ -9,10 +9,10 @@ use solo5_tender::attach::Device;
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
 use solo5_tender::console::Console;
+use solo5_tender::error::{Error, Refusal};
 use solo5_tender::explain::Safeguard;
 use solo5_tender::load::load;
-use solo5_tender::memory::{Allegation, GuestMemory};
-use solo5_tender::error::{Error, Refusal};
+use solo5_tender::memory::GuestMemory;
 use solo5_tender::report::Reporter;
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
 use solo5_tender::start;
@@ -131,7 +131,7 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
 fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Error> {
     // It always fits: its longest form ends far below the lowest guest address.
     let outside = |_| Error::Host { what: "writing boot information", error: Errno::FAULT };
-    memory.write(Allegation(BOOT_INFO_BASE), bytes).map_err(outside)?;
+    memory.write(BOOT_INFO_BASE, bytes).map_err(outside)?;
     place::seal_low(memory).map_err(host("mprotect()"))
 }
 

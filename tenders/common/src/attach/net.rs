@@ -12,8 +12,8 @@ use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
 use super::{Backing, Device, Inherited};
-use crate::gate::name_fact;
 use crate::error::Error;
+use crate::gate::name_fact;
 use crate::sys::{Errno, tap};
 
 /// MTU of an inherited tap whose interface cannot be asked, as one in another network namespace.
