@@ -4,7 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
@@ -19,10 +20,10 @@ use solo5_policy::{
 use solo5_report::one_line;
 use solo5_signature::{Digest, Proof, prove};
 
-use crate::audit::readable;
-use crate::cli::FAILED;
+use crate::console::Exit;
 use crate::content::{Content, detached};
-use crate::policies::{Lists, today};
+use crate::files::{name, readable};
+use crate::policy_files::{Lists, today};
 
 /// A launch that somebody has in mind.
 pub(crate) struct Question<'q> {
@@ -55,6 +56,47 @@ pub(crate) struct Decided {
     digest: Option<Digest>,
 }
 
+/// An [`Answer`] as programs see it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Shown {
+    /// No policy was asked.
+    Not {
+        decision: &'static str,
+        messages: Vec<String>,
+    },
+    Decided(ShownDecision),
+}
+
+#[derive(Serialize)]
+pub(crate) struct ShownDecision {
+    #[serde(flatten)]
+    decision: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waived: Vec<ShownWaiver>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownWaiver {
+    code: &'static str,
+    reason: String,
+    until: String,
+    policy: String,
+}
+
+impl ShownWaiver {
+    fn of(waived: &Waived) -> ShownWaiver {
+        ShownWaiver {
+            code: waived.code,
+            reason: waived.reason.clone(),
+            until: waived.until.to_string(),
+            policy: waived.place.policy.clone(),
+        }
+    }
+}
+
 /// Why no policy is asked about a launch.
 pub(crate) enum Unasked {
     /// The image is broken.
@@ -78,11 +120,11 @@ impl From<Unasked> for Answer {
 }
 
 /// Asks about one image.
-pub(crate) fn ask(question: &Question<'_>, lists: &mut Lists) -> Answer {
+pub(crate) fn ask(question: &Question<'_>, lists: &mut Lists<'_>) -> Answer {
     answer(question, lists).unwrap_or_else(|answer| answer)
 }
 
-fn answer(question: &Question<'_>, lists: &mut Lists) -> Result<Answer, Answer> {
+fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answer> {
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
     let (launch, asked) = examine(&file, path, question.words)?;
@@ -104,17 +146,17 @@ fn answer(question: &Question<'_>, lists: &mut Lists) -> Result<Answer, Answer> 
     let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
         .map_err(|error| Answer::Failed(error.to_string()))?;
     let asked = Asked { proof: Some(proof), ..asked };
-    let name = path.to_string_lossy();
+    let name = name(path);
     let subject = Subject::new(&name, &bytes);
     Ok(decided(&policies, &asked, &launch, question, Some(&subject)))
 }
 
 impl Answer {
-    pub(crate) fn status(&self) -> u8 {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
-            Answer::Failed(_) => FAILED,
-            Answer::Cannot(_) => 1,
-            Answer::Decided(found) => u8::from(found.decision.is_denied()),
+            Answer::Failed(_) => Exit::Incomplete,
+            Answer::Cannot(_) => Exit::Objection,
+            Answer::Decided(found) => Exit::objection_if(found.decision.is_denied()),
         }
     }
 
@@ -135,16 +177,17 @@ impl Answer {
         lines.into_iter().map(line).collect()
     }
 
-    pub(crate) fn json(&self, name: &str) -> Value {
-        let mut value = match self {
-            Answer::Failed(why) => json!({ "decision": "failed", "messages": [why] }),
-            Answer::Cannot(reasons) => json!({ "decision": "cannot", "messages": reasons }),
-            Answer::Decided(found) => found.json(),
-        };
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert(String::from("image"), Value::from(name));
+    /// The answer for programs.
+    pub(crate) fn shown(&self) -> Shown {
+        match self {
+            Answer::Failed(why) => Shown::Not { decision: "failed", messages: vec![why.clone()] },
+            Answer::Cannot(reasons) => Shown::Not { decision: "cannot", messages: reasons.clone() },
+            Answer::Decided(found) => Shown::Decided(ShownDecision {
+                decision: found.decision.json(),
+                waived: found.waived.iter().map(ShownWaiver::of).collect(),
+                digest: found.digest.map(|digest| digest.to_string()),
+            }),
         }
-        value
     }
 
     /// What a list of admitted images says of this one, if it is one.
@@ -152,35 +195,9 @@ impl Answer {
         let Answer::Decided(found) = self else {
             return None;
         };
-        let admission = Admission {
-            file: path.to_string_lossy().into_owned(),
-            policies: found.decision.applicable.clone(),
-        };
+        let admission = Admission { file: name(path), policies: found.decision.applicable.clone() };
         let admitted = !found.decision.is_denied();
         found.digest.filter(|_| admitted).map(|digest| (digest, admission))
-    }
-}
-
-impl Decided {
-    fn json(&self) -> Value {
-        let mut value = self.decision.json();
-        let waived = self.waived.iter().map(|waived| {
-            json!({
-                "code": waived.code,
-                "reason": waived.reason,
-                "until": waived.until.to_string(),
-                "policy": waived.place.policy,
-            })
-        });
-        if let Some(fields) = value.as_object_mut() {
-            if !self.waived.is_empty() {
-                fields.insert(String::from("waived"), waived.collect());
-            }
-            if let Some(digest) = self.digest {
-                fields.insert(String::from("digest"), digest.to_string().into());
-            }
-        }
-        value
     }
 }
 

@@ -1,131 +1,189 @@
 //! `audit`: the rules over any number of images, in parallel. In memory at a time are a few images'
 //! headers and findings for each thread, however many images there are.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use solo5_audit::{RULES, Selection, Subject};
-use solo5_image::{ReadAt, ReadError, elf};
-use solo5_launch::FileOrFd;
+use solo5_audit::{Budget, Measure, RULES, Selection, Subject};
 use solo5_report::{Colour, Severity};
+use solo5_source::size;
 
-use crate::cli::{AuditOptions, FAILED};
-use crate::files::{complain, open, print, reason};
-use crate::formats::{Audited, Counts, Printer, Totals};
-use crate::inputs::{Input, List, Trouble, inputs};
+use crate::console::{Console, Exit, Failure};
+use crate::files::{is_elf, name, readable};
+use crate::inputs::{Input, List, Unusable, inputs};
+use crate::options::Level;
 use crate::parallel::in_order;
-use crate::policies;
+use crate::policy_files::{given, load, today};
+use crate::printers::{AuditFormat, Audited, Counts, Printer, Totals, printer};
 use crate::waive::Scales;
 
 /// Most unreadable files that the end of a report lists.
 const UNREADABLE_MAX: usize = 1000;
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditOptions {
+    /// Images, folders of images, and patterns such as 'dist/**/*.spt'
+    #[arg(required_unless_present = "files_from")]
+    images: Vec<PathBuf>,
+    /// Take further names from this file, one a line; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    files_from: Vec<PathBuf>,
+    /// Names in --files-from end with NUL, as `find -print0` writes them
+    #[arg(short = '0', long, requires = "files_from")]
+    null: bool,
+    /// How many images to look at in parallel; one per processor unless given
+    #[arg(short, long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+    /// The least severity that makes the audit fail
+    #[arg(long, value_enum, default_value = "error")]
+    fail_on: Level,
+    /// Apply only rules whose code starts so, such as S2 or S201
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    select: Vec<String>,
+    /// Apply every rule, also those that must be asked for: S4 and S5
+    #[arg(long, conflicts_with = "select")]
+    all: bool,
+    /// Leave out rules whose code starts so, except where they find errors
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    ignore: Vec<String>,
+    /// Report what is larger (S503): `loaded`, `memory`, or a section, such as `.text=300KiB`
+    #[arg(long, value_name = "WHAT=SIZE", value_parser = budget)]
+    budget: Vec<Budget>,
+    /// Take waivers, and what to fail on besides --fail-on, from `audit` of this policy
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+    /// Exit 0 whatever is found
+    #[arg(long)]
+    exit_zero: bool,
+    /// How to print findings
+    #[arg(long, value_enum, default_value_t)]
+    format: AuditFormat,
+}
+
 /// What came of one input.
 enum Outcome {
     /// An image: its piece of the report, its findings, and whether they make the audit fail.
-    Audited(String, Counts, bool),
+    Audited(Vec<u8>, Counts, bool),
     /// A file in a folder that is not ELF.
     Skipped,
     /// Nothing that can be read.
-    Unreadable(Trouble),
+    Unreadable(Unusable),
 }
 
-pub(crate) fn run(program: &str, options: &AuditOptions) -> u8 {
-    let selection = Selection {
-        select: options.select.clone(),
-        all: options.all,
-        ignore: options.ignore.clone(),
-        least: None,
-    };
-    if let Some(unknown) = unknown_prefix(options) {
-        complain(program, format_args!("no rule starts with '{unknown}'; see `explain`"));
-        return FAILED;
-    }
-    let given: Vec<FileOrFd> =
-        options.policy.iter().map(|path| FileOrFd::Path(path.into())).collect();
-    let policies = match policies::load(&given, false) {
-        Ok(policies) => policies,
-        Err(text) => {
-            eprint!("{text}");
-            return FAILED;
-        }
-    };
-    let rules = RULES.iter().filter(|rule| selection.selects(rule));
-    let printer = Printer {
-        format: options.format,
-        colour: Colour::detect(&io::stdout()),
-        rules: rules.collect(),
-    };
-    let scales = Scales {
-        selection,
-        budgets: options.budget.clone(),
-        fail_on: Severity::from(options.fail_on),
-        policies,
-        today: policies::today(),
-    };
-    let files_from = options.files_from.iter().cloned();
-    let lists: Vec<List> = files_from.map(|file| List { file, null: options.null }).collect();
-    let threads =
-        options.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let progress = progress();
-    let mut totals = Totals::default();
-    let mut fails = false;
-    let mut pieces = 0_usize;
-    let mut unreadable = Vec::new();
-    let mut status = print(program, &printer.opening(), 0, FAILED);
-    in_order(
-        threads,
-        inputs(options.images.clone(), lists),
-        |input| look(input, &scales, &printer),
-        |outcome| {
-            let piece = match outcome {
-                Outcome::Skipped => {
-                    totals.skipped += 1;
-                    return;
-                }
-                Outcome::Unreadable(Trouble { name, why }) => {
-                    progress.suspend(|| complain(program, format_args!("{name}: {why}")));
-                    totals.unreadable += 1;
-                    let piece = printer.unreadable(&name, &why);
-                    if unreadable.len() < UNREADABLE_MAX {
-                        unreadable.push((name, why));
+impl AuditOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let scales = self.scales()?;
+        let rules = RULES.iter().filter(|rule| scales.selection.selects(rule)).collect();
+        let printer = printer(self.format, Colour::detect(&io::stdout()), rules);
+        let files_from = self.files_from.iter().cloned();
+        let lists: Vec<List> = files_from.map(|file| List { file, null: self.null }).collect();
+        let threads =
+            self.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let progress = progress();
+        let mut report = Report { printer: &*printer, totals: Totals::default(), pieces: 0 };
+        let mut fails = false;
+        let mut unreadable = Vec::new();
+        let mut written = console.stream(|out| printer.opening(out));
+        in_order(
+            threads,
+            inputs(self.images.clone(), lists),
+            |input| look(input, &scales, &*printer),
+            |outcome| {
+                let piece = match outcome {
+                    Outcome::Skipped => {
+                        report.totals.skipped += 1;
+                        return;
                     }
-                    piece
+                    Outcome::Unreadable(unusable) => {
+                        progress.suspend(|| console.say(&unusable));
+                        report.totals.unreadable += 1;
+                        let piece = piece(|out| printer.unreadable(&unusable, out));
+                        if unreadable.len() < UNREADABLE_MAX {
+                            unreadable.push(unusable);
+                        }
+                        piece
+                    }
+                    Outcome::Audited(piece, counts, failed) => {
+                        fails |= failed;
+                        report.totals.add(&counts);
+                        piece
+                    }
+                };
+                progress.inc(1);
+                if written.is_ok() {
+                    written = report.piece(console, &piece);
                 }
-                Outcome::Audited(piece, counts, failed) => {
-                    fails |= failed;
-                    totals.add(&counts);
-                    piece
-                }
-            };
-            progress.inc(1);
-            if !piece.is_empty() {
-                let separator = if pieces > 0 { printer.separator() } else { "" };
-                pieces += 1;
-                status = status.max(print(program, &(separator.to_owned() + &piece), 0, FAILED));
-            }
-        },
-    );
-    progress.finish_and_clear();
-    let closing = printer.closing(&totals, &unreadable);
-    status = status.max(print(program, &closing, 0, FAILED));
-    if status != 0 || totals.unreadable > 0 {
-        FAILED
-    } else {
-        u8::from(fails && !options.exit_zero)
+            },
+        );
+        progress.finish_and_clear();
+        written?;
+        console.stream(|out| printer.closing(&report.totals, &unreadable, out))?;
+        Ok(if report.totals.unreadable > 0 {
+            Exit::Incomplete
+        } else {
+            Exit::objection_if(fails && !self.exit_zero)
+        })
+    }
+
+    fn scales(&self) -> Result<Scales, Failure> {
+        if let Some(unknown) = self.unknown_prefix() {
+            let text = format!("no rule starts with '{unknown}'; see `explain`");
+            return Err(Failure::Cannot(text));
+        }
+        Ok(Scales {
+            selection: Selection {
+                select: self.select.clone(),
+                all: self.all,
+                ignore: self.ignore.clone(),
+                least: None,
+            },
+            budgets: self.budget.clone(),
+            fail_on: Severity::from(self.fail_on),
+            policies: load(&given(&self.policy), false).map_err(Failure::Wrong)?,
+            today: today(),
+        })
+    }
+
+    fn unknown_prefix(&self) -> Option<&String> {
+        let mut prefixes = self.select.iter().chain(&self.ignore);
+        prefixes.find(|prefix| {
+            let prefix = prefix.to_ascii_uppercase();
+            prefix.is_empty() || !RULES.iter().any(|rule| rule.code.starts_with(&prefix))
+        })
     }
 }
 
-fn unknown_prefix(options: &AuditOptions) -> Option<&String> {
-    let mut prefixes = options.select.iter().chain(&options.ignore);
-    prefixes.find(|prefix| {
-        let prefix = prefix.to_ascii_uppercase();
-        prefix.is_empty() || !RULES.iter().any(|rule| rule.code.starts_with(&prefix))
-    })
+/// A report that is being printed.
+struct Report<'p> {
+    printer: &'p dyn Printer,
+    totals: Totals,
+    /// How many pieces were printed that are not empty.
+    pieces: usize,
+}
+
+impl Report<'_> {
+    fn piece(&mut self, console: &Console, piece: &[u8]) -> Result<(), Failure> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let separator = if self.pieces > 0 { self.printer.separator() } else { "" };
+        self.pieces += 1;
+        console.stream(|out| {
+            out.write_all(separator.as_bytes())?;
+            out.write_all(piece)
+        })
+    }
+}
+
+/// What `print` writes, in memory: pieces are made in parallel and printed in order.
+fn piece(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = print(&mut out);
+    out
 }
 
 /// A count of images on standard error, if a person sees it and no results there.
@@ -138,42 +196,38 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn look(input: Result<Input, Trouble>, scales: &Scales, printer: &Printer) -> Outcome {
+fn look(input: Result<Input, Unusable>, scales: &Scales, printer: &dyn Printer) -> Outcome {
     let input = match input {
         Ok(input) => input,
-        Err(trouble) => return Outcome::Unreadable(trouble),
+        Err(unusable) => return Outcome::Unreadable(unusable),
     };
-    let name = input.path.to_string_lossy();
     let (file, size) = match readable(&input.path) {
         Ok(found) => found,
-        Err(why) => {
-            let name = name.into_owned();
-            return Outcome::Unreadable(Trouble { name, why });
-        }
+        Err(why) => return Outcome::Unreadable(Unusable::new(&input.path, why)),
     };
     if !input.named && is_elf(&file) == Ok(false) {
         return Outcome::Skipped;
     }
+    let name = name(&input.path);
     let subject = Subject::new(&name, &file).with_budgets(&scales.budgets);
     let findings = scales.weigh(&input.path, &file, &subject);
-    let piece = printer.image(&Audited { subject: &subject, size, findings: &findings });
+    let image = Audited { subject: &subject, size, findings: &findings };
+    let piece = piece(|out| printer.image(&image, out));
     Outcome::Audited(piece, Counts::of(&findings), findings.fail())
 }
 
-/// Whether a file starts as an ELF file does.
-pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
-    let mut magic = [0; elf::MAGIC.len()];
-    let got = file.read_at(0, &mut magic)?;
-    Ok(got == magic.len() && magic == elf::MAGIC)
-}
-
-/// Opens an image and says how long it is.
-pub(crate) fn readable(path: &Path) -> Result<(File, Option<u64>), String> {
-    let file = open(path).map_err(|error| reason(&error))?;
-    let metadata = file.metadata().map_err(|error| reason(&error))?;
-    if metadata.is_dir() {
-        return Err(String::from("is a folder; name the images in it"));
-    }
-    let size = metadata.is_file().then_some(metadata.len());
-    Ok((file, size))
+/// Reads `WHAT=SIZE`.
+fn budget(text: &str) -> Result<Budget, String> {
+    let (what, size) = text.split_once('=').ok_or("write WHAT=SIZE")?;
+    let bytes = size::parse(size)
+        .map_err(|_| format!("'{size}' is no size; write a number and KiB, MiB or GiB"))?;
+    let what = match what {
+        "loaded" => Measure::Loaded,
+        "memory" => Measure::Memory,
+        name if name.starts_with('.') => Measure::Section(name.to_owned()),
+        _ => {
+            return Err(String::from("WHAT is loaded, memory, or the name of a section"));
+        }
+    };
+    Ok(Budget { what, bytes })
 }

@@ -2,74 +2,88 @@
 //! each, or, in [`crate::plan`], of a plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
-use serde_json::json;
-use solo5_launch::FileOrFd;
-use solo5_manifest::output;
-use solo5_policies::admitted::{self, Admission};
-use solo5_signature::Digest;
+use serde::Serialize;
 
-use crate::ask::{Answer, Question, ask};
-use crate::cli::{CheckOptions, FAILED, Format};
-use crate::files::{complain, print, reason};
-use crate::plan;
-use crate::policies::Lists;
+use crate::admit;
+use crate::ask::{Answer, Question, Shown, ask};
+use crate::console::{Console, Exit, Failure};
+use crate::files::name;
+use crate::options::Format;
+use crate::plan::{self, PlanOptions};
+use crate::policy_files::{Lists, given};
 
-pub(crate) fn run(program: &str, options: &CheckOptions) -> u8 {
-    if let Some(path) = &options.plan {
-        return plan::run(program, path, options);
-    }
-    let given: Vec<FileOrFd> =
-        options.policy.iter().map(|path| FileOrFd::Path(path.into())).collect();
-    let mut lists = Lists::default();
-    let mut status = 0;
-    let mut reports = Vec::new();
-    let mut lock = BTreeMap::new();
-    for path in &options.images {
-        let question = Question {
-            path,
-            words: &options.launch,
-            policies: &given,
-            lock: options.lock.as_deref(),
-        };
-        let answer = ask(&question, &mut lists);
-        status = status.max(answer.status());
-        lock.extend(answer.admission(path));
-        let name = path.to_string_lossy();
-        if let Answer::Failed(why) = &answer {
-            complain(program, format_args!("{name}: {why}"));
-        }
-        match options.format {
-            Format::Human => status = status.max(print(program, &answer.human(&name), 0, FAILED)),
-            Format::Json => reports.push(answer.json(&name)),
-        }
-    }
-    if options.format == Format::Json {
-        let text = format!("{:#}\n", json!({ "images": reports }));
-        status = status.max(print(program, &text, 0, FAILED));
-    }
-    status.max(write_lock(program, options.lock.as_deref(), &lock, status))
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckOptions {
+    /// Images
+    #[arg(required_unless_present = "plan")]
+    images: Vec<PathBuf>,
+    /// Check every launch of a plan, and whether they go together
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "launch"])]
+    plan: Option<PathBuf>,
+    /// Show the plan as a table, with what would start each unikernel
+    #[arg(long, requires = "plan", conflicts_with = "images")]
+    explain: bool,
+    /// A policy to ask; those of this host if none is given
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+    /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// How to print decisions
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Options and guest arguments the tender would be started with
+    #[arg(last = true, value_name = "LAUNCH-OPTIONS")]
+    launch: Vec<OsString>,
 }
 
-/// Writes down what is admitted, unless the status is that something could not be asked about.
-pub(crate) fn write_lock(
-    program: &str,
-    path: Option<&Path>,
-    lock: &BTreeMap<Digest, Admission>,
-    status: u8,
-) -> u8 {
-    let Some(path) = path else { return 0 };
-    let name = path.to_string_lossy();
-    // What could not be asked about may be missing from the list; an older one says more.
-    let why = if status == FAILED {
-        String::from("not written")
-    } else {
-        match output::write(path, admitted::text(lock).as_bytes()) {
-            Ok(_) => return 0,
-            Err(error) => reason(&error),
+/// What programs see.
+#[derive(Serialize)]
+struct Report {
+    images: Vec<Checked>,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    answer: Shown,
+    image: String,
+}
+
+impl CheckOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let lock = self.lock.as_deref();
+        if let Some(plan) = &self.plan {
+            let (explain, format) = (self.explain, self.format);
+            let options = PlanOptions { plan, policies: &self.policy, lock, explain, format };
+            return plan::run(console, &options);
         }
-    };
-    complain(program, format_args!("{name}: {why}"));
-    FAILED
+        let policies = given(&self.policy);
+        let mut lists = Lists::new(console);
+        let mut exit = Exit::Clean;
+        let mut images = Vec::new();
+        let mut admitted = BTreeMap::new();
+        for path in &self.images {
+            let question = Question { path, words: &self.launch, policies: &policies, lock };
+            let answer = ask(&question, &mut lists);
+            exit = exit.max(answer.exit());
+            admitted.extend(answer.admission(path));
+            if let Answer::Failed(why) = &answer {
+                console.say_of(path, why);
+            }
+            let image = name(path);
+            match self.format {
+                Format::Human => console.print(&answer.human(&image))?,
+                Format::Json => images.push(Checked { answer: answer.shown(), image }),
+            }
+        }
+        if self.format == Format::Json {
+            console.print_json(&Report { images })?;
+        }
+        admit::write(lock, &admitted, exit)?;
+        Ok(exit)
+    }
 }

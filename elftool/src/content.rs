@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use solo5_signature::proof::IMAGE_MAX;
 use solo5_signature::{Signature, locate, trailer};
 
-use crate::audit::readable;
-use crate::files::{open, reason};
+use crate::files::{open, readable, reason};
 
 /// The content of an image and its signatures.
 pub(crate) struct Content {

@@ -5,12 +5,23 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::json;
 use solo5_report::one_line;
 
-use crate::cli::{FAILED, Format};
+use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, Lock};
-use crate::files::{complain, print};
+use crate::options::Format;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffOptions {
+    /// Image or lock
+    old: PathBuf,
+    /// Images or locks
+    #[arg(required = true)]
+    new: Vec<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Something that is different. One side is missing where something came or went.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -21,56 +32,59 @@ struct Change {
     new: Option<String>,
 }
 
-/// Compares `old` with each of `new`: 0 if nothing changed, 1 if something did.
-pub(crate) fn run(program: &str, old: &Path, new: &[PathBuf], format: Format) -> u8 {
-    let read = |path: &Path| {
-        Lock::of(path).map_err(|why| {
-            let name = path.to_string_lossy();
-            complain(program, format_args!("{name}: {why}"));
-        })
-    };
-    let Ok((old, old_is_image)) = read(old) else {
-        return FAILED;
-    };
-    let mut news = Vec::new();
-    for path in new {
-        let Ok(found) = read(path) else {
-            return FAILED;
-        };
-        news.push(found);
-    }
-    let results = compare((&old, old_is_image), &news);
-    let changed = results.iter().any(|(_, changes)| !changes.is_empty());
-    let text = match format {
-        Format::Human => results.iter().map(|(file, all)| human(file, all)).collect(),
-        Format::Json => {
-            let images =
-                results.iter().map(|(file, changes)| json!({ "file": file, "changes": changes }));
-            format!("{:#}\n", json!({ "images": images.collect::<Vec<_>>() }))
+/// What is different of one image.
+#[derive(Debug, Serialize)]
+struct Compared {
+    file: String,
+    changes: Vec<Change>,
+}
+
+/// What programs see.
+#[derive(Serialize)]
+struct Report {
+    images: Vec<Compared>,
+}
+
+impl DiffOptions {
+    /// Compares the old with each of the new.
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let read = |path: &Path| Lock::of(path).map_err(|why| Failure::of(path, why));
+        let (old, old_is_image) = read(&self.old)?;
+        let news: Vec<(Lock, bool)> =
+            self.new.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        let images = compare((&old, old_is_image), &news);
+        let changed = images.iter().any(|image| !image.changes.is_empty());
+        match self.format {
+            Format::Human => console.print(&images.iter().map(human).collect::<String>())?,
+            Format::Json => console.print_json(&Report { images })?,
         }
-    };
-    print(program, &text, u8::from(changed), FAILED)
+        Ok(Exit::objection_if(changed))
+    }
 }
 
 /// Compares an image with each image, whatever they are called; an image and a lock by the paths the
 /// lock has; locks whole. Each lock comes with whether it is one of an image.
-fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<(String, Vec<Change>)> {
+fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared> {
     let known = by_path(&old.images);
     let alone = new.len() == 1;
+    let pair = |file: &str, old: Option<&Facts>, new: Option<&Facts>| Compared {
+        file: file.to_owned(),
+        changes: between(old, new),
+    };
     let mut results = Vec::new();
     for (lock, new_is_image) in new {
         match (old.images.as_slice(), lock.images.as_slice()) {
             // A lock of one image is about no other.
             ([old], [new]) if is_image && (*new_is_image || alone) || *new_is_image && alone => {
-                results.push((new.file.clone(), changes(old, new)));
+                results.push(pair(&new.file, Some(old), Some(new)));
             }
             ([old], all) if is_image => {
                 let new = by_path(all).get(old.file.as_str()).copied();
-                results.push((old.file.clone(), between(Some(old), new)));
+                results.push(pair(&old.file, Some(old), new));
             }
             (_, all) => results.extend(all.iter().map(|new| {
                 let old = known.get(new.file.as_str()).copied();
-                (new.file.clone(), between(old, Some(new)))
+                pair(&new.file, old, Some(new))
             })),
         }
     }
@@ -80,7 +94,7 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<(String,
         let there: BTreeSet<&str> = locks.map(|facts| facts.file.as_str()).collect();
         let gone = old.images.iter();
         let gone = gone.filter(|facts| !there.contains(facts.file.as_str()));
-        results.extend(gone.map(|old| (old.file.clone(), between(Some(old), None))));
+        results.extend(gone.map(|old| pair(&old.file, Some(old), None)));
     }
     results
 }
@@ -160,7 +174,7 @@ fn difference(what: &str, old: &str, new: &str) -> Option<String> {
     counts.then(|| format!("  ({sign}{})", new.abs_diff(old)))
 }
 
-fn human(file: &str, changes: &[Change]) -> String {
+fn human(Compared { file, changes }: &Compared) -> String {
     let mut out = one_line(file);
     if changes.is_empty() {
         out.push_str("  unchanged");
@@ -208,7 +222,7 @@ mod tests {
     fn shown(change: fn(&mut Facts)) -> String {
         let mut new = facts();
         change(&mut new);
-        human("a.spt", &changes(&facts(), &new))
+        human(&Compared { file: String::from("a.spt"), changes: changes(&facts(), &new) })
     }
 
     #[test]

@@ -5,20 +5,27 @@ use std::fmt::Write;
 use solo5_audit::RULES;
 use solo5_audit::rules::FAMILIES;
 
-use crate::cli::FAILED;
-use crate::files::{complain, print};
+use crate::console::{Console, Exit, Failure};
 
-pub(crate) fn run(program: &str, code: Option<&str>) -> u8 {
-    let code = code.unwrap_or_default();
-    if let Some(page) = solo5_report::explain(code) {
-        return print(program, page, 0, FAILED);
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainOptions {
+    /// Code, such as S201, or family, such as S2; all rules without
+    code: Option<String>,
+}
+
+impl ExplainOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let code = self.code.as_deref().unwrap_or_default();
+        if let Some(page) = solo5_report::explain(code) {
+            return console.print(page).map(|()| Exit::Clean);
+        }
+        let list = rules(code);
+        if list.is_empty() {
+            let text = format!("no code {code}; `explain` without a code lists the rules");
+            return Err(Failure::Cannot(text));
+        }
+        console.print(&list).map(|()| Exit::Clean)
     }
-    let list = rules(code);
-    if list.is_empty() {
-        complain(program, format_args!("no code {code}; `explain` without a code lists the rules"));
-        return FAILED;
-    }
-    print(program, &list, 0, FAILED)
 }
 
 /// The rules whose code starts with `prefix`, by family.

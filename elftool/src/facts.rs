@@ -13,8 +13,7 @@ use solo5_image::elf::{PF_W, SHF_ALLOC};
 use solo5_signature::{locate, prove};
 use solo5_source::size;
 
-use crate::audit::{is_elf, readable};
-use crate::files::reason;
+use crate::files::{is_elf, name, readable, reason};
 
 /// What a lock says it is.
 const TYPE: &str = "solo5.lock";
@@ -100,7 +99,7 @@ impl Facts {
     pub(crate) fn of(path: &Path) -> Result<Facts, String> {
         let (file, size) = readable(path)?;
         let size = size.ok_or("is no regular file")?;
-        let name = path.to_string_lossy();
+        let name = name(path);
         let subject = Subject::new(&name, &file);
         let trailer = locate(&file, size).map_err(|error| error.to_string())?;
         let content = trailer.map_or(size, |trailer| trailer.content);
@@ -131,7 +130,7 @@ impl Facts {
         let sections = subject.sections().map_or(&[][..], |all| all.all());
         let loaded = sections.iter().filter(|section| section.has(SHF_ALLOC));
         Ok(Facts {
-            file: name.to_string(),
+            file: name.clone(),
             digest: proof.digest.to_string(),
             size,
             arch: image.map(|image| image.arch().name().to_owned()),

@@ -1,16 +1,42 @@
-//! Files, standard output, and texts of errors.
+//! Files: opening and reading them, their names, and the system's texts for what went wrong.
 
-use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use solo5_report::one_line;
+use solo5_image::{ReadAt, ReadError, elf};
+
+/// The name of a file in messages and results.
+pub(crate) fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
 
 /// Opens an image. Without waiting: a named pipe has no writer to wait for.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Opens an image and says how long it is.
+///
+/// # Errors
+///
+/// The system's text, or that it is a folder.
+pub(crate) fn readable(path: &Path) -> Result<(File, Option<u64>), String> {
+    let file = open(path).map_err(|error| reason(&error))?;
+    let metadata = file.metadata().map_err(|error| reason(&error))?;
+    if metadata.is_dir() {
+        return Err(String::from("is a folder; name the images in it"));
+    }
+    let size = metadata.is_file().then_some(metadata.len());
+    Ok((file, size))
+}
+
+/// Whether a file starts as an ELF file does.
+pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
+    let mut magic = [0; elf::MAGIC.len()];
+    let got = file.read_at(0, &mut magic)?;
+    Ok(got == magic.len() && magic == elf::MAGIC)
 }
 
 /// All of a file that an operator wrote, up to one byte more than any such file may have.
@@ -32,33 +58,4 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
-}
-
-/// Writes results to standard output. A reader that has seen enough is no error; any other failure
-/// is reported and gives `failed`.
-pub(crate) fn print(program: &str, text: &str, done: u8, failed: u8) -> u8 {
-    stream(program, |out| out.write_all(text.as_bytes()), done, failed)
-}
-
-/// As [`print`], for results that are too long for memory.
-pub(crate) fn stream(
-    program: &str,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    done: u8,
-    failed: u8,
-) -> u8 {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(program, format_args!("standard output: {}", reason(&error)));
-            failed
-        }
-        _ => done,
-    }
-}
-
-/// Prints `PROG: TEXT` on standard error, as one line.
-pub(crate) fn complain(program: &str, text: impl Display) {
-    // Nobody is left to tell if even this fails.
-    let _ = writeln!(io::stderr(), "{program}: {}", one_line(&text.to_string()));
 }

@@ -11,43 +11,28 @@ use solo5_manifest::{c, codes, output};
 use solo5_report::{Diagnostic, Severity};
 use solo5_source::Kind;
 
-use crate::files::{complain, reason};
+use crate::console::{Console, Failure};
+use crate::files::{name, reason};
 
-pub(crate) fn run(program: &str, source: &OsStr, output: &OsStr) -> u8 {
-    let name = source.to_string_lossy();
-    let bytes = match read(source) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let why = reason(&error);
-            complain(program, format_args!("{name}: Could not open for reading: {why}"));
-            return 1;
-        }
-    };
-    let text = match c::compile(&name, &bytes) {
-        Ok(text) => text,
-        Err(diagnostics) => {
-            for diagnostic in &diagnostics {
-                complain_of(program, &name, &bytes, diagnostic);
-            }
-            return 1;
-        }
-    };
-    match output::write(Path::new(output), text.as_bytes()) {
-        Ok(_) => 0,
-        Err(error) => {
-            let output = output.to_string_lossy();
-            let what = match error.kind() {
-                io::ErrorKind::NotFound
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::IsADirectory
-                | io::ErrorKind::NotADirectory
-                | io::ErrorKind::ReadOnlyFilesystem => "Could not open for writing",
-                _ => "Could not write",
-            };
-            complain(program, format_args!("{output}: {what}: {}", reason(&error)));
-            1
-        }
-    }
+pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(), Failure> {
+    let named = Path::new(source);
+    let bytes = read(source).map_err(|error| {
+        Failure::of(named, format_args!("Could not open for reading: {}", reason(&error)))
+    })?;
+    let name = name(named);
+    let text = c::compile(&name, &bytes)
+        .map_err(|found| Failure::Lines(complaints(console, &name, &bytes, &found)))?;
+    output::write(Path::new(output), text.as_bytes()).map(drop).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::ReadOnlyFilesystem => "Could not open for writing",
+            _ => "Could not write",
+        };
+        Failure::of(Path::new(output), format_args!("{what}: {}", reason(&error)))
+    })
 }
 
 /// Reads SOURCE, no more of it than decides that it is too long.
@@ -62,22 +47,22 @@ fn read(source: &OsStr) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Prints one diagnostic as upstream does, `PROG: SOURCE:LINE: TEXT`, and its help on a line of
-/// its own.
-fn complain_of(program: &str, name: &str, bytes: &[u8], diagnostic: &Diagnostic) {
-    let line = line(name, bytes, diagnostic);
-    let text = diagnostic.message.replace('\n', " ");
-    match diagnostic.severity {
-        Severity::Error => complain(program, format_args!("{name}:{line}: {text}")),
-        severity => {
-            let severity = severity.name();
-            complain(program, format_args!("{name}:{line}: {severity}: {text}"));
-        }
+/// The diagnostics as upstream prints them, `PROG: SOURCE:LINE: TEXT`, each help on a line of its
+/// own.
+fn complaints(console: &Console, name: &str, bytes: &[u8], found: &[Diagnostic]) -> String {
+    let mut lines = Vec::new();
+    for diagnostic in found {
+        let line = line(name, bytes, diagnostic);
+        let severity = match diagnostic.severity {
+            Severity::Error => String::new(),
+            severity => format!("{}: ", severity.name()),
+        };
+        let text = diagnostic.message.replace('\n', " ");
+        lines.push(format!("{name}:{line}: {severity}{text}"));
+        let help = diagnostic.help.iter().map(|help| help.replace('\n', " "));
+        lines.extend(help.map(|help| format!("{name}:{line}: help: {help}")));
     }
-    if let Some(help) = &diagnostic.help {
-        let help = help.replace('\n', " ");
-        complain(program, format_args!("{name}:{line}: help: {help}"));
-    }
+    lines.iter().map(|line| console.line(line)).collect()
 }
 
 fn line(name: &str, bytes: &[u8], diagnostic: &Diagnostic) -> usize {

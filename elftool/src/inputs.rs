@@ -2,6 +2,7 @@
 //! a tree of any length costs no memory.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::files::reason;
+use crate::files::{name, reason};
 
 /// Longest name in a list, in bytes: no path the system takes is longer.
 const NAME_MAX: u64 = 4096;
@@ -26,13 +27,27 @@ pub(crate) struct Input {
 
 /// A name, or an entry of a folder, that gives no file, and why.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct Unusable {
     pub(crate) name: String,
     pub(crate) why: String,
 }
 
-/// Files or troubles.
-pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, Trouble>> + Send>;
+impl Unusable {
+    pub(crate) fn new(path: &Path, why: impl Into<String>) -> Unusable {
+        Unusable { name: name(path), why: why.into() }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.why)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// Files, or why there is none.
+pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, Unusable>> + Send>;
 
 /// A list of names in a file.
 #[derive(Clone, Debug)]
@@ -46,17 +61,15 @@ pub(crate) struct List {
 /// The files that `names`, then the lists' names, stand for, in that order.
 pub(crate) fn inputs(names: Vec<PathBuf>, lists: Vec<List>) -> Inputs {
     let names = names.into_iter().flat_map(expand);
-    let lists = lists.into_iter().flat_map(|list| {
-        listed(&list).unwrap_or_else(|error| {
-            Box::new(std::iter::once(Err(trouble(&list.file, reason(&error)))))
-        })
-    });
+    let lists = lists
+        .into_iter()
+        .flat_map(|list| listed(&list).unwrap_or_else(|error| none(&list.file, reason(&error))));
     Box::new(names.chain(lists))
 }
 
-fn trouble(path: &Path, why: impl Into<String>) -> Trouble {
-    let (name, why) = (path.to_string_lossy().into_owned(), why.into());
-    Trouble { name, why }
+/// No file but the reason why.
+fn none(path: &Path, why: impl Into<String>) -> Inputs {
+    Box::new(std::iter::once(Err(Unusable::new(path, why))))
 }
 
 /// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
@@ -68,20 +81,15 @@ fn expand(name: PathBuf) -> Inputs {
         return entry(name);
     };
     match glob::glob(pattern) {
-        Err(error) => {
-            Box::new(std::iter::once(Err(trouble(&name, format!("not a pattern: {}", error.msg)))))
-        }
+        Err(error) => none(&name, format!("not a pattern: {}", error.msg)),
         Ok(paths) => {
             let mut paths = paths.peekable();
             if paths.peek().is_none() {
-                return Box::new(std::iter::once(Err(trouble(&name, "nothing fits"))));
+                return none(&name, "nothing fits");
             }
             Box::new(paths.flat_map(|found| match found {
                 Ok(path) => entry(path),
-                Err(error) => {
-                    let why = reason(error.error());
-                    Box::new(std::iter::once(Err(trouble(error.path(), why))))
-                }
+                Err(error) => none(error.path(), reason(error.error())),
             }))
         }
     }
@@ -103,7 +111,7 @@ fn entry(path: PathBuf) -> Inputs {
         Err(error) => {
             let place = error.path().unwrap_or(&path).to_owned();
             let why = error.io_error().map_or("a loop of links".into(), reason);
-            Some(Err(trouble(&place, why)))
+            Some(Err(Unusable::new(&place, why)))
         }
     }))
 }
@@ -127,11 +135,11 @@ fn listed(list: &List) -> io::Result<Inputs> {
                 Ok(length) if length as u64 <= NAME_MAX => {}
                 Ok(_) => {
                     ended = true;
-                    return Some(Err(trouble(&file, "a name in it is too long")));
+                    return Some(Err(Unusable::new(&file, "a name in it is too long")));
                 }
                 Err(error) => {
                     ended = true;
-                    return Some(Err(trouble(&file, reason(&error))));
+                    return Some(Err(Unusable::new(&file, reason(&error))));
                 }
             }
             if !name.is_empty() {
@@ -143,6 +151,6 @@ fn listed(list: &List) -> io::Result<Inputs> {
     // Whoever makes a list has expanded patterns: a name in it is a file or a folder.
     Ok(Box::new(lines.flat_map(|name| match name {
         Ok(name) => entry(name),
-        Err(trouble) => Box::new(std::iter::once(Err(trouble))),
+        Err(unusable) => Box::new(std::iter::once(Err(unusable))),
     })))
 }

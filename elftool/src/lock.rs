@@ -6,52 +6,53 @@ use std::thread::available_parallelism;
 
 use solo5_manifest::output;
 
-use crate::audit::{is_elf, readable};
-use crate::cli::FAILED;
+use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, Lock};
-use crate::files::{complain, reason};
-use crate::inputs::{Input, Trouble, inputs};
+use crate::files::{is_elf, readable, reason};
+use crate::inputs::{Input, Unusable, inputs};
 use crate::parallel::in_order;
 
-/// Writes the facts about `images` to `out`; nothing if one of them cannot be read.
-pub(crate) fn run(program: &str, images: Vec<PathBuf>, out: &Path) -> u8 {
-    let threads = available_parallelism().map_or(1, NonZeroUsize::get);
-    let (mut facts, mut status) = (Vec::new(), 0);
-    in_order(
-        threads,
-        inputs(images, Vec::new()),
-        |input| {
-            let input = input?;
-            look(&input).map_err(|why| {
-                let name = input.path.to_string_lossy().into_owned();
-                Trouble { name, why }
-            })
-        },
-        |found| match found {
-            Ok(found) => facts.extend(found),
-            Err(Trouble { name, why }) => {
-                complain(program, format_args!("{name}: {why}"));
-                status = FAILED;
-            }
-        },
-    );
-    if status != 0 {
-        return status;
-    }
-    let written = serde_json::to_string_pretty(&Lock::new(facts))
-        .map_err(|error| error.to_string())
-        .and_then(|text| {
-            let text = format!("{text}\n");
-            output::write(out, text.as_bytes()).map(drop).map_err(|error| reason(&error))
-        });
-    match written {
-        Ok(()) => 0,
-        Err(why) => {
-            let name = out.to_string_lossy();
-            complain(program, format_args!("{name}: {why}"));
-            FAILED
+#[derive(Debug, clap::Args)]
+pub(crate) struct LockOptions {
+    /// Images, folders and patterns, as for `audit`
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// Where to write it; `-` is standard output
+    #[arg(short, long, default_value = "-")]
+    output: PathBuf,
+}
+
+impl LockOptions {
+    /// Writes the facts about the images; nothing if one of them cannot be read.
+    pub(crate) fn run(self, console: &Console) -> Result<Exit, Failure> {
+        let threads = available_parallelism().map_or(1, NonZeroUsize::get);
+        let (mut facts, mut exit) = (Vec::new(), Exit::Clean);
+        in_order(
+            threads,
+            inputs(self.images, Vec::new()),
+            |input| {
+                let input = input?;
+                look(&input).map_err(|why| Unusable::new(&input.path, why))
+            },
+            |found| match found {
+                Ok(found) => facts.extend(found),
+                Err(unusable) => {
+                    console.say(unusable);
+                    exit = Exit::Incomplete;
+                }
+            },
+        );
+        if exit == Exit::Clean {
+            write(&Lock::new(facts), &self.output)?;
         }
+        Ok(exit)
     }
+}
+
+fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(lock).map_err(|error| Failure::of(path, error))?;
+    let written = output::write(path, format!("{text}\n").as_bytes());
+    written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }
 
 /// The facts about an image; `None` of what a folder holds beside images.

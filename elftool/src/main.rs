@@ -4,17 +4,20 @@
 //! |---|---|
 //! | upstream's three verbs, parsed from argv itself: their start-up cost counts | [`upstream`], [`generate`] |
 //! | the command line of the other verbs | [`cli`] |
-//! | `audit`, `check`, `show`, `explain` | [`audit`], [`check`], [`show`], [`explain`] |
-//! | `symbolize` | [`symbolize`] |
-//! | what `check` asks; plans | [`ask`], [`plan`] |
+//! | `audit`: the verb, what stands and what is waived, the formats | [`audit`], [`waive`], [`printers`] |
+//! | `check`: the verb, one question, a plan, the list of what is admitted | [`check`], [`ask`], [`plan`], [`admit`] |
 //! | `policy` | [`policies`] |
-//! | `sign`, `verify`; the bytes they are about | [`sign`], [`verify`], [`content`] |
+//! | `sign`, `verify` | [`sign`], [`verify`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
+//! | `show`, `symbolize`, `explain` | [`show`], [`symbolize`], [`explain`] |
 //! | what people see of an image: one line, and segments to scale | [`draw`] |
-//! | which findings stand and which are waived | [`waive`] |
-//! | the formats of an audit | [`formats`] |
+//! | the content of an image and its signatures; policies in files | [`content`], [`policy_files`] |
 //! | names, patterns, folders, lists → files; many at once | [`inputs`], [`parallel`] |
-//! | files, standard output, texts of errors | [`files`] |
+//! | values of options; files; standard output and error, and how a verb ends | [`options`], [`files`], [`console`] |
+//!
+//! Imports point down this table, and [`cli`] is imported by nobody. A verb is a value of its options
+//! with a method `run` that returns `Result<Exit, Failure>`; `main` alone prints a failure and makes
+//! a status of it.
 //!
 //! Exit status of the new verbs: 0 nothing to object, 1 findings or a denial, 2 could not do the
 //! work. Upstream's verbs keep upstream's: 0, and 1 for every error (`spec/10` §5).
@@ -24,23 +27,27 @@
 
 #![forbid(unsafe_code)]
 
+mod admit;
 mod ask;
 mod audit;
 mod check;
 mod cli;
+mod console;
 mod content;
 mod diff;
 mod draw;
 mod explain;
 mod facts;
 mod files;
-mod formats;
 mod generate;
 mod inputs;
 mod lock;
+mod options;
 mod parallel;
 mod plan;
 mod policies;
+mod policy_files;
+mod printers;
 mod show;
 mod sign;
 mod symbolize;
@@ -51,15 +58,24 @@ mod waive;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::console::{Console, Exit};
+
 /// Programs start sooner with it than with musl's, which asks the kernel for a few pages at a time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let status = match upstream::run(&arguments) {
-        Some(status) => status,
-        None => cli::run(arguments),
+    let console = Console::new(&arguments);
+    let (ended, failed) = match upstream::run(&console, &arguments) {
+        Some(ended) => (ended.map(|()| Exit::Clean), upstream::FAILED),
+        None => (cli::run(&console, &arguments), Exit::Incomplete.status()),
     };
-    ExitCode::from(status)
+    ExitCode::from(ended.map_or_else(
+        |failure| {
+            console.fail(&failure);
+            failed
+        },
+        Exit::status,
+    ))
 }

@@ -9,11 +9,12 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
 use solo5_image::Image;
-use solo5_launch::{Access, FileOrFd};
+use solo5_launch::Access;
 use solo5_policies::codes;
 use solo5_policies::plan::{self, Block, Identity, Plan, Sums, Unikernel};
 use solo5_policy::Outcome;
@@ -22,12 +23,25 @@ use solo5_report::json::json as diagnostic_json;
 use solo5_report::{Colour, Diagnostic, Severity, human, one_line};
 use solo5_source::size;
 
-use crate::ask::{Answer, Question, ask};
-use crate::audit::readable;
-use crate::check::write_lock;
-use crate::cli::{CheckOptions, FAILED, Format};
-use crate::files::{complain, print, read};
-use crate::policies::Lists;
+use crate::admit;
+use crate::ask::{Answer, Question, Shown, ask};
+use crate::console::{Console, Exit, Failure};
+use crate::files::{name, read, readable};
+use crate::options::Format;
+use crate::policy_files::{Lists, given};
+
+/// What to do with a plan.
+pub(crate) struct PlanOptions<'o> {
+    /// The plan.
+    pub(crate) plan: &'o Path,
+    /// Policies to ask besides the plan's own.
+    pub(crate) policies: &'o [PathBuf],
+    /// Where to write what is admitted.
+    pub(crate) lock: Option<&'o Path>,
+    /// Whether to show the plan as a table.
+    pub(crate) explain: bool,
+    pub(crate) format: Format,
+}
 
 /// A device that an image declares.
 struct Declared {
@@ -50,24 +64,12 @@ struct Entry<'p> {
     policies: Vec<PathBuf>,
 }
 
-pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
-    let name = path.to_string_lossy();
-    let bytes = match read(path) {
-        Ok(bytes) => bytes,
-        Err(why) => {
-            complain(program, format_args!("{name}: {why}"));
-            return FAILED;
-        }
-    };
-    let plan = match plan::read(&name, &bytes) {
-        Ok(plan) => plan,
-        Err(found) => {
-            eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
-            return FAILED;
-        }
-    };
+pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, Failure> {
+    let path = options.plan;
+    let bytes = read(path).map_err(|why| Failure::of(path, why))?;
+    let plan = plan::read(&name(path), &bytes).map_err(Failure::Wrong)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (mut findings, mut lists) = (Vec::new(), Lists::default());
+    let (mut findings, mut lists) = (Vec::new(), Lists::new(console));
     let entries: Vec<Entry<'_>> = plan
         .unikernels
         .iter()
@@ -83,20 +85,20 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
     let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
     findings.sort_by_key(place);
 
-    let mut status = 0;
-    let mut lock = BTreeMap::new();
+    let mut exit = Exit::Clean;
+    let mut admitted = BTreeMap::new();
     for entry in &entries {
-        status = status.max(entry.answer.status());
-        lock.extend(entry.answer.admission(&entry.path));
+        exit = exit.max(entry.answer.exit());
+        admitted.extend(entry.answer.admission(&entry.path));
         if let Answer::Failed(why) = &entry.answer {
-            let (name, image) = (&entry.unikernel.name.value, entry.path.display());
-            complain(program, format_args!("{name}: {image}: {why}"));
+            let (name, image) = (&entry.unikernel.name.value, name(&entry.path));
+            console.say(format_args!("{name}: {image}: {why}"));
         }
     }
     let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
-    status = status.max(u8::from(errors > 0));
-    let text = match options.format {
-        Format::Json => json(&plan, &entries, &findings, status),
+    exit = exit.max(Exit::objection_if(errors > 0));
+    match options.format {
+        Format::Json => console.print_json(&report(&plan, &entries, &findings, exit))?,
         Format::Human => {
             let mut text = String::new();
             if options.explain {
@@ -111,11 +113,11 @@ pub(crate) fn run(program: &str, path: &Path, options: &CheckOptions) -> u8 {
                 text += &human::human(&findings, Colour::detect(&io::stdout()));
                 text.push('\n');
             }
-            text + &closing(&plan, &entries, errors)
+            console.print(&(text + &closing(&plan, &entries, errors)))?;
         }
-    };
-    status = status.max(print(program, &text, 0, FAILED));
-    status.max(write_lock(program, options.lock.as_deref(), &lock, status))
+    }
+    admit::write(options.lock, &admitted, exit)?;
+    Ok(exit)
 }
 
 /// Looks at an image and asks about its launch; what the plan says of devices the image does not
@@ -124,14 +126,14 @@ fn look<'p>(
     plan: &Plan,
     unikernel: &'p Unikernel,
     folder: &Path,
-    options: &CheckOptions,
-    lists: &mut Lists,
+    options: &PlanOptions<'_>,
+    lists: &mut Lists<'_>,
     findings: &mut Vec<Diagnostic>,
 ) -> Entry<'p> {
     let path = folder.join(&unikernel.image.value);
     let named = plan.policies.iter().chain(&unikernel.policies);
     let named = named.map(|policy| folder.join(&policy.value));
-    let policies: Vec<PathBuf> = options.policy.iter().cloned().chain(named).collect();
+    let policies: Vec<PathBuf> = options.policies.iter().cloned().chain(named).collect();
     let words = plan.words(unikernel).into_iter();
     let words: Vec<OsString> = words.map(OsString::from).collect();
     let (mut target, mut devices, mut wrong) = (None, Vec::new(), Vec::new());
@@ -145,13 +147,9 @@ fn look<'p>(
         wrong = undeclared(plan, unikernel, &devices);
     }
     let answer = if wrong.is_empty() {
-        let given = policies.iter().map(|path| FileOrFd::Path(path.into()));
-        let question = Question {
-            path: &path,
-            words: &words,
-            policies: &given.collect::<Vec<_>>(),
-            lock: options.lock.as_deref(),
-        };
+        let policies = given(&policies);
+        let question =
+            Question { path: &path, words: &words, policies: &policies, lock: options.lock };
         ask(&question, lists)
     } else {
         Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())
@@ -414,34 +412,70 @@ fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
     )
 }
 
-fn json(plan: &Plan, entries: &[Entry<'_>], findings: &[Diagnostic], status: u8) -> String {
-    let unikernels = entries.iter().map(|entry| {
-        let mut value = entry.answer.json(&entry.path.to_string_lossy());
-        let unikernel = entry.unikernel;
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert("name".into(), unikernel.name.value.clone().into());
-            fields.insert("memory".into(), unikernel.memory.value.into());
-            fields.insert("command".into(), entry.command().into());
-        }
-        value
+/// What programs see.
+#[derive(Serialize)]
+struct Report<'p> {
+    plan: &'p str,
+    name: Option<&'p str>,
+    passed: bool,
+    unikernels: Vec<Planned<'p>>,
+    findings: Vec<Value>,
+    sums: SumsShown,
+}
+
+#[derive(Serialize)]
+struct Planned<'p> {
+    #[serde(flatten)]
+    answer: Shown,
+    image: String,
+    name: &'p str,
+    memory: u64,
+    command: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct SumsShown {
+    unikernels: SumShown,
+    memory: SumShown,
+    net: SumShown,
+    block: SumShown,
+}
+
+#[derive(Serialize)]
+struct SumShown {
+    sum: u64,
+    limit: Option<u64>,
+}
+
+fn report<'p>(
+    plan: &'p Plan,
+    entries: &[Entry<'p>],
+    findings: &[Diagnostic],
+    exit: Exit,
+) -> Report<'p> {
+    let unikernels = entries.iter().map(|entry| Planned {
+        answer: entry.answer.shown(),
+        image: name(&entry.path),
+        name: &entry.unikernel.name.value,
+        memory: entry.unikernel.memory.value,
+        command: entry.command(),
     });
-    let unikernels: Vec<Value> = unikernels.collect();
-    let sums = plan.sums();
-    let limit = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value);
-    let limits = &plan.limits;
-    let sum = |value: u64, most: Option<u64>| json!({ "sum": value, "limit": most });
-    let value = json!({
-        "plan": plan.source.name,
-        "name": plan.name,
-        "passed": status == 0,
-        "unikernels": unikernels,
-        "findings": findings.iter().map(diagnostic_json).collect::<Vec<_>>(),
-        "sums": {
-            "unikernels": sum(sums.unikernels, limit(&limits.unikernels)),
-            "memory": sum(sums.memory, limit(&limits.memory)),
-            "net": sum(sums.net, limit(&limits.net)),
-            "block": sum(sums.block, limit(&limits.block)),
+    let (sums, limits) = (plan.sums(), &plan.limits);
+    let shown = |sum: u64, limit: &Option<At<u64>>| SumShown {
+        sum,
+        limit: limit.as_ref().map(|limit| limit.value),
+    };
+    Report {
+        plan: &plan.source.name,
+        name: plan.name.as_deref(),
+        passed: exit == Exit::Clean,
+        unikernels: unikernels.collect(),
+        findings: findings.iter().map(diagnostic_json).collect(),
+        sums: SumsShown {
+            unikernels: shown(sums.unikernels, &limits.unikernels),
+            memory: shown(sums.memory, &limits.memory),
+            net: shown(sums.net, &limits.net),
+            block: shown(sums.block, &limits.block),
         },
-    });
-    format!("{value:#}\n")
+    }
 }

@@ -1,25 +1,18 @@
 //! `policy`: policies themselves, without an image. [`show`] and [`test`] have verbs of their own.
 
+mod sections;
 mod show;
 mod test;
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use solo5_audit::RULES;
-use solo5_launch::FileOrFd;
 use solo5_manifest::output;
 use solo5_policies::lint;
-use solo5_policy::date::Date;
-use solo5_policy::{Policy, front, sources};
-use solo5_report::{Colour, Diagnostic, human};
 
-use crate::cli::FAILED;
-use crate::files::{complain, read, reason};
+use crate::console::{Console, Exit, Failure};
+use crate::files::{name, reason};
+use crate::policy_files::{read_policy, today};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PolicyVerb {
@@ -49,120 +42,62 @@ pub(crate) enum PolicyVerb {
     Test(test::TestOptions),
 }
 
-pub(crate) fn run(program: &str, verb: &PolicyVerb) -> u8 {
-    match verb {
-        PolicyVerb::Check { files } => {
-            let mut policies = Vec::new();
-            let mut status = 0;
-            for path in files {
-                match read_policy(program, path) {
-                    Ok((policy, _)) => policies.push(policy),
-                    Err(failed) => status = status.max(failed),
-                }
+impl PolicyVerb {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        match self {
+            PolicyVerb::Check { files } => Ok(check(console, files)),
+            PolicyVerb::Show(options) => options.run(console),
+            PolicyVerb::Test(options) => options.run(console),
+            PolicyVerb::Fmt { check, files } => {
+                let exits = files.iter().map(|path| fmt(console, path, *check));
+                Ok(exits.max().unwrap_or_default())
             }
-            // Of a set with gaps nothing can be said.
-            if status == 0 {
-                let rules: Vec<_> = RULES.iter().map(|rule| (rule.code, rule.severity)).collect();
-                show(&lint::lints(&policies, today(), &rules));
-            }
-            status
-        }
-        PolicyVerb::Show(options) => show::run(program, options),
-        PolicyVerb::Test(options) => test::run(program, options),
-        PolicyVerb::Fmt { check, files } => {
-            let results = files.iter().map(|path| fmt(program, path, *check));
-            results.max().unwrap_or(0)
         }
     }
 }
 
-/// Reads a policy; its errors are shown. The status if there is none.
-fn read_policy(program: &str, path: &Path) -> Result<(Policy, Vec<u8>), u8> {
-    let name = path.to_string_lossy();
-    let bytes = read(path).map_err(|why| {
-        complain(program, format_args!("{name}: {why}"));
-        FAILED
-    })?;
-    match front::read(&name, &bytes) {
-        Ok(policy) => Ok((policy, bytes)),
-        Err(found) => {
-            show(&found);
-            Err(1)
+fn check(console: &Console, files: &[PathBuf]) -> Exit {
+    let mut policies = Vec::new();
+    let mut exit = Exit::Clean;
+    for path in files {
+        match read_policy(console, path) {
+            Ok((policy, _)) => policies.push(policy),
+            Err(failed) => exit = exit.max(failed),
         }
     }
-}
-
-/// The policies in files, behind this host's if `host`. What is wrong with them is said in the error, for
-/// people.
-pub(crate) fn load(given: &[FileOrFd], host: bool) -> Result<Vec<Policy>, String> {
-    let folder = sources::folder();
-    // A folder that does not exist holds no policies.
-    let nowhere = Path::new("/nonexistent/solo5");
-    let folder = if host { folder.as_path() } else { nowhere };
-    // Opened anew, since one descriptor may be in several lists.
-    let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
-    sources::load(folder, given, inherited)
-        .map_err(|found| human::human(&found, Colour::detect(&io::stderr())))
-}
-
-/// Policies that are used together; `None` if one of them cannot be used.
-type List = Option<Rc<[Policy]>>;
-
-/// Policies by how they are named, each list of them loaded once.
-#[derive(Default)]
-pub(crate) struct Lists(HashMap<(Vec<FileOrFd>, bool), List>);
-
-impl Lists {
-    /// As [`load`]. What is wrong is said the first time.
-    pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: bool) -> List {
-        let list = self.0.entry((given, host));
-        let list = list.or_insert_with_key(|(given, host)| match load(given, *host) {
-            Ok(policies) => Some(policies.into()),
-            Err(text) => {
-                eprint!("{text}");
-                None
-            }
-        });
-        list.clone()
+    // Of a set with gaps nothing can be said.
+    if exit == Exit::Clean {
+        let rules: Vec<_> = RULES.iter().map(|rule| (rule.code, rule.severity)).collect();
+        console.show(&lint::lints(&policies, today(), &rules));
     }
-}
-
-/// The day by this machine's clock, in UTC.
-pub(crate) fn today() -> Date {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Date::from_days(since.map_or(0, |since| since.as_secs() / 86_400))
-}
-
-fn show(found: &[Diagnostic]) {
-    eprint!("{}", human::human(found, Colour::detect(&io::stderr())));
+    exit
 }
 
 /// Formats one policy that is sound; what cannot be understood is left as it is.
-fn fmt(program: &str, path: &Path, check: bool) -> u8 {
-    let (_, bytes) = match read_policy(program, path) {
+fn fmt(console: &Console, path: &Path, check: bool) -> Exit {
+    let (_, bytes) = match read_policy(console, path) {
         Ok(found) => found,
-        Err(status) => return status,
+        Err(exit) => return exit,
     };
-    let name = path.to_string_lossy();
-    let text = match solo5_source::parse(&name, &bytes) {
+    let text = match solo5_source::parse(&name(path), &bytes) {
         Ok(document) => solo5_source::format::format(&document),
         Err(found) => {
-            show(&found);
-            return 1;
+            console.show(&found);
+            return Exit::Objection;
         }
     };
     if check {
         let changes = text.as_bytes() != bytes;
         if changes {
-            complain(program, format_args!("{name}: is laid out otherwise"));
+            console.say_of(path, "is laid out otherwise");
         }
-        return u8::from(changes);
+        return Exit::objection_if(changes);
     }
     match output::write(path, text.as_bytes()) {
-        Ok(_) => 0,
+        Ok(_) => Exit::Clean,
         Err(error) => {
-            complain(program, format_args!("{name}: {}", reason(&error)));
-            FAILED
+            console.say_of(path, reason(&error));
+            Exit::Incomplete
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `show`: segments, notes and manifest of an image, as `readelf -n -l` has them.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use solo5_abi::{Target, mft1, note};
@@ -10,10 +10,19 @@ use solo5_image::elf;
 use solo5_image::{Image, Note};
 use solo5_report::one_line;
 
-use crate::audit::readable;
-use crate::cli::{FAILED, Format};
+use crate::console::{Console, Exit, Failure};
 use crate::draw;
-use crate::files::{complain, print};
+use crate::files::{name, readable};
+use crate::options::Format;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowOptions {
+    /// Image
+    image: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -101,30 +110,23 @@ struct ShownNote {
     meaning: Option<&'static str>,
 }
 
-pub(crate) fn run(program: &str, path: &Path, format: Format) -> u8 {
-    let name = path.to_string_lossy();
-    let failed = |why: &str| {
-        complain(program, format_args!("{name}: {why}"));
-        FAILED
-    };
-    let (file, size) = match readable(path) {
-        Ok(found) => found,
-        Err(why) => return failed(&why),
-    };
-    let subject = Subject::new(&name, &file);
-    let Some(image) = subject.image() else {
-        let why = subject.faults().first().map(ToString::to_string);
-        return failed(&why.unwrap_or_default());
-    };
-    let shown = collect(&subject, image, size);
-    let text = match format {
-        Format::Human => human(&subject, &shown),
-        Format::Json => match serde_json::to_string_pretty(&shown) {
-            Ok(text) => text + "\n",
-            Err(error) => return failed(&error.to_string()),
-        },
-    };
-    print(program, &text, 0, FAILED)
+impl ShowOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let failed = |why: String| Failure::of(&self.image, why);
+        let (file, size) = readable(&self.image).map_err(failed)?;
+        let name = name(&self.image);
+        let subject = Subject::new(&name, &file);
+        let Some(image) = subject.image() else {
+            let why = subject.faults().first().map(ToString::to_string);
+            return Err(failed(why.unwrap_or_default()));
+        };
+        let shown = collect(&subject, image, size);
+        match self.format {
+            Format::Human => console.print(&human(&subject, &shown))?,
+            Format::Json => console.print_json(&shown)?,
+        }
+        Ok(Exit::Clean)
+    }
 }
 
 fn collect<'a>(subject: &'a Subject<'_>, image: &Image, size: Option<u64>) -> Shown<'a> {

@@ -11,9 +11,9 @@ use solo5_manifest::output;
 use solo5_signature::signer::{Fault, SecretKey, generate};
 use solo5_signature::{PublicKey, Signature, prove, trailer};
 
-use crate::cli::FAILED;
+use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, beside};
-use crate::files::{complain, reason};
+use crate::files::reason;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignOptions {
@@ -37,37 +37,66 @@ pub(crate) struct SignOptions {
     new_key: Option<PathBuf>,
 }
 
-pub(crate) fn run(program: &str, options: &SignOptions) -> u8 {
-    if let Some(path) = &options.new_key {
-        return match new_key(path) {
-            Ok(()) => 0,
-            Err(why) => {
-                complain(program, why);
-                FAILED
+impl SignOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        if let Some(path) = &self.new_key {
+            return new_key(path).map(|()| Exit::Clean);
+        }
+        let key = self.secret_key()?;
+        let mut exit = Exit::Clean;
+        for path in &self.images {
+            if let Err(why) = self.sign(path, &key) {
+                console.say_of(path, why);
+                exit = Exit::Incomplete;
             }
+        }
+        Ok(exit)
+    }
+
+    fn secret_key(&self) -> Result<SecretKey, Failure> {
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path);
+            text.map_err(|error| Failure::of(path, reason(&error)))
         };
+        let path = self.key.as_deref().unwrap_or(Path::new(""));
+        let text = read(path)?;
+        let password = self.password_file.as_deref().map(read).transpose()?;
+        let password = password.as_deref().and_then(|text| text.lines().next());
+        SecretKey::parse(&text, password).map_err(|fault| {
+            let help = match fault {
+                Fault::Locked => "; give it with --password-file",
+                _ => "",
+            };
+            Failure::of(path, format_args!("{fault}{help}"))
+        })
     }
-    let key = match secret_key(options) {
-        Ok(key) => key,
-        Err(why) => {
-            complain(program, why);
-            return FAILED;
+
+    fn sign(&self, path: &Path, key: &SecretKey) -> Result<(), String> {
+        let Content { mut bytes, signatures } = Content::open(path)?;
+        let image = Image::read(&bytes, &Arch::ALL);
+        image.and_then(|image| image.abi()).map_err(|fault| format!("is no unikernel: {fault}"))?;
+        let comment = self.comment.clone().unwrap_or_else(|| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+            format!("file:{plain}")
+        });
+        let made = key.sign(bytes.as_slice(), &comment);
+        let made = made.map_err(|fault| fault.to_string())?;
+        if self.detached {
+            return write(&beside(path), made.to_string().as_bytes());
         }
-    };
-    let mut status = 0;
-    for path in &options.images {
-        if let Err(why) = sign(path, &key, options) {
-            let name = path.to_string_lossy();
-            complain(program, format_args!("{name}: {why}"));
-            status = FAILED;
-        }
+        let public = key.public().map_err(|fault| fault.to_string())?;
+        let mut all = without(signatures, &public, &bytes);
+        all.push(made);
+        let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
+        bytes.extend(note);
+        write(path, &bytes)
     }
-    status
 }
 
 /// Writes a new pair of keys; nothing that exists is touched.
-fn new_key(path: &Path) -> Result<(), String> {
-    let (secret, public) = generate().map_err(|fault| fault.to_string())?;
+fn new_key(path: &Path) -> Result<(), Failure> {
+    let (secret, public) = generate().map_err(|fault| Failure::Cannot(fault.to_string()))?;
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     for (path, text, mode) in [(path, secret, 0o600), (Path::new(&name), public, 0o644)] {
@@ -77,49 +106,9 @@ fn new_key(path: &Path) -> Result<(), String> {
             .mode(mode)
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| format!("{}: {}", path.display(), reason(&error)))?;
+            .map_err(|error| Failure::of(path, reason(&error)))?;
     }
     Ok(())
-}
-
-fn secret_key(options: &SignOptions) -> Result<SecretKey, String> {
-    let read = |path: &Path| {
-        let text = fs::read_to_string(path);
-        text.map_err(|error| format!("{}: {}", path.display(), reason(&error)))
-    };
-    let path = options.key.as_deref().unwrap_or(Path::new(""));
-    let text = read(path)?;
-    let password = options.password_file.as_deref().map(read).transpose()?;
-    let password = password.as_deref().and_then(|text| text.lines().next());
-    SecretKey::parse(&text, password).map_err(|fault| {
-        let help = match fault {
-            Fault::Locked => "; give it with --password-file",
-            _ => "",
-        };
-        format!("{}: {fault}{help}", path.display())
-    })
-}
-
-fn sign(path: &Path, key: &SecretKey, options: &SignOptions) -> Result<(), String> {
-    let Content { mut bytes, signatures } = Content::open(path)?;
-    let image = Image::read(&bytes, &Arch::ALL);
-    image.and_then(|image| image.abi()).map_err(|fault| format!("is no unikernel: {fault}"))?;
-    let comment = options.comment.clone().unwrap_or_else(|| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let plain: String = name.chars().filter(|c| !c.is_control()).collect();
-        format!("file:{plain}")
-    });
-    let made = key.sign(bytes.as_slice(), &comment);
-    let made = made.map_err(|fault| fault.to_string())?;
-    if options.detached {
-        return write(&beside(path), made.to_string().as_bytes());
-    }
-    let public = key.public().map_err(|fault| fault.to_string())?;
-    let mut all = without(signatures, &public, &bytes);
-    all.push(made);
-    let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
-    bytes.extend(note);
-    write(path, &bytes)
 }
 
 /// The signatures that are not `key`'s of this content: one for each key is enough.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -15,9 +15,24 @@ use solo5_dwarf::trace::{Address, By, Resolved, Tracer, addresses};
 use solo5_dwarf::{Frame, Gap, Limits};
 use solo5_report::one_line;
 
-use crate::audit::readable;
-use crate::cli::{FAILED, Format};
-use crate::files::{complain, reason, stream};
+use crate::console::{Console, Exit, Failure};
+use crate::files::{name, readable, reason};
+use crate::options::Format;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SymbolizeOptions {
+    /// Image that was running
+    image: PathBuf,
+    /// What the tender, its guest or the kernel printed; `-` is standard input
+    #[arg(default_value = "-", conflicts_with = "core")]
+    trace: PathBuf,
+    /// Instead: a core file, of which the calls are shown
+    #[arg(long, value_name = "FILE")]
+    core: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Most bytes of a trace.
 const TRACE_MAX: u64 = 16 << 20;
@@ -103,92 +118,69 @@ struct Call {
     column: Option<u64>,
 }
 
-pub(crate) fn run(
-    program: &str,
-    image: &Path,
-    trace: &Path,
-    core: Option<&Path>,
-    format: Format,
-) -> u8 {
-    let failed = |path: &Path, why: &str| {
-        let name = path.to_string_lossy();
-        complain(program, format_args!("{name}: {why}"));
-        FAILED
-    };
-    let file = match readable(image) {
-        Ok((file, _)) => file,
-        Err(why) => return failed(image, &why),
-    };
-    let tracer = match Tracer::new(&file, Limits::ONE) {
-        Ok(tracer) => tracer,
-        Err(fault) => return failed(image, &fault.to_string()),
-    };
-    let name = image.to_string_lossy();
-    if let Some(path) = core {
-        let file = match readable(path) {
-            Ok((file, _)) => file,
-            Err(why) => return failed(path, &why),
-        };
-        let core = match Core::read(&file) {
-            Ok(core) => core,
-            Err(fault) => return failed(path, &fault.to_string()),
-        };
+impl SymbolizeOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let (file, _) = readable(&self.image).map_err(|why| Failure::of(&self.image, why))?;
+        let tracer = Tracer::new(&file, Limits::ONE);
+        let tracer = tracer.map_err(|fault| Failure::of(&self.image, fault))?;
+        match &self.core {
+            Some(core) => self.core(console, &tracer, core),
+            None => self.trace(console, &tracer),
+        }
+    }
+
+    fn core(&self, console: &Console, tracer: &Tracer<'_>, path: &Path) -> Result<Exit, Failure> {
+        let (file, _) = readable(path).map_err(|why| Failure::of(path, why))?;
+        let core = Core::read(&file).map_err(|fault| Failure::of(path, fault))?;
         if !tracer.fits(&core) {
-            let why = "warning: its code at rip is not this image's";
-            failed(path, why);
+            console.say_of(path, "warning: its code at rip is not this image's");
         }
-        let dumped = dumped(&tracer, &name, path.to_string_lossy(), &core);
-        remark(program, image, &tracer);
-        let write = |out: &mut dyn Write| match format {
-            Format::Human => out.write_all(human_calls(&dumped).as_bytes()),
-            Format::Json => json(out, &dumped),
+        let (image, dump) = (name(&self.image), name(path));
+        let dumped = dumped(tracer, &image, dump.into(), &core);
+        self.remark(console, tracer);
+        match self.format {
+            Format::Human => console.print(&human_calls(&dumped))?,
+            Format::Json => console.print_json(&dumped)?,
+        }
+        Ok(Exit::Clean)
+    }
+
+    fn trace(&self, console: &Console, tracer: &Tracer<'_>) -> Result<Exit, Failure> {
+        let text = read(&self.trace).map_err(|why| Failure::of(&self.trace, why))?;
+        let image = name(&self.image);
+        let traced = Traced::new(tracer, &image, &text);
+        self.remark(console, tracer);
+        match self.format {
+            Format::Human => console.stream(|out| traced.human(out))?,
+            Format::Json => console.print_json(&traced)?,
+        }
+        if traced.places.is_empty() {
+            console.say_of(&self.trace, "no address of the image's code is in it");
+        } else if traced.cut {
+            let why = format!("of its addresses, {ADDRESSES_MAX} are looked up, and no more");
+            console.say_of(&self.trace, format_args!("warning: {why}"));
+        }
+        Ok(Exit::objection_if(traced.places.is_empty()))
+    }
+
+    /// Says why there was less to see than expected.
+    fn remark(&self, console: &Console, tracer: &Tracer<'_>) {
+        let info = tracer.info();
+        let why = match info.gap() {
+            Some(gap @ Gap::Compressed) => {
+                format!("{gap}, which is not read; use `objcopy --decompress-debug-sections`")
+            }
+            Some(gap) => format!("{gap}: not all of it is read"),
+            None if !info.is_empty() => return,
+            None if tracer.has_symbols() => String::from(
+                "it has no debugging information, so there are symbols alone; compile it with -g",
+            ),
+            None => String::from(
+                "it has neither debugging information nor symbols; name the image from before `strip`",
+            ),
         };
-        return stream(program, write, 0, FAILED);
+        console.say_of(&self.image, format_args!("note: {why}"));
     }
-    let text = match read(trace) {
-        Ok(text) => text,
-        Err(why) => return failed(trace, &why),
-    };
-    let traced = Traced::new(&tracer, &name, &text);
-    remark(program, image, &tracer);
-    let none = traced.places.is_empty();
-    let write = |out: &mut dyn Write| match format {
-        Format::Human => traced.human(out),
-        Format::Json => json(out, &traced),
-    };
-    let status = stream(program, write, u8::from(none), FAILED);
-    if none {
-        failed(trace, "no address of the image's code is in it");
-    } else if traced.cut {
-        let why = format!("warning: of its addresses, {ADDRESSES_MAX} are looked up, and no more");
-        failed(trace, &why);
-    }
-    status
-}
-
-fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    out.write_all(b"\n")
-}
-
-/// Says why there was less to see than expected.
-fn remark(program: &str, image: &Path, tracer: &Tracer<'_>) {
-    let info = tracer.info();
-    let why = match info.gap() {
-        Some(gap @ Gap::Compressed) => {
-            format!("{gap}, which is not read; use `objcopy --decompress-debug-sections`")
-        }
-        Some(gap) => format!("{gap}: not all of it is read"),
-        None if !info.is_empty() => return,
-        None if tracer.has_symbols() => String::from(
-            "it has no debugging information, so there are symbols alone; compile it with -g",
-        ),
-        None => String::from(
-            "it has neither debugging information nor symbols; name the image from before `strip`",
-        ),
-    };
-    let name = image.to_string_lossy();
-    complain(program, format_args!("{name}: note: {why}"));
 }
 
 /// A trace, whatever bytes are in it.

@@ -9,8 +9,12 @@ use std::path::Path;
 use solo5_abi::{Arch, mft1};
 use solo5_image::{Fault, Image};
 
-use crate::files::{complain, open, print, reason};
+use crate::console::{Console, Failure};
+use crate::files::{open, reason};
 use crate::generate;
+
+/// Exit status of these verbs if they fail.
+pub(crate) const FAILED: u8 = 1;
 
 /// The verbs that [`crate::cli`] takes, and options that end with status 0.
 const OURS: [&str; 16] = [
@@ -32,28 +36,18 @@ const OURS: [&str; 16] = [
     "--version",
 ];
 
-/// The name to call the program by: the last component of how it was called.
-pub(crate) fn program(arguments: &[OsString]) -> String {
-    let name = arguments.first().and_then(|name| Path::new(name).file_name());
-    name.map_or_else(|| String::from("solo5-elftool"), |name| name.to_string_lossy().into_owned())
-}
-
-/// Runs one of upstream's verbs, or prints usage; `None` if the verb is one of ours.
-pub(crate) fn run(arguments: &[OsString]) -> Option<u8> {
-    let program = program(arguments);
+/// Runs one of upstream's verbs; `None` if the verb is one of ours.
+pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Option<Result<(), Failure>> {
     let operands = arguments.get(1..).unwrap_or_default();
     let verb = operands.first().and_then(|verb| verb.to_str());
-    let status = match (verb, operands) {
-        (Some("query-abi"), [_, file]) => query(&program, Path::new(file), abi),
-        (Some("query-manifest"), [_, file]) => query(&program, Path::new(file), manifest),
-        (Some("gen-manifest"), [_, source, output]) => generate::run(&program, source, output),
+    let ended = match (verb, operands) {
+        (Some("query-abi"), [_, file]) => query(console, Path::new(file), abi),
+        (Some("query-manifest"), [_, file]) => query(console, Path::new(file), manifest),
+        (Some("gen-manifest"), [_, source, output]) => generate::run(console, source, output),
         (Some(verb), _) if OURS.contains(&verb) => return None,
-        _ => {
-            eprint!("{}", usage(&program));
-            1
-        }
+        _ => Err(Failure::Lines(usage(console.program()))),
     };
-    Some(status)
+    Some(ended)
 }
 
 fn usage(program: &str) -> String {
@@ -92,21 +86,20 @@ fn usage(program: &str) -> String {
     )
 }
 
-fn query(program: &str, file: &Path, answer: fn(&Image) -> Result<String, Fault>) -> u8 {
-    let failed = |text: &str| {
-        complain(program, format_args!("{}: {text}", file.display()));
-        1
-    };
-    let reader = match open(file) {
-        Ok(reader) => reader,
-        Err(error) => return failed(&format!("Could not open: {}", reason(&error))),
-    };
-    match Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image)) {
-        Ok(text) => print(program, &text, 0, 1),
+fn query(
+    console: &Console,
+    file: &Path,
+    answer: fn(&Image) -> Result<String, Fault>,
+) -> Result<(), Failure> {
+    let reader = open(file)
+        .map_err(|error| Failure::of(file, format_args!("Could not open: {}", reason(&error))))?;
+    let answer = Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image));
+    let text = answer.map_err(|fault| match fault {
         // What a tender calls invalid, a query calls thus.
-        Err(Fault::Manifest { .. }) => failed("Manifest validation failed"),
-        Err(fault) => failed(&fault.to_string()),
-    }
+        Fault::Manifest { .. } => Failure::of(file, "Manifest validation failed"),
+        fault => Failure::of(file, fault),
+    })?;
+    console.print(&text)
 }
 
 fn abi(image: &Image) -> Result<String, Fault> {

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use solo5_report::one_line;
 use solo5_signature::{PublicKey, prove};
 
-use crate::cli::{FAILED, Format};
+use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, detached};
-use crate::files::{complain, print, reason};
+use crate::files::{name, reason};
+use crate::options::Format;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyOptions {
@@ -24,73 +25,77 @@ pub(crate) struct VerifyOptions {
     format: Format,
 }
 
-pub(crate) fn run(program: &str, options: &VerifyOptions) -> u8 {
-    let keys: Result<Vec<PublicKey>, String> =
-        options.key.iter().map(|text| public_key(text)).collect();
-    let keys = match keys {
-        Ok(keys) => keys,
-        Err(why) => {
-            complain(program, why);
-            return FAILED;
-        }
-    };
-    let mut status = 0;
-    let mut images = Vec::new();
-    let mut lines = String::new();
-    for path in &options.images {
-        let name = path.to_string_lossy();
-        match verify(path, &keys) {
-            Ok(found) => {
-                if !keys.is_empty() && found.signed_by.is_empty() {
-                    status = status.max(1);
-                }
-                lines += &found.human(&name, &keys);
-                images.push(found.json(&name));
-            }
-            Err(why) => {
-                complain(program, format_args!("{name}: {why}"));
-                status = FAILED;
-            }
-        }
-    }
-    let text = match options.format {
-        Format::Human => lines,
-        Format::Json => format!("{:#}\n", json!({ "images": images })),
-    };
-    status.max(print(program, &text, 0, FAILED))
-}
-
-fn public_key(text: &str) -> Result<PublicKey, String> {
-    if let Some(key) = PublicKey::parse(text) {
-        return Ok(key);
-    }
-    let file = fs::read_to_string(text);
-    let file = file.map_err(|error| format!("{text}: {}", reason(&error)))?;
-    PublicKey::parse_file(&file).ok_or_else(|| format!("{text}: is not a public key"))
+/// What programs see.
+#[derive(Serialize)]
+struct Report {
+    images: Vec<Verified>,
 }
 
 /// What was found of one image.
-struct Found {
+#[derive(Serialize)]
+struct Verified {
+    image: String,
     digest: String,
     signatures: usize,
-    signed_by: Vec<PublicKey>,
+    signed_by: Vec<String>,
 }
 
-fn verify(path: &Path, keys: &[PublicKey]) -> Result<Found, String> {
+impl VerifyOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let keys = self.key.iter().map(|text| public_key(text));
+        let keys: Vec<PublicKey> = keys.collect::<Result<_, _>>()?;
+        let mut exit = Exit::Clean;
+        let mut images = Vec::new();
+        for path in &self.images {
+            match verify(path, &keys) {
+                Ok(found) => {
+                    let unsigned = !keys.is_empty() && found.signed_by.is_empty();
+                    exit = exit.max(Exit::objection_if(unsigned));
+                    images.push(found);
+                }
+                Err(why) => {
+                    console.say_of(path, why);
+                    exit = Exit::Incomplete;
+                }
+            }
+        }
+        match self.format {
+            Format::Human => {
+                let texts = images.iter().map(|image| image.human(keys.len()));
+                console.print(&texts.collect::<String>())?;
+            }
+            Format::Json => console.print_json(&Report { images })?,
+        }
+        Ok(exit)
+    }
+}
+
+fn public_key(text: &str) -> Result<PublicKey, Failure> {
+    if let Some(key) = PublicKey::parse(text) {
+        return Ok(key);
+    }
+    let path = Path::new(text);
+    let file = fs::read_to_string(path).map_err(|error| Failure::of(path, reason(&error)))?;
+    PublicKey::parse_file(&file).ok_or_else(|| Failure::of(path, "is not a public key"))
+}
+
+fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
     let Content { bytes, mut signatures } = Content::open(path)?;
     signatures.extend(detached(path));
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, keys).map_err(|error| error.to_string())?;
-    Ok(Found {
+    Ok(Verified {
+        image: name(path),
         digest: proof.digest.to_string(),
         signatures: signatures.len(),
-        signed_by: proof.signed_by,
+        signed_by: proof.signed_by.iter().map(PublicKey::to_string).collect(),
     })
 }
 
-impl Found {
-    fn human(&self, name: &str, keys: &[PublicKey]) -> String {
-        let name = one_line(name);
+impl Verified {
+    /// For people; `keys` is how many were asked about.
+    fn human(&self, keys: usize) -> String {
+        let name = one_line(&self.image);
         let mut text = format!("{name}: {}\n", self.digest);
         for key in &self.signed_by {
             text += &format!("{name}: signed by {key}\n");
@@ -98,22 +103,12 @@ impl Found {
         if self.signed_by.is_empty() {
             let plural = if self.signatures == 1 { "" } else { "s" };
             let whose = match keys {
-                [] => "; name keys with --key to check them",
-                [_] => ", none by this key",
+                0 => "; name keys with --key to check them",
+                1 => ", none by this key",
                 _ => ", none by these keys",
             };
             text += &format!("{name}: {} signature{plural}{whose}\n", self.signatures);
         }
         text
-    }
-
-    fn json(&self, name: &str) -> Value {
-        let keys = self.signed_by.iter().map(PublicKey::as_str);
-        json!({
-            "image": name,
-            "digest": self.digest,
-            "signatures": self.signatures,
-            "signed_by": keys.collect::<Vec<_>>(),
-        })
     }
 }

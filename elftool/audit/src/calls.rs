@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use std::ops::Range;
 
 use solo5_abi::Arch;
+use solo5_image::ReadAt;
 use solo5_image::elf::{SHF_ALLOC, SHF_EXECINSTR, SHN_UNDEF, STT_FUNC};
+use solo5_image::sections::Sections;
 
-use crate::content::{Budget, Window};
-use crate::subject::Subject;
+use crate::content::{Allowance, Window};
 
 /// What a function stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +82,13 @@ impl Calls {
 }
 
 /// Searches symbols, code and data. `None` without symbols.
-pub(crate) fn calls(subject: &Subject<'_>) -> Option<Calls> {
-    let image = subject.image()?;
-    let sections = subject.sections().filter(|all| all.has_symbols())?;
+pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Option<Calls> {
+    if !sections.has_symbols() {
+        return None;
+    }
     let mut calls = Calls::default();
     let mut wanted: Vec<Wanted> = Vec::new();
-    sections.visit_named(subject.reader, |symbol, name| {
+    sections.visit_named(reader, |symbol, name| {
         let defined = symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
         if !defined || symbol.kind() != STT_FUNC {
             return ControlFlow::Continue(());
@@ -107,11 +109,10 @@ pub(crate) fn calls(subject: &Subject<'_>) -> Option<Calls> {
     if wanted.is_empty() {
         return Some(calls);
     }
-    let mut budget = Budget::default();
-    let arch = image.arch();
+    let mut allowance = Allowance::default();
     for section in sections.all().iter().filter(|section| section.has(SHF_ALLOC)) {
         let code = section.has(SHF_EXECINSTR);
-        budget.visit(subject.reader, &section.header, |window| {
+        allowance.visit(reader, &section.header, |window| {
             let start = section.header.sh_addr.wrapping_add(window.at);
             let mut found = |at: usize, target: u64| {
                 let from = start.wrapping_add(at as u64);

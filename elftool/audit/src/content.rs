@@ -22,16 +22,16 @@ pub(crate) struct Window<'a> {
 }
 
 /// How much may still be read.
-pub(crate) struct Budget(u64);
+pub(crate) struct Allowance(u64);
 
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget(CONTENT_MAX)
+impl Default for Allowance {
+    fn default() -> Allowance {
+        Allowance(CONTENT_MAX)
     }
 }
 
-impl Budget {
-    /// Visits the content of a section, as far as the file holds it and the budget lasts.
+impl Allowance {
+    /// Visits the content of a section, as far as the file holds it and the allowance lasts.
     pub(crate) fn visit(
         &mut self,
         reader: &dyn ReadAt,
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_in_one_window_and_the_budget_ends() {
+    fn every_byte_is_in_one_window_and_the_allowance_ends() {
         for size in [0, 1, WINDOW, WINDOW + 1, WINDOW + SHARED, 3 * WINDOW + 7] {
             let file: Vec<u8> = (0..size + 10).map(|at| at as u8).collect();
             let header = SectionHeader {
@@ -82,7 +82,7 @@ mod tests {
                 ..SectionHeader::default()
             };
             let mut seen = Vec::new();
-            Budget::default().visit(&file, &header, |window| {
+            Allowance::default().visit(&file, &header, |window| {
                 assert_eq!(window.at, seen.len() as u64);
                 seen.extend_from_slice(&window.bytes[..window.own]);
             });
@@ -95,9 +95,9 @@ mod tests {
             }
         }
         let header = SectionHeader { sh_size: u64::MAX, ..SectionHeader::default() };
-        let (mut budget, mut total) = (Budget::default(), 0);
+        let (mut allowance, mut total) = (Allowance::default(), 0);
         for _ in 0..3 {
-            budget.visit(&Endless, &header, |window| total += window.own as u64);
+            allowance.visit(&Endless, &header, |window| total += window.own as u64);
         }
         assert!(total <= CONTENT_MAX, "{total}");
     }

@@ -2,11 +2,12 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
-//! | the rules: code, severity, title, help, check; one table | [`rules`] |
 //! | looking into the content: texts, references to functions | `content`, `strings`, `calls` |
+//! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
+//! | what is found; limits for sizes | `finding`, `budget` |
 //! | the checks by family: S1 loadable, S2 memory protection, S3 notes and manifest | `loadable`, `protection`, `notes` |
 //! | for those who ask: S4 provenance and hardening, S5 size and attack surface | `provenance`, `surface` |
+//! | the rules: code, severity, title, help, check; one table | [`rules`] |
 //! | what a report looks like to programs | [`schema`] |
 //!
 //! Severity *error* means exactly that the loader of the image's target refuses it for every size
@@ -20,8 +21,10 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod calls;
 mod content;
+mod finding;
 mod loadable;
 mod notes;
 mod protection;
@@ -35,12 +38,10 @@ mod surface;
 use solo5_image::{Fault, ReadAt};
 use solo5_report::{Diagnostic, Severity};
 
+pub use budget::{Budget, Measure};
+pub use finding::FINDINGS_MAX;
 pub use rules::{RULES, Rule};
 pub use subject::Subject;
-pub use surface::{Budget, Measure};
-
-/// Most findings of one rule in one image.
-pub const FINDINGS_MAX: usize = 16;
 
 /// Which rules to apply. Codes are compared by prefix: `S2` is the whole family.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +95,7 @@ pub fn audit(name: &str, reader: &dyn ReadAt, selection: &Selection) -> Vec<Diag
 pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for rule in RULES.iter().filter(|rule| selection.selects(rule)) {
-        let severity = subject.severity(rule);
+        let severity = rule.severity_in(subject);
         // Rules that cannot be reported need not run; those for warnings may be the slow ones.
         if !selection.reports(rule, severity) {
             continue;

@@ -3,7 +3,8 @@
 use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::fault::{Fault, HeaderField};
 
-use crate::subject::{Finding, Subject};
+use crate::finding::{FINDINGS_MAX, Finding};
+use crate::subject::Subject;
 
 /// What a tender gives a guest unless told otherwise, in bytes.
 const DEFAULT_MEMORY: u64 = 512 << 20;
@@ -175,7 +176,7 @@ pub(crate) fn relocations(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         if relocations && section.header.sh_size > 0 {
             let message = format!("{} holds relocations for a loader to apply", section.name);
             out.push(Finding::new(message, subject.section(section)));
-            if out.len() >= crate::FINDINGS_MAX {
+            if out.len() >= FINDINGS_MAX {
                 return;
             }
         }

@@ -6,7 +6,8 @@ use solo5_image::elf::{PF_W, PT_INTERP, PT_NOTE};
 use solo5_image::fault::Fault;
 use solo5_image::{Note, ProgramHeader};
 
-use crate::subject::{Finding, Subject};
+use crate::finding::{FINDINGS_MAX, Finding};
+use crate::subject::Subject;
 
 pub(crate) fn no_abi(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
@@ -127,7 +128,7 @@ fn solo5_notes<'s>(subject: &'s Subject<'_>, kind: u32) -> impl Iterator<Item = 
 
 pub(crate) fn duplicates(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     for (kind, name) in [(note::TYPE_ABI1, "ABI"), (note::TYPE_MFT1, "manifest")] {
-        for note in solo5_notes(subject, kind).skip(1).take(crate::FINDINGS_MAX) {
+        for note in solo5_notes(subject, kind).skip(1).take(FINDINGS_MAX) {
             let mut place = subject.phdr(note.phdr);
             place.offset = Some(note.offset);
             place.length = None;

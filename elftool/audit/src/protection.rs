@@ -6,7 +6,8 @@ use solo5_image::elf::{
 use solo5_image::fault::Fault;
 use solo5_image::sections::Section;
 
-use crate::subject::{Finding, Subject};
+use crate::finding::{FINDINGS_MAX, Finding};
+use crate::subject::Subject;
 
 /// The sections with memory in a segment.
 fn sections_in<'s>(
@@ -69,7 +70,7 @@ pub(crate) fn write_exec_section(subject: &Subject<'_>, out: &mut Vec<Finding>) 
         if section.has(SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR) && section.header.sh_size > 0 {
             let message = format!("{} is writable and executable", section.name);
             out.push(Finding::new(message, subject.section(section)));
-            if out.len() >= crate::FINDINGS_MAX {
+            if out.len() >= FINDINGS_MAX {
                 return;
             }
         }
@@ -122,7 +123,7 @@ fn report_sections(
     sections: &[&Section],
     describe: impl Fn(&str) -> String,
 ) {
-    let left = crate::FINDINGS_MAX.saturating_sub(out.len());
+    let left = FINDINGS_MAX.saturating_sub(out.len());
     for section in sections.iter().take(left) {
         let message = describe(&section.name);
         out.push(Finding::new(message, subject.section(section)));

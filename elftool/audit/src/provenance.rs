@@ -7,10 +7,11 @@ use solo5_image::sections::Section;
 use solo5_report::Place;
 
 use crate::calls::Use;
+use crate::finding::{FINDINGS_MAX, Finding};
 use crate::strings::Texts;
+use crate::subject::Subject;
 #[cfg(feature = "dwarf")]
 use crate::subject::source_line;
-use crate::subject::{Finding, Subject};
 
 /// Most bytes of a packaging note read.
 const PACKAGE_MAX: usize = 16 * 1024;
@@ -43,7 +44,7 @@ pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let checks: Vec<u64> = checks.map(|found| found.from).collect();
     info.visit_units(|unit| {
         let checked = unit.functions.iter().any(|function| any_in(&checks, &function.range));
-        if out.len() >= crate::FINDINGS_MAX || !unit.unchecked || checked {
+        if out.len() >= FINDINGS_MAX || !unit.unchecked || checked {
             return;
         }
         let options = Options::of(&unit.producer);

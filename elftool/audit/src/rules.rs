@@ -3,7 +3,8 @@
 
 use solo5_report::Severity;
 
-use crate::subject::{Finding, Subject};
+use crate::finding::Finding;
+use crate::subject::Subject;
 use crate::{loadable, notes, protection, provenance, surface};
 
 /// One rule.
@@ -24,6 +25,17 @@ impl Rule {
     /// Whether only those who ask for it get it: S4 and S5.
     pub fn is_opt_in(&self) -> bool {
         matches!(self.family(), "S4" | "S5")
+    }
+
+    /// How grave its findings in this image are: nothing in the image of a target without a tender of
+    /// ours is an error, as far as it can be read at all.
+    pub fn severity_in(&self, subject: &Subject<'_>) -> Severity {
+        let loaded_elsewhere = subject.target().is_some_and(|target| !target.has_tender());
+        if self.severity == Severity::Error && loaded_elsewhere {
+            Severity::Warning
+        } else {
+            self.severity
+        }
     }
 
     /// The family, `S1` to `S5`.

@@ -1,10 +1,10 @@
 //! Text in an image that says where and when it was built.
 
+use solo5_image::ReadAt;
 use solo5_image::elf::{SHF_ALLOC, SHF_EXECINSTR};
-use solo5_image::sections::Section;
+use solo5_image::sections::{Section, Sections};
 
-use crate::content::{Budget, Window};
-use crate::subject::Subject;
+use crate::content::{Allowance, Window};
 
 /// Folders in which people and services build. What is below them differs from machine to machine.
 const BUILD_FOLDERS: [&str; 11] = [
@@ -59,12 +59,11 @@ pub(crate) struct Traces {
 }
 
 /// Looks through all loaded data, and the texts of debug information.
-pub(crate) fn traces(subject: &Subject<'_>) -> Traces {
+pub(crate) fn traces(reader: &dyn ReadAt, sections: &Sections) -> Traces {
     let mut traces = Traces::default();
-    let mut budget = Budget::default();
-    let sections = subject.sections().map_or(&[][..], |all| all.all());
-    for section in sections.iter().filter(|section| has_text(section)) {
-        budget.visit(subject.reader, &section.header, |window| {
+    let mut allowance = Allowance::default();
+    for section in sections.all().iter().filter(|section| has_text(section)) {
+        allowance.visit(reader, &section.header, |window| {
             search(window, section, &mut traces);
         });
     }

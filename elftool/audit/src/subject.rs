@@ -10,29 +10,19 @@ use solo5_dwarf::{DebugInfo, Limits, Source};
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::{NAME_MAX, Section, SectionFault, Sections};
 use solo5_image::{Fault, Image, LoadPlan, ProgramHeader, ReadAt, plan};
+use solo5_report::Place;
 use solo5_report::diagnostic::SourceLine;
-use solo5_report::{Place, Severity};
 
+use crate::budget::Budget;
 use crate::calls::{self, Calls, Use};
-use crate::rules::Rule;
+use crate::finding::{FINDINGS_MAX, Finding};
 use crate::strings::{self, Traces};
-use crate::surface::Budget;
 
 /// Most faults kept of one image.
 const FAULTS_MAX: usize = 256;
 
 /// Most searches for a symbol's name in one image: each may go through a million symbols.
 const SEARCHES_MAX: u32 = 32;
-
-/// Something a rule found.
-#[derive(Debug)]
-pub struct Finding {
-    pub(crate) message: String,
-    pub(crate) place: Place,
-    pub(crate) notes: Vec<String>,
-    /// Whether it is a note whatever the rule's severity: the rule could not look at everything.
-    pub(crate) is_note: bool,
-}
 
 /// What one pass over the symbols found.
 #[derive(Debug, Default)]
@@ -152,17 +142,6 @@ impl<'a> Subject<'a> {
         self.plan.as_ref()
     }
 
-    /// How grave a finding of `rule` is in this image: nothing in the image of a target without a
-    /// tender of ours is an error, as far as it can be read at all.
-    pub fn severity(&self, rule: &Rule) -> Severity {
-        let loaded_elsewhere = self.target.is_some_and(|target| !target.has_tender());
-        if rule.severity == Severity::Error && loaded_elsewhere {
-            Severity::Warning
-        } else {
-            rule.severity
-        }
-    }
-
     /// Its sections, if they can be read.
     pub fn sections(&self) -> Option<&Sections> {
         self.section_result()?.as_ref().ok()
@@ -201,7 +180,8 @@ impl<'a> Subject<'a> {
 
     /// References to functions of interest; `None` without symbols.
     pub(crate) fn calls(&self) -> Option<&Calls> {
-        self.calls.get_or_init(|| calls::calls(self)).as_ref()
+        let search = || calls::calls(self.reader, self.image()?.arch(), self.sections()?);
+        self.calls.get_or_init(search).as_ref()
     }
 
     /// The functions of the Solo5 API that code or data refer to; `None` without symbols.
@@ -213,7 +193,10 @@ impl<'a> Subject<'a> {
 
     /// What texts tell of the build.
     pub(crate) fn traces(&self) -> &Traces {
-        self.traces.get_or_init(|| strings::traces(self))
+        self.traces.get_or_init(|| {
+            let sections = self.sections();
+            sections.map(|all| strings::traces(self.reader, all)).unwrap_or_default()
+        })
     }
 
     /// An address as a place: its section, the symbol it is in, its offset in the file, and its line.
@@ -333,7 +316,7 @@ impl<'a> Subject<'a> {
         describe: impl Fn(&Fault) -> Option<String>,
     ) {
         for fault in &self.faults {
-            if out.len() >= crate::FINDINGS_MAX {
+            if out.len() >= FINDINGS_MAX {
                 break;
             }
             if let Some(message) = describe(fault) {
@@ -350,7 +333,7 @@ impl<'a> Subject<'a> {
     ) {
         let segments = self.image().map_or(&[][..], |image| image.segments());
         for (index, header) in segments.iter().enumerate() {
-            if out.len() >= crate::FINDINGS_MAX {
+            if out.len() >= FINDINGS_MAX {
                 break;
             }
             if let Some(message) = describe(index, header) {
@@ -369,16 +352,4 @@ pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
 fn shortened(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(NAME_MAX));
     name
-}
-
-impl Finding {
-    pub(crate) fn new(message: impl Into<String>, place: Place) -> Finding {
-        Finding { message: message.into(), place, notes: Vec::new(), is_note: false }
-    }
-
-    /// One that says what the rule could not look at.
-    #[cfg(feature = "dwarf")]
-    pub(crate) fn note(message: impl Into<String>, place: Place) -> Finding {
-        Finding { is_note: true, ..Finding::new(message, place) }
-    }
 }

@@ -4,31 +4,13 @@ use solo5_abi::mft1::DeviceType;
 use solo5_image::elf::SHF_ALLOC;
 use solo5_report::Place;
 
+use crate::budget::Measure;
 use crate::calls::Use;
-use crate::subject::{Finding, Subject};
+use crate::finding::Finding;
+use crate::subject::Subject;
 
 /// How many of the largest sections are named.
 const LARGEST: usize = 5;
-
-/// What a size may not exceed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// What is measured.
-    pub what: Measure,
-    /// The most bytes it may have.
-    pub bytes: u64,
-}
-
-/// Something with a size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// The bytes of the file that are loaded.
-    Loaded,
-    /// The smallest guest memory it can be loaded into.
-    Memory,
-    /// The section of this name.
-    Section(String),
-}
 
 const KINDS: [(Use, DeviceType, &str); 2] =
     [(Use::Net, DeviceType::NetBasic, "network"), (Use::Block, DeviceType::BlockBasic, "block")];

@@ -285,7 +285,7 @@ fn every_rule_has_an_accepted_and_a_refused_image() {
         let ours: Vec<_> = found.iter().filter(|finding| finding.code == rule.code).collect();
         assert!(!ours.is_empty(), "{} is not among {:?}", rule.code, codes(&found));
         for finding in ours {
-            assert_eq!(finding.severity, Subject::new("", &bad).severity(rule));
+            assert_eq!(finding.severity, rule.severity_in(&Subject::new("", &bad)));
             assert!(finding.place.is_some() && finding.help.is_some(), "{}", rule.code);
             let first = finding.message.chars().next().unwrap();
             assert!(!finding.message.ends_with('.'), "{}", finding.message);

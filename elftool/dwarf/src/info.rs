@@ -11,9 +11,8 @@ use solo5_image::ReadAt;
 use solo5_image::elf::SHF_COMPRESSED;
 use solo5_image::sections::Sections;
 
-use crate::locate::{Line, Source};
 use crate::meter::{Meter, Metered};
-use crate::{TEXT_MAX, demangled};
+use crate::names::{TEXT_MAX, demangled};
 
 /// How much to do for one image.
 #[derive(Clone, Copy, Debug)]
@@ -264,24 +263,6 @@ pub(crate) fn name<'a>(
         let linkage = entry.attr_value(gimli::DW_AT_linkage_name);
         let value = linkage.or_else(|| entry.attr_value(gimli::DW_AT_name))?;
         demangled(&text(dwarf, unit, value)?, info.meter())
-    };
-    follow(info, dwarf, unit, entry, own)
-}
-
-/// Where an entry was declared.
-pub(crate) fn declared<'a>(
-    info: &'a DebugInfo,
-    dwarf: &Dwarf<Metered<'a>>,
-    unit: &Unit<'a>,
-    entry: &Entry<'a>,
-) -> Option<Source> {
-    let own = |unit: &Unit<'a>, entry: &Entry<'a>| {
-        let line = Line {
-            file: number(entry, gimli::DW_AT_decl_file)?,
-            line: number(entry, gimli::DW_AT_decl_line)?,
-            column: 0,
-        };
-        Source::of(dwarf, unit, line)
     };
     follow(info, dwarf, unit, entry, own)
 }

@@ -1,14 +1,11 @@
 //! Addresses → functions and lines. All addresses at once: one pass over the units answers for any
 //! number of them, and nothing need be kept for the next question.
 
-use std::fmt;
-
 use gimli::{AttributeValue, Dwarf, UnitOffset};
 
-use crate::info::{
-    DebugInfo, Entries, Unit, Value, declared, entry_at, name, number, ranges, text,
-};
+use crate::info::{DebugInfo, Entries, Unit, entry_at, name, number, ranges};
 use crate::meter::Metered;
+use crate::source::{Line, Source, declared};
 
 /// Most functions inlined into each other.
 const FRAMES_MAX: usize = 64;
@@ -17,50 +14,6 @@ const FRAMES_MAX: usize = 64;
 const TEXT_READS: u64 = 16;
 /// Most ranges of one entry.
 const RANGES_MAX: usize = 4096;
-
-/// A line of a source file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The file's path as the compiler was given it, without the folder it worked in.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column, from 1; 0 if unknown.
-    pub column: u64,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
-/// A line as a unit says it: of a file that is a number in its table.
-#[derive(Clone, Copy)]
-pub(crate) struct Line {
-    pub(crate) file: u64,
-    pub(crate) line: u64,
-    pub(crate) column: u64,
-}
-
-impl Source {
-    pub(crate) fn of<'a>(
-        dwarf: &Dwarf<Metered<'a>>,
-        unit: &Unit<'a>,
-        Line { file, line, column }: Line,
-    ) -> Option<Source> {
-        let header = unit.line_program.as_ref()?.header();
-        let file = header.file(file)?;
-        let text = |value: Value<'a>| text(dwarf, unit, value);
-        let mut path = text(file.path_name())?;
-        // Directory 0 is the folder the compiler worked in.
-        if !path.starts_with('/') && file.directory_index() != 0 {
-            let directory = file.directory(header).and_then(text);
-            path = format!("{}/{path}", directory.unwrap_or_default());
-        }
-        (line > 0).then_some(Source { file: path, line, column })
-    }
-}
 
 /// A function that an address lies in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use solo5_image::ReadAt;
 use solo5_image::elf::{self, Symbol};
 use solo5_image::sections::Sections;
 
-use crate::demangled;
 use crate::meter::Meter;
+use crate::names::demangled;
 
 /// The symbols that may name code, by address.
 #[derive(Debug, Default)]

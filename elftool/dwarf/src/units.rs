@@ -5,10 +5,10 @@ use std::ops::Range;
 use gimli::{AttributeValue, Dwarf};
 
 use crate::info::{
-    self, DebugInfo, Entries, Entry, HOPS_MAX, declared, entry_at, follow, name, ranges, text,
+    self, DebugInfo, Entries, Entry, HOPS_MAX, entry_at, follow, name, ranges, text,
 };
-use crate::locate::Source;
 use crate::meter::Metered;
+use crate::source::{Source, declared};
 
 /// Most functions kept of one unit.
 const FUNCTIONS_MAX: usize = 16 * 1024;

@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
@@ -23,11 +24,12 @@ use solo5_report::json::json as diagnostic_json;
 use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, one_line};
 use solo5_signature::prove;
 
-use super::{read_policy, today};
 use crate::ask::{Unasked, examine, options};
-use crate::cli::{FAILED, Format};
+use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, detached};
-use crate::files::{complain, print, read};
+use crate::files::{name, read};
+use crate::options::Format;
+use crate::policy_files::{read_policy, today};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestOptions {
@@ -57,7 +59,9 @@ struct Report {
 }
 
 /// A clause of a policy and whether it mattered.
+#[derive(Serialize)]
 struct Clause {
+    #[serde(rename = "clause")]
     what: String,
     line: usize,
     column: usize,
@@ -65,6 +69,7 @@ struct Clause {
 }
 
 /// What mattered of one policy.
+#[derive(Serialize)]
 struct Tested {
     /// The name it was read under first.
     file: String,
@@ -74,85 +79,83 @@ struct Tested {
 /// What mattered of each policy, by the file that its paths lead to.
 type Coverage = BTreeMap<PathBuf, Tested>;
 
-pub(crate) fn run(program: &str, options: &TestOptions) -> u8 {
-    let mut reports = Vec::new();
-    let mut coverage = Coverage::new();
-    let mut broken = false;
-    for path in &options.files {
-        match suite(program, path, &mut coverage) {
-            Some(report) => reports.push(report),
-            None => broken = true,
+impl TestOptions {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let mut reports = Vec::new();
+        let mut coverage = Coverage::new();
+        let mut broken = false;
+        for path in &self.files {
+            match suite(console, path, &mut coverage) {
+                Some(report) => reports.push(report),
+                None => broken = true,
+            }
         }
+        let all: Vec<&Clause> = coverage.values().flat_map(|one| &one.clauses).collect();
+        let decided = all.iter().filter(|clause| clause.decided).count();
+        let least = usize::from(self.coverage.unwrap_or(0));
+        let ran = || reports.iter().flat_map(|report| &report.cases);
+        let summary = Summary {
+            cases: ran().count(),
+            failed: ran().filter(|ran| ran.failure.is_some()).count(),
+            clauses: all.len(),
+            decided,
+            coverage: (decided * 100).checked_div(all.len()).unwrap_or(100),
+            enough: decided * 100 >= least * all.len(),
+        };
+        match self.format {
+            Format::Json => console.print_json(&Tests {
+                suites: reports.iter().map(SuiteShown::of).collect(),
+                policies: coverage.values().collect(),
+                summary: &summary,
+            })?,
+            // What was to be tested could not be, and that was said.
+            Format::Human if reports.is_empty() => {}
+            Format::Human => console.print(&self.human(&reports, &coverage, &summary))?,
+        }
+        let exit = Exit::objection_if(summary.failed > 0 || !summary.enough);
+        Ok(if broken { Exit::Incomplete } else { exit })
     }
-    let ran = || reports.iter().flat_map(|report| &report.cases);
-    let failures: Vec<Diagnostic> = ran().filter_map(|ran| ran.failure.clone()).collect();
-    let all: Vec<&Clause> = coverage.values().flat_map(|one| &one.clauses).collect();
-    let deciding = all.iter().filter(|clause| clause.decided).count();
-    let percent = (deciding * 100).checked_div(all.len()).unwrap_or(100);
-    let enough =
-        options.coverage.is_none_or(|least| deciding * 100 >= usize::from(least) * all.len());
-    let text = match options.format {
-        Format::Json => {
-            let suites: Vec<Value> = reports.iter().map(json_report).collect();
-            let policies: Vec<Value> = coverage.values().map(json_coverage).collect();
-            let summary = json!({
-                "cases": ran().count(),
-                "failed": failures.len(),
-                "clauses": all.len(),
-                "decided": deciding,
-                "coverage": percent,
-                "enough": enough,
-            });
-            format!("{:#}\n", json!({ "suites": suites, "policies": policies, "summary": summary }))
+
+    fn human(&self, reports: &[Report], coverage: &Coverage, summary: &Summary) -> String {
+        let ran = reports.iter().flat_map(|report| &report.cases);
+        let failures: Vec<Diagnostic> = ran.filter_map(|ran| ran.failure.clone()).collect();
+        let mut text = human::human(&failures, Colour::detect(&io::stdout()));
+        if !failures.is_empty() {
+            text.push('\n');
         }
-        Format::Human => {
-            let mut text = human::human(&failures, Colour::detect(&io::stdout()));
-            if !failures.is_empty() {
-                text.push('\n');
+        for Tested { file, clauses } in coverage.values() {
+            let file = one_line(file);
+            for clause in clauses.iter().filter(|clause| !clause.decided) {
+                let Clause { what, line, column, .. } = clause;
+                text += &format!("{file}:{line}:{column}: {what} decided no case\n");
             }
-            for Tested { file, clauses } in coverage.values() {
-                let file = one_line(file);
-                for clause in clauses.iter().filter(|clause| !clause.decided) {
-                    let Clause { what, line, column, .. } = clause;
-                    text += &format!("{file}:{line}:{column}: {what} decided no case\n");
-                }
-            }
-            if reports.is_empty() {
-                // What was to be tested could not be, and is said on standard error.
-                return FAILED;
-            }
-            let passed = ran().count() - failures.len();
-            text += &format!(
-                "{passed} passed, {} failed; {deciding} of {} clauses decided a case, {percent} %",
-                failures.len(),
-                all.len()
-            );
-            match options.coverage {
-                Some(least) if !enough => text += &format!(", and {least} % are wanted\n"),
-                _ => text.push('\n'),
-            }
-            text
         }
-    };
-    let status = u8::from(!failures.is_empty() || !enough);
-    let status = if broken { FAILED } else { status };
-    status.max(print(program, &text, 0, FAILED))
+        let Summary { cases, failed, clauses, decided, coverage, enough } = summary;
+        let passed = cases - failed;
+        text += &format!(
+            "{passed} passed, {failed} failed; {decided} of {clauses} clauses decided a case, \
+             {coverage} %"
+        );
+        match self.coverage {
+            Some(least) if !enough => text += &format!(", and {least} % are wanted\n"),
+            _ => text.push('\n'),
+        }
+        text
+    }
 }
 
 /// Runs the cases of one file; `None` if it, or something it names, cannot be used, which is said.
-fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> {
-    let name = path.to_string_lossy();
-    let bytes = read(path).map_err(|why| complain(program, format_args!("{name}: {why}"))).ok()?;
-    let show = |found: Vec<Diagnostic>| {
-        eprint!("{}", human::human(&found, Colour::detect(&io::stderr())));
-    };
+fn suite(console: &Console, path: &Path, coverage: &mut Coverage) -> Option<Report> {
+    let bytes = read(path).map_err(|why| console.say_of(path, why)).ok()?;
+    let show = |found: Vec<Diagnostic>| console.show(&found);
+    let name = name(path);
     let suite = case::read(&name, &bytes).map_err(show).ok()?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let paths = suite.policies.iter().map(|named| folder.join(&named.value));
     let paths: Vec<PathBuf> = paths.collect();
     let policies: Vec<Option<Policy>> = paths
         .iter()
-        .map(|path| read_policy(program, path).ok().map(|(policy, _)| policy))
+        .map(|path| read_policy(console, path).ok().map(|(policy, _)| policy))
         .collect();
     let policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
     let situations: Result<Vec<Situation>, Vec<Diagnostic>> = {
@@ -176,7 +179,7 @@ fn suite(program: &str, path: &Path, coverage: &mut Coverage) -> Option<Report> 
         let failure = difference(&source, &case, &decision);
         Ran { case, decision, failure }
     });
-    Some(Report { file: name.into_owned(), cases: cases.collect() })
+    Some(Report { file: name, cases: cases.collect() })
 }
 
 /// Adds which clauses mattered; one that mattered to another file's cases stays so.
@@ -365,7 +368,7 @@ fn image(
     let proof = prove(&bytes, size, &signatures, &keys);
     let proof = proof.map_err(|error| Unasked::Image(error.to_string()))?;
     let asked = Asked { proof: Some(proof), ..asked };
-    let name = path.to_string_lossy();
+    let name = name(path);
     let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
     Ok((asked, launch, findings))
 }
@@ -373,7 +376,7 @@ fn image(
 /// What an image of `target` with the manifest whose source is at `path` asks for.
 fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, Launch), Unasked> {
     let bytes = read(path).map_err(Unasked::Image)?;
-    let name = path.to_string_lossy();
+    let name = name(path);
     let checked = solo5_manifest::parse(&name, &bytes).map_err(|found| {
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
         Unasked::Image(errors.map(solo5_report::line).next().unwrap_or_default())
@@ -401,31 +404,58 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, L
     Ok((Asked::new(&launch, target, &mft1, mft2.as_ref()), launch))
 }
 
-fn json_report(report: &Report) -> Value {
-    let cases = report.cases.iter().map(|ran| {
-        let source = ran.failure.as_ref().map(diagnostic_json);
-        let mut value = json!({
-            "name": ran.case.name.value,
-            "passed": ran.failure.is_none(),
-            "expected": { "decision": ran.case.decision.value.name(), "codes": ran.case.codes.value },
-            "found": ran.decision.json(),
-        });
-        if let (Some(failure), Some(fields)) = (source, value.as_object_mut()) {
-            fields.insert("failure".into(), failure);
-        }
-        value
-    });
-    json!({ "file": report.file, "cases": cases.collect::<Vec<_>>() })
+/// What programs see.
+#[derive(Serialize)]
+struct Tests<'t> {
+    suites: Vec<SuiteShown<'t>>,
+    policies: Vec<&'t Tested>,
+    summary: &'t Summary,
 }
 
-fn json_coverage(tested: &Tested) -> Value {
-    let clauses = tested.clauses.iter().map(|clause| {
-        json!({
-            "clause": clause.what,
-            "line": clause.line,
-            "column": clause.column,
-            "decided": clause.decided,
-        })
-    });
-    json!({ "file": tested.file, "clauses": clauses.collect::<Vec<_>>() })
+/// All cases and clauses in numbers.
+#[derive(Serialize)]
+struct Summary {
+    cases: usize,
+    failed: usize,
+    clauses: usize,
+    decided: usize,
+    /// In percent.
+    coverage: usize,
+    /// Whether that is as much as was asked for.
+    enough: bool,
+}
+
+#[derive(Serialize)]
+struct SuiteShown<'t> {
+    file: &'t str,
+    cases: Vec<CaseShown<'t>>,
+}
+
+#[derive(Serialize)]
+struct CaseShown<'t> {
+    name: &'t str,
+    passed: bool,
+    expected: Expected<'t>,
+    found: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Expected<'t> {
+    decision: &'static str,
+    codes: &'t [&'static str],
+}
+
+impl SuiteShown<'_> {
+    fn of(report: &Report) -> SuiteShown<'_> {
+        let cases = report.cases.iter().map(|Ran { case, decision, failure }| CaseShown {
+            name: &case.name.value,
+            passed: failure.is_none(),
+            expected: Expected { decision: case.decision.value.name(), codes: &case.codes.value },
+            found: decision.json(),
+            failure: failure.as_ref().map(diagnostic_json),
+        });
+        SuiteShown { file: &report.file, cases: cases.collect() }
+    }
 }

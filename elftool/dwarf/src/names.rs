@@ -1,0 +1,81 @@
+//! Names for people.
+
+use std::fmt::{self, Write};
+
+use crate::meter::Meter;
+
+/// Longest name kept, in bytes.
+const NAME_MAX: usize = 1024;
+/// Longest text read, in bytes: names are long before they are demangled.
+pub(crate) const TEXT_MAX: usize = 4096;
+
+/// A symbol's name for people: Rust's are demangled, without their hash.
+pub(crate) fn demangled(name: &str, meter: &Meter) -> Option<String> {
+    meter.charge(1)?;
+    let mut text = Name(String::new());
+    // An error says that there is more of it than is kept.
+    if let Ok(demangled) = rustc_demangle::try_demangle(name) {
+        let _ = write!(text, "{demangled:#}");
+        // They refer back into themselves: each byte may have taken a walk through all of it.
+        meter.charge((name.len() * text.0.len()) as u64 / 8)?;
+    } else {
+        let _ = text.write_str(name);
+    }
+    Some(text.0)
+}
+
+/// A name that takes no more than it keeps: one of 200 bytes can stand for a megabyte.
+struct Name(String);
+
+impl fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.floor_char_boundary(NAME_MAX.saturating_sub(self.0.len()));
+        self.0.push_str(text.get(..end).unwrap_or_default());
+        if end < text.len() {
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_stands_for_a_megabyte_takes_little_and_is_paid_for() {
+        // A pair, then pairs of what comes before each, by its place in the name.
+        const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyz\
+            ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let mut mangled = String::from("_RIC0TzzE");
+        let mut last = 3;
+        for _ in 0..20 {
+            let [high, low] = [(last - 1) / 62, (last - 1) % 62].map(|n| char::from(DIGITS[n]));
+            last = mangled.len() - 2;
+            mangled += &format!("TB{high}{low}_B{high}{low}_E");
+        }
+        mangled += "E";
+        let meter = Meter::new(1 << 20);
+        let name = demangled(&mangled, &meter).unwrap();
+        assert_eq!(name.len(), NAME_MAX);
+        assert!(name.capacity() <= 2 * NAME_MAX, "{}", name.capacity());
+        assert!(name.starts_with("::<(!, !), ((!, !), (!, !)), "), "{name}");
+        assert!(meter.left() < (1 << 20) - mangled.len() as u64 * 100);
+        assert_eq!(demangled(&mangled, &Meter::new(0)), None);
+    }
+
+    #[test]
+    fn names_are_for_people() {
+        let meter = Meter::new(1 << 20);
+        for (mangled, name) in [
+            ("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
+            ("solo5_app_main", "solo5_app_main"),
+        ] {
+            assert_eq!(demangled(mangled, &meter).as_deref(), Some(name));
+        }
+        let long = "é".repeat(NAME_MAX);
+        let name = demangled(&format!("x{long}"), &meter).unwrap();
+        assert_eq!(name.len(), NAME_MAX - 1);
+    }
+}

@@ -1,0 +1,35 @@
+//! The sections of a policy: what each answers for, and which of them a policy has.
+
+use solo5_policy::Policy;
+
+/// What is asked for, by the section that answers, and what its silence denies.
+pub(super) const SECTIONS: [(&str, &str); 7] = [
+    ("image", "every image"),
+    ("process", "running as root, running without a sandbox"),
+    ("memory", "every launch, as each asks for memory"),
+    ("arguments", "arguments"),
+    ("net", "network interfaces"),
+    ("block", "block devices"),
+    ("debug", "gdb, dumping memory"),
+];
+
+/// Sections that every policy is silent about, and what that denies.
+pub(super) fn silent(policies: &[Policy]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    SECTIONS.into_iter().filter(|(section, _)| {
+        let silent = |policy: &Policy| policy.otherwise_allow.is_none() && !has(policy, section);
+        policies.iter().all(silent)
+    })
+}
+
+/// Whether a policy has a section.
+pub(super) fn has(policy: &Policy, section: &str) -> bool {
+    match section {
+        "image" => policy.image.is_some() || policy.admitted.is_some(),
+        "process" => policy.process.is_some(),
+        "memory" => policy.memory.is_some(),
+        "arguments" => policy.arguments.is_some(),
+        "net" => policy.net.is_some(),
+        "block" => policy.block.is_some(),
+        _ => policy.debug.is_some(),
+    }
+}

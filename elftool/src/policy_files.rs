@@ -1,0 +1,81 @@
+//! Policies in files, and the day that their waivers are compared with.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use solo5_launch::FileOrFd;
+use solo5_policy::date::Date;
+use solo5_policy::{Policy, front, sources};
+use solo5_report::Diagnostic;
+
+use crate::console::{Console, Exit};
+use crate::files::{name, read};
+
+/// Policies as options name them.
+pub(crate) fn given(paths: &[PathBuf]) -> Vec<FileOrFd> {
+    paths.iter().map(|path| FileOrFd::Path(path.into())).collect()
+}
+
+/// Reads a policy. What is wrong with it is shown, and how grave that is is the error.
+pub(crate) fn read_policy(console: &Console, path: &Path) -> Result<(Policy, Vec<u8>), Exit> {
+    let bytes = read(path).map_err(|why| {
+        console.say_of(path, why);
+        Exit::Incomplete
+    })?;
+    match front::read(&name(path), &bytes) {
+        Ok(policy) => Ok((policy, bytes)),
+        Err(found) => {
+            console.show(&found);
+            Err(Exit::Objection)
+        }
+    }
+}
+
+/// The policies in files, behind this host's if `host`.
+pub(crate) fn load(given: &[FileOrFd], host: bool) -> Result<Vec<Policy>, Vec<Diagnostic>> {
+    let folder = sources::folder();
+    // A folder that does not exist holds no policies.
+    let nowhere = Path::new("/nonexistent/solo5");
+    let folder = if host { folder.as_path() } else { nowhere };
+    // Opened anew, since one descriptor may be in several lists.
+    let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
+    sources::load(folder, given, inherited)
+}
+
+/// Policies that are used together; `None` if one of them cannot be used.
+type List = Option<Rc<[Policy]>>;
+
+/// Policies by how they are named, each list of them loaded once.
+pub(crate) struct Lists<'c> {
+    console: &'c Console,
+    known: HashMap<(Vec<FileOrFd>, bool), List>,
+}
+
+impl<'c> Lists<'c> {
+    pub(crate) fn new(console: &'c Console) -> Lists<'c> {
+        Lists { console, known: HashMap::new() }
+    }
+
+    /// As [`load`]. What is wrong is shown the first time.
+    pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: bool) -> List {
+        let console = self.console;
+        let list = self.known.entry((given, host));
+        let list = list.or_insert_with_key(|(given, host)| match load(given, *host) {
+            Ok(policies) => Some(policies.into()),
+            Err(found) => {
+                console.show(&found);
+                None
+            }
+        });
+        list.clone()
+    }
+}
+
+/// The day by this machine's clock, in UTC.
+pub(crate) fn today() -> Date {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Date::from_days(since.map_or(0, |since| since.as_secs() / 86_400))
+}

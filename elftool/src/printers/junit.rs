@@ -1,0 +1,59 @@
+//! JUnit's XML, for CI.
+
+use std::io::{self, Write};
+
+use solo5_audit::Rule;
+use solo5_report::Diagnostic;
+use solo5_report::junit::{self, Case, Outcome};
+
+use super::printer::{Audited, Printer, Totals};
+use crate::inputs::Unusable;
+use crate::waive::Findings;
+
+pub(super) struct Junit {
+    /// The rules that were applied.
+    pub(super) rules: Vec<&'static Rule>,
+}
+
+impl Printer for Junit {
+    fn opening(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}", junit::OPENING)
+    }
+
+    /// A test per rule: what CI shows as passed is what was looked at.
+    fn image(&self, image: &Audited<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let cases = self.rules.iter().map(|rule| Case {
+            name: format!("{} {}", rule.code, rule.title),
+            outcome: outcome(rule, image.findings),
+        });
+        let cases: Vec<Case<'_>> = cases.collect();
+        write!(out, "{}", junit::suite(image.subject.name(), &cases))
+    }
+
+    fn unreadable(&self, file: &Unusable, out: &mut dyn Write) -> io::Result<()> {
+        let outcome = Outcome::Error(file.why.clone());
+        let case = Case { name: String::from("readable"), outcome };
+        write!(out, "{}", junit::suite(&file.name, &[case]))
+    }
+
+    fn closing(&self, _: &Totals, _: &[Unusable], out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}", junit::CLOSING)
+    }
+}
+
+/// How the test of a rule ended.
+fn outcome<'f>(rule: &Rule, findings: &'f Findings) -> Outcome<'f> {
+    let Findings { standing, fails, waived } = findings;
+    let of_rule = |finding: &Diagnostic| finding.code == rule.code;
+    let found = || standing.iter().zip(fails).filter(|(found, _)| of_rule(found));
+    let shown = found().map(|(found, _)| found).collect();
+    let waived = waived.iter().filter(|(found, _)| of_rule(found));
+    let waived: Vec<String> = waived.map(|(_, waived)| waived.justification()).collect();
+    if found().any(|(_, fails)| *fails) {
+        Outcome::Failed(shown)
+    } else if waived.is_empty() {
+        Outcome::Passed(shown)
+    } else {
+        Outcome::Skipped(waived.join("; "))
+    }
+}

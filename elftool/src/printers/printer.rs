@@ -1,0 +1,96 @@
+//! What a printer is, and what it prints. A report is printed piece by piece: opening, one piece per
+//! input, closing; so it need not fit in memory, and pieces can be made in parallel.
+
+use std::io::{self, Write};
+
+use solo5_audit::Subject;
+use solo5_report::Severity;
+
+use crate::inputs::Unusable;
+use crate::waive::Findings;
+
+/// A format of `audit`.
+pub(crate) trait Printer: Sync {
+    /// What comes before the first image.
+    fn opening(&self, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// One image; nothing if the format says nothing of it.
+    fn image(&self, image: &Audited<'_>, out: &mut dyn Write) -> io::Result<()>;
+
+    /// A file that could not be read; nothing where the closing lists them.
+    fn unreadable(&self, _: &Unusable, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Between two pieces that are not empty.
+    fn separator(&self) -> &'static str {
+        ""
+    }
+
+    /// What comes after the last image; `unreadable` are the first files that could not be read.
+    fn closing(
+        &self,
+        totals: &Totals,
+        unreadable: &[Unusable],
+        out: &mut dyn Write,
+    ) -> io::Result<()>;
+}
+
+/// An image and what was found.
+pub(crate) struct Audited<'a> {
+    pub(crate) subject: &'a Subject<'a>,
+    /// Bytes in its file, where that is known.
+    pub(crate) size: Option<u64>,
+    pub(crate) findings: &'a Findings,
+}
+
+/// Findings by severity.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) errors: usize,
+    pub(crate) warnings: usize,
+    pub(crate) notes: usize,
+    /// Those that policies accept for a time, which are not among the others.
+    pub(crate) waived: usize,
+}
+
+/// Findings by severity, and files.
+#[derive(Default)]
+pub(crate) struct Totals {
+    /// Images audited.
+    pub(crate) images: usize,
+    /// What was found in them.
+    pub(crate) found: Counts,
+    /// Files in folders that are not ELF.
+    pub(crate) skipped: usize,
+    /// Files that could not be read.
+    pub(crate) unreadable: usize,
+}
+
+impl Counts {
+    pub(crate) fn of(findings: &Findings) -> Counts {
+        let count = |severity| {
+            let standing = findings.standing.iter();
+            standing.filter(|finding| finding.severity == severity).count()
+        };
+        Counts {
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            notes: count(Severity::Note),
+            waived: findings.waived.len(),
+        }
+    }
+}
+
+impl Totals {
+    /// Adds an image with these findings.
+    pub(crate) fn add(&mut self, counts: &Counts) {
+        self.images += 1;
+        self.found.errors += counts.errors;
+        self.found.warnings += counts.warnings;
+        self.found.notes += counts.notes;
+        self.found.waived += counts.waived;
+    }
+}
