@@ -127,20 +127,20 @@ pub(crate) fn ask(question: &Question<'_>, lists: &mut Lists<'_>) -> Answer {
 fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answer> {
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
-    let (launch, asked) = examine(&file, path, question.words)?;
+    let asked = examine(&file, path, question.words)?;
     // Those given here and those the options name.
-    let given = question.policies.iter().chain(&launch.policies).cloned();
+    let given = question.policies.iter().chain(&asked.launch.policies).cloned();
     let policies = lists
         .get(given.collect(), question.policies.is_empty())
         .ok_or_else(|| Answer::Failed(String::from("a policy cannot be used")))?;
     let audits = policies.iter().any(|policy| policy.audit.is_some());
-    let keys = keys_to_prove(&policies, &launch.labels);
+    let keys = keys_to_prove(&policies, &asked.launch.labels);
     if keys.is_none() && !audits && question.lock.is_none() {
-        return Ok(decided(&policies, &asked, &launch, question, None));
+        return Ok(decided(&policies, &asked, question, None));
     }
     // From here on only what is hashed is read: the file may change meanwhile.
     let Content { bytes, mut signatures } = Content::read(&file).map_err(Answer::Failed)?;
-    let (launch, asked) = examine(&bytes, path, question.words)?;
+    let asked = examine(&bytes, path, question.words)?;
     signatures.extend(detached(path));
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
@@ -148,7 +148,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
     let subject = Subject::new(&name, &bytes);
-    Ok(decided(&policies, &asked, &launch, question, Some(&subject)))
+    Ok(decided(&policies, &asked, question, Some(&subject)))
 }
 
 impl Answer {
@@ -207,7 +207,7 @@ pub(crate) fn examine<R: ReadAt>(
     file: &R,
     path: &Path,
     words: &[OsString],
-) -> Result<(Launch, Asked), Unasked> {
+) -> Result<Asked, Unasked> {
     let fault = |fault: solo5_image::Fault| Unasked::Image(fault.to_string());
     let image = Image::read(file, &Arch::ALL).map_err(fault)?;
     let target = image.abi().map_err(fault)?.target();
@@ -220,13 +220,12 @@ pub(crate) fn examine<R: ReadAt>(
     let properties = image.properties().map_err(fault)?;
     let properties = properties.as_ref();
     let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
-    let fits = image.plan(file, target).map_err(fault)?.fits(memory(&launch));
+    let fits = image.plan(file, target).map_err(fault)?.fits(launch.memory());
     problems.extend(fits.err().map(|fault| fault.to_string()));
     if !problems.is_empty() {
         return Err(Unasked::Launch(problems));
     }
-    let asked = Asked::new(&launch, target, &manifest, properties);
-    Ok((launch, asked))
+    Ok(Asked::new(launch, target, properties))
 }
 
 /// Reads launch options against a manifest. Beside the launch, what the manifest asks for and it
@@ -243,23 +242,17 @@ pub(crate) fn options(
         .map_err(|fault| Unasked::Options(fault.lines.join("; ")))?;
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
-    if minimum > memory(&launch) {
+    if minimum > launch.memory() {
         let mib = minimum.div_ceil(1 << 20);
         problems.push(format!("the manifest asks for more memory; add --mem={mib}MiB"));
     }
     Ok((launch, problems))
 }
 
-/// Guest memory in bytes.
-fn memory(launch: &Launch) -> u64 {
-    launch.memory_mib.saturating_mul(1 << 20)
-}
-
 /// Puts the launch, and what the audit finds if any policy asks, to the policies.
 fn decided(
     policies: &[Policy],
     asked: &Asked,
-    launch: &Launch,
     question: &Question<'_>,
     subject: Option<&Subject<'_>>,
 ) -> Answer {
@@ -268,7 +261,7 @@ fn decided(
     let lists = admission_lists(policies, asked).into_iter();
     let written = lists.filter(|list| question.lock == Some(Path::new(list)));
     facts.admitted = written.map(|list| (list.to_owned(), Fact::Known(true))).collect();
-    let require = launch.require_policy;
+    let require = asked.launch.require_policy;
     let mut decision = decide(policies, asked, &facts, Phase::Strings, require);
     let mut waived = Vec::new();
     if let Some(subject) = subject.filter(|_| is_asked(policies, asked)) {

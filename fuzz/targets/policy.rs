@@ -49,7 +49,7 @@ fn run(data: &[u8]) -> bool {
     let twice = [once[0].clone(), once[0].clone()];
 
     let mut asked = asked(rest.get(1..).unwrap_or_default());
-    let keys = keys_to_prove(&once, &asked.labels);
+    let keys = keys_to_prove(&once, &asked.launch.labels);
     decided(&once, &twice, &formatted, &asked);
     if let Some(keys) = keys {
         asked.proof = Some(Proof { digest: Digest::of(CONTENT), signed_by: keys });
@@ -64,9 +64,10 @@ fn list(text: &[u8]) -> bool {
     let Ok(digests) = admitted::read("admitted.json", text) else {
         return false;
     };
-    let admission = admitted::Admission { file: "a \"b\"\n".into(), policies: Vec::new() };
+    let admission =
+        solo5_policies::admitted::Admission { file: "a \"b\"\n".into(), policies: Vec::new() };
     let all = digests.iter().map(|digest| (*digest, admission.clone()));
-    let written = admitted::text(&all.collect());
+    let written = solo5_policies::admitted::text(&all.collect());
     let again = admitted::read("admitted.json", written.as_bytes());
     assert_eq!(again.as_ref(), Ok(&digests), "{written}");
     true
@@ -120,7 +121,7 @@ fn asked(words: &[u8]) -> Asked {
         request.check(&first, Some(&second)).ok()
     };
     let launch = read(words).or_else(|| read(LAUNCH)).expect("our own command line");
-    Asked::new(&launch, MODULES[0].target, &first, Some(&second))
+    Asked::new(launch, MODULES[0].target, Some(&second))
 }
 
 /// A host that was not asked, one where all is well, and one that answers nothing.
@@ -132,8 +133,9 @@ fn hosts(asked: &Asked, policies: &[Policy]) -> [HostFacts; 3] {
         root: own.clone(),
         sandbox: own.clone(),
         admitted: lists.iter().map(|list| ((*list).to_owned(), own.clone())).collect(),
-        nets: asked.nets.iter().map(|asked| net(&asked.interface)).collect(),
+        nets: asked.launch.nets.iter().map(|asked| net(&asked.interface)).collect(),
         blocks: asked
+            .launch
             .blocks
             .iter()
             .map(|asked_block| directories(policies, asked, asked_block))

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod options;
+mod resolve;
 mod usage;
 mod value;
 
@@ -31,6 +32,8 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 
 pub use options::is_label_key;
+pub use resolve::SECTOR_SIZE_DEFAULT;
+use resolve::{Wishes, undeclared};
 pub use usage::usage;
 
 pub use value::{Mac, parse_mac, parse_sector_size};
@@ -124,15 +127,19 @@ pub struct User {
     pub gid: u32,
 }
 
-/// A network interface to attach.
+/// A network interface to attach, resolved: what a policy judges is what is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Net {
+    /// The device's index in the manifest, which is the guest's handle.
+    pub index: usize,
     /// The device's name in the manifest.
     pub name: String,
     /// What to attach to it.
     pub interface: Interface,
     /// Its address; `None` means a random one.
     pub mac: Option<Mac>,
+    /// Least MTU in bytes that the manifest asks for.
+    pub mtu_minimum: Option<u32>,
 }
 
 /// The host's side of a network interface.
@@ -144,17 +151,24 @@ pub enum Interface {
     Fd(i32),
 }
 
-/// A block device to attach.
+/// A block device to attach, resolved: what a policy judges is what is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
+    /// The device's index in the manifest, which is the guest's handle.
+    pub index: usize,
     /// The device's name in the manifest.
     pub name: String,
     /// What to attach to it.
     pub backing: Backing,
-    /// Sector size in bytes, if one was asked for: a power of two from 512 to 32768.
-    pub sector_size: Option<u16>,
-    /// The access asked for; the manifest may allow less.
+    /// The access it gets: the lesser of option and manifest.
     pub access: Access,
+    /// The sector size in bytes it gets, a power of two from 512 to 32768: option, else manifest,
+    /// else [`SECTOR_SIZE_DEFAULT`].
+    pub sector_size: u16,
+    /// The only sector size in bytes that the manifest takes.
+    pub sector_size_exact: Option<u32>,
+    /// Least capacity in bytes that the manifest asks for.
+    pub capacity_minimum: Option<u64>,
 }
 
 /// The host's side of a block device.
@@ -253,7 +267,7 @@ impl Fault {
     }
 }
 
-/// A device an option names.
+/// A device that an option names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mention {
     argument: usize,
@@ -267,9 +281,10 @@ struct Mention {
 /// A command line that was read and not yet compared with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What was asked for. Only KERNEL and where to report to may be used before
-    /// [`Request::check`].
+    /// What was asked for, without devices to attach. Only KERNEL and where to report to may be used
+    /// before [`Request::check`].
     launch: Launch,
+    wishes: Wishes,
     fault: Option<Fault>,
     mentions: Vec<Mention>,
 }
@@ -339,16 +354,15 @@ impl Request {
     /// Every inherited descriptor named, so that a tender can find out which of them are open
     /// before it opens anything itself (`spec/10` §14, row 1).
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {
-        let launch = &self.launch;
-        let nets = launch.nets.iter().filter_map(|net| match net.interface {
+        let nets = self.wishes.nets.iter().filter_map(|net| match net.interface {
             Interface::Fd(fd) => Some(fd),
             Interface::Tap(_) => None,
         });
-        let blocks = launch.blocks.iter().filter_map(|block| match block.backing {
+        let blocks = self.wishes.blocks.iter().filter_map(|block| match block.backing {
             Backing::Fd(fd) => Some(fd),
             Backing::Path(_) => None,
         });
-        let files = launch.policies.iter().chain(&launch.report);
+        let files = self.launch.policies.iter().chain(&self.launch.report);
         let files = files.filter_map(|file| match file {
             FileOrFd::Fd(fd) => Some(*fd),
             FileOrFd::Path(_) => None,
@@ -368,13 +382,10 @@ impl Request {
         manifest: &Mft1<'_>,
         properties: Option<&Mft2<'_>>,
     ) -> Result<Launch, Fault> {
-        let undeclared = self.mentions.iter().find_map(|mention| {
-            let declared = manifest.entries().iter().position(|entry| {
-                entry.kind() == Some(mention.kind) && entry.name_bytes() == mention.name.as_bytes()
-            });
-            let why = match declared {
-                None => format!("Resource not declared in manifest: '{}'", mention.name),
-                Some(index)
+        let wrong = self.mentions.iter().find_map(|mention| {
+            let why = match manifest.find(&mention.name, mention.kind) {
+                None => undeclared(&mention.name),
+                Some((index, _))
                     if mention.declines
                         && !properties.is_some_and(|all| all.device(index).optional) =>
                 {
@@ -384,11 +395,10 @@ impl Request {
             };
             Some(Fault::invalid(mention.argument, &mention.option, Some(why)))
         });
-        let first =
-            [undeclared, self.fault].into_iter().flatten().min_by_key(|fault| fault.argument);
+        let first = [wrong, self.fault].into_iter().flatten().min_by_key(|fault| fault.argument);
         match first {
             Some(fault) => Err(fault),
-            None => Ok(self.launch),
+            None => self.wishes.resolve(self.launch, manifest, properties),
         }
     }
 }
@@ -414,32 +424,27 @@ impl Launch {
         lines
     }
 
+    /// Whether the launch attaches a device or goes without it.
     fn mentions(&self, kind: DeviceType, name: &str) -> bool {
-        match kind {
-            DeviceType::NetBasic => {
-                self.nets.iter().any(|net| net.name == name)
-                    || self.without_nets.iter().any(|declined| declined == name)
+        self.declines(kind, name)
+            || match kind {
+                DeviceType::NetBasic => self.nets.iter().any(|net| net.name == name),
+                DeviceType::BlockBasic => self.blocks.iter().any(|block| block.name == name),
             }
-            DeviceType::BlockBasic => {
-                self.blocks.iter().any(|block| block.name == name)
-                    || self.without_blocks.iter().any(|declined| declined == name)
-            }
-        }
     }
 
-    /// What is dangerous or strange in what was asked for, a sentence each.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.exec_heap {
-            warnings.push("WARNING: heap and stack of the guest are executable".to_owned());
-        }
-        for net in &self.nets {
-            if let Some(mac) = net.mac.filter(|mac| mac.is_multicast()) {
-                warnings
-                    .push(format!("WARNING: address {mac} of '{}' is a group address", net.name));
-            }
-        }
-        warnings
+    /// Whether the launch goes without an optional device.
+    fn declines(&self, kind: DeviceType, name: &str) -> bool {
+        let declined = match kind {
+            DeviceType::NetBasic => &self.without_nets,
+            DeviceType::BlockBasic => &self.without_blocks,
+        };
+        declined.iter().any(|declined| declined == name)
+    }
+
+    /// Guest memory in bytes; `u64::MAX` if that does not fit.
+    pub fn memory(&self) -> u64 {
+        self.memory_mib.saturating_mul(1 << 20)
     }
 
     /// Length in bytes of the guest's command line, its terminator not counted.

@@ -6,10 +6,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use solo5_abi::mft1::{DeviceType, is_name};
 use solo5_abi::target::Target;
 
+use super::resolve::{BlockWish, NetWish, Wishes};
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
-    Access, Backing, Block, Fault, FileOrFd, Format, Gdb, Interface, Label, Launch,
-    MEMORY_DEFAULT_MIB, Mention, Modules, Net, Request, User,
+    Access, Backing, Fault, FileOrFd, Format, Gdb, Interface, Label, Launch, MEMORY_DEFAULT_MIB,
+    Mention, Modules, Request, User,
 };
 
 /// The module an option belongs to; its options exist if it is compiled in.
@@ -216,6 +217,7 @@ enum Setting {
 
 struct Reader {
     launch: Launch,
+    wishes: Wishes,
     mentions: Vec<Mention>,
     settings: Vec<(String, Setting)>,
     gdb: bool,
@@ -250,6 +252,7 @@ pub(super) fn read(
             gdb: None,
             dumpcore: None,
         },
+        wishes: Wishes::default(),
         mentions: Vec::new(),
         settings: Vec::new(),
         gdb: false,
@@ -265,7 +268,7 @@ pub(super) fn read(
         }
     }
     reader.settle();
-    Request { launch: reader.launch, fault, mentions: reader.mentions }
+    Request { launch: reader.launch, wishes: reader.wishes, fault, mentions: reader.mentions }
 }
 
 impl Reader {
@@ -336,7 +339,7 @@ impl Reader {
 
     /// Refuses a second attachment, or declining what is attached.
     fn once(&self, kind: DeviceType, name: &str) -> Result<(), Wrong> {
-        if self.launch.mentions(kind, name) {
+        if self.wishes.attach(kind, name) || self.launch.declines(kind, name) {
             return Err(Wrong::Because(format!("Device '{name}' is given more than once")));
         }
         Ok(())
@@ -344,7 +347,7 @@ impl Reader {
 
     fn attach_block(&mut self, name: &str, backing: Backing) -> Result<(), Wrong> {
         self.once(DeviceType::BlockBasic, name)?;
-        self.launch.blocks.push(Block {
+        self.wishes.blocks.push(BlockWish {
             name: name.to_owned(),
             backing,
             sector_size: None,
@@ -355,10 +358,10 @@ impl Reader {
 
     /// Brings settings and attachments together.
     fn settle(&mut self) {
-        let launch = &mut self.launch;
+        let Wishes { nets, blocks } = &mut self.wishes;
         for (name, setting) in self.settings.drain(..) {
-            let net = launch.nets.iter_mut().find(|net| net.name == name);
-            let block = launch.blocks.iter_mut().find(|block| block.name == name);
+            let net = nets.iter_mut().find(|net| net.name == name);
+            let block = blocks.iter_mut().find(|block| block.name == name);
             match (setting, net, block) {
                 (Setting::Mac(mac), Some(net), _) => net.mac = mac,
                 (Setting::SectorSize(size), _, Some(block)) => block.sector_size = Some(size),
@@ -367,7 +370,7 @@ impl Reader {
                 _ => {}
             }
         }
-        launch.gdb = self.gdb.then(|| self.gdb_at.clone());
+        self.launch.gdb = self.gdb.then(|| self.gdb_at.clone());
     }
 }
 
@@ -470,7 +473,7 @@ fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
         Some(number) => Interface::Fd(net_fd(value, number)?),
     };
     reader.once(DeviceType::NetBasic, name)?;
-    reader.launch.nets.push(Net { name: name.to_owned(), interface, mac: None });
+    reader.wishes.nets.push(NetWish { name: name.to_owned(), interface, mac: None });
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE, PADDING};
+use solo5_abi::mft2::{self, tag};
 use zerocopy::IntoBytes;
 
 use super::*;
@@ -250,6 +251,8 @@ fn devices_with_their_settings_in_any_order() {
             name: "service".into(),
             interface: Interface::Tap("tap 7".into()),
             mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+            index: 2,
+            mtu_minimum: None,
         }]
     );
     assert_eq!(
@@ -257,8 +260,11 @@ fn devices_with_their_settings_in_any_order() {
         [Block {
             name: "storage".into(),
             backing: Backing::Path("/srv/a b.img".into()),
-            sector_size: Some(4096),
+            sector_size: 4096,
             access: Access::ReadOnly,
+            index: 1,
+            sector_size_exact: None,
+            capacity_minimum: None,
         }]
     );
     let bytes = manifest();
@@ -341,11 +347,55 @@ fn devices_left_out_are_listed_with_upstreams_text() {
     );
 }
 
+/// A manifest with a block device `storage`, and properties for it.
+fn properties(records: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut note = vec![0; mft2::DESCRIPTOR_MAX];
+    let mut writer = mft2::Writer::new(&mut note, 3).unwrap();
+    for (tag, value) in records {
+        writer.push(1, *tag, value).unwrap();
+    }
+    let length = writer.finish();
+    note.truncate(length);
+    note
+}
+
+fn resolved(text: &str, records: &[(u16, &[u8])]) -> Block {
+    let bytes = manifest();
+    let manifest = Mft1::parse(&bytes).unwrap();
+    let note = properties(records);
+    let note = Mft2::parse(&note, &manifest).unwrap();
+    let request = read(&words(text), &Modules::ordinary(Target::Spt)).expect("no stop");
+    request.check(&manifest, Some(&note)).unwrap().blocks.remove(0)
+}
+
 #[test]
-fn group_addresses_and_executable_heaps_draw_a_warning() {
-    let launch =
-        launch("--net:service=t --net-mac:service=01:00:00:00:00:00 --x-exec-heap k").unwrap();
-    assert_eq!(launch.warnings().len(), 2);
+fn the_lesser_access_is_the_devices() {
+    let read_only = mft2::DEVICE_READ_ONLY.to_le_bytes();
+    let both = [(tag::DEVICE_FLAGS, &read_only[..])];
+    let plain = "--block:storage=x k";
+    assert_eq!(resolved(plain, &[]).access, Access::ReadWrite);
+    assert_eq!(resolved(plain, &both).access, Access::ReadOnly);
+    let narrow = "--block:storage=x --block-access:storage=read-only k";
+    assert_eq!(resolved(narrow, &[]).access, Access::ReadOnly);
+    let wide = "--block:storage=x --block-access:storage=read-write k";
+    assert_eq!(resolved(wide, &both).access, Access::ReadOnly);
+}
+
+#[test]
+fn the_manifests_sector_size_is_the_default() {
+    let with = |text, size: u32| {
+        let block = resolved(text, &[(tag::SECTOR_SIZE, &size.to_le_bytes())]);
+        (block.sector_size, block.sector_size_exact)
+    };
+    let (plain, asked) =
+        ("--block:storage=x k", "--block:storage=x --block-sector-size:storage=1024 k");
+    assert_eq!(resolved(plain, &[]).sector_size, 512);
+    assert_eq!(resolved(asked, &[]).sector_size, 1024);
+    assert_eq!(with(plain, 4096), (4096, Some(4096)));
+    assert_eq!(with(asked, 4096), (1024, Some(4096)), "for the tender to refuse");
+    for odd in [0, 520, 65536] {
+        assert_eq!(with(plain, odd), (512, Some(odd)), "for the tender to refuse");
+    }
 }
 
 #[test]

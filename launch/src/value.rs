@@ -56,7 +56,12 @@ pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
 /// A sector size in bytes: a power of two from 512 to 32768.
 pub fn parse_sector_size(text: &[u8]) -> Option<u16> {
     let size = u16::try_from(parse_number(text)?).ok()?;
-    (size >= 512 && size.is_power_of_two()).then_some(size)
+    is_sector_size(size).then_some(size)
+}
+
+/// Whether a device can have sectors of this size: a power of two from 512 to 32768.
+pub(crate) fn is_sector_size(size: u16) -> bool {
+    size >= 512 && size.is_power_of_two()
 }
 
 /// A descriptor number.

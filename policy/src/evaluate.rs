@@ -131,7 +131,7 @@ pub fn decide(
 /// Whether `match` holds. Without a proof a policy that selects by one applies: its image section
 /// then denies, as whoever asked should have looked first.
 pub fn applies(policy: &Policy, asked: &Asked) -> bool {
-    labels_hold(policy, &asked.labels) && selects(policy, asked.proof.as_ref())
+    labels_hold(policy, &asked.launch.labels) && selects(policy, asked.proof.as_ref())
 }
 
 /// Whether what `match` says of the image holds, as in [`applies`].
@@ -301,10 +301,10 @@ fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing
     let mut things = vec![image(asked, facts, phase)];
     things.extend(process(facts, phase));
     things.extend(memory(asked));
-    if !asked.arguments.is_empty() {
+    if asked.launch.command_line_length() > 0 {
         things.push(arguments(asked));
     }
-    things.extend(asked.nets.iter().enumerate().map(|(index, net)| Thing {
+    things.extend(asked.launch.nets.iter().enumerate().map(|(index, net)| Thing {
         subject: format!("net '{}'", net.name),
         section: "net",
         silence: codes::SILENT_NET,
@@ -315,7 +315,7 @@ fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing
             Some(section) => rules::net(section, net, facts.nets.get(index), phase),
         }),
     }));
-    things.extend(asked.blocks.iter().enumerate().map(|(index, block)| Thing {
+    things.extend(asked.launch.blocks.iter().enumerate().map(|(index, block)| Thing {
         subject: format!("block '{}'", block.name),
         section: "block",
         silence: codes::SILENT_BLOCK,
@@ -418,18 +418,18 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         judge,
     };
     let size = thing(
-        format!("{} asked for", size::display(asked.memory)),
+        format!("{} asked for", size::display(asked.launch.memory())),
         Box::new(|policy: &Policy| {
             let Some(rules) = &policy.memory else {
                 return absent(policy);
             };
             let mut section = Section::new(&rules.span);
             if let Some(maximum) = &rules.maximum
-                && asked.memory > maximum.value
+                && asked.launch.memory() > maximum.value
             {
                 section.refuse(
                     codes::MEMORY_MAXIMUM,
-                    format!("{} asked for", size::display(asked.memory)),
+                    format!("{} asked for", size::display(asked.launch.memory())),
                     format!("wants at most {}", size::display(maximum.value)),
                     &maximum.span,
                 );
@@ -468,12 +468,14 @@ fn arguments(asked: &Asked) -> Thing<'_> {
                 return absent(policy);
             };
             let mut section = Section::new(&rules.span);
+            let length = asked.launch.command_line_length();
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
             if let Some(maximum) = &rules.maximum_length
-                && asked.arguments_length > maximum.value
+                && length > maximum.value
             {
                 section.refuse(
                     codes::ARGUMENTS_LENGTH,
-                    format!("they are {} bytes long", asked.arguments_length),
+                    format!("they are {length} bytes long"),
                     format!("wants at most {}", maximum.value),
                     &maximum.span,
                 );
@@ -505,7 +507,7 @@ fn debug(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         unless: None,
         judge,
     };
-    let gdb = asked.gdb.then(|| {
+    let gdb = asked.launch.gdb.is_some().then(|| {
         let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| match &policy.debug {
             None => absent(policy),
             Some(debug) => {
@@ -515,7 +517,7 @@ fn debug(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         });
         thing("gdb is to be attached", judge)
     });
-    let dumpcore = asked.dumpcore.then(|| {
+    let dumpcore = asked.launch.dumpcore.is_some().then(|| {
         let judge: Box<dyn Fn(&Policy) -> Verdict> = Box::new(|policy| match &policy.debug {
             None => absent(policy),
             Some(debug) => {

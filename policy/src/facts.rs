@@ -5,18 +5,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use solo5_abi::Target;
-use solo5_abi::mft1::{DeviceType, Mft1};
-use solo5_abi::mft2::{DeviceProperties, Mft2};
+use solo5_abi::mft2::Mft2;
 use solo5_signature::Proof;
 
-use solo5_launch::{Access, Backing, Interface, Label, Launch, Mac};
-
-/// Sector size in bytes when neither launch nor manifest says one (`spec/10` §7.3).
-pub const SECTOR_SIZE_DEFAULT: u64 = 512;
+use solo5_launch::Launch;
 
 /// Everything a launch of an image asks for. Known before anything is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
+    /// The launch itself. There is one: what is judged here is what a tender attaches.
+    pub launch: Launch,
     /// The image's target.
     pub target: Target,
     /// What is proven of its content, if anyone looked. Whoever fills this in has read everything
@@ -24,24 +22,10 @@ pub struct Asked {
     pub proof: Option<Proof>,
     /// Version of its manifest: 2 if it has properties, else 1.
     pub manifest_version: u64,
-    /// Guest memory in bytes.
-    pub memory: u64,
     /// Who asks for an executable heap, if anyone does.
     pub executable_heap: Option<HeapAsker>,
     /// The words of the guest's command line, as the guest will part them.
     pub arguments: Vec<OsString>,
-    /// Length in bytes of that command line.
-    pub arguments_length: u64,
-    /// Network interfaces.
-    pub nets: Vec<AskedNet>,
-    /// Block devices.
-    pub blocks: Vec<AskedBlock>,
-    /// Whether gdb is to be attached.
-    pub gdb: bool,
-    /// Whether the guest's memory may be dumped.
-    pub dumpcore: bool,
-    /// The launcher's word, for `match`.
-    pub labels: Vec<Label>,
 }
 
 /// Who asks for an executable heap.
@@ -53,84 +37,22 @@ pub enum HeapAsker {
     Manifest,
 }
 
-/// A network interface asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedNet {
-    /// Name in the manifest.
-    pub name: String,
-    /// The host's side.
-    pub interface: Interface,
-    /// Its address; `None` means a random one.
-    pub mac: Option<Mac>,
-}
-
-/// A block device asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedBlock {
-    /// Name in the manifest.
-    pub name: String,
-    /// The host's side.
-    pub backing: Backing,
-    /// The access it will get: the lesser of option and manifest.
-    pub access: Access,
-    /// The sector size in bytes it will get: option, else manifest, else 512.
-    pub sector_size: u64,
-}
-
 impl Asked {
-    /// What `launch` asks for an image of `target` with this manifest.
-    pub fn new(
-        launch: &Launch,
-        target: Target,
-        manifest: &Mft1<'_>,
-        properties: Option<&Mft2<'_>>,
-    ) -> Asked {
-        let property = |kind, name: &str| -> DeviceProperties<'_> {
-            let index = manifest
-                .entries()
-                .iter()
-                .position(|entry| entry.kind() == Some(kind) && entry.name() == name);
-            match (index, properties) {
-                (Some(index), Some(properties)) => properties.device(index),
-                _ => DeviceProperties::default(),
-            }
-        };
+    /// What `launch` asks for an image of `target` with these properties.
+    pub fn new(launch: Launch, target: Target, properties: Option<&Mft2<'_>>) -> Asked {
         let by_manifest = properties.is_some_and(Mft2::executable_heap);
         let executable_heap = if launch.exec_heap {
             Some(HeapAsker::Option)
         } else {
             by_manifest.then_some(HeapAsker::Manifest)
         };
-        let nets = launch.nets.iter().map(|net| AskedNet {
-            name: net.name.clone(),
-            interface: net.interface.clone(),
-            mac: net.mac,
-        });
-        let blocks = launch.blocks.iter().map(|block| {
-            let declared = property(DeviceType::BlockBasic, &block.name);
-            let sector_size = block.sector_size.map(u64::from);
-            AskedBlock {
-                name: block.name.clone(),
-                backing: block.backing.clone(),
-                access: if declared.read_only { Access::ReadOnly } else { block.access },
-                sector_size: sector_size
-                    .or(declared.sector_size.map(u64::from))
-                    .unwrap_or(SECTOR_SIZE_DEFAULT),
-            }
-        });
         Asked {
             target,
             proof: None,
             manifest_version: if properties.is_some() { 2 } else { 1 },
-            memory: launch.memory_mib.saturating_mul(1 << 20),
             executable_heap,
             arguments: words(&launch.arguments),
-            arguments_length: u64::try_from(launch.command_line_length()).unwrap_or(u64::MAX),
-            nets: nets.collect(),
-            blocks: blocks.collect(),
-            gdb: launch.gdb.is_some(),
-            dumpcore: launch.dumpcore.is_some(),
-            labels: launch.labels.clone(),
+            launch,
         }
     }
 }
@@ -172,9 +94,9 @@ pub struct HostFacts {
     pub sandbox: Fact<bool>,
     /// Of each of [`crate::admission_lists`]: whether the image is in it.
     pub admitted: BTreeMap<String, Fact<bool>>,
-    /// Of each of [`Asked::nets`], in that order; one that is missing is unknown.
+    /// Of each of the nets of [`Asked::launch`], in that order; one that is missing is unknown.
     pub nets: Vec<NetFacts>,
-    /// Of each of [`Asked::blocks`], in that order; one that is missing is unknown.
+    /// Of each of the blocks of [`Asked::launch`], in that order; one that is missing is unknown.
     pub blocks: Vec<BlockFacts>,
 }
 

@@ -68,7 +68,7 @@ fn folders_to_open_beneath_are_those_of_rules_that_could_fit() {
         ..common::Launch::default()
     };
     let asked = launch.asked();
-    let folders = directories(&policies, &asked, &asked.blocks[0]);
+    let folders = directories(&policies, &asked, &asked.launch.blocks[0]);
     assert_eq!(folders.into_iter().collect::<Vec<_>>(), ["/srv", "/srv/a"]);
 }
 

@@ -14,7 +14,6 @@ use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::note::{self, Notes};
 use solo5_audit::{RULES, Selection, Subject, audit_subject};
-use solo5_launch::Launch;
 use solo5_policies::case::{self, Case, Suite};
 use solo5_policies::codes;
 use solo5_policies::coverage::{Situation, decided};
@@ -270,14 +269,14 @@ fn situation(
         Unasked::Options(why) => refuse(&case.options.span, why),
         Unasked::Launch(problems) => refuse(&case.options.span, problems.join("; ")),
     };
-    let (asked, launch, findings) = match &case.subject {
+    let (asked, findings) = match &case.subject {
         case::Subject::Image(path) => {
             let found = image(&folder.join(&path.value), &words, policies);
             found.map_err(|why| unasked(path, why))?
         }
         case::Subject::Manifest { path, target, proof, findings } => {
             let found = manifest(&folder.join(&path.value), *target, &words);
-            let (mut asked, launch) = found.map_err(|why| unasked(path, why))?;
+            let mut asked = found.map_err(|why| unasked(path, why))?;
             asked.proof = proof.clone();
             let findings = findings.iter().map(|code| {
                 let wrong = |message: String, help: &str| {
@@ -287,39 +286,39 @@ fn situation(
                 };
                 finding(&code.value).map_err(|(message, help)| wrong(message, help))
             });
-            (asked, launch, findings.collect::<Result<Vec<_>, _>>()?)
+            (asked, findings.collect::<Result<Vec<_>, _>>()?)
         }
     };
     let mut facts = HostFacts {
         root: case.host.root.clone(),
         sandbox: case.host.sandbox.clone(),
         admitted: case.host.admitted.clone(),
-        nets: vec![Default::default(); asked.nets.len()],
-        blocks: vec![Default::default(); asked.blocks.len()],
+        nets: vec![Default::default(); asked.launch.nets.len()],
+        blocks: vec![Default::default(); asked.launch.blocks.len()],
     };
     let unknown = |name: &At<String>| {
         let message = format!("the launch attaches no such device '{}'", name.value);
         refuse(&name.span, message)
     };
     for (name, found) in &case.host.nets {
-        let index = asked.nets.iter().position(|net| net.name == name.value);
+        let index = asked.launch.nets.iter().position(|net| net.name == name.value);
         let place = index.and_then(|index| facts.nets.get_mut(index));
         *place.ok_or_else(|| unknown(name))? = found.clone();
     }
     for (name, found) in &case.host.blocks {
-        let index = asked.blocks.iter().position(|block| block.name == name.value);
+        let index = asked.launch.blocks.iter().position(|block| block.name == name.value);
         let place = index.and_then(|index| facts.blocks.get_mut(index));
         *place.ok_or_else(|| unknown(name))? = found.clone();
     }
-    if !launch.policies.is_empty() {
+    if !asked.launch.policies.is_empty() {
         let message = "policies are named in `policies` of the file, not in options";
         return Err(refuse(&case.options.span, message.to_owned()));
     }
     Ok(Situation {
+        require: asked.launch.require_policy,
         asked,
         facts,
         findings,
-        require: launch.require_policy,
         today: case.today.unwrap_or_else(today),
     })
 }
@@ -359,22 +358,22 @@ fn image(
     path: &Path,
     words: &[OsString],
     policies: &[Policy],
-) -> Result<(Asked, Launch, Vec<Diagnostic>), Unasked> {
+) -> Result<(Asked, Vec<Diagnostic>), Unasked> {
     let Content { bytes, mut signatures } = Content::open(path).map_err(Unasked::Image)?;
     signatures.extend(detached(path));
-    let (launch, asked) = examine(&bytes, path, words)?;
-    let keys = keys_to_prove(policies, &launch.labels).unwrap_or_default();
+    let asked = examine(&bytes, path, words)?;
+    let keys = keys_to_prove(policies, &asked.launch.labels).unwrap_or_default();
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let proof = prove(&bytes, size, &signatures, &keys);
     let proof = proof.map_err(|error| Unasked::Image(error.to_string()))?;
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
     let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
-    Ok((asked, launch, findings))
+    Ok((asked, findings))
 }
 
 /// What an image of `target` with the manifest whose source is at `path` asks for.
-fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, Launch), Unasked> {
+fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, Unasked> {
     let bytes = read(path).map_err(Unasked::Image)?;
     let name = name(path);
     let checked = solo5_manifest::parse(&name, &bytes).map_err(|found| {
@@ -401,7 +400,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<(Asked, L
     if !problems.is_empty() {
         return Err(Unasked::Launch(problems));
     }
-    Ok((Asked::new(&launch, target, &mft1, mft2.as_ref()), launch))
+    Ok(Asked::new(launch, target, mft2.as_ref()))
 }
 
 /// What programs see.

@@ -10,10 +10,10 @@ use solo5_source::size;
 
 use super::{Phase, Provision, Refusal, Verdict, applies};
 use crate::codes;
-use crate::facts::{Asked, AskedBlock, AskedNet, BlockFacts, BlockKind, Fact, NetFacts};
+use crate::facts::{Asked, BlockFacts, BlockKind, Fact, NetFacts};
 use crate::glob::Pattern;
 use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
-use solo5_launch::{Backing, Interface};
+use solo5_launch::{Backing, Block, Interface, Net};
 
 /// How far one key of a rule fits.
 enum Fit {
@@ -100,19 +100,14 @@ fn shown<T>(fact: Option<&Fact<T>>, show: impl FnOnce(&T) -> String) -> String {
 /// What a `net` section says to one network interface.
 pub(super) fn net(
     section: &Devices<NetRule>,
-    net: &AskedNet,
+    net: &Net,
     facts: Option<&NetFacts>,
     phase: Phase,
 ) -> Verdict {
     judge(section, codes::NET_NAME, |rule| net_checks(rule, net, facts, phase))
 }
 
-fn net_checks(
-    rule: &NetRule,
-    net: &AskedNet,
-    facts: Option<&NetFacts>,
-    phase: Phase,
-) -> Vec<Check> {
+fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Vec<Check> {
     let mut checks = vec![name_check(&net.name, &rule.name, codes::NET_NAME)];
     let check = |code, pattern: &At<Pattern>, fit, what, condition| Check {
         fit,
@@ -171,7 +166,7 @@ fn net_checks(
 /// What a `block` section says to one block device.
 pub(super) fn block(
     section: &Devices<BlockRule>,
-    block: &AskedBlock,
+    block: &Block,
     facts: Option<&BlockFacts>,
     phase: Phase,
 ) -> Verdict {
@@ -180,7 +175,7 @@ pub(super) fn block(
 
 fn block_checks(
     rule: &BlockRule,
-    block: &AskedBlock,
+    block: &Block,
     facts: Option<&BlockFacts>,
     phase: Phase,
 ) -> Vec<Check> {
@@ -225,7 +220,7 @@ fn block_checks(
         checks.push(check(
             codes::BLOCK_SECTOR_SIZE,
             &sizes.span,
-            known(sizes.value.contains(&block.sector_size)),
+            known(sizes.value.contains(&block.sector_size.into())),
             format!("sector size {}", block.sector_size),
             list.join(" or "),
             String::new(),
@@ -236,7 +231,7 @@ fn block_checks(
 
 fn backing_check(
     rule: &At<BackingRule>,
-    block: &AskedBlock,
+    block: &Block,
     facts: Option<&BlockFacts>,
     phase: Phase,
 ) -> Check {
@@ -390,8 +385,8 @@ pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
     let net = policy.net.as_ref().and_then(|section| section.maximum.as_ref());
     let block = policy.block.as_ref().and_then(|section| section.maximum.as_ref());
     [
-        limit(net, asked.nets.len(), "net", codes::NET_MAXIMUM),
-        limit(block, asked.blocks.len(), "block", codes::BLOCK_MAXIMUM),
+        limit(net, asked.launch.nets.len(), "net", codes::NET_MAXIMUM),
+        limit(block, asked.launch.blocks.len(), "block", codes::BLOCK_MAXIMUM),
     ]
     .into_iter()
     .flatten()
@@ -400,11 +395,7 @@ pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
 
 /// The folders that rules want the file of `block` to be beneath, as far as its path says: it is to
 /// be opened beneath each, and those it was reached from belong in [`BlockFacts::beneath`].
-pub fn directories<'p>(
-    policies: &'p [Policy],
-    asked: &Asked,
-    block: &AskedBlock,
-) -> BTreeSet<&'p str> {
+pub fn directories<'p>(policies: &'p [Policy], asked: &Asked, block: &Block) -> BTreeSet<&'p str> {
     let Backing::Path(path) = &block.backing else {
         return BTreeSet::new();
     };

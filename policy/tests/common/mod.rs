@@ -93,7 +93,7 @@ impl Launch {
         let request = launch::read(&words, &Modules::debug(target)).expect("a kernel");
         let launch = request.check(&mft1, mft2.as_ref()).expect("sound options");
         assert_eq!(launch.unattached(&mft1), Vec::<String>::new());
-        let mut asked = Asked::new(&launch, target, &mft1, mft2.as_ref());
+        let mut asked = Asked::new(launch, target, mft2.as_ref());
         asked.proof = self.content.as_ref().map(|content| Proof {
             digest: Digest::of(content.as_bytes()),
             signed_by: self

@@ -40,6 +40,8 @@ pub enum Backing {
         /// The guest's Ethernet address; `None` while it is only being explained and will be
         /// random.
         mac: Option<[u8; 6]>,
+        /// Least MTU that the manifest asks for.
+        mtu_minimum: Option<u32>,
     },
     /// A file or block device.
     Block {
@@ -51,6 +53,8 @@ pub enum Backing {
         sector_size: u16,
         /// What the guest may do.
         access: Access,
+        /// Least capacity that the manifest asks for.
+        capacity_minimum: Option<u64>,
     },
 }
 

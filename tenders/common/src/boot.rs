@@ -17,7 +17,6 @@ use std::fs::File;
 
 use rustix::fs::{Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
-use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Fault, Image, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
@@ -208,25 +207,22 @@ fn run<T: Tender>(
             ..Refusal::cannot(CODE_UNATTACHED, unattached)
         });
     }
-    let memory = tender.memory(needs::memory(&launch), &launch, console)?;
+    let memory = tender.memory(launch.memory(), &launch, console)?;
     needs::check_unikernel(&launch, memory, properties)?;
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;
 
-    let asked = Asked { proof, ..Asked::new(&launch, T::TARGET, &manifest, properties) };
-    let mut gate = Gate::new(policies, asked, launch.require_policy);
-    if launch.explain {
+    let asked = Asked { proof, ..Asked::new(launch, T::TARGET, properties) };
+    let mut gate = Gate::new(policies, asked);
+    if gate.launch().explain {
         // What is denied by its name alone is not even looked at.
         let looked = !gate.decide(Phase::Strings).is_denied();
-        let devices = if looked {
-            Some(devices(&launch, &manifest, properties, inherited, &mut gate)?)
-        } else {
-            None
-        };
+        let devices = if looked { Some(gate.attach(inherited)?) } else { None };
+        let launch = gate.launch();
         let decision = gate.decide(Phase::Strings);
         if !decision.is_denied() {
-            check_devices(devices.as_deref().unwrap_or_default(), properties)?;
+            check_devices(devices.as_deref().unwrap_or_default())?;
         }
         let explanation = explain::Explanation {
             program: console.program(),
@@ -234,21 +230,23 @@ fn run<T: Tender>(
             kernel: &kernel,
             manifest_version: image.manifest_version(),
             plan: &plan,
-            launch: &launch,
+            launch,
             memory,
             devices: devices.as_deref(),
             decision: &decision,
-            rules: &tender.rules(&launch, devices.as_deref().unwrap_or_default()),
-            safeguards: &tender.safeguards(&launch),
+            rules: &tender.rules(launch, devices.as_deref().unwrap_or_default()),
+            safeguards: &tender.safeguards(launch),
         };
         output(&explanation.shown(launch.format));
         return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };
     }
 
     gate.check(Phase::Strings)?;
-    let devices = devices(&launch, &manifest, properties, inherited, &mut gate)?;
+    let devices = gate.attach(inherited)?;
     gate.check(Phase::Descriptors)?;
-    check_devices(&devices, properties)?;
+    // What a denied device is like is nobody's business.
+    check_devices(&devices)?;
+    let launch = gate.into_launch();
     warn(&launch, console);
 
     let guest = Guest {
@@ -277,69 +275,20 @@ fn open_image(kernel: &OsString) -> Result<File, Error> {
 
 /// Refuses an image that declares a device whose module is not compiled in.
 fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
-    for (_, entry) in manifest.devices() {
-        let Some(kind) = entry.kind() else { continue };
-        let present = match kind {
-            DeviceType::NetBasic => modules.net,
-            DeviceType::BlockBasic => modules.block,
-        };
-        if !present {
-            let name = entry.name().to_owned();
-            return Err(Error::NoModule { name, kind });
-        }
+    let missing = |kind: &DeviceType| match kind {
+        DeviceType::NetBasic => !modules.net,
+        DeviceType::BlockBasic => !modules.block,
+    };
+    let mut devices = manifest.devices();
+    match devices.find_map(|(_, entry)| Some((entry, entry.kind().filter(missing)?))) {
+        Some((entry, kind)) => Err(Error::NoModule { name: entry.name().to_owned(), kind }),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-/// Opens every device of the launch, or, to explain it, only looks at them. Facts go to the gate,
-/// which comes before [`check_devices`]: what a denied device is like is nobody's business.
-fn devices(
-    launch: &Launch,
-    manifest: &Mft1<'_>,
-    properties: Option<&Mft2<'_>>,
-    inherited: &mut Inherited,
-    gate: &mut Gate,
-) -> Result<Vec<Device>, Refusal> {
-    let mut devices: Vec<Device> = Vec::new();
-    #[cfg(feature = "net")]
-    for net in &launch.nets {
-        let kind = DeviceType::NetBasic;
-        let declared = needs::declared(manifest, properties, kind, &net.name);
-        let Some((index, _)) = declared else {
-            continue;
-        };
-        let opened = crate::attach::net::open(net, index, launch.explain, inherited)?;
-        gate.facts.nets.push(crate::attach::net::facts(&opened, !gate.is_open()));
-        devices.push(opened);
-    }
-    #[cfg(feature = "block")]
-    for (number, block) in launch.blocks.iter().enumerate() {
-        let kind = DeviceType::BlockBasic;
-        let declared = needs::declared(manifest, properties, kind, &block.name);
-        let Some((index, wishes)) = declared else {
-            continue;
-        };
-        let ask = crate::attach::block::Ask {
-            index,
-            sector_size: needs::sector_size(&block.name, block.sector_size, &wishes)?,
-            access: needs::access(block.access, &wishes),
-            only_look: launch.explain,
-            directories: &gate.directories(number),
-        };
-        let (opened, facts) = crate::attach::block::attach(block, &ask, inherited)?;
-        gate.facts.blocks.push(facts);
-        devices.push(opened);
-    }
-    // Only a tender without modules uses none of these.
-    #[cfg(not(any(feature = "net", feature = "block")))]
-    let _ = (launch, manifest, properties, inherited, gate);
-    devices.sort_by_key(|device| device.index);
-    Ok(devices)
 }
 
 /// Refuses devices that are allowed but of no use as they are: smaller than the manifest asks for,
 /// no whole number of sectors, in use by another guest, or renamed since they were judged.
-fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<(), Error> {
+fn check_devices(devices: &[Device]) -> Result<(), Error> {
     for device in devices {
         match device.backing {
             #[cfg(feature = "net")]
@@ -349,8 +298,7 @@ fn check_devices(devices: &[Device], properties: Option<&Mft2<'_>>) -> Result<()
             #[cfg(not(all(feature = "net", feature = "block")))]
             _ => {}
         }
-        let wishes = properties.map(|all| all.device(device.index));
-        needs::check_device(device, &wishes.unwrap_or_default())?;
+        needs::check_device(device)?;
     }
     Ok(())
 }
@@ -370,17 +318,16 @@ fn warn(launch: &Launch, console: &Console) {
 /// The manifest as the guest gets it.
 fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
     let mut entries = manifest.entries().to_vec();
-    for device in devices {
-        let Some(entry) = entries.get_mut(device.index) else {
-            continue;
-        };
-        let fd = device.fd_number();
-        match &device.backing {
-            Backing::Net { mtu, mac, .. } => {
-                entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), *mtu), fd);
-            }
-            Backing::Block { capacity, sector_size, .. } => {
-                entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd)
+    for (index, entry) in entries.iter_mut().enumerate() {
+        for device in devices.iter().filter(|device| device.index == index) {
+            let fd = device.fd_number();
+            match &device.backing {
+                Backing::Net { mtu, mac, .. } => {
+                    entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), *mtu), fd);
+                }
+                Backing::Block { capacity, sector_size, .. } => {
+                    entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd)
+                }
             }
         }
     }

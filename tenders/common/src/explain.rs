@@ -114,13 +114,13 @@ impl Explanation<'_> {
         for device in self.devices.unwrap_or_default() {
             let name = &device.name;
             match &device.backing {
-                Backing::Net { interface, mtu, mac } => writeln!(
+                Backing::Net { interface, mtu, mac, .. } => writeln!(
                     out,
                     "  net '{name}': tap {}, MTU {mtu}, address {}",
                     String::from_utf8_lossy(interface),
                     mac_text(*mac),
                 )?,
-                Backing::Block { path, capacity, sector_size, access } => writeln!(
+                Backing::Block { path, capacity, sector_size, access, .. } => writeln!(
                     out,
                     "  block '{name}': {path}, {}, {capacity} bytes in sectors of {sector_size}",
                     access.name(),
@@ -185,14 +185,14 @@ impl Explanation<'_> {
             })
         });
         let devices = |device: &Device| match &device.backing {
-            Backing::Net { interface, mtu, mac } => json!({
+            Backing::Net { interface, mtu, mac, .. } => json!({
                 "name": device.name,
                 "type": "NET_BASIC",
                 "interface": String::from_utf8_lossy(interface),
                 "mtu": mtu,
                 "mac": mac_text(*mac),
             }),
-            Backing::Block { path, capacity, sector_size, access } => json!({
+            Backing::Block { path, capacity, sector_size, access, .. } => json!({
                 "name": device.name,
                 "type": "BLOCK_BASIC",
                 "path": path,

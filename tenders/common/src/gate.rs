@@ -8,22 +8,22 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 
-use solo5_launch::Request;
+use solo5_launch::{Launch, Request};
+#[cfg(feature = "block")]
+use solo5_policy::directories;
 use solo5_policy::{
-    Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, directories, sources,
+    Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, sources,
 };
 
-use crate::attach::Inherited;
-use crate::error::{Reason, Refusal};
+use crate::attach::{Device, Inherited};
+use crate::error::{Error, Reason, Refusal};
 
 /// The policies of a launch with what is asked of them.
 #[derive(Debug)]
 pub struct Gate {
     policies: Vec<Policy>,
-    require: bool,
     asked: Asked,
-    /// What the host says; devices are filled in as they are opened.
-    pub facts: HostFacts,
+    facts: HostFacts,
 }
 
 /// Reads every policy of a launch. A policy that cannot be taken is a refusal, never a policy less.
@@ -42,8 +42,8 @@ pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Poli
 }
 
 impl Gate {
-    /// Puts what is asked for to `policies`. With `require`, one at least must apply.
-    pub fn new(policies: Vec<Policy>, asked: Asked, require: bool) -> Gate {
+    /// Puts what is asked for to `policies`.
+    pub fn new(policies: Vec<Policy>, asked: Asked) -> Gate {
         let digest = asked.proof.as_ref().map(|proof| proof.digest);
         let lists = digest.map(|digest| {
             admission_lists(&policies, &asked)
@@ -60,27 +60,56 @@ impl Gate {
                 ..HostFacts::default()
             },
             policies,
-            require,
             asked,
         }
     }
 
     /// Whether nobody has anything to say.
     pub fn is_open(&self) -> bool {
-        self.policies.is_empty() && !self.require
+        self.policies.is_empty() && !self.asked.launch.require_policy
     }
 
-    /// Folders that a rule wants the file of the block device with this index among those asked
-    /// for to lie in.
-    pub fn directories(&self, block: usize) -> Vec<&str> {
-        let block = self.asked.blocks.get(block);
-        let found = block.map(|block| directories(&self.policies, &self.asked, block));
-        found.into_iter().flatten().collect()
+    /// The launch that is judged.
+    pub fn launch(&self) -> &Launch {
+        &self.asked.launch
+    }
+
+    /// The launch, to be started as it was judged.
+    pub fn into_launch(self) -> Launch {
+        self.asked.launch
+    }
+
+    /// Opens every device of the launch, or, to explain it, only looks at them. They come in order of
+    /// their indices; what the host says of them is judged from now on.
+    pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Error> {
+        let mut devices: Vec<Device> = Vec::new();
+        let only_look = self.asked.launch.explain;
+        #[cfg(feature = "net")]
+        for net in &self.asked.launch.nets {
+            let device = crate::attach::net::open(net, only_look, inherited)?;
+            let facts = crate::attach::net::facts(&device, !self.is_open());
+            self.facts.nets.push(facts);
+            devices.push(device);
+        }
+        #[cfg(feature = "block")]
+        for block in &self.asked.launch.blocks {
+            let directories = directories(&self.policies, &self.asked, block);
+            let directories: Vec<_> = directories.into_iter().collect();
+            let (device, facts) =
+                crate::attach::block::attach(block, &directories, only_look, inherited)?;
+            self.facts.blocks.push(facts);
+            devices.push(device);
+        }
+        // Only a tender without modules uses none of these.
+        #[cfg(not(any(feature = "net", feature = "block")))]
+        let _ = (only_look, inherited);
+        devices.sort_by_key(|device| device.index);
+        Ok(devices)
     }
 
     /// What the policies say.
     pub fn decide(&self, phase: Phase) -> Decision {
-        decide(&self.policies, &self.asked, &self.facts, phase, self.require)
+        decide(&self.policies, &self.asked, &self.facts, phase, self.asked.launch.require_policy)
     }
 
     /// Refuses if the policies do.

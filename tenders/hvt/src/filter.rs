@@ -186,7 +186,12 @@ mod tests {
         Device {
             index: 1,
             name: name.to_owned(),
-            backing: Backing::Net { interface: b"tap0".to_vec(), mtu: 1500, mac: None },
+            backing: Backing::Net {
+                interface: b"tap0".to_vec(),
+                mtu: 1500,
+                mac: None,
+                mtu_minimum: None,
+            },
             fd: None,
         }
     }
@@ -200,6 +205,7 @@ mod tests {
                 capacity: 4096,
                 sector_size: 512,
                 access,
+                capacity_minimum: None,
             },
             fd: None,
         }

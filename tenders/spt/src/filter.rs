@@ -115,8 +115,10 @@ mod tests {
             capacity: 4096,
             sector_size: 512,
             access,
+            capacity_minimum: None,
         };
-        let tap = Backing::Net { interface: b"tap".to_vec(), mtu: 1500, mac: None };
+        let tap =
+            Backing::Net { interface: b"tap".to_vec(), mtu: 1500, mac: None, mtu_minimum: None };
         let names = |devices: &[Device]| -> Vec<&str> {
             let rules = rules(5, 6, devices);
             let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);

@@ -37,39 +37,26 @@ fn open_error(path: &OsStr, error: Errno) -> Error {
     Error::BlockOpen { path: path.to_string_lossy().into_owned(), error }
 }
 
-/// How a block device is to be attached.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The device's index in the manifest.
-    pub index: usize,
-    /// Size in bytes of the one unit of transfer.
-    pub sector_size: u16,
-    /// What the guest may do.
-    pub access: Access,
-    /// Whether it is only looked at: nothing is opened for writing, nothing locked.
-    pub only_look: bool,
-    /// Folders a policy wants the file to lie in.
-    pub directories: &'a [&'a str],
-}
-
-/// Opens what a launch asks for, with what the host says of it. Whether it will do is
-/// [`settle`]'s business.
+/// Opens what a launch asks for, with what the host says of it, or only looks at it: nothing is
+/// opened for writing. `directories` are the folders that a policy wants the file to lie in.
+/// Whether it will do is [`settle`]'s business.
 pub fn attach(
     block: &launch::Block,
-    ask: &Ask<'_>,
+    directories: &[&str],
+    only_look: bool,
     inherited: &mut Inherited,
 ) -> Result<(Device, BlockFacts), Error> {
-    let open_for = if ask.only_look { Access::ReadOnly } else { ask.access };
+    let open_for = if only_look { Access::ReadOnly } else { block.access };
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
-            let (fd, beneath) = open(path, ask.directories, open_for)?;
+            let (fd, beneath) = open(path, directories, open_for)?;
             (fd, path.to_string_lossy().into_owned(), beneath)
         }
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
             let fd = inherited.take(*number);
             let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
-            check_access(&fd, ask.access)?;
+            check_access(&fd, block.access)?;
             let beneath = Fact::Unreadable("a descriptor has no path".to_owned());
             (fd, path, beneath)
         }
@@ -81,15 +68,16 @@ pub fn attach(
         capacity: Fact::Known(measured.capacity),
     };
     let device = Device {
-        index: ask.index,
+        index: block.index,
         name: block.name.clone(),
         backing: Backing::Block {
             path,
             capacity: measured.capacity,
-            sector_size: ask.sector_size,
-            access: ask.access,
+            sector_size: block.sector_size,
+            access: block.access,
+            capacity_minimum: block.capacity_minimum,
         },
-        fd: (!ask.only_look).then_some(fd),
+        fd: (!only_look).then_some(fd),
     };
     Ok((device, facts))
 }
@@ -97,7 +85,7 @@ pub fn attach(
 /// Refuses an attached device that is no whole number of sectors or in use by another guest, and
 /// locks it, unless it is only looked at.
 pub fn settle(device: &Device) -> Result<(), Error> {
-    let Backing::Block { path, capacity, sector_size, access } = &device.backing else {
+    let Backing::Block { path, capacity, sector_size, access, .. } = &device.backing else {
         return Ok(());
     };
     check_size(&device.name, *capacity, *sector_size)?;

@@ -128,13 +128,8 @@ pub fn adopt(fd: OwnedFd) -> Result<Tap, Error> {
     Ok(Tap { fd, name: seen.name, mtu: seen.mtu })
 }
 
-/// Attaches what a launch asks for as the device with this index, or only looks at it.
-pub fn open(
-    net: &Net,
-    index: usize,
-    only_look: bool,
-    inherited: &mut Inherited,
-) -> Result<Device, Error> {
+/// Attaches what a launch asks for, or only looks at it.
+pub fn open(net: &Net, only_look: bool, inherited: &mut Inherited) -> Result<Device, Error> {
     let given = net.mac.map(|mac| mac.0);
     let (name, mtu, fd) = match (&net.interface, only_look) {
         (Interface::Tap(name), true) => {
@@ -163,9 +158,9 @@ pub fn open(
         given => given,
     };
     Ok(Device {
-        index,
+        index: net.index,
         name: net.name.clone(),
-        backing: Backing::Net { interface: name, mtu, mac },
+        backing: Backing::Net { interface: name, mtu, mac, mtu_minimum: net.mtu_minimum },
         fd,
     })
 }
