@@ -6,6 +6,7 @@
 //! | file | agreement |
 //! |---|---|
 //! | [`arch`], [`target`] | what differs between machines, and between kinds of tender |
+//! | [`device`] | sizes of sectors and frames |
 //! | [`note`] | ELF notes: the frame around every descriptor below |
 //! | [`abi1`] | the ABI note: which tender, which version |
 //! | [`mft1`] | the manifest note every Solo5 release reads |
@@ -21,6 +22,7 @@
 
 pub mod abi1;
 pub mod arch;
+pub mod device;
 pub mod hvt;
 pub mod mft1;
 pub mod mft2;

@@ -5,14 +5,19 @@
 //! reader that does not know such a tag refuses; other unknown tags are skipped. Records are sorted
 //! and unique by (device, tag without the critical bit), so one manifest is one byte string.
 //!
-//! A new property is a number here that was never used before, a row in [`KNOWN`], and an accessor.
+//! A new property is a number that was never used before, a row in [`PROPERTIES`], an accessor here
+//! for whoever enforces it, and its enforcement.
+
+mod table;
 
 use core::fmt;
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::mft1::{DeviceType, Mft1};
+use crate::mft1::Mft1;
+
+pub use table::*;
 
 /// Version of the layout.
 pub const VERSION: u32 = 2;
@@ -20,122 +25,10 @@ pub const VERSION: u32 = 2;
 pub const RECORDS_MAX: usize = 1024;
 /// Longest descriptor in bytes.
 pub const DESCRIPTOR_MAX: usize = 64 * 1024;
-/// Bit of a stored tag: a reader that does not know the tag must refuse.
-pub const CRITICAL: u16 = 1 << 15;
 /// Tags from here to [`PRIVATE_LAST`] are for private use.
 pub const PRIVATE_FIRST: u16 = 0x4000;
 /// See [`PRIVATE_FIRST`].
 pub const PRIVATE_LAST: u16 = 0x7fff;
-/// Longest synopsis in bytes.
-pub const SYNOPSIS_MAX: usize = 4096;
-/// Longest description of a device in bytes.
-pub const DESCRIPTION_MAX: usize = 1024;
-
-/// Bit 0 of the unikernel's flags: it asks for an executable heap.
-pub const FLAG_EXECUTABLE_HEAP: u32 = 1;
-/// Bit 0 of a device's flags: the unikernel starts without it too.
-pub const DEVICE_OPTIONAL: u32 = 1;
-/// Bit 1 of a device's flags: the unikernel only reads it.
-pub const DEVICE_READ_ONLY: u32 = 2;
-
-/// Tags by name, without the critical bit.
-pub mod tag {
-    /// Least guest memory in bytes, u64.
-    pub const MEMORY_MINIMUM: u16 = 1;
-    /// Guest memory in bytes that serves it well, u64.
-    pub const MEMORY_RECOMMENDED: u16 = 2;
-    /// The command line the unikernel takes, for people; a string.
-    pub const SYNOPSIS: u16 = 3;
-    /// Flags of the unikernel, u32.
-    pub const FLAGS: u16 = 4;
-    /// Flags of a device, u32.
-    pub const DEVICE_FLAGS: u16 = 0x10;
-    /// What the device is for; a string.
-    pub const DESCRIPTION: u16 = 0x11;
-    /// Exact sector size in bytes, u32; block devices.
-    pub const SECTOR_SIZE: u16 = 0x20;
-    /// Least capacity in bytes, u64; block devices.
-    pub const CAPACITY_MINIMUM: u16 = 0x21;
-    /// Least MTU in bytes, u32; network interfaces.
-    pub const MTU_MINIMUM: u16 = 0x30;
-}
-
-/// What a record belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// The unikernel; device 0.
-    Unikernel,
-    /// Any device.
-    Device,
-    /// A device of one type.
-    Only(DeviceType),
-}
-
-/// What a payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// 4 bytes, of which only these bits may be set and at least one is.
-    Flags(u32),
-    /// A number of 4 bytes.
-    U32,
-    /// A number of 8 bytes.
-    U64,
-    /// UTF-8 without NUL, 1 to this many bytes.
-    Text(usize),
-}
-
-/// A property this version knows.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    /// Tag without the critical bit.
-    pub tag: u16,
-    /// Name for people.
-    pub name: &'static str,
-    /// What it belongs to.
-    pub subject: Subject,
-    /// What its payload is.
-    pub payload: Payload,
-    /// Whether a reader that does not know it must refuse.
-    pub critical: bool,
-}
-
-/// Every property this version knows, by tag.
-pub const KNOWN: [Known; 9] = {
-    const fn row(
-        tag: u16,
-        name: &'static str,
-        subject: Subject,
-        payload: Payload,
-        critical: bool,
-    ) -> Known {
-        Known { tag, name, subject, payload, critical }
-    }
-    let block = Subject::Only(DeviceType::BlockBasic);
-    let net = Subject::Only(DeviceType::NetBasic);
-    let device_flags = Payload::Flags(DEVICE_OPTIONAL | DEVICE_READ_ONLY);
-    [
-        row(tag::MEMORY_MINIMUM, "memory-minimum", Subject::Unikernel, Payload::U64, true),
-        row(tag::MEMORY_RECOMMENDED, "memory-recommended", Subject::Unikernel, Payload::U64, false),
-        row(tag::SYNOPSIS, "synopsis", Subject::Unikernel, Payload::Text(SYNOPSIS_MAX), false),
-        row(tag::FLAGS, "flags", Subject::Unikernel, Payload::Flags(FLAG_EXECUTABLE_HEAP), true),
-        row(tag::DEVICE_FLAGS, "device-flags", Subject::Device, device_flags, true),
-        row(
-            tag::DESCRIPTION,
-            "description",
-            Subject::Device,
-            Payload::Text(DESCRIPTION_MAX),
-            false,
-        ),
-        row(tag::SECTOR_SIZE, "sector-size", block, Payload::U32, true),
-        row(tag::CAPACITY_MINIMUM, "capacity-minimum", block, Payload::U64, true),
-        row(tag::MTU_MINIMUM, "mtu-minimum", net, Payload::U32, true),
-    ]
-};
-
-/// The property with this tag, critical bit or not.
-pub fn known(tag: u16) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.tag == tag & !CRITICAL)
-}
 
 /// Fixed part of the descriptor.
 #[derive(
@@ -238,7 +131,11 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |tag: u16| known(tag).map_or("property", |known| known.name);
+        let name = |tag| match tag {
+            tag::FLAGS => "flags",
+            tag::DEVICE_FLAGS => "device-flags",
+            tag => known(tag).next().map_or("property", |property| property.name),
+        };
         match self.kind {
             FaultKind::Long => write!(f, "longer than {DESCRIPTOR_MAX} bytes"),
             FaultKind::Short => write!(f, "a record reaches past the end"),
@@ -365,6 +262,19 @@ impl<'a> Mft2<'a> {
         str::from_utf8(self.payload(device, tag)?).ok()
     }
 
+    /// Every property of the device with this index in MFT1, or of the unikernel for 0, in the order
+    /// of [`PROPERTIES`].
+    pub fn properties(
+        &self,
+        device: usize,
+    ) -> impl Iterator<Item = (&'static Property, Value<&'a str>)> + use<'a> {
+        let all = *self;
+        PROPERTIES.iter().filter_map(move |property| {
+            let payload = all.payload(device, property.tag)?;
+            Some((property, property.value(payload)?))
+        })
+    }
+
     /// Least guest memory in bytes.
     pub fn memory_minimum(&self) -> Option<u64> {
         self.u64(0, tag::MEMORY_MINIMUM)
@@ -399,7 +309,7 @@ impl<'a> Mft2<'a> {
     }
 }
 
-/// What a version 2 manifest says of one device.
+/// What a version 2 manifest says of one device, for who enforces it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceProperties<'a> {
     /// The unikernel starts without it too.
@@ -419,42 +329,35 @@ pub struct DeviceProperties<'a> {
 fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
     let entry = manifest.entries().get(record.device as usize);
     let entry = entry.ok_or(FaultKind::Device(record.device))?;
-    let Some(known) = known(record.tag) else {
-        return if record.critical { Err(FaultKind::Unknown(record.tag)) } else { Ok(()) };
+    let tag = record.tag;
+    let rows = known(tag);
+    let Some(first) = rows.clone().next() else {
+        return if record.critical { Err(FaultKind::Unknown(tag)) } else { Ok(()) };
     };
-    if known.critical != record.critical {
-        return Err(FaultKind::Criticality(known.tag));
+    if first.critical != record.critical {
+        return Err(FaultKind::Criticality(tag));
     }
-    let belongs = match known.subject {
+    let has = |property: &Property| match property.subject {
         Subject::Unikernel => record.device == 0,
         Subject::Device => record.device != 0 && !entry.is_reserved(),
         Subject::Only(kind) => entry.kind() == Some(kind),
     };
-    if !belongs {
-        return Err(FaultKind::Subject(known.tag));
+    if !rows.clone().any(has) {
+        return Err(FaultKind::Subject(tag));
     }
-    let length = record.payload.len();
-    let fits = match known.payload {
-        Payload::Flags(_) | Payload::U32 => length == 4,
-        Payload::U64 => length == 8,
-        Payload::Text(most) => (1..=most).contains(&length),
-    };
-    if !fits {
-        return Err(FaultKind::Length(known.tag));
+    if !first.shape.takes(record.payload.len()) {
+        return Err(FaultKind::Length(tag));
     }
-    match known.payload {
-        Payload::Flags(bits) => {
-            let stored = record.payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
-            if stored == 0 || stored & !bits != 0 {
-                return Err(FaultKind::Flags(known.tag));
-            }
+    if first.shape.bit().is_some() {
+        let bits = rows.filter_map(|property| property.shape.bit()).fold(0, |all, bit| all | bit);
+        let stored = record.payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
+        if stored == 0 || stored & !bits != 0 {
+            return Err(FaultKind::Flags(tag));
         }
-        Payload::Text(_) => {
-            if record.payload.contains(&0) || str::from_utf8(record.payload).is_err() {
-                return Err(FaultKind::Text(known.tag));
-            }
-        }
-        Payload::U32 | Payload::U64 => {}
+    }
+    let text = matches!(first.shape, Shape::Text(_));
+    if text && (record.payload.contains(&0) || str::from_utf8(record.payload).is_err()) {
+        return Err(FaultKind::Text(tag));
     }
     Ok(())
 }
@@ -483,7 +386,7 @@ impl<'o> Writer<'o> {
 
     /// Appends a record of a known tag; records come sorted by (device, tag).
     pub fn push(&mut self, device: u32, tag: u16, payload: &[u8]) -> Option<()> {
-        let critical = known(tag)?.critical;
+        let critical = known(tag).next()?.critical;
         if self.last.is_some_and(|last| last >= (device, tag)) || self.count as usize == RECORDS_MAX
         {
             return None;

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
-use solo5_abi::mft2::{self, KNOWN, Mft2, Payload, Subject, Writer, tag};
+use solo5_abi::mft2::{
+    self, DeviceProperties, Mft2, PROPERTIES, Shape, Subject, Value, Writer, by_key, known, tag,
+};
 use solo5_abi::note::{self, Notes};
 use solo5_abi::{Arch, Target};
 
@@ -200,13 +202,79 @@ fn each_fault_of_a_properties_note_is_named() {
 }
 
 #[test]
-fn the_table_of_properties_is_sorted_and_sound() {
-    assert!(KNOWN.is_sorted_by(|a, b| a.tag < b.tag));
-    for known in KNOWN {
-        assert!(known.tag < mft2::PRIVATE_FIRST);
-        if let Subject::Only(_) = known.subject {
-            assert!(!matches!(known.payload, Payload::Text(_)), "{} is a number", known.name);
+fn the_table_of_properties_is_sound() {
+    for (index, property) in PROPERTIES.iter().enumerate() {
+        let name = property.name;
+        assert!(property.tag < mft2::PRIVATE_FIRST, "{name}");
+        let others = || PROPERTIES[..index].iter();
+        let kind = |other: &mft2::Property| (other.subject == Subject::Unikernel, other.critical);
+        for other in others() {
+            assert_ne!(property.name, other.name);
+            assert_ne!(property.key, other.key);
+            // Only flags share a tag, each with a bit of its own.
+            if other.tag == property.tag {
+                assert_eq!(kind(property), kind(other), "{name}");
+                let bits = property.shape.bit().zip(other.shape.bit());
+                assert!(bits.is_some_and(|(a, b)| a & b == 0), "{name}");
+            }
         }
+        assert!(property.shape.bit().is_none_or(|bit| bit.count_ones() == 1), "{name}");
+        // Numbers and choices have one value in a phrase, flags are named by it.
+        let has_value = property.phrase.matches("{}").count();
+        assert_eq!(has_value, usize::from(property.shape.bit().is_none()), "{name}");
+    }
+    let mut keys: Vec<_> = by_key().map(|rows| (rows[0].outer_key(), rows[0].subject)).collect();
+    let count = keys.len();
+    keys.sort_by_key(|(key, _)| *key);
+    keys.dedup_by_key(|(key, _)| *key);
+    assert_eq!(keys.len(), count, "the rows of one mapping stand together and have one subject");
+    for rows in by_key().filter(|rows| rows.len() > 1) {
+        assert!(rows.iter().all(|row| row.inner_key().is_some()), "{}", rows[0].key);
+    }
+}
+
+/// One value per row: it is found again under its row alone, and whoever enforces it has an
+/// accessor that sees it.
+#[test]
+fn each_row_is_read_by_the_table_and_by_an_accessor() {
+    let note = encoded(&[
+        ("disk".into(), DeviceType::BlockBasic),
+        ("service".into(), DeviceType::NetBasic),
+    ]);
+    let manifest = Mft1::parse(descriptor(&note)).expect("valid");
+    for property in &PROPERTIES {
+        let device = match property.subject {
+            Subject::Unikernel => 0,
+            Subject::Device | Subject::Only(DeviceType::BlockBasic) => 1,
+            Subject::Only(DeviceType::NetBasic) => 2,
+        };
+        let (payload, value) = match property.shape {
+            Shape::Flag(bit) | Shape::Choice(bit, _) => (bit.to_le_bytes().to_vec(), Value::Set),
+            Shape::SectorSize | Shape::Mtu => (1024u32.to_le_bytes().to_vec(), Value::Number(1024)),
+            Shape::Size => (4096u64.to_le_bytes().to_vec(), Value::Number(4096)),
+            Shape::Text(_) => (b"text".to_vec(), Value::Text("text")),
+        };
+        let mut out = vec![0; mft2::DESCRIPTOR_MAX];
+        let mut writer = Writer::new(&mut out, 3).expect("room");
+        writer.push(device, property.tag, &payload).expect("room");
+        let length = writer.finish();
+        let all = Mft2::parse(&out[..length], &manifest).expect("what we wrote");
+        for index in 0..3 {
+            let found: Vec<_> = all.properties(index).collect();
+            let wanted =
+                if index == device as usize { vec![(property, value)] } else { Vec::new() };
+            assert_eq!(found, wanted, "{}", property.name);
+        }
+        let unikernel = (
+            all.memory_minimum(),
+            all.memory_recommended(),
+            all.synopsis(),
+            all.executable_heap().then_some(()),
+        );
+        let seen = unikernel != (None, None, None, None)
+            || all.device(device as usize) != DeviceProperties::default();
+        assert!(seen, "{} has no accessor", property.name);
+        assert!(known(property.tag).any(|row| row == property));
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use solo5_abi::mft1::DeviceType;
-use solo5_abi::mft2::DeviceProperties;
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::Image;
 use solo5_image::elf::{PF_W, SHF_ALLOC};
@@ -14,6 +13,7 @@ use solo5_signature::{locate, prove};
 use solo5_source::size;
 
 use crate::files::{is_elf, name, readable, reason};
+use crate::properties::Properties;
 
 /// What a lock says it is.
 const TYPE: &str = "solo5.lock";
@@ -117,8 +117,10 @@ impl Facts {
                     None => "unknown",
                 };
                 let name = String::from_utf8_lossy(entry.name_bytes());
-                let said = properties.as_ref().map(|all| said(&all.device(index)));
-                format!("{kind} {name}{}", said.unwrap_or_default())
+                let properties = Properties::of(properties.as_ref(), index);
+                let said =
+                    properties.phrases(true, size::display).map(|phrase| format!(", {phrase}"));
+                format!("{kind} {name}{}", said.collect::<String>())
             });
             Some(names.collect())
         });
@@ -153,27 +155,8 @@ impl Facts {
     }
 }
 
-/// What a manifest says of a device, each behind a comma. Descriptions are for people and change
-/// nothing.
-fn said(device: &DeviceProperties<'_>) -> String {
-    let words = [
-        device.optional.then(|| String::from("optional")),
-        device.read_only.then(|| String::from("read-only")),
-        device.sector_size.map(|bytes| format!("sectors of {bytes} bytes")),
-        device.capacity_minimum.map(|bytes| format!("at least {}", size::display(bytes))),
-        device.mtu_minimum.map(|bytes| format!("MTU {bytes} at least")),
-    ];
-    words.into_iter().flatten().map(|word| format!(", {word}")).collect()
-}
-
-/// What a manifest says of the unikernel as a whole.
+/// What a manifest says of the unikernel as a whole, as far as a loader must know it.
 fn needs(image: &Image) -> Vec<String> {
-    let Ok(Some(properties)) = image.properties() else {
-        return Vec::new();
-    };
-    let memory = properties.memory_minimum();
-    let memory = memory.map(|bytes| format!("{} of memory", size::display(bytes)));
-    let heap = properties.executable_heap();
-    let heap = heap.then(|| String::from("an executable heap"));
-    memory.into_iter().chain(heap).collect()
+    let properties = image.properties().ok().flatten();
+    Properties::of(properties.as_ref(), 0).phrases(true, size::display).collect()
 }

@@ -48,6 +48,7 @@ mod plan;
 mod policies;
 mod policy_files;
 mod printers;
+mod properties;
 mod show;
 mod sign;
 mod symbolize;

@@ -14,6 +14,7 @@ use crate::console::{Console, Exit, Failure};
 use crate::draw;
 use crate::files::{name, readable};
 use crate::options::Format;
+use crate::properties::Properties;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowOptions {
@@ -40,7 +41,7 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    manifest: Option<Manifest>,
+    manifest: Option<Manifest<'a>>,
     segments: Vec<Segment>,
     notes: Vec<ShownNote>,
 }
@@ -52,37 +53,21 @@ struct Load {
 }
 
 #[derive(Serialize)]
-struct Manifest {
+struct Manifest<'a> {
     version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_minimum: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_recommended: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    executable_heap: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    synopsis: Option<String>,
-    devices: Vec<Device>,
+    #[serde(flatten)]
+    properties: Properties<'a>,
+    devices: Vec<Device<'a>>,
 }
 
 #[derive(Serialize)]
-struct Device {
+struct Device<'a> {
     handle: usize,
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    optional: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    read_only: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sector_size: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    capacity_minimum: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mtu_minimum: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    #[serde(flatten)]
+    properties: Properties<'a>,
 }
 
 #[derive(Serialize)]
@@ -129,7 +114,7 @@ impl ShowOptions {
     }
 }
 
-fn collect<'a>(subject: &'a Subject<'_>, image: &Image, size: Option<u64>) -> Shown<'a> {
+fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) -> Shown<'a> {
     let abi = image.abi().ok();
     let headers = image.segments().iter().enumerate();
     // Only a tender's loader has something to say of it.
@@ -177,31 +162,18 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &Image, size: Option<u64>) -> Sh
     }
 }
 
-fn manifest(image: &Image) -> Option<Manifest> {
+fn manifest(image: &Image) -> Option<Manifest<'_>> {
     let manifest = image.manifest().ok()?;
     let properties = image.properties().ok().flatten();
-    let devices = manifest.devices().map(|(handle, entry)| {
-        let of_device = properties.map(|all| all.device(handle)).unwrap_or_default();
-        Device {
-            handle,
-            name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
-            kind: mft1::type_name(entry.kind_number()),
-            optional: of_device.optional,
-            read_only: of_device.read_only,
-            sector_size: of_device.sector_size,
-            capacity_minimum: of_device.capacity_minimum,
-            mtu_minimum: of_device.mtu_minimum,
-            description: of_device.description.map(str::to_owned),
-        }
+    let devices = manifest.devices().map(|(handle, entry)| Device {
+        handle,
+        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+        kind: mft1::type_name(entry.kind_number()),
+        properties: Properties::of(properties.as_ref(), handle),
     });
-    Some(Manifest {
-        version: image.manifest_version(),
-        memory_minimum: properties.and_then(|all| all.memory_minimum()),
-        memory_recommended: properties.and_then(|all| all.memory_recommended()),
-        executable_heap: properties.is_some_and(|all| all.executable_heap()),
-        synopsis: properties.and_then(|all| all.synopsis()).map(str::to_owned),
-        devices: devices.collect(),
-    })
+    let devices = devices.collect();
+    let properties = Properties::of(properties.as_ref(), 0);
+    Some(Manifest { version: image.manifest_version(), properties, devices })
 }
 
 /// The type of a program header, by the name `readelf` has for it.
@@ -283,42 +255,24 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
     out
 }
 
-fn human_manifest(manifest: &Manifest, out: &mut String) {
+fn human_manifest(manifest: &Manifest<'_>, out: &mut String) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "\nmanifest version {}", manifest.version);
-    let sizes = [
-        ("memory minimum", manifest.memory_minimum),
-        ("memory recommended", manifest.memory_recommended),
-    ];
-    for (what, size) in sizes {
-        if let Some(size) = size {
-            let _ = writeln!(out, "  {what}: {}", draw::bytes(size));
-        }
+    for (name, value) in manifest.properties.values(draw::bytes) {
+        let value = value.map(|value| format!(": {value}")).unwrap_or_default();
+        let _ = writeln!(out, "  {}{value}", name.replace('-', " "));
     }
-    if manifest.executable_heap {
-        let _ = writeln!(out, "  executable heap");
-    }
-    if let Some(synopsis) = &manifest.synopsis {
-        let _ = writeln!(out, "  synopsis: {}", one_line(synopsis));
+    for (name, text) in manifest.properties.texts() {
+        let _ = writeln!(out, "  {name}: {}", one_line(text));
     }
     for device in &manifest.devices {
         let name = one_line(&device.name);
         let _ = write!(out, "  {:>2} {name} {}", device.handle, device.kind);
-        let flags = [(device.optional, "optional"), (device.read_only, "read-only")];
-        for (_, word) in flags.iter().filter(|(set, _)| *set) {
-            let _ = write!(out, ", {word}");
+        for phrase in device.properties.phrases(false, draw::bytes) {
+            let _ = write!(out, ", {phrase}");
         }
-        if let Some(size) = device.sector_size {
-            let _ = write!(out, ", sectors of {size} bytes");
-        }
-        if let Some(size) = device.capacity_minimum {
-            let _ = write!(out, ", at least {}", draw::bytes(size));
-        }
-        if let Some(mtu) = device.mtu_minimum {
-            let _ = write!(out, ", MTU at least {mtu}");
-        }
-        if let Some(description) = &device.description {
-            let _ = write!(out, ": {}", one_line(description));
+        for (_, text) in device.properties.texts() {
+            let _ = write!(out, ": {}", one_line(text));
         }
         out.push('\n');
     }

@@ -32,7 +32,7 @@ fn run(data: &[u8]) -> bool {
         let key = (record.device, record.tag);
         assert!(last < Some(key), "not sorted");
         last = Some(key);
-        all_known &= mft2::known(record.tag).is_some();
+        all_known &= mft2::known(record.tag).next().is_some();
         if all_known {
             writer.push(record.device, record.tag, record.payload).expect("a record in its place");
         }
@@ -99,9 +99,9 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn words() -> Vec<Vec<u8>> {
-    let tags = mft2::KNOWN.iter().map(|known| {
-        let critical = if known.critical { mft2::CRITICAL } else { 0 };
-        known.tag | critical
+    let tags = mft2::PROPERTIES.iter().map(|property| {
+        let critical = if property.critical { mft2::CRITICAL } else { 0 };
+        property.tag | critical
     });
     let tags = tags.chain([mft2::PRIVATE_FIRST, mft2::PRIVATE_LAST]);
     tags.map(|tag| tag.to_le_bytes().to_vec()).collect()

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{self, DEVICES_MAX, DeviceType, NAME_MAX};
-use solo5_abi::mft2::{DESCRIPTION_MAX, DESCRIPTOR_MAX, SYNOPSIS_MAX};
+use solo5_abi::mft2::{self, DESCRIPTOR_MAX, Property, Shape, Subject, Value, tag};
 use solo5_report::Diagnostic;
 use solo5_source::reader::{excerpt, list, similar};
 use solo5_source::{Fields, Node, Reader};
 
-use crate::model::{
-    self, Device, MTUS, Manifest, Memory, PACKAGE_TEXT_MAX, Package, SECTOR_SIZES, TYPE, Version,
-};
+use crate::model::{Device, Manifest, PACKAGE_TEXT_MAX, Package, Properties, TYPE, Version};
 use crate::{codes, encode};
 
 /// The manifest that `root` says. Its errors are in `reader`; if there are any, the value is not to
@@ -34,17 +33,21 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
     let gate = Gate { version: version.as_ref().map_or(Version::V2, |(version, _)| *version) };
     let at = version.map_or(0..0, |(_, span)| span);
     let package = gate.optional(&mut fields, reader, "package").map(|node| package(node, reader));
-    let synopsis = gate
-        .optional(&mut fields, reader, "synopsis")
-        .and_then(|node| text(node, reader, "`synopsis`", SYNOPSIS_MAX));
-    let memory = gate.optional(&mut fields, reader, "memory").map(|node| memory(node, reader));
+    let of_unikernel = |subject| subject == Subject::Unikernel;
+    let (properties, spans) = properties(&mut fields, reader, &gate, None, of_unikernel);
+    if properties.recommends_too_little()
+        && let Some((_, span)) = spans.iter().find(|(tag, _)| *tag == tag::MEMORY_RECOMMENDED)
+    {
+        let message = "less memory is recommended than the minimum";
+        let help = "recommend at least the minimum";
+        reader.error(codes::SIZE, span.clone(), message, "", help);
+    }
     let devices = fields.required("devices").map(|node| devices(node, reader, &gate));
     fields.finish(reader);
     let manifest = Manifest {
         version: gate.version,
         package: package.flatten(),
-        synopsis,
-        memory: memory.unwrap_or_default(),
+        properties,
         devices: devices.unwrap_or_default(),
     };
     if reader.errors() == 0 {
@@ -91,17 +94,18 @@ impl Gate {
         Some(value)
     }
 
-    /// A property that devices of type `wanted` have, of a device of type `kind`.
+    /// The value at the key of a property, in a device of type `kind`.
     fn property<'t>(
         &self,
         fields: &mut Fields<'t>,
         reader: &mut Reader,
-        key: &'static str,
-        kind: DeviceType,
-        wanted: DeviceType,
+        property: &Property,
+        kind: Option<DeviceType>,
     ) -> Option<&'t Node> {
+        let key = property.outer_key();
         let value = self.optional(fields, reader, key)?;
-        if kind != wanted
+        if let (Some(kind), Subject::Only(wanted)) = (kind, property.subject)
+            && kind != wanted
             && let Some((found, _)) = fields.pair(key)
         {
             let message = format!("`{key}` is no property of a {}", kind.name());
@@ -110,6 +114,68 @@ impl Gate {
             reader.error(codes::OTHER_DEVICE_TYPE, span, message, "", help);
         }
         Some(value)
+    }
+}
+
+/// Tags with the places of their values.
+type Spans = Vec<(u16, Range<usize>)>;
+
+/// Everything that `fields` say by rows of the table with a `wanted` subject. `kind` is the type of
+/// the device, where it is known.
+fn properties(
+    fields: &mut Fields<'_>,
+    reader: &mut Reader,
+    gate: &Gate,
+    kind: Option<DeviceType>,
+    wanted: impl Fn(Subject) -> bool,
+) -> (Properties, Spans) {
+    let (mut properties, mut spans) = (Properties::default(), Spans::new());
+    let mut take = |property: &'static Property, node: &Node, reader: &mut Reader| {
+        spans.push((property.tag, node.span.clone()));
+        if let Some(value) = value(property, node, reader) {
+            properties.push(property, value);
+        }
+    };
+    for mapping in mft2::by_key() {
+        let Some(first) = mapping.first().filter(|first| wanted(first.subject)) else { continue };
+        let Some(node) = gate.property(fields, reader, first, kind) else { continue };
+        if first.inner_key().is_none() {
+            take(first, node, reader);
+            continue;
+        }
+        let what = format!("`{}`", first.outer_key());
+        let Some(mut inner) = reader.fields(node, what) else { continue };
+        for (property, key) in mapping.iter().filter_map(|row| Some((row, row.inner_key()?))) {
+            // A mapping with one key that may be left out would be a mapping that says nothing.
+            let required = mapping.len() == 1;
+            let node = if required { inner.required(key) } else { inner.optional(key) };
+            if let Some(node) = node {
+                take(property, node, reader);
+            }
+        }
+        inner.finish(reader);
+    }
+    (properties, spans)
+}
+
+/// The value of a property, if it is there: a flag that is not set is as one that is not written.
+fn value(property: &Property, node: &Node, reader: &mut Reader) -> Option<Value<String>> {
+    let what = match (property.inner_key(), property.shape) {
+        // Flags have a name that says it all.
+        (Some(key), Shape::Flag(_)) => format!("`{key}`"),
+        (Some(key), _) => format!("`{key}` of {}", property.outer_key()),
+        (None, _) => format!("`{}`", property.key),
+    };
+    let flag = |set: bool| set.then_some(Value::Set);
+    match property.shape {
+        Shape::Flag(_) => reader.boolean(node, &what).and_then(flag),
+        Shape::Choice(_, [clear, set]) => {
+            reader.choice(node, &what, &[(set, true), (clear, false)]).and_then(flag)
+        }
+        Shape::Size => size(node, reader, &what).map(Value::Number),
+        Shape::SectorSize => sector_size(node, reader, &what).map(Value::Number),
+        Shape::Mtu => reader.integer(node, &what, Mtu::RANGE).map(Value::Number),
+        Shape::Text(most) => text(node, reader, &what, most).map(Value::Text),
     }
 }
 
@@ -161,33 +227,6 @@ fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     Some(bytes)
 }
 
-fn memory(node: &Node, reader: &mut Reader) -> Memory {
-    let Some(mut fields) = reader.fields(node, "`memory`") else {
-        return Memory::default();
-    };
-    let minimum = fields.optional("minimum");
-    let minimum = minimum.and_then(|node| size(node, reader, "`minimum` of memory"));
-    let recommended = fields.optional("recommended");
-    let recommended = recommended
-        .and_then(|node| Some((size(node, reader, "`recommended` of memory")?, node.span.clone())));
-    let executable_heap = fields.optional("executable-heap");
-    let executable_heap =
-        executable_heap.and_then(|node| reader.boolean(node, "`executable-heap`"));
-    fields.finish(reader);
-    if let (Some(minimum), Some((recommended, span))) = (minimum, &recommended)
-        && *recommended < minimum
-    {
-        let message = "less memory is recommended than the minimum";
-        let help = "recommend at least the minimum";
-        reader.error(codes::SIZE, span.clone(), message, "", help);
-    }
-    Memory {
-        minimum,
-        recommended: recommended.map(|(bytes, _)| bytes),
-        executable_heap: executable_heap.unwrap_or(false),
-    }
-}
-
 fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
     let Some(items) = reader.items(node, "`devices`") else {
         return Vec::new();
@@ -230,56 +269,11 @@ fn device(
     let mut fields = reader.fields(node, what)?;
     let name = fields.required("name").and_then(|node| name(node, reader));
     let kind = fields.required("type").and_then(|node| kind(node, reader));
-    let description = gate
-        .optional(&mut fields, reader, "description")
-        .and_then(|node| text(node, reader, "`description`", DESCRIPTION_MAX));
-    let optional = gate
-        .optional(&mut fields, reader, "optional")
-        .and_then(|node| reader.boolean(node, "`optional`"));
-    let (block, net) = (DeviceType::BlockBasic, DeviceType::NetBasic);
-    let mut of = |key, wanted, reader: &mut Reader| {
-        let kind = kind.unwrap_or(wanted);
-        gate.property(&mut fields, reader, key, kind, wanted)
-    };
-    let access = [("read-only", true), ("read-write", false)];
-    let read_only =
-        of("access", block, reader).and_then(|node| reader.choice(node, "`access`", &access));
-    let sector_size = of("sector-size", block, reader).and_then(|node| sector_size(node, reader));
-    let capacity = of("capacity", block, reader);
-    let capacity_minimum = minimum(capacity, "`capacity`", reader, |node, reader| {
-        size(node, reader, "`minimum` of capacity")
-    });
-    let mtu = of("mtu", net, reader);
-    let mtu_minimum = minimum(mtu, "`mtu`", reader, |node, reader| {
-        let range = u64::from(*MTUS.start())..=u64::from(*MTUS.end());
-        reader.integer(node, "`minimum` of mtu", range)
-    });
+    let of_device = |subject| subject != Subject::Unikernel;
+    let (properties, _) = properties(&mut fields, reader, gate, kind, of_device);
     fields.finish(reader);
     let (name, name_at) = name?;
-    let device = Device {
-        name,
-        kind: kind?,
-        description,
-        optional: optional.unwrap_or(false),
-        read_only: read_only.unwrap_or(false),
-        sector_size,
-        capacity_minimum,
-        mtu_minimum: mtu_minimum.and_then(|mtu| u32::try_from(mtu).ok()),
-    };
-    Some((device, name_at))
-}
-
-/// The value of `minimum`, the one key of the mapping `node`.
-fn minimum<T>(
-    node: Option<&Node>,
-    what: &str,
-    reader: &mut Reader,
-    take: impl FnOnce(&Node, &mut Reader) -> Option<T>,
-) -> Option<T> {
-    let mut fields = reader.fields(node?, what)?;
-    let value = fields.required("minimum").and_then(|node| take(node, reader));
-    fields.finish(reader);
-    value
+    Some((Device { name, kind: kind?, properties }, name_at))
 }
 
 fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
@@ -325,16 +319,16 @@ fn kind(node: &Node, reader: &mut Reader) -> Option<DeviceType> {
     kind
 }
 
-fn sector_size(node: &Node, reader: &mut Reader) -> Option<u32> {
-    let number = reader.integer(node, "`sector-size`", 0..=u64::MAX)?;
-    let size = u32::try_from(number).ok().filter(|size| model::is_sector_size(*size));
-    if size.is_none() {
+fn sector_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
+    let number = reader.integer(node, what, 0..=u64::MAX)?;
+    if SectorSize::new(number).is_none() {
         let message = format!("no device has sectors of {number} bytes");
-        let (least, most) = (SECTOR_SIZES.start(), SECTOR_SIZES.end());
+        let (least, most) = (SectorSize::MIN, SectorSize::MAX);
         let help = format!("write a power of two from {least} to {most}");
         reader.error(codes::SECTOR_SIZE, node.span.clone(), message, "", help);
+        return None;
     }
-    size
+    Some(number)
 }
 
 /// What a manifest without errors still leaves to say.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use solo5_abi::mft1::{DeviceType, Mft1};
-use solo5_abi::mft2::{self, Mft2};
+use solo5_abi::mft2::{self, Mft2, Shape, Value};
 use solo5_abi::note::{self, Notes};
 
-use crate::model::{self, Device, MTUS, Manifest, Memory, Package, Version};
+use crate::model::{self, Device, Manifest, Package, Properties, Version};
 
 /// Why notes are no manifest that a source could say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,64 +77,56 @@ pub fn manifest(
     package: Option<&[u8]>,
 ) -> Result<Manifest, Fault> {
     first.check().map_err(Fault::Mft1)?;
-    if let Some(record) =
-        second.and_then(|second| second.records().find(|record| mft2::known(record.tag).is_none()))
+    if let Some(record) = second
+        .and_then(|second| second.records().find(|record| mft2::known(record.tag).next().is_none()))
     {
         return unsayable(format!("the property {:#x}", record.tag));
     }
-    let size = |what: &str, bytes: Option<u64>| match bytes {
-        Some(bytes) if !model::is_size(bytes) => {
-            unsayable(format!("{what} of {bytes} bytes, which are not whole KiB"))
-        }
-        bytes => Ok(bytes),
-    };
-    let memory = Memory {
-        minimum: size("a minimum", second.and_then(Mft2::memory_minimum))?,
-        recommended: size("a recommendation", second.and_then(Mft2::memory_recommended))?,
-        executable_heap: second.is_some_and(Mft2::executable_heap),
-    };
-    if let (Some(minimum), Some(recommended)) = (memory.minimum, memory.recommended)
-        && recommended < minimum
-    {
+    let unikernel = properties(second, 0, None)?;
+    if unikernel.recommends_too_little() {
         return unsayable("a recommendation below the minimum".to_owned());
     }
     let mut devices = Vec::new();
     for (index, entry) in first.devices() {
         let Some(kind) = entry.kind() else { continue };
-        let properties = second.map(|second| second.device(index)).unwrap_or_default();
-        if properties.read_only && kind != DeviceType::BlockBasic {
-            return unsayable(format!("that a {} is read-only", kind.name()));
-        }
-        if let Some(bytes) = properties.sector_size
-            && !model::is_sector_size(bytes)
-        {
-            return unsayable(format!("a sector size of {bytes} bytes"));
-        }
-        if let Some(mtu) = properties.mtu_minimum
-            && !MTUS.contains(&mtu)
-        {
-            return unsayable(format!("an MTU of {mtu} bytes"));
-        }
-        devices.push(Device {
-            name: entry.name().to_owned(),
-            kind,
-            description: properties.description.map(str::to_owned),
-            optional: properties.optional,
-            read_only: properties.read_only,
-            sector_size: properties.sector_size,
-            capacity_minimum: size("a capacity", properties.capacity_minimum)?,
-            mtu_minimum: properties.mtu_minimum,
-        });
+        let properties = properties(second, index, Some(kind))?;
+        devices.push(Device { name: entry.name().to_owned(), kind, properties });
     }
     let version = if second.is_some() { Version::V2 } else { Version::V1 };
     Ok(Manifest {
         version,
         // Only version 2 has a place for it; the note is for other tools anyway.
         package: package.filter(|_| version == Version::V2).and_then(package_of),
-        synopsis: second.and_then(Mft2::synopsis).map(str::to_owned),
-        memory,
+        properties: unikernel,
         devices,
     })
+}
+
+/// The properties of the device at `index`, of type `kind`; for 0 and `None`, of the unikernel.
+fn properties(
+    second: Option<&Mft2<'_>>,
+    index: usize,
+    kind: Option<DeviceType>,
+) -> Result<Properties, Fault> {
+    let mut properties = Properties::default();
+    for (property, value) in second.iter().flat_map(|second| second.properties(index)) {
+        if !model::has(kind, property) {
+            let kind = kind.map_or("unikernel", DeviceType::name);
+            return unsayable(format!("that a {kind} is {}", property.name));
+        }
+        let value = match value {
+            Value::Number(number) if !model::is_sayable(property.shape, number) => {
+                let kib =
+                    if property.shape == Shape::Size { ", which are not whole KiB" } else { "" };
+                return unsayable(format!("a {} of {number} bytes{kib}", property.name));
+            }
+            Value::Number(number) => Value::Number(number),
+            Value::Set => Value::Set,
+            Value::Text(text) => Value::Text(text.to_owned()),
+        };
+        properties.push(property, value);
+    }
+    Ok(properties)
 }
 
 /// What a packaging note says, if it is one of ours.

@@ -1,10 +1,12 @@
 //! Phase 6: [`Manifest`] → notes.
 
+use std::collections::BTreeMap;
+
 use solo5_abi::mft1::{self, DeviceType};
-use solo5_abi::mft2::{self, DEVICE_OPTIONAL, DEVICE_READ_ONLY, FLAG_EXECUTABLE_HEAP, Writer, tag};
+use solo5_abi::mft2::{self, Shape, Value, Writer};
 use solo5_abi::note;
 
-use crate::model::{Device, Manifest, Version};
+use crate::model::{self, Manifest, Properties, Version};
 
 /// The notes of a manifest, each whole: header, owner, descriptor, padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,60 +73,49 @@ fn mft2_note(manifest: &Manifest) -> Option<Vec<u8>> {
 
 /// Writes every record, sorted by device and tag.
 fn records(manifest: &Manifest, writer: &mut Writer<'_>) -> Option<()> {
-    let mut push = |device: usize, tag: u16, payload: Option<&[u8]>| match payload {
-        Some(payload) => writer.push(u32::try_from(device).ok()?, tag, payload),
-        None => Some(()),
-    };
-    let memory = &manifest.memory;
-    let flags = if memory.executable_heap { FLAG_EXECUTABLE_HEAP } else { 0 };
-    push(0, tag::MEMORY_MINIMUM, bytes(memory.minimum.map(u64::to_le_bytes)).as_deref())?;
-    push(0, tag::MEMORY_RECOMMENDED, bytes(memory.recommended.map(u64::to_le_bytes)).as_deref())?;
-    push(0, tag::SYNOPSIS, manifest.synopsis.as_deref().map(str::as_bytes))?;
-    push(0, tag::FLAGS, set(flags).as_deref())?;
-    for (index, device) in manifest.devices.iter().enumerate() {
-        let handle = index + 1;
-        push(handle, tag::DEVICE_FLAGS, set(device_flags(device)).as_deref())?;
-        push(handle, tag::DESCRIPTION, device.description.as_deref().map(str::as_bytes))?;
-        let sector_size = bytes(device.sector_size.map(u32::to_le_bytes));
-        push(handle, tag::SECTOR_SIZE, sector_size.as_deref())?;
-        let capacity = bytes(device.capacity_minimum.map(u64::to_le_bytes));
-        push(handle, tag::CAPACITY_MINIMUM, capacity.as_deref())?;
-        let mtu = bytes(device.mtu_minimum.map(u32::to_le_bytes));
-        push(handle, tag::MTU_MINIMUM, mtu.as_deref())?;
+    for (device, properties) in (0..).zip(subjects(manifest)) {
+        let mut payloads = BTreeMap::new();
+        for (property, value) in properties.iter() {
+            store(property.shape, value, payloads.entry(property.tag).or_default())?;
+        }
+        for (tag, payload) in payloads {
+            writer.push(device, tag, &payload)?;
+        }
     }
     Some(())
 }
 
-fn bytes<const N: usize>(value: Option<[u8; N]>) -> Option<Vec<u8>> {
-    value.map(Vec::from)
+/// The properties of the unikernel, then those of each device.
+fn subjects(manifest: &Manifest) -> impl Iterator<Item = &Properties> {
+    let devices = manifest.devices.iter().map(|device| &device.properties);
+    std::iter::once(&manifest.properties).chain(devices)
 }
 
-/// Flags are written only if any is set.
-fn set(flags: u32) -> Option<Vec<u8>> {
-    bytes((flags != 0).then_some(flags.to_le_bytes()))
-}
-
-fn device_flags(device: &Device) -> u32 {
-    let optional = if device.optional { DEVICE_OPTIONAL } else { 0 };
-    let read_only = if device.read_only { DEVICE_READ_ONLY } else { 0 };
-    optional | read_only
+/// Puts a value into the payload of its tag, which flags share.
+fn store(shape: Shape, value: &Value<String>, payload: &mut Vec<u8>) -> Option<()> {
+    *payload = match (shape, value) {
+        (Shape::Flag(bit) | Shape::Choice(bit, _), Value::Set) => {
+            let others = payload.as_slice().try_into().map_or(0, u32::from_le_bytes);
+            (others | bit).to_le_bytes().into()
+        }
+        (Shape::SectorSize | Shape::Mtu, Value::Number(number)) => {
+            u32::try_from(*number).ok()?.to_le_bytes().into()
+        }
+        (Shape::Size, Value::Number(number)) => number.to_le_bytes().into(),
+        (Shape::Text(_), Value::Text(text)) => text.as_bytes().into(),
+        (_, Value::Set | Value::Number(_) | Value::Text(_)) => return None,
+    };
+    Some(())
 }
 
 /// The properties that a reader of MFT1 alone would act against.
 pub(crate) fn ignored_upstream(manifest: &Manifest) -> Vec<&'static str> {
-    let any = |has: fn(&Device) -> bool| manifest.devices.iter().any(has);
-    [
-        ("memory.minimum", manifest.memory.minimum.is_some()),
-        ("memory.executable-heap", manifest.memory.executable_heap),
-        ("optional", any(|device| device.optional)),
-        ("access", any(|device| device.read_only)),
-        ("sector-size", any(|device| device.sector_size.is_some())),
-        ("capacity", any(|device| device.capacity_minimum.is_some())),
-        ("mtu", any(|device| device.mtu_minimum.is_some())),
-    ]
-    .into_iter()
-    .filter_map(|(name, there)| there.then_some(name))
-    .collect()
+    let said = |property| subjects(manifest).any(|all| all.iter().any(|(has, _)| has == property));
+    mft2::by_key()
+        .flat_map(|mapping| mapping.iter().map(move |property| (mapping, property)))
+        .filter(|(_, property)| property.critical && said(*property))
+        .map(|(mapping, property)| model::called(property, mapping))
+        .collect()
 }
 
 /// The packaging metadata note of a manifest with a `package`: whole, with a JSON object as its

@@ -39,7 +39,7 @@ pub mod schema;
 pub mod yaml;
 
 pub use encode::{Notes, package_note};
-pub use model::{Device, Manifest, Memory, Package, Version};
+pub use model::{Device, Manifest, Package, Properties, Version};
 
 use solo5_report::{Diagnostic, Severity};
 

@@ -1,16 +1,12 @@
 //! The checked manifest. A value of these types can always be encoded.
 
-use std::ops::RangeInclusive;
-
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
+use solo5_abi::mft2::{Property, Shape, Subject, Value, tag};
 use solo5_source::size;
 
 /// What `type` says in every manifest.
 pub const TYPE: &str = "solo5.manifest";
-/// Sector sizes in bytes that a device can have; powers of two (`spec/10` §14, defect 18).
-pub const SECTOR_SIZES: RangeInclusive<u32> = 512..=32768;
-/// MTUs in bytes that a device can have (`spec/10` §14, defect 24).
-pub const MTUS: RangeInclusive<u32> = 68..=65535;
 /// Longest text in bytes of `package`.
 pub const PACKAGE_TEXT_MAX: usize = 256;
 
@@ -38,8 +34,7 @@ impl Version {
 pub struct Manifest {
     pub(crate) version: Version,
     pub(crate) package: Option<Package>,
-    pub(crate) synopsis: Option<String>,
-    pub(crate) memory: Memory,
+    pub(crate) properties: Properties,
     pub(crate) devices: Vec<Device>,
 }
 
@@ -54,14 +49,9 @@ impl Manifest {
         self.package.as_ref()
     }
 
-    /// The command line it takes, for people.
-    pub fn synopsis(&self) -> Option<&str> {
-        self.synopsis.as_deref()
-    }
-
-    /// What it needs of memory.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
+    /// What it says of the unikernel as a whole.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
     }
 
     /// Its devices. The order is meaning: the handle of a device is its place here, plus one.
@@ -81,42 +71,12 @@ pub struct Package {
     pub license: Option<String>,
 }
 
-/// What a unikernel needs of guest memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    pub(crate) minimum: Option<u64>,
-    pub(crate) recommended: Option<u64>,
-    pub(crate) executable_heap: bool,
-}
-
-impl Memory {
-    /// Bytes it cannot start without; whole KiB.
-    pub fn minimum(&self) -> Option<u64> {
-        self.minimum
-    }
-
-    /// Bytes that serve it well; whole KiB, at least the minimum.
-    pub fn recommended(&self) -> Option<u64> {
-        self.recommended
-    }
-
-    /// Whether it makes code at run time.
-    pub fn executable_heap(&self) -> bool {
-        self.executable_heap
-    }
-}
-
 /// A device that a unikernel uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     pub(crate) name: String,
     pub(crate) kind: DeviceType,
-    pub(crate) description: Option<String>,
-    pub(crate) optional: bool,
-    pub(crate) read_only: bool,
-    pub(crate) sector_size: Option<u32>,
-    pub(crate) capacity_minimum: Option<u64>,
-    pub(crate) mtu_minimum: Option<u32>,
+    pub(crate) properties: Properties,
 }
 
 impl Device {
@@ -130,43 +90,65 @@ impl Device {
         self.kind
     }
 
-    /// What it is for.
-    pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    /// Whether the unikernel starts without it too.
-    pub fn optional(&self) -> bool {
-        self.optional
-    }
-
-    /// Whether it is only read; block devices.
-    pub fn read_only(&self) -> bool {
-        self.read_only
-    }
-
-    /// The one sector size in bytes it works with; block devices.
-    pub fn sector_size(&self) -> Option<u32> {
-        self.sector_size
-    }
-
-    /// Least capacity in bytes; whole KiB; block devices.
-    pub fn capacity_minimum(&self) -> Option<u64> {
-        self.capacity_minimum
-    }
-
-    /// Least MTU in bytes; network interfaces.
-    pub fn mtu_minimum(&self) -> Option<u32> {
-        self.mtu_minimum
+    /// What the manifest says of it.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
     }
 }
 
-/// Whether `bytes` can be a size in a manifest: not nothing, and something a unit can say.
-pub(crate) fn is_size(bytes: u64) -> bool {
-    bytes > 0 && size::format(bytes).is_some()
+/// The properties of one subject, in the order of [`PROPERTIES`](solo5_abi::mft2::PROPERTIES).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    list: Vec<(&'static Property, Value<String>)>,
 }
 
-/// Whether `bytes` can be a sector size.
-pub(crate) fn is_sector_size(bytes: u32) -> bool {
-    SECTOR_SIZES.contains(&bytes) && bytes.is_power_of_two()
+impl Properties {
+    /// Each property that is there, with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Property, &Value<String>)> {
+        self.list.iter().map(|(property, value)| (*property, value))
+    }
+
+    /// Adds a property behind those that are there.
+    pub(crate) fn push(&mut self, property: &'static Property, value: Value<String>) {
+        self.list.push((property, value));
+    }
+
+    /// The value of the one property of this tag.
+    pub fn number(&self, tag: u16) -> Option<u64> {
+        let (_, value) = self.list.iter().find(|(property, _)| property.tag == tag)?;
+        match value {
+            Value::Number(number) => Some(*number),
+            Value::Set | Value::Text(_) => None,
+        }
+    }
+
+    /// Whether less memory is recommended than the minimum.
+    pub(crate) fn recommends_too_little(&self) -> bool {
+        let minimum = self.number(tag::MEMORY_MINIMUM).unwrap_or(0);
+        self.number(tag::MEMORY_RECOMMENDED).is_some_and(|recommended| recommended < minimum)
+    }
+}
+
+/// Whether the unikernel (`None`) or a device of a type can have `property`.
+pub(crate) fn has(kind: Option<DeviceType>, property: &Property) -> bool {
+    match property.subject {
+        Subject::Unikernel => kind.is_none(),
+        Subject::Device => kind.is_some(),
+        Subject::Only(only) => kind == Some(only),
+    }
+}
+
+/// Whether a source has words for this number as a value of this shape.
+pub(crate) fn is_sayable(shape: Shape, number: u64) -> bool {
+    match shape {
+        Shape::Size => number > 0 && size::format(number).is_some(),
+        Shape::SectorSize => SectorSize::new(number).is_some(),
+        Shape::Mtu => Mtu::new(number).is_some(),
+        Shape::Flag(_) | Shape::Choice(..) | Shape::Text(_) => false,
+    }
+}
+
+/// How messages call a property: by its key, or by that of its mapping if that has no other key.
+pub(crate) fn called(property: &Property, mapping: &[Property]) -> &'static str {
+    if mapping.len() == 1 { property.outer_key() } else { property.key }
 }

@@ -2,11 +2,12 @@
 //! the rest. The files in `schemas/` are this module's output, which a test compares.
 
 use serde_json::{Value, json};
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{DEVICES_MAX, DeviceType, NAME_MAX};
-use solo5_abi::mft2::{DESCRIPTION_MAX, SYNOPSIS_MAX};
+use solo5_abi::mft2::{self, Property, Shape};
 use solo5_source::size::UNITS;
 
-use crate::model::{MTUS, PACKAGE_TEXT_MAX, SECTOR_SIZES, TYPE, Version};
+use crate::model::{self, PACKAGE_TEXT_MAX, TYPE, Version};
 
 /// Name of the file in `schemas/` with the schema of `version`.
 pub fn file_name(version: Version) -> &'static str {
@@ -40,22 +41,8 @@ pub fn value(version: Version) -> Value {
             }),
             "What the unikernel is a build of.",
         );
-        let memory = object(
-            &[],
-            json!({
-                "minimum": size("Memory it cannot start without."),
-                "recommended": size("Memory that serves it well."),
-                "executable-heap": flag("Whether it makes code at run time."),
-            }),
-            "What it needs of guest memory.",
-        );
-        let synopsis = text_of(SYNOPSIS_MAX, "The command line it takes, for people.");
-        extend(
-            &mut properties,
-            json!({
-                "package": package, "synopsis": synopsis, "memory": memory,
-            }),
-        );
+        extend(&mut properties, json!({ "package": package }));
+        extend(&mut properties, table(None));
     }
     let variants: Vec<_> = DeviceType::ALL.iter().map(|kind| device(version, *kind)).collect();
     extend(
@@ -90,52 +77,56 @@ fn device(version: Version, kind: DeviceType) -> Value {
         "type": { "const": kind.name(), "description": "Type of the device." },
     });
     if version == Version::V2 {
-        extend(
-            &mut properties,
-            json!({
-                "description": text_of(DESCRIPTION_MAX, "What the device is for."),
-                "optional": flag("Whether the unikernel starts without it too."),
-            }),
-        );
-        extend(
-            &mut properties,
-            match kind {
-                DeviceType::BlockBasic => json!({
-                    "access": {
-                        "enum": ["read-only", "read-write"],
-                        "description": "Whether it is only read.",
-                    },
-                    "sector-size": {
-                        "enum": sector_sizes(),
-                        "description": "The one sector size in bytes it works with.",
-                    },
-                    "capacity": object(
-                        &["minimum"],
-                        json!({ "minimum": size("Least capacity.") }),
-                        "What it needs of capacity.",
-                    ),
-                }),
-                DeviceType::NetBasic => json!({
-                    "mtu": object(
-                        &["minimum"],
-                        json!({ "minimum": {
-                            "type": "integer",
-                            "minimum": MTUS.start(),
-                            "maximum": MTUS.end(),
-                            "description": "Least MTU in bytes.",
-                        } }),
-                        "What it needs of the MTU.",
-                    ),
-                }),
-            },
-        );
+        extend(&mut properties, table(Some(kind)));
     }
     object(&["name", "type"], properties, "A device.")
 }
 
-fn sector_sizes() -> Vec<u32> {
-    let next = |size: &u32| size.checked_mul(2).filter(|size| SECTOR_SIZES.contains(size));
-    std::iter::successors(Some(*SECTOR_SIZES.start()), next).collect()
+/// The properties that the unikernel (`None`) or a device of this type can have.
+fn table(kind: Option<DeviceType>) -> Value {
+    let mut properties = serde_json::Map::new();
+    for mapping in mft2::by_key() {
+        let Some(first) = mapping.first().filter(|first| model::has(kind, first)) else { continue };
+        let key = first.outer_key();
+        let inner: Option<serde_json::Map<_, _>> = mapping
+            .iter()
+            .map(|property| Some((property.inner_key()?.to_owned(), value_of(property))))
+            .collect();
+        let value = match inner {
+            Some(inner) => {
+                let required: Vec<_> = match mapping {
+                    [only] => only.inner_key().into_iter().collect(),
+                    _ => Vec::new(),
+                };
+                object(&required, inner.into(), &format!("What it needs of `{key}`."))
+            }
+            None => value_of(first),
+        };
+        properties.insert(key.to_owned(), value);
+    }
+    properties.into()
+}
+
+fn value_of(property: &Property) -> Value {
+    let description = property.meaning;
+    match property.shape {
+        Shape::Flag(_) => json!({ "type": "boolean", "description": description }),
+        Shape::Choice(_, [clear, set]) => {
+            json!({ "enum": [set, clear], "description": description })
+        }
+        Shape::Size => size(description),
+        Shape::SectorSize => {
+            let sizes: Vec<_> = SectorSize::all().map(SectorSize::bytes).collect();
+            json!({ "enum": sizes, "description": description })
+        }
+        Shape::Mtu => json!({
+            "type": "integer",
+            "minimum": Mtu::RANGE.start(),
+            "maximum": Mtu::RANGE.end(),
+            "description": description,
+        }),
+        Shape::Text(most) => text_of(most, description),
+    }
 }
 
 fn object(required: &[&str], properties: Value, description: &str) -> Value {
@@ -155,10 +146,6 @@ fn text_of(most: usize, description: &str) -> Value {
         "maxLength": most,
         "description": description,
     })
-}
-
-fn flag(description: &str) -> Value {
-    json!({ "type": "boolean", "description": description })
 }
 
 fn size(description: &str) -> Value {

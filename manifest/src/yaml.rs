@@ -1,9 +1,10 @@
 //! Back: [`Manifest`] → YAML, in the layout of `solo5_source::format`.
 
+use solo5_abi::mft2::{Property, Shape, Value};
 use solo5_source::format::{format, quote};
 use solo5_source::size;
 
-use crate::model::{Device, Manifest, Memory, Package, TYPE};
+use crate::model::{Manifest, Package, Properties, TYPE};
 
 /// Longest line a device in braces may make; a longer one gets lines of its own.
 const WIDTH: usize = 100;
@@ -18,12 +19,8 @@ pub fn write(manifest: &Manifest) -> String {
     if let Some(package) = &manifest.package {
         line(format!("package: {}", braces(&package_pairs(package))));
     }
-    if let Some(synopsis) = &manifest.synopsis {
-        line(format!("synopsis: {}", quote(synopsis)));
-    }
-    let memory = memory_pairs(&manifest.memory);
-    if !memory.is_empty() {
-        line(format!("memory: {}", braces(&memory)));
+    for (key, value) in pairs(&manifest.properties) {
+        line(format!("{key}: {value}"));
     }
     if manifest.devices.is_empty() {
         line("devices: []".to_owned());
@@ -31,7 +28,9 @@ pub fn write(manifest: &Manifest) -> String {
         line("devices:".to_owned());
     }
     for device in &manifest.devices {
-        let pairs = device_pairs(device);
+        let kind = device.kind.name().to_owned();
+        let mut pairs = vec![("name", quote(&device.name)), ("type", kind)];
+        pairs.extend(self::pairs(&device.properties));
         let short = format!("  - {}", braces(&pairs));
         if short.chars().count() <= WIDTH {
             line(short);
@@ -63,28 +62,33 @@ fn package_pairs(package: &Package) -> Pairs {
     pairs
 }
 
-fn memory_pairs(memory: &Memory) -> Pairs {
-    let mut pairs = Vec::new();
-    pairs.extend(memory.minimum.and_then(size::format).map(|size| ("minimum", size)));
-    pairs.extend(memory.recommended.and_then(size::format).map(|size| ("recommended", size)));
-    if memory.executable_heap {
-        pairs.push(("executable-heap", "true".to_owned()));
-    }
-    pairs
+/// Keys and values of properties, those of one mapping in braces.
+fn pairs(properties: &Properties) -> Pairs {
+    let list: Vec<_> = properties.iter().collect();
+    list.chunk_by(|(a, _), (b, _)| a.outer_key() == b.outer_key())
+        .filter_map(|mapping| {
+            let ((first, value), key) = (mapping.first()?, mapping.first()?.0.outer_key());
+            let inner = mapping
+                .iter()
+                .map(|(property, value)| Some((property.inner_key()?, written(property, value))));
+            Some((
+                key,
+                match inner.collect::<Option<Vec<_>>>() {
+                    Some(pairs) => braces(&pairs),
+                    None => written(first, value),
+                },
+            ))
+        })
+        .collect()
 }
 
-fn device_pairs(device: &Device) -> Pairs {
-    let mut pairs = vec![("name", quote(&device.name)), ("type", device.kind.name().to_owned())];
-    pairs.extend(device.description.iter().map(|text| ("description", quote(text))));
-    if device.optional {
-        pairs.push(("optional", "true".to_owned()));
+/// A value as the source has it.
+fn written(property: &Property, value: &Value<String>) -> String {
+    match (property.shape, value) {
+        (Shape::Choice(_, [_, set]), Value::Set) => set.to_owned(),
+        (_, Value::Set) => "true".to_owned(),
+        (Shape::Size, Value::Number(bytes)) => size::display(*bytes),
+        (_, Value::Number(number)) => number.to_string(),
+        (_, Value::Text(text)) => quote(text),
     }
-    if device.read_only {
-        pairs.push(("access", "read-only".to_owned()));
-    }
-    pairs.extend(device.sector_size.map(|bytes| ("sector-size", bytes.to_string())));
-    let capacity = device.capacity_minimum.and_then(size::format);
-    pairs.extend(capacity.map(|size| ("capacity", format!("{{ minimum: {size} }}"))));
-    pairs.extend(device.mtu_minimum.map(|mtu| ("mtu", format!("{{ minimum: {mtu} }}"))));
-    pairs
 }

@@ -1,0 +1,74 @@
+//! What sizes a block device's sectors and a network interface's frames can have.
+
+use core::fmt;
+use core::ops::RangeInclusive;
+
+/// Length in bytes of an Ethernet header, which an MTU does not count.
+pub const ETHERNET_HEADER: usize = 14;
+
+/// The size of a block device's sector, the one unit of transfer: a power of two from 512 to 32768
+/// bytes. The largest is what [`crate::mft1::Block`] has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectorSize(u16);
+
+impl SectorSize {
+    /// The smallest, which a file has unless something else is asked for.
+    pub const MIN: SectorSize = SectorSize(512);
+    /// The largest.
+    pub const MAX: SectorSize = SectorSize(32768);
+
+    /// The sector size of this many bytes, if there is one.
+    pub fn new(bytes: u64) -> Option<SectorSize> {
+        let size = SectorSize(u16::try_from(bytes).ok()?);
+        (size.0.is_power_of_two() && (SectorSize::MIN..=SectorSize::MAX).contains(&size))
+            .then_some(size)
+    }
+
+    /// Every sector size, in ascending order.
+    pub fn all() -> impl Iterator<Item = SectorSize> {
+        (0..u16::BITS).filter_map(|bit| SectorSize::new(1 << bit))
+    }
+
+    /// In bytes.
+    pub const fn bytes(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for SectorSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The longest frame of a network interface in bytes, its [`ETHERNET_HEADER`] not counted. From 68,
+/// the least that IPv4 works with, to what [`crate::mft1::Net`] has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mtu(u16);
+
+impl Mtu {
+    /// The smallest and the largest, in bytes.
+    pub const RANGE: RangeInclusive<u64> = 68..=u16::MAX as u64;
+
+    /// The MTU of this many bytes, if it can be one.
+    pub fn new(bytes: u64) -> Option<Mtu> {
+        let mtu = u16::try_from(bytes).ok()?;
+        Mtu::RANGE.contains(&bytes).then_some(Mtu(mtu))
+    }
+
+    /// In bytes.
+    pub const fn bytes(self) -> u16 {
+        self.0
+    }
+
+    /// Length in bytes of the longest frame, header included.
+    pub const fn frame(self) -> usize {
+        self.0 as usize + ETHERNET_HEADER
+    }
+}
+
+impl fmt::Display for Mtu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,264 @@
+//! The table of properties: everything that a manifest can say beyond names and types of devices.
+//!
+//! The encoder, the decoder, the keys of the source, its JSON Schema, `solo5-elftool show` and the
+//! warning of what upstream's tenders ignore all go through [`PROPERTIES`], row by row.
+
+use crate::mft1::DeviceType;
+
+/// Bit of a stored tag: a reader that does not know the tag must refuse.
+pub const CRITICAL: u16 = 1 << 15;
+/// Longest synopsis in bytes.
+pub const SYNOPSIS_MAX: usize = 4096;
+/// Longest description of a device in bytes.
+pub const DESCRIPTION_MAX: usize = 1024;
+
+/// Bit 0 of the unikernel's flags: it asks for an executable heap.
+pub const FLAG_EXECUTABLE_HEAP: u32 = 1;
+/// Bit 0 of a device's flags: the unikernel starts without it too.
+pub const DEVICE_OPTIONAL: u32 = 1;
+/// Bit 1 of a device's flags: the unikernel only reads it.
+pub const DEVICE_READ_ONLY: u32 = 2;
+
+/// Tags by name, without the critical bit.
+pub mod tag {
+    /// Least guest memory in bytes, u64.
+    pub const MEMORY_MINIMUM: u16 = 1;
+    /// Guest memory in bytes that serves it well, u64.
+    pub const MEMORY_RECOMMENDED: u16 = 2;
+    /// The command line the unikernel takes, for people; a string.
+    pub const SYNOPSIS: u16 = 3;
+    /// Flags of the unikernel, u32.
+    pub const FLAGS: u16 = 4;
+    /// Flags of a device, u32.
+    pub const DEVICE_FLAGS: u16 = 0x10;
+    /// What the device is for; a string.
+    pub const DESCRIPTION: u16 = 0x11;
+    /// Exact sector size in bytes, u32; block devices.
+    pub const SECTOR_SIZE: u16 = 0x20;
+    /// Least capacity in bytes, u64; block devices.
+    pub const CAPACITY_MINIMUM: u16 = 0x21;
+    /// Least MTU in bytes, u32; network interfaces.
+    pub const MTU_MINIMUM: u16 = 0x30;
+}
+
+/// What has a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The unikernel; device 0.
+    Unikernel,
+    /// Any device.
+    Device,
+    /// A device of one type.
+    Only(DeviceType),
+}
+
+/// How a property's value is stored, and how a source writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A bit of 4 bytes that properties of one tag share; `true` or `false`.
+    Flag(u32),
+    /// Such a bit; one of two words, the first for a bit that is clear.
+    Choice(u32, [&'static str; 2]),
+    /// A number of 8 bytes: a size in bytes, written with a unit.
+    Size,
+    /// A number of 4 bytes: a [`SectorSize`](crate::device::SectorSize).
+    SectorSize,
+    /// A number of 4 bytes: an [`Mtu`](crate::device::Mtu).
+    Mtu,
+    /// UTF-8 without NUL, 1 to this many bytes.
+    Text(usize),
+}
+
+impl Shape {
+    /// The bit of a flag.
+    pub const fn bit(self) -> Option<u32> {
+        match self {
+            Shape::Flag(bit) | Shape::Choice(bit, _) => Some(bit),
+            Shape::Size | Shape::SectorSize | Shape::Mtu | Shape::Text(_) => None,
+        }
+    }
+
+    /// Whether a payload can be `length` bytes long.
+    pub fn takes(self, length: usize) -> bool {
+        match self {
+            Shape::Flag(_) | Shape::Choice(..) | Shape::SectorSize | Shape::Mtu => length == 4,
+            Shape::Size => length == 8,
+            Shape::Text(most) => (1..=most).contains(&length),
+        }
+    }
+}
+
+/// The value of a property that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<T> {
+    /// Of a flag: its bit is set.
+    Set,
+    /// Of a number.
+    Number(u64),
+    /// Of a text.
+    Text(T),
+}
+
+/// A property this version knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Tag without the critical bit.
+    pub tag: u16,
+    /// Name for people, and for programs that read JSON, with `_` for `-`.
+    pub name: &'static str,
+    /// Key in a manifest's source, within its subject. `a.b` is the key `b` of the mapping `a`.
+    pub key: &'static str,
+    /// What has it.
+    pub subject: Subject,
+    /// What its value is.
+    pub shape: Shape,
+    /// Whether a reader that does not know it must refuse.
+    pub critical: bool,
+    /// What it means, as a sentence.
+    pub meaning: &'static str,
+    /// What it says, in a list of such; `{}` stands for the value.
+    pub phrase: &'static str,
+}
+
+impl Property {
+    /// The key in its subject: that of its mapping, if it is in one.
+    pub fn outer_key(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(outer, _)| outer)
+    }
+
+    /// The key in its mapping, if it is in one.
+    pub fn inner_key(&self) -> Option<&'static str> {
+        self.key.split_once('.').map(|(_, inner)| inner)
+    }
+
+    /// The value in a payload of its tag; `None` for a flag that is not set.
+    pub fn value<'a>(&self, payload: &'a [u8]) -> Option<Value<&'a str>> {
+        match self.shape {
+            Shape::Flag(bit) | Shape::Choice(bit, _) => {
+                let flags = u32::from_le_bytes(payload.try_into().ok()?);
+                (flags & bit != 0).then_some(Value::Set)
+            }
+            Shape::SectorSize | Shape::Mtu => {
+                Some(Value::Number(u32::from_le_bytes(payload.try_into().ok()?).into()))
+            }
+            Shape::Size => Some(Value::Number(u64::from_le_bytes(payload.try_into().ok()?))),
+            Shape::Text(_) => Some(Value::Text(str::from_utf8(payload).ok()?)),
+        }
+    }
+}
+
+/// Every property this version knows, in the order of a manifest's source.
+pub const PROPERTIES: [Property; 10] = [
+    Property {
+        tag: tag::SYNOPSIS,
+        name: "synopsis",
+        key: "synopsis",
+        subject: Subject::Unikernel,
+        shape: Shape::Text(SYNOPSIS_MAX),
+        critical: false,
+        meaning: "The command line it takes, for people.",
+        phrase: "command line {}",
+    },
+    Property {
+        tag: tag::MEMORY_MINIMUM,
+        name: "memory-minimum",
+        key: "memory.minimum",
+        subject: Subject::Unikernel,
+        shape: Shape::Size,
+        critical: true,
+        meaning: "Memory it cannot start without.",
+        phrase: "{} of memory",
+    },
+    Property {
+        tag: tag::MEMORY_RECOMMENDED,
+        name: "memory-recommended",
+        key: "memory.recommended",
+        subject: Subject::Unikernel,
+        shape: Shape::Size,
+        critical: false,
+        meaning: "Memory that serves it well.",
+        phrase: "{} of memory recommended",
+    },
+    Property {
+        tag: tag::FLAGS,
+        name: "executable-heap",
+        key: "memory.executable-heap",
+        subject: Subject::Unikernel,
+        shape: Shape::Flag(FLAG_EXECUTABLE_HEAP),
+        critical: true,
+        meaning: "Whether it makes code at run time.",
+        phrase: "an executable heap",
+    },
+    Property {
+        tag: tag::DESCRIPTION,
+        name: "description",
+        key: "description",
+        subject: Subject::Device,
+        shape: Shape::Text(DESCRIPTION_MAX),
+        critical: false,
+        meaning: "What the device is for.",
+        phrase: "for {}",
+    },
+    Property {
+        tag: tag::DEVICE_FLAGS,
+        name: "optional",
+        key: "optional",
+        subject: Subject::Device,
+        shape: Shape::Flag(DEVICE_OPTIONAL),
+        critical: true,
+        meaning: "Whether the unikernel starts without it too.",
+        phrase: "optional",
+    },
+    Property {
+        tag: tag::DEVICE_FLAGS,
+        name: "read-only",
+        key: "access",
+        subject: Subject::Only(DeviceType::BlockBasic),
+        shape: Shape::Choice(DEVICE_READ_ONLY, ["read-write", "read-only"]),
+        critical: true,
+        meaning: "Whether it is only read.",
+        phrase: "read-only",
+    },
+    Property {
+        tag: tag::SECTOR_SIZE,
+        name: "sector-size",
+        key: "sector-size",
+        subject: Subject::Only(DeviceType::BlockBasic),
+        shape: Shape::SectorSize,
+        critical: true,
+        meaning: "The one sector size in bytes it works with.",
+        phrase: "sectors of {} bytes",
+    },
+    Property {
+        tag: tag::CAPACITY_MINIMUM,
+        name: "capacity-minimum",
+        key: "capacity.minimum",
+        subject: Subject::Only(DeviceType::BlockBasic),
+        shape: Shape::Size,
+        critical: true,
+        meaning: "Least capacity.",
+        phrase: "at least {}",
+    },
+    Property {
+        tag: tag::MTU_MINIMUM,
+        name: "mtu-minimum",
+        key: "mtu.minimum",
+        subject: Subject::Only(DeviceType::NetBasic),
+        shape: Shape::Mtu,
+        critical: true,
+        meaning: "Least MTU in bytes.",
+        phrase: "MTU {} at least",
+    },
+];
+
+/// The properties with this tag, critical bit or not: one, or several flags.
+pub fn known(tag: u16) -> impl Iterator<Item = &'static Property> + Clone {
+    let tag = tag & !CRITICAL;
+    PROPERTIES.iter().filter(move |property| property.tag == tag)
+}
+
+/// The properties by [`Property::outer_key`]: those of one mapping together.
+pub fn by_key() -> impl Iterator<Item = &'static [Property]> {
+    const ALL: &[Property] = &PROPERTIES;
+    ALL.chunk_by(|a, b| (a.outer_key(), a.subject) == (b.outer_key(), b.subject))
+}
