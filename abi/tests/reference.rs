@@ -2,7 +2,7 @@
 
 use solo5_abi::Target;
 use solo5_abi::hvt::{BootInfo, Hypercall, ring};
-use solo5_abi::mft2;
+use solo5_abi::mft2::{self, Shape};
 
 fn page(name: &str) -> String {
     let path = format!("{}/../docs/reference/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -19,22 +19,22 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
 fn every_property_has_its_row() {
     let page = page("manifest.md");
     let rows = rows(&page);
-    for property in mft2::KNOWN {
+    for property in &mft2::PROPERTIES {
         let tag = |cell: &str| match cell.strip_prefix("0x") {
             Some(hex) => u16::from_str_radix(hex, 16).ok(),
             None => cell.parse().ok(),
         };
-        let row = rows.iter().find(|row| row.len() == 5 && tag(row[0]) == Some(property.tag));
-        let row = row.unwrap_or_else(|| panic!("no row of tag {:#x}", property.tag));
-        let name = row[1].split(':').next().unwrap_or_default();
-        assert_eq!(name, property.name);
+        let name = property.name;
+        let fits = |row: &&Vec<&str>| tag(row[0]) == Some(property.tag) && row[1].contains(name);
+        let row = rows.iter().find(|row| row.len() == 5 && fits(row));
+        let row = row.unwrap_or_else(|| panic!("no row of tag {:#x}, {name}", property.tag));
         assert_eq!(row[4], if property.critical { "yes" } else { "no" }, "{name}");
-        let most = match property.payload {
-            mft2::Payload::Flags(_) | mft2::Payload::U32 => "`u32`".to_owned(),
-            mft2::Payload::U64 => "`u64`".to_owned(),
-            mft2::Payload::Text(most) => format!("1 to {most} bytes"),
+        let stored = match property.shape {
+            Shape::Flag(_) | Shape::Choice(..) | Shape::SectorSize | Shape::Mtu => "`u32`".into(),
+            Shape::Size => "`u64`".into(),
+            Shape::Text(most) => format!("1 to {most} bytes"),
         };
-        assert!(row[3].contains(&most), "{name}: {}", row[3]);
+        assert!(row[3].contains(&stored), "{name}: {}", row[3]);
     }
 }
 

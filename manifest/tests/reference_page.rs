@@ -41,16 +41,3 @@ fn the_page_shows_the_bytes_we_write() {
     assert_eq!(shown.len(), 344 + 100);
     assert_eq!(checked.manifest.notes().bytes(), shown);
 }
-
-#[test]
-fn the_page_has_a_row_for_each_property() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/manifest.md");
-    let page = std::fs::read_to_string(path).expect("the page");
-    for property in solo5_abi::mft2::PROPERTIES {
-        let tag = property.tag;
-        let starts = [format!("| {tag} | "), format!("| {tag:#x} | ")];
-        let is_row = |line: &str| starts.iter().any(|start| line.starts_with(start));
-        let row = page.lines().find(|line| is_row(line) && line.contains(property.name));
-        assert!(row.is_some(), "{}", property.name);
-    }
-}
