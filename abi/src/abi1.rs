@@ -1,4 +1,5 @@
-//! The ABI note, ABI1: which tender an image is for, in which version (`spec/10` §3.2).
+//! The ABI note, ABI1: which tender an image is for, in which version
+//! (`docs/reference/notes.md#abi1`).
 
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -36,7 +36,7 @@ impl Arch {
         }
     }
 
-    /// The toolchain triple, `ARCH-solo5-none-static` (`spec/50` §1).
+    /// The toolchain triple, `ARCH-solo5-none-static` (`docs/reference/toolchain.md#arguments`).
     pub const fn triple(self) -> &'static str {
         match self {
             Arch::X86_64 => "x86_64-solo5-none-static",
@@ -64,7 +64,7 @@ impl Arch {
         Arch::ALL.into_iter().find(|arch| arch.e_machine() == e_machine)
     }
 
-    /// Size in bytes of the pages that a loader protects (`spec/10` §6.1).
+    /// Size in bytes of the pages that a loader protects (`docs/reference/elf-loading.md#pages`).
     pub const fn page_size(self) -> u64 {
         match self {
             Arch::X86_64 | Arch::Aarch64 => 0x1000,

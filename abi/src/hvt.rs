@@ -1,4 +1,4 @@
-//! The hvt target: hypercalls and boot information (`spec/20` §1–3).
+//! The hvt target: hypercalls and boot information (`docs/reference/hvt.md`).
 //!
 //! | file | agreement |
 //! |---|---|
@@ -331,7 +331,8 @@ impl BootInfo {
     ///
     /// A tender without rings puts the manifest where newer ones tell of the ring. Then the
     /// manifest's version reads as an offer, and only the reserved entry's name, empty by
-    /// convention, as no address. So where the manifest lies is looked at too (`spec/20` §4.2).
+    /// convention, as no address. So where the manifest lies is looked at too
+    /// (`docs/reference/hvt.md#ring-offer`).
     pub fn ring_offered(&self, at: u64) -> Option<u64> {
         let distance = self.mft.get().checked_sub(at);
         let fields = Self::SIZE_WITHOUT_RING as u64..Self::SIZE as u64;

@@ -36,5 +36,5 @@ pub use target::Target;
 /// First exit status of the range that belongs to Solo5 itself, and the status of an aborted guest.
 pub const EXIT_ABORT: u8 = 255;
 
-/// Longest guest command line in bytes, terminator included (`spec/30` §1).
+/// Longest guest command line in bytes, terminator included (`docs/reference/hvt.md#cmdline`).
 pub const CMDLINE_SIZE: usize = 8192;

@@ -1,4 +1,4 @@
-//! The manifest note, MFT1: which devices a unikernel needs (`spec/10` §2, §3.1).
+//! The manifest note, MFT1: which devices a unikernel needs (`docs/reference/manifest.md#mft1`).
 //!
 //! The descriptor is 4 bytes of padding, then a header of 8 bytes, then 1 to 64 entries of 104.
 //! Entry 0 is reserved, so that no device ever has handle 0; a device's handle is its index.
@@ -347,7 +347,7 @@ pub struct Mft1<'a> {
 
 impl<'a> Mft1<'a> {
     /// Reads a note's descriptor, its [`PADDING`] included, by the rules every reader shares
-    /// (`spec/10` §2.4).
+    /// (`docs/reference/manifest.md#mft1-structure`).
     pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Fault> {
         let fault = |offset, kind| Fault { kind, offset };
         let manifest = descriptor.get(PADDING..).ok_or(fault(0, FaultKind::Short))?;
@@ -379,7 +379,7 @@ impl<'a> Mft1<'a> {
         Ok(Mft1 { entries })
     }
 
-    /// What a loader asks beyond structure (`spec/10` §14, defects 4 and 8).
+    /// What a loader asks beyond structure (`docs/reference/manifest.md#mft1-check`).
     pub fn check(&self) -> Result<(), Fault> {
         for (index, entry) in self.entries.iter().enumerate() {
             if entry.properties != [0; 16] || entry.backend != [0; 8] || entry.padding != [0; 7] {

@@ -1,4 +1,4 @@
-//! ELF notes: the frame around every Solo5 descriptor (`spec/10` §3).
+//! ELF notes: the frame around every Solo5 descriptor (`docs/reference/notes.md#frame`).
 //!
 //! A note is a 12-byte [`Header`], the owner's name padded to 4, then the descriptor padded to 4.
 //! [`Header::place`] is the one computation of where these lie; [`Notes`] walks a byte slice with
@@ -47,13 +47,14 @@ pub const SECTION_PACKAGE: &str = ".note.package";
 /// Section of the OpenBSD identification note.
 pub const SECTION_NOT_OPENBSD: &str = ".note.solo5.not_openbsd";
 
-/// Global symbol of the manifest note; build systems force it with `-u` (`spec/80` §2).
+/// Global symbol of the manifest note; build systems force it with `-u`
+/// (`docs/reference/downstream.md#ocaml-solo5`).
 pub const SYMBOL_MFT1: &str = "__solo5_mft1_note";
 /// Global symbol of the properties note.
 pub const SYMBOL_MFT2: &str = "__solo5_mft2_note";
 
 /// Content of `.interp`: a path that can never be executed, so that the host refuses to run a
-/// unikernel directly (`spec/10` §3.4).
+/// unikernel directly (`docs/reference/notes.md#interp`).
 pub const NO_EXEC_INTERP: [u8; 24] = *b"/nonexistent/solo5/\0\0\0\0\0";
 
 /// Alignment in bytes of every part of a note.

@@ -1,4 +1,4 @@
-//! Boot information and memory map of the spt target (`spec/30` §1–2).
+//! Boot information and memory map of the spt target (`docs/reference/spt.md`).
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -1,6 +1,6 @@
 //! The kinds of tender or hypervisor a unikernel can be linked for.
 
-/// A Solo5 target, the `abi_target` of the ABI note (`spec/10` §3.2).
+/// A Solo5 target, the `abi_target` of the ABI note (`docs/reference/notes.md#abi1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// Hardware-virtualised tender.
@@ -66,7 +66,8 @@ impl Target {
         }
     }
 
-    /// Lowest address a unikernel of this target is linked at and loaded to (`spec/10` §4.3).
+    /// Lowest address a unikernel of this target is linked at and loaded to
+    /// (`docs/reference/toolchain.md#scripts`).
     pub const fn base(self) -> u64 {
         match self {
             Target::Hvt | Target::Spt | Target::Virtio | Target::Genode | Target::Xen => 0x10_0000,

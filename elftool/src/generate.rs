@@ -1,4 +1,5 @@
-//! `gen-manifest`: a manifest's source, JSON or YAML, to C (`spec/10` §5.2).
+//! `gen-manifest`: a manifest's source, JSON or YAML, to C
+//! (`docs/reference/manifest.md#gen-manifest`).
 //!
 //! The source is validated before anything is written, and the output appears whole or not at all.
 

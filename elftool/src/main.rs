@@ -20,7 +20,8 @@
 //! a status of it.
 //!
 //! Exit status of the new verbs: 0 nothing to object, 1 findings or a denial, 2 could not do the
-//! work. Upstream's verbs keep upstream's: 0, and 1 for every error (`spec/10` §5).
+//! work. Upstream's verbs keep upstream's: 0, and 1 for every error
+//! (`docs/reference/manifest.md#queries`).
 //!
 //! Adversary: hostile images, manifests and policies. The readers are those of the libraries; this
 //! program only prints, and what it prints for people goes through `solo5_report::one_line`.

@@ -1,6 +1,6 @@
 //! Upstream's verbs: `query-abi`, `query-manifest` and `gen-manifest`, with upstream's output,
-//! messages and exit statuses (`spec/10` §5). Build systems and orchestrators call them, often, so
-//! nothing is set up here that they do not need.
+//! messages and exit statuses (`docs/reference/manifest.md#queries`). Build systems and
+//! orchestrators call them, often, so nothing is set up here that they do not need.
 
 use std::ffi::OsString;
 use std::fmt::Write;

@@ -1,4 +1,5 @@
-//! Upstream's three verbs: output byte for byte, messages and exit statuses of `spec/10` §5.
+//! Upstream's three verbs: output byte for byte, messages and exit statuses
+//! (`docs/reference/manifest.md#queries`).
 
 mod common;
 

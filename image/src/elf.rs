@@ -290,7 +290,7 @@ impl ProgramHeader {
     }
 
     /// Whether it is a PT_LOAD that holds or takes any memory. Linkers leave empty ones at
-    /// address 0 for sections that turned out empty (`spec/10` §4.3).
+    /// address 0 for sections that turned out empty (`docs/reference/toolchain.md#scripts`).
     pub fn is_load(&self) -> bool {
         self.p_type == PT_LOAD && (self.p_filesz > 0 || self.p_memsz > 0)
     }

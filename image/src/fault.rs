@@ -1,5 +1,5 @@
-//! Why an image is refused. The texts are upstream's (`spec/10` §5.5, §6, §7.1), with its slips
-//! mended: error numbers appear as text, and a page size as itself (`spec/10` §14, row 17).
+//! Why an image is refused. The texts are upstream's (`docs/reference/elf-loading.md`), with its
+//! slips mended: error numbers appear as text, and a page size as itself.
 
 use std::fmt;
 
@@ -13,26 +13,26 @@ use crate::read::ReadError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the numbers the texts print")]
 pub enum Fault {
-    /// The file header cannot be read (H1).
+    /// The file header cannot be read.
     HeaderRead(ReadError),
-    /// The file is shorter than a file header (H2).
+    /// The file is shorter than a file header.
     HeaderShort { got: usize },
-    /// Not a static ELF64 little-endian executable for an accepted machine (H3).
+    /// Not a static ELF64 little-endian executable for an accepted machine.
     Header(HeaderField),
-    /// The program header table cannot be read (H4).
+    /// The program header table cannot be read.
     TableRead(ReadError),
-    /// The program header table reaches past the end of the file (H5).
+    /// The program header table reaches past the end of the file.
     TableShort { got: usize, want: usize },
 
-    /// A PT_NOTE has no room for a note (N1).
+    /// A PT_NOTE has no room for a note.
     NoteSegmentShort { phdr: usize, size: u64 },
-    /// A note cannot be read (N3).
+    /// A note cannot be read.
     NoteRead { phdr: usize, offset: u64, error: ReadError },
-    /// A note reaches past the end of the file (N3).
+    /// A note reaches past the end of the file.
     NoteShort { phdr: usize, offset: u64, got: usize, want: usize },
-    /// The descriptor's length is outside what its kind allows (N5).
+    /// The descriptor's length is outside what its kind allows.
     NoteSize { phdr: usize, offset: u64, size: u32, least: u32, most: u32 },
-    /// A note reaches past the end of its PT_NOTE (N6).
+    /// A note reaches past the end of its PT_NOTE.
     NoteReach { phdr: usize, offset: u64, have: u64, need: u64 },
     /// More notes than [`crate::notes::NOTES_MAX`].
     NotesMany { phdr: usize, offset: u64 },
@@ -52,37 +52,37 @@ pub enum Fault {
     /// The manifest's properties are invalid; `offset` is that of their descriptor.
     Properties { phdr: usize, offset: u64, fault: mft2::Fault },
 
-    /// The entry point is below the lowest address, or behind guest memory (L0).
+    /// The entry point is below the lowest address, or behind guest memory.
     Entry { entry: u64, base: u64, memory: u64 },
     /// The entry point is in no executable segment, or nothing is loaded at all.
     EntryNotExecutable { entry: u64, base: u64 },
-    /// A segment starts below the lowest address (L1).
+    /// A segment starts below the lowest address.
     Below { phdr: usize, address: u64, base: u64 },
-    /// A segment starts before the one in front of it (L2).
+    /// A segment starts before the one in front of it.
     Order { phdr: usize, address: u64, previous: u64 },
-    /// The alignment is no power of two (L3).
+    /// The alignment is no power of two.
     Align { phdr: usize, align: u64 },
-    /// Rounded down, a segment starts below the lowest address (L4).
+    /// Rounded down, a segment starts below the lowest address.
     StartBelow { phdr: usize, start: u64, base: u64 },
-    /// Rounded to their alignments, two segments overlap (L5).
+    /// Rounded to their alignments, two segments overlap.
     Overlap { phdr: usize, start: u64, previous_end: u64 },
-    /// A segment starts behind guest memory (L6).
+    /// A segment starts behind guest memory.
     FileBeyond { phdr: usize, address: u64, memory: u64 },
-    /// Address and file size overflow, or end behind guest memory (L7).
+    /// Address and file size overflow, or end behind guest memory.
     FileEnd { phdr: usize, address: u64, size: u64, memory: u64 },
-    /// The memory size is below the file size (L8).
+    /// The memory size is below the file size.
     MemoryBelowFile { phdr: usize, memory_size: u64, file_size: u64 },
-    /// Address and memory size overflow, or end behind guest memory (L9).
+    /// Address and memory size overflow, or end behind guest memory.
     MemoryEnd { phdr: usize, address: u64, size: u64, memory: u64 },
-    /// The content cannot be read (L11).
+    /// The content cannot be read.
     SegmentRead { phdr: usize, offset: u64, error: ReadError },
-    /// The content reaches past the end of the file (L11).
+    /// The content reaches past the end of the file.
     SegmentShort { phdr: usize, offset: u64, size: u64 },
-    /// The rounded start is not on a page (L12).
+    /// The rounded start is not on a page.
     StartUnaligned { phdr: usize, start: u64, page: u64 },
-    /// The rounded end is not on a page (L13).
+    /// The rounded end is not on a page.
     EndUnaligned { phdr: usize, end: u64, page: u64 },
-    /// Writable and executable (L14).
+    /// Writable and executable.
     WriteExec { phdr: usize },
     /// Content that nobody could access.
     NoAccess { phdr: usize },

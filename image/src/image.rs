@@ -22,7 +22,7 @@ pub struct Image {
 
 impl Image {
     /// Reads headers and notes; `machines` are the architectures to accept. Fails if the headers
-    /// are at fault (H1–H5); a fault in a note is kept until someone asks for the note.
+    /// are at fault; a fault in a note is kept until someone asks for the note.
     pub fn read<R: ReadAt + ?Sized>(reader: &R, machines: &[Arch]) -> Result<Image, Fault> {
         let mut bytes = [0; elf::FILE_HEADER_SIZE];
         let got = reader.read_at(0, &mut bytes).map_err(Fault::HeaderRead)?;
@@ -89,13 +89,14 @@ impl Image {
         Ok(abi)
     }
 
-    /// The manifest, as far as every reader checks it: its structure (`spec/10` §2.4).
+    /// The manifest, as far as every reader checks it: its structure
+    /// (`docs/reference/manifest.md#mft1-structure`).
     pub fn manifest(&self) -> Result<Mft1<'_>, Fault> {
         self.notes.manifest()
     }
 
     /// The manifest as a loader takes it: sensible names, known types, no duplicates, nothing
-    /// preset (`spec/10` §14, rows 4 and 8).
+    /// preset (`docs/reference/manifest.md#mft1-check`).
     pub fn checked_manifest(&self) -> Result<Mft1<'_>, Fault> {
         let manifest = self.notes.manifest()?;
         self.notes.check_manifest(&manifest)?;

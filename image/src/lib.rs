@@ -9,8 +9,8 @@
 //! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
 //!
 //! Every refusal is a [`Fault`], a small `Copy` value whose text is upstream's, to be printed
-//! behind `PROG: FILE: ` (`spec/10` §6). A tender reads an image like this, and refuses at the
-//! first fault:
+//! behind `PROG: FILE: ` (`docs/reference/elf-loading.md`). A tender reads an image like this, and
+//! refuses at the first fault:
 //!
 //! ```
 //! # use solo5_abi::{Arch, Target};

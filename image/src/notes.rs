@@ -1,4 +1,4 @@
-//! Every note of every PT_NOTE, and the Solo5 notes among them (`spec/10` §3, §6.2).
+//! Every note of every PT_NOTE, and the Solo5 notes among them (`docs/reference/notes.md#reading`).
 //!
 //! Of several ABI or manifest notes the first one counts, as upstream; a second MFT2 is refused.
 //! An empty PT_NOTE counts as absent: stub binaries have such. A PT_NOTE may claim more than the

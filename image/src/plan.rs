@@ -1,11 +1,12 @@
-//! Segments → what to load where (`spec/10` §6.3, L0–L14).
+//! Segments → what to load where (`docs/reference/elf-loading.md#segments`).
 //!
 //! Checks that depend on the size of guest memory are separate from the rest: for every image,
 //! `plan.fits(memory)` holds exactly if `memory >= plan.minimum_memory`.
 //!
-//! Unlike upstream's loader, this one also looks at segments without content (`spec/10` §14, rows
-//! 13–15): they must lie in guest memory like any other. Their flags do not count: a bss is
-//! readable and writable, though virtio, xen and stub scripts give it no flags at all.
+//! Unlike upstream's loader, this one also looks at segments without content
+//! (`docs/reference/elf-loading.md#segments`): they must lie in guest memory like any other. Their
+//! flags do not count: a bss is readable and writable, though virtio, xen and stub scripts give it
+//! no flags at all.
 
 use std::ops::Range;
 

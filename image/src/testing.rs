@@ -1,5 +1,6 @@
-//! Small images for tests: valid ones, in the layout of the linker scripts (`spec/10` §4.3), whose
-//! every header a test may then spoil. Only with the feature `testing`.
+//! Small images for tests: valid ones, in the layout of the linker scripts
+//! (`docs/reference/toolchain.md#scripts`), whose every header a test may then spoil. Only with the
+//! feature `testing`.
 
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::{self, DeviceType};

@@ -1,4 +1,5 @@
-//! The reading of images, against the tables of `spec/10` §13 and against hostile bytes.
+//! The reading of images, against the rules of `docs/reference/elf-loading.md` and against hostile
+//! bytes.
 
 use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;

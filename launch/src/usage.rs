@@ -1,4 +1,5 @@
-//! What `--help` prints: upstream's text (`spec/10` §7.1, `spec/30` §3) with our options added.
+//! What `--help` prints: upstream's text (`docs/reference/downstream.md#options`) with our options
+//! added.
 
 use std::fmt::Write;
 

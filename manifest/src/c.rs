@@ -1,8 +1,8 @@
 //! Phase 7: notes → C source, for build systems that compile the manifest themselves.
 //!
-//! MFT1 goes through the macros of the installed `mft_abi.h` (`spec/10` §4.1). MFT2 brings its own
-//! structure, so that a header that knows MFT1 alone serves too. The text depends on nothing but
-//! the notes, and holds nothing from a source but checked names.
+//! MFT1 goes through the macros of the installed `mft_abi.h` (`docs/reference/manifest.md#c`). MFT2
+//! brings its own structure, so that a header that knows MFT1 alone serves too. The text depends on
+//! nothing but the notes, and holds nothing from a source but checked names.
 
 use std::fmt::Write;
 

@@ -1,9 +1,9 @@
 //! Phase 7: notes → an ELF relocatable object, ready to be linked into a unikernel.
 //!
 //! Each note has its own section, SHT_NOTE with flag A alone and alignment 4, and a global symbol of
-//! its size (`spec/10` §3.1). MFT2's section is behind MFT1's and called so that upstream's linker
-//! scripts, which glob `.note.solo5.manifest*`, take both. The one place that knows the library
-//! that writes ELF.
+//! its size (`docs/reference/manifest.md#mft1`). MFT2's section is behind MFT1's and called so that
+//! upstream's linker scripts, which glob `.note.solo5.manifest*`, take both. The one place that
+//! knows the library that writes ELF.
 
 use object::write::{Object, Symbol, SymbolSection};
 use object::{

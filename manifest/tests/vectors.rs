@@ -1,4 +1,4 @@
-//! The test vectors of `spec/10` §12, byte for byte, in all three outputs.
+//! The known notes of `docs/reference/manifest.md#vectors`, byte for byte, in all three outputs.
 
 use object::{Object, ObjectSection};
 use sha2::{Digest, Sha256};

@@ -1,4 +1,5 @@
-//! What other programs do with ours, one test each (`spec/80`), and what they read in our images.
+//! What other programs do with ours, one test each (`docs/reference/downstream.md`), and what they
+//! read in our images.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
@@ -15,7 +16,7 @@ use solo5_tests::{elf, ensure, guest, namespace};
 
 use crate::{Suite, trial};
 
-/// `n_type` of the manifest's note (`spec/40 §16`).
+/// `n_type` of the manifest's note (`docs/reference/notes.md#kinds`).
 const MFT1: u32 = 0x3154_464d;
 /// `n_type` of the ABI note.
 const ABI1: u32 = 0x3149_4241;
@@ -48,7 +49,7 @@ fn tool(program: PathBuf, arguments: &[&dyn AsRef<OsStr>]) -> Command {
 }
 
 /// Mirage writes `manifest.json`, runs exactly this rule of dune's, and compiles the result as a
-/// foreign stub with nothing but `-I include/solo5` (`spec/80 §1`).
+/// foreign stub with nothing but `-I include/solo5` (`docs/reference/downstream.md#mirage`).
 fn mirage_dune_rule(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let json = br#"{"type":"solo5.manifest","version":1,"devices":[{"name":"service","type":"NET_BASIC"},{"name":"storage","type":"BLOCK_BASIC"}]}"#;
@@ -83,7 +84,8 @@ fn mirage_dune_rule(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// ocaml-solo5's configure script asks the compiler these things (`spec/80 §2`).
+/// ocaml-solo5's configure script asks the compiler these things
+/// (`docs/reference/downstream.md#ocaml-solo5`).
 fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let cc = || {
@@ -166,7 +168,7 @@ fn ocaml_solo5_keeps_the_manifest(suite: &Suite) -> Outcome {
 }
 
 /// ocaml-solo5-elftool and builder-web find notes by section name and take the first note of each
-/// (`spec/80 §5`).
+/// (`docs/reference/downstream.md#elftool-library`).
 fn ocaml_solo5_elftool_reads_sections(suite: &Suite) -> Outcome {
     // One manifest of each version: what version 2 adds must not come first.
     for name in ["net_2if", "optional_device"] {
@@ -208,7 +210,7 @@ fn section(image: &elf::Image, wanted: &str) -> Outcome<usize> {
 }
 
 /// Albatross tries `solo5-spt.2` before `solo5-spt`, and wants this line of `--version`
-/// (`spec/80 §4`).
+/// (`docs/reference/downstream.md#albatross`).
 fn albatross_version(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let suffixed = directory.path().join("solo5-spt.2");
@@ -291,7 +293,7 @@ fn albatross_denied(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// urunc gives no `--`, and joins nothing (`spec/80 §6`).
+/// urunc gives no `--`, and joins nothing (`docs/reference/downstream.md#urunc`).
 fn urunc_launch(suite: &Suite) -> Outcome {
     let image = suite.spt_image("acquire_twice")?;
     namespace::with_network(|| {
@@ -309,7 +311,7 @@ fn urunc_launch(suite: &Suite) -> Outcome {
     })
 }
 
-/// Both queries print these bytes (`spec/10 §5.3`, `§5.4`).
+/// Both queries print these bytes (`docs/reference/manifest.md#queries`).
 fn query(suite: &Suite) -> Outcome {
     let image = suite.spt_image("net")?;
     let abi = tool(suite.tree.program("solo5-elftool"), &[&"query-abi", &image]);
@@ -359,7 +361,7 @@ fn buggy_elf(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// A unikernel is no program of the host's (`spec/50 §3.4`).
+/// A unikernel is no program of the host's (`docs/reference/notes.md#interp`).
 fn no_exec(suite: &Suite) -> Outcome {
     for name in ["hello", "optional_device"] {
         let image = suite.spt_image(name)?;

@@ -1,5 +1,6 @@
-//! The tender and the audit agree on damaged images (`design.md` §6): the tender starts an image
-//! in a memory exactly if the audit finds no error in it and the memory is its minimum at least.
+//! The tender and the audit agree on damaged images (`docs/reference/elf-loading.md`): the tender
+//! starts an image in a memory exactly if the audit finds no error in it and the memory is its
+//! minimum at least.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,8 +30,9 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         .collect()
 }
 
-/// The rules that upstream's loader has too (`spec/10` §6.3), for segments with content: the entry
-/// point, the range, order, overlap, alignment, sizes and content of segments, W and X.
+/// The rules that upstream's loader has too (`docs/reference/elf-loading.md#segments`), for
+/// segments with content: the entry point, the range, order, overlap, alignment, sizes and content
+/// of segments, W and X.
 const SHARED: [&str; 8] = ["S104", "S105", "S106", "S107", "S108", "S109", "S110", "S201"];
 
 fn agree(suite: &Suite, name: &str) -> Outcome {

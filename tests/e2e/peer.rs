@@ -14,8 +14,9 @@ use solo5_tests::{directive, ensure, guest, process, run};
 
 use crate::{Suite, debugger, trial};
 
-/// Upstream's test-suite as far as it is of these targets (`spec/50` §9): a unikernel, and how it is
-/// run. Nothing here is expected of ours alone, so any release's unikernels must do it.
+/// Upstream's test-suite as far as it is of these targets (`docs/reference/toolchain.md#tests`): a
+/// unikernel, and how it is run. Nothing here is expected of ours alone, so any release's
+/// unikernels must do it.
 const UNIKERNELS: [(&str, &str); 24] = [
     ("hello", "run spt hvt: args=Hello_Solo5 expect=success"),
     ("quiet", "run spt hvt: args=--solo5:quiet expect=success absent=Solo5:"),

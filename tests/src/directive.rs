@@ -190,7 +190,8 @@ fn parse_line(text: &str) -> Result<Run, String> {
 }
 
 impl Run {
-    /// Upstream's test-suite runs spt with 2 MiB, the least that works (`spec/50 §8`).
+    /// Upstream's test-suite runs spt with 2 MiB, the least that works
+    /// (`docs/reference/toolchain.md#tests`).
     fn new() -> Self {
         Self {
             targets: Vec::new(),

@@ -11,7 +11,7 @@ use crate::outcome::{Context, Outcome, Stop};
 use crate::process;
 use crate::tree::{Tree, repository};
 
-/// What upstream compiles its test unikernels with (`spec/50 §6`).
+/// What upstream compiles its test unikernels with (`docs/reference/toolchain.md#tests`).
 pub const C_FLAGS: [&str; 11] = [
     "-std=c11",
     "-Wall",

@@ -10,7 +10,7 @@ use crate::process;
 use crate::tree::Tree;
 
 /// The release whose linker scripts gave TLS and bss segments of their own, and whose loaders skip
-/// segments without content (`spec/10` §10.2).
+/// segments without content (`docs/reference/README.md#versions`).
 const OWN_SEGMENTS: Release = Release([0, 8, 0]);
 
 /// The number of a release. The least one stands for any.

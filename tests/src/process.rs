@@ -11,8 +11,8 @@ use crate::directive::Signal;
 use crate::outcome::{Context, Outcome};
 use crate::{ensure, fail};
 
-/// As long as upstream's test-suite gives a unikernel (`spec/50 §8`); more where `SOLO5_PATIENCE`
-/// says how many times as slow the machine is.
+/// As long as upstream's test-suite gives a unikernel (`docs/reference/toolchain.md#tests`); more
+/// where `SOLO5_PATIENCE` says how many times as slow the machine is.
 fn time_limit() -> Duration {
     let patience = std::env::var("SOLO5_PATIENCE").ok();
     let factor = patience.and_then(|factor| factor.parse().ok());

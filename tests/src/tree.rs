@@ -1,4 +1,4 @@
-//! The staged tree under test, laid out as an installed Solo5 (`spec/50 §4`).
+//! The staged tree under test, laid out as an installed Solo5 (`docs/reference/toolchain.md#tree`).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! `solo5_<target>.o`: a target's bindings as one relocatable object (`spec/40` §16).
+//! `solo5_<target>.o`: a target's bindings as one relocatable object
+//! (`docs/reference/guest-api.md#symbols`).
 //!
 //! rustc makes an archive of everything; a partial link takes from it what the exported symbols
 //! need; then every other symbol is made local, so that the object's own memory functions never
@@ -214,8 +215,8 @@ mod tests {
         }
     }
 
-    /// Text and bss in bytes as `size` counts them, and the bars of the design. An hvt guest has to
-    /// run in 2 MiB, so its bindings may not need much memory either.
+    /// Text and bss in bytes as `size` counts them, and the bars of this project. An hvt guest has
+    /// to run in 2 MiB, so its bindings may not need much memory either.
     #[test]
     fn objects_are_small() {
         for (target, text_max, bss_max) in

@@ -5,8 +5,9 @@
 //! is part of ours.
 //!
 //! That release's hvt and spt have ABI 1, ours ABI 2. The hypercalls are the same; what changed is
-//! where a linker puts TLS and bss (`spec/10` §10.2). So the number alone keeps the two apart, and
-//! it is raised before the build. `docs/testing.md` says what such a peer does not show.
+//! where a linker puts TLS and bss (`docs/reference/README.md#versions`). So the number alone keeps
+//! the two apart, and it is raised before the build. `docs/testing.md` says what such a peer does
+//! not show.
 
 use std::fs;
 use std::path::{Path, PathBuf};

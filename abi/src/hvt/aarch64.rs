@@ -1,4 +1,5 @@
-//! aarch64: how a guest calls, its memory map and its state at entry (`spec/20` §2, §15).
+//! aarch64: how a guest calls, its memory map and its state at entry
+//! (`docs/reference/hvt.md#aarch64`).
 
 use super::Hypercall;
 

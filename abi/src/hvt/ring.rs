@@ -1,4 +1,5 @@
-//! The network ring: one for all interfaces of a guest, in memory both sides share (`spec/20` §4).
+//! The network ring: one for all interfaces of a guest, in memory both sides share
+//! (`docs/reference/hvt.md#ring`).
 //!
 //! The guest *submits* frames to write and buffers to read into; the tender's I/O thread *commits*
 //! the outcome of each read, in order. Writes have no commit. Counters run freely, modulo 2³²; the

@@ -1,4 +1,4 @@
-//! x86_64: how a guest calls, its memory map and its state at entry (`spec/20` §2, §5).
+//! x86_64: how a guest calls, its memory map and its state at entry (`docs/reference/hvt.md`).
 
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

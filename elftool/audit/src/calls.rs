@@ -25,7 +25,7 @@ pub(crate) enum Use {
     StackCheck,
 }
 
-/// The functions looked for (`spec/40`; those that only compute are left out).
+/// The functions looked for (`docs/reference/guest-api.md`; those that only compute are left out).
 const FUNCTIONS: [(&str, Use); 14] = [
     ("solo5_net_acquire", Use::Net),
     ("solo5_net_read", Use::Net),

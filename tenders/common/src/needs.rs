@@ -1,4 +1,4 @@
-//! What a version 2 manifest asks of a launch, checked (design: MFT2 requirements).
+//! What a version 2 manifest asks of a launch, checked (`docs/reference/manifest.md#requirements`).
 //!
 //! Each function compares one wish with what there is and names the option that would mend it.
 //! Devices that were declined or do not exist are nobody's business here.

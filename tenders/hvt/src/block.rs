@@ -1,4 +1,4 @@
-//! Sectors between a guest and its files and block devices (`spec/20` §9.2).
+//! Sectors between a guest and its files and block devices (`docs/reference/hvt.md#block`).
 //!
 //! Any range within the device is served, as upstream does; that it is one sector is the bindings'
 //! concern. An error of the host's is an error for the guest, which upstream's does not survive.

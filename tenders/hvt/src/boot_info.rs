@@ -1,4 +1,4 @@
-//! What the guest finds in low memory when it starts (`spec/20` §3).
+//! What the guest finds in low memory when it starts (`docs/reference/hvt.md#boot-info`).
 
 use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::hvt::{BOOT_INFO_BASE, BootInfo, FEATURE_RING_IO, GUEST_MIN_BASE};
@@ -42,7 +42,8 @@ pub fn info(facts: Facts, entries: usize) -> BootInfo {
 
 /// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
 ///
-/// The guest has no use for the tender's descriptors, so it is told of none (`spec/20` B-17).
+/// The guest has no use for the tender's descriptors, so it is told of none
+/// (`docs/reference/manifest.md#entry`).
 pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
     let info = info(facts, manifest.len());
     let mut out = Vec::with_capacity(info.cmdline.get() as usize + command_line.len());

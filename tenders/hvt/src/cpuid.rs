@@ -1,9 +1,9 @@
 //! What the guest's CPU says of itself: what KVM supports, less what this machine does not have.
 //!
-//! Upstream passes KVM's whole list on (`spec/20` §5.6, B-24). But there is one CPU, no interrupt
-//! controller, no timer and no performance counters here, and nothing to nest another machine or an
-//! enclave in. What the guest must not use is masked; everything else, above all instruction sets,
-//! stays.
+//! Upstream passes KVM's whole list on (`docs/reference/hvt.md#cpuid`). But there is one CPU, no
+//! interrupt controller, no timer and no performance counters here, and nothing to nest another
+//! machine or an enclave in. What the guest must not use is masked; everything else, above all
+//! instruction sets, stays.
 
 use kvm_bindings::kvm_cpuid_entry2;
 

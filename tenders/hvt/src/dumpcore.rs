@@ -1,4 +1,4 @@
-//! A guest's memory and registers as an ELF core file (`spec/20` §11.2, B-19).
+//! A guest's memory and registers as an ELF core file (`docs/reference/hvt.md#dumpcore`).
 //!
 //! The file is made before the sandbox is entered, and removed from inside it when the guest has
 //! ended well. Pages the host has never given the guest are holes in it.

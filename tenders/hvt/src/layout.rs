@@ -1,4 +1,4 @@
-//! The guest's memory map and its CPU at entry, as plain values (`spec/20` §4.3, §5).
+//! The guest's memory map and its CPU at entry, as plain values (`docs/reference/hvt.md#memory`).
 //!
 //! ```text
 //! 0x1000   .. 0x10000    GDT and page tables: not mapped for the guest
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Beyond upstream, what no segment says is executable is not: the tables carry the no-execute bit
-//! (`spec/20` B-8). It is a bit of EFER and of entries that no guest reads, so that old guests run
-//! as before. Pages that must not be written to are protected in the host's mapping, where a guest
-//! cannot change it.
+//! (`docs/reference/hvt.md#tables`). It is a bit of EFER and of entries that no guest reads, so
+//! that old guests run as before. Pages that must not be written to are protected in the host's
+//! mapping, where a guest cannot change it.
 
 use std::ops::Range;
 

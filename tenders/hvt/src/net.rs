@@ -1,7 +1,7 @@
 //! Frames between a guest and its taps.
 //!
 //! Nothing a guest sends and nothing that happens to a tap ends the tender: upstream's dies of a
-//! short frame, of one longer than the MTU, and of a tap that is full or down (`spec/20` B-10).
+//! short frame, of one longer than the MTU, and of a tap that is full or down.
 
 use solo5_abi::hvt::Outcome;
 use solo5_tender::memory::Allegation;

@@ -1,4 +1,4 @@
-//! The network ring: frames without leaving the guest (`spec/20` §4).
+//! The network ring: frames without leaving the guest (`docs/reference/hvt.md#ring`).
 //!
 //! A queue's counters are kept here; those in shared memory are only published, so a guest that
 //! overwrites them confuses nobody but itself. What a guest says is read once. More submissions

@@ -1,4 +1,4 @@
-//! KVM, behind plain values (`spec/20` §7, §8). Nothing else here knows `kvm-ioctls`.
+//! KVM, behind plain values (`docs/reference/hvt.md#cpu`). Nothing else here knows `kvm-ioctls`.
 
 use std::os::fd::{AsRawFd, RawFd};
 

@@ -1,4 +1,4 @@
-//! What the guest finds in low memory when it starts (`spec/30` §1).
+//! What the guest finds in low memory when it starts (`docs/reference/spt.md#boot-info`).
 
 use solo5_abi::mft1::{self, Entry};
 use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};

@@ -1,4 +1,4 @@
-//! The CPU and memory a guest finds, and what ends it (`spec/20` §5, §8).
+//! The CPU and memory a guest finds, and what ends it (`docs/reference/hvt.md#cpu`).
 
 use std::process::Stdio;
 use std::time::Duration;
