@@ -82,12 +82,15 @@ unsafe extern "C" fn solo5_tls_init(tls: usize) -> Status {
     let block: *mut u8 = ptr::with_exposed_provenance_mut(tls);
     let image: *const u8 = ptr::with_exposed_provenance(symbol!("_stdata") as usize);
     let data = block.wrapping_add(layout.data);
-    // SAFETY: the linker put the initial values at `image`. The variables are within the block of
-    // `layout.size` bytes that is the application's, elsewhere, by the API's contract.
-    unsafe { data.copy_from_nonoverlapping(image, layout.data_len) };
-    let zero = data.wrapping_add(layout.data_len);
-    let zero_len = layout.end.wrapping_sub(layout.data).wrapping_sub(layout.data_len);
-    // SAFETY: from the end of the initialised variables to the end of all, within the block.
+    // What lies between the two sections for alignment is in no segment, and may be in no memory.
+    let stored = symbol!("_edata").wrapping_sub(symbol!("_stdata")) as usize;
+    let copied = stored.min(layout.data_len);
+    // SAFETY: the linker put `copied` bytes of initial values at `image`. The variables are within the
+    // block of `layout.size` bytes that is the application's, elsewhere, by the API's contract.
+    unsafe { data.copy_from_nonoverlapping(image, copied) };
+    let zero = data.wrapping_add(copied);
+    let zero_len = layout.end.wrapping_sub(layout.data).wrapping_sub(copied);
+    // SAFETY: from the end of the initial values to the end of all variables, within the block.
     unsafe { zero.write_bytes(0, zero_len) };
     if layout.self_pointer {
         let thread_pointer = block.wrapping_add(layout.thread_pointer);

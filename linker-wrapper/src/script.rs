@@ -215,12 +215,13 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     }
     write!(
         out,
-        "    .got : {{ *(.got.plt) *(.got .got.*){} }} :data
+        "    /* First what may be aligned above a page: its segment then starts there. */
     .data : {{ *(.data .data.* .gnu.linkonce.d.*){} }} :data
+    .got : {{ *(.got.plt) *(.got .got.*){} }} :data
 
-    {NEXT_PAGE}
-
-    /* A thread's block is .tdata and .tbss at their distance here. .tbss takes no addresses. */
+    /* A thread's block is .tdata and .tbss at their distance here, so it starts at an address that
+       is aligned for both. .tbss takes no addresses. */
+    . = ALIGN(MAX(CONSTANT(MAXPAGESIZE), MAX(ALIGNOF(.tdata), ALIGNOF(.tbss))));
     _stdata = .;
     .tdata : {{ *(.tdata .tdata.* .gnu.linkonce.td.*) }} :tdata :tls
     _edata = .;
@@ -241,9 +242,8 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
 _ltdata = SIZEOF(.tdata) == 0 ? 0 : SIZEOF(.tbss) == 0 ? SIZEOF(.tdata) : ADDR(.tbss) - ADDR(.tdata);
 _ltbss = SIZEOF(.tbss);
 _stls_align = MAX(1, MAX(ALIGNOF(.tdata), ALIGNOF(.tbss)));
-ASSERT(_stls_align <= CONSTANT(MAXPAGESIZE), \"thread-local data is aligned to more than a page\")
 ",
-        extra.got, extra.data, extra.bss
+        extra.data, extra.got, extra.bss
     )
 }
 

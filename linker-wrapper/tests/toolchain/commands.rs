@@ -257,7 +257,7 @@ fn an_unknown_abi_is_refused_with_the_known_ones() {
         let text = errors(&output);
         assert_eq!(output.status.code(), Some(1));
         assert!(text.contains("error[L501]"), "{text}");
-        assert!(text.contains("installed are spt, stub"), "{text}");
+        assert!(text.contains("installed are hvt, spt, stub"), "{text}");
     }
     assert!(!tree.has("a.out"));
 }

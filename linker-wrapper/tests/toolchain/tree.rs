@@ -19,7 +19,7 @@ const BINDINGS: &str = r#"
 static const char interp[24] __attribute__((section(".interp"), aligned(8), used, retain)) =
     "/nonexistent/solo5/";
 #ifndef STUB
-NOTE(abi, ".note.solo5.abi", 6, 16, 0x31494241, 0x6f6c6f53, 0x35, 2, 2, 0, 0);
+NOTE(abi, ".note.solo5.abi", 6, 16, 0x31494241, 0x6f6c6f53, 0x35, TARGET, 2, 0, 0);
 NOTE(openbsd, ".note.solo5.not_openbsd", 8, 4, 1, 0x6e65704f, 0x445342, 0);
 int solo5_app_main(const void *);
 #endif
@@ -62,6 +62,10 @@ devices:
   - { name: service, type: NET_BASIC }
 ";
 
+/// What is installed.
+const INSTALLED: [Bindings; 3] =
+    [Bindings::Stub, Bindings::Target(Target::Spt), Bindings::Target(Target::Hvt)];
+
 /// The architecture of this machine, which is the one tests build for.
 pub(crate) fn arch() -> Arch {
     Arch::HOST.expect("tests run on an architecture of ours")
@@ -100,14 +104,15 @@ impl Tree {
             symlink("solo5-cc", tree.tool(&format!("solo5-{tool}"))).unwrap();
         }
         let source = tree.file("bindings.c", BINDINGS);
-        for bindings in [Bindings::Stub, Bindings::Target(Target::Spt)] {
+        for bindings in INSTALLED {
             let script = script::render(arch(), bindings);
             fs::write(library.join(bindings.script_file()), script).unwrap();
             let mut compiler = Command::new("cc");
             compiler.args(["-O2", "-ffreestanding", "-fno-pie", "-fno-stack-protector", "-c"]);
-            if bindings == Bindings::Stub {
-                compiler.arg("-DSTUB");
-            }
+            compiler.arg(match bindings {
+                Bindings::Stub => "-DSTUB".to_owned(),
+                Bindings::Target(target) => format!("-DTARGET={}", target.number()),
+            });
             compiler.arg(&source).arg("-o").arg(library.join(bindings.object_file()));
             assert_ok(&compiler.output().unwrap());
         }
