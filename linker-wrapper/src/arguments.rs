@@ -12,6 +12,8 @@ use solo5_report::Diagnostic;
 
 use crate::codes;
 use crate::name::Tool;
+use crate::response;
+use crate::script::Bindings;
 
 /// From which severity on a finding of the audit refuses a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,37 @@ pub enum Mode {
     Link,
 }
 
+/// What is linked into an executable besides what the user names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Nothing of ours, or there is no executable.
+    Nothing,
+    /// The stub: the result never runs.
+    Stub,
+    /// The bindings of a target: a loader will read the result.
+    Target,
+}
+
+/// A file that a linker writes besides its output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SideFile {
+    /// The linker's option, without dashes.
+    pub option: &'static str,
+    /// Its value.
+    pub path: OsString,
+}
+
+/// What the options of a compiler that write dependencies for `make` ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dependencies {
+    /// `-MD` or `-MMD`.
+    pub wanted: bool,
+    /// FILE of the last `-MF FILE`.
+    pub file: Option<OsString>,
+    /// `-MP`: a rule without recipe for each dependency.
+    pub phony: bool,
+}
+
 /// Arguments understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -56,23 +89,66 @@ pub struct Arguments {
     pub audit: AuditLevel,
     /// File that a link writes.
     pub output: OsString,
+    /// Whether the output was named.
+    pub output_named: bool,
+    /// What a link adds.
+    pub linked: Linked,
+    /// Names of the libraries of `-l`, each once; `:FILE` for a file name.
+    pub libraries: Vec<OsString>,
+    /// Folders of `-L`, in order.
+    pub folders: Vec<OsString>,
+    /// Those of them that a compiler hands on unread, so that its own folders come first.
+    pub late_folders: Vec<OsString>,
+    /// DIR of the last `--sysroot=DIR`.
+    pub sysroot: Option<OsString>,
+    /// Files that the linker writes besides its output.
+    pub side_files: Vec<SideFile>,
+    /// What the compiler is asked to write for `make`.
+    pub dependencies: Dependencies,
+    /// Whether response files of the linker were read.
+    pub from_file: bool,
     /// Whether the arguments choose a linker (`-fuse-ld=`, `--ld-path=`).
     pub chooses_linker: bool,
-    /// What remains for the tool.
-    pub rest: Vec<OsString>,
+    /// The rest, as typed.
+    units: Vec<Unit>,
+}
+
+impl Arguments {
+    /// What remains for the tool without the libraries `left_out`.
+    pub fn rest(&self, left_out: &[OsString]) -> Vec<OsString> {
+        let remains = |fate| match fate {
+            Fate::Keep => true,
+            Fate::Take => false,
+            Fate::Unwanted => self.linked == Linked::Nothing,
+            Fate::Shared => self.linked != Linked::Target,
+            Fate::Library(index) => self.libraries.get(index).is_none_or(|library| {
+                !left_out.contains(library) && !(self.linked == Linked::Stub && library == "gcc_s")
+            }),
+        };
+        let mut rest = Vec::new();
+        for unit in &self.units {
+            unit.write(remains, &mut rest);
+        }
+        rest
+    }
+
+    fn library(&mut self, name: OsString) -> Fate {
+        let known = self.libraries.iter().position(|library| *library == name);
+        Fate::Library(known.unwrap_or_else(|| {
+            self.libraries.push(name);
+            self.libraries.len() - 1
+        }))
+    }
 }
 
 /// Options of a compiler whose value is the next argument, which is thus no option itself.
-/// `-o`, `-z` and `-Xlinker` are not listed: they are read.
+/// Those that are read are not listed.
 const WITH_VALUE: &[&str] = &[
     "-A",
-    "-B",
     "-D",
     "-F",
     "-G",
     "-I",
-    "-L",
-    "-MF",
     "-MQ",
     "-MT",
     "-R",
@@ -102,14 +178,12 @@ const WITH_VALUE: &[&str] = &[
     "-isystem",
     "-iwithprefix",
     "-iwithprefixbefore",
-    "-l",
     "-mllvm",
     "-target",
     "-u",
     "-wrapper",
     "-x",
     "--param",
-    "--sysroot",
 ];
 
 /// Options of a compiler that end its work before a link.
@@ -134,7 +208,16 @@ const POSITION_INDEPENDENT: &[&str] = &["-pie", "--pie", "-pic-executable", "--p
 /// Keywords of `-z` without meaning where nothing is relocated at start-up.
 const NO_RELOCATION: &[&str] = &["relro", "now"];
 
+/// Options of a linker that ask for shared libraries, which a static executable cannot have.
+const SHARED: &[&str] = &["-Bdynamic", "-dy", "-call_shared"];
+
+/// Options of a linker that name a file to write. All are taken with one dash and with two, and with
+/// an equals sign as well as with the next argument.
+const SIDE_FILES: &[&str] =
+    &["Map", "dependency-file", "reproduce", "why-extract", "print-archive-stats"];
+
 /// One argument as typed, or two that belong together, and the linker arguments in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Unit {
     typed: Vec<OsString>,
     /// What the linker sees; empty for what is the compiler's own.
@@ -142,18 +225,23 @@ struct Unit {
 }
 
 /// An argument of the linker.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
     text: OsString,
     fate: Fate,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Keep,
     /// Ours.
     Take,
     /// To be left out if bindings are linked.
     Unwanted,
+    /// To be left out if a target's bindings are linked.
+    Shared,
+    /// Of `Arguments::libraries`.
+    Library(usize),
 }
 
 /// Reads the arguments of a tool. `arguments` are without response files.
@@ -164,8 +252,17 @@ pub fn read(tool: Tool, arguments: Vec<OsString>) -> Result<Arguments, Diagnosti
         manifest: None,
         audit: AuditLevel::default(),
         output: "a.out".into(),
+        output_named: false,
+        linked: Linked::Nothing,
+        libraries: Vec::new(),
+        folders: Vec::new(),
+        late_folders: Vec::new(),
+        sysroot: None,
+        side_files: Vec::new(),
+        dependencies: Dependencies::default(),
+        from_file: false,
         chooses_linker: false,
-        rest: Vec::new(),
+        units: Vec::new(),
     };
     let mut units = match tool {
         Tool::Cc => compiler_units(arguments, &mut read),
@@ -175,19 +272,20 @@ pub fn read(tool: Tool, arguments: Vec<OsString>) -> Result<Arguments, Diagnosti
             .collect(),
         // Nothing of objcopy's is ours.
         Tool::Objcopy => {
-            read.rest = arguments;
+            read.units.push(Unit::own(arguments));
             return Ok(read);
         }
     };
     linker_words(tool, &mut units, &mut read)?;
-    let bindings = read.mode == Mode::Link
-        && match &read.abi {
-            Some(name) => !name.is_empty(),
-            None => tool == Tool::Cc,
-        };
-    for unit in units {
-        unit.write(bindings, &mut read.rest);
-    }
+    read.linked = match &read.abi {
+        _ if read.mode != Mode::Link => Linked::Nothing,
+        Some(name) if name.is_empty() => Linked::Nothing,
+        Some(name) if name == Bindings::Stub.name() => Linked::Stub,
+        Some(_) => Linked::Target,
+        None if tool == Tool::Cc => Linked::Stub,
+        None => Linked::Nothing,
+    };
+    read.units = units;
     Ok(read)
 }
 
@@ -201,39 +299,37 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
         let text = argument.as_bytes();
         let is = |list: &[&str]| list.iter().any(|option| option.as_bytes() == text);
         if let Some(list) = text.strip_prefix(b"-Wl,") {
-            let words = list.split(|byte| *byte == b',').map(os).collect();
+            let words = read.expanded(list.split(|byte| *byte == b',').map(os));
             units.push(Unit::linker(vec![argument], words));
-        } else if text == b"-Xlinker" || text == b"-z" {
-            let mut typed = vec![argument.clone()];
-            typed.extend(arguments.next());
-            let mut words = typed.clone();
-            if text == b"-Xlinker" {
-                words.remove(0);
-            }
-            units.push(Unit::linker(typed, words));
+        } else if text == b"-Xlinker" {
+            let value = arguments.next();
+            let typed = [Some(argument), value.clone()].into_iter().flatten().collect();
+            units.push(Unit::linker(typed, read.expanded(value)));
+        } else if is(&["-z", "-l", "-L"]) {
+            let typed: Vec<_> = std::iter::once(argument).chain(arguments.next()).collect();
+            units.push(Unit::linker(typed.clone(), typed));
+        } else if text.starts_with(b"-l") || text.starts_with(b"-L") {
+            units.push(Unit::linker(vec![argument.clone()], vec![argument]));
         } else if text.starts_with(b"-z") || is(POSITION_INDEPENDENT) {
             units.push(Unit::linker(vec![argument.clone()], vec![argument]));
         } else if text == b"-static-pie" {
             units.push(Unit::linker(vec![argument], vec!["-pie".into()]));
-        } else if text == b"-lgcc_s" {
-            // There is no static one; `rustc` names it wherever the standard library might be.
-            units.push(Unit {
-                typed: vec![argument],
-                linker: vec![Word { text: OsString::new(), fate: Fate::Unwanted }],
-            });
-        } else if text == b"-o" || is(WITH_VALUE) {
+        } else if is(&["-o", "-B", "-MF", "--sysroot"]) || is(WITH_VALUE) {
             let value = arguments.next();
-            if text == b"-o"
-                && let Some(value) = &value
-            {
-                read.output.clone_from(value);
+            if let Some(value) = &value {
+                read.compiler_option(text, value);
             }
             let typed = [Some(argument), value].into_iter().flatten().collect();
             units.push(Unit::own(typed));
         } else {
-            if let Some(output) = text.strip_prefix(b"-o").filter(|it| !it.is_empty()) {
-                read.output = os(output);
+            for option in ["-o", "-B", "-MF", "--sysroot="] {
+                let value = text.strip_prefix(option.as_bytes()).filter(|it| !it.is_empty());
+                if let Some(value) = value {
+                    read.compiler_option(option.as_bytes(), &os(value));
+                }
             }
+            read.dependencies.wanted |= is(&["-MD", "-MMD"]);
+            read.dependencies.phony |= text == b"-MP";
             compile |= is(NO_LINK);
             query |= is(QUERIES)
                 || text.starts_with(b"-print-")
@@ -255,51 +351,91 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
     units
 }
 
+impl Arguments {
+    /// The words with the linker's own response files read.
+    fn expanded(&mut self, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+        let response::Expanded { arguments, from_file } = response::expand(words);
+        self.from_file |= from_file;
+        arguments
+    }
+
+    /// Notes an option of the compiler with its value.
+    fn compiler_option(&mut self, option: &[u8], value: &OsStr) {
+        match option {
+            b"-o" => self.output(value.to_owned()),
+            b"-B" => self.folders.push(value.to_owned()),
+            b"-MF" => self.dependencies.file = Some(value.to_owned()),
+            b"--sysroot" | b"--sysroot=" => self.sysroot = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    fn output(&mut self, name: OsString) {
+        self.output = name;
+        self.output_named = true;
+    }
+}
+
 /// Reads the linker's arguments in order, across all units.
 fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<(), Diagnostic> {
-    let mut words: Vec<&mut Word> =
-        units.iter_mut().flat_map(|unit| unit.linker.iter_mut()).collect();
-    let mut at = 0;
-    while let Some((word, behind)) = words.get_mut(at..).and_then(<[_]>::split_first_mut) {
-        at += 1;
-        let text = word.text.clone();
-        let text = text.as_bytes();
-        let is = |list: &[&str]| list.iter().any(|option| option.as_bytes() == text);
-        let next = || behind.first().map(|word| word.text.clone());
-        if let Some(joined) = text.strip_prefix(b"-z") {
-            let keyword = if joined.is_empty() {
-                match next() {
-                    Some(keyword) => keyword,
-                    None => break,
+    let words = units.iter_mut().flat_map(|unit| {
+        // What the compiler reads itself it puts in front of what it hands on.
+        let late = unit.typed.first().is_some_and(|typed| {
+            typed == "-Xlinker" || typed.as_bytes().starts_with(b"-Wl,")
+        });
+        unit.linker.iter_mut().map(move |word| (word, late))
+    });
+    let mut words = words.peekable();
+    while let Some((word, late)) = words.next() {
+        let LinkerOption { name, value } = LinkerOption::of(&word.text);
+        let apart = matches!(value, Value::Next);
+        let value = match value {
+            Value::None => None,
+            Value::Joined(value) => Some(value),
+            Value::Next => match words.peek() {
+                Some((next, _)) => Some(next.text.clone()),
+                None => break,
+            },
+        };
+        let fate = match (name, value) {
+            (Name::Keyword, Some(keyword)) => z_keyword(&keyword, read)?,
+            (Name::Library, Some(name)) => read.library(name),
+            (Name::Folder, Some(folder)) => {
+                if late {
+                    read.late_folders.push(folder.clone());
                 }
-            } else {
-                os(joined)
-            };
-            let fate = z_keyword(&keyword, read)?;
-            word.fate = fate;
-            if text == b"-z" {
-                at += 1;
-                if let Some(next) = behind.first_mut() {
-                    next.fate = fate;
-                }
+                read.folders.push(folder);
+                Fate::Keep
             }
-        } else if is(POSITION_INDEPENDENT) {
-            word.fate = Fate::Unwanted;
-        } else if tool == Tool::Ld {
-            if is(&["-r", "-i", "-Ur", "--relocatable"]) {
-                read.mode = Mode::Relocatable;
-            } else if is(&["-o", "--output"]) {
-                if let Some(output) = next() {
-                    read.output = output;
-                    at += 1;
-                }
-            } else if let Some(output) = text.strip_prefix(b"--output=") {
-                read.output = os(output);
-            } else if let Some(output) = text.strip_prefix(b"-o") {
-                read.output = os(output);
+            (Name::Output, Some(output)) => {
+                read.output(output);
+                Fate::Keep
             }
-        } else if is(&["-r", "--relocatable"]) && read.mode == Mode::Link {
-            read.mode = Mode::Relocatable;
+            (Name::SideFile(option), Some(path)) => {
+                read.side_files.push(SideFile { option, path });
+                Fate::Keep
+            }
+            (Name::Sysroot, value) => {
+                if tool == Tool::Ld {
+                    read.sysroot = value;
+                }
+                Fate::Keep
+            }
+            (Name::Relocatable, _) => {
+                if read.mode == Mode::Link {
+                    read.mode = Mode::Relocatable;
+                }
+                Fate::Keep
+            }
+            (Name::PositionIndependent, _) => Fate::Unwanted,
+            (Name::Shared, _) => Fate::Shared,
+            _ => Fate::Keep,
+        };
+        word.fate = fate;
+        if apart
+            && let Some((next, _)) = words.next()
+        {
+            next.fate = fate;
         }
     }
     Ok(())
@@ -355,25 +491,110 @@ impl Unit {
     }
 
     /// Appends what remains of it.
-    fn write(self, bindings: bool, to: &mut Vec<OsString>) {
-        let remains = |word: &Word| match word.fate {
-            Fate::Keep => true,
-            Fate::Take => false,
-            Fate::Unwanted => !bindings,
-        };
-        if self.linker.iter().all(remains) {
-            to.extend(self.typed);
+    fn write(&self, remains: impl Fn(Fate) -> bool, to: &mut Vec<OsString>) {
+        if self.linker.iter().all(|word| remains(word.fate)) {
+            to.extend(self.typed.iter().cloned());
             return;
         }
-        // Only a list can keep a part, and the words of a list hold no comma.
-        let mut list = b"-Wl".to_vec();
-        for word in self.linker.iter().filter(|word| remains(word)) {
-            list.push(b',');
-            list.extend(word.text.as_bytes());
-        }
-        if list.len() > b"-Wl".len() {
+        let words: Vec<_> = self.linker.iter().filter(|word| remains(word.fate)).collect();
+        // Words from a response file may hold what parts a list.
+        if words.iter().any(|word| word.text.as_bytes().contains(&b',')) {
+            to.extend(words.iter().flat_map(|word| ["-Xlinker".into(), word.text.clone()]));
+        } else if !words.is_empty() {
+            let mut list = b"-Wl".to_vec();
+            for word in words {
+                list.push(b',');
+                list.extend(word.text.as_bytes());
+            }
             to.push(OsString::from_vec(list));
         }
+    }
+}
+
+/// What an argument of the linker is, as far as it matters here.
+#[derive(Clone, Copy)]
+enum Name {
+    /// `-z`.
+    Keyword,
+    /// `-l`.
+    Library,
+    /// `-L`.
+    Folder,
+    /// `-o`.
+    Output,
+    /// One of [`SIDE_FILES`].
+    SideFile(&'static str),
+    Sysroot,
+    /// `-r`.
+    Relocatable,
+    /// One of [`POSITION_INDEPENDENT`].
+    PositionIndependent,
+    /// One of [`SHARED`].
+    Shared,
+    Other,
+}
+
+enum Value {
+    None,
+    Joined(OsString),
+    Next,
+}
+
+/// An argument of the linker, read.
+struct LinkerOption {
+    name: Name,
+    value: Value,
+}
+
+/// Options with a value by their letter, with the long names that mean the same.
+const LETTERS: &[(&str, &[&str], Name)] = &[
+    ("-z", &[], Name::Keyword),
+    ("-l", &["library"], Name::Library),
+    ("-L", &["library-path"], Name::Folder),
+    ("-o", &["output"], Name::Output),
+];
+
+impl LinkerOption {
+    fn of(word: &OsStr) -> LinkerOption {
+        let text = word.as_bytes();
+        let is = |list: &[&str]| list.iter().any(|option| option.as_bytes() == text);
+        let plain = |name| LinkerOption { name, value: Value::None };
+        if is(POSITION_INDEPENDENT) {
+            return plain(Name::PositionIndependent);
+        }
+        if is(SHARED) {
+            return plain(Name::Shared);
+        }
+        if is(&["-r", "-i", "-Ur", "--relocatable"]) {
+            return plain(Name::Relocatable);
+        }
+        let sides = SIDE_FILES.iter().map(|option| (*option, Name::SideFile(option), 1));
+        let long = LETTERS.iter().flat_map(|(_, long, name)| long.iter().map(|one| (*one, *name, 2)));
+        for (option, name, dashes) in sides.chain([("sysroot", Name::Sysroot, 1)]).chain(long) {
+            if let Some(value) = long_value(text, option, dashes) {
+                return LinkerOption { name, value };
+            }
+        }
+        for (letter, _, name) in LETTERS {
+            if let Some(joined) = text.strip_prefix(letter.as_bytes()) {
+                let value =
+                    if joined.is_empty() { Value::Next } else { Value::Joined(os(joined)) };
+                return LinkerOption { name: *name, value };
+            }
+        }
+        plain(Name::Other)
+    }
+}
+
+/// The value of the long option called `option`, if `text` is it with at least `dashes` dashes.
+fn long_value(text: &[u8], option: &str, dashes: usize) -> Option<Value> {
+    let rest = text.strip_prefix(if dashes == 1 { &b"-"[..] } else { b"--" })?;
+    let rest = rest.strip_prefix(b"-").filter(|_| dashes == 1).unwrap_or(rest);
+    let rest = rest.strip_prefix(option.as_bytes())?;
+    match rest.split_first() {
+        None => Some(Value::Next),
+        Some((b'=', value)) => Some(Value::Joined(os(value))),
+        Some(_) => None,
     }
 }
 
@@ -390,8 +611,8 @@ mod tests {
     }
 
     fn rest(read: &Arguments) -> String {
-        let words: Vec<_> = read.rest.iter().map(|one| one.to_str().unwrap()).collect();
-        words.join(" ")
+        let words = read.rest(&[]).into_iter().map(|one| one.into_string().unwrap());
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Line, NAME found, what is left.

@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 
 use solo5_report::Diagnostic;
 
 use crate::codes;
-use crate::tools::HOST_INCLUDES;
+use crate::relay::{Heard, Relay};
+use crate::tools::HOST_FOLDERS;
 
 /// Exit status of a shell for a program that it does not find.
 const NOT_FOUND: u8 = 127;
@@ -31,6 +33,26 @@ pub fn run(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     command(program, arguments).status().map(code)
 }
 
+/// The same, with what the tool prints sent through `relay`.
+///
+/// # Errors
+///
+/// If it cannot be run.
+pub fn run_relayed(
+    program: &OsStr,
+    arguments: &[OsString],
+    relay: &Relay,
+) -> io::Result<(u8, Heard)> {
+    let mut child =
+        command(program, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let heard = thread::scope(|scope| {
+        scope.spawn(move || stdout.map(|from| relay.pass(from, io::stdout())));
+        stderr.map(|from| relay.pass(from, io::stderr())).unwrap_or_default()
+    });
+    Ok((code(child.wait()?), heard))
+}
+
 /// The same, without anything printed or read.
 ///
 /// # Errors
@@ -39,6 +61,7 @@ pub fn run(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
 pub fn run_quietly(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     command(program, arguments)
         .stdin(Stdio::null())
+        .env_remove("LLD_REPRODUCE")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -63,7 +86,7 @@ fn command(program: &OsStr, arguments: &[OsString]) -> Command {
     }
     let mut command = Command::new(program);
     command.args(arguments);
-    for variable in HOST_INCLUDES {
+    for variable in HOST_FOLDERS {
         command.env_remove(variable);
     }
     command

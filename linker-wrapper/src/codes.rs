@@ -14,3 +14,9 @@ pub const TEMPORARY: &str = "L505";
 pub const UNREADABLE: &str = "L506";
 /// A manifest that cannot be read.
 pub const MANIFEST: &str = "L507";
+/// A library that only the host has.
+pub const LIBRARY: &str = "L508";
+/// A symbol that only a library of the host defines.
+pub const HOST_SYMBOL: &str = "L509";
+/// A manifest in a link that names no target.
+pub const NO_TARGET: &str = "L510";

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use solo5_abi::Arch;
 use solo5_report::Diagnostic;
 
-use crate::arguments::{Arguments, Mode};
+use crate::arguments::{Arguments, Linked, Mode};
 use crate::codes;
+use crate::libraries::Libraries;
 use crate::name::{Identity, Installed, Tool};
 use crate::script::Bindings;
 use crate::tools::{self, Family, Program};
@@ -21,7 +22,7 @@ pub struct Abi {
     /// The bindings object. It comes first, so that `_start` is the first code of the image.
     pub object: PathBuf,
     /// Whether a loader has rules for the result. It has none for the stub's.
-    pub audited: bool,
+    pub has_loader: bool,
 }
 
 /// The ABI that a link is for: the one asked for, else a compiler's default.
@@ -46,7 +47,7 @@ pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, 
         return Ok(Some(Abi {
             script: library.join(format!("solo5_{known}.lds")),
             object: library.join(format!("solo5_{known}.o")),
-            audited: read.mode == Mode::Link && *known != Bindings::Stub.name(),
+            has_loader: read.linked == Linked::Target,
         }));
     }
     let help = if installed.is_empty() {
@@ -74,8 +75,9 @@ fn installed(library: &Path) -> Vec<String> {
     names
 }
 
-/// The arguments of the compiler or linker behind us, in the order of `spec/50` §1. `objects` are
-/// linked right behind the bindings.
+/// The arguments of the compiler or linker behind us, in the order of
+/// `docs/reference/toolchain.md#arguments`. `objects` are linked right after the bindings, the
+/// libraries that are left out not at all.
 pub fn arguments(
     identity: &Identity,
     program: &Program,
@@ -83,6 +85,7 @@ pub fn arguments(
     read: &Arguments,
     abi: Option<&Abi>,
     objects: Vec<PathBuf>,
+    libraries: &Libraries,
 ) -> Vec<OsString> {
     let mut out = program.arguments.clone();
     let compiler = identity.tool == Tool::Cc;
@@ -97,7 +100,8 @@ pub fn arguments(
     if links || !compiler {
         out.extend(link(identity.arch, installed, abi, objects));
     }
-    out.extend(read.rest.iter().cloned());
+    out.extend(libraries.folders.iter().flat_map(|folder| ["-L".into(), folder.clone()]));
+    out.extend(read.rest(&libraries.left_out));
     out
 }
 

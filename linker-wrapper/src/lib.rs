@@ -7,9 +7,11 @@
 //! | 2 | [`response`] | arguments → arguments without response files |
 //! | 3 | [`arguments`] | → what is ours, what is asked for, what is left for the tool |
 //! | 4 | [`manifest`] | a manifest's source → objects to link |
-//! | 5 | [`tools`], [`command`] | → the command of the tool behind us |
-//! | 6 | [`child`] | run it |
-//! | 7 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
+//! | 5 | [`libraries`] | → the libraries that only the host has |
+//! | 6 | [`tools`], [`command`] | → the command of the tool behind us |
+//! | 7 | [`child`], [`relay`] | run it, and pass on what it says |
+//! | 8 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
+//! | 9 | [`side`] | the other files it wrote → with the manifest's name in them |
 //!
 //! [`script`] is the template of the linker scripts, [`codes`] has the codes of our own errors.
 //!
@@ -27,12 +29,15 @@ pub mod audit;
 pub mod child;
 pub mod codes;
 pub mod command;
+pub mod libraries;
 pub mod manifest;
 pub mod name;
 pub mod origin;
 pub mod output;
+pub mod relay;
 pub mod response;
 pub mod script;
+pub mod side;
 pub mod tools;
 
 use std::env;
@@ -48,6 +53,7 @@ use tempfile::TempDir;
 use crate::arguments::{Arguments, AuditLevel, Mode};
 use crate::name::{Identity, Installed, Tool};
 use crate::output::Output;
+use crate::relay::{Heard, Relay};
 use crate::tools::Program;
 
 /// Exit status when we refuse, or cannot do the work.
@@ -192,13 +198,6 @@ fn run(
     }
     let response::Expanded { arguments, from_file } = response::expand(arguments);
     let read = arguments::read(identity.tool, arguments)?;
-    if identity.tool == Tool::Cc
-        && read.mode == Mode::Query
-        && read.rest.iter().any(|option| option == "-dumpmachine")
-    {
-        let printed = writeln!(io::stdout(), "{}", identity.arch.triple());
-        return Ok(if printed.is_ok() { 0 } else { FAILED });
-    }
     if identity.tool == Tool::Cc && installed.include.is_none() {
         return Err(Failure::Said("Could not determine include path"));
     }
@@ -206,41 +205,82 @@ fn run(
         return Err(Failure::Said("Could not determine library path"));
     };
     let abi = command::abi(identity.tool, &read, library)?;
+    let libraries = libraries::find(identity.tool, &program, &read)?;
 
     let mut scratch = Scratch::default();
-    let objects = match &read.manifest {
-        Some(file) if matches!(read.mode, Mode::Link | Mode::Relocatable) => {
-            manifest_objects(identity, file, &mut scratch)?
-        }
-        _ => Vec::new(),
+    let manifest = match &read.manifest {
+        Some(file) if matches!(read.mode, Mode::Link | Mode::Relocatable) => Some(file),
+        _ => None,
     };
+    let objects = match manifest {
+        Some(file) => manifest_objects(identity, file, &mut scratch)?,
+        None => Vec::new(),
+    };
+    if manifest.is_some() && read.mode == Mode::Link && read.abi.is_none() {
+        show(identity, &[no_target(identity.tool)]);
+    }
+    let relay = Relay::new(&objects, manifest.map(OsString::as_os_str).unwrap_or_default());
+    let relayed = !objects.is_empty() || !libraries.left_out.is_empty();
     let mut command =
-        command::arguments(identity, &program, installed, &read, abi.as_ref(), objects);
-    if from_file && response::too_long(&command) {
+        command::arguments(identity, &program, installed, &read, abi.as_ref(), objects, &libraries);
+    if relayed && identity.tool == Tool::Cc && Colour::detect(&io::stderr()) == Colour::Always {
+        // Through the relay it does not see the terminal.
+        command.insert(program.arguments.len(), "-fdiagnostics-color=always".into());
+    }
+    if (from_file || read.from_file) && response::too_long(&command) {
         let path = scratch.file("arguments", |file| response::write(&command, file))?;
         let mut at = OsString::from("@");
         at.push(path);
         command = vec![at];
     }
-    let audited = abi.is_some_and(|abi| abi.audited) && read.audit != AuditLevel::Off;
-    if !audited && scratch.is_empty() {
+    let audited = abi.is_some_and(|abi| abi.has_loader) && read.audit != AuditLevel::Off;
+    if !audited && !relayed && scratch.is_empty() {
         let error = child::become_tool(&program.name, &command);
         return Err(Failure::not_run(&program, &error));
     }
     let output = audited.then(|| Output::before_link(&read.output));
-    let status =
-        child::run(&program.name, &command).map_err(|error| Failure::not_run(&program, &error))?;
+    let run = if relayed {
+        child::run_relayed(&program.name, &command, &relay)
+    } else {
+        child::run(&program.name, &command).map(|status| (status, Heard::default()))
+    };
+    let (status, heard) = run.map_err(|error| Failure::not_run(&program, &error))?;
+    if let Some(manifest) = manifest {
+        let manifest = Path::new(manifest);
+        if let Ok(folder) = scratch.folder() {
+            side::name_manifest(&read, &side::Objects { relay: &relay, folder })?;
+        }
+        if status == 0 {
+            side::depend_on_manifest(&read, manifest)?;
+        }
+    }
+    if status != 0 && !libraries.left_out.is_empty() {
+        let compiler = Program::of(Tool::Cc, identity.arch);
+        let missed = libraries::missed(&compiler, &libraries.left_out, &heard.undefined);
+        return Err(Failure::Found(missed, status));
+    }
     let Some(output) = output.filter(|_| status == 0) else {
         return Ok(status);
     };
     judge(identity, &read, &output, |findings| {
         let Ok(folder) = scratch.folder() else { return };
-        command.extend(origin::arguments(identity.tool, folder));
+        command.extend(origin::arguments(identity.tool, &read, folder));
         // What it has to say, it has said.
         if child::run_quietly(&program.name, &command).is_ok_and(|status| status == 0) {
             origin::add(findings, folder);
         }
     })
+}
+
+/// What to say of a manifest in a link without a target.
+fn no_target(tool: Tool) -> Diagnostic {
+    let linked = match tool {
+        Tool::Cc => "the stub is linked, which never runs",
+        Tool::Ld | Tool::Objcopy => "no bindings are linked",
+    };
+    let text = format!("a manifest but no target: {linked}");
+    Diagnostic::warning(codes::NO_TARGET, text)
+        .with_help("add -z solo5-abi=NAME, such as -z solo5-abi=spt; with stub as NAME nothing is said")
 }
 
 fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {
@@ -262,8 +302,9 @@ fn manifest_objects(
         show(identity, &compiled.warnings);
     }
     let mut paths = Vec::new();
-    for (name, bytes) in compiled.objects {
-        paths.push(scratch.file(name, |mut file| file.write_all(&bytes))?);
+    for (kind, bytes) in compiled.objects {
+        let name = relay::object_name(file, kind);
+        paths.push(scratch.file(&name, |mut file| file.write_all(&bytes))?);
     }
     Ok(paths)
 }
@@ -317,7 +358,7 @@ impl Scratch {
 
     fn file(
         &mut self,
-        name: &str,
+        name: impl AsRef<Path>,
         write: impl FnOnce(&File) -> io::Result<()>,
     ) -> Result<PathBuf, Diagnostic> {
         self.folder()

@@ -15,7 +15,7 @@ const SOURCE_MAX: u64 = 2 << 20;
 
 /// Objects to link, and what is worth knowing about the manifest.
 pub struct Compiled {
-    /// File names and contents.
+    /// Endings of file names, and contents.
     pub objects: Vec<(&'static str, Vec<u8>)>,
     /// What is wrong without being an error. Notes are left to `solo5-mft`: a link that is
     /// repeated all day should say nothing when nothing is wrong.
@@ -40,7 +40,7 @@ pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
         },
     )?;
     let checked = solo5_manifest::parse(&name, &source)?;
-    let mut objects = vec![("manifest.o", object::write(&checked.manifest.notes(), arch))];
+    let mut objects = vec![("o", object::write(&checked.manifest.notes(), arch))];
     if let Some(note) = solo5_manifest::package_note(&checked.manifest) {
         objects.push(("package.o", object::write_package(&note, arch)));
     }

@@ -18,6 +18,7 @@ use solo5_image::Image;
 use solo5_image::elf::{PF_W, PF_X};
 use solo5_report::Diagnostic;
 
+use crate::arguments::Arguments;
 use crate::name::Tool;
 
 /// The rule whose findings have an origin: a segment writable and executable.
@@ -38,17 +39,29 @@ pub fn wanted(findings: &[Diagnostic]) -> bool {
 
 /// What to add to the arguments of the link, so that it leaves image, map and temporary objects in
 /// `folder`.
-pub fn arguments(tool: Tool, folder: &Path) -> Vec<OsString> {
-    let mut map = OsString::from("-Map=");
-    map.push(folder.join(MAP));
-    let output = ["-o".into(), folder.join(IMAGE).into()];
-    match tool {
-        // A compiler that also links removes its objects, which are asked for their flags.
-        Tool::Cc => {
-            ["-save-temps=obj".into(), "-Xlinker".into(), map].into_iter().chain(output).collect()
+pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
+    // The files that the first link wrote stay: of an option given twice, linkers take the last.
+    let mut files = vec![("Map", MAP)];
+    let others = read.side_files.iter().map(|side| (side.option, side.option));
+    files.extend(others.filter(|(option, _)| *option != "Map"));
+    let mut out = Vec::new();
+    for (option, file) in files {
+        let mut option = OsString::from(format!("--{option}="));
+        option.push(folder.join(file));
+        if tool == Tool::Cc {
+            out.push("-Xlinker".into());
         }
-        Tool::Ld | Tool::Objcopy => std::iter::once(map).chain(output).collect(),
+        out.push(option);
     }
+    if tool == Tool::Cc {
+        // A compiler that also links removes its objects, which are asked for their flags.
+        out.push("-save-temps=obj".into());
+        if read.dependencies.file.is_some() {
+            out.extend(["-MF".into(), folder.join("dependencies").into()]);
+        }
+    }
+    out.extend(["-o".into(), folder.join(IMAGE).into()]);
+    out
 }
 
 /// Adds to each finding where it came from, as far as what the second link left in `folder` tells.

@@ -67,13 +67,14 @@ impl Output {
         })
     }
 
-    /// Removes what the link wrote, as a linker does that fails.
+    /// Removes what the link wrote, as a linker does that fails. Where the output is a symbolic link
+    /// that a linker followed, the link stays and points to nothing.
     ///
     /// # Errors
     ///
     /// If it is still there.
     pub fn remove(&self) -> Result<(), Diagnostic> {
-        fs::remove_file(&self.path).map_err(|error| {
+        fs::canonicalize(&self.path).and_then(fs::remove_file).map_err(|error| {
             Diagnostic::error(
                 codes::UNREADABLE,
                 format!("cannot remove {}: {error}", self.path.display()),

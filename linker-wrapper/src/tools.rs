@@ -110,9 +110,9 @@ impl Family {
     }
 }
 
-/// Variables that add folders of the host to every search for a header.
-pub const HOST_INCLUDES: &[&str] =
-    &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH"];
+/// Variables that add folders of the host to every search for a header or a library.
+pub const HOST_FOLDERS: &[&str] =
+    &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];
 
 /// Arguments for compiling: no header of the host, ours, and the guard of the stack protector where
 /// the bindings have it.
@@ -152,15 +152,24 @@ fn compiler_headers(program: &Program, family: Family, copy: PathBuf) -> Option<
 }
 
 fn gcc_headers(program: &Program) -> Option<PathBuf> {
-    let output = Command::new(&program.name)
-        .args(&program.arguments)
-        .arg("-print-file-name=include")
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let path = Path::new(OsStr::from_bytes(output.stdout.trim_ascii_end()));
-    // A compiler without such a folder answers with the bare name.
+    printed_path(program, "-print-file-name=include")
+}
+
+/// The path that a compiler prints when it gets `question`. Without one it prints the bare name.
+pub fn printed_path(program: &Program, question: &str) -> Option<PathBuf> {
+    let printed = printed(program, &[question.into()])?;
+    let path = Path::new(OsStr::from_bytes(printed.trim_ascii_end()));
     path.is_absolute().then(|| path.to_owned())
+}
+
+/// What a compiler prints when it gets `arguments`.
+pub fn printed(program: &Program, arguments: &[OsString]) -> Option<Vec<u8>> {
+    let mut command = Command::new(&program.name);
+    command.args(&program.arguments).args(arguments).stderr(Stdio::null());
+    for variable in HOST_FOLDERS {
+        command.env_remove(variable);
+    }
+    Some(command.output().ok()?.stdout)
 }
 
 /// Arguments of a compiler for the link it drives, before ours and the user's.

@@ -160,12 +160,21 @@ fn no_arguments_are_an_error_on_standard_error() {
     assert!(errors(&output).contains("no input files"));
 }
 
+/// Build systems read the prefix of `ar`, `nm` and `ranlib` from it, and hand it to `config.sub`.
 #[test]
-fn the_triple_is_reported() {
+fn the_machine_is_what_the_compiler_says() {
     let tree = Tree::new();
-    for tool in ["solo5-cc".to_owned(), format!("{}-cc", arch().triple())] {
-        let output = tree.run(&tool, &["-dumpmachine"]);
-        assert_eq!(output.stdout, format!("{}\n", arch().triple()).as_bytes());
+    for compiler in ["gcc", "clang"] {
+        let Ok(expected) = Command::new(compiler).arg("-dumpmachine").output() else {
+            println!("skip: -dumpmachine of {compiler}: not installed");
+            continue;
+        };
+        for tool in ["solo5-cc".to_owned(), format!("{}-cc", arch().triple())] {
+            let output =
+                tree.command(&tool).env("SOLO5_CC", compiler).arg("-dumpmachine").output().unwrap();
+            assert_ok(&output);
+            assert_eq!(output.stdout, expected.stdout, "{tool} with {compiler}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use solo5_image::Image;
 use solo5_image::elf::ProgramHeader;
 use solo5_image::sections::Sections;
 
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const PT_TLS: u32 = 7;
@@ -62,6 +63,11 @@ impl Linked {
         assert_eq!(properties.memory_minimum(), Some(32 << 20));
         let first = self.image.notes().all().first().unwrap();
         assert_eq!(first.owner(), b"OpenBSD", "the first PT_NOTE is OpenBSD's");
+    }
+
+    /// Whether a dynamic linker has to complete it.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        !self.headers(PT_DYNAMIC).is_empty()
     }
 
     /// How often a note is there.

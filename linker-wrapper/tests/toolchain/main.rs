@@ -2,7 +2,9 @@
 
 mod commands;
 mod image;
+mod libraries;
 mod links;
+mod mentions;
 mod oracle;
 mod tls;
 mod tree;

@@ -154,7 +154,7 @@ impl Tree {
     pub(crate) fn command(&self, tool: &str) -> Command {
         let mut command = Command::new(self.tool(tool));
         command.current_dir(&self.work);
-        for variable in ["SOLO5_CC", "SOLO5_LD", "SOLO5_OBJCOPY", "__V"] {
+        for variable in ["SOLO5_CC", "SOLO5_LD", "SOLO5_OBJCOPY", "__V", "LLD_REPRODUCE"] {
             command.env_remove(variable);
         }
         command

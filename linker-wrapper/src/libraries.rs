@@ -1,0 +1,228 @@
+//! Libraries of the host, which are no part of a unikernel.
+//!
+//! A library is linked from a folder that `-L`, `-B` or `--sysroot` names, or from the compiler's own,
+//! where `libgcc.a` is. The host's folders hold code that makes system calls, so what is only there
+//! is not linked. A few names are passed unasked, by `rustc` for the sake of types in the crate `libc`;
+//! these count as empty. Whether something of them is missed is for the linker to say: it knows which
+//! code is live.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSymbol, ReadCache};
+use solo5_report::Diagnostic;
+
+use crate::arguments::{Arguments, Linked};
+use crate::codes;
+use crate::name::Tool;
+use crate::tools::{self, Program};
+
+/// Libraries that count as empty where no folder has them, with the host's file.
+const EMPTY: &[(&str, &str)] = &[
+    ("c", "libc.so.6"),
+    ("m", "libm.so.6"),
+    ("pthread", "libpthread.so.0"),
+    ("dl", "libdl.so.2"),
+    ("rt", "librt.so.1"),
+    ("util", "libutil.so.1"),
+    ("gcc_s", "libgcc_s.so.1"),
+];
+/// Most symbols named after a link that failed.
+const SHOWN_MAX: usize = 8;
+
+/// What becomes of the libraries of a link.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Libraries {
+    /// Those that are left out.
+    pub left_out: Vec<OsString>,
+    /// Folders to search before all that a compiler searches unasked.
+    pub folders: Vec<OsString>,
+}
+
+/// Where the libraries of a link for a target are.
+///
+/// # Errors
+///
+/// If a compiler would take a library from a folder of the host.
+pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries, Diagnostic> {
+    let mut libraries = Libraries::default();
+    if read.linked != Linked::Target {
+        return Ok(libraries);
+    }
+    if tool == Tool::Cc {
+        // A compiler's own folders come before those that it hands on unread.
+        libraries.folders.clone_from(&read.late_folders);
+    }
+    let mut own = None;
+    for library in &read.libraries {
+        let files = files(library);
+        let is_in = |folder: &Path| files.iter().any(|file| folder.join(file).is_file());
+        if read.folders.iter().any(|folder| is_in(&resolved(folder, read.sysroot.as_deref()))) {
+            continue;
+        }
+        if tool == Tool::Cc {
+            let own = own.get_or_insert_with(|| Own::of(program, read.sysroot.as_deref()));
+            if let Some(folder) = own.sysroot.iter().find(|folder| is_in(folder)) {
+                libraries.folders.push(folder.into());
+                continue;
+            }
+            // A shared library of the compiler's is the host's: it needs a dynamic linker.
+            let is_static = |file: &&OsString| file.as_bytes().ends_with(b".a");
+            let own_file = |file| own.compiler.as_ref().is_some_and(|it| it.join(file).is_file());
+            if files.iter().filter(is_static).any(own_file) {
+                continue;
+            }
+        }
+        if EMPTY.iter().any(|(empty, _)| stem(library) == empty.as_bytes()) {
+            libraries.left_out.push(library.clone());
+        } else if tool == Tool::Cc {
+            return Err(not_found(library));
+        }
+    }
+    Ok(libraries)
+}
+
+fn not_found(library: &OsStr) -> Diagnostic {
+    let name = library.display();
+    Diagnostic::error(codes::LIBRARY, format!("library {name} is in no folder of the link"))
+        .with_note("libraries of the host are no part of a unikernel, so its folders are not searched")
+        .with_help("name the folder of one that was built for unikernels with -L")
+}
+
+/// Names of the files that `-l` with `library` looks for.
+fn files(library: &OsStr) -> Vec<OsString> {
+    if let Some(file) = library.as_bytes().strip_prefix(b":") {
+        return vec![OsStr::from_bytes(file).to_owned()];
+    }
+    let file = |ending| {
+        let mut file = OsString::from("lib");
+        file.push(library);
+        file.push(ending);
+        file
+    };
+    vec![file(".a"), file(".so")]
+}
+
+/// `NAME` of a library that is given as `NAME`, `:libNAME.a` or `:libNAME.so.6`.
+fn stem(library: &OsStr) -> &[u8] {
+    let name = library.as_bytes();
+    let Some(file) = name.strip_prefix(b":lib") else {
+        return name;
+    };
+    file.split(|byte| *byte == b'.').next().unwrap_or(file)
+}
+
+/// A folder of `-L` as linkers read it: `=` and `$SYSROOT` stand for the sysroot.
+fn resolved(folder: &OsStr, sysroot: Option<&OsStr>) -> PathBuf {
+    let text = folder.as_bytes();
+    let below = text.strip_prefix(b"=").or_else(|| text.strip_prefix(b"$SYSROOT"));
+    match below {
+        Some(below) => {
+            let mut path = sysroot.unwrap_or_default().to_owned();
+            path.push(OsStr::from_bytes(below));
+            path.into()
+        }
+        None => folder.into(),
+    }
+}
+
+/// Folders that a compiler searches unasked.
+struct Own {
+    /// Where `libgcc.a` is.
+    compiler: Option<PathBuf>,
+    /// Those below the sysroot that the user named.
+    sysroot: Vec<PathBuf>,
+}
+
+impl Own {
+    fn of(program: &Program, sysroot: Option<&OsStr>) -> Own {
+        let libgcc = tools::printed_path(program, "-print-libgcc-file-name");
+        let compiler = libgcc.and_then(|file| file.parent().map(Path::to_owned));
+        let below = |sysroot: &OsStr| {
+            let mut option = OsString::from("--sysroot=");
+            option.push(sysroot);
+            let printed = tools::printed(program, &[option, "-print-search-dirs".into()])?;
+            let mut lines = printed.split(|byte| *byte == b'\n');
+            let folders = lines.find_map(|line| line.strip_prefix(b"libraries: ="))?;
+            let folders = std::env::split_paths(OsStr::from_bytes(folders));
+            Some(folders.filter(|folder| folder.starts_with(sysroot)).collect())
+        };
+        Own { compiler, sysroot: sysroot.and_then(below).unwrap_or_default() }
+    }
+}
+
+/// What to say of symbols that a link found undefined after it left libraries out.
+pub fn missed(
+    compiler: &Program,
+    left_out: &[OsString],
+    undefined: &BTreeSet<String>,
+) -> Vec<Diagnostic> {
+    let names = left_out.iter().map(|name| format!("-l{}", name.display())).collect::<Vec<_>>();
+    let named = names.join(" ");
+    let host: Vec<(&str, BTreeSet<Vec<u8>>)> =
+        EMPTY.iter().filter_map(|(name, file)| Some((*name, symbols(compiler, file)?))).collect();
+    let mut found = Vec::new();
+    for symbol in undefined {
+        let home = host.iter().find(|(_, symbols)| symbols.contains(symbol.as_bytes()));
+        let text = match home {
+            Some((library, _)) => {
+                format!("`{symbol}` is of the host's library {library}, which is not linked")
+            }
+            // Without the host's files nothing tells whose the symbol is.
+            None if host.is_empty() => {
+                format!("`{symbol}` is undefined, and libraries of the host are not linked: {named}")
+            }
+            None => continue,
+        };
+        found.push(
+            Diagnostic::error(codes::HOST_SYMBOL, text)
+                .with_note(format!("left out: {named}"))
+                .with_help("define it in the unikernel, or link a library that was built for one"),
+        );
+    }
+    let more = found.len().saturating_sub(SHOWN_MAX);
+    found.truncate(SHOWN_MAX);
+    if more > 0
+        && let Some(last) = found.pop()
+    {
+        found.push(last.with_note(format!("{more} more symbols are of the host's libraries")));
+    }
+    found
+}
+
+/// The symbols that a shared library of the host defines.
+fn symbols(compiler: &Program, file: &str) -> Option<BTreeSet<Vec<u8>>> {
+    let path = tools::printed_path(compiler, &format!("-print-file-name={file}"))?;
+    let file = ReadCache::new(File::open(path).ok()?);
+    let library = object::File::parse(&file).ok()?;
+    let defined = library.dynamic_symbols().filter(ObjectSymbol::is_definition);
+    Some(defined.filter_map(|symbol| Some(symbol.name_bytes().ok()?.to_vec())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_known_however_it_is_written() {
+        let cases = [("c", "c"), (":libc.a", "c"), (":libc.so.6", "c"), (":other.o", ":other.o")];
+        for (library, name) in cases {
+            assert_eq!(stem(OsStr::new(library)), name.as_bytes(), "{library}");
+        }
+        assert_eq!(files(OsStr::new("c")), ["libc.a", "libc.so"]);
+        assert_eq!(files(OsStr::new(":libc.a")), ["libc.a"]);
+    }
+
+    #[test]
+    fn folders_may_be_below_the_sysroot() {
+        let sysroot = Some(OsStr::new("/root"));
+        let cases = [("/lib", "/lib"), ("=/lib", "/root/lib"), ("$SYSROOT/lib", "/root/lib")];
+        for (folder, expected) in cases {
+            assert_eq!(resolved(OsStr::new(folder), sysroot), Path::new(expected));
+        }
+        assert_eq!(resolved(OsStr::new("=/lib"), None), Path::new("/lib"));
+    }
+}

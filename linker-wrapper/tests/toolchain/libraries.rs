@@ -1,0 +1,200 @@
+//! Libraries of the host: not linked, not missed where nothing needs them, and named where something
+//! does.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::tree::{APPLICATION, Tree, assert_ok, errors};
+
+/// A unikernel that calls the C library.
+const CALLS_LIBC: &str = "\
+long getrandom(void *, unsigned long, unsigned);\n\
+int solo5_app_main(const void *at) { return (int)getrandom((void *)at, 8, 0); }\n";
+
+/// The same in code that nothing calls.
+const DEAD_CALL: &str = "\
+long getrandom(void *, unsigned long, unsigned);\n\
+long dead(void *at) { return getrandom(at, 8, 0); }\n";
+
+/// A unikernel that would call the C library if there were one.
+const WEAK_CALL: &str = "\
+__attribute__((weak)) int getentropy(void *, unsigned long);\n\
+int solo5_app_main(const void *at) { return getentropy ? getentropy((void *)at, 8) : 0; }\n";
+
+const TARGET: [&str; 4] = ["-z", "solo5-abi=spt", "manifest.o", "-o"];
+
+/// The compilers and linkers that are there.
+fn drivers() -> Vec<(&'static str, &'static str)> {
+    let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    [("gcc", "bfd"), ("gcc", "lld"), ("clang", "bfd"), ("clang", "lld")]
+        .into_iter()
+        .filter(|(compiler, linker)| installed(compiler) && installed(&format!("ld.{linker}")))
+        .collect()
+}
+
+fn link(tree: &Tree, (compiler, linker): (&str, &str), arguments: &[&str]) -> Output {
+    tree.command("solo5-cc")
+        .env("SOLO5_CC", compiler)
+        .arg(format!("-fuse-ld={linker}"))
+        .args(TARGET)
+        .arg("image")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Every spelling of a library of the host's.
+const SPELLINGS: &[&[&str]] = &[
+    &["-lc"],
+    &["-l", "c"],
+    &["-Wl,-Bdynamic", "-lc"],
+    &["-Wl,-Bdynamic,-lc"],
+    &["-Wl,-dy", "-lpthread", "-lc"],
+    &["-Xlinker", "-lc"],
+    &["-Wl,--library=c"],
+    &["-Wl,--library,c"],
+    &["-l:libc.a"],
+    &["-l:libc.so.6"],
+    &["-Wl,@libraries.rsp"],
+    &["-Xlinker", "@libraries.rsp"],
+    &["@libraries.rsp"],
+    &["-Wl,--gc-sections", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lgcc_s", "-lc"],
+];
+
+#[test]
+fn a_call_into_a_library_of_the_host_is_refused_by_name() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("calls", CALLS_LIBC);
+    tree.file("libraries.rsp", "-lc\n");
+    for driver in drivers() {
+        for spelling in SPELLINGS {
+            let output = link(&tree, driver, &[&["calls.o"], *spelling].concat());
+            let text = errors(&output);
+            assert_ne!(output.status.code(), Some(0), "{driver:?} {spelling:?}");
+            assert!(!tree.has("image"), "{driver:?} {spelling:?}");
+            let words = "error[L509]: `getrandom` is of the host's library c";
+            assert!(text.contains(words), "{driver:?} {spelling:?}: {text}");
+        }
+    }
+    for linker in crate::tree::linkers() {
+        let mut command = tree.command("solo5-ld");
+        command.env("SOLO5_LD", linker).args(TARGET).args(["image", "calls.o", "-Bdynamic", "-lc"]);
+        let output = command.output().unwrap();
+        let text = errors(&output);
+        assert_ne!(output.status.code(), Some(0), "{linker}");
+        assert!(text.contains("error[L509]: `getrandom`"), "{linker}: {text}");
+    }
+}
+
+/// rustc passes them for a type of the crate `libc` alone.
+#[test]
+fn libraries_that_nothing_needs_count_as_empty() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("app", APPLICATION);
+    tree.object("dead", DEAD_CALL);
+    tree.object("weak", WEAK_CALL);
+    tree.file("libraries.rsp", "-lc\n");
+    for driver in drivers() {
+        for spelling in SPELLINGS {
+            let collected = ["app.o", "dead.o", "-Wl,--gc-sections"];
+            for inputs in [&["app.o"][..], &collected, &["weak.o"]] {
+                let output = link(&tree, driver, &[inputs, *spelling].concat());
+                assert_ok(&output);
+                assert_eq!(errors(&output), "", "{driver:?} {inputs:?} {spelling:?}");
+                fs::remove_file(tree.work.join("image")).unwrap();
+            }
+        }
+        // What the user wants unresolved stays the user's.
+        let unresolved = ["dead.o", "app.o", "-Wl,--unresolved-symbols=ignore-all", "-lc"];
+        assert_ok(&link(&tree, driver, &[&unresolved[..], &["-z", "solo5-audit=off"]].concat()));
+    }
+}
+
+#[test]
+fn other_libraries_of_the_host_are_not_found() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("app", APPLICATION);
+    let host = tree.elsewhere("host");
+    fs::write(host.join("libother.a"), "!<arch>\n").unwrap();
+    for driver in drivers() {
+        for library in ["-lother", "-lstdc++", "-lresolv"] {
+            let output = tree
+                .command("solo5-cc")
+                .env("SOLO5_CC", driver.0)
+                .env("LIBRARY_PATH", &host)
+                .arg(format!("-fuse-ld={}", driver.1))
+                .args(TARGET)
+                .args(["image", "app.o", "-Wl,-Bdynamic", library])
+                .output()
+                .unwrap();
+            if library == "-lstdc++" && output.status.success() {
+                // A static one among the compiler's own is not the host's.
+                assert!(!crate::image::Linked::open(&tree.work.join("image")).is_dynamic());
+                continue;
+            }
+            let text = errors(&output);
+            assert_eq!(output.status.code(), Some(1), "{driver:?} {library}: {text}");
+            assert!(text.contains("error[L508]"), "{driver:?} {library}: {text}");
+        }
+    }
+}
+
+/// A library that the link names a folder for is linked, whatever it is called, and so is the
+/// compiler's own.
+#[test]
+fn libraries_of_the_link_are_found_first() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("calls", &format!("{CALLS_LIBC}unsigned __int128 d(unsigned __int128 a) {{ return a / 7; }}"));
+    tree.object("c", "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n");
+    let folders = tree.work.join("sysroot/usr/lib");
+    fs::create_dir_all(&folders).unwrap();
+    let packed = Command::new("ar")
+        .args(["rcs", "sysroot/usr/lib/libc.a", "c.o"])
+        .current_dir(&tree.work)
+        .output();
+    assert_ok(&packed.unwrap());
+    let given: [&[&str]; 7] = [
+        &["-Lsysroot/usr/lib"],
+        &["-L", "sysroot/usr/lib"],
+        &["-Wl,-L,sysroot/usr/lib"],
+        &["-Wl,-Lsysroot/usr/lib"],
+        &["-Wl,--library-path=sysroot/usr/lib"],
+        &["-Xlinker", "-Lsysroot/usr/lib"],
+        &["-Bsysroot/usr/lib"],
+    ];
+    for driver in drivers() {
+        for folder in given {
+            for libraries in [&["-lc", "-lgcc"][..], &["-l:libc.a", "-lgcc"], &["-Wl,-lc", "-lgcc"]] {
+                if driver.0 == "clang" && folder[0].starts_with("-B") {
+                    continue;
+                }
+                let output = link(&tree, driver, &[&["calls.o"], libraries, folder].concat());
+                assert_ok(&output);
+                let symbols = crate::image::Linked::open(&tree.work.join("image")).symbols();
+                assert!(symbols.contains_key("getrandom"), "{driver:?} {folder:?}");
+                assert!(!symbols.contains_key("__libc_start_main"), "{driver:?} {folder:?}");
+                fs::remove_file(tree.work.join("image")).unwrap();
+            }
+        }
+    }
+    let sysroot = format!("--sysroot={}", tree.work.join("sysroot").display());
+    let output = link(&tree, ("gcc", "bfd"), &["calls.o", "-lc", "-lgcc", &sysroot]);
+    assert_ok(&output);
+}
+
+/// Probes of build systems see what they always saw, and partial links keep what they are given.
+#[test]
+fn stubs_and_partial_links_stay_as_they_are() {
+    let tree = Tree::new();
+    tree.object("calls", CALLS_LIBC);
+    tree.file("conftest.c", "int main(void) { return 0; }\n");
+    assert_ok(&tree.run("solo5-cc", &["conftest.c", "-lm", "-o", "conftest"]));
+    assert_ok(&tree.run("solo5-ld", &["-r", "-z", "solo5-abi=spt", "calls.o", "-o", "part.o"]));
+    let output = tree.run("solo5-cc", &["calls.o", "-o", "conftest"]);
+    assert_ne!(output.status.code(), Some(0));
+    assert!(!errors(&output).contains("L50"), "{}", errors(&output));
+}
