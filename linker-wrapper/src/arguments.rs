@@ -122,7 +122,8 @@ impl Arguments {
             Fate::Unwanted => self.linked == Linked::Nothing,
             Fate::Shared => self.linked != Linked::Target,
             Fate::Library(index) => self.libraries.get(index).is_none_or(|library| {
-                !left_out.contains(library) && !(self.linked == Linked::Stub && library == "gcc_s")
+                let unasked = self.linked == Linked::Stub && library == "gcc_s";
+                !(unasked || left_out.contains(library))
             }),
         };
         let mut rest = Vec::new();
@@ -308,9 +309,9 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
         } else if is(&["-z", "-l", "-L"]) {
             let typed: Vec<_> = std::iter::once(argument).chain(arguments.next()).collect();
             units.push(Unit::linker(typed.clone(), typed));
-        } else if text.starts_with(b"-l") || text.starts_with(b"-L") {
-            units.push(Unit::linker(vec![argument.clone()], vec![argument]));
-        } else if text.starts_with(b"-z") || is(POSITION_INDEPENDENT) {
+        } else if [b"-z", b"-l", b"-L"].iter().any(|letter| text.starts_with(*letter))
+            || is(POSITION_INDEPENDENT)
+        {
             units.push(Unit::linker(vec![argument.clone()], vec![argument]));
         } else if text == b"-static-pie" {
             units.push(Unit::linker(vec![argument], vec!["-pie".into()]));
@@ -380,9 +381,10 @@ impl Arguments {
 fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<(), Diagnostic> {
     let words = units.iter_mut().flat_map(|unit| {
         // What the compiler reads itself it puts in front of what it hands on.
-        let late = unit.typed.first().is_some_and(|typed| {
-            typed == "-Xlinker" || typed.as_bytes().starts_with(b"-Wl,")
-        });
+        let late = unit
+            .typed
+            .first()
+            .is_some_and(|typed| typed == "-Xlinker" || typed.as_bytes().starts_with(b"-Wl,"));
         unit.linker.iter_mut().map(move |word| (word, late))
     });
     let mut words = words.peekable();
@@ -432,9 +434,7 @@ fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<
             _ => Fate::Keep,
         };
         word.fate = fate;
-        if apart
-            && let Some((next, _)) = words.next()
-        {
+        if apart && let Some((next, _)) = words.next() {
             next.fate = fate;
         }
     }
@@ -569,7 +569,8 @@ impl LinkerOption {
             return plain(Name::Relocatable);
         }
         let sides = SIDE_FILES.iter().map(|option| (*option, Name::SideFile(option), 1));
-        let long = LETTERS.iter().flat_map(|(_, long, name)| long.iter().map(|one| (*one, *name, 2)));
+        let long =
+            LETTERS.iter().flat_map(|(_, long, name)| long.iter().map(|one| (*one, *name, 2)));
         for (option, name, dashes) in sides.chain([("sysroot", Name::Sysroot, 1)]).chain(long) {
             if let Some(value) = long_value(text, option, dashes) {
                 return LinkerOption { name, value };
@@ -577,8 +578,7 @@ impl LinkerOption {
         }
         for (letter, _, name) in LETTERS {
             if let Some(joined) = text.strip_prefix(letter.as_bytes()) {
-                let value =
-                    if joined.is_empty() { Value::Next } else { Value::Joined(os(joined)) };
+                let value = if joined.is_empty() { Value::Next } else { Value::Joined(os(joined)) };
                 return LinkerOption { name: *name, value };
             }
         }

@@ -279,8 +279,9 @@ fn no_target(tool: Tool) -> Diagnostic {
         Tool::Ld | Tool::Objcopy => "no bindings are linked",
     };
     let text = format!("a manifest but no target: {linked}");
-    Diagnostic::warning(codes::NO_TARGET, text)
-        .with_help("add -z solo5-abi=NAME, such as -z solo5-abi=spt; with stub as NAME nothing is said")
+    Diagnostic::warning(codes::NO_TARGET, text).with_help(
+        "add -z solo5-abi=NAME, such as -z solo5-abi=spt; with stub as NAME nothing is said",
+    )
 }
 
 fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {

@@ -88,7 +88,9 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
 fn not_found(library: &OsStr) -> Diagnostic {
     let name = library.display();
     Diagnostic::error(codes::LIBRARY, format!("library {name} is in no folder of the link"))
-        .with_note("libraries of the host are no part of a unikernel, so its folders are not searched")
+        .with_note(
+            "libraries of the host are no part of a unikernel, so its folders are not searched",
+        )
         .with_help("name the folder of one that was built for unikernels with -L")
 }
 
@@ -173,7 +175,9 @@ pub fn missed(
             }
             // Without the host's files nothing tells whose the symbol is.
             None if host.is_empty() => {
-                format!("`{symbol}` is undefined, and libraries of the host are not linked: {named}")
+                format!(
+                    "`{symbol}` is undefined, and libraries of the host are not linked: {named}"
+                )
             }
             None => continue,
         };

@@ -133,9 +133,10 @@ fn renamed_in_archive(archive: &[u8], folder: &Path) -> Vec<u8> {
             });
             header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         }
-        let Some(next) = size.checked_next_multiple_of(BLOCK).and_then(|size| {
-            at.checked_add(BLOCK)?.checked_add(size)
-        }) else {
+        let Some(next) = size
+            .checked_next_multiple_of(BLOCK)
+            .and_then(|size| at.checked_add(BLOCK)?.checked_add(size))
+        else {
             break;
         };
         at = next;

@@ -148,8 +148,14 @@ fn other_libraries_of_the_host_are_not_found() {
 fn libraries_of_the_link_are_found_first() {
     let tree = Tree::new();
     tree.manifest();
-    tree.object("calls", &format!("{CALLS_LIBC}unsigned __int128 d(unsigned __int128 a) {{ return a / 7; }}"));
-    tree.object("c", "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n");
+    tree.object(
+        "calls",
+        &format!("{CALLS_LIBC}unsigned __int128 d(unsigned __int128 a) {{ return a / 7; }}"),
+    );
+    tree.object(
+        "c",
+        "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n",
+    );
     let folders = tree.work.join("sysroot/usr/lib");
     fs::create_dir_all(&folders).unwrap();
     let packed = Command::new("ar")
@@ -168,7 +174,8 @@ fn libraries_of_the_link_are_found_first() {
     ];
     for driver in drivers() {
         for folder in given {
-            for libraries in [&["-lc", "-lgcc"][..], &["-l:libc.a", "-lgcc"], &["-Wl,-lc", "-lgcc"]] {
+            for libraries in [&["-lc", "-lgcc"][..], &["-l:libc.a", "-lgcc"], &["-Wl,-lc", "-lgcc"]]
+            {
                 if driver.0 == "clang" && folder[0].starts_with("-B") {
                     continue;
                 }

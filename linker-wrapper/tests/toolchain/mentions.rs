@@ -95,7 +95,9 @@ fn reproduced_inputs_are_an_archive() {
         .output()
         .unwrap();
     assert_ok(&again);
-    assert!(fs::read(tree.work.join("again")).unwrap() == fs::read(tree.work.join("image")).unwrap());
+    assert!(
+        fs::read(tree.work.join("again")).unwrap() == fs::read(tree.work.join("image")).unwrap()
+    );
 }
 
 #[test]
