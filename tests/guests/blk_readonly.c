@@ -16,7 +16,7 @@ int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
     CHECK(disk_info.block_size <= sizeof buffer);
     CHECK(solo5_block_read(disk, 0, buffer, disk_info.block_size) == SOLO5_R_OK);
     memset(buffer, 0xaa, sizeof buffer);
-    CHECK(solo5_block_write(disk, 0, buffer, disk_info.block_size) != SOLO5_R_OK);
+    CHECK(solo5_block_write(disk, 0, buffer, disk_info.block_size) == SOLO5_R_EUNSPEC);
     CHECK(solo5_block_read(disk, 0, buffer, disk_info.block_size) == SOLO5_R_OK);
     CHECK(buffer[0] == 0);
     return succeed();

@@ -83,7 +83,7 @@ impl Block {
     /// # Errors
     ///
     /// As [`read`](Block::read); after [`Error::Unspecified`] the blocks before the failed one are
-    /// written. [`Error::Invalid`] too if the operator attached the device for reading only.
+    /// written. [`Error::Unspecified`] too if the operator attached the device for reading only.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
         let offsets = (offset..).step_by(self.block_size);

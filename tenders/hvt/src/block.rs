@@ -13,8 +13,8 @@ use crate::memory::{Piece, SharedMemory, Use};
 
 /// Transfers what `ask` says, all of it or not at all as far as the guest can tell.
 ///
-/// `Invalid`: no such device, a range that is not wholly within it, or a write to one that is
-/// read-only; `Unspecified`: the host cannot do it.
+/// `Invalid`: no such device, or a range that is not wholly within it; `Unspecified`: the host cannot
+/// do it, or the device is read-only (`docs/reference/guest-api.md#block`).
 pub fn transfer(
     devices: &Devices,
     memory: &SharedMemory,
@@ -33,7 +33,7 @@ pub fn transfer(
     let wanted = if write { Use::Read } else { Use::Write };
     let piece = memory.piece(Allegation::new(ask.data.get(), length), wanted)?;
     if write && block.access == Access::ReadOnly {
-        return Ok(Outcome::Invalid);
+        return Ok(Outcome::Unspecified);
     }
     Ok(match all(piece, offset, write, block.fd) {
         Some(()) => Outcome::Ok,
@@ -142,7 +142,7 @@ mod tests {
         let write = ask(1, 0, 0, 512);
         memory.store(0, &[9u8; 512]).unwrap();
         let outcome = transfer(&devices, &memory, Hypercall::BlockWrite, &write);
-        assert_eq!(outcome, Ok(Outcome::Invalid));
+        assert_eq!(outcome, Ok(Outcome::Unspecified));
         let mut sector = [1; 512];
         file.read_exact_at(&mut sector, 0).unwrap();
         assert_eq!(sector, [0; 512]);
