@@ -6,11 +6,17 @@
 
 #[cfg(feature = "block")]
 pub mod block;
+pub mod file_id;
+pub mod locks;
 #[cfg(feature = "net")]
 pub mod net;
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use rustix::stdio::{stderr, stdin, stdout};
+
+pub use file_id::FileId;
+pub use locks::Locks;
 pub use solo5_launch::Access;
 
 use crate::sys::{self, Errno, Filled};
@@ -47,6 +53,8 @@ pub enum Backing {
     Block {
         /// What was opened: a path, or a descriptor as `@NN`.
         path: String,
+        /// Which file that is.
+        file: FileId,
         /// Size in bytes.
         capacity: u64,
         /// Size in bytes of the one unit of transfer.
@@ -62,6 +70,18 @@ impl Device {
     /// The number of its descriptor; -1 while it is only being explained.
     pub fn fd_number(&self) -> RawFd {
         self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+}
+
+/// Refuses standard input, output and error as a device: the tender writes its messages there, and
+/// its guest the console.
+fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
+    match usize::try_from(fd) {
+        Ok(standard @ 0..=2) => {
+            file_id::keep_off(standard);
+            Err("it is a standard one, which the tender and its guest write to")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -88,10 +108,15 @@ impl Inherited {
         Inherited { open }
     }
 
-    /// Takes descriptor `fd`; `EBADF` if it was not open, or was taken before.
+    /// Takes descriptor `fd`; `EBADF` if it was not open, or was taken before. Of a standard
+    /// descriptor it is a copy: closed, its number would go to the next file that is opened.
     pub fn take(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
         let index = self.open.binary_search(&fd).map_err(|_| Errno::BADF)?;
         self.open.remove(index);
+        let standard = [stdin(), stdout(), stderr()];
+        if let Some(standard) = standard.iter().find(|standard| standard.as_raw_fd() == fd) {
+            return rustix::io::fcntl_dupfd_cloexec(standard, 3);
+        }
         // SAFETY: it was open before the tender opened anything, so no value of this program owns
         // it, and being removed from the list it is adopted only once.
         Ok(unsafe { sys::adopt(fd) })
@@ -114,6 +139,11 @@ mod tests {
         assert_eq!(inherited.take(number).unwrap_err(), Errno::BADF, "twice");
         assert_eq!(inherited.take(1 << 20).unwrap_err(), Errno::BADF, "never open");
         assert_eq!(inherited.take(closed).unwrap_err(), Errno::BADF, "not named");
+        let mut standard = Inherited::find([0, 1, 2], [false; 3]);
+        for fd in 0..3 {
+            assert!(standard.take(fd).unwrap().as_raw_fd() > 2, "a copy");
+            assert!(sys::is_open(fd));
+        }
         let mut filled = Inherited::find([0], [true, false, false]);
         assert_eq!(filled.take(0).unwrap_err(), Errno::BADF, "opened by the tender");
     }

@@ -9,8 +9,8 @@
 //! | policy on strings | nothing but image and policies has been opened |
 //! | devices | opened and measured |
 //! | policy on descriptors | what was really opened |
-//! | fitness | what was opened against the manifest and the sectors' size; locks |
-//! | the tender's own | [`Tender::start`] |
+//! | fitness | what was opened against the manifest and the sectors' size |
+//! | the tender's own | [`Tender::start`]; locks on disks last |
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,6 +23,7 @@ use solo5_launch::{self as launch, Request, Stop};
 pub use solo5_launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
 
+use crate::attach::file_id::check_disks;
 use crate::attach::{Backing, Device, Inherited};
 use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
@@ -287,8 +288,9 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
 }
 
 /// Refuses devices that are allowed but of no use as they are: smaller than the manifest asks for,
-/// no whole number of sectors, in use by another guest, or renamed since they were judged.
+/// no whole number of sectors, written to by others in this process, or renamed since they were judged.
 fn check_devices(devices: &[Device]) -> Result<(), Error> {
+    check_disks(devices)?;
     for device in devices {
         match device.backing {
             #[cfg(feature = "net")]

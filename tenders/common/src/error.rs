@@ -48,6 +48,10 @@ pub enum Error {
     Busy { path: String, writing: bool },
     /// An inherited descriptor is not open for the access asked for.
     BlockFd { fd: i32, why: &'static str },
+    /// Two devices are one disk, and the guest may write to it.
+    BlockTwice { names: [String; 2], path: String },
+    /// It is the file of a standard descriptor, which is written to.
+    BlockStandard { path: String, standard: usize },
 
     /// Less guest memory than the manifest asks for.
     Memory { have: u64, least: u64 },
@@ -120,6 +124,8 @@ impl Error {
             Error::Unaligned { .. } | Error::TooSmall { .. } => "T423",
             Error::Busy { .. } => "T424",
             Error::BlockFd { .. } => "T425",
+            Error::BlockTwice { .. } => "T426",
+            Error::BlockStandard { .. } => "T427",
             Error::Memory { .. } => "T431",
             Error::ExecHeap => "T432",
             Error::SectorSize { .. } => "T433",
@@ -254,6 +260,18 @@ impl Error {
                 format!("descriptor {fd} cannot be a block device: {why}"),
                 "pass a descriptor opened for the access the guest gets".into(),
             ),
+            Error::BlockTwice { names: [one, other], path } => (
+                format!("'{one}' and '{other}' are the same disk, {path}"),
+                "attach two disks, or give both devices --block-access:NAME=read-only".into(),
+            ),
+            Error::BlockStandard { path, standard } => {
+                let stream = ["standard input", "standard output", "standard error"];
+                let stream = stream.get(*standard).copied().unwrap_or_default();
+                (
+                    format!("{path} is also {stream}, which would be written into it"),
+                    "send the console and messages to another file".into(),
+                )
+            }
             Error::Memory { have, least } => (
                 format!(
                     "the manifest asks for at least {} of memory, and there are {}",

@@ -86,8 +86,9 @@ impl Gate {
         let only_look = self.asked.launch.explain;
         #[cfg(feature = "net")]
         for net in &self.asked.launch.nets {
-            let device = crate::attach::net::open(net, only_look, inherited)?;
-            let facts = crate::attach::net::facts(&device, !self.is_open());
+            let with_bridge = !self.is_open();
+            let opened = crate::attach::net::open(net, only_look, with_bridge, inherited)?;
+            let (device, facts) = opened;
             self.facts.nets.push(facts);
             devices.push(device);
         }

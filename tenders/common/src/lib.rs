@@ -37,6 +37,8 @@ pub mod gate;
 pub mod load;
 pub mod memory;
 pub mod needs;
+#[cfg(feature = "net")]
+pub mod netlink;
 pub mod report;
 pub mod seal;
 pub mod seccomp;

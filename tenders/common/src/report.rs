@@ -14,7 +14,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ impl Sink {
                 let opened = rustix::fs::open(path.as_os_str(), flags, Mode::from_raw_mode(0o644));
                 (opened, path.to_string_lossy().into_owned())
             }
-            FileOrFd::Fd(fd) => (copy(*fd, inherited), format!("descriptor {fd}")),
+            FileOrFd::Fd(fd) => (inherited.take(*fd), format!("descriptor {fd}")),
         };
         match opened {
             Ok(fd) => Ok(Sink { file: File::from(fd), target }),
@@ -181,15 +181,6 @@ impl Sink {
             error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         })
     }
-}
-
-/// A copy of an inherited descriptor. The original stays open: it may be standard output or error,
-/// which the child still needs.
-fn copy(fd: i32, inherited: &mut Inherited) -> Result<OwnedFd, Errno> {
-    let original = inherited.take(fd)?;
-    let copy = rustix::io::fcntl_dupfd_cloexec(original.as_fd(), 3);
-    std::mem::forget(original);
-    copy
 }
 
 /// Makes the child that does the rest of the launch, and returns in it. The parent never returns:

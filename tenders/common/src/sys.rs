@@ -81,40 +81,6 @@ pub unsafe fn adopt(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// What an advisory lock attempt found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
-    /// The lock is held from now on, until the last copy of the descriptor is closed.
-    Held,
-    /// Somebody else holds a lock that excludes this one.
-    Busy,
-    /// The file system has no such locks.
-    Unsupported,
-}
-
-/// Locks the whole file, shared or exclusively, for as long as its open file description lives.
-///
-/// Open file description locks rather than `flock`: programs that probe block devices take `flock`
-/// locks on them for a moment, which must not look like another guest.
-pub fn lock(fd: BorrowedFd<'_>, exclusive: bool) -> Lock {
-    let kind = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
-    // Zero in `l_start` and `l_len` means the whole file, and `l_pid` must be zero.
-    let request = libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    // SAFETY: `request` is a complete `flock`, which the call only reads.
-    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &request) };
-    match check(result) {
-        Ok(_) => Lock::Held,
-        Err(Errno::AGAIN | Errno::ACCESS) => Lock::Busy,
-        Err(_) => Lock::Unsupported,
-    }
-}
-
 /// The execution domain of this process, as `personality(2)` reports it.
 pub fn personality() -> Result<u32, Errno> {
     const QUERY: libc::c_ulong = 0xffff_ffff;
@@ -299,6 +265,8 @@ pub mod tap {
     /// Tun device flag: a virtio header in front of a frame.
     pub const IFF_VNET_HDR: u32 = libc::IFF_VNET_HDR as u32;
 
+    /// `_IO('T', 227)`
+    const TUNGETDEVNETNS: libc::Ioctl = 0x54e3;
     const ETHTOOL_SGSO: u32 = 0x24;
     const ETHTOOL_SGRO: u32 = 0x2c;
 
@@ -375,6 +343,14 @@ pub mod tap {
         request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
         ioctl(tun, libc::TUNSETIFF as libc::Ioctl, &mut request)?;
         Ok(name_of(&request))
+    }
+
+    /// The network namespace that the interface behind `fd` is in. Linux has the request since 5.7.
+    pub fn namespace(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+        // SAFETY: the request has no argument.
+        let made = check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNGETDEVNETNS) })?;
+        // SAFETY: the call has just made this descriptor.
+        Ok(unsafe { OwnedFd::from_raw_fd(made) })
     }
 
     /// Name and tun device flags of the interface behind `fd`. `ENOTTY` or `EINVAL` if it is none.

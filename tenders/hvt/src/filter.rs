@@ -175,6 +175,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use solo5_abi::Arch;
+    use solo5_tender::attach::FileId;
     use solo5_tender::seccomp::assemble;
 
     use super::*;
@@ -202,6 +203,7 @@ mod tests {
             name: "storage".to_owned(),
             backing: Backing::Block {
                 path: "disk".to_owned(),
+                file: FileId::Inode(0, 0),
                 capacity: 4096,
                 sector_size: 512,
                 access,

@@ -10,7 +10,7 @@ use solo5_abi::Arch;
 use solo5_abi::hvt::x86_64::table;
 use solo5_abi::hvt::{BOOT_INFO_BASE, MEMORY_GRANULE};
 use solo5_abi::mft1::Entry;
-use solo5_tender::attach::{Backing, Device};
+use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Gdb, Guest};
 use solo5_tender::console::Console;
 use solo5_tender::error::{Error, Warning};
@@ -151,6 +151,7 @@ pub(crate) fn prepare(
         chroot: chroot.map(c_string).transpose()?,
         user,
         keep,
+        locks: Locks::on(&devices),
         guest: assembled(&rules)?,
     };
     let memory = loaded.shared();

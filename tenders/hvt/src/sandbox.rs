@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::process::{Gid, Uid};
+use solo5_tender::attach::Locks;
 use solo5_tender::boot::User;
 use solo5_tender::confine;
 use solo5_tender::error::Error;
@@ -26,6 +27,8 @@ pub struct Sandbox {
     pub user: Option<User>,
     /// Descriptors that stay open besides the standard ones.
     pub keep: Vec<RawFd>,
+    /// The locks on the guest's disks, whose descriptors are among those.
+    pub locks: Locks,
     /// A directory whose files can still be removed.
     pub removable: Option<RawFd>,
     /// The filter of the guest's thread.
@@ -73,6 +76,8 @@ impl Sandbox {
         // SAFETY: what is kept is everything a running guest needs; whatever else owns a descriptor
         // is forgotten by the caller, or leaked.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(failed("close_range()"))?;
+        // SAFETY: the descriptors of disks are among those that were kept.
+        unsafe { self.locks.take() }?;
         threads()?;
         // Freeing memory may need a call, too: everything is freed now, or never.
         let filter: &'static [Instruction] = std::mem::take(&mut self.guest).leak();

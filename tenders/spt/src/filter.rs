@@ -102,6 +102,8 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
 
 #[cfg(test)]
 mod tests {
+    use solo5_tender::attach::FileId;
+
     use super::*;
 
     fn device(backing: Backing) -> Device {
@@ -112,6 +114,7 @@ mod tests {
     fn a_guest_has_the_rows_of_its_devices_and_no_more() {
         let disk = |access| Backing::Block {
             path: "disk".into(),
+            file: FileId::Inode(0, 0),
             capacity: 4096,
             sector_size: 512,
             access,

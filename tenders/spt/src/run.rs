@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
-use solo5_tender::attach::Device;
+use solo5_tender::attach::{Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
 use solo5_tender::console::Console;
@@ -71,6 +71,7 @@ struct Ready {
     filter: Vec<Instruction>,
     start: Start,
     keep: Vec<RawFd>,
+    locks: Locks,
 }
 
 fn host(what: &'static str) -> impl Fn(Errno) -> Error {
@@ -119,12 +120,14 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
     let filter = assemble(&rules, arch).ok_or(Error::FilterLength)?;
     let mut keep: Vec<RawFd> = devices.iter().map(Device::fd_number).collect();
     keep.extend([epoll.as_raw_fd(), timer.as_raw_fd()]);
+    let locks = Locks::on(&devices);
     // The guest owns these now: they close when the process ends.
     std::mem::forget((epoll, timer, devices));
     Ok(Ready {
         filter,
         start: Start { entry: plan.entry, stack: size - 8, boot_info: BOOT_INFO_BASE },
         keep,
+        locks,
     })
 }
 
@@ -161,6 +164,8 @@ impl Ready {
         // SAFETY: what is kept are the guest's descriptors and the reporter's; no other value that
         // owns a descriptor from 3 on is used again, for the process becomes the guest or exits.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
+        // SAFETY: the devices' descriptors are among those that were kept.
+        unsafe { self.locks.take() }?;
         reporter.map_or(Ok(()), Reporter::started)
     }
 }

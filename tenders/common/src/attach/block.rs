@@ -9,9 +9,9 @@ use solo5_launch::{self as launch, Access};
 use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 
-use super::{Backing, Device, Inherited};
+use super::{Backing, Device, FileId, Inherited, check_no_standard};
 use crate::error::Error;
-use crate::sys::{self, Errno, Lock};
+use crate::sys::Errno;
 
 /// What a block device of the host is, read from its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Measured {
     pub capacity: u64,
     /// What it is.
     pub kind: BlockKind,
+    /// Which file it is.
+    pub file: FileId,
 }
 
 fn flags(access: Access) -> OFlags {
@@ -54,6 +56,7 @@ pub fn attach(
         }
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
+            check_no_standard(*number).map_err(|why| Error::BlockFd { fd: *number, why })?;
             let fd = inherited.take(*number);
             let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
             check_access(&fd, block.access)?;
@@ -72,6 +75,7 @@ pub fn attach(
         name: block.name.clone(),
         backing: Backing::Block {
             path,
+            file: measured.file,
             capacity: measured.capacity,
             sector_size: block.sector_size,
             access: block.access,
@@ -82,16 +86,13 @@ pub fn attach(
     Ok((device, facts))
 }
 
-/// Refuses an attached device that is no whole number of sectors or in use by another guest, and
-/// locks it, unless it is only looked at.
+/// Refuses an attached device that is no whole number of sectors.
 pub fn settle(device: &Device) -> Result<(), Error> {
-    let Backing::Block { path, capacity, sector_size, access, .. } = &device.backing else {
-        return Ok(());
-    };
-    check_size(&device.name, *capacity, *sector_size)?;
-    match &device.fd {
-        Some(fd) => lock(fd, path, *access),
-        None => Ok(()),
+    match &device.backing {
+        Backing::Block { capacity, sector_size, .. } => {
+            check_size(&device.name, *capacity, *sector_size)
+        }
+        Backing::Net { .. } => Ok(()),
     }
 }
 
@@ -133,8 +134,7 @@ fn open(
 }
 
 fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let identity = |fd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+    matches!((FileId::of(one), FileId::of(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Opens `path` below the folder `under`, so that no symbolic link, `..` or magic link on the way
@@ -193,7 +193,8 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
         FileType::BlockDevice => BlockKind::Device,
         _ => BlockKind::Other,
     };
-    Ok(Measured { capacity, kind })
+    let file = FileId::of(fd).map_err(capacity_error)?;
+    Ok(Measured { capacity, kind, file })
 }
 
 /// Whether a device of `capacity` bytes is a whole number of sectors, and at least one.
@@ -206,16 +207,6 @@ pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Err
         return Err(Error::TooSmall { name, sector_size });
     }
     Ok(())
-}
-
-/// Makes sure that no other guest writes to the file, nor reads it if this one writes. File systems
-/// without such locks do not refuse, as upstream has none.
-pub fn lock(fd: &OwnedFd, path: &str, access: Access) -> Result<(), Error> {
-    let writing = access == Access::ReadWrite;
-    match sys::lock(fd.as_fd(), writing) {
-        Lock::Held | Lock::Unsupported => Ok(()),
-        Lock::Busy => Err(Error::Busy { path: path.to_owned(), writing }),
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +227,7 @@ mod tests {
         fs::write(&path, vec![1; 6144]).unwrap();
         let (fd, _) = open(path.as_os_str(), &[], Access::ReadWrite).unwrap();
         let measured = measure(fd.as_fd(), "disk.img").unwrap();
-        assert_eq!(measured, Measured { capacity: 6144, kind: BlockKind::File });
+        assert_eq!((measured.capacity, measured.kind), (6144, BlockKind::File));
         assert_eq!(rustix::fs::tell(&fd), Ok(0));
         assert_eq!(check_size("storage", 6144, 512), Ok(()));
         assert!(line(check_size("storage", 6144, 4096)).contains("block aligned (4096 bytes)"));
@@ -290,26 +281,6 @@ mod tests {
         assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
         assert_eq!(beneath(format!("{outside}/secret")), [outside]);
         assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
-    }
-
-    #[test]
-    fn one_writer_or_many_readers() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("disk");
-        fs::write(&path, "x").unwrap();
-        let locked = |access| {
-            let (fd, _) = open(path.as_os_str(), &[], access).unwrap();
-            lock(&fd, "disk", access).map(|()| fd)
-        };
-        let reader = locked(Access::ReadOnly).unwrap();
-        let second = locked(Access::ReadOnly).unwrap();
-        assert!(line(locked(Access::ReadWrite)).contains("disk is in use by another guest"));
-        drop((reader, second));
-        let writer = locked(Access::ReadWrite).unwrap();
-        assert!(line(locked(Access::ReadOnly)).contains("that may write to it"));
-        assert!(line(locked(Access::ReadWrite)).contains("T424"));
-        drop(writer);
-        assert!(locked(Access::ReadWrite).is_ok());
     }
 
     #[test]

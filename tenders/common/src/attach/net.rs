@@ -1,42 +1,33 @@
 //! Network interfaces: taps by name or by inherited descriptor (`spec/10` §7.4).
 
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
-use super::{Backing, Device, Inherited};
+use super::{Backing, Device, Inherited, check_no_standard};
 use crate::error::Error;
 use crate::gate::name_fact;
-use crate::sys::{Errno, tap};
+use crate::netlink;
+use crate::sys::{Errno, strerror, tap};
 
-/// MTU of an inherited tap whose interface cannot be asked, as one in another network namespace.
+/// MTU of an inherited tap whose interface cannot be asked, as that of one in another network namespace.
 pub const MTU_UNKNOWN: u16 = 1500;
 
-/// A tap of the host.
-#[derive(Debug)]
-pub struct Tap {
-    /// Non-blocking descriptor that reads and writes frames.
-    pub fd: OwnedFd,
-    /// Name of the interface, as the kernel says.
-    pub name: Vec<u8>,
-    /// Longest frame in bytes, its 14-byte header not counted.
-    pub mtu: u16,
-}
-
-/// What can be said of an interface without attaching to it.
+/// What is known of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its name.
     pub name: Vec<u8>,
     /// Longest frame in bytes, its 14-byte header not counted.
     pub mtu: u16,
+    /// Whether the name is one of the tender's own network namespace; if not, why not, or why nobody
+    /// knows. In another one the same name is another interface.
+    pub is_here: Result<(), String>,
 }
 
 fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Error> {
@@ -72,7 +63,7 @@ fn tap_problem(name: &OsStr, error: Errno) -> Error {
 pub fn look(name: &OsStr) -> Result<Seen, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
-    Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)? })
+    Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)?, is_here: Ok(()) })
 }
 
 fn control(name: &OsStr) -> Result<OwnedFd, Error> {
@@ -82,7 +73,7 @@ fn control(name: &OsStr) -> Result<OwnedFd, Error> {
 /// Attaches the tap called `name`, which must exist and be up; it is never created.
 ///
 /// Receive and segmentation offload of the interface are switched off and stay so.
-pub fn attach(name: &OsStr) -> Result<Tap, Error> {
+pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let failed = |error| tap_problem(name, error);
@@ -94,7 +85,7 @@ pub fn attach(name: &OsStr) -> Result<Tap, Error> {
     }
     let mtu = mtu_of(&control, name)?;
     tap::offload_off(control.as_fd(), name.as_bytes());
-    Ok(Tap { fd, name: given, mtu })
+    Ok((Seen { name: given, mtu, is_here: Ok(()) }, fd))
 }
 
 /// Finds out which tap an inherited descriptor belongs to, and whether its frames are plain ones.
@@ -111,68 +102,98 @@ pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
     if flags & tap::IFF_VNET_HDR != 0 {
         return Err(not_tap("its frames start with a virtio header"));
     }
-    let mtu = tap::control_socket().and_then(|control| tap::mtu(control.as_fd(), &name));
-    let mtu = match mtu {
-        Ok(mtu) => checked_mtu(&String::from_utf8_lossy(&name), mtu)?,
-        Err(_) => MTU_UNKNOWN,
+    let is_here = check_here(fd);
+    let mtu = match &is_here {
+        Ok(()) => tap::control_socket().and_then(|control| tap::mtu(control.as_fd(), &name)).ok(),
+        Err(_) => None,
     };
-    Ok(Seen { name, mtu })
+    let mtu = mtu.map(|mtu| checked_mtu(&String::from_utf8_lossy(&name), mtu));
+    Ok(Seen { name, mtu: mtu.unwrap_or(Ok(MTU_UNKNOWN))?, is_here })
 }
 
-/// Attaches an inherited descriptor of a tap.
-pub fn adopt(fd: OwnedFd) -> Result<Tap, Error> {
+/// Compares the network namespace of the tap behind `fd` with the tender's own.
+fn check_here(fd: &OwnedFd) -> Result<(), String> {
+    let unread = |error| format!("its network namespace cannot be read: {}", strerror(error));
+    let inode =
+        tap::namespace(fd.as_fd()).and_then(|namespace| Ok(rustix::fs::fstat(namespace)?.st_ino));
+    if inode.map_err(unread)? == own_namespace().map_err(unread)? {
+        Ok(())
+    } else {
+        Err("its interface is in another network namespace".to_owned())
+    }
+}
+
+/// The inode of the tender's own network namespace, of which `/proc/self/ns/net` is a link that says
+/// `net:[INODE]`. Nothing that is mounted on it or in front of it counts.
+fn own_namespace() -> Result<u64, Errno> {
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::open(c"/proc", folder, Mode::empty())?;
+    if rustix::fs::fstatfs(&proc)?.f_type != rustix::fs::PROC_SUPER_MAGIC {
+        return Err(Errno::NOENT);
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
+    let own = rustix::fs::openat2(&proc, c"self/ns", folder, Mode::empty(), resolve)?;
+    let link = rustix::fs::readlinkat(&own, c"net", Vec::new())?;
+    let inode = link.to_str().ok().and_then(|link| link.strip_prefix("net:[")?.strip_suffix(']'));
+    inode.and_then(|inode| inode.parse().ok()).ok_or(Errno::BADMSG)
+}
+
+/// Makes an inherited descriptor of a tap ready for frames.
+pub fn adopt(fd: OwnedFd) -> Result<(Seen, OwnedFd), Error> {
     let seen = identify(&fd)?;
     let result = rustix::fs::fcntl_getfl(&fd)
         .and_then(|flags| rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK));
     result.map_err(|error| Error::Tap { interface: format!("@{}", fd.as_raw_fd()), error })?;
-    Ok(Tap { fd, name: seen.name, mtu: seen.mtu })
+    Ok((seen, fd))
 }
 
-/// Attaches what a launch asks for, or only looks at it.
-pub fn open(net: &Net, only_look: bool, inherited: &mut Inherited) -> Result<Device, Error> {
-    let given = net.mac.map(|mac| mac.0);
-    let (name, mtu, fd) = match (&net.interface, only_look) {
-        (Interface::Tap(name), true) => {
-            let seen = look(name)?;
-            (seen.name, seen.mtu, None)
-        }
-        (Interface::Tap(name), false) => {
-            let tap = attach(name)?;
-            (tap.name, tap.mtu, Some(tap.fd))
-        }
+/// Attaches what a launch asks for, or only looks at it; with what the host says of it. Its bridge is
+/// looked up only if somebody may ask for it.
+pub fn open(
+    net: &Net,
+    only_look: bool,
+    with_bridge: bool,
+    inherited: &mut Inherited,
+) -> Result<(Device, NetFacts), Error> {
+    let (seen, fd) = match (&net.interface, only_look) {
+        (Interface::Tap(name), true) => (look(name)?, None),
+        (Interface::Tap(name), false) => attach(name).map(|(seen, fd)| (seen, Some(fd)))?,
         (Interface::Fd(number), only_look) => {
+            check_no_standard(*number).map_err(|why| Error::NotTap { fd: *number, why })?;
             let fd = inherited
                 .take(*number)
                 .map_err(|error| Error::Tap { interface: format!("@{number}"), error })?;
-            if only_look {
-                let seen = identify(&fd)?;
-                (seen.name, seen.mtu, None)
-            } else {
-                let tap = adopt(fd)?;
-                (tap.name, tap.mtu, Some(tap.fd))
+            match only_look {
+                true => (identify(&fd)?, None),
+                false => adopt(fd).map(|(seen, fd)| (seen, Some(fd)))?,
             }
         }
     };
-    let mac = match given {
+    let mac = match net.mac.map(|mac| mac.0) {
         None if !only_look => Some(random_mac()?),
         given => given,
     };
-    Ok(Device {
-        index: net.index,
-        name: net.name.clone(),
-        backing: Backing::Net { interface: name, mtu, mac, mtu_minimum: net.mtu_minimum },
-        fd,
-    })
+    let facts = facts(&seen, with_bridge);
+    let backing =
+        Backing::Net { interface: seen.name, mtu: seen.mtu, mac, mtu_minimum: net.mtu_minimum };
+    Ok((Device { index: net.index, name: net.name.clone(), backing, fd }, facts))
 }
 
-/// What the host says of a tap. Its bridge is looked up only if somebody may ask for it.
-pub fn facts(device: &Device, with_bridge: bool) -> NetFacts {
-    let Backing::Net { interface, .. } = &device.backing else {
-        return NetFacts::default();
+/// What the host says of a tap.
+fn facts(seen: &Seen, with_bridge: bool) -> NetFacts {
+    if let Err(why) = &seen.is_here {
+        return NetFacts {
+            tap: Fact::Unreadable(why.clone()),
+            bridge: Fact::Unreadable(why.clone()),
+        };
+    }
+    let bridge = || match netlink::master(&seen.name) {
+        Ok(bridge) => Fact::Known(bridge.map(OsString::from_vec)),
+        Err(error) => Fact::Unreadable(format!("the kernel says: {}", strerror(error))),
     };
     NetFacts {
-        tap: name_fact(interface.clone()),
-        bridge: if with_bridge { bridge(interface) } else { Fact::Unknown },
+        tap: name_fact(seen.name.clone()),
+        bridge: if with_bridge { bridge() } else { Fact::Unknown },
     }
 }
 
@@ -200,23 +221,6 @@ pub fn random_mac() -> Result<[u8; 6], Error> {
     let [first, ..] = &mut mac;
     *first = *first & 0xfe | 0x02;
     Ok(mac)
-}
-
-/// The bridge that the interface is part of, if any.
-fn bridge(interface: &[u8]) -> Fact<Option<OsString>> {
-    let name = OsStr::from_bytes(interface);
-    let link = Path::new("/sys/class/net").join(name).join("master");
-    match std::fs::read_link(&link) {
-        Ok(target) => Fact::Known(target.file_name().map(OsStr::to_owned)),
-        // No master, unless the interface itself is not there, as in another network namespace.
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            match link.parent().is_some_and(Path::exists) {
-                true => Fact::Known(None),
-                false => Fact::Unreadable(format!("{} is not shown", link.display())),
-            }
-        }
-        Err(error) => Fact::Unreadable(format!("{}: {}", link.display(), error.kind())),
-    }
 }
 
 #[cfg(test)]

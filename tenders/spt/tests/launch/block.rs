@@ -1,7 +1,9 @@
 //! Block devices.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 
 use solo5_abi::mft2::{DEVICE_OPTIONAL, DEVICE_READ_ONLY, tag};
 
@@ -155,6 +157,125 @@ fn two_guests_do_not_share_a_disk_by_accident() {
         ran.gives(1).mentions("error[T424]");
     }
     other.run(&[&disk]).gives(0);
+}
+
+/// Lets what is started inherit `fd`, and nobody that other tests start.
+fn inherit(command: &mut Command, fd: RawFd) -> &mut Command {
+    let make = move || {
+        // SAFETY: the descriptor is open in the parent, and so in its child.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        Ok(rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?)
+    };
+    // SAFETY: it makes one call and does not allocate.
+    unsafe { command.pre_exec(make) }
+}
+
+/// A guest that prints a byte and spins, started by this script with `fd` open: `$0` is the tender, `$1`
+/// the image.
+fn spinning(guest: &Guest, script: &str, fd: RawFd) -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
+    shell.current_dir(guest.folder.path()).stdout(Stdio::piped());
+    let mut child = inherit(&mut shell, fd).spawn().unwrap();
+    let mut byte = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    child
+}
+
+#[test]
+fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
+    let guest = guest(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]));
+    let other = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
+    let disk = guest.folder.path().join("disk.img");
+    let open = fs::File::options().read(true).write(true).open(&disk).unwrap();
+    // All inherit this one open file description.
+    let fd = open.as_raw_fd();
+    let option = format!("--block-fd:disk={fd}");
+    let by_path = format!("--block:disk={}", text(&disk));
+    for script in [
+        format!(r#"exec "$0" {option} "$1""#),
+        format!(r#"exec "$0" --report=report {option} "$1""#),
+        // A second descriptor of the disk, which the tender closes.
+        format!(r#"exec "$0" {option} "$1" 9<disk.img"#),
+        r#"exec "$0" --block:disk=disk.img "$1" 9<disk.img"#.to_owned(),
+    ] {
+        let mut child = spinning(&guest, &script, fd);
+        let refused = [&option, &by_path].map(|option| {
+            let mut command = other.command(&[option]);
+            Ran::of(inherit(&mut command, fd))
+        });
+        // SAFETY: the process was started here and not waited for, so the number is still its own.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        child.wait().unwrap();
+        for ran in refused {
+            ran.gives(1).mentions("error[T424]").mentions("in use by another guest");
+        }
+        // `open` is still there.
+        other.run(&[&by_path]).gives(0);
+    }
+}
+
+#[test]
+fn a_disk_is_not_given_twice_to_one_guest() {
+    let guest = Guest::new(Code::new().exit(3), &[("one", BLOCK), ("two", BLOCK)]);
+    let disk = guest.file("disk.img", &[7; 4096]);
+    fs::hard_link(&disk, guest.folder.path().join("link.img")).unwrap();
+    let two = ["--block:one=disk.img", "--block:two=link.img"];
+    for explain in [&[][..], &["--explain"]] {
+        let ran = guest.run(&[&two, explain].concat()).gives(1);
+        ran.mentions("error[T426]: 'one' and 'two' are the same disk, link.img");
+    }
+    let read_only = ["--block-access:one=read-only", "--block-access:two=read-only"];
+    guest.run(&[&two[..], &read_only[..1]].concat()).gives(1).mentions("error[T426]");
+    guest.run(&[two, read_only].concat()).gives(3);
+    let script = r#"exec "$0" --block-fd:one=8 --block-fd:two=9 "$1" 8<>disk.img 9<>link.img"#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
+    Ran::of(shell.current_dir(guest.folder.path())).gives(1).mentions("error[T426]");
+}
+
+#[test]
+fn no_disk_is_a_standard_descriptor() {
+    let guest = guest(Code::new().print(0x100000, 16).exit(0));
+    fs::hard_link(guest.folder.path().join("disk.img"), guest.folder.path().join("link")).unwrap();
+    let with = |options: &str, redirections: &str| {
+        let script = format!(r#"exec "$0" {options} "$1" {redirections}"#);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
+        let ran = Ran::of(shell.current_dir(guest.folder.path()));
+        let content = fs::read(guest.folder.path().join("disk.img")).unwrap();
+        assert_eq!(content, [7; 4096], "{script}: {ran:?}");
+        ran
+    };
+    let read_only = "--block-access:disk=read-only";
+    for fd in 0..3 {
+        let options = format!("--block-fd:disk={fd} {read_only}");
+        let redirection = format!("{fd}<>disk.img");
+        let ran = with(&options, &redirection).gives(1);
+        // A message on standard error would be in the disk.
+        if fd != 2 {
+            ran.mentions("error[T425]");
+        }
+    }
+    let options = format!("--block:disk=link {read_only}");
+    for redirection in ["0<>disk.img", "1<>disk.img", ">>disk.img"] {
+        with(&options, redirection).gives(1).mentions("error[T427]: link is also standard ");
+    }
+    with(&options, "2<>disk.img").gives(1);
+    with(&options, "<disk.img").gives(0);
+    let script =
+        "exec \"$0\" --block-fd:disk=8 --block-access:disk=read-only \"$1\" 8<disk.img 1<>link";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
+    Ran::of(shell.current_dir(guest.folder.path())).gives(1).mentions("error[T427]");
+    assert_eq!(fs::read(guest.folder.path().join("disk.img")).unwrap(), [7; 4096]);
+    // A policy that came in on one leaves it open, so that no disk gets its number.
+    let policy = guest.file("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    for fd in 0..2 {
+        let options = format!("--policy=@{fd} --block:disk=disk.img {read_only}");
+        let ran = with(&options, &format!("{fd}<>{}", text(&policy)));
+        ran.gives(0);
+    }
 }
 
 #[test]

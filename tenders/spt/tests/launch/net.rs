@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use solo5_abi::mft2::tag;
 use solo5_tender::sys::tap;
 
-use crate::guest::{Code, Guest, NET, Ran};
+use crate::guest::{Code, Guest, NET};
 
 /// The entry of the first device in the manifest the guest finds.
 const ENTRY: u8 = 40 + 8 + 104;
@@ -151,11 +151,66 @@ fn the_tap_a_policy_judges_is_the_one_attached() {
                 return println!("skip: the bridge of a tap: this kernel has no bridges");
             }
         }
-        // Of `/sys`, a new network namespace sees the old one's interfaces until it is mounted anew.
-        let script = r#"mount -t sysfs none /sys && exec "$@""#;
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_solo5-spt"), &policy]);
-        command.arg("--net:service=tap7").arg(&guest.image);
-        Ran::of(&mut command).gives(3);
+        run(&policy).gives(3);
+    });
+}
+
+/// Whether `ip` does what its arguments say.
+fn ip(arguments: &str) -> bool {
+    Command::new("ip").args(arguments.split(' ')).status().unwrap().success()
+}
+
+/// A policy that wants a bridge, as an option.
+fn wants_bridge(guest: &Guest, name: &str) -> String {
+    let text = format!(
+        "type: solo5.policy\nversion: 1\notherwise: allow\n\
+         net: {{ allow: [ {{ name: \"*\", bridge: {name} }} ] }}\n"
+    );
+    format!("--policy={}", guest.file(&format!("{name}.yaml"), text.as_bytes()).display())
+}
+
+/// A namesake of the tap in another network namespace, on another bridge, is not the tap.
+#[test]
+fn a_bridge_is_one_of_the_taps_own_namespace() {
+    let name = "a_bridge_is_one_of_the_taps_own_namespace";
+    with_tap(name, 9000, move || {
+        if !ip("link add br-one type bridge") || !ip("link set tap7 master br-one") {
+            return println!("skip: {name}: this kernel has no bridges");
+        }
+        let there = rustix::fs::open(c"/dev/net/tun", OFlags::RDWR, Mode::empty()).unwrap();
+        tap::attach(there.as_fd(), b"tap7").unwrap();
+        let guest = guest(Code::new().exit(3));
+        let [one, two] = ["br-one", "br-two"].map(|bridge| wants_bridge(&guest, bridge));
+        let by_fd = format!("--net:service=@{}", there.as_raw_fd());
+        guest.run(&[&one, &by_fd]).gives(3);
+        guest.run(&[&two, &by_fd]).gives(60).mentions("denied: P3");
+
+        // `/sys` goes on showing the first namespace.
+        // SAFETY: the namespace of mounts is changed for this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+        for arguments in ["--make-rprivate /", "-t sysfs sysfs /sys"] {
+            let status = Command::new("mount").args(arguments.split(' ')).status().unwrap();
+            assert!(status.success(), "mount {arguments}");
+        }
+        // SAFETY: the network namespace is changed for this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        assert!(ip("tuntap add mode tap name tap7") && ip("link add br-two type bridge"));
+        assert!(ip("link set tap7 master br-two") && ip("link set tap7 up mtu 1280"));
+        assert!(std::path::Path::new("/sys/class/net/br-one").exists());
+        for explain in [&[][..], &["--explain"]] {
+            let run = |options: &[&str]| guest.run(&[options, explain].concat());
+            run(&[&one, "--net:service=tap7"]).gives(60).mentions("denied: P3");
+            run(&[&two, "--net:service=tap7"]).gives(if explain.is_empty() { 3 } else { 0 });
+            // The first namespace's tap is on none of the two here, whatever it is called.
+            for policy in [&one, &two] {
+                run(&[policy, &by_fd]).gives(60).mentions("in another network namespace");
+            }
+        }
+        // Its MTU is not the namesake's either.
+        let info = Guest::new(
+            Code::new().print(0x11000 + u64::from(ENTRY) + 78, 2).exit(0),
+            &[("service", NET)],
+        );
+        assert_eq!(info.run(&[&by_fd]).gives(0).out, 1500u16.to_le_bytes());
     });
 }

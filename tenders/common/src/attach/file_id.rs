@@ -1,0 +1,124 @@
+//! Which file a descriptor is open on, and disks that must not be one and the same file.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::stdio::{stderr, stdin, stdout};
+
+use super::{Access, Backing, Device};
+use crate::error::Error;
+use crate::sys::Errno;
+
+/// A file, whatever path led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileId {
+    /// A block device, by its number: its nodes may lie anywhere.
+    Device(u64),
+    /// Any other file, by its file system and inode.
+    Inode(u64, u64),
+}
+
+impl FileId {
+    /// The file that `fd` is open on.
+    pub fn of(fd: impl AsFd) -> Result<FileId, Errno> {
+        let stat = rustix::fs::fstat(fd)?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::BlockDevice => FileId::Device(stat.st_rdev),
+            _ => FileId::Inode(stat.st_dev, stat.st_ino),
+        })
+    }
+
+    /// The standard descriptor through which this file could be written.
+    fn standard_writer(self) -> Option<usize> {
+        let writes = |fd| -> Result<bool, Errno> {
+            let flags = rustix::fs::fcntl_getfl(fd)?;
+            Ok(flags & OFlags::ACCMODE != OFlags::RDONLY && FileId::of(fd)? == self)
+        };
+        let standard = [stdin(), stdout(), stderr()];
+        standard.into_iter().position(|fd| writes(fd).unwrap_or(false))
+    }
+}
+
+/// Refuses a disk that could be written past the tender: as the console, or, unless both are
+/// read-only, as another disk of the same guest. Locks do not see that, since they tell processes
+/// apart.
+pub fn check_disks(devices: &[Device]) -> Result<(), Error> {
+    let mut seen: Vec<(FileId, Access, &str)> = Vec::new();
+    for device in devices {
+        let Backing::Block { path, file, access, .. } = &device.backing else { continue };
+        if let Some(standard) = file.standard_writer() {
+            keep_off(standard);
+            return Err(Error::BlockStandard { path: path.clone(), standard });
+        }
+        let writes = |other: Access| [*access, other].contains(&Access::ReadWrite);
+        let same = seen.iter().find(|(other, access, _)| other == file && writes(*access));
+        if let Some((_, _, other)) = same {
+            let names = [(*other).to_owned(), device.name.clone()];
+            return Err(Error::BlockTwice { names, path: path.clone() });
+        }
+        seen.push((*file, *access, &device.name));
+    }
+    Ok(())
+}
+
+/// If `standard` is standard error, says nothing more there: a message would land on the disk.
+pub fn keep_off(standard: usize) {
+    if standard == 2
+        && let Ok(null) = rustix::fs::open(c"/dev/null", OFlags::WRONLY, Mode::empty())
+    {
+        // What cannot be redirected is still refused.
+        let _ = rustix::stdio::dup2_stderr(null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn disk(name: &str, file: FileId, access: Access) -> Device {
+        let backing = Backing::Block {
+            path: "d".into(),
+            file,
+            capacity: 512,
+            sector_size: 512,
+            access,
+            capacity_minimum: None,
+        };
+        Device { index: 1, name: name.into(), backing, fd: None }
+    }
+
+    #[test]
+    fn a_file_is_known_by_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |name| folder.path().join(name);
+        fs::write(name("a"), "x").unwrap();
+        fs::write(name("b"), "x").unwrap();
+        fs::hard_link(name("a"), name("hard")).unwrap();
+        std::os::unix::fs::symlink("a", name("soft")).unwrap();
+        let id = |file| FileId::of(fs::File::open(name(file)).unwrap()).unwrap();
+        assert_eq!(id("a"), id("hard"));
+        assert_eq!(id("a"), id("soft"));
+        assert_ne!(id("a"), id("b"));
+    }
+
+    #[test]
+    fn a_disk_given_twice_is_refused_unless_both_only_read() {
+        let (one, other) = (FileId::Device(1), FileId::Inode(1, 1));
+        let (reads, writes) = (Access::ReadOnly, Access::ReadWrite);
+        let check = |first, second, access| {
+            check_disks(&[
+                disk("a", one, access),
+                disk("b", first, reads),
+                disk("c", second, reads),
+            ])
+        };
+        assert_eq!(check(other, other, writes), Ok(()));
+        assert_eq!(check(one, other, reads), Ok(()));
+        for result in [check(one, other, writes), check(other, one, writes)] {
+            let line = result.unwrap_err().line();
+            assert!(line.contains("T426") && line.contains("'a' and '"), "{line}");
+        }
+    }
+}
