@@ -95,7 +95,7 @@ fn sections(file: &File<'_>, image: &Image) {
     let _ = sections.at_address(image.entry());
     let _ = sections.find(".text").map(|text| sections.at_offset(text.header.sh_offset));
     let mut left = SYMBOLS_MAX;
-    sections.visit_symbols(file, |symbol| {
+    let _ = sections.visit_symbols(file, |symbol| {
         left -= 1;
         if left > SYMBOLS_MAX - 16 {
             let _ = sections.symbol_name(file, symbol);

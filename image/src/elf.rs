@@ -47,6 +47,13 @@ pub const PF_W: u32 = 2;
 /// Readable.
 pub const PF_R: u32 = 4;
 
+/// `e_phnum`: the number is `sh_info` of section 0.
+pub const PN_XNUM: u16 = 0xffff;
+/// `e_shstrndx` and `st_shndx`: the index does not fit, and is elsewhere.
+pub const SHN_XINDEX: u16 = 0xffff;
+/// The first `st_shndx` that is no index of a section.
+pub const SHN_LORESERVE: u16 = 0xff00;
+
 /// Symbols.
 pub const SHT_SYMTAB: u32 = 2;
 /// Relocations with addends.
@@ -57,6 +64,8 @@ pub const SHT_NOTE: u32 = 7;
 pub const SHT_NOBITS: u32 = 8;
 /// Relocations without addends.
 pub const SHT_REL: u32 = 9;
+/// Indices of the sections of symbols, where they do not fit into the symbols.
+pub const SHT_SYMTAB_SHNDX: u32 = 18;
 /// Writable at run time.
 pub const SHF_WRITE: u64 = 1;
 /// Occupies memory at run time.
@@ -205,6 +214,9 @@ pub struct Symbol {
     pub st_shndx: u16,
     pub st_value: u64,
     pub st_size: u64,
+    /// Index of the section it is in, also where that does not fit into `st_shndx`; none if it is
+    /// in no section: undefined, a number, or of an unknown place.
+    pub section: Option<u32>,
 }
 
 impl FileHeader {
@@ -334,8 +346,16 @@ impl SectionHeader {
 }
 
 impl Symbol {
-    pub(crate) fn decode(raw: &RawSymbol) -> Symbol {
+    /// The symbol stored as `raw`; `extended` is its index in a table of such, if there is one.
+    pub(crate) fn decode(raw: &RawSymbol, extended: Option<u32>) -> Symbol {
+        let section = match raw.st_shndx.get() {
+            SHN_UNDEF => None,
+            SHN_XINDEX => extended,
+            reserved if reserved >= SHN_LORESERVE => None,
+            index => Some(index.into()),
+        };
         Symbol {
+            section,
             st_name: raw.st_name.get(),
             st_info: raw.st_info,
             st_shndx: raw.st_shndx.get(),

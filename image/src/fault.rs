@@ -62,9 +62,7 @@ pub enum Fault {
     Order { phdr: usize, address: u64, previous: u64 },
     /// The alignment is no power of two.
     Align { phdr: usize, align: u64 },
-    /// Rounded down, a segment starts below the lowest address.
-    StartBelow { phdr: usize, start: u64, base: u64 },
-    /// Rounded to their alignments, two segments overlap.
+    /// Rounded to pages, two segments overlap.
     Overlap { phdr: usize, start: u64, previous_end: u64 },
     /// A segment starts behind guest memory.
     FileBeyond { phdr: usize, address: u64, memory: u64 },
@@ -103,6 +101,8 @@ pub enum HeaderField {
     HeaderSize,
     /// `e_phnum` is 0.
     NoProgramHeaders,
+    /// More than 65535 program headers.
+    ManyProgramHeaders(u32),
     /// `e_phentsize` is not 56.
     EntrySize,
     /// `e_type` is not ET_EXEC.
@@ -123,7 +123,7 @@ impl HeaderField {
             HeaderField::Version => 20,
             HeaderField::HeaderSize => 52,
             HeaderField::EntrySize => 54,
-            HeaderField::NoProgramHeaders => 56,
+            HeaderField::NoProgramHeaders | HeaderField::ManyProgramHeaders(_) => 56,
         }
     }
 }
@@ -137,6 +137,9 @@ impl fmt::Display for HeaderField {
             HeaderField::Version => write!(f, "e_version is not 1"),
             HeaderField::HeaderSize => write!(f, "e_ehsize is not 64"),
             HeaderField::NoProgramHeaders => write!(f, "there are no program headers"),
+            HeaderField::ManyProgramHeaders(count) => {
+                write!(f, "{count} program headers, at most {}", u16::MAX)
+            }
             HeaderField::EntrySize => write!(f, "e_phentsize is not 56"),
             HeaderField::Type(1) => write!(f, "a relocatable object, not a linked executable"),
             HeaderField::Type(3) => {
@@ -179,7 +182,6 @@ impl Fault {
             | Fault::Below { phdr, .. }
             | Fault::Order { phdr, .. }
             | Fault::Align { phdr, .. }
-            | Fault::StartBelow { phdr, .. }
             | Fault::Overlap { phdr, .. }
             | Fault::FileBeyond { phdr, .. }
             | Fault::FileEnd { phdr, .. }
@@ -313,11 +315,6 @@ impl fmt::Display for Fault {
             Fault::Align { phdr, align } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr is outside of memory range (align_down with {align})"
-            ),
-            Fault::StartBelow { phdr, start, base } => write!(
-                f,
-                "{INV}phdr[{phdr}].p_vaddr_start is outside of memory range ({start} < {base} \
-                 (p_min_loadaddr))"
             ),
             Fault::Overlap { phdr, start, previous_end } => write!(
                 f,

@@ -8,6 +8,7 @@ use solo5_abi::{Arch, Target};
 use crate::elf::{self, FileHeader, ProgramHeader};
 use crate::fault::{Fault, HeaderField};
 use crate::notes::Notes;
+use crate::numbers;
 use crate::plan::{self, LoadPlan};
 use crate::read::{ReadAt, read_vec};
 
@@ -31,7 +32,10 @@ impl Image {
         }
         let header = FileHeader::parse(&bytes);
         let arch = check_header(&header, machines).map_err(Fault::Header)?;
-        let want = usize::from(header.e_phnum) * elf::PROGRAM_HEADER_SIZE;
+        let count = numbers::program_headers(reader, &header).map_err(Fault::TableRead)?;
+        let many = Fault::Header(HeaderField::ManyProgramHeaders(count));
+        let count = u16::try_from(count).map_err(|_| many)?;
+        let want = usize::from(count) * elf::PROGRAM_HEADER_SIZE;
         let table = read_vec(reader, header.e_phoff, want).map_err(Fault::TableRead)?;
         if table.len() < want {
             let got = table.len();

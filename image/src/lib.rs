@@ -3,7 +3,7 @@
 //! | phase | file | result |
 //! |---|---|---|
 //! | reading by offset, never the whole file | [`read`] | [`ReadAt`] |
-//! | layouts of ELF | [`elf`] | decoded headers |
+//! | layouts of ELF | [`elf`], [`numbers`] | decoded headers |
 //! | headers → every note of every PT_NOTE | [`mod@image`], [`notes`] | [`Image`] |
 //! | segments → what to load where | [`plan`] | [`LoadPlan`] |
 //! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
@@ -46,6 +46,7 @@ pub mod elf;
 pub mod fault;
 pub mod image;
 pub mod notes;
+pub mod numbers;
 pub mod plan;
 pub mod read;
 pub mod sections;

@@ -69,8 +69,8 @@ pub struct LoadPlan {
     pub entry: u64,
     /// Lowest address a segment may have.
     pub base: u64,
-    /// Highest end of a segment with file content, rounded up to its alignment: what the guest is
-    /// told as `kernel_end`. A separate bss is not in it, as upstream.
+    /// Highest end of a segment with file content, rounded up to pages: what the guest is told as
+    /// `kernel_end`. A separate bss is not in it, as upstream.
     pub kernel_end: u64,
     /// The smallest size of guest memory, in bytes from address 0, that holds all segments.
     pub minimum_memory: u64,
@@ -181,10 +181,10 @@ fn segment<R: ReadAt + ?Sized>(
     if !align.is_power_of_two() {
         return Err(Fault::Align { phdr, align });
     }
-    let start = address & !(align - 1);
-    if start < base {
-        return Err(Fault::StartBelow { phdr, start, base });
-    }
+    // Memory is occupied by pages, whatever the alignment above them; one below is as upstream's
+    // loader has it. The base is on a page, so that no segment starts below it when rounded.
+    let round = align.min(page);
+    let start = address & !(round - 1);
     if start < previous.end {
         let previous_end = previous.end;
         return Err(Fault::Overlap { phdr, start, previous_end });
@@ -198,7 +198,7 @@ fn segment<R: ReadAt + ?Sized>(
         return Err(Fault::MemoryBelowFile { phdr, memory_size, file_size });
     }
     // A bss needs no alignment of its own, but its pages must exist.
-    let round = if has_content { align } else { align.max(page) };
+    let round = if has_content { round } else { page };
     let end = address
         .checked_add(memory_size)
         .and_then(|end| end.checked_next_multiple_of(round))

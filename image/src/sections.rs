@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use zerocopy::FromBytes;
 
 use crate::elf::{self, FileHeader, RawSectionHeader, RawSymbol, SectionHeader, Symbol};
+use crate::numbers;
 use crate::read::{ReadAt, ReadError, read_vec};
 
 /// Most sections read.
-pub const SECTIONS_MAX: usize = 16 * 1024;
+pub const SECTIONS_MAX: usize = 128 * 1024;
 /// Most bytes of section names read.
-pub const NAMES_MAX: usize = 1024 * 1024;
+pub const NAMES_MAX: usize = 16 * 1024 * 1024;
 /// Most symbols visited.
 pub const SYMBOLS_MAX: u64 = 1024 * 1024;
 /// Most bytes of symbols' names read at once.
@@ -35,9 +36,17 @@ pub enum SectionFault {
     /// `e_shentsize` is not 64.
     EntrySize(u16),
     /// More than [`SECTIONS_MAX`] sections.
-    Many(u16),
-    /// `e_shstrndx` names no section.
-    Names(u16),
+    Many(u64),
+    /// More than [`NAMES_MAX`] bytes of section names.
+    LongNames(u64),
+    /// `e_shstrndx`, or what stands for it, names no section.
+    Names(u32),
+    /// The symbol table, or what goes with it, reaches past the end of the file.
+    ShortSymbols,
+    /// More than [`SYMBOLS_MAX`] symbols.
+    ManySymbols(u64),
+    /// Symbols say that their sections are in a table, and there is none.
+    NoSymbolSections,
 }
 
 impl fmt::Display for SectionFault {
@@ -47,10 +56,20 @@ impl fmt::Display for SectionFault {
             SectionFault::Short => write!(f, "the section headers reach past the end of the file"),
             SectionFault::EntrySize(size) => write!(f, "e_shentsize is {size}, expected 64"),
             SectionFault::Many(count) => write!(f, "{count} sections, at most {SECTIONS_MAX}"),
+            SectionFault::LongNames(size) => {
+                write!(f, "{size} bytes of section names, at most {NAMES_MAX}")
+            }
             SectionFault::Names(index) => write!(f, "e_shstrndx {index} is no section"),
+            SectionFault::ShortSymbols => write!(f, "the symbols reach past the end of the file"),
+            SectionFault::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
+            SectionFault::NoSymbolSections => {
+                write!(f, "symbols name sections of a table (SHT_SYMTAB_SHNDX) that is not there")
+            }
         }
     }
 }
+
+impl std::error::Error for SectionFault {}
 
 /// A section: its name and header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +99,27 @@ impl Sections {
         reader: &R,
         header: &FileHeader,
     ) -> Result<Sections, SectionFault> {
-        if header.e_shnum == 0 || header.e_shoff == 0 {
+        if header.e_shoff == 0 {
             return Ok(Sections::default());
         }
         if usize::from(header.e_shentsize) != elf::SECTION_HEADER_SIZE {
             return Err(SectionFault::EntrySize(header.e_shentsize));
         }
-        let count = usize::from(header.e_shnum);
-        if count > SECTIONS_MAX {
-            return Err(SectionFault::Many(header.e_shnum));
+        let first = numbers::section_0(reader, header).map_err(SectionFault::Read)?;
+        let first = first.ok_or(SectionFault::Short)?;
+        let count = match header.e_shnum {
+            0 => first.sh_size,
+            count => count.into(),
+        };
+        let names_at = match header.e_shstrndx {
+            elf::SHN_XINDEX => first.sh_link,
+            index => index.into(),
+        };
+        let many = SectionFault::Many(count);
+        let count =
+            usize::try_from(count).ok().filter(|count| *count <= SECTIONS_MAX).ok_or(many)?;
+        if count == 0 {
+            return Ok(Sections::default());
         }
         let want = count * elf::SECTION_HEADER_SIZE;
         let table = read_vec(reader, header.e_shoff, want).map_err(SectionFault::Read)?;
@@ -100,11 +131,15 @@ impl Sections {
             .filter_map(|chunk| RawSectionHeader::ref_from_bytes(chunk).ok())
             .map(SectionHeader::decode)
             .collect();
-        let names = headers
-            .get(usize::from(header.e_shstrndx))
-            .ok_or(SectionFault::Names(header.e_shstrndx))?;
-        let length = usize::try_from(names.sh_size).unwrap_or(NAMES_MAX).min(NAMES_MAX);
+        let fault = SectionFault::Names(names_at);
+        let names = usize::try_from(names_at).ok().and_then(|at| headers.get(at)).ok_or(fault)?;
+        let long = SectionFault::LongNames(names.sh_size);
+        let length =
+            usize::try_from(names.sh_size).ok().filter(|size| *size <= NAMES_MAX).ok_or(long)?;
         let names = read_vec(reader, names.sh_offset, length).map_err(SectionFault::Read)?;
+        if names.len() < length {
+            return Err(SectionFault::Short);
+        }
         let list = headers
             .into_iter()
             .map(|header| {
@@ -152,39 +187,53 @@ impl Sections {
         read_vec(reader, section.header.sh_offset, length).unwrap_or_default()
     }
 
-    /// Visits the symbols in order until `visit` breaks, a read fails, or [`SYMBOLS_MAX`] were
-    /// seen.
+    /// Visits the symbols in order until `visit` breaks.
+    ///
+    /// # Errors
+    ///
+    /// Why not all symbols could be visited: a read failed, the file ends before them, or there are
+    /// more than [`SYMBOLS_MAX`].
     pub fn visit_symbols<R: ReadAt + ?Sized>(
         &self,
         reader: &R,
         mut visit: impl FnMut(&Symbol) -> ControlFlow<()>,
-    ) {
-        let Some(table) = self.symbol_table() else {
-            return;
+    ) -> Result<(), SectionFault> {
+        let Some((table_at, table)) = self.symbol_table() else {
+            return Ok(());
         };
+        let extended = self.symbol_sections(table_at);
         let size = elf::SYMBOL_SIZE as u64;
-        let count = (table.header.sh_size / size).min(SYMBOLS_MAX);
+        let all = table.header.sh_size / size;
+        let count = all.min(SYMBOLS_MAX);
         let mut index = 0;
+        let mut lost = false;
         while index < count {
             let step = (count - index).min(SYMBOLS_STEP as u64);
-            let Some(offset) = table.header.sh_offset.checked_add(index * size) else {
-                return;
+            let bytes = part(reader, &table.header, index, step, elf::SYMBOL_SIZE)?;
+            let sections = match extended {
+                Some(extended) => part(reader, &extended.header, index, step, 4)?,
+                None => Vec::new(),
             };
-            let Ok(bytes) = read_vec(reader, offset, step as usize * elf::SYMBOL_SIZE) else {
-                return;
-            };
+            let mut sections = sections.chunks_exact(4);
             let chunks = bytes.chunks_exact(elf::SYMBOL_SIZE);
             let got = chunks.len() as u64;
             for raw in chunks.filter_map(|chunk| RawSymbol::ref_from_bytes(chunk).ok()) {
-                if visit(&Symbol::decode(raw)).is_break() {
-                    return;
+                let section = sections.next().and_then(|word| word.try_into().ok());
+                let symbol = Symbol::decode(raw, section.map(u32::from_le_bytes));
+                lost |= symbol.st_shndx == elf::SHN_XINDEX && symbol.section.is_none();
+                if visit(&symbol).is_break() {
+                    return Ok(());
                 }
             }
             if got < step {
-                return;
+                return Err(SectionFault::ShortSymbols);
             }
             index += step;
         }
+        if all > count {
+            return Err(SectionFault::ManySymbols(all));
+        }
+        if lost { Err(SectionFault::NoSymbolSections) } else { Ok(()) }
     }
 
     /// Visits the symbols with their names, as [`Self::visit_symbols`] does. Names that are not in
@@ -193,8 +242,8 @@ impl Sections {
         &self,
         reader: &R,
         mut visit: impl FnMut(&Symbol, &str) -> ControlFlow<()>,
-    ) {
-        let strings = self.symbol_table().and_then(|table| {
+    ) -> Result<(), SectionFault> {
+        let strings = self.symbol_table().and_then(|(_, table)| {
             let index = usize::try_from(table.header.sh_link).ok()?;
             let strings = &self.list.get(index)?.header;
             let length = usize::try_from(strings.sh_size).unwrap_or(STRINGS_MAX);
@@ -208,7 +257,7 @@ impl Sections {
             let end = name.iter().position(|byte| *byte == 0);
             let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
             visit(symbol, std::str::from_utf8(name).unwrap_or_default())
-        });
+        })
     }
 
     /// Whether there is a symbol table.
@@ -218,7 +267,7 @@ impl Sections {
 
     /// The name of a symbol.
     pub fn symbol_name<R: ReadAt + ?Sized>(&self, reader: &R, symbol: &Symbol) -> Option<String> {
-        let table = self.symbol_table()?;
+        let (_, table) = self.symbol_table()?;
         let strings = self.list.get(usize::try_from(table.header.sh_link).ok()?)?;
         let offset = strings.header.sh_offset.checked_add(symbol.st_name.into())?;
         let bytes = read_vec(reader, offset, SYMBOL_NAME_MAX).ok()?;
@@ -228,7 +277,8 @@ impl Sections {
     /// The name of the first symbol that covers `address`.
     pub fn symbol_at<R: ReadAt + ?Sized>(&self, reader: &R, address: u64) -> Option<String> {
         let mut found = None;
-        self.visit_symbols(reader, |symbol| {
+        // A name is evidence only: none is as good as one that cannot be read.
+        let _ = self.visit_symbols(reader, |symbol| {
             let named = !matches!(symbol.kind(), elf::STT_SECTION | elf::STT_FILE);
             let offset = address.wrapping_sub(symbol.st_value);
             let covers = offset < symbol.st_size.max(1);
@@ -241,9 +291,34 @@ impl Sections {
         self.symbol_name(reader, &found?)
     }
 
-    fn symbol_table(&self) -> Option<&Section> {
-        self.list.iter().find(|section| section.header.sh_type == elf::SHT_SYMTAB)
+    fn symbol_table(&self) -> Option<(usize, &Section)> {
+        let mut sections = self.list.iter().enumerate();
+        sections.find(|(_, section)| section.header.sh_type == elf::SHT_SYMTAB)
     }
+
+    /// The table that holds the sections of the symbols of section `table`, where it has one.
+    fn symbol_sections(&self, table: usize) -> Option<&Section> {
+        self.list.iter().find(|section| {
+            section.header.sh_type == elf::SHT_SYMTAB_SHNDX
+                && usize::try_from(section.header.sh_link) == Ok(table)
+        })
+    }
+}
+
+/// Entries `index` to `index + count` of a table, as far as the file holds them.
+fn part<R: ReadAt + ?Sized>(
+    reader: &R,
+    table: &SectionHeader,
+    index: u64,
+    count: u64,
+    size: usize,
+) -> Result<Vec<u8>, SectionFault> {
+    let within = index.checked_mul(size as u64);
+    let offset = within.and_then(|within| table.sh_offset.checked_add(within));
+    let offset = offset.ok_or(SectionFault::ShortSymbols)?;
+    let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
+    let length = length.ok_or(SectionFault::ShortSymbols)?;
+    read_vec(reader, offset, length).map_err(SectionFault::Read)
 }
 
 fn cut(bytes: &[u8]) -> &[u8] {

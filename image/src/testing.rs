@@ -262,6 +262,20 @@ impl Sample {
     }
 }
 
+/// Moves the numbers of segments and sections, and the index of the section names, from the file header
+/// into section 0, as a linker does that cannot write them into 16 bits.
+pub fn extend_numbers(file: &mut [u8]) {
+    let word = |file: &[u8], at: usize| u16::from_le_bytes([file[at], file[at + 1]]);
+    let section_0 = u64::from_le_bytes(file[40..48].try_into().expect("8 bytes")) as usize;
+    let (segments, sections, names) = (word(file, 56), word(file, 60), word(file, 62));
+    file[section_0 + 32..section_0 + 40].copy_from_slice(&u64::from(sections).to_le_bytes());
+    file[section_0 + 40..section_0 + 44].copy_from_slice(&u32::from(names).to_le_bytes());
+    file[section_0 + 44..section_0 + 48].copy_from_slice(&u32::from(segments).to_le_bytes());
+    file[56..58].copy_from_slice(&elf::PN_XNUM.to_le_bytes());
+    file[60..62].copy_from_slice(&[0; 2]);
+    file[62..64].copy_from_slice(&elf::SHN_XINDEX.to_le_bytes());
+}
+
 fn section_name(group: &[u8]) -> &'static str {
     let first = note::Notes::new(group).next();
     let Some(Ok(first)) = first else {
@@ -298,5 +312,12 @@ pub fn object(address: u64, size: u64) -> Symbol {
 }
 
 fn symbol(kind: u8, address: u64, size: u64) -> Symbol {
-    Symbol { st_name: 0, st_info: 1 << 4 | kind, st_shndx: 1, st_value: address, st_size: size }
+    Symbol {
+        st_name: 0,
+        st_info: 1 << 4 | kind,
+        st_shndx: 1,
+        st_value: address,
+        st_size: size,
+        section: Some(1),
+    }
 }

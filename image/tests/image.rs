@@ -1,13 +1,17 @@
 //! The reading of images, against the rules of `docs/reference/elf-loading.md` and against hostile
 //! bytes.
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target, mft1, mft2, note};
-use solo5_image::elf::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramHeader};
+use solo5_image::elf::{
+    self, PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramHeader, SectionHeader, Symbol,
+};
 use solo5_image::fault::HeaderField;
-use solo5_image::sections::Sections;
+use solo5_image::sections::{SectionFault, Sections};
 use solo5_image::testing::{self, BSS, DATA, NOTES, Sample, TEXT};
 use solo5_image::{Fault, Image, Protection, ReadAt, ReadError, plan};
 
@@ -164,10 +168,6 @@ fn segments_are_refused_with_upstreams_texts() {
             "phdr[2].p_vaddr is outside of memory range (align_down with",
         ),
         (
-            |s| s.segments[TEXT].p_align = 0x20_0000,
-            "phdr[1].p_vaddr_start is outside of memory range (0 < 1048576 (p_min_loadaddr))",
-        ),
-        (
             |s| s.segments[DATA].p_filesz = u64::MAX,
             "phdr[2] program file segment falls outside of valid range",
         ),
@@ -220,12 +220,27 @@ fn segments_are_refused_with_upstreams_texts() {
         |s| s.segments[BSS].p_flags = 0,
         |s| s.segments[BSS].p_flags = PF_R | PF_W | PF_X,
         |s| s.segments[BSS].p_align = 1,
+        |s| s.segments[TEXT].p_align = 0x20_0000,
+        |s| s.segments[DATA].p_align = 0x20_0000,
+        |s| s.segments[BSS].p_align = 0x20_0000,
+        |s| s.segments.iter_mut().for_each(|segment| segment.p_align = 1 << 63),
         |s| s.segments[DATA].p_memsz += 0x800,
         |s| s.segments.push(ProgramHeader { p_type: 0x6fff_fff1, ..ProgramHeader::default() }),
         |s| s.segments[testing::INTERP].p_type = 0,
     ];
     for (index, change) in accepted.iter().enumerate() {
         assert_eq!(spoilt(change), "accepted", "case {index}");
+    }
+}
+
+/// An alignment says where data starts, not how much there is of it.
+#[test]
+fn alignment_above_a_page_takes_no_memory() {
+    let plain = accept(&spt().bytes(), Target::Spt).unwrap();
+    for bit in 12..64 {
+        let mut sample = spt();
+        sample.segments.iter_mut().for_each(|segment| segment.p_align = 1 << bit);
+        assert_eq!(accept(&sample.bytes(), Target::Spt).unwrap(), plain, "2^{bit}");
     }
 }
 
@@ -438,6 +453,96 @@ fn sections_and_symbols_give_evidence() {
     assert_eq!(sections.symbol_at(&file, image.entry()).as_deref(), Some("_start"));
     assert!(sections.find(".note.solo5.abi").is_some());
     assert_eq!(sections.symbol_at(&file, 0), None);
+}
+
+/// The sections of a file and its symbols, as far as they can be read.
+fn read_sections(file: &Vec<u8>) -> (Sections, Vec<Symbol>, Result<(), SectionFault>) {
+    let image = Image::read(file, &Arch::ALL).unwrap();
+    let sections = Sections::read(file, image.header()).unwrap();
+    let mut symbols = Vec::new();
+    let visited = sections.visit_symbols(file, |symbol| {
+        symbols.push(*symbol);
+        ControlFlow::Continue(())
+    });
+    (sections, symbols, visited)
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_read_from_section_0() {
+    let plain = spt().bytes();
+    let mut extended = plain.clone();
+    testing::extend_numbers(&mut extended);
+    let (wanted, wanted_symbols, visited) = read_sections(&plain);
+    assert_eq!(visited, Ok(()));
+    let (found, symbols, visited) = read_sections(&extended);
+    assert_eq!(visited, Ok(()));
+    assert!(wanted.all().len() > 5 && symbols.len() > 2);
+    // Section 0 itself is what differs.
+    assert_eq!(found.all()[1..], wanted.all()[1..]);
+    assert_eq!(symbols, wanted_symbols);
+    let plan = accept(&extended, Target::Spt);
+    assert_eq!(plan, accept(&plain, Target::Spt));
+    // More than a table can have is refused, and nothing is read on its word.
+    let image = Image::read(&plain, &Arch::ALL).unwrap();
+    let section_0 = image.header().e_shoff as usize;
+    let with = |at: usize, value: &[u8]| {
+        let mut file = extended.clone();
+        file[section_0 + at..section_0 + at + value.len()].copy_from_slice(value);
+        file
+    };
+    let many = with(44, &u32::MAX.to_le_bytes());
+    let fault = Image::read(&many, &Arch::ALL).unwrap_err();
+    assert_eq!(fault, Fault::Header(HeaderField::ManyProgramHeaders(u32::MAX)));
+    let refused = |file: &Vec<u8>| {
+        let image = Image::read(file, &Arch::ALL).unwrap();
+        Sections::read(file, image.header()).unwrap_err()
+    };
+    assert_eq!(refused(&with(32, &u64::MAX.to_le_bytes())), SectionFault::Many(u64::MAX));
+    assert_eq!(refused(&with(32, &1000u64.to_le_bytes())), SectionFault::Short);
+    assert_eq!(refused(&with(40, &999u32.to_le_bytes())), SectionFault::Names(999));
+}
+
+#[test]
+fn sections_of_symbols_that_do_not_fit_are_in_their_table() {
+    let mut sample = spt();
+    for (_, symbol) in &mut sample.symbols {
+        symbol.st_shndx = elf::SHN_XINDEX;
+    }
+    let without = sample.bytes();
+    let (sections, symbols, visited) = read_sections(&without);
+    assert_eq!(visited, Err(SectionFault::NoSymbolSections));
+    assert_eq!(symbols.len(), 1 + sample.symbols.len());
+    // A table in front of the file's end, for the symbol table, which is second to last but one.
+    let table: Vec<u8> = [0u32, 2, 0x1_0003].iter().flat_map(|index| index.to_le_bytes()).collect();
+    let symbol_table = sections.all().iter().position(|all| all.name == ".symtab").unwrap() + 1;
+    sample.contents.push((0x8000, table.clone()));
+    let header = SectionHeader {
+        sh_type: elf::SHT_SYMTAB_SHNDX,
+        sh_offset: 0x8000,
+        sh_size: table.len() as u64,
+        sh_link: symbol_table as u32,
+        ..SectionHeader::default()
+    };
+    sample.sections.push((String::from(".symtab_shndx"), header));
+    let (_, symbols, visited) = read_sections(&sample.bytes());
+    assert_eq!(visited, Ok(()));
+    let places: Vec<_> = symbols.iter().map(|symbol| symbol.section).collect();
+    assert_eq!(places, [None, Some(2), Some(0x1_0003)]);
+}
+
+#[test]
+fn symbols_that_the_file_does_not_hold_are_no_silence() {
+    let file = spt().bytes();
+    let (sections, symbols, _) = read_sections(&file);
+    let table = sections.find(".symtab").unwrap().header;
+    let cut = file[..table.sh_offset as usize + elf::SYMBOL_SIZE + 5].to_vec();
+    let mut seen = 0;
+    let visited = sections.visit_symbols(&cut, |_| {
+        seen += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((seen, visited), (1, Err(SectionFault::ShortSymbols)));
+    assert!(symbols.len() > seen);
 }
 
 #[test]

@@ -88,7 +88,8 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
     }
     let mut calls = Calls::default();
     let mut wanted: Vec<Wanted> = Vec::new();
-    sections.visit_named(reader, |symbol, name| {
+    // The rule of section names says what cannot be read.
+    let _ = sections.visit_named(reader, |symbol, name| {
         let defined = symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
         if !defined || symbol.kind() != STT_FUNC {
             return ControlFlow::Continue(());

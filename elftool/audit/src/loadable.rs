@@ -53,9 +53,6 @@ pub(crate) fn range(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         Fault::Below { phdr, address, base } => {
             Some(format!("segment {phdr} starts at {address:#x}, below {base:#x}"))
         }
-        Fault::StartBelow { phdr, start, base } => Some(format!(
-            "segment {phdr}, rounded to its alignment, starts at {start:#x}, below {base:#x}"
-        )),
         Fault::FileEnd { phdr, address, size, .. }
         | Fault::MemoryEnd { phdr, address, size, .. } => {
             Some(format!("segment {phdr} at {address:#x} wraps around with its {size:#x} bytes"))
@@ -76,7 +73,7 @@ pub(crate) fn order(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
         Fault::Overlap { phdr, start, previous_end } => Some(format!(
-            "segment {phdr}, rounded to its alignment, starts at {start:#x}, before the end \
+            "segment {phdr}, rounded to pages, starts at {start:#x}, before the end \
              {previous_end:#x} of the one in front"
         )),
         _ => None,

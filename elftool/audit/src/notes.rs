@@ -244,18 +244,25 @@ pub(crate) fn read_only_manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) 
 }
 
 pub(crate) fn section_names(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let named = |name| subject.sections().is_some_and(|sections| sections.find(name).is_some());
+    let unreadable = match subject.section_result() {
+        Some(Err(fault)) => Some(*fault),
+        Some(Ok(_)) => subject.symbols().fault,
+        None => None,
+    };
+    if let Some(fault) = unreadable {
+        let message = format!("sections or symbols cannot be read: {fault}");
+        let mut finding = Finding::new(message, subject.whole());
+        finding.notes.push("rules that need them find less, or nothing".to_owned());
+        out.push(finding);
+    }
+    let Some(sections) = subject.sections() else { return };
     let pairs = [(note::TYPE_ABI1, note::SECTION_ABI1), (note::TYPE_MFT1, note::SECTION_MFT1)];
     for (kind, name) in pairs {
         if let Some(note) = solo5_notes(subject, kind).next()
-            && !named(name)
+            && sections.find(name).is_none()
         {
             let message = format!("there is no section {name}, where some tools look for it");
-            let mut finding = Finding::new(message, subject.phdr(note.phdr));
-            if let Some(Err(fault)) = subject.section_result() {
-                finding.notes.push(fault.to_string());
-            }
-            out.push(finding);
+            out.push(Finding::new(message, subject.phdr(note.phdr)));
         }
     }
 }

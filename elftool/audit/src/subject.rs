@@ -33,6 +33,8 @@ pub(crate) struct SymbolFacts {
     pub(crate) undefined: Vec<Symbol>,
     /// How many of those there are.
     pub(crate) undefined_count: u64,
+    /// Why not all symbols were seen.
+    pub(crate) fault: Option<SectionFault>,
 }
 
 /// An image under audit.
@@ -159,7 +161,7 @@ impl<'a> Subject<'a> {
             let Some(sections) = self.sections() else {
                 return facts;
             };
-            sections.visit_symbols(self.reader, |symbol| {
+            let seen = sections.visit_symbols(self.reader, |symbol| {
                 let undefined = symbol.st_shndx == elf::SHN_UNDEF
                     && symbol.st_name != 0
                     && symbol.binding() != elf::STB_WEAK;
@@ -174,6 +176,7 @@ impl<'a> Subject<'a> {
                 }
                 ControlFlow::Continue(())
             });
+            facts.fault = seen.err();
             facts
         })
     }

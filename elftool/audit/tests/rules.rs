@@ -10,7 +10,7 @@ use solo5_audit::{Budget, Measure, RULES, Rule, Selection, Subject, audit, loads
 use solo5_dwarf::testing::Compiled;
 use solo5_image::Image;
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
-use solo5_image::sections::{SECTIONS_MAX, Sections};
+use solo5_image::sections::Sections;
 use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
 use solo5_report::{Diagnostic, Severity};
 
@@ -518,12 +518,25 @@ fn uses_of_devices_are_found_in_tables_too() {
 #[test]
 fn broken_section_headers_are_no_error() {
     let mut file = spt().bytes();
-    for (offset, value) in [(60, u16::MAX), (60, SECTIONS_MAX as u16), (62, 999), (58, 1)] {
+    for (offset, value) in [(60, u16::MAX), (60, 0x7fff), (62, 999), (58, 1)] {
         let saved = file.clone();
         file[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
         assert_eq!(codes(&audit("a", &file, &Selection::default())), BTreeSet::from(["S319"]));
         file = saved;
     }
+}
+
+#[test]
+fn extended_numbers_change_no_finding() {
+    let all = Selection { all: true, ..Selection::default() };
+    let plain = spt().bytes();
+    let mut extended = plain.clone();
+    testing::extend_numbers(&mut extended);
+    let messages = |file: &Vec<u8>| -> Vec<_> {
+        audit("a", file, &all).into_iter().map(|found| (found.code, found.message)).collect()
+    };
+    assert!(messages(&plain).len() > 3);
+    assert_eq!(messages(&extended), messages(&plain));
 }
 
 #[test]

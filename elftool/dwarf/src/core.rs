@@ -5,6 +5,7 @@ use std::fmt;
 
 use solo5_abi::note::Notes;
 use solo5_image::elf::{self, ProgramHeader};
+use solo5_image::numbers::program_headers;
 use solo5_image::read::read_vec;
 use solo5_image::{ReadAt, ReadError};
 
@@ -43,6 +44,8 @@ const ORDER: [Option<u16>; 20] = [
 ];
 /// Most parts of memory kept; Linux's have hundreds.
 const LOADS_MAX: usize = 4096;
+/// Most program headers read.
+const HEADERS_MAX: usize = 256 * 1024;
 /// Most PT_NOTEs looked at; a core has one.
 const NOTE_SEGMENTS_MAX: usize = 16;
 /// Most bytes read of one.
@@ -100,7 +103,9 @@ impl<'a> Core<'a> {
         if header.e_machine != solo5_abi::Arch::X86_64.e_machine() {
             return Err(CoreFault::Machine(header.e_machine));
         }
-        let size = usize::from(header.e_phnum) * elf::PROGRAM_HEADER_SIZE;
+        let count = program_headers(reader, &header).map_err(CoreFault::Read)?;
+        let count = usize::try_from(count).unwrap_or(HEADERS_MAX).min(HEADERS_MAX);
+        let size = count * elf::PROGRAM_HEADER_SIZE;
         let table = read_vec(reader, header.e_phoff, size).map_err(CoreFault::Read)?;
         let mut loads = ProgramHeader::table(&table);
         let notes: Vec<_> = loads

@@ -26,7 +26,8 @@ impl Symbols {
     /// Reads them.
     pub fn read(reader: &dyn ReadAt, sections: &Sections) -> Symbols {
         let mut list = Vec::new();
-        sections.visit_symbols(reader, |symbol| {
+        // Those that can be read are better than none.
+        let _ = sections.visit_symbols(reader, |symbol| {
             let code = matches!(symbol.kind(), elf::STT_NOTYPE | elf::STT_FUNC);
             let placed = !matches!(symbol.st_shndx, elf::SHN_UNDEF | elf::SHN_ABS);
             if code && placed && symbol.st_value != 0 && symbol.st_name != 0 {

@@ -80,12 +80,13 @@ impl Linked {
     pub(crate) fn symbols(&self) -> HashMap<String, u64> {
         let sections = Sections::read(&self.file, self.image.header()).unwrap();
         let mut symbols = HashMap::new();
-        sections.visit_symbols(&self.file, |symbol| {
+        let visited = sections.visit_symbols(&self.file, |symbol| {
             if let Some(name) = sections.symbol_name(&self.file, symbol) {
                 symbols.insert(name, symbol.st_value);
             }
             ControlFlow::Continue(())
         });
+        visited.unwrap();
         symbols
     }
 

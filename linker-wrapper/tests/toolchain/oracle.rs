@@ -42,12 +42,13 @@ fn application() -> Vec<u8> {
 fn symbol(linked: &Linked, wanted: &str) -> (u64, u64) {
     let sections = Sections::read(&linked.file, linked.image.header()).unwrap();
     let mut found = None;
-    sections.visit_symbols(&linked.file, |symbol| {
+    let visited = sections.visit_symbols(&linked.file, |symbol| {
         if sections.symbol_name(&linked.file, symbol).as_deref() == Some(wanted) {
             found = Some((symbol.st_value, symbol.st_size));
         }
         ControlFlow::Continue(())
     });
+    visited.unwrap();
     found.unwrap_or_else(|| panic!("no symbol {wanted}"))
 }
 
