@@ -29,8 +29,8 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the manifest has no such device, the operator did not attach it, or it
-    /// was taken before.
+    /// [`Error::Invalid`] if the manifest has no such device or it was taken before.
+    /// [`Error::Unspecified`] if it is optional and the operator did not attach it.
     pub fn acquire(name: &str) -> Result<Block> {
         let (handle, info) = sys::block_acquire(name)?;
         let block_size = usize::try_from(info.block_size).map_err(|_| Error::Unspecified)?;
@@ -83,7 +83,7 @@ impl Block {
     /// # Errors
     ///
     /// As [`read`](Block::read); after [`Error::Unspecified`] the blocks before the failed one are
-    /// written. [`Error::Unspecified`] too if the operator attached the device for reading only.
+    /// written. It is also the error if the operator attached the device for reading only.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
         let offsets = (offset..).step_by(self.block_size);
@@ -108,6 +108,15 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_declined_device_is_no_invalid_argument_and_neither_is_one_for_reading() {
+        assert_eq!(Block::acquire("nowhere").unwrap_err(), Error::Invalid);
+        assert_eq!(Block::acquire("declined").unwrap_err(), Error::Unspecified);
+        let mut constant = Block::acquire("constant").unwrap();
+        constant.read(0, &mut [0; 512]).unwrap();
+        assert_eq!(constant.write(0, &[0; 512]), Err(Error::Unspecified));
+    }
 
     #[test]
     fn blocks_keep_what_is_written() {

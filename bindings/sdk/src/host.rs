@@ -1,7 +1,9 @@
 //! The guest API for this crate's own tests on the host: the functions that the bindings would
 //! export, over a few values of the thread.
 //!
-//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes).
+//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes), block
+//! `constant` (3, the same for reading only), and net and block `declined`, which are optional and not
+//! attached.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,6 +16,10 @@ pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
 const OK: c_int = 0;
 const AGAIN: c_int = 1;
 const EINVAL: c_int = 2;
+const EUNSPEC: c_int = 3;
+
+/// Handle of the block device for reading only.
+const READ_ONLY: u64 = 3;
 
 thread_local! {
     static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -72,8 +78,9 @@ unsafe extern "C" fn solo5_net_acquire(
     info: *mut NetInfo,
 ) -> c_int {
     // SAFETY: the caller passes a NUL-terminated string.
-    if unsafe { CStr::from_ptr(name) } != c"service" {
-        return EINVAL;
+    let name = unsafe { CStr::from_ptr(name) };
+    if name != c"service" {
+        return if name == c"declined" { EUNSPEC } else { EINVAL };
     }
     // SAFETY: the caller passes a writable handle.
     unsafe { *handle = 1 };
@@ -121,11 +128,15 @@ unsafe extern "C" fn solo5_block_acquire(
     info: *mut BlockInfo,
 ) -> c_int {
     // SAFETY: the caller passes a NUL-terminated string.
-    if unsafe { CStr::from_ptr(name) } != c"storage" {
-        return EINVAL;
-    }
+    let name = unsafe { CStr::from_ptr(name) };
+    let found = match name {
+        _ if name == c"storage" => 2,
+        _ if name == c"constant" => READ_ONLY,
+        _ if name == c"declined" => return EUNSPEC,
+        _ => return EINVAL,
+    };
     // SAFETY: the caller passes a writable handle.
-    unsafe { *handle = 2 };
+    unsafe { *handle = found };
     // SAFETY: the caller passes a writable structure.
     unsafe { *info = BlockInfo { capacity: 4096, block_size: 512 } };
     OK
@@ -134,7 +145,10 @@ unsafe extern "C" fn solo5_block_acquire(
 /// The bytes of the disk that a call may touch: exactly one block, as on real targets.
 fn place(handle: u64, offset: u64, size: usize) -> Option<std::ops::Range<usize>> {
     let offset = usize::try_from(offset).ok()?;
-    (handle == 2 && size == 512 && offset.is_multiple_of(512) && offset <= 4096 - 512)
+    ((2..=READ_ONLY).contains(&handle)
+        && size == 512
+        && offset.is_multiple_of(512)
+        && offset <= 4096 - 512)
         .then(|| offset..offset + size)
 }
 
@@ -148,6 +162,9 @@ unsafe extern "C" fn solo5_block_write(
     let Some(place) = place(handle, offset, size) else {
         return EINVAL;
     };
+    if handle == READ_ONLY {
+        return EUNSPEC;
+    }
     // SAFETY: the caller passes a readable buffer of this size.
     let data = unsafe { core::slice::from_raw_parts(buf, size) };
     DISK.with_borrow_mut(|disk| disk[place].copy_from_slice(data));

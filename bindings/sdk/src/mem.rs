@@ -173,7 +173,9 @@ pub(crate) unsafe extern "C" fn memset(to: *mut u8, byte: c_int, size: usize) ->
         }
         return to;
     }
-    let piece = Piece::from_ne_bytes([byte; PIECE]);
+    // Not an array of the byte: without optimisation, making one calls `memset`.
+    let word = u64::from(byte).wrapping_mul(0x0101_0101_0101_0101);
+    let piece = (Piece::from(word) << u64::BITS) | Piece::from(word);
     let last = size - PIECE;
     let mut offset = 0;
     while offset < last {

@@ -37,8 +37,8 @@ impl Net {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the manifest has no such device, the operator did not attach it, or it
-    /// was taken before.
+    /// [`Error::Invalid`] if the manifest has no such device or it was taken before.
+    /// [`Error::Unspecified`] if it is optional and the operator did not attach it.
     pub fn acquire(name: &str) -> Result<Net> {
         let (handle, info) = sys::net_acquire(name)?;
         // No address space holds a frame of such a length; then `frame_length` cannot overflow.
@@ -110,6 +110,11 @@ mod tests {
     fn only_declared_devices() {
         assert_eq!(Net::acquire("storage").unwrap_err(), Error::Invalid);
         assert_eq!(Net::acquire("").unwrap_err(), Error::Invalid);
+    }
+
+    #[test]
+    fn a_declined_device_is_no_invalid_argument() {
+        assert_eq!(Net::acquire("declined").unwrap_err(), Error::Unspecified);
     }
 
     #[test]

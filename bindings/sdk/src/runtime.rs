@@ -71,7 +71,8 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
 /// It takes a [`&Start`](crate::Start) and returns anything that is a
 /// [`Termination`](crate::Termination): `()`, a [`Status`](crate::Status), or a `Result` of those
 /// whose error can be displayed. The macro also defines the global allocator and the panic handler,
-/// so it is used once, in the program's crate.
+/// so it is used once, in the program's crate. Compiled as a test the program has those of `std`, and
+/// the macro only uses the function.
 ///
 /// ```ignore
 /// // Not compiled with the documentation, which is built with `std` and its panic handler;
@@ -100,6 +101,11 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
+        #[cfg(test)]
+        const _: () = {
+            let _ = $main;
+        };
+        #[cfg(not(test))]
         const _: () = {
             #[global_allocator]
             static HEAP: $crate::runtime::Heap = $crate::runtime::Heap::new();
