@@ -57,7 +57,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
             _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
     }
-    stage::build()?;
+    stage::build(stage::Effort::Full)?;
     let work = tempfile::tempdir()?;
     let bench =
         Bench { work: work.path().to_owned(), ours: stage::prefix(), peer: peer::there(), pairs };

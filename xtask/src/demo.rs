@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{cargo, show};
-use crate::{Arguments, Result, stage};
+use crate::{Arguments, Result, namespace, stage};
 
 pub(crate) const HELP: &str =
     "Show the main job end to end: manifest, link, audit, policy, boot; ends 3 without namespaces.";
@@ -40,10 +40,10 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     if let Some(unknown) = arguments.first() {
         return Err(format!("unknown argument '{unknown}'").into());
     }
-    println!("== build: everything, staged under target/solo5");
-    stage::build()?;
+    println!("== build: what the demo shows, without optimisation, under target/demo");
+    stage::build_demo()?;
     let work = tempfile::tempdir()?;
-    let demo = Demo { bin: stage::prefix().join("bin"), work: work.path().to_owned() };
+    let demo = Demo { bin: stage::demo_prefix().join("bin"), work: work.path().to_owned() };
     demo.main_line()?;
     demo.refusals()?;
     let served = demo.http()?;
@@ -113,30 +113,25 @@ impl Demo {
         heading("rust: examples/http by plain cargo build");
         let example = crate::root().join("examples/http");
         let mut build = cargo();
-        build.current_dir(&example).args(["build", "--quiet", "--release"]);
+        // The example's own configuration names the compiler driver of the whole tree.
+        let driver = self.bin.join("x86_64-solo5-none-static-cc");
+        let driver = format!("{TARGET}.rustflags=['-Clinker={}']", driver.display());
+        build.current_dir(&example).args(["build", "--quiet", "--config", &driver]);
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"] {
             build.env_remove(name);
         }
-        println!("$ (cd examples/http && {})", show(&build));
+        println!("$ (cd examples/http && {})", without_root(&show(&build)));
         expect(build.status()?.success(), "examples/http builds")?;
 
         heading("boot: an HTTP server in its own network namespace");
-        let unshare = ["--net", "--map-root-user"];
-        let probe = Command::new("unshare").args(unshare).args(["ip", "link"]).output();
-        match probe {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr);
-                println!("not done: no network namespace can be made here: {}", why.trim());
+        let mut inside = match namespace::unshare() {
+            Ok(unshare) => unshare,
+            Err(why) => {
+                println!("not done: {why}");
                 return Ok(false);
             }
-            Err(error) => {
-                println!("not done: unshare cannot be started: {error}; install util-linux");
-                return Ok(false);
-            }
-        }
-        let mut inside = Command::new("unshare");
-        inside.args(unshare).arg("--").arg(std::env::current_exe()?).args(["demo", INSIDE]);
+        };
+        inside.arg("--").arg(std::env::current_exe()?).args(["demo", INSIDE]);
         expect(inside.status()?.success(), "the page is served")?;
         Ok(true)
     }
@@ -151,9 +146,8 @@ impl Demo {
         let mut command = Command::new(self.bin.join(program));
         command.current_dir(&self.work).env_remove("NO_COLOR");
         arguments(&mut command);
-        let root = crate::root();
         let typed = show(&command).replace(&format!("{}/", self.bin.display()), "");
-        println!("$ {}", typed.replace(&format!("{}/", root.display()), ""));
+        println!("$ {}", without_root(&typed));
         let output = command.stdin(Stdio::null()).output()?;
         let text = [output.stdout, output.stderr]
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -168,6 +162,14 @@ impl Demo {
 const CC: &str = "solo5-cc";
 const LD: &str = "solo5-ld";
 const SPT: &str = "solo5-spt";
+
+/// The key of cargo's configuration for the example's target.
+const TARGET: &str = "target.x86_64-unknown-linux-gnu";
+
+/// A text with paths below the checkout as they are from its root.
+fn without_root(text: &str) -> String {
+    text.replace(&format!("{}/", crate::root().display()), "")
+}
 
 fn heading(text: &str) {
     println!("\n== {text}");
@@ -187,8 +189,8 @@ fn serve_one_page() -> Result<()> {
     ip(&["addr", "add", HOST_ADDRESS, "dev", TAP])?;
     ip(&["link", "set", TAP, "up"])?;
     let example = crate::root().join("examples/http");
-    let image = example.join("target/x86_64-unknown-linux-gnu/release/http");
-    let mut tender = Command::new(stage::prefix().join("bin").join(SPT));
+    let image = example.join("target/x86_64-unknown-linux-gnu/debug/http");
+    let mut tender = Command::new(stage::demo_prefix().join("bin").join(SPT));
     tender
         .arg("--mem=32")
         .arg(format!("--policy={}", example.join("policy.yaml").display()))
@@ -196,7 +198,7 @@ fn serve_one_page() -> Result<()> {
         .arg(&image)
         .arg(format!("--ipv4={GUEST_ADDRESS}"))
         .stdin(Stdio::null());
-    println!("$ {}", show(&tender).replace(&format!("{}/", crate::root().display()), ""));
+    println!("$ {}", without_root(&show(&tender)));
     let guest = Guest(tender.spawn()?);
     let page = fetch(Path::new("/"))?;
     drop(guest);

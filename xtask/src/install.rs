@@ -14,7 +14,7 @@ pub(crate) const HELP: &str =
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();
     let to = destination(arguments, variable("PREFIX"), variable("DESTDIR"))?;
-    stage::build()?;
+    stage::build(stage::Effort::Full)?;
     let files = copy(&stage::prefix(), &to)?;
     println!("installed {files} files in {}", to.display());
     Ok(ExitCode::SUCCESS)

@@ -96,7 +96,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         format!("there is no scenario '{name}'; there are {names}")
     })?;
     scenario.prepare()?;
-    stage::build()?;
+    stage::build(stage::Effort::Full)?;
     if scenario.run(filter, &mut |line| println!("{line}"))? {
         Ok(ExitCode::SUCCESS)
     } else {

@@ -13,7 +13,7 @@
 //! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
 //!
-//! [`run`] starts other programs; [`version`] finds the version every program is built with.
+//! [`run`] starts other programs, [`namespace`] one in a network of its own; [`version`] finds the version every program is built with.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ mod demo;
 mod fuzz;
 mod install;
 mod lab;
+mod namespace;
 mod peer;
 mod run;
 mod schemas;
@@ -47,7 +48,7 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
-    Task { name: "build", arguments: "", help: stage::HELP, run: stage::task },
+    Task { name: "build", arguments: stage::ARGUMENTS, help: stage::HELP, run: stage::task },
     Task {
         name: "install",
         arguments: install::ARGUMENTS,

@@ -1,7 +1,13 @@
-//! `build`: the installed tree of `spec/50` §4, under `target/solo5`.
+//! `build`: the tree that `install` copies, under `target/solo5`; for the demo, the part it shows,
+//! under `target/demo`.
 //!
-//! The tree is assembled beside the old one and takes its place when it is whole, so that a failed
+//! A tree is assembled beside the old one and takes its place when it is whole, so that a failed
 //! build leaves the old one as it was.
+//!
+//! There are two efforts. [`Effort::Full`] optimises, links with musl and has the same bytes in
+//! every folder; that is what `build`, `install`, `test` and `bench` make. [`Effort::Quick`] takes
+//! cargo's development profile and compiles each crate once for all programs; that is for the demo
+//! and for developers.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,15 +18,31 @@ use std::sync::OnceLock;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solo5_abi::{Arch, Target};
 use solo5_linker_wrapper::script::{self, Bindings};
+use tempfile::TempDir;
 
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, bindings, version};
 
-pub(crate) const HELP: &str = "Build everything and stage it under target/solo5.";
+pub(crate) const ARGUMENTS: &str = "[--quick]";
+pub(crate) const HELP: &str =
+    "Build everything and stage it under target/solo5; --quick without optimisation, in seconds.";
 
 /// Where the tree is.
 pub(crate) fn prefix() -> PathBuf {
     crate::root().join("target/solo5")
+}
+
+/// Where the demo's part of a tree is. Under another name, so that the demo does not replace a whole
+/// tree by a part of one.
+pub(crate) fn demo_prefix() -> PathBuf {
+    crate::root().join("target/demo")
+}
+
+/// How much a build may cost.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Effort {
+    Full,
+    Quick,
 }
 
 /// A program of the suite.
@@ -28,6 +50,7 @@ struct Program {
     name: &'static str,
     package: &'static str,
     kind: Kind,
+    purpose: &'static str,
 }
 
 /// What sort of program it is.
@@ -46,13 +69,47 @@ enum Kind {
 
 /// What ends up in `bin/`.
 const PROGRAMS: &[Program] = &[
-    Program { name: "solo5-mft", package: "solo5-manifest", kind: Kind::Tool },
-    Program { name: "solo5-elftool", package: "solo5-elftool", kind: Kind::Tool },
-    Program { name: TOOLCHAIN, package: "solo5-linker-wrapper", kind: Kind::Toolchain },
-    Program { name: "solo5-spt", package: "solo5-spt", kind: Kind::Tender },
-    Program { name: "solo5-hvt", package: "solo5-hvt", kind: Kind::Tender },
-    Program { name: "solo5-hvt-debug", package: "solo5-hvt", kind: Kind::DebugTender },
+    Program {
+        name: "solo5-mft",
+        package: "solo5-manifest",
+        kind: Kind::Tool,
+        purpose: "compiles manifests",
+    },
+    Program {
+        name: TOOLCHAIN,
+        package: "solo5-linker-wrapper",
+        kind: Kind::Toolchain,
+        purpose: "is solo5-cc, solo5-ld and solo5-objcopy: compiles, links and audits unikernels",
+    },
+    Program {
+        name: "solo5-elftool",
+        package: "solo5-elftool",
+        kind: Kind::Tool,
+        purpose: "shows, audits and checks unikernels",
+    },
+    Program {
+        name: "solo5-spt",
+        package: "solo5-spt",
+        kind: Kind::Tender,
+        purpose: "runs a unikernel as a Linux process under seccomp",
+    },
+    Program {
+        name: "solo5-hvt",
+        package: "solo5-hvt",
+        kind: Kind::Tender,
+        purpose: "runs a unikernel in a virtual machine under KVM",
+    },
+    Program {
+        name: "solo5-hvt-debug",
+        package: "solo5-hvt",
+        kind: Kind::DebugTender,
+        purpose: "is solo5-hvt with a server for gdb and core files",
+    },
 ];
+
+/// The programs that the demo shows; its unikernels are for spt.
+const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
+const DEMO_BINDINGS: [Bindings; 1] = [Bindings::Target(Target::Spt)];
 
 /// The multi-call toolchain program, and what the names it answers to end in.
 const TOOLCHAIN: &str = "solo5-toolchain";
@@ -65,74 +122,126 @@ const BINDINGS: &[(Arch, &[Bindings])] = &[(
 )];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    if let Some(unknown) = arguments.first() {
-        return Err(format!("unknown argument '{unknown}'").into());
-    }
-    build()?;
+    let effort = match arguments.as_slice() {
+        [] => Effort::Full,
+        [quick] if quick == "--quick" => Effort::Quick,
+        [unknown, ..] => {
+            return Err(format!("unknown argument '{unknown}'; known: {ARGUMENTS}").into());
+        }
+    };
+    build(effort)?;
     println!("staged in {}", prefix().display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds and stages everything.
-pub(crate) fn build() -> Result<()> {
+pub(crate) fn build(effort: Effort) -> Result<()> {
     let root = crate::root();
-    let arch = Arch::HOST.ok_or("there are no bindings for this machine's architecture")?;
-    let version = version::find(&root);
-    let programs = compile(&root, &version)?;
-
-    fs::create_dir_all(root.join("target"))?;
-    let new = tempfile::Builder::new().prefix("solo5-stage").tempdir_in(root.join("target"))?;
-    executables(&programs, new.path(), arch)?;
+    let arch = arch()?;
+    let programs: Vec<_> = PROGRAMS.iter().collect();
+    let compiled = compile(&root, &programs, effort)?;
+    let new = new_tree(&root)?;
+    executables(&compiled, &programs, new.path(), arch)?;
     documents(&root, new.path())?;
     headers(&root, new.path(), arch)?;
-    libraries(&root, new.path())?;
+    for (arch, all) in BINDINGS {
+        libraries(&root, new.path(), *arch, all)?;
+    }
+    replace(new, &prefix())
+}
 
+/// Builds what the demo shows, quickly, and stages it in a place of its own.
+pub(crate) fn build_demo() -> Result<()> {
+    let root = crate::root();
+    let arch = arch()?;
+    let shown = |program: &&Program| DEMO_PROGRAMS.contains(&program.name);
+    let programs: Vec<_> = PROGRAMS.iter().filter(shown).collect();
+    let compiled = compile(&root, &programs, Effort::Quick)?;
+    let new = new_tree(&root)?;
+    executables(&compiled, &programs, new.path(), arch)?;
+    headers(&root, new.path(), arch)?;
+    libraries(&root, new.path(), arch, &DEMO_BINDINGS)?;
+    replace(new, &demo_prefix())
+}
+
+fn arch() -> Result<Arch> {
+    Arch::HOST.ok_or_else(|| "there are no bindings for this machine's architecture".into())
+}
+
+/// An empty tree beside the others.
+fn new_tree(root: &Path) -> Result<TempDir> {
+    fs::create_dir_all(root.join("target"))?;
+    Ok(tempfile::Builder::new().prefix("solo5-stage").tempdir_in(root.join("target"))?)
+}
+
+/// Puts a finished tree in its place.
+fn replace(new: TempDir, place: &Path) -> Result<()> {
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755))?;
-    let place = prefix();
     if place.exists() {
         // Whoever starts a program of the tree meets the old one or the new one, never none.
-        renameat_with(CWD, new.path(), CWD, &place, RenameFlags::EXCHANGE)?;
+        renameat_with(CWD, new.path(), CWD, place, RenameFlags::EXCHANGE)?;
     } else {
-        fs::rename(new.keep(), &place)?;
+        fs::rename(new.keep(), place)?;
     }
     Ok(())
 }
 
-/// Compiles every program as a static executable and returns their folder.
-fn compile(root: &Path, version: &str) -> Result<PathBuf> {
+/// Compiles programs as static executables and returns their folder.
+fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf> {
     let triple = program_triple()?;
-    let target_dir = root.join("target/stage");
-    for Program { name, package, kind } in PROGRAMS {
-        let (model, features, level) = match kind {
+    let version = version::find(root);
+    let (verb, target_dir, profile) = match effort {
+        Effort::Full => ("rustc", root.join("target/stage"), "release"),
+        // In the folder where xtask and `cargo test` have compiled what runs while compiling.
+        Effort::Quick => ("build", root.join("target"), "debug"),
+    };
+    for program in programs {
+        let Program { name, purpose, .. } = program;
+        println!("building {name}, which {purpose}");
+        let mut cargo = cargo();
+        cargo.current_dir(root).args([verb, "--quiet", "--bin", name, "--target", &triple]);
+        cargo.arg("--target-dir").arg(&target_dir).env("SOLO5_VERSION", &version);
+        match effort {
+            Effort::Full => program.full(&mut cargo, root),
+            Effort::Quick => program.quick(&mut cargo),
+        }
+        run(&mut cargo)?;
+    }
+    Ok(target_dir.join(triple).join(profile))
+}
+
+impl Program {
+    /// Optimised, and alone: packages built together share the union of their features.
+    fn full(&self, cargo: &mut Command, root: &Path) {
+        let (model, features, level) = match self.kind {
             Kind::Tool | Kind::Toolchain => ("static", "", "3"),
             Kind::Tender => ("pie", "", "3"),
             // For speed, the debugger's protocol takes more than ten minutes to optimise; for size,
             // seconds.
             Kind::DebugTender => ("pie", "debug", "\"s\""),
         };
-        // One at a time: packages built together share the union of their features.
-        run(cargo()
-            .current_dir(root)
-            .args([
-                "rustc",
-                "--quiet",
-                "--release",
-                "--package",
-                package,
-                "--bin",
-                name,
-                "--features",
-                features,
-            ])
-            .args(["--target", &triple, "--target-dir"])
-            .arg(&target_dir)
+        cargo
+            .args(["--release", "--package", self.package, "--features", features])
             .args(["--config", &format!("profile.release.opt-level={level}")])
             .args(["--", &format!("-Crelocation-model={model}")])
-            .env("SOLO5_VERSION", version)
-            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)))?;
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root));
     }
-    Ok(target_dir.join(triple).join("release"))
+
+    /// Not optimised, position-independent, and with the features of all packages together, so that
+    /// no crate is compiled twice.
+    fn quick(&self, cargo: &mut Command) {
+        for Program { package, .. } in PROGRAMS {
+            cargo.args(["--package", package]);
+        }
+        if self.kind == Kind::DebugTender {
+            cargo.args(["--features", &format!("{}/debug", self.package)]);
+        }
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", STATIC);
+    }
 }
+
+/// Linked statically, whatever the C library.
+const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// Static linking, no path of the build machine in the result, and no tables for unwinding: a panic
 /// aborts, and they would be a tenth of a tender.
@@ -141,7 +250,7 @@ pub(crate) fn rustflags(root: &Path) -> String {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let mut flags = vec![
-        "-Ctarget-feature=+crt-static".to_owned(),
+        STATIC.to_owned(),
         "-Cforce-unwind-tables=no".to_owned(),
         format!("--remap-path-prefix={}=/solo5", root.display()),
     ];
@@ -196,11 +305,11 @@ fn rustc() -> Command {
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
 
-fn executables(programs: &Path, tree: &Path, arch: Arch) -> Result<()> {
+fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
     let bin = tree.join("bin");
     fs::create_dir_all(&bin)?;
-    for name in PROGRAMS.iter().map(|program| program.name).chain([TOOLCHAIN]) {
-        fs::copy(programs.join(name), bin.join(name))?;
+    for Program { name, .. } in programs {
+        fs::copy(compiled.join(name), bin.join(name))?;
     }
     for verb in TOOLCHAIN_VERBS {
         symlink(TOOLCHAIN, bin.join(format!("solo5-{verb}")))?;
@@ -259,15 +368,15 @@ fn copy_headers(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn libraries(root: &Path, tree: &Path) -> Result<()> {
-    for (arch, all) in BINDINGS {
-        let folder = tree.join("lib").join(arch.triple());
-        fs::create_dir_all(&folder)?;
-        for target in *all {
-            bindings::build(root, *arch, *target, &folder)?;
-            let script = script::render(*arch, *target);
-            write(&folder.join(format!("solo5_{}.lds", target.name())), script.as_bytes())?;
-        }
+/// The bindings `all` of `arch`, each with its linker script.
+fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[Bindings]) -> Result<()> {
+    let folder = tree.join("lib").join(arch.triple());
+    fs::create_dir_all(&folder)?;
+    for target in all {
+        println!("building {}, the guest's side", target.object_file());
+        bindings::build(root, arch, *target, &folder)?;
+        let script = script::render(arch, *target);
+        write(&folder.join(format!("solo5_{}.lds", target.name())), script.as_bytes())?;
     }
     Ok(())
 }

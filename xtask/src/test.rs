@@ -14,7 +14,7 @@ pub(crate) const HELP: &str = "Build, then run every test; arguments go to `carg
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     println!("== build");
-    stage::build()?;
+    stage::build(stage::Effort::Full)?;
     let mut summary = Summary::default();
     println!("== another Solo5");
     summary.peer();

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::{Bench, LIBRARY, Row, median_time, ratio, row, tender, times};
-use crate::Result;
 use crate::run::output;
+use crate::{Result, namespace};
 
 /// Largest bss of `solo5_hvt.o` in bytes.
 const BSS_MAX: u64 = (64 << 10) - 1;
@@ -43,16 +43,18 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
     let disk = bench.work.join("disk");
     fs::write(&disk, [0; 4096])?;
     // A tap, in a network namespace of its own.
-    let mut explain = Command::new("unshare");
-    explain.args(["--user", "--map-root-user", "--net", "sh", "-c"]);
-    explain.arg(
-        "ip tuntap add tap0 mode tap && ip link set tap0 up && \
+    let explain = |mut inside: Command| {
+        inside.args(["sh", "-c"]);
+        inside.arg(
+            "ip tuntap add tap0 mode tap && ip link set tap0 up && \
          exec \"$0\" --explain --format=json --net:service=tap0 --block:storage=\"$1\" \"$2\"",
-    );
-    explain.arg(bench.ours.join("bin/solo5-hvt")).args([&disk, &image]);
+        );
+        inside.arg(bench.ours.join("bin/solo5-hvt")).args([&disk, &image]);
+        inside.stderr(Stdio::null()).output()
+    };
+    let asked = namespace::unshare().ok().map(explain).transpose()?;
     let (calls, unconditional) = ("hvt system calls, net and block", "hvt calls without condition");
-    let asked = explain.stderr(Stdio::null()).output()?;
-    if !asked.status.success() {
+    let Some(asked) = asked.filter(|asked| asked.status.success()) else {
         let row = |what: &str, most: u64| Row {
             what: what.to_owned(),
             measured: "no tap here".into(),
@@ -60,7 +62,7 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
             held: None,
         };
         return Ok(vec![row(calls, CALLS_MAX), row(unconditional, UNCONDITIONAL_MAX)]);
-    }
+    };
     let told: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
     let rules = told["system_calls"].as_array().ok_or("no system calls")?;
     let mut names: Vec<&str> = rules.iter().filter_map(|rule| rule["call"].as_str()).collect();

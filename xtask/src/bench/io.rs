@@ -15,8 +15,8 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 
 use super::{Bench, Row, median, times};
-use crate::Result;
 use crate::run::{output, run, show};
+use crate::{Result, namespace};
 
 /// The argument that makes `bench` run inside the namespace.
 pub(super) const INSIDE: &str = "inside-the-namespace";
@@ -127,11 +127,8 @@ fn block(bench: &Bench, prefixes: &[&Path]) -> Result<Row> {
 fn net(bench: &Bench, prefixes: &[&Path]) -> Result<Vec<Row>> {
     let device = r#"{"name":"service","type":"NET_BASIC"}"#;
     let images = guests(bench, prefixes, "net", device)?;
-    let mut inside = Command::new("unshare");
-    inside
-        .args(["--user", "--map-root-user", "--net", "--"])
-        .arg(std::env::current_exe()?)
-        .args(["bench", INSIDE]);
+    let mut inside = namespace::unshare()?;
+    inside.arg("--").arg(std::env::current_exe()?).args(["bench", INSIDE]);
     for (prefix, image) in prefixes.iter().zip(&images) {
         inside.args([prefix, &image.as_path()]);
     }
