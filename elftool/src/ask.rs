@@ -23,7 +23,7 @@ use solo5_signature::{Digest, Proof, prove};
 use crate::console::Exit;
 use crate::content::{Content, detached};
 use crate::files::{name, readable};
-use crate::policy_files::{Lists, today};
+use crate::policy_files::{Host, Lists, today};
 
 /// A launch that somebody has in mind.
 pub(crate) struct Question<'q> {
@@ -31,8 +31,10 @@ pub(crate) struct Question<'q> {
     pub(crate) path: &'q Path,
     /// Options of the tender, then arguments of the guest.
     pub(crate) words: &'q [OsString],
-    /// Policies to ask; those of this host if there are none.
+    /// Policies to ask besides the host's.
     pub(crate) policies: &'q [FileOrFd],
+    /// Whose policies are the host's.
+    pub(crate) host: &'q Host,
     /// The list of admitted images that is about to be written.
     pub(crate) lock: Option<&'q Path>,
 }
@@ -131,7 +133,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     // Those given here and those the options name.
     let given = question.policies.iter().chain(&asked.launch.policies).cloned();
     let policies = lists
-        .get(given.collect(), question.policies.is_empty())
+        .get(given.collect(), question.host)
         .ok_or_else(|| Answer::Failed(String::from("a policy cannot be used")))?;
     let audits = policies.iter().any(|policy| policy.audit.is_some());
     let keys = keys_to_prove(&policies, &asked.launch.labels);

@@ -16,7 +16,7 @@ use crate::files::{is_elf, name, readable};
 use crate::inputs::{Input, List, Unusable, inputs};
 use crate::options::Level;
 use crate::parallel::in_order;
-use crate::policy_files::{given, load, today};
+use crate::policy_files::{Host, given, load, today};
 use crate::printers::{AuditFormat, Audited, Counts, Printer, Totals, printer};
 use crate::waive::Scales;
 
@@ -142,7 +142,7 @@ impl AuditOptions {
             },
             budgets: self.budget.clone(),
             fail_on: Severity::from(self.fail_on),
-            policies: load(&given(&self.policy), false).map_err(Failure::Wrong)?,
+            policies: load(&given(&self.policy), &Host::None).map_err(Failure::Wrong)?,
             today: today(),
         })
     }

@@ -13,7 +13,7 @@ use crate::console::{Console, Exit, Failure};
 use crate::files::name;
 use crate::options::Format;
 use crate::plan::{self, PlanOptions};
-use crate::policy_files::{Lists, given};
+use crate::policy_files::{Host, Lists, given};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {
@@ -29,6 +29,10 @@ pub(crate) struct CheckOptions {
     /// A policy to ask; those of this host if none is given
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
+    /// The folder of policies of the host that is meant; what is named besides can then only deny,
+    /// where one of them applies
+    #[arg(long, value_name = "DIR")]
+    host_policies: Option<PathBuf>,
     /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -58,16 +62,19 @@ impl CheckOptions {
         let lock = self.lock.as_deref();
         if let Some(plan) = &self.plan {
             let (explain, format) = (self.explain, self.format);
-            let options = PlanOptions { plan, policies: &self.policy, lock, explain, format };
+            let (policies, host) = (&self.policy, self.host_policies.as_deref());
+            let options = PlanOptions { plan, policies, host, lock, explain, format };
             return plan::run(console, &options);
         }
         let policies = given(&self.policy);
+        let host = Host::asked(self.host_policies.as_deref(), !policies.is_empty());
         let mut lists = Lists::new(console);
         let mut exit = Exit::Clean;
         let mut images = Vec::new();
         let mut admitted = BTreeMap::new();
         for path in &self.images {
-            let question = Question { path, words: &self.launch, policies: &policies, lock };
+            let question =
+                Question { path, words: &self.launch, policies: &policies, host: &host, lock };
             let answer = ask(&question, &mut lists);
             exit = exit.max(answer.exit());
             admitted.extend(answer.admission(path));

@@ -28,7 +28,7 @@ use crate::ask::{Answer, Question, Shown, ask};
 use crate::console::{Console, Exit, Failure};
 use crate::files::{name, read, readable};
 use crate::options::Format;
-use crate::policy_files::{Lists, given};
+use crate::policy_files::{Host, Lists, given};
 
 /// What to do with a plan.
 pub(crate) struct PlanOptions<'o> {
@@ -36,6 +36,8 @@ pub(crate) struct PlanOptions<'o> {
     pub(crate) plan: &'o Path,
     /// Policies to ask besides the plan's own.
     pub(crate) policies: &'o [PathBuf],
+    /// The folder of policies of the host that is meant.
+    pub(crate) host: Option<&'o Path>,
     /// Where to write what is admitted.
     pub(crate) lock: Option<&'o Path>,
     /// Whether to show the plan as a table.
@@ -148,8 +150,9 @@ fn look<'p>(
     }
     let answer = if wrong.is_empty() {
         let policies = given(&policies);
-        let question =
-            Question { path: &path, words: &words, policies: &policies, lock: options.lock };
+        let host = &Host::asked(options.host, !policies.is_empty());
+        let (path, words, policies) = (&path, &words[..], &policies[..]);
+        let question = Question { path, words, policies, host, lock: options.lock };
         ask(&question, lists)
     } else {
         Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())

@@ -34,15 +34,39 @@ pub(crate) fn read_policy(console: &Console, path: &Path) -> Result<(Policy, Vec
     }
 }
 
-/// The policies in files, behind this host's if `host`.
-pub(crate) fn load(given: &[FileOrFd], host: bool) -> Result<Vec<Policy>, Vec<Diagnostic>> {
+/// Whose policies are the host's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Host {
+    /// This host's.
+    This,
+    /// Those in a folder, as another host would have them.
+    Model(PathBuf),
+    /// Nobody's.
+    None,
+}
+
+impl Host {
+    /// The host that `--host-policies` asks for; without it this one, unless policies are named.
+    pub(crate) fn asked(model: Option<&Path>, any_named: bool) -> Host {
+        match model {
+            Some(folder) => Host::Model(folder.to_owned()),
+            None if any_named => Host::None,
+            None => Host::This,
+        }
+    }
+}
+
+/// The policies in files, behind the host's.
+pub(crate) fn load(given: &[FileOrFd], host: &Host) -> Result<Vec<Policy>, Vec<Diagnostic>> {
     let folder = sources::folder();
-    // A folder that does not exist holds no policies.
-    let nowhere = Path::new("/nonexistent/solo5");
-    let folder = if host { folder.as_path() } else { nowhere };
+    let host = match host {
+        Host::This => sources::Host::Folder(&folder),
+        Host::Model(folder) => sources::Host::Model(folder),
+        Host::None => sources::Host::None,
+    };
     // Opened anew, since one descriptor may be in several lists.
     let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
-    sources::load(folder, given, inherited)
+    sources::load(host, given, inherited)
 }
 
 /// Policies that are used together; `None` if one of them cannot be used.
@@ -51,7 +75,7 @@ type List = Option<Rc<[Policy]>>;
 /// Policies by how they are named, each list of them loaded once.
 pub(crate) struct Lists<'c> {
     console: &'c Console,
-    known: HashMap<(Vec<FileOrFd>, bool), List>,
+    known: HashMap<(Vec<FileOrFd>, Host), List>,
 }
 
 impl<'c> Lists<'c> {
@@ -60,10 +84,10 @@ impl<'c> Lists<'c> {
     }
 
     /// As [`load`]. What is wrong is shown the first time.
-    pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: bool) -> List {
+    pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: &Host) -> List {
         let console = self.console;
-        let list = self.known.entry((given, host));
-        let list = list.or_insert_with_key(|(given, host)| match load(given, *host) {
+        let list = self.known.entry((given, host.clone()));
+        let list = list.or_insert_with_key(|(given, host)| match load(given, host) {
             Ok(policies) => Some(policies.into()),
             Err(found) => {
                 console.show(&found);

@@ -444,3 +444,68 @@ fn the_documentation_is_right() {
     let shown = after("$ solo5-elftool policy test --coverage=80 node-test.yaml\n");
     assert_eq!((run.status, run.stdout), (0, shown));
 }
+
+/// A host's policies, and one that a launch brings to say yes to all.
+fn layers() -> Place {
+    let place = place();
+    std::fs::create_dir(place.path("policy.d")).unwrap();
+    let host = "type: solo5.policy\nversion: 1\nname: host\nimage: { targets: [spt] }\nmemory: { maximum: 1GiB }\n\
+                net: { allow: [ { name: \"*\" } ] }\n";
+    place.write("policy.d/host.yml", host.as_bytes());
+    place.write("policy.d/left.yaml~", b"no policy");
+    place.write("all.yaml", b"type: solo5.policy\nversion: 1\nname: all\notherwise: allow\n");
+    place
+}
+
+#[test]
+fn what_a_launch_brings_can_only_deny_on_a_modelled_host() {
+    let place = layers();
+    let launch =
+        ["router.spt", "--", "--policy=all.yaml", "--net:service0=t", "--block:storage=/d"];
+    let check = |options: &[&str]| place.run(&[&["check"], options, &launch].concat());
+    let run = check(&["--host-policies=policy.d"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stdout.contains("P345") && run.stdout.contains("of the host"), "{run:?}");
+    let run = check(&["--policy=all.yaml"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
+    let run = check(&["--host-policies=gone"]);
+    assert_eq!(run.status, 2, "{run:?}");
+}
+
+#[test]
+fn plans_and_tests_take_the_hosts_layer() {
+    let place = layers();
+    place.write(
+        "plan.yaml",
+        b"type: solo5.plan\nversion: 1\npolicies: all.yaml\nunikernels:\n  - name: router\n    image: router.spt\n    \
+          memory: 64MiB\n    net: { service0: { tap: t } }\n    block: { storage: { path: /d } }\n",
+    );
+    let plan = |more: &[&str]| place.run(&[&["check", "--plan=plan.yaml"], more].concat());
+    assert_eq!(plan(&[]).status, 0);
+    let run = plan(&["--host-policies=policy.d"]);
+    assert_eq!(run.status, 1);
+    assert!(run.stdout.contains("P345"), "{run:?}");
+    place.write(
+        "layers-test.yaml",
+        b"type: solo5.policy-test\nversion: 1\npolicies: all.yaml\ncases:\n  - name: a disk\n    manifest: manifest.yaml\n    \
+          target: spt\n    options: [\"--net:service0=t\", \"--block:storage=/d\"]\n    decision: denied\n    codes: [P345]\n",
+    );
+    let test = |more: &[&str]| place.run(&[&["policy", "test", "layers-test.yaml"], more].concat());
+    assert_eq!(test(&[]).status, 1, "allowed without the host's");
+    let run = test(&["--host-policies=policy.d"]);
+    assert_eq!(run.status, 0, "{run:?}");
+}
+
+#[test]
+fn show_tells_the_layers_apart() {
+    let place = layers();
+    let show = ["policy", "show", "--host-policies=policy.d", "all.yaml"];
+    let run = place.run(&show);
+    assert!(run.stdout.contains("host (policy.d/host.yml), of the host\n"), "{run:?}");
+    assert!(run.stdout.contains("denied, as no policy says anything about `block`"), "{run:?}");
+    assert!(run.stdout.contains("the others can only deny"), "{run:?}");
+    let run = place.run(&[&show[..], &["--format=json"]].concat());
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(shown["policies"][0]["layer"], "host");
+    assert_eq!(shown["policies"][1]["layer"], "launch");
+}

@@ -71,6 +71,8 @@ pub const NET_BRIDGE: &str = "P313";
 pub const NET_MAC: &str = "P314";
 /// A fact of a network interface cannot be read.
 pub const NET_UNREAD: &str = "P315";
+/// A network interface that is no descriptor.
+pub const NET_DESCRIPTOR: &str = "P316";
 /// Too many block devices.
 pub const BLOCK_MAXIMUM: &str = "P320";
 /// The file behind a block device.
@@ -87,6 +89,8 @@ pub const BLOCK_CAPACITY: &str = "P325";
 pub const BLOCK_SECTOR_SIZE: &str = "P326";
 /// A fact of a block device cannot be read.
 pub const BLOCK_UNREAD: &str = "P327";
+/// A block device that is no descriptor.
+pub const BLOCK_DESCRIPTOR: &str = "P328";
 /// Debugging with gdb.
 pub const GDB: &str = "P330";
 /// Core dumps of the guest.
@@ -150,6 +154,7 @@ pub const ALL: &[&str] = &[
     NET_BRIDGE,
     NET_MAC,
     NET_UNREAD,
+    NET_DESCRIPTOR,
     BLOCK_MAXIMUM,
     BLOCK_FILE,
     BLOCK_NAME,
@@ -158,6 +163,7 @@ pub const ALL: &[&str] = &[
     BLOCK_CAPACITY,
     BLOCK_SECTOR_SIZE,
     BLOCK_UNREAD,
+    BLOCK_DESCRIPTOR,
     GDB,
     DUMPCORE,
     SILENT_IMAGE,

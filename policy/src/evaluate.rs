@@ -4,6 +4,9 @@
 //! a denial; no yes at all is silence, which is a denial too; what depends on facts not known yet
 //! is a condition. Answers are collected, never cut short: a denial names every reason.
 //!
+//! There are two layers. If one of the host's policies applies, the yes must be one of the host's,
+//! and what the launch brings can only deny. If none does, the launch's policies stand alone.
+//!
 //! [`rules`] judges devices against lists of rules, [`image`] what is said and proven of the image.
 
 mod image;
@@ -19,7 +22,7 @@ use solo5_source::size;
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
 use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
-use crate::model::{At, Policy, Process, Proofs};
+use crate::model::{At, Layer, Policy, Process, Proofs};
 use solo5_launch::Label;
 
 pub use rules::{directories, rest_beneath};
@@ -72,7 +75,8 @@ struct Thing<'e> {
     judge: Box<dyn Fn(&Policy) -> Verdict + 'e>,
 }
 
-/// What `policies` say of a launch. With `require`, one at least must apply.
+/// What `policies` say of a launch. With `require`, one at least must apply: one of the host's, if the
+/// host has any.
 pub fn decide(
     policies: &[Policy],
     asked: &Asked,
@@ -92,25 +96,33 @@ pub fn decide(
         grants: Vec::new(),
         denying: 0,
     };
-    if applicable.is_empty() {
-        if require {
-            decision.outcome = Outcome::Denied;
-            decision.reasons.push(Reason {
-                code: codes::NONE_APPLIES,
-                subject: "policy".to_owned(),
-                message: "one is required and none applies".to_owned(),
-                wants: match skipped.len() {
-                    0 => "there is none".to_owned(),
-                    count => format!("`match` holds for none of {count}"),
-                },
-                place: None,
-            });
-        }
+    let hosts =
+        |policies: &[&Policy]| policies.iter().filter(|policy| policy.layer == Layer::Host).count();
+    let decisive = if hosts(&applicable) > 0 { Layer::Host } else { Layer::Launch };
+    let host_is_silent = decisive == Layer::Launch && hosts(&skipped) > 0;
+    if require && (applicable.is_empty() || host_is_silent) {
+        decision.outcome = Outcome::Denied;
+        let (whose, count) = match host_is_silent {
+            true => (" of the host's", hosts(&skipped)),
+            false => ("", skipped.len()),
+        };
+        decision.reasons.push(Reason {
+            code: codes::NONE_APPLIES,
+            subject: "policy".to_owned(),
+            message: format!("one{whose} is required and none applies"),
+            wants: match count {
+                0 => "there is none".to_owned(),
+                count => format!("`match` holds for none of {count}"),
+            },
+            place: None,
+        });
+    }
+    if decision.is_denied() || applicable.is_empty() {
         return decision;
     }
     let mut denying = vec![false; applicable.len()];
     for thing in things(asked, facts, phase) {
-        put(&thing, &applicable, &mut decision, &mut denying);
+        put(&thing, &applicable, decisive, &mut decision, &mut denying);
     }
     for (policy, denies) in applicable.iter().zip(&mut denying) {
         for (subject, refusal) in rules::limits(policy, asked) {
@@ -184,9 +196,15 @@ pub fn admission_lists<'p>(policies: &'p [Policy], asked: &Asked) -> BTreeSet<&'
     policies.filter_map(|policy| Some(policy.admitted.as_ref()?.value.as_str())).collect()
 }
 
-/// Puts `thing` to every policy that applies.
-fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying: &mut [bool]) {
-    let mut answered = false;
+/// Puts `thing` to every policy that applies. The yes must come from one of the `decisive` layer.
+fn put(
+    thing: &Thing<'_>,
+    policies: &[&Policy],
+    decisive: Layer,
+    decision: &mut Decision,
+    denying: &mut [bool],
+) {
+    let (mut answered, mut overruled) = (false, false);
     let mut denied = Vec::new();
     let mut provisions = Vec::new();
     for (policy, denies) in policies.iter().zip(denying) {
@@ -194,13 +212,15 @@ fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying
             |span| Place { policy: policy.name.clone(), source: policy.source.clone(), span };
         match (thing.judge)(policy) {
             Verdict::Silent => {}
+            Verdict::Yes(_) if policy.layer != decisive => overruled = true,
             Verdict::Yes(span) => {
                 answered = true;
                 let subject = thing.subject.clone();
                 decision.grants.push(Grant { subject, place: place(span) });
             }
             Verdict::If(list) => {
-                answered = true;
+                answered |= policy.layer == decisive;
+                overruled |= policy.layer != decisive;
                 provisions.extend(list.into_iter().map(|provision| Condition {
                     subject: thing.subject.clone(),
                     message: provision.message,
@@ -225,17 +245,18 @@ fn put(thing: &Thing<'_>, policies: &[&Policy], decision: &mut Decision, denying
         }
     }
     if !answered {
-        let nobody = format!("{}, and no applicable policy says anything about it", thing.asks);
+        let whose = if overruled { " of the host" } else { "" };
+        let nobody = format!("no applicable policy{whose} says anything about it");
         match thing.unless {
             Some(unless) => provisions.push(Condition {
                 subject: thing.subject.clone(),
-                message: format!("{unless} (no applicable policy says anything about it)"),
+                message: format!("{unless} ({nobody})"),
                 place: None,
             }),
             None => denied.push(Reason {
                 code: thing.silence,
                 subject: thing.subject.clone(),
-                message: nobody,
+                message: format!("{}, and {nobody}", thing.asks),
                 wants: format!("add `{}:` or `otherwise: allow` to one", thing.section),
                 place: None,
             }),

@@ -16,7 +16,7 @@ use crate::codes;
 use crate::fields::{at, date, digest, header, is_plain_path, one_or_many, public_key, self_name};
 use crate::glob::{Fault, LENGTH_MAX, Pattern};
 use crate::model::{
-    Arguments, At, Audit, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Memory,
+    Arguments, At, Audit, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Layer, Memory,
     NetRule, Policy, Process, Proofs, Selector, Waiver,
 };
 
@@ -25,7 +25,8 @@ pub const TYPE: &str = "solo5.policy";
 /// Its one version.
 pub const VERSION: u64 = 1;
 
-/// Reads `bytes`, which are called `name` in diagnostics and reasons, as a policy.
+/// Reads `bytes`, which are called `name` in diagnostics and reasons, as a policy that a launch
+/// brings; whoever reads one of the host's says so.
 ///
 /// # Errors
 ///
@@ -58,6 +59,7 @@ fn policy(root: &Node, file: &str, reader: &mut Reader) -> Option<Policy> {
     fields.finish(reader);
     Some(Policy {
         name: name.unwrap_or_else(|| stem(file)),
+        layer: Layer::Launch,
         source,
         selector: selector.unwrap_or_default(),
         otherwise_allow,
@@ -305,8 +307,14 @@ fn net_rule(node: &Node, reader: &mut Reader) -> Option<NetRule> {
         fields.optional("interface").and_then(|node| pattern(node, "`interface`", reader));
     let bridge = fields.optional("bridge").and_then(|node| pattern(node, "`bridge`", reader));
     let mac = fields.optional("mac").and_then(|node| mac(node, reader));
+    let descriptor = fields.optional("descriptor").and_then(|node| descriptor(node, reader));
     fields.finish(reader);
-    Some(NetRule { name: name?, interface, bridge, mac })
+    Some(NetRule { name: name?, interface, bridge, mac, descriptor })
+}
+
+/// `descriptor: allow`.
+fn descriptor(node: &Node, reader: &mut Reader) -> Option<At<()>> {
+    Some(at(node, reader.choice(node, "`descriptor`", &[("allow", ())])?))
 }
 
 /// A pattern of addresses, which are compared in lower case.
@@ -331,11 +339,16 @@ fn block_rule(node: &Node, reader: &mut Reader) -> Option<BlockRule> {
     let name = fields.required("name").and_then(|node| pattern(node, "`name`", reader));
     let file = fields.optional("file");
     let device = fields.optional("device");
-    if let (Some(_), Some(device)) = (file, device) {
-        let message = "a rule wants a file and a device at once, so it fits nothing";
-        let help = "write two rules, one with `file` and one with `device`";
-        reader.error(codes::FILE_AND_DEVICE, device.span.clone(), message, "", help);
+    let opened = fields.optional("descriptor");
+    let kinds = [("file", file), ("device", device), ("descriptor", opened)];
+    let mut kinds = kinds.into_iter().filter_map(|(key, node)| Some((key, node?)));
+    if let (Some((one, _)), Some((other, node))) = (kinds.next(), kinds.next()) {
+        let message = format!("a rule wants a {one} and a {other} at once, so it fits nothing");
+        let help = format!("write two rules, one with `{one}` and one with `{other}`");
+        reader.error(codes::FILE_AND_DEVICE, node.span.clone(), message, "", help);
     }
+    let opened = opened.and_then(|node| descriptor(node, reader));
+    let opened = opened.map(|At { span, .. }| At { value: BackingRule::Descriptor, span });
     let file = file.and_then(|node| file_rule(node, reader));
     let device = device.and_then(|node| device_rule(node, reader));
     let accesses = [Access::ReadOnly, Access::ReadWrite].map(|access| (access.name(), access));
@@ -352,7 +365,7 @@ fn block_rule(node: &Node, reader: &mut Reader) -> Option<BlockRule> {
     fields.finish(reader);
     Some(BlockRule {
         name: name?,
-        backing: file.or(device),
+        backing: file.or(device).or(opened),
         access,
         capacity_maximum,
         sector_sizes,

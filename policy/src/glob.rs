@@ -76,9 +76,11 @@ fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
                 continue;
             }
             Some(b'?') => {
-                at += 1;
-                in_text += character_length(text, in_text);
-                continue;
+                if let Some(length) = character_length(text, in_text) {
+                    at += 1;
+                    in_text += length;
+                    continue;
+                }
             }
             Some(wanted) if wanted == byte => {
                 at += 1;
@@ -98,11 +100,12 @@ fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
     rest.iter().all(|byte| *byte == b'*')
 }
 
-/// Length in bytes of the character at `at`: one and its UTF-8 continuation bytes.
-fn character_length(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at + 1..).unwrap_or_default();
-    let continues = |byte: &&u8| **byte & 0xc0 == 0x80;
-    1 + rest.iter().take(3).take_while(continues).count()
+/// Length in bytes of the character at `at`; `None` if the bytes there are no character.
+fn character_length(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..)?;
+    let longest = rest.get(..4).unwrap_or(rest);
+    let valid = longest.utf8_chunks().next()?.valid();
+    valid.chars().next().map(char::len_utf8)
 }
 
 #[cfg(test)]
@@ -140,6 +143,20 @@ mod tests {
             assert_eq!(fits, expected, "{pattern:?} on {text:?}");
         }
         assert!(Pattern::new("a*").unwrap().fits_name(b"a\xff\xfe"));
+    }
+
+    #[test]
+    fn a_question_mark_is_one_character() {
+        let fits = |pattern: &str, text: &[u8]| Pattern::new(pattern).unwrap().fits_text(text);
+        for text in ["a", "\u{e9}", "\u{20ac}", "\u{1f980}"] {
+            assert!(fits("?", text.as_bytes()) && fits("*?", text.as_bytes()), "{text}");
+            assert!(!fits("??", text.as_bytes()) && !fits("*??", text.as_bytes()), "{text}");
+        }
+        for stray in [&b"a\x80"[..], b"a\x80\x80", b"\xe9", b"\x80", b"\xc3", b"\xf0\x9f\xa6"] {
+            assert!(!fits("?", stray), "{stray:?}");
+            assert!(fits("*", stray));
+        }
+        assert!(!fits("a??", b"a\x80\x80") && !fits("*?", b"\x80"));
     }
 
     #[test]

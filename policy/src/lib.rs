@@ -36,6 +36,7 @@ pub mod front;
 pub mod glob;
 pub mod model;
 pub mod sources;
+mod trust;
 
 pub use decision::{Decision, Outcome};
 pub use evaluate::{Phase, admission_lists, decide, directories, keys_to_prove};

@@ -24,11 +24,22 @@ pub struct At<T> {
     pub span: Range<usize>,
 }
 
+/// Who brings a policy. Where one of the host's applies, a launch's can only deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The host: its folder of policies.
+    Host,
+    /// The launch: `--policy`.
+    Launch,
+}
+
 /// A checked policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its name in reasons: `name`, else that of its file without the ending.
     pub name: String,
+    /// Who brings it.
+    pub layer: Layer,
     /// Its text, which every span refers to.
     pub source: Arc<SourceText>,
     /// When the policy applies.
@@ -159,6 +170,8 @@ pub struct NetRule {
     pub bridge: Option<At<Pattern>>,
     /// Its address, in lower case with two digits a field.
     pub mac: Option<At<Pattern>>,
+    /// That the launcher has opened it.
+    pub descriptor: Option<At<()>>,
 }
 
 /// A block device that is allowed.
@@ -183,6 +196,8 @@ pub enum BackingRule {
     FileUnder(String),
     /// A block device whose name below `/dev` fits.
     Device(Pattern),
+    /// What the launcher has opened, whatever it is.
+    Descriptor,
 }
 
 /// What debugging is allowed.

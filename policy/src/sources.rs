@@ -2,13 +2,16 @@
 //!
 //! The folder is fixed when the program is built, so no option or variable can turn it away. Who
 //! can write to it decides what may run, so it must belong to root or the caller and be writable by
-//! nobody else. A policy that cannot be taken is a refusal, never a policy less.
+//! nobody else, and nobody else may put another one in its place ([`crate::trust`]). A policy that
+//! cannot be taken is a refusal, never a policy less.
 
-use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use solo5_launch::FileOrFd;
 use solo5_report::Diagnostic;
 use solo5_signature::Digest;
 
@@ -16,8 +19,8 @@ use crate::admitted;
 use crate::codes;
 use crate::facts::Fact;
 use crate::front;
-use crate::model::Policy;
-use solo5_launch::FileOrFd;
+use crate::model::{Layer, Policy};
+use crate::trust;
 
 /// The folder for settings of the host, as the build found it in `SOLO5_SYSCONFDIR`.
 pub const SYSCONFDIR: &str = match option_env!("SOLO5_SYSCONFDIR") {
@@ -33,46 +36,61 @@ pub fn folder() -> PathBuf {
     Path::new(SYSCONFDIR).join("solo5").join("policy.d")
 }
 
-/// Reads every policy of a launch: those of `folder` sorted by name, then those `given`, in order.
+/// Where the host's policies are.
+#[derive(Clone, Copy, Debug)]
+pub enum Host<'p> {
+    /// In this folder, which nobody but root and the caller may be able to change.
+    Folder(&'p Path),
+    /// In a copy of a host's folder, of which somebody wants to know what it would decide: it must
+    /// exist, and may be anybody's.
+    Model(&'p Path),
+    /// Nowhere.
+    None,
+}
+
+/// Reads every policy of a launch: the `host`'s sorted by name, then those `given`, in order.
 /// `open` turns an inherited descriptor into a file; a descriptor is used up by that.
 ///
 /// # Errors
 ///
 /// Everything wrong with any of them.
 pub fn load(
-    folder: &Path,
+    host: Host<'_>,
     given: &[FileOrFd],
     mut open: impl FnMut(i32) -> io::Result<File>,
 ) -> Result<Vec<Policy>, Vec<Diagnostic>> {
     let mut policies = Vec::new();
     let mut diagnostics = Vec::new();
-    let mut take = |name: &str, file: Result<File, Diagnostic>| match file
-        .and_then(|file| bytes(name, file))
-        .map_err(|found| vec![found])
-    {
-        Ok(bytes) => match front::read(name, &bytes) {
-            Ok(policy) => policies.push(policy),
+    let mut take = |name: &str, layer, file: Result<File, Diagnostic>| {
+        let bytes = file.and_then(|file| bytes(name, &file)).map_err(|found| vec![found]);
+        match bytes.and_then(|bytes| front::read(name, &bytes)) {
+            Ok(policy) => policies.push(Policy { layer, ..policy }),
             Err(found) => diagnostics.extend(found),
-        },
-        Err(found) => diagnostics.extend(found),
+        }
     };
-    match files(folder) {
+    match files(host) {
         Ok(files) => {
             for path in files {
-                take(&path.to_string_lossy(), open_trusted(&path));
+                let name = path.to_string_lossy();
+                let file = match host {
+                    Host::Model(_) => open_path(&path, &name),
+                    _ => open_trusted(&path),
+                };
+                take(&name, Layer::Host, file);
             }
         }
-        Err(diagnostic) => take("", Err(diagnostic)),
+        Err(diagnostic) => take("", Layer::Host, Err(diagnostic)),
     }
     for source in given {
         match source {
             FileOrFd::Path(path) => {
                 let name = path.to_string_lossy();
-                take(&name, File::open(path).map_err(|error| unreadable(&name, &error)));
+                take(&name, Layer::Launch, open_path(Path::new(path), &name));
             }
             FileOrFd::Fd(fd) => {
                 let name = format!("@{fd}");
-                take(&name, open(*fd).map_err(|error| unreadable(&name, &error)));
+                let file = open(*fd).map_err(|error| unreadable(&name, &error));
+                take(&name, Layer::Launch, file);
             }
         }
     }
@@ -80,18 +98,10 @@ pub fn load(
 }
 
 /// Whether the image with this digest is in the list of admitted images at `path`, which must be as
-/// trustworthy as a policy of the host.
+/// trustworthy as a policy of the host: who can write to its folder could put an older list back.
 pub fn admitted(path: &str, digest: &Digest) -> Fact<bool> {
-    let path_of_file = Path::new(path);
-    // Who can write to the folder could put an older list back.
-    let folder = path_of_file.parent().unwrap_or(Path::new("/"));
-    let name = folder.to_string_lossy();
-    let found = folder
-        .metadata()
-        .map_err(|error| unreadable(&name, &error))
-        .and_then(|metadata| trusted(&name, &metadata))
-        .and_then(|()| open_trusted(path_of_file))
-        .and_then(|file| bytes(path, file))
+    let found = open_trusted(Path::new(path))
+        .and_then(|file| bytes(path, &file))
         .map_err(|found| vec![found])
         .and_then(|bytes| admitted::read(path, &bytes));
     match found {
@@ -103,23 +113,27 @@ pub fn admitted(path: &str, digest: &Digest) -> Fact<bool> {
     }
 }
 
-/// The policies in `folder`, sorted by name; none if it does not exist.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+/// The policies of a host, sorted by name; none if its folder does not exist.
+fn files(host: Host<'_>) -> Result<Vec<PathBuf>, Diagnostic> {
+    let folder = match host {
+        Host::None => return Ok(Vec::new()),
+        Host::Model(folder) => folder.to_owned(),
+        Host::Folder(folder) => match trust::real(folder)? {
+            None => return Ok(Vec::new()),
+            Some(real) => {
+                let name = folder.to_string_lossy();
+                let metadata = real.metadata().map_err(|error| unreadable(&name, &error))?;
+                trust::check(&name, &metadata)?;
+                folder.to_owned()
+            }
+        },
+    };
     let name = folder.to_string_lossy();
     let failed = |error: &io::Error| unreadable(&name, error);
-    let metadata = match folder.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(&error)),
-    };
-    trusted(&name, &metadata)?;
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(|error| failed(&error))? {
         let entry = entry.map_err(|error| failed(&error))?;
-        let file_name = entry.file_name();
-        let bytes = file_name.as_encoded_bytes();
-        // As the shell's `*.yaml`: editors keep their own files under names with a dot in front.
-        if bytes.ends_with(b".yaml") && !bytes.starts_with(b".") {
+        if is_policy(entry.file_name().as_encoded_bytes()) {
             files.push(entry.path());
         }
         if files.len() > POLICIES_MAX {
@@ -131,56 +145,68 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(files)
 }
 
-/// Opens a policy of the host's folder if nobody else can change it.
+/// Whether a file of the folder is meant to be a policy. What editors and packagers leave there is
+/// not: `.a.yaml.swp`, `a.yaml~`, `a.yaml.dpkg-old`.
+fn is_policy(name: &[u8]) -> bool {
+    let ends = |ending: &str| {
+        let start = name.len().saturating_sub(ending.len());
+        name.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(ending.as_bytes()))
+    };
+    !name.starts_with(b".") && [".yaml", ".yml", ".json"].into_iter().any(ends)
+}
+
+/// Opens a policy of the host's folder, or a list, if nobody else can change it or put another one
+/// in its place.
 fn open_trusted(path: &Path) -> Result<File, Diagnostic> {
     let name = path.to_string_lossy();
     let failed = |error: &io::Error| unreadable(&name, error);
-    // Opening a pipe would wait, so what it is has to be known before; the descriptor is what
-    // counts after.
-    if !path.metadata().map_err(|error| failed(&error))?.is_file() {
-        return Err(failed(&io::Error::other("not a regular file")));
-    }
-    let file = File::open(path).map_err(|error| failed(&error))?;
+    let real = trust::real(path)?;
+    let real = real.ok_or_else(|| failed(&io::Error::from(io::ErrorKind::NotFound)))?;
+    let file = open_path(&real, &name)?;
     let metadata = file.metadata().map_err(|error| failed(&error))?;
-    trusted(&name, &metadata)?;
+    trust::check(&name, &metadata)?;
     Ok(file)
 }
 
-/// Refuses what somebody other than root and the caller could have written.
-fn trusted(name: &str, metadata: &Metadata) -> Result<(), Diagnostic> {
-    let owner = metadata.uid();
-    let caller = rustix::process::geteuid().as_raw();
-    let (message, help) = if owner != 0 && owner != caller {
-        (format!("{name} belongs to user {owner}"), format!("run `chown root {name}`"))
-    } else if metadata.mode() & 0o022 != 0 {
-        (format!("{name} can be changed by others"), format!("run `chmod go-w {name}`"))
-    } else {
-        return Ok(());
-    };
-    let note = "whoever can change a policy decides what may run";
-    Err(Diagnostic::error(codes::NOT_TRUSTED, message).with_note(note).with_help(help))
+/// Opens a file that is called `name`. Opening a pipe would wait for somebody to write to it.
+fn open_path(path: &Path, name: &str) -> Result<File, Diagnostic> {
+    let mut options = File::options();
+    options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    options.open(path).map_err(|error| unreadable(name, &error))
 }
 
-fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
     let message = format!("{name} cannot be read: {error}");
     let help = "nothing starts while a policy cannot be read; mend or remove it";
     Diagnostic::error(codes::UNREADABLE, message).with_help(help)
 }
 
-/// All of a file, up to one byte more than a policy may have.
-fn bytes(name: &str, file: File) -> Result<Vec<u8>, Diagnostic> {
-    let most = u64::try_from(solo5_source::SIZE_MAX).unwrap_or(u64::MAX);
+/// All of a file, up to one byte more than a policy may have, whatever its offset is. Only a regular
+/// file gives the same answer each time: a pipe may have no end, or none yet.
+fn bytes(name: &str, file: &File) -> Result<Vec<u8>, Diagnostic> {
+    let failed = |error: &io::Error| unreadable(name, error);
+    if !file.metadata().map_err(|error| failed(&error))?.is_file() {
+        return Err(failed(&io::Error::other("not a regular file")));
+    }
+    let most = solo5_source::SIZE_MAX.saturating_add(1);
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(name, &error))?;
+    let mut buffer = [0; 4096];
+    while bytes.len() < most {
+        let offset = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match file.read_at(&mut buffer, offset) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend(buffer.iter().take(count)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    bytes.truncate(most);
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::io::Seek;
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
@@ -201,7 +227,7 @@ mod tests {
     }
 
     fn load_folder(folder: &Path) -> Result<Vec<String>, Vec<&'static str>> {
-        load(folder, &[], |_| Err(io::Error::other("no descriptors here")))
+        load(Host::Folder(folder), &[], |_| Err(io::Error::other("no descriptors here")))
             .map(|policies| policies.into_iter().map(|policy| policy.name).collect())
             .map_err(|found| found.into_iter().map(|found| found.code).collect())
     }
@@ -215,10 +241,86 @@ mod tests {
 
     #[test]
     fn policies_come_sorted_and_by_their_ending() {
-        let files = [("b.yaml", POLICY, 0o644), ("a.yaml", POLICY, 0o600), ("c.yml", "no", 0o666)];
+        let files = [
+            ("b.yaml", POLICY, 0o644),
+            ("a.yaml", POLICY, 0o600),
+            ("d.YAML", POLICY, 0o644),
+            ("c.yml", POLICY, 0o644),
+            (
+                "e.Json",
+                "{\"type\": \"solo5.policy\", \"version\": 1, \"otherwise\": \"allow\"}",
+                0o644,
+            ),
+        ];
         let folder = folder(&files);
-        fs::write(folder.path().join(".d.yaml"), "no").unwrap();
-        assert_eq!(load_folder(folder.path()), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        for leftover in [".d.yaml", "a.yaml~", "a.yaml.dpkg-old", ".a.yaml.swp", "README", "yaml"] {
+            fs::write(folder.path().join(leftover), "no").unwrap();
+        }
+        let names = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        assert_eq!(load_folder(folder.path()), Ok(names.to_vec()));
+        fs::write(folder.path().join("f.yml"), "no").unwrap();
+        assert!(load_folder(folder.path()).is_err());
+    }
+
+    #[test]
+    fn the_hosts_are_told_apart_and_a_model_may_be_anybodys() {
+        let folder = folder(&[("a.yaml", POLICY, 0o666)]);
+        let given = [FileOrFd::Path(folder.path().join("a.yaml").into())];
+        let load = |host| load(host, &given, |_| Err(io::Error::other("no descriptors here")));
+        let layers = |policies: Vec<Policy>| -> Vec<_> {
+            policies.into_iter().map(|policy| policy.layer).collect()
+        };
+        let modelled = layers(load(Host::Model(folder.path())).unwrap());
+        assert_eq!(modelled, [Layer::Host, Layer::Launch]);
+        assert_eq!(layers(load(Host::None).unwrap()), [Layer::Launch]);
+        assert_eq!(load(Host::Folder(folder.path())).unwrap_err()[0].code, "P202");
+        assert_eq!(load(Host::Model(&folder.path().join("none"))).unwrap_err()[0].code, "P201");
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_a_folder_that_is_not_there() {
+        let place = folder(&[]);
+        let link = place.path().join("policy.d");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(load_folder(&link), Err(vec!["P201"]));
+        let above = place.path().join("solo5");
+        std::os::unix::fs::symlink("nowhere", &above).unwrap();
+        assert_eq!(load_folder(&above.join("policy.d")), Err(vec!["P201"]));
+        let real = folder(&[("a.yaml", POLICY, 0o644)]);
+        let good = place.path().join("good");
+        std::os::unix::fs::symlink(real.path(), &good).unwrap();
+        assert_eq!(load_folder(&good), Ok(vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn pipes_are_refused_and_not_waited_for() {
+        let place = folder(&[]);
+        let pipe = place.path().join("p.yaml");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(load_folder(place.path()), Err(vec!["P201"]));
+        let given = [FileOrFd::Path(pipe.into()), FileOrFd::Fd(7)];
+        let reader = |_: i32| {
+            std::io::pipe().map(|(reader, _)| File::from(std::os::fd::OwnedFd::from(reader)))
+        };
+        let found = load(Host::None, &given, reader).unwrap_err();
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|found| found.message.ends_with("not a regular file")));
+    }
+
+    #[test]
+    fn a_list_is_where_its_links_lead() {
+        let digest = Digest::of(b"x");
+        let list = format!(
+            "{{ type: solo5.admitted, version: 1, images: [ {{ digest: \"{digest}\" }} ] }}"
+        );
+        let (real, place) = (folder(&[("list.json", &list, 0o644)]), folder(&[]));
+        let link = place.path().join("list.json");
+        std::os::unix::fs::symlink(real.path().join("list.json"), &link).unwrap();
+        let known = || admitted(link.to_str().unwrap(), &digest);
+        assert_eq!(known(), Fact::Known(true));
+        fs::set_permissions(real.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(known(), Fact::Unreadable(why) if why.contains("P202")));
     }
 
     #[test]
@@ -246,7 +348,7 @@ mod tests {
         let folder = folder(&[("a.yaml", POLICY, 0o666)]);
         let mut inherited = tempfile::tempfile().unwrap();
         inherited.write_all(POLICY.as_bytes()).unwrap();
-        inherited.rewind().unwrap();
+        // The launcher has just written it: the offset is at its end.
         let given = [
             FileOrFd::Fd(77),
             FileOrFd::Path(folder.path().join("a.yaml").into()),
@@ -258,17 +360,17 @@ mod tests {
             inherited.take().ok_or_else(|| io::Error::other("twice"))
         };
         let nowhere = folder.path().join("nowhere");
-        let policies = load(&nowhere, &given[..2], &mut open).unwrap();
+        let policies = load(Host::Folder(&nowhere), &given[..2], &mut open).unwrap();
         let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
         assert_eq!(names, ["@77", "a"]);
-        let found = load(&nowhere, &given[2..], &mut open).unwrap_err();
+        let found = load(Host::None, &given[2..], &mut open).unwrap_err();
         assert_eq!(found[0].code, "P201");
     }
 
     #[test]
     fn a_policy_without_end_is_cut_off() {
         let given = [FileOrFd::Path("/dev/zero".into())];
-        let found = load(Path::new("/nonexistent"), &given, |_| Err(io::Error::other("")));
+        let found = load(Host::None, &given, |_| Err(io::Error::other("")));
         assert_eq!(found.unwrap_err().len(), 1);
     }
 }

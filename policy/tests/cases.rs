@@ -9,13 +9,18 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use solo5_policy::{Phase, decide, front};
+use solo5_policy::model::Layer;
+use solo5_policy::{Phase, Policy, decide, front};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     /// Texts by name; the order of names is that of the host's folder.
+    #[serde(default)]
     policies: BTreeMap<String, String>,
+    /// The host's, as `policies`; those are what the launch brings.
+    #[serde(default)]
+    host: BTreeMap<String, String>,
     #[serde(default)]
     launch: common::Launch,
     /// `strings`, or `descriptors` for after everything is opened.
@@ -31,9 +36,11 @@ struct Case {
 fn run(case: &Case) -> Vec<String> {
     let mut policies = Vec::new();
     let mut errors = Vec::new();
-    for (name, text) in &case.policies {
+    let host = case.host.iter().map(|found| (Layer::Host, found));
+    let brought = case.policies.iter().map(|found| (Layer::Launch, found));
+    for (layer, (name, text)) in host.chain(brought) {
         match front::read(name, text.as_bytes()) {
-            Ok(policy) => policies.push(policy),
+            Ok(policy) => policies.push(Policy { layer, ..policy }),
             Err(found) => errors.extend(found.iter().map(solo5_report::line)),
         }
     }

@@ -66,14 +66,14 @@ pub struct Covered {
     pub decided: bool,
 }
 
-/// The clauses of each of `policies`, in the order of [`clauses`], and which of them decided any of
-/// `situations`.
-pub fn decided(policies: &[Policy], situations: &[Situation]) -> Vec<Vec<Covered>> {
+/// The clauses of each of the first `count` of `policies`, in the order of [`clauses`], and which of
+/// them decided any of `situations`.
+pub fn decided(policies: &[Policy], count: usize, situations: &[Situation]) -> Vec<Vec<Covered>> {
     let before: Vec<_> =
         situations.iter().map(|situation| essence(&situation.decide(policies))).collect();
     let mut changed = policies.to_vec();
     let mut all = Vec::new();
-    for (index, policy) in policies.iter().enumerate() {
+    for (index, policy) in policies.iter().enumerate().take(count) {
         let mut covered = Vec::new();
         clauses(policy, |clause| {
             if let Some(place) = changed.get_mut(index) {
@@ -363,6 +363,11 @@ fn net(out: &mut Clauses<'_>) {
                 rule(&mut policy.net, index).map(|rule| rule.mac.take());
             });
         }
+        if let Some(part) = &found.descriptor {
+            out.add(format!("{what}.descriptor"), &part.span, |policy| {
+                rule(&mut policy.net, index).map(|rule| rule.descriptor.take());
+            });
+        }
     });
 }
 
@@ -383,6 +388,7 @@ fn block(out: &mut Clauses<'_>) {
             let key = match part.value {
                 BackingRule::FileUnder(_) => "file",
                 BackingRule::Device(_) => "device",
+                BackingRule::Descriptor => "descriptor",
             };
             out.add(format!("{what}.{key}"), &part.span, |policy| {
                 rule(&mut policy.block, index).map(|rule| rule.backing.take());

@@ -27,7 +27,7 @@ fn situation(launch: &common::Launch) -> Situation {
 /// The clauses of one policy that decide one of these launches.
 fn deciding(policies: &[Policy], launches: &[common::Launch]) -> Vec<String> {
     let situations: Vec<_> = launches.iter().map(situation).collect();
-    let all = decided(policies, &situations).into_iter().flatten();
+    let all = decided(policies, policies.len(), &situations).into_iter().flatten();
     let deciding = all.filter(|clause| clause.decided);
     deciding.map(|clause| clause.what).collect()
 }

@@ -11,6 +11,7 @@ use solo5_policy::front;
 
 #[derive(Debug, Deserialize)]
 struct Case {
+    #[serde(default)]
     policies: BTreeMap<String, String>,
 }
 

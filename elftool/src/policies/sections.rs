@@ -1,6 +1,7 @@
 //! The sections of a policy: what each answers for, and which of them a policy has.
 
 use solo5_policy::Policy;
+use solo5_policy::model::Layer;
 
 /// What is asked for, by the section that answers, and what its silence denies.
 pub(super) const SECTIONS: [(&str, &str); 7] = [
@@ -13,11 +14,16 @@ pub(super) const SECTIONS: [(&str, &str); 7] = [
     ("debug", "gdb, dumping memory"),
 ];
 
-/// Sections that every policy is silent about, and what that denies.
+/// Sections that every policy is silent about, and what that denies. Where there are policies of the
+/// host, it is their silence that counts.
 pub(super) fn silent(policies: &[Policy]) -> impl Iterator<Item = (&'static str, &'static str)> {
     SECTIONS.into_iter().filter(|(section, _)| {
         let silent = |policy: &Policy| policy.otherwise_allow.is_none() && !has(policy, section);
-        policies.iter().all(silent)
+        let host = policies.iter().filter(|policy| policy.layer == Layer::Host);
+        match host.clone().next() {
+            Some(_) => host.into_iter().all(silent),
+            None => policies.iter().all(silent),
+        }
     })
 }
 

@@ -7,12 +7,15 @@ use std::path::PathBuf;
 
 use crate::console::{Console, Exit, Failure};
 use crate::options::Format;
-use crate::policy_files::{given, load};
+use crate::policy_files::{Host, given, load};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowOptions {
     /// Policies that are used together; those of this host if none is given
     files: Vec<PathBuf>,
+    /// The folder of policies of the host that is meant
+    #[arg(long, value_name = "DIR")]
+    host_policies: Option<PathBuf>,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -20,7 +23,8 @@ pub(crate) struct ShowOptions {
 
 impl ShowOptions {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let policies = load(&given(&self.files), self.files.is_empty()).map_err(Failure::Wrong)?;
+        let host = Host::asked(self.host_policies.as_deref(), !self.files.is_empty());
+        let policies = load(&given(&self.files), &host).map_err(Failure::Wrong)?;
         match self.format {
             Format::Human => {
                 let shown: String = policies.iter().map(human::human).collect();

@@ -28,13 +28,17 @@ use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, detached};
 use crate::files::{name, read};
 use crate::options::Format;
-use crate::policy_files::{read_policy, today};
+use crate::policy_files::{Host, load, read_policy, today};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestOptions {
     /// Files of tests
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// The folder of policies of the host that is meant; those that a file names can then only deny,
+    /// where one of them applies
+    #[arg(long, value_name = "DIR")]
+    host_policies: Option<PathBuf>,
     /// Fail if fewer of the policies' clauses decided a case, in percent
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     coverage: Option<u8>,
@@ -83,8 +87,10 @@ impl TestOptions {
         let mut reports = Vec::new();
         let mut coverage = Coverage::new();
         let mut broken = false;
+        let model = self.host_policies.as_deref();
+        let host = load(&[], &Host::asked(model, true)).map_err(Failure::Wrong)?;
         for path in &self.files {
-            match suite(console, path, &mut coverage) {
+            match suite(console, path, &host, &mut coverage) {
                 Some(report) => reports.push(report),
                 None => broken = true,
             }
@@ -144,7 +150,13 @@ impl TestOptions {
 }
 
 /// Runs the cases of one file; `None` if it, or something it names, cannot be used, which is said.
-fn suite(console: &Console, path: &Path, coverage: &mut Coverage) -> Option<Report> {
+/// The `host`'s policies are asked with those of the file, and their clauses are not counted.
+fn suite(
+    console: &Console,
+    path: &Path,
+    host: &[Policy],
+    coverage: &mut Coverage,
+) -> Option<Report> {
     let bytes = read(path).map_err(|why| console.say_of(path, why)).ok()?;
     let show = |found: Vec<Diagnostic>| console.show(&found);
     let name = name(path);
@@ -156,7 +168,8 @@ fn suite(console: &Console, path: &Path, coverage: &mut Coverage) -> Option<Repo
         .iter()
         .map(|path| read_policy(console, path).ok().map(|(policy, _)| policy))
         .collect();
-    let policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
+    let mut policies: Vec<Policy> = policies.into_iter().collect::<Option<_>>()?;
+    policies.extend_from_slice(host);
     let situations: Result<Vec<Situation>, Vec<Diagnostic>> = {
         let made = suite
             .cases
@@ -188,7 +201,7 @@ fn cover(
     situations: &[Situation],
     coverage: &mut Coverage,
 ) {
-    let decided = decided(policies, situations);
+    let decided = decided(policies, paths.len(), situations);
     for ((path, policy), found) in paths.iter().zip(policies).zip(decided) {
         let file = path.canonicalize().unwrap_or_else(|_| path.clone());
         if let Some(known) = coverage.get_mut(&file) {

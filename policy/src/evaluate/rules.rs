@@ -149,6 +149,21 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
         let condition = format!("its tap is on bridge {}", quoted(&pattern.value));
         checks.push(check(codes::NET_BRIDGE, pattern, fit, what, condition));
     }
+    if let Some(allowed) = &rule.descriptor {
+        let (fits, what) = match &net.interface {
+            Interface::Fd(_) => (true, String::new()),
+            Interface::Tap(name) => (false, format!("interface '{}'", name.to_string_lossy())),
+        };
+        checks.push(Check {
+            fit: known(fits),
+            code: codes::NET_DESCRIPTOR,
+            unread: codes::NET_UNREAD,
+            what,
+            wants: "a descriptor".to_owned(),
+            condition: String::new(),
+            span: allowed.span.clone(),
+        });
+    }
     if let Some(pattern) = &rule.mac {
         // A random address has another value at each start, so only `*` can promise to fit it.
         let (fits, what) = match net.mac {
@@ -255,13 +270,20 @@ fn backing_check(
         _ => None,
     };
     match &rule.value {
+        BackingRule::Descriptor => {
+            let wants = "a descriptor".to_owned();
+            check(known(path.is_none()), codes::BLOCK_DESCRIPTOR, shown_path, wants, String::new())
+        }
         BackingRule::FileUnder(folder) => {
-            let (fit, what) = if path.is_none_or(|path| rest_beneath(path, folder).is_none()) {
+            let beneath = facts.map(|facts| &facts.beneath);
+            // Of a file outside nothing is told, not even whether it exists.
+            let (fit, what) = if path.is_none_or(|path| rest_beneath(path, folder).is_none())
+                || matches!(beneath, Some(Fact::Known(found)) if !found.contains(folder))
+            {
                 (Fit::No, shown_path)
             } else if let Some(kind) = wrong_kind(BlockKind::File) {
                 (Fit::No, format!("{shown_path}, {kind},"))
             } else {
-                let beneath = facts.map(|facts| &facts.beneath);
                 let fit = match fact(kind, phase, |_| true) {
                     Fit::Yes => fact(beneath, phase, |found| found.contains(folder)),
                     open => open,
@@ -407,7 +429,7 @@ pub fn directories<'p>(policies: &'p [Policy], asked: &Asked, block: &Block) -> 
         .filter(|rule| rule.value.name.value.fits_name(block.name.as_bytes()))
         .filter_map(|rule| match &rule.value.backing.as_ref()?.value {
             BackingRule::FileUnder(folder) => Some(folder.as_str()),
-            BackingRule::Device(_) => None,
+            BackingRule::Device(_) | BackingRule::Descriptor => None,
         })
         .filter(|folder| rest_beneath(path, folder).is_some())
         .collect()

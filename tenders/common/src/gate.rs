@@ -29,7 +29,8 @@ pub struct Gate {
 /// Reads every policy of a launch. A policy that cannot be taken is a refusal, never a policy less.
 pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Policy>, Refusal> {
     let open = |fd| inherited.take(fd).map(File::from).map_err(io::Error::from);
-    let policies = sources::load(&sources::folder(), request.policies(), open);
+    let policies =
+        sources::load(sources::Host::Folder(&sources::folder()), request.policies(), open);
     policies.map_err(|diagnostics| Refusal {
         denied: false,
         reasons: diagnostics

@@ -125,11 +125,18 @@ const NET: &[Key] = &[
     ),
 ];
 
+const DESCRIPTOR: Key = key(
+    "descriptor",
+    "It must be a descriptor that the launcher has opened",
+    Shape::Choice(&["allow"]),
+);
+
 const NET_RULE: &[Key] = &[
     required("name", "The device's name in the manifest", Shape::Pattern),
     key("interface", "The tap's name", Shape::Pattern),
     key("bridge", "The name of the bridge the tap is on", Shape::Pattern),
     key("mac", "The Ethernet address", Shape::Expression("^[0-9A-Fa-f:*?]+$")),
+    DESCRIPTOR,
 ];
 
 const BLOCK: &[Key] = &[
@@ -145,6 +152,7 @@ const BLOCK_RULE: &[Key] = &[
     required("name", "The device's name in the manifest", Shape::Pattern),
     key("file", "It must be a regular file", Shape::Mapping(FILE)),
     key("device", "It must be a block device with this name below /dev", Shape::Pattern),
+    DESCRIPTOR,
     key(
         "access",
         "The widest access",

@@ -3,7 +3,7 @@
 use solo5_launch::Access;
 use solo5_policy::Policy;
 use solo5_policy::glob::Pattern;
-use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Proofs};
+use solo5_policy::model::{At, BackingRule, BlockRule, Devices, Layer, NetRule, Proofs};
 use solo5_report::one_line;
 use solo5_source::size;
 
@@ -21,19 +21,23 @@ pub(super) fn closing(policies: &[Policy]) -> String {
     if out.is_empty() {
         out += "no section is denied by silence if all of these apply\n";
     }
+    let are = |layer| policies.iter().any(|policy| policy.layer == layer);
+    if are(Layer::Host) && are(Layer::Launch) {
+        out += "where one of the host's policies applies, the others can only deny\n";
+    }
     out
 }
 
 /// One policy: a line for each thing it says, with the line of the file that says it.
 pub(super) fn human(policy: &Policy) -> String {
     let file = one_line(&policy.source.name);
-    let mut out = format!("{} ({file})\n", policy.name);
-    let mut say = |what: &str, at: Option<usize>, text: String| {
-        let line = at.map(|at| policy.source.position(at).line);
-        let line = line.map_or_else(String::new, |line| format!("{line:>5}"));
-        let text = one_line(&text);
-        out += &format!("{line:>5}  {what:<10} {text}\n");
+    let whose = match policy.layer {
+        Layer::Host => ", of the host",
+        Layer::Launch => "",
     };
+    let mut out = format!("{} ({file}){whose}\n", policy.name);
+    let mut rows: Vec<(String, Option<usize>, String)> = Vec::new();
+    let mut say = |what: &str, at, text| rows.push((what.to_owned(), at, text));
     let selector = &policy.selector;
     let mut selectors: Vec<String> = selector
         .labels
@@ -145,6 +149,12 @@ pub(super) fn human(policy: &Policy) -> String {
         };
         say("otherwise", otherwise.map(|span| span.start), text);
     }
+    let mut places = policy.source.positions(rows.iter().filter_map(|(_, at, _)| *at)).into_iter();
+    for (what, at, text) in rows {
+        let line = at.and_then(|_| places.next()).map(|place| place.line.to_string());
+        let line = line.unwrap_or_default();
+        out += &format!("{line:>5}  {what:<10} {}\n", one_line(&text));
+    }
     out.push('\n');
     out
 }
@@ -204,6 +214,7 @@ fn net_rule(rule: &NetRule) -> Vec<String> {
     for (key, pattern) in more {
         parts.extend(pattern.as_ref().map(|one| format!("{key} {}", quoted(&one.value))));
     }
+    parts.extend(rule.descriptor.as_ref().map(|_| String::from("a descriptor")));
     parts
 }
 
@@ -212,6 +223,7 @@ fn block_rule(rule: &BlockRule) -> Vec<String> {
     parts.extend(rule.backing.as_ref().map(|backing| match &backing.value {
         BackingRule::FileUnder(folder) => format!("a file under {folder}"),
         BackingRule::Device(pattern) => format!("a block device /dev/{}", pattern.as_str()),
+        BackingRule::Descriptor => String::from("a descriptor"),
     }));
     let access = rule.access.as_ref();
     parts.extend(access.map(|access| match access.value {

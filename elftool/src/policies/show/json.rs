@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use solo5_policy::Policy;
 use solo5_policy::glob::Pattern;
 use solo5_policy::model::{
-    At, Audit, BackingRule, BlockRule, Devices, LabelRule, NetRule, Proofs, Waiver,
+    At, Audit, BackingRule, BlockRule, Devices, LabelRule, Layer, NetRule, Proofs, Waiver,
 };
 
 use crate::policies::sections::silent;
@@ -31,6 +31,7 @@ impl Shown<'_> {
 struct ShownPolicy<'p> {
     name: &'p str,
     file: &'p str,
+    layer: &'static str,
     r#match: ShownMatch<'p>,
     image: Section<ShownImage<'p>>,
     process: Section<ShownProcess>,
@@ -116,6 +117,8 @@ struct ShownNet<'p> {
     interface: Option<&'p str>,
     bridge: Option<&'p str>,
     mac: Option<&'p str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptor: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +130,8 @@ struct ShownBlock<'p> {
     access: Option<&'static str>,
     capacity: Option<u64>,
     sector_size: Option<&'p [u64]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptor: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -159,6 +164,10 @@ impl ShownPolicy<'_> {
         ShownPolicy {
             name: &policy.name,
             file: &policy.source.name,
+            layer: match policy.layer {
+                Layer::Host => "host",
+                Layer::Launch => "launch",
+            },
             r#match: ShownMatch {
                 proofs: ShownProofs::of(&policy.selector.proofs),
                 label: Labels(&policy.selector.labels),
@@ -244,22 +253,25 @@ impl ShownNet<'_> {
             interface: pattern(&rule.interface),
             bridge: pattern(&rule.bridge),
             mac: pattern(&rule.mac),
+            descriptor: rule.descriptor.as_ref().map(|_| "allow"),
         }
     }
 }
 
 impl ShownBlock<'_> {
     fn of(rule: &BlockRule) -> ShownBlock<'_> {
-        let (mut under, mut device) = (None, None);
+        let (mut under, mut device, mut descriptor) = (None, None, None);
         match rule.backing.as_ref().map(|backing| &backing.value) {
             Some(BackingRule::FileUnder(folder)) => under = Some(folder.as_str()),
             Some(BackingRule::Device(pattern)) => device = Some(pattern.as_str()),
+            Some(BackingRule::Descriptor) => descriptor = Some("allow"),
             None => {}
         }
         ShownBlock {
             name: rule.name.value.as_str(),
             under,
             device,
+            descriptor,
             access: rule.access.as_ref().map(|access| access.value.name()),
             capacity: value(&rule.capacity_maximum),
             sector_size: rule.sector_sizes.as_ref().map(|sizes| sizes.value.as_slice()),

@@ -1,0 +1,180 @@
+//! Whether nobody but root and the caller can change a file or put another one in its place.
+//!
+//! A path is followed as the kernel follows it, link by link, and every folder on the way is looked
+//! at: whoever can write to one can put something else there.
+
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use solo5_report::Diagnostic;
+
+use crate::codes;
+use crate::sources::unreadable;
+
+/// Most links on the way, as the kernel has it.
+const LINKS_MAX: usize = 40;
+
+/// Where `path` really is; `None` if nothing is there, not even a link that leads nowhere.
+pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
+    let name = path.to_string_lossy();
+    let failed = |error: &io::Error| unreadable(&name, error);
+    let path = std::path::absolute(path).map_err(|error| failed(&error))?;
+    let mut place = PathBuf::from("/");
+    let mut way = parts(&path);
+    let mut links = 0;
+    while let Some(part) = way.pop() {
+        if part == Path::new("..") {
+            place.pop();
+            continue;
+        }
+        let entry = place.join(&part);
+        let found = match entry.symlink_metadata() {
+            Ok(found) => Some(found),
+            // A link that leads nowhere is a mistake, not an absence.
+            Err(error) if error.kind() == ErrorKind::NotFound && links == 0 => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        let folder = place.symlink_metadata().map_err(|error| failed(&error))?;
+        holds(&place, &folder, found.as_ref())?;
+        let Some(found) = found else { return Ok(None) };
+        if !found.is_symlink() {
+            place = entry;
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(failed(&io::Error::other("too many links")));
+        }
+        let target = entry.read_link().map_err(|error| failed(&error))?;
+        if target.is_absolute() {
+            place = PathBuf::from("/");
+        }
+        way.extend(parts(&target));
+    }
+    Ok(Some(place))
+}
+
+/// The parts of a path, the first one last.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let parts = path
+        .components()
+        .rev()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+/// Refuses a folder on the way if somebody else can replace its entry. Others may write to it only
+/// if it is sticky and the entry belongs to root or the caller, as in `/tmp` and in a Nix store.
+fn holds(place: &Path, folder: &Metadata, entry: Option<&Metadata>) -> Result<(), Diagnostic> {
+    let name = place.to_string_lossy();
+    let sticky = folder.mode() & 0o1000 != 0;
+    let ours = |metadata: &Metadata| is_trusted(metadata.uid());
+    if !ours(folder) && !is_unmapped(folder.uid()) {
+        return Err(belongs(&name, folder.uid()));
+    }
+    if folder.mode() & 0o022 != 0 && !(sticky && entry.is_none_or(ours)) {
+        return Err(changeable(&name));
+    }
+    Ok(())
+}
+
+/// Refuses what somebody other than root and the caller could have written.
+pub(crate) fn check(name: &str, metadata: &Metadata) -> Result<(), Diagnostic> {
+    if !is_trusted(metadata.uid()) {
+        Err(belongs(name, metadata.uid()))
+    } else if metadata.mode() & 0o022 != 0 {
+        Err(changeable(name))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_trusted(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
+}
+
+/// Whether an owner is one that this user namespace has no number for, as root outside is: the
+/// folders on the way are often his there. Where every owner has a number, there is no such one.
+fn is_unmapped(owner: u32) -> bool {
+    let shown = |file| std::fs::read_to_string(file).ok();
+    let overflow = shown("/proc/sys/kernel/overflowuid");
+    let overflow = overflow.and_then(|text| text.trim().parse().ok());
+    let map = || shown("/proc/self/uid_map");
+    let is_whole = |map: String| map.split_whitespace().nth(2) == Some("4294967295");
+    overflow == Some(owner) && map().is_some_and(|map| !is_whole(map))
+}
+
+fn belongs(name: &str, owner: u32) -> Diagnostic {
+    let help = format!("run `chown root {name}`");
+    untrusted(format!("{name} belongs to user {owner}"), help)
+}
+
+fn changeable(name: &str) -> Diagnostic {
+    untrusted(format!("{name} can be changed by others"), format!("run `chmod go-w {name}`"))
+}
+
+fn untrusted(message: String, help: String) -> Diagnostic {
+    let note = "whoever can change a policy decides what may run";
+    Diagnostic::error(codes::NOT_TRUSTED, message).with_note(note).with_help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn code(path: &Path) -> Result<Option<PathBuf>, &'static str> {
+        real(path).map_err(|found| found.code)
+    }
+
+    #[test]
+    fn every_folder_on_the_way_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (above, folder) = (root.join("above"), root.join("above/folder"));
+        fs::create_dir_all(&folder).unwrap();
+        for open in [0o777, 0o775, 0o757] {
+            mode(&above, open);
+            assert_eq!(code(&folder), Err("P202"), "{open:o}");
+            assert_eq!(code(&above.join("absent")), Err("P202"), "it may have been taken away");
+        }
+        mode(&above, 0o1777);
+        assert_eq!(code(&folder), Ok(Some(folder.clone())), "sticky, and ours");
+        mode(&above, 0o755);
+        assert_eq!(code(&folder), Ok(Some(folder.clone())));
+        assert_eq!(code(&folder.join("none/at/all")), Ok(None));
+    }
+
+    #[test]
+    fn links_are_followed_and_what_they_pass_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (real_folder, links) = (root.join("real"), root.join("links"));
+        fs::create_dir(&real_folder).unwrap();
+        fs::create_dir(&links).unwrap();
+        fs::write(real_folder.join("file"), "x").unwrap();
+        symlink("../real", links.join("relative")).unwrap();
+        symlink(links.join("relative/file"), links.join("file")).unwrap();
+        symlink("nowhere", links.join("broken")).unwrap();
+        symlink("loop", links.join("loop")).unwrap();
+        let file = Ok(Some(real_folder.join("file")));
+        assert_eq!(code(&links.join("file")), file);
+        assert_eq!(code(&links.join("../links/relative/file")), file);
+        assert_eq!(code(&links.join("broken")), Err("P201"));
+        assert_eq!(code(&links.join("broken/below")), Err("P201"));
+        assert_eq!(code(&links.join("loop")), Err("P201"));
+        for open in [&real_folder, &links] {
+            mode(open, 0o777);
+            assert_eq!(code(&links.join("file")), Err("P202"));
+            mode(open, 0o755);
+        }
+    }
+}
