@@ -4,7 +4,9 @@
 //! inherits the process as it is, and hvt sets its handlers itself. The C library calls `main`.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 
 pub use dlmalloc::GlobalDlmalloc;
 
@@ -38,22 +40,70 @@ macro_rules! entry_point {
     };
 }
 
+/// Addresses of the strings that the kernel has put at the end of the stack: arguments, then environment.
+static STRINGS: OnceLock<Range<usize>> = OnceLock::new();
+
 /// The arguments that the C library hands to `main`.
 ///
 /// # Safety
 ///
-/// `argv` points to `argc` pointers to strings that stay as they are.
+/// `argv` points to `argc` pointers to strings, a null pointer, as many to the environment's, and
+/// another; the strings stay as they are until [`wipe`].
 pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
     let count = usize::try_from(argc).unwrap_or(0);
-    (0..count)
-        .map(|index| {
-            // SAFETY: `index` is below `argc`, so this is where one of the pointers is.
-            let place = unsafe { argv.add(index) };
-            // SAFETY: as above.
-            let argument = unsafe { *place };
-            // SAFETY: each of them is to a string with a terminator, which stays.
-            let argument = unsafe { CStr::from_ptr(argument) };
-            OsStr::from_bytes(argument.to_bytes()).to_owned()
-        })
-        .collect()
+    // SAFETY: the caller's promise.
+    let arguments = unsafe { strings(argv) };
+    // SAFETY: the environment is behind the arguments and their null pointer.
+    let environment = unsafe { argv.add(count + 1) };
+    // SAFETY: as above.
+    let environment = unsafe { strings(environment) };
+    let ends = |string: &&CStr| {
+        let start = string.as_ptr().expose_provenance();
+        [start, start + string.to_bytes_with_nul().len()]
+    };
+    let ends = || arguments.iter().chain(&environment).flat_map(ends);
+    let at = argv.addr();
+    let _ = STRINGS.set(ends().min().unwrap_or(at)..ends().max().unwrap_or(at));
+    arguments.iter().map(|argument| OsStr::from_bytes(argument.to_bytes()).to_owned()).collect()
+}
+
+/// The strings that `list` points to, up to a null pointer.
+///
+/// # Safety
+///
+/// There is a null pointer, and all in front of it are to strings with a terminator, which stay.
+unsafe fn strings(list: *const *const c_char) -> Vec<&'static CStr> {
+    let mut found = Vec::new();
+    loop {
+        // SAFETY: no null pointer was before this one.
+        let place = unsafe { list.add(found.len()) };
+        // SAFETY: as above.
+        let string = unsafe { *place };
+        if string.is_null() {
+            return found;
+        }
+        // SAFETY: it is to a string with a terminator, which stays.
+        found.push(unsafe { CStr::from_ptr(string) });
+    }
+}
+
+/// Overwrites arguments and environment. What `ps` shows stays: the program's name and `image`. Returns the
+/// addresses of all of it.
+///
+/// # Safety
+///
+/// Nobody uses the environment again, nor the strings that [`arguments`] has copied.
+pub unsafe fn wipe(image: &OsStr) -> Range<usize> {
+    let Some(all) = STRINGS.get().cloned() else { return 0..0 };
+    let at = std::ptr::with_exposed_provenance_mut::<u8>(all.start);
+    // SAFETY: the strings lie one behind the other, and this process may write to its own stack.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(at, all.len()) };
+    let kept = bytes.iter().position(|byte| *byte == 0).map_or(0, |end| end + 1);
+    let image = image.as_bytes();
+    let (_, rest) = bytes.split_at_mut(kept);
+    let (name, rest) = rest.split_at_mut(image.len().min(rest.len()));
+    // The name was one of the arguments, so there is room for it.
+    name.copy_from_slice(image.get(..name.len()).unwrap_or_default());
+    rest.fill(0);
+    all
 }

@@ -130,6 +130,61 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
     }
 }
 
+/// Whether this process may install system call filters: the kernel has them, and no filter is in the
+/// way.
+pub fn check_filters() -> Result<(), Errno> {
+    const SET_MODE_FILTER: libc::c_uint = 1;
+    let none = std::ptr::null::<Instruction>();
+    // SAFETY: without a program nothing is installed.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, none) };
+    match last_error() {
+        // It was about to read the program.
+        Errno::FAULT if result != 0 => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Takes the calling thread's area for restartable sequences back from the kernel, which writes to it
+/// whenever it likes. Only glibc has one.
+#[cfg(target_env = "gnu")]
+pub fn leave_restartable_sequences() -> Result<(), Errno> {
+    const UNREGISTER: libc::c_uint = 1;
+    const SIGNATURE: libc::c_uint = 0x5305_3053;
+    const AT_RSEQ_FEATURE_SIZE: libc::c_ulong = 27;
+    // SAFETY: a terminated string; the call only looks it up.
+    let offset = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()) };
+    if offset.is_null() {
+        return Ok(());
+    }
+    // SAFETY: glibc's variable of this name is a `ptrdiff_t`.
+    let offset = unsafe { *offset.cast::<isize>() };
+    let thread: usize;
+    // SAFETY: the first word of the thread's control block is its own address.
+    unsafe { std::arch::asm!("mov {}, fs:0", out(reg) thread, options(nostack, readonly)) };
+    let area = thread.wrapping_add_signed(offset);
+    // SAFETY: the call looks a number up.
+    let size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) };
+    let sizes = [32, size.next_multiple_of(32), size];
+    let leave = |size: libc::c_ulong| {
+        // SAFETY: only numbers are passed; the kernel forgets the area if it is this one.
+        unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) == 0 }
+    };
+    if sizes.into_iter().any(leave) { Ok(()) } else { Err(last_error()) }
+}
+
+/// musl has none.
+#[cfg(not(target_env = "gnu"))]
+pub fn leave_restartable_sequences() -> Result<(), Errno> {
+    Ok(())
+}
+
+/// Where the kernel has put its vdso.
+pub fn vdso() -> Option<u64> {
+    // SAFETY: the call looks a number up.
+    let address = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    (address != 0).then_some(address)
+}
+
 /// Installs a system call filter for the calling thread, and for those it makes.
 ///
 /// `no_new_privs` must be set, or the kernel refuses.

@@ -9,10 +9,10 @@
 //! | timer and epoll set | [`run`] |
 //! | boot information, manifest, command line | [`boot_info`] |
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
-//! | filter installed, registers cleared, jump | [`enter`] |
+//! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`] |
 //!
-//! The tender becomes the guest: nothing of it runs afterwards, and what stays of its memory can be
-//! read by the guest, which is why it keeps no secrets.
+//! The tender becomes the guest: nothing of it runs afterwards, and nothing of its memory stays but the
+//! program's and the image's name.
 //!
 //! Adversary: a hostile image before the jump; after it, a hostile process whose only way out is
 //! the filter.

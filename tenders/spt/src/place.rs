@@ -4,7 +4,6 @@
 //! 0x10000  .. 0x11000     nobody's: no access
 //! 0x11000  .. 0x100000    boot information, manifest, command line: read-only once written
 //! 0x100000 .. mem_size    the guest's segments, heap and stack
-//! mem_size .. + 0x1000    nobody's: no access, if it was free
 //! ```
 //!
 //! Nothing is ever replaced: the kernel is asked for exactly these addresses, and refuses if
@@ -20,23 +19,13 @@ use solo5_tender::error::Error;
 use solo5_tender::memory::GuestMemory;
 use solo5_tender::sys::Errno;
 
-/// Size in bytes of the page kept behind guest memory.
-const GUARD: u64 = 0x1000;
-
 /// Addresses of low memory, which the guest only reads.
 const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
 
 /// Maps guest memory of `size` bytes from address 0: readable, writable, and executable if
 /// `executable` says so. `size` is a multiple of the page size and above 1 MiB or equal to it.
 pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
-    let too_large = Error::Allocate { error: Errno::NOMEM };
-    let end = size.checked_add(GUARD).filter(|end| i64::try_from(*end).is_ok());
-    let end = end.ok_or(too_large)?;
-    match reserve(HOST_MEM_BASE..end).or_else(|error| match error {
-        // The page behind may be taken; memory itself may not.
-        Errno::EXIST => reserve(HOST_MEM_BASE..size),
-        error => Err(error),
-    }) {
+    match reserve(HOST_MEM_BASE..size) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
             return Err(Error::InTheWay { size, mapping: mapping_in(HOST_MEM_BASE..size) });
@@ -58,7 +47,9 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
 /// Maps these addresses without any access; `EEXIST` if one is taken.
 fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
     let start = std::ptr::with_exposed_provenance_mut(addresses.start as usize);
-    let length = (addresses.end - addresses.start) as usize;
+    let length =
+        addresses.end.checked_sub(addresses.start).filter(|_| i64::try_from(addresses.end).is_ok());
+    let length = length.ok_or(Errno::NOMEM)? as usize;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
     // SAFETY: without access and without replacing anything, the mapping changes nothing that
     // exists. Its length is not 0, and its address is one the caller chose for the guest.

@@ -1,5 +1,6 @@
 //! From an allowed guest to its first instruction (`spec/30` §4).
 
+use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
@@ -9,6 +10,7 @@ use solo5_tender::attach::{Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
 use solo5_tender::console::Console;
+use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
 use solo5_tender::explain::Safeguard;
 use solo5_tender::load::load;
@@ -70,6 +72,7 @@ impl Tender for Spt {
 struct Ready {
     filter: Vec<Instruction>,
     start: Start,
+    kernel: OsString,
     keep: Vec<RawFd>,
     locks: Locks,
 }
@@ -103,7 +106,7 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
         }
         memory.protect(pages, protection)
     });
-    loaded.map_err(|error| error.of(kernel))?;
+    loaded.map_err(|error| error.of(kernel.clone()))?;
     drop(file);
 
     let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
@@ -125,7 +128,13 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
     std::mem::forget((epoll, timer, devices));
     Ok(Ready {
         filter,
-        start: Start { entry: plan.entry, stack: size - 8, boot_info: BOOT_INFO_BASE },
+        start: Start {
+            entry: plan.entry,
+            stack: size - 8,
+            boot_info: BOOT_INFO_BASE,
+            memory_end: size,
+        },
+        kernel,
         keep,
         locks,
     })
@@ -144,11 +153,14 @@ impl Ready {
         match self.confine(reporter) {
             Err(error) => error,
             Ok(()) => {
+                // SAFETY: the arguments were copied, and no environment is looked at any more.
+                let strings = unsafe { wipe(&self.kernel) };
+                let strings = strings.start as u64..strings.end as u64;
                 // SAFETY: the plan's entry is in an executable segment of the guest's and the
                 // stack ends with its memory, which `place::map` made. No thread was ever
                 // started, `confine` has set no_new_privs, and the filter has a rule for
-                // arch_prctl(ARCH_SET_FS).
-                let error = unsafe { enter(&self.filter, self.start) };
+                // arch_prctl(ARCH_SET_FS). The kernel puts those strings at the end of the stack.
+                let error = unsafe { enter(&self.filter, self.start, strings) };
                 host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
             }
         }
@@ -156,6 +168,7 @@ impl Ready {
 
     fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Error> {
         confine::no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+        confine::capabilities().map_err(host("capset()"))?;
         // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
         confine::undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
         if let Some(reporter) = &reporter {
