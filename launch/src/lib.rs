@@ -3,8 +3,8 @@
 //! A tender and `solo5-elftool check` read the same command line with the same code, so what was
 //! checked is what will be started. Reading opens nothing and looks at nothing but the arguments.
 //!
-//! Upstream walks the arguments twice (`spec/10` §7.1, `spec/30` §3), and the order in which it
-//! finds things wrong is kept:
+//! Upstream walks the arguments twice (`docs/reference/downstream.md#options`), and the order in
+//! which it finds things wrong is kept:
 //!
 //! 1. [`read`] finds help, version and KERNEL, and reads every option. A wrong option does not
 //!    stop it, since the kernel file comes first: the first one is remembered in the [`Request`].
@@ -15,7 +15,7 @@
 //! Adversary: arguments of any content. They are compared and copied, and nothing is opened.
 //!
 //! What upstream takes by accident is refused: numbers with signs, junk or overflow, addresses
-//! with trailing text, a device attached twice (`spec/10` §14, rows 18–21).
+//! with trailing text, a device attached twice.
 
 #![forbid(unsafe_code)]
 
@@ -352,7 +352,7 @@ impl Request {
     }
 
     /// Every inherited descriptor named, so that a tender can find out which of them are open
-    /// before it opens anything itself (`spec/10` §14, row 1).
+    /// before it opens anything itself.
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {
         let nets = self.wishes.nets.iter().filter_map(|net| match net.interface {
             Interface::Fd(fd) => Some(fd),
@@ -405,7 +405,7 @@ impl Request {
 
 impl Launch {
     /// What a tender says of declared devices that are neither attached nor declined, with
-    /// upstream's texts; empty if there are none (`spec/10` §7.1 step 9).
+    /// upstream's texts; empty if there are none (`docs/reference/downstream.md#options`).
     pub fn unattached(&self, manifest: &Mft1<'_>) -> Vec<String> {
         let mut lines: Vec<String> = manifest
             .entries()

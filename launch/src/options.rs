@@ -315,7 +315,7 @@ impl Reader {
                 let value = value.filter(|value| !value.is_empty()).ok_or(Wrong::Invalid)?;
                 let done = set(self, name, value);
                 // A value without the right form hides that the device is not declared; one that
-                // has it and is refused does not (`spec/10` §7.2).
+                // has it and is refused does not (`docs/reference/downstream.md#options`).
                 if matches!(done, Ok(()) | Err(Wrong::Because(_))) {
                     self.mentions.push(mention(kind, name, false));
                 }
@@ -477,7 +477,8 @@ fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A tap's descriptor, refused with the texts upstream's number reader leads to (`spec/10` §7.4).
+/// A tap's descriptor, refused with the texts upstream's number reader leads to
+/// (`docs/reference/downstream.md#attach-net`).
 fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, Wrong> {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);

@@ -1,4 +1,5 @@
-//! The tables of `spec/10` §13.6 and `spec/30` §3, and what is refused beyond them.
+//! Upstream's options and messages (`docs/reference/downstream.md#options`), and what is refused
+//! beyond them.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The linker scripts: one template, one table (`spec/50` §3).
+//! The linker scripts: one template, one table (`docs/reference/toolchain.md#scripts`).
 //!
 //! What every unikernel has in common is the text of [`render`]; what tells one target from another
 //! is a row of [`Layout::of`]. The differences from the scripts that unikernels were linked with so
@@ -51,7 +51,7 @@ impl Bindings {
         format!("solo5_{}.o", self.name())
     }
 
-    /// The bindings that an architecture has (`spec/50` §4).
+    /// The bindings that an architecture has (`docs/reference/toolchain.md#tree`).
     pub const fn of(arch: Arch) -> &'static [Bindings] {
         match arch {
             Arch::X86_64 => &[

@@ -1,4 +1,5 @@
-//! The tools behind us, and the arguments that make each of them build unikernels (`spec/50` §1).
+//! The tools behind us, and the arguments that make each of them build unikernels
+//! (`docs/reference/toolchain.md#arguments`).
 
 use std::env;
 use std::ffi::{OsStr, OsString};

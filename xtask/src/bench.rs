@@ -1,4 +1,4 @@
-//! `bench`: the numbers of the design, as ratios in one run.
+//! `bench`: the numbers this project holds, as ratios in one run.
 //!
 //! Machines are noisy, so nothing is compared across runs: two commands are started in turns, and
 //! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
@@ -31,7 +31,7 @@ const LIBRARY: &str = "lib/x86_64-solo5-none-static";
 const TENDERS: [&str; 3] = ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
-/// Most allow rules of a guest without devices (`spec/30` §7).
+/// Most allow rules of a guest without devices (`docs/reference/spt.md#calls`).
 const SPT_RULES_MAX: u64 = 7;
 
 /// One line of the result.

@@ -8,7 +8,7 @@
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
 //! | [`test`] | `test`: everything there is to test |
 //! | [`peer`] | `peer`: another Solo5, to compare with |
-//! | [`bench`] | `bench`: the numbers of the design, as ratios in one run |
+//! | [`bench`] | `bench`: the numbers this project holds, as ratios in one run |
 //! | [`lab`] | `lab`: machines in software, for tests that need one |
 //! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |

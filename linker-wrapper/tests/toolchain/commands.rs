@@ -43,7 +43,8 @@ fn words(tree: &Tree, template: &str) -> Vec<String> {
         .collect()
 }
 
-/// `spec/50` §1, with a stand-in for the guard option, which not every architecture has.
+/// `docs/reference/toolchain.md#arguments`, with a stand-in for the guard option, which not every
+/// architecture has.
 #[test]
 fn commands_are_those_of_the_specification() {
     let tree = Tree::new();

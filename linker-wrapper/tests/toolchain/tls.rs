@@ -1,9 +1,10 @@
 //! Thread-local variables: linkers and bindings must mean the same place.
 //!
-//! The bindings lay out a thread's block from the script's symbols (`spec/40` §18.1): `_ltdata` bytes
-//! copied from `_stdata`, `_ltbss` bytes of zeros behind them, and on x86_64 the thread pointer at
-//! the block plus the sum rounded up to `_stls_align`. Here the linker writes the offsets that code
-//! would use into data, and each has to lead to the variable's place in that block.
+//! The bindings lay out a thread's block from the script's symbols
+//! (`docs/reference/toolchain.md#tls`): `_ltdata` bytes copied from `_stdata`, `_ltbss` bytes of
+//! zeros behind them, and on x86_64 the thread pointer at the block plus the sum rounded up to
+//! `_stls_align`. Here the linker writes the offsets that code would use into data, and each has to
+//! lead to the variable's place in that block.
 
 use crate::image::Linked;
 use crate::tree::{Tree, assert_ok, linkers};

@@ -11,7 +11,7 @@ use solo5_abi::{Arch, Target};
 use solo5_linker_wrapper::script::{self, Bindings};
 use tempfile::TempDir;
 
-/// What bindings contribute to an image (`spec/10` §4.2).
+/// What bindings contribute to an image (`docs/reference/guest-api.md#symbols`).
 const BINDINGS: &str = r#"
 #define NOTE(name, place, ...) \
     static const unsigned name[] \
