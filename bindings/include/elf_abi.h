@@ -56,6 +56,7 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct elf_abi_note_header) == 20, "struct elf_abi_
 #define ABI1_NOTE_NAME "Solo5"
 /* "ABI1" in memory. */
 #define ABI1_NOTE_TYPE 0x31494241
+#define ABI1_NOTE_ALIGN ELF_ABI_NOTE_ALIGN
 /* Longest descriptor that a reader accepts. */
 #define ABI1_NOTE_MAX_SIZE (sizeof(struct abi1_info) * 2)
 
@@ -84,7 +85,7 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct abi1_note) == 36, "struct abi1_note");
 #define ABI1_NOTE_DECLARE_BEGIN \
     extern const struct abi1_note __solo5_abi1_note; \
     const struct abi1_note __solo5_abi1_note \
-        __attribute__((used, section(".note.solo5.abi"), aligned(ELF_ABI_NOTE_ALIGN))) = { \
+        __attribute__((used, section(".note.solo5.abi"), aligned(ABI1_NOTE_ALIGN))) = { \
         .header = { sizeof(ABI1_NOTE_NAME), sizeof(struct abi1_info), ABI1_NOTE_TYPE, \
                 ABI1_NOTE_NAME }, \
         .info =
