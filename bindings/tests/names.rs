@@ -69,10 +69,7 @@ const HEADERS: &[Header] = &[
                 "solo5_result_t (*@)(const char *, solo5_handle_t *, struct solo5_net_info *)",
             ),
             ("solo5_net_write", "solo5_result_t (*@)(solo5_handle_t, const uint8_t *, size_t)"),
-            (
-                "solo5_net_read",
-                "solo5_result_t (*@)(solo5_handle_t, uint8_t *, size_t, size_t *)",
-            ),
+            ("solo5_net_read", "solo5_result_t (*@)(solo5_handle_t, uint8_t *, size_t, size_t *)"),
             (
                 "solo5_block_acquire",
                 "solo5_result_t (*@)(const char *, solo5_handle_t *, struct solo5_block_info *)",
@@ -233,7 +230,8 @@ impl Header {
         }
         for (of, name, offset, size) in self.fields {
             let _ = writeln!(c, "_Static_assert(offsetof({of}, {name}) == {offset}, \"{name}\");");
-            let _ = writeln!(c, "_Static_assert(sizeof((({of} *)0)->{name}) == {size}, \"{name}\");");
+            let _ =
+                writeln!(c, "_Static_assert(sizeof((({of} *)0)->{name}) == {size}, \"{name}\");");
         }
         for (name, pointer) in self.functions {
             let _ = writeln!(c, "{} = {name};", pointer.replace('@', &format!("p_{name}")));

@@ -1,5 +1,6 @@
 //! The installed program, run as its users run it.
 
+mod alignment;
 mod commands;
 mod image;
 mod libraries;
