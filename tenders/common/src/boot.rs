@@ -219,7 +219,10 @@ fn run<T: Tender>(
     if gate.launch().explain {
         // What is denied by its name alone is not even looked at.
         let looked = !gate.decide(Phase::Strings).is_denied();
-        let devices = if looked { Some(gate.attach(inherited)?) } else { None };
+        let devices = match looked.then(|| gate.attach(inherited)).transpose() {
+            Err(refusal) if refusal.denied => None,
+            devices => devices?,
+        };
         let launch = gate.launch();
         let decision = gate.decide(Phase::Strings);
         if !decision.is_denied() {

@@ -16,7 +16,8 @@ use solo5_policy::{
 };
 
 use crate::attach::{Device, Inherited};
-use crate::error::{Error, Reason, Refusal};
+use crate::error::{Reason, Refusal};
+use crate::sys;
 
 /// The policies of a launch with what is asked of them.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Gate {
         });
         Gate {
             facts: HostFacts {
-                root: Fact::Known(rustix::process::geteuid().is_root()),
+                root: Fact::Known(sys::user_ids().contains(&0)),
                 // A tender that cannot confine its guest does not start it.
                 sandbox: Fact::Known(true),
                 admitted: lists.unwrap_or_default(),
@@ -82,7 +83,7 @@ impl Gate {
 
     /// Opens every device of the launch, or, to explain it, only looks at them. They come in order of
     /// their indices; what the host says of them is judged from now on.
-    pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Error> {
+    pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Refusal> {
         let mut devices: Vec<Device> = Vec::new();
         let only_look = self.asked.launch.explain;
         #[cfg(feature = "net")]
@@ -97,8 +98,15 @@ impl Gate {
         for block in &self.asked.launch.blocks {
             let directories = directories(&self.policies, &self.asked, block);
             let directories: Vec<_> = directories.into_iter().collect();
-            let (device, facts) =
-                crate::attach::block::attach(block, &directories, only_look, inherited)?;
+            let look = crate::attach::block::Look::at(block, &directories);
+            let number = self.facts.blocks.len();
+            self.facts.blocks.push(look.facts());
+            // What a path leads to outside of its folder is not opened before that is judged.
+            if !directories.is_empty() {
+                self.check(Phase::Strings)?;
+            }
+            let (device, facts) = crate::attach::block::attach(block, &look, only_look, inherited)?;
+            self.facts.blocks.truncate(number);
             self.facts.blocks.push(facts);
             devices.push(device);
         }

@@ -11,19 +11,21 @@
 //! or why it does not. What the parent cannot know it does not claim: a child that ends before it
 //! said either is a `bug`, or was ended by a `signal`.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags};
 use serde_json::{Value, json};
 use solo5_launch::FileOrFd;
 
 use crate::attach::Inherited;
-use crate::error::{EXIT_CANNOT, Error, Refusal};
-use crate::sys::Errno;
+use crate::error::{EXIT_CANNOT, Error, Reason, Refusal};
 use crate::sys::process::{self, Pid, WaitStatus};
+use crate::sys::{CallersRights, Errno};
 
 /// How a launch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +112,10 @@ pub fn ending(
 fn refusal_json(refusal: &Refusal) -> Value {
     let outcome = if refusal.denied { Outcome::Denied } else { Outcome::Cannot };
     let reasons = refusal.reasons.iter();
-    let reasons = reasons.map(|reason| json!({"code": reason.code, "message": reason.text}));
+    let reasons = reasons.map(|Reason { code, text }| {
+        // The code is told once.
+        json!({"code": code, "message": text.replacen(&format!("error[{code}]: "), "", 1)})
+    });
     json!({
         "outcome": outcome.name(),
         "status": refusal.status(),
@@ -146,41 +151,85 @@ fn conclude(end: End, said: &str) -> Value {
     }
 }
 
-/// Where reports go, open.
+/// Where reports go.
 #[derive(Debug)]
 pub struct Sink {
-    file: File,
+    place: Place,
     target: String,
 }
 
+#[derive(Debug)]
+enum Place {
+    /// An open file.
+    Open(File),
+    /// A file to be made when there is something to write: nothing is made before policies are asked.
+    Later(OsString),
+}
+
 impl Sink {
-    /// Opens a file to append to, made if there is none, or takes an inherited descriptor.
+    /// Opens a file to append to, if there is one, or takes an inherited descriptor.
     pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Error> {
         let (opened, target) = match target {
             FileOrFd::Path(path) => {
-                let flags = OFlags::WRONLY
-                    | OFlags::CREATE
-                    | OFlags::APPEND
-                    | OFlags::CLOEXEC
-                    | OFlags::NOCTTY;
-                let opened = rustix::fs::open(path.as_os_str(), flags, Mode::from_raw_mode(0o644));
+                let _rights = CallersRights::take();
+                let opened = match append(path, OFlags::empty()) {
+                    Err(Errno::NOENT) => can_make(path).map(|()| Place::Later(path.clone())),
+                    opened => opened.map(Place::Open),
+                };
                 (opened, path.to_string_lossy().into_owned())
             }
-            FileOrFd::Fd(fd) => (inherited.take(*fd), format!("descriptor {fd}")),
+            FileOrFd::Fd(fd) => {
+                let opened = inherited.take(*fd).map(|fd| Place::Open(File::from(fd)));
+                (opened, format!("descriptor {fd}"))
+            }
         };
         match opened {
-            Ok(fd) => Ok(Sink { file: File::from(fd), target }),
+            Ok(place) => Ok(Sink { place, target }),
             Err(error) => Err(Error::Report { target, error }),
         }
     }
 
     fn write(&mut self, report: &Value) -> Result<(), Error> {
         let line = format!("{report}\n");
-        self.file.write_all(line.as_bytes()).map_err(|error| Error::Report {
-            target: self.target.clone(),
-            error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        })
+        let write = |mut file: &File| {
+            let written = file.write_all(line.as_bytes());
+            written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        };
+        let written = match &self.place {
+            Place::Open(file) => write(file),
+            Place::Later(path) => {
+                let _rights = CallersRights::take();
+                append(path, OFlags::CREATE).and_then(|file| write(&file))
+            }
+        };
+        written.map_err(|error| Error::Report { target: self.target.clone(), error })
     }
+}
+
+/// Opens a file to append to. Opening a pipe would wait for somebody to read it, so a pipe is refused
+/// whether or not anybody does; one that is inherited is open already.
+fn append(path: &OsStr, further: OFlags) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let opened =
+        rustix::fs::open(path, flags | OFlags::NONBLOCK | further, Mode::from_raw_mode(0o644));
+    let file = match opened {
+        // A pipe that nobody reads.
+        Err(Errno::NXIO) => return Err(Errno::SPIPE),
+        opened => opened?,
+    };
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) == FileType::Fifo {
+        return Err(Errno::SPIPE);
+    }
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(File::from(file))
+}
+
+/// Whether the caller can make a file at `path`.
+fn can_make(path: &OsStr) -> Result<(), Errno> {
+    let folder = Path::new(path).parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    // By the real user's rights.
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
 }
 
 /// Makes the child that does the rest of the launch, and returns in it. The parent never returns:
@@ -285,6 +334,35 @@ mod tests {
         let refusal = Refusal::from(Error::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
         assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
-        assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T432");
+        let reason = &conclude(End::Exit(1), &said)["reasons"][0];
+        assert_eq!(reason["code"], "T432");
+        let message = reason["message"].as_str().unwrap();
+        assert!(!message.contains("T432") && !message.contains("error"), "{message}");
+        let text = "p.yaml:1:2: error[P203]: no policy".to_owned();
+        let reasons = vec![Reason { code: "P203".to_owned(), text }];
+        let refusal = Refusal { reasons, ..Refusal::cannot("P203", Vec::new()) };
+        assert_eq!(refusal_json(&refusal)["reasons"][0]["message"], "p.yaml:1:2: no policy");
+    }
+
+    #[test]
+    fn a_file_is_made_when_there_is_something_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        let mut inherited = Inherited::find([], [false; 3]);
+        let mut open =
+            |path: &Path| Sink::open(&FileOrFd::Path(path.as_os_str().to_owned()), &mut inherited);
+        let mut sink = open(&path).unwrap();
+        assert!(!path.exists(), "before policies are asked");
+        sink.write(&json!(1)).unwrap();
+        open(&path).unwrap().write(&json!(2)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n");
+        assert_eq!(open(&folder.path().join("none/report")).unwrap_err().code(), "T443");
+        let pipe = folder.path().join("pipe");
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+        let refused = open(&pipe).unwrap_err();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let _reader = rustix::fs::open(&pipe, flags, Mode::empty()).unwrap();
+        assert_eq!(open(&pipe).unwrap_err(), refused, "whether or not it is read");
     }
 }

@@ -88,6 +88,55 @@ pub fn personality() -> Result<u32, Errno> {
     check(unsafe { libc::personality(QUERY) }).map(|bits| bits as u32)
 }
 
+/// The user IDs of this process: real, effective, saved, and that for files.
+pub fn user_ids() -> [u32; 4] {
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // It fails for bad addresses alone; numbers that were not written would be root's.
+    // SAFETY: the three numbers outlive the call, which writes one into each.
+    unsafe { libc::getresuid(&mut real, &mut effective, &mut saved) };
+    [real, effective, saved, file_user(NOBODY)]
+}
+
+/// The user that files are opened as, which becomes `user`; [`NOBODY`] changes nothing.
+fn file_user(user: u32) -> u32 {
+    // SAFETY: the call takes a number and touches no memory.
+    unsafe { libc::setfsuid(user) }.cast_unsigned()
+}
+
+/// As [`file_user`], of groups.
+fn file_group(group: u32) -> u32 {
+    // SAFETY: the call takes a number and touches no memory.
+    unsafe { libc::setfsgid(group) }.cast_unsigned()
+}
+
+/// The number that no user has.
+const NOBODY: u32 = u32::MAX;
+
+/// While it lives, files are opened with the rights of whoever called the program: it may be one that
+/// runs as somebody else (set-user-ID).
+#[derive(Debug)]
+pub struct CallersRights {
+    user: u32,
+    group: u32,
+}
+
+impl CallersRights {
+    /// Takes them on.
+    pub fn take() -> CallersRights {
+        // The group first: only who may change IDs can change it, and the user may be who cannot.
+        let group = file_group(rustix::process::getgid().as_raw());
+        let user = file_user(rustix::process::getuid().as_raw());
+        CallersRights { user, group }
+    }
+}
+
+impl Drop for CallersRights {
+    fn drop(&mut self) {
+        file_user(self.user);
+        file_group(self.group);
+    }
+}
+
 /// Bit of [`personality`]: every readable mapping is executable.
 pub const READ_IMPLIES_EXEC: u32 = libc::READ_IMPLIES_EXEC as u32;
 
@@ -585,5 +634,34 @@ pub mod process {
     pub fn is_fault(signal: i32) -> bool {
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS]
             .contains(&signal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_user_id_counts() {
+        let shown = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+            line.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<u32>>()
+        };
+        assert_eq!(user_ids().to_vec(), shown());
+        // Who may change them: this thread's, one at a time. Who may not changes nothing.
+        let before = shown();
+        let changed = std::thread::spawn(move || {
+            // SAFETY: the call takes numbers, and changes those of this thread alone.
+            unsafe { libc::syscall(libc::SYS_setresuid, -1, 65534, -1) };
+            (user_ids().to_vec(), shown())
+        });
+        let (found, shown) = changed.join().unwrap();
+        assert_eq!(found, shown);
+        assert_eq!(found.first(), before.first());
+        let rights = CallersRights::take();
+        assert_eq!(user_ids()[3], user_ids()[0]);
+        drop(rights);
+        assert_eq!(user_ids().to_vec(), before);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
 use solo5_launch::{self as launch, Access};
@@ -39,19 +38,70 @@ fn open_error(path: &OsStr, error: Errno) -> Error {
     Error::BlockOpen { path: path.to_string_lossy().into_owned(), error }
 }
 
+/// Where the path of a block device leads, found out without opening what is there.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The folders of a policy that it does not leave, with what is there.
+    within: Vec<(String, Result<OwnedFd, Errno>)>,
+}
+
+impl Look {
+    /// Looks at a device in each of `directories`, the folders that a policy wants it to lie in.
+    pub fn at(block: &launch::Block, directories: &[&str]) -> Look {
+        let launch::Backing::Path(path) = &block.backing else {
+            return Look::default();
+        };
+        let within = directories.iter().filter_map(|folder| {
+            let found = open_beneath(folder, path, OFlags::PATH | OFlags::CLOEXEC)?;
+            let inside = match &found {
+                // Nothing is there, or nothing that can be reached, on a way that stays inside.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::NAMETOOLONG) => true,
+                // It leads out, or it cannot be told.
+                Err(_) => false,
+                Ok(_) => true,
+            };
+            inside.then(|| ((*folder).to_owned(), found))
+        });
+        Look { within: within.collect() }
+    }
+
+    /// What is known by now. Of a file outside that is nothing, not even whether it exists.
+    pub fn facts(&self) -> BlockFacts {
+        let folders = self.within.iter().map(|(folder, _)| folder.clone());
+        BlockFacts { beneath: Fact::Known(folders.collect()), ..BlockFacts::default() }
+    }
+
+    /// Opens the file or device at `path`, and says which of the folders it lies in.
+    ///
+    /// If there are any, it is opened through one of them, so that no file outside is ever opened on
+    /// the word of a path that leads through one.
+    fn open(&self, path: &OsStr, access: Access) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
+        let there = self.within.iter().find(|(_, found)| found.is_ok());
+        let through = there.or(self.within.first());
+        let opened = through.and_then(|(folder, _)| open_beneath(folder, path, flags(access)));
+        let opened = opened.unwrap_or_else(|| rustix::fs::open(path, flags(access), Mode::empty()));
+        let fd = opened.map_err(|error| open_error(path, error))?;
+        // The same path beneath another folder may be another file; only identity counts.
+        let same =
+            |found: &Result<OwnedFd, Errno>| found.as_ref().is_ok_and(|found| is_same(found, &fd));
+        let beneath = self.within.iter().filter(|(_, found)| same(found));
+        let beneath = beneath.map(|(folder, _)| folder.clone()).collect();
+        Ok((fd, Fact::Known(beneath)))
+    }
+}
+
 /// Opens what a launch asks for, with what the host says of it, or only looks at it: nothing is
-/// opened for writing. `directories` are the folders that a policy wants the file to lie in.
-/// Whether it will do is [`settle`]'s business.
+/// opened for writing. `look` is what was found before. Whether it will do is [`settle`]'s business.
 pub fn attach(
     block: &launch::Block,
-    directories: &[&str],
+    look: &Look,
     only_look: bool,
     inherited: &mut Inherited,
 ) -> Result<(Device, BlockFacts), Error> {
     let open_for = if only_look { Access::ReadOnly } else { block.access };
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
-            let (fd, beneath) = open(path, directories, open_for)?;
+            let (fd, beneath) = look.open(path, open_for)?;
             (fd, path.to_string_lossy().into_owned(), beneath)
         }
         launch::Backing::Fd(number) => {
@@ -96,51 +146,14 @@ pub fn settle(device: &Device) -> Result<(), Error> {
     }
 }
 
-/// Opens the file or device at `path`, and says which of `directories` it lies in.
-///
-/// If there are any, it is opened through the first that it can be reached in, so that no file
-/// outside is ever opened on the word of a path that leads through one.
-fn open(
-    path: &OsStr,
-    directories: &[&str],
-    access: Access,
-) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
-    let through = |folder: &str, flags| open_beneath(Path::new(folder), path, flags);
-    let mut beneath = Vec::new();
-    let mut opened: Option<OwnedFd> = None;
-    for folder in directories {
-        match &opened {
-            None => {
-                if let Some(Ok(fd)) = through(folder, flags(access)) {
-                    opened = Some(fd);
-                    beneath.push((*folder).to_owned());
-                }
-            }
-            // The same path beneath another folder may be another file; only identity counts.
-            Some(fd) => {
-                let look = through(folder, OFlags::PATH | OFlags::CLOEXEC);
-                if look.and_then(Result::ok).is_some_and(|look| is_same(&look, fd)) {
-                    beneath.push((*folder).to_owned());
-                }
-            }
-        }
-    }
-    let fd = match opened {
-        Some(fd) => fd,
-        None => rustix::fs::open(path, flags(access), Mode::empty())
-            .map_err(|error| open_error(path, error))?,
-    };
-    Ok((fd, Fact::Known(beneath)))
-}
-
 fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
     matches!((FileId::of(one), FileId::of(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Opens `path` below the folder `under`, so that no symbolic link, `..` or magic link on the way
 /// leads out of that folder. `None` if the path does not even say it is there.
-fn open_beneath(under: &Path, path: &OsStr, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
-    let rest = rest_beneath(path, under.to_str()?)?;
+fn open_beneath(under: &str, path: &OsStr, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
+    let rest = rest_beneath(path, under)?;
     let folder = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, under, folder, Mode::empty()).and_then(|folder| {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
@@ -213,8 +226,30 @@ pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Err
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
+
+    fn open(
+        path: &OsStr,
+        directories: &[&str],
+        access: Access,
+    ) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
+        look(path, directories).open(path, access)
+    }
+
+    fn look(path: &OsStr, directories: &[&str]) -> Look {
+        let block = launch::Block {
+            index: 1,
+            name: "storage".to_owned(),
+            backing: launch::Backing::Path(path.to_owned()),
+            access: Access::ReadWrite,
+            sector_size: 512,
+            sector_size_exact: None,
+            capacity_minimum: None,
+        };
+        Look::at(&block, directories)
+    }
 
     fn line<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
         result.unwrap_err().line()
@@ -281,6 +316,39 @@ mod tests {
         assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
         assert_eq!(beneath(format!("{outside}/secret")), [outside]);
         assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
+    }
+
+    #[test]
+    fn outside_is_the_same_whether_it_exists_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        fs::write(inside.join("disk"), "x").unwrap();
+        fs::write(folder.path().join("secret"), "x").unwrap();
+        let links = [
+            ("there", "../secret".to_owned()),
+            ("gone", "../nothing".to_owned()),
+            ("far", folder.path().join("secret").to_string_lossy().into_owned()),
+            ("further", folder.path().join("nothing").to_string_lossy().into_owned()),
+            ("magic", "/proc/self/exe".to_owned()),
+            ("dangling", "nothing".to_owned()),
+        ];
+        for (name, target) in &links {
+            symlink(target, inside.join(name)).unwrap();
+        }
+        let text = inside.to_str().unwrap();
+        let beneath = |name: &str| look(inside.join(name).as_os_str(), &[text]).facts();
+        let outside = beneath("there");
+        assert_eq!(outside.beneath, Fact::Known(Vec::new()));
+        for name in ["gone", "far", "further", "magic"] {
+            assert_eq!(beneath(name), outside, "{name}");
+        }
+        for name in ["disk", "missing", "dangling", "missing/below", "disk/below"] {
+            assert_eq!(beneath(name).beneath, Fact::Known(vec![text.to_owned()]), "{name}");
+        }
+        let missing = inside.join("dangling");
+        let text = line(open(missing.as_os_str(), &[text], Access::ReadWrite));
+        assert!(text.ends_with("No such file or directory"), "{text}");
     }
 
     #[test]

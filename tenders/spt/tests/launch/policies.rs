@@ -206,3 +206,76 @@ fn a_signal_reaches_a_guest_that_is_reported_on() {
     assert_eq!(told["outcome"], "signal");
     assert_eq!(told["signal"], "SIGTERM");
 }
+
+#[test]
+fn what_lies_outside_is_denied_whether_it_exists_or_not() {
+    let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
+    let inside = guest.folder.path().join("inside");
+    fs::create_dir(&inside).unwrap();
+    fs::write(inside.join("disk"), vec![0; 512]).unwrap();
+    // Opened for writing it would be refused as a running program, which tells that it exists.
+    symlink("/proc/self/exe", inside.join("program")).unwrap();
+    symlink("../secret", inside.join("there")).unwrap();
+    symlink("../nothing", inside.join("gone")).unwrap();
+    guest.file("secret", &[0; 100]);
+    let rules = format!(
+        "otherwise: allow\nblock: {{ allow: [ {{ name: disk, file: {{ under: {} }} }} ] }}\n",
+        text(&inside)
+    );
+    let policy = policy(&guest, &rules);
+    let run = |name: &str, more: &[&str]| {
+        let option = format!("--block:disk={}", text(&inside.join(name)));
+        guest.run(&[&[policy.as_str(), option.as_str()], more].concat())
+    };
+    run("disk", &[]).gives(5);
+    run("missing", &[]).gives(1).mentions("No such file or directory");
+    for more in [&[][..], &["--explain"]] {
+        let told = ["there", "gone", "program"]
+            .map(|name| run(name, more).gives(60).err.replace(&format!("/{name}'"), "/NAME'"));
+        assert!(told[0].contains("P321"), "{told:?}");
+        assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+    }
+}
+
+#[test]
+fn what_the_launcher_opened_can_be_allowed() {
+    let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
+    let disk = guest.file("disk.img", &[0; 1024]);
+    let run = |most: &str, option: &str| {
+        let rules = format!(
+            "otherwise: allow\nblock:\n  allow:\n    - {{ name: disk, descriptor: allow, capacity: {{ maximum: {most} }} }}\n"
+        );
+        let script = format!(r#"exec "$0" "$1" {option} "$2" 7<>"$3""#);
+        let mut shell = std::process::Command::new("sh");
+        let tender = guest.command::<&str>(&[]);
+        shell.args(["-c", &script]).arg(tender.get_program()).arg(policy(&guest, &rules));
+        shell.arg(&guest.image).arg(&disk);
+        Ran::from(shell.output().unwrap())
+    };
+    run("1KiB", "--block-fd:disk=7").gives(5);
+    run("0MiB", "--block-fd:disk=7").gives(60).mentions("P325");
+    run("1KiB", r#"--block:disk="$3""#).gives(60).mentions("P328");
+}
+
+#[test]
+fn a_policy_at_a_descriptor_is_read_from_its_start_and_pipes_are_refused() {
+    let guest = Guest::new(Code::new().exit(5), &[]);
+    let narrow = policy(&guest, "otherwise: allow\nmemory: { maximum: 64MiB }\n");
+    let file = narrow.trim_start_matches("--policy=");
+    let run = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let tender = guest.command::<&str>(&[]);
+        shell.args(["-c", script]).arg(tender.get_program()).arg(&guest.image).arg(file);
+        Ran::from(shell.output().unwrap())
+    };
+    // `read` leaves the offset behind the first line or further.
+    run(r#"exec 7<"$2"; read -r line <&7; exec "$0" --mem=64 --policy=@7 "$1""#).gives(5);
+    run(r#"exec 7<"$2"; cat <&7 >/dev/null; exec "$0" --policy=@7 "$1""#)
+        .gives(60)
+        .mentions("P305");
+    run(r#"cat "$2" | "$0" --policy=@0 "$1""#).gives(1).mentions("not a regular file");
+    run(r#"mkfifo "$2.p" && exec "$0" --policy="$2.p" "$1""#)
+        .gives(1)
+        .mentions("not a regular file");
+    run(r#"exec "$0" --report="$2.p" "$1""#).gives(1).mentions("T443");
+}
