@@ -12,8 +12,10 @@ pub const ETHERNET_HEADER: usize = 14;
 pub struct SectorSize(u16);
 
 impl SectorSize {
-    /// The smallest, which a file has unless something else is asked for.
+    /// The smallest.
     pub const MIN: SectorSize = SectorSize(512);
+    /// What a device gets when nobody says.
+    pub const DEFAULT: SectorSize = SectorSize::MIN;
     /// The largest.
     pub const MAX: SectorSize = SectorSize(32768);
 
@@ -47,6 +49,8 @@ impl fmt::Display for SectorSize {
 pub struct Mtu(u16);
 
 impl Mtu {
+    /// That of Ethernet without jumbo frames.
+    pub const ETHERNET: Mtu = Mtu(1500);
     /// The smallest and the largest, in bytes.
     pub const RANGE: RangeInclusive<u64> = 68..=u16::MAX as u64;
 

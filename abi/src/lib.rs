@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`arch`], [`target`] | what differs between machines, and between kinds of tender |
 //! | [`device`] | sizes of sectors and frames |
+//! | [`guest`] | structures of the guest API |
 //! | [`note`] | ELF notes: the frame around every descriptor below |
 //! | [`abi1`] | the ABI note: which tender, which version |
 //! | [`mft1`] | the manifest note every Solo5 release reads |
@@ -23,6 +24,7 @@
 pub mod abi1;
 pub mod arch;
 pub mod device;
+pub mod guest;
 pub mod hvt;
 pub mod mft1;
 pub mod mft2;
@@ -32,6 +34,9 @@ pub mod target;
 
 pub use arch::Arch;
 pub use target::Target;
+
+/// Guest memory in bytes when nobody says how much.
+pub const DEFAULT_MEMORY: u64 = 512 << 20;
 
 /// First exit status of the range that belongs to Solo5 itself, and the status of an aborted guest.
 pub const EXIT_ABORT: u8 = 255;

@@ -120,7 +120,7 @@ impl Block {
 pub struct Net {
     /// Ethernet address.
     pub mac: [u8; 6],
-    /// Longest frame in bytes, its 14-byte header not counted.
+    /// Longest frame in bytes, its Ethernet header not counted.
     pub mtu: U16,
     padding: [u8; 8],
 }

@@ -3,6 +3,8 @@
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
+pub use solo5_abi::guest::{BlockInfo, NetInfo};
+
 /// `solo5_result_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -52,29 +54,6 @@ pub struct StartInfo {
     pub heap_size: AtomicUsize,
 }
 
-/// `struct solo5_net_info`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct NetInfo {
-    /// Ethernet address.
-    pub mac_address: [u8; 6],
-    /// Longest frame in bytes, its 14-byte header not counted.
-    pub mtu: usize,
-}
-
-/// `struct solo5_block_info`, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct BlockInfo {
-    /// Size of the device.
-    pub capacity: u64,
-    /// Size of the one unit of transfer.
-    pub block_size: u64,
-}
-
-/// `SOLO5_NET_HLEN`: length in bytes of an Ethernet header.
-pub const NET_HLEN: usize = 14;
-
 /// `SOLO5_EXIT_ABORT`.
 pub const EXIT_ABORT: i32 = solo5_abi::EXIT_ABORT as i32;
 
@@ -82,6 +61,4 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<Status>() == 4);
     assert!(size_of::<StartInfo>() == 24 && offset_of!(StartInfo, heap_size) == 16);
-    assert!(size_of::<NetInfo>() == 16 && offset_of!(NetInfo, mtu) == 8);
-    assert!(size_of::<BlockInfo>() == 16 && offset_of!(BlockInfo, block_size) == 8);
 };

@@ -5,9 +5,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use solo5_abi::device::ETHERNET_HEADER;
 use solo5_abi::mft1::{Block, DeviceType, ENTRIES_MAX, Entry, Net};
 
-use crate::api_types::{Error, NET_HLEN};
+use crate::api_types::Error;
 
 /// The devices of a guest.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl<'a> Devices<'a> {
     /// The network interface `handle`, if it may send a frame of `size` bytes.
     pub fn net_write(&self, handle: u64, size: usize) -> Result<&'a Entry, Error> {
         let entry = self.attached(handle, DeviceType::NetBasic)?;
-        if (NET_HLEN..=frame_max(&entry.net())).contains(&size) {
+        if (ETHERNET_HEADER..=frame_max(&entry.net())).contains(&size) {
             Ok(entry)
         } else {
             Err(Error::Invalid)
@@ -87,7 +88,7 @@ impl<'a> Devices<'a> {
 
 /// Longest frame in bytes, its header included.
 fn frame_max(net: &Net) -> usize {
-    usize::from(net.mtu.get()) + NET_HLEN
+    usize::from(net.mtu.get()) + ETHERNET_HEADER
 }
 
 /// Whether `size` bytes at `offset` are one whole block of the device.

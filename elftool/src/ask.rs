@@ -245,8 +245,10 @@ pub(crate) fn options(
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
     if minimum > launch.memory() {
-        let mib = minimum.div_ceil(1 << 20);
-        problems.push(format!("the manifest asks for more memory; add --mem={mib}MiB"));
+        problems.push(match launch::enough_memory_mib(minimum) {
+            Some(mib) => format!("the manifest asks for more memory; add --mem={mib}MiB"),
+            None => format!("the manifest asks for {minimum} bytes of memory, which no host has"),
+        });
     }
     Ok((launch, problems))
 }

@@ -27,19 +27,29 @@ mod value;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use solo5_abi::DEFAULT_MEMORY;
+use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 
 pub use options::is_label_key;
-pub use resolve::SECTOR_SIZE_DEFAULT;
 use resolve::{Wishes, undeclared};
 pub use usage::usage;
 
-pub use value::{Mac, parse_mac, parse_sector_size};
+pub use value::{Mac, parse_mac};
 
 /// Guest memory in MiB when `--mem` is not given.
-pub const MEMORY_DEFAULT_MIB: u64 = 512;
+pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
+
+/// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
+const MEMORY_MAX: u64 = 1 << 46;
+
+/// How many MiB to ask for with `--mem` so that a guest has `least` bytes; `None` if no host can give
+/// that much.
+pub fn enough_memory_mib(least: u64) -> Option<u64> {
+    (least <= MEMORY_MAX).then(|| least.div_ceil(1 << 20))
+}
 
 /// What a tender understands: its modules decide which options there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,9 +172,8 @@ pub struct Block {
     pub backing: Backing,
     /// The access it gets: the lesser of option and manifest.
     pub access: Access,
-    /// The sector size in bytes it gets, a power of two from 512 to 32768: option, else manifest,
-    /// else [`SECTOR_SIZE_DEFAULT`].
-    pub sector_size: u16,
+    /// The sector size it gets: option, else manifest, else [`SectorSize::DEFAULT`].
+    pub sector_size: SectorSize,
     /// The only sector size in bytes that the manifest takes.
     pub sector_size_exact: Option<u32>,
     /// Least capacity in bytes that the manifest asks for.

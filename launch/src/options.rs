@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, is_name};
 use solo5_abi::target::Target;
 
@@ -211,7 +212,7 @@ const GDB_PORT_DEFAULT: u16 = 1234;
 /// A setting of a device that comes apart from its attachment, in either order; the last one wins.
 enum Setting {
     Mac(Option<Mac>),
-    SectorSize(u16),
+    SectorSize(SectorSize),
     Access(Access),
 }
 

@@ -1,13 +1,10 @@
 //! Devices as options ask for them, and what becomes of them with a manifest: each is looked up once.
 
+use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 
-use super::value::is_sector_size;
 use super::{Access, Backing, Block, Fault, Interface, Launch, Mac, Net};
-
-/// Sector size in bytes when neither the operator nor the manifest says.
-pub const SECTOR_SIZE_DEFAULT: u16 = 512;
 
 /// The devices to attach, in argument order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub(super) struct NetWish {
 pub(super) struct BlockWish {
     pub(super) name: String,
     pub(super) backing: Backing,
-    pub(super) sector_size: Option<u16>,
+    pub(super) sector_size: Option<SectorSize>,
     pub(super) access: Access,
 }
 
@@ -70,14 +67,13 @@ impl Wishes {
         let blocks = self.blocks.into_iter().map(|wish| {
             let BlockWish { name, backing, sector_size, access } = wish;
             let (index, declared) = declared(DeviceType::BlockBasic, &name)?;
-            let exact = declared.sector_size.and_then(|size| u16::try_from(size).ok());
-            let exact = exact.filter(|size| is_sector_size(*size));
+            let exact = declared.sector_size.and_then(|size| SectorSize::new(size.into()));
             Ok(Block {
                 index,
                 name,
                 backing,
                 access: if declared.read_only { Access::ReadOnly } else { access },
-                sector_size: sector_size.or(exact).unwrap_or(SECTOR_SIZE_DEFAULT),
+                sector_size: sector_size.or(exact).unwrap_or(SectorSize::DEFAULT),
                 sector_size_exact: declared.sector_size,
                 capacity_minimum: declared.capacity_minimum,
             })

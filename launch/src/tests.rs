@@ -9,6 +9,10 @@ use zerocopy::IntoBytes;
 
 use super::*;
 
+fn sectors(bytes: u64) -> SectorSize {
+    SectorSize::new(bytes).unwrap()
+}
+
 /// A manifest with a block device `storage` and a network interface `service`.
 fn manifest() -> Vec<u8> {
     let devices = [
@@ -261,7 +265,7 @@ fn devices_with_their_settings_in_any_order() {
         [Block {
             name: "storage".into(),
             backing: Backing::Path("/srv/a b.img".into()),
-            sector_size: 4096,
+            sector_size: sectors(4096),
             access: Access::ReadOnly,
             index: 1,
             sector_size_exact: None,
@@ -386,12 +390,12 @@ fn the_lesser_access_is_the_devices() {
 fn the_manifests_sector_size_is_the_default() {
     let with = |text, size: u32| {
         let block = resolved(text, &[(tag::SECTOR_SIZE, &size.to_le_bytes())]);
-        (block.sector_size, block.sector_size_exact)
+        (u32::from(block.sector_size.bytes()), block.sector_size_exact)
     };
     let (plain, asked) =
         ("--block:storage=x k", "--block:storage=x --block-sector-size:storage=1024 k");
-    assert_eq!(resolved(plain, &[]).sector_size, 512);
-    assert_eq!(resolved(asked, &[]).sector_size, 1024);
+    assert_eq!(resolved(plain, &[]).sector_size, SectorSize::DEFAULT);
+    assert_eq!(resolved(asked, &[]).sector_size, sectors(1024));
     assert_eq!(with(plain, 4096), (4096, Some(4096)));
     assert_eq!(with(asked, 4096), (1024, Some(4096)), "for the tender to refuse");
     for odd in [0, 520, 65536] {
@@ -415,4 +419,16 @@ fn usage_begins_with_upstreams_lines() {
     assert!(hvt.contains("\nCompiled-in modules: core block net gdb dumpcore \n"));
     assert!(hvt.contains("    --version (display version information)\n"));
     assert!(hvt.contains("--user=UID:GID") && !spt.contains("--user"));
+}
+
+#[test]
+fn memory_that_is_advised_can_be_asked_for() {
+    for least in [1, 1 << 20, (1 << 20) + 1, 1 << 40, 1 << 46] {
+        let mib = enough_memory_mib(least).unwrap();
+        assert!(mib << 20 >= least, "{least}");
+        assert_eq!(launch(&format!("--mem={mib} k")).unwrap().memory_mib, mib);
+    }
+    for least in [(1 << 46) + 1, 1 << 63, u64::MAX] {
+        assert_eq!(enough_memory_mib(least), None, "{least}");
+    }
 }

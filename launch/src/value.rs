@@ -1,5 +1,6 @@
 //! The values options take. Each reader takes the whole text or nothing.
 
+use solo5_abi::device::SectorSize;
 use std::fmt;
 
 /// An Ethernet address.
@@ -53,15 +54,9 @@ pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
     (1..=u64::MAX >> 20).contains(&mebibytes).then_some(mebibytes)
 }
 
-/// A sector size in bytes: a power of two from 512 to 32768.
-pub fn parse_sector_size(text: &[u8]) -> Option<u16> {
-    let size = u16::try_from(parse_number(text)?).ok()?;
-    is_sector_size(size).then_some(size)
-}
-
-/// Whether a device can have sectors of this size: a power of two from 512 to 32768.
-pub(crate) fn is_sector_size(size: u16) -> bool {
-    size >= 512 && size.is_power_of_two()
+/// A sector size in bytes.
+pub(crate) fn parse_sector_size(text: &[u8]) -> Option<SectorSize> {
+    SectorSize::new(parse_number(text)?)
 }
 
 /// A descriptor number.

@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use solo5_abi::Target;
-use solo5_launch::{Access, is_label_key, parse_sector_size};
+use solo5_abi::device::SectorSize;
+use solo5_launch::{Access, is_label_key};
 use solo5_report::{Diagnostic, Severity};
 use solo5_source::reader::excerpt;
 use solo5_source::{Fields, Key, Kind, Node, Reader};
@@ -410,9 +411,10 @@ fn device_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
 fn sector_sizes(node: &Node, reader: &mut Reader) -> Option<At<Vec<u64>>> {
     let sizes = one_or_many(node, reader, |item, reader| {
         let size = reader.integer(item, "`sector-size`", 0..=u64::MAX)?;
-        if parse_sector_size(size.to_string().as_bytes()).is_none() {
+        if SectorSize::new(size).is_none() {
             let message = format!("no device has sectors of {size} bytes");
-            let help = "write a power of two from 512 to 32768";
+            let (least, most) = (SectorSize::MIN, SectorSize::MAX);
+            let help = format!("write a power of two from {least} to {most}");
             reader.error(codes::SECTOR_SIZE, item.span.clone(), message, "", help);
         }
         Some(size)

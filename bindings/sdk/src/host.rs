@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int};
 
-use crate::sys::{BlockInfo, NetInfo};
+use solo5_abi::guest::{BlockInfo, NetInfo};
 
 pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
 

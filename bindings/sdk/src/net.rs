@@ -1,12 +1,10 @@
 //! Network devices.
 
+use solo5_abi::device::ETHERNET_HEADER;
+
 use crate::error::{Error, Result};
 use crate::ready::Handle;
 use crate::sys;
-
-/// Length of an Ethernet header in bytes; the MTU does not count it
-/// (docs/reference/guest-api.md#net).
-const HEADER: usize = 14;
 
 /// A network device: whole Ethernet frames in and out, neither call ever blocks.
 ///
@@ -70,7 +68,7 @@ impl Net {
     /// hold.
     #[must_use]
     pub fn frame_length(&self) -> usize {
-        self.mtu + HEADER
+        self.mtu + ETHERNET_HEADER
     }
 
     /// Reads the next frame and lends it; `None` when none is queued.
@@ -94,7 +92,7 @@ impl Net {
     /// [`frame_length`](Net::frame_length). [`Error::Unspecified`] if the device failed or, with
     /// some bindings, if its queue was full.
     pub fn write(&mut self, frame: &[u8]) -> Result<()> {
-        if frame.len() < HEADER || frame.len() > self.frame_length() {
+        if frame.len() < ETHERNET_HEADER || frame.len() > self.frame_length() {
             return Err(Error::Invalid);
         }
         sys::net_write(self.handle.index(), frame)

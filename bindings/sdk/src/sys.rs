@@ -7,28 +7,11 @@
 
 use core::ffi::{c_char, c_int};
 
+use solo5_abi::guest::{BlockInfo, NetInfo};
+use solo5_abi::mft1::NAME_MAX;
+
 use crate::error::{Error, Result};
 use crate::status::Status;
-
-/// `struct solo5_net_info` (docs/reference/guest-api.md#net).
-#[repr(C)]
-pub(crate) struct NetInfo {
-    pub(crate) mac_address: [u8; 6],
-    pub(crate) mtu: usize,
-}
-
-/// `struct solo5_block_info` (docs/reference/guest-api.md#block).
-#[repr(C)]
-pub(crate) struct BlockInfo {
-    pub(crate) capacity: u64,
-    pub(crate) block_size: u64,
-}
-
-#[cfg(target_pointer_width = "64")]
-const _: () = {
-    assert!(size_of::<NetInfo>() == 16);
-    assert!(size_of::<BlockInfo>() == 16);
-};
 
 mod c {
     use super::{BlockInfo, NetInfo, c_char, c_int};
@@ -85,9 +68,6 @@ fn check(result: c_int) -> Result<()> {
     }
 }
 
-/// The longest device name a manifest can hold (docs/reference/manifest.md#source).
-const NAME_MAX: usize = 67;
-
 /// `name` as the C string `acquire` takes. A name no manifest can hold is refused.
 fn device_name(name: &str) -> Result<[c_char; NAME_MAX + 1]> {
     if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
@@ -132,7 +112,7 @@ pub(crate) fn yield_until(deadline: u64) -> u64 {
 pub(crate) fn net_acquire(name: &str) -> Result<(u64, NetInfo)> {
     let name = device_name(name)?;
     let mut handle = 0;
-    let mut info = NetInfo { mac_address: [0; 6], mtu: 0 };
+    let mut info = NetInfo::default();
     // SAFETY: the name ends in NUL (one byte longer than the longest name); the other two point to
     // initialised values that outlive the call.
     check(unsafe { c::solo5_net_acquire(name.as_ptr(), &mut handle, &mut info) })?;
@@ -161,7 +141,7 @@ pub(crate) fn net_read(handle: u64, buffer: &mut [u8]) -> Result<Option<usize>> 
 pub(crate) fn block_acquire(name: &str) -> Result<(u64, BlockInfo)> {
     let name = device_name(name)?;
     let mut handle = 0;
-    let mut info = BlockInfo { capacity: 0, block_size: 0 };
+    let mut info = BlockInfo::default();
     // SAFETY: as in `net_acquire`.
     check(unsafe { c::solo5_block_acquire(name.as_ptr(), &mut handle, &mut info) })?;
     Ok((handle, info))

@@ -1,13 +1,11 @@
 //! S1: can it be loaded?
 
+use solo5_abi::DEFAULT_MEMORY;
 use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::fault::{Fault, HeaderField};
 
 use crate::finding::{FINDINGS_MAX, Finding};
 use crate::subject::Subject;
-
-/// What a tender gives a guest unless told otherwise, in bytes.
-const DEFAULT_MEMORY: u64 = 512 << 20;
 
 pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {

@@ -19,7 +19,8 @@ use solo5_source::{Fields, Key, Kind, Node, Pair, Reader, size};
 
 use crate::case::device;
 use crate::codes;
-use solo5_launch::{Access, Mac, is_label_key, parse_mac, parse_sector_size};
+use solo5_abi::device::SectorSize;
+use solo5_launch::{Access, Mac, is_label_key, parse_mac};
 use solo5_policy::fields::{at, header, is_plain_path, one_or_many, path, self_name};
 use solo5_policy::model::At;
 
@@ -561,9 +562,10 @@ fn block(pair: &Pair, reader: &mut Reader) -> Option<Block> {
         fields.optional("access").and_then(|node| reader.choice(node, "`access`", &accesses));
     let sector_size = fields.optional("sector-size").and_then(|node| {
         let size = reader.integer(node, "`sector-size`", 0..=u64::MAX)?;
-        if parse_sector_size(size.to_string().as_bytes()).is_none() {
+        if SectorSize::new(size).is_none() {
             let message = format!("no device has sectors of {size} bytes");
-            let help = "write a power of two from 512 to 32768";
+            let (least, most) = (SectorSize::MIN, SectorSize::MAX);
+            let help = format!("write a power of two from {least} to {most}");
             reader.error(codes::SECTOR_SIZE, node.span.clone(), message, "", help);
         }
         Some(size)

@@ -172,6 +172,6 @@ fn words_are_a_tenders() {
     assert_eq!(launch.labels[0].value, "a b");
     assert_eq!(launch.nets[0].mac.unwrap().to_string(), "02:00:00:00:00:0a");
     assert_eq!(launch.blocks[0].access, Access::ReadOnly);
-    assert_eq!(launch.blocks[0].sector_size, 4096);
+    assert_eq!(launch.blocks[0].sector_size.bytes(), 4096);
     assert_eq!(launch.without_nets, ["t"]);
 }

@@ -235,7 +235,7 @@ fn block_checks(
         checks.push(check(
             codes::BLOCK_SECTOR_SIZE,
             &sizes.span,
-            known(sizes.value.contains(&block.sector_size.into())),
+            known(sizes.value.contains(&block.sector_size.bytes().into())),
             format!("sector size {}", block.sector_size),
             list.join(" or "),
             String::new(),

@@ -14,6 +14,7 @@ pub mod net;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::stdio::{stderr, stdin, stdout};
+use solo5_abi::device::{Mtu, SectorSize};
 
 pub use file_id::FileId;
 pub use locks::Locks;
@@ -41,8 +42,8 @@ pub enum Backing {
     Net {
         /// Name of the interface, as the kernel says.
         interface: Vec<u8>,
-        /// Longest frame in bytes, its 14-byte header not counted.
-        mtu: u16,
+        /// Longest frame, its header not counted.
+        mtu: Mtu,
         /// The guest's Ethernet address; `None` while it is only being explained and will be
         /// random.
         mac: Option<[u8; 6]>,
@@ -57,8 +58,8 @@ pub enum Backing {
         file: FileId,
         /// Size in bytes.
         capacity: u64,
-        /// Size in bytes of the one unit of transfer.
-        sector_size: u16,
+        /// Size of the one unit of transfer.
+        sector_size: SectorSize,
         /// What the guest may do.
         access: Access,
         /// Least capacity that the manifest asks for.

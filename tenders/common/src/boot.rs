@@ -328,10 +328,10 @@ fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
             let fd = device.fd_number();
             match &device.backing {
                 Backing::Net { mtu, mac, .. } => {
-                    entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), *mtu), fd);
+                    entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), mtu.bytes()), fd);
                 }
                 Backing::Block { capacity, sector_size, .. } => {
-                    entry.attach_block(mft1::Block::new(*capacity, *sector_size), fd)
+                    entry.attach_block(mft1::Block::new(*capacity, sector_size.bytes()), fd)
                 }
             }
         }

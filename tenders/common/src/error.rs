@@ -6,8 +6,10 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::Fault;
+use solo5_launch::enough_memory_mib;
 use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
@@ -41,9 +43,9 @@ pub enum Error {
     /// It is neither a regular file nor a block device.
     BlockKind { path: String },
     /// Its size is not a multiple of the sector size.
-    Unaligned { name: String, sector_size: u16 },
+    Unaligned { name: String, sector_size: SectorSize },
     /// It is smaller than one sector.
-    TooSmall { name: String, sector_size: u16 },
+    TooSmall { name: String, sector_size: SectorSize },
     /// Another guest uses it.
     Busy { path: String, writing: bool },
     /// An inherited descriptor is not open for the access asked for.
@@ -58,11 +60,11 @@ pub enum Error {
     /// The manifest asks for an executable heap.
     ExecHeap,
     /// The manifest asks for another sector size than was given.
-    SectorSize { name: String, have: u16, exact: u32 },
+    SectorSize { name: String, have: SectorSize, exact: u32 },
     /// The manifest asks for a larger block device.
     CapacityMinimum { name: String, have: u64, least: u64 },
     /// The manifest asks for a larger MTU.
-    MtuMinimum { name: String, have: u16, least: u32 },
+    MtuMinimum { name: String, have: Mtu, least: u32 },
 
     /// Guest memory cannot be had.
     Allocate { error: Errno },
@@ -236,7 +238,9 @@ impl Error {
             ),
             Error::Mtu { interface, mtu } => (
                 format!(
-                    "interface {interface}: the MTU is {mtu}, which is not between 68 and 65535"
+                    "interface {interface}: the MTU is {mtu}, which is not between {} and {}",
+                    Mtu::RANGE.start(),
+                    Mtu::RANGE.end()
                 ),
                 format!("set another one with `ip link set {interface} mtu 1500`"),
             ),
@@ -278,7 +282,10 @@ impl Error {
                     mebibytes(*least),
                     mebibytes(*have)
                 ),
-                format!("add --mem={}", least.div_ceil(1 << 20)),
+                match enough_memory_mib(*least) {
+                    Some(mib) => format!("add --mem={mib}"),
+                    None => "no host has that much: the manifest's minimum is a mistake".into(),
+                },
             ),
             Error::ExecHeap => (
                 "the manifest asks for an executable heap".into(),
@@ -286,12 +293,13 @@ impl Error {
             ),
             Error::SectorSize { name, have, exact } => (
                 format!("the manifest wants sectors of {exact} bytes for '{name}', not {have}"),
-                if usize::try_from(*exact)
-                    .is_ok_and(|size| (512..=32768).contains(&size) && size.is_power_of_two())
-                {
-                    format!("leave --block-sector-size:{name} out, or give {exact}")
-                } else {
-                    "no tender offers that size: they are powers of two from 512 to 32768".into()
+                match (SectorSize::new((*exact).into()), SectorSize::MIN, SectorSize::MAX) {
+                    (Some(_), ..) => {
+                        format!("leave --block-sector-size:{name} out, or give {exact}")
+                    }
+                    (None, least, most) => format!(
+                        "no tender offers that size: they are powers of two from {least} to {most}"
+                    ),
                 },
             ),
             Error::CapacityMinimum { name, have, least } => (
@@ -499,11 +507,14 @@ mod tests {
                 "ff: Could not determine capacity: Illegal seek",
             ),
             (
-                Error::Unaligned { name: "storage".into(), sector_size: 4096 },
+                Error::Unaligned {
+                    name: "storage".into(),
+                    sector_size: SectorSize::new(4096).unwrap(),
+                },
                 "storage: Backing storage size must be block aligned (4096 bytes)",
             ),
             (
-                Error::TooSmall { name: "storage".into(), sector_size: 512 },
+                Error::TooSmall { name: "storage".into(), sector_size: SectorSize::MIN },
                 "storage: Backing storage must be at least 1 block (512 bytes) in size",
             ),
             (
@@ -528,6 +539,11 @@ mod tests {
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
              add --mem=64"
         );
+        // What cannot be given is not advised.
+        for least in [u64::MAX, 1 << 63, (1 << 46) + 1] {
+            let line = Error::Memory { have: 1 << 20, least }.line();
+            assert!(line.ends_with("no host has that much: the manifest's minimum is a mistake"));
+        }
     }
 
     #[test]

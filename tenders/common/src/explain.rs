@@ -189,7 +189,7 @@ impl Explanation<'_> {
                 "name": device.name,
                 "type": "NET_BASIC",
                 "interface": String::from_utf8_lossy(interface),
-                "mtu": mtu,
+                "mtu": mtu.bytes(),
                 "mac": mac_text(*mac),
             }),
             Backing::Block { path, capacity, sector_size, access, .. } => json!({
@@ -198,7 +198,7 @@ impl Explanation<'_> {
                 "path": path,
                 "access": access.name(),
                 "capacity": capacity,
-                "sector_size": sector_size,
+                "sector_size": sector_size.bytes(),
             }),
         };
         let devices = self.devices.map(|list| list.iter().map(devices).collect::<Vec<_>>());

@@ -26,7 +26,7 @@ pub fn check_unikernel(
     }
     for block in &launch.blocks {
         if let Some(exact) =
-            block.sector_size_exact.filter(|exact| *exact != u32::from(block.sector_size))
+            block.sector_size_exact.filter(|exact| *exact != u32::from(block.sector_size.bytes()))
         {
             let (name, have) = (block.name.clone(), block.sector_size);
             return Err(Error::SectorSize { name, have, exact });
@@ -40,7 +40,7 @@ pub fn check_device(device: &Device) -> Result<(), Error> {
     let name = || device.name.clone();
     match device.backing {
         Backing::Net { mtu: have, mtu_minimum, .. } => match mtu_minimum {
-            Some(least) if u32::from(have) < least => {
+            Some(least) if u32::from(have.bytes()) < least => {
                 Err(Error::MtuMinimum { name: name(), have, least })
             }
             _ => Ok(()),

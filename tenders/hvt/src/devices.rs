@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 
+use solo5_abi::device::Mtu;
 use solo5_tender::attach::{Access, Backing, Device};
 
 use crate::memory::Piece;
@@ -12,8 +13,8 @@ use solo5_tender::sys::Errno;
 pub struct NetDevice {
     /// Its tap, non-blocking.
     pub fd: RawFd,
-    /// Longest frame in bytes, its 14-byte header not counted.
-    pub mtu: u16,
+    /// Longest frame, its header not counted.
+    pub mtu: Mtu,
 }
 
 /// A block device.
@@ -85,7 +86,7 @@ impl Devices {
 
     /// Adds a device, for tests.
     #[cfg(test)]
-    pub fn with_net(mut self, handle: u64, fd: RawFd, mtu: u16) -> Devices {
+    pub fn with_net(mut self, handle: u64, fd: RawFd, mtu: Mtu) -> Devices {
         self.0.push((handle, Entry::Net(NetDevice { fd, mtu })));
         self
     }

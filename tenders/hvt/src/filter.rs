@@ -178,6 +178,8 @@ mod tests {
     use solo5_tender::attach::FileId;
     use solo5_tender::seccomp::assemble;
 
+    use solo5_abi::device::{Mtu, SectorSize};
+
     use super::*;
 
     const OWN: Descriptors =
@@ -189,7 +191,7 @@ mod tests {
             name: name.to_owned(),
             backing: Backing::Net {
                 interface: b"tap0".to_vec(),
-                mtu: 1500,
+                mtu: Mtu::ETHERNET,
                 mac: None,
                 mtu_minimum: None,
             },
@@ -205,7 +207,7 @@ mod tests {
                 path: "disk".to_owned(),
                 file: FileId::Inode(0, 0),
                 capacity: 4096,
-                sector_size: 512,
+                sector_size: SectorSize::DEFAULT,
                 access,
                 capacity_minimum: None,
             },

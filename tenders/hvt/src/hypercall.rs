@@ -178,7 +178,9 @@ mod tests {
         epoll::add(&set, tap.as_fd(), EventData::new_u64(1), EventFlags::IN).unwrap();
         let block =
             BlockDevice { fd: file.into_raw_fd(), capacity: 1024, access: Access::ReadWrite };
-        let devices = Devices::default().with_net(1, tap.into_raw_fd(), 1500).with_block(2, block);
+        let devices = Devices::default()
+            .with_net(1, tap.into_raw_fd(), solo5_abi::device::Mtu::ETHERNET)
+            .with_block(2, block);
         let host = Host {
             memory: Box::leak(Box::new(memory(SIZE, Vec::new()))),
             devices: Box::leak(Box::new(devices)),

@@ -3,6 +3,7 @@
 //! Nothing a guest sends and nothing that happens to a tap ends the tender: upstream's dies of a
 //! short frame, of one longer than the MTU, and of a tap that is full or down.
 
+use solo5_abi::device::ETHERNET_HEADER;
 use solo5_abi::hvt::Outcome;
 use solo5_tender::memory::Allegation;
 use solo5_tender::sys::Errno;
@@ -10,9 +11,6 @@ use solo5_tender::sys::Errno;
 use crate::devices::{Devices, retry};
 use crate::fault::GuestFault;
 use crate::memory::{SharedMemory, Use};
-
-/// Length in bytes of an Ethernet header, which the MTU does not count.
-const HEADER: u64 = 14;
 
 /// What has come of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,7 @@ pub fn send(
         return Ok(Outcome::Invalid);
     };
     let frame = memory.piece(data, Use::Read)?;
-    if data.length < HEADER || data.length > u64::from(net.mtu) + HEADER {
+    if !(ETHERNET_HEADER as u64..=net.mtu.frame() as u64).contains(&data.length) {
         return Ok(Outcome::Invalid);
     }
     Ok(match retry(|| frame.write_to(net.fd)) {
@@ -78,8 +76,14 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixDatagram;
 
+    use solo5_abi::device::Mtu;
+
     use super::*;
     use crate::memory::testing::memory;
+
+    fn mtu(bytes: u64) -> Mtu {
+        Mtu::new(bytes).unwrap()
+    }
 
     /// Two ends of a wire that keeps frames apart, as a tap does.
     fn wire() -> (UnixDatagram, UnixDatagram) {
@@ -92,7 +96,7 @@ mod tests {
     fn frames_pass_and_lengths_that_are_none_are_errors() {
         let (tap, network) = wire();
         network.set_nonblocking(true).unwrap();
-        let devices = Devices::default().with_net(1, tap.as_raw_fd(), 100);
+        let devices = Devices::default().with_net(1, tap.as_raw_fd(), mtu(100));
         let memory = memory(4096, Vec::new());
         memory.store(64, &[7u8; 114]).unwrap();
         let send = |handle, length| send(&devices, &memory, handle, Allegation::new(64, length));
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn nothing_to_receive_is_no_error() {
         let (tap, network) = wire();
-        let devices = Devices::default().with_net(3, tap.as_raw_fd(), 1500);
+        let devices = Devices::default().with_net(3, tap.as_raw_fd(), Mtu::ETHERNET);
         let memory = memory(4096, Vec::new());
         let receive = |at, length| receive(&devices, &memory, 3, Allegation::new(at, length));
         assert_eq!(receive(0, 100), Ok(Received::nothing(Outcome::Again)));
@@ -134,7 +138,7 @@ mod tests {
     #[test]
     fn a_network_without_room_drops_and_one_that_is_gone_is_an_error() {
         let (tap, network) = wire();
-        let devices = Devices::default().with_net(1, tap.as_raw_fd(), 1500);
+        let devices = Devices::default().with_net(1, tap.as_raw_fd(), Mtu::ETHERNET);
         let memory = memory(4096, Vec::new());
         let send = || send(&devices, &memory, 1, Allegation::new(0, 1500)).unwrap();
         for _ in 0..2000 {
@@ -149,7 +153,7 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
         (&writer).write_all(&[0; 65536 - 4096]).unwrap();
-        let devices = Devices::default().with_net(1, writer.as_raw_fd(), 9000);
+        let devices = Devices::default().with_net(1, writer.as_raw_fd(), mtu(9000));
         let memory = memory(16384, Vec::new());
         let outcome = send(&devices, &memory, 1, Allegation::new(0, 9000));
         assert_eq!(outcome, Ok(Outcome::Unspecified));

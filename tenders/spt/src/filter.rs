@@ -75,7 +75,7 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
             rules.push(Rule::allow(WRITE, fd(), format!("frames from '{name}'")));
         }
         Backing::Block { capacity, sector_size, access, .. } => {
-            let size = u64::from(*sector_size);
+            let size = u64::from(sector_size.bytes());
             let one_sector = || {
                 vec![
                     Condition::descriptor(fd, "the file"),
@@ -104,6 +104,8 @@ fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
 mod tests {
     use solo5_tender::attach::FileId;
 
+    use solo5_abi::device::{Mtu, SectorSize};
+
     use super::*;
 
     fn device(backing: Backing) -> Device {
@@ -116,12 +118,16 @@ mod tests {
             path: "disk".into(),
             file: FileId::Inode(0, 0),
             capacity: 4096,
-            sector_size: 512,
+            sector_size: SectorSize::DEFAULT,
             access,
             capacity_minimum: None,
         };
-        let tap =
-            Backing::Net { interface: b"tap".to_vec(), mtu: 1500, mac: None, mtu_minimum: None };
+        let tap = Backing::Net {
+            interface: b"tap".to_vec(),
+            mtu: Mtu::ETHERNET,
+            mac: None,
+            mtu_minimum: None,
+        };
         let names = |devices: &[Device]| -> Vec<&str> {
             let rules = rules(5, 6, devices);
             let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
+use solo5_abi::device::SectorSize;
 use solo5_launch::{self as launch, Access};
 use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
@@ -211,12 +212,13 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
 }
 
 /// Whether a device of `capacity` bytes is a whole number of sectors, and at least one.
-pub fn check_size(name: &str, capacity: u64, sector_size: u16) -> Result<(), Error> {
+pub fn check_size(name: &str, capacity: u64, sector_size: SectorSize) -> Result<(), Error> {
     let name = name.to_owned();
-    if !capacity.is_multiple_of(sector_size.into()) {
+    let sector = u64::from(sector_size.bytes());
+    if !capacity.is_multiple_of(sector) {
         return Err(Error::Unaligned { name, sector_size });
     }
-    if capacity < sector_size.into() {
+    if capacity < sector {
         return Err(Error::TooSmall { name, sector_size });
     }
     Ok(())
@@ -264,9 +266,15 @@ mod tests {
         let measured = measure(fd.as_fd(), "disk.img").unwrap();
         assert_eq!((measured.capacity, measured.kind), (6144, BlockKind::File));
         assert_eq!(rustix::fs::tell(&fd), Ok(0));
-        assert_eq!(check_size("storage", 6144, 512), Ok(()));
-        assert!(line(check_size("storage", 6144, 4096)).contains("block aligned (4096 bytes)"));
-        assert!(line(check_size("storage", 0, 512)).contains("at least 1 block (512 bytes)"));
+        assert_eq!(check_size("storage", 6144, SectorSize::new(512).unwrap()), Ok(()));
+        assert!(
+            line(check_size("storage", 6144, SectorSize::new(4096).unwrap()))
+                .contains("block aligned (4096 bytes)")
+        );
+        assert!(
+            line(check_size("storage", 0, SectorSize::new(512).unwrap()))
+                .contains("at least 1 block (512 bytes)")
+        );
     }
 
     #[test]
@@ -276,7 +284,9 @@ mod tests {
             let text = path.to_string_lossy();
             open(path.as_os_str(), &[], access)
                 .and_then(|(fd, _)| measure(fd.as_fd(), &text))
-                .and_then(|found| check_size("storage", found.capacity, 512))
+                .and_then(|found| {
+                    check_size("storage", found.capacity, SectorSize::new(512).unwrap())
+                })
         };
         for access in [Access::ReadOnly, Access::ReadWrite] {
             assert!(line(opened(folder.path(), access)).ends_with(": Is a directory"));

@@ -76,13 +76,14 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use solo5_abi::device::SectorSize;
 
     fn disk(name: &str, file: FileId, access: Access) -> Device {
         let backing = Backing::Block {
             path: "d".into(),
             file,
             capacity: 512,
-            sector_size: 512,
+            sector_size: SectorSize::DEFAULT,
             access,
             capacity_minimum: None,
         };

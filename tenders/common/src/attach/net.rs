@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use solo5_abi::device::Mtu;
 use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
@@ -16,26 +17,22 @@ use crate::netlink;
 use crate::sys::{Errno, strerror, tap};
 
 /// MTU of an inherited tap whose interface cannot be asked, as that of one in another network namespace.
-pub const MTU_UNKNOWN: u16 = 1500;
+pub const MTU_UNKNOWN: Mtu = Mtu::ETHERNET;
 
 /// What is known of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its name.
     pub name: Vec<u8>,
-    /// Longest frame in bytes, its 14-byte header not counted.
-    pub mtu: u16,
+    /// Longest frame, its header not counted.
+    pub mtu: Mtu,
     /// Whether the name is one of the tender's own network namespace; if not, why not, or why nobody
     /// knows. In another one the same name is another interface.
     pub is_here: Result<(), String>,
 }
 
-fn checked_mtu(interface: &str, mtu: u32) -> Result<u16, Error> {
-    // Bounds of IPv4's smallest and Ethernet's largest.
-    match u16::try_from(mtu) {
-        Ok(mtu) if mtu >= 68 => Ok(mtu),
-        _ => Err(Error::Mtu { interface: interface.to_owned(), mtu }),
-    }
+fn checked_mtu(interface: &str, mtu: u32) -> Result<Mtu, Error> {
+    Mtu::new(mtu.into()).ok_or_else(|| Error::Mtu { interface: interface.to_owned(), mtu })
 }
 
 /// Whether the interface called `name` exists and is up.
@@ -49,7 +46,7 @@ fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Error> {
     }
 }
 
-fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<u16, Error> {
+fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<Mtu, Error> {
     let mtu = tap::mtu(control.as_fd(), name.as_bytes());
     let mtu = mtu.map_err(|error| tap_problem(name, error))?;
     checked_mtu(&name.to_string_lossy(), mtu)
@@ -253,8 +250,8 @@ mod tests {
 
     #[test]
     fn mtus_outside_ethernets_are_refused() {
-        assert_eq!(checked_mtu("t", 68), Ok(68));
-        assert_eq!(checked_mtu("t", 65535), Ok(65535));
+        assert_eq!(checked_mtu("t", 68).map(Mtu::bytes), Ok(68));
+        assert_eq!(checked_mtu("t", 65535).map(Mtu::bytes), Ok(65535));
         for mtu in [0, 67, 65536] {
             assert!(checked_mtu("t", mtu).is_err(), "{mtu}");
         }
