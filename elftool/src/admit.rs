@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use solo5_manifest::output;
 use solo5_policies::admitted::{self, Admission};
 use solo5_signature::Digest;
 
@@ -21,6 +20,6 @@ pub(crate) fn write(
     if exit == Exit::Incomplete {
         return Err(Failure::of(path, "not written"));
     }
-    let written = output::write(path, admitted::text(admitted).as_bytes());
+    let written = solo5_output::write(path, admitted::text(admitted).as_bytes());
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use solo5_manifest::{c, codes, output};
+use solo5_manifest::{c, codes};
 use solo5_report::{Diagnostic, Severity};
 use solo5_source::Kind;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(
     let name = name(named);
     let text = c::compile(&name, &bytes)
         .map_err(|found| Failure::Lines(complaints(console, &name, &bytes, &found)))?;
-    output::write(Path::new(output), text.as_bytes()).map(drop).map_err(|error| {
+    solo5_output::write(Path::new(output), text.as_bytes()).map(drop).map_err(|error| {
         let what = match error.kind() {
             io::ErrorKind::NotFound
             | io::ErrorKind::PermissionDenied

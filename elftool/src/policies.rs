@@ -7,7 +7,6 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use solo5_audit::RULES;
-use solo5_manifest::output;
 use solo5_policies::lint;
 
 use crate::console::{Console, Exit, Failure};
@@ -93,7 +92,7 @@ fn fmt(console: &Console, path: &Path, check: bool) -> Exit {
         }
         return Exit::objection_if(changes);
     }
-    match output::write(path, text.as_bytes()) {
+    match solo5_output::write(path, text.as_bytes()) {
         Ok(_) => Exit::Clean,
         Err(error) => {
             console.say_of(path, reason(&error));

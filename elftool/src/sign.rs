@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use solo5_abi::Arch;
 use solo5_image::Image;
-use solo5_manifest::output;
 use solo5_signature::signer::{Fault, SecretKey, generate};
 use solo5_signature::{PublicKey, Signature, prove, trailer};
 
@@ -124,6 +123,6 @@ fn without(signatures: Vec<Signature>, key: &PublicKey, content: &[u8]) -> Vec<S
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let written = output::write(path, bytes);
+    let written = solo5_output::write(path, bytes);
     written.map(|_| ()).map_err(|error| reason(&error))
 }

@@ -6,7 +6,7 @@
 //! | 5 | `check` | tree → [`Manifest`], every error of the file collected |
 //! | 6 | `encode` | [`Manifest`] → [`Notes`], MFT1 and MFT2 |
 //! | 7 | [`object`], [`c`] | notes → relocatable object, C source; raw notes are [`Notes::bytes`] |
-//! | 8 | [`output`] | any of these → a file, whole or not at all |
+//! | 8 | crate `solo5_output` | any of these → a file, whole or not at all |
 //! | back | [`decode`], [`yaml`] | notes → [`Manifest`] → YAML |
 //!
 //! [`model`] is the checked type in the middle, [`codes`] has every diagnostic code of this crate,
@@ -34,7 +34,6 @@ pub mod decode;
 mod encode;
 pub mod model;
 pub mod object;
-pub mod output;
 pub mod schema;
 pub mod yaml;
 

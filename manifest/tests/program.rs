@@ -380,7 +380,7 @@ fn explain_schema_completions_and_man() {
     };
     assert!(text(&["explain", "m106"]).starts_with("# M106: "));
     let list = text(&["explain"]);
-    for code in solo5_source::codes::ALL.iter().chain(&solo5_manifest::codes::ALL) {
+    for code in solo5_source::codes::ALL.iter().chain(solo5_manifest::codes::ALL) {
         assert!(list.contains(&format!("{code}: ")), "{code}");
     }
     ends(&folder.run(&["explain", "X999"]), 1);

@@ -3,79 +3,54 @@
 
 pub use solo5_policy::codes::{EMPTY, FILE, LABEL_KEY, MAC, SECTOR_SIZE};
 
-/// A warning: every policy of a set applies by label alone.
-pub const ONLY_LABELS: &str = "P220";
-/// A note: a policy applies by label alone.
-pub const BY_LABEL: &str = "P221";
-/// A warning: the last day of a waiver is over.
-pub const WAIVER_ENDED: &str = "P222";
-/// A warning: a waiver is of no finding that can be waived.
-pub const WAIVER_IDLE: &str = "P223";
-/// A test of policies that does not say what it is about.
-pub const CASE: &str = "P230";
-/// A device's name that no manifest can have.
-pub const DEVICE_NAME: &str = "P231";
-/// A case whose launch cannot be judged.
-pub const CASE_LAUNCH: &str = "P232";
-/// A test of policies failed.
-pub const CASE_FAILED: &str = "P233";
-/// Guest memory that no tender can give.
-pub const PLAN_MEMORY: &str = "P240";
-/// A path or a tap that a plan cannot name.
-pub const PLAN_PATH: &str = "P241";
-/// Two unikernels of one name.
-pub const UNIKERNEL_TWICE: &str = "P242";
-/// A device that is attached and declined, or declined twice.
-pub const DEVICE_TWICE: &str = "P243";
-/// A finding of the audit.
-pub const AUDIT: &str = "P354";
-/// Two unikernels write one block device.
-pub const BLOCK_WRITTEN_TWICE: &str = "P401";
-/// A warning: one unikernel reads what another writes.
-pub const BLOCK_SHARED: &str = "P402";
-/// Two unikernels have one tap.
-pub const TAP_TWICE: &str = "P403";
-/// More memory than the plan's limit.
-pub const MUCH_MEMORY: &str = "P404";
-/// More network interfaces than the plan's limit.
-pub const MANY_NETS: &str = "P405";
-/// More block devices than the plan's limit.
-pub const MANY_BLOCKS: &str = "P406";
-/// More unikernels than the plan's limit.
-pub const MANY_UNIKERNELS: &str = "P407";
-/// A device that the image does not declare.
-pub const UNDECLARED: &str = "P408";
-/// A device that the image cannot go without.
-pub const NOT_OPTIONAL: &str = "P409";
-/// A warning: two network interfaces have one address.
-pub const MAC_TWICE: &str = "P410";
-
-/// Every code of this crate.
-pub const ALL: &[&str] = &[
-    ONLY_LABELS,
-    BY_LABEL,
-    WAIVER_ENDED,
-    WAIVER_IDLE,
-    CASE,
-    DEVICE_NAME,
-    CASE_LAUNCH,
-    CASE_FAILED,
-    PLAN_MEMORY,
-    PLAN_PATH,
-    UNIKERNEL_TWICE,
-    DEVICE_TWICE,
-    AUDIT,
-    BLOCK_WRITTEN_TWICE,
-    BLOCK_SHARED,
-    TAP_TWICE,
-    MUCH_MEMORY,
-    MANY_NETS,
-    MANY_BLOCKS,
-    MANY_UNIKERNELS,
-    UNDECLARED,
-    NOT_OPTIONAL,
-    MAC_TWICE,
-];
+solo5_report::codes! {
+    /// A warning: every policy of a set applies by label alone.
+    ONLY_LABELS = "P220";
+    /// A note: a policy applies by label alone.
+    BY_LABEL = "P221";
+    /// A warning: the last day of a waiver is over.
+    WAIVER_ENDED = "P222";
+    /// A warning: a waiver is of no finding that can be waived.
+    WAIVER_IDLE = "P223";
+    /// A test of policies that does not say what it is about.
+    CASE = "P230";
+    /// A device's name that no manifest can have.
+    DEVICE_NAME = "P231";
+    /// A case whose launch cannot be judged.
+    CASE_LAUNCH = "P232";
+    /// A test of policies failed.
+    CASE_FAILED = "P233";
+    /// Guest memory that no tender can give.
+    PLAN_MEMORY = "P240";
+    /// A path or a tap that a plan cannot name.
+    PLAN_PATH = "P241";
+    /// Two unikernels of one name.
+    UNIKERNEL_TWICE = "P242";
+    /// A device that is attached and declined, or declined twice.
+    DEVICE_TWICE = "P243";
+    /// A finding of the audit.
+    AUDIT = "P354";
+    /// Two unikernels write one block device.
+    BLOCK_WRITTEN_TWICE = "P401";
+    /// A warning: one unikernel reads what another writes.
+    BLOCK_SHARED = "P402";
+    /// Two unikernels have one tap.
+    TAP_TWICE = "P403";
+    /// More memory than the plan's limit.
+    MUCH_MEMORY = "P404";
+    /// More network interfaces than the plan's limit.
+    MANY_NETS = "P405";
+    /// More block devices than the plan's limit.
+    MANY_BLOCKS = "P406";
+    /// More unikernels than the plan's limit.
+    MANY_UNIKERNELS = "P407";
+    /// A device that the image does not declare.
+    UNDECLARED = "P408";
+    /// A device that the image cannot go without.
+    NOT_OPTIONAL = "P409";
+    /// A warning: two network interfaces have one address.
+    MAC_TWICE = "P410";
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Error};
 use clap_complete::Shell;
 use solo5_abi::Arch;
-use solo5_manifest::{Version, c, codes, object, output, schema, yaml};
+use solo5_manifest::{Version, c, codes, object, schema, yaml};
 use solo5_report::Diagnostic;
 use solo5_source::format;
 
@@ -60,7 +60,7 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
         Emit::Raw => notes.bytes(),
     };
     let write = |path: &Path, content: &[u8]| {
-        output::write(path, content).map_err(|error| cannot_write(path, &error))
+        solo5_output::write(path, content).map_err(|error| cannot_write(path, &error))
     };
     write(&options.output, &content)?;
     if let Some(depfile) = &options.depfile {
@@ -138,7 +138,7 @@ fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failur
     };
     let formatted = format::format(&document);
     if !check {
-        return output::write(path, formatted.as_bytes())
+        return solo5_output::write(path, formatted.as_bytes())
             .map(|_| ())
             .map_err(|error| cannot_write(path, &error));
     }

@@ -1,4 +1,8 @@
-//! Phase 8: bytes → a file, whole or not at all.
+//! What a program was asked to write: a file has all of it or none, and stays untouched if it has it already.
+//!
+//! Adversary: whoever else may write to the folder, as far as links go; names come from the user.
+
+#![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
