@@ -244,6 +244,18 @@ impl Entry {
         self.attach(host_fd);
     }
 
+    /// Says that the guest may take the device out of the set it waits for events with. Older
+    /// tenders leave this byte, which was padding, 0.
+    pub fn allow_forgetting(&mut self) {
+        let [first, ..] = &mut self.padding;
+        *first = 1;
+    }
+
+    /// Whether the guest may take the device out of the set it waits for events with.
+    pub fn may_forget(&self) -> bool {
+        matches!(self.padding, [1, ..])
+    }
+
     /// Forgets the host's descriptor: a guest that does not make system calls has no use for it.
     pub fn hide_host_fd(&mut self) {
         self.backend = [0; 8];

@@ -54,6 +54,11 @@ impl<'a> Devices<'a> {
         if entry.is_attached() { Ok(entry) } else { Err(Error::Unspecified) }
     }
 
+    /// The network interface `handle`.
+    pub fn network(&self, handle: u64) -> Option<&'a Entry> {
+        self.attached(handle, DeviceType::NetBasic).ok()
+    }
+
     /// The network interface `handle`, if it may send a frame of `size` bytes.
     pub fn net_write(&self, handle: u64, size: usize) -> Result<&'a Entry, Error> {
         let entry = self.attached(handle, DeviceType::NetBasic)?;

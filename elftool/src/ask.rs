@@ -241,7 +241,10 @@ pub(crate) fn options(
 ) -> Result<(Launch, Vec<String>), Unasked> {
     let launch = launch::read_for(kernel, words, &Modules::debug(target))
         .check(manifest, properties)
-        .map_err(|fault| Unasked::Options(fault.lines.join("; ")))?;
+        .map_err(|fault| {
+            let lines: Vec<_> = fault.lines.into_iter().chain(fault.advice).collect();
+            Unasked::Options(lines.join("; "))
+        })?;
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
     if minimum > launch.memory() {

@@ -12,9 +12,13 @@ pub(crate) fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Opens an image. Without waiting: a named pipe has no writer to wait for.
+/// Opens an image. Without waiting: a named pipe may have no writer to wait for. Once it is open, a
+/// read waits for what its writer has not written yet.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags & !rustix::fs::OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// Opens an image and says how long it is.

@@ -29,9 +29,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use solo5_abi::DEFAULT_MEMORY;
 use solo5_abi::device::SectorSize;
-use solo5_abi::mft1::{DeviceType, Mft1};
+use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
+use solo5_source::reader::similar;
 
 pub use options::is_label_key;
 use resolve::{Wishes, undeclared};
@@ -264,15 +265,23 @@ pub struct Fault {
     pub argument: usize,
     /// Lines to print, each behind the program's name.
     pub lines: Vec<String>,
-    /// Whether usage follows.
+    /// Whether usage follows: only if nothing better can be said.
     pub usage: bool,
+    /// What the mistake is and how to mend it, where upstream's lines do not say it.
+    pub advice: Option<String>,
 }
 
 impl Fault {
-    /// The option is not one: upstream's text and usage, behind a line that says why, if any.
-    fn invalid(argument: usize, option: &OsStr, why: Option<String>) -> Fault {
+    /// The option is not one: upstream's text, after a line that says why or else before usage.
+    fn invalid(
+        argument: usize,
+        option: &OsStr,
+        why: Option<String>,
+        advice: Option<String>,
+    ) -> Fault {
         let invalid = format!("Invalid option: `{}'", option.to_string_lossy());
-        Fault { argument, lines: why.into_iter().chain([invalid]).collect(), usage: true }
+        let usage = why.is_none();
+        Fault { argument, lines: why.into_iter().chain([invalid]).collect(), usage, advice }
     }
 }
 
@@ -392,17 +401,19 @@ impl Request {
         properties: Option<&Mft2<'_>>,
     ) -> Result<Launch, Fault> {
         let wrong = self.mentions.iter().find_map(|mention| {
-            let why = match manifest.find(&mention.name, mention.kind) {
-                None => undeclared(&mention.name),
+            let name = &mention.name;
+            let (why, advice) = match manifest.find(name, mention.kind) {
+                None => (undeclared(name), meant(manifest, mention.kind, name)),
                 Some((index, _))
                     if mention.declines
                         && !properties.is_some_and(|all| all.device(index).optional) =>
                 {
-                    format!("Device '{}' is not optional", mention.name)
+                    let advice = format!("attach it with --{}", attaching(mention.kind, name));
+                    (format!("Device '{name}' is not optional"), advice)
                 }
                 Some(_) => return None,
             };
-            Some(Fault::invalid(mention.argument, &mention.option, Some(why)))
+            Some(Fault::invalid(mention.argument, &mention.option, Some(why), Some(advice)))
         });
         let first = [wrong, self.fault].into_iter().flatten().min_by_key(|fault| fault.argument);
         match first {
@@ -412,7 +423,50 @@ impl Request {
     }
 }
 
+/// The option that attaches a device.
+fn attaching(kind: DeviceType, name: &str) -> String {
+    match kind {
+        DeviceType::NetBasic => format!("net:{name}=TAP"),
+        DeviceType::BlockBasic => format!("block:{name}=PATH"),
+    }
+}
+
+/// What is meant by a name that no device of this kind has.
+fn meant(manifest: &Mft1<'_>, kind: DeviceType, name: &str) -> String {
+    let named = |kind| {
+        let of_kind = move |entry: &&Entry| entry.kind() == Some(kind);
+        manifest.entries().iter().filter(of_kind).map(Entry::name).collect::<Vec<_>>()
+    };
+    let words = |kind| match kind {
+        DeviceType::NetBasic => ("network", DeviceType::BlockBasic),
+        DeviceType::BlockBasic => ("block device", DeviceType::NetBasic),
+    };
+    let (what, other) = words(kind);
+    if named(other).contains(&name) {
+        let (is, _) = words(other);
+        return format!("'{name}' is a {is}: use --{}", attaching(other, name));
+    }
+    let names = named(kind);
+    if let Some(similar) = similar(name, &names) {
+        return format!("no {what} is called '{name}'; did you mean '{similar}'?");
+    }
+    match names.as_slice() {
+        [] => format!("the manifest declares no {what}"),
+        names => format!("no {what} is called '{name}'; there is '{}'", names.join("', '")),
+    }
+}
+
 impl Launch {
+    /// The first argument of the guest's that is an option for a device, and was probably meant for
+    /// the tender.
+    pub fn misplaced(&self) -> Option<String> {
+        let found = self.arguments.iter().find(|argument| options::is_for_device(argument))?;
+        Some(format!(
+            "'{}' follows the image, so it is the guest's; options come before the image",
+            found.to_string_lossy()
+        ))
+    }
+
     /// What a tender says of declared devices that are neither attached nor declined, with
     /// upstream's texts; empty if there are none (`docs/reference/downstream.md#options`).
     pub fn unattached(&self, manifest: &Mft1<'_>) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, is_name};
 use solo5_abi::target::Target;
+use solo5_source::reader::similar;
 
 use super::resolve::{BlockWish, NetWish, Wishes};
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
@@ -69,6 +70,8 @@ enum Wrong {
     Invalid,
     /// It is no option, and this is why.
     Because(String),
+    /// No sector size.
+    SectorSize,
     /// `Malformed argument to --option`, without usage.
     Malformed,
 }
@@ -206,6 +209,25 @@ pub(super) static OPTIONS: &[Row] = &[
     ),
 ];
 
+/// The option that a name which is none was probably meant to be.
+fn meant(name: &[u8], modules: &Modules) -> Option<String> {
+    let names: Vec<_> =
+        OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name).collect();
+    let name = str::from_utf8(name).ok()?;
+    similar(name, &names).map(|similar| format!("there is no {name}; did you mean {similar}?"))
+}
+
+/// Whether an argument is an option that attaches or sets something of a device.
+pub(super) fn is_for_device(argument: &OsStr) -> bool {
+    let bytes = argument.as_bytes();
+    OPTIONS.iter().filter(|row| matches!(row.form, Form::Device(..) | Form::Without(_))).any(
+        |row| {
+            let rest = bytes.strip_prefix(row.name.as_bytes());
+            rest.is_some_and(|rest| rest.starts_with(b":"))
+        },
+    )
+}
+
 /// Port for gdb when none is given.
 const GDB_PORT_DEFAULT: u16 = 1234;
 
@@ -280,14 +302,23 @@ impl Reader {
         let row = OPTIONS
             .iter()
             .find(|row| row.name.as_bytes() == name && row.module.is_in(modules))
-            .ok_or_else(|| Fault::invalid(index, option, None))?;
+            .ok_or_else(|| Fault::invalid(index, option, None, meant(name, modules)))?;
         self.apply(row, rest, index, option).map_err(|wrong| match wrong {
-            Wrong::Invalid => Fault::invalid(index, option, None),
-            Wrong::Because(why) => Fault::invalid(index, option, Some(why)),
+            Wrong::Invalid => {
+                let advice = format!("write it as in usage:{}", row.usage.trim_end());
+                Fault::invalid(index, option, None, Some(advice))
+            }
+            Wrong::Because(why) => Fault::invalid(index, option, Some(why), None),
+            Wrong::SectorSize => {
+                let why = "Block size must be a multiple of 2 greater than or equal 512";
+                let advice = "a sector size is a power of two from 512 to 32768, such as 4096";
+                Fault::invalid(index, option, Some(why.to_owned()), Some(advice.to_owned()))
+            }
             Wrong::Malformed => Fault {
                 argument: index,
                 lines: vec![format!("Malformed argument to {}", row.name)],
                 usage: false,
+                advice: Some(format!("write it as in usage:{}", row.usage.trim_end())),
             },
         })
     }
@@ -317,7 +348,7 @@ impl Reader {
                 let done = set(self, name, value);
                 // A value without the right form hides that the device is not declared; one that
                 // has it and is refused does not (`docs/reference/downstream.md#options`).
-                if matches!(done, Ok(()) | Err(Wrong::Because(_))) {
+                if matches!(done, Ok(()) | Err(Wrong::Because(_) | Wrong::SectorSize)) {
                     self.mentions.push(mention(kind, name, false));
                 }
                 done?;
@@ -508,10 +539,7 @@ fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> 
 }
 
 fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
-    let size = parse_sector_size(value).ok_or_else(|| {
-        let text = "Block size must be a multiple of 2 greater than or equal 512";
-        Wrong::Because(text.to_owned())
-    })?;
+    let size = parse_sector_size(value).ok_or(Wrong::SectorSize)?;
     reader.settings.push((name.to_owned(), Setting::SectorSize(size)));
     Ok(())
 }

@@ -55,7 +55,8 @@ impl Wishes {
             let (index, _) = manifest.find(name, kind).ok_or_else(|| Fault {
                 argument: 0,
                 lines: vec![undeclared(name)],
-                usage: true,
+                usage: false,
+                advice: None,
             })?;
             let declared = properties.map(|all| all.device(index)).unwrap_or_default();
             Ok((index, declared))

@@ -217,7 +217,9 @@ impl Machine for Tender {
 
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     devices().net_write(handle, size)?;
-    if let Some(queue) = queue() {
+    // A queued frame has no outcome: one to a tap that is gone takes the way that has.
+    let gone = GONE.load(Relaxed) >> handle & 1 != 0;
+    if let Some(queue) = queue().filter(|_| !gone) {
         enqueue(&queue, handle, buf, size);
         return Ok(());
     }
@@ -228,6 +230,9 @@ pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), 
         Err(error) => Err(error),
     }
 }
+
+/// The network devices that could not be read, bit N for handle N.
+static GONE: AtomicU64 = AtomicU64::new(0);
 
 /// Queues a frame, or drops it if the tender does not take frames.
 fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
@@ -250,7 +255,12 @@ fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
 pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<usize, Error> {
     devices().net_read(handle, size)?;
     // SAFETY: the caller's promise.
-    unsafe { net(Hypercall::NetRead, handle, buf.expose_provenance(), size) }
+    let read = unsafe { net(Hypercall::NetRead, handle, buf.expose_provenance(), size) };
+    if matches!(read, Err(Error::Unspecified)) {
+        // The check has found the device, so the handle is below 64.
+        GONE.fetch_or(1 << handle, Relaxed);
+    }
+    read
 }
 
 /// Transfers one frame by hypercall; returns its length.

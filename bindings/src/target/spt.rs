@@ -30,6 +30,11 @@ const CLOCK_REALTIME: usize = 0;
 const CLOCK_MONOTONIC: usize = 1;
 const TFD_TIMER_ABSTIME: usize = 1;
 
+const EPOLL_CTL_DEL: usize = 2;
+const EPOLLIN: u32 = 0x1;
+/// `EPOLLERR | EPOLLHUP`
+const GONE: u32 = 0x18;
+
 const EINTR: isize = -4;
 const EAGAIN: isize = -11;
 const ENOMEM: isize = -12;
@@ -85,20 +90,34 @@ pub(crate) fn exit(status: i32) -> ! {
     }
 }
 
-/// Writes as much as the host takes. What it refuses, as a full pipe that does not block, is lost.
+/// Writes everything. A reader that is slow is waited for, also where the descriptor is non-blocking;
+/// what the host refuses otherwise is lost.
 pub(crate) fn console_write(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let arguments = [STDOUT, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0];
         // SAFETY: writes no memory.
         let result = unsafe { call(Call::Write, arguments) };
-        if result == EINTR {
-            continue;
+        match result {
+            EINTR => continue,
+            EAGAIN => {
+                nap();
+                continue;
+            }
+            _ => {}
         }
         match usize::try_from(result) {
             Ok(written @ 1..) => bytes = bytes.get(written..).unwrap_or_default(),
             _ => return,
         }
     }
+}
+
+/// Waits about a millisecond, or until there is input, for a console that is full: nothing but the
+/// timer and the devices can be waited for.
+fn nap() {
+    const NAP: u64 = 1_000_000;
+    arm(clock_monotonic().wrapping_add(NAP));
+    poll(true);
 }
 
 /// `struct timespec`.
@@ -201,7 +220,10 @@ fn poll(block: bool) -> u64 {
     let mut ready = 0;
     for event in events.iter().take(count) {
         // SAFETY: the call has filled in this many events.
-        let handle = unsafe { event.assume_init_ref() }.data;
+        let EpollEvent { events, data: handle } = *unsafe { event.assume_init_ref() };
+        if events & GONE != 0 && events & EPOLLIN == 0 {
+            forget(handle);
+        }
         if handle == INTERNAL_TIMERFD {
             // Whatever the counter says, this time has come.
             CLOCK.advance(ARMED.load(Relaxed));
@@ -210,6 +232,17 @@ fn poll(block: bool) -> u64 {
         }
     }
     ready
+}
+
+/// Waits for this device no more: its tap is gone, which would end every wait at once. The
+/// application is told once, and its next read of the device fails. Tenders that do not allow this
+/// say so.
+fn forget(handle: u64) {
+    if let Some(entry) = devices().network(handle).filter(|entry| entry.may_forget()) {
+        let arguments = [EPOLLFD.load(Relaxed) as usize, EPOLL_CTL_DEL, fd(entry), 0, 0, 0];
+        // SAFETY: writes no memory.
+        unsafe { call(Call::EpollCtl, arguments) };
+    }
 }
 
 pub(crate) fn set_tls_base(base: usize) -> bool {

@@ -15,7 +15,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::{Arch, Target};
 use solo5_image::{Fault, Image, LoadPlan};
@@ -33,6 +33,8 @@ use crate::needs;
 use crate::report::{self, Reporter, Sink};
 use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;
+use crate::signals;
+use crate::start::host;
 use crate::sys;
 
 /// What is particular to one tender.
@@ -111,6 +113,11 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     };
     let console = Console::new(zero, T::NAME);
     let modules = tender.modules();
+    let prepared = signals::survive_file_size_limit().map_err(host("sigaction()"));
+    if let Err(error) = prepared {
+        console.error(&error);
+        return EXIT_CANNOT;
+    }
     let filled = match filled {
         Ok(filled) => filled,
         Err(error) => {
@@ -132,6 +139,11 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
+    // Only now: with `--report` another process is process 1.
+    let result = result.and_then(|()| {
+        let handled = signals::end_as_process_1().map_err(host("sigaction()"));
+        handled.map_err(Refusal::from)
+    });
     let result = result
         .and_then(|()| run(tender, request, &mut inherited, &modules, reporter.as_mut(), &console));
     match result {
@@ -205,6 +217,7 @@ fn run<T: Tender>(
     if let Some(closing) = unattached.pop() {
         return Err(Refusal {
             summary: vec![closing],
+            advice: launch.misplaced(),
             ..Refusal::cannot(CODE_UNATTACHED, unattached)
         });
     }
@@ -274,7 +287,13 @@ fn open_image(kernel: &OsString) -> Result<File, Error> {
     // Opening a FIFO would wait for a writer; regular files do not care.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let opened = rustix::fs::open(kernel.as_os_str(), flags, Mode::empty());
-    opened.map(File::from).map_err(|error| Error::Open { kernel: kernel.clone(), error })
+    let file = opened.map_err(|error| Error::Open { kernel: kernel.clone(), error })?;
+    let is_pipe = rustix::fs::fstat(&file)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+    if is_pipe {
+        return Err(Error::Pipe { kernel: kernel.clone() });
+    }
+    Ok(File::from(file))
 }
 
 /// Refuses an image that declares a device whose module is not compiled in.

@@ -3,6 +3,10 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::BorrowedFd;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::stdio::{stderr, stdout};
 use solo5_report::printable;
 
@@ -70,6 +74,9 @@ impl Console {
         if refusal.usage {
             self.text(&usage());
         }
+        if let Some(closing) = refusal.closing() {
+            self.line(&closing);
+        }
     }
 }
 
@@ -78,14 +85,46 @@ pub fn output(text: &str) {
     write_all(stdout(), text.as_bytes());
 }
 
-/// Writes everything as long as that goes on; who cannot be told cannot be told of it either.
-fn write_all(to: rustix::fd::BorrowedFd<'_>, mut bytes: &[u8]) {
+/// Writes everything as long as that goes on; who cannot be told cannot be told of it either. A
+/// reader that is slow is waited for, also where the descriptor is non-blocking.
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
     while !bytes.is_empty() {
-        match rustix::io::retry_on_intr(|| rustix::io::write(to, bytes)) {
+        match retry_on_intr(|| rustix::io::write(to, bytes)) {
             Ok(count) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::AGAIN) => {
+                let mut ready = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
+                let _ = retry_on_intr(|| rustix::event::poll(&mut ready, None));
+            }
             _ => return,
         }
     }
+}
+
+/// Opens standard output once more, if it is a pipe or a terminal, for a guest that writes to it
+/// itself. `O_NONBLOCK` belongs to what is opened, so that no other process that shares the old one
+/// can make the guest's writes fail.
+///
+/// What cannot be opened again stays: a socket, a pipe of another user's, one that nobody reads any
+/// more.
+pub fn open_output_again() {
+    let old = stdout();
+    let kind = rustix::fs::fstat(old).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let is_stream = kind == Ok(FileType::Fifo) || rustix::termios::isatty(old);
+    let flags = rustix::fs::fcntl_getfl(old).unwrap_or(OFlags::RDONLY);
+    if !is_stream || (flags & OFlags::ACCMODE) == OFlags::RDONLY {
+        return;
+    }
+    // Opening a pipe without a reader would wait for one.
+    let wanted = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(c"/proc/self/fd/1", wanted, Mode::empty());
+    let Ok(new) = opened.and_then(|new| {
+        rustix::fs::fcntl_setfl(&new, flags & !OFlags::NONBLOCK & !OFlags::ACCMODE)?;
+        Ok(new)
+    }) else {
+        return;
+    };
+    // If it fails, standard output is as it was.
+    let _ = rustix::stdio::dup2_stdout(&new);
 }
 
 #[cfg(test)]

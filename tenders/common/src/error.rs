@@ -20,6 +20,8 @@ use crate::sys::{Errno, strerror};
 pub enum Error {
     /// The image cannot be opened.
     Open { kernel: OsString, error: Errno },
+    /// The image is a pipe, which cannot be read at any offset.
+    Pipe { kernel: OsString },
     /// The image is refused by its reader or loader.
     Image { kernel: OsString, fault: Fault },
     /// Pages of the image cannot be protected.
@@ -29,6 +31,8 @@ pub enum Error {
 
     /// A tap cannot be attached.
     Tap { interface: String, error: Errno },
+    /// An interface exists that is no tap, or one of another kind.
+    NotATap { interface: String, what: String },
     /// An inherited descriptor is no tap, or one with other framing.
     NotTap { fd: i32, why: &'static str },
     /// A tap's MTU is not one of Ethernet's.
@@ -108,7 +112,7 @@ impl Error {
     /// The stable code; `docs/codes` has its page.
     pub fn code(&self) -> &'static str {
         match self {
-            Error::Open { .. } => "T401",
+            Error::Open { .. } | Error::Pipe { .. } => "T401",
             Error::Image { fault, .. } => match fault {
                 Fault::NoAbi | Fault::AbiTarget { .. } | Fault::AbiVersion { .. } => "T403",
                 Fault::NoManifest | Fault::Manifest { .. } | Fault::Properties { .. } => "T404",
@@ -116,7 +120,7 @@ impl Error {
             },
             Error::Protect { .. } => "T402",
             Error::NoModule { .. } => "T407",
-            Error::Tap { .. } => "T410",
+            Error::Tap { .. } | Error::NotATap { .. } => "T410",
             Error::NotTap { .. } => "T411",
             Error::Mtu { .. } => "T412",
             Error::Random { .. } | Error::Host { .. } => "T440",
@@ -160,6 +164,15 @@ impl Error {
         }
     }
 
+    /// What upstream's text does not say.
+    fn advice(&self) -> Option<String> {
+        match self {
+            Error::NotATap { interface, what } => Some(format!("{interface} is {what}")),
+            Error::Pipe { .. } => Some("give the name of a regular file".to_owned()),
+            _ => None,
+        }
+    }
+
     /// The text of an error that upstream reports too.
     fn upstream(&self) -> Option<String> {
         let file = |kernel: &OsString| kernel.to_string_lossy().into_owned();
@@ -167,12 +180,17 @@ impl Error {
             Error::Open { kernel, error } => {
                 format!("{}: Could not open: {}", file(kernel), strerror(*error))
             }
+            Error::Pipe { kernel } => format!("{}: Could not open: it is a pipe", file(kernel)),
             Error::Image { kernel, fault } => format!("{}: {fault}", file(kernel)),
             Error::Protect { kernel, error } => {
                 format!("{}: mprotect failed: {}", file(kernel), strerror(*error))
             }
             Error::Tap { interface, error } => {
                 format!("Could not attach interface: {interface}: {}", strerror(*error))
+            }
+            // The kernel's error, and so upstream's text.
+            Error::NotATap { interface, .. } => {
+                format!("Could not attach interface: {interface}: {}", strerror(Errno::INVAL))
             }
             Error::BlockOpen { path, error } => {
                 format!("Could not open block device: {path}: {}", strerror(*error))
@@ -416,7 +434,7 @@ pub struct Reason {
 }
 
 /// Why no guest is started: what every error of a tender's start-up becomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// Whether it is not allowed (status 60), rather than not possible (status 1).
     pub denied: bool,
@@ -426,6 +444,8 @@ pub struct Refusal {
     pub summary: Vec<String>,
     /// Whether the usage text follows.
     pub usage: bool,
+    /// What the mistake is and how to mend it, where the reasons do not say it.
+    pub advice: Option<String>,
 }
 
 /// Code of a wrong option.
@@ -449,11 +469,18 @@ impl Refusal {
     /// Not possible, for reasons that share one code.
     pub fn cannot(code: &'static str, lines: Vec<String>) -> Refusal {
         let reason = |text| Reason { code: code.to_owned(), text };
-        Refusal {
-            denied: false,
-            reasons: lines.into_iter().map(reason).collect(),
-            summary: Vec::new(),
-            usage: false,
+        Refusal { reasons: lines.into_iter().map(reason).collect(), ..Refusal::default() }
+    }
+
+    /// The last line of a launch that comes to nothing. No guest can write to standard error, so
+    /// this line tells a status of 1 or 60 that is the tender's from one that is the guest's. A
+    /// denial's is among the `summary`.
+    pub fn closing(&self) -> Option<String> {
+        let reason = || self.reasons.last().filter(|_| self.usage).map(|reason| &reason.text);
+        match self.advice.as_ref().or_else(reason) {
+            _ if self.denied => None,
+            Some(reason) => Some(format!("not started: {reason}")),
+            None => Some("not started".to_owned()),
         }
     }
 }
@@ -469,13 +496,14 @@ impl std::error::Error for Refusal {}
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
-        Refusal::cannot(error.code(), vec![error.line()])
+        Refusal { advice: error.advice(), ..Refusal::cannot(error.code(), vec![error.line()]) }
     }
 }
 
 impl From<solo5_launch::Fault> for Refusal {
     fn from(fault: solo5_launch::Fault) -> Refusal {
-        Refusal { usage: fault.usage, ..Refusal::cannot(CODE_OPTIONS, fault.lines) }
+        let (usage, advice) = (fault.usage, fault.advice);
+        Refusal { usage, advice, ..Refusal::cannot(CODE_OPTIONS, fault.lines) }
     }
 }
 
@@ -519,7 +547,8 @@ mod tests {
             ),
             (
                 Error::Allocate { error: Errno::NOMEM },
-                "Error allocating guest memory: Cannot allocate memory",
+                // The words are the C library's.
+                "Error allocating guest memory: Cannot allocate memory (ENOMEM)",
             ),
             (
                 Error::CommandLine { longest: 8191 },

@@ -33,13 +33,11 @@ pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Poli
     let policies =
         sources::load(sources::Host::Folder(&sources::folder()), request.policies(), open);
     policies.map_err(|diagnostics| Refusal {
-        denied: false,
         reasons: diagnostics
             .iter()
             .map(|found| Reason { code: found.code.to_owned(), text: solo5_report::line(found) })
             .collect(),
-        summary: Vec::new(),
-        usage: false,
+        ..Refusal::default()
     })
 }
 
@@ -145,7 +143,7 @@ pub fn denial(decision: &Decision) -> Refusal {
         denied: true,
         reasons: reasons.collect(),
         summary: vec![decision.closing()],
-        usage: false,
+        ..Refusal::default()
     }
 }
 

@@ -17,7 +17,7 @@
 //!
 //! Beside them: [`error`] (every code `T4xx` and its text), [`console`] (what is said),
 //! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
-//! entry point of a tender).
+//! entry point of a tender), [`signals`].
 //!
 //! Adversary: a hostile image, read by `solo5_image`; a policy, read by `solo5_policy`; a hostile
 //! guest, which meets only [`memory`] and the filter; and a host that fails at any call. None of
@@ -42,5 +42,6 @@ pub mod netlink;
 pub mod report;
 pub mod seal;
 pub mod seccomp;
+pub mod signals;
 pub mod start;
 pub mod sys;

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-use rustix::mm::MprotectFlags;
+use rustix::mm::{MapFlags, MprotectFlags};
+use rustix::process::{Resource, getrlimit};
 use solo5_image::{Protection, ReadError};
 
 use crate::sys::Errno;
@@ -65,6 +66,15 @@ impl fmt::Display for OutOfBounds {
 }
 
 impl std::error::Error for OutOfBounds {}
+
+/// How guest memory is mapped: private, which is faster, unless there is a limit on data
+/// (`ulimit -d`), which counts private memory only. Guest memory is no data of the tender's.
+pub fn mapping() -> MapFlags {
+    match getrlimit(Resource::Data).current {
+        None => MapFlags::PRIVATE,
+        Some(_) => MapFlags::SHARED,
+    }
+}
 
 /// The memory of one guest, mapped into this process.
 ///

@@ -55,6 +55,10 @@ pub mod calls {
     pub const READ: Call = Call::new("read", 0, 63, 3);
     /// `write(fd, buffer, size)`
     pub const WRITE: Call = Call::new("write", 1, 64, 4);
+    /// `close(fd)`
+    pub const CLOSE: Call = Call::new("close", 3, 57, 6);
+    /// `epoll_ctl(epfd, op, fd, event)`
+    pub const EPOLL_CTL: Call = Call::new("epoll_ctl", 233, 21, 236);
     /// `pread64(fd, buffer, size, offset)`
     pub const PREAD64: Call = Call::new("pread64", 17, 67, 179);
     /// `pwrite64(fd, buffer, size, offset)`

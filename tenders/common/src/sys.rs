@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a tender is. Each function is one call (or the smallest group of calls
 //! that means anything) and returns what the kernel said. Errors are [`Errno`]; [`strerror`] gives
-//! the C library's text for one, which is what upstream prints.
+//! the text for one.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -12,21 +12,40 @@ pub use rustix::io::Errno;
 
 use crate::seccomp::Instruction;
 
-/// The C library's text for an error, such as `No such file or directory`.
+/// Texts that operators and programs know from upstream's tenders, whatever the C library's are.
+const KNOWN: [(Errno, &str); 6] = [
+    (Errno::NOENT, "No such file or directory"),
+    (Errno::ISDIR, "Is a directory"),
+    (Errno::ACCESS, "Permission denied"),
+    (Errno::SPIPE, "Illegal seek"),
+    (Errno::BADF, "Bad file descriptor"),
+    (Errno::INVAL, "Invalid argument"),
+];
+
+/// The text for an error: one that is known from upstream, such as `No such file or directory`, or
+/// the C library's with the error's symbolic name, such as `Out of memory (ENOMEM)`.
 pub fn strerror(errno: Errno) -> String {
+    if let Some((_, text)) = KNOWN.iter().find(|(known, _)| *known == errno) {
+        return (*text).to_owned();
+    }
+    let number = errno.raw_os_error();
     let mut text = [0u8; 128];
     // SAFETY: the pointer and length are those of `text`, which outlives the call; the XSI variant
     // that `libc` binds writes a terminated string of at most that length.
-    let result =
-        unsafe { libc::strerror_r(errno.raw_os_error(), text.as_mut_ptr().cast(), text.len()) };
+    let result = unsafe { libc::strerror_r(number, text.as_mut_ptr().cast(), text.len()) };
     match CStr::from_bytes_until_nul(&text) {
-        Ok(found) if result == 0 => found.to_string_lossy().into_owned(),
-        _ => format!("Unknown error {}", errno.raw_os_error()),
+        Ok(text) if result == 0 => format!("{} ({:?})", text.to_string_lossy(), name(number)),
+        _ => format!("Unknown error {number}"),
     }
 }
 
+/// The symbolic name of an error number, such as `ENOMEM`, as its `Debug` form. Does not allocate.
+pub fn name(number: i32) -> impl std::fmt::Debug {
+    nix::errno::Errno::from_raw(number)
+}
+
 /// The error of a C library call that has just failed.
-fn last_error() -> Errno {
+pub(crate) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
@@ -441,6 +460,40 @@ pub mod tap {
         }
     }
 
+    /// What drives an interface.
+    pub struct Driver {
+        /// Name of the driver, such as `tun`, `bridge` or `veth`.
+        pub name: Vec<u8>,
+        /// Where the device is; the driver `tun` says here whether it is `tun` or `tap`.
+        pub bus: Vec<u8>,
+    }
+
+    /// What drives an interface. Not every driver says.
+    pub fn driver(control: BorrowedFd<'_>, name: &[u8]) -> Result<Driver, Errno> {
+        const ETHTOOL_GDRVINFO: u32 = 0x3;
+        /// The kernel's `struct ethtool_drvinfo`.
+        #[repr(C)]
+        struct DriverInfo {
+            command: u32,
+            driver: [u8; 32],
+            versions: [[u8; 32]; 2],
+            bus_info: [u8; 32],
+            rest: [u8; 64],
+        }
+        let mut info = DriverInfo {
+            command: ETHTOOL_GDRVINFO,
+            driver: [0; 32],
+            versions: [[0; 32]; 2],
+            bus_info: [0; 32],
+            rest: [0; 64],
+        };
+        let mut request = request(name).ok_or(Errno::NAMETOOLONG)?;
+        request.ifr_ifru.ifru_data = (&raw mut info).cast();
+        ioctl(control, libc::SIOCETHTOOL as libc::Ioctl, &mut request)?;
+        let text = |bytes: [u8; 32]| bytes.into_iter().take_while(|byte| *byte != 0).collect();
+        Ok(Driver { name: text(info.driver), bus: text(info.bus_info) })
+    }
+
     /// Attaches an open `/dev/net/tun` to the tap called `name`; returns the name the kernel gave.
     pub fn attach(tun: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let mut request = request(name).ok_or(Errno::NAMETOOLONG)?;
@@ -608,26 +661,10 @@ pub mod process {
 
     /// The name of a signal, such as `SIGSEGV`.
     pub fn signal_name(signal: i32) -> String {
-        const NAMES: [(libc::c_int, &str); 16] = [
-            (libc::SIGHUP, "SIGHUP"),
-            (libc::SIGINT, "SIGINT"),
-            (libc::SIGQUIT, "SIGQUIT"),
-            (libc::SIGILL, "SIGILL"),
-            (libc::SIGTRAP, "SIGTRAP"),
-            (libc::SIGABRT, "SIGABRT"),
-            (libc::SIGBUS, "SIGBUS"),
-            (libc::SIGFPE, "SIGFPE"),
-            (libc::SIGKILL, "SIGKILL"),
-            (libc::SIGUSR1, "SIGUSR1"),
-            (libc::SIGSEGV, "SIGSEGV"),
-            (libc::SIGUSR2, "SIGUSR2"),
-            (libc::SIGPIPE, "SIGPIPE"),
-            (libc::SIGALRM, "SIGALRM"),
-            (libc::SIGTERM, "SIGTERM"),
-            (libc::SIGSYS, "SIGSYS"),
-        ];
-        let known = NAMES.iter().find(|(number, _)| *number == signal);
-        known.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+        match nix::sys::signal::Signal::try_from(signal) {
+            Ok(known) => known.as_str().to_owned(),
+            Err(_) => format!("signal {signal}"),
+        }
     }
 
     /// Whether a process ends by `signal` because of what its own instructions did.

@@ -126,7 +126,7 @@ pub fn write_stream(fd: RawFd, piece: Piece) {
 }
 
 /// Waits until a non-blocking descriptor takes more.
-fn wait_writable(fd: RawFd) {
+pub(crate) fn wait_writable(fd: RawFd) {
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one complete `pollfd`, no time limit, no signal mask.
     unsafe { libc::ppoll(&mut poll, 1, std::ptr::null(), std::ptr::null()) };
@@ -154,13 +154,19 @@ pub struct Events {
 /// What the timer's event carries instead of a handle.
 pub const TIMER: u64 = 0xffff_fffe;
 
+/// Event flags of a tap that is no more.
+const GONE: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+
 /// Most events of one wait: every device and the timer.
 pub const EVENTS_MAX: usize = 64;
 
 impl Events {
     /// Waits up to `timeout` nanoseconds until a device can be read; returns which, bit N for
     /// handle N.
-    pub fn wait(&self, timeout: u64) -> u64 {
+    ///
+    /// A tap that has been deleted counts as one that can be read, once: the guest's next read of it
+    /// fails, and no later wait is ended by it.
+    pub fn wait(&self, devices: &Devices, timeout: u64) -> u64 {
         let mut block = 0;
         if timeout > 0 {
             self.set_timer(timeout);
@@ -182,10 +188,23 @@ impl Events {
                 break usize::try_from(count).unwrap_or(0);
             }
         };
-        let ready = events.iter().take(count).map(|event| event.u64);
-        ready.filter(|data| *data != TIMER).fold(0, |set, handle| {
+        let ready = events.iter().take(count).filter(|event| event.u64 != TIMER);
+        ready.fold(0, |set, event| {
+            let (handle, flags) = (event.u64, event.events);
+            if flags & GONE != 0 && flags & libc::EPOLLIN as u32 == 0 {
+                self.forget(devices, handle);
+            }
             set | 1u64.checked_shl(u32::try_from(handle).unwrap_or(u32::MAX)).unwrap_or(0)
         })
+    }
+
+    /// Waits for this device no more.
+    fn forget(&self, devices: &Devices, handle: u64) {
+        if let Some(net) = devices.net(handle) {
+            let none = std::ptr::null_mut();
+            // SAFETY: only numbers are passed: removing takes no event.
+            unsafe { libc::epoll_ctl(self.epoll, libc::EPOLL_CTL_DEL, net.fd, none) };
+        }
     }
 
     /// Lets the timer expire once, after `timeout` nanoseconds; what expired before is forgotten.

@@ -8,6 +8,7 @@ use kvm_bindings::kvm_regs;
 use solo5_tender::error::{CODE_GUEST_FAULT, EXIT_CANNOT};
 use solo5_tender::report::{Outcome, ending};
 
+use crate::devices::wait_writable;
 use crate::fault::{GuestFault, Text, write_registers, write_trap};
 use crate::hypercall::End;
 use crate::memory::SharedMemory;
@@ -53,6 +54,9 @@ impl Witness {
             let _ = write_registers(&mut text, program, &registers);
             let _ = self.code.write_stack(&mut text, program, self.memory, registers.rsp);
         }
+        if let Some(advice) = fault.advice() {
+            let _ = writeln!(text, "{program}: {advice}");
+        }
         say(STDERR, &text);
         if let Some(report) = self.report {
             let mut line = Text::new();
@@ -84,7 +88,7 @@ impl Witness {
     }
 }
 
-/// Writes a text, or as much of it as that takes.
+/// Writes a text, or as much of it as that takes. A slow reader is waited for.
 pub(crate) fn say(fd: RawFd, text: &Text) {
     let mut left = text.as_bytes();
     while !left.is_empty() {
@@ -92,7 +96,12 @@ pub(crate) fn say(fd: RawFd, text: &Text) {
         let count = unsafe { libc::write(fd, left.as_ptr().cast(), left.len()) };
         match usize::try_from(count) {
             Ok(count) if count > 0 => left = left.get(count..).unwrap_or_default(),
-            _ => return,
+            Ok(_) => return,
+            Err(_) => match std::io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) => wait_writable(fd),
+                _ => return,
+            },
         }
     }
 }

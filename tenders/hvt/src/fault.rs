@@ -5,8 +5,9 @@
 
 use std::fmt::{self, Write};
 
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs};
 use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_tender::sys;
 
 /// Why a guest is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,9 @@ impl GuestFault {
             GuestFault::Internal(suberror) => {
                 write!(out, "KVM: internal error exit: suberror={suberror:#x}")
             }
-            GuestFault::Run(error) => write!(out, "KVM: ioctl (RUN) failed: error {error}"),
+            GuestFault::Run(error) => {
+                write!(out, "KVM: ioctl (RUN) failed: {:?}", sys::name(*error))
+            }
             GuestFault::RingSubmissions { claimed } => {
                 write!(out, "Invalid guest ring: ent_tail claims {claimed} submissions")
             }
@@ -86,6 +89,23 @@ impl fmt::Display for GuestFault {
 }
 
 impl std::error::Error for GuestFault {}
+
+impl GuestFault {
+    /// What it means and what to do, where the text does not say it.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            GuestFault::Internal(KVM_INTERNAL_ERROR_EMULATION) => Some(
+                "KVM had to emulate the instruction at rip and cannot. Where the host's KVM \
+                 interprets guests, that is so of most SSE and AVX instructions: run the guest on \
+                 a host whose CPU does virtualization, or build it for spt",
+            ),
+            GuestFault::Internal(_) | GuestFault::Entry(_) => {
+                Some("the host's kernel log may say more: see dmesg")
+            }
+            _ => None,
+        }
+    }
+}
 
 /// A text of limited length, made without allocating. What does not fit is left out.
 pub struct Text {
@@ -187,10 +207,19 @@ mod tests {
                 "KVM: entry failure: hw_entry_failure_reason=0x80000021",
             ),
             (GuestFault::Internal(1), "KVM: internal error exit: suberror=0x1"),
+            (GuestFault::Run(libc::ENOMEM), "KVM: ioctl (RUN) failed: ENOMEM"),
         ];
         for (fault, expected) in table {
             assert_eq!(text(fault), expected);
         }
+    }
+
+    #[test]
+    fn what_upstreams_text_does_not_say_is_said_besides() {
+        let advice = GuestFault::Internal(1).advice().unwrap();
+        assert!(advice.contains("SSE") && advice.contains("build it for spt"), "{advice}");
+        assert!(GuestFault::Internal(3).advice().unwrap().contains("dmesg"));
+        assert_eq!(GuestFault::Translation.advice(), None);
     }
 
     #[test]

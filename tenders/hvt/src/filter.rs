@@ -8,8 +8,8 @@ use std::os::fd::RawFd;
 
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
-    CLOCK_GETTIME, EPOLL_PWAIT, EXIT_GROUP, FUTEX, IOCTL, PPOLL, PREAD64, PWRITE64, READ,
-    TIMERFD_SETTIME, WRITE,
+    CLOCK_GETTIME, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FUTEX, IOCTL, PPOLL, PREAD64, PWRITE64,
+    READ, TIMERFD_SETTIME, WRITE,
 };
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
@@ -31,6 +31,7 @@ pub struct Descriptors {
 const STDOUT: RawFd = 1;
 const STDERR: RawFd = 2;
 const CLOCK_REALTIME: u64 = 0;
+const EPOLL_CTL_DEL: u32 = 2;
 /// `KVM_RUN`
 pub const KVM_RUN: u32 = 0xae80;
 /// `KVM_GET_REGS`
@@ -44,6 +45,19 @@ fn request(one: (u32, &'static str), other: u32) -> Condition {
     Condition::new(1, "request", Test::LowOneOf(one.0, other)).meaning(one.1)
 }
 
+/// Waiting for a stream that takes no more.
+fn waiting() -> Rule {
+    Rule::allow(
+        PPOLL,
+        vec![
+            Condition::new(1, "nfds", Test::Equal(1)),
+            Condition::new(2, "timeout", Test::Equal(0)),
+            Condition::new(3, "sigmask", Test::Equal(0)),
+        ],
+        "a console that is full",
+    )
+}
+
 /// What either thread needs to say why it ends the guest.
 fn last_words(own: &Descriptors) -> Vec<Rule> {
     let mut rules = vec![
@@ -52,6 +66,7 @@ fn last_words(own: &Descriptors) -> Vec<Rule> {
             vec![Condition::descriptor(STDERR, "standard error")],
             "why the guest was ended",
         ),
+        waiting(),
         Rule::allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
     ];
     if let Some(report) = own.report {
@@ -81,15 +96,6 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
         ),
         Rule::allow(WRITE, vec![Condition::descriptor(STDOUT, "standard output")], "the console"),
         Rule::allow(
-            PPOLL,
-            vec![
-                Condition::new(1, "nfds", Test::Equal(1)),
-                Condition::new(2, "timeout", Test::Equal(0)),
-                Condition::new(3, "sigmask", Test::Equal(0)),
-            ],
-            "a console that is full",
-        ),
-        Rule::allow(
             EPOLL_PWAIT,
             vec![
                 Condition::descriptor(own.epoll, "the epoll set"),
@@ -118,6 +124,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     for device in devices {
         rules.extend(frames(device));
         rules.extend(sectors(device));
+        rules.extend(forgetting(own, device));
     }
     rules
 }
@@ -147,6 +154,18 @@ fn frames(device: &Device) -> Vec<Rule> {
         }
         Backing::Block { .. } => Vec::new(),
     }
+}
+
+/// A tap that is deleted is waited for no more.
+fn forgetting(own: &Descriptors, device: &Device) -> Option<Rule> {
+    matches!(device.backing, Backing::Net { .. }).then(|| {
+        let conditions = vec![
+            Condition::descriptor(own.epoll, "the epoll set"),
+            Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
+            Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
+        ];
+        Rule::allow(EPOLL_CTL, conditions, format!("'{}' is no more", device.name))
+    })
 }
 
 fn sectors(device: &Device) -> Vec<Rule> {
@@ -243,7 +262,7 @@ mod tests {
         let read_only = names(&guest_thread(&alone, &[block(Access::ReadOnly)]));
         assert!(read_only.contains("pread64") && !read_only.contains("pwrite64"));
         let io = names(&io_thread(&OWN, &[net("service"), block(Access::ReadWrite)]));
-        let expected = BTreeSet::from(["read", "write", "futex", "exit_group"]);
+        let expected = BTreeSet::from(["read", "write", "futex", "ppoll", "exit_group"]);
         assert_eq!(io, expected, "frames alone");
     }
 

@@ -41,6 +41,7 @@ use solo5_tender::error::{EXIT_CANNOT, Error};
 use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::calls::{IOCTL, READ, RECVFROM, RT_SIGRETURN, WRITE};
 use solo5_tender::seccomp::{Condition, Rule, Test};
+use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
 
 use crate::exit::{Exit, REASON_HALT};
@@ -48,7 +49,6 @@ use crate::fault::GuestFault;
 use crate::hypercall::{End, Next};
 use crate::memory::{SharedMemory, Use};
 use crate::running::Running;
-use crate::signals;
 use crate::xsave::Floats;
 
 /// What the debugger asks of the CPU.
@@ -210,7 +210,7 @@ extern "C" fn on_input(_signal: libc::c_int) {
 fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Error> {
     let fd = debugger.fd();
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
-    signals::install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
+    install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
         .map_err(|error| Error::Gdb { what: "sigaction()".to_owned(), error })?;
     let check = |result: libc::c_int| if result < 0 { Err(()) } else { Ok(()) };
     let own = rustix::process::getpid().as_raw_pid();

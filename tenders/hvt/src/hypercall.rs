@@ -72,7 +72,7 @@ impl Host {
                 let mut poll: Poll = self.question(argument)?;
                 // Frames the guest has queued should not wait for it to wake up.
                 self.settle()?;
-                let ready = self.events.wait(poll.timeout_nsecs.get());
+                let ready = self.events.wait(self.devices, poll.timeout_nsecs.get());
                 poll.ready_set = ready.into();
                 poll.ret = (ready.count_ones() as i32).into();
                 self.memory.store(argument, &poll)?;
@@ -228,6 +228,26 @@ mod tests {
         network.send(&[0; 60]).unwrap();
         assert_eq!(poll(u64::MAX), (2, 1));
         assert_eq!(poll(0), (2, 1));
+    }
+
+    #[test]
+    fn a_tap_that_is_gone_ends_one_wait() {
+        let Fixture { mut host, .. } = fixture();
+        let (tap, network) = std::io::pipe().unwrap();
+        let tap = tap.into_raw_fd();
+        // SAFETY: the descriptor has just been taken from its owner and stays open.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(tap) };
+        // SAFETY: as above; it is the set of `fixture`.
+        let set = unsafe { std::os::fd::BorrowedFd::borrow_raw(host.events.epoll) };
+        epoll::add(set, fd, EventData::new_u64(3), EventFlags::IN).unwrap();
+        host.devices = Box::leak(Box::new(Devices::default().with_net(3, tap, 1500)));
+        let wait = |timeout| host.events.wait(host.devices, timeout);
+        assert_eq!(wait(0), 0);
+        drop(network);
+        assert_eq!(wait(u64::MAX), 1 << 3, "the guest shall hear of it");
+        let before = std::time::Instant::now();
+        assert_eq!(wait(20_000_000), 0);
+        assert!(before.elapsed().as_millis() >= 20, "and then sleep");
     }
 
     #[test]

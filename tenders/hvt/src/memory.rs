@@ -10,6 +10,7 @@
 use std::ops::Range;
 use std::os::fd::RawFd;
 
+use solo5_abi::hvt::GUEST_MIN_BASE;
 use solo5_image::Protection;
 use solo5_tender::memory::Allegation;
 use solo5_tender::sys::Errno;
@@ -41,6 +42,11 @@ pub enum Use {
     /// Bytes are put there.
     Write,
 }
+
+/// What lies below the image: page tables, boot information, the command line. Nothing is put there
+/// for the guest once it runs; a guest that prints its command line reads it.
+pub const LOW: (Range<u64>, Protection) =
+    (0..GUEST_MIN_BASE, Protection { read: true, write: false, execute: false });
 
 impl SharedMemory {
     /// Guest memory from guest address 0 to `size`, whose host address is `base`; `protected` are
@@ -248,6 +254,18 @@ mod tests {
                     prop_assert_eq!(fault, GuestFault::Access { address: at, size: length });
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_lies_below_the_image_is_only_read() {
+        let memory = memory(GUEST_MIN_BASE as usize + 64, vec![LOW]);
+        let is_ok = |at, length, wanted| memory.piece(Allegation::new(at, length), wanted).is_ok();
+        assert!(is_ok(0x100a8, 100, Use::Read), "the command line");
+        assert!(is_ok(GUEST_MIN_BASE - 8, 16, Use::Read));
+        assert!(is_ok(GUEST_MIN_BASE, 64, Use::Write));
+        for (at, length) in [(0, 8), (0x2000, 8), (0x8000, 0), (GUEST_MIN_BASE - 1, 2)] {
+            assert!(!is_ok(at, length, Use::Write), "{at:#x}");
         }
     }
 

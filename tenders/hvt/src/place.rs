@@ -9,12 +9,12 @@ use rustix::mm::{MapFlags, ProtFlags};
 use solo5_image::{LoadPlan, Protection};
 use solo5_tender::error::Error;
 use solo5_tender::load::load;
-use solo5_tender::memory::GuestMemory;
+use solo5_tender::memory::{GuestMemory, mapping};
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 
 use crate::layout::Size;
-use crate::memory::SharedMemory;
+use crate::memory::{LOW, SharedMemory};
 
 /// Guest memory and what became of it when the image was loaded.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Loaded {
     pub base: usize,
     /// How large it is.
     pub size: Size,
-    /// Pages that the tender cannot read and write, and the rights it has.
+    /// Pages that the tender does not read and write for the guest, and what it does.
     protected: Vec<(Range<u64>, Protection)>,
     /// Pages of code, as guest addresses.
     pub code: Vec<Range<u64>>,
@@ -41,7 +41,7 @@ impl Loaded {
         let base = map(size.mapped, shared)?;
         // SAFETY: the mapping `map` has made: readable, writable, fresh, and never unmapped.
         let memory = unsafe { GuestMemory::from_raw(base, 0, size.guest) };
-        let mut protected = Vec::new();
+        let mut protected = vec![LOW];
         let loaded = load(&memory, file, plan, |pages, wanted| {
             let rights = in_host(wanted);
             if rights == Protection::READ_WRITE {
@@ -104,7 +104,7 @@ pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
     let (at, length) = (std::ptr::null_mut(), size as usize);
     let mapped = match shared {
         None => {
-            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+            let flags = mapping() | MapFlags::NORESERVE;
             // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
             unsafe { rustix::mm::mmap_anonymous(at, length, access, flags) }
         }

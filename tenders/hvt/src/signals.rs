@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 use solo5_tender::error::EXIT_CANNOT;
+use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
 
 /// The line for each signal, made beforehand: a handler must not format or allocate. Pointer and
@@ -62,23 +63,6 @@ extern "C" fn ended(signal: libc::c_int) {
     remove_file();
     // SAFETY: it may be called in a handler, and runs nothing of this program's.
     unsafe { libc::_exit(EXIT_CANNOT.into()) }
-}
-
-/// Installs a handler, which calls only what a handler may.
-pub(crate) fn install(signal: libc::c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
-    // SAFETY: a `sigaction` is integers, a set and a pointer that may be null; all zero is one.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler;
-    // While one of them is handled, no other may be: the line is written once.
-    // SAFETY: the call fills in the set it is given.
-    unsafe { libc::sigfillset(&mut action.sa_mask) };
-    // SAFETY: a complete structure; the handler calls only what a handler may.
-    let result = unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
-    }
 }
 
 /// From now on SIGINT and SIGTERM end the tender with upstream's line and status 1, and SIGPIPE

@@ -14,9 +14,11 @@ compile_error!("solo5-spt is written for x86_64; another architecture needs its 
 
 use std::arch::{asm, global_asm};
 use std::ops::Range;
+use std::os::fd::RawFd;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use solo5_tender::seccomp::Instruction;
+use solo5_tender::signals;
 use solo5_tender::sys::{self, Errno};
 
 /// Where the guest starts.
@@ -30,6 +32,8 @@ pub struct Start {
     pub boot_info: u64,
     /// End of guest memory.
     pub memory_end: u64,
+    /// A descriptor that is closed once the kernel has taken the filter.
+    pub close: Option<RawFd>,
 }
 
 const PAGE: u64 = 0x1000;
@@ -46,12 +50,13 @@ const WORDS_MAX: usize = INITIAL_STATE + 2 * 48;
 
 // In: rbx = addresses and lengths to unmap, then a length of 0; behind that what to zero, and what to
 // make read-only. rbp = a `struct sock_fprog`, r8 = whether there is `xrstor`, r9 = an XSAVE area, r12 =
-// entry, r13 = stack, r14 = boot information. There is no stack.
+// entry, r13 = stack, r14 = boot information, r15 = a descriptor to close, or -1. The guest's stack is not touched.
 global_asm!(
     ".pushsection .text.solo5_spt_leave, \"ax\", @progbits",
     ".balign 16",
     ".globl solo5_spt_leave",
     "solo5_spt_leave:",
+    "mov rsp, r13", // for a signal that comes meanwhile
     "2:",
     "mov rdi, [rbx]",
     "mov rsi, [rbx + 8]",
@@ -83,6 +88,12 @@ global_asm!(
     "mov edi, 0x1002", // ARCH_SET_FS
     "xor esi, esi",
     "syscall",
+    "test r15d, r15d",
+    "js 6f",
+    "mov eax, 3", // close
+    "mov edi, r15d",
+    "syscall",
+    "6:",
     "test r8, r8",
     "jz 4f",
     // Everything the kernel has enabled, but for the protection keys of pages (bit 9), whose initial
@@ -112,7 +123,6 @@ global_asm!(
     "pxor xmm15, xmm15",
     "5:",
     "mov rax, r12",
-    "mov rsp, r13",
     "mov rdi, r14",
     "xor ebx, ebx",
     "xor ecx, ecx",
@@ -141,6 +151,13 @@ global_asm!(
     "mov eax, 231", // exit_group
     "syscall",
     "ud2",
+    // The handler of signals in process 1: see `end_as_process_1`.
+    ".globl solo5_spt_signal",
+    "solo5_spt_signal:",
+    "add edi, 128",
+    "mov eax, 231", // exit_group
+    "syscall",
+    "ud2",
     ".globl solo5_spt_leave_end",
     "solo5_spt_leave_end:",
     ".popsection",
@@ -148,6 +165,7 @@ global_asm!(
 
 unsafe extern "C" {
     static solo5_spt_leave: u8;
+    static solo5_spt_signal: u8;
     static solo5_spt_leave_end: u8;
 }
 
@@ -211,7 +229,8 @@ fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Rang
 ///
 /// `start.entry` is code of the guest's, `start.stack` is below the end of its memory and
 /// writable. The process has one thread and `no_new_privs` set. `filter` allows
-/// `arch_prctl(ARCH_SET_FS)`. `strings` are at the end of this thread's stack.
+/// `arch_prctl(ARCH_SET_FS)` and closing `start.close`, which nothing uses any more. `strings` are at
+/// the end of this thread's stack.
 pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -> Errno {
     if let Err(error) = sys::check_filters().and_then(|()| sys::leave_restartable_sequences()) {
         return error;
@@ -260,6 +279,11 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     if let Err(error) = unsafe { rustix::mm::mprotect(own, size, rights) } {
         return error;
     }
+    let signal = (&raw const solo5_spt_signal).addr() - (&raw const solo5_spt_leave).addr();
+    // SAFETY: this is the copy of the code that ends a process; it uses no stack and stays mapped.
+    if let Err(error) = unsafe { signals::end_elsewhere(base as usize + entry + signal) } {
+        return error;
+    }
     // SAFETY: the jump is to the copy of the code above, which has all it reads in the same mapping and
     // uses no stack. It never comes back, so nothing of what it unmaps is used again: guest memory,
     // its own mapping and the strings are not in `ranges`. FS is cleared by a call that the filter
@@ -278,6 +302,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
             in("r12") start.entry,
             in("r13") start.stack,
             in("r14") start.boot_info,
+            in("r15") i64::from(start.close.unwrap_or(-1)),
             options(noreturn),
         );
     }

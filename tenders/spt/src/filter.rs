@@ -7,8 +7,8 @@
 
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
-    ARCH_PRCTL, CLOCK_GETTIME, EPOLL_PWAIT, EXIT_GROUP, PREAD64, PWRITE64, READ, TIMERFD_SETTIME,
-    WRITE,
+    ARCH_PRCTL, CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, PREAD64, PWRITE64, READ,
+    TIMERFD_SETTIME, WRITE,
 };
 use solo5_tender::seccomp::{Action, Condition, Rule, Test};
 
@@ -17,6 +17,7 @@ const CLOCK_REALTIME: u64 = 0;
 const CLOCK_MONOTONIC: u64 = 1;
 const ARCH_SET_FS: u64 = 0x1002;
 const TFD_TIMER_ABSTIME: u32 = 1;
+const EPOLL_CTL_DEL: u32 = 2;
 const EBADF: u16 = 9;
 
 /// The rules for a guest with these devices.
@@ -61,18 +62,30 @@ pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
         ),
     ];
     for device in devices {
-        device_rules(device, &mut rules);
+        device_rules(epollfd, device, &mut rules);
     }
     rules
 }
 
-fn device_rules(device: &Device, rules: &mut Vec<Rule>) {
+/// The rule by which the tender closes the report right before the guest's first instruction.
+pub fn closing(report: i32) -> Rule {
+    let fd = vec![Condition::descriptor(report, "the report")];
+    Rule::allow(CLOSE, fd, "closing the report before the guest runs")
+}
+
+fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
     let (name, fd) = (&device.name, device.fd_number());
     match &device.backing {
         Backing::Net { .. } => {
             let fd = || vec![Condition::descriptor(fd, "the tap")];
             rules.push(Rule::allow(READ, fd(), format!("frames to '{name}'")));
             rules.push(Rule::allow(WRITE, fd(), format!("frames from '{name}'")));
+            let forget = vec![
+                Condition::descriptor(epollfd, "the epoll set"),
+                Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
+                Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
+            ];
+            rules.push(Rule::allow(EPOLL_CTL, forget, format!("'{name}' is no more")));
         }
         Backing::Block { capacity, sector_size, access, .. } => {
             let size = u64::from(sector_size.bytes());
@@ -143,7 +156,7 @@ mod tests {
             "arch_prctl",
         ];
         assert_eq!(names(&[]), core);
-        assert_eq!(names(&[device(tap)])[core.len()..], ["read", "write"]);
+        assert_eq!(names(&[device(tap)])[core.len()..], ["read", "write", "epoll_ctl"]);
         let writable = device(disk(Access::ReadWrite));
         assert_eq!(names(&[writable])[core.len()..], ["pread64", "pwrite64"]);
         let read_only = device(disk(Access::ReadOnly));

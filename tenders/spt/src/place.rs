@@ -16,7 +16,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
 use solo5_image::Protection;
 use solo5_tender::error::Error;
-use solo5_tender::memory::GuestMemory;
+use solo5_tender::memory::{GuestMemory, mapping};
 use solo5_tender::sys::Errno;
 
 /// Addresses of low memory, which the guest only reads.
@@ -50,7 +50,7 @@ fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
     let length =
         addresses.end.checked_sub(addresses.start).filter(|_| i64::try_from(addresses.end).is_ok());
     let length = length.ok_or(Errno::NOMEM)? as usize;
-    let flags = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
+    let flags = mapping() | MapFlags::FIXED_NOREPLACE;
     // SAFETY: without access and without replacing anything, the mapping changes nothing that
     // exists. Its length is not 0, and its address is one the caller chose for the guest.
     let mapped = unsafe { rustix::mm::mmap_anonymous(start, length, ProtFlags::empty(), flags) }?;

@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
-use solo5_tender::attach::{Device, Locks};
+use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
-use solo5_tender::console::Console;
+use solo5_tender::console::{Console, open_output_again};
 use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
 use solo5_tender::explain::Safeguard;
@@ -61,7 +61,7 @@ impl Tender for Spt {
     }
 
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, _console: &Console) -> Refusal {
-        match prepare(guest) {
+        match prepare(guest, reporter.as_ref().map(|reporter| reporter.fd())) {
             Ok(ready) => ready.go(reporter).into(),
             Err(error) => error.into(),
         }
@@ -81,12 +81,12 @@ fn host(what: &'static str) -> impl Fn(Errno) -> Error {
     move |error| Error::Host { what, error }
 }
 
-fn prepare(guest: Guest) -> Result<Ready, Error> {
+fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     let Guest {
         kernel,
         file,
         plan,
-        manifest,
+        mut manifest,
         devices,
         memory: size,
         executable_heap,
@@ -116,13 +116,23 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
         epollfd: epoll.as_raw_fd(),
         timerfd: timer.as_raw_fd(),
     };
+    for device in &devices {
+        // The filter allows it for every tap.
+        if let (Backing::Net { .. }, Some(entry)) =
+            (&device.backing, manifest.get_mut(device.index))
+        {
+            entry.allow_forgetting();
+        }
+    }
     write_low(&memory, &boot_info::encode(facts, &manifest, &command_line))?;
 
-    let rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
+    let mut rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
+    rules.extend(report.map(filter::closing));
     let arch = Arch::HOST.unwrap_or(Arch::X86_64);
     let filter = assemble(&rules, arch).ok_or(Error::FilterLength)?;
     let mut keep: Vec<RawFd> = devices.iter().map(Device::fd_number).collect();
     keep.extend([epoll.as_raw_fd(), timer.as_raw_fd()]);
+    keep.extend(report);
     let locks = Locks::on(&devices);
     // The guest owns these now: they close when the process ends.
     std::mem::forget((epoll, timer, devices));
@@ -133,6 +143,7 @@ fn prepare(guest: Guest) -> Result<Ready, Error> {
             stack: size - 8,
             boot_info: BOOT_INFO_BASE,
             memory_end: size,
+            close: report,
         },
         kernel,
         keep,
@@ -158,8 +169,9 @@ impl Ready {
                 let strings = strings.start as u64..strings.end as u64;
                 // SAFETY: the plan's entry is in an executable segment of the guest's and the
                 // stack ends with its memory, which `place::map` made. No thread was ever
-                // started, `confine` has set no_new_privs, and the filter has a rule for
-                // arch_prctl(ARCH_SET_FS). The kernel puts those strings at the end of the stack.
+                // started, `confine` has set no_new_privs, and the filter has rules for
+                // arch_prctl(ARCH_SET_FS) and for closing the report, which nothing writes to any
+                // more. The kernel puts those strings at the end of the stack.
                 let error = unsafe { enter(&self.filter, self.start, strings) };
                 host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
             }
@@ -171,10 +183,8 @@ impl Ready {
         confine::capabilities().map_err(host("capset()"))?;
         // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
         confine::undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
-        if let Some(reporter) = &reporter {
-            self.keep.push(reporter.fd());
-        }
-        // SAFETY: what is kept are the guest's descriptors and the reporter's; no other value that
+        open_output_again();
+        // SAFETY: what is kept are the guest's descriptors and the report's; no other value that
         // owns a descriptor from 3 on is used again, for the process becomes the guest or exits.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
         // SAFETY: the devices' descriptors are among those that were kept.

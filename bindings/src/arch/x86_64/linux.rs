@@ -13,6 +13,7 @@ pub(crate) enum Call {
     ArchPrctl = 158,
     ClockGettime = 228,
     ExitGroup = 231,
+    EpollCtl = 233,
     EpollPwait = 281,
     TimerfdSettime = 286,
 }

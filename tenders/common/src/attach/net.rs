@@ -16,6 +16,9 @@ use crate::gate::name_fact;
 use crate::netlink;
 use crate::sys::{Errno, strerror, tap};
 
+/// Driver and bus of a tap, as the kernel says.
+const TAP: (&[u8], &[u8]) = (b"tun", b"tap");
+
 /// MTU of an inherited tap whose interface cannot be asked, as that of one in another network namespace.
 pub const MTU_UNKNOWN: Mtu = Mtu::ETHERNET;
 
@@ -56,10 +59,33 @@ fn tap_problem(name: &OsStr, error: Errno) -> Error {
     Error::Tap { interface: name.to_string_lossy().into_owned(), error }
 }
 
+/// What is wrong with an interface that exists and cannot be attached, if the kernel says what it is.
+fn no_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
+    let interface = name.to_string_lossy().into_owned();
+    let driver = tap::driver(control.as_fd(), name.as_bytes()).ok()?;
+    let driver = (driver.name.as_slice(), driver.bus.as_slice());
+    let make = format!("make one with `ip tuntap add mode tap name {interface}`");
+    let what = match driver {
+        (b"tun", b"tap") => format!("a tap of several queues, not of one; {make}"),
+        (b"tun", _) => format!("a tun, which has no Ethernet frames, not a tap; {make}"),
+        (b"bridge", _) => "a bridge, not a tap; attach a tap that is a port of it".to_owned(),
+        (other, _) => {
+            format!("an interface of the driver {}, not a tap", String::from_utf8_lossy(other))
+        }
+    };
+    Some(Error::NotATap { interface, what })
+}
+
 /// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
 pub fn look(name: &OsStr) -> Result<Seen, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
+    let driver = tap::driver(control.as_fd(), name.as_bytes());
+    if driver.is_ok_and(|driver| (driver.name.as_slice(), driver.bus.as_slice()) != TAP)
+        && let Some(error) = no_plain_tap(&control, name)
+    {
+        return Err(error);
+    }
     Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)?, is_here: Ok(()) })
 }
 
@@ -76,7 +102,10 @@ pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     let failed = |error| tap_problem(name, error);
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()).map_err(failed)?;
-    let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(failed)?;
+    let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(|error| match error {
+        Errno::INVAL => no_plain_tap(&control, name).unwrap_or_else(|| failed(error)),
+        error => failed(error),
+    })?;
     if given != name.as_bytes() {
         return Err(failed(Errno::INVAL));
     }
@@ -242,7 +271,7 @@ mod tests {
         );
         assert_eq!(
             refused("a23456789012345x"),
-            "Could not attach interface: a23456789012345x: File name too long"
+            "Could not attach interface: a23456789012345x: File name too long (ENAMETOOLONG)"
         );
         let file = OwnedFd::from(tempfile::tempfile().unwrap());
         assert!(matches!(adopt(file), Err(Error::NotTap { .. })));

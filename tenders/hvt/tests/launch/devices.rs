@@ -75,6 +75,26 @@ fn sectors_are_read_and_written_and_limits_are_errors() {
 }
 
 #[test]
+fn what_lies_below_the_image_is_read_and_never_written() {
+    if !kvm("what_lies_below_the_image_is_read_and_never_written") {
+        return;
+    }
+    let run = |kind, data: u64| {
+        let code = Code::new().call(kind, &[1, 0, data, 512, 0xdead]).exit_with(ARGUMENT + 32);
+        let guest = Guest::new(code, &[("disk", BLOCK)]);
+        let disk = guest.file("disk", &[1; 512]);
+        guest.run(&["--mem=2", &format!("--block:disk={}", text(&disk))])
+    };
+    run(Hypercall::BlockWrite, 0x1_0000).gives(0);
+    // A page table, boot information, the end of low memory.
+    for data in [0x2000, 0x1_0000, 0x10_0000 - 512] {
+        let refused = format!("Invalid guest access: gpa={data:#x}, sz=512");
+        run(Hypercall::BlockRead, data).gives(1).says(&refused);
+    }
+    run(Hypercall::BlockRead, DATA).gives(0);
+}
+
+#[test]
 fn a_report_tells_an_exit_from_a_fault() {
     if !kvm("a_report_tells_an_exit_from_a_fault") {
         return;
@@ -108,7 +128,10 @@ fn as_another_user_in_another_root() {
     if unsafe { libc::geteuid() } == 0 {
         guest.run(&["--mem=2", &option, "--user=65534:65534"]).gives(0);
     } else {
-        guest.run(&["--mem=2", &option]).gives(1).says("chroot() failed: Operation not permitted");
+        guest
+            .run(&["--mem=2", &option])
+            .gives(1)
+            .mentions("chroot() failed: Operation not permitted");
     }
     guest.run(&["--mem=2", "--chroot=/nonexistent"]).gives(1);
 }

@@ -28,6 +28,14 @@ impl Code {
         self
     }
 
+    pub(crate) fn append(self, other: Code) -> Code {
+        self.bytes(&other.0)
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.0.len()
+    }
+
     /// Loads a 64-bit number into the register with this encoding.
     fn load(self, opcode: [u8; 2], value: u64) -> Code {
         self.bytes(&opcode).bytes(&value.to_le_bytes())

@@ -7,6 +7,7 @@
 //! | [`confinement`] | what a guest may call and touch, what it finds when it starts |
 //! | [`block`], [`net`] | devices |
 //! | [`proofs`] | policies that ask what is in an image |
+//! | [`running`] | signals, limits, consoles that are not the guest's own |
 //! | [`policies`] | who says no, and how; `--explain` and `--report` |
 
 mod block;
@@ -16,3 +17,4 @@ mod net;
 mod options;
 mod policies;
 mod proofs;
+mod running;

@@ -1,13 +1,14 @@
 //! Network interfaces, in a network namespace made for the test.
 
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use solo5_abi::mft2::tag;
 use solo5_tender::sys::tap;
 
-use crate::guest::{Code, Guest, NET};
+use crate::guest::{Code, Guest, NET, Ran};
 
 /// The entry of the first device in the manifest the guest finds.
 const ENTRY: u8 = 40 + 8 + 104;
@@ -78,19 +79,90 @@ fn what_cannot_be_attached_is_refused_with_upstreams_texts() {
                 .says(&format!("Could not attach interface: {interface}: {error}"));
         };
         refused("tap8", "No such file or directory");
-        refused("a234567890123456", "File name too long");
-        refused("lo", "Network is down");
+        refused("a234567890123456", "File name too long (ENAMETOOLONG)");
+        refused("lo", "Network is down (ENETDOWN)");
         for options in [&["link", "set", "lo", "up"][..], &["link", "set", "tap7", "down"]] {
             assert!(Command::new("ip").args(options).status().unwrap().success());
         }
         refused("lo", "Invalid argument");
-        refused("tap7", "Network is down");
+        refused("tap7", "Network is down (ENETDOWN)");
         refused("@99", "Bad file descriptor");
         refused("@3", "Bad file descriptor");
         refused("@x", "Invalid argument");
         refused("@", "Invalid argument");
         refused("@2147483648", "Numerical result out of range");
         guest.run(&["--net:service=@1"]).gives(1).mentions("error[T411]");
+    });
+}
+
+#[test]
+fn a_tap_that_is_deleted_can_be_waited_for_no_more() {
+    with_tap("a_tap_that_is_deleted_can_be_waited_for_no_more", 1500, || {
+        let wait = |timeout: i32| {
+            Code::new()
+                .bytes(&[0x8b, 0x7b, 32]) // mov edi, [rbx+32]
+                .bytes(&[0x48, 0xbe])
+                .bytes(&0x180_0000u64.to_le_bytes())
+                .bytes(&[0xba, 1, 0, 0, 0, 0x49, 0xc7, 0xc2]) // mov edx, 1; mov r10, timeout
+                .bytes(&timeout.to_le_bytes())
+                .bytes(&[0x45, 0x31, 0xc0, 0x45, 0x31, 0xc9]) // no signal mask
+                .bytes(&[0xb8, 25, 1, 0, 0, 0x0f, 0x05]) // epoll_pwait
+        };
+        let code = Code::new()
+            .bytes(&[0x48, 0x89, 0xfb]) // mov rbx, rdi
+            .print(0x11000 + u64::from(ENTRY) + 97, 1)
+            .append(wait(-1))
+            .bytes(&[0x8b, 0x7b, 32, 0xbe, 2, 0, 0, 0]) // mov edi, [rbx+32]; mov esi, DEL
+            .bytes(&[0x8b, 0x93, ENTRY + 88, 0, 0, 0]) // mov edx, [rbx+entry+88]
+            .bytes(&[0x45, 0x31, 0xd2, 0xb8, 233, 0, 0, 0, 0x0f, 0x05]) // epoll_ctl
+            .append(wait(0))
+            .exit_with_result(3);
+        let guest = guest(code);
+        let mut command = guest.command(&["--net:service=tap7"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut flag = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut flag).unwrap();
+        assert_eq!(flag, [1], "the guest is told that it may");
+        let deleted = Command::new("ip").args(["link", "del", "tap7"]).status().unwrap();
+        assert!(deleted.success());
+        Ran::from(child.wait_with_output().unwrap()).gives(3);
+    });
+}
+
+#[test]
+fn what_is_no_tap_is_named() {
+    with_tap("what_is_no_tap_is_named", 1500, || {
+        let guest = guest(Code::new().exit(0));
+        for (name, make, what) in [
+            ("br0", &["link", "add", "br0", "type", "bridge"][..], "a bridge, not a tap"),
+            (
+                "one",
+                &["link", "add", "one", "type", "veth", "peer", "other"],
+                "an interface of the driver veth",
+            ),
+            ("tun0", &["tuntap", "add", "mode", "tun", "name", "tun0"], "a tun, which has no"),
+            (
+                "many",
+                &["tuntap", "add", "mode", "tap", "name", "many", "multi_queue"],
+                "a tap of several queues",
+            ),
+        ] {
+            if !Command::new("ip").args(make).status().unwrap().success() {
+                println!("skip: {name} is no tap: this kernel has none");
+                continue;
+            }
+            let up = Command::new("ip").args(["link", "set", name, "up"]).status().unwrap();
+            assert!(up.success());
+            let option = format!("--net:service={name}");
+            guest
+                .run(&[&option])
+                .gives(1)
+                .says(&format!("Could not attach interface: {name}: Invalid argument"))
+                .mentions(&format!("not started: {name} is {what}"));
+            if name != "many" {
+                guest.run(&["--explain", &option]).gives(1).mentions(what);
+            }
+        }
     });
 }
 
