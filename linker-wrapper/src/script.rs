@@ -333,24 +333,20 @@ fn read_only_data(out: &mut String, extra: &Extra, segment: &str) -> fmt::Result
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::*;
 
-    /// Every script as it is installed. With `BLESS=1` the files are written instead.
+    /// Every script as it is installed; `INSTA_UPDATE=always` writes them anew.
     #[test]
-    fn scripts_are_the_golden_files() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    fn scripts_are_the_snapshots() {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("../tests/scripts");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        let _bound = settings.bind_to_scope();
         for arch in Arch::ALL {
             for bindings in Bindings::of(arch) {
-                let script = render(arch, *bindings);
-                let file = folder.join(format!("{}-{}", arch.name(), bindings.script_file()));
-                if std::env::var_os("BLESS").is_some() {
-                    fs::write(&file, &script).unwrap();
-                }
-                let golden = fs::read_to_string(&file).unwrap();
-                assert_eq!(script, golden, "{}", file.display());
+                let name = format!("{}-{}", arch.name(), bindings.script_file());
+                insta::assert_snapshot!(name, render(arch, *bindings));
             }
         }
     }
