@@ -88,8 +88,8 @@ fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
 
 /// The descriptors named on the command line that were open when the tender started.
 ///
-/// Found before anything is opened, so that no number can mean a file of the tender's own
-/// (`spec/10` §14, row 1). Each one is handed out once.
+/// Found before anything is opened, so that no number can mean a file of the tender's own.
+/// Each one is handed out once.
 #[derive(Debug)]
 pub struct Inherited {
     open: Vec<RawFd>,

@@ -1,7 +1,7 @@
 //! The table of what can stop a tender: every code `T4xx`, its text, and what to do.
 //!
-//! Texts that upstream prints are kept to the byte (`spec/30` §13, `spec/10` §7, §9); those that
-//! are ours carry their code and say how to mend it. The pages are `docs/codes/T4xx.md`.
+//! Texts that upstream prints are kept to the byte (`docs/reference/downstream.md#options`); those
+//! that are ours carry their code and say how to mend it. Their pages are in `docs/codes`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -457,7 +457,8 @@ pub const CODE_UNATTACHED: &str = "T406";
 
 /// Status of a tender that cannot start its guest.
 pub const EXIT_CANNOT: u8 = 1;
-/// Status of a tender that may not: orchestrators do not restart on 60 to 64 (`spec/80` §4).
+/// Status of a tender that may not: orchestrators do not restart on 60 to 64
+/// (`docs/reference/downstream.md#restart`).
 pub const EXIT_DENIED: u8 = 60;
 
 impl Refusal {

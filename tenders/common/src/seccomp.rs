@@ -47,7 +47,7 @@ impl Call {
     }
 }
 
-/// The calls rules can name; numbers of `spec/30` §7.
+/// The calls rules can name; numbers of `docs/reference/spt.md#calls`.
 pub mod calls {
     use super::Call;
 

@@ -60,7 +60,7 @@ pub type Filled = [bool; 3];
 /// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is not open.
 ///
 /// Must come before anything else is opened: a disk image that became descriptor 1 would be
-/// written to by the guest's console (`spec/30` §14.13).
+/// written to by the guest's console.
 pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
     let none = PollFlags::empty();
     // They may be closed, which is the question asked: `poll` reports that for each.

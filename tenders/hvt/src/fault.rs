@@ -1,7 +1,7 @@
 //! What a guest did that ends it, and the last words of a tender about it.
 //!
-//! Texts are upstream's where it has one (`spec/20` §2.4, §8). They are made in a buffer on the
-//! stack: behind the system call filter nothing may allocate.
+//! Texts are upstream's where it has one (`docs/reference/hvt.md#exits`). They are made in a buffer
+//! on the stack: behind the system call filter nothing may allocate.
 
 use std::fmt::{self, Write};
 

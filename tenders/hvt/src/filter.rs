@@ -1,4 +1,4 @@
-//! The system calls of the tender while a guest runs, as rules (`spec/20` §10, tightened).
+//! The system calls of the tender while a guest runs, as rules (`docs/reference/hvt.md#sandbox`).
 //!
 //! Each thread has a filter of its own: the guest's, which runs the CPU and answers hypercalls, and
 //! the I/O thread, which moves frames alone. Rows exist for what was declared: a guest without

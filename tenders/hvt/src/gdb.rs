@@ -1,4 +1,4 @@
-//! A debugger for the guest (`spec/20` §11.1, B-18): `--gdb`, of `solo5-hvt-debug` alone.
+//! A debugger for the guest (`docs/reference/hvt.md#gdb`): `--gdb`, of `solo5-hvt-debug` alone.
 //!
 //! The protocol is `gdbstub`'s; here is what it needs of a machine. One connection is taken, on the
 //! loopback interface or a Unix socket, before the sandbox is entered, and serves until the guest

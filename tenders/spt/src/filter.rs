@@ -1,4 +1,4 @@
-//! What a guest may ask of the kernel: the table of `spec/30` §7, tightened.
+//! What a guest may ask of the kernel: the rows of `docs/reference/spt.md#calls`.
 //!
 //! The guest's own code makes the calls, so what they may be is what bindings of every release
 //! since 0.8 make. Beyond upstream's table, `epoll_pwait` waits forever or not at all and changes

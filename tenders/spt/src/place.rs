@@ -1,4 +1,4 @@
-//! Guest memory in the tender's own address space (`spec/30` §2).
+//! Guest memory in the tender's own address space (`docs/reference/spt.md#memory`).
 //!
 //! ```text
 //! 0x10000  .. 0x11000     nobody's: no access

@@ -1,4 +1,4 @@
-//! From an allowed guest to its first instruction (`spec/30` §4).
+//! From an allowed guest to its first instruction.
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};

@@ -1,4 +1,5 @@
-//! Block devices: files and devices of the host by path or inherited descriptor (`spec/10` §7.3).
+//! Block devices: files and devices of the host by path or inherited descriptor
+//! (`docs/reference/downstream.md#attach-block`).
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,5 @@
-//! Network interfaces: taps by name or by inherited descriptor (`spec/10` §7.4).
+//! Network interfaces: taps by name or by inherited descriptor
+//! (`docs/reference/downstream.md#attach-net`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
