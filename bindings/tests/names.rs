@@ -1,5 +1,6 @@
-//! The names of upstream's installed headers that a guest may use (`docs/reference/guest-api.md`,
-//! `hvt.md`, `spt.md`, `notes.md`): each header has its own, with the values, sizes and types they have there.
+//! The names of upstream's installed headers that a guest may use
+//! (`docs/reference/toolchain.md#headers`): each header has its own, with the values, sizes and types
+//! they have there.
 
 use std::fmt::Write as _;
 use std::process::Command;
