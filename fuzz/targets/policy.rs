@@ -132,6 +132,7 @@ fn hosts(asked: &Asked, policies: &[Policy]) -> [HostFacts; 3] {
                 own: Fact<bool>| HostFacts {
         root: own.clone(),
         sandbox: own.clone(),
+        lacking: Vec::new(),
         admitted: lists.iter().map(|list| ((*list).to_owned(), own.clone())).collect(),
         nets: asked.launch.nets.iter().map(|asked| net(&asked.interface)).collect(),
         blocks: asked

@@ -410,10 +410,14 @@ fn process(facts: &HostFacts, phase: Phase) -> Vec<Thing<'static>> {
             switch(&process.root_allowed, codes::PROCESS_ROOT, asks, "forbids it")
         })
     });
+    let cannot = match facts.lacking.as_slice() {
+        [] => "the host cannot confine the tender".to_owned(),
+        lacking => format!("the host cannot confine the tender: it lacks {}", lacking.join("; ")),
+    };
     let loose = bad(
         &facts.sandbox,
         true,
-        "the host cannot confine the tender",
+        &cannot,
         "the host can confine the tender",
         "the host can confine the tender",
     );

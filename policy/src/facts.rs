@@ -92,6 +92,8 @@ pub struct HostFacts {
     pub root: Fact<bool>,
     /// Whether the host can confine the tender as far as the tender knows how to.
     pub sandbox: Fact<bool>,
+    /// What it lacks for that, for people.
+    pub lacking: Vec<String>,
     /// Of each of [`crate::admission_lists`]: whether the image is in it.
     pub admitted: BTreeMap<String, Fact<bool>>,
     /// Of each of the nets of [`Asked::launch`], in that order; one that is missing is unknown.

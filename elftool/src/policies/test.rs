@@ -305,6 +305,7 @@ fn situation(
     let mut facts = HostFacts {
         root: case.host.root.clone(),
         sandbox: case.host.sandbox.clone(),
+        lacking: Vec::new(),
         admitted: case.host.admitted.clone(),
         nets: vec![Default::default(); asked.launch.nets.len()],
         blocks: vec![Default::default(); asked.launch.blocks.len()],

@@ -176,6 +176,7 @@ impl Launch {
         HostFacts {
             root: fact(facts.root.as_deref().or(Some("no")), yes),
             sandbox: fact(facts.sandbox.as_deref().or(Some("yes")), yes),
+            lacking: Vec::new(),
             admitted: facts
                 .admitted
                 .iter()

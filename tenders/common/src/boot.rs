@@ -27,10 +27,11 @@ use crate::attach::file_id::check_disks;
 use crate::attach::{Backing, Device, Inherited};
 use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
-use crate::explain::{self, Safeguard};
+use crate::explain;
 use crate::gate::{self, Gate, denial};
 use crate::needs;
 use crate::report::{self, Reporter, Sink};
+use crate::safeguard::Safeguard;
 use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;
 use crate::signals;
@@ -59,7 +60,7 @@ pub trait Tender {
     /// be missing.
     fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule>;
 
-    /// What else confines the guest, for `--explain`; whether this host has it.
+    /// What else confines the guest, and whether this host has it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
 
     /// Runs the guest. Returns only if there is no guest to run.
@@ -229,6 +230,11 @@ fn run<T: Tender>(
 
     let asked = Asked { proof, ..Asked::new(launch, T::TARGET, properties) };
     let mut gate = Gate::new(policies, asked);
+    let mut safeguards = Vec::new();
+    if !gate.is_open() || gate.launch().explain {
+        safeguards = tender.safeguards(gate.launch());
+        gate.confined_by(&safeguards);
+    }
     if gate.launch().explain {
         // What is denied by its name alone is not even looked at.
         let looked = !gate.decide(Phase::Strings).is_denied();
@@ -252,7 +258,7 @@ fn run<T: Tender>(
             devices: devices.as_deref(),
             decision: &decision,
             rules: &tender.rules(launch, devices.as_deref().unwrap_or_default()),
-            safeguards: &tender.safeguards(launch),
+            safeguards: &safeguards,
         };
         output(&explanation.shown(launch.format));
         return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };

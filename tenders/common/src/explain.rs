@@ -12,18 +12,8 @@ use solo5_policy::Decision;
 use solo5_report::printable;
 
 use crate::attach::{Backing, Device};
+use crate::safeguard::{By, Safeguard};
 use crate::seccomp::{Action, Rule};
-
-/// Something that confines a guest besides the system call filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Safeguard {
-    /// What holds.
-    pub what: &'static str,
-    /// By which means.
-    pub how: &'static str,
-    /// Whether this host has them.
-    pub available: bool,
-}
 
 /// A launch that is explained instead of started.
 #[derive(Debug)]
@@ -147,10 +137,15 @@ impl Explanation<'_> {
             writeln!(out, "  {}", grant.line())?;
         }
 
+        let own = |safeguard: &&Safeguard| safeguard.by == By::Tender;
         writeln!(out, "\nenforced by this host")?;
-        for safeguard in self.safeguards {
-            let missing = if safeguard.available { "" } else { " (missing here)" };
+        for safeguard in self.safeguards.iter().filter(|safeguard| !own(safeguard)) {
+            let missing = if safeguard.is_missing() { " (missing here)" } else { "" };
             writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
+        }
+        writeln!(out, "\nby the tender, which starts no guest without")?;
+        for safeguard in self.safeguards.iter().filter(own) {
+            writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
         }
         if self.rules.is_empty() {
             return Ok(());
@@ -212,11 +207,11 @@ impl Explanation<'_> {
             })
         });
         let safeguards = self.safeguards.iter().map(|safeguard| {
-            json!({
-                "what": safeguard.what,
-                "how": safeguard.how,
-                "available": safeguard.available,
-            })
+            let mut row = json!({"what": safeguard.what, "how": safeguard.how});
+            if let (By::Host(available), Some(row)) = (safeguard.by, row.as_object_mut()) {
+                row.insert("available".to_owned(), available.into());
+            }
+            row
         });
         json!({
             "type": "solo5.explanation",

@@ -17,6 +17,7 @@ use solo5_policy::{
 
 use crate::attach::{Device, Inherited};
 use crate::error::{Reason, Refusal};
+use crate::safeguard::Safeguard;
 use crate::sys;
 
 /// The policies of a launch with what is asked of them.
@@ -54,8 +55,6 @@ impl Gate {
         Gate {
             facts: HostFacts {
                 root: Fact::Known(sys::user_ids().contains(&0)),
-                // A tender that cannot confine its guest does not start it.
-                sandbox: Fact::Known(true),
                 admitted: lists.unwrap_or_default(),
                 ..HostFacts::default()
             },
@@ -67,6 +66,13 @@ impl Gate {
     /// Whether nobody has anything to say.
     pub fn is_open(&self) -> bool {
         self.policies.is_empty() && !self.asked.launch.require_policy
+    }
+
+    /// Takes into account what of these the host lacks. Until then nobody has asked.
+    pub fn confined_by(&mut self, safeguards: &[Safeguard]) {
+        let lacking = safeguards.iter().filter(|safeguard| safeguard.is_missing());
+        self.facts.lacking = lacking.map(|safeguard| safeguard.how.to_owned()).collect();
+        self.facts.sandbox = Fact::Known(self.facts.lacking.is_empty());
     }
 
     /// The launch that is judged.

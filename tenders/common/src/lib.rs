@@ -12,7 +12,7 @@
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
 //! | command line, events | [`start`] |
-//! | what is given up | [`confine`] |
+//! | what is given up, and whether it can be | [`confine`], [`safeguard`] |
 //! | system call filters | [`seccomp`] |
 //!
 //! Beside them: [`error`] (every code `T4xx` and its text), [`console`] (what is said),
@@ -40,6 +40,7 @@ pub mod needs;
 #[cfg(feature = "net")]
 pub mod netlink;
 pub mod report;
+pub mod safeguard;
 pub mod seal;
 pub mod seccomp;
 pub mod signals;

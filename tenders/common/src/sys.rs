@@ -176,6 +176,14 @@ pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
     close_range(first, libc::c_uint::MAX)
 }
 
+/// Whether [`close_all_but`] can do what it says.
+pub fn can_close_ranges() -> bool {
+    let last = libc::c_uint::MAX;
+    // SAFETY: only numbers are passed; no descriptor has this one.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, last, last, 0) };
+    result == 0 || last_error() == Errno::NOSYS
+}
+
 fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
     // SAFETY: only numbers are passed; that the descriptors are not needed is the promise of
     // `close_all_but`, the only caller.
@@ -288,7 +296,7 @@ pub mod landlock {
     }
 
     /// The version of the interface that the kernel has; `None` if it has none.
-    pub fn version() -> Option<u32> {
+    fn version() -> Option<u32> {
         const VERSION: libc::c_uint = 1;
         let none = std::ptr::null::<Ruleset>();
         // SAFETY: with this flag the call only tells a number.
@@ -304,6 +312,22 @@ pub mod landlock {
         let Some(version) = version() else {
             return Ok(false);
         };
+        let made = ruleset(version)?;
+        if let Some(directory) = removable {
+            allow_removal(&made, directory)?;
+        }
+        restrict_self(made.as_raw_fd()).map(|()| true)
+    }
+
+    /// Whether [`deny_all`] can do what it says. `no_new_privs` must be set, as for that one.
+    pub fn can_deny_all() -> bool {
+        let made = version().is_some_and(|version| ruleset(version).is_ok());
+        // The descriptor is what the kernel looks at last.
+        made && restrict_self(-1) == Err(Errno::BADF)
+    }
+
+    /// A set of rules under which nothing is allowed.
+    fn ruleset(version: u32) -> Result<OwnedFd, Errno> {
         let files = match version {
             1 => 13,
             2 => 14,
@@ -324,18 +348,15 @@ pub mod landlock {
         let made = unsafe {
             libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0)
         };
-        let Ok(made) = check(made as libc::c_int) else {
-            return Err(last_error());
-        };
+        let made = check(made as libc::c_int)?;
         // SAFETY: the call has just made this descriptor.
-        let made = unsafe { OwnedFd::from_raw_fd(made) };
-        if let Some(directory) = removable {
-            allow_removal(&made, directory)?;
-        }
+        Ok(unsafe { OwnedFd::from_raw_fd(made) })
+    }
+
+    fn restrict_self(ruleset: RawFd) -> Result<(), Errno> {
         // SAFETY: only numbers are passed.
-        let result =
-            unsafe { libc::syscall(libc::SYS_landlock_restrict_self, made.as_raw_fd(), 0) };
-        if result == 0 { Ok(true) } else { Err(last_error()) }
+        let result = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0) };
+        if result == 0 { Ok(()) } else { Err(last_error()) }
     }
 
     fn allow_removal(ruleset: &OwnedFd, directory: RawFd) -> Result<(), Errno> {

@@ -1,19 +1,20 @@
 //! The KVM tender, as all tenders are seen by `solo5_tender::boot`.
 
+use rustix::thread::CapabilitySet;
 use solo5_abi::Target;
 use solo5_abi::hvt::MEMORY_MAX;
 use solo5_tender::attach::Device;
 use solo5_tender::boot::{self, Guest, Launch, Modules, Tender};
 use solo5_tender::console::Console;
 use solo5_tender::error::{Error, Refusal, Warning};
-use solo5_tender::explain::Safeguard;
 use solo5_tender::report::Reporter;
+use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::Rule;
-use solo5_tender::sys::{self, landlock};
+use solo5_tender::sys::landlock;
 
 use crate::filter::{self, Descriptors};
 use crate::prepare::{has_net, prepare};
-use crate::{dumpcore, gdb, layout, vm};
+use crate::{cpuid, dumpcore, gdb, layout, vm};
 
 /// The KVM tender; with `DEBUG`, the one for debugging.
 #[derive(Clone, Copy, Debug)]
@@ -65,30 +66,38 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
     }
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
-        let row = |what, how, available| Safeguard { what, how, available };
-        let mut rows = vec![
-            row("a machine of its own", "KVM", vm::is_usable()),
-            row(
-                "system calls",
-                "a seccomp filter for each thread that ends the process, never to be lifted",
-                sys::has_seccomp_kill_process(),
+        let kvm = vm::probe();
+        let mut rows = vec![Safeguard::host("a machine of its own", "KVM", kvm.is_some())];
+        rows.extend(safeguard::common(
+            "a seccomp filter for each thread that ends the process, never to be lifted",
+        ));
+        let no_execute = "page tables with the no-execute bit";
+        // With that option pages are both by choice.
+        if !launch.exec_heap {
+            let has = kvm.is_some_and(|supported| cpuid::has_no_execute(&supported));
+            rows.push(Safeguard::host("no page writable and executable", no_execute, has));
+        }
+        rows.extend([
+            Safeguard::host(
+                "no file or socket can be opened",
+                "Landlock",
+                landlock::can_deny_all(),
             ),
-            row(
-                "no page writable and executable",
-                "page tables with the no-execute bit, but for --x-exec-heap",
-                true,
+            Safeguard::tender(
+                "code and constants cannot be changed",
+                "mprotect of the host's mapping",
             ),
-            row("code and constants cannot be changed", "mprotect of the host's mapping", true),
-            row("no file or socket can be opened", "Landlock", landlock::version().is_some()),
-            row("no capabilities", "capset, no_new_privs", true),
-            row("no other descriptors", "close_range", true),
-            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
-        ];
+        ]);
+        let may = |wanted| {
+            rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+        };
         if launch.user.is_some() {
-            rows.push(row("a user of its own", "--user", true));
+            let may = may(CapabilitySet::SETUID | CapabilitySet::SETGID);
+            rows.push(Safeguard::host("a user of its own", "--user", may));
         }
         if launch.chroot.is_some() {
-            rows.push(row("a root directory of its own", "--chroot", true));
+            let may = may(CapabilitySet::SYS_CHROOT);
+            rows.push(Safeguard::host("a root directory of its own", "--chroot", may));
         }
         rows
     }

@@ -128,9 +128,11 @@ impl Machine {
     }
 }
 
-/// Whether there is a KVM this process may use, for `--explain`.
-pub fn is_usable() -> bool {
-    Kvm::new().is_ok_and(|kvm| kvm.get_api_version() == API_VERSION)
+/// What the CPU of a machine can do; `None` if there is no KVM this process may use.
+pub fn probe() -> Option<Vec<kvm_cpuid_entry2>> {
+    let kvm = Kvm::new().ok().filter(|kvm| kvm.get_api_version() == API_VERSION)?;
+    let supported = kvm.get_supported_cpuid(CPUID_MAX).ok()?;
+    Some(supported.as_slice().to_vec())
 }
 
 /// The guest's CPU.

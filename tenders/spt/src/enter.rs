@@ -262,7 +262,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     words.extend([kept.start, kept.end - kept.start]);
     let program = words.len() as u64;
     words.extend([filter.len() as u64, base + 8 * (program + 2)]);
-    words.extend(filter.iter().map(|step| word(step)));
+    words.extend(filter.iter().map(word));
     let entry = 8 * words.len();
     if entry + code.len() > size {
         return Errno::TOOBIG;

@@ -12,10 +12,10 @@ use solo5_tender::confine;
 use solo5_tender::console::{Console, open_output_again};
 use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
-use solo5_tender::explain::Safeguard;
 use solo5_tender::load::load;
 use solo5_tender::memory::GuestMemory;
 use solo5_tender::report::Reporter;
+use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
 use solo5_tender::start;
 use solo5_tender::sys::{self, Errno};
@@ -36,28 +36,25 @@ impl Tender for Spt {
         filter::rules(-1, -1, devices)
     }
 
-    fn safeguards(&self, _launch: &Launch) -> Vec<Safeguard> {
-        let row = |what, how, available| Safeguard { what, how, available };
-        vec![
-            row(
-                "system calls",
-                "a seccomp filter that ends the process, never to be lifted (no_new_privs)",
-                sys::has_seccomp_kill_process(),
+    fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
+        let mut rows =
+            safeguard::common("a seccomp filter that ends the process, never to be lifted");
+        rows.extend([
+            Safeguard::tender(
+                "no page writable and executable",
+                if launch.exec_heap { "mprotect, but for heap and stack" } else { "mprotect" },
             ),
-            row("no page writable and executable", "mprotect, but for --x-exec-heap", true),
-            row(
-                "nothing below 0x11000 or right behind memory",
-                "pages without access; boot information is read-only",
-                true,
+            Safeguard::tender(
+                "nothing below 0x11000, boot information read-only",
+                "pages without access, mprotect",
             ),
-            row(
+            Safeguard::tender("nothing of the tender in memory", "munmap"),
+            Safeguard::tender(
                 "no trace of the tender in registers",
                 "all cleared before the first instruction",
-                true,
             ),
-            row("no other descriptors", "close_range", true),
-            row("no core file, no debugger of the same user", "PR_SET_DUMPABLE", true),
-        ]
+        ]);
+        rows
     }
 
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, _console: &Console) -> Refusal {

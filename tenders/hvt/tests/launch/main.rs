@@ -6,6 +6,7 @@
 //! | [`options`] | command lines, texts and statuses, without KVM |
 //! | [`machine`] | the CPU and memory a guest finds, and what ends it |
 //! | [`devices`] | console, clock, block devices, taps |
+//! | [`safeguards`] | what confines a guest, taken away piece by piece |
 //!
 //! Those that run a guest need a KVM that runs code as a CPU does, and are skipped by name where
 //! there is none.
@@ -14,3 +15,4 @@ mod devices;
 mod guest;
 mod machine;
 mod options;
+mod safeguards;

@@ -9,6 +9,7 @@
 //! | [`proofs`] | policies that ask what is in an image |
 //! | [`running`] | signals, limits, consoles that are not the guest's own |
 //! | [`policies`] | who says no, and how; `--explain` and `--report` |
+//! | [`safeguards`] | what confines a guest, taken away piece by piece |
 
 mod block;
 mod confinement;
@@ -18,3 +19,4 @@ mod options;
 mod policies;
 mod proofs;
 mod running;
+mod safeguards;
