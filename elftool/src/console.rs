@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use solo5_report::json::write_pretty;
 use solo5_report::{Colour, Diagnostic, human, one_line};
 
 use crate::files::{name, reason};
@@ -141,9 +142,6 @@ impl Console {
 
     /// Prints a result for programs.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        self.stream(|out| {
-            serde_json::to_writer_pretty(&mut *out, value)?;
-            out.write_all(b"\n")
-        })
+        self.stream(|out| write_pretty(out, value))
     }
 }

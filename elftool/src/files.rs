@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use solo5_image::{ReadAt, ReadError, elf};
+use solo5_report::path_text;
 
-/// The name of a file in messages and results.
+/// The name of a file in messages and results; two that differ have two.
 pub(crate) fn name(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    path_text(path).into_owned()
 }
 
 /// Opens an image. Without waiting: a named pipe may have no writer to wait for. Once it is open, a

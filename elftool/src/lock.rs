@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use solo5_report::json::pretty;
+
 use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, Lock};
 use crate::files::{is_elf, readable, reason};
@@ -48,8 +50,7 @@ impl LockOptions {
 }
 
 fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(lock).map_err(|error| Failure::of(path, error))?;
-    let written = solo5_output::write(path, format!("{text}\n").as_bytes());
+    let written = solo5_output::write(path, pretty(lock).as_bytes());
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }
 

@@ -19,8 +19,9 @@ use solo5_policies::codes;
 use solo5_policies::plan::{self, Block, Identity, Plan, Sums, Unikernel};
 use solo5_policy::Outcome;
 use solo5_policy::model::At;
+use solo5_report::escape::shell_word;
 use solo5_report::json::json as diagnostic_json;
-use solo5_report::{Colour, Diagnostic, Severity, human, one_line};
+use solo5_report::{Colour, Diagnostic, Severity, human, one_line, os_text};
 use solo5_source::size;
 
 use crate::admit;
@@ -268,18 +269,20 @@ impl Entry<'_> {
     }
 
     /// The command that starts it, if anything does.
-    fn command(&self) -> Option<Vec<String>> {
+    fn command(&self) -> Option<Vec<OsString>> {
         let tender = self.target?.name();
-        let policies = self.policies.iter();
-        let policies = policies.map(|path| format!("--policy={}", path.display()));
-        let mut words = self.words.iter().map(|word| word.to_string_lossy().into_owned());
-        let options: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
-        let separator = String::from("--");
-        let image = self.path.display().to_string();
-        let command = std::iter::once(format!("solo5-{tender}"))
+        let policies = self.policies.iter().map(|path| {
+            let mut option = OsString::from("--policy=");
+            option.push(path);
+            option
+        });
+        let mut words = self.words.iter().cloned();
+        let options: Vec<OsString> = words.by_ref().take_while(|word| word != "--").collect();
+        let image = [OsString::from("--"), self.path.clone().into_os_string()];
+        let command = std::iter::once(OsString::from(format!("solo5-{tender}")))
             .chain(policies)
             .chain(options)
-            .chain([separator, image])
+            .chain(image)
             .chain(words);
         Some(command.collect())
     }
@@ -361,23 +364,14 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
     }
     let commands = entries.iter().filter_map(Entry::command);
     let commands = commands.map(|command| {
-        let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
-        one_line(&words.join(" ")) + "\n"
+        let words: Vec<String> = command.iter().map(|word| shell_word(word)).collect();
+        words.join(" ") + "\n"
     });
     let commands: String = commands.collect();
     if !commands.is_empty() {
         out.push('\n');
     }
     out + &commands
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The last line.
@@ -461,7 +455,9 @@ fn report<'p>(
         image: name(&entry.path),
         name: &entry.unikernel.name.value,
         memory: entry.unikernel.memory.value,
-        command: entry.command(),
+        command: entry
+            .command()
+            .map(|words| words.iter().map(|word| os_text(word).into_owned()).collect()),
     });
     let (sums, limits) = (plan.sums(), &plan.limits);
     let shown = |sum: u64, limit: &Option<At<u64>>| SumShown {

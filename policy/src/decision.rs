@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use solo5_report::{SourceText, one_line};
+use solo5_report::SourceText;
 
 /// Whether a launch may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -112,7 +112,7 @@ impl Reason {
             None if self.wants.is_empty() => Ok(()),
             None => write!(line, "; {}", self.wants),
         };
-        one_line(&line)
+        line
     }
 }
 
@@ -124,7 +124,7 @@ impl Condition {
             // Writing to a String cannot fail.
             let _ = write!(line, "; {} wants it ({})", place.policy, place.shown());
         }
-        one_line(&line)
+        line
     }
 }
 
@@ -133,7 +133,7 @@ impl Grant {
     pub fn line(&self) -> String {
         let Place { policy, .. } = &self.place;
         let at = self.place.shown();
-        one_line(&format!("{}: allowed by {policy} ({at})", self.subject))
+        format!("{}: allowed by {policy} ({at})", self.subject)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::escape::{one_line, printable};
 use crate::human::place_text;
-use crate::text::printable;
 
 /// One diagnostic as one line, with its line end.
 pub fn command(diagnostic: &Diagnostic) -> String {
@@ -14,7 +14,7 @@ pub fn command(diagnostic: &Diagnostic) -> String {
         Severity::Note => "notice",
     };
     let mut properties = String::new();
-    let mut text = diagnostic.message.clone();
+    let mut text = one_line(&diagnostic.message);
     // Writing to a String cannot fail.
     if let Some(label) = diagnostic.labels.first() {
         let start = label.source.position(label.span.start);
@@ -34,10 +34,11 @@ pub fn command(diagnostic: &Diagnostic) -> String {
     }
     for more in diagnostic.notes.iter().chain(&diagnostic.help) {
         text.push('\n');
-        text.push_str(more);
+        text.push_str(&one_line(more));
     }
     let title = property(diagnostic.code);
-    format!("::{kind} {properties}title={title}::{}\n", data(&text))
+    // The parts of the text are escaped, and the line ends between them are ours.
+    format!("::{kind} {properties}title={title}::{}\n", encoded(&text))
 }
 
 /// As [`command`], of a diagnostic that does not count for the reason `why`.
@@ -50,17 +51,17 @@ pub fn waived(diagnostic: &Diagnostic, why: &str) -> String {
 
 /// A file that could not be read, as one line.
 pub fn unreadable(file: &str, why: &str) -> String {
-    format!("::error file={}::{}\n", property(file), data(&format!("{file}: {why}")))
+    format!("::error file={}::{}\n", property(file), encoded(&one_line(&format!("{file}: {why}"))))
 }
 
 /// What follows `::`: a line end or `%` would end it or be taken for an escape.
-fn data(text: &str) -> String {
-    // Before line ends are escaped: a hostile name must not bring its own.
-    printable(text).replace('%', "%25").replace('\n', "%0A")
+fn encoded(text: &str) -> String {
+    text.replace('%', "%25").replace('\n', "%0A")
 }
 
+/// A property; GitHub decodes it, so the name of a file keeps its line ends.
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    encoded(&printable(text)).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]

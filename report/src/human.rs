@@ -7,7 +7,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::text::{one_line, printable};
+use crate::escape::{one_line, source};
 
 /// Whether output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code);
+    let title = level.primary_title(one_line(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title);
     let mut labels = diagnostic.labels.iter().enumerate().peekable();
     while let Some((index, first)) = labels.next() {
@@ -70,11 +70,13 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         let name = one_line(&first.source.name);
         let line = first.source.position(shown.start).line;
         let text = first.source.text.get(shown.clone()).unwrap_or_default();
-        let mut snippet = Snippet::source(text).line_start(line);
-        if shown.start == 0 || first.source.text[..shown.start].ends_with('\n') {
+        let escaped = source(text);
+        let mut snippet = Snippet::source(escaped.clone()).line_start(line);
+        let whole_lines = shown.start == 0 || first.source.text[..shown.start].ends_with('\n');
+        if whole_lines && escaped == text {
             snippet = snippet.path(name);
         } else {
-            // The renderer would count columns from where the line was cut.
+            // The renderer would count columns from where the line was cut, and escapes too.
             let at = first.source.position(first.span.start);
             let origin = Origin::path(name);
             group = group.element(origin.line(at.line).char_column(at.column));
@@ -83,10 +85,14 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
             // Whoever made the label may have counted a byte for a character.
-            let source = label.source.text.as_str();
-            let span = place(source.floor_char_boundary(label.span.start))
-                ..place(source.ceil_char_boundary(label.span.end));
-            let said = (!label.text.is_empty()).then(|| label.text.clone());
+            let all = label.source.text.as_str();
+            let place = |offset: usize| {
+                let before = text.get(..place(offset)).unwrap_or_default();
+                source(before).len()
+            };
+            let span = place(all.floor_char_boundary(label.span.start))
+                ..place(all.ceil_char_boundary(label.span.end));
+            let said = (!label.text.is_empty()).then(|| one_line(&label.text));
             snippet = snippet.annotation(kind.span(span).label(said));
         }
         group = group.element(snippet);
@@ -95,10 +101,10 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         group = group.element(Origin::path(place_text(place)));
     }
     for note in &diagnostic.notes {
-        group = group.element(Level::NOTE.message(printable(note)));
+        group = group.element(Level::NOTE.message(one_line(note)));
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(printable(help)));
+        group = group.element(Level::HELP.message(one_line(help)));
     }
     renderer.render(&[group]).to_string()
 }
@@ -162,16 +168,17 @@ pub fn line(diagnostic: &Diagnostic) -> String {
     // Writing to a String cannot fail.
     if let Some(label) = diagnostic.labels.first() {
         let at = label.source.position(label.span.start);
-        let _ = write!(out, "{}:{}:{}: ", label.source.name, at.line, at.column);
+        let name = one_line(&label.source.name);
+        let _ = write!(out, "{name}:{}:{}: ", at.line, at.column);
     } else if let Some(place) = &diagnostic.place {
         let _ = write!(out, "{}: ", place_text(place));
     }
     let severity = diagnostic.severity.name();
-    let _ = write!(out, "{severity}[{}]: {}", diagnostic.code, diagnostic.message);
+    let _ = write!(out, "{severity}[{}]: {}", diagnostic.code, one_line(&diagnostic.message));
     if let Some(help) = &diagnostic.help {
-        let _ = write!(out, "; {help}");
+        let _ = write!(out, "; {}", one_line(help));
     }
-    printable(&out.replace('\n', " ")).into_owned()
+    out
 }
 
 #[cfg(test)]
@@ -231,6 +238,26 @@ mod tests {
         assert!(shown.contains("long:11:600001") && shown.contains("long:10:1"), "{shown}");
         assert!(shown.contains("^^^ here") && shown.contains("- there"), "{shown}");
         assert!(shown.len() < 4096, "{}", shown.len());
+    }
+
+    /// What a snippet marks is what the label is about, with escapes before it and in it.
+    #[test]
+    fn labels_stand_under_what_they_are_about_behind_escapes() {
+        let text = String::from("a: \u{202e}\u{9b}x bad\u{2028} end\n");
+        let start = text.find("bad").unwrap();
+        let source = Arc::new(SourceText { name: "m\n.yaml".into(), text });
+        let diagnostic = Diagnostic::error("Y030", "odd\nerror: forged").label(
+            &source,
+            start..start + 3,
+            "here\nforged",
+        );
+        let shown = human(&[diagnostic], Colour::Never);
+        assert!(!shown.contains(|c| c != '\n' && crate::escape::is_unsafe(c)), "{shown}");
+        assert!(shown.contains("error[Y030]: odd\\nerror: forged\n"), "{shown}");
+        assert!(shown.contains("--> m\\n.yaml:1:8\n"), "{shown}");
+        let lines: Vec<&str> = shown.lines().collect();
+        let at = lines.iter().position(|line| line.contains("bad")).unwrap();
+        assert_eq!(lines[at].find("bad"), lines[at + 1].find("^^^ here\\nforged"), "{shown}");
     }
 
     #[test]

@@ -1,9 +1,15 @@
-//! Diagnostics for machines. Field names are stable; fields that do not apply are left out.
+//! Diagnostics for machines. Field names are stable; fields that do not apply are left out. And the
+//! text of any JSON: people look at it too, so that characters which [`is_unsafe`] tells are written
+//! as escapes of JSON's own, which its readers undo.
+
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use crate::diagnostic::{Diagnostic, Label, Place};
+use crate::escape::is_unsafe;
 
 #[derive(Serialize)]
 struct JsonDiagnostic<'a> {
@@ -97,4 +103,115 @@ pub fn json(diagnostic: &Diagnostic) -> Value {
         help: diagnostic.help.as_deref(),
     })
     .unwrap_or(Value::Null)
+}
+
+/// A value as JSON on one line.
+pub fn text(value: &impl Serialize) -> String {
+    let mut out = Vec::new();
+    // Writing to memory cannot fail, and keys are texts.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut out, Escaping(CompactFormatter)));
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Writes a value as JSON in several lines, for people too, with a line end.
+///
+/// # Errors
+///
+/// The writer's.
+pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let formatter = Escaping(PrettyFormatter::new());
+    value.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
+    out.write_all(b"\n")
+}
+
+/// As [`write_pretty`], in memory.
+pub fn pretty(value: &impl Serialize) -> String {
+    let mut out = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = write_pretty(&mut out, value);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// A formatter of JSON that writes unsafe characters as `\u009b`.
+struct Escaping<F>(F);
+
+impl<F: Formatter> Formatter for Escaping<F> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (before, from) = rest.split_at(at);
+            out.write_all(before.as_bytes())?;
+            let mut chars = from.chars();
+            let mut units = [0; 2];
+            for unit in chars.next().map(|c| c.encode_utf16(&mut units)).into_iter().flatten() {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = chars.as_str();
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unsafe_character_is_escaped_and_readers_get_it_back() {
+        let all: String = ('\0'..=char::MAX).filter(|c| is_unsafe(*c)).collect();
+        let value = serde_json::json!({ (all.clone()): [all, "ü\\\"/\u{1f600}", {}, []] });
+        for written in [text(&value), pretty(&value)] {
+            assert!(!written.contains(|c| c != '\n' && is_unsafe(c)), "{written:?}");
+            assert!(written.contains("\\u009b") && written.contains("\\u061c"), "{written}");
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
+        }
+        assert_eq!(
+            pretty(&serde_json::json!({ "a": [1, {}] })),
+            "{\n  \"a\": [\n    1,\n    {}\n  ]\n}\n"
+        );
+        assert_eq!(
+            text(&serde_json::json!({ "a": [1, 2], "b": null })),
+            "{\"a\":[1,2],\"b\":null}"
+        );
+    }
 }

@@ -5,10 +5,11 @@
 use std::io;
 
 use quick_xml::Writer;
+use quick_xml::events::BytesText;
 
 use crate::diagnostic::Diagnostic;
+use crate::escape::one_line;
 use crate::human::place_text;
-use crate::text::printable;
 
 /// The start of a report.
 pub const OPENING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n";
@@ -72,7 +73,7 @@ fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case<'_>) -> io:
         Outcome::Passed(findings) if findings.is_empty() => element.write_empty()?,
         Outcome::Passed(findings) => element.write_inner_content(|writer| {
             let shown: Vec<String> = findings.iter().copied().map(words).collect();
-            let shown = text_node(&shown.join("\n"));
+            let shown = BytesText::new(&shown.join("\n")).into_owned();
             writer.create_element("system-out").write_text_content(shown)?;
             Ok(())
         })?,
@@ -83,7 +84,7 @@ fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case<'_>) -> io:
                 writer
                     .create_element("failure")
                     .with_attributes(attributes)
-                    .write_text_content(text_node(&words(finding)))?;
+                    .write_text_content(BytesText::new(&words(finding)))?;
             }
             Ok(())
         })?,
@@ -105,26 +106,20 @@ fn write_case(writer: &mut Writer<Vec<u8>>, suite: &str, case: &Case<'_>) -> io:
 
 /// A finding in sentences.
 fn words(finding: &Diagnostic) -> String {
-    let mut lines = vec![format!("{}: {}", finding.severity.name(), finding.message)];
-    lines.extend(finding.place.as_deref().map(place_text));
-    lines.extend(finding.notes.iter().chain(&finding.help).cloned());
+    let mut lines = vec![format!("{}: {}", finding.severity.name(), text(&finding.message))];
+    lines.extend(finding.place.as_deref().map(|place| characters(place_text(place))));
+    lines.extend(finding.notes.iter().chain(&finding.help).map(|more| text(more)));
     lines.join("\n")
 }
 
-fn text_node(words: &str) -> quick_xml::events::BytesText<'static> {
-    let words = characters(words);
-    quick_xml::events::BytesText::new(&words).into_owned()
-}
-
-/// An attribute's text: readers make spaces of line ends anyway.
+/// A text on one line. Readers of attributes would make spaces of line ends.
 fn text(words: &str) -> String {
-    characters(words).replace('\n', " ")
+    characters(one_line(words))
 }
 
-/// Only what XML 1.0 allows at all, escaped or not.
-fn characters(words: &str) -> String {
-    let printable = printable(words);
-    printable.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+/// XML 1.0 has no form at all for two characters that other printers leave alone.
+fn characters(words: String) -> String {
+    words.replace('\u{fffe}', "\\u{fffe}").replace('\u{ffff}', "\\u{ffff}")
 }
 
 #[cfg(test)]
@@ -153,6 +148,6 @@ mod tests {
         assert_eq!(["tests", "failures", "errors", "skipped"].map(attribute), ["5", "1", "1", "1"]);
         let failures = suite.descendants().filter(|node| node.has_tag_name("failure"));
         let messages: Vec<_> = failures.map(|node| node.attribute("message")).collect();
-        assert_eq!(messages, [Some("<&>\"' \\u{1b}\u{fffd} x"); 2]);
+        assert_eq!(messages, [Some("<&>\"' \\u{1b}\\u{ffff}\\nx"); 2]);
     }
 }

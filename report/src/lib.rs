@@ -7,7 +7,8 @@
 //! | file | what |
 //! |---|---|
 //! | [`diagnostic`] | the model |
-//! | [`text`] | source text that positions refer to; making hostile text printable |
+//! | [`text`] | source text that positions refer to |
+//! | [`mod@escape`] | hostile text and names made printable, without loss |
 //! | [`human`] | snippets for people; colours are the caller's decision |
 //! | [`json`] | the same for machines |
 //! | [`sarif`], [`github`], `junit` (a feature) | the same in the formats of code scanning and CI |
@@ -17,11 +18,12 @@
 //! Style of a message: what was wrong, lower case, no full stop; then help.
 //!
 //! Adversary: messages and snippets quote hostile files, so everything printed for people goes
-//! through [`text::printable`] or [`text::one_line`].
+//! through [`escape::printable`] or [`escape::one_line`], once, where it is printed.
 
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod escape;
 pub mod explain;
 pub mod github;
 pub mod human;
@@ -34,9 +36,10 @@ pub mod sarif;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Place, Severity};
+pub use escape::{one_line, os_text, path_text, printable};
 pub use explain::explain;
 pub use human::{Colour, line};
-pub use text::{SourceText, one_line, printable};
+pub use text::SourceText;
 
 /// The version of this build: `SOLO5_VERSION` as the build found it, else the packages' own.
 pub const VERSION: &str = match option_env!("SOLO5_VERSION") {

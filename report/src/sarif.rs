@@ -3,10 +3,11 @@
 //! A log is printed piece by piece, so that it need not fit in memory: [`opening`], any number of
 //! [`result`]s with commas between them, [`closing`].
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Label, Place, Severity};
-use crate::text::printable;
+use crate::diagnostic::{self, Diagnostic, Label, Severity};
+use crate::escape::one_line;
+use crate::json::text;
 
 /// Where the schema of the format is published.
 pub const SCHEMA: &str = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/master/Schemata/sarif-schema-2.1.0.json";
@@ -26,12 +27,13 @@ pub struct Rule<'a> {
 
 /// The start of a log: everything before the first result.
 pub fn opening(tool: &str, rules: &[Rule<'_>]) -> String {
-    let rules: Vec<Value> = rules.iter().map(rule).collect();
-    let driver = json!({
-        "name": tool,
-        "version": crate::VERSION,
-        "informationUri": "https://github.com/Solo5/solo5",
-        "rules": rules,
+    let version = crate::VERSION.strip_prefix('v').unwrap_or(crate::VERSION);
+    let driver = text(&Driver {
+        name: tool,
+        version,
+        semantic_version: is_semantic(version).then_some(version),
+        information_uri: "https://github.com/Solo5/solo5",
+        rules: rules.iter().map(descriptor).collect(),
     });
     format!(
         "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":[{{\
@@ -39,110 +41,249 @@ pub fn opening(tool: &str, rules: &[Rule<'_>]) -> String {
     )
 }
 
-fn rule(rule: &Rule<'_>) -> Value {
-    let mut help = json!({ "text": rule.help });
-    if let (Some(page), Some(fields)) = (crate::explain(rule.code), help.as_object_mut()) {
-        fields.insert("markdown".into(), page.into());
-    }
-    json!({
-        "id": rule.code,
-        "shortDescription": { "text": rule.title },
-        "help": help,
-        "defaultConfiguration": { "level": rule.severity.name() },
-    })
-}
-
 /// One diagnostic as a result. `suppressed` is the reason why it does not count, if it does not.
-pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> Value {
-    let mut text = diagnostic.message.clone();
+pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> String {
+    let mut message = one_line(&diagnostic.message);
     for more in diagnostic.notes.iter().chain(&diagnostic.help) {
-        text.push('\n');
-        text.push_str(more);
+        message.push('\n');
+        message.push_str(&one_line(more));
     }
-    let mut locations: Vec<Value> = diagnostic.labels.iter().map(label).collect();
-    locations.extend(diagnostic.place.as_deref().map(place));
-    let mut result = json!({
-        "ruleId": diagnostic.code,
-        "level": diagnostic.severity.name(),
-        "message": { "text": printable(&text) },
-        "locations": locations,
+    let place = diagnostic.place.as_deref();
+    let mut locations: Vec<Location> = diagnostic.labels.iter().map(in_text).collect();
+    locations.extend(place.map(in_binary));
+    let suppressions = suppressed.map(|reason| Suppression {
+        kind: "external",
+        status: "accepted",
+        justification: one_line(reason),
     });
-    if let (Some(reason), Some(fields)) = (suppressed, result.as_object_mut()) {
-        let suppression = json!([{
-            "kind": "external", "status": "accepted", "justification": printable(reason),
-        }]);
-        fields.insert("suppressions".into(), suppression);
-    }
-    let source = diagnostic.place.as_ref().and_then(|place| place.source.as_ref());
-    if let (Some(source), Some(fields)) = (source, result.as_object_mut()) {
-        let related = json!([{
-            "message": { "text": "the source it comes from" },
-            "physicalLocation": {
-                "artifactLocation": { "uri": uri(&source.file) },
-                "region": { "startLine": source.line },
-            },
-        }]);
-        fields.insert("relatedLocations".into(), related);
-    }
-    result
+    let source = place.and_then(|place| place.source.as_ref());
+    let related = source.map(|source| Location {
+        message: Some(Message { text: String::from("the source it comes from") }),
+        physical_location: PhysicalLocation {
+            artifact_location: Artifact { uri: uri(&source.file) },
+            region: Some(Region { start_line: Some(source.line), ..Region::default() }),
+        },
+        logical_locations: Vec::new(),
+    });
+    text(&ResultObject {
+        rule_id: diagnostic.code,
+        level: diagnostic.severity.name(),
+        message: Message { text: message },
+        locations,
+        suppressions: suppressions.into_iter().collect(),
+        related_locations: related.into_iter().collect(),
+    })
 }
 
 /// The end of a log. `unreadable` are the files that could not be read, and why.
 pub fn closing(unreadable: &[(String, String)]) -> String {
-    let notifications: Vec<Value> = unreadable
-        .iter()
-        .map(|(file, why)| {
-            json!({
-                "level": "error",
-                "message": { "text": printable(&format!("{file}: {why}")) },
-                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(file) } } }],
-            })
-        })
-        .collect();
-    let invocations = json!([{
-        "executionSuccessful": notifications.is_empty(),
-        "toolExecutionNotifications": notifications,
+    let notifications = unreadable.iter().map(|(file, why)| Notification {
+        level: "error",
+        message: Message { text: one_line(&format!("{file}: {why}")) },
+        locations: vec![Location {
+            message: None,
+            physical_location: PhysicalLocation {
+                artifact_location: Artifact { uri: uri(file) },
+                region: None,
+            },
+            logical_locations: Vec::new(),
+        }],
+    });
+    let invocations = text(&[Invocation {
+        execution_successful: unreadable.is_empty(),
+        tool_execution_notifications: notifications.collect(),
     }]);
     format!("\n],\"invocations\":{invocations}}}]}}\n")
 }
 
-fn label(label: &Label) -> Value {
-    let start = label.source.position(label.span.start);
-    let end = label.source.position(label.span.end);
-    json!({
-        "physicalLocation": {
-            "artifactLocation": { "uri": uri(&label.source.name) },
-            "region": {
-                "startLine": start.line,
-                "startColumn": start.column,
-                "endLine": end.line,
-                "endColumn": end.column,
-            },
-        },
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Driver<'a> {
+    name: &'a str,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    semantic_version: Option<&'a str>,
+    information_uri: &'a str,
+    rules: Vec<Descriptor<'a>>,
 }
 
-fn place(place: &Place) -> Value {
-    let mut physical = json!({ "artifactLocation": { "uri": uri(&place.file) } });
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor<'a> {
+    id: &'a str,
+    short_description: Message,
+    help: Help<'a>,
+    default_configuration: Configuration,
+}
+
+#[derive(Serialize)]
+struct Help<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    markdown: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Configuration {
+    level: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message {
+    text: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultObject {
+    rule_id: &'static str,
+    level: &'static str,
+    message: Message,
+    locations: Vec<Location>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppressions: Vec<Suppression>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related_locations: Vec<Location>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Location {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message>,
+    physical_location: PhysicalLocation,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logical_locations: Vec<LogicalLocation>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PhysicalLocation {
+    artifact_location: Artifact,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<Region>,
+}
+
+#[derive(Serialize)]
+struct Artifact {
+    uri: String,
+}
+
+/// Lines of a text, or bytes of a binary.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Region {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_column: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    byte_offset: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    byte_length: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct LogicalLocation {
+    kind: &'static str,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Suppression {
+    kind: &'static str,
+    status: &'static str,
+    justification: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Invocation {
+    execution_successful: bool,
+    tool_execution_notifications: Vec<Notification>,
+}
+
+#[derive(Serialize)]
+struct Notification {
+    level: &'static str,
+    message: Message,
+    locations: Vec<Location>,
+}
+
+/// Whether this is a version as semver.org defines them: three numbers, then what may follow them.
+fn is_semantic(version: &str) -> bool {
+    let (version, build) = version.split_once('+').unwrap_or((version, "0"));
+    let (core, pre) = version.split_once('-').unwrap_or((version, "0"));
+    let is_number = |word: &str| {
+        let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        digits && (word == "0" || !word.starts_with('0'))
+    };
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    core.split('.').count() == 3
+        && core.split('.').all(is_number)
+        && pre.split('.').all(|word| is_word(word) && (!digits(word) || is_number(word)))
+        && build.split('.').all(is_word)
+}
+
+fn descriptor<'a>(rule: &Rule<'a>) -> Descriptor<'a> {
+    Descriptor {
+        id: rule.code,
+        short_description: Message { text: rule.title.to_owned() },
+        help: Help { text: rule.help, markdown: crate::explain(rule.code) },
+        default_configuration: Configuration { level: rule.severity.name() },
+    }
+}
+
+fn in_text(label: &Label) -> Location {
+    let start = label.source.position(label.span.start);
+    let end = label.source.position(label.span.end);
+    let number = |number: usize| u64::try_from(number).ok();
+    Location {
+        message: None,
+        physical_location: PhysicalLocation {
+            artifact_location: Artifact { uri: uri(&label.source.name) },
+            region: Some(Region {
+                start_line: number(start.line),
+                start_column: number(start.column),
+                end_line: number(end.line),
+                end_column: number(end.column),
+                ..Region::default()
+            }),
+        },
+        logical_locations: Vec::new(),
+    }
+}
+
+fn in_binary(place: &diagnostic::Place) -> Location {
     // Readers keep offsets in signed numbers; one beyond them is in no file.
     let signed = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
-    if let (Some(offset), Some(fields)) = (signed(place.offset), physical.as_object_mut()) {
-        let mut region = json!({ "byteOffset": offset });
-        if let (Some(length), Some(region)) = (signed(place.length), region.as_object_mut()) {
-            region.insert("byteLength".into(), length.into());
-        }
-        fields.insert("region".into(), region);
-    }
+    let offset = signed(place.offset);
+    // Some services show no result without a region; of a whole file it is where the file starts.
+    let region = Region {
+        byte_offset: Some(offset.unwrap_or(0)),
+        byte_length: offset.and_then(|_| signed(place.length)),
+        ..Region::default()
+    };
     let named = [("segment", &place.part), ("section", &place.section), ("symbol", &place.symbol)];
-    let logical: Vec<Value> = named
-        .into_iter()
-        .filter_map(|(kind, name)| Some(json!({ "kind": kind, "name": name.as_ref()? })))
-        .collect();
-    let mut location = json!({ "physicalLocation": physical });
-    if let (false, Some(fields)) = (logical.is_empty(), location.as_object_mut()) {
-        fields.insert("logicalLocations".into(), logical.into());
+    let logical = named.into_iter().filter_map(|(kind, name)| {
+        let name = name.clone()?;
+        Some(LogicalLocation { kind, name })
+    });
+    Location {
+        message: None,
+        physical_location: PhysicalLocation {
+            artifact_location: Artifact { uri: uri(&place.file) },
+            region: Some(region),
+        },
+        logical_locations: logical.collect(),
     }
-    location
 }
 
 /// A path as a URI: relative paths stay relative.
@@ -160,7 +301,10 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::diagnostic::Place;
 
     #[test]
     fn paths_become_uris() {
@@ -194,5 +338,28 @@ mod tests {
         assert_eq!(location["logicalLocations"][0]["name"], ".data");
         assert_eq!(result["suppressions"][0]["justification"], "known");
         assert_eq!(log["runs"][0]["invocations"][0]["executionSuccessful"], false);
+    }
+
+    #[test]
+    fn a_finding_about_a_whole_file_has_a_region() {
+        let place = Place { file: String::from("a.spt"), ..Place::default() };
+        let result = result(&Diagnostic::note("S316", "odd").at(place), None);
+        let result: Value = serde_json::from_str(&result).unwrap();
+        let physical = &result["locations"][0]["physicalLocation"];
+        assert_eq!(physical["region"], json!({ "byteOffset": 0 }));
+    }
+
+    #[test]
+    fn semantic_versions_are_told_from_others() {
+        for version in ["0.12.100", "1.0.0-5-gabc123", "1.2.3-rc.1+build.05"] {
+            assert!(is_semantic(version), "{version}");
+        }
+        for version in ["v1.2.3", "1.2", "1.2.3.4", "1.02.3", "1.2.3-01", "1.2.3-", "1.2.3-a..b"] {
+            assert!(!is_semantic(version), "{version}");
+        }
+        let log: Value = serde_json::from_str(&(opening("tool", &[]) + &closing(&[]))).unwrap();
+        let driver = &log["runs"][0]["tool"]["driver"];
+        assert_eq!(driver["semanticVersion"], driver["version"]);
+        assert!(driver["version"].is_string());
     }
 }

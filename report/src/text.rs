@@ -1,7 +1,4 @@
-//! Source text that positions refer to, and making hostile text printable.
-
-use std::borrow::Cow;
-use std::fmt::Write;
+//! Source text that positions refer to.
 
 /// A named text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,34 +52,6 @@ impl SourceText {
     }
 }
 
-/// `text` with control characters, which could drive a terminal, and characters that reorder text
-/// replaced by their escapes. Line ends stay.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    fn is_unsafe(c: char) -> bool {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    }
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{}", c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// As [`printable`], with line ends escaped too: a name can have one, and what follows would look like
-/// a line of ours.
-pub fn one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,12 +67,5 @@ mod tests {
         assert_eq!(at(99), Position { line: 2, column: 2 });
         let offsets = [4, 99, 0, 3, 2, 3];
         assert_eq!(source.positions(offsets), offsets.map(at));
-    }
-
-    #[test]
-    fn control_characters_become_escapes() {
-        assert_eq!(printable("plain\n"), "plain\n");
-        assert_eq!(one_line("plain\n\x1b"), "plain\\n\\u{1b}");
-        assert_eq!(printable("a\x1b[31mb\u{202e}"), "a\\u{1b}[31mb\\u{202e}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use solo5_report::{Diagnostic, Severity, one_line};
+use solo5_report::{Diagnostic, Severity};
 use solo5_signature::{Proof, PublicKey};
 
 use crate::codes;
@@ -41,7 +41,7 @@ impl Waived {
     pub fn line(&self) -> String {
         let Waived { code, reason, until, place } = self;
         let shown = place.shown();
-        one_line(&format!("{code} accepted until {until}: {reason}; {} ({shown})", place.policy))
+        format!("{code} accepted until {until}: {reason}; {} ({shown})", place.policy)
     }
 
     /// Why the waiver does not count, if its last day is over: `its waiver ended 2026-01-01 (REASON;
@@ -49,14 +49,14 @@ impl Waived {
     pub fn ended(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
-        one_line(&format!("its waiver ended {until} ({reason}; {policy}, {place})"))
+        format!("its waiver ended {until} ({reason}; {policy}, {place})")
     }
 
     /// Why the finding does not count: `REASON, until 2026-12-31 (edge-node, FILE:LINE:COL)`.
     pub fn justification(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
-        one_line(&format!("{reason}, until {until} ({policy}, {place})"))
+        format!("{reason}, until {until} ({policy}, {place})")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use solo5_report::{Colour, Diagnostic, Severity, one_line, printable};
+use solo5_report::{Colour, Diagnostic, Severity, one_line};
 
 use super::printer::{Audited, Printer, Totals};
 use crate::draw;
@@ -37,7 +37,7 @@ impl Human {
     ) -> io::Result<()> {
         let word = self.paint(style, &format!("{word:<7}"));
         let place = finding.place.as_deref().map(draw::place).unwrap_or_default();
-        let message = printable(&finding.message).replace('\n', " ");
+        let message = one_line(&finding.message);
         let line = format!("{word} {} {message:<50}  {place}", finding.code);
         writeln!(out, "{}", line.trim_end())
     }
@@ -62,7 +62,7 @@ impl Printer for Human {
         }
         for (finding, waived) in waived {
             self.headline(Style::new().dimmed(), "waived", finding, out)?;
-            writeln!(out, "{INDENT}{}", waived.justification())?;
+            writeln!(out, "{INDENT}{}", one_line(&waived.justification()))?;
         }
         if let Some(first) = standing.first() {
             let hint = format!("solo5-elftool explain {}", first.code);

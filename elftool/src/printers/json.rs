@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use solo5_policies::audit::Waived;
 use solo5_report::Diagnostic;
-use solo5_report::json::json;
+use solo5_report::json::{json, text};
 
 use super::printer::{Audited, Printer, Totals};
 use crate::inputs::Unusable;
@@ -67,7 +67,7 @@ impl Printer for Json {
             findings: image.findings.standing.iter().map(json).collect(),
             waived: waived.map(|(finding, waived)| accepted(finding, waived)).collect(),
         };
-        Ok(serde_json::to_writer(out, &image)?)
+        write!(out, "{}", text(&image))
     }
 
     fn separator(&self) -> &'static str {
@@ -85,9 +85,7 @@ impl Printer for Json {
             skipped: totals.skipped,
             unreadable: totals.unreadable,
         };
-        write!(out, "\n],\"summary\":")?;
-        serde_json::to_writer(&mut *out, &summary)?;
-        writeln!(out, "}}")
+        writeln!(out, "\n],\"summary\":{}}}", text(&summary))
     }
 }
 

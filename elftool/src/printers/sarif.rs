@@ -31,8 +31,7 @@ impl Printer for Sarif {
         let waived = image.findings.waived.iter();
         let waived =
             waived.map(|(finding, waived)| sarif::result(finding, Some(&waived.justification())));
-        let results: Vec<String> =
-            standing.chain(waived).map(|result| result.to_string()).collect();
+        let results: Vec<String> = standing.chain(waived).collect();
         write!(out, "{}", results.join(",\n"))
     }
 

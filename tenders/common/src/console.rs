@@ -8,7 +8,7 @@ use rustix::fd::BorrowedFd;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::stdio::{stderr, stdout};
-use solo5_report::printable;
+use solo5_report::{one_line, os_text, printable};
 
 use crate::error::{Error, Reason, Refusal, Warning};
 
@@ -23,7 +23,7 @@ impl Console {
     pub fn new(argument_zero: Option<&OsStr>, otherwise: &str) -> Console {
         let name = argument_zero.map(OsStr::as_bytes).unwrap_or_default();
         let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let program = match String::from_utf8_lossy(base) {
+        let program = match os_text(OsStr::from_bytes(base)) {
             base if base.is_empty() => otherwise.to_owned(),
             base => base.into_owned(),
         };
@@ -37,15 +37,16 @@ impl Console {
 
     /// Says one thing on a line behind the program's name.
     pub fn line(&self, text: &str) {
-        self.text(&format!("{}: {}\n", self.program, text.replace('\n', "\\n")));
+        let line = format!("{}: {}\n", one_line(&self.program), one_line(text));
+        write_all(stderr(), line.as_bytes());
     }
 
     /// Says something to copy from, on a line of its own behind a tab.
     pub fn example(&self, text: &str) {
-        write_all(stderr(), format!("\t{}\n", printable(text)).as_bytes());
+        write_all(stderr(), format!("\t{}\n", one_line(text)).as_bytes());
     }
 
-    /// Says a text of whole lines.
+    /// Says a text of whole lines of ours.
     pub fn text(&self, text: &str) {
         write_all(stderr(), printable(text).as_bytes());
     }

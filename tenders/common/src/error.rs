@@ -175,7 +175,7 @@ impl Error {
 
     /// The text of an error that upstream reports too.
     fn upstream(&self) -> Option<String> {
-        let file = |kernel: &OsString| kernel.to_string_lossy().into_owned();
+        let file = |kernel: &OsString| solo5_report::os_text(kernel).into_owned();
         Some(match self {
             Error::Open { kernel, error } => {
                 format!("{}: Could not open: {}", file(kernel), strerror(*error))

@@ -3,13 +3,14 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
 use solo5_abi::Target;
 use solo5_image::{LoadPlan, Protection};
 use solo5_launch::{Format, Launch};
 use solo5_policy::Decision;
-use solo5_report::printable;
+use solo5_report::{json as json_text, one_line, os_text};
 
 use crate::attach::{Backing, Device};
 use crate::safeguard::{By, Safeguard};
@@ -64,8 +65,8 @@ impl Explanation<'_> {
     /// The explanation as a text of whole lines.
     pub fn shown(&self, format: Format) -> String {
         match format {
-            Format::Human => printable(&self.human()).into_owned(),
-            Format::Json => format!("{}\n", self.json()),
+            Format::Human => self.human(),
+            Format::Json => json_text::text(&self.json()) + "\n",
         }
     }
 
@@ -80,7 +81,7 @@ impl Explanation<'_> {
         writeln!(
             out,
             "{} · {} · manifest version {}",
-            self.kernel.to_string_lossy(),
+            one_line(&os_text(self.kernel)),
             self.target.name(),
             self.manifest_version,
         )?;
@@ -107,12 +108,13 @@ impl Explanation<'_> {
                 Backing::Net { interface, mtu, mac, .. } => writeln!(
                     out,
                     "  net '{name}': tap {}, MTU {mtu}, address {}",
-                    String::from_utf8_lossy(interface),
+                    one_line(&os_text(OsStr::from_bytes(interface))),
                     mac_text(*mac),
                 )?,
                 Backing::Block { path, capacity, sector_size, access, .. } => writeln!(
                     out,
-                    "  block '{name}': {path}, {}, {capacity} bytes in sectors of {sector_size}",
+                    "  block '{name}': {}, {}, {capacity} bytes in sectors of {sector_size}",
+                    one_line(path),
                     access.name(),
                 )?,
             }
@@ -131,10 +133,10 @@ impl Explanation<'_> {
 
         writeln!(out, "\npolicy")?;
         for line in self.decision.lines() {
-            writeln!(out, "  {line}")?;
+            writeln!(out, "  {}", one_line(&line))?;
         }
         for grant in &self.decision.grants {
-            writeln!(out, "  {}", grant.line())?;
+            writeln!(out, "  {}", one_line(&grant.line()))?;
         }
 
         let own = |safeguard: &&Safeguard| safeguard.by == By::Tender;
@@ -171,7 +173,7 @@ impl Explanation<'_> {
 
     /// The explanation for programs. Field names are stable.
     fn json(&self) -> Value {
-        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        let text = |text: &OsStr| os_text(text).into_owned();
         let segments = self.plan.segments.iter().map(|segment| {
             json!({
                 "start": segment.pages.start,
@@ -183,7 +185,7 @@ impl Explanation<'_> {
             Backing::Net { interface, mtu, mac, .. } => json!({
                 "name": device.name,
                 "type": "NET_BASIC",
-                "interface": String::from_utf8_lossy(interface),
+                "interface": os_text(OsStr::from_bytes(interface)),
                 "mtu": mtu.bytes(),
                 "mac": mac_text(*mac),
             }),

@@ -21,6 +21,7 @@ use std::path::Path;
 use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags};
 use serde_json::{Value, json};
 use solo5_launch::FileOrFd;
+use solo5_report::{json as json_text, os_text};
 
 use crate::attach::Inherited;
 use crate::error::{EXIT_CANNOT, Error, Reason, Refusal};
@@ -84,7 +85,7 @@ impl Reporter {
 
     /// Says why there is no guest. Best effort: the lines on standard error say the same.
     pub fn refused(&mut self, refusal: &Refusal) {
-        let _ = writeln!(self.shared, "{}", refusal_json(refusal));
+        let _ = writeln!(self.shared, "{}", json_text::text(&refusal_json(refusal)));
     }
 
     /// The descriptor that must stay open until the guest runs. A tender that outlives its start
@@ -176,7 +177,7 @@ impl Sink {
                     Err(Errno::NOENT) => can_make(path).map(|()| Place::Later(path.clone())),
                     opened => opened.map(Place::Open),
                 };
-                (opened, path.to_string_lossy().into_owned())
+                (opened, os_text(path.as_os_str()).into_owned())
             }
             FileOrFd::Fd(fd) => {
                 let opened = inherited.take(*fd).map(|fd| Place::Open(File::from(fd)));
@@ -190,7 +191,7 @@ impl Sink {
     }
 
     fn write(&mut self, report: &Value) -> Result<(), Error> {
-        let line = format!("{report}\n");
+        let line = json_text::text(report) + "\n";
         let write = |mut file: &File| {
             let written = file.write_all(line.as_bytes());
             written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))

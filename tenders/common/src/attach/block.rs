@@ -9,6 +9,7 @@ use solo5_abi::device::SectorSize;
 use solo5_launch::{self as launch, Access};
 use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
+use solo5_report::os_text;
 
 use super::{Backing, Device, FileId, Inherited, check_no_standard};
 use crate::error::Error;
@@ -37,7 +38,7 @@ fn flags(access: Access) -> OFlags {
 }
 
 fn open_error(path: &OsStr, error: Errno) -> Error {
-    Error::BlockOpen { path: path.to_string_lossy().into_owned(), error }
+    Error::BlockOpen { path: os_text(path).into_owned(), error }
 }
 
 /// Where the path of a block device leads, found out without opening what is there.
@@ -104,7 +105,7 @@ pub fn attach(
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
             let (fd, beneath) = look.open(path, open_for)?;
-            (fd, path.to_string_lossy().into_owned(), beneath)
+            (fd, os_text(path).into_owned(), beneath)
         }
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
