@@ -274,21 +274,51 @@ impl Sections {
         Some(text(&bytes)).filter(|name| !name.is_empty())
     }
 
-    /// The name of the first symbol that covers `address`.
+    /// The name of the first symbol that covers `address` and is of the section there. A symbol
+    /// without a size, such as a linker script's, covers the address it is at if no other does.
     pub fn symbol_at<R: ReadAt + ?Sized>(&self, reader: &R, address: u64) -> Option<String> {
+        let home = self.at_address(address).and_then(|home| self.index(home));
         let mut found = None;
         // A name is evidence only: none is as good as one that cannot be read.
         let _ = self.visit_symbols(reader, |symbol| {
             let named = !matches!(symbol.kind(), elf::STT_SECTION | elf::STT_FILE);
+            let defined = symbol.st_shndx != elf::SHN_UNDEF;
+            let here = home.is_none_or(|home| is_of(symbol, home));
             let offset = address.wrapping_sub(symbol.st_value);
-            let covers = offset < symbol.st_size.max(1);
-            if named && symbol.st_shndx != elf::SHN_UNDEF && covers {
-                found = Some(*symbol);
-                return ControlFlow::Break(());
+            if named && defined && here && offset < symbol.st_size.max(1) {
+                if symbol.st_size > 0 {
+                    found = Some(*symbol);
+                    return ControlFlow::Break(());
+                }
+                found = found.or(Some(*symbol));
             }
             ControlFlow::Continue(())
         });
         self.symbol_name(reader, &found?)
+    }
+
+    /// Visits the symbols of a section.
+    pub fn visit_symbols_of<R: ReadAt + ?Sized>(
+        &self,
+        reader: &R,
+        section: &Section,
+        mut visit: impl FnMut(&Symbol),
+    ) {
+        let Some(home) = self.index(section) else {
+            return;
+        };
+        // Evidence only, as above.
+        let _ = self.visit_symbols(reader, |symbol| {
+            if is_of(symbol, home) {
+                visit(symbol);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The place of a section of this table in it.
+    fn index(&self, section: &Section) -> Option<usize> {
+        self.list.iter().position(|one| std::ptr::eq(one, section))
     }
 
     fn symbol_table(&self) -> Option<(usize, &Section)> {
@@ -319,6 +349,11 @@ fn part<R: ReadAt + ?Sized>(
     let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
     let length = length.ok_or(SectionFault::ShortSymbols)?;
     read_vec(reader, offset, length).map_err(SectionFault::Read)
+}
+
+/// Whether a symbol is of the section with this index.
+fn is_of(symbol: &Symbol, section: usize) -> bool {
+    symbol.section.and_then(|index| usize::try_from(index).ok()) == Some(section)
 }
 
 fn cut(bytes: &[u8]) -> &[u8] {

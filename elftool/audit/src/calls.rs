@@ -144,6 +144,25 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
     Some(calls)
 }
 
+/// Whether code calls or jumps to address 0, where undefined functions are.
+pub(crate) fn calls_null(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> bool {
+    let mut allowance = Allowance::default();
+    let mut found = false;
+    let code = sections.all().iter();
+    for section in code.filter(|section| section.has(SHF_ALLOC | SHF_EXECINSTR)) {
+        allowance.visit(reader, &section.header, |window| {
+            let start = section.header.sh_addr.wrapping_add(window.at);
+            search_code(arch, start, window, &mut |at, target| {
+                // On x86 a zero is a constant more often than an address.
+                let opcode = window.bytes.get(at);
+                let branch = arch != Arch::X86_64 || matches!(opcode, Some(0xe8 | 0xe9 | 0x0f));
+                found |= target == 0 && branch;
+            });
+        });
+    }
+    found
+}
+
 /// How far behind its symbol a function may be entered: on ppc64le calls in one file skip the two
 /// instructions that set up r2.
 fn entry_distance(arch: Arch) -> u64 {

@@ -36,7 +36,7 @@ pub mod subject;
 mod surface;
 
 use solo5_image::{Fault, ReadAt};
-use solo5_report::{Diagnostic, Severity};
+use solo5_report::{Diagnostic, Place, Severity};
 
 pub use budget::{Budget, Measure};
 pub use finding::FINDINGS_MAX;
@@ -91,9 +91,14 @@ pub fn audit(name: &str, reader: &dyn ReadAt, selection: &Selection) -> Vec<Diag
     audit_subject(&Subject::new(name, reader), selection)
 }
 
+/// The rule that says why section headers cannot be read.
+const UNREADABLE_SECTIONS: &str = "S319";
+
 /// As [`audit`], for an image already read.
 pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
+    // The first rule that could not see the sections.
+    let mut missed = None;
     for rule in RULES.iter().filter(|rule| selection.selects(rule)) {
         let severity = rule.severity_in(subject);
         // Rules that cannot be reported need not run; those for warnings may be the slow ones.
@@ -101,7 +106,11 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
             continue;
         }
         let mut findings = Vec::new();
+        subject.take_missed();
         (rule.check)(subject, &mut findings);
+        if subject.take_missed() {
+            missed = missed.or(Some(rule));
+        }
         for finding in findings.into_iter().take(FINDINGS_MAX) {
             let severity = if finding.is_note { Severity::Note } else { severity };
             if selection.least.is_some_and(|least| severity < least) {
@@ -113,6 +122,18 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
             diagnostic.notes = finding.notes;
             diagnostics.push(diagnostic);
         }
+    }
+    let told = |found: &Diagnostic| found.code == UNREADABLE_SECTIONS;
+    if let Some(rule) = missed.filter(|_| !diagnostics.iter().any(told))
+        && selection.least.is_none_or(|least| Severity::Note >= least)
+    {
+        let why = subject.section_result().and_then(|read| read.as_ref().err());
+        let why = why.map(ToString::to_string).unwrap_or_default();
+        let message = format!("rules about sections and symbols looked at nothing: {why}");
+        let place = Place { file: subject.name().to_owned(), ..Place::default() };
+        let found = Diagnostic::note(rule.code, message).at(place);
+        diagnostics
+            .push(found.with_help("copy or link the file again; it was damaged or cut short"));
     }
     diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
     diagnostics

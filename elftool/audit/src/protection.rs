@@ -49,7 +49,11 @@ pub(crate) fn write_exec_segment(subject: &Subject<'_>, out: &mut Vec<Finding>) 
         let (code, data) = (with(SHF_EXECINSTR), with(SHF_WRITE));
         let both = data.iter().find(|section| section.has(SHF_EXECINSTR));
         if let Some(culprit) = both.or(code.first()) {
-            let place = subject.section(culprit);
+            let (place, listed) = match both {
+                Some(both) => subject.mixed_section(both),
+                None => (subject.section(culprit), None),
+            };
+            finding.notes.extend(listed);
             finding.place.section = place.section;
             finding.place.symbol = place.symbol;
             finding.place.source = place.source;
@@ -69,7 +73,10 @@ pub(crate) fn write_exec_section(subject: &Subject<'_>, out: &mut Vec<Finding>) 
     for section in sections.all() {
         if section.has(SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR) && section.header.sh_size > 0 {
             let message = format!("{} is writable and executable", section.name);
-            out.push(Finding::new(message, subject.section(section)));
+            let (place, listed) = subject.mixed_section(section);
+            let mut finding = Finding::new(message, place);
+            finding.notes.extend(listed);
+            out.push(finding);
             if out.len() >= FINDINGS_MAX {
                 return;
             }

@@ -261,7 +261,8 @@ pub const RULES: &[Rule] = &[
     error(
         "S304",
         "no manifest",
-        "compile a manifest with solo5-mft and link its object",
+        "link with -z solo5-manifest=FILE; of an object of solo5-mft's in an archive, \
+         -u __solo5_mft1_note keeps it",
         notes::no_manifest,
     ),
     error(

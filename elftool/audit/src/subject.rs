@@ -21,6 +21,25 @@ use crate::strings::{self, Traces};
 /// Most faults kept of one image.
 const FAULTS_MAX: usize = 256;
 
+/// Most symbols listed of one section.
+const SYMBOLS_SHOWN: usize = 8;
+
+/// Symbols that linker scripts define between sections.
+const MARKS: [&str; 12] = [
+    "_stext",
+    "_etext",
+    "_srodata",
+    "_erodata",
+    "_sdata",
+    "_edata",
+    "_stdata",
+    "_etdata",
+    "_sbss",
+    "_ebss",
+    "__bss_start",
+    "_end",
+];
+
 /// Most searches for a symbol's name in one image: each may go through a million symbols.
 const SEARCHES_MAX: u32 = 32;
 
@@ -52,6 +71,7 @@ pub struct Subject<'a> {
     #[cfg(feature = "dwarf")]
     info: OnceCell<DebugInfo>,
     searches: Cell<u32>,
+    missed: Cell<bool>,
     budgets: &'a [Budget],
 }
 
@@ -72,6 +92,7 @@ impl<'a> Subject<'a> {
             #[cfg(feature = "dwarf")]
             info: OnceCell::new(),
             searches: Cell::new(0),
+            missed: Cell::new(false),
             budgets: &[],
         };
         match Image::read(reader, &Arch::ALL) {
@@ -146,7 +167,13 @@ impl<'a> Subject<'a> {
 
     /// Its sections, if they can be read.
     pub fn sections(&self) -> Option<&Sections> {
-        self.section_result()?.as_ref().ok()
+        let read = self.section_result()?.as_ref();
+        read.inspect_err(|_| self.missed.set(true)).ok()
+    }
+
+    /// Whether anybody asked for sections that cannot be read since this was asked last.
+    pub(crate) fn take_missed(&self) -> bool {
+        self.missed.take()
     }
 
     pub(crate) fn section_result(&self) -> Option<&Result<Sections, SectionFault>> {
@@ -192,6 +219,13 @@ impl<'a> Subject<'a> {
         let references = self.calls()?.references.iter();
         let api = references.filter(|found| found.usage != Use::StackCheck);
         Some(api.map(|found| found.name).collect())
+    }
+
+    /// Whether code calls address 0.
+    pub(crate) fn calls_null(&self) -> bool {
+        let image = self.image().zip(self.sections());
+        image
+            .is_some_and(|(image, sections)| calls::calls_null(self.reader, image.arch(), sections))
     }
 
     /// What texts tell of the build.
@@ -274,7 +308,61 @@ impl<'a> Subject<'a> {
     /// A section as a place, with the symbol at its start.
     pub(crate) fn section(&self, section: &Section) -> Place {
         let symbol = self.symbol_at(section.header.sh_addr);
-        let source = self.source_at(section.header.sh_addr);
+        self.section_with(section, symbol, section.header.sh_addr)
+    }
+
+    /// A section as a place, with what probably made it writable and executable at once: linkers put
+    /// data and such code together, and its symbol is no object. Of several, none is named, and the
+    /// second value lists them.
+    pub(crate) fn mixed_section(&self, section: &Section) -> (Place, Option<String>) {
+        let mut best: Vec<Symbol> = Vec::new();
+        let mut rank = u8::MAX;
+        let mut count = 0_usize;
+        let visit = |symbol: &Symbol| {
+            let ours = match symbol.kind() {
+                elf::STT_FUNC => 0,
+                // Marks of linker scripts have no size and a name of their form.
+                elf::STT_NOTYPE if !self.is_mark(symbol) => 1,
+                elf::STT_OBJECT => 2,
+                _ => return,
+            };
+            if ours < rank {
+                (rank, count) = (ours, 0);
+                best.clear();
+            }
+            if ours == rank {
+                count = count.saturating_add(1);
+                if best.len() < SYMBOLS_SHOWN {
+                    best.push(*symbol);
+                }
+            }
+        };
+        if let Some(sections) = self.sections() {
+            sections.visit_symbols_of(self.reader, section, visit);
+        }
+        match best.as_slice() {
+            [] => (self.section(section), None),
+            [one] => {
+                let name = Some(self.symbol_name(one));
+                (self.section_with(section, name, one.st_value), None)
+            }
+            several => {
+                let names = several.iter().map(|symbol| self.symbol_name(symbol));
+                let more = if count > several.len() { " …" } else { "" };
+                let names = names.collect::<Vec<_>>().join(" ");
+                let listed = format!("symbols in {}: {names}{more}", section.name);
+                (self.section_with(section, None, section.header.sh_addr), Some(listed))
+            }
+        }
+    }
+
+    /// Whether a symbol is a mark that a linker script sets, such as `_erodata`.
+    fn is_mark(&self, symbol: &Symbol) -> bool {
+        symbol.st_size == 0 && MARKS.contains(&self.symbol_name(symbol).as_str())
+    }
+
+    fn section_with(&self, section: &Section, symbol: Option<String>, address: u64) -> Place {
+        let source = self.source_at(address);
         Place {
             offset: Some(section.header.sh_offset),
             length: Some(section.header.sh_size),

@@ -355,6 +355,93 @@ fn evidence_names_section_and_symbol() {
     assert_eq!(found[0].place.as_ref().unwrap().symbol.as_deref(), Some("table"));
 }
 
+/// Linkers put data and a writable and executable section together, and scripts and other sections
+/// have symbols at the same address.
+#[test]
+fn what_is_writable_and_executable_is_named_and_not_its_neighbours() {
+    let named = |symbols: &[(&str, Symbol)]| {
+        let bad = changed(|s| {
+            s.sections[2].1.sh_flags |= elf::SHF_EXECINSTR;
+            s.segments[DATA].p_flags |= PF_X;
+            for (name, symbol) in symbols {
+                let of = s.symbols.iter().position(|(known, _)| known == "table").unwrap();
+                let like = s.symbols[of].1;
+                let st_value = like.st_value + symbol.st_value;
+                let st_shndx = if symbol.st_shndx == 0 { like.st_shndx } else { symbol.st_shndx };
+                s.symbols.insert(0, ((*name).into(), Symbol { st_value, st_shndx, ..*symbol }));
+            }
+        });
+        let found = audit("a", &bad, &Selection::default());
+        ["S201", "S202"].map(|code| {
+            let finding = found.iter().find(|finding| finding.code == code).unwrap();
+            let listed = finding.notes.iter().find(|note| note.starts_with("symbols in")).cloned();
+            (finding.place.as_ref().unwrap().symbol.clone(), listed)
+        })
+    };
+    let symbol = |kind: u8, value: u64, size: u64, section: u16| Symbol {
+        st_info: 1 << 4 | kind,
+        st_value: value,
+        st_size: size,
+        st_shndx: section,
+        ..Symbol::default()
+    };
+    let jit = Some(String::from("jit"));
+    // A label without a type or size, as assemblers make them; a mark; names of other sections.
+    let neighbours = [
+        ("_erodata", symbol(elf::STT_NOTYPE, 0, 0, 0)),
+        ("absolute", symbol(elf::STT_NOTYPE, 0, 8, elf::SHN_ABS)),
+        ("of_text", symbol(elf::STT_NOTYPE, 0, 8, 1)),
+        ("jit", symbol(elf::STT_NOTYPE, 8, 0, 0)),
+    ];
+    assert_eq!(named(&neighbours), [(jit.clone(), None), (jit.clone(), None)]);
+    let function = ("jit", symbol(elf::STT_FUNC, 8, 4, 0));
+    assert_eq!(named(&[function, ("label", symbol(elf::STT_NOTYPE, 0, 0, 0))])[0], (jit, None));
+    // Nothing tells two objects apart, so both are listed.
+    let objects = [("code", symbol(elf::STT_OBJECT, 8, 8, 0))];
+    let listed = Some(String::from("symbols in .data: code table"));
+    assert_eq!(named(&objects), [(None, listed.clone()), (None, listed)]);
+}
+
+/// lld leaves the name behind where it has replaced the call.
+#[test]
+fn the_getter_of_thread_local_data_is_undefined_only_where_it_is_called() {
+    let image = |name: &str, code: &[u8]| {
+        changed(|s| {
+            let symbol = Symbol { st_info: 1 << 4, ..Symbol::default() };
+            s.symbols.push((name.into(), symbol));
+            let at = (s.header.e_entry - s.segments[TEXT].p_vaddr) as usize;
+            s.contents[0].1[at..at + code.len()].copy_from_slice(code);
+        })
+    };
+    let entry = spt().header.e_entry;
+    let distance = (entry as u32).wrapping_add(5).wrapping_neg().to_le_bytes();
+    let call = [&[0xe8], &distance[..]].concat();
+    let zero = [0xb8, 0, 0, 0, 0];
+    let found = |image: &[u8]| codes(&audit("a", image, &Selection::default()));
+    assert!(!found(&image("__tls_get_addr", &zero)).contains("S114"));
+    assert!(found(&image("__tls_get_addr", &call)).contains("S114"));
+    assert!(found(&image("getrandom", &zero)).contains("S114"));
+}
+
+/// Whatever rules are asked for, what they could not see is said.
+#[test]
+fn sections_that_cannot_be_read_are_never_skipped_silently() {
+    let mut file = spt().bytes();
+    file[58..60].copy_from_slice(&1u16.to_le_bytes());
+    for select in ["S114", "S2", "S504"] {
+        let selection = Selection { select: vec![select.into()], ..Selection::default() };
+        let found = audit("a", &file, &selection);
+        let [finding] = &found[..] else { panic!("{select}: {found:?}") };
+        assert!(finding.code.starts_with(select), "{}", finding.code);
+        assert_eq!(finding.severity, Severity::Note);
+        assert!(finding.message.ends_with("e_shentsize is 1, expected 64"), "{}", finding.message);
+        assert!(audit("a", &spt().bytes(), &selection).iter().all(|one| one.code == "S504"));
+    }
+    // S319 says it where it is asked.
+    let found = audit("a", &file, &Selection::default());
+    assert_eq!(found.iter().filter(|one| one.code == "S319").count(), found.len());
+}
+
 #[test]
 fn selections_choose_rules_and_cannot_ignore_errors() {
     let bad = changed(|s| {
