@@ -83,6 +83,8 @@ pub const SHN_ABS: u16 = 0xfff1;
 pub const STT_NOTYPE: u8 = 0;
 /// Symbol type of a function resolved at start.
 pub const STT_GNU_IFUNC: u8 = 10;
+/// Symbol type of data.
+pub const STT_OBJECT: u8 = 1;
 /// Symbol type of a function.
 pub const STT_FUNC: u8 = 2;
 /// Symbol type of a section.
