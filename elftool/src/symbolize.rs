@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
+use solo5_abi::Arch;
 use solo5_dwarf::core::Core;
+use solo5_dwarf::link::DebugLink;
 use solo5_dwarf::trace::{Address, By, Resolved, Tracer, addresses};
 use solo5_dwarf::{Frame, Gap, Limits};
+use solo5_image::Image;
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
@@ -121,12 +124,32 @@ struct Call {
 impl SymbolizeOptions {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
         let (file, _) = readable(&self.image).map_err(|why| Failure::of(&self.image, why))?;
-        let tracer = Tracer::new(&file, Limits::ONE);
+        let debug = self.linked(console, &file);
+        let tracer = Tracer::with_debug(&file, debug.as_ref().unwrap_or(&file), Limits::ONE);
         let tracer = tracer.map_err(|fault| Failure::of(&self.image, fault))?;
         match &self.core {
             Some(core) => self.core(console, &tracer, core),
             None => self.trace(console, &tracer),
         }
+    }
+
+    /// The file that an image without debugging information says has it.
+    fn linked(&self, console: &Console, image: &File) -> Option<File> {
+        let link = DebugLink::read(image)?;
+        let mut why = String::from("is not found");
+        for place in link.places(&self.image) {
+            let Ok((file, Some(_))) = readable(&place) else {
+                continue;
+            };
+            match link.fits(&file) {
+                Ok(true) if Image::read(&file, &Arch::ALL).is_ok() => return Some(file),
+                Ok(_) => why = format!("is another image's: {}", name(&place)),
+                Err(error) => why = format!("cannot be read: {}", reason(&error)),
+            }
+        }
+        let text = format!("note: its debugging information, {}, {why}", link.name());
+        console.say_of(&self.image, text);
+        None
     }
 
     fn core(&self, console: &Console, tracer: &Tracer<'_>, path: &Path) -> Result<Exit, Failure> {

@@ -159,3 +159,91 @@ fn statuses() {
         assert!(run.stdout.is_empty() || run.stdout.ends_with("}\n"));
     }
 }
+
+/// What `llvm-symbolizer` says of an address, where it is there: functions and lines, innermost first.
+fn llvm(place: &Place, file: &str, address: u64) -> Option<Vec<String>> {
+    let run = Command::new("llvm-symbolizer")
+        .current_dir(place.path(""))
+        .args([&format!("--obj={file}"), "--basenames", "--output-style=GNU", "--inlines", "-f"])
+        .arg(format!("{address:#x}"))
+        .output();
+    let Ok(run) = run else {
+        println!("skip: llvm: llvm-symbolizer is not there");
+        return None;
+    };
+    let text = String::from_utf8(run.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    Some(lines.chunks(2).map(|pair| format!("{} {}", pair[0], pair[1])).collect())
+}
+
+/// The same of ours.
+fn ours(place: &Place, file: &str, address: u64) -> Vec<String> {
+    let line = format!("rip={address:#x}\n");
+    let run = place.run_with(&["symbolize", "--format=json", file], line.as_bytes());
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{file}");
+    let value = json(&run);
+    let frames = value["lines"][0]["addresses"][0]["frames"].as_array().unwrap();
+    let frames = frames.iter().map(|frame| {
+        let file = frame["file"].as_str().unwrap();
+        let file = file.rsplit('/').next().unwrap();
+        format!("{} {file}:{}", frame["function"].as_str().unwrap(), frame["line"])
+    });
+    frames.collect()
+}
+
+fn objcopy(place: &Place, arguments: &[&str]) {
+    let run = Command::new("objcopy").current_dir(place.path("")).args(arguments).status();
+    assert!(run.unwrap().success(), "{arguments:?}");
+}
+
+/// Types in units of their own, and files with debugging information alone, hide nothing: every
+/// address has what `llvm-symbolizer` finds.
+#[test]
+fn units_of_types_and_files_for_debugging_are_read() {
+    let types: [&[&str]; 4] = [
+        &["-gdwarf-4"],
+        &["-gdwarf-5"],
+        &["-gdwarf-5", "-fdebug-types-section"],
+        &["-gdwarf-4", "-fdebug-types-section"],
+    ];
+    for options in types {
+        let (place, leaf) = program(options);
+        objcopy(&place, &["--only-keep-debug", "program", "program.debug"]);
+        let link = "--add-gnu-debuglink=program.debug";
+        objcopy(&place, &["--strip-all", link, "program", "stripped"]);
+        let (inlined, mut most) = (leaf..leaf + 0x100, 0);
+        for address in inlined.step_by(3) {
+            let expected = ours(&place, "program", address);
+            most = most.max(expected.len());
+            for file in ["program.debug", "stripped"] {
+                assert_eq!(ours(&place, file, address), expected, "{options:?} {address:#x}");
+            }
+            if let Some(theirs) = llvm(&place, "program", address) {
+                assert_eq!(expected, theirs, "{options:?} {address:#x}");
+            }
+        }
+        assert_eq!(most, 2, "{options:?}: an address has an inlined call");
+    }
+}
+
+#[test]
+fn a_file_for_debugging_that_is_missing_or_of_another_image_is_said() {
+    let (place, leaf) = program(&[]);
+    objcopy(&place, &["--only-keep-debug", "program", "program.debug"]);
+    let link = "--add-gnu-debuglink=program.debug";
+    objcopy(&place, &["--strip-debug", link, "program", "stripped"]);
+    let symbolize = || place.run_with(&["symbolize", "stripped"], trace(leaf).as_bytes());
+    std::fs::create_dir(place.path(".debug")).unwrap();
+    std::fs::rename(place.path("program.debug"), place.path(".debug/program.debug")).unwrap();
+    let run = symbolize();
+    assert_eq!(run.stderr, "");
+    assert!(run.stdout.contains("leaf+0x0 at program.c:5"), "{}", run.stdout);
+    let mut other = std::fs::read(place.path(".debug/program.debug")).unwrap();
+    other.push(0);
+    place.write(".debug/program.debug", &other);
+    let run = symbolize();
+    assert!(run.stderr.contains("program.debug, is another image's: "), "{}", run.stderr);
+    assert!(run.stdout.contains("leaf+0x0\n"), "{}", run.stdout);
+    std::fs::remove_file(place.path(".debug/program.debug")).unwrap();
+    assert!(symbolize().stderr.contains("program.debug, is not found"));
+}

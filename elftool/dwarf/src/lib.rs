@@ -6,6 +6,7 @@
 //! | DWARF's bytes, read with a limit on the work of reading them | [`mod@info`], `meter` |
 //! | names for people; lines of source | `names`, [`source`] |
 //! | addresses → functions, inlined ones too, and lines; variables → lines | [`mod@locate`] |
+//! | where the debugging information of a stripped image is | [`link`] |
 //! | the units, their compilers, and their functions | [`mod@units`] |
 //! | registers of a function → registers of its caller | [`mod@unwind`] |
 //! | addresses → symbols | [`symbols`] |
@@ -23,6 +24,7 @@
 
 pub mod core;
 pub mod info;
+pub mod link;
 pub mod locate;
 mod meter;
 mod names;

@@ -68,6 +68,10 @@ impl DebugInfo {
     ) -> Option<()> {
         let mut entries = Entries::new(unit, None)?;
         let root = entries.next()?;
+        // Units of types and of parts have no code, but share a table of lines with one that has.
+        if !matches!(root.tag(), gimli::DW_TAG_compile_unit | gimli::DW_TAG_skeleton_unit) {
+            return None;
+        }
         let own = ranges(dwarf, unit, root, RANGES_MAX);
         let elsewhere = |range: &std::ops::Range<u64>| within(wanted, range).is_empty();
         if !own.is_empty() && own.iter().all(elsewhere) {

@@ -10,7 +10,7 @@ use crate::unwind::Registers;
 pub const SOURCE: &str = "\
 #define NEVER_INLINED __attribute__((noinline, noclone))
 #define INLINED static inline __attribute__((always_inline))
-typedef char text[32];
+typedef char text[32]; struct pair { int one, two; } pair;
 int table[4] = { 1, 2, 3, 4 };
 NEVER_INLINED int leaf(const char *s) { return s[0] + table[s[1] & 3]; }
 INLINED int inlined(const char *s) {

@@ -99,11 +99,22 @@ pub fn addresses(line: &str) -> Vec<Address> {
     found
 }
 
+/// A segment with code.
+struct Code {
+    range: Range<u64>,
+    /// Where it is in the file.
+    offset: u64,
+    /// How much of it is there.
+    held: u64,
+}
+
 /// An image, as traces are held against it.
 pub struct Tracer<'a> {
     reader: &'a dyn ReadAt,
+    /// Where symbols and debugging information are.
+    debug: &'a dyn ReadAt,
     arch: Arch,
-    code: Vec<(Range<u64>, u64)>,
+    code: Vec<Code>,
     sections: Sections,
     symbols: Symbols,
     info: DebugInfo,
@@ -112,24 +123,41 @@ pub struct Tracer<'a> {
 impl<'a> Tracer<'a> {
     /// Reads headers, symbols and debugging information of an image.
     pub fn new(reader: &'a dyn ReadAt, limits: Limits) -> Result<Tracer<'a>, Fault> {
+        Tracer::with_debug(reader, reader, limits)
+    }
+
+    /// As [`Tracer::new`], with symbols and debugging information from `debug`, a file of the same
+    /// image. A file that has nothing else will do for both.
+    pub fn with_debug(
+        reader: &'a dyn ReadAt,
+        debug: &'a dyn ReadAt,
+        limits: Limits,
+    ) -> Result<Tracer<'a>, Fault> {
         let image = Image::read(reader, &Arch::ALL)?;
         let loads = image.segments().iter();
         let code = loads
             .filter(|header| header.is_load() && header.has(PF_X))
             .filter_map(|header| {
-                let end = header.p_vaddr.checked_add(header.p_filesz)?;
-                Some((header.p_vaddr..end, header.p_offset))
+                // A file for debugging has the addresses of code and not the code.
+                let end = header.p_vaddr.checked_add(header.p_memsz.max(header.p_filesz))?;
+                Some(Code {
+                    range: header.p_vaddr..end,
+                    offset: header.p_offset,
+                    held: header.p_filesz,
+                })
             })
             .take(CODE_MAX);
         let code = code.collect();
         // Without sections there are neither symbols nor debugging information.
-        let sections = Sections::read(reader, image.header()).unwrap_or_default();
+        let header = *Image::read(debug, &Arch::ALL)?.header();
+        let sections = Sections::read(debug, &header).unwrap_or_default();
         Ok(Tracer {
             reader,
+            debug,
             arch: image.arch(),
             code,
-            symbols: Symbols::read(reader, &sections),
-            info: DebugInfo::read(reader, &sections, limits),
+            symbols: Symbols::read(debug, &sections),
+            info: DebugInfo::read(debug, &sections, limits),
             sections,
         })
     }
@@ -151,7 +179,7 @@ impl<'a> Tracer<'a> {
 
     /// Whether an address is one of its code.
     pub fn is_code(&self, address: u64) -> bool {
-        self.code.iter().any(|(range, _)| range.contains(&address))
+        self.code.iter().any(|code| code.range.contains(&address))
     }
 
     /// Functions and lines of addresses.
@@ -160,7 +188,7 @@ impl<'a> Tracer<'a> {
         let inside: Vec<u64> = addresses.iter().map(|address| address.inside()).collect();
         let symbol_at = |address: &u64| {
             let (sections, meter) = (&self.sections, self.info.meter());
-            self.symbols.at(self.reader, sections, meter, *address)
+            self.symbols.at(self.debug, sections, meter, *address)
         };
         let symbols: Vec<Option<Named>> = inside.iter().map(symbol_at).collect();
         let frames = self.info.locate(&inside);
@@ -260,10 +288,10 @@ impl<'a> Tracer<'a> {
     }
 
     fn read_code(&self, address: u64, out: &mut [u8]) -> bool {
-        let place = |(range, offset): &(Range<u64>, u64)| {
-            let at = address.checked_sub(range.start)?;
-            let held = address.checked_add(out.len() as u64)? <= range.end;
-            offset.checked_add(at).filter(|_| held)
+        let place = |code: &Code| {
+            let at = address.checked_sub(code.range.start)?;
+            let held = at.checked_add(out.len() as u64)? <= code.held;
+            code.offset.checked_add(at).filter(|_| held)
         };
         let offset = self.code.iter().find_map(place);
         offset.is_some_and(|offset| self.reader.read_at(offset, out) == Ok(out.len()))
