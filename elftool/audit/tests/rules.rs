@@ -417,7 +417,7 @@ fn the_getter_of_thread_local_data_is_undefined_only_where_it_is_called() {
     let distance = (entry as u32).wrapping_add(5).wrapping_neg().to_le_bytes();
     let call = [&[0xe8], &distance[..]].concat();
     let zero = [0xb8, 0, 0, 0, 0];
-    let found = |image: &[u8]| codes(&audit("a", image, &Selection::default()));
+    let found = |image: &Vec<u8>| codes(&audit("a", image, &Selection::default()));
     assert!(!found(&image("__tls_get_addr", &zero)).contains("S114"));
     assert!(found(&image("__tls_get_addr", &call)).contains("S114"));
     assert!(found(&image("getrandom", &zero)).contains("S114"));

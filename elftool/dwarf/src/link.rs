@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use solo5_abi::Arch;
-use solo5_image::{Image, ReadAt};
 use solo5_image::sections::Sections;
+use solo5_image::{Image, ReadAt};
 
 /// Name of the section.
 const SECTION: &str = ".gnu_debuglink";
