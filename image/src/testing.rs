@@ -227,7 +227,14 @@ impl Sample {
         };
         for (name, symbol) in &self.symbols {
             let st_name = intern(&mut strings, name);
-            symbols.extend_from_slice(&Symbol { st_name, ..*symbol }.encode());
+            let home = |(_, section): &(String, SectionHeader)| {
+                symbol.st_value.wrapping_sub(section.sh_addr) < section.sh_size
+            };
+            let st_shndx = match symbol.st_shndx {
+                HOME => self.sections.iter().position(home).map_or(1, |index| index as u16 + 1),
+                index => index,
+            };
+            symbols.extend_from_slice(&Symbol { st_name, st_shndx, ..*symbol }.encode());
         }
         let mut headers = vec![SectionHeader::default()];
         for (name, section) in &self.sections {
@@ -311,13 +318,16 @@ pub fn object(address: u64, size: u64) -> Symbol {
     symbol(1, address, size)
 }
 
+/// The index that stands for the section a symbol's address is in.
+pub const HOME: u16 = 0xfeff;
+
 fn symbol(kind: u8, address: u64, size: u64) -> Symbol {
     Symbol {
         st_name: 0,
         st_info: 1 << 4 | kind,
-        st_shndx: 1,
+        st_shndx: HOME,
         st_value: address,
         st_size: size,
-        section: Some(1),
+        section: None,
     }
 }

@@ -11,7 +11,7 @@ use solo5_dwarf::testing::Compiled;
 use solo5_image::Image;
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
 use solo5_image::sections::Sections;
-use solo5_image::testing::{self, BSS, DATA, INTERP, NOTES, Sample, TEXT, TLS};
+use solo5_image::testing::{self, BSS, DATA, HOME, INTERP, NOTES, Sample, TEXT, TLS};
 use solo5_report::{Diagnostic, Severity};
 
 const DEVICES: [(&str, DeviceType); 2] =
@@ -367,8 +367,7 @@ fn what_is_writable_and_executable_is_named_and_not_its_neighbours() {
                 let of = s.symbols.iter().position(|(known, _)| known == "table").unwrap();
                 let like = s.symbols[of].1;
                 let st_value = like.st_value + symbol.st_value;
-                let st_shndx = if symbol.st_shndx == 0 { like.st_shndx } else { symbol.st_shndx };
-                s.symbols.insert(0, ((*name).into(), Symbol { st_value, st_shndx, ..*symbol }));
+                s.symbols.insert(0, ((*name).into(), Symbol { st_value, ..*symbol }));
             }
         });
         let found = audit("a", &bad, &Selection::default());
@@ -388,16 +387,16 @@ fn what_is_writable_and_executable_is_named_and_not_its_neighbours() {
     let jit = Some(String::from("jit"));
     // A label without a type or size, as assemblers make them; a mark; names of other sections.
     let neighbours = [
-        ("_erodata", symbol(elf::STT_NOTYPE, 0, 0, 0)),
+        ("_erodata", symbol(elf::STT_NOTYPE, 0, 0, HOME)),
         ("absolute", symbol(elf::STT_NOTYPE, 0, 8, elf::SHN_ABS)),
         ("of_text", symbol(elf::STT_NOTYPE, 0, 8, 1)),
-        ("jit", symbol(elf::STT_NOTYPE, 8, 0, 0)),
+        ("jit", symbol(elf::STT_NOTYPE, 8, 0, HOME)),
     ];
     assert_eq!(named(&neighbours), [(jit.clone(), None), (jit.clone(), None)]);
-    let function = ("jit", symbol(elf::STT_FUNC, 8, 4, 0));
-    assert_eq!(named(&[function, ("label", symbol(elf::STT_NOTYPE, 0, 0, 0))])[0], (jit, None));
+    let function = ("jit", symbol(elf::STT_FUNC, 8, 4, HOME));
+    assert_eq!(named(&[function, ("label", symbol(elf::STT_NOTYPE, 0, 0, HOME))])[0], (jit, None));
     // Nothing tells two objects apart, so both are listed.
-    let objects = [("code", symbol(elf::STT_OBJECT, 8, 8, 0))];
+    let objects = [("code", symbol(elf::STT_OBJECT, 8, 8, HOME))];
     let listed = Some(String::from("symbols in .data: code table"));
     assert_eq!(named(&objects), [(None, listed.clone()), (None, listed)]);
 }
