@@ -173,7 +173,11 @@ fn llvm(place: &Place, file: &str, address: u64) -> Option<Vec<String>> {
     };
     let text = String::from_utf8(run.stdout).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    Some(lines.chunks(2).map(|pair| format!("{} {}", pair[0], pair[1])).collect())
+    let shown = lines.chunks(2).map(|pair| {
+        let line = pair[1].split(" (discriminator").next().unwrap_or_default();
+        format!("{} {line}", pair[0])
+    });
+    Some(shown.collect())
 }
 
 /// The same of ours.
@@ -186,7 +190,7 @@ fn ours(place: &Place, file: &str, address: u64) -> Vec<String> {
     let frames = frames.iter().map(|frame| {
         let file = frame["file"].as_str().unwrap();
         let file = file.rsplit('/').next().unwrap();
-        format!("{} {file}:{}", frame["function"].as_str().unwrap(), frame["line"])
+        format!("{} {file}:{}", frame["function"].as_str().unwrap_or("??"), frame["line"])
     });
     frames.collect()
 }
