@@ -184,10 +184,14 @@ fn llvm(place: &Place, file: &str, address: u64) -> Option<Vec<String>> {
 fn ours(place: &Place, file: &str, address: u64) -> Vec<String> {
     let line = format!("rip={address:#x}\n");
     let run = place.run_with(&["symbolize", "--format=json", file], line.as_bytes());
+    if run.status == 1 {
+        // Past the end of the code.
+        return Vec::new();
+    }
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{file}");
     let value = json(&run);
-    let frames = value["lines"][0]["addresses"][0]["frames"].as_array().unwrap();
-    let frames = frames.iter().map(|frame| {
+    let frames = value["lines"][0]["addresses"][0]["frames"].as_array();
+    let frames = frames.into_iter().flatten().map(|frame| {
         let file = frame["file"].as_str().unwrap();
         let file = file.rsplit('/').next().unwrap();
         format!("{} {file}:{}", frame["function"].as_str().unwrap_or("??"), frame["line"])
@@ -218,6 +222,9 @@ fn units_of_types_and_files_for_debugging_are_read() {
         let (inlined, mut most) = (leaf..leaf + 0x100, 0);
         for address in inlined.step_by(3) {
             let expected = ours(&place, "program", address);
+            if expected.is_empty() {
+                continue;
+            }
             most = most.max(expected.len());
             for file in ["program.debug", "stripped"] {
                 assert_eq!(ours(&place, file, address), expected, "{options:?} {address:#x}");
