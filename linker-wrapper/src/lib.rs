@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | 1 | [`name`] | the name called by, the place of the program → tool, architecture, folders |
 //! | 2 | [`response`] | arguments → arguments without response files |
-//! | 3 | [`arguments`] | → what is ours, what is asked for, what is left for the tool |
+//! | 3 | [`arguments`], [`option`] | → what is ours, what is asked for, what is left for the tool |
 //! | 4 | [`manifest`] | a manifest's source → objects to link |
 //! | 5 | [`libraries`] | → the libraries that only the host has |
 //! | 6 | [`tools`], [`command`] | → the command of the tool behind us |
@@ -32,6 +32,7 @@ pub mod command;
 pub mod libraries;
 pub mod manifest;
 pub mod name;
+pub mod option;
 pub mod origin;
 pub mod output;
 pub mod relay;
@@ -257,7 +258,9 @@ fn run(
     if status != 0 && !libraries.left_out.is_empty() {
         let compiler = Program::of(Tool::Cc, identity.arch);
         let missed = libraries::missed(&compiler, &libraries.left_out, &heard.undefined);
-        return Err(Failure::Found(missed, status));
+        if !missed.is_empty() {
+            return Err(Failure::Found(missed, status));
+        }
     }
     let Some(output) = output.filter(|_| status == 0) else {
         return Ok(status);

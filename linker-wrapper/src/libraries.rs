@@ -58,8 +58,8 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
     }
     let mut own = None;
     for library in &read.libraries {
-        let files = files(library);
-        let is_in = |folder: &Path| files.iter().any(|file| folder.join(file).is_file());
+        let file = file(library);
+        let is_in = |folder: &Path| folder.join(&file).is_file();
         if read.folders.iter().any(|folder| is_in(&resolved(folder, read.sysroot.as_deref()))) {
             continue;
         }
@@ -70,9 +70,8 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
                 continue;
             }
             // A shared library of the compiler's is the host's: it needs a dynamic linker.
-            let is_static = |file: &&OsString| file.as_bytes().ends_with(b".a");
-            let own_file = |file| own.compiler.as_ref().is_some_and(|it| it.join(file).is_file());
-            if files.iter().filter(is_static).any(own_file) {
+            let is_static = file.as_bytes().ends_with(b".a");
+            if is_static && own.compiler.as_deref().is_some_and(is_in) {
                 continue;
             }
         }
@@ -94,18 +93,15 @@ fn not_found(library: &OsStr) -> Diagnostic {
         .with_help("name the folder of one that was built for unikernels with -L")
 }
 
-/// Names of the files that `-l` with `library` looks for.
-fn files(library: &OsStr) -> Vec<OsString> {
+/// Name of the file that `-l` with `library` looks for in a static link.
+fn file(library: &OsStr) -> OsString {
     if let Some(file) = library.as_bytes().strip_prefix(b":") {
-        return vec![OsStr::from_bytes(file).to_owned()];
+        return OsStr::from_bytes(file).to_owned();
     }
-    let file = |ending| {
-        let mut file = OsString::from("lib");
-        file.push(library);
-        file.push(ending);
-        file
-    };
-    vec![file(".a"), file(".so")]
+    let mut file = OsString::from("lib");
+    file.push(library);
+    file.push(".a");
+    file
 }
 
 /// `NAME` of a library that is given as `NAME`, `:libNAME.a` or `:libNAME.so.6`.
@@ -216,8 +212,8 @@ mod tests {
         for (library, name) in cases {
             assert_eq!(stem(OsStr::new(library)), name.as_bytes(), "{library}");
         }
-        assert_eq!(files(OsStr::new("c")), ["libc.a", "libc.so"]);
-        assert_eq!(files(OsStr::new(":libc.a")), ["libc.a"]);
+        assert_eq!(file(OsStr::new("c")), "libc.a");
+        assert_eq!(file(OsStr::new(":libc.so.6")), "libc.so.6");
     }
 
     #[test]

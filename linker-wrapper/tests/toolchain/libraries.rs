@@ -193,6 +193,41 @@ fn libraries_of_the_link_are_found_first() {
     assert_ok(&output);
 }
 
+/// An undefined symbol that is nobody's is left to the linker's own words.
+#[test]
+fn other_undefined_symbols_are_the_linkers_to_name() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object(
+        "calls",
+        "int mine(void);\nint solo5_app_main(const void *at) { (void)at; return mine(); }\n",
+    );
+    for driver in drivers() {
+        let output = link(&tree, driver, &["calls.o", "-lc"]);
+        let text = errors(&output);
+        assert_eq!(output.status.code(), Some(1), "{driver:?}");
+        assert!(text.contains("mine") && !text.contains("solo5-cc"), "{driver:?}: {text}");
+    }
+}
+
+/// A shared library is none for a unikernel, and does not open the way to the host's static one.
+#[test]
+fn shared_libraries_of_the_link_do_not_count() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("calls", CALLS_LIBC);
+    let folder = tree.elsewhere("shared");
+    fs::write(folder.join("libc.so"), "").unwrap();
+    fs::write(folder.join("libother.so"), "").unwrap();
+    let given = format!("-L{}", folder.display());
+    for driver in drivers() {
+        let text = errors(&link(&tree, driver, &["calls.o", &given, "-lc"]));
+        assert!(text.contains("error[L509]: `getrandom`"), "{driver:?}: {text}");
+        let text = errors(&link(&tree, driver, &["calls.o", &given, "-lother"]));
+        assert!(text.contains("error[L508]"), "{driver:?}: {text}");
+    }
+}
+
 /// Probes of build systems see what they always saw, and partial links keep what they are given.
 #[test]
 fn stubs_and_partial_links_stay_as_they_are() {
