@@ -48,6 +48,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use solo5_abi::Arch;
 use solo5_report::{Colour, Diagnostic, human};
 use tempfile::TempDir;
 
@@ -55,6 +56,7 @@ use crate::arguments::{Arguments, AuditLevel, Mode};
 use crate::name::{Identity, Installed, Tool};
 use crate::output::Output;
 use crate::relay::{Heard, Relay};
+use crate::script::Bindings;
 use crate::tools::Program;
 
 /// Exit status when we refuse, or cannot do the work.
@@ -66,17 +68,20 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let called = arguments.next().unwrap_or_default();
     let program = program_file(&called);
     let mut arguments: Vec<OsString> = arguments.collect();
-    if let Some((verb, codes)) = arguments.split_first()
-        && verb == "explain"
+    if let Some((verb, words)) = arguments.split_first()
         && Identity::of_call(&called).is_none()
     {
-        return explain(codes).into();
+        match verb.to_str() {
+            Some("explain") => return explain(words).into(),
+            Some("script") => return linker_script(words).into(),
+            _ => {}
+        }
     }
     let Some(identity) = identify(&called, program.as_deref(), &mut arguments) else {
         say(
             "solo5-toolchain",
             "call it solo5-cc, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
-             argument; `explain CODE` explains a message\n",
+             argument; `explain CODE` explains a message, `script ARCH TARGET` prints a linker script\n",
         );
         return FAILED.into();
     };
@@ -117,6 +122,29 @@ fn explain(codes: &[OsString]) -> u8 {
         };
         out += page;
     }
+    print(&out)
+}
+
+/// `script ARCH TARGET`: the linker script that an installation has for them.
+fn linker_script(words: &[OsString]) -> u8 {
+    let found = match words {
+        [arch, target] => arch
+            .to_str()
+            .and_then(Arch::from_name)
+            .zip(target.to_str().and_then(Bindings::from_name)),
+        _ => None,
+    };
+    match found.filter(|(arch, target)| Bindings::of(*arch).contains(target)) {
+        Some((arch, target)) => print(&script::render(arch, target)),
+        None => {
+            say("solo5-toolchain", "`script` wants an architecture and one of its targets\n");
+            FAILED
+        }
+    }
+}
+
+/// Writes a text to standard output.
+fn print(out: &str) -> u8 {
     match io::stdout().write_all(out.as_bytes()) {
         Ok(()) => 0,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,

@@ -6,12 +6,11 @@
 //! meet the application's. `bindings/symbols/<target>.txt` is the one list of symbols: it says what
 //! to keep, and what the result has to look like.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use solo5_abi::Arch;
-use solo5_linker_wrapper::script::Bindings;
 
 use crate::run::{cargo, output, run};
 use crate::{Result, version};
@@ -34,12 +33,18 @@ const FLAGS: [&str; 8] = [
     "-Ctarget-cpu=k8",
 ];
 
+/// The name of the bindings' file.
+pub(crate) fn object_file(target: &str) -> String {
+    format!("solo5_{target}.o")
+}
+
 /// Builds the bindings of `target` for `arch` into `out_dir` and returns the object's path. Fails
 /// if its symbols are not exactly those listed.
-pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -> Result<PathBuf> {
+pub(crate) fn build(root: &Path, arch: Arch, target: &str, out_dir: &Path) -> Result<PathBuf> {
     let symbols = Symbols::read(root, target)?;
-    let archive = compile(root, arch, target)?;
     let scratch = tempfile::tempdir()?;
+    let archive = scratch.path().join("bindings.a");
+    compile(root, arch, target, &archive)?;
     let linked = scratch.path().join("linked.o");
     let mut ld = Command::new("ld");
     ld.args(["-r", "--gc-sections", "--strip-debug", "--fatal-warnings", "-T"])
@@ -51,7 +56,7 @@ pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -
     }
     run(ld.arg(archive))?;
 
-    let object = out_dir.join(target.object_file());
+    let object = out_dir.join(object_file(target));
     let mut objcopy = Command::new("objcopy");
     for name in symbols.exported() {
         objcopy.arg("-G").arg(name);
@@ -61,16 +66,20 @@ pub(crate) fn build(root: &Path, arch: Arch, target: Bindings, out_dir: &Path) -
     Ok(object)
 }
 
-/// Compiles the crate and everything below it into an archive.
-fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
+/// Compiles the crate and everything below it into the archive `to`.
+fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
     let triple = match arch {
         Arch::X86_64 => "x86_64-unknown-linux-gnu",
         Arch::Aarch64 | Arch::Ppc64le => {
             return Err(format!("there are no bindings for {} yet", arch.name()).into());
         }
     };
-    // One folder each: the archive has the same name for every target.
-    let target_dir = root.join("target/bindings").join(target.name());
+    // One folder for all, so that what they share is compiled once. Cargo gives every target's archive
+    // the same name, so nobody else may build until it is copied.
+    let target_dir = root.join("target/bindings");
+    fs::create_dir_all(&target_dir)?;
+    let lock = File::create(target_dir.join("lock"))?;
+    lock.lock()?;
     let remap = format!("--remap-path-prefix={}=.", root.display());
     let flags: Vec<_> = FLAGS.into_iter().chain([remap.as_str()]).collect();
     let mut command = cargo();
@@ -82,11 +91,12 @@ fn compile(root: &Path, arch: Arch, target: Bindings) -> Result<PathBuf> {
         // The whole-program kind would take `core`'s habits for those of the whole object.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
         .args(["rustc", "--quiet", "--package", "solo5-bindings", "--release"])
-        .args(["--crate-type", "staticlib", "--features", target.name(), "--target", triple])
+        .args(["--crate-type", "staticlib", "--features", target, "--target", triple])
         .arg("--target-dir")
         .arg(&target_dir);
     run(&mut command)?;
-    Ok(target_dir.join(triple).join("release/libsolo5_bindings.a"))
+    fs::copy(target_dir.join(triple).join("release/libsolo5_bindings.a"), to)?;
+    Ok(())
 }
 
 /// The symbols of an object, as `nm` shows them: a letter for the kind, and the name.
@@ -95,10 +105,10 @@ struct Symbols {
 }
 
 impl Symbols {
-    fn read(root: &Path, target: Bindings) -> Result<Symbols> {
-        let path = root.join(format!("bindings/symbols/{}.txt", target.name()));
+    fn read(root: &Path, target: &str) -> Result<Symbols> {
+        let path = root.join(format!("bindings/symbols/{}.txt", target));
         let text = fs::read_to_string(&path)
-            .map_err(|_| format!("there are no bindings for {} yet", target.name()))?;
+            .map_err(|_| format!("there are no bindings for {} yet", target))?;
         Ok(Symbols::of(&text))
     }
 
@@ -145,8 +155,6 @@ impl Symbols {
 mod tests {
     use std::collections::BTreeSet;
 
-    use solo5_abi::Target;
-
     use super::*;
 
     /// What a tool printed of the object, one row a line, as words.
@@ -171,15 +179,15 @@ mod tests {
         sections.iter().map(|section| section.map(str::to_owned)).collect()
     }
 
-    fn object(target: Bindings) -> (tempfile::TempDir, PathBuf) {
+    fn object(target: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let object = build(&crate::root(), Arch::X86_64, target, folder.path()).unwrap();
         (folder, object)
     }
 
     /// `build` has compared the symbols; here are the sections, the notes and the relocations.
-    fn has_what_linker_scripts_place_and_nothing_else(target: Target) {
-        let (_folder, object) = object(Bindings::Target(target));
+    fn has_what_linker_scripts_place_and_nothing_else(target: &str) {
+        let (_folder, object) = object(target);
         let expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".rodata", "PROGBITS", "A"],
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn objects_have_what_linker_scripts_place_and_nothing_else() {
-        for target in [Target::Hvt, Target::Spt] {
+        for target in ["hvt", "spt"] {
             has_what_linker_scripts_place_and_nothing_else(target);
         }
     }
@@ -219,21 +227,18 @@ mod tests {
     /// to run in 2 MiB, so its bindings may not need much memory either.
     #[test]
     fn objects_are_small() {
-        for (target, text_max, bss_max) in
-            [(Target::Hvt, 20_300, 0x1_0000), (Target::Spt, 13_400, 0x1000)]
-        {
-            let (_folder, object) = object(Bindings::Target(target));
+        for (target, text_max, bss_max) in [("hvt", 20_300, 0x1_0000), ("spt", 13_400, 0x1000)] {
+            let (_folder, object) = object(target);
             let rows = rows(&mut Command::new("size"), &object);
             let [text, bss] = [0, 2].map(|column| rows[1][column].parse::<u64>().unwrap());
-            let name = target.name();
-            assert!(text <= text_max, "{name}: {text} bytes of text");
-            assert!(bss <= bss_max, "{name}: {bss} bytes of bss");
+            assert!(text <= text_max, "{target}: {text} bytes of text");
+            assert!(bss <= bss_max, "{target}: {bss} bytes of bss");
         }
     }
 
     #[test]
     fn hvt_object_uses_no_vector_registers() {
-        let (_folder, object) = object(Bindings::Target(Target::Hvt));
+        let (_folder, object) = object("hvt");
         let listing =
             output(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&object))
                 .unwrap();
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn stub_object_has_no_notes() {
-        let (_folder, object) = object(Bindings::Stub);
+        let (_folder, object) = object("stub");
         let expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".bss", "NOBITS", "WA"],
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_wrong_symbol_is_an_error() {
-        let (_folder, object) = object(Bindings::Stub);
+        let (_folder, object) = object("stub");
         let errors = Symbols::of("T _start\nU malloc").check(&object).unwrap_err().to_string();
         assert!(errors.contains("missing: U malloc"), "{errors}");
         assert!(errors.contains("not listed: T solo5_yield"), "{errors}");
@@ -269,7 +274,7 @@ mod tests {
     fn other_bindings_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let build = |arch, target| build(&crate::root(), arch, target, folder.path()).is_err();
-        assert!(build(Arch::X86_64, Bindings::Target(Target::Muen)));
-        assert!(build(Arch::Aarch64, Bindings::Stub));
+        assert!(build(Arch::X86_64, "muen"));
+        assert!(build(Arch::Aarch64, "stub"));
     }
 }

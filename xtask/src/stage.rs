@@ -16,8 +16,7 @@ use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use solo5_abi::{Arch, Target};
-use solo5_linker_wrapper::script::{self, Bindings};
+use solo5_abi::Arch;
 use tempfile::TempDir;
 
 use crate::run::{cargo, output, run};
@@ -109,17 +108,14 @@ const PROGRAMS: &[Program] = &[
 
 /// The programs that the demo shows; its unikernels are for spt.
 const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
-const DEMO_BINDINGS: [Bindings; 1] = [Bindings::Target(Target::Spt)];
+const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
 /// The multi-call toolchain program, and what the names it answers to end in.
 const TOOLCHAIN: &str = "solo5-toolchain";
 const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 
 /// The bindings that exist, for each architecture that has any.
-const BINDINGS: &[(Arch, &[Bindings])] = &[(
-    Arch::X86_64,
-    &[Bindings::Stub, Bindings::Target(Target::Hvt), Bindings::Target(Target::Spt)],
-)];
+const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt"])];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let effort = match arguments.as_slice() {
@@ -369,14 +365,15 @@ fn copy_headers(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The bindings `all` of `arch`, each with its linker script.
-fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[Bindings]) -> Result<()> {
+fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[&str]) -> Result<()> {
     let folder = tree.join("lib").join(arch.triple());
     fs::create_dir_all(&folder)?;
     for target in all {
-        println!("building {}, the guest's side", target.object_file());
-        bindings::build(root, arch, *target, &folder)?;
-        let script = script::render(arch, *target);
-        write(&folder.join(format!("solo5_{}.lds", target.name())), script.as_bytes())?;
+        println!("building {}, the guest's side", bindings::object_file(target));
+        bindings::build(root, arch, target, &folder)?;
+        let mut toolchain = Command::new(tree.join("bin").join(TOOLCHAIN));
+        let script = output(toolchain.args(["script", arch.name(), target]))?;
+        write(&folder.join(format!("solo5_{target}.lds")), &script)?;
     }
     Ok(())
 }

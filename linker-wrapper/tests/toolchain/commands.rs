@@ -5,6 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use solo5_abi::{Arch, Target};
+use solo5_linker_wrapper::script::{Bindings, render};
+
 use crate::tree::{Tree, arch, assert_ok, errors};
 
 /// A script that prints its arguments, one a line.
@@ -282,6 +285,22 @@ fn the_tool_may_be_the_first_argument() {
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output).contains("TRIPLE-TOOL"));
+}
+
+#[test]
+fn the_linker_scripts_that_are_installed_can_be_printed() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_solo5-toolchain")).args(arguments).output().unwrap()
+    };
+    let output = run(&["script", "x86_64", "spt"]);
+    assert_ok(&output);
+    let expected = render(Arch::X86_64, Bindings::Target(Target::Spt));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    for unknown in [&["script"][..], &["script", "x86_64"], &["script", "ppc64le", "hvt"]] {
+        let output = run(unknown);
+        assert_eq!(output.status.code(), Some(1), "{unknown:?}");
+        assert!(errors(&output).contains("wants an architecture"), "{unknown:?}");
+    }
 }
 
 #[test]
