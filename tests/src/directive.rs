@@ -19,7 +19,7 @@ pub struct Directives {
 }
 
 /// One way to run a unikernel, on each of its targets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// Names of targets, such as `spt`.
     pub targets: Vec<String>,
@@ -60,7 +60,7 @@ pub struct Run {
 }
 
 /// Part of a tender's command line, with what it needs on the host.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Setup {
     /// Options taken as they are.
     Options(Vec<String>),
@@ -90,7 +90,7 @@ pub enum Setup {
 }
 
 /// A tap in the run's own network namespace.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tap {
     /// The device's name.
     pub name: String,
@@ -135,7 +135,7 @@ pub enum Expect {
 }
 
 /// A text, or the name of a file with one beside the unikernel.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Text {
     /// The text itself.
     Literal(String),

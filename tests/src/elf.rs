@@ -107,6 +107,24 @@ impl Image {
         Ok(found)
     }
 
+    /// The least guest memory in MiB that the image can be run with: its segments, a little heap and
+    /// stack above them, in whole pages of 2 MiB.
+    ///
+    /// # Errors
+    /// The file is too short, or a segment reaches past the end of all addresses.
+    pub fn least_memory(&self) -> Outcome<u64> {
+        /// For heap and stack, in bytes.
+        const ROOM: u64 = 256 << 10;
+        let mut end = ROOM;
+        for segment in self.headers_of(PT_LOAD)? {
+            let start = self.field(segment, P_VADDR)?.checked_add(ROOM);
+            let past =
+                start.and_then(|start| start.checked_add(self.field(segment, P_MEMSZ).ok()?));
+            end = end.max(past.ok_or("a segment without an end")?);
+        }
+        Ok(end.div_ceil(2 << 20) * 2)
+    }
+
     /// Where the first note of owner `Solo5` and this type begins.
     ///
     /// # Errors
@@ -122,5 +140,27 @@ impl Image {
             }
         }
         Err(format!("no note of type {kind:#x}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_gets_memory_for_its_last_segment_and_a_stack() {
+        let mut image = Image(vec![0; 64 + 2 * PROGRAM_HEADER]);
+        image.set(E_PHOFF, 8, 64).expect("a field");
+        image.set(E_PHNUM, 2, 2).expect("a field");
+        for (header, start, size) in [(0, 1 << 20, 0x1000), (1, 0x10_1000, 0x1000)] {
+            image.set_field(header, P_TYPE, PT_LOAD.into()).expect("a field");
+            image.set_field(header, P_VADDR, start).expect("a field");
+            image.set_field(header, P_MEMSZ, size).expect("a field");
+        }
+        assert_eq!(image.least_memory().expect("an end"), 2);
+        image.set_field(1, P_MEMSZ, 0xff000).expect("a field");
+        assert_eq!(image.least_memory().expect("an end"), 4, "a stack needs room too");
+        image.set_field(1, P_MEMSZ, u64::MAX).expect("a field");
+        assert!(image.least_memory().is_err());
     }
 }

@@ -25,6 +25,7 @@ mod vmx;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, peer, stage};
@@ -135,8 +136,9 @@ impl Scenario {
                 .tree(&kernel)?
                 .pack(&self.commands(filter), &lab.join(self.name).with_extension("cpio"))?,
             log: lab.join(self.name).with_extension("log"),
+            emulator: lab.join(self.name).with_extension("emulator.log"),
         };
-        machine::run((self.machine)(&boot)?, &boot.log, show)
+        machine::run(&boot, self.machine, show)
     }
 
     /// Everything the tests need, where they expect it.
@@ -161,7 +163,11 @@ impl Scenario {
                 let tender = peer.join("bin").join(tender);
                 tree.program(&tender, &tender.to_string_lossy())?;
             }
-            tree.folder(&peer.join("unikernels"))?;
+            // An installed release has none.
+            let unikernels = peer.join("unikernels");
+            if unikernels.exists() {
+                tree.folder(&unikernels)?;
+            }
             tree.variable("SOLO5_PEER", peer);
         }
         for module in self.modules {
@@ -195,15 +201,21 @@ impl Scenario {
     }
 }
 
-/// Builds the unikernels that run on `target` into `images`.
+/// Builds the unikernels that run on `target` into `images`: once for both machines.
 fn guests(target: &str, images: &Path) -> Result<()> {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    if BUILT.get().is_some() {
+        return Ok(());
+    }
     run(cargo()
         .current_dir(crate::root())
         .args(["run", "--quiet", "--package", "solo5-tests"])
         .args(["--bin", "build-guests", "--", target])
         .arg(images)
         .env("SOLO5_PREFIX", stage::prefix())
-        .stdout(Stdio::null()))
+        .stdout(Stdio::null()))?;
+    BUILT.get_or_init(|| ());
+    Ok(())
 }
 
 /// Builds the tests `name` of `package` as a static program.

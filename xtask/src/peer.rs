@@ -1,8 +1,8 @@
 //! `peer`: another Solo5, to compare ours with: upstream's, in C.
 //!
-//! The crate `solo5-sys` on crates.io carries the whole tree of upstream's release 0.7.2: tenders,
-//! toolchain and test unikernels. It is fetched, built and put under `target/peer`; nothing of it
-//! is part of ours.
+//! The crate `solo5-sys` carries the whole tree of upstream's release 0.7.2: tenders, toolchain and
+//! test unikernels. Cargo fetches it from wherever it gets its crates; it is built and put under
+//! `target/peer`, and nothing of it is part of ours.
 //!
 //! That release's hvt and spt have ABI 1, ours ABI 2. The hypercalls are the same; what changed is
 //! where a linker puts TLS and bss (`docs/reference/README.md#versions`). So the number alone keeps
@@ -14,17 +14,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::lab::packages;
-use crate::run::{output, run};
+use crate::run::{cargo, output, run};
 use crate::{Arguments, Result};
 
 pub(crate) const HELP: &str =
     "Build another Solo5 under target/peer: upstream's 0.7.2, its ABI number raised to ours.";
 
-const CRATE: &str = "https://static.crates.io/crates/solo5-sys/solo5-sys-0.1.0.crate";
-/// As crates.io's index has it.
+const CRATE: &str = "solo5-sys";
+const CRATE_VERSION: &str = "0.1.0";
+/// The crate's SHA-256, as its registry has it. Cargo compares the file with it.
 const SHA256: &str = "ab8c8ad38eac848299598f8ed117d460ac935833364fb2782e2863da397c4500";
 /// Where upstream's tree is in the crate.
-const TREE: &str = "solo5-sys-0.1.0/solo5";
+const TREE: &str = "solo5";
 
 /// What a tree from no repository takes its version from. The crate lacks it.
 const VERSION: (&str, &str) = (
@@ -36,8 +37,7 @@ const NUMBERS: [(&str, &str); 2] =
     [("include/hvt_abi.h", "HVT_ABI_VERSION"), ("include/spt_abi.h", "SPT_ABI_VERSION")];
 
 /// What it is built with, and the packages that have it.
-const NEEDED: [(&str, &str); 5] = [
-    ("curl", "curl"),
+const NEEDED: [(&str, &str); 4] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("pkg-config", "pkg-config"),
@@ -92,27 +92,45 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     Ok(prefix)
 }
 
-/// Upstream's tree, unpacked in `work`.
+/// Upstream's tree, copied into `work`.
 fn fetch(work: &Path) -> Result<PathBuf> {
-    let archive = work.join("crate");
-    println!("fetching {CRATE}");
-    output(
-        Command::new("curl")
-            .args(["--fail", "--silent", "--show-error", "--location"])
-            .args(["--retry", "2", "--connect-timeout", "20", CRATE, "-o"])
-            .arg(&archive),
-    )
-    .map_err(|error| format!("the peer cannot be fetched: {error}"))?;
-    let sum = String::from_utf8(output(Command::new("sha256sum").arg(&archive))?)?;
-    if !sum.starts_with(SHA256) {
-        return Err(format!("{CRATE} has another SHA-256 than {SHA256}: {sum}").into());
+    println!("fetching {CRATE} {CRATE_VERSION}");
+    let manifest = work.join("Cargo.toml");
+    fs::write(&manifest, manifest_text())?;
+    fs::write(work.join("lib.rs"), "")?;
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = cargo();
+        output(cargo.args(arguments).arg("--manifest-path").arg(&manifest).current_dir(work))
+            .map_err(|error| format!("the peer cannot be fetched: {error}"))
+    };
+    cargo(&["fetch", "--quiet"])?;
+    let metadata = cargo(&["metadata", "--quiet", "--offline", "--format-version=1"])?;
+    if !fs::read_to_string(work.join("Cargo.lock"))?.contains(SHA256) {
+        return Err(format!("{CRATE} {CRATE_VERSION} has another SHA-256 than {SHA256}").into());
     }
-    run(Command::new("tar")
-        .args(["--extract", "--gzip", "--no-same-owner", "--file"])
-        .arg(&archive)
-        .arg("--directory")
-        .arg(work))?;
-    Ok(work.join(TREE))
+    let unpacked = crate_folder(&metadata)?;
+    let tree = work.join(TREE);
+    run(Command::new("cp").arg("-R").arg(unpacked.join(TREE)).arg(&tree))?;
+    Ok(tree)
+}
+
+/// A package that has the crate as its one dependency.
+fn manifest_text() -> String {
+    format!(
+        "[package]\nname = \"peer\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         [lib]\npath = \"lib.rs\"\n\
+         [dependencies]\n{CRATE} = \"={CRATE_VERSION}\"\n[workspace]\n"
+    )
+}
+
+/// Where cargo has unpacked the crate, by what `cargo metadata` printed.
+fn crate_folder(metadata: &[u8]) -> Result<PathBuf> {
+    let metadata: serde_json::Value = serde_json::from_slice(metadata)?;
+    let packages = metadata["packages"].as_array().ok_or("cargo names no packages")?;
+    let found = packages.iter().find(|package| package["name"] == CRATE);
+    let manifest = found.and_then(|package| package["manifest_path"].as_str());
+    let folder = manifest.and_then(|manifest| Path::new(manifest).parent());
+    Ok(folder.ok_or_else(|| format!("cargo did not unpack {CRATE}"))?.to_owned())
 }
 
 /// Gives hvt and spt the ABI number of ours.

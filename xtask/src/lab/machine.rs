@@ -1,5 +1,6 @@
 //! A machine: starting it, showing what its tests print, and what became of them.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,8 @@ pub(crate) struct Boot {
     pub(crate) initramfs: PathBuf,
     /// Where the kernel's console goes.
     pub(crate) log: PathBuf,
+    /// Where what the emulator itself says goes.
+    pub(crate) emulator: PathBuf,
 }
 
 /// An emulator that is ended after so many seconds: a machine that hangs must not hang us. Its
@@ -37,8 +40,18 @@ pub(crate) fn limited(seconds: u32, emulator: &str) -> Command {
 
 /// Runs a machine, whose standard output is its line for results, and shows each line of its
 /// tests; false if a test failed.
-pub(crate) fn run(mut emulator: Command, log: &Path, show: &mut dyn FnMut(&str)) -> Result<bool> {
-    let mut child = emulator.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+pub(crate) fn run(
+    boot: &Boot,
+    machine: fn(&Boot) -> Result<Command>,
+    show: &mut dyn FnMut(&str),
+) -> Result<bool> {
+    // What an earlier machine left would be taken for this one's.
+    for log in [&boot.log, &boot.emulator] {
+        File::create(log)?;
+    }
+    let mut emulator = machine(boot)?;
+    emulator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&boot.emulator)?);
+    let mut child = emulator.spawn()?;
     let results = child.stdout.take().ok_or("the machine has no line for results")?;
     let mut status = None;
     for line in BufReader::new(results).split(b'\n') {
@@ -50,7 +63,51 @@ pub(crate) fn run(mut emulator: Command, log: &Path, show: &mut dyn FnMut(&str))
     }
     let ended = child.wait()?;
     status.map(|code| code == 0).ok_or_else(|| {
-        let log = log.display();
-        format!("the machine ended before its tests did ({ended}); its console: {log}").into()
+        let said = [("emulator", &boot.emulator), ("kernel", &boot.log)]
+            .map(|(who, log)| last_lines(who, log));
+        format!("the machine ended before its tests did ({ended}){}", said.concat()).into()
     })
+}
+
+/// The last lines of a log, under a heading.
+fn last_lines(who: &str, log: &Path) -> String {
+    const LINES: usize = 15;
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let log = log.display();
+    if lines.is_empty() {
+        return format!("\nthe {who} said nothing: {log}");
+    }
+    let last = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
+    format!("\nlast words of the {who}, from {log}:\n    {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_ends_early_says_what_its_emulator_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let boot = Boot {
+            kernel: PathBuf::new(),
+            initramfs: PathBuf::new(),
+            log: folder.path().join("log"),
+            emulator: folder.path().join("emulator.log"),
+        };
+        fs::write(&boot.log, "of an earlier machine").unwrap();
+        let machine = |_: &Boot| -> Result<Command> {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo test one ... ok; echo no ROM image file >&2; exit 3"]);
+            Ok(command)
+        };
+        let mut shown = Vec::new();
+        let error = run(&boot, machine, &mut |line| shown.push(line.to_owned())).unwrap_err();
+        let error = error.to_string();
+        assert_eq!(shown, ["test one ... ok"]);
+        assert!(error.contains("\n    no ROM image file"), "{error}");
+        assert!(error.contains("the kernel said nothing"), "{error}");
+        assert!(error.contains("status: 3"), "{error}");
+    }
 }

@@ -18,10 +18,17 @@ use crate::Result;
 use crate::run::{output, run};
 
 /// The emulator, its BIOS and its screen, which nobody sees; what the kernel is packed with.
-pub(crate) const PROGRAMS: [(&str, &str); 4] =
-    [("bochs", "bochs"), (BIOS, "bochsbios"), (SCREEN, "bochs-term"), ("xz", "xz-utils")];
+pub(crate) const PROGRAMS: [(&str, &str); 5] = [
+    ("bochs", "bochs"),
+    (BIOS, "bochsbios"),
+    (VGA_BIOS, "vgabios"),
+    (SCREEN, "bochs-term"),
+    ("xz", "xz-utils"),
+];
 
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
+/// Bochs does not start without one; Debian's package takes another, too, as good for its dependency.
+const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
 
 /// Several times what its tests take.
@@ -51,6 +58,7 @@ pub(crate) fn machine(boot: &Boot) -> Result<Command> {
         "config_interface: textconfig\n\
          display_library: term\n\
          romimage: file={BIOS}\n\
+         vgaromimage: file={VGA_BIOS}\n\
          memory: guest={MEMORY}, host={MEMORY}\n\
          cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
          clock: sync=none, time0=local\n\
@@ -68,7 +76,7 @@ pub(crate) fn machine(boot: &Boot) -> Result<Command> {
     let mut bochs = limited(SECONDS, "sh");
     // Bochs itself talks on standard output.
     bochs
-        .args(["-c", "exec \"$@\" 3>&1 >vmx.bochs.out 2>&1", "sh"])
+        .args(["-c", "exec \"$@\" 3>&1 >&2", "sh"])
         .args(["bochs", "-q", "-unlock", "-f", "vmx.bochsrc"])
         .args(["-rc", "vmx.commands"])
         .env("TERM", "linux")
