@@ -37,7 +37,7 @@ const NUMBERS: [(&str, &str); 2] =
     [("include/hvt_abi.h", "HVT_ABI_VERSION"), ("include/spt_abi.h", "SPT_ABI_VERSION")];
 
 /// What it is built with, and the packages that have it.
-const NEEDED: [(&str, &str); 4] = [
+pub(crate) const NEEDED: [(&str, &str); 4] = [
     ("gcc", "gcc"),
     ("make", "make"),
     ("pkg-config", "pkg-config"),

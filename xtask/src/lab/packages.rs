@@ -112,3 +112,18 @@ pub(crate) fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn continuous_integration_installs_what_the_lab_and_the_peer_want() {
+        let script = fs::read_to_string(crate::root().join(".ci/run")).unwrap();
+        let scenarios = crate::lab::SCENARIOS.iter().map(|scenario| scenario.programs);
+        for (file, package) in scenarios.chain([&PROGRAMS[..], &crate::peer::NEEDED]).flatten() {
+            let line = script.lines().find(|line| line.ends_with(&format!(" {package}")));
+            assert!(line.is_some_and(|line| line.starts_with("need ")), "{file}: {package}");
+        }
+    }
+}
