@@ -13,6 +13,7 @@
 //@ run hvt puts-over-the-end: args="at 2 1ffff1" expect="fault:Invalid guest access: gpa=0x1ffff1, sz=16" absent=answered peer=no
 //@ run hvt poll-behind: args="at 3 7fffffff" expect="fault:Invalid guest access: gpa=0x7fffffff, sz=24" absent=answered peer=no
 //@ run hvt poll-over-the-end: args="at 3 1fffe9" expect="fault:Invalid guest access: gpa=0x1fffe9, sz=24" absent=answered peer=no
+//@ run hvt poll-into-page-tables: args="at 3 2000" expect="fault:Invalid guest access: gpa=0x2000, sz=24" absent=answered peer=no
 //@ run hvt poll-into-code: args="at 3 100000" expect="fault:Invalid guest access: gpa=0x100000, sz=24" absent=answered peer=no
 //@ run hvt halt-behind: args="at 8 200000" expect="fault:Invalid guest access: gpa=0x200000, sz=16" absent=answered peer=no
 //@ run hvt halt-over-the-end: args="at 8 1ffff1" expect="fault:Invalid guest access: gpa=0x1ffff1, sz=16" absent=answered peer=no

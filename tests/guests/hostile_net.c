@@ -25,6 +25,7 @@
 //@ run hvt write-data-highest: tap.service0=10.0.0.1/24 args="call 6 1 ffffffffffffffff 40" expect="fault:Invalid guest access: gpa=0xffffffffffffffff, sz=64" absent=answered peer=no
 //@ run hvt read-data-behind: tap.service0=10.0.0.1/24 args="call 7 1 200000 40" expect="fault:Invalid guest access: gpa=0x200000, sz=64" absent=answered peer=no
 //@ run hvt read-data-over-the-end: tap.service0=10.0.0.1/24 args="call 7 1 1fffff 5ea" expect="fault:Invalid guest access: gpa=0x1fffff, sz=1514" absent=answered peer=no
+//@ run hvt read-over-page-tables: tap.service0=10.0.0.1/24 args="call 7 1 2000 5ea" expect="fault:Invalid guest access: gpa=0x2000, sz=1514" absent=answered peer=no
 //@ run hvt read-over-code: tap.service0=10.0.0.1/24 args="call 7 1 100000 5ea" expect="fault:Invalid guest access: gpa=0x100000, sz=1514" absent=answered peer=no
 //@ run hvt write-length-highest: tap.service0=10.0.0.1/24 args="call 6 1 180000 ffffffffffffffff" expect="fault:Invalid guest access: gpa=0x180000, sz=18446744073709551615" absent=answered peer=no
 //@ run hvt write-length-wraps: tap.service0=10.0.0.1/24 args="call 6 1 180000 ffffffffffe80040" expect="fault:Invalid guest access: gpa=0x180000, sz=18446744073707978816" absent=answered peer=no
@@ -64,6 +65,7 @@
 //@ run hvt entry-write-length-0: tap.service0=10.0.0.1/24 args="entry 1 1 180000 0" expect=exit:0 output=answered peer=no
 //@ run hvt entry-read-behind: tap.service0=10.0.0.1/24 args="entry 2 1 200000 40" expect="fault:Invalid guest access: gpa=0x200000, sz=64" absent=answered peer=no
 //@ run hvt entry-read-into-ring: tap.service0=10.0.0.1/24 args="entry 2 1 1fffff 40" expect="fault:Invalid guest access: gpa=0x1fffff, sz=64" absent=answered peer=no
+//@ run hvt entry-read-over-page-tables: tap.service0=10.0.0.1/24 args="entry 2 1 2000 5ea" expect="fault:Invalid guest access: gpa=0x2000, sz=1514" absent=answered peer=no
 //@ run hvt entry-read-over-code: tap.service0=10.0.0.1/24 args="entry 2 1 100000 5ea" expect="fault:Invalid guest access: gpa=0x100000, sz=1514" absent=answered peer=no
 
 /* Sooner or later a frame replaces the argument of PUTS between two calls, or during one. */

@@ -8,48 +8,29 @@
 //! stay as they are without it. It is told of input by a signal, which also brings the CPU out of the
 //! guest.
 
+mod debuggee;
+mod wire;
+
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use gdbstub::common::Signal;
-use gdbstub::conn::{Connection, ConnectionExt};
 use gdbstub::stub::run_blocking::{BlockingEventLoop, Event, WaitForStopReasonError};
-use gdbstub::stub::{BaseStopReason, DisconnectReason, GdbStubBuilder, SingleThreadStopReason};
-use gdbstub::target::ext::base::BaseOps;
-use gdbstub::target::ext::base::singlethread::{
-    SingleThreadBase, SingleThreadResume, SingleThreadResumeOps, SingleThreadSingleStep,
-    SingleThreadSingleStepOps,
-};
-use gdbstub::target::ext::breakpoints::{
-    Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
-    SwBreakpoint, SwBreakpointOps, WatchKind,
-};
-use gdbstub::target::{Target, TargetError, TargetResult};
-use gdbstub_arch::x86::X86_64_SSE;
-use gdbstub_arch::x86::reg::X86_64CoreRegs;
-use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug,
-};
-use rustix::event::epoll::{self, EventData, EventFlags};
+use gdbstub::stub::{BaseStopReason, DisconnectReason, GdbStubBuilder};
 use rustix::fs::MemfdFlags;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::error::{EXIT_CANNOT, Error};
-use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::calls::{IOCTL, READ, RECVFROM, RT_SIGRETURN, WRITE};
 use solo5_tender::seccomp::{Condition, Rule, Test};
-use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
 
-use crate::exit::{Exit, REASON_HALT};
-use crate::fault::GuestFault;
-use crate::hypercall::{End, Next};
-use crate::memory::{SharedMemory, Use};
+use self::debuggee::{Debuggee, Over, Stop};
+use self::wire::{PACKET, Wire, failed, set_immediate_exit, watch_input};
+use crate::memory::SharedMemory;
 use crate::running::Running;
-use crate::xsave::Floats;
 
 /// What the debugger asks of the CPU.
 const REQUESTS: [(u32, &str); 6] = [
@@ -61,27 +42,10 @@ const REQUESTS: [(u32, &str); 6] = [
     (0x4048_ae9b, "KVM_SET_GUEST_DEBUG"),
 ];
 
-/// Most software breakpoints at a time.
-const SOFTWARE_MAX: usize = 256;
-/// Hardware breakpoints and watchpoints the CPU has.
-const HARDWARE_MAX: usize = 4;
-/// The instruction that is a software breakpoint: `hlt`. It has one byte as `int3` has, brings the CPU
-/// out of the guest on every KVM, while some cannot intercept `int3`, and leaves the guest its own.
-const HALT: u8 = 0xf4;
-/// Longest packet.
-const PACKET: usize = 4096;
-
 /// A debugger that has connected.
 #[derive(Debug)]
 pub struct Debugger {
     connection: OwnedFd,
-}
-
-fn failed(what: String) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::Gdb {
-        what: what.clone(),
-        error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-    }
 }
 
 impl Debugger {
@@ -126,9 +90,8 @@ impl Debugger {
                 OwnedFd::from(stream)
             }
         };
-        let debugger = Debugger { connection };
-        watch_input(&debugger, epoll, timer_data)?;
-        Ok(debugger)
+        watch_input(&connection, epoll, timer_data)?;
+        Ok(Debugger { connection })
     }
 
     /// Its connection.
@@ -139,17 +102,10 @@ impl Debugger {
     /// Runs the guest under the debugger, to its end.
     pub(crate) fn run(self, mut running: Running, memory: &SharedMemory) -> ! {
         let immediate_exit = running.vcpu.immediate_exit();
-        IMMEDIATE_EXIT.store(immediate_exit, Ordering::Release);
-        let mut target = Debuggee {
-            running,
-            memory,
-            software: [None; SOFTWARE_MAX],
-            hardware: [None; HARDWARE_MAX],
-            single_step: false,
-            over: None,
-        };
+        set_immediate_exit(immediate_exit);
+        let mut target = Debuggee::new(running, memory);
         let mut packet = [0; PACKET];
-        let wire = Wire { fd: self.connection.into_raw_fd(), out: [0; PACKET], length: 0 };
+        let wire = Wire::new(self.connection);
         let built = GdbStubBuilder::new(wire).with_packet_buffer(&mut packet).build();
         let reason = match built {
             Ok(stub) => stub.run_blocking::<Loop>(&mut target).ok(),
@@ -193,449 +149,12 @@ pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
     rules
 }
 
-/// KVM's flag that makes the next entry to the guest return at once.
-static IMMEDIATE_EXIT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
-
-extern "C" fn on_input(_signal: libc::c_int) {
-    let flag = IMMEDIATE_EXIT.load(Ordering::Acquire);
-    if !flag.is_null() {
-        // SAFETY: it points into the area shared with KVM, which stays mapped; the flag is there to be
-        // set by a signal handler, and nothing refers to it.
-        unsafe { flag.write_volatile(1) };
-    }
-}
-
-/// From now on input from the debugger brings the CPU out of the guest, and a sleep in `epoll` to its
-/// end.
-fn watch_input(debugger: &Debugger, epoll: &OwnedFd, timer_data: u64) -> Result<(), Error> {
-    let fd = debugger.fd();
-    let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
-    install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
-        .map_err(|error| Error::Gdb { what: "sigaction()".to_owned(), error })?;
-    let check = |result: libc::c_int| if result < 0 { Err(()) } else { Ok(()) };
-    let own = rustix::process::getpid().as_raw_pid();
-    // SAFETY: only numbers are passed.
-    check(unsafe { libc::fcntl(fd, libc::F_SETOWN, own) }).map_err(os)?;
-    // SAFETY: as above. The guest's thread is the only one that takes signals.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) }).map_err(os)?;
-    // By edges: input that is there for good, as after a detach, must not end every sleep.
-    let flags = EventFlags::IN | EventFlags::ET;
-    epoll::add(epoll, &debugger.connection, EventData::new_u64(timer_data), flags)
-        .map_err(|error| failed("watching the connection".to_owned())(error.into()))
-}
-
 /// A second mapping of guest memory, for the debugger alone.
 pub fn backing(size: u64) -> Result<OwnedFd, Error> {
     let allocate = |error| Error::Allocate { error };
     let fd = rustix::fs::memfd_create(c"guest", MemfdFlags::CLOEXEC).map_err(allocate)?;
     rustix::fs::ftruncate(&fd, size).map_err(allocate)?;
     Ok(fd)
-}
-
-/// Why the guest will not go on.
-#[derive(Clone, Copy, Debug)]
-enum Over {
-    End(End),
-    Fault(GuestFault),
-}
-
-/// A hardware breakpoint or watchpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hardware {
-    address: u64,
-    length: u64,
-    /// `None`: execution.
-    watch: Option<WatchKind>,
-}
-
-impl Hardware {
-    /// Its type and length as in DR7: two bits each.
-    fn control(&self) -> Option<u64> {
-        // There is no watching reads alone.
-        let kind = match self.watch {
-            None => 0b00,
-            Some(WatchKind::Write) => 0b01,
-            Some(WatchKind::Read | WatchKind::ReadWrite) => 0b11,
-        };
-        let length = match (self.watch, self.length) {
-            (None, _) | (_, 1) => 0b00,
-            (_, 2) => 0b01,
-            (_, 4) => 0b11,
-            (_, 8) => 0b10,
-            _ => return None,
-        };
-        let aligned = self.watch.is_none() || self.address.is_multiple_of(self.length);
-        aligned.then_some(length << 2 | kind)
-    }
-}
-
-/// The guest, as the debugger sees it.
-struct Debuggee<'m> {
-    running: Running,
-    /// Its memory, by the debugger's own mapping.
-    memory: &'m SharedMemory,
-    /// Software breakpoints, with the bytes they replace.
-    software: [Option<(u64, u8)>; SOFTWARE_MAX],
-    hardware: [Option<Hardware>; HARDWARE_MAX],
-    single_step: bool,
-    over: Option<Over>,
-}
-
-type Stop = SingleThreadStopReason<u64>;
-
-impl Debuggee<'_> {
-    /// Tells KVM what to stop at.
-    fn arm(&mut self) -> Result<(), Errno> {
-        let mut debug =
-            kvm_guest_debug { control: KVM_GUESTDBG_ENABLE, ..kvm_guest_debug::default() };
-        if self.single_step {
-            debug.control |= KVM_GUESTDBG_SINGLESTEP;
-        }
-        let [.., dr7] = &mut debug.arch.debugreg;
-        // Reserved, always set.
-        *dr7 = 1 << 10;
-        for (index, slot) in self.hardware.iter().enumerate() {
-            let Some(control) = slot.as_ref().and_then(Hardware::control) else {
-                continue;
-            };
-            debug.control |= KVM_GUESTDBG_USE_HW_BP;
-            *dr7 |= 0b10 << (2 * index) | control << (16 + 4 * index);
-        }
-        for (index, slot) in self.hardware.iter().enumerate() {
-            if let (Some(slot), Some(place)) = (slot, debug.arch.debugreg.get_mut(index)) {
-                *place = slot.address;
-            }
-        }
-        self.set(&debug)
-    }
-
-    fn set(&self, debug: &kvm_guest_debug) -> Result<(), Errno> {
-        let done = self.running.vcpu.kvm().set_guest_debug(debug);
-        done.map_err(|error| Errno::from_raw_os_error(error.errno()))
-    }
-
-    /// Removes everything the debugger has put in.
-    fn let_go(&mut self) {
-        for slot in 0..SOFTWARE_MAX {
-            if let Some((address, byte)) = self.software.get_mut(slot).and_then(Option::take) {
-                let _ = self.memory.store(address, &byte);
-            }
-        }
-        let _ = self.set(&kvm_guest_debug::default());
-        IMMEDIATE_EXIT.store(std::ptr::null_mut(), Ordering::Release);
-        self.running.vcpu.stay();
-    }
-
-    /// Runs the guest until it stops for the debugger, ends, or there is input.
-    fn go(&mut self, wire: &mut Wire) -> Result<Event<Stop>, std::io::Error> {
-        if let Some(over) = self.over {
-            let status = match over {
-                Over::End(end) => end.status as u8,
-                Over::Fault(_) => EXIT_CANNOT,
-            };
-            return Ok(Event::TargetStopped(BaseStopReason::Exited(status)));
-        }
-        loop {
-            self.running.vcpu.stay();
-            if wire.peek()?.is_some() {
-                return wire.read().map(Event::IncomingData);
-            }
-            let exit = self.running.vcpu.run();
-            match exit {
-                Exit::Debug { dr6 } => return Ok(Event::TargetStopped(self.stopped(dr6))),
-                Exit::Other(REASON_HALT) if self.met_breakpoint() => {
-                    return Ok(Event::TargetStopped(BaseStopReason::SwBreak(())));
-                }
-                _ => {}
-            }
-            match self.running.step(exit) {
-                Ok(Next::Run) => {}
-                Ok(Next::End(end)) => {
-                    self.over = Some(Over::End(end));
-                    let status = end.status as u8;
-                    return Ok(Event::TargetStopped(BaseStopReason::Exited(status)));
-                }
-                Err(fault) => {
-                    // It can be looked at; if it is continued, it is over.
-                    self.over = Some(Over::Fault(fault));
-                    let stop = BaseStopReason::Signal(Signal::SIGSEGV);
-                    return Ok(Event::TargetStopped(stop));
-                }
-            }
-        }
-    }
-
-    /// Whether the CPU has just executed a software breakpoint; then it is in front of it again.
-    fn met_breakpoint(&self) -> bool {
-        let vcpu = self.running.vcpu.kvm();
-        let Ok(mut registers) = vcpu.get_regs() else {
-            return false;
-        };
-        let at = registers.rip.wrapping_sub(1);
-        let mut breakpoints = self.software.iter().flatten();
-        let is_ours = breakpoints.any(|(address, _)| *address == at);
-        registers.rip = at;
-        is_ours && vcpu.set_regs(&registers).is_ok()
-    }
-
-    /// What the debugger is told of a debug exit.
-    fn stopped(&self, dr6: u64) -> Stop {
-        const SINGLE_STEP: u64 = 1 << 14;
-        let hit = (0..).zip(&self.hardware).find(|(index, _)| dr6 >> index & 1 != 0);
-        match hit {
-            Some((_, Some(Hardware { watch: None, .. }))) => BaseStopReason::HwBreak(()),
-            Some((_, Some(Hardware { address, watch: Some(kind), .. }))) => {
-                BaseStopReason::Watch { tid: (), kind: *kind, addr: *address }
-            }
-            _ if dr6 & SINGLE_STEP != 0 => BaseStopReason::DoneStep,
-            _ => BaseStopReason::Signal(Signal::SIGTRAP),
-        }
-    }
-
-    fn add_hardware(&mut self, new: Hardware) -> bool {
-        let free = self.hardware.iter_mut().find(|slot| slot.is_none());
-        match free {
-            Some(slot) if new.control().is_some() => {
-                *slot = Some(new);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn remove_hardware(&mut self, old: Hardware) -> bool {
-        let found = self.hardware.iter_mut().find(|slot| **slot == Some(old));
-        found.is_some_and(|slot| slot.take().is_some())
-    }
-}
-
-impl Target for Debuggee<'_> {
-    type Arch = X86_64_SSE;
-    type Error = Errno;
-
-    fn base_ops(&mut self) -> BaseOps<'_, Self::Arch, Self::Error> {
-        BaseOps::SingleThread(self)
-    }
-
-    fn support_breakpoints(&mut self) -> Option<BreakpointsOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-fn non_fatal<T>(_: T) -> TargetError<Errno> {
-    TargetError::NonFatal
-}
-
-impl SingleThreadBase for Debuggee<'_> {
-    fn read_registers(&mut self, regs: &mut X86_64CoreRegs) -> TargetResult<(), Self> {
-        let vcpu = self.running.vcpu.kvm();
-        let general = vcpu.get_regs().map_err(non_fatal)?;
-        let special = vcpu.get_sregs().map_err(non_fatal)?;
-        let area = vcpu.get_xsave().map_err(non_fatal)?;
-        let float = Floats::read(&area.region);
-        regs.regs = [
-            general.rax,
-            general.rbx,
-            general.rcx,
-            general.rdx,
-            general.rsi,
-            general.rdi,
-            general.rbp,
-            general.rsp,
-            general.r8,
-            general.r9,
-            general.r10,
-            general.r11,
-            general.r12,
-            general.r13,
-            general.r14,
-            general.r15,
-        ];
-        regs.rip = general.rip;
-        regs.eflags = general.rflags as u32;
-        regs.segments.cs = special.cs.selector.into();
-        regs.segments.ss = special.ss.selector.into();
-        regs.segments.ds = special.ds.selector.into();
-        regs.segments.es = special.es.selector.into();
-        regs.segments.fs = special.fs.selector.into();
-        regs.segments.gs = special.gs.selector.into();
-        regs.st = float.st;
-        regs.fpu.fctrl = float.control.into();
-        regs.fpu.fstat = float.status.into();
-        regs.fpu.ftag = full_tags(float.tags);
-        regs.fpu.fioff = float.last_ip as u32;
-        regs.fpu.fooff = float.last_dp as u32;
-        regs.fpu.fop = float.opcode.into();
-        for (to, from) in regs.xmm.iter_mut().zip(float.xmm) {
-            *to = u128::from_le_bytes(from);
-        }
-        regs.mxcsr = float.mxcsr;
-        Ok(())
-    }
-
-    fn write_registers(&mut self, regs: &X86_64CoreRegs) -> TargetResult<(), Self> {
-        let vcpu = self.running.vcpu.kvm();
-        let mut general = vcpu.get_regs().map_err(non_fatal)?;
-        [
-            general.rax,
-            general.rbx,
-            general.rcx,
-            general.rdx,
-            general.rsi,
-            general.rdi,
-            general.rbp,
-            general.rsp,
-            general.r8,
-            general.r9,
-            general.r10,
-            general.r11,
-            general.r12,
-            general.r13,
-            general.r14,
-            general.r15,
-        ] = regs.regs;
-        general.rip = regs.rip;
-        general.rflags = regs.eflags.into();
-        let mut area = vcpu.get_xsave().map_err(non_fatal)?;
-        let mut float = Floats::read(&area.region);
-        float.st = regs.st;
-        float.control = regs.fpu.fctrl as u16;
-        float.status = regs.fpu.fstat as u16;
-        float.tags = short_tags(regs.fpu.ftag);
-        for (to, from) in float.xmm.iter_mut().zip(regs.xmm) {
-            *to = from.to_le_bytes();
-        }
-        float.mxcsr = regs.mxcsr;
-        vcpu.set_regs(&general).map_err(non_fatal)?;
-        // gdb writes all registers to change one.
-        if float != Floats::read(&area.region) {
-            float.write(&mut area.region);
-            // SAFETY: the kernel reads as much as it has filled in above.
-            unsafe { vcpu.set_xsave(&area) }.map_err(non_fatal)?;
-        }
-        Ok(())
-    }
-
-    fn read_addrs(&mut self, start: u64, data: &mut [u8]) -> TargetResult<usize, Self> {
-        let left = self.memory.size().saturating_sub(start);
-        let length = left.min(data.len() as u64);
-        let piece = self.memory.piece(Allegation::new(start, length), Use::Read);
-        let piece = piece.map_err(non_fatal)?;
-        piece.copy_to(data);
-        Ok(piece.length())
-    }
-
-    fn write_addrs(&mut self, start: u64, data: &[u8]) -> TargetResult<(), Self> {
-        let length = data.len() as u64;
-        let piece = self.memory.piece(Allegation::new(start, length), Use::Write);
-        piece.map_err(non_fatal)?.copy_from(data);
-        Ok(())
-    }
-
-    fn support_resume(&mut self) -> Option<SingleThreadResumeOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-/// The tag word as the debugger wants it, two bits a register, of one bit that says it is not empty.
-fn full_tags(short: u8) -> u32 {
-    (0..8).fold(0, |tags, index| {
-        let tag = if short >> index & 1 != 0 { 0b00 } else { 0b11 };
-        tags | tag << (2 * index)
-    })
-}
-
-fn short_tags(full: u32) -> u8 {
-    (0..8).fold(0, |tags, index| tags | u8::from(full >> (2 * index) & 0b11 != 0b11) << index)
-}
-
-impl SingleThreadResume for Debuggee<'_> {
-    fn resume(&mut self, _signal: Option<Signal>) -> Result<(), Errno> {
-        self.single_step = false;
-        self.arm()
-    }
-
-    fn support_single_step(&mut self) -> Option<SingleThreadSingleStepOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-impl SingleThreadSingleStep for Debuggee<'_> {
-    fn step(&mut self, _signal: Option<Signal>) -> Result<(), Errno> {
-        self.single_step = true;
-        self.arm()
-    }
-}
-
-impl Breakpoints for Debuggee<'_> {
-    fn support_sw_breakpoint(&mut self) -> Option<SwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_breakpoint(&mut self) -> Option<HwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_watchpoint(&mut self) -> Option<HwWatchpointOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-impl SwBreakpoint for Debuggee<'_> {
-    fn add_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        let place = address;
-        let is_there = |slot: &&Option<(u64, u8)>| slot.is_some_and(|(at, _)| at == address);
-        if self.software.iter().any(|slot| is_there(&slot)) {
-            return Ok(true);
-        }
-        let byte: u8 = self.memory.load(place).map_err(non_fatal)?;
-        let Some(slot) = self.software.iter_mut().find(|slot| slot.is_none()) else {
-            return Ok(false);
-        };
-        self.memory.store(place, &HALT).map_err(non_fatal)?;
-        *slot = Some((address, byte));
-        Ok(true)
-    }
-
-    fn remove_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        let slots = self.software.iter_mut();
-        let mut found = slots.filter(|slot| slot.is_some_and(|(at, _)| at == address));
-        let Some((_, byte)) = found.next().and_then(Option::take) else {
-            return Ok(false);
-        };
-        self.memory.store(address, &byte).map_err(non_fatal)?;
-        Ok(true)
-    }
-}
-
-impl HwBreakpoint for Debuggee<'_> {
-    fn add_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_hardware(Hardware { address, length: 1, watch: None }))
-    }
-
-    fn remove_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(self.remove_hardware(Hardware { address, length: 1, watch: None }))
-    }
-}
-
-impl HwWatchpoint for Debuggee<'_> {
-    fn add_hw_watchpoint(
-        &mut self,
-        address: u64,
-        length: u64,
-        kind: WatchKind,
-    ) -> TargetResult<bool, Self> {
-        Ok(self.add_hardware(Hardware { address, length, watch: Some(kind) }))
-    }
-
-    fn remove_hw_watchpoint(
-        &mut self,
-        address: u64,
-        length: u64,
-        kind: WatchKind,
-    ) -> TargetResult<bool, Self> {
-        Ok(self.remove_hardware(Hardware { address, length, watch: Some(kind) }))
-    }
 }
 
 /// How the guest is run between two stops.
@@ -658,107 +177,5 @@ impl<'m> BlockingEventLoop for Loop<'m> {
 
     fn on_interrupt(_: &mut Debuggee<'m>) -> Result<Option<Stop>, Errno> {
         Ok(Some(BaseStopReason::Signal(Signal::SIGINT)))
-    }
-}
-
-/// The connection. What is written goes out in whole packets.
-struct Wire {
-    fd: RawFd,
-    out: [u8; PACKET],
-    length: usize,
-}
-
-impl Connection for Wire {
-    type Error = std::io::Error;
-
-    fn write(&mut self, byte: u8) -> Result<(), std::io::Error> {
-        if self.length == PACKET {
-            self.flush()?;
-        }
-        if let Some(place) = self.out.get_mut(self.length) {
-            *place = byte;
-            self.length += 1;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), std::io::Error> {
-        let mut left = self.out.get(..self.length).unwrap_or_default();
-        while !left.is_empty() {
-            // SAFETY: the bytes and their number.
-            let count = unsafe { libc::write(self.fd, left.as_ptr().cast(), left.len()) };
-            match usize::try_from(count) {
-                Ok(count) => left = left.get(count..).unwrap_or_default(),
-                Err(_) => interrupted()?,
-            }
-        }
-        self.length = 0;
-        Ok(())
-    }
-}
-
-/// An interrupted call is to be made again; any other error is one.
-fn interrupted() -> Result<(), std::io::Error> {
-    let error = std::io::Error::last_os_error();
-    match error.kind() {
-        std::io::ErrorKind::Interrupted => Ok(()),
-        _ => Err(error),
-    }
-}
-
-impl ConnectionExt for Wire {
-    fn read(&mut self) -> Result<u8, std::io::Error> {
-        let mut byte = 0u8;
-        loop {
-            // SAFETY: one byte.
-            match unsafe { libc::read(self.fd, (&raw mut byte).cast(), 1) } {
-                1 => return Ok(byte),
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                _ => interrupted()?,
-            }
-        }
-    }
-
-    fn peek(&mut self) -> Result<Option<u8>, std::io::Error> {
-        let mut byte = 0u8;
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        loop {
-            // SAFETY: one byte.
-            match unsafe { libc::recv(self.fd, (&raw mut byte).cast(), 1, flags) } {
-                1 => return Ok(Some(byte)),
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                _ => match std::io::Error::last_os_error().kind() {
-                    std::io::ErrorKind::WouldBlock => return Ok(None),
-                    _ => interrupted()?,
-                },
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_registers_are_encoded_as_the_cpu_has_them() {
-        let control = |watch, address, length| Hardware { address, length, watch }.control();
-        assert_eq!(control(None, 0x10_0001, 1), Some(0));
-        assert_eq!(control(Some(WatchKind::Write), 0x1000, 4), Some(0b1101));
-        assert_eq!(control(Some(WatchKind::Write), 0x1000, 8), Some(0b1001));
-        assert_eq!(control(Some(WatchKind::Read), 0x1000, 2), Some(0b0111));
-        assert_eq!(control(Some(WatchKind::ReadWrite), 0x1000, 1), Some(0b0011));
-        assert_eq!(control(Some(WatchKind::Write), 0x1001, 4), None, "not aligned");
-        assert_eq!(control(Some(WatchKind::Write), 0x1000, 3), None);
-        assert_eq!(control(Some(WatchKind::Write), 0x1000, 0), None);
-    }
-
-    #[test]
-    fn tags_survive_both_ways() {
-        assert_eq!(full_tags(0), 0xffff);
-        assert_eq!(full_tags(1), 0xfffc);
-        for short in 0..=u8::MAX {
-            assert_eq!(short_tags(full_tags(short)), short);
-        }
     }
 }
