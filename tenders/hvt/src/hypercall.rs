@@ -240,7 +240,11 @@ mod tests {
         // SAFETY: as above; it is the set of `fixture`.
         let set = unsafe { std::os::fd::BorrowedFd::borrow_raw(host.events.epoll) };
         epoll::add(set, fd, EventData::new_u64(3), EventFlags::IN).unwrap();
-        host.devices = Box::leak(Box::new(Devices::default().with_net(3, tap, 1500)));
+        host.devices = Box::leak(Box::new(Devices::default().with_net(
+            3,
+            tap,
+            solo5_abi::device::Mtu::ETHERNET,
+        )));
         let wait = |timeout| host.events.wait(host.devices, timeout);
         assert_eq!(wait(0), 0);
         drop(network);

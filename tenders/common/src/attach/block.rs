@@ -248,7 +248,7 @@ mod tests {
             name: "storage".to_owned(),
             backing: launch::Backing::Path(path.to_owned()),
             access: Access::ReadWrite,
-            sector_size: 512,
+            sector_size: SectorSize::DEFAULT,
             sector_size_exact: None,
             capacity_minimum: None,
         };
