@@ -1,11 +1,12 @@
 //! Console, clock, block devices and the sandbox around them.
 
 use std::fs;
-use std::process::Stdio;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 use solo5_abi::hvt::Hypercall;
 
-use crate::guest::{ARGUMENT, BLOCK, Code, DATA, Guest, Ran, kvm, text};
+use crate::guest::{ARGUMENT, BLOCK, Code, DATA, Guest, Ran, kvm, tender, text};
 
 #[test]
 fn the_console_takes_any_bytes_and_may_go_away() {
@@ -134,4 +135,46 @@ fn as_another_user_in_another_root() {
             .mentions("chroot() failed: Operation not permitted");
     }
     guest.run(&["--mem=2", "--chroot=/nonexistent"]).gives(1);
+}
+
+#[test]
+fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
+    if !kvm("a_lock_belongs_to_the_guest_and_not_to_its_launcher") {
+        return;
+    }
+    let never = u64::MAX >> 1;
+    let waiting = Code::new().print(b"up").call(Hypercall::Poll, &[never, u64::MAX, u64::MAX]);
+    let guest = Guest::new(waiting.exit(0), &[("disk", BLOCK)]);
+    let disk = guest.file("disk", &[0; 512]);
+    let other = Guest::new(Code::new().exit(3), &[("disk", BLOCK)]);
+    let by_path = format!("--block:disk={}", text(&disk));
+    let shell = |script: &str, image: &Guest| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(tender().get_program()).arg(&image.image);
+        shell.current_dir(guest.folder.path()).stdin(Stdio::null());
+        shell
+    };
+    for script in [
+        r#"exec "$0" --mem=2 --block-fd:disk=8 "$1" 8<>disk"#,
+        // A second descriptor of the disk, which the tender closes.
+        r#"exec "$0" --mem=2 --block-fd:disk=8 "$1" 8<>disk 9<disk"#,
+    ] {
+        let mut command = shell(script, &guest);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut up = [0; 2];
+        child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+        let refused = other.run(&["--mem=2", &by_path]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        refused.gives(1).mentions("error[T424]").mentions("in use by another guest");
+        other.run(&["--mem=2", &by_path]).gives(3);
+    }
+    // The shell keeps the descriptor.
+    let twice =
+        r#"exec 8<>disk; "$0" --mem=2 --block-fd:disk=8 "$1"; "$0" --mem=2 --block:disk=disk "$1""#;
+    Ran::of(&mut shell(twice, &other)).gives(3);
+    let console =
+        r#"exec "$0" --mem=2 --block:disk=disk --block-access:disk=read-only "$1" 1<>disk"#;
+    Ran::of(&mut shell(console, &guest)).gives(1).mentions("error[T427]");
+    assert_eq!(fs::read(&disk).unwrap(), [0; 512]);
 }
