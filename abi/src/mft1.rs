@@ -277,7 +277,7 @@ pub fn is_name(name: &[u8]) -> bool {
 
 /// What is wrong with a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum ErrorKind {
     /// The descriptor is shorter than its padding and header.
     Short,
     /// The version is not 1.
@@ -304,16 +304,16 @@ pub enum FaultKind {
 
 /// The first fault of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Error {
     /// What is wrong.
-    pub kind: FaultKind,
+    pub kind: ErrorKind,
     /// Offset in bytes in the descriptor, its padding included.
     pub offset: usize,
 }
 
-impl Fault {
-    fn in_entry(index: usize, field: usize, kind: FaultKind) -> Fault {
-        Fault { kind, offset: PADDING + size(index) + field }
+impl Error {
+    fn in_entry(index: usize, field: usize, kind: ErrorKind) -> Error {
+        Error { kind, offset: PADDING + size(index) + field }
     }
 
     /// Index of the entry at fault, if it is in one.
@@ -322,34 +322,36 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            FaultKind::Short => write!(f, "the manifest is too short for its header"),
-            FaultKind::Version(version) => write!(f, "manifest version {version}, expected 1"),
-            FaultKind::Entries(entries) => {
+            ErrorKind::Short => write!(f, "the manifest is too short for its header"),
+            ErrorKind::Version(version) => write!(f, "manifest version {version}, expected 1"),
+            ErrorKind::Entries(entries) => {
                 write!(f, "{entries} manifest entries, expected 1 to {ENTRIES_MAX}")
             }
-            FaultKind::Size => {
+            ErrorKind::Size => {
                 write!(f, "the manifest's length does not match its number of entries")
             }
-            FaultKind::NotReserved => write!(f, "manifest entry 0 is not the reserved entry"),
+            ErrorKind::NotReserved => write!(f, "manifest entry 0 is not the reserved entry"),
             kind => {
                 write!(f, "manifest entry {}: ", self.entry().unwrap_or_default())?;
                 match kind {
-                    FaultKind::NameUnterminated => write!(f, "the name has no terminator"),
-                    FaultKind::Attached => write!(f, "marked as attached"),
-                    FaultKind::Name => {
+                    ErrorKind::NameUnterminated => write!(f, "the name has no terminator"),
+                    ErrorKind::Attached => write!(f, "marked as attached"),
+                    ErrorKind::Name => {
                         write!(f, "the name is not 1 to {NAME_MAX} letters and digits")
                     }
-                    FaultKind::Type(number) => write!(f, "unknown device type {number:#x}"),
-                    FaultKind::Duplicate => write!(f, "an earlier device has its name and type"),
+                    ErrorKind::Type(number) => write!(f, "unknown device type {number:#x}"),
+                    ErrorKind::Duplicate => write!(f, "an earlier device has its name and type"),
                     _ => write!(f, "a field that only a tender may fill in is not zero"),
                 }
             }
         }
     }
 }
+
+impl core::error::Error for Error {}
 
 /// A manifest whose structure is sound, viewed in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,56 +362,56 @@ pub struct Mft1<'a> {
 impl<'a> Mft1<'a> {
     /// Reads a note's descriptor, its [`PADDING`] included, by the rules every reader shares
     /// (`docs/reference/manifest.md#mft1-structure`).
-    pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Fault> {
-        let fault = |offset, kind| Fault { kind, offset };
-        let manifest = descriptor.get(PADDING..).ok_or(fault(0, FaultKind::Short))?;
+    pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Error> {
+        let fault = |offset, kind| Error { kind, offset };
+        let manifest = descriptor.get(PADDING..).ok_or(fault(0, ErrorKind::Short))?;
         let ([version, count], entries) = <[U32; 2]>::read_from_prefix(manifest)
             .map(|(header, rest)| (header.map(U32::get), rest))
-            .map_err(|_| fault(0, FaultKind::Short))?;
+            .map_err(|_| fault(0, ErrorKind::Short))?;
         if version != VERSION {
-            return Err(fault(PADDING, FaultKind::Version(version)));
+            return Err(fault(PADDING, ErrorKind::Version(version)));
         }
         if count < 1 || count as usize > ENTRIES_MAX {
-            return Err(fault(PADDING + 4, FaultKind::Entries(count)));
+            return Err(fault(PADDING + 4, ErrorKind::Entries(count)));
         }
-        let size_fault = fault(PADDING + 4, FaultKind::Size);
+        let size_fault = fault(PADDING + 4, ErrorKind::Size);
         let entries = <[Entry]>::ref_from_bytes(entries).map_err(|_| size_fault)?;
         if entries.len() != count as usize {
             return Err(size_fault);
         }
         for (index, entry) in entries.iter().enumerate() {
             if index == 0 && (entry.kind_number() != RESERVED_FIRST || entry.name[0] != 0) {
-                return Err(Fault::in_entry(0, 0, FaultKind::NotReserved));
+                return Err(Error::in_entry(0, 0, ErrorKind::NotReserved));
             }
             if entry.name[NAME_MAX] != 0 {
-                return Err(Fault::in_entry(index, NAME_MAX, FaultKind::NameUnterminated));
+                return Err(Error::in_entry(index, NAME_MAX, ErrorKind::NameUnterminated));
             }
             if entry.attached != 0 {
-                return Err(Fault::in_entry(index, 96, FaultKind::Attached));
+                return Err(Error::in_entry(index, 96, ErrorKind::Attached));
             }
         }
         Ok(Mft1 { entries })
     }
 
     /// What a loader asks beyond structure (`docs/reference/manifest.md#mft1-check`).
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), Error> {
         for (index, entry) in self.entries.iter().enumerate() {
             if entry.properties != [0; 16] || entry.backend != [0; 8] || entry.padding != [0; 7] {
-                return Err(Fault::in_entry(index, 72, FaultKind::Preset));
+                return Err(Error::in_entry(index, 72, ErrorKind::Preset));
             }
             if index == 0 {
                 continue;
             }
             if entry.kind().is_none() {
-                return Err(Fault::in_entry(index, 68, FaultKind::Type(entry.kind_number())));
+                return Err(Error::in_entry(index, 68, ErrorKind::Type(entry.kind_number())));
             }
             if entry.name().is_empty() {
-                return Err(Fault::in_entry(index, 0, FaultKind::Name));
+                return Err(Error::in_entry(index, 0, ErrorKind::Name));
             }
             let earlier = &self.entries[..index];
             if earlier.iter().any(|other| other.kind == entry.kind && other.name() == entry.name())
             {
-                return Err(Fault::in_entry(index, 0, FaultKind::Duplicate));
+                return Err(Error::in_entry(index, 0, ErrorKind::Duplicate));
             }
         }
         Ok(())

@@ -85,7 +85,7 @@ impl Record<'_> {
 
 /// What is wrong with a properties note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum ErrorKind {
     /// Longer than [`DESCRIPTOR_MAX`].
     Long,
     /// A header or record reaches past the end.
@@ -122,14 +122,14 @@ pub enum FaultKind {
 
 /// The first fault of a properties note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Error {
     /// What is wrong.
-    pub kind: FaultKind,
+    pub kind: ErrorKind,
     /// Offset in bytes in the descriptor.
     pub offset: usize,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |tag| match tag {
             tag::FLAGS => "flags",
@@ -137,30 +137,32 @@ impl fmt::Display for Fault {
             tag => known(tag).next().map_or("property", |property| property.name),
         };
         match self.kind {
-            FaultKind::Long => write!(f, "longer than {DESCRIPTOR_MAX} bytes"),
-            FaultKind::Short => write!(f, "a record reaches past the end"),
-            FaultKind::Version(version) => write!(f, "version {version}, expected {VERSION}"),
-            FaultKind::Reserved => write!(f, "the reserved word is not zero"),
-            FaultKind::Count(count) => write!(f, "{count} records, at most {RECORDS_MAX}"),
-            FaultKind::Entries(entries) => {
+            ErrorKind::Long => write!(f, "longer than {DESCRIPTOR_MAX} bytes"),
+            ErrorKind::Short => write!(f, "a record reaches past the end"),
+            ErrorKind::Version(version) => write!(f, "version {version}, expected {VERSION}"),
+            ErrorKind::Reserved => write!(f, "the reserved word is not zero"),
+            ErrorKind::Count(count) => write!(f, "{count} records, at most {RECORDS_MAX}"),
+            ErrorKind::Entries(entries) => {
                 write!(f, "made for a manifest of {entries} entries, not for this one")
             }
-            FaultKind::Trailing => write!(f, "bytes follow the last record"),
-            FaultKind::Order => write!(f, "records are not sorted and unique"),
-            FaultKind::Unknown(tag) => {
+            ErrorKind::Trailing => write!(f, "bytes follow the last record"),
+            ErrorKind::Order => write!(f, "records are not sorted and unique"),
+            ErrorKind::Unknown(tag) => {
                 write!(f, "property {tag:#x} is required and not known to this version")
             }
-            FaultKind::Criticality(tag) => write!(f, "{}: wrong critical bit", name(tag)),
-            FaultKind::Device(device) => write!(f, "device {device} is not in the manifest"),
-            FaultKind::Subject(tag) => write!(f, "{} does not belong to that device", name(tag)),
-            FaultKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
-            FaultKind::Text(tag) => write!(f, "{}: not text", name(tag)),
-            FaultKind::Flags(tag) => write!(f, "{}: unknown or empty", name(tag)),
-            FaultKind::Padding => write!(f, "padding is not zero"),
+            ErrorKind::Criticality(tag) => write!(f, "{}: wrong critical bit", name(tag)),
+            ErrorKind::Device(device) => write!(f, "device {device} is not in the manifest"),
+            ErrorKind::Subject(tag) => write!(f, "{} does not belong to that device", name(tag)),
+            ErrorKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
+            ErrorKind::Text(tag) => write!(f, "{}: not text", name(tag)),
+            ErrorKind::Flags(tag) => write!(f, "{}: unknown or empty", name(tag)),
+            ErrorKind::Padding => write!(f, "padding is not zero"),
         }?;
         write!(f, " (at offset {:#x})", self.offset)
     }
 }
+
+impl core::error::Error for Error {}
 
 /// The records of a descriptor, taken as they come. Ends after the first fault.
 #[derive(Clone, Debug)]
@@ -170,17 +172,17 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn read(&mut self) -> Result<Record<'a>, Fault> {
-        let fault = |kind| Fault { kind, offset: self.at };
+    fn read(&mut self) -> Result<Record<'a>, Error> {
+        let fault = |kind| Error { kind, offset: self.at };
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let (header, rest) =
-            RecordHeader::read_from_prefix(rest).map_err(|_| fault(FaultKind::Short))?;
+            RecordHeader::read_from_prefix(rest).map_err(|_| fault(ErrorKind::Short))?;
         let length = usize::from(header.length.get());
         let padded = length.next_multiple_of(RECORD_HEADER_SIZE);
-        let padded = rest.get(..padded).ok_or(fault(FaultKind::Short))?;
+        let padded = rest.get(..padded).ok_or(fault(ErrorKind::Short))?;
         let (payload, padding) = padded.split_at(length);
         if padding.iter().any(|byte| *byte != 0) {
-            return Err(fault(FaultKind::Padding));
+            return Err(fault(ErrorKind::Padding));
         }
         self.at += RECORD_HEADER_SIZE + padded.len();
         Ok(Record {
@@ -201,39 +203,39 @@ pub struct Mft2<'a> {
 impl<'a> Mft2<'a> {
     /// Reads a note's descriptor against the manifest it goes with. Refuses everything that is not
     /// the one canonical form, critical or not.
-    pub fn parse(descriptor: &'a [u8], manifest: &Mft1<'_>) -> Result<Mft2<'a>, Fault> {
-        let fault = |offset, kind| Fault { kind, offset };
+    pub fn parse(descriptor: &'a [u8], manifest: &Mft1<'_>) -> Result<Mft2<'a>, Error> {
+        let fault = |offset, kind| Error { kind, offset };
         if descriptor.len() > DESCRIPTOR_MAX {
-            return Err(fault(0, FaultKind::Long));
+            return Err(fault(0, ErrorKind::Long));
         }
         let (header, bytes) =
-            Header::read_from_prefix(descriptor).map_err(|_| fault(0, FaultKind::Short))?;
+            Header::read_from_prefix(descriptor).map_err(|_| fault(0, ErrorKind::Short))?;
         if header.version.get() != VERSION {
-            return Err(fault(0, FaultKind::Version(header.version.get())));
+            return Err(fault(0, ErrorKind::Version(header.version.get())));
         }
         if header.count.get() as usize > RECORDS_MAX {
-            return Err(fault(4, FaultKind::Count(header.count.get())));
+            return Err(fault(4, ErrorKind::Count(header.count.get())));
         }
         if header.mft1_entries.get() as usize != manifest.entries().len() {
-            return Err(fault(8, FaultKind::Entries(header.mft1_entries.get())));
+            return Err(fault(8, ErrorKind::Entries(header.mft1_entries.get())));
         }
         if header.reserved.get() != 0 {
-            return Err(fault(12, FaultKind::Reserved));
+            return Err(fault(12, ErrorKind::Reserved));
         }
         let mut records = Records { bytes, at: 0 };
         let mut last = None;
         for _ in 0..header.count.get() {
             let at = HEADER_SIZE + records.at;
-            let shift = |kind| Fault { kind, offset: at };
+            let shift = |kind| Error { kind, offset: at };
             let record = records.read().map_err(|fault| shift(fault.kind))?;
             if last.is_some_and(|last| last >= record.key()) {
-                return Err(shift(FaultKind::Order));
+                return Err(shift(ErrorKind::Order));
             }
             last = Some(record.key());
             check(&record, manifest).map_err(shift)?;
         }
         if records.at != bytes.len() {
-            return Err(fault(HEADER_SIZE + records.at, FaultKind::Trailing));
+            return Err(fault(HEADER_SIZE + records.at, ErrorKind::Trailing));
         }
         Ok(Mft2 { records: bytes })
     }
@@ -326,16 +328,16 @@ pub struct DeviceProperties<'a> {
     pub mtu_minimum: Option<u32>,
 }
 
-fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
+fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
     let entry = manifest.entries().get(record.device as usize);
-    let entry = entry.ok_or(FaultKind::Device(record.device))?;
+    let entry = entry.ok_or(ErrorKind::Device(record.device))?;
     let tag = record.tag;
     let rows = known(tag);
     let Some(first) = rows.clone().next() else {
-        return if record.critical { Err(FaultKind::Unknown(tag)) } else { Ok(()) };
+        return if record.critical { Err(ErrorKind::Unknown(tag)) } else { Ok(()) };
     };
     if first.critical != record.critical {
-        return Err(FaultKind::Criticality(tag));
+        return Err(ErrorKind::Criticality(tag));
     }
     let has = |property: &Property| match property.subject {
         Subject::Unikernel => record.device == 0,
@@ -343,21 +345,21 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), FaultKind> {
         Subject::Only(kind) => entry.kind() == Some(kind),
     };
     if !rows.clone().any(has) {
-        return Err(FaultKind::Subject(tag));
+        return Err(ErrorKind::Subject(tag));
     }
     if !first.shape.takes(record.payload.len()) {
-        return Err(FaultKind::Length(tag));
+        return Err(ErrorKind::Length(tag));
     }
     if first.shape.bit().is_some() {
         let bits = rows.filter_map(|property| property.shape.bit()).fold(0, |all, bit| all | bit);
         let stored = record.payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
         if stored == 0 || stored & !bits != 0 {
-            return Err(FaultKind::Flags(tag));
+            return Err(ErrorKind::Flags(tag));
         }
     }
     let text = matches!(first.shape, Shape::Text(_));
     if text && (record.payload.contains(&0) || str::from_utf8(record.payload).is_err()) {
-        return Err(FaultKind::Text(tag));
+        return Err(ErrorKind::Text(tag));
     }
     Ok(())
 }

@@ -138,16 +138,18 @@ impl Note<'_> {
 
 /// Why a sequence of notes cannot be read further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Error {
     /// Offset in bytes of the note at fault.
     pub offset: usize,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the note at offset {:#x} reaches past the end of its segment", self.offset)
     }
 }
+
+impl core::error::Error for Error {}
 
 /// The notes of a byte sequence. Ends after the first fault. Padding behind the last note may be
 /// missing, and fewer than 12 bytes of zeros may follow it.
@@ -182,7 +184,7 @@ impl<'a> Notes<'a> {
 }
 
 impl<'a> Iterator for Notes<'a> {
-    type Item = Result<Note<'a>, Fault>;
+    type Item = Result<Note<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let at = self.at;
@@ -193,7 +195,7 @@ impl<'a> Iterator for Notes<'a> {
         }
         let item = self.read(at);
         self.at = item.map_or(usize::MAX, |(_, next)| next);
-        Some(item.map(|(note, _)| note).ok_or(Fault { offset: at }))
+        Some(item.map(|(note, _)| note).ok_or(Error { offset: at }))
     }
 }
 

@@ -151,7 +151,7 @@ fn mft2_bytes(entries: u32, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn each_fault_of_a_properties_note_is_named() {
-    use mft2::FaultKind as F;
+    use mft2::ErrorKind as F;
     let note =
         encoded(&[("disk".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)]);
     let manifest = Mft1::parse(descriptor(&note)).expect("valid");
@@ -280,7 +280,7 @@ fn each_row_is_read_by_the_table_and_by_an_accessor() {
 
 #[test]
 fn each_fault_of_a_manifest_is_named() {
-    use mft1::FaultKind as F;
+    use mft1::ErrorKind as F;
     let devices =
         [("storage".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)];
     let sound = descriptor(&encoded(&devices)).to_vec();
@@ -338,7 +338,7 @@ fn notes_are_walked_whatever_their_number() {
     assert_eq!(kinds, [note::TYPE_MFT1, note::TYPE_ABI1]);
     two.truncate(two.len() - 1);
     let last = Notes::new(&two).last().expect("two items");
-    assert_eq!(last, Err(note::Fault { offset: 136 }));
+    assert_eq!(last, Err(note::Error { offset: 136 }));
     two.extend([0; 8]);
     let faulty = two[136..].to_vec();
     assert_eq!(Notes::new(&faulty).count(), 1, "zeros behind the last note are no note");

@@ -210,7 +210,7 @@ pub(crate) fn examine<R: ReadAt>(
     path: &Path,
     words: &[OsString],
 ) -> Result<Asked, Unasked> {
-    let fault = |fault: solo5_image::Fault| Unasked::Image(fault.to_string());
+    let fault = |fault: solo5_image::ImageError| Unasked::Image(fault.to_string());
     let image = Image::read(file, &Arch::ALL).map_err(fault)?;
     let target = image.abi().map_err(fault)?.target();
     let target = target.filter(|target| target.has_tender()).ok_or_else(|| {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use solo5_abi::{Arch, mft1};
-use solo5_image::{Fault, Image};
+use solo5_image::{Image, ImageError};
 
 use crate::console::{Console, Failure};
 use crate::files::{open, reason};
@@ -89,20 +89,20 @@ fn usage(program: &str) -> String {
 fn query(
     console: &Console,
     file: &Path,
-    answer: fn(&Image) -> Result<String, Fault>,
+    answer: fn(&Image) -> Result<String, ImageError>,
 ) -> Result<(), Failure> {
     let reader = open(file)
         .map_err(|error| Failure::of(file, format_args!("Could not open: {}", reason(&error))))?;
     let answer = Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image));
     let text = answer.map_err(|fault| match fault {
         // What a tender calls invalid, a query calls thus.
-        Fault::Manifest { .. } => Failure::of(file, "Manifest validation failed"),
+        ImageError::Manifest { .. } => Failure::of(file, "Manifest validation failed"),
         fault => Failure::of(file, fault),
     })?;
     console.print(&text)
 }
 
-fn abi(image: &Image) -> Result<String, Fault> {
+fn abi(image: &Image) -> Result<String, ImageError> {
     let abi = image.abi()?;
     Ok(format!(
         "{{\n  \"type\": \"solo5.abi\",\n  \"target\": \"{}\",\n  \"version\": {}\n}}\n",
@@ -111,7 +111,7 @@ fn abi(image: &Image) -> Result<String, Fault> {
     ))
 }
 
-fn manifest(image: &Image) -> Result<String, Fault> {
+fn manifest(image: &Image) -> Result<String, ImageError> {
     let manifest = image.manifest()?;
     let mut out = String::with_capacity(4096);
     out.push_str("{\n  \"type\": \"solo5.manifest\",\n  \"version\": 1,\n  \"devices\": [");

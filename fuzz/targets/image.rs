@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use solo5_abi::Arch;
 use solo5_image::sections::Sections;
-use solo5_image::{Fault, Image, LoadPlan, plan};
+use solo5_image::{ImageError, Image, LoadPlan, plan};
 
 use crate::Target;
 use crate::files::{self, File};
@@ -104,6 +104,6 @@ fn sections(file: &File<'_>, image: &Image) {
     });
 }
 
-fn shown(fault: &Fault) {
+fn shown(fault: &ImageError) {
     assert!(!fault.to_string().is_empty(), "{fault:?}");
 }

@@ -1,6 +1,6 @@
 //! The manifest note's descriptor.
 
-use solo5_abi::mft1::{self, DeviceType, Fault, Mft1};
+use solo5_abi::mft1::{self, DeviceType, Error, Mft1};
 use solo5_abi::note::Notes;
 use solo5_image::testing;
 
@@ -41,7 +41,7 @@ fn run(data: &[u8]) -> bool {
     true
 }
 
-fn refused(data: &[u8], fault: Fault) -> bool {
+fn refused(data: &[u8], fault: Error) -> bool {
     assert!(fault.offset <= data.len().max(mft1::PADDING + 4), "{fault:?}");
     assert!(!fault.to_string().is_empty());
     false

@@ -6,10 +6,9 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 
 use crate::elf::{self, FileHeader, ProgramHeader};
-use crate::fault::{Fault, HeaderField};
+use crate::error::{HeaderField, ImageError};
 use crate::notes::Notes;
 use crate::numbers;
-use crate::plan::{self, LoadPlan};
 use crate::read::{ReadAt, read_vec};
 
 /// A static executable whose headers are sound. Its notes and segments may still be at fault.
@@ -24,22 +23,22 @@ pub struct Image {
 impl Image {
     /// Reads headers and notes; `machines` are the architectures to accept. Fails if the headers
     /// are at fault; a fault in a note is kept until someone asks for the note.
-    pub fn read<R: ReadAt + ?Sized>(reader: &R, machines: &[Arch]) -> Result<Image, Fault> {
+    pub fn read<R: ReadAt + ?Sized>(reader: &R, machines: &[Arch]) -> Result<Image, ImageError> {
         let mut bytes = [0; elf::FILE_HEADER_SIZE];
-        let got = reader.read_at(0, &mut bytes).map_err(Fault::HeaderRead)?;
+        let got = reader.read_at(0, &mut bytes).map_err(ImageError::HeaderRead)?;
         if got < bytes.len() {
-            return Err(Fault::HeaderShort { got });
+            return Err(ImageError::HeaderShort { got });
         }
         let header = FileHeader::parse(&bytes);
-        let arch = check_header(&header, machines).map_err(Fault::Header)?;
-        let count = numbers::program_headers(reader, &header).map_err(Fault::TableRead)?;
-        let many = Fault::Header(HeaderField::ManyProgramHeaders(count));
+        let arch = check_header(&header, machines).map_err(ImageError::Header)?;
+        let count = numbers::program_headers(reader, &header).map_err(ImageError::TableRead)?;
+        let many = ImageError::Header(HeaderField::ManyProgramHeaders(count));
         let count = u16::try_from(count).map_err(|_| many)?;
         let want = usize::from(count) * elf::PROGRAM_HEADER_SIZE;
-        let table = read_vec(reader, header.e_phoff, want).map_err(Fault::TableRead)?;
+        let table = read_vec(reader, header.e_phoff, want).map_err(ImageError::TableRead)?;
         if table.len() < want {
             let got = table.len();
-            return Err(Fault::TableShort { got, want });
+            return Err(ImageError::TableShort { got, want });
         }
         let segments = ProgramHeader::table(&table);
         let notes = Notes::read(reader, &segments);
@@ -72,7 +71,7 @@ impl Image {
     }
 
     /// The ABI note, whatever target and version it names.
-    pub fn abi(&self) -> Result<Abi1, Fault> {
+    pub fn abi(&self) -> Result<Abi1, ImageError> {
         self.notes.abi()
     }
 
@@ -82,26 +81,26 @@ impl Image {
     }
 
     /// Whether it is for `target`, in the one version of its ABI that we speak.
-    pub fn abi_of(&self, target: Target) -> Result<Abi1, Fault> {
+    pub fn abi_of(&self, target: Target) -> Result<Abi1, ImageError> {
         let abi = self.abi()?;
         if abi.target() != Some(target) {
-            return Err(Fault::AbiTarget { wanted: target, found: abi.target_number() });
+            return Err(ImageError::AbiTarget { wanted: target, found: abi.target_number() });
         }
         if Some(abi.version()) != target.abi_version() {
-            return Err(Fault::AbiVersion { found: abi.version() });
+            return Err(ImageError::AbiVersion { found: abi.version() });
         }
         Ok(abi)
     }
 
     /// The manifest, as far as every reader checks it: its structure
     /// (`docs/reference/manifest.md#mft1-structure`).
-    pub fn manifest(&self) -> Result<Mft1<'_>, Fault> {
+    pub fn manifest(&self) -> Result<Mft1<'_>, ImageError> {
         self.notes.manifest()
     }
 
     /// The manifest as a loader takes it: sensible names, known types, no duplicates, nothing
     /// preset (`docs/reference/manifest.md#mft1-check`).
-    pub fn checked_manifest(&self) -> Result<Mft1<'_>, Fault> {
+    pub fn checked_manifest(&self) -> Result<Mft1<'_>, ImageError> {
         let manifest = self.notes.manifest()?;
         self.notes.check_manifest(&manifest)?;
         Ok(manifest)
@@ -109,23 +108,13 @@ impl Image {
 
     /// The properties of a version 2 manifest, if there are any. Fails on any fault in any note,
     /// since properties might hide behind it.
-    pub fn properties(&self) -> Result<Option<Mft2<'_>>, Fault> {
+    pub fn properties(&self) -> Result<Option<Mft2<'_>>, ImageError> {
         self.notes.properties()
     }
 
     /// 2 if the manifest has properties, else 1.
     pub fn manifest_version(&self) -> u32 {
         if self.notes.has_properties() { 2 } else { 1 }
-    }
-
-    /// What to load where, by the rules of `target`'s loader; the first fault that no memory
-    /// size can mend.
-    pub fn plan<R: ReadAt + ?Sized>(&self, reader: &R, target: Target) -> Result<LoadPlan, Fault> {
-        let mut first = None;
-        let plan = plan::examine(self, reader, target, &mut |fault| {
-            first.get_or_insert(fault);
-        });
-        first.map_or(Ok(plan), Err)
     }
 }
 

@@ -8,14 +8,14 @@
 //! | segments → what to load where | [`plan`] | [`LoadPlan`] |
 //! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
 //!
-//! Every refusal is a [`Fault`], a small `Copy` value whose text is upstream's, to be printed
+//! Every refusal is a [`ImageError`], a small `Copy` value whose text is upstream's, to be printed
 //! behind `PROG: FILE: ` (`docs/reference/elf-loading.md`). A tender reads an image like this, and
 //! refuses at the first fault:
 //!
 //! ```
 //! # use solo5_abi::{Arch, Target};
-//! # use solo5_image::{Image, ReadAt, Fault};
-//! fn load(file: &impl ReadAt, memory: u64) -> Result<(), Fault> {
+//! # use solo5_image::{Image, ReadAt, ImageError};
+//! fn load(file: &impl ReadAt, memory: u64) -> Result<(), ImageError> {
 //!     let image = Image::read(file, &[Arch::X86_64])?;
 //!     image.abi_of(Target::Spt)?; // for this target, in the version we speak
 //!     let manifest = image.checked_manifest()?; // names, types, nothing preset
@@ -43,7 +43,7 @@
 #![forbid(unsafe_code)]
 
 pub mod elf;
-pub mod fault;
+pub mod error;
 pub mod image;
 pub mod notes;
 pub mod numbers;
@@ -54,7 +54,7 @@ pub mod sections;
 pub mod testing;
 
 pub use elf::ProgramHeader;
-pub use fault::Fault;
+pub use error::ImageError;
 pub use image::Image;
 pub use notes::{Note, Notes};
 pub use plan::{LoadPlan, LoadSegment, Protection};

@@ -13,7 +13,7 @@ use solo5_abi::note;
 use zerocopy::FromBytes;
 
 use crate::elf::{PT_NOTE, ProgramHeader};
-use crate::fault::Fault;
+use crate::error::ImageError;
 use crate::read::{ReadAt, ReadError, read_vec};
 
 /// Most notes of one image.
@@ -74,7 +74,7 @@ struct Found<T> {
     value: T,
 }
 
-type Slot<T> = Option<Result<Found<T>, Fault>>;
+type Slot<T> = Option<Result<Found<T>, ImageError>>;
 
 /// The notes of an image.
 #[derive(Clone, Debug, Default)]
@@ -85,9 +85,9 @@ pub struct Notes {
     abi: Slot<Abi1>,
     manifest: Slot<Vec<u8>>,
     properties: Slot<Vec<u8>>,
-    faults: Vec<Fault>,
+    faults: Vec<ImageError>,
     /// What ended the walk early: notes behind it are unknown.
-    stop: Option<Fault>,
+    stop: Option<ImageError>,
 }
 
 impl Notes {
@@ -109,13 +109,13 @@ impl Notes {
         reader: &R,
         phdr: usize,
         segment: &ProgramHeader,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ImageError> {
         let size = segment.p_filesz;
         if size == 0 {
             return Ok(());
         }
         if size < note::Header::SIZE as u64 {
-            return Err(Fault::NoteSegmentShort { phdr, size });
+            return Err(ImageError::NoteSegmentShort { phdr, size });
         }
         let mut at = 0;
         while let Some(have) = size.checked_sub(at)
@@ -125,10 +125,10 @@ impl Notes {
             let Some(offset) = segment.p_offset.checked_add(at) else {
                 let error = ReadError(75 /* EOVERFLOW */);
                 let offset = segment.p_offset;
-                return Err(Fault::NoteRead { phdr, offset, error });
+                return Err(ImageError::NoteRead { phdr, offset, error });
             };
             let mut head = [0; SOLO5_HEAD];
-            let got = reader.read_at(offset, &mut head).map_err(|error| Fault::NoteRead {
+            let got = reader.read_at(offset, &mut head).map_err(|error| ImageError::NoteRead {
                 phdr,
                 offset,
                 error,
@@ -138,13 +138,13 @@ impl Notes {
                     break;
                 }
                 let want = head.len();
-                return Err(Fault::NoteShort { phdr, offset, got, want });
+                return Err(ImageError::NoteShort { phdr, offset, got, want });
             }
             if self.seen == NOTES_MAX {
                 if reaches_past_end(reader, segment) {
                     break;
                 }
-                return Err(Fault::NotesMany { phdr, offset });
+                return Err(ImageError::NotesMany { phdr, offset, most: NOTES_MAX });
             }
             self.seen += 1;
             if head.iter().take(note::Header::SIZE).all(|byte| *byte == 0) {
@@ -175,7 +175,7 @@ impl Notes {
             let known = self.take(reader, &found, header.descsz.get(), have);
             if end > have {
                 let need = end;
-                let fault = Fault::NoteReach { phdr, offset, have, need };
+                let fault = ImageError::NoteReach { phdr, offset, have, need };
                 // A Solo5 note has recorded its own fault; behind a foreign one in a segment that
                 // the file cuts short there may be anything.
                 if !known && !reaches_past_end(reader, segment) {
@@ -200,18 +200,21 @@ impl Notes {
             let (least, most) = (least as u32, most as u32);
             let offset = note.offset;
             if size < least || size > most {
-                return Err(Fault::NoteSize { phdr, offset, size, least, most });
+                return Err(ImageError::NoteSize { phdr, offset, size, least, most });
             }
             let need = SOLO5_HEAD as u64 + u64::from(size);
             if have < need {
-                return Err(Fault::NoteReach { phdr, offset, have, need });
+                return Err(ImageError::NoteReach { phdr, offset, have, need });
             }
             let want = size as usize;
-            let bytes =
-                note.read(reader, want).map_err(|error| Fault::NoteRead { phdr, offset, error })?;
+            let bytes = note.read(reader, want).map_err(|error| ImageError::NoteRead {
+                phdr,
+                offset,
+                error,
+            })?;
             if bytes.len() < want {
                 let got = bytes.len();
-                return Err(Fault::NoteShort { phdr, offset, got, want });
+                return Err(ImageError::NoteShort { phdr, offset, got, want });
             }
             Ok(bytes)
         };
@@ -233,7 +236,7 @@ impl Notes {
         } else if is(note::TYPE_MFT2) {
             self.properties = Some(if self.properties.is_some() {
                 let offset = note.offset;
-                Err(Fault::SecondProperties { phdr, offset })
+                Err(ImageError::SecondProperties { phdr, offset })
             } else {
                 descriptor(mft2::HEADER_SIZE, mft2::DESCRIPTOR_MAX).map(found)
             });
@@ -254,33 +257,33 @@ impl Notes {
     }
 
     /// The faults of frames and lengths, in order. Contents are checked when they are asked for.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[ImageError] {
         &self.faults
     }
 
-    fn missing(&self, fault: Fault) -> Fault {
+    fn missing(&self, fault: ImageError) -> ImageError {
         self.stop.unwrap_or(fault)
     }
 
-    pub(crate) fn abi(&self) -> Result<Abi1, Fault> {
+    pub(crate) fn abi(&self) -> Result<Abi1, ImageError> {
         match &self.abi {
             Some(Ok(found)) => Ok(found.value),
             Some(Err(fault)) => Err(*fault),
-            None => Err(self.missing(Fault::NoAbi)),
+            None => Err(self.missing(ImageError::NoAbi)),
         }
     }
 
-    pub(crate) fn manifest(&self) -> Result<Mft1<'_>, Fault> {
+    pub(crate) fn manifest(&self) -> Result<Mft1<'_>, ImageError> {
         match &self.manifest {
             Some(Ok(found)) => {
                 Mft1::parse(&found.value).map_err(|fault| manifest_fault(found, fault))
             }
             Some(Err(fault)) => Err(*fault),
-            None => Err(self.missing(Fault::NoManifest)),
+            None => Err(self.missing(ImageError::NoManifest)),
         }
     }
 
-    pub(crate) fn check_manifest(&self, manifest: &Mft1<'_>) -> Result<(), Fault> {
+    pub(crate) fn check_manifest(&self, manifest: &Mft1<'_>) -> Result<(), ImageError> {
         match (manifest.check(), &self.manifest) {
             (Err(fault), Some(Ok(found))) => Err(manifest_fault(found, fault)),
             _ => Ok(()),
@@ -291,7 +294,7 @@ impl Notes {
         matches!(self.properties, Some(Ok(_)))
     }
 
-    pub(crate) fn properties(&self) -> Result<Option<Mft2<'_>>, Fault> {
+    pub(crate) fn properties(&self) -> Result<Option<Mft2<'_>>, ImageError> {
         if let Some(fault) = self.faults.first() {
             return Err(*fault);
         }
@@ -299,7 +302,7 @@ impl Notes {
             return Ok(None);
         };
         let properties = Mft2::parse(&found.value, &self.manifest()?);
-        properties.map(Some).map_err(|fault| Fault::Properties {
+        properties.map(Some).map_err(|fault| ImageError::Properties {
             phdr: found.phdr,
             offset: found.offset,
             fault,
@@ -307,8 +310,8 @@ impl Notes {
     }
 }
 
-fn manifest_fault(found: &Found<Vec<u8>>, fault: mft1::Fault) -> Fault {
-    Fault::Manifest { phdr: found.phdr, offset: found.offset, fault }
+fn manifest_fault(found: &Found<Vec<u8>>, fault: mft1::Error) -> ImageError {
+    ImageError::Manifest { phdr: found.phdr, offset: found.offset, fault }
 }
 
 fn reaches_past_end<R: ReadAt + ?Sized>(reader: &R, segment: &ProgramHeader) -> bool {

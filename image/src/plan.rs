@@ -13,7 +13,7 @@ use std::ops::Range;
 use solo5_abi::Target;
 
 use crate::elf::{PF_R, PF_W, PF_X, ProgramHeader};
-use crate::fault::Fault;
+use crate::error::ImageError;
 use crate::image::Image;
 use crate::read::ReadAt;
 
@@ -80,24 +80,24 @@ pub struct LoadPlan {
 
 impl LoadPlan {
     /// Whether guest memory of `memory` bytes from address 0 holds everything.
-    pub fn fits(&self, memory: u64) -> Result<(), Fault> {
+    pub fn fits(&self, memory: u64) -> Result<(), ImageError> {
         let (entry, base) = (self.entry, self.base);
         if entry >= memory {
-            return Err(Fault::Entry { entry, base, memory });
+            return Err(ImageError::Entry { entry, base, memory: Some(memory) });
         }
         for segment in &self.segments {
             let (phdr, address) = (segment.phdr, segment.address);
             let file_size = segment.file.end - segment.file.start;
             if address >= memory {
-                return Err(Fault::FileBeyond { phdr, address, memory });
+                return Err(ImageError::FileBeyond { phdr, address, memory });
             }
             if address + file_size > memory {
                 let size = file_size;
-                return Err(Fault::FileEnd { phdr, address, size, memory });
+                return Err(ImageError::FileEnd { phdr, address, size, memory: Some(memory) });
             }
             if segment.pages.end > memory {
                 let size = file_size + segment.zero;
-                return Err(Fault::MemoryEnd { phdr, address, size, memory });
+                return Err(ImageError::MemoryEnd { phdr, address, size, memory: Some(memory) });
             }
         }
         Ok(())
@@ -111,6 +111,22 @@ struct Previous {
     end: u64,
 }
 
+impl Image {
+    /// What to load where, by the rules of `target`'s loader; the first fault that no memory
+    /// size can mend.
+    pub fn plan<R: ReadAt + ?Sized>(
+        &self,
+        reader: &R,
+        target: Target,
+    ) -> Result<LoadPlan, ImageError> {
+        let mut first = None;
+        let plan = examine(self, reader, target, &mut |fault| {
+            first.get_or_insert(fault);
+        });
+        first.map_or(Ok(plan), Err)
+    }
+}
+
 /// Applies the rules of `target`'s loader that do not depend on the size of memory, and hands every
 /// fault to `report`, one per segment. The plan holds the segments without fault, and is of use
 /// to a loader only if there was none.
@@ -118,14 +134,14 @@ pub fn examine<R: ReadAt + ?Sized>(
     image: &Image,
     reader: &R,
     target: Target,
-    report: &mut dyn FnMut(Fault),
+    report: &mut dyn FnMut(ImageError),
 ) -> LoadPlan {
     let (entry, base) = (image.entry(), target.base());
     let mut plan = LoadPlan { entry, base, kernel_end: 0, minimum_memory: 0, segments: Vec::new() };
     let entry_below = entry < base;
     if entry_below {
-        let memory = u64::MAX;
-        report(Fault::Entry { entry, base, memory });
+        let memory = None;
+        report(ImageError::Entry { entry, base, memory });
     }
     let page = image.arch().page_size();
     let mut previous = Previous::default();
@@ -149,7 +165,7 @@ pub fn examine<R: ReadAt + ?Sized>(
         }
     }
     if !entry_below && !entry_found {
-        report(Fault::EntryNotExecutable { entry, base });
+        report(ImageError::EntryNotExecutable { entry, base });
     }
     plan
 }
@@ -161,7 +177,7 @@ fn segment<R: ReadAt + ?Sized>(
     base: u64,
     page: u64,
     previous: &mut Previous,
-) -> Result<LoadSegment, Fault> {
+) -> Result<LoadSegment, ImageError> {
     let ProgramHeader {
         p_vaddr: address,
         p_filesz: file_size,
@@ -172,14 +188,14 @@ fn segment<R: ReadAt + ?Sized>(
     } = *header;
     let has_content = file_size > 0;
     if address < base {
-        return Err(Fault::Below { phdr, address, base });
+        return Err(ImageError::Below { phdr, address, base });
     }
     if address < previous.address {
         let previous = previous.address;
-        return Err(Fault::Order { phdr, address, previous });
+        return Err(ImageError::Order { phdr, address, previous });
     }
     if !align.is_power_of_two() {
-        return Err(Fault::Align { phdr, align });
+        return Err(ImageError::Align { phdr, align });
     }
     // Memory is occupied by pages, whatever the alignment above them; one below is as upstream's
     // loader has it. The base is on a page, so that no segment starts below it when rounded.
@@ -187,36 +203,36 @@ fn segment<R: ReadAt + ?Sized>(
     let start = address & !(round - 1);
     if start < previous.end {
         let previous_end = previous.end;
-        return Err(Fault::Overlap { phdr, start, previous_end });
+        return Err(ImageError::Overlap { phdr, start, previous_end });
     }
-    let memory = u64::MAX;
+    let memory = None;
     if address.checked_add(file_size).is_none() {
         let size = file_size;
-        return Err(Fault::FileEnd { phdr, address, size, memory });
+        return Err(ImageError::FileEnd { phdr, address, size, memory });
     }
     if memory_size < file_size {
-        return Err(Fault::MemoryBelowFile { phdr, memory_size, file_size });
+        return Err(ImageError::MemoryBelowFile { phdr, memory_size, file_size });
     }
     // A bss needs no alignment of its own, but its pages must exist.
     let round = if has_content { round } else { page };
     let end = address
         .checked_add(memory_size)
         .and_then(|end| end.checked_next_multiple_of(round))
-        .ok_or(Fault::MemoryEnd { phdr, address, size: memory_size, memory })?;
+        .ok_or(ImageError::MemoryEnd { phdr, address, size: memory_size, memory })?;
     *previous = Previous { address, end };
     if has_content {
         check_content(reader, phdr, offset, file_size)?;
         if !start.is_multiple_of(page) {
-            return Err(Fault::StartUnaligned { phdr, start, page });
+            return Err(ImageError::StartUnaligned { phdr, start, page });
         }
         if !end.is_multiple_of(page) {
-            return Err(Fault::EndUnaligned { phdr, end, page });
+            return Err(ImageError::EndUnaligned { phdr, end, page });
         }
         if header.has(PF_W | PF_X) {
-            return Err(Fault::WriteExec { phdr });
+            return Err(ImageError::WriteExec { phdr });
         }
         if header.p_flags & (PF_R | PF_W | PF_X) == 0 {
-            return Err(Fault::NoAccess { phdr });
+            return Err(ImageError::NoAccess { phdr });
         }
     }
     Ok(LoadSegment {
@@ -239,12 +255,12 @@ fn check_content<R: ReadAt + ?Sized>(
     phdr: usize,
     offset: u64,
     size: u64,
-) -> Result<(), Fault> {
-    let short = Fault::SegmentShort { phdr, offset, size };
+) -> Result<(), ImageError> {
+    let short = ImageError::SegmentShort { phdr, offset, size };
     let last = offset.checked_add(size - 1).ok_or(short)?;
     match reader.read_at(last, &mut [0]) {
         Ok(1) => Ok(()),
         Ok(_) => Err(short),
-        Err(error) => Err(Fault::SegmentRead { phdr, offset, error }),
+        Err(error) => Err(ImageError::SegmentRead { phdr, offset, error }),
     }
 }

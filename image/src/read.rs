@@ -25,6 +25,8 @@ impl fmt::Display for ReadError {
     }
 }
 
+impl std::error::Error for ReadError {}
+
 impl ReadAt for File {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<usize, ReadError> {
         const EINVAL: i32 = 22;

@@ -28,7 +28,7 @@ const SYMBOLS_STEP: usize = 2048;
 
 /// Why the section headers cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SectionFault {
+pub enum SectionError {
     /// A read failed.
     Read(ReadError),
     /// The table or the section names reach past the end of the file.
@@ -49,27 +49,27 @@ pub enum SectionFault {
     NoSymbolSections,
 }
 
-impl fmt::Display for SectionFault {
+impl fmt::Display for SectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SectionFault::Read(error) => write!(f, "the section headers cannot be read: {error}"),
-            SectionFault::Short => write!(f, "the section headers reach past the end of the file"),
-            SectionFault::EntrySize(size) => write!(f, "e_shentsize is {size}, expected 64"),
-            SectionFault::Many(count) => write!(f, "{count} sections, at most {SECTIONS_MAX}"),
-            SectionFault::LongNames(size) => {
+            SectionError::Read(error) => write!(f, "the section headers cannot be read: {error}"),
+            SectionError::Short => write!(f, "the section headers reach past the end of the file"),
+            SectionError::EntrySize(size) => write!(f, "e_shentsize is {size}, expected 64"),
+            SectionError::Many(count) => write!(f, "{count} sections, at most {SECTIONS_MAX}"),
+            SectionError::LongNames(size) => {
                 write!(f, "{size} bytes of section names, at most {NAMES_MAX}")
             }
-            SectionFault::Names(index) => write!(f, "e_shstrndx {index} is no section"),
-            SectionFault::ShortSymbols => write!(f, "the symbols reach past the end of the file"),
-            SectionFault::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
-            SectionFault::NoSymbolSections => {
+            SectionError::Names(index) => write!(f, "e_shstrndx {index} is no section"),
+            SectionError::ShortSymbols => write!(f, "the symbols reach past the end of the file"),
+            SectionError::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
+            SectionError::NoSymbolSections => {
                 write!(f, "symbols name sections of a table (SHT_SYMTAB_SHNDX) that is not there")
             }
         }
     }
 }
 
-impl std::error::Error for SectionFault {}
+impl std::error::Error for SectionError {}
 
 /// A section: its name and header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,15 +98,15 @@ impl Sections {
     pub fn read<R: ReadAt + ?Sized>(
         reader: &R,
         header: &FileHeader,
-    ) -> Result<Sections, SectionFault> {
+    ) -> Result<Sections, SectionError> {
         if header.e_shoff == 0 {
             return Ok(Sections::default());
         }
         if usize::from(header.e_shentsize) != elf::SECTION_HEADER_SIZE {
-            return Err(SectionFault::EntrySize(header.e_shentsize));
+            return Err(SectionError::EntrySize(header.e_shentsize));
         }
-        let first = numbers::section_0(reader, header).map_err(SectionFault::Read)?;
-        let first = first.ok_or(SectionFault::Short)?;
+        let first = numbers::section_0(reader, header).map_err(SectionError::Read)?;
+        let first = first.ok_or(SectionError::Short)?;
         let count = match header.e_shnum {
             0 => first.sh_size,
             count => count.into(),
@@ -115,30 +115,30 @@ impl Sections {
             elf::SHN_XINDEX => first.sh_link,
             index => index.into(),
         };
-        let many = SectionFault::Many(count);
+        let many = SectionError::Many(count);
         let count =
             usize::try_from(count).ok().filter(|count| *count <= SECTIONS_MAX).ok_or(many)?;
         if count == 0 {
             return Ok(Sections::default());
         }
         let want = count * elf::SECTION_HEADER_SIZE;
-        let table = read_vec(reader, header.e_shoff, want).map_err(SectionFault::Read)?;
+        let table = read_vec(reader, header.e_shoff, want).map_err(SectionError::Read)?;
         if table.len() < want {
-            return Err(SectionFault::Short);
+            return Err(SectionError::Short);
         }
         let headers: Vec<SectionHeader> = table
             .chunks_exact(elf::SECTION_HEADER_SIZE)
             .filter_map(|chunk| RawSectionHeader::ref_from_bytes(chunk).ok())
             .map(SectionHeader::decode)
             .collect();
-        let fault = SectionFault::Names(names_at);
+        let fault = SectionError::Names(names_at);
         let names = usize::try_from(names_at).ok().and_then(|at| headers.get(at)).ok_or(fault)?;
-        let long = SectionFault::LongNames(names.sh_size);
+        let long = SectionError::LongNames(names.sh_size);
         let length =
             usize::try_from(names.sh_size).ok().filter(|size| *size <= NAMES_MAX).ok_or(long)?;
-        let names = read_vec(reader, names.sh_offset, length).map_err(SectionFault::Read)?;
+        let names = read_vec(reader, names.sh_offset, length).map_err(SectionError::Read)?;
         if names.len() < length {
-            return Err(SectionFault::Short);
+            return Err(SectionError::Short);
         }
         let list = headers
             .into_iter()
@@ -197,7 +197,7 @@ impl Sections {
         &self,
         reader: &R,
         mut visit: impl FnMut(&Symbol) -> ControlFlow<()>,
-    ) -> Result<(), SectionFault> {
+    ) -> Result<(), SectionError> {
         let Some((table_at, table)) = self.symbol_table() else {
             return Ok(());
         };
@@ -226,14 +226,14 @@ impl Sections {
                 }
             }
             if got < step {
-                return Err(SectionFault::ShortSymbols);
+                return Err(SectionError::ShortSymbols);
             }
             index += step;
         }
         if all > count {
-            return Err(SectionFault::ManySymbols(all));
+            return Err(SectionError::ManySymbols(all));
         }
-        if lost { Err(SectionFault::NoSymbolSections) } else { Ok(()) }
+        if lost { Err(SectionError::NoSymbolSections) } else { Ok(()) }
     }
 
     /// Visits the symbols with their names, as [`Self::visit_symbols`] does. Names that are not in
@@ -242,7 +242,7 @@ impl Sections {
         &self,
         reader: &R,
         mut visit: impl FnMut(&Symbol, &str) -> ControlFlow<()>,
-    ) -> Result<(), SectionFault> {
+    ) -> Result<(), SectionError> {
         let strings = self.symbol_table().and_then(|(_, table)| {
             let index = usize::try_from(table.header.sh_link).ok()?;
             let strings = &self.list.get(index)?.header;
@@ -342,13 +342,13 @@ fn part<R: ReadAt + ?Sized>(
     index: u64,
     count: u64,
     size: usize,
-) -> Result<Vec<u8>, SectionFault> {
+) -> Result<Vec<u8>, SectionError> {
     let within = index.checked_mul(size as u64);
     let offset = within.and_then(|within| table.sh_offset.checked_add(within));
-    let offset = offset.ok_or(SectionFault::ShortSymbols)?;
+    let offset = offset.ok_or(SectionError::ShortSymbols)?;
     let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
-    let length = length.ok_or(SectionFault::ShortSymbols)?;
-    read_vec(reader, offset, length).map_err(SectionFault::Read)
+    let length = length.ok_or(SectionError::ShortSymbols)?;
+    read_vec(reader, offset, length).map_err(SectionError::Read)
 }
 
 /// Whether a symbol is of the section with this index.

@@ -10,10 +10,10 @@ use solo5_abi::{Arch, Target, mft1, mft2, note};
 use solo5_image::elf::{
     self, PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramHeader, SectionHeader, Symbol,
 };
-use solo5_image::fault::HeaderField;
-use solo5_image::sections::{SectionFault, Sections};
+use solo5_image::error::HeaderField;
+use solo5_image::sections::{SectionError, Sections};
 use solo5_image::testing::{self, BSS, DATA, NOTES, Sample, TEXT};
-use solo5_image::{Fault, Image, Protection, ReadAt, ReadError, plan};
+use solo5_image::{Image, ImageError, Protection, ReadAt, ReadError, plan};
 
 const MIB: u64 = 1 << 20;
 
@@ -23,7 +23,7 @@ fn spt() -> Sample {
 }
 
 /// Everything a tender asks of an image.
-fn accept<R: ReadAt + ?Sized>(reader: &R, target: Target) -> Result<plan::LoadPlan, Fault> {
+fn accept<R: ReadAt + ?Sized>(reader: &R, target: Target) -> Result<plan::LoadPlan, ImageError> {
     let image = Image::read(reader, &Arch::ALL)?;
     image.abi_of(target)?;
     image.checked_manifest()?;
@@ -68,7 +68,7 @@ fn every_target_and_machine_is_read() {
             assert_eq!(plan.segments.len(), 3);
             let others: Vec<Arch> = Arch::ALL.into_iter().filter(|a| *a != arch).collect();
             let machine = HeaderField::Machine(arch.e_machine());
-            assert_eq!(Image::read(&file, &others).unwrap_err(), Fault::Header(machine));
+            assert_eq!(Image::read(&file, &others).unwrap_err(), ImageError::Header(machine));
         }
     }
 }
@@ -437,7 +437,7 @@ fn endless_notes_end() {
     let head = sample.bytes();
     let reader = Endless { head: &head, reads: 0.into() };
     let image = Image::read(&reader, &Arch::ALL).unwrap();
-    assert!(matches!(image.abi(), Err(Fault::NotesMany { .. })));
+    assert!(matches!(image.abi(), Err(ImageError::NotesMany { .. })));
     assert!(reader.reads.get() < 5000, "{}", reader.reads.get());
 }
 
@@ -456,7 +456,7 @@ fn sections_and_symbols_give_evidence() {
 }
 
 /// The sections of a file and its symbols, as far as they can be read.
-fn read_sections(file: &Vec<u8>) -> (Sections, Vec<Symbol>, Result<(), SectionFault>) {
+fn read_sections(file: &Vec<u8>) -> (Sections, Vec<Symbol>, Result<(), SectionError>) {
     let image = Image::read(file, &Arch::ALL).unwrap();
     let sections = Sections::read(file, image.header()).unwrap();
     let mut symbols = Vec::new();
@@ -492,14 +492,14 @@ fn numbers_that_do_not_fit_are_read_from_section_0() {
     };
     let many = with(44, &u32::MAX.to_le_bytes());
     let fault = Image::read(&many, &Arch::ALL).unwrap_err();
-    assert_eq!(fault, Fault::Header(HeaderField::ManyProgramHeaders(u32::MAX)));
+    assert_eq!(fault, ImageError::Header(HeaderField::ManyProgramHeaders(u32::MAX)));
     let refused = |file: &Vec<u8>| {
         let image = Image::read(file, &Arch::ALL).unwrap();
         Sections::read(file, image.header()).unwrap_err()
     };
-    assert_eq!(refused(&with(32, &u64::MAX.to_le_bytes())), SectionFault::Many(u64::MAX));
-    assert_eq!(refused(&with(32, &1000u64.to_le_bytes())), SectionFault::Short);
-    assert_eq!(refused(&with(40, &999u32.to_le_bytes())), SectionFault::Names(999));
+    assert_eq!(refused(&with(32, &u64::MAX.to_le_bytes())), SectionError::Many(u64::MAX));
+    assert_eq!(refused(&with(32, &1000u64.to_le_bytes())), SectionError::Short);
+    assert_eq!(refused(&with(40, &999u32.to_le_bytes())), SectionError::Names(999));
 }
 
 #[test]
@@ -510,7 +510,7 @@ fn sections_of_symbols_that_do_not_fit_are_in_their_table() {
     }
     let without = sample.bytes();
     let (sections, symbols, visited) = read_sections(&without);
-    assert_eq!(visited, Err(SectionFault::NoSymbolSections));
+    assert_eq!(visited, Err(SectionError::NoSymbolSections));
     assert_eq!(symbols.len(), 1 + sample.symbols.len());
     // A table in front of the file's end, for the symbol table, which is second to last but one.
     let table: Vec<u8> = [0u32, 2, 0x1_0003].iter().flat_map(|index| index.to_le_bytes()).collect();
@@ -541,7 +541,7 @@ fn symbols_that_the_file_does_not_hold_are_no_silence() {
         seen += 1;
         ControlFlow::Continue(())
     });
-    assert_eq!((seen, visited), (1, Err(SectionFault::ShortSymbols)));
+    assert_eq!((seen, visited), (1, Err(SectionError::ShortSymbols)));
     assert!(symbols.len() > seen);
 }
 

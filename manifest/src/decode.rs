@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use solo5_abi::mft1::{DeviceType, Mft1};
+use solo5_abi::mft1::{self, DeviceType, Mft1};
 use solo5_abi::mft2::{self, Mft2, Shape, Value};
 use solo5_abi::note::{self, Notes};
 
@@ -10,43 +10,45 @@ use crate::model::{self, Device, Manifest, Package, Properties, Version};
 
 /// Why notes are no manifest that a source could say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Error {
     /// There is no MFT1.
     Missing,
     /// A second note of this kind.
     Second(&'static str),
     /// The sequence of notes is broken.
-    Notes(note::Fault),
+    Notes(note::Error),
     /// MFT1 is malformed.
-    Mft1(solo5_abi::mft1::Fault),
+    Mft1(mft1::Error),
     /// MFT2 is malformed.
-    Mft2(mft2::Fault),
+    Mft2(mft2::Error),
     /// A well-formed property that a source has no words for.
     Unsayable(String),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Missing => write!(f, "no Solo5 manifest"),
-            Fault::Second(name) => write!(f, "a second {name} note"),
-            Fault::Notes(fault) => fault.fmt(f),
-            Fault::Mft1(fault) => write!(f, "MFT1: {fault}"),
-            Fault::Mft2(fault) => write!(f, "MFT2: {fault}"),
-            Fault::Unsayable(what) => write!(f, "a manifest's source cannot say {what}"),
+            Error::Missing => write!(f, "no Solo5 manifest"),
+            Error::Second(name) => write!(f, "a second {name} note"),
+            Error::Notes(fault) => fault.fmt(f),
+            Error::Mft1(fault) => write!(f, "MFT1: {fault}"),
+            Error::Mft2(fault) => write!(f, "MFT2: {fault}"),
+            Error::Unsayable(what) => write!(f, "a manifest's source cannot say {what}"),
         }
     }
 }
+
+impl std::error::Error for Error {}
 
 /// The manifest in a sequence of notes; other notes are skipped.
 ///
 /// # Errors
 ///
-/// See [`Fault`].
-pub fn notes(bytes: &[u8]) -> Result<Manifest, Fault> {
+/// See [`Error`].
+pub fn notes(bytes: &[u8]) -> Result<Manifest, Error> {
     let (mut first, mut second, mut package) = (None, None, None);
     for found in Notes::new(bytes) {
-        let found = found.map_err(Fault::Notes)?;
+        let found = found.map_err(Error::Notes)?;
         let (slot, name) = if found.is(note::OWNER_SOLO5, note::TYPE_MFT1) {
             (&mut first, "MFT1")
         } else if found.is(note::OWNER_SOLO5, note::TYPE_MFT2) {
@@ -57,12 +59,12 @@ pub fn notes(bytes: &[u8]) -> Result<Manifest, Fault> {
             continue;
         };
         if slot.replace(found.descriptor).is_some() {
-            return Err(Fault::Second(name));
+            return Err(Error::Second(name));
         }
     }
-    let first = Mft1::parse(first.ok_or(Fault::Missing)?).map_err(Fault::Mft1)?;
+    let first = Mft1::parse(first.ok_or(Error::Missing)?).map_err(Error::Mft1)?;
     let second = second.map(|descriptor| Mft2::parse(descriptor, &first));
-    manifest(&first, second.transpose().map_err(Fault::Mft2)?.as_ref(), package)
+    manifest(&first, second.transpose().map_err(Error::Mft2)?.as_ref(), package)
 }
 
 /// The manifest that MFT1, MFT2 and the descriptor of the packaging note make together. Version 1
@@ -70,13 +72,13 @@ pub fn notes(bytes: &[u8]) -> Result<Manifest, Fault> {
 ///
 /// # Errors
 ///
-/// [`Fault::Mft1`] if the first is not what a loader takes, and [`Fault::Unsayable`].
+/// [`Error::Mft1`] if the first is not what a loader takes, and [`Error::Unsayable`].
 pub fn manifest(
     first: &Mft1<'_>,
     second: Option<&Mft2<'_>>,
     package: Option<&[u8]>,
-) -> Result<Manifest, Fault> {
-    first.check().map_err(Fault::Mft1)?;
+) -> Result<Manifest, Error> {
+    first.check().map_err(Error::Mft1)?;
     if let Some(record) = second
         .and_then(|second| second.records().find(|record| mft2::known(record.tag).next().is_none()))
     {
@@ -107,7 +109,7 @@ fn properties(
     second: Option<&Mft2<'_>>,
     index: usize,
     kind: Option<DeviceType>,
-) -> Result<Properties, Fault> {
+) -> Result<Properties, Error> {
     let mut properties = Properties::default();
     for (property, value) in second.iter().flat_map(|second| second.properties(index)) {
         if !model::has(kind, property) {
@@ -144,6 +146,6 @@ fn package_of(descriptor: &[u8]) -> Option<Package> {
     Some(Package { name: text("name")?, version: text("version"), license: text("license") })
 }
 
-fn unsayable<T>(what: String) -> Result<T, Fault> {
-    Err(Fault::Unsayable(what))
+fn unsayable<T>(what: String) -> Result<T, Error> {
+    Err(Error::Unsayable(what))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use granit_parser::{ErrorKind, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use solo5_report::{Diagnostic, SourceText};
 
-use crate::reader::excerpt;
-use crate::tree::Style;
+use crate::node::Style;
+use crate::words::excerpt;
 use crate::{DEPTH_MAX, codes};
 
 /// One step through a document.

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::tree::{Document, Key, Kind, Node, Pair, Scalar, Style};
+use crate::node::{Document, Key, Kind, Node, Pair, Scalar, Style};
 
 /// Longest line in characters that a `{ }` or `[ ]` may make.
 const WIDTH: usize = 100;

@@ -10,7 +10,7 @@
 //! | 3 | `tree` | events → [`Document`]; refuses what would make a file mean more than it shows |
 //! | 4 | [`reader`] | tree → values: keys, texts, numbers, sizes; the caller's model grows here |
 //!
-//! [`mod@format`] writes a tree back in the one layout. [`codes`] has every diagnostic code of this crate, [`size`] the units of sizes.
+//! `node` is the tree itself, `words` are those of messages. [`mod@format`] writes a tree back in the one layout. [`codes`] has every diagnostic code of this crate, [`size`] the units of sizes.
 //!
 //! Scalars are what the source says, never retyped: `1.10` is the text `1.10`, `no` the text `no`.
 //! Tags, anchors, aliases, merge keys, duplicate keys and several documents are refused, and so is
@@ -24,13 +24,15 @@
 pub mod codes;
 mod events;
 pub mod format;
+mod node;
 pub mod reader;
 pub mod size;
 mod text;
 mod tree;
+mod words;
 
+pub use node::{Comment, Document, Key, Kind, Node, Pair, Scalar, Style};
 pub use reader::{Fields, Reader};
-pub use tree::{Comment, Document, Key, Kind, Node, Pair, Scalar, Style};
 
 use solo5_report::Diagnostic;
 

@@ -15,14 +15,15 @@
 //! assert!(reader.finish().is_empty());
 //! ```
 
-use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use solo5_report::{Diagnostic, Severity, SourceText};
 
-use crate::tree::{Key, Kind, Node, Pair, Scalar, Style};
+use crate::node::{Key, Kind, Node, Pair, Scalar, Style};
 use crate::{codes, size};
+
+pub use crate::words::{excerpt, list, similar};
 
 /// Most diagnostics that are kept; a further one says how many there were.
 pub const ERRORS_MAX: usize = 50;
@@ -237,22 +238,22 @@ impl Reader {
             Err(fault) => fault,
         };
         let (message, help) = match fault {
-            size::Fault::NoUnit => (
+            size::Error::NoUnit => (
                 format!("{what} has no unit"),
                 format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(text)),
             ),
-            size::Fault::Unit(unit) => (
+            size::Error::Unit(unit) => (
                 format!("{what} has the unknown unit `{}`", excerpt(unit.trim_start())),
                 match unit.trim_start().chars().next().map(|c| c.to_ascii_uppercase()) {
                     Some(c @ ('K' | 'M' | 'G')) => format!("units count in 1024s: write `{c}iB`"),
                     _ => "the units are KiB, MiB and GiB".to_owned(),
                 },
             ),
-            size::Fault::Number => (
+            size::Error::Number => (
                 format!("{what} is not a size"),
                 "write a whole number and a unit, such as `32MiB`".to_owned(),
             ),
-            size::Fault::TooLarge => (
+            size::Error::TooLarge => (
                 format!("{what} is larger than 64 bits can count"),
                 "write a smaller size".to_owned(),
             ),
@@ -381,49 +382,6 @@ impl<'t> Fields<'t> {
                 let help = format!("add `{key}: ...`");
                 reader.error(codes::MISSING_KEY, self.head.clone(), message, "", help);
             }
-        }
-    }
-}
-
-/// The word of `words` that `text` most probably was meant to be.
-pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    /// Longer texts are no misspellings of anything, and comparing takes quadratic time.
-    const LONGEST: usize = 64;
-    if text.len() > LONGEST {
-        return None;
-    }
-    let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
-    let text = plain(text);
-    let close = |word: &str| {
-        let word = plain(word);
-        let distance = strsim::damerau_levenshtein(&text, &word);
-        let begins = text.len() > 2 && word.starts_with(&text);
-        (distance <= 1 + word.len() / 5 || begins).then_some(distance)
-    };
-    words
-        .iter()
-        .filter_map(|word| Some((close(word)?, *word)))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
-/// `text` as it goes into a message: cut where it is endless.
-pub fn excerpt(text: &str) -> Cow<'_, str> {
-    const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// `` `a`, `b` or `c` ``.
-pub fn list(words: &[&str], conjunction: &str) -> String {
-    match words {
-        [] => "none".to_owned(),
-        [one] => format!("`{one}`"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(|word| format!("`{word}`")).collect();
-            format!("{} {conjunction} `{last}`", first.join(", "))
         }
     }
 }

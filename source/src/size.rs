@@ -1,11 +1,13 @@
 //! Sizes with a unit, `KiB`, `MiB` or `GiB`: 1024, 1024² and 1024³ bytes.
 
+use std::fmt;
+
 /// The units, largest first.
 pub const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 /// Why a text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Error {
     /// A number without a unit.
     NoUnit,
     /// A number and something that is not one of [`UNITS`].
@@ -16,30 +18,43 @@ pub enum Fault {
     TooLarge,
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NoUnit => write!(f, "a number without a unit"),
+            Error::Unit(unit) => write!(f, "the unit `{unit}` is not known"),
+            Error::Number => write!(f, "no whole number in front"),
+            Error::TooLarge => write!(f, "larger than 64 bits can count"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
 /// Bytes in `text`, such as `32MiB`.
 ///
 /// # Errors
 ///
-/// See [`Fault`].
-pub fn parse(text: &str) -> Result<u64, Fault> {
+/// See [`Error`].
+pub fn parse(text: &str) -> Result<u64, Error> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.is_empty() || (number.len() > 1 && number.starts_with('0')) {
-        return Err(Fault::Number);
+        return Err(Error::Number);
     }
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     if unit.is_empty() {
-        return Err(Fault::NoUnit);
+        return Err(Error::NoUnit);
     }
     if unit.starts_with(['.', ',']) {
-        return Err(Fault::Number);
+        return Err(Error::Number);
     }
     let (_, factor) = UNITS
         .into_iter()
         .find(|(name, _)| *name == unit)
-        .ok_or_else(|| Fault::Unit(unit.to_owned()))?;
-    let number: u64 = number.parse().map_err(|_| Fault::TooLarge)?;
-    number.checked_mul(factor).ok_or(Fault::TooLarge)
+        .ok_or_else(|| Error::Unit(unit.to_owned()))?;
+    let number: u64 = number.parse().map_err(|_| Error::TooLarge)?;
+    number.checked_mul(factor).ok_or(Error::TooLarge)
 }
 
 /// `bytes` in the largest unit that leaves a whole number; `None` unless they are whole KiB.
@@ -61,14 +76,14 @@ mod tests {
     fn sizes_need_a_whole_number_and_a_unit() {
         assert_eq!(parse("32MiB"), Ok(32 << 20));
         assert_eq!(parse("1 GiB"), Ok(1 << 30));
-        assert_eq!(parse("64"), Err(Fault::NoUnit));
-        assert_eq!(parse("64MB"), Err(Fault::Unit("MB".into())));
-        assert_eq!(parse("64  MiB"), Err(Fault::Unit(" MiB".into())));
-        assert_eq!(parse("1.5GiB"), Err(Fault::Number));
-        assert_eq!(parse("-1MiB"), Err(Fault::Number));
-        assert_eq!(parse("01MiB"), Err(Fault::Number));
-        assert_eq!(parse("17179869184GiB"), Err(Fault::TooLarge));
-        assert_eq!(parse("99999999999999999999KiB"), Err(Fault::TooLarge));
+        assert_eq!(parse("64"), Err(Error::NoUnit));
+        assert_eq!(parse("64MB"), Err(Error::Unit("MB".into())));
+        assert_eq!(parse("64  MiB"), Err(Error::Unit(" MiB".into())));
+        assert_eq!(parse("1.5GiB"), Err(Error::Number));
+        assert_eq!(parse("-1MiB"), Err(Error::Number));
+        assert_eq!(parse("01MiB"), Err(Error::Number));
+        assert_eq!(parse("17179869184GiB"), Err(Error::TooLarge));
+        assert_eq!(parse("99999999999999999999KiB"), Err(Error::TooLarge));
     }
 
     #[test]

@@ -35,7 +35,7 @@ mod strings;
 pub mod subject;
 mod surface;
 
-use solo5_image::{Fault, ReadAt};
+use solo5_image::{ImageError, ReadAt};
 use solo5_report::{Diagnostic, Place, Severity};
 
 pub use budget::{Budget, Measure};
@@ -141,7 +141,7 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
 
 /// Whether the loader of the image's target takes it into `memory` bytes of guest memory. The
 /// definition that severity *error* is tested against.
-pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), Fault> {
+pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), ImageError> {
     let image = solo5_image::Image::read(reader, &solo5_abi::Arch::ALL)?;
     let abi = image.abi()?;
     let Some(target) = abi.target() else {

@@ -2,20 +2,20 @@
 
 use solo5_abi::DEFAULT_MEMORY;
 use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
-use solo5_image::fault::{Fault, HeaderField};
+use solo5_image::error::{HeaderField, ImageError};
 
 use crate::finding::{FINDINGS_MAX, Finding};
 use crate::subject::Subject;
 
 pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::HeaderRead(error) | Fault::TableRead(error) => {
+        ImageError::HeaderRead(error) | ImageError::TableRead(error) => {
             Some(format!("the headers cannot be read: {error}"))
         }
-        Fault::HeaderShort { got } => {
+        ImageError::HeaderShort { got } => {
             Some(format!("the file has {got} bytes, fewer than an ELF header"))
         }
-        Fault::TableShort { got, want } => {
+        ImageError::TableShort { got, want } => {
             Some(format!("the program headers are cut short: {got} of {want} bytes"))
         }
         _ => None,
@@ -24,22 +24,22 @@ pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn kind(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Header(HeaderField::Machine(_)) => None,
-        Fault::Header(field) => Some(field.to_string()),
+        ImageError::Header(HeaderField::Machine(_)) => None,
+        ImageError::Header(field) => Some(field.to_string()),
         _ => None,
     });
 }
 
 pub(crate) fn machine(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Header(field @ HeaderField::Machine(_)) => Some(field.to_string()),
+        ImageError::Header(field @ HeaderField::Machine(_)) => Some(field.to_string()),
         _ => None,
     });
 }
 
 pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Entry { entry, base, .. } => {
+        ImageError::Entry { entry, base, .. } => {
             Some(format!("the entry point {entry:#x} is below {base:#x}"))
         }
         _ => None,
@@ -48,11 +48,11 @@ pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn range(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Below { phdr, address, base } => {
+        ImageError::Below { phdr, address, base } => {
             Some(format!("segment {phdr} starts at {address:#x}, below {base:#x}"))
         }
-        Fault::FileEnd { phdr, address, size, .. }
-        | Fault::MemoryEnd { phdr, address, size, .. } => {
+        ImageError::FileEnd { phdr, address, size, .. }
+        | ImageError::MemoryEnd { phdr, address, size, .. } => {
             Some(format!("segment {phdr} at {address:#x} wraps around with its {size:#x} bytes"))
         }
         _ => None,
@@ -61,7 +61,7 @@ pub(crate) fn range(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn order(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Order { phdr, address, previous } => {
+        ImageError::Order { phdr, address, previous } => {
             Some(format!("segment {phdr} at {address:#x} comes after one at {previous:#x}"))
         }
         _ => None,
@@ -70,7 +70,7 @@ pub(crate) fn order(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Overlap { phdr, start, previous_end } => Some(format!(
+        ImageError::Overlap { phdr, start, previous_end } => Some(format!(
             "segment {phdr}, rounded to pages, starts at {start:#x}, before the end \
              {previous_end:#x} of the one in front"
         )),
@@ -80,13 +80,13 @@ pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Align { phdr, align } => {
+        ImageError::Align { phdr, align } => {
             Some(format!("the alignment {align:#x} of segment {phdr} is no power of two"))
         }
-        Fault::StartUnaligned { phdr, start, page } => {
+        ImageError::StartUnaligned { phdr, start, page } => {
             Some(format!("segment {phdr} starts at {start:#x}, not on a page of {page:#x} bytes"))
         }
-        Fault::EndUnaligned { phdr, end, page } => Some(format!(
+        ImageError::EndUnaligned { phdr, end, page } => Some(format!(
             "segment {phdr}, rounded to its alignment, ends at {end:#x}, not on a page of \
              {page:#x} bytes"
         )),
@@ -96,7 +96,7 @@ pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn sizes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::MemoryBelowFile { phdr, memory_size, file_size } => Some(format!(
+        ImageError::MemoryBelowFile { phdr, memory_size, file_size } => Some(format!(
             "segment {phdr} has {file_size:#x} bytes in the file, but {memory_size:#x} in memory"
         )),
         _ => None,
@@ -105,10 +105,10 @@ pub(crate) fn sizes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn content(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::SegmentShort { phdr, offset, size } => Some(format!(
+        ImageError::SegmentShort { phdr, offset, size } => Some(format!(
             "the {size:#x} bytes of segment {phdr} at {offset:#x} reach past the end of the file"
         )),
-        Fault::SegmentRead { phdr, error, .. } => {
+        ImageError::SegmentRead { phdr, error, .. } => {
             Some(format!("segment {phdr} cannot be read: {error}"))
         }
         _ => None,

@@ -1,9 +1,9 @@
 //! S3: are notes and manifest right, and where readers look for them?
 
-use solo5_abi::mft1::FaultKind;
+use solo5_abi::mft1::ErrorKind;
 use solo5_abi::{Target, note};
 use solo5_image::elf::{PF_W, PT_INTERP, PT_NOTE};
-use solo5_image::fault::Fault;
+use solo5_image::error::ImageError;
 use solo5_image::{Note, ProgramHeader};
 
 use crate::finding::{FINDINGS_MAX, Finding};
@@ -11,21 +11,21 @@ use crate::subject::Subject;
 
 pub(crate) fn no_abi(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoAbi => Some(String::from("nothing says which target the image is for")),
+        ImageError::NoAbi => Some(String::from("nothing says which target the image is for")),
         _ => None,
     });
 }
 
 pub(crate) fn target(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::AbiTarget { found, .. } => Some(format!("no target has the number {found}")),
+        ImageError::AbiTarget { found, .. } => Some(format!("no target has the number {found}")),
         _ => None,
     });
 }
 
 pub(crate) fn version(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match (fault, subject.target()) {
-        (Fault::AbiVersion { found }, Some(target)) => Some(match target.abi_version() {
+        (ImageError::AbiVersion { found }, Some(target)) => Some(match target.abi_version() {
             Some(ours) => format!("{} ABI version {found}; this release has {ours}", target.name()),
             None => format!("{} has no ABI version in any release", target.name()),
         }),
@@ -35,27 +35,27 @@ pub(crate) fn version(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn no_manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoManifest => Some(String::from("nothing says which devices the image needs")),
+        ImageError::NoManifest => Some(String::from("nothing says which devices the image needs")),
         _ => None,
     });
 }
 
 pub(crate) fn malformed(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoteSegmentShort { phdr, size } => {
+        ImageError::NoteSegmentShort { phdr, size } => {
             Some(format!("segment {phdr} has {size} bytes, too few for a note"))
         }
-        Fault::NoteRead { error, .. } => Some(format!("a note cannot be read: {error}")),
-        Fault::NoteShort { got, want, .. } => {
+        ImageError::NoteRead { error, .. } => Some(format!("a note cannot be read: {error}")),
+        ImageError::NoteShort { got, want, .. } => {
             Some(format!("a note reaches past the end of the file: {got} of {want} bytes"))
         }
-        Fault::NoteSize { size, least, most, .. } => {
+        ImageError::NoteSize { size, least, most, .. } => {
             Some(format!("a note's descriptor has {size} bytes, not {least} to {most}"))
         }
-        Fault::NoteReach { have, need, .. } => {
+        ImageError::NoteReach { have, need, .. } => {
             Some(format!("a note needs {need} bytes, and its segment has {have} left"))
         }
-        Fault::NotesMany { .. } => {
+        ImageError::NotesMany { .. } => {
             Some(format!("more than {} notes", solo5_image::notes::NOTES_MAX))
         }
         _ => None,
@@ -63,57 +63,57 @@ pub(crate) fn malformed(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 /// Reports the manifest's fault if it is one of those `wanted`.
-fn manifest_fault(subject: &Subject<'_>, out: &mut Vec<Finding>, wanted: fn(FaultKind) -> bool) {
+fn manifest_fault(subject: &Subject<'_>, out: &mut Vec<Finding>, wanted: fn(ErrorKind) -> bool) {
     subject.report(out, |fault| match fault {
-        Fault::Manifest { fault, .. } if wanted(fault.kind) => Some(fault.to_string()),
+        ImageError::Manifest { fault, .. } if wanted(fault.kind) => Some(fault.to_string()),
         _ => None,
     });
 }
 
 pub(crate) fn manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     manifest_fault(subject, out, |kind| match kind {
-        FaultKind::Short
-        | FaultKind::Version(_)
-        | FaultKind::Entries(_)
-        | FaultKind::Size
-        | FaultKind::NotReserved => true,
-        FaultKind::NameUnterminated
-        | FaultKind::Attached
-        | FaultKind::Name
-        | FaultKind::Type(_)
-        | FaultKind::Duplicate
-        | FaultKind::Preset => false,
+        ErrorKind::Short
+        | ErrorKind::Version(_)
+        | ErrorKind::Entries(_)
+        | ErrorKind::Size
+        | ErrorKind::NotReserved => true,
+        ErrorKind::NameUnterminated
+        | ErrorKind::Attached
+        | ErrorKind::Name
+        | ErrorKind::Type(_)
+        | ErrorKind::Duplicate
+        | ErrorKind::Preset => false,
     });
 }
 
 pub(crate) fn device_name(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     manifest_fault(subject, out, |kind| {
-        matches!(kind, FaultKind::Name | FaultKind::NameUnterminated)
+        matches!(kind, ErrorKind::Name | ErrorKind::NameUnterminated)
     });
 }
 
 pub(crate) fn duplicate_device(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    manifest_fault(subject, out, |kind| kind == FaultKind::Duplicate);
+    manifest_fault(subject, out, |kind| kind == ErrorKind::Duplicate);
 }
 
 pub(crate) fn device_type(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    manifest_fault(subject, out, |kind| matches!(kind, FaultKind::Type(_)));
+    manifest_fault(subject, out, |kind| matches!(kind, ErrorKind::Type(_)));
 }
 
 pub(crate) fn preset(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    manifest_fault(subject, out, |kind| matches!(kind, FaultKind::Preset | FaultKind::Attached));
+    manifest_fault(subject, out, |kind| matches!(kind, ErrorKind::Preset | ErrorKind::Attached));
 }
 
 pub(crate) fn properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::Properties { fault, .. } => Some(fault.to_string()),
+        ImageError::Properties { fault, .. } => Some(fault.to_string()),
         _ => None,
     });
 }
 
 pub(crate) fn second_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::SecondProperties { .. } => {
+        ImageError::SecondProperties { .. } => {
             Some(String::from("a second note of manifest properties"))
         }
         _ => None,

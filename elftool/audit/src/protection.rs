@@ -3,7 +3,7 @@
 use solo5_image::elf::{
     PF_W, PF_X, PT_GNU_STACK, PT_NOTE, ProgramHeader, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOTE,
 };
-use solo5_image::fault::Fault;
+use solo5_image::error::ImageError;
 use solo5_image::sections::Section;
 
 use crate::finding::{FINDINGS_MAX, Finding};
@@ -31,11 +31,13 @@ fn names(sections: &[&Section]) -> String {
 pub(crate) fn write_exec_segment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let start = out.len();
     subject.report(out, |fault| match fault {
-        Fault::WriteExec { phdr } => Some(format!("segment {phdr} is writable and executable")),
+        ImageError::WriteExec { phdr } => {
+            Some(format!("segment {phdr} is writable and executable"))
+        }
         _ => None,
     });
     let faults = subject.faults().iter().filter_map(|fault| match fault {
-        Fault::WriteExec { phdr } => Some(*phdr),
+        ImageError::WriteExec { phdr } => Some(*phdr),
         _ => None,
     });
     let Some(image) = subject.image() else { return };
@@ -172,7 +174,7 @@ pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn entry(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::EntryNotExecutable { entry, .. } => {
+        ImageError::EntryNotExecutable { entry, .. } => {
             Some(format!("the entry point {entry:#x} is in no executable segment"))
         }
         _ => None,
@@ -188,7 +190,7 @@ pub(crate) fn executable_notes(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn no_access(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
-        Fault::NoAccess { phdr } => {
+        ImageError::NoAccess { phdr } => {
             Some(format!("segment {phdr} has content, but may not be read, written or executed"))
         }
         _ => None,

@@ -8,8 +8,8 @@ use solo5_abi::{Arch, Target};
 #[cfg(feature = "dwarf")]
 use solo5_dwarf::{DebugInfo, Limits, Source};
 use solo5_image::elf::{self, Symbol};
-use solo5_image::sections::{NAME_MAX, Section, SectionFault, Sections};
-use solo5_image::{Fault, Image, LoadPlan, ProgramHeader, ReadAt, plan};
+use solo5_image::sections::{NAME_MAX, Section, SectionError, Sections};
+use solo5_image::{Image, ImageError, LoadPlan, ProgramHeader, ReadAt, plan};
 use solo5_report::Place;
 use solo5_report::diagnostic::SourceLine;
 
@@ -53,7 +53,7 @@ pub(crate) struct SymbolFacts {
     /// How many of those there are.
     pub(crate) undefined_count: u64,
     /// Why not all symbols were seen.
-    pub(crate) fault: Option<SectionFault>,
+    pub(crate) fault: Option<SectionError>,
 }
 
 /// An image under audit.
@@ -62,9 +62,9 @@ pub struct Subject<'a> {
     pub(crate) reader: &'a dyn ReadAt,
     image: Option<Image>,
     target: Option<Target>,
-    faults: Vec<Fault>,
+    faults: Vec<ImageError>,
     plan: Option<LoadPlan>,
-    sections: OnceCell<Result<Sections, SectionFault>>,
+    sections: OnceCell<Result<Sections, SectionError>>,
     symbols: OnceCell<SymbolFacts>,
     calls: OnceCell<Option<Calls>>,
     traces: OnceCell<Traces>,
@@ -119,7 +119,7 @@ impl<'a> Subject<'a> {
     /// Collects what a loader refuses: notes as it asks for them, then segments.
     fn examine(&mut self, image: &Image) {
         let mut faults = image.notes().faults().to_vec();
-        let mut push = |fault: Option<Fault>| {
+        let mut push = |fault: Option<ImageError>| {
             if let Some(fault) = fault.filter(|fault| !faults.contains(fault)) {
                 faults.push(fault);
             }
@@ -156,7 +156,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Every fault a loader would refuse the image for.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[ImageError] {
         &self.faults
     }
 
@@ -176,7 +176,7 @@ impl<'a> Subject<'a> {
         self.missed.take()
     }
 
-    pub(crate) fn section_result(&self) -> Option<&Result<Sections, SectionFault>> {
+    pub(crate) fn section_result(&self) -> Option<&Result<Sections, SectionError>> {
         let image = self.image.as_ref()?;
         let read = || Sections::read(self.reader, image.header());
         Some(self.sections.get_or_init(read))
@@ -387,7 +387,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Where a fault is.
-    pub(crate) fn place(&self, fault: &Fault) -> Place {
+    pub(crate) fn place(&self, fault: &ImageError) -> Place {
         let mut place = fault.phdr().map_or_else(|| self.whole(), |index| self.phdr(index));
         if let Some(offset) = fault.offset() {
             let section = self.sections().and_then(|sections| sections.at_offset(offset));
@@ -404,7 +404,7 @@ impl<'a> Subject<'a> {
     pub(crate) fn report(
         &self,
         out: &mut Vec<Finding>,
-        describe: impl Fn(&Fault) -> Option<String>,
+        describe: impl Fn(&ImageError) -> Option<String>,
     ) {
         for fault in &self.faults {
             if out.len() >= FINDINGS_MAX {

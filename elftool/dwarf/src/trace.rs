@@ -5,7 +5,7 @@ use std::ops::Range;
 use solo5_abi::Arch;
 use solo5_image::elf::PF_X;
 use solo5_image::sections::Sections;
-use solo5_image::{Fault, Image, ReadAt};
+use solo5_image::{Image, ImageError, ReadAt};
 
 use crate::core::Core;
 use crate::info::{DebugInfo, Limits};
@@ -122,7 +122,7 @@ pub struct Tracer<'a> {
 
 impl<'a> Tracer<'a> {
     /// Reads headers, symbols and debugging information of an image.
-    pub fn new(reader: &'a dyn ReadAt, limits: Limits) -> Result<Tracer<'a>, Fault> {
+    pub fn new(reader: &'a dyn ReadAt, limits: Limits) -> Result<Tracer<'a>, ImageError> {
         Tracer::with_debug(reader, reader, limits)
     }
 
@@ -132,7 +132,7 @@ impl<'a> Tracer<'a> {
         reader: &'a dyn ReadAt,
         debug: &'a dyn ReadAt,
         limits: Limits,
-    ) -> Result<Tracer<'a>, Fault> {
+    ) -> Result<Tracer<'a>, ImageError> {
         let image = Image::read(reader, &Arch::ALL)?;
         let loads = image.segments().iter();
         let code = loads

@@ -18,7 +18,7 @@ use std::fs::File;
 use rustix::fs::{FileType, Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::{Arch, Target};
-use solo5_image::{Fault, Image, LoadPlan};
+use solo5_image::{Image, ImageError, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
 pub use solo5_launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
@@ -201,7 +201,7 @@ fn run<T: Tender>(
     console: &Console,
 ) -> Result<u8, Refusal> {
     let kernel = request.kernel().to_owned();
-    let fault = |fault: Fault| Error::Image { kernel: kernel.clone(), fault };
+    let fault = |fault: ImageError| Error::Image { kernel: kernel.clone(), fault };
     let file = open_image(&kernel)?;
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
-use solo5_image::Fault;
+use solo5_image::ImageError;
 use solo5_launch::enough_memory_mib;
 use solo5_report::Diagnostic;
 
@@ -23,7 +23,7 @@ pub enum Error {
     /// The image is a pipe, which cannot be read at any offset.
     Pipe { kernel: OsString },
     /// The image is refused by its reader or loader.
-    Image { kernel: OsString, fault: Fault },
+    Image { kernel: OsString, fault: ImageError },
     /// Pages of the image cannot be protected.
     Protect { kernel: OsString, error: Errno },
     /// A device is declared whose module this tender was built without.
@@ -114,8 +114,12 @@ impl Error {
         match self {
             Error::Open { .. } | Error::Pipe { .. } => "T401",
             Error::Image { fault, .. } => match fault {
-                Fault::NoAbi | Fault::AbiTarget { .. } | Fault::AbiVersion { .. } => "T403",
-                Fault::NoManifest | Fault::Manifest { .. } | Fault::Properties { .. } => "T404",
+                ImageError::NoAbi
+                | ImageError::AbiTarget { .. }
+                | ImageError::AbiVersion { .. } => "T403",
+                ImageError::NoManifest
+                | ImageError::Manifest { .. }
+                | ImageError::Properties { .. } => "T404",
                 _ => "T402",
             },
             Error::Protect { .. } => "T402",
@@ -520,7 +524,7 @@ mod tests {
                 "/nonexistent: Could not open: No such file or directory",
             ),
             (
-                Error::Image { kernel: "k".into(), fault: Fault::NoAbi },
+                Error::Image { kernel: "k".into(), fault: ImageError::NoAbi },
                 "k: No Solo5 ABI information found in executable",
             ),
             (

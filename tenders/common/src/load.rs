@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 
-use solo5_image::{Fault, LoadPlan, Protection};
+use solo5_image::{ImageError, LoadPlan, Protection};
 
 use crate::error::Error;
 use crate::memory::GuestMemory;
@@ -15,7 +15,7 @@ use crate::sys::{Errno, strerror};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadError {
     /// The image does not fit, or its content cannot be read.
-    Image(Fault),
+    Image(ImageError),
     /// Its pages cannot be protected.
     Protect(Errno),
 }
@@ -41,8 +41,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-impl From<Fault> for LoadError {
-    fn from(fault: Fault) -> LoadError {
+impl From<ImageError> for LoadError {
+    fn from(fault: ImageError) -> LoadError {
         LoadError::Image(fault)
     }
 }
@@ -62,14 +62,14 @@ pub fn load(
         let (phdr, offset) = (segment.phdr, segment.file.start);
         let size = segment.file.end - offset;
         if size > 0 {
-            let short = Fault::SegmentShort { phdr, offset, size };
+            let short = ImageError::SegmentShort { phdr, offset, size };
             // The plan fits, so the range is inside; a short read means the file has shrunk.
             let got = memory.fill(segment.address, file, segment.file.clone());
             match got.map_err(|_| short)? {
                 Ok(got) if got == size => {}
                 Ok(_) => return Err(short.into()),
                 Err(error) => {
-                    return Err(Fault::SegmentRead { phdr, offset, error }.into());
+                    return Err(ImageError::SegmentRead { phdr, offset, error }.into());
                 }
             }
         }

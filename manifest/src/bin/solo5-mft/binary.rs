@@ -6,8 +6,8 @@ use std::path::Path;
 
 use object::{Object, ObjectSection, SectionFlags, elf};
 use solo5_abi::{Arch, note};
-use solo5_image::{Fault as ImageFault, Image, ReadAt};
-use solo5_manifest::decode::{self, Fault};
+use solo5_image::{Image, ImageError, ReadAt};
+use solo5_manifest::decode;
 use solo5_manifest::{Manifest, codes};
 use solo5_report::{Diagnostic, Place};
 
@@ -20,8 +20,8 @@ const PACKAGE_MAX: usize = 4096;
 
 /// Why there is no manifest to show.
 enum Problem {
-    Image(ImageFault),
-    Notes(Fault),
+    Image(ImageError),
+    Notes(decode::Error),
 }
 
 /// The manifest in the binary at `path`, or what is wrong with that.
@@ -51,16 +51,18 @@ fn diagnose(path: &Path, problem: &Problem) -> Diagnostic {
     let (code, message, help) = match problem {
         Problem::Image(fault) => {
             let code = match fault {
-                ImageFault::NoManifest => codes::NO_MANIFEST,
-                ImageFault::Manifest { .. } | ImageFault::Properties { .. } => codes::BAD_NOTES,
+                ImageError::NoManifest => codes::NO_MANIFEST,
+                ImageError::Manifest { .. } | ImageError::Properties { .. } => codes::BAD_NOTES,
                 _ => codes::NOT_AN_IMAGE,
             };
             (code, fault.to_string(), "`solo5-elftool audit` says more about the file")
         }
         Problem::Notes(fault) => {
             let (code, help) = match fault {
-                Fault::Missing => (codes::NO_MANIFEST, "is this the right file?"),
-                Fault::Unsayable(_) => (codes::UNSAYABLE, "`solo5-elftool show` prints what it is"),
+                decode::Error::Missing => (codes::NO_MANIFEST, "is this the right file?"),
+                decode::Error::Unsayable(_) => {
+                    (codes::UNSAYABLE, "`solo5-elftool show` prints what it is")
+                }
                 _ => (codes::BAD_NOTES, "build the file again"),
             };
             (code, fault.to_string(), help)

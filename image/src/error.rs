@@ -8,11 +8,11 @@ use solo5_abi::{Target, mft1, mft2};
 use crate::read::ReadError;
 
 /// Why an image is refused. `phdr` is an index in the program header table, `offset` is in the
-/// file; sizes and addresses are in bytes. `memory` is the size of guest memory, `u64::MAX` while
-/// that is not known.
+/// file; sizes and addresses are in bytes. `memory` is the size of guest memory, if that is
+/// known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the numbers the texts print")]
-pub enum Fault {
+pub enum ImageError {
     /// The file header cannot be read.
     HeaderRead(ReadError),
     /// The file is shorter than a file header.
@@ -34,8 +34,8 @@ pub enum Fault {
     NoteSize { phdr: usize, offset: u64, size: u32, least: u32, most: u32 },
     /// A note reaches past the end of its PT_NOTE.
     NoteReach { phdr: usize, offset: u64, have: u64, need: u64 },
-    /// More notes than [`crate::notes::NOTES_MAX`].
-    NotesMany { phdr: usize, offset: u64 },
+    /// More than `most` notes.
+    NotesMany { phdr: usize, offset: u64, most: usize },
     /// A second MFT2 note.
     SecondProperties { phdr: usize, offset: u64 },
 
@@ -48,12 +48,12 @@ pub enum Fault {
     /// No manifest note.
     NoManifest,
     /// The manifest is invalid; `offset` is that of its descriptor.
-    Manifest { phdr: usize, offset: u64, fault: mft1::Fault },
+    Manifest { phdr: usize, offset: u64, fault: mft1::Error },
     /// The manifest's properties are invalid; `offset` is that of their descriptor.
-    Properties { phdr: usize, offset: u64, fault: mft2::Fault },
+    Properties { phdr: usize, offset: u64, fault: mft2::Error },
 
     /// The entry point is below the lowest address, or behind guest memory.
-    Entry { entry: u64, base: u64, memory: u64 },
+    Entry { entry: u64, base: u64, memory: Option<u64> },
     /// The entry point is in no executable segment, or nothing is loaded at all.
     EntryNotExecutable { entry: u64, base: u64 },
     /// A segment starts below the lowest address.
@@ -67,11 +67,11 @@ pub enum Fault {
     /// A segment starts behind guest memory.
     FileBeyond { phdr: usize, address: u64, memory: u64 },
     /// Address and file size overflow, or end behind guest memory.
-    FileEnd { phdr: usize, address: u64, size: u64, memory: u64 },
+    FileEnd { phdr: usize, address: u64, size: u64, memory: Option<u64> },
     /// The memory size is below the file size.
     MemoryBelowFile { phdr: usize, memory_size: u64, file_size: u64 },
     /// Address and memory size overflow, or end behind guest memory.
-    MemoryEnd { phdr: usize, address: u64, size: u64, memory: u64 },
+    MemoryEnd { phdr: usize, address: u64, size: u64, memory: Option<u64> },
     /// The content cannot be read.
     SegmentRead { phdr: usize, offset: u64, error: ReadError },
     /// The content reaches past the end of the file.
@@ -155,212 +155,225 @@ impl fmt::Display for HeaderField {
     }
 }
 
-impl Fault {
+impl ImageError {
     /// The program header at fault, as its index in the table.
     pub fn phdr(&self) -> Option<usize> {
         match *self {
-            Fault::HeaderRead(_)
-            | Fault::HeaderShort { .. }
-            | Fault::Header(_)
-            | Fault::TableRead(_)
-            | Fault::TableShort { .. }
-            | Fault::NoAbi
-            | Fault::AbiTarget { .. }
-            | Fault::AbiVersion { .. }
-            | Fault::NoManifest
-            | Fault::Entry { .. }
-            | Fault::EntryNotExecutable { .. } => None,
-            Fault::NoteSegmentShort { phdr, .. }
-            | Fault::NoteRead { phdr, .. }
-            | Fault::NoteShort { phdr, .. }
-            | Fault::NoteSize { phdr, .. }
-            | Fault::NoteReach { phdr, .. }
-            | Fault::NotesMany { phdr, .. }
-            | Fault::SecondProperties { phdr, .. }
-            | Fault::Manifest { phdr, .. }
-            | Fault::Properties { phdr, .. }
-            | Fault::Below { phdr, .. }
-            | Fault::Order { phdr, .. }
-            | Fault::Align { phdr, .. }
-            | Fault::Overlap { phdr, .. }
-            | Fault::FileBeyond { phdr, .. }
-            | Fault::FileEnd { phdr, .. }
-            | Fault::MemoryBelowFile { phdr, .. }
-            | Fault::MemoryEnd { phdr, .. }
-            | Fault::SegmentRead { phdr, .. }
-            | Fault::SegmentShort { phdr, .. }
-            | Fault::StartUnaligned { phdr, .. }
-            | Fault::EndUnaligned { phdr, .. }
-            | Fault::WriteExec { phdr }
-            | Fault::NoAccess { phdr } => Some(phdr),
+            ImageError::HeaderRead(_)
+            | ImageError::HeaderShort { .. }
+            | ImageError::Header(_)
+            | ImageError::TableRead(_)
+            | ImageError::TableShort { .. }
+            | ImageError::NoAbi
+            | ImageError::AbiTarget { .. }
+            | ImageError::AbiVersion { .. }
+            | ImageError::NoManifest
+            | ImageError::Entry { .. }
+            | ImageError::EntryNotExecutable { .. } => None,
+            ImageError::NoteSegmentShort { phdr, .. }
+            | ImageError::NoteRead { phdr, .. }
+            | ImageError::NoteShort { phdr, .. }
+            | ImageError::NoteSize { phdr, .. }
+            | ImageError::NoteReach { phdr, .. }
+            | ImageError::NotesMany { phdr, .. }
+            | ImageError::SecondProperties { phdr, .. }
+            | ImageError::Manifest { phdr, .. }
+            | ImageError::Properties { phdr, .. }
+            | ImageError::Below { phdr, .. }
+            | ImageError::Order { phdr, .. }
+            | ImageError::Align { phdr, .. }
+            | ImageError::Overlap { phdr, .. }
+            | ImageError::FileBeyond { phdr, .. }
+            | ImageError::FileEnd { phdr, .. }
+            | ImageError::MemoryBelowFile { phdr, .. }
+            | ImageError::MemoryEnd { phdr, .. }
+            | ImageError::SegmentRead { phdr, .. }
+            | ImageError::SegmentShort { phdr, .. }
+            | ImageError::StartUnaligned { phdr, .. }
+            | ImageError::EndUnaligned { phdr, .. }
+            | ImageError::WriteExec { phdr }
+            | ImageError::NoAccess { phdr } => Some(phdr),
         }
     }
 
     /// Where in the file, in bytes, if there is one place.
     pub fn offset(&self) -> Option<u64> {
         match *self {
-            Fault::Header(field) => Some(field.offset()),
-            Fault::NoteRead { offset, .. }
-            | Fault::NoteShort { offset, .. }
-            | Fault::NoteSize { offset, .. }
-            | Fault::NoteReach { offset, .. }
-            | Fault::NotesMany { offset, .. }
-            | Fault::SecondProperties { offset, .. }
-            | Fault::SegmentRead { offset, .. }
-            | Fault::SegmentShort { offset, .. } => Some(offset),
-            Fault::Manifest { offset, fault, .. } => offset.checked_add(fault.offset as u64),
-            Fault::Properties { offset, fault, .. } => offset.checked_add(fault.offset as u64),
+            ImageError::Header(field) => Some(field.offset()),
+            ImageError::NoteRead { offset, .. }
+            | ImageError::NoteShort { offset, .. }
+            | ImageError::NoteSize { offset, .. }
+            | ImageError::NoteReach { offset, .. }
+            | ImageError::NotesMany { offset, .. }
+            | ImageError::SecondProperties { offset, .. }
+            | ImageError::SegmentRead { offset, .. }
+            | ImageError::SegmentShort { offset, .. } => Some(offset),
+            ImageError::Manifest { offset, fault, .. } => offset.checked_add(fault.offset as u64),
+            ImageError::Properties { offset, fault, .. } => offset.checked_add(fault.offset as u64),
             _ => None,
         }
     }
 
     /// The fault as a loader with `memory` bytes of guest memory reports it: those that no memory
-    /// size can mend are found without one, with `u64::MAX` in its place.
-    pub fn in_memory(self, memory: u64) -> Fault {
+    /// size can mend are found without one.
+    pub fn in_memory(self, memory: u64) -> ImageError {
+        let known = Some(memory);
         match self {
-            Fault::Entry { entry, base, .. } => Fault::Entry { entry, base, memory },
+            ImageError::Entry { entry, base, .. } => {
+                ImageError::Entry { entry, base, memory: known }
+            }
             // What upstream's loader says of it, which looks at the entry point first.
-            Fault::EntryNotExecutable { entry, base } if entry >= memory => {
-                Fault::Entry { entry, base, memory }
+            ImageError::EntryNotExecutable { entry, base } if entry >= memory => {
+                ImageError::Entry { entry, base, memory: known }
             }
-            Fault::FileEnd { phdr, address, size, .. } => {
-                Fault::FileEnd { phdr, address, size, memory }
+            ImageError::FileEnd { phdr, address, size, .. } => {
+                ImageError::FileEnd { phdr, address, size, memory: known }
             }
-            Fault::MemoryEnd { phdr, address, size, .. } => {
-                Fault::MemoryEnd { phdr, address, size, memory }
+            ImageError::MemoryEnd { phdr, address, size, .. } => {
+                ImageError::MemoryEnd { phdr, address, size, memory: known }
             }
             other => other,
         }
     }
 }
 
+impl std::error::Error for ImageError {}
+
 /// Prefix of the texts that concern the executable's content.
 const INV: &str = "invalid executable: ";
 
-impl fmt::Display for Fault {
+impl fmt::Display for ImageError {
     /// Upstream's text, to be printed behind `PROG: FILE: `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Fault::HeaderRead(error) => {
+            ImageError::HeaderRead(error) => {
                 write!(f, "pread_in_full for elf header while loading note failed: {error}")
             }
-            Fault::HeaderShort { got } => {
+            ImageError::HeaderShort { got } => {
                 write!(f, "{INV}elf header does not match the expected size ({got} != 64)")
             }
-            Fault::Header(_) => write!(
+            ImageError::Header(_) => write!(
                 f,
                 "{INV}invalid or unsupported executable (elf header invalid while loading note)"
             ),
-            Fault::TableRead(error) => {
+            ImageError::TableRead(error) => {
                 write!(f, "pread_in_full for ph_size failed while loading note: {error}")
             }
-            Fault::TableShort { got, want } => write!(
+            ImageError::TableShort { got, want } => write!(
                 f,
                 "{INV}program header does not match the expected size ({got} != {want} while \
                  loading note)"
             ),
-            Fault::NoteSegmentShort { phdr, size } => write!(
+            ImageError::NoteSegmentShort { phdr, size } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_filesz note does not fall within valid size ({size} < 12)"
             ),
-            Fault::NoteRead { phdr, error, .. } => {
+            ImageError::NoteRead { phdr, error, .. } => {
                 write!(f, "phdr[{phdr}] pread_in_full failed: {error}")
             }
-            Fault::NoteShort { phdr, got, want, .. } => {
+            ImageError::NoteShort { phdr, got, want, .. } => {
                 write!(f, "phdr[{phdr}] bytes read mismatches note size ({got} != {want})")
             }
-            Fault::NoteSize { phdr, size, least, most, .. } => write!(
+            ImageError::NoteSize { phdr, size, least, most, .. } => write!(
                 f,
                 "{INV}phdr[{phdr}] note does not fall within valid size ({size} < {least} || \
                  {size} > {most})"
             ),
-            Fault::NoteReach { phdr, have, need, .. } => write!(
+            ImageError::NoteReach { phdr, have, need, .. } => write!(
                 f,
                 "{INV}phdr[{phdr}] note does not fall within valid size ({have} < {need})"
             ),
-            Fault::NotesMany { phdr, .. } => {
-                write!(f, "{INV}phdr[{phdr}] more notes than {}", crate::notes::NOTES_MAX)
+            ImageError::NotesMany { phdr, most, .. } => {
+                write!(f, "{INV}phdr[{phdr}] more notes than {most}")
             }
-            Fault::SecondProperties { phdr, .. } => {
+            ImageError::SecondProperties { phdr, .. } => {
                 write!(f, "{INV}phdr[{phdr}] second note of manifest properties")
             }
-            Fault::NoAbi => write!(f, "No Solo5 ABI information found in executable"),
-            Fault::AbiTarget { wanted, .. } => {
+            ImageError::NoAbi => write!(f, "No Solo5 ABI information found in executable"),
+            ImageError::AbiTarget { wanted, .. } => {
                 write!(f, "Executable is not for the solo5-{} target", wanted.name())
             }
-            Fault::AbiVersion { found } => {
+            ImageError::AbiVersion { found } => {
                 write!(f, "Executable requests unsupported ABI version {found}")
             }
-            Fault::NoManifest => write!(f, "No Solo5 manifest found in executable"),
-            Fault::Manifest { .. } => write!(f, "Solo5 manifest is invalid"),
-            Fault::Properties { fault, .. } => {
+            ImageError::NoManifest => write!(f, "No Solo5 manifest found in executable"),
+            ImageError::Manifest { .. } => write!(f, "Solo5 manifest is invalid"),
+            ImageError::Properties { fault, .. } => {
                 write!(f, "Solo5 manifest properties are invalid: {fault}")
             }
-            Fault::Entry { entry, base, memory } => write!(
+            ImageError::Entry { entry, base, memory } => write!(
                 f,
                 "{INV}e_entry does not fall within the memory allocation range ({entry} < {base} \
-                 || {entry} >= {memory})"
+                 || {entry} >= {})",
+                limit(memory)
             ),
-            Fault::EntryNotExecutable { entry, .. } => {
+            ImageError::EntryNotExecutable { entry, .. } => {
                 write!(f, "{INV}e_entry is not within an executable segment ({entry})")
             }
-            Fault::Below { phdr, address, base } => write!(
+            ImageError::Below { phdr, address, base } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr outside of valid memory range ({address} < {base})"
             ),
-            Fault::Order { phdr, address, previous } => write!(
+            ImageError::Order { phdr, address, previous } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr is not in ascending order ({address} < {previous})"
             ),
-            Fault::Align { phdr, align } => write!(
+            ImageError::Align { phdr, align } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr is outside of memory range (align_down with {align})"
             ),
-            Fault::Overlap { phdr, start, previous_end } => write!(
+            ImageError::Overlap { phdr, start, previous_end } => write!(
                 f,
                 "{INV}phdr[{phdr}].p_vaddr_start is outside of memory range ({start} < \
                  {previous_end} (e_end))"
             ),
-            Fault::FileBeyond { phdr, address, memory } => write!(
+            ImageError::FileBeyond { phdr, address, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program file segment falls outside of valid range ({address} \
                  >= {memory})"
             ),
-            Fault::FileEnd { phdr, address, size, memory } => write!(
+            ImageError::FileEnd { phdr, address, size, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program file segment falls outside of valid range ({address} + \
-                 {size} > {memory})"
+                 {size} > {})",
+                limit(memory)
             ),
-            Fault::MemoryBelowFile { phdr, memory_size, file_size } => write!(
+            ImageError::MemoryBelowFile { phdr, memory_size, file_size } => write!(
                 f,
                 "{INV}phdr[{phdr}] program memory segment falls outside of valid range \
                  ({memory_size} < {file_size})"
             ),
-            Fault::MemoryEnd { phdr, address, size, memory } => write!(
+            ImageError::MemoryEnd { phdr, address, size, memory } => write!(
                 f,
                 "{INV}phdr[{phdr}] program memory segment falls outside of valid range ({address} \
-                 + {size} > {memory})"
+                 + {size} > {})",
+                limit(memory)
             ),
-            Fault::SegmentRead { phdr, error, .. } => {
+            ImageError::SegmentRead { phdr, error, .. } => {
                 write!(f, "phdr[{phdr}] pread_in_full failed: {error}")
             }
-            Fault::SegmentShort { phdr, offset, size } => {
+            ImageError::SegmentShort { phdr, offset, size } => {
                 write!(f, "phdr[{phdr}] host file segment mismatched ({size} bytes at {offset})")
             }
-            Fault::StartUnaligned { phdr, start, page } => write!(
+            ImageError::StartUnaligned { phdr, start, page } => write!(
                 f,
                 "{INV}phdr[{phdr}] p_vaddr_start not aligned with architectural page size ({start} \
                  & ({page} - 1))"
             ),
-            Fault::EndUnaligned { phdr, end, page } => write!(
+            ImageError::EndUnaligned { phdr, end, page } => write!(
                 f,
                 "{INV}phdr[{phdr}] p_vaddr_end not aligned with architectural page size ({end} & \
                  ({page} - 1))"
             ),
-            Fault::WriteExec { phdr } => {
+            ImageError::WriteExec { phdr } => {
                 write!(f, "{INV}phdr[{phdr}] requests WRITE and EXEC permissions")
             }
-            Fault::NoAccess { phdr } => write!(f, "{INV}phdr[{phdr}] requests no permissions"),
+            ImageError::NoAccess { phdr } => write!(f, "{INV}phdr[{phdr}] requests no permissions"),
         }
     }
+}
+
+/// The size of guest memory that a text names: the largest there is, while it is not known.
+fn limit(memory: Option<u64>) -> u64 {
+    memory.unwrap_or(u64::MAX)
 }

@@ -1,0 +1,46 @@
+//! Words of messages: what was meant, what is cut, what is listed.
+
+use std::borrow::Cow;
+
+/// The word of `words` that `text` most probably was meant to be.
+pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    /// Longer texts are no misspellings of anything, and comparing takes quadratic time.
+    const LONGEST: usize = 64;
+    if text.len() > LONGEST {
+        return None;
+    }
+    let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
+    let text = plain(text);
+    let close = |word: &str| {
+        let word = plain(word);
+        let distance = strsim::damerau_levenshtein(&text, &word);
+        let begins = text.len() > 2 && word.starts_with(&text);
+        (distance <= 1 + word.len() / 5 || begins).then_some(distance)
+    };
+    words
+        .iter()
+        .filter_map(|word| Some((close(word)?, *word)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// `text` as it goes into a message: cut where it is endless.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// `` `a`, `b` or `c` ``.
+pub fn list(words: &[&str], conjunction: &str) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} {conjunction} `{last}`", first.join(", "))
+        }
+    }
+}
