@@ -215,7 +215,7 @@ fn what_leads_nowhere_is_found() {
     }
     let numbered = ["// spec", "/20, §4"].concat();
     let lettered = ["// as in B", "-17"].concat();
-    for bad in ["// `@/page.md#no`", "\"@/no.md\"", "//! see `design.md` §6", &numbered, &lettered]
+    for bad in ["// `@/page.md#no`", "\"@/no.md\"", "//! see `absent.md` §6", &numbered, &lettered]
     {
         assert_eq!(count("crate/src/lib.rs", bad), 1, "{bad}");
     }
