@@ -86,8 +86,11 @@ pub struct Decision {
     pub applicable: Vec<String>,
     /// Names of those whose `match` does not hold.
     pub skipped: Vec<String>,
-    /// Every reason for a denial; empty unless denied.
+    /// The reasons for a denial, at most [`REASONS_MAX`](crate::evaluate::REASONS_MAX) and one of each
+    /// code; empty unless denied.
     pub reasons: Vec<Reason>,
+    /// How many further reasons there are.
+    pub untold: usize,
     /// Every condition; empty if denied.
     pub conditions: Vec<Condition>,
     /// Every yes, for people who want to know why.
@@ -182,13 +185,18 @@ impl Decision {
         let count = self.applicable.len();
         match self.outcome {
             Outcome::Denied => {
-                let reasons = plural(self.reasons.len(), "reason", "reasons");
+                let count_all = self.reasons.len().saturating_add(self.untold);
+                let reasons = plural(count_all, "reason", "reasons");
                 let by = match (count, self.denying) {
                     (0, _) => "no policy applies".to_owned(),
                     (_, 0) => format!("allowed by none of {count} applicable policies"),
                     (_, denying) => format!("denied by {denying} of {count} applicable policies"),
                 };
-                format!("not started: {by}, {reasons}")
+                let told = match self.untold {
+                    0 => String::new(),
+                    untold => format!(", {untold} of them not told"),
+                };
+                format!("not started: {by}, {reasons}{told}")
             }
             Outcome::Conditional => {
                 let conditions =

@@ -13,6 +13,7 @@ mod image;
 mod rules;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
@@ -35,6 +36,12 @@ pub enum Phase {
     /// Everything is opened: a fact that is still unknown is a no.
     Descriptors,
 }
+
+/// Most words of a command line that a policy names as fitting none of its rules.
+const WORDS_MAX: usize = 16;
+
+/// Most reasons that a denial names, but for one of each further code.
+pub const REASONS_MAX: usize = 256;
 
 /// What one policy says to one thing.
 enum Verdict {
@@ -94,6 +101,7 @@ pub fn decide(
         reasons: Vec::new(),
         conditions: Vec::new(),
         grants: Vec::new(),
+        untold: 0,
         denying: 0,
     };
     let hosts =
@@ -127,7 +135,7 @@ pub fn decide(
     for (policy, denies) in applicable.iter().zip(&mut denying) {
         for (subject, refusal) in rules::limits(policy, asked) {
             *denies = true;
-            decision.reasons.push(reason(policy, subject, refusal));
+            tell(reason(policy, subject, refusal), &mut decision);
         }
     }
     decision.denying = denying.iter().filter(|denies| **denies).count();
@@ -262,8 +270,20 @@ fn put(
             }),
         }
     }
-    decision.reasons.extend(denied);
+    for reason in denied {
+        tell(reason, decision);
+    }
     decision.conditions.extend(provisions);
+}
+
+/// Adds a reason, or only counts it if there are many and its code is told already.
+fn tell(reason: Reason, decision: &mut Decision) {
+    let known = || decision.reasons.iter().any(|known| known.code == reason.code);
+    if decision.reasons.len() >= REASONS_MAX && known() {
+        decision.untold = decision.untold.saturating_add(1);
+    } else {
+        decision.reasons.push(reason);
+    }
 }
 
 fn reason(policy: &Policy, subject: String, refusal: Refusal) -> Reason {
@@ -506,16 +526,31 @@ fn arguments(asked: &Asked) -> Thing<'_> {
                 );
             }
             if let Some(allow) = &rules.allow {
-                for word in &asked.arguments {
+                let fits = |word: &&OsString| {
                     let bytes = word.as_bytes();
-                    if allow.value.iter().any(|pattern| pattern.value.fits_text(bytes)) {
-                        continue;
+                    allow.value.iter().any(|pattern| pattern.value.fits_text(bytes))
+                };
+                let mut patterns = rules::Alternatives::default();
+                for pattern in &allow.value {
+                    patterns.add(&rules::quoted(&pattern.value));
+                    if patterns.is_full() {
+                        break;
                     }
+                }
+                let span = allow.value.first().map_or(&allow.span, |first| &first.span);
+                let words: BTreeSet<_> = asked.arguments.iter().collect();
+                let ordered = asked.arguments.iter().filter({
+                    let mut left = words;
+                    move |word| left.remove(word)
+                });
+                let mut wrong = ordered.filter(|word| !fits(word));
+                for word in wrong.by_ref().take(WORDS_MAX) {
                     let message = format!("'{}' fits no rule", word.to_string_lossy());
-                    let patterns = allow.value.iter().map(|pattern| rules::quoted(&pattern.value));
-                    let wants = rules::wants(patterns);
-                    let span = allow.value.first().map_or(&allow.span, |first| &first.span);
-                    section.refuse(codes::ARGUMENT, message, wants, span);
+                    section.refuse(codes::ARGUMENT, message, patterns.wants(), span);
+                }
+                if wrong.next().is_some() {
+                    let message = "other words fit no rule either".to_owned();
+                    section.refuse(codes::ARGUMENT, message, patterns.wants(), span);
                 }
             }
             section.verdict()

@@ -16,11 +16,10 @@ use solo5_report::Diagnostic;
 use solo5_signature::Digest;
 
 use crate::admitted;
-use crate::codes;
 use crate::facts::Fact;
 use crate::front;
 use crate::model::{Layer, Policy};
-use crate::trust;
+use crate::trust::{self, unreadable};
 
 /// The folder for settings of the host, as the build found it in `SOLO5_SYSCONFDIR`.
 pub const SYSCONFDIR: &str = match option_env!("SOLO5_SYSCONFDIR") {
@@ -173,12 +172,6 @@ fn open_path(path: &Path, name: &str) -> Result<File, Diagnostic> {
     let mut options = File::options();
     options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
     options.open(path).map_err(|error| unreadable(name, &error))
-}
-
-pub(crate) fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
-    let message = format!("{name} cannot be read: {error}");
-    let help = "nothing starts while a policy cannot be read; mend or remove it";
-    Diagnostic::error(codes::UNREADABLE, message).with_help(help)
 }
 
 /// All of a file, up to one byte more than a policy may have, whatever its offset is. Only a regular

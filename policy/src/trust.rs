@@ -11,7 +11,6 @@ use std::path::{Component, Path, PathBuf};
 use solo5_report::Diagnostic;
 
 use crate::codes;
-use crate::sources::unreadable;
 
 /// Most links on the way, as the kernel has it.
 const LINKS_MAX: usize = 40;
@@ -104,6 +103,13 @@ fn is_unmapped(owner: u32) -> bool {
     let map = || shown("/proc/self/uid_map");
     let is_whole = |map: String| map.split_whitespace().nth(2) == Some("4294967295");
     overflow == Some(owner) && map().is_some_and(|map| !is_whole(map))
+}
+
+/// The error of a file that cannot be read.
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
+    let message = format!("{name} cannot be read: {error}");
+    let help = "nothing starts while a policy cannot be read; mend or remove it";
+    Diagnostic::error(codes::UNREADABLE, message).with_help(help)
 }
 
 fn belongs(name: &str, owner: u32) -> Diagnostic {

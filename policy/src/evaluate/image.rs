@@ -10,6 +10,9 @@ use crate::codes;
 use crate::facts::{Asked, Fact, HostFacts};
 use crate::model::{At, Image, Policy, Proofs};
 
+/// Most keys that a reason names.
+const SIGNERS_MAX: usize = 8;
+
 pub(super) fn judge(policy: &Policy, asked: &Asked, facts: &HostFacts, phase: Phase) -> Verdict {
     let selects = &policy.selector.proofs;
     let span = match (&policy.image, &policy.admitted) {
@@ -91,11 +94,15 @@ fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
     if let Some(keys) = &wanted.signed_by
         && !is_signed(wanted, proof)
     {
-        let names: Vec<_> = keys.value.iter().map(PublicKey::short).collect();
-        let wants = if names.is_empty() {
-            "allows none".to_owned()
-        } else {
-            format!("wants a signature of {}…", names.join("… or "))
+        let wants = match keys.value.as_slice() {
+            [] => "allows none".to_owned(),
+            several if several.len() > SIGNERS_MAX => {
+                format!("wants a signature of one of {} others", several.len())
+            }
+            several => {
+                let names: Vec<_> = several.iter().map(PublicKey::short).collect();
+                format!("wants a signature of {}…", names.join("… or "))
+            }
         };
         let message = "it has no valid signature of a key that counts".to_owned();
         section.refuse(codes::IMAGE_SIGNER, message, wants, &keys.span);

@@ -46,13 +46,53 @@ pub(super) fn quoted(pattern: &Pattern) -> String {
     format!("\"{}\"", pattern.as_str())
 }
 
-/// `wants A or B`.
-pub(super) fn wants(options: impl Iterator<Item = String>) -> String {
-    let options: Vec<_> = options.collect();
-    if options.is_empty() {
-        return "allows none".to_owned();
+/// Most alternatives that a reason or a condition names. A denial would otherwise repeat a whole list
+/// for each thing that fits nothing in it.
+const NAMED_MAX: usize = 8;
+/// Most bytes of them, beyond the first one.
+const NAMED_BYTES_MAX: usize = 512;
+
+/// Alternatives, as far as they are named.
+#[derive(Default)]
+pub(super) struct Alternatives {
+    named: Vec<String>,
+    bytes: usize,
+    others: bool,
+}
+
+impl Alternatives {
+    /// Adds one, unless it is named already.
+    pub(super) fn add(&mut self, one: &str) {
+        if self.named.iter().any(|known| known == one) {
+            return;
+        }
+        let fits = self.named.len() < NAMED_MAX && self.bytes + one.len() <= NAMED_BYTES_MAX;
+        if self.others || !(fits || self.named.is_empty()) {
+            self.others = true;
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(one.len());
+        self.named.push(one.to_owned());
     }
-    format!("wants {}", options.join(" or "))
+
+    /// Whether a further one would not be named.
+    pub(super) fn is_full(&self) -> bool {
+        self.others
+    }
+
+    /// All of them, with `between` two.
+    fn joined(&self, between: &str) -> String {
+        let others = if self.others { format!("{between}others") } else { String::new() };
+        self.named.join(between) + &others
+    }
+
+    /// `wants A or B`.
+    pub(super) fn wants(&self) -> String {
+        match self.named.is_empty() {
+            true => "allows none".to_owned(),
+            false => format!("wants {}", self.joined(" or ")),
+        }
+    }
 }
 
 /// What a device name is compared with; always known.
@@ -109,6 +149,10 @@ pub(super) fn net(
 
 fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Vec<Check> {
     let mut checks = vec![name_check(&net.name, &rule.name, codes::NET_NAME)];
+    // A rule for another name is told apart by its name alone.
+    if matches!(checks.as_slice(), [Check { fit: Fit::No, .. }]) {
+        return checks;
+    }
     let check = |code, pattern: &At<Pattern>, fit, what, condition| Check {
         fit,
         code,
@@ -195,6 +239,10 @@ fn block_checks(
     phase: Phase,
 ) -> Vec<Check> {
     let mut checks = vec![name_check(&block.name, &rule.name, codes::BLOCK_NAME)];
+    // A rule for another name is told apart by its name alone.
+    if matches!(checks.as_slice(), [Check { fit: Fit::No, .. }]) {
+        return checks;
+    }
     if let Some(backing) = &rule.backing {
         checks.push(backing_check(backing, block, facts, phase));
     }
@@ -321,8 +369,8 @@ fn judge<Rule>(
         // A limit alone: every device fits.
         return Verdict::Yes(section.span.clone());
     };
-    let mut open = Vec::new();
-    let mut failed = Vec::new();
+    let mut open: Option<(Alternatives, Range<usize>)> = None;
+    let mut closest = Closest::default();
     for rule in &allow.value {
         let checks = checks(&rule.value);
         if checks.iter().all(|check| matches!(check.fit, Fit::Yes)) {
@@ -331,62 +379,70 @@ fn judge<Rule>(
         if checks.iter().all(|check| matches!(check.fit, Fit::Yes | Fit::Open)) {
             let conditions = checks.into_iter().filter(|check| matches!(check.fit, Fit::Open));
             let conditions: Vec<_> = conditions.map(|check| check.condition).collect();
-            open.push((conditions.join(" and "), rule.span.clone()));
+            let first = || (Alternatives::default(), rule.span.clone());
+            open.get_or_insert_with(first).0.add(&conditions.join(" and "));
         } else {
-            failed.push(checks);
+            closest.add(checks);
         }
     }
-    if let Some((_, span)) = open.first() {
-        let span = span.clone();
-        let message: Vec<_> = open.into_iter().map(|(message, _)| message).collect();
-        let message = message.join(", or ");
-        return Verdict::If(vec![Provision { message, span }]);
+    if let Some((conditions, span)) = open {
+        return Verdict::If(vec![Provision { message: conditions.joined(", or "), span }]);
     }
-    Verdict::No(closest(failed, name, &allow.span))
+    Verdict::No(closest.refusals(name, &allow.span))
 }
 
 /// The reasons of the rules that come closest: those whose name fits, if any, and of these the ones
 /// with the fewest keys that do not. Others would only tell that they are not meant.
-fn closest(failed: Vec<Vec<Check>>, name: &'static str, list: &Range<usize>) -> Vec<Refusal> {
-    let misses = |check: &Check| matches!(check.fit, Fit::No | Fit::Unread(_));
-    let distance = |checks: &[Check]| {
+#[derive(Default)]
+struct Closest {
+    /// Whether the name does not fit, and how many keys do not.
+    distance: Option<(bool, usize)>,
+    reasons: Vec<(Refusal, Alternatives)>,
+}
+
+impl Closest {
+    /// Adds a rule that does not fit.
+    fn add(&mut self, checks: Vec<Check>) {
+        let misses = |check: &Check| matches!(check.fit, Fit::No | Fit::Unread(_));
         let name_misses = checks.first().is_some_and(misses);
-        let count = checks.iter().filter(|check| misses(check)).count();
-        // A rule for another name is told apart by its name alone.
-        (name_misses, if name_misses { 1 } else { count })
-    };
-    let Some(least) = failed.iter().map(|checks| distance(checks)).min() else {
-        return vec![Refusal {
-            code: name,
-            message: "the list of rules is empty".to_owned(),
-            wants: "allows none".to_owned(),
-            span: list.clone(),
-        }];
-    };
-    let nearest = failed.into_iter().filter(|checks| distance(checks) == least);
-    let mut refusals: Vec<(Refusal, Vec<String>)> = Vec::new();
-    for checks in nearest {
-        let shown = if least.0 { 1 } else { checks.len() };
-        for check in checks.into_iter().take(shown).filter(misses) {
+        let distance = (name_misses, checks.iter().filter(|check| misses(check)).count());
+        match self.distance {
+            Some(least) if distance > least => return,
+            Some(least) if distance == least => {}
+            _ => self.reasons.clear(),
+        }
+        self.distance = Some(distance);
+        for check in checks.into_iter().filter(misses) {
             let (code, message) = match &check.fit {
                 Fit::Unread(why) => (check.unread, format!("{} cannot be read: {why}", check.what)),
                 _ => (check.code, format!("{} fits no rule", check.what)),
             };
             // Rules that miss for the same reason make one reason with all they want.
-            match refusals.iter_mut().find(|(known, _)| known.message == message) {
-                Some((_, wanted)) if wanted.contains(&check.wants) => {}
-                Some((_, wanted)) => wanted.push(check.wants),
+            match self.reasons.iter_mut().find(|(known, _)| known.message == message) {
+                Some((_, wanted)) => wanted.add(&check.wants),
                 None => {
+                    let mut wanted = Alternatives::default();
+                    wanted.add(&check.wants);
                     let refusal = Refusal { code, message, wants: String::new(), span: check.span };
-                    refusals.push((refusal, vec![check.wants]));
+                    self.reasons.push((refusal, wanted));
                 }
             }
         }
     }
-    refusals
-        .into_iter()
-        .map(|(refusal, wanted)| Refusal { wants: wants(wanted.into_iter()), ..refusal })
-        .collect()
+
+    /// The reasons; `name` is the code if the list, which is at `span`, has no rules.
+    fn refusals(self, name: &'static str, list: &Range<usize>) -> Vec<Refusal> {
+        if self.distance.is_none() {
+            return vec![Refusal {
+                code: name,
+                message: "the list of rules is empty".to_owned(),
+                wants: "allows none".to_owned(),
+                span: list.clone(),
+            }];
+        }
+        let reasons = self.reasons.into_iter();
+        reasons.map(|(refusal, wanted)| Refusal { wants: wanted.wants(), ..refusal }).collect()
+    }
 }
 
 /// The limits of a policy that a launch as a whole exceeds.
