@@ -26,7 +26,7 @@ use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
 use crate::model::{At, Layer, Policy, Process, Proofs};
 use solo5_launch::Label;
 
-pub use rules::{directories, rest_beneath};
+pub use rules::{directories, fitting_block_rules, fitting_net_rules, rest_beneath};
 
 /// How much may still be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

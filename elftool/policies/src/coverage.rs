@@ -5,6 +5,7 @@
 //! denied what would be allowed, allowed what would be denied, or gave another reason. So nothing
 //! has to be recorded while policies are evaluated, and a rule that only repeats another is found.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use solo5_report::Diagnostic;
@@ -12,7 +13,7 @@ use solo5_report::Diagnostic;
 use crate::audit::{is_asked, judge};
 use solo5_policy::date::Date;
 use solo5_policy::decision::{Decision, Outcome};
-use solo5_policy::evaluate::{Phase, decide};
+use solo5_policy::evaluate::{Phase, applies, decide, fitting_block_rules, fitting_net_rules};
 use solo5_policy::facts::{Asked, HostFacts};
 use solo5_policy::glob::Pattern;
 use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
@@ -45,14 +46,35 @@ impl Situation {
 }
 
 /// One thing a policy says.
-#[derive(Clone, Debug)]
-pub struct Clause {
+pub struct Clause<'c> {
     /// What it is, by its keys: `net.allow[2].interface`.
     pub what: String,
     /// Where it says so.
     pub span: Range<usize>,
-    /// The policy without it; a switch is the other way round.
-    pub without: Policy,
+    scope: Scope,
+    edit: Box<dyn FnOnce(&mut Policy) + 'c>,
+}
+
+impl Clause<'_> {
+    /// Makes `policy` one without the clause; a switch is the other way round.
+    pub fn take_from(self, policy: &mut Policy) {
+        (self.edit)(policy);
+    }
+}
+
+/// What a clause can change the answer to, so that not every situation has to be decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Whether the policy applies.
+    Match,
+    /// Anything that the policy is asked.
+    Policy,
+    /// The words that fit this pattern.
+    Word(usize),
+    /// The network interfaces that this rule is for, or, with `true`, whatever their names.
+    Net(usize, bool),
+    /// As `Net`, of block devices.
+    Block(usize, bool),
 }
 
 /// Whether a clause mattered.
@@ -69,23 +91,33 @@ pub struct Covered {
 /// The clauses of each of the first `count` of `policies`, in the order of [`clauses`], and which of
 /// them decided any of `situations`.
 pub fn decided(policies: &[Policy], count: usize, situations: &[Situation]) -> Vec<Vec<Covered>> {
-    let before: Vec<_> =
-        situations.iter().map(|situation| essence(&situation.decide(policies))).collect();
+    let before: Vec<_> = situations
+        .iter()
+        .map(|situation| (situation, essence(&situation.decide(policies))))
+        .collect();
     let mut changed = policies.to_vec();
     let mut all = Vec::new();
     for (index, policy) in policies.iter().enumerate().take(count) {
         let mut covered = Vec::new();
+        let touched: Vec<_> = before
+            .iter()
+            .map(|(situation, before)| (*situation, before, Touched::of(policy, situation)))
+            .collect();
         clauses(policy, |clause| {
-            if let Some(place) = changed.get_mut(index) {
-                *place = clause.without;
+            let (what, span, scope) = (clause.what.clone(), clause.span.clone(), clause.scope);
+            let mut left = touched.iter().filter(|(_, _, touched)| touched.can_change(scope));
+            let mut left = left.by_ref().peekable();
+            if left.peek().is_none() {
+                covered.push(Covered { what, span, decided: false });
+                return;
             }
-            let mut both = situations.iter().zip(&before);
-            covered.push(Covered {
-                what: clause.what,
-                span: clause.span,
-                decided: both
-                    .any(|(situation, before)| essence(&situation.decide(&changed)) != *before),
-            });
+            if let Some(place) = changed.get_mut(index) {
+                *place = policy.clone();
+                clause.take_from(place);
+            }
+            let decided =
+                left.any(|(situation, before, _)| essence(&situation.decide(&changed)) != **before);
+            covered.push(Covered { what, span, decided });
         });
         if let Some(place) = changed.get_mut(index) {
             *place = policy.clone();
@@ -93,6 +125,99 @@ pub fn decided(policies: &[Policy], count: usize, situations: &[Situation]) -> V
         all.push(covered);
     }
     all
+}
+
+/// What a situation asks a policy, as far as it tells which clauses cannot change the answer.
+struct Touched {
+    applies: bool,
+    /// Patterns that are the only ones a word fits.
+    words: HashSet<usize>,
+    nets: Vec<Fits>,
+    blocks: Vec<Fits>,
+}
+
+/// Rules and one device.
+struct Fits {
+    /// The first two rules that it fits entirely: one is a yes, whatever becomes of the others.
+    rules: Vec<usize>,
+    /// Rules whose name it fits. One for another name stays so without any of its further keys, and
+    /// without all of it the reasons have the same codes.
+    named: HashSet<usize>,
+}
+
+impl Fits {
+    /// Whether the answer can change with this rule, or with its name, if `renamed`.
+    fn can_change(&self, rule: usize, renamed: bool) -> bool {
+        let another = self.rules.iter().any(|fits| *fits != rule);
+        !another && (renamed || self.named.contains(&rule))
+    }
+}
+
+impl Touched {
+    fn of(policy: &Policy, situation: &Situation) -> Touched {
+        let Situation { asked, facts, .. } = situation;
+        let words = policy.arguments.as_ref().and_then(|section| section.allow.as_ref());
+        let words = words.map(|allow| only_patterns(&allow.value, asked)).unwrap_or_default();
+        let phase = Phase::Strings;
+        let named = |names: &mut dyn Iterator<Item = &Pattern>, device: &str| {
+            let fitting = names.enumerate().filter(|(_, name)| name.fits_name(device.as_bytes()));
+            fitting.map(|(index, _)| index).collect()
+        };
+        let nets = policy.net.as_ref().and_then(|section| section.allow.as_ref());
+        let nets = nets.map(|allow| {
+            let fits = asked.launch.nets.iter().enumerate().map(|(index, net)| Fits {
+                rules: fitting_net_rules(&allow.value, net, facts.nets.get(index), phase),
+                named: named(&mut allow.value.iter().map(|rule| &rule.value.name.value), &net.name),
+            });
+            fits.collect()
+        });
+        let blocks = policy.block.as_ref().and_then(|section| section.allow.as_ref());
+        let blocks = blocks.map(|allow| {
+            let fits = asked.launch.blocks.iter().enumerate().map(|(index, block)| Fits {
+                rules: fitting_block_rules(&allow.value, block, facts.blocks.get(index), phase),
+                named: named(
+                    &mut allow.value.iter().map(|rule| &rule.value.name.value),
+                    &block.name,
+                ),
+            });
+            fits.collect()
+        });
+        Touched {
+            applies: applies(policy, asked),
+            words,
+            nets: nets.unwrap_or_default(),
+            blocks: blocks.unwrap_or_default(),
+        }
+    }
+
+    /// Whether a clause of this scope can change what is decided.
+    fn can_change(&self, scope: Scope) -> bool {
+        let any = |fits: &[Fits], rule, renamed| {
+            fits.iter().any(|device| device.can_change(rule, renamed))
+        };
+        match scope {
+            Scope::Match => true,
+            _ if !self.applies => false,
+            Scope::Policy => true,
+            Scope::Word(pattern) => self.words.contains(&pattern),
+            Scope::Net(rule, renamed) => any(&self.nets, rule, renamed),
+            Scope::Block(rule, renamed) => any(&self.blocks, rule, renamed),
+        }
+    }
+}
+
+/// The patterns that are the only ones that a word of the command line fits.
+fn only_patterns(patterns: &[At<Pattern>], asked: &Asked) -> HashSet<usize> {
+    let words: HashSet<_> = asked.arguments.iter().map(|word| word.as_encoded_bytes()).collect();
+    let only = words.into_iter().filter_map(|word| {
+        let mut fitting =
+            patterns.iter().enumerate().filter(|(_, pattern)| pattern.value.fits_text(word));
+        match (fitting.next(), fitting.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
+    });
+    only.collect()
 }
 
 /// What is compared of two decisions.
@@ -107,10 +232,11 @@ fn essence(decision: &Decision) -> Essence {
 
 /// Visits everything a policy says, in the order of its sections. One clause at a time: each has a
 /// policy in it, and a policy can have thousands.
-pub fn clauses(policy: &Policy, mut visit: impl FnMut(Clause)) {
+pub fn clauses(policy: &Policy, mut visit: impl FnMut(Clause<'_>)) {
     let visit = &mut visit;
-    let mut out = Clauses { policy, visit };
+    let mut out = Clauses { policy, scope: Scope::Match, visit };
     selector(&mut out);
+    out.scope = Scope::Policy;
     if let Some(span) = &policy.otherwise_allow {
         out.add("otherwise", span, |policy| policy.otherwise_allow = None);
     }
@@ -141,7 +267,9 @@ fn item(list: &str, index: usize) -> String {
 
 struct Clauses<'p> {
     policy: &'p Policy,
-    visit: &'p mut dyn FnMut(Clause),
+    /// That of the clauses that are added next.
+    scope: Scope,
+    visit: &'p mut dyn FnMut(Clause<'_>),
 }
 
 impl Clauses<'_> {
@@ -151,9 +279,8 @@ impl Clauses<'_> {
         span: &Range<usize>,
         edit: impl FnOnce(&mut Policy),
     ) {
-        let mut without = self.policy.clone();
-        edit(&mut without);
-        (self.visit)(Clause { what: what.into(), span: span.clone(), without });
+        let (what, span) = (what.into(), span.clone());
+        (self.visit)(Clause { what, span, scope: self.scope, edit: Box::new(edit) });
     }
 
     /// A list that `at` finds in a policy: the whole of it, and each of several items.
@@ -283,11 +410,13 @@ fn arguments(out: &mut Clauses<'_>) {
         arguments.map(|arguments| arguments.allow.take());
     });
     for (index, pattern) in allow.value.iter().enumerate() {
+        out.scope = Scope::Word(index);
         out.add(item("arguments.allow", index), &pattern.span, |policy| {
             let allow = policy.arguments.as_mut().and_then(|all| all.allow.as_mut());
             allow.map(|allow| allow.value.remove(index));
         });
     }
+    out.scope = Scope::Policy;
 }
 
 /// A section of devices; `at` finds it in a policy. What a rule has beyond a name is left to
@@ -297,6 +426,7 @@ fn devices<Rule>(
     section: &str,
     devices: &Devices<Rule>,
     at: impl Fn(&mut Policy) -> &mut Option<Devices<Rule>>,
+    scope: fn(usize, bool) -> Scope,
     mut parts: impl FnMut(&mut Clauses<'_>, &str, usize, &Rule),
 ) {
     out.add(section, &devices.span, |policy| *at(policy) = None);
@@ -314,12 +444,14 @@ fn devices<Rule>(
     });
     for (index, rule) in allow.value.iter().enumerate() {
         let what = item(&list, index);
+        out.scope = scope(index, false);
         out.add(what.as_str(), &rule.span, |policy| {
             let allow = at(policy).as_mut().and_then(|all| all.allow.as_mut());
             allow.map(|allow| allow.value.remove(index));
         });
         parts(out, &what, index, &rule.value);
     }
+    out.scope = Scope::Policy;
 }
 
 /// The rule with this index in a section of devices.
@@ -340,13 +472,15 @@ fn net(out: &mut Clauses<'_>) {
         return;
     };
     let find: fn(&mut Policy) -> &mut Option<Devices<NetRule>> = |policy| &mut policy.net;
-    devices(out, "net", section, find, |out, what, index, found| {
+    devices(out, "net", section, find, Scope::Net, |out, what, index, found| {
         if let Some(any) = any(&found.name) {
+            out.scope = Scope::Net(index, true);
             out.add(format!("{what}.name"), &found.name.span, |policy| {
                 if let Some(rule) = rule(&mut policy.net, index) {
                     rule.name = any;
                 }
             });
+            out.scope = Scope::Net(index, false);
         }
         if let Some(part) = &found.interface {
             out.add(format!("{what}.interface"), &part.span, |policy| {
@@ -376,13 +510,15 @@ fn block(out: &mut Clauses<'_>) {
         return;
     };
     let find: fn(&mut Policy) -> &mut Option<Devices<BlockRule>> = |policy| &mut policy.block;
-    devices(out, "block", section, find, |out, what, index, found| {
+    devices(out, "block", section, find, Scope::Block, |out, what, index, found| {
         if let Some(any) = any(&found.name) {
+            out.scope = Scope::Block(index, true);
             out.add(format!("{what}.name"), &found.name.span, |policy| {
                 if let Some(rule) = rule(&mut policy.block, index) {
                     rule.name = any;
                 }
             });
+            out.scope = Scope::Block(index, false);
         }
         if let Some(part) = &found.backing {
             let key = match part.value {

@@ -3,9 +3,11 @@
 #[path = "../../../policy/tests/common/mod.rs"]
 mod common;
 
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
 use solo5_policies::coverage::{Situation, clauses, decided};
 use solo5_policy::date::Date;
-use solo5_policy::{Policy, front};
+use solo5_policy::{Decision, Outcome, Policy, front};
 use solo5_report::Diagnostic;
 use solo5_signature::Digest;
 
@@ -61,9 +63,11 @@ fn every_key_of_a_policy_is_a_clause() {
     ));
     let mut names = Vec::new();
     clauses(&policy, |clause| {
-        assert_ne!(clause.without, policy, "{} changes nothing", clause.what);
-        assert!(!clause.span.is_empty(), "{}", clause.what);
-        names.push(clause.what);
+        let (what, span, mut without) = (clause.what.clone(), clause.span.clone(), policy.clone());
+        clause.take_from(&mut without);
+        assert_ne!(without, policy, "{what} changes nothing");
+        assert!(!span.is_empty(), "{}", what);
+        names.push(what);
     });
     assert_eq!(
         names,
@@ -173,4 +177,78 @@ fn labels_and_waivers_decide_too() {
     );
     let other = common::Launch { content: Some("abd".to_owned()), ..proven };
     assert!(deciding(&policies, &[other]).contains(&"audit.fail-on".to_owned()));
+}
+
+/// What of a decision tells whether a clause mattered.
+fn essence(decision: &Decision) -> (Outcome, Vec<&'static str>, Vec<String>) {
+    let codes = decision.reasons.iter().map(|reason| reason.code).collect();
+    let conditions = decision.conditions.iter().map(|condition| condition.message.clone());
+    (decision.outcome, codes, conditions.collect())
+}
+
+/// Every clause taken away and every situation decided again.
+fn exhaustive(policy: &Policy, situations: &[Situation]) -> Vec<bool> {
+    let mut all = Vec::new();
+    clauses(policy, |clause| {
+        let mut without = [policy.clone()];
+        clause.take_from(&mut without[0]);
+        let whole = [policy.clone()];
+        let differs = |situation: &Situation| {
+            essence(&situation.decide(&without)) != essence(&situation.decide(&whole))
+        };
+        all.push(situations.iter().any(differs));
+    });
+    all
+}
+
+const NET: &[&str] = &[
+    "{ name: s, interface: t1 }",
+    "{ name: s, interface: t1, bridge: br0 }",
+    "{ name: s, interface: \"t*\", mac: \"52:54:*\" }",
+    "{ name: \"*\", interface: t2 }",
+    "{ name: m }",
+    "{ name: x, descriptor: allow }",
+    "{ name: s, descriptor: allow }",
+];
+const BLOCK: &[&str] = &[
+    "{ name: d, file: { under: /srv } }",
+    "{ name: d, file: { under: /srv }, access: read-only }",
+    "{ name: e, capacity: { maximum: 1MiB } }",
+    "{ name: \"*\", sector-size: [512, 4096] }",
+    "{ name: d, device: sd* }",
+];
+const WORDS: &[&str] = &["a", "b", "\"*\"", "\"a*\"", "c"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is left out because it cannot matter does not matter.
+    #[test]
+    fn no_clause_that_matters_is_passed_over(
+        nets in subsequence(NET, 0..NET.len()),
+        blocks in subsequence(BLOCK, 0..BLOCK.len()),
+        words in subsequence(WORDS, 0..WORDS.len()),
+        matching in select(&["", "match: { label: { tenant: a } }\n"][..]),
+        launches in prop::collection::vec((0..3usize, 0..3usize, 0..4usize, any::<bool>()), 1..4),
+    ) {
+        let policy = policy(&format!(
+            "{matching}otherwise: allow\nnet: {{ allow: [{}] }}\nblock: {{ allow: [{}] }}\n\
+             arguments: {{ allow: [{}] }}",
+            nets.join(", "), blocks.join(", "), words.join(", "),
+        ));
+        let situations: Vec<_> = launches.into_iter().map(|(net, block, word, label)| {
+            let net = ["--net:s=t1", "--net:s=@5", "--net:s=t2"][net];
+            let block = ["--block:d=/srv/x", "--block:d=/dev/sda", "--block-fd:d=7"][block];
+            let label = if label { " --label=tenant=a" } else { "" };
+            situation(&common::Launch {
+                devices: vec!["net s".into(), "block d".into()],
+                options: format!("{net} {block}{label}"),
+                arguments: vec![["a", "b", "ab c", "z"][word].into()],
+                ..common::Launch::default()
+            })
+        }).collect();
+        let found = decided(&[policy.clone()], 1, &situations).remove(0);
+        let found: Vec<_> = found.into_iter().map(|clause| clause.decided).collect();
+        prop_assert_eq!(found, exhaustive(&policy, &situations));
+    }
 }

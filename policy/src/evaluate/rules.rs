@@ -147,6 +147,32 @@ pub(super) fn net(
     judge(section, codes::NET_NAME, |rule| net_checks(rule, net, facts, phase))
 }
 
+/// The first two rules that a network interface fits entirely, by their places in the list.
+pub fn fitting_net_rules(
+    rules: &[At<NetRule>],
+    net: &Net,
+    facts: Option<&NetFacts>,
+    phase: Phase,
+) -> Vec<usize> {
+    fitting(rules, |rule| net_checks(rule, net, facts, phase))
+}
+
+/// As [`fitting_net_rules`], of a block device.
+pub fn fitting_block_rules(
+    rules: &[At<BlockRule>],
+    block: &Block,
+    facts: Option<&BlockFacts>,
+    phase: Phase,
+) -> Vec<usize> {
+    fitting(rules, |rule| block_checks(rule, block, facts, phase))
+}
+
+fn fitting<Rule>(rules: &[At<Rule>], checks: impl Fn(&Rule) -> Vec<Check>) -> Vec<usize> {
+    let fits = |rule: &Rule| checks(rule).iter().all(|check| matches!(check.fit, Fit::Yes));
+    let fitting = rules.iter().enumerate().filter(|(_, rule)| fits(&rule.value));
+    fitting.map(|(index, _)| index).take(2).collect()
+}
+
 fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Vec<Check> {
     let mut checks = vec![name_check(&net.name, &rule.name, codes::NET_NAME)];
     // A rule for another name is told apart by its name alone.
