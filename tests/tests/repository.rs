@@ -357,3 +357,75 @@ fn the_locks_of_programs_outside_the_workspace_are_fresh() {
         assert!(output.status.success(), "{manifest}: {said}");
     }
 }
+
+/// `cargo xtask new` marks what only the author of a rule, a page or a unikernel can write.
+#[test]
+fn nothing_is_left_to_fill_in() {
+    let mark = concat!("FILL", " IN");
+    let mut left = Vec::new();
+    for folder in ["abi/src", "elftool/audit/src", "docs", "tests/guests", "policy/src"]
+        .into_iter()
+        .chain(["source/src", "manifest/src", "linker-wrapper/src"])
+    {
+        for entry in walkdir::WalkDir::new(repository().join(folder)) {
+            let entry = entry.expect("a readable folder");
+            let text = if entry.file_type().is_file() {
+                fs::read(entry.path()).expect("a readable file")
+            } else {
+                continue;
+            };
+            for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
+                if line.contains(mark) {
+                    left.push(format!("{}:{}: {line}", entry.path().display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+/// The files that ARCHITECTURE.md names, by a path or by a name that some source has.
+#[test]
+fn the_story_of_a_launch_names_files_that_exist() {
+    let page = fs::read_to_string(repository().join("ARCHITECTURE.md")).expect("the page");
+    let sources = sources();
+    let named: Vec<_> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.ends_with(".rs") && !word.contains(' '))
+        .collect();
+    assert!(named.len() > 30, "only {} files are named", named.len());
+    let exists = |name: &&&str| {
+        let ending = format!("/{name}");
+        sources.iter().any(|source| source == **name || source.ends_with(&ending))
+    };
+    let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Pages that show what the audit prints show the number of rules that there are.
+#[test]
+fn pages_that_count_the_rules_count_right() {
+    let is_rule = |name: &str| name.starts_with('S') && name.ends_with(".md");
+    let rules = fs::read_dir(repository().join("docs/rules")).expect("a readable folder");
+    let rules = rules
+        .filter(|entry| is_rule(&entry.as_ref().expect("an entry").file_name().to_string_lossy()))
+        .count();
+    let mut counted = 0;
+    let pages = walkdir::WalkDir::new(repository().join("docs"));
+    for page in pages.into_iter().map(|entry| entry.expect("an entry").into_path()) {
+        if page.extension().is_none_or(|suffix| suffix != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).expect("a readable page");
+        for (before, _) in text.match_indices(" rules, ").map(|(at, _)| text.split_at(at)) {
+            let number = before.rsplit(' ').next().unwrap_or_default();
+            if let Ok(number) = number.parse::<usize>() {
+                counted += 1;
+                assert_eq!(number, rules, "{}", page.display());
+            }
+        }
+    }
+    assert!(counted > 1, "only {counted} pages count them");
+}

@@ -11,6 +11,7 @@
 //! | [`bench`] | `bench`: the numbers this project holds, as ratios in one run |
 //! | [`lab`] | `lab`: machines in software, for tests that need one |
 //! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
+//! | [`new`] | `new`: the beginning of a rule, a code, a property, a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
 //!
 //! [`run`] starts other programs, [`namespace`] one in a network of its own; [`version`] finds the version every program is built with.
@@ -24,6 +25,7 @@ mod fuzz;
 mod install;
 mod lab;
 mod namespace;
+mod new;
 mod peer;
 mod run;
 mod schemas;
@@ -61,6 +63,7 @@ const TASKS: &[Task] = &[
     Task { name: "peer", arguments: "", help: peer::HELP, run: peer::task },
     Task { name: "bench", arguments: bench::ARGUMENTS, help: bench::HELP, run: bench::task },
     Task { name: "fuzz", arguments: fuzz::ARGUMENTS, help: fuzz::HELP, run: fuzz::task },
+    Task { name: "new", arguments: new::ARGUMENTS, help: new::HELP, run: new::task },
     Task { name: "schemas", arguments: "", help: schemas::HELP, run: schemas::task },
 ];
 
