@@ -31,7 +31,6 @@ const LONG: &[(&str, &str)] = &[
     ("tenders/common/src/error.rs", "every error of a tender and its words"),
     ("tenders/common/src/seccomp.rs", "an assembler of filters, and its rules' table"),
     ("tenders/common/src/sys.rs", "every system call with an argument for its `unsafe`"),
-    ("tenders/hvt/src/gdb.rs", "gdb's protocol: a trait of gdbstub's for each group of commands"),
 ];
 
 /// A module: the names from its crate's root to it.
@@ -404,10 +403,11 @@ fn the_story_of_a_launch_names_files_that_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Pages that show what the audit prints show the number of rules that there are.
+/// Pages that show what the audit prints show the number of rules that there are; those of S4 and S5
+/// are for those who ask.
 #[test]
 fn pages_that_count_the_rules_count_right() {
-    let is_rule = |name: &str| name.starts_with('S') && name.ends_with(".md");
+    let is_rule = |name: &str| ["S1", "S2", "S3"].iter().any(|family| name.starts_with(family));
     let rules = fs::read_dir(repository().join("docs/rules")).expect("a readable folder");
     let rules = rules
         .filter(|entry| is_rule(&entry.as_ref().expect("an entry").file_name().to_string_lossy()))
