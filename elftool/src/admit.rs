@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use solo5_policies::admitted::{self, Admission};
+use solo5_policy::admitted::read;
 use solo5_signature::Digest;
 
 use crate::console::{Exit, Failure};
-use crate::files::reason;
+use crate::files::{name, reason};
 
-/// Writes down what is admitted, if anybody asked for it.
+/// Why a tender could not read a list, if so.
+fn unreadable(name: &str, text: &[u8]) -> Option<String> {
+    let found = read(name, text).err()?;
+    Some(found.first().map(|found| found.message.clone()).unwrap_or_default())
+}
+
+/// Writes down what is admitted, if anybody asked for it and a tender can read it.
 pub(crate) fn write(
     path: Option<&Path>,
     admitted: &BTreeMap<Digest, Admission>,
@@ -20,6 +27,12 @@ pub(crate) fn write(
     if exit == Exit::Incomplete {
         return Err(Failure::of(path, "not written"));
     }
-    let written = solo5_output::write(path, admitted::text(admitted).as_bytes());
+    let text = admitted::text(admitted);
+    if let Some(why) = unreadable(&name(path), text.as_bytes()) {
+        let count = admitted.len();
+        let why = format!("not written: no tender could read the list of {count} images: {why}");
+        return Err(Failure::of(path, why));
+    }
+    let written = solo5_output::write(path, text.as_bytes());
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }

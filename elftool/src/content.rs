@@ -5,17 +5,25 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use solo5_signature::minisign::TEXT_MAX;
 use solo5_signature::proof::IMAGE_MAX;
-use solo5_signature::{Signature, locate, trailer};
+use solo5_signature::{
+    Proof, PublicKey, Signature, SignatureError, Signatures, locate, prove, trailer,
+};
 
 use crate::files::{open, readable, reason};
 
-/// The content of an image and its signatures.
+/// Bytes that a trailer of signatures may add to an image.
+const TRAILER_ROOM: usize = TEXT_MAX + 64;
+
+/// The content of an image and the signatures behind it.
 pub(crate) struct Content {
     /// The bytes that are hashed and signed.
     pub(crate) bytes: Vec<u8>,
     /// The signatures that were behind them.
     pub(crate) signatures: Vec<Signature>,
+    /// What was behind them in the file.
+    pub(crate) note: Vec<u8>,
 }
 
 impl Content {
@@ -25,24 +33,46 @@ impl Content {
         Content::read(&file)
     }
 
-    /// Reads all of `file`, whose size is bounded as for tenders.
+    /// Reads all of `file`, whose size is bounded as for tenders. It is asked for first, so that memory
+    /// is taken once and for what there is.
     pub(crate) fn read(file: &File) -> Result<Content, String> {
+        let size = bounded(file)?;
+        // What is signed gets a trailer.
+        let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(TRAILER_ROOM);
         let mut bytes = Vec::new();
-        let mut limited = file.take(IMAGE_MAX + 1);
-        limited.read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+        bytes.try_reserve_exact(room).map_err(|_| String::from("does not fit into memory"))?;
+        file.take(size).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if size > IMAGE_MAX {
-            let mib = IMAGE_MAX >> 20;
-            return Err(format!("is larger than {mib} MiB, so no tender proves it"));
-        }
         let found = locate(&bytes, size).map_err(|error| error.to_string())?;
-        let mut signatures = Vec::new();
+        let (mut signatures, mut note) = (Vec::new(), Vec::new());
         if let Some(trailer) = found {
             bytes.truncate(usize::try_from(trailer.content).unwrap_or(usize::MAX));
-            signatures = trailer.signatures;
+            (signatures, note) = (trailer.signatures, trailer.note);
         }
-        Ok(Content { bytes, signatures })
+        Ok(Content { bytes, signatures, note })
     }
+
+    /// What is proven of it, for the image at `path`, beside which signatures may be.
+    pub(crate) fn prove(&self, path: &Path, keys: &[PublicKey]) -> Result<Proof, String> {
+        let detached = if keys.is_empty() { Vec::new() } else { detached(path).0 };
+        let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let signatures =
+            Signatures { attached: &self.signatures, detached: &detached, note: &self.note };
+        prove(&self.bytes, size, signatures, keys).map_err(|error| error.to_string())
+    }
+}
+
+/// The size of an image, if that is one that tenders prove anything of.
+pub(crate) fn bounded(file: &File) -> Result<u64, String> {
+    let metadata = file.metadata().map_err(|error| reason(&error))?;
+    if !metadata.is_file() {
+        return Err(String::from("is no regular file"));
+    }
+    if metadata.len() > IMAGE_MAX {
+        let mib = IMAGE_MAX >> 20;
+        return Err(format!("is larger than {mib} MiB, so no tender proves it"));
+    }
+    Ok(metadata.len())
 }
 
 /// Where a detached signature of the image at `path` is.
@@ -52,9 +82,8 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The signatures beside the image at `path`; one that cannot be read proves nothing.
-pub(crate) fn detached(path: &Path) -> Vec<Signature> {
+/// The signatures beside the image at `path`, and why others there prove nothing.
+pub(crate) fn detached(path: &Path) -> (Vec<Signature>, Vec<SignatureError>) {
     let file = open(&beside(path));
-    let read = file.and_then(trailer::read_detached);
-    read.unwrap_or_default()
+    file.and_then(trailer::read_detached).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
-use crate::facts::{Facts, Lock};
+use crate::facts::{Facts, LOCK_MAX, Lock};
 use crate::options::Format;
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,9 @@ struct Report {
 impl DiffOptions {
     /// Compares the old with each of the new.
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let read = |path: &Path| Lock::of(path).map_err(|why| Failure::of(path, why));
+        let mut left = LOCK_MAX;
+        let mut read =
+            |path: &Path| Lock::of(path, &mut left).map_err(|why| Failure::of(path, why));
         let (old, old_is_image) = read(&self.old)?;
         let news: Vec<(Lock, bool)> =
             self.new.iter().map(|path| read(path)).collect::<Result<_, _>>()?;

@@ -12,6 +12,7 @@ use solo5_image::elf::{PF_W, SHF_ALLOC};
 use solo5_signature::{locate, prove};
 use solo5_source::size;
 
+use crate::content::bounded;
 use crate::files::{is_elf, name, readable, reason};
 use crate::properties::Properties;
 
@@ -19,8 +20,9 @@ use crate::properties::Properties;
 const TYPE: &str = "solo5.lock";
 /// The version of locks.
 const VERSION: u32 = 1;
-/// Longest lock read, in bytes.
-const LOCK_MAX: u64 = 64 << 20;
+/// Most bytes of all locks that are compared at a time, and so of one: what is kept of a byte in memory
+/// may be ten times as much.
+pub(crate) const LOCK_MAX: u64 = 16 << 20;
 /// Most sections kept of one image.
 const SECTIONS_KEPT: usize = 256;
 
@@ -72,19 +74,19 @@ impl Lock {
         Lock { r#type: TYPE.to_owned(), version: VERSION, images }
     }
 
-    /// The lock in a file, or a lock of the image in it. The second value says which: whether the
-    /// file is an image.
-    pub(crate) fn of(path: &Path) -> Result<(Lock, bool), String> {
+    /// The lock in a file of at most `left` bytes, of which its size is taken, or a lock of the image in
+    /// it. The second value says which: whether the file is an image.
+    pub(crate) fn of(path: &Path, left: &mut u64) -> Result<(Lock, bool), String> {
         let (file, _) = readable(path)?;
         if is_elf(&file).map_err(|error| error.to_string())? {
             return Ok((Lock::new(vec![Facts::of(path)?]), true));
         }
         let mut text = Vec::new();
-        let read = file.take(LOCK_MAX + 1).read_to_end(&mut text);
+        let read = file.take(left.saturating_add(1)).read_to_end(&mut text);
         let length = read.map_err(|error| reason(&error))?;
-        if length as u64 > LOCK_MAX {
-            return Err(format!("longer than {} MiB", LOCK_MAX >> 20));
-        }
+        *left = left.checked_sub(length as u64).ok_or_else(|| {
+            format!("all locks together are longer than {} MiB", LOCK_MAX >> 20)
+        })?;
         let lock: Lock = serde_json::from_slice(&text)
             .map_err(|error| format!("neither an image nor a lock: {error}"))?;
         if lock.r#type != TYPE || lock.version != VERSION {
@@ -97,8 +99,8 @@ impl Lock {
 impl Facts {
     /// Reads an image, the whole of it: its digest is asked for.
     pub(crate) fn of(path: &Path) -> Result<Facts, String> {
-        let (file, size) = readable(path)?;
-        let size = size.ok_or("is no regular file")?;
+        let (file, _) = readable(path)?;
+        let size = bounded(&file)?;
         let name = name(path);
         let subject = Subject::new(&name, &file);
         let trailer = locate(&file, size).map_err(|error| error.to_string())?;
@@ -124,6 +126,10 @@ impl Facts {
             });
             Some(names.collect())
         });
+        // Facts that are missing would be told as changes.
+        if let Some(why) = subject.unreadable_sections() {
+            return Err(why);
+        }
         let segments = image.map_or(&[][..], |image| image.segments());
         let writable = segments
             .iter()

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use glob::{MatchOptions, Pattern, PatternError};
 use walkdir::WalkDir;
 
 use crate::files::{name, reason};
@@ -69,7 +70,7 @@ pub(crate) fn inputs(names: Vec<PathBuf>, lists: Vec<List>) -> Inputs {
 
 /// No file but the reason why.
 fn none(path: &Path, why: impl Into<String>) -> Inputs {
-    Box::new(std::iter::once(Err(Unusable::new(path, why))))
+    failed(Unusable::new(path, why))
 }
 
 /// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
@@ -80,19 +81,80 @@ fn expand(name: PathBuf) -> Inputs {
     let Some(pattern) = pattern else {
         return entry(name);
     };
-    match glob::glob(pattern) {
-        Err(error) => none(&name, format!("not a pattern: {}", error.msg)),
-        Ok(paths) => {
-            let mut paths = paths.peekable();
-            if paths.peek().is_none() {
-                return none(&name, "nothing fits");
-            }
-            Box::new(paths.flat_map(|found| match found {
-                Ok(path) => entry(path),
-                Err(error) => none(error.path(), reason(error.error())),
-            }))
-        }
+    let found = match expansion(pattern) {
+        Ok(found) => found,
+        Err(error) => return none(&name, format!("not a pattern: {}", error.msg)),
+    };
+    let mut found = found.peekable();
+    if found.peek().is_none() {
+        return none(&name, "nothing fits");
     }
+    Box::new(found.flat_map(|found| found.map_or_else(failed, entry)))
+}
+
+/// What fits a pattern, by name. Links to folders that are found on the way are not followed: they may
+/// lead back.
+fn expansion(
+    pattern: &str,
+) -> Result<impl Iterator<Item = Result<PathBuf, Unusable>> + Send + use<>, PatternError> {
+    const OPTIONS: MatchOptions = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: false,
+    };
+    // Up to the last component before the first with a pattern, it is a folder.
+    let first = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
+    let start = pattern.get(..first).and_then(|plain| plain.rfind('/'));
+    let (folder, below) = match start {
+        Some(at) => (pattern.get(..=at), pattern.get(at + 1..)),
+        None => (Some(""), Some(pattern)),
+    };
+    let (folder, below) =
+        (PathBuf::from(folder.unwrap_or_default()), below.unwrap_or_default().to_owned());
+    let whole = Pattern::new(&below)?;
+    let parts: Vec<Pattern> = below
+        .split('/')
+        .take_while(|part| *part != "**")
+        .map(Pattern::new)
+        .collect::<Result<_, _>>()?;
+    let any_depth = below.split('/').any(|part| part == "**");
+    let depth = if any_depth { usize::MAX } else { parts.len() };
+    let here = folder.as_os_str().is_empty();
+    let root = if here { PathBuf::from(".") } else { folder.clone() };
+    let walk = WalkDir::new(&root).min_depth(1).max_depth(depth).sort_by_file_name();
+    // A folder that no path through it can fit is not looked into.
+    let mut walk = walk.into_iter().filter_entry(move |entry| {
+        let part = entry.depth().checked_sub(1).and_then(|depth| parts.get(depth));
+        part.is_none_or(|part| part.matches_with(&entry.file_name().to_string_lossy(), OPTIONS))
+    });
+    Ok(std::iter::from_fn(move || {
+        loop {
+            let found = match walk.next()? {
+                Ok(found) => found,
+                Err(error) => {
+                    let place = error.path().unwrap_or(&root).to_owned();
+                    let why = error.io_error().map_or("a loop of links".into(), reason);
+                    return Some(Err(Unusable::new(&place, why)));
+                }
+            };
+            let path = found.path().strip_prefix(&root).unwrap_or(found.path());
+            let folder_link = found.path_is_symlink() && found.path().is_dir();
+            if folder_link || !whole.matches_with(&path.to_string_lossy(), OPTIONS) {
+                continue;
+            }
+            // All of a folder that fits is looked at, and so nothing of it twice.
+            if found.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+            let path = if here { path.to_owned() } else { found.path().to_owned() };
+            return Some(Ok(path));
+        }
+    }))
+}
+
+/// An input that is none.
+fn failed(unusable: Unusable) -> Inputs {
+    Box::new(std::iter::once(Err(unusable)))
 }
 
 /// A file as it is, or everything in a folder, by name. Links in it are not followed: what they
@@ -151,6 +213,6 @@ fn listed(list: &List) -> io::Result<Inputs> {
     // Whoever makes a list has expanded patterns: a name in it is a file or a folder.
     Ok(Box::new(lines.flat_map(|name| match name {
         Ok(name) => entry(name),
-        Err(unusable) => Box::new(std::iter::once(Err(unusable))),
+        Err(unusable) => failed(unusable),
     })))
 }

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use solo5_report::json::pretty;
 
 use crate::console::{Console, Exit, Failure};
-use crate::facts::{Facts, Lock};
+use crate::facts::{Facts, LOCK_MAX, Lock};
 use crate::files::{is_elf, readable, reason};
 use crate::inputs::{Input, Unusable, inputs};
 use crate::parallel::in_order;
@@ -27,6 +27,7 @@ impl LockOptions {
     pub(crate) fn run(self, console: &Console) -> Result<Exit, Failure> {
         let threads = available_parallelism().map_or(1, NonZeroUsize::get);
         let (mut facts, mut exit) = (Vec::new(), Exit::Clean);
+        let mut length = 0_u64;
         in_order(
             threads,
             inputs(self.images, Vec::new()),
@@ -35,7 +36,13 @@ impl LockOptions {
                 look(&input).map_err(|why| Unusable::new(&input.path, why))
             },
             |found| match found {
-                Ok(found) => facts.extend(found),
+                Ok(None) => {}
+                // Together they would be a lock that nobody can read.
+                Ok(Some(_)) if length > LOCK_MAX => {}
+                Ok(Some(found)) => {
+                    length = length.saturating_add(pretty(&found).len() as u64);
+                    facts.push(found);
+                }
                 Err(unusable) => {
                     console.say(unusable);
                     exit = Exit::Incomplete;
@@ -50,7 +57,13 @@ impl LockOptions {
 }
 
 fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
-    let written = solo5_output::write(path, pretty(lock).as_bytes());
+    let text = pretty(lock);
+    if text.len() as u64 > LOCK_MAX {
+        let most = LOCK_MAX >> 20;
+        let why = format!("not written: a lock of so many images is longer than {most} MiB");
+        return Err(Failure::of(path, why));
+    }
+    let written = solo5_output::write(path, text.as_bytes());
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }
 

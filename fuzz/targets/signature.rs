@@ -21,7 +21,7 @@ static KEYS: LazyLock<[PublicKey; 1]> = LazyLock::new(|| [PublicKey::parse(KEY).
 
 fn run(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
-    let detached = Signature::parse_all(&text);
+    let (detached, _) = Signature::parse_all(&text);
     for signature in &detached {
         let shown = signature.to_string();
         let again = Signature::parse(&shown).expect("our own form");
@@ -39,7 +39,7 @@ fn run(data: &[u8]) -> bool {
     }
 
     let found = locate(data, data.len() as u64).expect("reading cannot fail here");
-    let Some(Trailer { content, signatures }) = found else {
+    let Some(Trailer { content, signatures, .. }) = found else {
         return !detached.is_empty();
     };
     let length = usize::try_from(content).expect("a length in the file");
@@ -51,14 +51,14 @@ fn run(data: &[u8]) -> bool {
 
 /// The one key signed one content, and nobody here can sign another.
 fn proven(data: &[u8], content: u64, signatures: &[Signature]) {
-    let proof = prove(data, content, signatures, KEYS.as_slice()).expect("all of it is there");
+    let proof = prove(data, content, signatures.into(), KEYS.as_slice()).expect("all of it is there");
     let content = data.get(..content as usize).expect("a length in the file");
     assert_eq!(proof.digest, Digest::of(content));
     assert!(proof.signed_by.is_empty() || content == SIGNED, "forged");
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let signatures = Signature::parse_all(&SIGNATURE.repeat(2));
+    let (signatures, _) = Signature::parse_all(&SIGNATURE.repeat(2));
     let one = trailer::write(&signatures[..1]).expect("a trailer");
     let two = trailer::write(&signatures).expect("a trailer");
     vec![

@@ -26,6 +26,6 @@ pub mod signer;
 pub mod trailer;
 
 pub use digest::Digest;
-pub use minisign::{PublicKey, Signature};
-pub use proof::{Proof, prove};
+pub use minisign::{PublicKey, Signature, SignatureError};
+pub use proof::{Proof, Signatures, prove};
 pub use trailer::{Trailer, locate};

@@ -84,34 +84,80 @@ pub struct Signature {
     signature: minisign_verify::Signature,
 }
 
+/// Why a text is no signature that can prove anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureError {
+    /// It has not the four lines of one.
+    Lines,
+    /// Its comment is too long, or has control characters.
+    Comment,
+    /// What is signed is the content itself, not a hash of it.
+    Older,
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SignatureError::Lines => f.write_str("it has not the four lines of a signature"),
+            SignatureError::Comment => {
+                write!(f, "its comment is longer than {COMMENT_MAX} bytes or has control characters")
+            }
+            SignatureError::Older => {
+                f.write_str("it is of minisign's older kind; sign again with minisign -S -H")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SignatureError {}
+
 impl Signature {
     /// Reads the four lines of a signature. The first, which nobody signs, is forgotten.
-    pub fn parse(text: &str) -> Option<Signature> {
+    pub fn parse(text: &str) -> Result<Signature, SignatureError> {
         let mut lines = text.lines();
-        if !lines.next()?.starts_with("untrusted comment:") {
-            return None;
+        let mut next = || lines.next().ok_or(SignatureError::Lines);
+        if !next()?.starts_with("untrusted comment:") {
+            return Err(SignatureError::Lines);
         }
-        let mut next = || lines.next().map(str::to_owned);
-        let [one, comment, two] = [next()?, next()?, next()?];
+        let lines_read = [next()?, next()?, next()?].map(str::to_owned);
+        let [one, comment, two] = &lines_read;
+        if lines.next().is_some() || [one.len(), two.len()] != SIGNATURE_LENGTHS {
+            return Err(SignatureError::Lines);
+        }
         let plain = |c: char| !c.is_control() || c == '\t';
-        if lines.next().is_some()
-            || [one.len(), two.len()] != SIGNATURE_LENGTHS
-            || comment.len() > TRUSTED_COMMENT.len() + COMMENT_MAX
-            || !comment.chars().all(plain)
-        {
-            return None;
+        if comment.len() > TRUSTED_COMMENT.len() + COMMENT_MAX || !comment.chars().all(plain) {
+            return Err(SignatureError::Comment);
         }
-        let lines = [one, comment, two];
-        let signature = minisign_verify::Signature::decode(&shown(&lines)).ok()?;
-        Some(Signature { lines, signature })
+        let signature = minisign_verify::Signature::decode(&shown(&lines_read));
+        let signature = signature.map_err(|_| SignatureError::Lines)?;
+        Ok(Signature { lines: lines_read, signature })
     }
 
-    /// Reads any number of signatures, one behind the other; what is not one is passed over, since
-    /// it proves nothing. At most [`SIGNATURES_MAX`] are kept.
-    pub fn parse_all(text: &str) -> Vec<Signature> {
+    /// Reads any number of signatures, one behind the other; what is not one proves nothing, and why
+    /// is the second value. At most [`SIGNATURES_MAX`] are kept.
+    pub fn parse_all(text: &str) -> (Vec<Signature>, Vec<SignatureError>) {
         let lines: Vec<&str> = text.lines().collect();
-        let blocks = lines.chunks(4).map(|block| block.join("\n"));
-        blocks.filter_map(|block| Signature::parse(&block)).take(SIGNATURES_MAX).collect()
+        let (mut signatures, mut errors) = (Vec::new(), Vec::new());
+        for block in lines.chunks(4) {
+            match Signature::parse(&block.join("\n")) {
+                Ok(signature) if signatures.len() < SIGNATURES_MAX => signatures.push(signature),
+                Ok(_) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        (signatures, errors)
+    }
+
+    /// Why it can prove nothing although it is a signature, if so.
+    pub fn error(&self) -> Option<SignatureError> {
+        let [one, ..] = &self.lines;
+        // The mark of the algorithm: `Ed` signs the content, `ED` its hash.
+        one.starts_with("RW").then_some(SignatureError::Older)
+    }
+
+    /// Whether it says that it is `key`'s. Whether it is, only the content shows.
+    pub fn names(&self, key: &PublicKey) -> bool {
+        self.verifier(key).is_some()
     }
 
     /// What the signer says and signs, such as the name of the file.

@@ -23,6 +23,18 @@ pub struct Proof {
     pub signed_by: Vec<PublicKey>,
 }
 
+/// The signatures of an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Signatures<'s> {
+    /// Those of its content.
+    pub attached: &'s [Signature],
+    /// Those in a file beside it: of its content, or of the file as it is, which is what `minisign`
+    /// knows.
+    pub detached: &'s [Signature],
+    /// What stands behind the content in the file.
+    pub note: &'s [u8],
+}
+
 /// Hashes the first `content` bytes of `reader` and compares them with what each of `keys` signed.
 ///
 /// # Errors
@@ -31,16 +43,20 @@ pub struct Proof {
 pub fn prove<R: ReadAt + ?Sized>(
     reader: &R,
     content: u64,
-    signatures: &[Signature],
+    signatures: Signatures<'_>,
     keys: &[PublicKey],
 ) -> Result<Proof, ReadError> {
+    let Signatures { attached, detached, note } = signatures;
+    let of_file = if note.is_empty() { &[][..] } else { detached };
+    let of_content = attached.iter().chain(detached).map(|one| (one, false));
+    let all = || of_content.clone().chain(of_file.iter().map(|one| (one, true)));
     // A signature names the key it is for, so these are about as many as signatures.
     let mut verifiers: Vec<_> = keys
         .iter()
         .enumerate()
         .flat_map(|(index, key)| {
-            let verifiers = signatures.iter().filter_map(|one| one.verifier(key));
-            verifiers.map(move |verifier| (index, verifier))
+            let verifiers = all().filter_map(|(one, whole)| Some((one.verifier(key)?, whole)));
+            verifiers.map(move |(verifier, whole)| (index, verifier, whole))
         })
         .collect();
     let mut hasher = Hasher::default();
@@ -53,14 +69,19 @@ pub fn prove<R: ReadAt + ?Sized>(
             return Err(SHORT);
         }
         hasher.update(chunk);
-        for (_, verifier) in &mut verifiers {
+        for (_, verifier, _) in &mut verifiers {
             verifier.update(chunk);
         }
         at += want as u64;
     }
     let proven: Vec<usize> = verifiers
         .into_iter()
-        .filter_map(|(index, mut verifier)| verifier.finalize().is_ok().then_some(index))
+        .filter_map(|(index, mut verifier, whole)| {
+            if whole {
+                verifier.update(note);
+            }
+            verifier.finalize().is_ok().then_some(index)
+        })
         .collect();
     let signed_by = keys.iter().enumerate();
     let signed_by = signed_by.filter(|(index, _)| proven.contains(index));
@@ -68,4 +89,11 @@ pub fn prove<R: ReadAt + ?Sized>(
         digest: hasher.finish(),
         signed_by: signed_by.map(|(_, key)| key.clone()).collect(),
     })
+}
+
+impl<'s> From<&'s [Signature]> for Signatures<'s> {
+    /// Signatures of the content alone.
+    fn from(attached: &'s [Signature]) -> Signatures<'s> {
+        Signatures { attached, ..Signatures::default() }
+    }
 }

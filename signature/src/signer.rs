@@ -10,7 +10,7 @@ use crate::minisign::{COMMENT_MAX, PublicKey, Signature, TRUSTED_COMMENT};
 
 /// Why nothing could be signed.
 #[derive(Debug)]
-pub enum Fault {
+pub enum SignError {
     /// The text is no secret key.
     Key(PError),
     /// The key is locked, and no password was given.
@@ -21,18 +21,20 @@ pub enum Fault {
     Comment,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SignError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Key(error) => write!(f, "no usable secret key: {error}"),
-            Fault::Locked => f.write_str("the secret key is locked with a password"),
-            Fault::Sign(error) => write!(f, "{error}"),
-            Fault::Comment => {
+            SignError::Key(error) => write!(f, "no usable secret key: {error}"),
+            SignError::Locked => f.write_str("the secret key is locked with a password"),
+            SignError::Sign(error) => write!(f, "{error}"),
+            SignError::Comment => {
                 write!(f, "a comment is at most {COMMENT_MAX} bytes, without control characters")
             }
         }
     }
 }
+
+impl std::error::Error for SignError {}
 
 /// A secret key.
 #[derive(Debug)]
@@ -40,37 +42,37 @@ pub struct SecretKey(minisign::SecretKey);
 
 impl SecretKey {
     /// Reads a key file. `password` opens one that is locked.
-    pub fn parse(text: &str, password: Option<&str>) -> Result<SecretKey, Fault> {
+    pub fn parse(text: &str, password: Option<&str>) -> Result<SecretKey, SignError> {
         let read = || SecretKeyBox::from_string(text);
         let open = read().and_then(SecretKeyBox::into_unencrypted_secret_key);
         let locked = |error: PError| match password {
             // The library would ask for it on a terminal.
-            None if looks_locked(text) => Err(Fault::Locked),
-            None => without_checksum(text).ok_or(Fault::Key(error)),
+            None if looks_locked(text) => Err(SignError::Locked),
+            None => without_checksum(text).ok_or(SignError::Key(error)),
             Some(password) => read()
                 .and_then(|found| found.into_secret_key(Some(password.to_owned())))
-                .map_err(Fault::Key),
+                .map_err(SignError::Key),
         };
         open.or_else(locked).map(SecretKey)
     }
 
     /// Its public half.
-    pub fn public(&self) -> Result<PublicKey, Fault> {
-        let public = minisign::PublicKey::from_secret_key(&self.0).map_err(Fault::Key)?;
+    pub fn public(&self) -> Result<PublicKey, SignError> {
+        let public = minisign::PublicKey::from_secret_key(&self.0).map_err(SignError::Key)?;
         let text = public.to_base64();
         PublicKey::parse(&text).ok_or_else(|| {
-            Fault::Key(PError::new(minisign::ErrorKind::Misc, "its public half is none"))
+            SignError::Key(PError::new(minisign::ErrorKind::Misc, "its public half is none"))
         })
     }
 
     /// Signs all of `content` together with `comment`.
-    pub fn sign(&self, content: impl Read, comment: &str) -> Result<Signature, Fault> {
+    pub fn sign(&self, content: impl Read, comment: &str) -> Result<Signature, SignError> {
         if comment.len() > COMMENT_MAX {
-            return Err(Fault::Comment);
+            return Err(SignError::Comment);
         }
         let made = minisign::sign(None, &self.0, content, Some(comment), None);
-        let text = made.map_err(Fault::Sign)?.into_string();
-        let signature = Signature::parse(&text).ok_or(Fault::Comment)?;
+        let text = made.map_err(SignError::Sign)?.into_string();
+        let signature = Signature::parse(&text).map_err(|_| SignError::Comment)?;
         // What is read back must be what was signed.
         debug_assert!(text.contains(TRUSTED_COMMENT));
         Ok(signature)
@@ -95,9 +97,9 @@ fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
 }
 
 /// Makes a new pair: the texts of a secret key without a password and of its public key.
-pub fn generate() -> Result<(String, String), Fault> {
-    let pair = KeyPair::generate_unencrypted_keypair().map_err(Fault::Sign)?;
-    let secret = pair.sk.to_box(None).map_err(Fault::Sign)?.into_string();
-    let public = pair.pk.to_box().map_err(Fault::Sign)?.into_string();
+pub fn generate() -> Result<(String, String), SignError> {
+    let pair = KeyPair::generate_unencrypted_keypair().map_err(SignError::Sign)?;
+    let secret = pair.sk.to_box(None).map_err(SignError::Sign)?.into_string();
+    let public = pair.pk.to_box().map_err(SignError::Sign)?.into_string();
     Ok((secret, public))
 }

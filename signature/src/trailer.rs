@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use solo5_abi::note;
 use solo5_image::{ReadAt, ReadError};
 
-use crate::minisign::{SIGNATURES_MAX, Signature, TEXT_MAX};
+use crate::minisign::{SIGNATURES_MAX, Signature, SignatureError, TEXT_MAX};
 
 /// Type of the note: `SIG1` in memory.
 pub const KIND: u32 = note::TYPE_SIG1;
@@ -26,6 +26,8 @@ pub struct Trailer {
     pub content: u64,
     /// The signatures; at least one.
     pub signatures: Vec<Signature>,
+    /// The note itself.
+    pub note: Vec<u8>,
 }
 
 /// Finds the note at the end of a file of `size` bytes.
@@ -34,6 +36,33 @@ pub struct Trailer {
 ///
 /// The host's, if the file cannot be read.
 pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Trailer>, ReadError> {
+    let Some(length) = foot(reader, size)?.filter(|length| *length <= TEXT_MAX) else {
+        return Ok(None);
+    };
+    let whole = note_size(length);
+    let Some(content) = size.checked_sub(whole as u64) else {
+        return Ok(None);
+    };
+    let mut found = vec![0; whole];
+    if reader.read_at(content, &mut found)? < found.len() {
+        return Ok(None);
+    }
+    let signatures = read(&found, length);
+    Ok(signatures.map(|signatures| Trailer { content, signatures, note: found }))
+}
+
+/// Whether a file of `size` bytes ends as if it had such a note. If [`locate`] finds none, what is
+/// there was damaged, and counts as content.
+///
+/// # Errors
+///
+/// The host's, if the file cannot be read.
+pub fn looks_signed<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, ReadError> {
+    Ok(foot(reader, size)?.is_some())
+}
+
+/// The length of the text, if the file ends in the type of the note.
+fn foot<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<usize>, ReadError> {
     let Some(foot) = size.checked_sub(FOOT as u64) else {
         return Ok(None);
     };
@@ -43,18 +72,7 @@ pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Traile
     }
     let [l0, l1, l2, l3, kind @ ..] = end;
     let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-    if u32::from_le_bytes(kind) != KIND || length > TEXT_MAX {
-        return Ok(None);
-    }
-    let whole = note_size(length);
-    let Some(content) = size.checked_sub(whole as u64) else {
-        return Ok(None);
-    };
-    let mut found = vec![0; whole];
-    if reader.read_at(content, &mut found)? < found.len() {
-        return Ok(None);
-    }
-    Ok(read(&found, length).map(|signatures| Trailer { content, signatures }))
+    Ok((u32::from_le_bytes(kind) == KIND).then_some(length))
 }
 
 /// The signatures in `found` if that is exactly the note that [`write()`] makes of them: an image
@@ -62,7 +80,7 @@ pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Traile
 fn read(found: &[u8], length: usize) -> Option<Vec<Signature>> {
     let start = note::size(note::OWNER_SOLO5, 0);
     let text = std::str::from_utf8(found.get(start..start.checked_add(length)?)?).ok()?;
-    let signatures = Signature::parse_all(text);
+    let (signatures, _) = Signature::parse_all(text);
     (!signatures.is_empty() && write(&signatures)? == found).then_some(signatures)
 }
 
@@ -92,12 +110,15 @@ const fn note_size(text: usize) -> usize {
     note::size(note::OWNER_SOLO5, descriptor_size(text))
 }
 
-/// Reads signatures kept in a file beside the image, and no more of it than they can be long.
+/// Reads signatures kept in a file beside the image, and no more of it than they can be long; also why
+/// others there are none.
 ///
 /// # Errors
 ///
 /// The host's, if the file cannot be read.
-pub fn read_detached(file: impl Read) -> io::Result<Vec<Signature>> {
+pub fn read_detached(
+    file: impl Read,
+) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
     let mut bytes = Vec::new();
     file.take(TEXT_MAX as u64).read_to_end(&mut bytes)?;
     Ok(Signature::parse_all(&String::from_utf8_lossy(&bytes)))

@@ -25,9 +25,9 @@ fn proof(file: &[u8], keys: &[PublicKey]) -> Proof {
     let found = locate(file, size).unwrap();
     let (content, signatures) = match &found {
         None => (size, &[][..]),
-        Some(Trailer { content, signatures }) => (*content, signatures.as_slice()),
+        Some(Trailer { content, signatures, .. }) => (*content, signatures.as_slice()),
     };
-    prove(file, content, signatures, keys).unwrap()
+    prove(file, content, signatures.into(), keys).unwrap()
 }
 
 /// Something of a few pages, not a multiple of anything.
@@ -113,23 +113,64 @@ fn there_are_bounds() {
     assert!(trailer::write(&[]).is_none());
     let longer = format!("{longest}c");
     let made = [secret.sign(&b""[..], &longer), secret.sign(&b""[..], "a\nb")];
-    assert!(made.iter().all(|made| matches!(made, Err(Fault::Comment))));
-    let endless = trailer::read_detached(std::io::repeat(b'\n')).unwrap();
-    assert!(endless.is_empty());
+    assert!(made.iter().all(|made| matches!(made, Err(SignError::Comment))));
+    let (endless, errors) = trailer::read_detached(std::io::repeat(b'\n')).unwrap();
+    assert!(endless.is_empty() && !errors.is_empty());
 }
 
 #[test]
 fn a_file_that_shrinks_proves_nothing() {
-    assert!(prove(&b"short"[..], 6, &[], &[]).is_err());
+    assert!(prove(&b"short"[..], 6, Signatures::default(), &[]).is_err());
 }
 
 #[test]
 fn a_locked_key_wants_its_password() {
     let pair = minisign::KeyPair::generate_encrypted_keypair(Some("secret".into())).unwrap();
     let text = pair.sk.to_box(None).unwrap().into_string();
-    assert!(matches!(SecretKey::parse(&text, None), Err(Fault::Locked)));
+    assert!(matches!(SecretKey::parse(&text, None), Err(SignError::Locked)));
     SecretKey::parse(&text, Some("secret")).unwrap();
-    assert!(matches!(SecretKey::parse("no\nkey\n", None), Err(Fault::Key(_))));
+    assert!(matches!(SecretKey::parse("no\nkey\n", None), Err(SignError::Key(_))));
+}
+
+/// `minisign` knows nothing of trailers: what it signs is the file.
+#[test]
+fn a_detached_signature_is_of_the_content_or_of_the_file() {
+    let ((secret, public), (_, other)) = (pair(), pair());
+    let file = signed(b"image", &[secret.sign(&b"image"[..], "").unwrap()]);
+    let Trailer { content, note, .. } = locate(file.as_slice(), file.len() as u64).unwrap().unwrap();
+    let proven = |signed: &[u8]| {
+        let detached = [secret.sign(signed, "").unwrap()];
+        let signatures = Signatures { detached: &detached, note: &note, attached: &[] };
+        let keys = [other.clone(), public.clone()];
+        prove(file.as_slice(), content, signatures, &keys).unwrap()
+    };
+    assert_eq!(proven(b"image").signed_by, [public.clone()]);
+    assert_eq!(proven(&file).signed_by, [public.clone()]);
+    assert_eq!(proven(&file).digest, Digest::of(b"image"));
+    assert_eq!(proven(&file[..file.len() - 1]).signed_by, []);
+    assert_eq!(proven(&note).signed_by, []);
+    // An attached signature is of the content alone.
+    let whole = [secret.sign(file.as_slice(), "").unwrap()];
+    let signatures = Signatures { attached: &whole, note: &note, detached: &[] };
+    assert_eq!(prove(file.as_slice(), content, signatures, &[public]).unwrap().signed_by, []);
+}
+
+#[test]
+fn why_a_signature_proves_nothing_is_known() {
+    let (secret, public) = pair();
+    let good = secret.sign(&b"image"[..], "").unwrap();
+    assert_eq!((good.error(), good.names(&public), good.names(&pair().1)), (None, true, false));
+    let text = good.to_string();
+    let older = Signature::parse(&text.replacen("\nRU", "\nRW", 1)).unwrap();
+    assert_eq!(older.error(), Some(SignatureError::Older));
+    let long = text.replacen("trusted comment: ", &format!("trusted comment: {}", "c".repeat(1025)), 2);
+    for (text, error) in [
+        ("", SignatureError::Lines),
+        (&text[..text.len() - 9], SignatureError::Lines),
+        (&long.replacen(&"c".repeat(1025), "", 1), SignatureError::Comment),
+    ] {
+        assert_eq!(Signature::parse(text).err(), Some(error), "{text}");
+    }
 }
 
 proptest! {

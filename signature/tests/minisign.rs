@@ -31,12 +31,12 @@ fn its_signatures_count_here() {
     assert_eq!(signature.trusted_comment(), "made by minisign");
     let content = &b"a unikernel"[..];
     let keys = [public.clone()];
-    let proof = prove(content, content.len() as u64, &[signature], &keys).unwrap();
+    let proof = prove(content, content.len() as u64, [signature][..].into(), &keys).unwrap();
     assert_eq!(proof.signed_by, [public]);
     // Its key signs here, too.
     let secret = SecretKey::parse(&read("key"), None).unwrap();
     let own = secret.sign(content, "").unwrap();
-    let proof = prove(content, content.len() as u64, &[own], &keys).unwrap();
+    let proof = prove(content, content.len() as u64, [own][..].into(), &keys).unwrap();
     assert_eq!(proof.signed_by.len(), 1);
 }
 

@@ -127,8 +127,7 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
     if let Some(rule) = missed.filter(|_| !diagnostics.iter().any(told))
         && selection.least.is_none_or(|least| Severity::Note >= least)
     {
-        let why = subject.section_result().and_then(|read| read.as_ref().err());
-        let why = why.map(ToString::to_string).unwrap_or_default();
+        let why = subject.unreadable_sections().unwrap_or_default();
         let message = format!("rules about sections and symbols looked at nothing: {why}");
         let place = Place { file: subject.name().to_owned(), ..Place::default() };
         let found = Diagnostic::note(rule.code, message).at(place);

@@ -171,6 +171,11 @@ impl<'a> Subject<'a> {
         read.inspect_err(|_| self.missed.set(true)).ok()
     }
 
+    /// Why its sections cannot be read, if so.
+    pub fn unreadable_sections(&self) -> Option<String> {
+        self.section_result()?.as_ref().err().map(ToString::to_string)
+    }
+
     /// Whether anybody asked for sections that cannot be read since this was asked last.
     pub(crate) fn take_missed(&self) -> bool {
         self.missed.take()

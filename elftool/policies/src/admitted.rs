@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde::Serialize;
 use solo5_policy::admitted::{TYPE, VERSION};
+use solo5_report::json::pretty;
 use solo5_signature::Digest;
 
 /// An image that was admitted, for people.
@@ -17,18 +18,26 @@ pub struct Admission {
 
 /// The text of a list, in order of digests: one set of images, one text.
 pub fn text(admitted: &BTreeMap<Digest, Admission>) -> String {
-    let images: Vec<_> = admitted
-        .iter()
-        .map(|(digest, admission)| {
-            json!({
-                "digest": digest.to_string(),
-                "file": admission.file,
-                "policies": admission.policies,
-            })
-        })
-        .collect();
-    let list = json!({ "type": TYPE, "version": VERSION, "images": images });
-    format!("{list:#}\n")
+    let images = admitted.iter().map(|(digest, admission)| Image {
+        digest: digest.to_string(),
+        file: &admission.file,
+        policies: &admission.policies,
+    });
+    pretty(&List { r#type: TYPE, version: VERSION.into(), images: images.collect() })
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    r#type: &'static str,
+    version: u64,
+    images: Vec<Image<'a>>,
+}
+
+#[derive(Serialize)]
+struct Image<'a> {
+    digest: String,
+    file: &'a str,
+    policies: &'a [String],
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use solo5_launch::Label;
 use solo5_policy::{Policy, keys_to_prove};
 use solo5_signature::proof::IMAGE_MAX;
-use solo5_signature::{Proof, Signature, locate, prove, trailer};
+use solo5_signature::{Proof, Signature, Signatures, Trailer, locate, prove, trailer};
 
 use crate::error::Error;
 use crate::sys::Errno;
@@ -29,21 +29,21 @@ pub fn prove_if_asked(
     let Some(keys) = keys_to_prove(policies, labels) else {
         return Ok((file, None));
     };
-    let (copy, size, mut signatures) =
+    let (copy, trailer) =
         sealed_copy(&file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
-    if !keys.is_empty() {
-        signatures.extend(detached(kernel));
-    }
-    let proof = prove(&copy, size, &signatures, &keys).map_err(|error| Error::Host {
+    let detached = if keys.is_empty() { Vec::new() } else { detached(kernel) };
+    let Trailer { content, signatures, note } = trailer;
+    let signatures = Signatures { attached: &signatures, detached: &detached, note: &note };
+    let proof = prove(&copy, content, signatures, &keys).map_err(|error| Error::Host {
         what: "hashing the image",
         error: Errno::from_raw_os_error(error.0),
     })?;
     Ok((copy, Some(proof)))
 }
 
-/// Copies all of `file` into memory and seals the content; also its size in bytes and the
-/// signatures that were behind it.
-fn sealed_copy(file: &File) -> io::Result<(File, u64, Vec<Signature>)> {
+/// Copies all of `file` into memory and seals the content; also what was behind it, which may be
+/// nothing.
+fn sealed_copy(file: &File) -> io::Result<(File, Trailer)> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut copy = File::from(rustix::fs::memfd_create("image", flags)?);
     let size = io::copy(&mut file.take(IMAGE_MAX + 1), &mut copy)?;
@@ -51,14 +51,12 @@ fn sealed_copy(file: &File) -> io::Result<(File, u64, Vec<Signature>)> {
         return Err(Errno::FBIG.into());
     }
     let found = locate(&copy, size).map_err(|error| io::Error::from_raw_os_error(error.0))?;
-    let (size, signatures) = match found {
-        None => (size, Vec::new()),
-        Some(trailer) => (trailer.content, trailer.signatures),
-    };
-    copy.set_len(size)?;
+    let none = Trailer { content: size, signatures: Vec::new(), note: Vec::new() };
+    let trailer = found.unwrap_or(none);
+    copy.set_len(trailer.content)?;
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&copy, all)?;
-    Ok((copy, size, signatures))
+    Ok((copy, trailer))
 }
 
 /// The signatures in `KERNEL.minisig`. One that cannot be read proves nothing.
@@ -68,7 +66,7 @@ fn detached(kernel: &OsStr) -> Vec<Signature> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let opened = rustix::fs::open(path.as_os_str(), flags, Mode::empty());
     let read = opened.map(|fd| trailer::read_detached(File::from(fd)));
-    read.ok().and_then(Result::ok).unwrap_or_default()
+    read.ok().and_then(Result::ok).unwrap_or_default().0
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -91,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_copy_cannot_be_changed() {
-        let (copy, size, signatures) = sealed_copy(&file(b"image")).unwrap();
-        assert_eq!((size, signatures.len()), (5, 0));
+        let (copy, trailer) = sealed_copy(&file(b"image")).unwrap();
+        assert_eq!((trailer.content, trailer.signatures.len()), (5, 0));
         assert!(copy.write_at(b"x", 0).is_err());
         assert!(copy.set_len(4).is_err());
         assert!(copy.set_len(6).is_err());
