@@ -18,10 +18,10 @@ use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
 };
 use solo5_report::one_line;
-use solo5_signature::{Digest, Proof, prove};
+use solo5_signature::{Digest, Proof};
 
 use crate::console::Exit;
-use crate::content::{Content, detached};
+use crate::content::Content;
 use crate::files::{name, readable};
 use crate::policy_files::{Host, Lists, today};
 
@@ -141,15 +141,12 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
         return Ok(decided(&policies, &asked, question, None));
     }
     // From here on only what is hashed is read: the file may change meanwhile.
-    let Content { bytes, mut signatures } = Content::read(&file).map_err(Answer::Failed)?;
-    let asked = examine(&bytes, path, question.words)?;
-    signatures.extend(detached(path));
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let proof = prove(&bytes, size, &signatures, &keys.unwrap_or_default())
-        .map_err(|error| Answer::Failed(error.to_string()))?;
+    let content = Content::read(&file).map_err(Answer::Failed)?;
+    let asked = examine(&content.bytes, path, question.words)?;
+    let proof = content.prove(path, &keys.unwrap_or_default()).map_err(Answer::Failed)?;
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
-    let subject = Subject::new(&name, &bytes);
+    let subject = Subject::new(&name, &content.bytes);
     Ok(decided(&policies, &asked, question, Some(&subject)))
 }
 

@@ -9,7 +9,7 @@ use solo5_abi::mft1::DeviceType;
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::Image;
 use solo5_image::elf::{PF_W, SHF_ALLOC};
-use solo5_signature::{locate, prove};
+use solo5_signature::{Signatures, locate, prove};
 use solo5_source::size;
 
 use crate::content::bounded;
@@ -105,7 +105,7 @@ impl Facts {
         let subject = Subject::new(&name, &file);
         let trailer = locate(&file, size).map_err(|error| error.to_string())?;
         let content = trailer.map_or(size, |trailer| trailer.content);
-        let proof = prove(&file, content, &[], &[]).map_err(|error| error.to_string())?;
+        let proof = prove(&file, content, Signatures::default(), &[]).map_err(|error| error.to_string())?;
         let findings = audit_subject(&subject, &Selection::default());
         let image = subject.image();
         let abi = image.and_then(|image| image.abi().ok());

@@ -1,17 +1,17 @@
 //! `sign`: signatures behind an image, or beside it.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use solo5_abi::Arch;
 use solo5_image::Image;
-use solo5_signature::signer::{Fault, SecretKey, generate};
-use solo5_signature::{PublicKey, Signature, prove, trailer};
+use solo5_signature::signer::{SecretKey, SignError, generate};
+use solo5_signature::{PublicKey, Signature, Signatures, prove, trailer};
 
 use crate::console::{Console, Exit, Failure};
-use crate::content::{Content, beside};
+use crate::content::{Content, beside, detached};
 use crate::files::reason;
 
 #[derive(Debug, clap::Args)]
@@ -61,36 +61,63 @@ impl SignOptions {
         let text = read(path)?;
         let password = self.password_file.as_deref().map(read).transpose()?;
         let password = password.as_deref().and_then(|text| text.lines().next());
-        SecretKey::parse(&text, password).map_err(|fault| {
-            let help = match fault {
-                Fault::Locked => "; give it with --password-file",
+        SecretKey::parse(&text, password).map_err(|error| {
+            let help = match error {
+                SignError::Locked => "; give it with --password-file",
                 _ => "",
             };
-            Failure::of(path, format_args!("{fault}{help}"))
+            Failure::of(path, format_args!("{error}{help}"))
         })
     }
 
     fn sign(&self, path: &Path, key: &SecretKey) -> Result<(), String> {
-        let Content { mut bytes, signatures } = Content::open(path)?;
-        let image = Image::read(&bytes, &Arch::ALL);
-        image.and_then(|image| image.abi()).map_err(|fault| format!("is no unikernel: {fault}"))?;
+        let content = Content::open(path)?;
+        let image = Image::read(&content.bytes, &Arch::ALL);
+        image
+            .and_then(|image| image.abi())
+            .map_err(|error| format!("is no unikernel: {error}"))?;
         let comment = self.comment.clone().unwrap_or_else(|| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let plain: String = name.chars().filter(|c| !c.is_control()).collect();
             format!("file:{plain}")
         });
-        let made = key.sign(bytes.as_slice(), &comment);
-        let made = made.map_err(|fault| fault.to_string())?;
+        let made = |signed: &mut dyn Read, comment: &str| {
+            key.sign(signed, comment).map_err(|error| error.to_string())
+        };
         if self.detached {
-            return write(&beside(path), made.to_string().as_bytes());
+            // Of the file as it is, with what is behind the image: `minisign` looks at nothing else.
+            let mut file = content.bytes.as_slice().chain(content.note.as_slice());
+            return write(&beside(path), made(&mut file, &comment)?.to_string().as_bytes());
         }
-        let public = key.public().map_err(|fault| fault.to_string())?;
+        let public = key.public().map_err(|error| error.to_string())?;
+        let renewed = stale(path, &content, &public)?;
+        let Content { mut bytes, signatures, .. } = content;
         let mut all = without(signatures, &public, &bytes);
-        all.push(made);
+        all.push(made(&mut bytes.as_slice(), &comment)?);
         let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
         bytes.extend(note);
-        write(path, &bytes)
+        write(path, &bytes)?;
+        if let Some(comment) = renewed {
+            let made = made(&mut bytes.as_slice(), &comment)?;
+            write(&beside(path), made.to_string().as_bytes())?;
+        }
+        Ok(())
     }
+}
+
+/// The comment of a detached signature by `key` that counts now, and that `minisign` will refuse as
+/// soon as the file has another trailer.
+fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<String>, String> {
+    let (detached, _) = detached(path);
+    let [one] = detached.as_slice() else {
+        return Ok(None);
+    };
+    let keys = std::slice::from_ref(key);
+    let size = u64::try_from(content.bytes.len()).unwrap_or(u64::MAX);
+    let signatures = Signatures { attached: &[], detached: &detached, note: &content.note };
+    let proof = prove(&content.bytes, size, signatures, keys).map_err(|error| error.to_string())?;
+    let counts = !proof.signed_by.is_empty();
+    Ok(counts.then(|| one.trusted_comment().to_owned()))
 }
 
 /// Writes a new pair of keys; nothing that exists is touched.
@@ -115,7 +142,7 @@ fn without(signatures: Vec<Signature>, key: &PublicKey, content: &[u8]) -> Vec<S
     let keys = [key.clone()];
     let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
     let is_its = |signature: &Signature| {
-        let proof = prove(content, size, std::slice::from_ref(signature), &keys);
+        let proof = prove(content, size, std::slice::from_ref(signature).into(), &keys);
         proof.is_ok_and(|proof| !proof.signed_by.is_empty())
     };
     let kept = signatures.into_iter();

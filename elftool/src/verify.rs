@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use solo5_report::one_line;
-use solo5_signature::{PublicKey, prove};
+use solo5_image::ReadError;
+use solo5_signature::{PublicKey, Signatures, Trailer, locate, prove, trailer};
 
 use crate::console::{Console, Exit, Failure};
-use crate::content::{Content, detached};
-use crate::files::{name, reason};
+use crate::content::{beside, bounded, detached};
+use crate::files::{name, readable, reason};
 use crate::options::Format;
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,12 @@ struct Verified {
     digest: String,
     signatures: usize,
     signed_by: Vec<String>,
+    /// Keys whose signatures are of other bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed_since: Vec<String>,
+    /// Why other signatures prove nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unusable: Vec<String>,
 }
 
 impl VerifyOptions {
@@ -79,16 +86,37 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
     PublicKey::parse_file(&file).ok_or_else(|| Failure::of(path, "is not a public key"))
 }
 
+/// Reads an image in one pass and keeps nothing of it.
 fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
-    let Content { bytes, mut signatures } = Content::open(path)?;
-    signatures.extend(detached(path));
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let proof = prove(&bytes, size, &signatures, keys).map_err(|error| error.to_string())?;
+    let (file, _) = readable(path)?;
+    let size = bounded(&file)?;
+    let failed = |error: ReadError| error.to_string();
+    let found = locate(&file, size).map_err(failed)?;
+    let (detached, errors) = detached(path);
+    let mut unusable: Vec<String> = Vec::new();
+    if found.is_none() && trailer::looks_signed(&file, size).map_err(failed)? {
+        unusable.push(String::from("behind the image: what is there is damaged"));
+    }
+    let beside = name(&beside(path));
+    unusable.extend(errors.iter().map(|error| format!("{beside}: {error}")));
+    let (content, attached, note) = match found {
+        Some(Trailer { content, signatures, note }) => (content, signatures, note),
+        None => (size, Vec::new(), Vec::new()),
+    };
+    let all = || attached.iter().chain(&detached);
+    unusable.extend(all().filter_map(|one| Some(one.error()?.to_string())));
+    let signatures = Signatures { attached: &attached, detached: &detached, note: &note };
+    let proof = prove(&file, content, signatures, keys).map_err(failed)?;
+    let changed = keys.iter().filter(|key| {
+        !proof.signed_by.contains(key) && all().any(|signature| signature.names(key))
+    });
     Ok(Verified {
         image: name(path),
         digest: proof.digest.to_string(),
-        signatures: signatures.len(),
+        signatures: all().count(),
+        changed_since: changed.map(PublicKey::to_string).collect(),
         signed_by: proof.signed_by.iter().map(PublicKey::to_string).collect(),
+        unusable,
     })
 }
 
@@ -100,7 +128,13 @@ impl Verified {
         for key in &self.signed_by {
             text += &format!("{name}: signed by {key}\n");
         }
-        if self.signed_by.is_empty() {
+        for key in &self.changed_since {
+            text += &format!("{name}: changed, or its signature was, since {key} signed it\n");
+        }
+        for why in &self.unusable {
+            text += &format!("{name}: unusable signature: {}\n", one_line(why));
+        }
+        if self.signed_by.is_empty() && self.changed_since.is_empty() {
             let plural = if self.signatures == 1 { "" } else { "s" };
             let whose = match keys {
                 0 => "; name keys with --key to check them",

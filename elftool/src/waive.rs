@@ -8,9 +8,9 @@ use solo5_policies::audit::{Opinion, Waived, keys, needs_proof, opinions};
 use solo5_policy::Policy;
 use solo5_policy::date::Date;
 use solo5_report::{Diagnostic, Severity};
-use solo5_signature::{Proof, prove};
+use solo5_signature::Proof;
 
-use crate::content::{Content, detached};
+use crate::content::Content;
 
 /// How findings are weighed.
 pub(crate) struct Scales {
@@ -56,12 +56,9 @@ impl Scales {
         let Ok(content) = Content::read(file) else {
             return self.sort(findings, None);
         };
-        let Content { bytes, mut signatures } = content;
-        signatures.extend(detached(path));
-        let hashed = Subject::new(subject.name(), &bytes).with_budgets(&self.budgets);
+        let hashed = Subject::new(subject.name(), &content.bytes).with_budgets(&self.budgets);
         let findings = audit_subject(&hashed, &self.selection);
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let proof = prove(&bytes, size, &signatures, &keys(&self.policies)).ok();
+        let proof = content.prove(path, &keys(&self.policies)).ok();
         self.sort(findings, proof.as_ref())
     }
 

@@ -55,13 +55,37 @@ enum Form {
     Without(DeviceType),
 }
 
+/// How an option is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `--option`
+    Flag,
+    /// `--option=VALUE`
+    Value,
+    /// `--option:NAME=VALUE`
+    Device,
+    /// `--option:NAME`
+    Without,
+}
+
 /// One option.
 pub(super) struct Row {
-    name: &'static str,
+    pub(super) name: &'static str,
     pub(super) module: Module,
     form: Form,
     /// Its line of usage.
     pub(super) usage: &'static str,
+}
+
+impl Row {
+    pub(super) fn shape(&self) -> Shape {
+        match self.form {
+            Form::Flag(_) => Shape::Flag,
+            Form::Value(_) => Shape::Value,
+            Form::Device(..) => Shape::Device,
+            Form::Without(_) => Shape::Without,
+        }
+    }
 }
 
 /// What is wrong with an option.

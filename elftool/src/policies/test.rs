@@ -21,11 +21,10 @@ use solo5_policy::model::At;
 use solo5_policy::{Asked, Decision, HostFacts, Policy, keys_to_prove};
 use solo5_report::json::json as diagnostic_json;
 use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, one_line};
-use solo5_signature::prove;
 
 use crate::ask::{Unasked, examine, options};
 use crate::console::{Console, Exit, Failure};
-use crate::content::{Content, detached};
+use crate::content::Content;
 use crate::files::{name, read};
 use crate::options::Format;
 use crate::policy_files::{Host, load, read_policy, today};
@@ -373,16 +372,13 @@ fn image(
     words: &[OsString],
     policies: &[Policy],
 ) -> Result<(Asked, Vec<Diagnostic>), Unasked> {
-    let Content { bytes, mut signatures } = Content::open(path).map_err(Unasked::Image)?;
-    signatures.extend(detached(path));
-    let asked = examine(&bytes, path, words)?;
+    let content = Content::open(path).map_err(Unasked::Image)?;
+    let asked = examine(&content.bytes, path, words)?;
     let keys = keys_to_prove(policies, &asked.launch.labels).unwrap_or_default();
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let proof = prove(&bytes, size, &signatures, &keys);
-    let proof = proof.map_err(|error| Unasked::Image(error.to_string()))?;
+    let proof = content.prove(path, &keys).map_err(Unasked::Image)?;
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
-    let findings = audit_subject(&Subject::new(&name, &bytes), &Selection::default());
+    let findings = audit_subject(&Subject::new(&name, &content.bytes), &Selection::default());
     Ok((asked, findings))
 }
 

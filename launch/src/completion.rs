@@ -1,0 +1,187 @@
+//! Completion scripts of the tenders, from the table of their options. A tender itself has no verb for
+//! them: the files in `docs/completions` are this module's output, which a test compares.
+
+use std::fmt::Write;
+
+use crate::Modules;
+use crate::options::{OPTIONS, Shape};
+
+/// A shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl Shell {
+    /// All that there are scripts for.
+    pub const ALL: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Zsh => "zsh",
+            Shell::Fish => "fish",
+        }
+    }
+}
+
+/// An option as somebody types it.
+struct Spelling {
+    name: &'static str,
+    shape: Shape,
+    /// What its value is, such as `FILE | @NN`.
+    value: &'static str,
+    about: &'static str,
+}
+
+/// The options of a tender, those that end it among them.
+fn spellings(modules: &Modules) -> Vec<Spelling> {
+    let own = OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| {
+        let (typed, about) = row.usage.split_once(" (").unwrap_or((row.usage, ""));
+        let typed = typed.trim().trim_start_matches("[ ").trim_end_matches(" ]");
+        let value = typed.split_once('=').map_or("", |(_, value)| value);
+        let about = about.split_once(')').map_or(about, |(about, _)| about);
+        Spelling { name: row.name, shape: row.shape(), value, about }
+    });
+    let last = [("--help", "display this help"), ("--version", "display version information")];
+    let last = last.map(|(name, about)| Spelling { name, shape: Shape::Flag, value: "", about });
+    own.chain(last).collect()
+}
+
+/// The names of a tender's options, without values.
+pub fn names(modules: &Modules) -> Vec<&'static str> {
+    spellings(modules).iter().map(|spelling| spelling.name).collect()
+}
+
+impl Spelling {
+    /// What stands between its name and what the user adds.
+    fn typed(&self) -> String {
+        let end = match self.shape {
+            Shape::Flag => "",
+            Shape::Value => "=",
+            Shape::Device | Shape::Without => ":",
+        };
+        format!("{}{end}", self.name)
+    }
+
+    fn is_file(&self) -> bool {
+        self.value.split(" | ").any(|value| matches!(value, "FILE" | "PATH" | "DIR"))
+    }
+
+    /// The words its value may be.
+    fn choices(&self) -> Vec<&'static str> {
+        let words = self.value.split(" | ");
+        let word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+        words.filter(word).collect()
+    }
+}
+
+/// The script that completes the options of `program`.
+pub fn script(shell: Shell, program: &str, modules: &Modules) -> String {
+    let all = spellings(modules);
+    match shell {
+        Shell::Bash => bash(program, &all),
+        Shell::Zsh => zsh(program, &all),
+        Shell::Fish => fish(program, &all),
+    }
+}
+
+/// Bash splits words at `=` and `:`, unless it was told otherwise: what is before them is looked up.
+fn bash(program: &str, all: &[Spelling]) -> String {
+    let function = format!("_{}", program.replace('-', "_"));
+    let typed: Vec<String> = all.iter().map(Spelling::typed).collect();
+    let mut values = String::new();
+    for spelling in all {
+        let name = spelling.name;
+        let choices = spelling.choices();
+        // Writing to a String cannot fail.
+        let _ = if spelling.is_file() {
+            writeln!(values, "        {name}=*|{name}:*=*) files=1 ;;")
+        } else if !choices.is_empty() {
+            let choices = choices.join(" ");
+            writeln!(values, "        {name}=*|{name}:*=*) words=\"{choices}\" ;;")
+        } else {
+            Ok(())
+        };
+    }
+    format!(
+        "{function}() {{
+    local line=\"${{COMP_LINE:0:COMP_POINT}}\" word value words= files=
+    word=\"${{line##*[[:space:]]}}\"
+    COMPREPLY=()
+    case \"$word\" in
+{values}        --*[:=]*) return ;;
+        -*) words=\"{}\" ;;
+        *) files=1 ;;
+    esac
+    value=\"$word\"
+    case \"$word\" in -*=*) value=\"${{word#*=}}\" ;; esac
+    if [[ -n $files ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- \"$value\")
+    else
+        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$value\")
+        [[ ${{COMPREPLY[0]}} == *[:=] ]] && compopt -o nospace 2>/dev/null
+    fi
+    return 0
+}}
+complete -F {function} {program}
+",
+        typed.join(" ")
+    )
+}
+
+fn zsh(program: &str, all: &[Spelling]) -> String {
+    let mut out = format!("#compdef {program}\n_arguments \\\n");
+    for spelling in all {
+        let about = spelling.about.replace(['[', ']', '\''], "");
+        let choices = spelling.choices();
+        let action = match (spelling.is_file(), choices.is_empty()) {
+            (true, _) => String::from("_files"),
+            (_, false) => format!("({})", choices.join(" ")),
+            _ => String::new(),
+        };
+        let name = spelling.name;
+        // Writing to a String cannot fail.
+        let _ = match spelling.shape {
+            Shape::Flag => writeln!(out, "  '{name}[{about}]' \\"),
+            Shape::Value => writeln!(out, "  '*{name}=[{about}]:value:{action}' \\"),
+            Shape::Device | Shape::Without => {
+                writeln!(out, "  '*{name}\\:-[{about}]:device:' \\")
+            }
+        };
+    }
+    out + "  '*:file:_files'\n"
+}
+
+fn fish(program: &str, all: &[Spelling]) -> String {
+    let mut out = String::new();
+    for spelling in all {
+        let about = spelling.about.replace('\\', "").replace('\'', "\\'");
+        let name = spelling.name.trim_start_matches('-');
+        let choices = spelling.choices();
+        let value = match (spelling.shape, spelling.is_file(), choices.is_empty()) {
+            (Shape::Value, true, _) => String::from(" -r -F"),
+            (Shape::Value, _, false) => format!(" -x -a '{}'", choices.join(" ")),
+            (Shape::Value, ..) => String::from(" -x"),
+            _ => String::new(),
+        };
+        // Writing to a String cannot fail.
+        let _ = match spelling.shape {
+            Shape::Flag | Shape::Value => {
+                writeln!(out, "complete -c {program} -l {name}{value} -d '{about}'")
+            }
+            // Fish knows no option with a colon: it is completed as a word.
+            Shape::Device | Shape::Without => writeln!(
+                out,
+                "complete -c {program} -n 'string match -q -- \"--*\" (commandline -ct)' -a \
+                 '{}' -d '{about}'",
+                spelling.typed()
+            ),
+        };
+    }
+    out
+}
