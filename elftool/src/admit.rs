@@ -36,3 +36,27 @@ pub(crate) fn write(
     let written = solo5_output::write(path, text.as_bytes());
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_no_tender_can_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.lock");
+        let list = |count: u32| -> BTreeMap<Digest, Admission> {
+            let images = (0..count).map(|number| {
+                let file = format!("images/image-number-{number}.spt");
+                let policies = vec![String::from("node")];
+                (Digest::of(&number.to_le_bytes()), Admission { file, policies })
+            });
+            images.collect()
+        };
+        write(Some(&path), &list(10), Exit::Clean).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let failure = write(Some(&path), &list(20_000), Exit::Clean).unwrap_err().to_string();
+        assert!(failure.contains("no tender could read the list of 20000 images"), "{failure}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+}

@@ -11,7 +11,7 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ReadAt};
-use solo5_launch::{self as launch, FileOrFd, Launch, Modules};
+use solo5_launch::{self as launch, Fault, FileOrFd, Launch, Modules, completion};
 use solo5_policies::admitted::Admission;
 use solo5_policies::audit::{Waived, is_asked, judge};
 use solo5_policy::{
@@ -236,8 +236,16 @@ pub(crate) fn options(
     manifest: &Mft1<'_>,
     properties: Option<&Mft2<'_>>,
 ) -> Result<(Launch, Vec<String>), Unasked> {
-    let launch = launch::read_for(kernel, words, &Modules::debug(target))
-        .check(manifest, properties)
+    let modules = Modules::debug(target);
+    let read = |words: &[OsString]| {
+        launch::read_for(kernel, words, &modules).check(manifest, properties)
+    };
+    let launch = read(words)
+        .or_else(|fault| match with_separator(words, &fault, &modules) {
+            // What is wrong with the rest is said of what was typed.
+            Some(separated) => read(&separated).map_err(|_| fault),
+            None => Err(fault),
+        })
         .map_err(|fault| {
             let lines: Vec<_> = fault.lines.into_iter().chain(fault.advice).collect();
             Unasked::Options(lines.join("; "))
@@ -251,6 +259,21 @@ pub(crate) fn options(
         });
     }
     Ok((launch, problems))
+}
+
+/// The words with `--` before the first that is no option of a tender: from there on they are the
+/// guest's. One that looks like an option of a tender with a slip in it stays wrong.
+fn with_separator(words: &[OsString], fault: &Fault, modules: &Modules) -> Option<Vec<OsString>> {
+    let (options, rest) = words.split_at_checked(fault.argument)?;
+    let typed = rest.first()?.to_str()?;
+    let name = typed.split(['=', ':']).next().unwrap_or_default();
+    let slip = |known: &str| strsim::damerau_levenshtein(known, name) <= 1;
+    let separated = words.iter().any(|word| word == "--");
+    if separated || !fault.usage || completion::names(modules).into_iter().any(slip) {
+        return None;
+    }
+    let separator = [OsString::from("--")];
+    Some(options.iter().chain(&separator).chain(rest).cloned().collect())
 }
 
 /// Puts the launch, and what the audit finds if any policy asks, to the policies.

@@ -128,7 +128,6 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Result<Exit, Fai
 }
 
 fn completions(console: &Console, shell: Shell) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "solo5-elftool", &mut script);
-    console.print(&String::from_utf8_lossy(&script)).map(|()| Exit::Clean)
+    let script = solo5_report::completion::script(Cli::command(), shell);
+    console.print(&script).map(|()| Exit::Clean)
 }

@@ -434,3 +434,30 @@ fn the_documentation_is_right() {
     assert_eq!((run.status, run.stderr.as_str()), (1, ""));
     assert_eq!(run.stdout, shown, "prints\n{}", run.stdout);
 }
+
+/// What is printed to be copied into a shell starts what was checked.
+#[test]
+fn printed_commands_are_the_words_that_were_checked() {
+    let place = Place::new();
+    let image = solo5_image::testing::Sample::new(
+        solo5_abi::Target::Spt,
+        solo5_abi::Arch::X86_64,
+        &[],
+    );
+    place.write("a.spt", &image.bytes());
+    place.write(
+        "plan.yaml",
+        b"type: solo5.plan\nversion: 1\nunikernels:\n  - { name: a, image: a.spt, memory: 4MiB, \
+          arguments: [\"new\\nline\", \"it's\", \"\\e[31m\", \"\\u202e\"] }\n",
+    );
+    let run = place.run(&["check", "--plan=plan.yaml", "--explain"]);
+    let command = run.stdout.lines().find(|line| line.starts_with("solo5-spt ")).expect(&run.stdout);
+    assert!(command.contains("$'new\\nline'"), "{command}");
+    let arguments = command.trim_start_matches("solo5-spt");
+    let script = format!("printf '%s\\0' {arguments}");
+    let shown = place.run_program("bash".as_ref(), &["-c", &script], b"");
+    let words: Vec<&str> = shown.stdout.split('\0').collect();
+    let expected =
+        ["--mem=4MiB", "--", "a.spt", "new\nline", "it's", "\u{1b}[31m", "\u{202e}", ""];
+    assert_eq!(words, expected, "{command}");
+}

@@ -220,3 +220,129 @@ fn policies_are_checked_and_laid_out() {
     );
     assert_eq!(place.run(&["policy", "fmt", "c.yaml"]).status, 1);
 }
+
+#[test]
+fn a_changed_image_and_an_unusable_signature_are_said() {
+    let place = place();
+    assert_eq!(place.run(&["sign", "--key=key", "--detached", "a.spt"]).status, 0);
+    let mut image = fs::read(place.path("a.spt")).unwrap();
+    let last = image.len() - 1;
+    image[last] ^= 1;
+    place.write("a.spt", &image);
+    let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+    let said = format!("a.spt: changed, or its signature was, since {} signed it\n", key(&place));
+    assert_eq!((run.status, run.stdout.ends_with(&said)), (1, true), "{}", run.stdout);
+    let json = place.run(&["verify", "--key=key.pub", "--format=json", "a.spt"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["images"][0]["changed_since"][0], key(&place).as_str());
+
+    let signature = fs::read_to_string(place.path("a.spt.minisig")).unwrap();
+    let older = signature.replacen("\nRU", "\nRW", 1);
+    for (signature, why) in [
+        ("no signature\n", "a.spt.minisig: it has not the four lines of a signature"),
+        (older.as_str(), "it is of minisign's older kind"),
+    ] {
+        place.write("a.spt.minisig", signature.as_bytes());
+        let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+        assert_eq!(run.status, 1);
+        let why = format!("a.spt: unusable signature: {why}");
+        assert!(run.stdout.contains(&why), "{why}:\n{}", run.stdout);
+    }
+    fs::remove_file(place.path("a.spt.minisig")).unwrap();
+    assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
+    let mut image = fs::read(place.path("a.spt")).unwrap();
+    let end = image.len();
+    image[end - 40] ^= 0x20;
+    place.write("a.spt", &image);
+    let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+    assert!(run.stdout.contains("unusable signature: behind the image: "), "{}", run.stdout);
+}
+
+/// `minisign` hashes the file, whatever is behind the image in it.
+#[test]
+fn attached_and_detached_signatures_go_together() {
+    let minisign = |place: &Place, arguments: &[&str]| {
+        let run = std::process::Command::new("minisign")
+            .args(arguments)
+            .current_dir(place.path(""))
+            .output();
+        match run {
+            Ok(run) => assert!(run.status.success(), "{arguments:?}: {run:?}"),
+            Err(error) => println!("skip: attached_and_detached_signatures_go_together: {error}"),
+        }
+    };
+    let verify = ["-V", "-p", "key.pub", "-m", "a.spt"];
+    let verified = |place: &Place| {
+        let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+        assert_eq!(run.status, 0, "{run:?}");
+    };
+    for first in ["--detached", "--comment=one"] {
+        let place = place();
+        let second = if first == "--detached" { "--comment=two" } else { "--detached" };
+        for option in [first, second] {
+            let run = place.run(&["sign", "--key=key", option, "a.spt"]);
+            assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        }
+        verified(&place);
+        minisign(&place, &verify);
+        // Either alone is enough here.
+        let detached = fs::read(place.path("a.spt.minisig")).unwrap();
+        fs::remove_file(place.path("a.spt.minisig")).unwrap();
+        verified(&place);
+        place.write("a.spt.minisig", &detached);
+        let run = place.run(&["sign", "--new-key=other"]);
+        assert_eq!(run.status, 0);
+    }
+    // What `minisign` signs counts, with a trailer in the file too.
+    let place = place();
+    assert_eq!(place.run(&["sign", "--new-key=other"]).status, 0);
+    assert_eq!(place.run(&["sign", "--key=other", "a.spt"]).status, 0);
+    let theirs = std::process::Command::new("minisign")
+        .args(["-S", "-s", "key", "-m", "a.spt"])
+        .current_dir(place.path(""))
+        .output();
+    if theirs.is_ok_and(|run| run.status.success()) {
+        verified(&place);
+        policy(&place, &format!("image: {{ signed-by: {} }}", key(&place)));
+        assert_eq!(place.run(&["check", "--policy=node.yaml", "a.spt"]).status, 0);
+    }
+}
+
+/// A size is asked for before memory is taken, and memory is taken for what there is.
+#[test]
+fn memory_stays_within_the_budget() {
+    const MIB: u64 = 1 << 20;
+    let place = place();
+    let grown = |name: &str, size: u64| {
+        let path = place.path(name);
+        fs::copy(place.path("a.spt"), &path).unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(size).unwrap();
+    };
+    policy(&place, "");
+    grown("large.spt", 256 * MIB + 1);
+    for arguments in [
+        &["verify", "large.spt"][..],
+        &["sign", "--key=key", "large.spt"],
+        &["lock", "large.spt"],
+        &["diff", "large.spt", "a.spt"],
+        &["check", "--policy=node.yaml", "--lock=list", "large.spt"],
+    ] {
+        let run = place.run(arguments);
+        assert_eq!(run.status, 2, "{arguments:?}: {run:?}");
+        let told = "large.spt: is larger than 256 MiB, so no tender proves it";
+        assert!(run.stderr.contains(told), "{arguments:?}: {}", run.stderr);
+    }
+    grown("most.spt", 64 * MIB);
+    let program = env!("CARGO_BIN_EXE_solo5-elftool");
+    // Address space in MiB beyond the image's size: threads, the program, and buffers.
+    for (verb, room) in [
+        ("verify most.spt", 40),
+        ("lock -o most.lock most.spt", 40),
+        ("check --policy=node.yaml --lock=list most.spt", 64 + 40),
+        ("sign --key=key most.spt", 64 + 40),
+    ] {
+        let script = format!("ulimit -v {}; exec '{program}' {verb}", room * 1024);
+        let run = place.run_program("/bin/sh".as_ref(), &["-c", &script], b"");
+        assert_eq!(run.status, 0, "{verb}: {run:?}");
+    }
+}

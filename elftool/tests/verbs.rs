@@ -404,6 +404,120 @@ fn completions_and_manual_page() {
     assert!(!run.stdout.contains("(1)"), "{}", run.stdout);
 }
 
+/// In a real bash, as `bash-completion` would call it.
+#[test]
+fn bash_completes_the_options_of_verbs() {
+    let place = Place::new();
+    let script = place.run(&["completions", "bash"]).stdout;
+    place.write("script", script.as_bytes());
+    let completed = |words: &[&str]| {
+        let command = "
+            . ./script; shift 0; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            function=$(complete -p solo5-elftool | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+            \"$function\" \"$1\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"
+            printf '%s\\n' \"${COMPREPLY[@]}\"";
+        let head = ["--norc", "-c", command, "bash", "solo5-elftool"];
+        let run = place.run_program("bash".as_ref(), &[&head, words].concat(), b"");
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{words:?}");
+        run.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(completed(&["audit", "--fo"]), ["--format"]);
+    assert_eq!(completed(&["audit", "--format", "sa"]), ["sarif"]);
+    assert_eq!(completed(&["policy", "test", "--cov"]), ["--coverage"]);
+    assert_eq!(completed(&["query-m"]), ["query-manifest"]);
+    assert_eq!(completed(&["check", "--pl"]), ["--plan"]);
+}
+
+/// A guest's options need no second `--`, unless they could be a tender's.
+#[test]
+fn arguments_of_the_guest_follow_options_of_the_tender() {
+    let place = Place::new();
+    place.write("a.spt", &Sample::new(Target::Spt, Arch::X86_64, &[]).bytes());
+    place.write(
+        "p.yaml",
+        b"type: solo5.policy\nversion: 1\nname: p\notherwise: allow\narguments: { allow: [\"--ipv4=x\", y] }\n",
+    );
+    let check = |words: &[&str]| {
+        let head = ["check", "a.spt", "--policy=p.yaml", "--"];
+        place.run(&[&head, words].concat())
+    };
+    for words in [
+        &["--mem=2", "--ipv4=x"][..],
+        &["--ipv4=x", "y"],
+        &["--mem=2", "--", "--ipv4=x"],
+        &["--mem=2", "y", "--ipv4=x"],
+    ] {
+        let run = check(words);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{words:?}: {}", run.stdout);
+    }
+    let run = check(&["--mem=2", "--ipv6=x"]);
+    assert!(run.stdout.contains("'--ipv6=x' fits no rule"), "{run:?}");
+    let run = check(&["--memm=2", "--ipv4=x"]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("`--memm=2'"), "{}", run.stderr);
+    assert_eq!(check(&["--mem=x", "--ipv4=x"]).status, 2);
+}
+
+/// However links lie, a pattern ends, and finds each image once.
+#[test]
+fn patterns_do_not_follow_links_to_folders() {
+    use std::os::unix::fs::symlink;
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("t/sub/deep")).unwrap();
+    for name in ["t/a.spt", "t/sub/b.spt", "t/sub/deep/c.spt"] {
+        place.image(name, Target::Spt);
+    }
+    symlink(".", place.path("t/loop")).unwrap();
+    symlink("..", place.path("t/sub/up")).unwrap();
+    symlink("a.spt", place.path("t/link.spt")).unwrap();
+    let found = |pattern: &str| {
+        let run = place.run(&["audit", "--format=json", pattern]);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{pattern}");
+        let value = json(&run.stdout);
+        let images = value["images"].as_array().unwrap().iter();
+        images.map(|image| image["file"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = ["t/a.spt", "t/link.spt", "t/sub/b.spt", "t/sub/deep/c.spt"];
+    assert_eq!(found("t/**/*.spt"), all);
+    assert_eq!(found("t/**"), all);
+    assert_eq!(found("**/[ab].spt"), ["t/a.spt", "t/sub/b.spt"]);
+    assert_eq!(found("./t/*/b.spt"), ["./t/sub/b.spt"]);
+    assert_eq!(found("t/*.spt"), all[..2]);
+    assert_eq!(found("t/s*"), all[2..]);
+    let run = place.run(&["audit", "t/**/x*"]);
+    assert_eq!((run.status, run.stderr.as_str()), (2, "solo5-elftool: t/**/x*: nothing fits\n"));
+}
+
+/// A line feed, a C1 control and a bidirectional control in a section's name start no line and drive
+/// nothing in any format, and names of files that are no UTF-8 stay apart.
+#[test]
+fn nothing_in_an_image_forges_output_in_any_format() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES);
+    sample.segments[DATA].p_flags = PF_R | PF_W | PF_X;
+    sample.sections[2].1.sh_flags |= 4;
+    sample.sections[2].0 = "x\n::error::forged\u{9b}31m\u{61c}\u{2028}\u{202e}".into();
+    place.write("evil.spt", &sample.bytes());
+    for format in ["human", "json", "sarif", "github", "junit"] {
+        let run = place.run(&["audit", "--all", &format!("--format={format}"), "evil.spt"]);
+        assert!(run.stdout.contains("forged"), "{format}");
+        for line in run.stdout.lines() {
+            assert!(!line.starts_with("::error::forged"), "{format}");
+            let unsafe_one = line.chars().find(|c| solo5_report::escape::is_unsafe(*c));
+            assert_eq!(unsafe_one, None, "{format}: {line}");
+        }
+    }
+    std::fs::create_dir(place.path("e")).unwrap();
+    let image = Sample::new(Target::Spt, Arch::X86_64, &[]).bytes();
+    for name in [&b"b\xff.spt"[..], b"b\xfe.spt", b"b\\xff.spt"] {
+        std::fs::write(place.path("e").join(std::ffi::OsStr::from_bytes(name)), &image).unwrap();
+    }
+    let value = json(&place.run(&["lock", "e"]).stdout);
+    let names: Vec<_> = value["images"].as_array().unwrap().iter().map(|i| &i["file"]).collect();
+    assert_eq!(names, ["e/b\\\\xff.spt", "e/b\\xfe.spt", "e/b\\xff.spt"]);
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     let place = Place::new();

@@ -9,8 +9,11 @@ use crate::options::{OPTIONS, Shape};
 /// A shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
+    /// bash
     Bash,
+    /// zsh
     Zsh,
+    /// fish
     Fish,
 }
 

@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod completion;
 mod options;
 mod resolve;
 mod usage;

@@ -13,6 +13,7 @@
 //! | [`json`] | the same for machines |
 //! | [`sarif`], [`github`], `junit` (a feature) | the same in the formats of code scanning and CI |
 //! | [`explain`] | one page per code, from `docs/codes` and `docs/rules` |
+//! | `completion` (with `man`) | completion scripts, from a command line |
 //! | `man` (a feature) | one page per program, from its command line |
 //!
 //! Style of a message: what was wrong, lower case, no full stop; then help.
@@ -30,6 +31,8 @@ pub mod human;
 pub mod json;
 #[cfg(feature = "junit")]
 pub mod junit;
+#[cfg(feature = "man")]
+pub mod completion;
 #[cfg(feature = "man")]
 pub mod man;
 pub mod sarif;

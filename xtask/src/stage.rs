@@ -315,7 +315,7 @@ fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) 
 }
 
 /// Manual pages and shell completions: written by the programs themselves where they can, else the
-/// pages of `docs/man`.
+/// pages of `docs/man` and the scripts of `docs/completions`.
 fn documents(root: &Path, tree: &Path) -> Result<()> {
     const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
         ("bash", "share/bash-completion/completions", "", ""),
@@ -325,6 +325,14 @@ fn documents(root: &Path, tree: &Path) -> Result<()> {
     for page in fs::read_dir(root.join("docs/man"))? {
         let page = page?;
         write(&tree.join("share/man/man1").join(page.file_name()), &fs::read(page.path())?)?;
+    }
+    for (shell, folder, prefix, suffix) in COMPLETIONS {
+        for script in fs::read_dir(root.join("docs/completions").join(shell))? {
+            let script = script?;
+            let name = script.file_name();
+            let name = format!("{prefix}{}{suffix}", name.to_string_lossy());
+            write(&tree.join(folder).join(name), &fs::read(script.path())?)?;
+        }
     }
     for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
         let program = tree.join("bin").join(name);

@@ -180,9 +180,7 @@ pub(crate) fn schema(version: Version) -> Result<(), Failure> {
 
 /// `completions`.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "solo5-mft", &mut script);
-    print(&String::from_utf8_lossy(&script))
+    print(&solo5_report::completion::script(Arguments::command(), shell))
 }
 
 /// `man`.

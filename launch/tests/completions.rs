@@ -1,0 +1,89 @@
+//! The completion scripts in `docs/completions`: those of the tenders are made from the table of
+//! options, and a real bash completes with all of them. `SOLO5_BLESS=1` writes them anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use solo5_abi::Target;
+use solo5_launch::Modules;
+use solo5_launch::completion::{Shell, names, script};
+
+const TENDERS: [(&str, Modules); 3] = [
+    ("solo5-spt", Modules::ordinary(Target::Spt)),
+    ("solo5-hvt", Modules::ordinary(Target::Hvt)),
+    ("solo5-hvt-debug", Modules::debug(Target::Hvt)),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/completions")
+}
+
+#[test]
+fn the_tenders_scripts_are_those_of_the_table() {
+    for shell in Shell::ALL {
+        for (program, modules) in TENDERS {
+            let path = folder().join(shell.name()).join(program);
+            let made = script(shell, program, &modules);
+            if std::env::var_os("SOLO5_BLESS").is_some() {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &made).unwrap();
+            }
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(kept, made, "{}: write it with SOLO5_BLESS=1", path.display());
+        }
+    }
+}
+
+/// What bash offers for a line, of which the last word is being typed.
+fn completed(program: &str, line: &str) -> Vec<String> {
+    let run = Command::new("bash")
+        .args(["--norc", "-c"])
+        .arg(
+            ". \"$1\" || exit 1
+             function=$(complete -p \"$2\" | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+             COMP_LINE=$3 COMP_POINT=${#3}
+             read -ra COMP_WORDS <<< \"$3\"
+             COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+             \"$function\" \"$2\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"
+             printf '%s\\n' \"${COMPREPLY[@]}\"",
+        )
+        .arg("bash")
+        .arg(folder().join("bash").join(program))
+        .args([program, line])
+        .current_dir(folder())
+        .output()
+        .expect("bash");
+    assert_eq!(String::from_utf8_lossy(&run.stderr), "", "{line}");
+    String::from_utf8(run.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_options_and_values_of_tenders() {
+    for (program, modules) in TENDERS {
+        let line = |rest: &str| completed(program, &format!("{program} {rest}"));
+        let offered = line("--");
+        for name in names(&modules) {
+            let has = offered.iter().any(|one| one.trim_end_matches(['=', ':']) == name);
+            assert!(has, "{program} {name}: {offered:?}");
+        }
+        assert_eq!(line("--me"), ["--mem="]);
+        assert_eq!(line("--mem=4 --format=h"), ["human"]);
+        assert_eq!(line("--block-access:a=read-o"), ["read-only"]);
+        assert_eq!(line("--policy=ba"), ["bash"]);
+        assert_eq!(line("ba"), ["bash"]);
+        assert_eq!(line("--gdb-p").is_empty(), !modules.gdb);
+    }
+}
+
+#[test]
+fn bash_completes_the_options_of_the_linker_wrapper() {
+    for program in ["solo5-cc", "solo5-ld"] {
+        let line = |rest: &str| completed(program, &format!("{program} {rest}"));
+        assert_eq!(line("-z solo5-ab"), ["solo5-abi="]);
+        assert_eq!(line("-z solo5-abi=sp"), ["spt"]);
+        assert_eq!(line("-z solo5-audit=w"), ["warning"]);
+        assert_eq!(line("-z solo5-manifest=ba"), ["bash"]);
+        assert_eq!(line("ba"), ["bash"]);
+    }
+}
