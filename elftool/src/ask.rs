@@ -237,9 +237,8 @@ pub(crate) fn options(
     properties: Option<&Mft2<'_>>,
 ) -> Result<(Launch, Vec<String>), Unasked> {
     let modules = Modules::debug(target);
-    let read = |words: &[OsString]| {
-        launch::read_for(kernel, words, &modules).check(manifest, properties)
-    };
+    let read =
+        |words: &[OsString]| launch::read_for(kernel, words, &modules).check(manifest, properties);
     let launch = read(words)
         .or_else(|fault| match with_separator(words, &fault, &modules) {
             // What is wrong with the rest is said of what was typed.

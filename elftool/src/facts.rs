@@ -84,9 +84,9 @@ impl Lock {
         let mut text = Vec::new();
         let read = file.take(left.saturating_add(1)).read_to_end(&mut text);
         let length = read.map_err(|error| reason(&error))?;
-        *left = left.checked_sub(length as u64).ok_or_else(|| {
-            format!("all locks together are longer than {} MiB", LOCK_MAX >> 20)
-        })?;
+        *left = left
+            .checked_sub(length as u64)
+            .ok_or_else(|| format!("all locks together are longer than {} MiB", LOCK_MAX >> 20))?;
         let lock: Lock = serde_json::from_slice(&text)
             .map_err(|error| format!("neither an image nor a lock: {error}"))?;
         if lock.r#type != TYPE || lock.version != VERSION {
@@ -105,7 +105,8 @@ impl Facts {
         let subject = Subject::new(&name, &file);
         let trailer = locate(&file, size).map_err(|error| error.to_string())?;
         let content = trailer.map_or(size, |trailer| trailer.content);
-        let proof = prove(&file, content, Signatures::default(), &[]).map_err(|error| error.to_string())?;
+        let proof =
+            prove(&file, content, Signatures::default(), &[]).map_err(|error| error.to_string())?;
         let findings = audit_subject(&subject, &Selection::default());
         let image = subject.image();
         let abi = image.and_then(|image| image.abi().ok());

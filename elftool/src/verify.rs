@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use solo5_report::one_line;
 use solo5_image::ReadError;
+use solo5_report::one_line;
 use solo5_signature::{PublicKey, Signatures, Trailer, locate, prove, trailer};
 
 use crate::console::{Console, Exit, Failure};

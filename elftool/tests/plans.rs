@@ -439,11 +439,8 @@ fn the_documentation_is_right() {
 #[test]
 fn printed_commands_are_the_words_that_were_checked() {
     let place = Place::new();
-    let image = solo5_image::testing::Sample::new(
-        solo5_abi::Target::Spt,
-        solo5_abi::Arch::X86_64,
-        &[],
-    );
+    let image =
+        solo5_image::testing::Sample::new(solo5_abi::Target::Spt, solo5_abi::Arch::X86_64, &[]);
     place.write("a.spt", &image.bytes());
     place.write(
         "plan.yaml",
@@ -451,13 +448,13 @@ fn printed_commands_are_the_words_that_were_checked() {
           arguments: [\"new\\nline\", \"it's\", \"\\e[31m\", \"\\u202e\"] }\n",
     );
     let run = place.run(&["check", "--plan=plan.yaml", "--explain"]);
-    let command = run.stdout.lines().find(|line| line.starts_with("solo5-spt ")).expect(&run.stdout);
+    let command =
+        run.stdout.lines().find(|line| line.starts_with("solo5-spt ")).expect(&run.stdout);
     assert!(command.contains("$'new\\nline'"), "{command}");
     let arguments = command.trim_start_matches("solo5-spt");
     let script = format!("printf '%s\\0' {arguments}");
     let shown = place.run_program("bash".as_ref(), &["-c", &script], b"");
     let words: Vec<&str> = shown.stdout.split('\0').collect();
-    let expected =
-        ["--mem=4MiB", "--", "a.spt", "new\nline", "it's", "\u{1b}[31m", "\u{202e}", ""];
+    let expected = ["--mem=4MiB", "--", "a.spt", "new\nline", "it's", "\u{1b}[31m", "\u{202e}", ""];
     assert_eq!(words, expected, "{command}");
 }

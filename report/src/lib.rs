@@ -23,6 +23,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "man")]
+pub mod completion;
 pub mod diagnostic;
 pub mod escape;
 pub mod explain;
@@ -31,8 +33,6 @@ pub mod human;
 pub mod json;
 #[cfg(feature = "junit")]
 pub mod junit;
-#[cfg(feature = "man")]
-pub mod completion;
 #[cfg(feature = "man")]
 pub mod man;
 pub mod sarif;

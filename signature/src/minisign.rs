@@ -100,7 +100,10 @@ impl fmt::Display for SignatureError {
         match self {
             SignatureError::Lines => f.write_str("it has not the four lines of a signature"),
             SignatureError::Comment => {
-                write!(f, "its comment is longer than {COMMENT_MAX} bytes or has control characters")
+                write!(
+                    f,
+                    "its comment is longer than {COMMENT_MAX} bytes or has control characters"
+                )
             }
             SignatureError::Older => {
                 f.write_str("it is of minisign's older kind; sign again with minisign -S -H")

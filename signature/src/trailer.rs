@@ -116,9 +116,7 @@ const fn note_size(text: usize) -> usize {
 /// # Errors
 ///
 /// The host's, if the file cannot be read.
-pub fn read_detached(
-    file: impl Read,
-) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
+pub fn read_detached(file: impl Read) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
     let mut bytes = Vec::new();
     file.take(TEXT_MAX as u64).read_to_end(&mut bytes)?;
     Ok(Signature::parse_all(&String::from_utf8_lossy(&bytes)))

@@ -137,7 +137,8 @@ fn a_locked_key_wants_its_password() {
 fn a_detached_signature_is_of_the_content_or_of_the_file() {
     let ((secret, public), (_, other)) = (pair(), pair());
     let file = signed(b"image", &[secret.sign(&b"image"[..], "").unwrap()]);
-    let Trailer { content, note, .. } = locate(file.as_slice(), file.len() as u64).unwrap().unwrap();
+    let Trailer { content, note, .. } =
+        locate(file.as_slice(), file.len() as u64).unwrap().unwrap();
     let proven = |signed: &[u8]| {
         let detached = [secret.sign(signed, "").unwrap()];
         let signatures = Signatures { detached: &detached, note: &note, attached: &[] };
@@ -163,7 +164,8 @@ fn why_a_signature_proves_nothing_is_known() {
     let text = good.to_string();
     let older = Signature::parse(&text.replacen("\nRU", "\nRW", 1)).unwrap();
     assert_eq!(older.error(), Some(SignatureError::Older));
-    let long = text.replacen("trusted comment: ", &format!("trusted comment: {}", "c".repeat(1025)), 2);
+    let long =
+        text.replacen("trusted comment: ", &format!("trusted comment: {}", "c".repeat(1025)), 2);
     for (text, error) in [
         ("", SignatureError::Lines),
         (&text[..text.len() - 9], SignatureError::Lines),
