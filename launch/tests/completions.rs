@@ -55,7 +55,8 @@ fn completed(program: &str, line: &str) -> Vec<String> {
         .output()
         .expect("bash");
     assert_eq!(String::from_utf8_lossy(&run.stderr), "", "{line}");
-    String::from_utf8(run.stdout).unwrap().lines().map(str::to_owned).collect()
+    let text = String::from_utf8(run.stdout).unwrap();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 #[test]
