@@ -455,6 +455,6 @@ fn printed_commands_are_the_words_that_were_checked() {
     let script = format!("printf '%s\\0' {arguments}");
     let shown = place.run_program("bash".as_ref(), &["-c", &script], b"");
     let words: Vec<&str> = shown.stdout.split('\0').collect();
-    let expected = ["--mem=4MiB", "--", "a.spt", "new\nline", "it's", "\u{1b}[31m", "\u{202e}", ""];
+    let expected = ["--mem=4", "--", "a.spt", "new\nline", "it's", "\u{1b}[31m", "\u{202e}", ""];
     assert_eq!(words, expected, "{command}");
 }

@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 use solo5_signature::minisign::{COMMENT_MAX, SIGNATURES_MAX, TEXT_MAX};
-use solo5_signature::signer::{Fault, SecretKey, generate};
-use solo5_signature::{Digest, Proof, PublicKey, Signature, Trailer, locate, prove, trailer};
+use solo5_signature::signer::{SecretKey, SignError, generate};
+use solo5_signature::{
+    Digest, Proof, PublicKey, Signature, SignatureError, Signatures, Trailer, locate, prove,
+    trailer,
+};
 
 /// A secret key with its public half.
 fn pair() -> (SecretKey, PublicKey) {

@@ -23,7 +23,7 @@ pub fn text(admitted: &BTreeMap<Digest, Admission>) -> String {
         file: &admission.file,
         policies: &admission.policies,
     });
-    pretty(&List { r#type: TYPE, version: VERSION.into(), images: images.collect() })
+    pretty(&List { r#type: TYPE, version: VERSION, images: images.collect() })
 }
 
 #[derive(Serialize)]

@@ -546,7 +546,10 @@ fn what_is_no_lock_is_refused() {
     let long = File::create(place.path("long")).unwrap();
     long.set_len((64 << 20) + 1).unwrap();
     let run = place.run(&["diff", "long", "fleet/a.spt"]);
-    assert_eq!((run.status, run.stderr.as_str()), (2, "solo5-elftool: long: longer than 64 MiB\n"));
+    assert_eq!(
+        (run.status, run.stderr.as_str()),
+        (2, "solo5-elftool: long: all locks together are longer than 16 MiB\n")
+    );
     let run = place.run(&["lock", "fleet/a.spt", "none", "-o", "x.lock"]);
     assert_eq!(run.status, 2);
     assert!(!place.path("x.lock").exists());
