@@ -76,6 +76,7 @@ impl Device {
 
 /// Refuses standard input, output and error as a device: the tender writes its messages there, and
 /// its guest the console.
+#[cfg(any(feature = "net", feature = "block"))]
 fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
     match usize::try_from(fd) {
         Ok(standard @ 0..=2) => {

@@ -5,7 +5,7 @@
 //! the text for one.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 pub use rustix::io::Errno;
@@ -396,6 +396,8 @@ pub fn has_seccomp_kill_process() -> bool {
 /// Questions and requests about network interfaces.
 #[cfg(feature = "net")]
 pub mod tap {
+    use std::os::fd::BorrowedFd;
+
     use super::*;
 
     /// Longest interface name in bytes, terminator included.
