@@ -73,7 +73,9 @@ pub(crate) fn run(
 fn last_lines(who: &str, log: &Path) -> String {
     const LINES: usize = 15;
     let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    // A screen of text is among what Bochs writes, with the codes that move a terminal's cursor.
+    let plain = |c: &char| !c.is_control() || *c == '\n';
+    let text: String = String::from_utf8_lossy(&text).chars().filter(plain).collect();
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let log = log.display();
     if lines.is_empty() {
@@ -99,7 +101,10 @@ mod tests {
         fs::write(&boot.log, "of an earlier machine").unwrap();
         let machine = |_: &Boot| -> Result<Command> {
             let mut command = Command::new("sh");
-            command.args(["-c", "echo test one ... ok; echo no ROM image file >&2; exit 3"]);
+            command.args([
+                "-c",
+                "echo test one ... ok; printf 'no ROM \\033image file\\n' >&2; exit 3",
+            ]);
             Ok(command)
         };
         let mut shown = Vec::new();
