@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use solo5_abi::Arch;
 use solo5_image::sections::Sections;
-use solo5_image::{ImageError, Image, LoadPlan, plan};
+use solo5_image::{Image, ImageError, LoadPlan, plan};
 
 use crate::Target;
 use crate::files::{self, File};

@@ -51,7 +51,8 @@ fn run(data: &[u8]) -> bool {
 
 /// The one key signed one content, and nobody here can sign another.
 fn proven(data: &[u8], content: u64, signatures: &[Signature]) {
-    let proof = prove(data, content, signatures.into(), KEYS.as_slice()).expect("all of it is there");
+    let proof =
+        prove(data, content, signatures.into(), KEYS.as_slice()).expect("all of it is there");
     let content = data.get(..content as usize).expect("a length in the file");
     assert_eq!(proof.digest, Digest::of(content));
     assert!(proof.signed_by.is_empty() || content == SIGNED, "forged");

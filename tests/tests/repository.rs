@@ -28,6 +28,7 @@ const LONG: &[(&str, &str)] = &[
     ("launch/src/lib.rs", "the options of a launch, and their values"),
     ("launch/src/options.rs", "the options of a launch, one after another"),
     ("linker-wrapper/src/arguments.rs", "options of three tools, most of it a table"),
+    ("policy/src/evaluate.rs", "one question of a policy after another"),
     ("policy/src/evaluate/rules.rs", "one rule of a policy after another"),
     ("tenders/common/src/error.rs", "every error of a tender and its words"),
     ("tenders/common/src/seccomp.rs", "an assembler of filters, and its rules' table"),
