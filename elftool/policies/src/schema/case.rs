@@ -1,7 +1,7 @@
 //! The keys of policy tests.
 
 use super::policy::{DIGEST, SIGNED_BY};
-use super::{Key, Shape, key, required};
+use super::shape::{Key, Shape, key, required};
 use crate::case;
 
 pub(super) const SUITE: &[Key] = &[

@@ -2,7 +2,7 @@
 
 use super::case::{DEVICE, blocks, nets};
 use super::policy::LABEL;
-use super::{Key, Shape, key, required};
+use super::shape::{Key, Shape, key, required};
 use crate::plan;
 use solo5_launch::Access;
 

@@ -1,6 +1,6 @@
 //! The keys of a policy.
 
-use super::{Key, Shape, key, required};
+use super::shape::{Key, Shape, key, required};
 use solo5_launch::Access;
 use solo5_policy::front;
 
