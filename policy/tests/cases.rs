@@ -61,7 +61,7 @@ fn run(case: &Case) -> Vec<String> {
         let code = reason["code"].as_str().expect("a code");
         assert!(solo5_report::explain(code).is_some(), "{code} has no page");
     }
-    decision.lines()
+    decision.lines().iter().map(|line| solo5_report::one_line(line)).collect()
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
             codes::ESCAPE,
             "this quoted string has an escape that does not exist",
             "the string starts here",
-            "escapes are \\n, \\t, \\\", \\\\, \\/ and \\uXXXX; write `\\\\` for a backslash",
+            "a backslash stands before n, t, \", /, another backslash, or u and four digits",
         ),
         ErrorKind::UndeclaredTagHandle => tag(source, at..end),
         ErrorKind::UnexpectedCharacter { character } => make(

@@ -19,6 +19,7 @@ pub(crate) const HELP: &str =
 const MARK: &str = concat!("FILL", " IN");
 
 const RULES: &str = "elftool/audit/src/rules.rs";
+const FIXTURES: &str = "elftool/audit/tests/fixtures";
 const PROPERTIES: &str = "abi/src/mft2/table.rs";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
@@ -55,6 +56,13 @@ fn rule(root: &Path, code: &str, title: &str) -> Result<&'static str> {
         "    warning(\n        \"{code}\",\n        \"{title}\",\n        \"{MARK}: what to do about it\",\n        {family}::{check},\n    ),\n"
     );
     page(root, "rules", code, title)?;
+    let folder = root.join(FIXTURES).join(code);
+    fs::create_dir_all(&folder)?;
+    for (name, what) in [("refused", "breaks the rule"), ("accepted", "is near that and keeps it")]
+    {
+        let text = format!("# {MARK}: what is different in an image that {what}.\n");
+        create(&folder.join(format!("{name}.yaml")), &text)?;
+    }
     insert(&root.join(RULES), "\n];\n", &row)?;
     Ok("cargo test -p solo5-audit")
 }
@@ -210,6 +218,9 @@ mod tests {
         let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
         begin(root, &["rule", "S599", "too many wheels"]).unwrap();
         assert!(read(RULES).ends_with("surface::too_many_wheels,\n    ),\n];\n"));
+        for name in ["accepted", "refused"] {
+            assert!(read(&format!("{FIXTURES}/S599/{name}.yaml")).contains(MARK));
+        }
         assert!(read("docs/rules/S599.md").starts_with("# S599: too many wheels\n"));
         begin(root, &["code", "P399", "no wheel"]).unwrap();
         assert!(read("policy/src/codes.rs").contains("    NO_WHEEL = \"P399\";\n}\n"));

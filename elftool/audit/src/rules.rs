@@ -1,5 +1,5 @@
-//! The table of rules. A rule is one entry here, one check, one page in `docs/rules`, and a pair of
-//! fixtures in the tests.
+//! The table of rules. A rule is one entry here, one check, one page in `docs/rules`, and a folder of
+//! images in `tests/fixtures`.
 
 use solo5_report::Severity;
 

@@ -1,21 +1,20 @@
-//! Every rule: its page, an image it accepts and one it refuses; and what *error* means.
+//! Every rule: its page, the images it accepts and refuses (`fixtures`); and what *error* means.
+
+mod fixtures;
 
 use std::collections::BTreeSet;
 
+use fixtures::{DEVICES, Example, examples};
+
 use proptest::prelude::*;
-use solo5_abi::abi1::Abi1;
-use solo5_abi::mft1::{self, DeviceType};
-use solo5_abi::{Arch, Target, mft2, note};
+use solo5_abi::{Arch, Target, mft2};
 use solo5_audit::{Budget, Measure, RULES, Rule, Selection, Subject, audit, loads};
 use solo5_dwarf::testing::Compiled;
 use solo5_image::Image;
 use solo5_image::elf::{self, PF_R, PF_W, PF_X, ProgramHeader, SectionHeader, Symbol};
 use solo5_image::sections::Sections;
-use solo5_image::testing::{self, BSS, DATA, HOME, INTERP, NOTES, Sample, TEXT, TLS};
+use solo5_image::testing::{self, DATA, HOME, INTERP, Sample, TEXT};
 use solo5_report::{Diagnostic, Severity};
-
-const DEVICES: [(&str, DeviceType); 2] =
-    [("storage", DeviceType::BlockBasic), ("service0", DeviceType::NetBasic)];
 
 fn spt() -> Sample {
     Sample::new(Target::Spt, Arch::X86_64, &DEVICES)
@@ -23,26 +22,6 @@ fn spt() -> Sample {
 
 fn properties(records: &[(u32, u16, &[u8])]) -> Vec<u8> {
     testing::properties_note(DEVICES.len() + 1, records)
-}
-
-/// An image with these notes in the third PT_NOTE, behind its manifest.
-fn with_behind_manifest(more: &[u8]) -> Sample {
-    let mut manifest = testing::manifest_note(&DEVICES);
-    manifest.extend_from_slice(more);
-    let abi = testing::abi_note(Target::Spt);
-    Sample::with_notes(Target::Spt, Arch::X86_64, &[testing::openbsd_note(), abi, manifest])
-}
-
-fn with_abi(note: &[u8]) -> Sample {
-    let groups = [testing::openbsd_note(), note.to_vec(), testing::manifest_note(&DEVICES)];
-    Sample::with_notes(Target::Spt, Arch::X86_64, &groups)
-}
-
-/// Overwrites bytes of the manifest's entry.
-fn patch_manifest(sample: &mut Sample, entry: usize, field: usize, bytes: &[u8]) {
-    let offset = sample.segments[NOTES + 2].p_offset - sample.contents[0].0;
-    let at = offset as usize + 20 + mft1::PADDING + mft1::size(entry) + field;
-    sample.contents[0].1[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
 fn segment(kind: u32, flags: u32) -> ProgramHeader {
@@ -72,17 +51,6 @@ fn changed(change: impl FnOnce(&mut Sample)) -> Vec<u8> {
     sample.bytes()
 }
 
-/// An image whose `_start` calls a function of this name, and one where nothing does.
-fn calling(name: &str, devices: &[(&str, DeviceType)]) -> (Vec<u8>, Vec<u8>) {
-    let mut sample = Sample::new(Target::Spt, Arch::X86_64, devices);
-    let callee = testing::function(sample.header.e_entry + 32, 8);
-    sample.symbols.push((name.into(), callee));
-    let not = sample.bytes();
-    let code = (sample.header.e_entry - sample.segments[TEXT].p_vaddr) as usize;
-    sample.contents[0].1[code..code + 5].copy_from_slice(&[0xe8, 27, 0, 0, 0]);
-    (sample.bytes(), not)
-}
-
 /// An image with this text in its data.
 fn with_text(text: &str) -> Vec<u8> {
     changed(|s| {
@@ -92,182 +60,14 @@ fn with_text(text: &str) -> Vec<u8> {
     })
 }
 
-fn with_package(json: &str) -> Vec<u8> {
-    let note = testing::any_note(note::OWNER_FDO, note::TYPE_FDO_PACKAGE, json.as_bytes());
-    with_behind_manifest(&note).bytes()
-}
-
 const PROTECTED: &str = "-fstack-protector-strong";
 
 /// A program of two files in C, of which `app.c` has a stack protector.
 fn two_files(compiler: &str, options: &[&str]) -> Vec<u8> {
-    let app = "int fill(int); void __stack_chk_fail(void) { for (;;) {} }
-        void _start(void) { volatile char a[16]; for (int i = 0; i < 16; i++) a[i] = (char)fill(i); }";
-    let library = "int fill(int n) {
-            volatile char copy[32];
-            for (int i = 0; i < 32; i++)
-                copy[i] = (char)(n + i);
-            return copy[n & 31];
-        }
-        int small(int n) { return n + 1; }";
+    let app = include_str!("fixtures/S408/app.c");
+    let library = include_str!("fixtures/S408/library.c");
     let files = [("app.c", app, &[PROTECTED][..]), ("library.c", library, options)];
     Compiled::linked(compiler, &files).bytes()
-}
-
-/// An image that breaks the rule `code`, and one near it that does not. `None` for a rule that has
-/// no fixtures, which is a failure.
-fn fixtures(code: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    let good = spt().bytes();
-    let bad = match code {
-        "S101" => good[..100].to_vec(),
-        "S102" => changed(|s| s.header.e_type = 3),
-        "S103" => changed(|s| s.header.e_machine = 243),
-        "S104" => changed(|s| s.header.e_entry = 0x1000),
-        "S105" => changed(|s| s.segments[BSS].p_memsz = u64::MAX - 4096),
-        "S106" => changed(|s| s.segments.swap(DATA, BSS)),
-        "S107" => changed(|s| s.segments[DATA].p_vaddr = s.segments[TEXT].p_vaddr + 0x10),
-        "S108" => changed(|s| s.segments[DATA].p_align = 16),
-        "S109" => changed(|s| s.segments[DATA].p_memsz = 1),
-        "S110" => changed(|s| s.segments[DATA].p_offset = 1 << 30),
-        "S111" => {
-            let fits = changed(|s| s.segments[BSS].p_memsz = 500 << 20);
-            return Some((changed(|s| s.segments[BSS].p_memsz = 512 << 20), fits));
-        }
-        "S112" => changed(|s| s.segments.push(segment(elf::PT_DYNAMIC, PF_R))),
-        "S113" => changed(|s| s.symbols[0].1.st_info = 1 << 4 | elf::STT_GNU_IFUNC),
-        "S114" => {
-            let undefined = |binding: u8| {
-                changed(move |s| {
-                    let symbol = Symbol { st_info: binding << 4, ..Symbol::default() };
-                    s.symbols.push(("getrandom".into(), symbol));
-                })
-            };
-            return Some((undefined(1), undefined(elf::STB_WEAK)));
-        }
-        "S115" => {
-            let relocations =
-                |flags| changed(move |s| push_section(s, ".rela.dyn", elf::SHT_RELA, flags, TEXT));
-            return Some((relocations(elf::SHF_ALLOC), relocations(0)));
-        }
-        "S116" => changed(|s| s.segments[TLS].p_filesz = 32),
-        "S201" => changed(|s| s.segments[DATA].p_flags |= PF_X),
-        "S202" => changed(|s| s.sections[2].1.sh_flags |= elf::SHF_EXECINSTR),
-        "S203" => {
-            let stack =
-                |flags| changed(move |s| s.segments.push(segment(elf::PT_GNU_STACK, flags)));
-            return Some((stack(PF_R | PF_W | PF_X), stack(PF_R | PF_W)));
-        }
-        "S204" => {
-            let in_text = |name: &'static str| {
-                let flags = elf::SHF_ALLOC | elf::SHF_WRITE;
-                changed(move |s| push_section(s, name, 1, flags, TEXT))
-            };
-            // Constant by the time the image is linked, or a template.
-            assert!(audit("a", &in_text(".data.rel.ro"), &Selection::default()).is_empty());
-            return Some((in_text(".counters"), in_text(".tdata")));
-        }
-        "S205" => changed(|s| s.header.e_entry = s.segments[DATA].p_vaddr),
-        "S206" => changed(|s| s.segments[NOTES].p_flags |= PF_X),
-        "S207" => {
-            let none = changed(|s| s.segments[BSS].p_flags = 0);
-            return Some((changed(|s| s.segments[DATA].p_flags = 0), none));
-        }
-        "S208" => changed(|s| s.segments[BSS].p_flags |= PF_X),
-        "S209" => {
-            let in_data =
-                |kind| changed(move |s| push_section(s, ".constants", kind, elf::SHF_ALLOC, DATA));
-            return Some((in_data(1), in_data(elf::SHT_NOTE)));
-        }
-        "S301" => changed(|s| s.segments[NOTES + 1].p_filesz = 0),
-        "S302" => {
-            let mut note = Abi1::new(Target::Spt, 2).note();
-            note[20] = 9;
-            with_abi(&note).bytes()
-        }
-        "S303" => with_abi(&Abi1::new(Target::Spt, 1).note()).bytes(),
-        "S304" => changed(|s| s.segments[NOTES + 2].p_type = 0),
-        "S305" => {
-            let whole = changed(|s| s.segments[NOTES + 1].p_filesz = 1 << 40);
-            return Some((changed(|s| s.segments[NOTES + 1].p_filesz = 30), whole));
-        }
-        "S306" => changed(|s| patch_manifest(s, 0, 68, &[1])),
-        "S307" => changed(|s| patch_manifest(s, 1, 0, b"sto-age")),
-        "S308" => {
-            let named = |kind| {
-                let devices = [("disk", DeviceType::BlockBasic), ("disk", kind)];
-                Sample::new(Target::Spt, Arch::X86_64, &devices).bytes()
-            };
-            return Some((named(DeviceType::BlockBasic), named(DeviceType::NetBasic)));
-        }
-        "S309" => changed(|s| patch_manifest(s, 1, 68, &[3])),
-        "S310" => changed(|s| patch_manifest(s, 1, 80, &[0, 1])),
-        "S311" => {
-            let wrong = testing::properties_note(7, &[]);
-            let right = with_behind_manifest(&properties(&[])).bytes();
-            return Some((with_behind_manifest(&wrong).bytes(), right));
-        }
-        "S312" => {
-            let twice = [properties(&[]), properties(&[])].concat();
-            with_behind_manifest(&twice).bytes()
-        }
-        "S313" => with_behind_manifest(&testing::abi_note(Target::Hvt)).bytes(),
-        "S314" => changed(|s| {
-            push_section(s, note::SECTION_MFT2, elf::SHT_NOTE, elf::SHF_ALLOC, TEXT);
-        }),
-        "S315" => changed(|s| s.contents[0].1[1] = b'x'),
-        "S316" => changed(|s| s.segments.swap(NOTES, NOTES + 1)),
-        "S317" => {
-            let minimum = |bytes: u64| {
-                let records = [(0, mft2::tag::MEMORY_MINIMUM, &bytes.to_le_bytes()[..])];
-                with_behind_manifest(&properties(&records)).bytes()
-            };
-            return Some((minimum(1 << 20), minimum(32 << 20)));
-        }
-        "S318" => {
-            let mut writable = Sample::new(Target::Virtio, Arch::X86_64, &DEVICES);
-            let good = writable.bytes();
-            writable.segments[DATA].p_flags = PF_R;
-            return Some((writable.bytes(), good));
-        }
-        "S319" => changed(|s| s.sections.clear()),
-        "S320" => changed(|s| {
-            s.segments[NOTES + 2].p_offset += 4;
-            let at = (s.segments[NOTES + 2].p_offset - s.contents[0].0) as usize;
-            let note = testing::manifest_note(&[]);
-            s.contents[0].1[at..at + note.len()].copy_from_slice(&note);
-            s.segments[NOTES + 2].p_filesz = note.len() as u64;
-        }),
-        "S401" => {
-            let (checks, not) = calling("__stack_chk_fail", &DEVICES);
-            return Some((not, checks));
-        }
-        "S402" => {
-            return Some((with_text("\0/home/me/app.c"), with_text("\0/rustc/home/a.rs")));
-        }
-        "S403" => return Some((with_text("Nov 22 2026"), with_text("Jan  1 1970"))),
-        "S404" => return Some((good, with_package(r#"{"type":"solo5","name":"dns"}"#))),
-        "S405" => {
-            let right = r#"{"type":"solo5","name":"dns","architecture":"x86_64"}"#;
-            return Some((with_package(r#"{"type":"deb","name":"dns"}"#), with_package(right)));
-        }
-        "S406" => changed(|s| push_section(s, ".debug_info", 1, 0, DATA)),
-        "S407" => return Some((good, changed(|s| s.sections.clear()))),
-        "S408" => {
-            let bare = &["-fno-stack-protector"];
-            return Some((two_files("cc", bare), two_files("cc", &[PROTECTED])));
-        }
-        "S501" => {
-            let (uses, not) = calling("solo5_net_read", &DEVICES[..1]);
-            return Some((uses, not));
-        }
-        "S502" => {
-            let (uses, not) = calling("solo5_block_acquire", &DEVICES[..1]);
-            return Some((not, uses));
-        }
-        "S504" => return Some((good, changed(|s| s.sections.clear()))),
-        _ => return None,
-    };
-    Some((bad, good))
 }
 
 fn codes(findings: &[Diagnostic]) -> BTreeSet<&'static str> {
@@ -275,18 +75,21 @@ fn codes(findings: &[Diagnostic]) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn every_rule_has_an_accepted_and_a_refused_image() {
-    // S503 needs a budget: see `sizes_are_held_against_budgets`.
-    for rule in RULES.iter().filter(|rule| rule.code != "S503") {
-        let (bad, good) =
-            fixtures(rule.code).unwrap_or_else(|| panic!("{}: no fixtures", rule.code));
-        let all = Selection { all: true, ..Selection::default() };
-        let found = audit("bad.spt", &bad, &all);
-        let ours: Vec<_> = found.iter().filter(|finding| finding.code == rule.code).collect();
-        assert!(!ours.is_empty(), "{} is not among {:?}", rule.code, codes(&found));
+fn every_rule_finds_something_in_what_it_refuses_and_nothing_in_what_it_accepts() {
+    let all = Selection { all: true, ..Selection::default() };
+    for example in examples() {
+        let Example { code, name, bytes, .. } = &example;
+        let rule = Rule::find(code).unwrap();
+        let found = example.audit(&all);
+        let ours: Vec<_> = found.iter().filter(|finding| finding.code == code).collect();
+        if !example.refused {
+            assert!(ours.is_empty(), "fixtures/{name}: {ours:#?}");
+            continue;
+        }
+        assert!(!ours.is_empty(), "fixtures/{name}: not refused, but {:?}", codes(&found));
         for finding in ours {
-            assert_eq!(finding.severity, rule.severity_in(&Subject::new("", &bad)));
-            assert!(finding.place.is_some() && finding.help.is_some(), "{}", rule.code);
+            assert_eq!(finding.severity, rule.severity_in(&Subject::new("", bytes)), "{name}");
+            assert!(finding.place.is_some() && finding.help.is_some(), "{name}");
             let first = finding.message.chars().next().unwrap();
             assert!(!finding.message.ends_with('.'), "{}", finding.message);
             assert!(
@@ -295,17 +98,17 @@ fn every_rule_has_an_accepted_and_a_refused_image() {
                     || finding.message.starts_with("OpenBSD")
             );
         }
-        let clean = audit("good.spt", &good, &all);
-        assert!(!codes(&clean).contains(rule.code), "{}: {clean:?}", rule.code);
     }
 }
 
 #[test]
-fn error_fixtures_break_one_rule_only() {
-    for rule in RULES.iter().filter(|rule| rule.severity == Severity::Error) {
-        let (bad, _) = fixtures(rule.code).unwrap();
-        let errors = audit("bad.spt", &bad, &Selection::errors());
-        assert_eq!(codes(&errors), BTreeSet::from([rule.code]));
+fn fixtures_of_an_error_break_one_rule_only() {
+    for example in examples().iter().filter(|example| example.refused) {
+        if Rule::find(&example.code).unwrap().severity == Severity::Error {
+            let errors = example.audit(&Selection::errors());
+            let expected: BTreeSet<_> = [example.code.as_str()].into();
+            assert_eq!(codes(&errors), expected, "fixtures/{}", example.name);
+        }
     }
 }
 
@@ -520,7 +323,7 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     let place = finding.place.as_ref().unwrap();
     let source = place.source.as_ref().unwrap();
     assert_eq!(source.file, "library.c");
-    let line = if place.symbol.as_deref() == Some("fill") { 1 } else { 7 };
+    let line = if place.symbol.as_deref() == Some("fill") { 1 } else { 9 };
     assert_eq!(source.line, line);
     // A compiler that writes its options down says more than the code: nothing in `small` has to be
     // checked. One that does not is judged by the arrays on its stack.
