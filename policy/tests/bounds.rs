@@ -53,7 +53,7 @@ fn rules_and_devices_do_not_multiply() {
     let options: Vec<_> = (0..63).map(|index| format!("--net:n{index}=tap{index}")).collect();
     let launch =
         common::Launch { devices, options: options.join(" "), ..common::Launch::default() };
-    let decision = denied(&[policy.clone()], &launch);
+    let decision = denied(std::slice::from_ref(&policy), &launch);
     assert!(decision.reasons[0].wants.ends_with(" or others"));
     let many = vec![policy; 100];
     let decision = denied(&many, &launch);

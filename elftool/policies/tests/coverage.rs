@@ -247,7 +247,7 @@ proptest! {
                 ..common::Launch::default()
             })
         }).collect();
-        let found = decided(&[policy.clone()], 1, &situations).remove(0);
+        let found = decided(std::slice::from_ref(&policy), 1, &situations).remove(0);
         let found: Vec<_> = found.into_iter().map(|clause| clause.decided).collect();
         prop_assert_eq!(found, exhaustive(&policy, &situations));
     }
