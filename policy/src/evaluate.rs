@@ -23,10 +23,12 @@ use solo5_source::size;
 use crate::codes;
 use crate::decision::{Condition, Decision, Grant, Outcome, Place, Reason};
 use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
-use crate::model::{At, Layer, Policy, Process, Proofs};
+use crate::model::{At, LabelRule, Layer, Policy, Process, Proofs};
 use solo5_launch::Label;
 
-pub use rules::{directories, fitting_block_rules, fitting_net_rules, rest_beneath};
+pub use rules::{
+    Distance, Standing, block_standing, directories, net_standing, rest_beneath,
+};
 
 /// How much may still be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +163,15 @@ pub fn selects(policy: &Policy, proof: Option<&Proof>) -> bool {
 }
 
 fn labels_hold(policy: &Policy, labels: &[Label]) -> bool {
-    policy.selector.labels.iter().all(|rule| {
-        labels
-            .iter()
-            .any(|label| label.key == rule.key && rule.value.fits_text(label.value.as_bytes()))
-    })
+    policy.selector.labels.iter().all(|rule| label_holds(rule, labels))
+}
+
+/// Whether one label that `match` asks for is among those of a launch.
+pub fn label_holds(rule: &LabelRule, labels: &[Label]) -> bool {
+    let fits = |label: &Label| {
+        label.key == rule.key && rule.value.fits_text(label.value.as_bytes())
+    };
+    labels.iter().any(fits)
 }
 
 fn has_digest(proofs: &Proofs, proof: &Proof) -> bool {

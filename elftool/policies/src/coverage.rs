@@ -1,88 +1,79 @@
 //! Which parts of a policy matter to a set of situations, as tests of policies want to know.
 //!
-//! A policy is taken apart into [`Clause`]s: each thing it says, with the policy as it would be
-//! without saying it. A clause *decided* a situation if without it the decision is another one: it
-//! denied what would be allowed, allowed what would be denied, or gave another reason. So nothing
-//! has to be recorded while policies are evaluated, and a rule that only repeats another is found.
+//! A policy is taken apart into [`Clause`]s. A clause *decided* a situation if the decision is another
+//! one without it: a launch it denied is allowed, one it allowed is denied, or the reasons have other
+//! codes or the conditions differ. So evaluation records nothing, and a rule that only repeats
+//! another one is found.
+//!
+//! Deciding every situation again for every clause would take the cube of a policy's length. A clause
+//! of a long list (rules, patterns, digests, keys, labels, waivers) is therefore compared with what
+//! the other clauses of its list say already; only the few others need a decision each.
+
+mod ballot;
+mod clauses;
 
 use std::collections::HashSet;
 use std::ops::Range;
 
+use solo5_policy::codes;
+use solo5_policy::date::Date;
+use solo5_policy::decision::{Decision, Outcome};
+use solo5_policy::evaluate::{
+    Phase, Standing, applies, block_standing, decide, label_holds, net_standing, selects,
+};
+use solo5_policy::facts::{Asked, HostFacts};
+use solo5_policy::glob::Pattern;
+use solo5_policy::model::{At, BlockRule, NetRule, Policy};
 use solo5_report::Diagnostic;
 
 use crate::audit::{is_asked, judge};
-use solo5_policy::date::Date;
-use solo5_policy::decision::{Decision, Outcome};
-use solo5_policy::evaluate::{Phase, applies, decide, fitting_block_rules, fitting_net_rules};
-use solo5_policy::facts::{Asked, HostFacts};
-use solo5_policy::glob::Pattern;
-use solo5_policy::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
+use ballot::Ballot;
+use clauses::Scope;
+pub use clauses::{Clause, clauses};
+
+/// Nothing is opened: a fact that a situation leaves out makes a condition.
+const PHASE: Phase = Phase::Strings;
 
 /// A launch, as far as policies ask about it.
 #[derive(Clone, Debug)]
 pub struct Situation {
-    /// What is asked for.
+    /// What the launch asks for.
     pub asked: Asked,
     /// What the host says.
     pub facts: HostFacts,
-    /// What an audit finds of the image.
+    /// What an audit finds in the image.
     pub findings: Vec<Diagnostic>,
-    /// Whether one policy at least must apply.
+    /// Whether at least one policy must apply.
     pub require: bool,
     /// The day that waivers are compared with.
     pub today: Date,
 }
 
 impl Situation {
-    /// What `policies` say of it. What the host was not asked for makes a condition.
+    /// The decision of `policies`. A fact that is not known makes a condition.
     pub fn decide(&self, policies: &[Policy]) -> Decision {
         let (asked, facts) = (&self.asked, &self.facts);
-        let mut decision = decide(policies, asked, facts, Phase::Strings, self.require);
+        let mut decision = decide(policies, asked, facts, PHASE, self.require);
         if is_asked(policies, asked) {
             decision.deny(judge(policies, asked, &self.findings, self.today).reasons);
         }
         decision
     }
-}
 
-/// One thing a policy says.
-pub struct Clause<'c> {
-    /// What it is, by its keys: `net.allow[2].interface`.
-    pub what: String,
-    /// Where it says so.
-    pub span: Range<usize>,
-    scope: Scope,
-    edit: Box<dyn FnOnce(&mut Policy) + 'c>,
-}
-
-impl Clause<'_> {
-    /// Makes `policy` one without the clause; a switch is the other way round.
-    pub fn take_from(self, policy: &mut Policy) {
-        (self.edit)(policy);
+    fn without_devices(&self) -> Situation {
+        let mut bare = self.clone();
+        bare.asked.launch.nets.clear();
+        bare.asked.launch.blocks.clear();
+        bare
     }
-}
-
-/// What a clause can change the answer to, so that not every situation has to be decided again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// Whether the policy applies.
-    Match,
-    /// Anything that the policy is asked.
-    Policy,
-    /// The words that fit this pattern.
-    Word(usize),
-    /// The network interfaces that this rule is for, or, with `true`, whatever their names.
-    Net(usize, bool),
-    /// As `Net`, of block devices.
-    Block(usize, bool),
 }
 
 /// Whether a clause mattered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
-    /// What it is, by its keys.
+    /// Its keys, as in [`Clause`].
     pub what: String,
-    /// Where it says so.
+    /// Its place in the source.
     pub span: Range<usize>,
     /// Whether it decided any situation.
     pub decided: bool,
@@ -91,119 +82,210 @@ pub struct Covered {
 /// The clauses of each of the first `count` of `policies`, in the order of [`clauses`], and which of
 /// them decided any of `situations`.
 pub fn decided(policies: &[Policy], count: usize, situations: &[Situation]) -> Vec<Vec<Covered>> {
-    let before: Vec<_> = situations
-        .iter()
-        .map(|situation| (situation, essence(&situation.decide(policies))))
-        .collect();
-    let mut changed = policies.to_vec();
+    let whole = situations.iter().map(|one| Round::new(policies, one.clone()));
+    let whole: Vec<_> = whole.collect();
+    let bare_policies: Vec<_> = policies.iter().map(without_devices).collect();
+    let bare = situations.iter().map(|one| Round::new(&bare_policies, one.without_devices()));
+    let bare: Vec<_> = bare.collect();
     let mut all = Vec::new();
     for (index, policy) in policies.iter().enumerate().take(count) {
-        let mut covered = Vec::new();
-        let touched: Vec<_> = before
-            .iter()
-            .map(|(situation, before)| (*situation, before, Touched::of(policy, situation)))
-            .collect();
-        clauses(policy, |clause| {
-            let (what, span, scope) = (clause.what.clone(), clause.span.clone(), clause.scope);
-            let mut left = touched.iter().filter(|(_, _, touched)| touched.can_change(scope));
-            let mut left = left.by_ref().peekable();
-            if left.peek().is_none() {
-                covered.push(Covered { what, span, decided: false });
-                return;
+        let clauses = clauses(policy);
+        let mut decided = vec![false; clauses.len()];
+        for (whole, bare) in whole.iter().zip(&bare) {
+            let touched = Touched::of(policy, whole);
+            for (clause, decided) in clauses.iter().zip(&mut decided) {
+                *decided = *decided
+                    || match touched.by(&clause.scope) {
+                        Change::None => false,
+                        Change::Certain => true,
+                        Change::Possible => whole.differs(policies, index, clause, false),
+                        Change::PossibleBesideDevices => {
+                            bare.differs(&bare_policies, index, clause, touched.denied)
+                        }
+                    };
             }
-            if let Some(place) = changed.get_mut(index) {
-                *place = policy.clone();
-                clause.take_from(place);
-            }
-            let decided =
-                left.any(|(situation, before, _)| essence(&situation.decide(&changed)) != **before);
-            covered.push(Covered { what, span, decided });
-        });
-        if let Some(place) = changed.get_mut(index) {
-            *place = policy.clone();
         }
-        all.push(covered);
+        let clauses = clauses.into_iter().zip(decided);
+        let covered =
+            clauses.map(|(Clause { what, span, .. }, decided)| Covered { what, span, decided });
+        all.push(covered.collect());
     }
     all
 }
 
-/// What a situation asks a policy, as far as it tells which clauses cannot change the answer.
-struct Touched {
+fn without_devices(policy: &Policy) -> Policy {
+    Policy { net: None, block: None, ..policy.clone() }
+}
+
+/// A situation and its decision.
+struct Round {
+    situation: Situation,
+    essence: Essence,
+}
+
+impl Round {
+    fn new(policies: &[Policy], situation: Situation) -> Round {
+        let essence = Essence::of(&situation.decide(policies));
+        Round { situation, essence }
+    }
+
+    /// Whether the decision is another one if `clause` goes from the policy with this index. If the
+    /// launch is `denied` anyway, conditions do not count.
+    fn differs(&self, policies: &[Policy], index: usize, clause: &Clause, denied: bool) -> bool {
+        let mut changed = policies.to_vec();
+        if let Some(policy) = changed.get_mut(index) {
+            clause.take_from(policy);
+        }
+        let changed = Essence::of(&self.situation.decide(&changed));
+        changed.codes != self.essence.codes || (!denied && changed != self.essence)
+    }
+}
+
+/// What a clause changes in one situation, as far as its scope tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// The situation has to be decided without the clause.
+    Possible,
+    /// As `Possible`, and devices and their rules can be left out of both decisions.
+    PossibleBesideDevices,
+    Certain,
+}
+
+/// What a situation asks a policy.
+struct Touched<'t> {
+    policy: &'t Policy,
+    situation: &'t Situation,
+    denied: bool,
     applies: bool,
+    /// Whether it is asked about devices and words: not if a policy is required and none applies.
+    counts: bool,
+    /// The only label that does not hold.
+    label: Option<usize>,
     /// Patterns that are the only ones a word fits.
     words: HashSet<usize>,
-    nets: Vec<Fits>,
-    blocks: Vec<Fits>,
+    nets: Vec<Ballot>,
+    blocks: Vec<Ballot>,
 }
 
-/// Rules and one device.
-struct Fits {
-    /// The first two rules that it fits entirely: one is a yes, whatever becomes of the others.
-    rules: Vec<usize>,
-    /// Rules whose name it fits. One for another name stays so without any of its further keys, and
-    /// without all of it the reasons have the same codes.
-    named: HashSet<usize>,
-}
-
-impl Fits {
-    /// Whether the answer can change with this rule, or with its name, if `renamed`.
-    fn can_change(&self, rule: usize, renamed: bool) -> bool {
-        let another = self.rules.iter().any(|fits| *fits != rule);
-        !another && (renamed || self.named.contains(&rule))
-    }
-}
-
-impl Touched {
-    fn of(policy: &Policy, situation: &Situation) -> Touched {
+impl<'t> Touched<'t> {
+    fn of(policy: &'t Policy, round: &'t Round) -> Touched<'t> {
+        let Round { situation, essence } = round;
         let Situation { asked, facts, .. } = situation;
-        let words = policy.arguments.as_ref().and_then(|section| section.allow.as_ref());
-        let words = words.map(|allow| only_patterns(&allow.value, asked)).unwrap_or_default();
-        let phase = Phase::Strings;
-        let named = |names: &mut dyn Iterator<Item = &Pattern>, device: &str| {
-            let fitting = names.enumerate().filter(|(_, name)| name.fits_name(device.as_bytes()));
-            fitting.map(|(index, _)| index).collect()
+        let labels = policy.selector.labels.iter().enumerate();
+        let mut failing = labels.filter(|(_, label)| !label_holds(label, &asked.launch.labels));
+        let label = match (failing.next(), failing.next()) {
+            (Some((index, _)), None) if selects(policy, asked.proof.as_ref()) => Some(index),
+            _ => None,
         };
-        let nets = policy.net.as_ref().and_then(|section| section.allow.as_ref());
-        let nets = nets.map(|allow| {
-            let fits = asked.launch.nets.iter().enumerate().map(|(index, net)| Fits {
-                rules: fitting_net_rules(&allow.value, net, facts.nets.get(index), phase),
-                named: named(&mut allow.value.iter().map(|rule| &rule.value.name.value), &net.name),
+        let applies = applies(policy, asked);
+        let mut touched = Touched {
+            policy,
+            situation,
+            denied: essence.outcome == Outcome::Denied,
+            applies,
+            counts: applies && !essence.codes.contains(&codes::NONE_APPLIES),
+            label,
+            words: HashSet::new(),
+            nets: Vec::new(),
+            blocks: Vec::new(),
+        };
+        if !touched.counts {
+            return touched;
+        }
+        if let Some(allow) = policy.arguments.as_ref().and_then(|section| section.allow.as_ref()) {
+            touched.words = only_patterns(&allow.value, asked);
+        }
+        if let Some(allow) = policy.net.as_ref().and_then(|section| section.allow.as_ref()) {
+            let ballots = asked.launch.nets.iter().enumerate().map(|(index, net)| {
+                let (rules, facts) = (allow.value.iter(), facts.nets.get(index));
+                let standings = rules.map(|rule| net_standing(&rule.value, net, facts, PHASE));
+                Ballot::new(codes::NET_NAME, standings.collect())
             });
-            fits.collect()
-        });
-        let blocks = policy.block.as_ref().and_then(|section| section.allow.as_ref());
-        let blocks = blocks.map(|allow| {
-            let fits = asked.launch.blocks.iter().enumerate().map(|(index, block)| Fits {
-                rules: fitting_block_rules(&allow.value, block, facts.blocks.get(index), phase),
-                named: named(
-                    &mut allow.value.iter().map(|rule| &rule.value.name.value),
-                    &block.name,
-                ),
+            touched.nets = ballots.collect();
+        }
+        if let Some(allow) = policy.block.as_ref().and_then(|section| section.allow.as_ref()) {
+            let ballots = asked.launch.blocks.iter().enumerate().map(|(index, block)| {
+                let (rules, facts) = (allow.value.iter(), facts.blocks.get(index));
+                let standings = rules.map(|rule| block_standing(&rule.value, block, facts, PHASE));
+                Ballot::new(codes::BLOCK_NAME, standings.collect())
             });
-            fits.collect()
-        });
-        Touched {
-            applies: applies(policy, asked),
-            words,
-            nets: nets.unwrap_or_default(),
-            blocks: blocks.unwrap_or_default(),
+            touched.blocks = ballots.collect();
+        }
+        touched
+    }
+
+    /// What a clause of this scope changes.
+    fn by(&self, scope: &Scope) -> Change {
+        let asked = &self.situation.asked;
+        let proof = asked.proof.as_ref();
+        let possible = |it: bool| if it { Change::Possible } else { Change::None };
+        let certain = |it: bool| if it { Change::Certain } else { Change::None };
+        match scope {
+            Scope::Match => Change::Possible,
+            Scope::Label(index) => possible(self.label == Some(*index)),
+            _ if !self.applies => Change::None,
+            Scope::Policy => Change::Possible,
+            Scope::BesideDevices => Change::PossibleBesideDevices,
+            Scope::NetMaximum(most) => certain(self.counts && exceeds(&asked.launch.nets, *most)),
+            Scope::BlockMaximum(most) => certain(self.counts && exceeds(&asked.launch.blocks, *most)),
+            Scope::Digest(digest) => possible(proof.is_some_and(|proof| proof.digest == *digest)),
+            Scope::Key(key) => possible(proof.is_some_and(|proof| proof.signed_by.contains(key))),
+            Scope::Waiver(index) => {
+                let audit = self.policy.audit.as_ref();
+                let waiver = audit.and_then(|audit| audit.waive.get(*index));
+                possible(waiver.zip(proof).is_some_and(|(waiver, proof)| {
+                    let mut findings = self.situation.findings.iter();
+                    waiver.value.images.contains(&proof.digest)
+                        && findings.any(|finding| finding.code.starts_with(&waiver.value.rule))
+                }))
+            }
+            Scope::Word(pattern) => certain(self.words.contains(pattern)),
+            Scope::Net(rule, changed) => certain(self.net(*rule, changed.as_ref())),
+            Scope::Block(rule, changed) => certain(self.block(*rule, changed.as_ref())),
         }
     }
 
-    /// Whether a clause of this scope can change what is decided.
-    fn can_change(&self, scope: Scope) -> bool {
-        let any = |fits: &[Fits], rule, renamed| {
-            fits.iter().any(|device| device.can_change(rule, renamed))
-        };
-        match scope {
-            Scope::Match => true,
-            _ if !self.applies => false,
-            Scope::Policy => true,
-            Scope::Word(pattern) => self.words.contains(&pattern),
-            Scope::Net(rule, renamed) => any(&self.nets, rule, renamed),
-            Scope::Block(rule, renamed) => any(&self.blocks, rule, renamed),
-        }
+    /// Whether a network interface gets another answer if this rule goes or becomes another one.
+    fn net(&self, rule: usize, changed: Option<&NetRule>) -> bool {
+        let Situation { asked, facts, .. } = self.situation;
+        let allow = self.policy.net.as_ref().and_then(|section| section.allow.as_ref());
+        let name = allow.and_then(|allow| allow.value.get(rule)).map(|rule| &rule.value.name);
+        self.nets.iter().zip(&asked.launch.nets).enumerate().any(|(index, (ballot, net))| {
+            let facts = facts.nets.get(index);
+            let changed = |old: &Standing| {
+                let changed = changed?;
+                let kept = misses_by_name(old) && name == Some(&changed.name);
+                Some(if kept { old.clone() } else { net_standing(changed, net, facts, PHASE) })
+            };
+            ballot.changes(rule, changed, self.denied)
+        })
     }
+
+    /// As [`Touched::net`], of block devices.
+    fn block(&self, rule: usize, changed: Option<&BlockRule>) -> bool {
+        let Situation { asked, facts, .. } = self.situation;
+        let allow = self.policy.block.as_ref().and_then(|section| section.allow.as_ref());
+        let name = allow.and_then(|allow| allow.value.get(rule)).map(|rule| &rule.value.name);
+        self.blocks.iter().zip(&asked.launch.blocks).enumerate().any(|(index, (ballot, block))| {
+            let facts = facts.blocks.get(index);
+            let changed = |old: &Standing| {
+                let changed = changed?;
+                let kept = misses_by_name(old) && name == Some(&changed.name);
+                Some(if kept { old.clone() } else { block_standing(changed, block, facts, PHASE) })
+            };
+            ballot.changes(rule, changed, self.denied)
+        })
+    }
+}
+
+fn exceeds<T>(devices: &[T], most: u64) -> bool {
+    u64::try_from(devices.len()).is_ok_and(|count| count > most)
+}
+
+/// Whether a rule is for a device of another name. Its further keys are then not compared.
+fn misses_by_name(standing: &Standing) -> bool {
+    matches!(standing, Standing::Misses((true, _), _))
 }
 
 /// The patterns that are the only ones that a word of the command line fits.
@@ -221,340 +303,20 @@ fn only_patterns(patterns: &[At<Pattern>], asked: &Asked) -> HashSet<usize> {
 }
 
 /// What is compared of two decisions.
-type Essence = (Outcome, Vec<&'static str>, Vec<String>);
-
-fn essence(decision: &Decision) -> Essence {
-    let codes = decision.reasons.iter().map(|reason| reason.code).collect();
-    let conditions = decision.conditions.iter();
-    let conditions = conditions.map(|condition| condition.message.clone());
-    (decision.outcome, codes, conditions.collect())
+#[derive(PartialEq, Eq)]
+struct Essence {
+    outcome: Outcome,
+    /// Sorted: the same reasons in another order are the same denial.
+    codes: Vec<&'static str>,
+    conditions: Vec<String>,
 }
 
-/// Visits everything a policy says, in the order of its sections. One clause at a time: each has a
-/// policy in it, and a policy can have thousands.
-pub fn clauses(policy: &Policy, mut visit: impl FnMut(Clause<'_>)) {
-    let visit = &mut visit;
-    let mut out = Clauses { policy, scope: Scope::Match, visit };
-    selector(&mut out);
-    out.scope = Scope::Policy;
-    if let Some(span) = &policy.otherwise_allow {
-        out.add("otherwise", span, |policy| policy.otherwise_allow = None);
+impl Essence {
+    fn of(decision: &Decision) -> Essence {
+        let mut codes: Vec<_> = decision.reasons.iter().map(|reason| reason.code).collect();
+        codes.sort_unstable();
+        let conditions = decision.conditions.iter();
+        let conditions = conditions.map(|condition| condition.message.clone());
+        Essence { outcome: decision.outcome, codes, conditions: conditions.collect() }
     }
-    image(&mut out);
-    process(&mut out);
-    memory(&mut out);
-    arguments(&mut out);
-    net(&mut out);
-    block(&mut out);
-    debug(&mut out);
-    if let Some(file) = &policy.admitted {
-        out.add("admitted", &file.span, |policy| policy.admitted = None);
-    }
-    if let Some(audit) = &policy.audit {
-        let span = &audit.fail_on.span;
-        out.add("audit.fail-on", span, |policy| policy.audit = None);
-        for (index, waiver) in audit.waive.iter().enumerate() {
-            out.add(item("audit.waive", index), &waiver.span, |policy| {
-                policy.audit.as_mut().map(|audit| audit.waive.remove(index));
-            });
-        }
-    }
-}
-
-fn item(list: &str, index: usize) -> String {
-    format!("{list}[{}]", index + 1)
-}
-
-struct Clauses<'p> {
-    policy: &'p Policy,
-    /// That of the clauses that are added next.
-    scope: Scope,
-    visit: &'p mut dyn FnMut(Clause<'_>),
-}
-
-impl Clauses<'_> {
-    fn add(
-        &mut self,
-        what: impl Into<String>,
-        span: &Range<usize>,
-        edit: impl FnOnce(&mut Policy),
-    ) {
-        let (what, span) = (what.into(), span.clone());
-        (self.visit)(Clause { what, span, scope: self.scope, edit: Box::new(edit) });
-    }
-
-    /// A list that `at` finds in a policy: the whole of it, and each of several items.
-    fn values<T>(
-        &mut self,
-        what: &str,
-        list: Option<&At<Vec<T>>>,
-        at: impl Fn(&mut Policy) -> Option<&mut Option<At<Vec<T>>>>,
-    ) {
-        let Some(list) = list else { return };
-        self.add(what, &list.span, |policy| {
-            at(policy).map(Option::take);
-        });
-        if list.value.len() < 2 {
-            return;
-        }
-        for index in 0..list.value.len() {
-            self.add(item(what, index), &list.span, |policy| {
-                let list = at(policy).and_then(Option::as_mut);
-                list.map(|list| list.value.remove(index));
-            });
-        }
-    }
-
-    /// A switch, if it is written and not implied by the section's key.
-    fn switch(
-        &mut self,
-        section: &str,
-        key: &str,
-        switch: &At<bool>,
-        at: impl Fn(&mut Policy) -> Option<&mut At<bool>>,
-    ) {
-        let written = self.policy.source.text.get(switch.span.clone());
-        if written.map(|word| word.trim_matches(['"', '\''])) == Some(section) {
-            return;
-        }
-        self.add(format!("{section}.{key}"), &switch.span, |policy| {
-            if let Some(switch) = at(policy) {
-                switch.value = !switch.value;
-            }
-        });
-    }
-}
-
-fn selector(out: &mut Clauses<'_>) {
-    let selector = &out.policy.selector;
-    for (index, label) in selector.labels.iter().enumerate() {
-        let what = format!("match.label.{}", label.key);
-        out.add(what, &label.span, |policy| {
-            policy.selector.labels.remove(index);
-        });
-    }
-    let proofs = &selector.proofs;
-    out.values("match.digest", proofs.digests.as_ref(), |policy| {
-        Some(&mut policy.selector.proofs.digests)
-    });
-    out.values("match.signed-by", proofs.signed_by.as_ref(), |policy| {
-        Some(&mut policy.selector.proofs.signed_by)
-    });
-}
-
-fn image(out: &mut Clauses<'_>) {
-    let Some(image) = &out.policy.image else {
-        return;
-    };
-    out.add("image", &image.span, |policy| policy.image = None);
-    out.values("image.targets", image.targets.as_ref(), |policy| {
-        Some(&mut policy.image.as_mut()?.targets)
-    });
-    if let Some(minimum) = &image.minimum_manifest {
-        out.add("image.minimum-manifest", &minimum.span, |policy| {
-            policy.image.as_mut().map(|image| image.minimum_manifest.take());
-        });
-    }
-    out.values("image.digest", image.proofs.digests.as_ref(), |policy| {
-        Some(&mut policy.image.as_mut()?.proofs.digests)
-    });
-    out.values("image.signed-by", image.proofs.signed_by.as_ref(), |policy| {
-        Some(&mut policy.image.as_mut()?.proofs.signed_by)
-    });
-}
-
-fn process(out: &mut Clauses<'_>) {
-    let Some(process) = &out.policy.process else {
-        return;
-    };
-    out.switch("process", "root", &process.root_allowed, |policy| {
-        Some(&mut policy.process.as_mut()?.root_allowed)
-    });
-    out.switch("process", "sandbox", &process.sandbox_required, |policy| {
-        Some(&mut policy.process.as_mut()?.sandbox_required)
-    });
-}
-
-fn memory(out: &mut Clauses<'_>) {
-    let Some(memory) = &out.policy.memory else {
-        return;
-    };
-    out.add("memory", &memory.span, |policy| policy.memory = None);
-    if let Some(maximum) = &memory.maximum {
-        out.add("memory.maximum", &maximum.span, |policy| {
-            policy.memory.as_mut().map(|memory| memory.maximum.take());
-        });
-    }
-    let heap = &memory.executable_heap_allowed;
-    out.switch("memory", "executable-heap", heap, |policy| {
-        Some(&mut policy.memory.as_mut()?.executable_heap_allowed)
-    });
-}
-
-fn arguments(out: &mut Clauses<'_>) {
-    let Some(arguments) = &out.policy.arguments else {
-        return;
-    };
-    out.add("arguments", &arguments.span, |policy| policy.arguments = None);
-    if let Some(maximum) = &arguments.maximum_length {
-        out.add("arguments.maximum-length", &maximum.span, |policy| {
-            let arguments = policy.arguments.as_mut();
-            arguments.map(|arguments| arguments.maximum_length.take());
-        });
-    }
-    let Some(allow) = &arguments.allow else {
-        return;
-    };
-    out.add("arguments.allow", &allow.span, |policy| {
-        let arguments = policy.arguments.as_mut();
-        arguments.map(|arguments| arguments.allow.take());
-    });
-    for (index, pattern) in allow.value.iter().enumerate() {
-        out.scope = Scope::Word(index);
-        out.add(item("arguments.allow", index), &pattern.span, |policy| {
-            let allow = policy.arguments.as_mut().and_then(|all| all.allow.as_mut());
-            allow.map(|allow| allow.value.remove(index));
-        });
-    }
-    out.scope = Scope::Policy;
-}
-
-/// A section of devices; `at` finds it in a policy. What a rule has beyond a name is left to
-/// `parts`, which is called for each rule with its name among the clauses.
-fn devices<Rule>(
-    out: &mut Clauses<'_>,
-    section: &str,
-    devices: &Devices<Rule>,
-    at: impl Fn(&mut Policy) -> &mut Option<Devices<Rule>>,
-    scope: fn(usize, bool) -> Scope,
-    mut parts: impl FnMut(&mut Clauses<'_>, &str, usize, &Rule),
-) {
-    out.add(section, &devices.span, |policy| *at(policy) = None);
-    if let Some(maximum) = &devices.maximum {
-        out.add(format!("{section}.maximum"), &maximum.span, |policy| {
-            at(policy).as_mut().map(|devices| devices.maximum.take());
-        });
-    }
-    let Some(allow) = &devices.allow else {
-        return;
-    };
-    let list = format!("{section}.allow");
-    out.add(list.as_str(), &allow.span, |policy| {
-        at(policy).as_mut().map(|devices| devices.allow.take());
-    });
-    for (index, rule) in allow.value.iter().enumerate() {
-        let what = item(&list, index);
-        out.scope = scope(index, false);
-        out.add(what.as_str(), &rule.span, |policy| {
-            let allow = at(policy).as_mut().and_then(|all| all.allow.as_mut());
-            allow.map(|allow| allow.value.remove(index));
-        });
-        parts(out, &what, index, &rule.value);
-    }
-    out.scope = Scope::Policy;
-}
-
-/// The rule with this index in a section of devices.
-fn rule<Rule>(devices: &mut Option<Devices<Rule>>, index: usize) -> Option<&mut Rule> {
-    let allow = devices.as_mut()?.allow.as_mut()?;
-    allow.value.get_mut(index).map(|rule| &mut rule.value)
-}
-
-/// A pattern of any name, in place of one; `None` if it is one already.
-fn any(name: &At<Pattern>) -> Option<At<Pattern>> {
-    let value = Pattern::new("*").ok()?;
-    let span = name.span.clone();
-    (name.value != value).then_some(At { value, span })
-}
-
-fn net(out: &mut Clauses<'_>) {
-    let Some(section) = &out.policy.net else {
-        return;
-    };
-    let find: fn(&mut Policy) -> &mut Option<Devices<NetRule>> = |policy| &mut policy.net;
-    devices(out, "net", section, find, Scope::Net, |out, what, index, found| {
-        if let Some(any) = any(&found.name) {
-            out.scope = Scope::Net(index, true);
-            out.add(format!("{what}.name"), &found.name.span, |policy| {
-                if let Some(rule) = rule(&mut policy.net, index) {
-                    rule.name = any;
-                }
-            });
-            out.scope = Scope::Net(index, false);
-        }
-        if let Some(part) = &found.interface {
-            out.add(format!("{what}.interface"), &part.span, |policy| {
-                rule(&mut policy.net, index).map(|rule| rule.interface.take());
-            });
-        }
-        if let Some(part) = &found.bridge {
-            out.add(format!("{what}.bridge"), &part.span, |policy| {
-                rule(&mut policy.net, index).map(|rule| rule.bridge.take());
-            });
-        }
-        if let Some(part) = &found.mac {
-            out.add(format!("{what}.mac"), &part.span, |policy| {
-                rule(&mut policy.net, index).map(|rule| rule.mac.take());
-            });
-        }
-        if let Some(part) = &found.descriptor {
-            out.add(format!("{what}.descriptor"), &part.span, |policy| {
-                rule(&mut policy.net, index).map(|rule| rule.descriptor.take());
-            });
-        }
-    });
-}
-
-fn block(out: &mut Clauses<'_>) {
-    let Some(section) = &out.policy.block else {
-        return;
-    };
-    let find: fn(&mut Policy) -> &mut Option<Devices<BlockRule>> = |policy| &mut policy.block;
-    devices(out, "block", section, find, Scope::Block, |out, what, index, found| {
-        if let Some(any) = any(&found.name) {
-            out.scope = Scope::Block(index, true);
-            out.add(format!("{what}.name"), &found.name.span, |policy| {
-                if let Some(rule) = rule(&mut policy.block, index) {
-                    rule.name = any;
-                }
-            });
-            out.scope = Scope::Block(index, false);
-        }
-        if let Some(part) = &found.backing {
-            let key = match part.value {
-                BackingRule::FileUnder(_) => "file",
-                BackingRule::Device(_) => "device",
-                BackingRule::Descriptor => "descriptor",
-            };
-            out.add(format!("{what}.{key}"), &part.span, |policy| {
-                rule(&mut policy.block, index).map(|rule| rule.backing.take());
-            });
-        }
-        if let Some(part) = &found.access {
-            out.add(format!("{what}.access"), &part.span, |policy| {
-                rule(&mut policy.block, index).map(|rule| rule.access.take());
-            });
-        }
-        if let Some(part) = &found.capacity_maximum {
-            out.add(format!("{what}.capacity"), &part.span, |policy| {
-                rule(&mut policy.block, index).map(|rule| rule.capacity_maximum.take());
-            });
-        }
-        let sizes = found.sector_sizes.as_ref();
-        out.values(&format!("{what}.sector-size"), sizes, |policy| {
-            Some(&mut rule(&mut policy.block, index)?.sector_sizes)
-        });
-    });
-}
-
-fn debug(out: &mut Clauses<'_>) {
-    let Some(debug) = &out.policy.debug else {
-        return;
-    };
-    out.switch("debug", "gdb", &debug.gdb_allowed, |policy| {
-        Some(&mut policy.debug.as_mut()?.gdb_allowed)
-    });
-    out.switch("debug", "dumpcore", &debug.dumpcore_allowed, |policy| {
-        Some(&mut policy.debug.as_mut()?.dumpcore_allowed)
-    });
 }

@@ -144,33 +144,27 @@ pub(super) fn net(
     facts: Option<&NetFacts>,
     phase: Phase,
 ) -> Verdict {
-    judge(section, codes::NET_NAME, |rule| net_checks(rule, net, facts, phase))
+    judge(section, codes::NET_NAME, |rule| net_standing(rule, net, facts, phase))
 }
 
-/// The first two rules that a network interface fits entirely, by their places in the list.
-pub fn fitting_net_rules(
-    rules: &[At<NetRule>],
+/// How one rule takes one network interface.
+pub fn net_standing(
+    rule: &NetRule,
     net: &Net,
     facts: Option<&NetFacts>,
     phase: Phase,
-) -> Vec<usize> {
-    fitting(rules, |rule| net_checks(rule, net, facts, phase))
+) -> Standing {
+    Standing::of(net_checks(rule, net, facts, phase))
 }
 
-/// As [`fitting_net_rules`], of a block device.
-pub fn fitting_block_rules(
-    rules: &[At<BlockRule>],
+/// How one rule takes one block device.
+pub fn block_standing(
+    rule: &BlockRule,
     block: &Block,
     facts: Option<&BlockFacts>,
     phase: Phase,
-) -> Vec<usize> {
-    fitting(rules, |rule| block_checks(rule, block, facts, phase))
-}
-
-fn fitting<Rule>(rules: &[At<Rule>], checks: impl Fn(&Rule) -> Vec<Check>) -> Vec<usize> {
-    let fits = |rule: &Rule| checks(rule).iter().all(|check| matches!(check.fit, Fit::Yes));
-    let fitting = rules.iter().enumerate().filter(|(_, rule)| fits(&rule.value));
-    fitting.map(|(index, _)| index).take(2).collect()
+) -> Standing {
+    Standing::of(block_checks(rule, block, facts, phase))
 }
 
 fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Vec<Check> {
@@ -255,7 +249,7 @@ pub(super) fn block(
     facts: Option<&BlockFacts>,
     phase: Phase,
 ) -> Verdict {
-    judge(section, codes::BLOCK_NAME, |rule| block_checks(rule, block, facts, phase))
+    judge(section, codes::BLOCK_NAME, |rule| block_standing(rule, block, facts, phase))
 }
 
 fn block_checks(
@@ -385,11 +379,68 @@ fn backing_check(
     }
 }
 
-/// Puts a device to a section's rules; `checks` compares it with one of them, the name first.
+/// How one rule takes one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The device fits all keys of the rule.
+    Fits,
+    /// It fits if this condition holds.
+    Open(String),
+    /// It does not fit.
+    Misses(Distance, Vec<Miss>),
+}
+
+/// How far a rule is from fitting: whether its name misses, and how many keys do.
+pub type Distance = (bool, usize);
+
+/// One key of a rule that a device does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// The code of the reason.
+    pub code: &'static str,
+    /// What is wrong with the device.
+    pub message: String,
+    /// What the rule wants.
+    wants: String,
+    span: Range<usize>,
+}
+
+impl Standing {
+    /// `checks` compares a device with every key of one rule, the name first.
+    fn of(checks: Vec<Check>) -> Standing {
+        let misses = |check: &Check| matches!(check.fit, Fit::No | Fit::Unread(_));
+        let name_misses = checks.first().is_some_and(misses);
+        let count = checks.iter().filter(|check| misses(check)).count();
+        if count > 0 {
+            let missed = checks.into_iter().filter(misses).map(Miss::of);
+            return Standing::Misses((name_misses, count), missed.collect());
+        }
+        let open = checks.into_iter().filter(|check| matches!(check.fit, Fit::Open));
+        let conditions: Vec<_> = open.map(|check| check.condition).collect();
+        match conditions.is_empty() {
+            true => Standing::Fits,
+            false => Standing::Open(conditions.join(" and ")),
+        }
+    }
+}
+
+impl Miss {
+    fn of(check: Check) -> Miss {
+        let Check { fit, code, unread, what, wants, span, .. } = check;
+        let (code, message) = match fit {
+            Fit::Unread(why) => (unread, format!("{what} cannot be read: {why}")),
+            _ => (code, format!("{what} fits no rule")),
+        };
+        Miss { code, message, wants, span }
+    }
+}
+
+/// Puts a device to a section's rules; `standing` compares it with one of them. `name` is the code of
+/// a denial by an empty list.
 fn judge<Rule>(
     section: &Devices<Rule>,
     name: &'static str,
-    checks: impl Fn(&Rule) -> Vec<Check>,
+    standing: impl Fn(&Rule) -> Standing,
 ) -> Verdict {
     let Some(allow) = &section.allow else {
         // A limit alone: every device fits.
@@ -398,17 +449,13 @@ fn judge<Rule>(
     let mut open: Option<(Alternatives, Range<usize>)> = None;
     let mut closest = Closest::default();
     for rule in &allow.value {
-        let checks = checks(&rule.value);
-        if checks.iter().all(|check| matches!(check.fit, Fit::Yes)) {
-            return Verdict::Yes(rule.span.clone());
-        }
-        if checks.iter().all(|check| matches!(check.fit, Fit::Yes | Fit::Open)) {
-            let conditions = checks.into_iter().filter(|check| matches!(check.fit, Fit::Open));
-            let conditions: Vec<_> = conditions.map(|check| check.condition).collect();
-            let first = || (Alternatives::default(), rule.span.clone());
-            open.get_or_insert_with(first).0.add(&conditions.join(" and "));
-        } else {
-            closest.add(checks);
+        match standing(&rule.value) {
+            Standing::Fits => return Verdict::Yes(rule.span.clone()),
+            Standing::Open(condition) => {
+                let first = || (Alternatives::default(), rule.span.clone());
+                open.get_or_insert_with(first).0.add(&condition);
+            }
+            Standing::Misses(distance, misses) => closest.add(distance, misses),
         }
     }
     if let Some((conditions, span)) = open {
@@ -418,38 +465,30 @@ fn judge<Rule>(
 }
 
 /// The reasons of the rules that come closest: those whose name fits, if any, and of these the ones
-/// with the fewest keys that do not. Others would only tell that they are not meant.
+/// with the fewest keys that do not. The other rules are meant for other devices.
 #[derive(Default)]
 struct Closest {
-    /// Whether the name does not fit, and how many keys do not.
-    distance: Option<(bool, usize)>,
+    distance: Option<Distance>,
     reasons: Vec<(Refusal, Alternatives)>,
 }
 
 impl Closest {
     /// Adds a rule that does not fit.
-    fn add(&mut self, checks: Vec<Check>) {
-        let misses = |check: &Check| matches!(check.fit, Fit::No | Fit::Unread(_));
-        let name_misses = checks.first().is_some_and(misses);
-        let distance = (name_misses, checks.iter().filter(|check| misses(check)).count());
+    fn add(&mut self, distance: Distance, misses: Vec<Miss>) {
         match self.distance {
             Some(least) if distance > least => return,
             Some(least) if distance == least => {}
             _ => self.reasons.clear(),
         }
         self.distance = Some(distance);
-        for check in checks.into_iter().filter(misses) {
-            let (code, message) = match &check.fit {
-                Fit::Unread(why) => (check.unread, format!("{} cannot be read: {why}", check.what)),
-                _ => (check.code, format!("{} fits no rule", check.what)),
-            };
+        for Miss { code, message, wants, span } in misses {
             // Rules that miss for the same reason make one reason with all they want.
             match self.reasons.iter_mut().find(|(known, _)| known.message == message) {
-                Some((_, wanted)) => wanted.add(&check.wants),
+                Some((_, wanted)) => wanted.add(&wants),
                 None => {
                     let mut wanted = Alternatives::default();
-                    wanted.add(&check.wants);
-                    let refusal = Refusal { code, message, wants: String::new(), span: check.span };
+                    wanted.add(&wants);
+                    let refusal = Refusal { code, message, wants: String::new(), span };
                     self.reasons.push((refusal, wanted));
                 }
             }
