@@ -26,9 +26,7 @@ use crate::facts::{Asked, Fact, HeapAsker, HostFacts};
 use crate::model::{At, LabelRule, Layer, Policy, Process, Proofs};
 use solo5_launch::Label;
 
-pub use rules::{
-    Distance, Standing, block_standing, directories, net_standing, rest_beneath,
-};
+pub use rules::{Distance, Standing, block_standing, directories, net_standing, rest_beneath};
 
 /// How much may still be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,9 +166,8 @@ fn labels_hold(policy: &Policy, labels: &[Label]) -> bool {
 
 /// Whether one label that `match` asks for is among those of a launch.
 pub fn label_holds(rule: &LabelRule, labels: &[Label]) -> bool {
-    let fits = |label: &Label| {
-        label.key == rule.key && rule.value.fits_text(label.value.as_bytes())
-    };
+    let fits =
+        |label: &Label| label.key == rule.key && rule.value.fits_text(label.value.as_bytes());
     labels.iter().any(fits)
 }
 

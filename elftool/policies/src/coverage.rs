@@ -228,7 +228,9 @@ impl<'t> Touched<'t> {
             Scope::Policy => Change::Possible,
             Scope::BesideDevices => Change::PossibleBesideDevices,
             Scope::NetMaximum(most) => certain(self.counts && exceeds(&asked.launch.nets, *most)),
-            Scope::BlockMaximum(most) => certain(self.counts && exceeds(&asked.launch.blocks, *most)),
+            Scope::BlockMaximum(most) => {
+                certain(self.counts && exceeds(&asked.launch.blocks, *most))
+            }
             Scope::Digest(digest) => possible(proof.is_some_and(|proof| proof.digest == *digest)),
             Scope::Key(key) => possible(proof.is_some_and(|proof| proof.signed_by.contains(key))),
             Scope::Waiver(index) => {

@@ -296,11 +296,8 @@ fn some_situation() -> impl Strategy<Value = Situation> {
         Fact::Known(Some("br0".into())),
         Fact::Unreadable("why".to_owned()),
     ]);
-    let kind = select(vec![
-        Fact::Unknown,
-        Fact::Known(BlockKind::File),
-        Fact::Known(BlockKind::Other),
-    ]);
+    let kind =
+        select(vec![Fact::Unknown, Fact::Known(BlockKind::File), Fact::Known(BlockKind::Other)]);
     let host = (bridge, kind, any::<bool>());
     (nets, blocks, words, labels, content, host, any::<bool>()).prop_map(
         |(net, block, word, label, content, (bridge, kind, root), require)| {

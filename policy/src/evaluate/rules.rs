@@ -148,12 +148,7 @@ pub(super) fn net(
 }
 
 /// How one rule takes one network interface.
-pub fn net_standing(
-    rule: &NetRule,
-    net: &Net,
-    facts: Option<&NetFacts>,
-    phase: Phase,
-) -> Standing {
+pub fn net_standing(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Standing {
     Standing::of(net_checks(rule, net, facts, phase))
 }
 

@@ -377,7 +377,9 @@ fn block(out: &mut Clauses<'_>) {
         };
         keys.add_if(backing, rule.backing.as_ref(), |rule| rule.backing = None);
         keys.add_if("access", rule.access.as_ref(), |rule| rule.access = None);
-        keys.add_if("capacity", rule.capacity_maximum.as_ref(), |rule| rule.capacity_maximum = None);
+        keys.add_if("capacity", rule.capacity_maximum.as_ref(), |rule| {
+            rule.capacity_maximum = None
+        });
         let sizes = rule.sector_sizes.as_ref();
         keys.add_if("sector-size", sizes, |rule| rule.sector_sizes = None);
         let Some(sizes) = sizes.filter(|sizes| sizes.value.len() > 1) else {
