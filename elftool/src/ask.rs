@@ -2,6 +2,7 @@
 //! knows becomes a condition.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,8 +11,8 @@ use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
-use solo5_image::{Image, ReadAt};
-use solo5_launch::{self as launch, Fault, FileOrFd, Launch, Modules, completion};
+use solo5_image::{Image, ImageError, ReadAt};
+use solo5_launch::{self as launch, FileOrFd, Launch, Modules, OptionError, completion};
 use solo5_policies::admitted::Admission;
 use solo5_policies::audit::{Waived, is_asked, judge};
 use solo5_policy::{
@@ -100,7 +101,8 @@ impl ShownWaiver {
 }
 
 /// Why no policy is asked about a launch.
-pub(crate) enum Unasked {
+#[derive(Debug)]
+pub(crate) enum AskError {
     /// The image is broken.
     Image(String),
     /// Nothing of ours starts an image of its target.
@@ -111,12 +113,31 @@ pub(crate) enum Unasked {
     Launch(Vec<String>),
 }
 
-impl From<Unasked> for Answer {
-    fn from(why: Unasked) -> Answer {
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AskError::Image(why) | AskError::Target(why) | AskError::Options(why) => {
+                f.write_str(why)
+            }
+            AskError::Launch(problems) => f.write_str(&problems.join("; ")),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
+impl From<ImageError> for AskError {
+    fn from(error: ImageError) -> AskError {
+        AskError::Image(error.to_string())
+    }
+}
+
+impl From<AskError> for Answer {
+    fn from(why: AskError) -> Answer {
         match why {
-            Unasked::Image(why) => Answer::Cannot(vec![why]),
-            Unasked::Target(why) | Unasked::Options(why) => Answer::Failed(why),
-            Unasked::Launch(problems) => Answer::Cannot(problems),
+            AskError::Image(why) => Answer::Cannot(vec![why]),
+            AskError::Target(why) | AskError::Options(why) => Answer::Failed(why),
+            AskError::Launch(problems) => Answer::Cannot(problems),
         }
     }
 }
@@ -206,23 +227,22 @@ pub(crate) fn examine<R: ReadAt>(
     file: &R,
     path: &Path,
     words: &[OsString],
-) -> Result<Asked, Unasked> {
-    let fault = |fault: solo5_image::ImageError| Unasked::Image(fault.to_string());
-    let image = Image::read(file, &Arch::ALL).map_err(fault)?;
-    let target = image.abi().map_err(fault)?.target();
+) -> Result<Asked, AskError> {
+    let image = Image::read(file, &Arch::ALL)?;
+    let target = image.abi()?.target();
     let target = target.filter(|target| target.has_tender()).ok_or_else(|| {
         let name = target.map_or("this", Target::name);
-        Unasked::Target(format!("no tender starts a {name} image, so no policy is asked"))
+        AskError::Target(format!("no tender starts a {name} image, so no policy is asked"))
     })?;
-    image.abi_of(target).map_err(fault)?;
-    let manifest = image.checked_manifest().map_err(fault)?;
-    let properties = image.properties().map_err(fault)?;
+    image.abi_of(target)?;
+    let manifest = image.checked_manifest()?;
+    let properties = image.properties()?;
     let properties = properties.as_ref();
     let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
-    let fits = image.plan(file, target).map_err(fault)?.fits(launch.memory());
-    problems.extend(fits.err().map(|fault| fault.to_string()));
+    let fits = image.plan(file, target)?.fits(launch.memory());
+    problems.extend(fits.err().map(|error| error.to_string()));
     if !problems.is_empty() {
-        return Err(Unasked::Launch(problems));
+        return Err(AskError::Launch(problems));
     }
     Ok(Asked::new(launch, target, properties))
 }
@@ -235,20 +255,17 @@ pub(crate) fn options(
     target: Target,
     manifest: &Mft1<'_>,
     properties: Option<&Mft2<'_>>,
-) -> Result<(Launch, Vec<String>), Unasked> {
+) -> Result<(Launch, Vec<String>), AskError> {
     let modules = Modules::debug(target);
     let read =
         |words: &[OsString]| launch::read_for(kernel, words, &modules).check(manifest, properties);
     let launch = read(words)
-        .or_else(|fault| match with_separator(words, &fault, &modules) {
+        .or_else(|error| match with_separator(words, &error, &modules) {
             // What is wrong with the rest is said of what was typed.
-            Some(separated) => read(&separated).map_err(|_| fault),
-            None => Err(fault),
+            Some(separated) => read(&separated).map_err(|_| error),
+            None => Err(error),
         })
-        .map_err(|fault| {
-            let lines: Vec<_> = fault.lines.into_iter().chain(fault.advice).collect();
-            Unasked::Options(lines.join("; "))
-        })?;
+        .map_err(|error| AskError::Options(error.to_string()))?;
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
     if minimum > launch.memory() {
@@ -262,13 +279,17 @@ pub(crate) fn options(
 
 /// The words with `--` before the first that is no option of a tender: from there on they are the
 /// guest's. One that looks like an option of a tender with a slip in it stays wrong.
-fn with_separator(words: &[OsString], fault: &Fault, modules: &Modules) -> Option<Vec<OsString>> {
-    let (options, rest) = words.split_at_checked(fault.argument)?;
+fn with_separator(
+    words: &[OsString],
+    error: &OptionError,
+    modules: &Modules,
+) -> Option<Vec<OsString>> {
+    let (options, rest) = words.split_at_checked(error.argument)?;
     let typed = rest.first()?.to_str()?;
     let name = typed.split(['=', ':']).next().unwrap_or_default();
     let slip = |known: &str| strsim::damerau_levenshtein(known, name) <= 1;
     let separated = words.iter().any(|word| word == "--");
-    if separated || !fault.usage || completion::names(modules).into_iter().any(slip) {
+    if separated || !error.usage || completion::names(modules).into_iter().any(slip) {
         return None;
     }
     let separator = [OsString::from("--")];

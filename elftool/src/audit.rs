@@ -13,7 +13,7 @@ use solo5_source::size;
 
 use crate::console::{Console, Exit, Failure};
 use crate::files::{is_elf, name, readable};
-use crate::inputs::{Input, List, Unusable, inputs};
+use crate::inputs::{Input, InputError, List, inputs};
 use crate::options::Level;
 use crate::parallel::in_order;
 use crate::policy_files::{Host, given, load, today};
@@ -70,7 +70,7 @@ enum Outcome {
     /// A file in a folder that is not ELF.
     Skipped,
     /// Nothing that can be read.
-    Unreadable(Unusable),
+    Unreadable(InputError),
 }
 
 impl AuditOptions {
@@ -196,14 +196,14 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn look(input: Result<Input, Unusable>, scales: &Scales, printer: &dyn Printer) -> Outcome {
+fn look(input: Result<Input, InputError>, scales: &Scales, printer: &dyn Printer) -> Outcome {
     let input = match input {
         Ok(input) => input,
         Err(unusable) => return Outcome::Unreadable(unusable),
     };
     let (file, size) = match readable(&input.path) {
         Ok(found) => found,
-        Err(why) => return Outcome::Unreadable(Unusable::new(&input.path, why)),
+        Err(why) => return Outcome::Unreadable(InputError::new(&input.path, why)),
     };
     if !input.named && is_elf(&file) == Ok(false) {
         return Outcome::Skipped;

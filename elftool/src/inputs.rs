@@ -28,27 +28,27 @@ pub(crate) struct Input {
 
 /// A name, or an entry of a folder, that gives no file, and why.
 #[derive(Debug)]
-pub(crate) struct Unusable {
+pub(crate) struct InputError {
     pub(crate) name: String,
     pub(crate) why: String,
 }
 
-impl Unusable {
-    pub(crate) fn new(path: &Path, why: impl Into<String>) -> Unusable {
-        Unusable { name: name(path), why: why.into() }
+impl InputError {
+    pub(crate) fn new(path: &Path, why: impl Into<String>) -> InputError {
+        InputError { name: name(path), why: why.into() }
     }
 }
 
-impl fmt::Display for Unusable {
+impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.why)
     }
 }
 
-impl std::error::Error for Unusable {}
+impl std::error::Error for InputError {}
 
 /// Files, or why there is none.
-pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, Unusable>> + Send>;
+pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, InputError>> + Send>;
 
 /// A list of names in a file.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub(crate) fn inputs(names: Vec<PathBuf>, lists: Vec<List>) -> Inputs {
 
 /// No file but the reason why.
 fn none(path: &Path, why: impl Into<String>) -> Inputs {
-    failed(Unusable::new(path, why))
+    failed(InputError::new(path, why))
 }
 
 /// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
@@ -96,7 +96,7 @@ fn expand(name: PathBuf) -> Inputs {
 /// lead back.
 fn expansion(
     pattern: &str,
-) -> Result<impl Iterator<Item = Result<PathBuf, Unusable>> + Send + use<>, PatternError> {
+) -> Result<impl Iterator<Item = Result<PathBuf, InputError>> + Send + use<>, PatternError> {
     const OPTIONS: MatchOptions = MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
@@ -134,7 +134,7 @@ fn expansion(
                 Err(error) => {
                     let place = error.path().unwrap_or(&root).to_owned();
                     let why = error.io_error().map_or("a loop of links".into(), reason);
-                    return Some(Err(Unusable::new(&place, why)));
+                    return Some(Err(InputError::new(&place, why)));
                 }
             };
             let path = found.path().strip_prefix(&root).unwrap_or(found.path());
@@ -153,7 +153,7 @@ fn expansion(
 }
 
 /// An input that is none.
-fn failed(unusable: Unusable) -> Inputs {
+fn failed(unusable: InputError) -> Inputs {
     Box::new(std::iter::once(Err(unusable)))
 }
 
@@ -173,7 +173,7 @@ fn entry(path: PathBuf) -> Inputs {
         Err(error) => {
             let place = error.path().unwrap_or(&path).to_owned();
             let why = error.io_error().map_or("a loop of links".into(), reason);
-            Some(Err(Unusable::new(&place, why)))
+            Some(Err(InputError::new(&place, why)))
         }
     }))
 }
@@ -197,11 +197,11 @@ fn listed(list: &List) -> io::Result<Inputs> {
                 Ok(length) if length as u64 <= NAME_MAX => {}
                 Ok(_) => {
                     ended = true;
-                    return Some(Err(Unusable::new(&file, "a name in it is too long")));
+                    return Some(Err(InputError::new(&file, "a name in it is too long")));
                 }
                 Err(error) => {
                     ended = true;
-                    return Some(Err(Unusable::new(&file, reason(&error))));
+                    return Some(Err(InputError::new(&file, reason(&error))));
                 }
             }
             if !name.is_empty() {

@@ -9,7 +9,7 @@ use solo5_report::json::pretty;
 use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, LOCK_MAX, Lock};
 use crate::files::{is_elf, readable, reason};
-use crate::inputs::{Input, Unusable, inputs};
+use crate::inputs::{Input, InputError, inputs};
 use crate::parallel::in_order;
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ impl LockOptions {
             inputs(self.images, Vec::new()),
             |input| {
                 let input = input?;
-                look(&input).map_err(|why| Unusable::new(&input.path, why))
+                look(&input).map_err(|why| InputError::new(&input.path, why))
             },
             |found| match found {
                 Ok(None) => {}

@@ -120,7 +120,7 @@ fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<Strin
 
 /// Writes a new pair of keys; nothing that exists is touched.
 fn new_key(path: &Path) -> Result<(), Failure> {
-    let (secret, public) = generate().map_err(|fault| Failure::Cannot(fault.to_string()))?;
+    let (secret, public) = generate().map_err(|error| Failure::Cannot(error.to_string()))?;
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     for (path, text, mode) in [(path, secret, 0o600), (Path::new(&name), public, 0o644)] {

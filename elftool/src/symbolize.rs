@@ -126,7 +126,7 @@ impl SymbolizeOptions {
         let (file, _) = readable(&self.image).map_err(|why| Failure::of(&self.image, why))?;
         let debug = self.linked(console, &file);
         let tracer = Tracer::with_debug(&file, debug.as_ref().unwrap_or(&file), Limits::ONE);
-        let tracer = tracer.map_err(|fault| Failure::of(&self.image, fault))?;
+        let tracer = tracer.map_err(|error| Failure::of(&self.image, error))?;
         match &self.core {
             Some(core) => self.core(console, &tracer, core),
             None => self.trace(console, &tracer),
@@ -154,7 +154,7 @@ impl SymbolizeOptions {
 
     fn core(&self, console: &Console, tracer: &Tracer<'_>, path: &Path) -> Result<Exit, Failure> {
         let (file, _) = readable(path).map_err(|why| Failure::of(path, why))?;
-        let core = Core::read(&file).map_err(|fault| Failure::of(path, fault))?;
+        let core = Core::read(&file).map_err(|error| Failure::of(path, error))?;
         if !tracer.fits(&core) {
             console.say_of(path, "warning: its code at rip is not this image's");
         }

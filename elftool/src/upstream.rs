@@ -94,10 +94,10 @@ fn query(
     let reader = open(file)
         .map_err(|error| Failure::of(file, format_args!("Could not open: {}", reason(&error))))?;
     let answer = Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image));
-    let text = answer.map_err(|fault| match fault {
+    let text = answer.map_err(|error| match error {
         // What a tender calls invalid, a query calls thus.
         ImageError::Manifest { .. } => Failure::of(file, "Manifest validation failed"),
-        fault => Failure::of(file, fault),
+        error => Failure::of(file, error),
     })?;
     console.print(&text)
 }

@@ -26,6 +26,7 @@ mod usage;
 mod value;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use solo5_abi::DEFAULT_MEMORY;
@@ -261,7 +262,7 @@ pub const MISSING_KERNEL: &str = "Missing KERNEL operand";
 
 /// A wrong option. Every one ends a tender with status 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct OptionError {
     /// Index of the argument in the list that was read.
     pub argument: usize,
     /// Lines to print, each behind the program's name.
@@ -272,19 +273,28 @@ pub struct Fault {
     pub advice: Option<String>,
 }
 
-impl Fault {
+impl OptionError {
     /// The option is not one: upstream's text, after a line that says why or else before usage.
     fn invalid(
         argument: usize,
         option: &OsStr,
         why: Option<String>,
         advice: Option<String>,
-    ) -> Fault {
+    ) -> OptionError {
         let invalid = format!("Invalid option: `{}'", option.to_string_lossy());
         let usage = why.is_none();
-        Fault { argument, lines: why.into_iter().chain([invalid]).collect(), usage, advice }
+        OptionError { argument, lines: why.into_iter().chain([invalid]).collect(), usage, advice }
     }
 }
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<&str> = self.lines.iter().chain(&self.advice).map(String::as_str).collect();
+        f.write_str(&lines.join("; "))
+    }
+}
+
+impl std::error::Error for OptionError {}
 
 /// A device that an option names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,7 +314,7 @@ pub struct Request {
     /// before [`Request::check`].
     launch: Launch,
     wishes: Wishes,
-    fault: Option<Fault>,
+    error: Option<OptionError>,
     mentions: Vec<Mention>,
 }
 
@@ -400,7 +410,7 @@ impl Request {
         self,
         manifest: &Mft1<'_>,
         properties: Option<&Mft2<'_>>,
-    ) -> Result<Launch, Fault> {
+    ) -> Result<Launch, OptionError> {
         let wrong = self.mentions.iter().find_map(|mention| {
             let name = &mention.name;
             let (why, advice) = match manifest.find(name, mention.kind) {
@@ -414,11 +424,11 @@ impl Request {
                 }
                 Some(_) => return None,
             };
-            Some(Fault::invalid(mention.argument, &mention.option, Some(why), Some(advice)))
+            Some(OptionError::invalid(mention.argument, &mention.option, Some(why), Some(advice)))
         });
-        let first = [wrong, self.fault].into_iter().flatten().min_by_key(|fault| fault.argument);
+        let first = [wrong, self.error].into_iter().flatten().min_by_key(|error| error.argument);
         match first {
-            Some(fault) => Err(fault),
+            Some(error) => Err(error),
             None => self.wishes.resolve(self.launch, manifest, properties),
         }
     }

@@ -11,8 +11,8 @@ use solo5_source::reader::similar;
 use super::resolve::{BlockWish, NetWish, Wishes};
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
-    Access, Backing, Fault, FileOrFd, Format, Gdb, Interface, Label, Launch, MEMORY_DEFAULT_MIB,
-    Mention, Modules, Request, User,
+    Access, Backing, FileOrFd, Format, Gdb, Interface, Label, Launch, MEMORY_DEFAULT_MIB, Mention,
+    Modules, OptionError, Request, User,
 };
 
 /// The module an option belongs to; its options exist if it is compiled in.
@@ -48,9 +48,9 @@ enum Form {
     /// `--option`
     Flag(fn(&mut Reader)),
     /// `--option=VALUE`
-    Value(fn(&mut Reader, &[u8]) -> Result<(), Wrong>),
+    Value(fn(&mut Reader, &[u8]) -> Result<(), ValueError>),
     /// `--option:NAME=VALUE`, of a device
-    Device(DeviceType, fn(&mut Reader, &str, &[u8]) -> Result<(), Wrong>),
+    Device(DeviceType, fn(&mut Reader, &str, &[u8]) -> Result<(), ValueError>),
     /// `--option:NAME`, which declines a device
     Without(DeviceType),
 }
@@ -88,8 +88,8 @@ impl Row {
     }
 }
 
-/// What is wrong with an option.
-enum Wrong {
+/// Why an option's value is not taken.
+enum ValueError {
     /// Nothing more to say than that it is no option.
     Invalid,
     /// It is no option, and this is why.
@@ -305,40 +305,45 @@ pub(super) fn read(
         gdb: false,
         gdb_at: Gdb::Port(GDB_PORT_DEFAULT),
     };
-    let mut fault = None;
+    let mut error = None;
     for (index, option) in options.iter().enumerate() {
         if option == "--" {
             break;
         }
         if let Err(wrong) = reader.option(index, option, modules) {
-            fault.get_or_insert(wrong);
+            error.get_or_insert(wrong);
         }
     }
     reader.settle();
-    Request { launch: reader.launch, wishes: reader.wishes, fault, mentions: reader.mentions }
+    Request { launch: reader.launch, wishes: reader.wishes, error, mentions: reader.mentions }
 }
 
 impl Reader {
-    fn option(&mut self, index: usize, option: &OsStr, modules: &Modules) -> Result<(), Fault> {
+    fn option(
+        &mut self,
+        index: usize,
+        option: &OsStr,
+        modules: &Modules,
+    ) -> Result<(), OptionError> {
         let bytes = option.as_bytes();
         let end = bytes.iter().position(|byte| matches!(byte, b':' | b'=')).unwrap_or(bytes.len());
         let (name, rest) = bytes.split_at(end);
         let row = OPTIONS
             .iter()
             .find(|row| row.name.as_bytes() == name && row.module.is_in(modules))
-            .ok_or_else(|| Fault::invalid(index, option, None, meant(name, modules)))?;
+            .ok_or_else(|| OptionError::invalid(index, option, None, meant(name, modules)))?;
         self.apply(row, rest, index, option).map_err(|wrong| match wrong {
-            Wrong::Invalid => {
+            ValueError::Invalid => {
                 let advice = format!("write it as in usage:{}", row.usage.trim_end());
-                Fault::invalid(index, option, None, Some(advice))
+                OptionError::invalid(index, option, None, Some(advice))
             }
-            Wrong::Because(why) => Fault::invalid(index, option, Some(why), None),
-            Wrong::SectorSize => {
+            ValueError::Because(why) => OptionError::invalid(index, option, Some(why), None),
+            ValueError::SectorSize => {
                 let why = "Block size must be a multiple of 2 greater than or equal 512";
                 let advice = "a sector size is a power of two from 512 to 32768, such as 4096";
-                Fault::invalid(index, option, Some(why.to_owned()), Some(advice.to_owned()))
+                OptionError::invalid(index, option, Some(why.to_owned()), Some(advice.to_owned()))
             }
-            Wrong::Malformed => Fault {
+            ValueError::Malformed => OptionError {
                 argument: index,
                 lines: vec![format!("Malformed argument to {}", row.name)],
                 usage: false,
@@ -354,7 +359,7 @@ impl Reader {
         rest: &[u8],
         argument: usize,
         option: &OsStr,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), ValueError> {
         let mention = |kind, name: &str, declines| Mention {
             argument,
             option: option.to_owned(),
@@ -364,23 +369,23 @@ impl Reader {
         };
         match row.form {
             Form::Flag(set) if rest.is_empty() => set(self),
-            Form::Flag(_) => return Err(Wrong::Invalid),
-            Form::Value(set) => set(self, rest.strip_prefix(b"=").ok_or(Wrong::Invalid)?)?,
+            Form::Flag(_) => return Err(ValueError::Invalid),
+            Form::Value(set) => set(self, rest.strip_prefix(b"=").ok_or(ValueError::Invalid)?)?,
             Form::Device(kind, set) => {
-                let (name, value) = device(rest).ok_or(Wrong::Invalid)?;
-                let value = value.filter(|value| !value.is_empty()).ok_or(Wrong::Invalid)?;
+                let (name, value) = device(rest).ok_or(ValueError::Invalid)?;
+                let value = value.filter(|value| !value.is_empty()).ok_or(ValueError::Invalid)?;
                 let done = set(self, name, value);
                 // A value without the right form hides that the device is not declared; one that
                 // has it and is refused does not (`docs/reference/downstream.md#options`).
-                if matches!(done, Ok(()) | Err(Wrong::Because(_) | Wrong::SectorSize)) {
+                if matches!(done, Ok(()) | Err(ValueError::Because(_) | ValueError::SectorSize)) {
                     self.mentions.push(mention(kind, name, false));
                 }
                 done?;
             }
             Form::Without(kind) => {
-                let (name, value) = device(rest).ok_or(Wrong::Invalid)?;
+                let (name, value) = device(rest).ok_or(ValueError::Invalid)?;
                 if value.is_some() {
-                    return Err(Wrong::Invalid);
+                    return Err(ValueError::Invalid);
                 }
                 self.mentions.push(mention(kind, name, true));
                 self.once(kind, name)?;
@@ -394,14 +399,14 @@ impl Reader {
     }
 
     /// Refuses a second attachment, or declining what is attached.
-    fn once(&self, kind: DeviceType, name: &str) -> Result<(), Wrong> {
+    fn once(&self, kind: DeviceType, name: &str) -> Result<(), ValueError> {
         if self.wishes.attach(kind, name) || self.launch.declines(kind, name) {
-            return Err(Wrong::Because(format!("Device '{name}' is given more than once")));
+            return Err(ValueError::Because(format!("Device '{name}' is given more than once")));
         }
         Ok(())
     }
 
-    fn attach_block(&mut self, name: &str, backing: Backing) -> Result<(), Wrong> {
+    fn attach_block(&mut self, name: &str, backing: Backing) -> Result<(), ValueError> {
         self.once(DeviceType::BlockBasic, name)?;
         self.wishes.blocks.push(BlockWish {
             name: name.to_owned(),
@@ -446,63 +451,63 @@ fn os(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
 }
 
-fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
-    reader.launch.memory_mib = parse_memory(value).ok_or(Wrong::Malformed)?;
+fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    reader.launch.memory_mib = parse_memory(value).ok_or(ValueError::Malformed)?;
     Ok(())
 }
 
-fn user(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
-    let text = str::from_utf8(value).map_err(|_| Wrong::Malformed)?;
-    let (uid, gid) = text.split_once(':').ok_or(Wrong::Malformed)?;
+fn user(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    let text = str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
+    let (uid, gid) = text.split_once(':').ok_or(ValueError::Malformed)?;
     // The largest number means "no change" to the kernel.
     let number = |text: &str| {
         let number = parse_number(text.as_bytes()).and_then(|number| u32::try_from(number).ok());
-        number.filter(|number| *number != u32::MAX).ok_or(Wrong::Malformed)
+        number.filter(|number| *number != u32::MAX).ok_or(ValueError::Malformed)
     };
     reader.launch.user = Some(User { uid: number(uid)?, gid: number(gid)? });
     Ok(())
 }
 
-fn chroot(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn chroot(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     if value.is_empty() {
-        return Err(Wrong::Malformed);
+        return Err(ValueError::Malformed);
     }
     reader.launch.chroot = Some(os(value));
     Ok(())
 }
 
 /// `@NN`, or with `bare` also `NN`, is a descriptor; all else but nothing is a path.
-fn file_or_fd(value: &[u8], bare: bool) -> Result<FileOrFd, Wrong> {
+fn file_or_fd(value: &[u8], bare: bool) -> Result<FileOrFd, ValueError> {
     if let Some(number) = value.strip_prefix(b"@") {
-        return parse_fd(number).map(FileOrFd::Fd).ok_or(Wrong::Malformed);
+        return parse_fd(number).map(FileOrFd::Fd).ok_or(ValueError::Malformed);
     }
     if bare && value.iter().all(u8::is_ascii_digit) {
-        return parse_fd(value).map(FileOrFd::Fd).ok_or(Wrong::Malformed);
+        return parse_fd(value).map(FileOrFd::Fd).ok_or(ValueError::Malformed);
     }
     if value.is_empty() {
-        return Err(Wrong::Malformed);
+        return Err(ValueError::Malformed);
     }
     Ok(FileOrFd::Path(os(value)))
 }
 
-fn policy(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn policy(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     reader.launch.policies.push(file_or_fd(value, false)?);
     Ok(())
 }
 
-fn report(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn report(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     reader.launch.report = Some(file_or_fd(value, true)?);
     Ok(())
 }
 
-fn label(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
-    let text = str::from_utf8(value).map_err(|_| Wrong::Malformed)?;
-    let (key, value) = text.split_once('=').ok_or(Wrong::Malformed)?;
+fn label(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    let text = str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
+    let (key, value) = text.split_once('=').ok_or(ValueError::Malformed)?;
     if !is_label_key(key) {
-        return Err(Wrong::Malformed);
+        return Err(ValueError::Malformed);
     }
     if reader.launch.labels.iter().any(|label| label.key == key) {
-        return Err(Wrong::Because(format!("Label '{key}' is given more than once")));
+        return Err(ValueError::Because(format!("Label '{key}' is given more than once")));
     }
     reader.launch.labels.push(Label { key: key.to_owned(), value: value.to_owned() });
     Ok(())
@@ -514,16 +519,16 @@ pub fn is_label_key(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(fits)
 }
 
-fn format(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn format(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     reader.launch.format = match value {
         b"human" => Format::Human,
         b"json" => Format::Json,
-        _ => return Err(Wrong::Malformed),
+        _ => return Err(ValueError::Malformed),
     };
     Ok(())
 }
 
-fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let interface = match value.strip_prefix(b"@") {
         None => Interface::Tap(os(value)),
         Some(number) => Interface::Fd(net_fd(value, number)?),
@@ -535,63 +540,63 @@ fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
 
 /// A tap's descriptor, refused with the texts upstream's number reader leads to
 /// (`docs/reference/downstream.md#attach-net`).
-fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, Wrong> {
+fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, ValueError> {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     parse_fd(number).ok_or_else(|| {
         let why = if is_number { "Numerical result out of range" } else { "Invalid argument" };
         let value = String::from_utf8_lossy(value);
-        Wrong::Because(format!("Could not attach interface: {value}: {why}"))
+        ValueError::Because(format!("Could not attach interface: {value}: {why}"))
     })
 }
 
-fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
-    let mac = parse_mac(value).ok_or(Wrong::Invalid)?;
+fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
+    let mac = parse_mac(value).ok_or(ValueError::Invalid)?;
     // Upstream's: all zero is the same as not given.
     let mac = Some(mac).filter(|mac| mac.0 != [0; 6]);
     reader.settings.push((name.to_owned(), Setting::Mac(mac)));
     Ok(())
 }
 
-fn block(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+fn block(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     reader.attach_block(name, Backing::Path(os(value)))
 }
 
-fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
-    let fd = parse_fd(value).ok_or(Wrong::Malformed)?;
+fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
+    let fd = parse_fd(value).ok_or(ValueError::Malformed)?;
     reader.attach_block(name, Backing::Fd(fd))
 }
 
-fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
-    let size = parse_sector_size(value).ok_or(Wrong::SectorSize)?;
+fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
+    let size = parse_sector_size(value).ok_or(ValueError::SectorSize)?;
     reader.settings.push((name.to_owned(), Setting::SectorSize(size)));
     Ok(())
 }
 
-fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), Wrong> {
+fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let access = str::from_utf8(value).ok().and_then(Access::from_name);
-    let access = access.ok_or(Wrong::Malformed)?;
+    let access = access.ok_or(ValueError::Malformed)?;
     reader.settings.push((name.to_owned(), Setting::Access(access)));
     Ok(())
 }
 
-fn gdb_port(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn gdb_port(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     let port = parse_number(value).and_then(|number| u16::try_from(number).ok());
-    reader.gdb_at = Gdb::Port(port.ok_or(Wrong::Malformed)?);
+    reader.gdb_at = Gdb::Port(port.ok_or(ValueError::Malformed)?);
     Ok(())
 }
 
-fn gdb_socket(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn gdb_socket(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     if value.is_empty() {
-        return Err(Wrong::Malformed);
+        return Err(ValueError::Malformed);
     }
     reader.gdb_at = Gdb::Socket(os(value));
     Ok(())
 }
 
-fn dumpcore(reader: &mut Reader, value: &[u8]) -> Result<(), Wrong> {
+fn dumpcore(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     if value.is_empty() {
-        return Err(Wrong::Malformed);
+        return Err(ValueError::Malformed);
     }
     reader.launch.dumpcore = Some(os(value));
     Ok(())

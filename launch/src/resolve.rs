@@ -4,7 +4,7 @@ use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 
-use super::{Access, Backing, Block, Fault, Interface, Launch, Mac, Net};
+use super::{Access, Backing, Block, Interface, Launch, Mac, Net, OptionError};
 
 /// The devices to attach, in argument order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,9 +50,9 @@ impl Wishes {
         launch: Launch,
         manifest: &Mft1<'_>,
         properties: Option<&Mft2<'_>>,
-    ) -> Result<Launch, Fault> {
+    ) -> Result<Launch, OptionError> {
         let declared = |kind, name: &str| {
-            let (index, _) = manifest.find(name, kind).ok_or_else(|| Fault {
+            let (index, _) = manifest.find(name, kind).ok_or_else(|| OptionError {
                 argument: 0,
                 lines: vec![undeclared(name)],
                 usage: false,

@@ -33,7 +33,7 @@ fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(|word| word.replace('_', " ").into()).collect()
 }
 
-fn launch(text: &str) -> Result<Launch, Fault> {
+fn launch(text: &str) -> Result<Launch, OptionError> {
     let request = read(&words(text), &Modules::ordinary(Target::Spt)).expect("no stop");
     let bytes = manifest();
     request.check(&Mft1::parse(&bytes).unwrap(), None)
@@ -42,7 +42,7 @@ fn launch(text: &str) -> Result<Launch, Fault> {
 fn lines(text: &str) -> (Vec<String>, bool) {
     match launch(text) {
         Ok(launch) => panic!("{text:?} is read as {launch:?}"),
-        Err(fault) => (fault.lines, fault.usage),
+        Err(error) => (error.lines, error.usage),
     }
 }
 
@@ -197,8 +197,8 @@ fn a_mistake_is_named_and_how_to_mend_it() {
         ("--net=tap100", "write it as in usage:    --net:NAME=IFACE | @NN"),
         ("--mem=lots", "write it as in usage:  [ --mem=512 ]"),
     ] {
-        let fault = launch(&format!("{options} k")).unwrap_err();
-        let told = fault.advice.unwrap_or_default();
+        let error = launch(&format!("{options} k")).unwrap_err();
+        let told = error.advice.unwrap_or_default();
         assert!(told.starts_with(advice), "{options}: {told}");
     }
     assert_eq!(launch("--frobnicate k").unwrap_err().advice, None);
@@ -232,8 +232,8 @@ fn the_first_wrong_argument_is_reported() {
     assert_eq!(lines("--net:nope=t --bogus k").0[0], "Resource not declared in manifest: 'nope'");
     assert_eq!(lines("--bogus --net:nope=t k").0, ["Invalid option: `--bogus'"]);
     assert_eq!(lines("--mem=x --net:nope=t k").0, ["Malformed argument to --mem"]);
-    let fault = launch("--mem=3 --net:nope=t k").unwrap_err();
-    assert_eq!(fault.argument, 1);
+    let error = launch("--mem=3 --net:nope=t k").unwrap_err();
+    assert_eq!(error.argument, 1);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn modules_decide_which_options_there_are() {
         "--user=65534:100 --chroot=/var/empty --x-exec-heap k",
         Modules::ordinary(Target::Hvt),
     );
-    assert_eq!(hvt.fault, None);
+    assert_eq!(hvt.error, None);
     let user = User { uid: 65534, gid: 100 };
     assert_eq!(hvt.launch.user, Some(user));
     assert_eq!(hvt.launch.chroot, Some("/var/empty".into()));
@@ -344,17 +344,17 @@ fn modules_decide_which_options_there_are() {
         ("--x-exec-heap", Target::Virtio),
     ] {
         let other = read_as(&format!("{option} k"), Modules::ordinary(target));
-        assert!(other.fault.is_some(), "{option}");
+        assert!(other.error.is_some(), "{option}");
     }
     for user in ["", "1", "1:", ":1", "1:2:3", "root:root", "4294967295:1", "-1:1"] {
         let wrong = read_as(&format!("--user={user} k"), Modules::ordinary(Target::Hvt));
-        let fault = wrong.fault.expect(user);
-        assert_eq!(fault.lines, ["Malformed argument to --user"]);
+        let error = wrong.error.expect(user);
+        assert_eq!(error.lines, ["Malformed argument to --user"]);
     }
     let without = Modules { net: false, ..Modules::ordinary(Target::Spt) };
-    assert!(read_as("--net:service=tap k", without).fault.is_some());
+    assert!(read_as("--net:service=tap k", without).error.is_some());
     let debug = read_as("--gdb-port=99 --gdb --dumpcore=/d k", Modules::debug(Target::Hvt));
-    assert_eq!(debug.fault, None);
+    assert_eq!(debug.error, None);
     assert_eq!(debug.launch.gdb, Some(Gdb::Port(99)));
     let socket = read_as("--gdb --gdb-socket=/run/gdb k", Modules::debug(Target::Hvt));
     assert_eq!(socket.launch.gdb, Some(Gdb::Socket("/run/gdb".into())));

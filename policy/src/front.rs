@@ -15,7 +15,7 @@ use solo5_source::{Fields, Key, Kind, Node, Reader};
 
 use crate::codes;
 use crate::fields::{at, date, digest, header, is_plain_path, one_or_many, public_key, self_name};
-use crate::glob::{Fault, LENGTH_MAX, Pattern};
+use crate::glob::{Pattern, PatternError};
 use crate::model::{
     Arguments, At, Audit, BackingRule, BlockRule, Debug, Devices, Image, LabelRule, Layer, Memory,
     NetRule, Policy, Process, Proofs, Selector, Waiver,
@@ -135,21 +135,20 @@ fn pattern(node: &Node, what: &str, reader: &mut Reader) -> Option<At<Pattern>> 
 }
 
 fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Option<Pattern> {
-    let (message, help) = match Pattern::new(text) {
+    let error = match Pattern::new(text) {
         Ok(pattern) => return Some(pattern),
-        Err(Fault::Long) => (
-            format!("{what} is longer than {LENGTH_MAX} bytes"),
-            "write a shorter pattern, or several",
-        ),
-        Err(Fault::Character(c)) => (
-            format!("{what} has a `{c}`, which has no meaning in a pattern"),
-            "`*` stands for any text, `?` for one character; every other is itself",
-        ),
-        Err(Fault::TwoStars) => (
-            format!("{what} has `**`, which has no meaning in a pattern"),
-            "write `*`; in names of the host it stops at `/`, so `*/*` reaches one folder deeper",
-        ),
+        Err(error) => error,
     };
+    let help = match error {
+        PatternError::Long => "write a shorter pattern, or several",
+        PatternError::Character(_) => {
+            "`*` stands for any text, `?` for one character; every other is itself"
+        }
+        PatternError::TwoStars => {
+            "write `*`; in names of the host it stops at `/`, so `*/*` reaches one folder deeper"
+        }
+    };
+    let message = format!("{what} {error}");
     reader.error(codes::PATTERN, node.span.clone(), message, "", help);
     None
 }

@@ -7,6 +7,8 @@
 //! have. Characters that other shells give a meaning are refused rather than taken literally: a
 //! pattern that silently means less could keep a policy from applying.
 
+use std::fmt;
+
 /// Longest pattern in bytes; matching takes at most its length times that of the text.
 pub const LENGTH_MAX: usize = 1024;
 
@@ -18,7 +20,7 @@ pub struct Pattern {
 
 /// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum PatternError {
     /// Longer than [`LENGTH_MAX`].
     Long,
     /// A character kept free for later meanings.
@@ -27,17 +29,31 @@ pub enum Fault {
     TwoStars,
 }
 
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PatternError::Long => write!(f, "is longer than {LENGTH_MAX} bytes"),
+            PatternError::Character(c) => {
+                write!(f, "has a `{c}`, which has no meaning in a pattern")
+            }
+            PatternError::TwoStars => write!(f, "has `**`, which has no meaning in a pattern"),
+        }
+    }
+}
+
+impl std::error::Error for PatternError {}
+
 impl Pattern {
     /// Takes `text` as a pattern.
-    pub fn new(text: &str) -> Result<Pattern, Fault> {
+    pub fn new(text: &str) -> Result<Pattern, PatternError> {
         if text.len() > LENGTH_MAX {
-            return Err(Fault::Long);
+            return Err(PatternError::Long);
         }
         if let Some(free) = text.chars().find(|c| "[]{}\\".contains(*c)) {
-            return Err(Fault::Character(free));
+            return Err(PatternError::Character(free));
         }
         if text.contains("**") {
-            return Err(Fault::TwoStars);
+            return Err(PatternError::TwoStars);
         }
         Ok(Pattern { text: text.to_owned() })
     }
@@ -175,11 +191,11 @@ mod tests {
 
     #[test]
     fn what_has_another_meaning_elsewhere_is_refused() {
-        assert_eq!(Pattern::new("tap[0-9]"), Err(Fault::Character('[')));
-        assert_eq!(Pattern::new("{a,b}"), Err(Fault::Character('{')));
-        assert_eq!(Pattern::new("a\\*"), Err(Fault::Character('\\')));
-        assert_eq!(Pattern::new("/srv/**"), Err(Fault::TwoStars));
-        assert_eq!(Pattern::new(&"a".repeat(LENGTH_MAX + 1)), Err(Fault::Long));
+        assert_eq!(Pattern::new("tap[0-9]"), Err(PatternError::Character('[')));
+        assert_eq!(Pattern::new("{a,b}"), Err(PatternError::Character('{')));
+        assert_eq!(Pattern::new("a\\*"), Err(PatternError::Character('\\')));
+        assert_eq!(Pattern::new("/srv/**"), Err(PatternError::TwoStars));
+        assert_eq!(Pattern::new(&"a".repeat(LENGTH_MAX + 1)), Err(PatternError::Long));
     }
 
     /// The meaning, written down without regard for time.

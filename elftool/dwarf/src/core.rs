@@ -53,7 +53,7 @@ const NOTES_MAX: usize = 1 << 20;
 
 /// Why a file is no core that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoreFault {
+pub enum CoreError {
     /// A read failed.
     Read(ReadError),
     /// Not a little-endian 64-bit ELF file of type ET_CORE.
@@ -64,18 +64,20 @@ pub enum CoreFault {
     NoRegisters,
 }
 
-impl fmt::Display for CoreFault {
+impl fmt::Display for CoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CoreFault::Read(error) => write!(f, "{error}"),
-            CoreFault::NoCore => write!(f, "not an ELF core file"),
-            CoreFault::Machine(number) => {
+            CoreError::Read(error) => write!(f, "{error}"),
+            CoreError::NoCore => write!(f, "not an ELF core file"),
+            CoreError::Machine(number) => {
                 write!(f, "a core of machine {number}; only x86_64's can be read")
             }
-            CoreFault::NoRegisters => write!(f, "the core has no NT_PRSTATUS note"),
+            CoreError::NoRegisters => write!(f, "the core has no NT_PRSTATUS note"),
         }
     }
 }
+
+impl std::error::Error for CoreError {}
 
 /// A core file.
 pub struct Core<'a> {
@@ -89,24 +91,24 @@ pub struct Core<'a> {
 
 impl<'a> Core<'a> {
     /// Reads its headers and registers.
-    pub fn read(reader: &'a dyn ReadAt) -> Result<Core<'a>, CoreFault> {
+    pub fn read(reader: &'a dyn ReadAt) -> Result<Core<'a>, CoreError> {
         let mut bytes = [0; elf::FILE_HEADER_SIZE];
-        reader.read_at(0, &mut bytes).map_err(CoreFault::Read)?;
+        reader.read_at(0, &mut bytes).map_err(CoreError::Read)?;
         let header = elf::FileHeader::parse(&bytes);
         let is_core = header.ident.starts_with(&elf::MAGIC)
             && header.ident.get(4..6) == Some(&[elf::CLASS64, elf::DATA_LE])
             && header.e_type == elf::ET_CORE
             && usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE;
         if !is_core {
-            return Err(CoreFault::NoCore);
+            return Err(CoreError::NoCore);
         }
         if header.e_machine != solo5_abi::Arch::X86_64.e_machine() {
-            return Err(CoreFault::Machine(header.e_machine));
+            return Err(CoreError::Machine(header.e_machine));
         }
-        let count = program_headers(reader, &header).map_err(CoreFault::Read)?;
+        let count = program_headers(reader, &header).map_err(CoreError::Read)?;
         let count = usize::try_from(count).unwrap_or(HEADERS_MAX).min(HEADERS_MAX);
         let size = count * elf::PROGRAM_HEADER_SIZE;
-        let table = read_vec(reader, header.e_phoff, size).map_err(CoreFault::Read)?;
+        let table = read_vec(reader, header.e_phoff, size).map_err(CoreError::Read)?;
         let mut loads = ProgramHeader::table(&table);
         let notes: Vec<_> = loads
             .iter()
@@ -118,12 +120,12 @@ impl<'a> Core<'a> {
         loads.truncate(LOADS_MAX);
         for (offset, size) in notes {
             let size = usize::try_from(size).unwrap_or(NOTES_MAX).min(NOTES_MAX);
-            let bytes = read_vec(reader, offset, size).map_err(CoreFault::Read)?;
+            let bytes = read_vec(reader, offset, size).map_err(CoreError::Read)?;
             if let Some((signal, registers)) = status(&bytes) {
                 return Ok(Core { reader, loads, signal, registers });
             }
         }
-        Err(CoreFault::NoRegisters)
+        Err(CoreError::NoRegisters)
     }
 
     /// Fills `out` with memory from `address` on; false if the core does not hold all of it.

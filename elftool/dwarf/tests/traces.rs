@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use solo5_dwarf::core::{Core, CoreFault};
+use solo5_dwarf::core::{Core, CoreError};
 use solo5_dwarf::testing::{Compiled, core};
 use solo5_dwarf::trace::{Address, By, Tracer};
 use solo5_dwarf::{DebugInfo, Gap, Limits, Registers};
@@ -217,15 +217,15 @@ fn frame_pointers_are_followed_where_there_is_nothing_better() {
 fn what_is_no_core_is_refused_and_another_images_is_noticed() {
     let program = Compiled::new("cc", &[]);
     let bytes = program.bytes();
-    assert_eq!(Core::read(&bytes).err(), Some(CoreFault::NoCore));
-    assert_eq!(Core::read(&Vec::new()).err(), Some(CoreFault::NoCore));
+    assert_eq!(Core::read(&bytes).err(), Some(CoreError::NoCore));
+    assert_eq!(Core::read(&Vec::new()).err(), Some(CoreError::NoCore));
     let mut dump = in_leaf(&program);
     dump[18] = 183;
-    assert_eq!(Core::read(&dump).err(), Some(CoreFault::Machine(183)));
+    assert_eq!(Core::read(&dump).err(), Some(CoreError::Machine(183)));
     dump[18] = 62;
     let note = dump.windows(5).position(|bytes| bytes == b"CORE\0").unwrap();
     dump[note] = b'X';
-    assert_eq!(Core::read(&dump).err(), Some(CoreFault::NoRegisters));
+    assert_eq!(Core::read(&dump).err(), Some(CoreError::NoRegisters));
 
     let tracer = Tracer::new(&bytes, Limits::ONE).unwrap();
     let (leaf, _) = functions(&program)["leaf"];

@@ -22,7 +22,7 @@ use solo5_policy::{Asked, Decision, HostFacts, Policy, keys_to_prove};
 use solo5_report::json::json as diagnostic_json;
 use solo5_report::{Colour, Diagnostic, Severity, SourceText, human, one_line};
 
-use crate::ask::{Unasked, examine, options};
+use crate::ask::{AskError, examine, options};
 use crate::console::{Console, Exit, Failure};
 use crate::content::Content;
 use crate::files::{name, read};
@@ -274,12 +274,12 @@ fn situation(
         Box::new(found.with_help(help))
     };
     let words = words(case).map_err(|why| refuse(&case.options.span, why))?;
-    let unasked = |path: &At<String>, why: Unasked| match why {
-        Unasked::Image(why) | Unasked::Target(why) => {
+    let unasked = |path: &At<String>, why: AskError| match why {
+        AskError::Image(why) | AskError::Target(why) => {
             refuse(&path.span, format!("{}: {why}", path.value))
         }
-        Unasked::Options(why) => refuse(&case.options.span, why),
-        Unasked::Launch(problems) => refuse(&case.options.span, problems.join("; ")),
+        AskError::Options(why) => refuse(&case.options.span, why),
+        AskError::Launch(problems) => refuse(&case.options.span, problems.join("; ")),
     };
     let (asked, findings) = match &case.subject {
         case::Subject::Image(path) => {
@@ -371,11 +371,11 @@ fn image(
     path: &Path,
     words: &[OsString],
     policies: &[Policy],
-) -> Result<(Asked, Vec<Diagnostic>), Unasked> {
-    let content = Content::open(path).map_err(Unasked::Image)?;
+) -> Result<(Asked, Vec<Diagnostic>), AskError> {
+    let content = Content::open(path).map_err(AskError::Image)?;
     let asked = examine(&content.bytes, path, words)?;
     let keys = keys_to_prove(policies, &asked.launch.labels).unwrap_or_default();
-    let proof = content.prove(path, &keys).map_err(Unasked::Image)?;
+    let proof = content.prove(path, &keys).map_err(AskError::Image)?;
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
     let findings = audit_subject(&Subject::new(&name, &content.bytes), &Selection::default());
@@ -383,12 +383,12 @@ fn image(
 }
 
 /// What an image of `target` with the manifest whose source is at `path` asks for.
-fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, Unasked> {
-    let bytes = read(path).map_err(Unasked::Image)?;
+fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, AskError> {
+    let bytes = read(path).map_err(AskError::Image)?;
     let name = name(path);
     let checked = solo5_manifest::parse(&name, &bytes).map_err(|found| {
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
-        Unasked::Image(errors.map(solo5_report::line).next().unwrap_or_default())
+        AskError::Image(errors.map(solo5_report::line).next().unwrap_or_default())
     })?;
     let notes = checked.manifest.notes();
     let descriptor = |bytes, kind| {
@@ -396,7 +396,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, Un
         let found = notes.find(|found| found.is(note::OWNER_SOLO5, kind));
         found.map(|found| found.descriptor)
     };
-    let broken = || Unasked::Image(String::from("its notes cannot be read back"));
+    let broken = || AskError::Image(String::from("its notes cannot be read back"));
     let mft1 = descriptor(notes.mft1(), note::TYPE_MFT1).and_then(|note| Mft1::parse(note).ok());
     let mft1 = mft1.ok_or_else(broken)?;
     let mft2 = notes
@@ -408,7 +408,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, Un
         .transpose()?;
     let (launch, problems) = options(path.as_os_str(), words, target, &mft1, mft2.as_ref())?;
     if !problems.is_empty() {
-        return Err(Unasked::Launch(problems));
+        return Err(AskError::Launch(problems));
     }
     Ok(Asked::new(launch, target, mft2.as_ref()))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use solo5_report::github;
 
 use super::printer::{Audited, Printer, Totals};
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 
 pub(super) struct Github;
 
@@ -20,11 +20,11 @@ impl Printer for Github {
         Ok(())
     }
 
-    fn unreadable(&self, file: &Unusable, out: &mut dyn Write) -> io::Result<()> {
+    fn unreadable(&self, file: &InputError, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{}", github::unreadable(&file.name, &file.why))
     }
 
-    fn closing(&self, _: &Totals, _: &[Unusable], _: &mut dyn Write) -> io::Result<()> {
+    fn closing(&self, _: &Totals, _: &[InputError], _: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use solo5_report::{Colour, Diagnostic, Severity, one_line};
 
 use super::printer::{Audited, Printer, Totals};
 use crate::draw;
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 use crate::waive::Findings;
 
 /// Blanks below a finding's code, for what is said about it.
@@ -71,7 +71,7 @@ impl Printer for Human {
         writeln!(out)
     }
 
-    fn closing(&self, totals: &Totals, _: &[Unusable], out: &mut dyn Write) -> io::Result<()> {
+    fn closing(&self, totals: &Totals, _: &[InputError], out: &mut dyn Write) -> io::Result<()> {
         let found = &totals.found;
         write!(out, "{}, {}", count(found.errors, "error"), count(found.warnings, "warning"))?;
         if found.notes > 0 {

@@ -9,7 +9,7 @@ use solo5_report::Diagnostic;
 use solo5_report::json::{json, text};
 
 use super::printer::{Audited, Printer, Totals};
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 
 pub(super) struct Json {
     /// How many rules were applied.
@@ -74,7 +74,7 @@ impl Printer for Json {
         ",\n"
     }
 
-    fn closing(&self, totals: &Totals, _: &[Unusable], out: &mut dyn Write) -> io::Result<()> {
+    fn closing(&self, totals: &Totals, _: &[InputError], out: &mut dyn Write) -> io::Result<()> {
         let summary = Summary {
             images: totals.images,
             rules: self.rules,

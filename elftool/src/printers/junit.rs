@@ -7,7 +7,7 @@ use solo5_report::Diagnostic;
 use solo5_report::junit::{self, Case, Outcome};
 
 use super::printer::{Audited, Printer, Totals};
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 use crate::waive::Findings;
 
 pub(super) struct Junit {
@@ -30,13 +30,13 @@ impl Printer for Junit {
         write!(out, "{}", junit::suite(image.subject.name(), &cases))
     }
 
-    fn unreadable(&self, file: &Unusable, out: &mut dyn Write) -> io::Result<()> {
+    fn unreadable(&self, file: &InputError, out: &mut dyn Write) -> io::Result<()> {
         let outcome = Outcome::Error(file.why.clone());
         let case = Case { name: String::from("readable"), outcome };
         write!(out, "{}", junit::suite(&file.name, &[case]))
     }
 
-    fn closing(&self, _: &Totals, _: &[Unusable], out: &mut dyn Write) -> io::Result<()> {
+    fn closing(&self, _: &Totals, _: &[InputError], out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{}", junit::CLOSING)
     }
 }

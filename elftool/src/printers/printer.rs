@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use solo5_audit::Subject;
 use solo5_report::Severity;
 
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 use crate::waive::Findings;
 
 /// A format of `audit`.
@@ -20,7 +20,7 @@ pub(crate) trait Printer: Sync {
     fn image(&self, image: &Audited<'_>, out: &mut dyn Write) -> io::Result<()>;
 
     /// A file that could not be read; nothing where the closing lists them.
-    fn unreadable(&self, _: &Unusable, _: &mut dyn Write) -> io::Result<()> {
+    fn unreadable(&self, _: &InputError, _: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 
@@ -33,7 +33,7 @@ pub(crate) trait Printer: Sync {
     fn closing(
         &self,
         totals: &Totals,
-        unreadable: &[Unusable],
+        unreadable: &[InputError],
         out: &mut dyn Write,
     ) -> io::Result<()>;
 }

@@ -6,7 +6,7 @@ use solo5_audit::Rule;
 use solo5_report::sarif;
 
 use super::printer::{Audited, Printer, Totals};
-use crate::inputs::Unusable;
+use crate::inputs::InputError;
 
 pub(super) struct Sarif {
     /// The rules that were applied.
@@ -39,7 +39,12 @@ impl Printer for Sarif {
         ",\n"
     }
 
-    fn closing(&self, _: &Totals, unreadable: &[Unusable], out: &mut dyn Write) -> io::Result<()> {
+    fn closing(
+        &self,
+        _: &Totals,
+        unreadable: &[InputError],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let unreadable = unreadable.iter().map(|one| (one.name.clone(), one.why.clone()));
         write!(out, "{}", sarif::closing(&unreadable.collect::<Vec<_>>()))
     }

@@ -505,10 +505,10 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<solo5_launch::Fault> for Refusal {
-    fn from(fault: solo5_launch::Fault) -> Refusal {
-        let (usage, advice) = (fault.usage, fault.advice);
-        Refusal { usage, advice, ..Refusal::cannot(CODE_OPTIONS, fault.lines) }
+impl From<solo5_launch::OptionError> for Refusal {
+    fn from(error: solo5_launch::OptionError) -> Refusal {
+        let (usage, advice) = (error.usage, error.advice);
+        Refusal { usage, advice, ..Refusal::cannot(CODE_OPTIONS, error.lines) }
     }
 }
 

@@ -19,7 +19,7 @@ const SIZE_MAX: u64 = 16 * 1024 * 1024;
 const PACKAGE_MAX: usize = 4096;
 
 /// Why there is no manifest to show.
-enum Problem {
+enum ReadError {
     Image(ImageError),
     Notes(decode::Error),
 }
@@ -43,29 +43,29 @@ pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Fail
             in_bytes(&bytes)
         }
     };
-    Ok(result.map_err(|problem| diagnose(path, &problem)))
+    Ok(result.map_err(|error| diagnose(path, &error)))
 }
 
-fn diagnose(path: &Path, problem: &Problem) -> Diagnostic {
+fn diagnose(path: &Path, error: &ReadError) -> Diagnostic {
     let place = Place { file: name_of(path), ..Place::default() };
-    let (code, message, help) = match problem {
-        Problem::Image(fault) => {
-            let code = match fault {
+    let (code, message, help) = match error {
+        ReadError::Image(error) => {
+            let code = match error {
                 ImageError::NoManifest => codes::NO_MANIFEST,
                 ImageError::Manifest { .. } | ImageError::Properties { .. } => codes::BAD_NOTES,
                 _ => codes::NOT_AN_IMAGE,
             };
-            (code, fault.to_string(), "`solo5-elftool audit` says more about the file")
+            (code, error.to_string(), "`solo5-elftool audit` says more about the file")
         }
-        Problem::Notes(fault) => {
-            let (code, help) = match fault {
+        ReadError::Notes(error) => {
+            let (code, help) = match error {
                 decode::Error::Missing => (codes::NO_MANIFEST, "is this the right file?"),
                 decode::Error::Unsayable(_) => {
                     (codes::UNSAYABLE, "`solo5-elftool show` prints what it is")
                 }
                 _ => (codes::BAD_NOTES, "build the file again"),
             };
-            (code, fault.to_string(), help)
+            (code, error.to_string(), help)
         }
     };
     Diagnostic::error(code, message).at(place).with_help(help)
@@ -77,30 +77,30 @@ fn is_image(head: &[u8]) -> bool {
     head.starts_with(&elf::ELFMAG) && head.get(16..18) != Some(&[low, high])
 }
 
-fn in_bytes(bytes: &[u8]) -> Result<Manifest, Problem> {
+fn in_bytes(bytes: &[u8]) -> Result<Manifest, ReadError> {
     if is_image(bytes) {
         in_image(bytes)
     } else if bytes.starts_with(&elf::ELFMAG) {
         in_object(bytes)
     } else {
-        decode::notes(bytes).map_err(Problem::Notes)
+        decode::notes(bytes).map_err(ReadError::Notes)
     }
 }
 
-fn in_image<R: ReadAt + ?Sized>(reader: &R) -> Result<Manifest, Problem> {
-    let image = Image::read(reader, &Arch::ALL).map_err(Problem::Image)?;
-    let first = image.checked_manifest().map_err(Problem::Image)?;
-    let second = image.properties().map_err(Problem::Image)?;
+fn in_image<R: ReadAt + ?Sized>(reader: &R) -> Result<Manifest, ReadError> {
+    let image = Image::read(reader, &Arch::ALL).map_err(ReadError::Image)?;
+    let first = image.checked_manifest().map_err(ReadError::Image)?;
+    let second = image.properties().map_err(ReadError::Image)?;
     let package = image
         .notes()
         .all()
         .iter()
         .find(|found| found.is(note::OWNER_FDO, note::TYPE_FDO_PACKAGE))
         .and_then(|found| found.read(reader, PACKAGE_MAX).ok());
-    decode::manifest(&first, second.as_ref(), package.as_deref()).map_err(Problem::Notes)
+    decode::manifest(&first, second.as_ref(), package.as_deref()).map_err(ReadError::Notes)
 }
 
-fn in_object(bytes: &[u8]) -> Result<Manifest, Problem> {
+fn in_object(bytes: &[u8]) -> Result<Manifest, ReadError> {
     let mut notes = Vec::new();
     if let Ok(object) = object::File::parse(bytes) {
         for section in object.sections() {
@@ -115,5 +115,5 @@ fn in_object(bytes: &[u8]) -> Result<Manifest, Problem> {
             }
         }
     }
-    decode::notes(&notes).map_err(Problem::Notes)
+    decode::notes(&notes).map_err(ReadError::Notes)
 }
