@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{DEVICES, Place, documented};
+use common::{DEVICES, Place, documented, snapshot};
 use serde_json::Value;
 use solo5_abi::{Arch, Target};
 use solo5_image::testing::Sample;
@@ -109,17 +109,7 @@ fn every_failure_is_told_with_its_line_and_what_differs() {
     suite(&place, &cases.concat());
     let run = test(&place, &[]);
     assert_eq!((run.status, run.stderr.as_str()), (1, ""));
-    for part in [
-        "error[P233]: case `is allowed` is allowed, and denied was expected\n  --> node-test.yaml:12:13\n",
-        "error[P233]: case `other reasons` is denied for other reasons than expected\n",
-        "  --> node-test.yaml:22:",
-        "= note: expected and not given: P310\n",
-        "= note: given and not expected: P311\n",
-        "= note: denied: P311 net 'service0': interface 'eth0' fits no rule; node wants \"tap-*\" (node.yaml:6:48)\n",
-        "\n1 passed, 2 failed; ",
-    ] {
-        assert!(run.stdout.contains(part), "{part:?} in\n{}", run.stdout);
-    }
+    snapshot("policy-test-failures", &run.stdout);
     let run = test(&place, &["--format=json"]);
     assert_eq!(run.status, 1);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -377,37 +367,14 @@ fn a_policy_is_shown_as_a_tender_understands_it() {
     let place = place();
     let run = place.run(&["policy", "show", "node.yaml"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    assert_eq!(
-        run.stdout,
-        "\
-node (node.yaml)
-       applies    always
-    5  memory     at most 64MiB
-    5  memory     no executable heap
-    6  net        name \"service*\", interface \"tap-*\", bridge \"br0\"
-    7  block      name \"*\", a file under /srv, at most 1GiB
-    4  otherwise  allowed: image, process, arguments, debug
-
-no section is denied by silence if all of these apply
-"
-    );
+    snapshot("policy-show", &run.stdout);
     place.write(
         "tenant.yaml",
         b"type: solo5.policy\nversion: 1\nmatch: { label: { tenant: a* } }\nprocess: { root: allow }\n\
           arguments: { allow: [] }\ndebug: { gdb: allow }\nimage: { targets: [hvt, spt] }\n",
     );
     let run = place.run(&["policy", "show", "tenant.yaml"]);
-    for line in [
-        "tenant (tenant.yaml)\n    3  applies    to launches with label tenant=a*\n",
-        "    7  image      for hvt or spt\n",
-        "    4  process    may run as root\n    4  process    sandbox required\n",
-        "    5  arguments  each word none: no words\n",
-        "    6  debug      gdb may be attached\n    6  debug      no dumping of memory\n",
-        "       otherwise  not said, so denied unless another policy allows it: memory, net, block\n",
-        "denied, as no policy says anything about `net`: network interfaces\n",
-    ] {
-        assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
-    }
+    snapshot("policy-show-silence", &run.stdout);
     let run = place.run(&["policy", "show", "--format=json", "node.yaml", "tenant.yaml"]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     let (node, tenant) = (&value["policies"][0], &value["policies"][1]);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DEVICES, Place};
+use common::{DEVICES, Place, snapshot};
 use serde_json::Value;
 use solo5_abi::{Arch, Target};
 use solo5_image::elf::{PF_R, PF_W, PF_X};
@@ -143,12 +143,19 @@ fn programs_see_it_in_every_format() {
         .map(|node| node.attribute("message").unwrap())
         .collect();
     assert_eq!(skipped, [why]);
+}
 
-    let text = run("github");
-    let waived = "::notice file=warned.spt,title=S208::";
-    assert!(text.starts_with(waived), "{text}");
-    assert!(text.contains(&format!("(waived: {why})")), "{text}");
-    assert!(text.contains("\n::error file=bad.spt,title=S201::"), "{text}");
+/// Every format in full, of an image with a waiver and one with an error.
+#[test]
+fn reports_are_the_snapshots() {
+    let place = place();
+    waive(&place, "9999-12-31");
+    for format in ["human", "json", "sarif", "github", "junit"] {
+        let images = ["warned.spt", "bad.spt", "--select=S201,S208", "--format", format];
+        let run = audit(&place, &images);
+        assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{format}");
+        snapshot(&format!("report-{format}"), &run.stdout);
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("NO_COLOR")
+            .env_remove("COLUMNS")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -110,4 +111,16 @@ pub fn tool(test: &str, program: &str, arguments: &[&OsStr]) -> Option<String> {
             None
         }
     }
+}
+
+/// Compares what was printed with `snapshots/NAME.snap`; `INSTA_UPDATE=always` writes it anew. The
+/// release is replaced, so that a snapshot outlives it.
+pub fn snapshot(name: &str, printed: &str) {
+    let mut settings = insta::Settings::clone_current();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    settings.set_snapshot_path(folder);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    insta::assert_snapshot!(name, printed.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
 }
