@@ -1,8 +1,8 @@
 //! Devices of the host, opened and measured for a guest.
 //!
-//! [`net`] and [`block`] open one device each and find out what it is, from its descriptor; what
-//! the manifest and the policy make of that is decided elsewhere. [`Inherited`] keeps the
-//! descriptors a launcher passed on apart from those the tender opened itself.
+//! [`net`] and [`block`] each open one device and read its properties from the descriptor. Other
+//! modules check these against the manifest and the policy. [`Inherited`] separates descriptors
+//! that the launcher passed on from those that the tender opened itself.
 
 #[cfg(feature = "block")]
 pub mod block;
@@ -22,16 +22,16 @@ pub use solo5_launch::Access;
 
 use crate::sys::{self, Errno, Filled};
 
-/// A device of the manifest with what the host has put behind it.
+/// A device of the manifest, with the host's device that backs it.
 #[derive(Debug)]
 pub struct Device {
-    /// Its index in the manifest, which is the guest's handle.
+    /// Index in the manifest; the guest uses it as the handle.
     pub index: usize,
     /// Its name in the manifest.
     pub name: String,
     /// The host's side.
     pub backing: Backing,
-    /// Its descriptor. `None` while it is only being explained.
+    /// Its descriptor. `None` under `--explain`, which attaches nothing.
     pub fd: Option<OwnedFd>,
 }
 
@@ -40,48 +40,48 @@ pub struct Device {
 pub enum Backing {
     /// A tap.
     Net {
-        /// Name of the interface, as the kernel says.
+        /// Name of the interface, as the kernel reports it.
         interface: Vec<u8>,
-        /// Longest frame, its header not counted.
+        /// Longest frame in bytes, without the Ethernet header.
         mtu: Mtu,
-        /// The guest's Ethernet address; `None` while it is only being explained and will be
-        /// random.
+        /// The guest's Ethernet address. `None` under `--explain` if no address was given: a launch
+        /// would choose a random one.
         mac: Option<[u8; 6]>,
-        /// Least MTU that the manifest asks for.
+        /// Minimum MTU that the manifest requires.
         mtu_minimum: Option<u32>,
     },
     /// A file or block device.
     Block {
-        /// What was opened: a path, or a descriptor as `@NN`.
+        /// The path that was opened, or `@NN` for an inherited descriptor.
         path: String,
-        /// Which file that is.
+        /// Identity of the file.
         file: FileId,
         /// Size in bytes.
         capacity: u64,
-        /// Size of the one unit of transfer.
+        /// Sector size: the guest transfers one sector per call.
         sector_size: SectorSize,
         /// What the guest may do.
         access: Access,
-        /// Least capacity that the manifest asks for.
+        /// Minimum capacity in bytes that the manifest requires.
         capacity_minimum: Option<u64>,
     },
 }
 
 impl Device {
-    /// The number of its descriptor; -1 while it is only being explained.
+    /// The descriptor's number; -1 under `--explain`.
     pub fn fd_number(&self) -> RawFd {
         self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 }
 
-/// Refuses standard input, output and error as a device: the tender writes its messages there, and
-/// its guest the console.
+/// Refuses standard input, output and error as a device, because the tender's messages and the
+/// guest's console go there.
 #[cfg(any(feature = "net", feature = "block"))]
 fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
     match usize::try_from(fd) {
         Ok(standard @ 0..=2) => {
-            file_id::keep_off(standard);
-            Err("it is a standard one, which the tender and its guest write to")
+            file_id::silence(standard);
+            Err("it is a standard descriptor, which the tender and its guest write to")
         }
         _ => Ok(()),
     }
@@ -89,16 +89,16 @@ fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
 
 /// The descriptors named on the command line that were open when the tender started.
 ///
-/// Found before anything is opened, so that no number can mean a file of the tender's own.
-/// Each one is handed out once.
+/// The list is made before the tender opens any file, so that no number can refer to one of the
+/// tender's own files. Each descriptor is handed out once.
 #[derive(Debug)]
 pub struct Inherited {
     open: Vec<RawFd>,
 }
 
 impl Inherited {
-    /// Looks at `numbers`. Must run before the tender opens anything but the standard descriptors
-    /// it `filled`, which do not count as inherited.
+    /// Finds out which of `numbers` are open. Call it before the tender opens anything except the
+    /// standard descriptors that it `filled`; those do not count as inherited.
     pub fn find(numbers: impl IntoIterator<Item = RawFd>, filled: Filled) -> Inherited {
         let was_filled = |fd: RawFd| {
             usize::try_from(fd).is_ok_and(|fd| filled.get(fd).copied().unwrap_or(false))
@@ -110,8 +110,9 @@ impl Inherited {
         Inherited { open }
     }
 
-    /// Takes descriptor `fd`; `EBADF` if it was not open, or was taken before. Of a standard
-    /// descriptor it is a copy: closed, its number would go to the next file that is opened.
+    /// Takes descriptor `fd`; `EBADF` if it was not open or is already taken. For a standard
+    /// descriptor the result is a duplicate: if 0, 1 or 2 itself were closed, the next file opened
+    /// would get that number.
     pub fn take(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
         let index = self.open.binary_search(&fd).map_err(|_| Errno::BADF)?;
         self.open.remove(index);
@@ -120,7 +121,7 @@ impl Inherited {
             return rustix::io::fcntl_dupfd_cloexec(standard, 3);
         }
         // SAFETY: it was open before the tender opened anything, so no value of this program owns
-        // it, and being removed from the list it is adopted only once.
+        // it. It has just been removed from the list, so it is adopted only once.
         Ok(unsafe { sys::adopt(fd) })
     }
 }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_open_is_handed_out_and_only_once() {
+    fn take_returns_each_inherited_descriptor_once() {
         let number = tempfile::tempfile().unwrap().into_raw_fd();
         let closed = tempfile::tempfile().unwrap().as_raw_fd();
         let mut inherited = Inherited::find([number, 1 << 20, number, -1], [false; 3]);

@@ -1,16 +1,16 @@
-//! A launch, phase by phase, up to the point where tenders differ.
+//! A launch, phase by phase, up to the point where the tenders differ.
 //!
 //! | phase | what |
 //! |---|---|
-//! | standard descriptors | before anything else is opened |
-//! | options | as typed; which inherited descriptors are open |
-//! | proofs | if a policy asks: a sealed copy of the image, its digest and signers |
+//! | standard descriptors | filled before anything else is opened |
+//! | options | parsed as typed; open inherited descriptors are found |
+//! | proofs | if a policy needs them: a sealed copy of the image, its digest and signers |
 //! | image | headers, notes, manifest, load plan; options against the manifest |
-//! | policy on strings | nothing but image and policies has been opened |
+//! | policy on strings | only the image and the policies have been opened so far |
 //! | devices | opened and measured |
-//! | policy on descriptors | what was really opened |
-//! | fitness | what was opened against the manifest and the sectors' size |
-//! | the tender's own | [`Tender::start`]; locks on disks last |
+//! | policy on descriptors | judges the files that were really opened |
+//! | fitness | devices against the manifest and the sector size |
+//! | the tender's own part | [`Tender::start`]; it takes the locks on disks last |
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -38,45 +38,45 @@ use crate::signals;
 use crate::start::host;
 use crate::sys;
 
-/// What is particular to one tender.
+/// What differs between tenders.
 pub trait Tender {
     /// The target it runs.
     const TARGET: Target;
 
-    /// The name it has when it was called by none.
+    /// Fallback program name, used when `argv[0]` is empty.
     const NAME: &'static str;
 
-    /// What it understands as it was built.
+    /// The modules that it was built with.
     fn modules(&self) -> Modules {
         modules(Self::TARGET)
     }
 
-    /// The size of guest memory, in bytes, for a launch that asks for `asked`.
+    /// Size of guest memory in bytes, for a launch that asks for `asked` bytes.
     fn memory(&self, asked: u64, _launch: &Launch, _console: &Console) -> Result<u64, Error> {
         Ok(asked)
     }
 
-    /// The system calls that stay allowed for this launch with these devices, whose descriptors may
-    /// be missing.
+    /// The system calls that stay allowed for this launch with these devices. Under `--explain` the
+    /// devices have no descriptors.
     fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule>;
 
-    /// What else confines the guest, and whether this host has it.
+    /// What else confines the guest, and whether this host supports it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
 
-    /// Runs the guest. Returns only if there is no guest to run.
+    /// Runs the guest. Returns only if the guest could not be started.
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal;
 }
 
-/// A guest that is allowed and has its devices, but no memory yet.
+/// A guest that the policies allow and whose devices are attached. It has no memory yet.
 #[derive(Debug)]
 pub struct Guest {
     /// Name of the image as given.
     pub kernel: OsString,
     /// The image.
     pub file: File,
-    /// What to load where.
+    /// The load plan: which segments go where.
     pub plan: LoadPlan,
-    /// The manifest's entries with what the guest learns of its devices.
+    /// The manifest's entries, completed with the device properties that the guest reads.
     pub manifest: Vec<Entry>,
     /// The devices, by index.
     pub devices: Vec<Device>,
@@ -86,7 +86,7 @@ pub struct Guest {
     pub executable_heap: bool,
     /// The guest's arguments.
     pub arguments: Vec<OsString>,
-    /// Whom to run it as.
+    /// User and group to run it as.
     pub user: Option<User>,
     /// Root directory to run it with.
     pub chroot: Option<OsString>,
@@ -96,7 +96,7 @@ pub struct Guest {
     pub dumpcore: Option<OsString>,
 }
 
-/// What a tender of `target` built like this understands.
+/// The modules of a tender for `target` in this build.
 pub fn modules(target: Target) -> Modules {
     Modules {
         net: cfg!(feature = "net"),
@@ -105,7 +105,7 @@ pub fn modules(target: Target) -> Modules {
     }
 }
 
-/// The whole program: returns the exit status unless a guest runs.
+/// The whole program. Returns the exit status, unless a guest runs.
 pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     let filled = sys::fill_standard_descriptors();
     let (zero, arguments) = match arguments.split_first() {
@@ -140,7 +140,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
-    // Only now: with `--report` another process is process 1.
+    // Not earlier: with `--report`, the parent that waits is process 1, not this process.
     let result = result.and_then(|()| {
         let handled = signals::end_as_process_1().map_err(host("sigaction()"));
         handled.map_err(Refusal::from)
@@ -159,7 +159,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     }
 }
 
-/// Answers what needs no image.
+/// Handles requests that need no image.
 fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
     let program = console.program();
     match stop {
@@ -236,7 +236,7 @@ fn run<T: Tender>(
         gate.confined_by(&safeguards);
     }
     if gate.launch().explain {
-        // What is denied by its name alone is not even looked at.
+        // Devices whose names are already denied are not inspected.
         let looked = !gate.decide(Phase::Strings).is_denied();
         let devices = match looked.then(|| gate.attach(inherited)).transpose() {
             Err(refusal) if refusal.denied => None,
@@ -267,7 +267,7 @@ fn run<T: Tender>(
     gate.check(Phase::Strings)?;
     let devices = gate.attach(inherited)?;
     gate.check(Phase::Descriptors)?;
-    // What a denied device is like is nobody's business.
+    // Only after the policy check: a denied launch must reveal nothing about the device.
     check_devices(&devices)?;
     let launch = gate.into_launch();
     warn(&launch, console);
@@ -290,7 +290,8 @@ fn run<T: Tender>(
 }
 
 fn open_image(kernel: &OsString) -> Result<File, Error> {
-    // Opening a FIFO would wait for a writer; regular files do not care.
+    // Without `O_NONBLOCK`, opening a FIFO would wait for a writer. The flag does not matter for
+    // regular files.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let opened = rustix::fs::open(kernel.as_os_str(), flags, Mode::empty());
     let file = opened.map_err(|error| Error::Open { kernel: kernel.clone(), error })?;
@@ -315,16 +316,17 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
     }
 }
 
-/// Refuses devices that are allowed but of no use as they are: smaller than the manifest asks for,
-/// no whole number of sectors, written to by others in this process, or renamed since they were judged.
+/// Refuses devices that are allowed but unusable: smaller than the manifest requires, not a whole
+/// number of sectors, also open for writing elsewhere in this process, or renamed since they were
+/// judged.
 fn check_devices(devices: &[Device]) -> Result<(), Error> {
     check_disks(devices)?;
     for device in devices {
         match device.backing {
             #[cfg(feature = "net")]
-            Backing::Net { .. } => crate::attach::net::check_still(device)?,
+            Backing::Net { .. } => crate::attach::net::check_name_unchanged(device)?,
             #[cfg(feature = "block")]
-            Backing::Block { .. } => crate::attach::block::settle(device)?,
+            Backing::Block { .. } => crate::attach::block::check_whole_sectors(device)?,
             #[cfg(not(all(feature = "net", feature = "block")))]
             _ => {}
         }
@@ -333,7 +335,7 @@ fn check_devices(devices: &[Device]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what is off by choice.
+/// Warns about unsafe choices.
 fn warn(launch: &Launch, console: &Console) {
     if launch.exec_heap {
         console.warn(&Warning::ExecHeap);
@@ -345,7 +347,7 @@ fn warn(launch: &Launch, console: &Console) {
     }
 }
 
-/// The manifest as the guest gets it.
+/// The manifest's entries as the guest receives them.
 fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
     let mut entries = manifest.entries().to_vec();
     for (index, entry) in entries.iter_mut().enumerate() {

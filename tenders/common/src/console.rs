@@ -1,4 +1,5 @@
-//! What a tender says: lines on standard error behind its name, each written at once.
+//! A tender's messages: lines on standard error that start with the program's name. Each line is
+//! one write.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,14 +13,14 @@ use solo5_report::{one_line, os_text, printable};
 
 use crate::error::{Error, Reason, Refusal, Warning};
 
-/// The tender's voice.
+/// Prints the tender's messages.
 #[derive(Clone, Debug)]
 pub struct Console {
     program: String,
 }
 
 impl Console {
-    /// For the program called by `argument_zero`; `otherwise` if that is empty.
+    /// The name is the last path component of `argument_zero`, or `otherwise` if that is empty.
     pub fn new(argument_zero: Option<&OsStr>, otherwise: &str) -> Console {
         let name = argument_zero.map(OsStr::as_bytes).unwrap_or_default();
         let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -35,33 +36,33 @@ impl Console {
         &self.program
     }
 
-    /// Says one thing on a line behind the program's name.
+    /// Prints one line: the program's name, a colon, and `text`.
     pub fn line(&self, text: &str) {
         let line = format!("{}: {}\n", one_line(&self.program), one_line(text));
         write_all(stderr(), line.as_bytes());
     }
 
-    /// Says something to copy from, on a line of its own behind a tab.
+    /// Prints a command for the user to copy: a line of its own that starts with a tab.
     pub fn example(&self, text: &str) {
         write_all(stderr(), format!("\t{}\n", one_line(text)).as_bytes());
     }
 
-    /// Says a text of whole lines of ours.
+    /// Prints a text of whole lines, without the program's name.
     pub fn text(&self, text: &str) {
         write_all(stderr(), printable(text).as_bytes());
     }
 
-    /// Says what is wrong although the tender goes on.
+    /// Prints a warning; the tender goes on.
     pub fn warn(&self, warning: &Warning) {
         self.line(&warning.to_string());
     }
 
-    /// Says why the tender does not go on.
+    /// Prints an error; the tender stops.
     pub fn error(&self, error: &Error) {
         self.line(&error.line());
     }
 
-    /// Says why no guest is started; `usage` is the usage text, for those that ask for it.
+    /// Prints why no guest is started. `usage` makes the usage text, for refusals that print it.
     pub fn refuse(&self, refusal: &Refusal, usage: impl FnOnce() -> String) {
         for Reason { code, text } in &refusal.reasons {
             match refusal.denied {
@@ -81,13 +82,13 @@ impl Console {
     }
 }
 
-/// Writes results to standard output. A reader that has gone away is no error.
+/// Writes results to standard output. A reader that has closed the pipe is no error.
 pub fn output(text: &str) {
     write_all(stdout(), text.as_bytes());
 }
 
-/// Writes everything as long as that goes on; who cannot be told cannot be told of it either. A
-/// reader that is slow is waited for, also where the descriptor is non-blocking.
+/// Writes all of `bytes`, and gives up silently at the first error: there is no other place to
+/// report it. Waits for a slow reader, even if the descriptor is non-blocking.
 fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match retry_on_intr(|| rustix::io::write(to, bytes)) {
@@ -101,12 +102,12 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
     }
 }
 
-/// Opens standard output once more, if it is a pipe or a terminal, for a guest that writes to it
-/// itself. `O_NONBLOCK` belongs to what is opened, so that no other process that shares the old one
-/// can make the guest's writes fail.
+/// Reopens standard output, if it is a pipe or a terminal, for a guest that writes to it directly.
+/// `O_NONBLOCK` belongs to the open file description. With a description of its own, no other
+/// process can set the flag and make the guest's writes fail.
 ///
-/// What cannot be opened again stays: a socket, a pipe of another user's, one that nobody reads any
-/// more.
+/// If it cannot be reopened, it stays as it is: a socket, another user's pipe, or a pipe without a
+/// reader.
 pub fn open_output_again() {
     let old = stdout();
     let kind = rustix::fs::fstat(old).map(|stat| FileType::from_raw_mode(stat.st_mode));
@@ -115,7 +116,7 @@ pub fn open_output_again() {
     if !is_stream || (flags & OFlags::ACCMODE) == OFlags::RDONLY {
         return;
     }
-    // Opening a pipe without a reader would wait for one.
+    // Without `O_NONBLOCK`, opening a pipe that has no reader would wait for one.
     let wanted = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(c"/proc/self/fd/1", wanted, Mode::empty());
     let Ok(new) = opened.and_then(|new| {
@@ -124,7 +125,7 @@ pub fn open_output_again() {
     }) else {
         return;
     };
-    // If it fails, standard output is as it was.
+    // On failure, standard output is unchanged.
     let _ = rustix::stdio::dup2_stdout(&new);
 }
 
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_the_last_part_of_how_it_was_called() {
+    fn the_program_name_is_the_last_path_component() {
         let name = |zero: Option<&str>| {
             let console = Console::new(zero.map(OsStr::new), "solo5-spt");
             console.program().to_owned()

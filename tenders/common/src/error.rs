@@ -1,7 +1,8 @@
-//! The table of what can stop a tender: every code `T4xx`, its text, and what to do.
+//! Everything that can stop a tender: each code `T4xx`, its text, and how to mend it.
 //!
-//! Texts that upstream prints are kept to the byte (`docs/reference/downstream.md#options`); those
-//! that are ours carry their code and say how to mend it. Their pages are in `docs/codes`.
+//! Texts that upstream prints too are the same to the byte
+//! (`docs/reference/downstream.md#options`). Our own texts carry their code and say how to mend the
+//! problem. The pages are in `docs/codes`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,29 +21,29 @@ use crate::sys::{Errno, strerror};
 pub enum Error {
     /// The image cannot be opened.
     Open { kernel: OsString, error: Errno },
-    /// The image is a pipe, which cannot be read at any offset.
+    /// The image is a pipe, which does not support reading at an offset.
     Pipe { kernel: OsString },
     /// The image is refused by its reader or loader.
     Image { kernel: OsString, fault: ImageError },
     /// Pages of the image cannot be protected.
     Protect { kernel: OsString, error: Errno },
-    /// A device is declared whose module this tender was built without.
+    /// The manifest declares a device, and this tender was built without the module for it.
     NoModule { name: String, kind: DeviceType },
 
     /// A tap cannot be attached.
     Tap { interface: String, error: Errno },
-    /// An interface exists that is no tap, or one of another kind.
+    /// The interface exists but is not a tap, or is a multi-queue tap.
     NotATap { interface: String, what: String },
-    /// An inherited descriptor is no tap, or one with other framing.
+    /// An inherited descriptor is not a tap, or its frames carry an extra header.
     NotTap { fd: i32, why: &'static str },
-    /// A tap's MTU is not one of Ethernet's.
+    /// A tap's MTU is outside the range that Ethernet allows.
     Mtu { interface: String, mtu: u32 },
-    /// No random address can be made.
+    /// No random Ethernet address can be generated.
     Random { error: Errno },
 
     /// A block device's file cannot be opened.
     BlockOpen { path: String, error: Errno },
-    /// Its size cannot be told.
+    /// Its size cannot be determined.
     Capacity { path: String, error: Errno },
     /// It is neither a regular file nor a block device.
     BlockKind { path: String },
@@ -50,61 +51,61 @@ pub enum Error {
     Unaligned { name: String, sector_size: SectorSize },
     /// It is smaller than one sector.
     TooSmall { name: String, sector_size: SectorSize },
-    /// Another guest uses it.
+    /// Another guest uses it, and at least one of the two may write to it.
     Busy { path: String, writing: bool },
     /// An inherited descriptor is not open for the access asked for.
     BlockFd { fd: i32, why: &'static str },
     /// Two devices are one disk, and the guest may write to it.
     BlockTwice { names: [String; 2], path: String },
-    /// It is the file of a standard descriptor, which is written to.
+    /// The disk is also open for writing as a standard descriptor.
     BlockStandard { path: String, standard: usize },
 
-    /// Less guest memory than the manifest asks for.
+    /// The manifest requires more guest memory.
     Memory { have: u64, least: u64 },
-    /// The manifest asks for an executable heap.
+    /// The manifest requires an executable heap.
     ExecHeap,
-    /// The manifest asks for another sector size than was given.
+    /// The manifest requires another sector size than the option gives.
     SectorSize { name: String, have: SectorSize, exact: u32 },
-    /// The manifest asks for a larger block device.
+    /// The manifest requires a larger block device.
     CapacityMinimum { name: String, have: u64, least: u64 },
-    /// The manifest asks for a larger MTU.
+    /// The manifest requires a larger MTU.
     MtuMinimum { name: String, have: Mtu, least: u32 },
 
-    /// Guest memory cannot be had.
+    /// Guest memory cannot be allocated.
     Allocate { error: Errno },
-    /// Something of the tender's own lies where guest memory must be.
+    /// A mapping of the tender lies where guest memory must be.
     InTheWay { size: u64, mapping: Option<String> },
-    /// Every readable page would be executable.
+    /// The personality READ_IMPLIES_EXEC would make every readable page executable.
     ReadImpliesExec,
     /// The guest's command line does not fit.
     CommandLine { longest: usize },
 
-    /// There is no KVM to open.
+    /// `/dev/kvm` cannot be opened.
     KvmOpen { error: Errno },
-    /// KVM speaks another version of its interface.
+    /// KVM has another API version.
     KvmVersion { have: i32 },
-    /// KVM lacks something.
+    /// KVM lacks a required feature.
     KvmLacks { what: &'static str },
-    /// The host's clock cannot be relied on.
+    /// The host's TSC is unstable.
     KvmClock,
     /// A call to KVM failed.
     KvmCall { name: &'static str, error: Errno },
-    /// More memory than a guest of this target can have.
+    /// The launch asks for more memory than a guest of this target can have.
     MemoryMaximum { bytes: u64, most: u64 },
-    /// The network ring cannot be had.
+    /// The network ring cannot be set up.
     RingOff { what: &'static str, error: Errno },
-    /// The tender cannot confine itself as asked.
+    /// The tender cannot confine itself.
     Confine { what: &'static str, error: Errno },
-    /// The guest's core cannot be dumped there.
+    /// The core file cannot be made in the given directory.
     Dumpcore { what: String, error: Errno },
-    /// A debugger cannot be waited for.
+    /// Waiting for a debugger failed.
     Gdb { what: String, error: Errno },
 
-    /// A call to the host's kernel failed that never should.
+    /// A system call failed that normally cannot fail.
     Host { what: &'static str, error: Errno },
-    /// The filter has too many rows.
+    /// The system call filter has too many instructions.
     FilterLength,
-    /// The outcome cannot be written where it was asked for.
+    /// The report cannot be written to the target of `--report`.
     Report { target: String, error: Errno },
 }
 
@@ -160,7 +161,7 @@ impl Error {
         }
     }
 
-    /// What is printed behind the program's name.
+    /// The message, without the program's name in front.
     pub fn line(&self) -> String {
         match self.upstream() {
             Some(text) => text,
@@ -168,7 +169,7 @@ impl Error {
         }
     }
 
-    /// What upstream's text does not say.
+    /// Advice that upstream's text lacks.
     fn advice(&self) -> Option<String> {
         match self {
             Error::NotATap { interface, what } => Some(format!("{interface} is {what}")),
@@ -192,7 +193,7 @@ impl Error {
             Error::Tap { interface, error } => {
                 format!("Could not attach interface: {interface}: {}", strerror(*error))
             }
-            // The kernel's error, and so upstream's text.
+            // Upstream prints the kernel's error, EINVAL.
             Error::NotATap { interface, .. } => {
                 format!("Could not attach interface: {interface}: {}", strerror(Errno::INVAL))
             }
@@ -244,7 +245,7 @@ impl Error {
         })
     }
 
-    /// An error that only we report.
+    /// The text of an error that upstream does not have.
     fn own(&self) -> Diagnostic {
         let (text, help): (String, String) = match self {
             Error::NoModule { name, kind } => (
@@ -352,7 +353,7 @@ impl Error {
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
                 "check the value of --report".into(),
             ),
-            // Every other one has a text of upstream's.
+            // All other errors have a text of upstream's.
             other => (format!("{other:?}"), "report this as a bug".into()),
         };
         Diagnostic::error(self.code(), text).with_help(help)
@@ -367,19 +368,19 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a tender says although it goes on.
+/// A warning: the tender goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are what the texts print")]
 pub enum Warning {
-    /// An address that no interface should send from.
+    /// The Ethernet address is a group address, which no interface should send from.
     Multicast { name: String, mac: String },
-    /// Memory was rounded.
+    /// Guest memory was rounded to a whole granule.
     MemoryAdjusted { bytes: u64 },
-    /// The heap is executable by choice.
+    /// The heap is executable, by `--x-exec-heap`.
     ExecHeap,
-    /// The tender is one for debugging.
+    /// This is the debug tender.
     Debug,
-    /// It goes on without what failed.
+    /// An optional feature failed; the tender goes on without it.
     Without(Error),
 }
 
@@ -419,7 +420,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A size for people: whole MiB where it is that, else bytes.
+/// A size for messages: in MiB if it is a whole number of MiB, else in bytes.
 fn mebibytes(bytes: u64) -> String {
     if bytes.is_multiple_of(1 << 20) {
         format!("{} MiB", bytes >> 20)
@@ -437,31 +438,32 @@ pub struct Reason {
     pub text: String,
 }
 
-/// Why no guest is started: what every error of a tender's start-up becomes.
+/// Why no guest is started. Every error during start-up becomes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whether it is not allowed (status 60), rather than not possible (status 1).
+    /// Whether a policy denies the launch (status 60). Otherwise the launch is not possible (status
+    /// 1).
     pub denied: bool,
-    /// Every reason, at least one.
+    /// All reasons; at least one.
     pub reasons: Vec<Reason>,
-    /// Lines behind the reasons that are no reasons themselves.
+    /// Lines that follow the reasons.
     pub summary: Vec<String>,
-    /// Whether the usage text follows.
+    /// Whether the usage text is printed too.
     pub usage: bool,
-    /// What the mistake is and how to mend it, where the reasons do not say it.
+    /// The mistake and how to mend it, if the reasons do not say so.
     pub advice: Option<String>,
 }
 
 /// Code of a wrong option.
 pub const CODE_OPTIONS: &str = "T400";
-/// Code of a guest that was ended for what it did.
+/// Code of a guest that was ended for a fault.
 pub const CODE_GUEST_FAULT: &str = "T454";
 /// Code of a declared device that is not attached.
 pub const CODE_UNATTACHED: &str = "T406";
 
 /// Status of a tender that cannot start its guest.
 pub const EXIT_CANNOT: u8 = 1;
-/// Status of a tender that may not: orchestrators do not restart on 60 to 64
+/// Status of a tender that is denied its launch: orchestrators do not restart on 60 to 64
 /// (`docs/reference/downstream.md#restart`).
 pub const EXIT_DENIED: u8 = 60;
 
@@ -471,15 +473,15 @@ impl Refusal {
         if self.denied { EXIT_DENIED } else { EXIT_CANNOT }
     }
 
-    /// Not possible, for reasons that share one code.
+    /// A launch that is not possible, for reasons that share one code.
     pub fn cannot(code: &'static str, lines: Vec<String>) -> Refusal {
         let reason = |text| Reason { code: code.to_owned(), text };
         Refusal { reasons: lines.into_iter().map(reason).collect(), ..Refusal::default() }
     }
 
-    /// The last line of a launch that comes to nothing. No guest can write to standard error, so
-    /// this line tells a status of 1 or 60 that is the tender's from one that is the guest's. A
-    /// denial's is among the `summary`.
+    /// The last line of a failed launch. No guest can write to standard error, so this line shows
+    /// that a status of 1 or 60 is the tender's and not the guest's. For a denial, `summary`
+    /// already holds this line.
     pub fn closing(&self) -> Option<String> {
         let reason = || self.reasons.last().filter(|_| self.usage).map(|reason| &reason.text);
         match self.advice.as_ref().or_else(reason) {
@@ -552,7 +554,7 @@ mod tests {
             ),
             (
                 Error::Allocate { error: Errno::NOMEM },
-                // The words are the C library's.
+                // The text comes from the C library.
                 "Error allocating guest memory: Cannot allocate memory (ENOMEM)",
             ),
             (
@@ -566,14 +568,14 @@ mod tests {
     }
 
     #[test]
-    fn our_own_texts_carry_their_code_and_what_to_do() {
+    fn our_own_texts_carry_their_code_and_advice() {
         let error = Error::Memory { have: 1 << 20, least: 64 << 20 };
         assert_eq!(
             error.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
              add --mem=64"
         );
-        // What cannot be given is not advised.
+        // An option that cannot help is not advised.
         for least in [u64::MAX, 1 << 63, (1 << 46) + 1] {
             let line = Error::Memory { have: 1 << 20, least }.line();
             assert!(line.ends_with("no host has that much: the manifest's minimum is a mistake"));

@@ -1,5 +1,5 @@
-//! `--explain`: what a launch would open, what is decided about it, and what would confine the
-//! guest. One model, two printers.
+//! `--explain`: what a launch would open, what the policies decide, and what would confine the
+//! guest. One model, printed as text or as JSON.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -27,15 +27,15 @@ pub struct Explanation<'e> {
     pub kernel: &'e OsStr,
     /// Version of its manifest.
     pub manifest_version: u32,
-    /// What would be loaded where.
+    /// The load plan.
     pub plan: &'e LoadPlan,
-    /// What was asked for.
+    /// The launch that is explained.
     pub launch: &'e Launch,
     /// Guest memory in bytes.
     pub memory: u64,
-    /// The devices; `None` if they were not looked at, since their names alone are denied.
+    /// The devices. `None` if they were not inspected, because their names are already denied.
     pub devices: Option<&'e [Device]>,
-    /// What the policies say.
+    /// The policies' decision.
     pub decision: &'e Decision,
     /// The system call filter.
     pub rules: &'e [Rule],
@@ -62,7 +62,7 @@ fn action(rule: &Rule) -> String {
 }
 
 impl Explanation<'_> {
-    /// The explanation as a text of whole lines.
+    /// The explanation, as whole lines.
     pub fn shown(&self, format: Format) -> String {
         match format {
             Format::Human => self.human(),

@@ -1,10 +1,10 @@
-//! The policy gate: what is asked for is judged before anything is opened, and again by what the
-//! opened descriptors say.
+//! The policy gate. Policies judge the launch twice: on its options before any device is opened,
+//! and again on what the open descriptors turn out to be.
 //!
-//! Policies decide in their own crate; here are only the facts of this host, and the lines a
-//! denial prints. Without any policy the gate is open and costs one look for the host's folder.
+//! The decision is made in `solo5_policy`. This file supplies the facts of this host and turns a
+//! denial into the lines that are printed. Without any policy the gate is open, and costs one
+//! lookup of the host's policy folder.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 
@@ -20,7 +20,7 @@ use crate::error::{Reason, Refusal};
 use crate::safeguard::Safeguard;
 use crate::sys;
 
-/// The policies of a launch with what is asked of them.
+/// The policies of a launch, and the launch they judge.
 #[derive(Debug)]
 pub struct Gate {
     policies: Vec<Policy>,
@@ -28,7 +28,8 @@ pub struct Gate {
     facts: HostFacts,
 }
 
-/// Reads every policy of a launch. A policy that cannot be taken is a refusal, never a policy less.
+/// Reads every policy of a launch. A policy that cannot be read refuses the launch; it is never
+/// skipped.
 pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Policy>, Refusal> {
     let open = |fd| inherited.take(fd).map(File::from).map_err(io::Error::from);
     let policies =
@@ -43,7 +44,7 @@ pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Poli
 }
 
 impl Gate {
-    /// Puts what is asked for to `policies`.
+    /// A gate at which `policies` judge `asked`.
     pub fn new(policies: Vec<Policy>, asked: Asked) -> Gate {
         let digest = asked.proof.as_ref().map(|proof| proof.digest);
         let lists = digest.map(|digest| {
@@ -63,12 +64,13 @@ impl Gate {
         }
     }
 
-    /// Whether nobody has anything to say.
+    /// Whether no policy can refuse the launch: there is none, and none is required.
     pub fn is_open(&self) -> bool {
         self.policies.is_empty() && !self.asked.launch.require_policy
     }
 
-    /// Takes into account what of these the host lacks. Until then nobody has asked.
+    /// Records which of these safeguards the host lacks. Before this call the gate has no facts
+    /// about them.
     pub fn confined_by(&mut self, safeguards: &[Safeguard]) {
         let lacking = safeguards.iter().filter(|safeguard| safeguard.is_missing());
         self.facts.lacking = lacking.map(|safeguard| safeguard.how.to_owned()).collect();
@@ -80,13 +82,14 @@ impl Gate {
         &self.asked.launch
     }
 
-    /// The launch, to be started as it was judged.
+    /// The launch exactly as it was judged, to be started.
     pub fn into_launch(self) -> Launch {
         self.asked.launch
     }
 
-    /// Opens every device of the launch, or, to explain it, only looks at them. They come in order of
-    /// their indices; what the host says of them is judged from now on.
+    /// Opens every device of the launch, or under `--explain` only inspects them. Returns them in
+    /// the order of their indices. From now on decisions include the facts that the host reports
+    /// about them.
     pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Refusal> {
         let mut devices: Vec<Device> = Vec::new();
         let only_look = self.asked.launch.explain;
@@ -105,7 +108,7 @@ impl Gate {
             let look = crate::attach::block::Look::at(block, &directories);
             let number = self.facts.blocks.len();
             self.facts.blocks.push(look.facts());
-            // What a path leads to outside of its folder is not opened before that is judged.
+            // A path may lead out of its folder, so it is judged before the file is opened.
             if !directories.is_empty() {
                 self.check(Phase::Strings)?;
             }
@@ -114,19 +117,19 @@ impl Gate {
             self.facts.blocks.push(facts);
             devices.push(device);
         }
-        // Only a tender without modules uses none of these.
+        // A tender built without any device module does not use these.
         #[cfg(not(any(feature = "net", feature = "block")))]
         let _ = (only_look, inherited);
         devices.sort_by_key(|device| device.index);
         Ok(devices)
     }
 
-    /// What the policies say.
+    /// The policies' decision.
     pub fn decide(&self, phase: Phase) -> Decision {
         decide(&self.policies, &self.asked, &self.facts, phase, self.asked.launch.require_policy)
     }
 
-    /// Refuses if the policies do.
+    /// Refuses the launch if the policies deny it.
     pub fn check(&self, phase: Phase) -> Result<(), Refusal> {
         if self.is_open() {
             return Ok(());
@@ -139,7 +142,7 @@ impl Gate {
     }
 }
 
-/// The refusal that a denial is.
+/// Turns a denial into a refusal.
 pub fn denial(decision: &Decision) -> Refusal {
     let reasons = decision
         .reasons
@@ -151,10 +154,4 @@ pub fn denial(decision: &Decision) -> Refusal {
         summary: vec![decision.closing()],
         ..Refusal::default()
     }
-}
-
-/// A name of the host as a fact.
-pub fn name_fact(name: Vec<u8>) -> Fact<OsString> {
-    use std::os::unix::ffi::OsStringExt;
-    Fact::Known(OsString::from_vec(name))
 }

@@ -1,27 +1,27 @@
-//! What the tenders share: a launch from its options to a guest that is allowed and has its
-//! devices.
+//! Code that all tenders share. It takes a launch from its options to a guest that the policies
+//! allow and whose devices are attached.
 //!
 //! | phase | file |
 //! |---|---|
 //! | the whole launch, in order | [`boot`] |
 //! | options | `solo5_launch` |
-//! | digest and signers of the image, if a policy asks | [`seal`] |
+//! | digest and signers of the image, if a policy needs them | [`seal`] |
 //! | image | `solo5_image` |
-//! | what the manifest asks of the launch | [`needs`] |
-//! | policy, on strings and then on descriptors | [`gate`] |
+//! | the manifest's requirements | [`needs`] |
+//! | policy: first on option strings, then on open descriptors | [`gate`] |
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
-//! | command line, events | [`start`] |
-//! | what is given up, and whether it can be | [`confine`], [`safeguard`] |
+//! | guest command line, epoll set and timer | [`start`] |
+//! | dropping privileges, and whether this host can | [`confine`], [`safeguard`] |
 //! | system call filters | [`seccomp`] |
 //!
-//! Beside them: [`error`] (every code `T4xx` and its text), [`console`] (what is said),
+//! Used by all phases: [`error`] (every code `T4xx` and its text), [`console`] (messages),
 //! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
 //! entry point of a tender), [`signals`].
 //!
-//! Adversary: a hostile image, read by `solo5_image`; a policy, read by `solo5_policy`; a hostile
-//! guest, which meets only [`memory`] and the filter; and a host that fails at any call. None of
-//! them makes a tender panic.
+//! Threat model: a hostile image, read by `solo5_image`; a malformed policy, read by
+//! `solo5_policy`; a hostile guest, which reaches only [`memory`] and the filter; and a host on
+//! which any call can fail. None of them makes a tender panic.
 
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

@@ -1,4 +1,4 @@
-//! Carrying out a load plan: segments into guest memory, then their protections.
+//! Executes a load plan: copies segments into guest memory, then sets their protections.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,7 +21,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// The tender's error that it is for the image called `kernel`.
+    /// The tender's error for this fault, for the image called `kernel`.
     pub fn of(self, kernel: OsString) -> Error {
         match self {
             LoadError::Image(fault) => Error::Image { kernel, fault },
@@ -49,8 +49,8 @@ impl From<ImageError> for LoadError {
 
 /// Loads every segment of `plan` into fresh, zeroed guest memory and hands its pages to `protect`.
 ///
-/// The zeros behind a segment's content are not written: memory was never written before, and the
-/// plan's segments share no page.
+/// The zeros after a segment's content (bss) need no write: the memory is fresh, and the plan's
+/// segments share no page.
 pub fn load(
     memory: &GuestMemory,
     file: &File,
@@ -63,7 +63,8 @@ pub fn load(
         let size = segment.file.end - offset;
         if size > 0 {
             let short = ImageError::SegmentShort { phdr, offset, size };
-            // The plan fits, so the range is inside; a short read means the file has shrunk.
+            // The plan fits, so the range is in bounds. A short read means that the file has
+            // shrunk.
             let got = memory.fill(segment.address, file, segment.file.clone());
             match got.map_err(|_| short)? {
                 Ok(got) if got == size => {}

@@ -1,9 +1,9 @@
-//! Guest memory: the only way from a guest's address to bytes.
+//! Guest memory: the only code that turns a guest's address into bytes.
 //!
-//! A range of guest memory starts as an [`Allegation`]: two numbers someone says are its address and
-//! length. [`Allegation::within`] is the one check against the bounds of guest memory, for all
-//! tenders. What passed it is only copied: no reference into guest memory ever exists, so nothing a
-//! guest does can change what was checked.
+//! A range of guest memory starts as an [`Allegation`]: two untrusted numbers, an address and a
+//! length. [`Allegation::within`] is the only bounds check, for all tenders. Bytes that passed it
+//! are only copied. There is never a reference into guest memory, so the guest cannot change a
+//! value after it was checked.
 
 use std::fmt;
 use std::fs::File;
@@ -16,12 +16,11 @@ use solo5_image::{Protection, ReadError};
 
 use crate::sys::Errno;
 
-/// What is alleged to be a range of guest memory.
+/// An unchecked claim that two numbers are a range of guest memory.
 ///
-/// Holding one proves nothing but that someone named these two numbers: the range may lie outside
-/// memory, may overflow, and may include pages without the rights for what is wanted of them.
-/// [`Allegation::within`] proves the first two wrong. It says nothing about rights: those are
-/// checked by whoever knows the pages' protection.
+/// Such a range may lie outside memory, may overflow, and may include pages without the needed
+/// rights. [`Allegation::within`] rules out the first two. It does not check rights: that is up to
+/// the code that knows the pages' protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allegation {
     /// Guest address of the first byte.
@@ -41,8 +40,8 @@ impl Allegation {
         Allegation { address, length: size_of::<T>() as u64 }
     }
 
-    /// The same range as numbers of this host's, if it is wholly within the guest addresses
-    /// `memory`. The address of an empty range must be within them too, as upstream has it.
+    /// The same range as `usize`, if it is wholly within the guest addresses `memory`. As in
+    /// upstream, the address of an empty range must be within them too.
     pub fn within(self, memory: &Range<u64>) -> Result<Range<usize>, OutOfBounds> {
         let end = self.address.checked_add(self.length).ok_or(OutOfBounds)?;
         if !memory.contains(&self.address) || end > memory.end {
@@ -67,8 +66,9 @@ impl fmt::Display for OutOfBounds {
 
 impl std::error::Error for OutOfBounds {}
 
-/// How guest memory is mapped: private, which is faster, unless there is a limit on data
-/// (`ulimit -d`), which counts private memory only. Guest memory is no data of the tender's.
+/// How guest memory is mapped: private, which is faster, unless there is a limit on data (`ulimit
+/// -d`). That limit counts only private memory, and guest memory must not count as the tender's
+/// data.
 pub fn mapping() -> MapFlags {
     match getrlimit(Resource::Data).current {
         None => MapFlags::PRIVATE,
@@ -78,13 +78,13 @@ pub fn mapping() -> MapFlags {
 
 /// The memory of one guest, mapped into this process.
 ///
-/// Guest addresses from `first` to `size` are bytes; the host address of guest address 0 is
-/// `base`. What lies there is only ever accessed by copying, and only while no guest runs in
-/// another thread.
+/// Guest addresses from `first` to `size` are backed by memory; `base` is the host address of guest
+/// address 0. The content is only accessed by copying, and only while no guest runs in another
+/// thread.
 #[derive(Debug)]
 pub struct GuestMemory {
     base: usize,
-    /// The guest addresses that are bytes.
+    /// The guest addresses that are backed by memory.
     addresses: Range<u64>,
 }
 
@@ -93,9 +93,9 @@ impl GuestMemory {
     ///
     /// # Safety
     ///
-    /// The host addresses `base + first .. base + size` are one mapping that is readable and
-    /// writable, holds nothing of this program's, and lasts as long as the value. `base + size`
-    /// does not overflow.
+    /// The host addresses `base + first .. base + size` are one readable and writable mapping that
+    /// holds no object of this program and lives as long as the value. `base + size` does not
+    /// overflow.
     pub unsafe fn from_raw(base: usize, first: u64, size: u64) -> GuestMemory {
         GuestMemory { base, addresses: first..size }
     }
@@ -105,7 +105,7 @@ impl GuestMemory {
         self.addresses.end
     }
 
-    /// The host address of `length` bytes at guest address `at`, all of them guest memory.
+    /// The host address of guest address `at`, if all `length` bytes there are guest memory.
     fn host(&self, at: u64, length: u64) -> Result<usize, OutOfBounds> {
         let range = Allegation::new(at, length).within(&self.addresses)?;
         // In bounds, and `base + size` does not overflow.
@@ -116,8 +116,8 @@ impl GuestMemory {
     pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.host(at, bytes.len() as u64)?;
         let to = std::ptr::with_exposed_provenance_mut::<u8>(to);
-        // SAFETY: `to` is the start of `bytes.len()` writable bytes by `host` and `from_raw`, and
-        // nothing of this program's, so not `bytes`, is there.
+        // SAFETY: by `host` and `from_raw`, `to` is the start of `bytes.len()` writable bytes. No
+        // object of this program is there, so `bytes` does not overlap them.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         Ok(())
     }
@@ -126,14 +126,14 @@ impl GuestMemory {
     pub fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
         let from = self.host(at, bytes.len() as u64)?;
         let from = std::ptr::with_exposed_provenance::<u8>(from);
-        // SAFETY: `from` is the start of `bytes.len()` readable bytes by `host` and `from_raw`,
-        // and nothing of this program's, so not `bytes`, is there.
+        // SAFETY: by `host` and `from_raw`, `from` is the start of `bytes.len()` readable bytes. No
+        // object of this program is there, so `bytes` does not overlap them.
         unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
 
-    /// Reads `content` of a file to guest address `at`. Returns how many bytes there were: fewer
-    /// than asked for only at the end of the file.
+    /// Reads the range `content` of a file to guest address `at`. Returns the number of bytes read,
+    /// which is less than requested only at the end of the file.
     pub fn fill(
         &self,
         at: u64,
@@ -149,7 +149,7 @@ impl GuestMemory {
             };
             let to = std::ptr::with_exposed_provenance_mut(host + done as usize);
             let left = (length - done) as usize;
-            // SAFETY: `to` is the start of `left` writable bytes by `host` and `from_raw`; the
+            // SAFETY: by `host` and `from_raw`, `to` is the start of `left` writable bytes; the
             // kernel writes no more than that.
             let got = unsafe { libc::pread(file.as_raw_fd(), to, left, offset) };
             match u64::try_from(got) {
@@ -167,7 +167,7 @@ impl GuestMemory {
         Ok(Ok(done))
     }
 
-    /// Gives the pages `pages`, as guest addresses, exactly these rights.
+    /// Sets the protection of `pages`, given as guest addresses.
     pub fn protect(&self, pages: Range<u64>, protection: Protection) -> Result<(), Errno> {
         let length = pages.end.checked_sub(pages.start).ok_or(Errno::INVAL)?;
         let host = self.host(pages.start, length).map_err(|_| Errno::INVAL)?;
@@ -176,8 +176,8 @@ impl GuestMemory {
             | flag(protection.write, MprotectFlags::WRITE)
             | flag(protection.execute, MprotectFlags::EXEC);
         let start = std::ptr::with_exposed_provenance_mut(host);
-        // SAFETY: the range is guest memory by `host`, so no page of the program's own loses a
-        // right. Later copies to a protected page would fault; callers protect last.
+        // SAFETY: by `host` the range is guest memory, so no page of the program itself loses a
+        // right. A later copy to a protected page would fault, so callers protect last.
         unsafe { rustix::mm::mprotect(start, length as usize, flags) }
     }
 }
@@ -188,15 +188,15 @@ mod tests {
 
     use super::*;
 
-    /// Guest memory in a buffer of ours: 64 bytes, of which the first 16 are not the guest's.
+    /// Guest memory in a test buffer of 64 bytes; the first 16 are not the guest's.
     fn memory(buffer: &mut [u8; 64]) -> GuestMemory {
         let base = buffer.as_mut_ptr().expose_provenance();
-        // SAFETY: the buffer is borrowed by the caller for as long as the value is used.
+        // SAFETY: the caller keeps the buffer borrowed while the value is in use.
         unsafe { GuestMemory::from_raw(base, 16, 64) }
     }
 
     #[test]
-    fn only_ranges_wholly_inside_become_bytes() {
+    fn only_ranges_wholly_in_bounds_are_accessed() {
         let mut buffer = [0; 64];
         let memory = memory(&mut buffer);
         memory.write(16, b"ab").unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_to_their_end_and_not_beyond_memory() {
+    fn fill_stops_at_the_end_of_the_file_and_refuses_ranges_out_of_bounds() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
         let mut buffer = [0; 64];

@@ -1,7 +1,7 @@
-//! What a version 2 manifest asks of a launch, checked (`docs/reference/manifest.md#requirements`).
+//! Checks the requirements of a version 2 manifest (`docs/reference/manifest.md#requirements`).
 //!
-//! Each function compares one wish with what there is and names the option that would mend it.
-//! Devices that were declined or do not exist are nobody's business here.
+//! Each check compares one requirement with the launch, and its error names the option that mends
+//! it. Declined and undeclared devices are not checked here.
 
 use solo5_abi::mft2::Mft2;
 use solo5_launch::Launch;
@@ -9,7 +9,7 @@ use solo5_launch::Launch;
 use crate::attach::{Backing, Device};
 use crate::error::Error;
 
-/// Whether the unikernel itself can run as the launch wants it to, in `have` bytes of memory.
+/// Checks the requirements of the unikernel itself, for a launch with `have` bytes of memory.
 pub fn check_unikernel(
     launch: &Launch,
     have: u64,
@@ -35,7 +35,7 @@ pub fn check_unikernel(
     Ok(())
 }
 
-/// Whether an opened device is as large as the manifest asks.
+/// Checks an opened device against the minimum that the manifest requires.
 pub fn check_device(device: &Device) -> Result<(), Error> {
     let name = || device.name.clone();
     match device.backing {

@@ -1,9 +1,9 @@
-//! Network interfaces of the tender's own network namespace, asked for through rtnetlink.
+//! Queries about network interfaces in the tender's own network namespace, through rtnetlink.
 //!
-//! `/sys/class/net` shows the namespace in which somebody mounted it, which may be another one. A
+//! `/sys/class/net` shows the namespace in which it was mounted, which may be another one. A
 //! netlink socket answers for the namespace in which it was made.
 //!
-//! One question is asked, `RTM_GETLINK` of a single interface; the kernel answers it before `send`
+//! The only request is `RTM_GETLINK` for a single interface. The kernel answers it before `send`
 //! returns, in one message.
 
 use rustix::net::netlink::SocketAddrNetlink;
@@ -14,15 +14,16 @@ use crate::sys::Errno;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
 
-/// Size in bytes of a message's header, and of the fixed part of one about a link.
+/// Size in bytes of a message's header (`nlmsghdr`), and of the fixed part of a link message
+/// (`ifinfomsg`).
 const HEADER: usize = 16;
 const LINK: usize = 16;
 /// Size in bytes of an attribute's header.
 const ATTRIBUTE: usize = 4;
-/// The most bytes of an answer that are read. One about a link has some 1500.
+/// Maximum size of an answer in bytes. A link message has about 1500.
 const ANSWER_MAX: usize = 1 << 15;
 
-/// Which interface is meant.
+/// How an interface is named in a request.
 #[derive(Clone, Copy, Debug)]
 enum Which<'a> {
     Name(&'a [u8]),
@@ -33,15 +34,15 @@ enum Which<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Link {
     name: Vec<u8>,
-    /// The index of the interface that it is a port of.
+    /// Index of the interface that it is a port of.
     master: Option<u32>,
 }
 
-/// The name of the interface that the one called `name` is a port of: its bridge. `ENODEV` if there
-/// is none called `name`.
+/// The name of the bridge that the interface called `name` is a port of; `None` if it is no port.
+/// `ENODEV` if there is no interface called `name`.
 pub fn master(name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     let port = link(Which::Name(name))?;
-    // The kernel knows an interface by other names, too.
+    // The kernel also finds an interface by its alternative names.
     if port.name != name {
         return Err(Errno::NODEV);
     }
@@ -53,7 +54,7 @@ fn link(which: Which<'_>) -> Result<Link, Errno> {
     // Protocol 0 is `NETLINK_ROUTE`.
     let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
     let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    // Connected to the kernel, so that nobody else can answer.
+    // Connected to the kernel, so that no other process can answer.
     rustix::net::connect(&socket, &SocketAddrNetlink::new(0, 0))?;
     rustix::net::send(&socket, &request(which)?, SendFlags::empty())?;
     let mut answer = vec![0; ANSWER_MAX];
@@ -72,7 +73,7 @@ fn request(which: Which<'_>) -> Result<Vec<u8>, Errno> {
     };
     let mut attribute = Vec::new();
     if !name.is_empty() {
-        // The name and its terminator; short by the check above.
+        // The name and its terminator; the check above bounds the length.
         let size = (ATTRIBUTE + name.len() + 1) as u16;
         attribute.extend(size.to_ne_bytes());
         attribute.extend(IFLA_IFNAME.to_ne_bytes());
@@ -83,18 +84,19 @@ fn request(which: Which<'_>) -> Result<Vec<u8>, Errno> {
     message.extend(((HEADER + LINK + attribute.len()) as u32).to_ne_bytes());
     message.extend(libc::RTM_GETLINK.to_ne_bytes());
     message.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
-    // Sequence number and sender: one question on this socket, and the kernel knows who asks.
+    // Sequence number and sender are 0: the socket carries one request, and the kernel fills in the
+    // sender.
     message.extend([0; 8]);
-    // The address family and type of hardware: any.
+    // Address family and hardware type: any.
     message.extend([0; 4]);
     message.extend(index.to_ne_bytes());
-    // Flags and which of them to change.
+    // Interface flags and their change mask: none.
     message.extend([0; 8]);
     message.extend(attribute);
     Ok(message)
 }
 
-/// Reads an answer, which comes from the kernel and is not trusted with more than its own bytes.
+/// Parses the kernel's answer. Every length in it is checked against the answer's own size.
 fn parse(answer: &[u8]) -> Result<Link, Errno> {
     let (header, rest) = answer.split_at_checked(HEADER).ok_or(Errno::BADMSG)?;
     let length = u32_at(header, 0).and_then(|length| usize::try_from(length).ok());
@@ -141,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// An answer about a link with these attributes.
+    /// A link message with these attributes.
     fn answer(attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = vec![0; LINK];
         for (kind, value) in attributes {
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_asked() {
+    fn the_loopback_interface_is_found() {
         let found = link(Which::Name(b"lo")).unwrap();
         assert_eq!(found, Link { name: b"lo".to_vec(), master: None });
         assert_eq!(link(Which::Index(1)).unwrap().name, b"lo", "the first of every namespace");
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_cut_or_none_is_refused() {
+    fn a_truncated_or_other_answer_is_refused() {
         let whole = answer(&[(IFLA_IFNAME, b"tap0\0")]);
         for length in 0..whole.len() {
             assert_eq!(parse(&whole[..length]), Err(Errno::BADMSG), "{length}");

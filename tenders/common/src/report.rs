@@ -4,12 +4,12 @@
 //! {"outcome":"guest-exit","status":0,"reasons":[]}
 //! ```
 //!
-//! A guest of spt is the tender's own process: once it runs, nobody is left in it to report. So
-//! with `--report`, and only then, a tender makes a child at the very start that does everything
-//! else, and itself only passes signals on, waits, reports, and ends exactly as the child did. A
-//! file without a name is shared by the two: in it the child says that it hands over to the guest,
-//! or why it does not. What the parent cannot know it does not claim: a child that ends before it
-//! said either is a `bug`, or was ended by a `signal`.
+//! An spt guest takes over the tender's own process, so no tender code is left in it to report. So
+//! with `--report`, and only then, a tender forks at the very start. The child does the whole
+//! launch. The parent only passes signals on, waits, reports, and ends exactly as the child did.
+//! The two share a memfd. In it the child writes that it hands over to the guest, or why it does
+//! not. The parent claims no more than it knows: if the child ends before it wrote either, the
+//! outcome is `bug`, or `signal` if a signal from outside ended it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -33,15 +33,15 @@ use crate::sys::{CallersRights, Errno};
 pub enum Outcome {
     /// The guest ended itself with its own status.
     GuestExit,
-    /// The guest did what it must not, and was ended for it.
+    /// The guest was ended for a fault.
     GuestFault,
-    /// No guest was started: it is not possible.
+    /// No guest was started: the launch is not possible.
     Cannot,
-    /// No guest was started: it is not allowed.
+    /// No guest was started: a policy denies the launch.
     Denied,
-    /// Somebody ended it from outside.
+    /// A signal from outside ended the process.
     Signal,
-    /// The tender failed in a way that is its own fault.
+    /// The tender itself failed.
     Bug,
 }
 
@@ -66,7 +66,7 @@ enum End {
     Signal(i32),
 }
 
-/// The child's way to say what becomes of the launch.
+/// The child's end of the shared file: it records what becomes of the launch.
 #[derive(Debug)]
 pub struct Reporter {
     shared: File,
@@ -75,7 +75,7 @@ pub struct Reporter {
 const STARTED: &str = "started";
 
 impl Reporter {
-    /// Says that the guest's first instruction is next.
+    /// Records that the guest's first instruction is next.
     pub fn started(&mut self) -> Result<(), Error> {
         writeln!(self.shared, "{STARTED}").map_err(|error| Error::Host {
             what: "write()",
@@ -83,20 +83,20 @@ impl Reporter {
         })
     }
 
-    /// Says why there is no guest. Best effort: the lines on standard error say the same.
+    /// Records why no guest is started. Best effort: the lines on standard error say the same.
     pub fn refused(&mut self, refusal: &Refusal) {
         let _ = writeln!(self.shared, "{}", json_text::text(&refusal_json(refusal)));
     }
 
-    /// The descriptor that must stay open until the guest runs. A tender that outlives its start
-    /// writes the [`ending`] of its guest there.
+    /// The descriptor of the shared file. It must stay open until the guest runs. A tender that
+    /// stays beside its guest (hvt) writes the guest's [`ending`] there.
     pub fn fd(&self) -> RawFd {
         self.shared.as_raw_fd()
     }
 }
 
-/// What a tender that is still there says, without allocating, of how its guest ended. `message`
-/// must not need escapes in JSON.
+/// Writes how the guest ended, for a tender that stays beside its guest. Does not allocate.
+/// `message` must not need escapes in JSON.
 pub fn ending(
     out: &mut impl fmt::Write,
     outcome: Outcome,
@@ -114,7 +114,7 @@ fn refusal_json(refusal: &Refusal) -> Value {
     let outcome = if refusal.denied { Outcome::Denied } else { Outcome::Cannot };
     let reasons = refusal.reasons.iter();
     let reasons = reasons.map(|Reason { code, text }| {
-        // The code is told once.
+        // The code has a field of its own, so it is removed from the message.
         json!({"code": code, "message": text.replacen(&format!("error[{code}]: "), "", 1)})
     });
     json!({
@@ -124,7 +124,7 @@ fn refusal_json(refusal: &Refusal) -> Value {
     })
 }
 
-/// The report on a child that ended like `end` after saying `said`.
+/// The report on a child that wrote `said` to the shared file and then ended with `end`.
 fn conclude(end: End, said: &str) -> Value {
     let last = said.lines().last().unwrap_or_default();
     if last != STARTED
@@ -138,7 +138,8 @@ fn conclude(end: End, said: &str) -> Value {
         End::Signal(signal) if !process::is_fault(signal) && signal != libc::SIGABRT => {
             Outcome::Signal
         }
-        // A guest cannot abort its process; before the guest runs, no end is an expected one.
+        // A guest cannot abort its process, and before the guest runs the child should not end at
+        // all.
         _ => Outcome::Bug,
     };
     match end {
@@ -163,12 +164,14 @@ pub struct Sink {
 enum Place {
     /// An open file.
     Open(File),
-    /// A file to be made when there is something to write: nothing is made before policies are asked.
+    /// A file that is created only when there is a report to write, so that nothing is created
+    /// before the policies have decided.
     Later(OsString),
 }
 
 impl Sink {
-    /// Opens a file to append to, if there is one, or takes an inherited descriptor.
+    /// Opens an existing file to append to, notes the path of one to be created, or takes an
+    /// inherited descriptor.
     pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Error> {
         let (opened, target) = match target {
             FileOrFd::Path(path) => {
@@ -207,14 +210,14 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to. Opening a pipe would wait for somebody to read it, so a pipe is refused
-/// whether or not anybody does; one that is inherited is open already.
+/// Opens a file to append to. Opening a pipe would wait for a reader, so a pipe is refused, whether
+/// or not it has one. An inherited pipe is already open.
 fn append(path: &OsStr, further: OFlags) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY;
     let opened =
         rustix::fs::open(path, flags | OFlags::NONBLOCK | further, Mode::from_raw_mode(0o644));
     let file = match opened {
-        // A pipe that nobody reads.
+        // A pipe without a reader.
         Err(Errno::NXIO) => return Err(Errno::SPIPE),
         opened => opened?,
     };
@@ -225,16 +228,16 @@ fn append(path: &OsStr, further: OFlags) -> Result<File, Errno> {
     Ok(File::from(file))
 }
 
-/// Whether the caller can make a file at `path`.
+/// Checks that the caller may create a file at `path`.
 fn can_make(path: &OsStr) -> Result<(), Errno> {
     let folder = Path::new(path).parent().filter(|folder| *folder != Path::new(""));
     let folder = folder.unwrap_or(Path::new("."));
-    // By the real user's rights.
+    // `access` checks with the real user's rights.
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
 }
 
-/// Makes the child that does the rest of the launch, and returns in it. The parent never returns:
-/// it reports to `sink` how the child ended and ends the same way. `complain` prints an error.
+/// Forks, and returns in the child, which does the rest of the launch. The parent never returns: it
+/// reports to `sink` how the child ended, and ends the same way. `complain` prints an error.
 pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Error> {
     let (shared, child, blocked) = match split() {
         Ok(Split::Child(reporter)) => return Ok(reporter),
@@ -267,7 +270,7 @@ enum Split {
     Parent(File, Pid, process::Signals),
 }
 
-/// Makes the child and the file it shares with its parent.
+/// Makes the shared file, blocks signals, and forks.
 fn split() -> Result<Split, Error> {
     let host = |what| move |error| Error::Host { what, error };
     let shared = rustix::fs::memfd_create(c"outcome", MemfdFlags::CLOEXEC);
@@ -284,12 +287,12 @@ fn split() -> Result<Split, Error> {
 
 fn said(mut shared: File) -> String {
     let mut said = Vec::new();
-    // Nothing read means nothing said.
+    // If nothing can be read, the child counts as having written nothing.
     let _ = shared.rewind().and_then(|()| shared.read_to_end(&mut said));
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Passes signals on until `child` has ended.
+/// Passes signals on to `child` until it has ended.
 fn wait(child: Pid, blocked: &process::Signals) -> Result<End, Errno> {
     loop {
         let signal = process::next_signal(blocked)?;
@@ -334,7 +337,7 @@ mod tests {
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
         let refusal = Refusal::from(Error::ExecHeap);
         let said = format!("started\n{}\n", refusal_json(&refusal));
-        assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last word counts");
+        assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last line counts");
         let reason = &conclude(End::Exit(1), &said)["reasons"][0];
         assert_eq!(reason["code"], "T432");
         let message = reason["message"].as_str().unwrap();
@@ -346,14 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_made_when_there_is_something_to_write() {
+    fn a_report_file_is_created_by_the_first_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report");
         let mut inherited = Inherited::find([], [false; 3]);
         let mut open =
             |path: &Path| Sink::open(&FileOrFd::Path(path.as_os_str().to_owned()), &mut inherited);
         let mut sink = open(&path).unwrap();
-        assert!(!path.exists(), "before policies are asked");
+        assert!(!path.exists(), "not before there is a report");
         sink.write(&json!(1)).unwrap();
         open(&path).unwrap().write(&json!(2)).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n");

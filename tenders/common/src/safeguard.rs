@@ -1,7 +1,9 @@
-//! What confines a guest, and whether this host has it: found out by asking the kernel, not assumed.
+//! What confines a guest, and whether this host supports it. The answer comes from the kernel and
+//! is not assumed.
 //!
-//! An older kernel lacks some of it, and a filter around the tender may refuse a call that the kernel
-//! knows. So each is asked for as it will be asked for at the end, in a form that changes nothing.
+//! An older kernel lacks some safeguards, and a seccomp filter around the tender may refuse calls
+//! that the kernel knows. So each safeguard is probed with the same call that will set it up later,
+//! in a form that changes nothing.
 
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{capabilities, set_capabilities};
@@ -12,30 +14,30 @@ use crate::sys;
 /// Something that confines a guest besides what its filter allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Safeguard {
-    /// What holds.
+    /// The property that it ensures.
     pub what: &'static str,
-    /// By which means.
+    /// The mechanism.
     pub how: &'static str,
-    /// Whose means they are.
+    /// Who provides it.
     pub by: By,
 }
 
-/// Whose means a safeguard is.
+/// Who provides a safeguard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// The tender's own: without them it starts no guest.
+    /// The tender itself, which starts no guest without it.
     Tender,
-    /// The host's, which has them or not.
+    /// The host; `false` if it is missing.
     Host(bool),
 }
 
 impl Safeguard {
-    /// One that the host has if `available`.
+    /// A safeguard that the host provides if `available`.
     pub fn host(what: &'static str, how: &'static str, available: bool) -> Safeguard {
         Safeguard { what, how, by: By::Host(available) }
     }
 
-    /// One of the tender's own.
+    /// A safeguard that the tender itself provides.
     pub fn tender(what: &'static str, how: &'static str) -> Safeguard {
         Safeguard { what, how, by: By::Tender }
     }
@@ -46,9 +48,9 @@ impl Safeguard {
     }
 }
 
-/// Those that every tender has, after its filter, which is `filter`. Sets `no_new_privs`: nothing but
-/// setting it tells whether that is possible, a tender executes nothing, and other answers depend on
-/// it.
+/// The safeguards of every tender; the first is its filter, described as `filter`. Sets
+/// `no_new_privs`: only setting it shows whether that is possible, and other probes depend on it.
+/// It does no harm, because a tender executes no programs.
 pub fn common(filter: &'static str) -> Vec<Safeguard> {
     let no_new_privileges = confine::no_new_privileges().is_ok();
     let filters = sys::check_filters().is_ok() && sys::has_seccomp_kill_process();
@@ -65,17 +67,17 @@ pub fn common(filter: &'static str) -> Vec<Safeguard> {
     ]
 }
 
-/// Whether the call is there that drops capabilities: it keeps those there are.
+/// Whether capabilities can be dropped. The probe sets the current ones again.
 fn can_drop_capabilities() -> bool {
     capabilities(None).and_then(|same| set_capabilities(None, same)).is_ok()
 }
 
-/// Whether core files and debuggers can be refused: refuses them and takes it back.
+/// Whether the process can be made undumpable. The probe makes it so, and restores the state.
 fn can_be_undumpable() -> bool {
     let Ok(before) = dumpable_behavior() else { return false };
     if confine::undumpable().is_err() {
         return false;
     }
-    // Any other state is as strict, and cannot be asked for.
+    // Any other state is at least as strict, and a process cannot set it again.
     before != DumpableBehavior::Dumpable || set_dumpable_behavior(before).is_ok()
 }

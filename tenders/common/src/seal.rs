@@ -1,7 +1,8 @@
-//! Proofs of what is in the image: a sealed copy of it, its digest, and who signed it.
+//! Proofs about the image's content: a sealed copy, its digest, and its signers.
 //!
-//! Made only if a policy asks. Everything else then reads the copy, which nobody can change any
-//! more, and which holds exactly the bytes that were hashed: signatures behind them are cut off.
+//! They are made only if a policy needs them. All later phases then read the copy. No process can
+//! change it, and it holds exactly the bytes that were hashed: signatures appended to the image are
+//! cut off.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,8 +19,8 @@ use crate::sys::Errno;
 
 const WHAT: &str = "copying the image, to prove what is in it";
 
-/// The image to go on with, and what is proven of it if any of `policies` asks. `kernel` is its
-/// name, beside which a detached signature may be.
+/// The image to use from now on, and the proof if any of `policies` needs one. `kernel` is the
+/// image's name; a detached signature may lie beside it.
 pub fn prove_if_asked(
     file: File,
     kernel: &OsStr,
@@ -41,8 +42,8 @@ pub fn prove_if_asked(
     Ok((copy, Some(proof)))
 }
 
-/// Copies all of `file` into memory and seals the content; also what was behind it, which may be
-/// nothing.
+/// Copies `file` into memory and seals the content. Also returns the trailer that followed the
+/// content; it is empty if there was none.
 fn sealed_copy(file: &File) -> io::Result<(File, Trailer)> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut copy = File::from(rustix::fs::memfd_create("image", flags)?);
@@ -59,7 +60,7 @@ fn sealed_copy(file: &File) -> io::Result<(File, Trailer)> {
     Ok((copy, trailer))
 }
 
-/// The signatures in `KERNEL.minisig`. One that cannot be read proves nothing.
+/// The signatures in `KERNEL.minisig`; none if the file cannot be read.
 fn detached(kernel: &OsStr) -> Vec<Signature> {
     let mut path = OsString::from(kernel);
     path.push(".minisig");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_that_asks_nothing_is_copied() {
+    fn without_a_policy_that_needs_proofs_nothing_is_copied() {
         let text = b"type: solo5.policy\nversion: 1\notherwise: allow\n";
         let policy = solo5_policy::front::read("p.yaml", text).unwrap();
         let (same, proof) =

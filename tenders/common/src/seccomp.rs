@@ -1,28 +1,29 @@
-//! System call filters: rules kept as data, and the BPF program made of them.
+//! System call filters: rules as data, and the BPF program assembled from them.
 //!
-//! A [`Rule`] names one system call, what its arguments must be, what then happens, and why, so
-//! that one table makes the filter, the text of `--explain`, and the tests. [`assemble`] turns a
-//! table into a program for the kernel; every call that fits no rule kills the process.
+//! A [`Rule`] names one system call, the conditions on its arguments, the action, and the reason.
+//! So one table yields the filter, the text of `--explain`, and the tests. [`assemble`] turns a
+//! table into a program for the kernel. A call that matches no rule kills the process.
 //!
-//! The shape of a program, whose jumps only go forward:
+//! A program has this shape; its jumps only go forward:
 //!
-//! 1. the architecture must be ours;
-//! 2. a binary search for the number, whole, so that none of x32 on x86_64 is found; not found: kill;
-//! 3. each rule's conditions, both halves of a 64-bit value; the first that fits decides; none fits:
-//!    kill.
+//! 1. check the architecture;
+//! 2. find the system call number by binary search, and kill if it is not found. All 32 bits are
+//!    compared, so that no x32 call on x86_64 matches;
+//! 3. check each rule's conditions, both halves of a 64-bit value. The first rule that matches
+//!    decides; if none matches, kill.
 //!
-//! All rules share their ends, so that a program is as short as may be: the kernel checks and
+//! All rules share their return instructions, to keep the program short: the kernel checks and
 //! translates it at every start.
 //!
-//! Own assembler, not the `seccompiler` crate: that one has a single action for all rules and does
-//! not know ppc64le. Tests compare the two on random calls.
+//! This is our own assembler, because the `seccompiler` crate has a single action for all rules and
+//! does not support ppc64le. Tests compare the two on random calls.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use solo5_abi::Arch;
 
-/// A system call and its number on each architecture; `None` where rules never name it.
+/// A system call and its number on each architecture; `None` where no rule uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its name.
@@ -85,19 +86,20 @@ pub mod calls {
     pub const UNLINKAT: Call = Call::new("unlinkat", 263, 35, 292);
     /// `mincore(address, length, vector)`
     pub const MINCORE: Call = Call::new("mincore", 27, 232, 206);
-    /// `arch_prctl(code, address)`: x86_64 alone has it.
+    /// `arch_prctl(code, address)`: only on x86_64.
     pub const ARCH_PRCTL: Call =
         Call { name: "arch_prctl", x86_64: Some(158), aarch64: None, ppc64le: None };
 }
 
-/// What an argument is compared with.
+/// A test on the value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// All 64 bits are this.
+    /// All 64 bits equal this.
     Equal(u64),
-    /// As an unsigned number of 64 bits, at most this.
+    /// At most this, as an unsigned 64-bit number.
     AtMost(u64),
-    /// The low 32 bits are one of two: for an `int`, of which the kernel ignores the rest.
+    /// The low 32 bits equal one of two values. For an `int` argument: the kernel ignores its upper
+    /// half.
     LowOneOf(u32, u32),
 }
 
@@ -106,16 +108,16 @@ pub enum Test {
 pub struct Condition {
     /// The argument, counted from 0; below 6.
     pub argument: u8,
-    /// What it is called in the call's manual page.
+    /// Its name in the call's manual page.
     pub name: &'static str,
-    /// What it must be.
+    /// The test that it must pass.
     pub test: Test,
-    /// What the value stands for, for people.
+    /// What the value stands for, in `--explain`.
     pub meaning: Option<&'static str>,
 }
 
 impl Test {
-    /// The low 32 bits are this.
+    /// The low 32 bits equal this.
     pub const fn low(value: u32) -> Test {
         Test::LowOneOf(value, value)
     }
@@ -127,13 +129,14 @@ impl Condition {
         Condition { argument, name, test, meaning: None }
     }
 
-    /// The first argument is descriptor `fd`, which for people is `meaning`.
+    /// The first argument is descriptor `fd`, shown as `meaning`.
     pub const fn descriptor(fd: i32, meaning: &'static str) -> Condition {
-        // A descriptor is not negative; -1, which stands for one not open yet, fits nothing.
+        // Descriptors are not negative. -1 stands for a descriptor that is not open yet, and
+        // matches no call.
         Condition::new(0, "fd", Test::Equal(fd as i64 as u64)).meaning(meaning)
     }
 
-    /// The same, and the value stands for `meaning`.
+    /// The same condition, with its value shown as `meaning`.
     pub const fn meaning(mut self, meaning: &'static str) -> Condition {
         self.meaning = Some(meaning);
         self
@@ -158,7 +161,7 @@ impl fmt::Display for Condition {
     }
 }
 
-/// What happens when a rule fits.
+/// What happens when a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The call is made.
@@ -172,16 +175,16 @@ pub enum Action {
 pub struct Rule {
     /// The call.
     pub call: Call,
-    /// What must hold, all of it.
+    /// The conditions, all of which must hold.
     pub when: Vec<Condition>,
-    /// What then happens.
+    /// The action.
     pub action: Action,
-    /// Who needs it, for people.
+    /// Why the guest or tender needs the call, in `--explain`.
     pub reason: Cow<'static, str>,
 }
 
 impl Rule {
-    /// The call is made if all of `when` holds.
+    /// Allows the call if all of `when` holds.
     pub fn allow(call: Call, when: Vec<Condition>, reason: impl Into<Cow<'static, str>>) -> Rule {
         Rule { call, when, action: Action::Allow, reason: reason.into() }
     }
@@ -232,14 +235,14 @@ pub const fn audit_arch(arch: Arch) -> u32 {
     }
 }
 
-/// Makes the filter of `rules`. `None` if it would be longer than [`INSTRUCTIONS_MAX`]; the most
-/// devices a manifest can have need less than half of that. Rules for calls that `arch` does not
-/// have are left out.
+/// Assembles the filter for `rules`. `None` if it would be longer than [`INSTRUCTIONS_MAX`]; the
+/// largest manifest needs less than half of that. Rules for calls that `arch` does not have are
+/// left out.
 pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
     let numbered =
         rules.iter().filter_map(|rule| rule.call.number(arch).map(|number| (number, rule)));
     let mut numbered: Vec<(u32, &Rule)> = numbered.collect();
-    // A stable sort: among the rules of a call the first that fits decides.
+    // The sort must be stable: among the rules of one call, the first that matches decides.
     numbered.sort_by_key(|(number, _)| *number);
     let calls: Vec<_> = numbered.chunk_by(|one, next| one.0 == next.0).collect();
 
@@ -252,24 +255,24 @@ pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
     program.finish()
 }
 
-/// Furthest that a branch may lead, in instructions that it skips. One less than its 8 bits hold:
-/// bringing one of its two targets nearer moves the other by an instruction.
+/// Maximum number of instructions that a branch may skip. One less than 8 bits can hold, because
+/// bringing one of the branch's two targets into reach can move the other away by one instruction.
 const REACH: usize = 254;
 
-/// An instruction, by how many there are behind it.
+/// An instruction, identified by the number of instructions that follow it.
 #[derive(Clone, Copy)]
 struct Label(usize);
 
-/// A program under construction, from its end to its start: jumps only go forward, so where one
-/// leads is there before it, and all rules share their ends.
+/// A program that is built from its end to its start. Jumps only go forward, so the target of each
+/// jump already exists, and all rules can share their return instructions.
 ///
-/// Every branch names both its targets, so anything may be put in front of one; only a load is
-/// followed by what was there when it was put.
+/// A branch names both its targets, so other instructions may be inserted in front of them. Only a
+/// load falls through to the instruction that was emitted before it.
 #[derive(Default)]
 struct Program {
-    /// The last instruction first.
+    /// The instructions in reverse order.
     reversed: Vec<Instruction>,
-    /// The nearest end with each decision.
+    /// The nearest return instruction for each decision.
     ends: Vec<(u32, Label)>,
 }
 
@@ -279,12 +282,12 @@ impl Program {
         Label(self.reversed.len() - 1)
     }
 
-    /// How many instructions the next one would skip to reach `label`.
+    /// How many instructions the next one must skip to reach `label`.
     fn distance(&self, label: Label) -> usize {
         self.reversed.len() - 1 - label.0
     }
 
-    /// Ends with `decision`.
+    /// A return instruction with `decision`; reuses one within reach.
     fn end(&mut self, decision: u32) -> Label {
         let known = self.ends.iter().find(|(value, _)| *value == decision);
         match known {
@@ -298,33 +301,35 @@ impl Program {
         }
     }
 
-    /// Goes to `label`, from within the reach of a branch.
+    /// A label within the reach of a branch that leads to `label`.
     fn near(&mut self, label: Label) -> Label {
         let distance = self.distance(label);
         match self.reversed.get(label.0) {
             _ if distance <= REACH => label,
             Some(end) if end.code == RETURN => self.end(end.operand),
-            // No program in memory is longer than this operand can say.
+            // No program that fits in memory exceeds this 32-bit operand.
             _ => self.put(JUMP, distance as u32, 0, 0),
         }
     }
 
-    /// Compares what was loaded with `operand`, then goes on at `yes` or `no`.
+    /// Compares the loaded value with `operand`, and branches to `yes` or `no`.
     fn compare(&mut self, code: u16, operand: u32, yes: Label, no: Label) -> Label {
         let (yes, no) = (self.near(yes), self.near(no));
         let (if_true, if_false) = (self.distance(yes) as u8, self.distance(no) as u8);
         self.put(code, operand, if_true, if_false)
     }
 
-    /// Loads 32 bits of the call, then goes on with what was put last.
+    /// Loads 32 bits of the call's data, then falls through to the instruction emitted last.
     fn load(&mut self, offset: u32) -> Label {
         self.put(LOAD, offset, 0, 0)
     }
 
-    /// Finds the call's number, which was loaded, among `calls`, which ascend, and applies its rules.
+    /// Finds the loaded system call number in `calls`, which are in ascending order, and applies
+    /// its rules.
     ///
-    /// A binary search: when a filter is installed, the kernel runs it once for each of its several
-    /// hundred calls to learn which need no filter, so the way to "kill" decides what a filter costs.
+    /// A binary search pays off: when a filter is installed, the kernel runs it once for each of
+    /// its several hundred calls, to learn which are always allowed. So the length of the path to
+    /// "kill" dominates the cost.
     fn search(&mut self, calls: &[&[(u32, &Rule)]]) -> Label {
         let kill = self.end(KILL_PROCESS);
         match calls {
@@ -345,7 +350,7 @@ impl Program {
         }
     }
 
-    /// Decides as `rule` says if all its conditions hold, else goes on at `next`.
+    /// Takes the action of `rule` if all its conditions hold, else continues at `next`.
     fn rule(&mut self, rule: &Rule, next: Label) -> Label {
         let decided = self.end(match rule.action {
             Action::Allow => ALLOW,
@@ -355,7 +360,7 @@ impl Program {
         conditions.fold(decided, |fits, condition| self.condition(condition, fits, next))
     }
 
-    /// Goes on at `fits` or at `next`.
+    /// Tests one condition; continues at `fits` if it holds, else at `next`.
     fn condition(&mut self, condition: &Condition, fits: Label, next: Label) -> Label {
         let low = DATA_ARGUMENTS + 8 * u32::from(condition.argument);
         let high = low + 4;
@@ -387,7 +392,7 @@ impl Program {
         }
     }
 
-    /// The instructions, the first one first, if the kernel takes as many.
+    /// The finished program, first instruction first; `None` if it is too long for the kernel.
     fn finish(mut self) -> Option<Vec<Instruction>> {
         self.reversed.reverse();
         (self.reversed.len() <= INSTRUCTIONS_MAX).then_some(self.reversed)
@@ -439,7 +444,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What the rules say of a call, read off the table without a program.
+    /// The decision on a call, computed directly from the rules.
     fn expected(rules: &[Rule], number: u32, arguments: [u64; 6]) -> u32 {
         let fits = |condition: &Condition| {
             let value = arguments[usize::from(condition.argument)];
@@ -493,7 +498,7 @@ pub(crate) mod tests {
                 let (operator, value, length) = match condition.test {
                     Test::Equal(value) => (SeccompCmpOp::Eq, value, SeccompCmpArgLen::Qword),
                     Test::AtMost(value) => (SeccompCmpOp::Le, value, SeccompCmpArgLen::Qword),
-                    // Generated with one value alone.
+                    // The test generates it with one value only.
                     Test::LowOneOf(value, _) => {
                         (SeccompCmpOp::Eq, value.into(), SeccompCmpArgLen::Dword)
                     }
@@ -503,7 +508,7 @@ pub(crate) mod tests {
             let rule = SeccompRule::new(conditions.collect()).unwrap();
             table.entry(number).or_default().push(rule);
         }
-        // Their table says "always" by an empty list.
+        // In that crate's table, an empty list of conditions means "always".
         table.extend(always.into_iter().map(|number| (number, Vec::new())));
         let (other, fit) = (SeccompAction::KillProcess, SeccompAction::Allow);
         let filter = SeccompFilter::new(table, other, fit, TargetArch::x86_64).unwrap();
@@ -536,7 +541,7 @@ pub(crate) mod tests {
             }
         }
 
-        /// The other compiler has one action for all rules, with which their order says nothing.
+        /// The other compiler has one action for all rules, so the order of rules does not matter.
         #[test]
         fn the_first_rule_that_fits_decides(
             mut rules in prop::collection::vec(arb_rule(), 0..12),
@@ -582,7 +587,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_most_devices_fit_and_more_are_refused() {
+    fn a_filter_for_the_largest_manifest_fits_and_longer_ones_are_refused() {
         let condition = |argument, test| Condition::new(argument, "x", test);
         let disk = |fd: u64| {
             let when = vec![
@@ -596,7 +601,7 @@ pub(crate) mod tests {
         let program = assemble(&rules, Arch::X86_64).unwrap();
         assert!(program.len() < INSTRUCTIONS_MAX / 2);
         let arch = audit_arch(Arch::X86_64);
-        // Jumps to the last of them, and from the first, are longer than a branch can be.
+        // Jumps to the last rule, and from the first, exceed the reach of a branch.
         for fd in 0..127 {
             for (size, offset) in [(512, 1 << 40), (512, (1 << 40) + 1), (513, 0)] {
                 let arguments = [fd, 0, size, offset, 0, 0];

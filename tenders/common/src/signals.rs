@@ -1,8 +1,8 @@
-//! What signals do to a tender. They act as the launcher left them, but for two cases.
+//! Signal dispositions of a tender. They stay as the launcher left them, with two exceptions.
 //!
-//! A file that reaches the limit on file sizes (`ulimit -f`) ends no tender: the write fails, and
-//! the guest hears of it. And process 1 of a container ends by the signals that end every other
-//! process.
+//! A write beyond the file size limit (`ulimit -f`) does not end the tender: the write fails, and
+//! the guest gets an error. And as process 1 of a container, the tender ends by the signals that
+//! end every other process.
 
 use std::os::raw::c_int;
 
@@ -11,8 +11,8 @@ use crate::sys::Errno;
 /// Bytes of stack for a handler: the kernel saves all registers there, with AMX more than 8 KiB.
 const STACK: usize = 64 << 10;
 
-/// Signals that do not end a process by default, cannot be handled, or come from what the program
-/// itself did wrong: a fault ends process 1 as well.
+/// Signals that do not end a process by default, that cannot be handled, or that report a fault of
+/// the program itself. A fault ends even process 1.
 const NOT_ENDING: [c_int; 16] = [
     libc::SIGKILL,
     libc::SIGSTOP,
@@ -35,14 +35,14 @@ const NOT_ENDING: [c_int; 16] = [
 /// Highest number of a signal.
 const SIGNAL_MAX: c_int = 64;
 
-/// From now on a write beyond `RLIMIT_FSIZE` fails with `EFBIG` and ends nothing.
+/// Ignores SIGXFSZ, so that a write beyond `RLIMIT_FSIZE` fails with `EFBIG`.
 pub fn survive_file_size_limit() -> Result<(), Errno> {
     install(libc::SIGXFSZ, libc::SIG_IGN)
 }
 
-/// As process 1 of a PID namespace, makes every signal whose default action is to end a process end
-/// this one, with status 128 and the signal's number. The kernel ignores such signals there unless
-/// they are handled. A tender that is any other process is left as it is.
+/// If this is process 1 of a PID namespace, installs handlers for all signals that end a process by
+/// default. They exit with status 128 plus the signal's number. Without a handler, the kernel
+/// ignores such signals in process 1. In any other process this does nothing.
 pub fn end_as_process_1() -> Result<(), Errno> {
     if rustix::process::getpid() != rustix::process::Pid::INIT {
         return Ok(());
@@ -50,13 +50,13 @@ pub fn end_as_process_1() -> Result<(), Errno> {
     let stack: &'static mut [u8] = vec![0; STACK].leak();
     let stack =
         libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
-    // SAFETY: the memory is leaked, so it is the handlers' alone for good.
+    // SAFETY: the memory is leaked, so only the handlers ever use it.
     if unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) } != 0 {
         return Err(crate::sys::last_error());
     }
     let handler: extern "C" fn(c_int) = end;
     for signal in 1..=SIGNAL_MAX {
-        // The C library keeps some real-time signals for itself.
+        // The C library reserves some real-time signals.
         let is_default = action(signal).is_ok_and(|found| found == libc::SIG_DFL);
         if is_default && !NOT_ENDING.contains(&signal) {
             install(signal, handler as libc::sighandler_t)?;
@@ -65,13 +65,13 @@ pub fn end_as_process_1() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Lets the code at `handler` do what [`end_as_process_1`] has set up, on the stack that is in use
-/// then: for a tender that gives up its own code and memory.
+/// Replaces the handlers of [`end_as_process_1`] by the code at `handler`, which runs on the stack
+/// in use when the signal comes. For a tender that unmaps its own code and memory.
 ///
 /// # Safety
 ///
-/// `handler` is code that takes the signal's number as its argument, ends the process with 128 and
-/// that number, and stays.
+/// `handler` is code that stays mapped. It takes the signal's number as its argument, and ends the
+/// process with status 128 plus that number.
 pub unsafe fn end_elsewhere(handler: libc::sighandler_t) -> Result<(), Errno> {
     let own: extern "C" fn(c_int) = end;
     for signal in 1..=SIGNAL_MAX {
@@ -84,13 +84,14 @@ pub unsafe fn end_elsewhere(handler: libc::sighandler_t) -> Result<(), Errno> {
 
 /// Ends the process.
 extern "C" fn end(signal: c_int) {
-    // SAFETY: it may be called in a handler, and runs nothing of this program's.
+    // SAFETY: `_exit` is async-signal-safe and runs no code of this program.
     unsafe { libc::_exit(128 | signal) }
 }
 
 /// The handler of a signal.
 fn action(signal: c_int) -> Result<libc::sighandler_t, Errno> {
-    // SAFETY: a `sigaction` is integers, a set and a pointer that may be null; all zero is one.
+    // SAFETY: a `sigaction` is integers, a set and a nullable pointer, so all zero is a valid
+    // value.
     let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: the call fills in the structure it is given and changes nothing.
     match unsafe { libc::sigaction(signal, std::ptr::null(), &mut found) } {
@@ -99,9 +100,10 @@ fn action(signal: c_int) -> Result<libc::sighandler_t, Errno> {
     }
 }
 
-/// Installs a handler, which calls only what a handler may. While it runs, no other one does.
+/// Installs `handler`, which must be async-signal-safe. All other signals are blocked while it
+/// runs.
 pub fn install(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
-    // Without a stack for handlers, the flag changes nothing.
+    // Without an alternate stack the flag has no effect.
     install_with(signal, handler, libc::SA_ONSTACK)
 }
 
@@ -112,7 +114,7 @@ fn install_with(signal: c_int, handler: libc::sighandler_t, flags: c_int) -> Res
     action.sa_flags = flags;
     // SAFETY: the call fills in the set it is given.
     unsafe { libc::sigfillset(&mut action.sa_mask) };
-    // SAFETY: a complete structure; the handler calls only what a handler may.
+    // SAFETY: a complete structure; the handler is async-signal-safe.
     match unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(crate::sys::last_error()),

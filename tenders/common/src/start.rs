@@ -1,4 +1,4 @@
-//! Steps on the way to a guest's first instruction that all tenders take.
+//! Steps before the guest's first instruction that all tenders share.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +12,7 @@ use crate::attach::{Backing, Device};
 use crate::error::Error;
 use crate::sys::{self, Errno};
 
-/// The guest's command line: its arguments with a space between two, and a terminator.
+/// The guest's command line: its arguments joined by spaces, and a terminator.
 pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Error> {
     let mut line =
         arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>().join(&b' ');
@@ -23,7 +23,7 @@ pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Error> {
     Ok(line)
 }
 
-/// Refuses to run where every readable page would be executable.
+/// Refuses to run under READ_IMPLIES_EXEC, which makes every readable page executable.
 pub fn check_personality() -> Result<(), Error> {
     let personality = sys::personality().map_err(host("personality()"))?;
     if personality & sys::READ_IMPLIES_EXEC != 0 {
@@ -32,8 +32,8 @@ pub fn check_personality() -> Result<(), Error> {
     Ok(())
 }
 
-/// The epoll set with the timer and every tap in it, and the timer. A tap's events carry its
-/// handle, the timer's `timer_data`.
+/// Makes the epoll set, with the timer and every tap in it, and the timer. Returns both. A tap's
+/// events carry its handle, the timer's events carry `timer_data`.
 pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd), Error> {
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
@@ -52,7 +52,7 @@ pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd),
     Ok((set, timer))
 }
 
-/// Makes the tender's error of that of a call to the kernel.
+/// Turns the error of the system call `what` into the tender's error.
 pub fn host(what: &'static str) -> impl Fn(Errno) -> Error {
     move |error| Error::Host { what, error }
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_joined_as_they_are() {
+    fn arguments_are_joined_by_spaces_without_quoting() {
         let line = |arguments: &[&str]| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
             command_line(&arguments)

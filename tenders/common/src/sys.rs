@@ -1,8 +1,7 @@
-//! Every system call the tenders make that `rustix` does not wrap, behind safe functions.
+//! Safe functions for the system calls that the tenders need and `rustix` does not wrap.
 //!
-//! Nothing here knows what a tender is. Each function is one call (or the smallest group of calls
-//! that means anything) and returns what the kernel said. Errors are [`Errno`]; [`strerror`] gives
-//! the text for one.
+//! No function here knows what a tender is. Each is one call, or the smallest useful group of
+//! calls, and returns the kernel's result. Errors are [`Errno`]; [`strerror`] gives the text.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -12,7 +11,8 @@ pub use rustix::io::Errno;
 
 use crate::seccomp::Instruction;
 
-/// Texts that operators and programs know from upstream's tenders, whatever the C library's are.
+/// Texts that users and programs know from upstream's tenders. They are the same with every C
+/// library.
 const KNOWN: [(Errno, &str); 6] = [
     (Errno::NOENT, "No such file or directory"),
     (Errno::ISDIR, "Is a directory"),
@@ -22,8 +22,8 @@ const KNOWN: [(Errno, &str); 6] = [
     (Errno::INVAL, "Invalid argument"),
 ];
 
-/// The text for an error: one that is known from upstream, such as `No such file or directory`, or
-/// the C library's with the error's symbolic name, such as `Out of memory (ENOMEM)`.
+/// The text for an error: upstream's where it is well known, such as `No such file or directory`,
+/// else the C library's with the symbolic name, such as `Out of memory (ENOMEM)`.
 pub fn strerror(errno: Errno) -> String {
     if let Some((_, text)) = KNOWN.iter().find(|(known, _)| *known == errno) {
         return (*text).to_owned();
@@ -49,21 +49,21 @@ pub(crate) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-/// Turns the result of a C library call into ours.
+/// Turns the result of a C library call into a `Result`.
 fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
     if result < 0 { Err(last_error()) } else { Ok(result) }
 }
 
-/// Which of descriptors 0, 1 and 2 were not open and now are `/dev/null`.
+/// For each of descriptors 0, 1 and 2: whether it was closed and is now `/dev/null`.
 pub type Filled = [bool; 3];
 
-/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is not open.
+/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is closed.
 ///
-/// Must come before anything else is opened: a disk image that became descriptor 1 would be
-/// written to by the guest's console.
+/// Call it before anything else is opened: if a disk image became descriptor 1, the guest's console
+/// output would be written into it.
 pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
     let none = PollFlags::empty();
-    // They may be closed, which is the question asked: `poll` reports that for each.
+    // They may be closed: `poll` reports for each whether it is.
     let mut polled = [
         PollFd::from_borrowed_fd(rustix::stdio::stdin(), none),
         PollFd::from_borrowed_fd(rustix::stdio::stdout(), none),
@@ -73,7 +73,7 @@ pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
     rustix::event::poll(&mut polled, Some(&at_once))?;
     let closed = polled.map(|fd| fd.revents().contains(PollFlags::NVAL));
     for _ in closed.iter().filter(|closed| **closed) {
-        // The lowest free number is taken, so each turn fills the next gap below 3.
+        // `open` takes the lowest free number, so each turn fills the next gap below 3.
         let null =
             rustix::fs::open(c"/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
         if null.as_raw_fd() > 2 {
@@ -86,7 +86,7 @@ pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
 
 /// Whether descriptor `fd` is open.
 pub fn is_open(fd: RawFd) -> bool {
-    // SAFETY: F_GETFD only looks the number up.
+    // SAFETY: F_GETFD changes nothing.
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
@@ -96,43 +96,44 @@ pub fn is_open(fd: RawFd) -> bool {
 ///
 /// `fd` is open, and nothing else in this process owns it or will close it.
 pub unsafe fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: the caller's promise is exactly what is asked for here.
+    // SAFETY: the caller makes exactly the promise that `from_raw_fd` needs.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// The execution domain of this process, as `personality(2)` reports it.
 pub fn personality() -> Result<u32, Errno> {
     const QUERY: libc::c_ulong = 0xffff_ffff;
-    // SAFETY: this argument asks and changes nothing.
+    // SAFETY: this argument only queries.
     check(unsafe { libc::personality(QUERY) }).map(|bits| bits as u32)
 }
 
 /// The user IDs of this process: real, effective, saved, and that for files.
 pub fn user_ids() -> [u32; 4] {
     let (mut real, mut effective, mut saved) = (0, 0, 0);
-    // It fails for bad addresses alone; numbers that were not written would be root's.
+    // The call fails only for bad addresses. Were it to fail, the IDs would stay 0, which is root.
     // SAFETY: the three numbers outlive the call, which writes one into each.
     unsafe { libc::getresuid(&mut real, &mut effective, &mut saved) };
-    [real, effective, saved, file_user(NOBODY)]
+    [real, effective, saved, file_user(NO_USER)]
 }
 
-/// The user that files are opened as, which becomes `user`; [`NOBODY`] changes nothing.
+/// Sets the user ID for file access to `user`, and returns the one before. [`NO_USER`] changes
+/// nothing.
 fn file_user(user: u32) -> u32 {
     // SAFETY: the call takes a number and touches no memory.
     unsafe { libc::setfsuid(user) }.cast_unsigned()
 }
 
-/// As [`file_user`], of groups.
+/// As [`file_user`], for the group ID.
 fn file_group(group: u32) -> u32 {
     // SAFETY: the call takes a number and touches no memory.
     unsafe { libc::setfsgid(group) }.cast_unsigned()
 }
 
-/// The number that no user has.
-const NOBODY: u32 = u32::MAX;
+/// An invalid user or group ID.
+const NO_USER: u32 = u32::MAX;
 
-/// While it lives, files are opened with the rights of whoever called the program: it may be one that
-/// runs as somebody else (set-user-ID).
+/// While this value lives, files are opened with the caller's rights. They differ from the
+/// program's in a set-user-ID program.
 #[derive(Debug)]
 pub struct CallersRights {
     user: u32,
@@ -140,9 +141,10 @@ pub struct CallersRights {
 }
 
 impl CallersRights {
-    /// Takes them on.
+    /// Switches to the caller's rights.
     pub fn take() -> CallersRights {
-        // The group first: only who may change IDs can change it, and the user may be who cannot.
+        // The group comes first: after the change of user the process may lack the right to change
+        // the group.
         let group = file_group(rustix::process::getgid().as_raw());
         let user = file_user(rustix::process::getuid().as_raw());
         CallersRights { user, group }
@@ -163,7 +165,7 @@ pub const READ_IMPLIES_EXEC: u32 = libc::READ_IMPLIES_EXEC as u32;
 ///
 /// # Safety
 ///
-/// The caller never uses any other descriptor from 3 on again, not even by dropping its owner.
+/// The caller never again uses any other descriptor from 3 on, not even by dropping its owner.
 pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
     keep.sort_unstable();
     let mut first: libc::c_uint = 3;
@@ -176,7 +178,7 @@ pub unsafe fn close_all_but(keep: &mut [RawFd]) -> Result<(), Errno> {
     close_range(first, libc::c_uint::MAX)
 }
 
-/// Whether [`close_all_but`] can do what it says.
+/// Whether [`close_all_but`] works here.
 pub fn can_close_ranges() -> bool {
     let last = libc::c_uint::MAX;
     // SAFETY: only numbers are passed; no descriptor has this one.
@@ -185,14 +187,14 @@ pub fn can_close_ranges() -> bool {
 }
 
 fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
-    // SAFETY: only numbers are passed; that the descriptors are not needed is the promise of
-    // `close_all_but`, the only caller.
+    // SAFETY: only numbers are passed. The only caller is `close_all_but`, whose own caller
+    // promises that the descriptors are not needed.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 {
         return Ok(());
     }
     match last_error() {
-        // Kernels before 5.9: the limit bounds the numbers there can be.
+        // Kernels before 5.9 lack the call. There the descriptor limit bounds the loop.
         Errno::NOSYS => {
             let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
             let limit = limit.unwrap_or(1 << 20).min(1 << 20) as libc::c_uint;
@@ -206,22 +208,22 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
     }
 }
 
-/// Whether this process may install system call filters: the kernel has them, and no filter is in the
-/// way.
+/// Whether this process may install system call filters: the kernel supports them, and no outer
+/// filter forbids the call.
 pub fn check_filters() -> Result<(), Errno> {
     const SET_MODE_FILTER: libc::c_uint = 1;
     let none = std::ptr::null::<Instruction>();
     // SAFETY: without a program nothing is installed.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, none) };
     match last_error() {
-        // It was about to read the program.
+        // The kernel got as far as reading the program, so it would have accepted one.
         Errno::FAULT if result != 0 => Ok(()),
         error => Err(error),
     }
 }
 
-/// Takes the calling thread's area for restartable sequences back from the kernel, which writes to it
-/// whenever it likes. Only glibc has one.
+/// Unregisters the calling thread's area for restartable sequences (rseq), because the kernel
+/// writes to it at any time. Only glibc registers one.
 #[cfg(target_env = "gnu")]
 pub fn leave_restartable_sequences() -> Result<(), Errno> {
     const UNREGISTER: libc::c_uint = 1;
@@ -242,26 +244,26 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
     let size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) };
     let sizes = [32, size.next_multiple_of(32), size];
     let leave = |size: libc::c_ulong| {
-        // SAFETY: only numbers are passed; the kernel forgets the area if it is this one.
+        // SAFETY: only numbers are passed; the kernel unregisters the area if it is this one.
         unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) == 0 }
     };
     if sizes.into_iter().any(leave) { Ok(()) } else { Err(last_error()) }
 }
 
-/// musl has none.
+/// musl registers none.
 #[cfg(not(target_env = "gnu"))]
 pub fn leave_restartable_sequences() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Where the kernel has put its vdso.
+/// Address of the vdso.
 pub fn vdso() -> Option<u64> {
     // SAFETY: the call looks a number up.
     let address = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
     (address != 0).then_some(address)
 }
 
-/// Installs a system call filter for the calling thread, and for those it makes.
+/// Installs a system call filter for the calling thread and the threads that it starts.
 ///
 /// `no_new_privs` must be set, or the kernel refuses.
 pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
@@ -282,7 +284,7 @@ pub fn install_filter(filter: &[Instruction]) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-/// Landlock: rights on files and sockets that a thread gives up.
+/// Landlock: a thread gives up rights to files and sockets.
 pub mod landlock {
     use super::*;
 
@@ -295,19 +297,19 @@ pub mod landlock {
         scopes: u64,
     }
 
-    /// The version of the interface that the kernel has; `None` if it has none.
+    /// The kernel's Landlock ABI version; `None` without Landlock.
     fn version() -> Option<u32> {
         const VERSION: libc::c_uint = 1;
         let none = std::ptr::null::<Ruleset>();
-        // SAFETY: with this flag the call only tells a number.
+        // SAFETY: with this flag the call only returns a number.
         let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0, VERSION) };
         u32::try_from(result).ok().filter(|version| *version > 0)
     }
 
-    /// Gives up opening, making and changing any file, binding and connecting TCP sockets, and
-    /// reaching processes outside by signals or abstract sockets; of these what the kernel knows.
-    /// What is open stays usable, and files in `removable` can be removed. `false` if the kernel
-    /// knows nothing of it.
+    /// Gives up opening, creating and changing files, binding and connecting TCP sockets, and
+    /// reaching other processes by signals or abstract sockets, as far as the kernel's version
+    /// supports each. Open descriptors stay usable, and files in `removable` can still be removed.
+    /// `false` if the kernel has no Landlock.
     pub fn deny_all(removable: Option<RawFd>) -> Result<bool, Errno> {
         let Some(version) = version() else {
             return Ok(false);
@@ -319,14 +321,14 @@ pub mod landlock {
         restrict_self(made.as_raw_fd()).map(|()| true)
     }
 
-    /// Whether [`deny_all`] can do what it says. `no_new_privs` must be set, as for that one.
+    /// Whether [`deny_all`] works here. Like `deny_all`, it needs `no_new_privs` to be set.
     pub fn can_deny_all() -> bool {
         let made = version().is_some_and(|version| ruleset(version).is_ok());
-        // The descriptor is what the kernel looks at last.
+        // The kernel checks the descriptor last, so `EBADF` means that all else is fine.
         made && restrict_self(-1) == Err(Errno::BADF)
     }
 
-    /// A set of rules under which nothing is allowed.
+    /// A ruleset that allows nothing.
     fn ruleset(version: u32) -> Result<OwnedFd, Errno> {
         let files = match version {
             1 => 13,
@@ -344,7 +346,7 @@ pub mod landlock {
             4 | 5 => 16,
             _ => size_of::<Ruleset>(),
         };
-        // SAFETY: `size` bytes of a structure that is only read.
+        // SAFETY: the kernel only reads `size` bytes of the structure.
         let made = unsafe {
             libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0)
         };
@@ -369,7 +371,7 @@ pub mod landlock {
         const RULE_PATH_BENEATH: libc::c_uint = 1;
         const REMOVE_FILE: u64 = 1 << 5;
         let rule = PathBeneath { allowed: REMOVE_FILE, parent: directory };
-        // SAFETY: a complete structure that is only read.
+        // SAFETY: a complete structure, which the kernel only reads.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_landlock_add_rule,
@@ -383,7 +385,7 @@ pub mod landlock {
     }
 }
 
-/// Whether the kernel's seccomp can end a whole process.
+/// Whether the kernel's seccomp has the action that kills the whole process.
 pub fn has_seccomp_kill_process() -> bool {
     const GET_ACTION_AVAIL: libc::c_uint = 2;
     let action: u32 = crate::seccomp::KILL_PROCESS;
@@ -393,7 +395,7 @@ pub fn has_seccomp_kill_process() -> bool {
     result == 0
 }
 
-/// Questions and requests about network interfaces.
+/// Queries and requests about network interfaces.
 #[cfg(feature = "net")]
 pub mod tap {
     use std::os::fd::BorrowedFd;
@@ -444,7 +446,7 @@ pub mod tap {
         check(unsafe { libc::ioctl(fd.as_raw_fd(), number, request as *mut libc::ifreq) }).map(drop)
     }
 
-    /// A socket to ask about interfaces through.
+    /// A socket for interface ioctls.
     pub fn control_socket() -> Result<OwnedFd, Errno> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType};
         rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
@@ -467,7 +469,7 @@ pub mod tap {
     }
 
     /// Switches generic receive and segmentation offload off, so that no frame is longer than the
-    /// MTU. Best effort, as upstream's: not every driver has both.
+    /// MTU. Best effort, as in upstream: not every driver has both.
     pub fn offload_off(control: BorrowedFd<'_>, name: &[u8]) {
         #[repr(C)]
         struct EthtoolValue {
@@ -483,15 +485,15 @@ pub mod tap {
         }
     }
 
-    /// What drives an interface.
+    /// The driver of an interface.
     pub struct Driver {
         /// Name of the driver, such as `tun`, `bridge` or `veth`.
         pub name: Vec<u8>,
-        /// Where the device is; the driver `tun` says here whether it is `tun` or `tap`.
+        /// Bus information. The driver `tun` puts `tun` or `tap` here.
         pub bus: Vec<u8>,
     }
 
-    /// What drives an interface. Not every driver says.
+    /// Asks for the driver of an interface. Not every driver answers.
     pub fn driver(control: BorrowedFd<'_>, name: &[u8]) -> Result<Driver, Errno> {
         const ETHTOOL_GDRVINFO: u32 = 0x3;
         /// The kernel's `struct ethtool_drvinfo`.
@@ -525,7 +527,7 @@ pub mod tap {
         Ok(name_of(&request))
     }
 
-    /// The network namespace that the interface behind `fd` is in. Linux has the request since 5.7.
+    /// The network namespace of the interface behind `fd`. Needs Linux 5.7.
     pub fn namespace(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         // SAFETY: the request has no argument.
         let made = check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNGETDEVNETNS) })?;
@@ -533,7 +535,8 @@ pub mod tap {
         Ok(unsafe { OwnedFd::from_raw_fd(made) })
     }
 
-    /// Name and tun device flags of the interface behind `fd`. `ENOTTY` or `EINVAL` if it is none.
+    /// Name and tun device flags of the interface behind `fd`. `ENOTTY` or `EINVAL` if `fd` is not
+    /// an attached interface.
     pub fn identify(fd: BorrowedFd<'_>) -> Result<(Vec<u8>, u32), Errno> {
         let mut request = request(b"").ok_or(Errno::NAMETOOLONG)?;
         ioctl(fd, libc::TUNGETIFF as libc::Ioctl, &mut request)?;
@@ -543,7 +546,7 @@ pub mod tap {
     }
 }
 
-/// Processes and signals, for the one that watches a guest and reports how it ended.
+/// Processes and signals, for the parent that watches a guest and reports how it ended.
 pub mod process {
     use super::*;
 
@@ -556,7 +559,7 @@ pub mod process {
 
     impl Signals {
         fn none() -> Signals {
-            // SAFETY: a signal set is plain bits, of which all zero is a value, the empty set.
+            // SAFETY: a signal set is plain bits; all zero is the empty set.
             Signals(unsafe { std::mem::zeroed() })
         }
 
@@ -588,12 +591,12 @@ pub mod process {
     }
 
     fn set_default_action(signal: libc::c_int) {
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: the default action runs no code of this program.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 
-    /// What [`block_signals`] leaves alone: stopping and continuing are the shell's business, and
-    /// faults of the program itself must act at once.
+    /// Signals that [`block_signals`] does not block: job control must reach the process, and a
+    /// fault of the program itself must act at once.
     const NOT_BLOCKED: [libc::c_int; 12] = [
         libc::SIGTSTP,
         libc::SIGTTIN,
@@ -609,8 +612,9 @@ pub mod process {
         libc::SIGSTOP,
     ];
 
-    /// Blocks signals so that [`next_signal`] can take them, and makes SIGCHLD one that is not
-    /// thrown away. Returns those blocked now and those blocked before.
+    /// Blocks signals so that [`next_signal`] can take them, and resets SIGCHLD to its default, so
+    /// that the kernel does not discard it. Returns the signals blocked now and those blocked
+    /// before.
     pub fn block_signals() -> Result<(Signals, Signals), Errno> {
         let wanted = Signals::all_but(&NOT_BLOCKED)?;
         set_default_action(libc::SIGCHLD);
@@ -626,7 +630,7 @@ pub mod process {
     /// Waits for the next of the blocked `signals`.
     pub fn next_signal(signals: &Signals) -> Result<i32, Errno> {
         loop {
-            // SAFETY: the set is initialised and only read; details are not asked for.
+            // SAFETY: the set is initialised and only read; a null pointer asks for no details.
             match check(unsafe { libc::sigwaitinfo(&signals.0, std::ptr::null_mut()) }) {
                 Err(Errno::INTR) => {}
                 result => return result,
@@ -634,15 +638,16 @@ pub mod process {
         }
     }
 
-    /// Whether `signal` is the one about children.
+    /// Whether `signal` is SIGCHLD.
     pub fn is_about_children(signal: i32) -> bool {
         signal == libc::SIGCHLD
     }
 
-    /// Makes a child process: `None` in the child, which dies when its parent does.
+    /// Forks. Returns `None` in the child, which the kernel kills when its parent ends.
     pub fn fork() -> Result<Option<Pid>, Errno> {
         let parent = rustix::process::getpid();
-        // SAFETY: a tender has one thread, so no lock is held and the child may do anything.
+        // SAFETY: a tender has one thread at this point, so no lock is held and the child may do
+        // anything.
         let child = check(unsafe { libc::fork() })?;
         if child != 0 {
             return Ok(Pid::from_raw(child));
@@ -660,14 +665,14 @@ pub mod process {
         unsafe { libc::kill(child.as_raw_nonzero().get(), signal) };
     }
 
-    /// The state of `child` if it has ended; `None` if it runs or is stopped.
+    /// The wait status of `child` if it has ended; `None` if it runs or is stopped.
     pub fn ended(child: Pid) -> Result<Option<WaitStatus>, Errno> {
         use rustix::process::{WaitOptions, waitpid};
         let found = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::NOHANG))?;
         Ok(found.map(|(_, status)| status))
     }
 
-    /// Ends this process by `signal`, as a child of it was, without a core file of its own.
+    /// Ends this process by `signal`, as its child ended, but without a core file.
     pub fn die_of(signal: i32) -> ! {
         use rustix::process::{Resource, Rlimit, setrlimit};
         let none = Rlimit { current: Some(0), maximum: Some(0) };
@@ -676,9 +681,10 @@ pub mod process {
         if let Ok(only) = Signals::only(signal) {
             let _ = only.mask(libc::SIG_UNBLOCK);
         }
-        // SAFETY: only a number is passed, and no handler of ours can run.
+        // SAFETY: only a number is passed, and the signal's action is the default, so no handler
+        // runs.
         unsafe { libc::raise(signal) };
-        // Its default action was not to end a process.
+        // Reached only if the signal's default action does not end a process.
         std::process::exit(128 + signal)
     }
 
@@ -690,7 +696,7 @@ pub mod process {
         }
     }
 
-    /// Whether a process ends by `signal` because of what its own instructions did.
+    /// Whether `signal` reports a fault of the process's own instructions.
     pub fn is_fault(signal: i32) -> bool {
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS]
             .contains(&signal)
@@ -702,17 +708,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_user_id_counts() {
+    fn user_ids_are_those_in_proc_status() {
         let shown = || {
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
             let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
             line.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<u32>>()
         };
         assert_eq!(user_ids().to_vec(), shown());
-        // Who may change them: this thread's, one at a time. Who may not changes nothing.
+        // Changes the effective ID of one thread. Without the right to do so, nothing changes.
         let before = shown();
         let changed = std::thread::spawn(move || {
-            // SAFETY: the call takes numbers, and changes those of this thread alone.
+            // SAFETY: the call takes numbers, and changes only this thread's IDs.
             unsafe { libc::syscall(libc::SYS_setresuid, -1, 65534, -1) };
             (user_ids().to_vec(), shown())
         });

@@ -1,4 +1,4 @@
-//! Block devices: files and devices of the host by path or inherited descriptor
+//! Block devices: regular files and block devices of the host, by path or inherited descriptor
 //! (`docs/reference/downstream.md#attach-block`).
 
 use std::ffi::OsStr;
@@ -15,14 +15,14 @@ use super::{Backing, Device, FileId, Inherited, check_no_standard};
 use crate::error::Error;
 use crate::sys::Errno;
 
-/// What a block device of the host is, read from its descriptor.
+/// Properties of a block device, read from its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
     /// Size in bytes.
     pub capacity: u64,
-    /// What it is.
+    /// Regular file or block device.
     pub kind: BlockKind,
-    /// Which file it is.
+    /// Identity of the file.
     pub file: FileId,
 }
 
@@ -30,8 +30,8 @@ fn flags(access: Access) -> OFlags {
     OFlags::CLOEXEC
         | OFlags::NOCTTY
         | match access {
-            // Opening a FIFO for reading alone would wait for a writer; files and block devices
-            // do not care.
+            // Without `O_NONBLOCK`, opening a FIFO read-only would wait for a writer. The flag does
+            // not matter for files and block devices.
             Access::ReadOnly => OFlags::RDONLY | OFlags::NONBLOCK,
             Access::ReadWrite => OFlags::RDWR,
         }
@@ -41,15 +41,17 @@ fn open_error(path: &OsStr, error: Errno) -> Error {
     Error::BlockOpen { path: os_text(path).into_owned(), error }
 }
 
-/// Where the path of a block device leads, found out without opening what is there.
+/// Where the path of a block device leads, determined without opening the file.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// The folders of a policy that it does not leave, with what is there.
+    /// The policy's folders that the path does not leave, each with an `O_PATH` descriptor of the
+    /// file found there, or the error.
     within: Vec<(String, Result<OwnedFd, Errno>)>,
 }
 
 impl Look {
-    /// Looks at a device in each of `directories`, the folders that a policy wants it to lie in.
+    /// Looks the device's path up beneath each of `directories`, the folders in which a policy
+    /// allows it.
     pub fn at(block: &launch::Block, directories: &[&str]) -> Look {
         let launch::Backing::Path(path) = &block.backing else {
             return Look::default();
@@ -57,9 +59,9 @@ impl Look {
         let within = directories.iter().filter_map(|folder| {
             let found = open_beneath(folder, path, OFlags::PATH | OFlags::CLOEXEC)?;
             let inside = match &found {
-                // Nothing is there, or nothing that can be reached, on a way that stays inside.
+                // The path stays inside, but nothing is there or it cannot be reached.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::NAMETOOLONG) => true,
-                // It leads out, or it cannot be told.
+                // The path leads out, or this cannot be determined.
                 Err(_) => false,
                 Ok(_) => true,
             };
@@ -68,23 +70,25 @@ impl Look {
         Look { within: within.collect() }
     }
 
-    /// What is known by now. Of a file outside that is nothing, not even whether it exists.
+    /// The facts so far. About a file outside the folders there are none, not even whether it
+    /// exists.
     pub fn facts(&self) -> BlockFacts {
         let folders = self.within.iter().map(|(folder, _)| folder.clone());
         BlockFacts { beneath: Fact::Known(folders.collect()), ..BlockFacts::default() }
     }
 
-    /// Opens the file or device at `path`, and says which of the folders it lies in.
+    /// Opens the file or device at `path`, and returns the folders that it lies in.
     ///
-    /// If there are any, it is opened through one of them, so that no file outside is ever opened on
-    /// the word of a path that leads through one.
+    /// If the path lies in a folder, the file is opened beneath that folder. So a path that merely
+    /// passes through the folder never opens a file outside it.
     fn open(&self, path: &OsStr, access: Access) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
         let there = self.within.iter().find(|(_, found)| found.is_ok());
         let through = there.or(self.within.first());
         let opened = through.and_then(|(folder, _)| open_beneath(folder, path, flags(access)));
         let opened = opened.unwrap_or_else(|| rustix::fs::open(path, flags(access), Mode::empty()));
         let fd = opened.map_err(|error| open_error(path, error))?;
-        // The same path beneath another folder may be another file; only identity counts.
+        // The same path beneath another folder may lead to another file, so the identities are
+        // compared.
         let same =
             |found: &Result<OwnedFd, Errno>| found.as_ref().is_ok_and(|found| is_same(found, &fd));
         let beneath = self.within.iter().filter(|(_, found)| same(found));
@@ -93,8 +97,9 @@ impl Look {
     }
 }
 
-/// Opens what a launch asks for, with what the host says of it, or only looks at it: nothing is
-/// opened for writing. `look` is what was found before. Whether it will do is [`settle`]'s business.
+/// Opens the device that the launch names. With `only_look` it only inspects the device and opens
+/// nothing for writing. Also returns the facts that policies judge. `look` is the result of the
+/// earlier lookup. [`check_whole_sectors`] checks the size later.
 pub fn attach(
     block: &launch::Block,
     look: &Look,
@@ -139,8 +144,8 @@ pub fn attach(
     Ok((device, facts))
 }
 
-/// Refuses an attached device that is no whole number of sectors.
-pub fn settle(device: &Device) -> Result<(), Error> {
+/// Refuses an attached device whose size is not a whole number of sectors.
+pub fn check_whole_sectors(device: &Device) -> Result<(), Error> {
     match &device.backing {
         Backing::Block { capacity, sector_size, .. } => {
             check_size(&device.name, *capacity, *sector_size)
@@ -153,8 +158,8 @@ fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
     matches!((FileId::of(one), FileId::of(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Opens `path` below the folder `under`, so that no symbolic link, `..` or magic link on the way
-/// leads out of that folder. `None` if the path does not even say it is there.
+/// Opens `path` beneath the folder `under`. No symbolic link, `..` or magic link on the way can
+/// lead out of that folder. `None` if the path as written does not start with that folder.
 fn open_beneath(under: &str, path: &OsStr, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
     let rest = rest_beneath(path, under)?;
     let folder = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
@@ -175,9 +180,9 @@ pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Error> {
     let mode = flags & OFlags::ACCMODE;
     let writes = mode == OFlags::RDWR;
     match access {
-        _ if mode == OFlags::WRONLY => Err(wrong("it is open for writing alone")),
-        Access::ReadWrite if !writes => Err(wrong("it is open for reading alone")),
-        // Appending would move every write to the end of the file.
+        _ if mode == OFlags::WRONLY => Err(wrong("it is open only for writing")),
+        Access::ReadWrite if !writes => Err(wrong("it is open only for reading")),
+        // With `O_APPEND` every write would go to the end of the file.
         Access::ReadWrite if flags.contains(OFlags::APPEND) => {
             Err(wrong("it is open for appending"))
         }
@@ -185,8 +190,8 @@ pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Error> {
     }
 }
 
-/// Measures an open file or device called `path`. Its offset is 0 afterwards: a stray write would
-/// otherwise make the file grow.
+/// Measures an open file or device; `path` is its name in messages. Leaves the offset at 0, because
+/// a stray write at the end would make the file grow.
 pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
     let capacity_error = |error| Error::Capacity { path: path.to_owned(), error };
     let kind = rustix::fs::fstat(fd).map_err(capacity_error)?.st_mode;
@@ -198,7 +203,8 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
     rustix::fs::seek(fd, SeekFrom::Start(0)).map_err(capacity_error)?;
     match kind {
         FileType::RegularFile | FileType::BlockDevice => {}
-        // Size 0 is refused next, with upstream's text, whatever it is: `/dev/zero` among others.
+        // Size 0 is refused in the next step, with upstream's text, for any kind of file, such as
+        // `/dev/zero`.
         _ if capacity == 0 => {}
         _ => {
             return Err(Error::BlockKind { path: path.to_owned() });
@@ -213,7 +219,8 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
     Ok(Measured { capacity, kind, file })
 }
 
-/// Whether a device of `capacity` bytes is a whole number of sectors, and at least one.
+/// Refuses a device whose `capacity` in bytes is not a whole number of sectors, or is below one
+/// sector.
 pub fn check_size(name: &str, capacity: u64, sector_size: SectorSize) -> Result<(), Error> {
     let name = name.to_owned();
     let sector = u64::from(sector_size.bytes());
@@ -260,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_measured_and_left_at_their_start() {
+    fn measure_leaves_the_offset_at_0() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk.img");
         fs::write(&path, vec![1; 6144]).unwrap();
@@ -280,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_disk_is_refused_with_upstreams_texts() {
+    fn pipes_and_empty_files_are_refused_with_upstreams_texts() {
         let folder = tempfile::tempdir().unwrap();
         let opened = |path: &Path, access| {
             let text = path.to_string_lossy();
@@ -308,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_a_folder() {
+    fn no_path_or_link_leads_out_of_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
@@ -331,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_is_the_same_whether_it_exists_or_not() {
+    fn facts_do_not_reveal_whether_an_outside_file_exists() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
@@ -364,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_are_open_for_what_the_guest_may_do() {
+    fn a_descriptor_must_be_open_for_the_guests_access() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk");
         fs::write(&path, "x").unwrap();

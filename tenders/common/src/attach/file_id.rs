@@ -1,4 +1,4 @@
-//! Which file a descriptor is open on, and disks that must not be one and the same file.
+//! Identity of files, and the check that no two disks of a guest are the same file.
 
 use std::os::fd::AsFd;
 
@@ -9,10 +9,10 @@ use super::{Access, Backing, Device};
 use crate::error::Error;
 use crate::sys::Errno;
 
-/// A file, whatever path led to it.
+/// Identity of a file, independent of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileId {
-    /// A block device, by its number: its nodes may lie anywhere.
+    /// A block device, by its device number: it can have several device nodes.
     Device(u64),
     /// Any other file, by its file system and inode.
     Inode(u64, u64),
@@ -28,7 +28,7 @@ impl FileId {
         })
     }
 
-    /// The standard descriptor through which this file could be written.
+    /// The standard descriptor that is open for writing on this file, if any.
     fn standard_writer(self) -> Option<usize> {
         let writes = |fd| -> Result<bool, Errno> {
             let flags = rustix::fs::fcntl_getfl(fd)?;
@@ -39,15 +39,15 @@ impl FileId {
     }
 }
 
-/// Refuses a disk that could be written past the tender: as the console, or, unless both are
-/// read-only, as another disk of the same guest. Locks do not see that, since they tell processes
-/// apart.
+/// Refuses a disk that something else could write to: a standard descriptor, or another disk of the
+/// same guest unless both are read-only. Locks cannot detect this, because they only exclude other
+/// processes.
 pub fn check_disks(devices: &[Device]) -> Result<(), Error> {
     let mut seen: Vec<(FileId, Access, &str)> = Vec::new();
     for device in devices {
         let Backing::Block { path, file, access, .. } = &device.backing else { continue };
         if let Some(standard) = file.standard_writer() {
-            keep_off(standard);
+            silence(standard);
             return Err(Error::BlockStandard { path: path.clone(), standard });
         }
         let writes = |other: Access| [*access, other].contains(&Access::ReadWrite);
@@ -61,12 +61,13 @@ pub fn check_disks(devices: &[Device]) -> Result<(), Error> {
     Ok(())
 }
 
-/// If `standard` is standard error, says nothing more there: a message would land on the disk.
-pub fn keep_off(standard: usize) {
+/// If `standard` is standard error, redirects it to `/dev/null`: a message would be written into
+/// the disk.
+pub fn silence(standard: usize) {
     if standard == 2
         && let Ok(null) = rustix::fs::open(c"/dev/null", OFlags::WRONLY, Mode::empty())
     {
-        // What cannot be redirected is still refused.
+        // If the redirection fails, the disk is refused all the same.
         let _ = rustix::stdio::dup2_stderr(null);
     }
 }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_whatever_name() {
+    fn a_file_has_one_identity_under_all_its_names() {
         let folder = tempfile::tempdir().unwrap();
         let name = |name| folder.path().join(name);
         fs::write(name("a"), "x").unwrap();
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_given_twice_is_refused_unless_both_only_read() {
+    fn a_disk_given_twice_is_refused_unless_both_are_read_only() {
         let (one, other) = (FileId::Device(1), FileId::Inode(1, 1));
         let (reads, writes) = (Access::ReadOnly, Access::ReadWrite);
         let check = |first, second, access| {

@@ -1,13 +1,15 @@
-//! Locks on a guest's disks: one guest that writes, or any number that only read.
+//! Locks on a guest's disks: a disk has one guest that writes, or any number of guests that only
+//! read.
 //!
-//! Record locks (`F_SETLK`). They belong to the process, so two tenders that inherit one open file
-//! description exclude each other, and the lock ends with the guest, also if its launcher keeps the
-//! descriptor. Locks of open file descriptions do neither. `flock` locks are for programs that probe
-//! block devices for a moment, which must not look like another guest.
+//! These are record locks (`F_SETLK`), which belong to the process. So two tenders that inherit one
+//! open file description exclude each other, and the lock ends with the guest even if its launcher
+//! keeps the descriptor open. Locks on open file descriptions (`F_OFD_SETLK`) have neither
+//! property. `flock` locks would clash with programs that briefly lock block devices to probe them;
+//! such a program must not look like another guest.
 //!
-//! The kernel drops a process's record locks on a file when it closes *any* descriptor of that file.
-//! So [`Locks::take`] comes last: in the process that runs the guest, after everything that it does
-//! not keep is closed.
+//! When a process closes *any* descriptor of a file, the kernel drops all record locks that the
+//! process holds on that file. So [`Locks::take`] runs last: in the process that runs the guest,
+//! after all descriptors that it does not keep are closed.
 
 use std::os::fd::{BorrowedFd, RawFd};
 
@@ -17,7 +19,7 @@ use super::{Access, Backing, Device};
 use crate::error::Error;
 use crate::sys::Errno;
 
-/// The locks that a guest with some devices needs.
+/// The locks that a guest needs on its disks.
 #[derive(Debug, Default)]
 pub struct Locks(Vec<Disk>);
 
@@ -29,7 +31,7 @@ struct Disk {
 }
 
 impl Locks {
-    /// Those for `devices`.
+    /// The locks for `devices`.
     pub fn on(devices: &[Device]) -> Locks {
         let disk = |device: &Device| match &device.backing {
             Backing::Block { path, access, .. } => {
@@ -40,15 +42,15 @@ impl Locks {
         Locks(devices.iter().filter_map(disk).collect())
     }
 
-    /// Takes them all, or says which disk another guest uses. A file system without such locks does
-    /// not refuse: upstream has none.
+    /// Takes all locks, or returns an error that names the disk in use by another guest. A file
+    /// system without record locks is no error: upstream takes no locks at all.
     ///
     /// # Safety
     ///
     /// The descriptors of the devices are open.
     pub unsafe fn take(&self) -> Result<(), Error> {
         for Disk { fd, path, access } in &self.0 {
-            // SAFETY: it is open by the caller's promise.
+            // SAFETY: the caller promises that it is open.
             let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
             let writing = *access == Access::ReadWrite;
             let lock = match writing {

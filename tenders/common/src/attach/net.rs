@@ -13,25 +13,26 @@ use solo5_policy::{Fact, NetFacts};
 
 use super::{Backing, Device, Inherited, check_no_standard};
 use crate::error::Error;
-use crate::gate::name_fact;
 use crate::netlink;
 use crate::sys::{Errno, strerror, tap};
 
-/// Driver and bus of a tap, as the kernel says.
+/// Driver and bus that the kernel reports for a tap.
 const TAP: (&[u8], &[u8]) = (b"tun", b"tap");
 
-/// MTU of an inherited tap whose interface cannot be asked, as that of one in another network namespace.
+/// MTU assumed for an inherited tap whose interface cannot be queried, for example because it is in
+/// another network namespace.
 pub const MTU_UNKNOWN: Mtu = Mtu::ETHERNET;
 
-/// What is known of an interface.
+/// What the kernel reports about an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its name.
     pub name: Vec<u8>,
-    /// Longest frame, its header not counted.
+    /// Longest frame in bytes, without the Ethernet header.
     pub mtu: Mtu,
-    /// Whether the name is one of the tender's own network namespace; if not, why not, or why nobody
-    /// knows. In another one the same name is another interface.
+    /// `Ok` if the interface is in the tender's own network namespace. `Err` says that it is not,
+    /// or why this cannot be determined. In another namespace the same name belongs to another
+    /// interface.
     pub is_here: Result<(), String>,
 }
 
@@ -44,7 +45,7 @@ fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Error> {
     match tap::flags(control.as_fd(), name.as_bytes()) {
         Ok(flags) if flags & tap::IFF_UP != 0 => Ok(()),
         Ok(_) => Err(tap_problem(name, Errno::NETDOWN)),
-        // Upstream's text for a name nobody has.
+        // Upstream's text when no interface has this name.
         Err(Errno::NODEV) => Err(tap_problem(name, Errno::NOENT)),
         Err(error) => Err(tap_problem(name, error)),
     }
@@ -60,8 +61,8 @@ fn tap_problem(name: &OsStr, error: Errno) -> Error {
     Error::Tap { interface: name.to_string_lossy().into_owned(), error }
 }
 
-/// What is wrong with an interface that exists and cannot be attached, if the kernel says what it is.
-fn no_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
+/// Explains why an existing interface cannot be attached, if the kernel reports its driver.
+fn not_a_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
     let interface = name.to_string_lossy().into_owned();
     let driver = tap::driver(control.as_fd(), name.as_bytes()).ok()?;
     let driver = (driver.name.as_slice(), driver.bus.as_slice());
@@ -77,13 +78,14 @@ fn no_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
     Some(Error::NotATap { interface, what })
 }
 
-/// Looks at the interface called `name`: it exists, is up, and has an MTU of Ethernet's.
+/// Checks, without attaching, that the interface called `name` exists, is a tap, is up, and has an
+/// MTU that Ethernet allows.
 pub fn look(name: &OsStr) -> Result<Seen, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let driver = tap::driver(control.as_fd(), name.as_bytes());
     if driver.is_ok_and(|driver| (driver.name.as_slice(), driver.bus.as_slice()) != TAP)
-        && let Some(error) = no_plain_tap(&control, name)
+        && let Some(error) = not_a_plain_tap(&control, name)
     {
         return Err(error);
     }
@@ -94,9 +96,9 @@ fn control(name: &OsStr) -> Result<OwnedFd, Error> {
     tap::control_socket().map_err(|error| tap_problem(name, error))
 }
 
-/// Attaches the tap called `name`, which must exist and be up; it is never created.
+/// Attaches the tap called `name`. It must exist and be up; the tender never creates one.
 ///
-/// Receive and segmentation offload of the interface are switched off and stay so.
+/// Switches receive and segmentation offload of the interface off, and leaves them off.
 pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     let control = control(name)?;
     check_up(&control, name)?;
@@ -104,7 +106,7 @@ pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()).map_err(failed)?;
     let given = tap::attach(fd.as_fd(), name.as_bytes()).map_err(|error| match error {
-        Errno::INVAL => no_plain_tap(&control, name).unwrap_or_else(|| failed(error)),
+        Errno::INVAL => not_a_plain_tap(&control, name).unwrap_or_else(|| failed(error)),
         error => failed(error),
     })?;
     if given != name.as_bytes() {
@@ -115,7 +117,8 @@ pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     Ok((Seen { name: given, mtu, is_here: Ok(()) }, fd))
 }
 
-/// Finds out which tap an inherited descriptor belongs to, and whether its frames are plain ones.
+/// Identifies the tap of an inherited descriptor, and checks that its frames are bare Ethernet
+/// frames.
 pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
     let not_tap = |why| Error::NotTap { fd: fd.as_raw_fd(), why };
     let (name, flags) =
@@ -138,7 +141,7 @@ pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
     Ok(Seen { name, mtu: mtu.unwrap_or(Ok(MTU_UNKNOWN))?, is_here })
 }
 
-/// Compares the network namespace of the tap behind `fd` with the tender's own.
+/// Checks that the tap behind `fd` is in the tender's own network namespace.
 fn check_here(fd: &OwnedFd) -> Result<(), String> {
     let unread = |error| format!("its network namespace cannot be read: {}", strerror(error));
     let inode =
@@ -150,8 +153,9 @@ fn check_here(fd: &OwnedFd) -> Result<(), String> {
     }
 }
 
-/// The inode of the tender's own network namespace, of which `/proc/self/ns/net` is a link that says
-/// `net:[INODE]`. Nothing that is mounted on it or in front of it counts.
+/// The inode of the tender's own network namespace. `/proc/self/ns/net` is a symbolic link to
+/// `net:[INODE]`. The lookup crosses no mount point, so that nothing mounted over procfs can fake
+/// the answer.
 fn own_namespace() -> Result<u64, Errno> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::open(c"/proc", folder, Mode::empty())?;
@@ -165,7 +169,7 @@ fn own_namespace() -> Result<u64, Errno> {
     inode.and_then(|inode| inode.parse().ok()).ok_or(Errno::BADMSG)
 }
 
-/// Makes an inherited descriptor of a tap ready for frames.
+/// Identifies an inherited tap and makes its descriptor non-blocking.
 pub fn adopt(fd: OwnedFd) -> Result<(Seen, OwnedFd), Error> {
     let seen = identify(&fd)?;
     let result = rustix::fs::fcntl_getfl(&fd)
@@ -174,8 +178,9 @@ pub fn adopt(fd: OwnedFd) -> Result<(Seen, OwnedFd), Error> {
     Ok((seen, fd))
 }
 
-/// Attaches what a launch asks for, or only looks at it; with what the host says of it. Its bridge is
-/// looked up only if somebody may ask for it.
+/// Attaches the interface that the launch names, or with `only_look` only inspects it. Also returns
+/// the facts that policies judge. The bridge is looked up only with `with_bridge`: without a policy
+/// no one reads it.
 pub fn open(
     net: &Net,
     only_look: bool,
@@ -206,7 +211,7 @@ pub fn open(
     Ok((Device { index: net.index, name: net.name.clone(), backing, fd }, facts))
 }
 
-/// What the host says of a tap.
+/// The facts about a tap that policies judge.
 fn facts(seen: &Seen, with_bridge: bool) -> NetFacts {
     if let Err(why) = &seen.is_here {
         return NetFacts {
@@ -219,14 +224,14 @@ fn facts(seen: &Seen, with_bridge: bool) -> NetFacts {
         Err(error) => Fact::Unreadable(format!("the kernel says: {}", strerror(error))),
     };
     NetFacts {
-        tap: name_fact(seen.name.clone()),
+        tap: Fact::Known(OsString::from_vec(seen.name.clone())),
         bridge: if with_bridge { bridge() } else { Fact::Unknown },
     }
 }
 
-/// Refuses if the device is a tap that has another name by now: interfaces can be renamed, and what
-/// was judged must be what is used.
-pub fn check_still(device: &Device) -> Result<(), Error> {
+/// Refuses a tap whose name has changed since the policy judged it: interfaces can be renamed at
+/// any time.
+pub fn check_name_unchanged(device: &Device) -> Result<(), Error> {
     let (Backing::Net { interface, .. }, Some(fd)) = (&device.backing, &device.fd) else {
         return Ok(());
     };
@@ -242,7 +247,7 @@ pub fn check_still(device: &Device) -> Result<(), Error> {
 /// A random Ethernet address: unicast and locally administered.
 pub fn random_mac() -> Result<[u8; 6], Error> {
     let mut mac = [0; 6];
-    // A request of up to 256 bytes is answered whole.
+    // The kernel answers a request of up to 256 bytes in full.
     rustix::rand::getrandom(&mut mac, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::Random { error })?;
     let [first, ..] = &mut mac;
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tap_is_refused_with_upstreams_texts() {
+    fn attach_refuses_missing_and_overlong_names_with_upstreams_texts() {
         let refused = |name: &str| attach(OsStr::new(name)).unwrap_err().line();
         assert_eq!(
             refused("nosuchtap0"),
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn mtus_outside_ethernets_are_refused() {
+    fn mtus_outside_the_ethernet_range_are_refused() {
         assert_eq!(checked_mtu("t", 68).map(Mtu::bytes), Ok(68));
         assert_eq!(checked_mtu("t", 65535).map(Mtu::bytes), Ok(65535));
         for mtu in [0, 67, 65536] {
