@@ -1,16 +1,16 @@
-//! What the guest finds in low memory when it starts (`docs/reference/spt.md#boot-info`).
+//! The contents of low memory when the guest starts (`docs/reference/spt.md#boot-info`).
 
 use solo5_abi::mft1::{self, Entry};
 use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};
 use solo5_abi::{CMDLINE_SIZE, mft1::ENTRIES_MAX};
 use zerocopy::IntoBytes;
 
-// With the most entries, everything still ends far below the guest's lowest address.
+// Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
     BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE < 0x15000
 );
 
-/// Numbers that go into the boot information as they are.
+/// Numbers that are copied into the boot information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// End of guest memory in bytes, counted from 0.
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layout_is_the_published_one() {
+    fn boot_information_has_the_published_layout() {
         let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
         net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), 7);
         let facts = Facts { memory: 0x2000_0000, kernel_end: 0x10_9000, epollfd: 5, timerfd: 6 };

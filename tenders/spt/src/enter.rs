@@ -1,13 +1,14 @@
-//! The last instructions of the tender: it leaves the process, then the filter, then the guest
+//! The tender's last instructions: unmap the tender, install the filter, jump to the guest
 //! (`docs/reference/spt.md`).
 //!
-//! What the tender was would be the guest's to read: paths, options, where things lie. So before the
-//! guest runs, everything but guest memory is unmapped: program, heap, stack, and the kernel's vdso.
-//! The instructions that do it, with what they read, are copied to a mapping of their own. That one
-//! stays, and the end of the stack: the two strings that `ps` shows, read-only.
+//! The guest could read whatever the tender left in memory: paths, options, addresses. So before
+//! the guest runs, everything except guest memory is unmapped: program, heap, stack, and the
+//! kernel's vdso. The instructions that do it run from a mapping of their own, together with the
+//! data that they read. This mapping stays. So does the end of the stack, read-only, with the two
+//! strings that `ps` shows.
 //!
-//! After the filter, registers are cleared: all general and vector registers, the x87 state and the FS
-//! base. Only `%rax` is not zero: it holds the guest's own entry point.
+//! After the filter is installed, the registers are cleared: all general and vector registers, the
+//! x87 state and the FS base. Only `%rax` is not zero: it holds the guest's entry point.
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("solo5-spt is written for x86_64; another architecture needs its own `enter`");
@@ -28,42 +29,43 @@ pub struct Start {
     pub entry: u64,
     /// Initial stack pointer.
     pub stack: u64,
-    /// Address of the boot information, the guest's only argument.
+    /// Address of the boot information, which is the guest's only argument.
     pub boot_info: u64,
     /// End of guest memory.
     pub memory_end: u64,
-    /// A descriptor that is closed once the kernel has taken the filter.
+    /// A descriptor to close after the filter is installed.
     pub close: Option<RawFd>,
 }
 
 const PAGE: u64 = 0x1000;
 
-/// Pages in front of the vdso and from it on that may be the kernel's: it can forbid to unmap them, and
-/// then refuses a request that has one of them in it.
+/// Numbers of pages before the vdso, and from its start on, that may belong to the kernel. The
+/// kernel can forbid to unmap them, and then refuses any request that includes one.
 const KERNEL_PAGES: (u64, u64) = (16, 8);
 
-/// Words of an XSAVE area whose every component is in its initial state.
+/// Size, in words, of an XSAVE area with every component in its initial state.
 const INITIAL_STATE: usize = 128;
 
-/// Words that tell the code below what to do, but for the filter: more than there ever are.
+/// Upper bound, in words, of the data that the code below reads, without the filter.
 const WORDS_MAX: usize = INITIAL_STATE + 2 * 48;
 
-// In: rbx = addresses and lengths to unmap, then a length of 0; behind that what to zero, and what to
-// make read-only. rbp = a `struct sock_fprog`, r8 = whether there is `xrstor`, r9 = an XSAVE area, r12 =
-// entry, r13 = stack, r14 = boot information, r15 = a descriptor to close, or -1. The guest's stack is not touched.
+// In: rbx = a list of address and length pairs to unmap, ended by a length of 0; then one pair to
+// zero, and one pair to make read-only. rbp = a `struct sock_fprog`, r8 = whether `xrstor` exists,
+// r9 = an XSAVE area, r12 = entry, r13 = stack, r14 = boot information, r15 = a descriptor to
+// close, or -1. The guest's stack is not written.
 global_asm!(
     ".pushsection .text.solo5_spt_leave, \"ax\", @progbits",
     ".balign 16",
     ".globl solo5_spt_leave",
     "solo5_spt_leave:",
-    "mov rsp, r13", // for a signal that comes meanwhile
+    "mov rsp, r13", // for a signal during this code
     "2:",
     "mov rdi, [rbx]",
     "mov rsi, [rbx + 8]",
     "add rbx, 16",
     "test rsi, rsi",
     "jz 3f",
-    "mov eax, 11", // munmap; what the kernel keeps, stays
+    "mov eax, 11", // munmap; a failure is ignored: the kernel keeps these pages
     "syscall",
     "jmp 2b",
     "3:",
@@ -96,8 +98,8 @@ global_asm!(
     "6:",
     "test r8, r8",
     "jz 4f",
-    // Everything the kernel has enabled, but for the protection keys of pages (bit 9), whose initial
-    // state would be laxer than the system's.
+    // All components that the kernel has enabled, except protection keys (PKRU, bit 9): their
+    // initial state allows more than Linux's default.
     "mov eax, 0xfffffdff",
     "mov edx, 0xffffffff",
     "xrstor64 [r9]",
@@ -139,7 +141,8 @@ global_asm!(
     "xor r15d, r15d",
     "cld",
     "jmp rax",
-    // The kernel has refused a filter that `enter` asked it about: a bug, and nobody is left to say so.
+    // The kernel refuses the filter although `enter` has checked that it may install one. This is a
+    // bug, and no code is left to print a message: abort.
     "9:",
     "mov eax, 39", // getpid
     "syscall",
@@ -151,7 +154,7 @@ global_asm!(
     "mov eax, 231", // exit_group
     "syscall",
     "ud2",
-    // The handler of signals in process 1: see `end_as_process_1`.
+    // The signal handler in process 1: see `end_as_process_1`.
     ".globl solo5_spt_signal",
     "solo5_spt_signal:",
     "add edi, 128",
@@ -169,10 +172,10 @@ unsafe extern "C" {
     static solo5_spt_leave_end: u8;
 }
 
-/// The code above.
+/// The machine code above.
 fn code() -> &'static [u8] {
     let (start, end) = (&raw const solo5_spt_leave, &raw const solo5_spt_leave_end);
-    // SAFETY: the two symbols are the start and the end of one piece of the program's code.
+    // SAFETY: the two symbols are the start and the end of one contiguous piece of code.
     unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
 }
 
@@ -181,7 +184,7 @@ fn has_xrstor() -> bool {
     std::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
 }
 
-/// A filter's instruction as it lies in memory.
+/// A filter instruction, encoded as in memory.
 fn word(step: &Instruction) -> u64 {
     let Instruction { code, if_true, if_false, operand } = *step;
     u64::from(code)
@@ -194,7 +197,7 @@ fn pages(range: Range<u64>) -> Range<u64> {
     range.start & !(PAGE - 1)..range.end.next_multiple_of(PAGE)
 }
 
-/// What of `all` is in none of `kept`.
+/// The parts of `all` that are in none of `kept`.
 fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut left = vec![all];
     for keep in kept {
@@ -208,8 +211,9 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     left
 }
 
-/// What to unmap: everything between guest memory and the strings on the stack but the mapping `own`,
-/// and page by page what may be the kernel's, around its `vdso`.
+/// The ranges to unmap: everything in `between` (from guest memory to the strings on the stack)
+/// except the mapping `own`. Pages around the `vdso` that may belong to the kernel are listed one
+/// by one.
 fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Range<u64>> {
     let kernels = vdso.map_or(0..0, |vdso| {
         let (before, behind) = KERNEL_PAGES;
@@ -222,15 +226,14 @@ fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Rang
     ranges
 }
 
-/// Leaves the process, installs `filter` and starts the guest. `strings` are the addresses of what stays
-/// on the stack. Returns only while the tender is still there to say why.
+/// Unmaps the tender, installs `filter` and starts the guest. `strings` is the address range on the
+/// stack that stays. Returns only on an error before anything is unmapped.
 ///
 /// # Safety
 ///
-/// `start.entry` is code of the guest's, `start.stack` is below the end of its memory and
-/// writable. The process has one thread and `no_new_privs` set. `filter` allows
-/// `arch_prctl(ARCH_SET_FS)` and closing `start.close`, which nothing uses any more. `strings` are at
-/// the end of this thread's stack.
+/// `start.entry` is guest code; `start.stack` is writable and below the end of guest memory. The
+/// process has one thread and `no_new_privs` set. `filter` allows `arch_prctl(ARCH_SET_FS)` and
+/// closing `start.close`, which nothing else uses. `strings` is at the end of this thread's stack.
 pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -> Errno {
     if let Err(error) = sys::check_filters().and_then(|()| sys::leave_restartable_sequences()) {
         return error;
@@ -252,7 +255,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     let ranges = unmapped(start.memory_end..kept.start, base..base + size as u64, sys::vdso());
 
     let mut words = vec![0u64; INITIAL_STATE];
-    // Its `MXCSR`, all that is read of it: all exceptions masked, round to nearest.
+    // `MXCSR`, the only field of the area that is read: all exceptions masked, round to nearest.
     if let Some(word) = words.get_mut(3) {
         *word = 0x1f80;
     }
@@ -275,20 +278,21 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
         unsafe { at.write(byte) };
     }
     let rights = MprotectFlags::READ | MprotectFlags::EXEC;
-    // SAFETY: this is the mapping made above, which is not written to any more.
+    // SAFETY: this is the mapping made above, which is never written again.
     if let Err(error) = unsafe { rustix::mm::mprotect(own, size, rights) } {
         return error;
     }
     let signal = (&raw const solo5_spt_signal).addr() - (&raw const solo5_spt_leave).addr();
-    // SAFETY: this is the copy of the code that ends a process; it uses no stack and stays mapped.
+    // SAFETY: this is the copied code that ends the process; it uses no stack and stays mapped.
     if let Err(error) = unsafe { signals::end_elsewhere(base as usize + entry + signal) } {
         return error;
     }
-    // SAFETY: the jump is to the copy of the code above, which has all it reads in the same mapping and
-    // uses no stack. It never comes back, so nothing of what it unmaps is used again: guest memory,
-    // its own mapping and the strings are not in `ranges`. FS is cleared by a call that the filter
-    // allows, and the last jump is to the guest on its own stack, as the caller promises. `xrstor` is
-    // used only where the system enables it and reads no more than its area.
+    // SAFETY: the jump goes to the copy of the code above. The copy uses no stack, and all data
+    // that it reads is in the same mapping. It never returns, so nothing that it unmaps is used
+    // again; `ranges` contains neither guest memory, nor the copy's own mapping, nor the strings.
+    // The filter allows the call that clears FS. The last jump starts the guest on its own stack,
+    // as the caller promises. `xrstor` is used only where the system enables it, and reads no more
+    // than its area.
     unsafe {
         asm!(
             "mov rbx, r10",
@@ -313,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_but_what_is_kept_is_unmapped() {
+    fn unmapped_covers_everything_except_the_kept_ranges() {
         let kernel = 0x7_0000_0000;
         let (between, own) = (0x20_0000..0x8_0000_0000, 0x6_0000_0000..0x6_0000_3000);
         let ranges = unmapped(between.clone(), own.clone(), Some(kernel));
@@ -325,7 +329,7 @@ mod tests {
         assert_eq!(sorted.first().unwrap().start, between.start);
         assert_eq!(sorted.last().unwrap().end, between.end);
         assert!(sorted.windows(2).all(|pair| pair[0].end == pair[1].start), "{sorted:x?}");
-        // Nobody knows where the kernel's pages are; or the mapping is among them.
+        // The vdso's address is unknown, or the tender's mapping lies among the kernel's pages.
         let own = kernel - PAGE..kernel;
         assert_eq!(unmapped(between.clone(), own.clone(), None).len(), 2);
         let ranges = unmapped(between, own.clone(), Some(kernel));

@@ -1,9 +1,10 @@
-//! What a guest may ask of the kernel: the rows of `docs/reference/spt.md#calls`.
+//! The system calls that a guest may make: the rows of `docs/reference/spt.md#calls`.
 //!
-//! The guest's own code makes the calls, so what they may be is what bindings of every release
-//! since 0.8 make. Beyond upstream's table, `epoll_pwait` waits forever or not at all and changes
-//! no signal mask, and `timerfd_settime` sets absolute times alone. Sizes of frames stay free: a
-//! guest may well read with a larger buffer, and the kernel refuses what it cannot take.
+//! The guest's own code makes the calls, so the rules allow the calls of the bindings of every
+//! release since 0.8. They are stricter than upstream's in two places: `epoll_pwait` waits forever
+//! or not at all and changes no signal mask, and `timerfd_settime` sets only absolute times. Frame
+//! sizes are not limited: a guest may read with a larger buffer, and the kernel refuses a frame
+//! that is too long.
 
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
@@ -20,7 +21,7 @@ const TFD_TIMER_ABSTIME: u32 = 1;
 const EPOLL_CTL_DEL: u32 = 2;
 const EBADF: u16 = 9;
 
-/// The rules for a guest with these devices.
+/// The rules for a guest with `devices`.
 pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
     let mut rules = vec![
         Rule::allow(WRITE, vec![Condition::descriptor(STDOUT, "standard output")], "the console"),
@@ -67,7 +68,7 @@ pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
     rules
 }
 
-/// The rule by which the tender closes the report right before the guest's first instruction.
+/// The rule that lets the tender close the report just before the guest's first instruction.
 pub fn closing(report: i32) -> Rule {
     let fd = vec![Condition::descriptor(report, "the report")];
     Rule::allow(CLOSE, fd, "closing the report before the guest runs")
@@ -85,7 +86,11 @@ fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
                 Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
                 Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
             ];
-            rules.push(Rule::allow(EPOLL_CTL, forget, format!("'{name}' is no more")));
+            rules.push(Rule::allow(
+                EPOLL_CTL,
+                forget,
+                format!("no longer waiting for deleted '{name}'"),
+            ));
         }
         Backing::Block { capacity, sector_size, access, .. } => {
             let size = u64::from(sector_size.bytes());
@@ -101,7 +106,7 @@ fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
                 Access::ReadWrite => {
                     Rule::allow(PWRITE64, one_sector(), format!("writing '{name}'"))
                 }
-                // A guest that writes all the same gets an error, not its end.
+                // A write to a read-only device returns an error instead of killing the guest.
                 Access::ReadOnly => Rule {
                     call: PWRITE64,
                     when: vec![Condition::descriptor(fd, "the file")],
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_has_the_rows_of_its_devices_and_no_more() {
+    fn rules_exist_only_for_attached_devices() {
         let disk = |access| Backing::Block {
             path: "disk".into(),
             file: FileId::Inode(0, 0),

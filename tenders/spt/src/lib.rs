@@ -1,6 +1,7 @@
-//! The seccomp tender: a guest as a Linux process that can make a handful of system calls.
+//! The seccomp tender: the guest runs as a Linux process that can make only a handful of system
+//! calls.
 //!
-//! Phases, after those that all tenders share (`solo5_tender::boot`):
+//! Its phases follow those that all tenders share (`solo5_tender::boot`):
 //!
 //! | phase | file |
 //! |---|---|
@@ -11,11 +12,11 @@
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
 //! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`] |
 //!
-//! The tender becomes the guest: nothing of it runs afterwards, and nothing of its memory stays but the
-//! program's and the image's name.
+//! The tender becomes the guest. None of its code runs afterwards, and of its memory only the names
+//! of the program and the image stay.
 //!
-//! Adversary: a hostile image before the jump; after it, a hostile process whose only way out is
-//! the filter.
+//! Threat model: before the jump, a hostile image; after it, a hostile process whose only way out
+//! is a call that the filter allows.
 
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -28,8 +29,8 @@ pub mod run;
 
 use std::ffi::OsString;
 
-/// The whole program, without its entry point: returns the exit status unless a guest runs.
-/// `arguments` start with the program's own name.
+/// The whole program, without its entry point. Returns the exit status, unless a guest runs.
+/// `arguments` starts with the program's name.
 pub fn main(arguments: &[OsString]) -> u8 {
     solo5_tender::boot::main(&run::Spt, arguments)
 }

@@ -38,11 +38,11 @@ impl Tender for Spt {
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
         let mut rows =
-            safeguard::common("a seccomp filter that ends the process, never to be lifted");
+            safeguard::common("a seccomp filter that ends the process and cannot be removed");
         rows.extend([
             Safeguard::tender(
                 "no page writable and executable",
-                if launch.exec_heap { "mprotect, but for heap and stack" } else { "mprotect" },
+                if launch.exec_heap { "mprotect, except for heap and stack" } else { "mprotect" },
             ),
             Safeguard::tender(
                 "nothing below 0x11000, boot information read-only",
@@ -65,7 +65,7 @@ impl Tender for Spt {
     }
 }
 
-/// A guest in memory, with everything the jump needs.
+/// A loaded guest, with everything that the jump needs.
 struct Ready {
     filter: Vec<Instruction>,
     start: Start,
@@ -88,7 +88,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         memory: size,
         executable_heap,
         arguments,
-        // Only hvt has options for the rest.
+        // The other fields are set only by options of hvt.
         ..
     } = guest;
     let command_line = start::command_line(&arguments)?;
@@ -97,7 +97,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
 
     let base = if executable_heap { None } else { Some(Protection::READ_WRITE) };
     let loaded = load(&memory, &file, &plan, |pages, protection| {
-        // Memory has these rights already, unless the heap is executable.
+        // The memory already has these rights, unless the heap is executable.
         if Some(protection) == base {
             return Ok(());
         }
@@ -114,7 +114,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         timerfd: timer.as_raw_fd(),
     };
     for device in &devices {
-        // The filter allows it for every tap.
+        // The filter allows `EPOLL_CTL_DEL` for every tap.
         if let (Backing::Net { .. }, Some(entry)) =
             (&device.backing, manifest.get_mut(device.index))
         {
@@ -131,7 +131,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     keep.extend([epoll.as_raw_fd(), timer.as_raw_fd()]);
     keep.extend(report);
     let locks = Locks::on(&devices);
-    // The guest owns these now: they close when the process ends.
+    // The guest uses these descriptors until the process ends, so they must not be closed here.
     std::mem::forget((epoll, timer, devices));
     Ok(Ready {
         filter,
@@ -149,26 +149,26 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
 }
 
 fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Error> {
-    // It always fits: its longest form ends far below the lowest guest address.
+    // It always fits: even the longest boot information ends far below the lowest guest address.
     let outside = |_| Error::Host { what: "writing boot information", error: Errno::FAULT };
     memory.write(BOOT_INFO_BASE, bytes).map_err(outside)?;
     place::seal_low(memory).map_err(host("mprotect()"))
 }
 
 impl Ready {
-    /// Drops every privilege and starts the guest; returns only if that fails.
+    /// Drops all privileges and starts the guest. Returns only on an error.
     fn go(mut self, reporter: Option<&mut Reporter>) -> Error {
         match self.confine(reporter) {
             Err(error) => error,
             Ok(()) => {
-                // SAFETY: the arguments were copied, and no environment is looked at any more.
+                // SAFETY: the arguments were copied, and nothing reads the environment after this.
                 let strings = unsafe { wipe(&self.kernel) };
                 let strings = strings.start as u64..strings.end as u64;
-                // SAFETY: the plan's entry is in an executable segment of the guest's and the
-                // stack ends with its memory, which `place::map` made. No thread was ever
-                // started, `confine` has set no_new_privs, and the filter has rules for
-                // arch_prctl(ARCH_SET_FS) and for closing the report, which nothing writes to any
-                // more. The kernel puts those strings at the end of the stack.
+                // SAFETY: the plan's entry is in an executable segment of the guest, and the stack
+                // ends where the memory that `place::map` made ends. No thread was ever started,
+                // and `confine` has set no_new_privs. The filter has rules for
+                // arch_prctl(ARCH_SET_FS) and for closing the report, to which nothing writes any
+                // more. The kernel puts the strings at the end of the stack.
                 let error = unsafe { enter(&self.filter, self.start, strings) };
                 host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
             }
@@ -178,13 +178,13 @@ impl Ready {
     fn confine(&mut self, reporter: Option<&mut Reporter>) -> Result<(), Error> {
         confine::no_new_privileges().map_err(host("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         confine::capabilities().map_err(host("capset()"))?;
-        // No core file, whatever RLIMIT_CORE says, so that limit needs no change.
+        // An undumpable process writes no core file, so RLIMIT_CORE need not change.
         confine::undumpable().map_err(host("prctl(PR_SET_DUMPABLE)"))?;
         open_output_again();
-        // SAFETY: what is kept are the guest's descriptors and the report's; no other value that
-        // owns a descriptor from 3 on is used again, for the process becomes the guest or exits.
+        // SAFETY: the guest's descriptors and the report's are kept. No other owner of a descriptor
+        // from 3 on is used again, because the process becomes the guest or exits.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
-        // SAFETY: the devices' descriptors are among those that were kept.
+        // SAFETY: the devices' descriptors are among the kept ones.
         unsafe { self.locks.take() }?;
         reporter.map_or(Ok(()), Reporter::started)
     }

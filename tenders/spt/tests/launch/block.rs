@@ -10,10 +10,10 @@ use solo5_abi::mft2::{DEVICE_OPTIONAL, DEVICE_READ_ONLY, tag};
 use crate::guest::{BLOCK, Code, Guest, NET, Ran, text};
 
 const BUFFER: u64 = 0x180_0000;
-/// The entry of the first device in the manifest the guest finds.
+/// Offset of the first device's manifest entry from the boot information.
 const ENTRY: u8 = 40 + 8 + 104;
 
-/// Makes `pread64` (17) or `pwrite64` (18) on the first device and ends with the result and
+/// Makes `pread64` (17) or `pwrite64` (18) on the first device, and exits with the result plus
 /// `shift`.
 fn transfer(number: u8, size: u64, offset: u64, shift: i32) -> Code {
     Code::new()
@@ -40,7 +40,7 @@ fn sectors_are_read_and_written_inside_the_device() {
     assert_eq!(run(transfer(17, 512, 0, -512)), 0);
     assert_eq!(run(transfer(17, 512, 4096 - 512, -512)), 0);
     assert_eq!(run(transfer(18, 512, 512, -512)), 0);
-    assert_eq!(run(transfer(17, 512, 4096, 0)), 159, "behind the end");
+    assert_eq!(run(transfer(17, 512, 4096, 0)), 159, "past the end");
     assert_eq!(run(transfer(17, 512, 4096 - 511, 0)), 159, "across the end");
     assert_eq!(run(transfer(17, 512, u64::MAX, 0)), 159);
     assert_eq!(run(transfer(17, 512, 1 << 32, 0)), 159, "the upper half");
@@ -50,7 +50,7 @@ fn sectors_are_read_and_written_inside_the_device() {
 }
 
 #[test]
-fn what_is_written_is_in_the_file() {
+fn a_written_sector_is_in_the_file() {
     let guest = guest(transfer(18, 512, 1024, -512));
     guest.run(&["--block:disk=disk.img"]).gives(0);
     let mut expected = [7; 4096];
@@ -79,7 +79,7 @@ fn a_read_only_device_gives_an_error_on_writing() {
     guest.run(&read_only).gives(0);
     let disk = guest.folder.path().join("disk.img");
     assert_eq!(fs::read(&disk).unwrap(), [7; 4096]);
-    // The manifest's word counts too, and even for a descriptor that could be written to.
+    // The manifest's read-only flag counts too, even if the descriptor is open for writing.
     let flags = DEVICE_READ_ONLY.to_le_bytes();
     let properties: &[(u32, u16, &[u8])] = &[(1, tag::DEVICE_FLAGS, &flags)];
     let guest = Guest::with_properties(transfer(18, 512, 0, 9), &[("disk", BLOCK)], properties);
@@ -93,7 +93,7 @@ fn a_read_only_device_gives_an_error_on_writing() {
 }
 
 #[test]
-fn descriptors_must_have_been_open_before() {
+fn inherited_descriptors_must_be_open_at_the_start() {
     let guest = guest(Code::new().exit(4));
     let with = |redirection: &str| {
         let script = format!(r#"exec "$0" --block-fd:disk=3 "$1" {redirection}"#);
@@ -104,7 +104,7 @@ fn descriptors_must_have_been_open_before() {
     };
     with("3<>disk.img").gives(4);
     with("").gives(1).says("Could not open block device: @3: Bad file descriptor");
-    with("3<disk.img").gives(1).mentions("error[T425]").mentions("open for reading alone");
+    with("3<disk.img").gives(1).mentions("error[T425]").mentions("open only for reading");
     with("3>>disk.img").gives(1).mentions("error[T425]");
 }
 
@@ -143,7 +143,7 @@ fn sizes_and_kinds_are_checked_with_upstreams_texts() {
 }
 
 #[test]
-fn two_guests_do_not_share_a_disk_by_accident() {
+fn a_disk_in_use_is_refused_to_a_second_guest() {
     let guest = guest(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]));
     let other = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
     let disk = format!("--block:disk={}", text(&guest.folder.path().join("disk.img")));
@@ -159,19 +159,19 @@ fn two_guests_do_not_share_a_disk_by_accident() {
     other.run(&[&disk]).gives(0);
 }
 
-/// Lets what is started inherit `fd`, and nobody that other tests start.
+/// Lets only the process of `command` inherit `fd`, and no process that other tests start.
 fn inherit(command: &mut Command, fd: RawFd) -> &mut Command {
     let make = move || {
-        // SAFETY: the descriptor is open in the parent, and so in its child.
+        // SAFETY: the descriptor is open in the parent, and therefore in its child.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         Ok(rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?)
     };
-    // SAFETY: it makes one call and does not allocate.
+    // SAFETY: the closure makes one call and does not allocate.
     unsafe { command.pre_exec(make) }
 }
 
-/// A guest that prints a byte and spins, started by this script with `fd` open: `$0` is the tender, `$1`
-/// the image.
+/// Starts a guest that prints a byte and then spins. `script` starts it, with `fd` open: `$0` is
+/// the tender, `$1` the image.
 fn spinning(guest: &Guest, script: &str, fd: RawFd) -> Child {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
@@ -188,7 +188,7 @@ fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
     let other = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
     let disk = guest.folder.path().join("disk.img");
     let open = fs::File::options().read(true).write(true).open(&disk).unwrap();
-    // All inherit this one open file description.
+    // All of them inherit this one open file description.
     let fd = open.as_raw_fd();
     let option = format!("--block-fd:disk={fd}");
     let by_path = format!("--block:disk={}", text(&disk));
@@ -204,13 +204,14 @@ fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
             let mut command = other.command(&[option]);
             Ran::of(inherit(&mut command, fd))
         });
-        // SAFETY: the process was started here and not waited for, so the number is still its own.
+        // SAFETY: this test started the process and has not waited for it, so the PID is not
+        // reused.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         child.wait().unwrap();
         for ran in refused {
             ran.gives(1).mentions("error[T424]").mentions("in use by another guest");
         }
-        // `open` is still there.
+        // `open` still holds the file open.
         other.run(&[&by_path]).gives(0);
     }
 }
@@ -235,7 +236,7 @@ fn a_disk_is_not_given_twice_to_one_guest() {
 }
 
 #[test]
-fn no_disk_is_a_standard_descriptor() {
+fn a_disk_that_is_also_a_standard_descriptor_is_refused() {
     let guest = guest(Code::new().print(0x100000, 16).exit(0));
     fs::hard_link(guest.folder.path().join("disk.img"), guest.folder.path().join("link")).unwrap();
     let with = |options: &str, redirections: &str| {
@@ -252,7 +253,7 @@ fn no_disk_is_a_standard_descriptor() {
         let options = format!("--block-fd:disk={fd} {read_only}");
         let redirection = format!("{fd}<>disk.img");
         let ran = with(&options, &redirection).gives(1);
-        // A message on standard error would be in the disk.
+        // A message on standard error would go into the disk.
         if fd != 2 {
             ran.mentions("error[T425]");
         }
@@ -269,7 +270,7 @@ fn no_disk_is_a_standard_descriptor() {
     shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
     Ran::of(shell.current_dir(guest.folder.path())).gives(1).mentions("error[T427]");
     assert_eq!(fs::read(guest.folder.path().join("disk.img")).unwrap(), [7; 4096]);
-    // A policy that came in on one leaves it open, so that no disk gets its number.
+    // A policy read from a standard descriptor leaves it open, so that no disk gets its number.
     let policy = guest.file("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
     for fd in 0..2 {
         let options = format!("--policy=@{fd} --block:disk=disk.img {read_only}");
@@ -279,7 +280,7 @@ fn no_disk_is_a_standard_descriptor() {
 }
 
 #[test]
-fn a_manifests_wishes_are_checked() {
+fn a_manifests_requirements_are_checked() {
     let sector = 4096u32.to_le_bytes();
     let capacity = 8192u64.to_le_bytes();
     let properties: &[(u32, u16, &[u8])] =
@@ -297,7 +298,7 @@ fn a_manifests_wishes_are_checked() {
 }
 
 #[test]
-fn optional_devices_may_be_declined_but_not_forgotten() {
+fn optional_devices_may_be_declined_but_not_left_out() {
     let optional = DEVICE_OPTIONAL.to_le_bytes();
     let properties: &[(u32, u16, &[u8])] =
         &[(1, tag::DEVICE_FLAGS, &optional), (2, tag::DEVICE_FLAGS, &optional)];

@@ -1,4 +1,4 @@
-//! What a guest may call and touch, and what it finds when it starts.
+//! The calls and memory accesses that a guest may make, and the state in which it starts.
 
 use std::fs;
 use std::io::Read;
@@ -32,7 +32,7 @@ fn calls_in_the_table_are_made() {
 }
 
 #[test]
-fn waiting_is_for_ever_or_not_at_all() {
+fn epoll_waits_forever_or_not_at_all() {
     // The guest takes its descriptors from the boot information, in rdi.
     let epoll = |timeout: u64, mask: u64, shift: i32| {
         // mov edi, [rdi+32]; rsi = stack, rdx = 1, r10 = timeout, r8 = mask
@@ -112,7 +112,7 @@ fn bad_memory_accesses_fault() {
     for (what, code) in [
         ("read address 0", read(0)),
         ("read 0x10000", read(0x10000)),
-        ("read behind memory", read(STACK_END)),
+        ("read past the end of memory", read(STACK_END)),
         ("write boot information", write(0x11000)),
         ("write low memory", write(0xff000)),
         ("write text", write(0x100000)),
@@ -153,7 +153,7 @@ fn signals_end_a_guest_as_they_end_any_process() {
     assert_eq!(status(Code::new().bytes(&[0x0f, 0x0b])), 132, "illegal instruction");
     let divide = Code::new().bytes(&[0x31, 0xc9, 0xf7, 0xf1]);
     assert_eq!(status(divide), 136, "division by zero");
-    // The guest writes for ever to a reader that leaves.
+    // The guest writes forever, and the reader closes the pipe.
     let forever = Code::new().print(0x100000, 16).bytes(&[0xeb, (-44i8) as u8]);
     let guest = Guest::new(forever, &[]);
     let script = r#"{ "$0" "$1"; echo $? >&2; } | head -c 1 >/dev/null"#;
@@ -211,12 +211,12 @@ fn a_guest_finds_nothing_of_the_tender_in_its_registers() {
     assert_eq!(state[..2], [0x7f, 0x03], "x87 control word");
     assert_eq!(state[24..28], 0x1f80u32.to_le_bytes(), "MXCSR");
     assert!(state[32..416].iter().all(|byte| *byte == 0), "vector registers");
-    assert_eq!(state[512] & 0x40, 0x40, "only what is always set in the flags, and zero");
+    assert_eq!(state[512] & 0x40, 0x40, "only the reserved bit and ZF are set in the flags");
     assert_eq!(state[513] & 0x04, 0, "direction flag");
 }
 
 #[test]
-fn boot_information_is_the_published_one() {
+fn boot_information_has_the_published_layout() {
     let guest = Guest::new(Code::new().print(0x11000, 40 + 8 + 104).exit(0), &[]);
     let ran = guest.run(&["--mem=8"]).gives(0);
     let word = |at: usize| u64::from_le_bytes(ran.out[at..at + 8].try_into().unwrap());
@@ -228,7 +228,7 @@ fn boot_information_is_the_published_one() {
 }
 
 #[test]
-fn nothing_of_the_tender_is_left_to_read() {
+fn the_tenders_memory_is_unmapped() {
     let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[("disk", BLOCK)]);
     guest.file("secret-disk", &[0; 512]);
     for report in [&[][..], &["--report=/dev/null"]] {
@@ -261,7 +261,8 @@ fn nothing_of_the_tender_is_left_to_read() {
                 content.extend(bytes);
             }
         }
-        // SAFETY: the process was started here and not waited for, so the number is still its own.
+        // SAFETY: this test started the process and has not waited for it, so the PID is not
+        // reused.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         child.wait().unwrap();
 
@@ -273,7 +274,7 @@ fn nothing_of_the_tender_is_left_to_read() {
             assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{status}");
         }
         let (Ok(environment), Ok(_)) = (environment, memory) else {
-            println!("skip: nothing_of_the_tender_is_left_to_read: memory: not root");
+            println!("skip: the_tenders_memory_is_unmapped: memory: not root");
             continue;
         };
         assert!(environment.iter().all(|byte| *byte == 0));
@@ -306,7 +307,7 @@ impl Mapping {
         }
     }
 
-    /// Whether the kernel may keep it whatever the process wants.
+    /// Whether the kernel may refuse to unmap it.
     fn is_kernels(&self) -> bool {
         ["[vsyscall]", "[vdso]", "[vvar]", "[vvar_vclock]"].contains(&self.name.as_str())
     }
@@ -314,7 +315,7 @@ impl Mapping {
 
 #[test]
 fn only_the_guests_descriptors_stay_open() {
-    // The guest stops, so that its descriptors can be counted.
+    // The guest spins, so that its descriptors can be counted.
     let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
     let script = r#"exec "$0" "$1" 7</dev/null 9</dev/null"#;
     let mut child = Command::new("sh")
@@ -341,7 +342,7 @@ fn only_the_guests_descriptors_stay_open() {
             assert!(!maps.contains("\n20000000-"), "{lines:?}");
             assert!(!maps.contains("rwx"), "{maps}");
         }
-        // Who cannot look into a process that is not dumpable must be root to.
+        // Only root may look into an undumpable process.
         _ => println!("skip: only_the_guests_descriptors_stay_open: not root"),
     }
 }

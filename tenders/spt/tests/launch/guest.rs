@@ -62,7 +62,7 @@ impl Code {
         self.call(231, &[status])
     }
 
-    /// `exit_group(rax + shift)`: shows the result of the call in front.
+    /// `exit_group(rax + shift)`: the status shows the result of the previous call.
     pub(crate) fn exit_with_result(self, shift: i32) -> Code {
         // lea rdi, [rax + shift]; mov eax, 231; syscall
         self.bytes(&[0x48, 0x8d, 0xb8])
@@ -83,12 +83,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// With this code and these devices.
+    /// An image with this code and these devices.
     pub(crate) fn new(code: Code, devices: &[(&str, DeviceType)]) -> Guest {
         Guest::from_sample(with_code(Sample::new(Target::Spt, Arch::X86_64, devices), code))
     }
 
-    /// With a version 2 manifest that has these properties (device, tag, payload).
+    /// An image with a version 2 manifest that has these properties (device, tag, payload).
     pub(crate) fn with_properties(
         code: Code,
         devices: &[(&str, DeviceType)],
@@ -101,7 +101,7 @@ impl Guest {
         Guest::from_sample(with_code(sample, code))
     }
 
-    /// Whose bss ends at this address.
+    /// An image whose bss ends at `end`.
     pub(crate) fn with_bss_end(code: Code, end: u64) -> Guest {
         let mut sample = with_code(Sample::new(Target::Spt, Arch::X86_64, &[]), code);
         let bss = &mut sample.segments[BSS];
@@ -116,14 +116,14 @@ impl Guest {
         Guest { folder, image }
     }
 
-    /// A file beside the image.
+    /// Makes a file beside the image.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, content).unwrap();
         path
     }
 
-    /// The tender with these options in front of the image.
+    /// A command that runs the tender with these options on the image.
     pub(crate) fn command<O: AsRef<OsStr>>(&self, options: &[O]) -> Command {
         let mut command = tender();
         command.args(options).arg(&self.image);
@@ -156,10 +156,11 @@ pub(crate) fn tender() -> Command {
     command
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// As a shell shows it: 128 and the signal for one that died of it.
+    /// The status as a shell shows it: 128 plus the signal's number for a process that a signal
+    /// ended.
     pub(crate) status: i32,
     pub(crate) out: Vec<u8>,
     pub(crate) err: String,
@@ -177,7 +178,7 @@ impl Ran {
         self
     }
 
-    /// Asserts that standard error has this line behind the program's name.
+    /// Asserts that standard error has this line after the program's name.
     #[track_caller]
     pub(crate) fn says(self, line: &str) -> Ran {
         let whole = format!("solo5-spt: {line}");

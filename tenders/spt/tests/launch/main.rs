@@ -1,15 +1,15 @@
-//! `solo5-spt` run as a program on small images whose code is written here, byte by byte.
+//! Runs `solo5-spt` as a program, on small images whose machine code the tests write byte by byte.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`guest`] | images of a few instructions; running the tender on them |
 //! | [`options`] | command lines, texts and statuses |
-//! | [`confinement`] | what a guest may call and touch, what it finds when it starts |
+//! | [`confinement`] | allowed calls, allowed memory accesses, the state at entry |
 //! | [`block`], [`net`] | devices |
-//! | [`proofs`] | policies that ask what is in an image |
-//! | [`running`] | signals, limits, consoles that are not the guest's own |
-//! | [`policies`] | who says no, and how; `--explain` and `--report` |
-//! | [`safeguards`] | what confines a guest, taken away piece by piece |
+//! | [`proofs`] | policies on the image's digest and signatures |
+//! | [`running`] | signals, limits, a console shared with other processes |
+//! | [`policies`] | policy decisions; `--explain` and `--report` |
+//! | [`safeguards`] | hosts that lack one safeguard |
 
 mod block;
 mod confinement;

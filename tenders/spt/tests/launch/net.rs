@@ -10,14 +10,14 @@ use solo5_tender::sys::tap;
 
 use crate::guest::{Code, Guest, NET, Ran};
 
-/// The entry of the first device in the manifest the guest finds.
+/// Offset of the first device's manifest entry from the boot information.
 const ENTRY: u8 = 40 + 8 + 104;
 
 /// Runs `test` in a network namespace of its own, with a tap `tap7` that is up.
 fn with_tap(name: &str, mtu: u32, test: impl FnOnce() + Send + 'static) {
     let name = name.to_owned();
     let in_namespace = move || {
-        // SAFETY: the namespace is changed for this thread alone, and no memory is touched.
+        // SAFETY: the call changes the namespace of this thread only, and touches no memory.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
             return println!("skip: {name}: no right to make a network namespace");
         }
@@ -36,7 +36,7 @@ fn with_tap(name: &str, mtu: u32, test: impl FnOnce() + Send + 'static) {
     std::thread::spawn(in_namespace).join().unwrap();
 }
 
-/// Sends a frame of this many bytes and ends with the result and `shift`.
+/// Sends a frame of `size` bytes, and exits with the result plus `shift`.
 fn send(size: u32, shift: i32) -> Code {
     Code::new()
         .bytes(&[0x8b, 0xbf, ENTRY + 88, 0, 0, 0]) // mov edi, [rdi+entry+88]
@@ -69,8 +69,8 @@ fn a_tap_is_attached_by_its_name() {
 }
 
 #[test]
-fn what_cannot_be_attached_is_refused_with_upstreams_texts() {
-    with_tap("what_cannot_be_attached_is_refused_with_upstreams_texts", 1500, || {
+fn interfaces_that_cannot_be_attached_are_refused_with_upstreams_texts() {
+    with_tap("interfaces_that_cannot_be_attached_are_refused_with_upstreams_texts", 1500, || {
         let guest = guest(Code::new().exit(0));
         let refused = |interface: &str, error: &str| {
             guest
@@ -96,8 +96,8 @@ fn what_cannot_be_attached_is_refused_with_upstreams_texts() {
 }
 
 #[test]
-fn a_tap_that_is_deleted_can_be_waited_for_no_more() {
-    with_tap("a_tap_that_is_deleted_can_be_waited_for_no_more", 1500, || {
+fn a_deleted_tap_can_be_removed_from_the_epoll_set() {
+    with_tap("a_deleted_tap_can_be_removed_from_the_epoll_set", 1500, || {
         let wait = |timeout: i32| {
             Code::new()
                 .bytes(&[0x8b, 0x7b, 32]) // mov edi, [rbx+32]
@@ -130,8 +130,8 @@ fn a_tap_that_is_deleted_can_be_waited_for_no_more() {
 }
 
 #[test]
-fn what_is_no_tap_is_named() {
-    with_tap("what_is_no_tap_is_named", 1500, || {
+fn an_interface_that_is_not_a_tap_is_named() {
+    with_tap("an_interface_that_is_not_a_tap_is_named", 1500, || {
         let guest = guest(Code::new().exit(0));
         for (name, make, what) in [
             ("br0", &["link", "add", "br0", "type", "bridge"][..], "a bridge, not a tap"),
@@ -148,7 +148,7 @@ fn what_is_no_tap_is_named() {
             ),
         ] {
             if !Command::new("ip").args(make).status().unwrap().success() {
-                println!("skip: {name} is no tap: this kernel has none");
+                println!("skip: refusing {name}: this kernel has none");
                 continue;
             }
             let up = Command::new("ip").args(["link", "set", name, "up"]).status().unwrap();
@@ -183,8 +183,8 @@ fn an_inherited_descriptor_of_a_tap_is_attached() {
 }
 
 #[test]
-fn a_manifests_mtu_is_the_least() {
-    with_tap("a_manifests_mtu_is_the_least", 1280, || {
+fn a_manifests_mtu_is_a_minimum() {
+    with_tap("a_manifests_mtu_is_a_minimum", 1280, || {
         let least = |mtu: u32| {
             let properties: &[(u32, u16, &[u8])] = &[(1, tag::MTU_MINIMUM, &mtu.to_le_bytes())];
             Guest::with_properties(Code::new().exit(0), &[("service", NET)], properties)
@@ -227,12 +227,12 @@ fn the_tap_a_policy_judges_is_the_one_attached() {
     });
 }
 
-/// Whether `ip` does what its arguments say.
+/// Runs `ip`; returns whether it succeeded.
 fn ip(arguments: &str) -> bool {
     Command::new("ip").args(arguments.split(' ')).status().unwrap().success()
 }
 
-/// A policy that wants a bridge, as an option.
+/// An option with a policy that requires the bridge `name`.
 fn wants_bridge(guest: &Guest, name: &str) -> String {
     let text = format!(
         "type: solo5.policy\nversion: 1\notherwise: allow\n\
@@ -241,10 +241,11 @@ fn wants_bridge(guest: &Guest, name: &str) -> String {
     format!("--policy={}", guest.file(&format!("{name}.yaml"), text.as_bytes()).display())
 }
 
-/// A namesake of the tap in another network namespace, on another bridge, is not the tap.
+/// A tap of the same name in another network namespace, on another bridge, must not be taken for
+/// the tap.
 #[test]
-fn a_bridge_is_one_of_the_taps_own_namespace() {
-    let name = "a_bridge_is_one_of_the_taps_own_namespace";
+fn a_taps_bridge_is_looked_up_in_its_own_namespace() {
+    let name = "a_taps_bridge_is_looked_up_in_its_own_namespace";
     with_tap(name, 9000, move || {
         if !ip("link add br-one type bridge") || !ip("link set tap7 master br-one") {
             return println!("skip: {name}: this kernel has no bridges");
@@ -257,14 +258,14 @@ fn a_bridge_is_one_of_the_taps_own_namespace() {
         guest.run(&[&one, &by_fd]).gives(3);
         guest.run(&[&two, &by_fd]).gives(60).mentions("denied: P3");
 
-        // `/sys` goes on showing the first namespace.
-        // SAFETY: the namespace of mounts is changed for this thread alone.
+        // `/sys` still shows the first namespace. SAFETY: the call changes the mount namespace of
+        // this thread only.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
         for arguments in ["--make-rprivate /", "-t sysfs sysfs /sys"] {
             let status = Command::new("mount").args(arguments.split(' ')).status().unwrap();
             assert!(status.success(), "mount {arguments}");
         }
-        // SAFETY: the network namespace is changed for this thread alone.
+        // SAFETY: the call changes the network namespace of this thread only.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
         assert!(ip("tuntap add mode tap name tap7") && ip("link add br-two type bridge"));
         assert!(ip("link set tap7 master br-two") && ip("link set tap7 up mtu 1280"));
@@ -273,12 +274,12 @@ fn a_bridge_is_one_of_the_taps_own_namespace() {
             let run = |options: &[&str]| guest.run(&[options, explain].concat());
             run(&[&one, "--net:service=tap7"]).gives(60).mentions("denied: P3");
             run(&[&two, "--net:service=tap7"]).gives(if explain.is_empty() { 3 } else { 0 });
-            // The first namespace's tap is on none of the two here, whatever it is called.
+            // The first namespace's tap is on neither of the bridges here, whatever its name.
             for policy in [&one, &two] {
                 run(&[policy, &by_fd]).gives(60).mentions("in another network namespace");
             }
         }
-        // Its MTU is not the namesake's either.
+        // Nor may its MTU be taken from the tap of the same name.
         let info = Guest::new(
             Code::new().print(0x11000 + u64::from(ENTRY) + 78, 2).exit(0),
             &[("service", NET)],

@@ -29,7 +29,7 @@ fn help_starts_with_upstreams_text() {
 }
 
 #[test]
-fn the_name_is_how_it_was_called() {
+fn the_program_name_is_that_of_argv_0() {
     use std::os::unix::process::CommandExt;
     let ran = Ran::of(tender().arg0("/x/solo5-spt.2").arg("--version"));
     assert!(ran.err.starts_with("solo5-spt.2 tender, version "), "{}", ran.err);
@@ -51,7 +51,7 @@ fn a_command_line_without_an_image_gives_usage() {
 }
 
 #[test]
-fn pages_about_codes_are_built_in() {
+fn explain_prints_the_built_in_page_of_a_code() {
     let ran = Ran::of(tender().arg("--explain=t424")).gives(0);
     assert!(String::from_utf8(ran.out).unwrap().starts_with("# T424"));
     Ran::of(tender().arg("--explain=T999")).gives(1).says("no page about 'T999'");
@@ -92,7 +92,7 @@ fn memory_is_given_in_mebibytes_or_with_a_unit() {
         .run(&["--mem=1"])
         .gives(1)
         .mentions("e_entry does not fall within the memory allocation range");
-    // More than a process has room for.
+    // More than the address space of a process.
     guest.run(&["--mem=200000000"]).gives(1).mentions("Error allocating guest memory: ");
     guest.run(&["--mem=17592186044415"]).gives(1).mentions("Error allocating guest memory: ");
 }
@@ -116,15 +116,15 @@ fn memory_may_reach_above_four_gibibytes() {
 #[test]
 fn memory_that_would_replace_the_tender_is_refused() {
     let guest = Guest::new(Code::new().exit(0), &[]);
-    // A program that is not moved around lies at 0x5555_5555_4000; nobody maps that much, so it
-    // is enough that neither the tender nor the guest comes to harm.
+    // Without address randomisation a program lies at 0x5555_5555_4000. No host maps that much
+    // memory, so any clean refusal will do.
     let ran = guest.run(&["--mem=100000GiB"]).gives(1);
     let expected = ["Error allocating guest memory", "would overlap"];
     assert!(expected.iter().any(|text| ran.err.contains(text)), "{ran:?}");
 }
 
 #[test]
-fn a_bss_behind_memory_is_refused() {
+fn a_bss_that_ends_past_memory_is_refused() {
     let guest = Guest::with_bss_end(Code::new().exit(3), 0x40_0000);
     guest.run(&["--mem=4"]).gives(3);
     guest
@@ -134,7 +134,7 @@ fn a_bss_behind_memory_is_refused() {
 }
 
 #[test]
-fn what_is_declared_must_be_attached() {
+fn declared_devices_must_be_attached() {
     let guest = Guest::new(Code::new().exit(0), &[("disk", BLOCK), ("service", NET)]);
     guest
         .run(&[])
@@ -151,7 +151,7 @@ fn what_is_declared_must_be_attached() {
 }
 
 #[test]
-fn a_manifests_wishes_name_the_option_that_grants_them() {
+fn an_unmet_requirement_names_the_option_that_mends_it() {
     let code = || Code::new().exit(5);
     let minimum = (64u64 << 20).to_le_bytes();
     let guest = Guest::with_properties(code(), &[], &[(0, tag::MEMORY_MINIMUM, &minimum)]);

@@ -1,4 +1,4 @@
-//! Who says no, and how; what `--explain` shows and `--report` tells.
+//! Policy decisions and their messages; `--explain` and `--report`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,7 +16,7 @@ fn policy(guest: &Guest, rules: &str) -> String {
 }
 
 #[test]
-fn a_policy_decides_what_runs() {
+fn a_policy_allows_or_denies_a_launch() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let narrow = policy(&guest, "otherwise: allow\nmemory: { maximum: 64MiB }\n");
     guest.run(&[&narrow, "--mem=64"]).gives(5);
@@ -26,11 +26,11 @@ fn a_policy_decides_what_runs() {
     assert!(lines[0].starts_with("solo5-spt: denied: P3"), "{lines:?}");
     assert!(lines[0].contains("node.yaml:5:"), "{lines:?}");
     assert!(lines[1].starts_with("solo5-spt: not started: denied by 1 of 1 "), "{lines:?}");
-    // Silence is a denial.
+    // A policy denies what it does not mention.
     let silent = policy(&guest, "memory: { maximum: 64MiB }\n");
     guest.run(&[&silent, "--mem=64", "--x-exec-heap"]).gives(60);
     guest.run(&["--require-policy"]).gives(60).mentions("denied: P3");
-    // A policy that cannot be read is not one less.
+    // A policy that cannot be read refuses the launch; it is not skipped.
     let broken = policy(&guest, "memory: { maximum: 64 }\n");
     guest.run(&[&broken]).gives(1).mentions("node.yaml:4:").mentions("error[");
     guest.run(&["--policy=/nonexistent"]).gives(1);
@@ -38,7 +38,7 @@ fn a_policy_decides_what_runs() {
 }
 
 #[test]
-fn a_file_must_lie_in_the_folder_really() {
+fn a_file_must_really_lie_in_the_folder() {
     let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
     let inside = guest.folder.path().join("inside");
     fs::create_dir(&inside).unwrap();
@@ -58,7 +58,7 @@ fn a_file_must_lie_in_the_folder_really() {
 }
 
 #[test]
-fn what_a_denied_device_is_like_is_not_told() {
+fn a_denial_reveals_nothing_about_the_device() {
     let smallest = 4096u64.to_le_bytes();
     let wishes = &[(1, tag::CAPACITY_MINIMUM, &smallest[..])];
     let guest = Guest::with_properties(Code::new().exit(5), &[("disk", BLOCK)], wishes);
@@ -95,7 +95,7 @@ fn what_a_denied_device_is_like_is_not_told() {
         }
         run("odd").gives(1).mentions("block aligned (512 bytes)");
         run("small").gives(1).mentions("at least 4096 bytes");
-        // A lock is taken, and seen, by who really starts.
+        // Only a real launch takes the lock, so only it finds the disk busy.
         let busy = run("busy");
         match explain {
             [] => busy.gives(1).mentions("in use by another guest"),
@@ -130,7 +130,7 @@ fn explaining_starts_and_writes_nothing() {
     let ran = guest.run(&options).gives(60).mentions("denied: P3");
     let json: Value = serde_json::from_slice(&ran.out).unwrap();
     assert_eq!(json["policy"]["decision"], "denied");
-    assert!(json["devices"].is_null(), "what is denied is not looked at");
+    assert!(json["devices"].is_null(), "denied devices are not inspected");
     let options = ["--explain", "--format=json", "--mem=8", "--block:disk=disk.img"];
     let ran = guest.run(&options).gives(0);
     let json: Value = serde_json::from_slice(&ran.out).unwrap();
@@ -138,12 +138,12 @@ fn explaining_starts_and_writes_nothing() {
     assert_eq!(json["memory"], 8 << 20);
     assert_eq!(json["devices"][0]["capacity"], 1024);
     let calls = json["system_calls"].as_array().unwrap();
-    // The seven of every guest and two of the disk.
+    // The seven calls of every guest and two for the disk.
     assert_eq!(calls.len(), 9);
     assert!(calls.iter().all(|call| call["action"] == "allow" && call["reason"].is_string()));
 }
 
-/// The report of a run with these options, with what came of the run.
+/// Runs the guest with these options; returns the report and the result.
 fn report(guest: &Guest, options: &[&str]) -> (Value, Ran) {
     let path = guest.folder.path().join("report");
     let _ = fs::remove_file(&path);
@@ -155,7 +155,7 @@ fn report(guest: &Guest, options: &[&str]) -> (Value, Ran) {
 }
 
 #[test]
-fn a_report_says_how_it_ended_and_changes_nothing() {
+fn a_report_tells_the_outcome_and_leaves_status_and_output_unchanged() {
     let guest = Guest::new(Code::new().print(0x100000, 4).exit(7), &[]);
     let (told, ran) = report(&guest, &[]);
     assert_eq!(told, serde_json::json!({"outcome": "guest-exit", "status": 7, "reasons": []}));
@@ -183,7 +183,7 @@ fn a_report_says_how_it_ended_and_changes_nothing() {
     assert_eq!((told["outcome"].as_str(), told["status"].as_i64()), (Some("denied"), Some(60)));
     assert_eq!(told["reasons"][0]["code"], "P300");
     let message = told["reasons"][0]["message"].as_str().unwrap();
-    assert!(message.starts_with("policy: "), "the code is told once: {message}");
+    assert!(message.starts_with("policy: "), "the message repeats the code: {message}");
     ran.gives(60).mentions(&format!("denied: P300 {message}"));
     guest.run(&["--report=/nonexistent/x"]).gives(1).mentions("error[T443]");
     guest.run(&["--report=77"]).gives(1).mentions("error[T443]");
@@ -192,14 +192,14 @@ fn a_report_says_how_it_ended_and_changes_nothing() {
 }
 
 #[test]
-fn a_signal_reaches_a_guest_that_is_reported_on() {
+fn with_a_report_signals_still_reach_the_guest() {
     let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
     let path = guest.folder.path().join("report");
     let option = format!("--report={}", text(&path));
     let mut child = guest.command(&[&option]).stdout(Stdio::piped()).spawn().unwrap();
     let mut byte = [0];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
-    // SAFETY: the process was started here and not waited for, so the number is still its own.
+    // SAFETY: this test started the process and has not waited for it, so the PID is not reused.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     Ran::from(child.wait_with_output().unwrap()).gives(143);
     let told: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -208,12 +208,13 @@ fn a_signal_reaches_a_guest_that_is_reported_on() {
 }
 
 #[test]
-fn what_lies_outside_is_denied_whether_it_exists_or_not() {
+fn a_denial_does_not_reveal_whether_an_outside_file_exists() {
     let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
     let inside = guest.folder.path().join("inside");
     fs::create_dir(&inside).unwrap();
     fs::write(inside.join("disk"), vec![0; 512]).unwrap();
-    // Opened for writing it would be refused as a running program, which tells that it exists.
+    // Opening it for writing would fail because the program is running, and so reveal that it
+    // exists.
     symlink("/proc/self/exe", inside.join("program")).unwrap();
     symlink("../secret", inside.join("there")).unwrap();
     symlink("../nothing", inside.join("gone")).unwrap();
@@ -238,7 +239,7 @@ fn what_lies_outside_is_denied_whether_it_exists_or_not() {
 }
 
 #[test]
-fn what_the_launcher_opened_can_be_allowed() {
+fn a_policy_can_allow_inherited_descriptors() {
     let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
     let disk = guest.file("disk.img", &[0; 1024]);
     let run = |most: &str, option: &str| {
@@ -268,7 +269,7 @@ fn a_policy_at_a_descriptor_is_read_from_its_start_and_pipes_are_refused() {
         shell.args(["-c", script]).arg(tender.get_program()).arg(&guest.image).arg(file);
         Ran::from(shell.output().unwrap())
     };
-    // `read` leaves the offset behind the first line or further.
+    // `read` leaves the offset after the first line or further.
     run(r#"exec 7<"$2"; read -r line <&7; exec "$0" --mem=64 --policy=@7 "$1""#).gives(5);
     run(r#"exec 7<"$2"; cat <&7 >/dev/null; exec "$0" --policy=@7 "$1""#)
         .gives(60)

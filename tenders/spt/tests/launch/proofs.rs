@@ -1,4 +1,4 @@
-//! Policies that ask what is in an image: digests, signatures, lists of admitted images.
+//! Policies on the image itself: digests, signatures, lists of admitted images.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -23,14 +23,14 @@ fn pair() -> (SecretKey, PublicKey) {
 }
 
 #[test]
-fn a_digest_is_of_the_content_that_runs() {
+fn the_digest_covers_the_content_that_runs() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let content = fs::read(&guest.image).unwrap();
     let right = policy(&guest, &format!("image: {{ digest: \"{}\" }}", Digest::of(&content)));
     guest.run(&[&right]).gives(5);
     fs::write(&guest.image, [&content[..], b"x"].concat()).unwrap();
     guest.run(&[&right]).gives(60).mentions("denied: P350 image: its digest is sha256:");
-    // Signing changes no digest.
+    // Signing does not change the digest.
     let signature = pair().0.sign(content.as_slice(), "").unwrap();
     let note = trailer::write(&[signature]).unwrap();
     fs::write(&guest.image, [&content[..], &note].concat()).unwrap();
@@ -56,7 +56,7 @@ fn a_signature_lets_an_image_start() {
     let mut image = [&content[..], &note(&ours.0)].concat();
     fs::write(&guest.image, &image).unwrap();
     guest.run(&[&signed]).gives(5);
-    // Without a policy that asks, a signature is in nobody's way.
+    // Without a policy that needs it, a signature has no effect.
     guest.run(&[]).gives(5);
     guest.run(&[&signed, "--explain"]).gives(0);
 
@@ -64,7 +64,7 @@ fn a_signature_lets_an_image_start() {
         image[at] ^= 1;
         fs::write(&guest.image, &image).unwrap();
         let ran = guest.run(&[&signed]);
-        // What is no image at all is refused as such.
+        // A file that is no longer an image is refused with status 1.
         assert!([1, 60].contains(&ran.status), "byte {at}: {}", ran.err);
         image[at] ^= 1;
     }

@@ -1,4 +1,4 @@
-//! What a guest meets while it runs: signals, limits, and a console that is not its own.
+//! Signals, limits, and a console shared with other processes, while a guest runs.
 
 use std::fs;
 use std::io::Read;
@@ -12,12 +12,12 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::guest::{BLOCK, Code, Guest, Ran, text};
 
-/// Prints one byte and runs for ever.
+/// A guest that prints one byte and runs forever.
 fn endless() -> Guest {
     Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[])
 }
 
-/// `command` with a limit of its own.
+/// `command` with this resource limit.
 fn limited(mut command: Command, resource: Resource, bytes: u64) -> Command {
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     // SAFETY: one system call, between `fork` and `exec`.
@@ -38,7 +38,7 @@ fn child_of(parent: u32) -> Option<i32> {
     None
 }
 
-/// Waits for the one byte an endless guest prints.
+/// Waits for the byte that an endless guest prints.
 fn wait_for_guest(child: &mut Child) -> bool {
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).is_ok()
 }
@@ -59,7 +59,8 @@ fn process_1_of_a_container_ends_by_signals() {
                 return println!("skip: process 1 of a container: no right to make namespaces");
             }
             let process_1 = child_of(outer.id()).unwrap();
-            // SAFETY: a child of a child that runs for ever and was not waited for.
+            // SAFETY: this process runs forever, and its parent has not waited for it, so the PID
+            // is not reused.
             unsafe { libc::kill(process_1, signal) };
             Ran::from(outer.wait_with_output().unwrap()).gives(128 + signal);
         }
@@ -87,7 +88,7 @@ fn a_file_at_its_size_limit_is_an_error_for_the_guest() {
 }
 
 #[test]
-fn guest_memory_is_no_data() {
+fn guest_memory_does_not_count_as_data() {
     let guest = Guest::new(Code::new().exit(3), &[]);
     let command = guest.command(&["--mem=256"]);
     Ran::of(&mut limited(command, Resource::Data, 32 << 20)).gives(3);
@@ -96,7 +97,7 @@ fn guest_memory_is_no_data() {
 }
 
 #[test]
-fn a_console_that_does_not_block_loses_nothing() {
+fn a_non_blocking_console_loses_nothing() {
     // 1000 times 1 KiB: mov rbx, 1000; loop: write(1, 0x100000, 1024); dec rbx; jnz loop
     let write = Code::new().print(0x100000, 1024);
     let mut code = Code::new().bytes(&[0xbb, 0xe8, 3, 0, 0]);
@@ -117,7 +118,7 @@ fn a_console_that_does_not_block_loses_nothing() {
         let mut reader = std::fs::File::from(OwnedFd::from(reader));
         let mut first = [0; 1];
         reader.read_exact(&mut first).unwrap();
-        // The guest runs, and the pipe fills up: now somebody else sets the flag.
+        // The guest runs, and the pipe fills up. Now another process sets the flag.
         set();
         drop(writer);
         let mut got = 1;
@@ -135,7 +136,7 @@ fn a_console_that_does_not_block_loses_nothing() {
 }
 
 #[test]
-fn what_the_tender_says_reaches_a_slow_reader() {
+fn a_slow_reader_gets_all_of_the_tenders_messages() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
     rustix::pipe::fcntl_setpipe_size(writer.as_fd(), 4096).unwrap();
@@ -151,7 +152,7 @@ fn what_the_tender_says_reaches_a_slow_reader() {
 }
 
 #[test]
-fn under_a_report_the_guest_has_no_descriptor_of_it() {
+fn with_a_report_the_guest_has_no_descriptor_of_the_report() {
     let guest = endless();
     let option = format!("--report={}", text(&guest.folder.path().join("report")));
     let mut watching = guest.command(&[&option]).stdout(Stdio::piped()).spawn().unwrap();
@@ -170,7 +171,7 @@ fn under_a_report_the_guest_has_no_descriptor_of_it() {
 }
 
 #[test]
-fn a_status_is_the_tenders_if_it_says_so_on_standard_error() {
+fn a_failed_launch_ends_with_the_line_not_started() {
     let ran = Guest::new(Code::new().exit(1), &[]).run(&[]).gives(1);
     assert_eq!(ran.err, "");
     let ran = Guest::new(Code::new().exit(60), &[]).run(&[]).gives(60);
