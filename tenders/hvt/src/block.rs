@@ -1,7 +1,8 @@
-//! Sectors between a guest and its files and block devices (`docs/reference/hvt.md#block`).
+//! Transfers sectors between a guest and its files and block devices
+//! (`docs/reference/hvt.md#block`).
 //!
-//! Any range within the device is served, as upstream does; that it is one sector is the bindings'
-//! concern. An error of the host's is an error for the guest, which upstream's does not survive.
+//! As in upstream, any range within the device is served; the bindings make sure that it is one
+//! sector. An error of the host becomes an error for the guest; upstream's tender dies of it.
 
 use solo5_abi::hvt::{Block, Hypercall, Outcome};
 use solo5_tender::attach::Access;
@@ -11,10 +12,10 @@ use crate::devices::{Devices, retry};
 use crate::fault::GuestFault;
 use crate::memory::{Piece, SharedMemory, Use};
 
-/// Transfers what `ask` says, all of it or not at all as far as the guest can tell.
+/// Transfers the range that `ask` names. To the guest it succeeds as a whole or fails.
 ///
-/// `Invalid`: no such device, or a range that is not wholly within it; `Unspecified`: the host cannot
-/// do it, or the device is read-only (`docs/reference/guest-api.md#block`).
+/// `Invalid`: there is no such device, or the range is not wholly within it. `Unspecified`: the
+/// host's call fails, or the device is read-only (`docs/reference/guest-api.md#block`).
 pub fn transfer(
     devices: &Devices,
     memory: &SharedMemory,
@@ -41,7 +42,7 @@ pub fn transfer(
     })
 }
 
-/// Transfers a whole piece; `None` if the host cannot.
+/// Transfers a whole piece; `None` if the host's call fails.
 fn all(piece: Piece, offset: u64, write: bool, fd: i32) -> Option<()> {
     let mut done = 0;
     while done < piece.length() {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn sectors_go_where_they_belong() {
+    fn sectors_are_transferred_at_their_offsets() {
         let file = file(4);
         let devices = devices(&file, 2048, Access::ReadWrite);
         let memory = memory(4096, Vec::new());
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_are_not_wholly_on_the_device_are_errors() {
+    fn ranges_not_wholly_within_the_device_are_errors() {
         let file = file(4);
         let devices = devices(&file, 2048, Access::ReadWrite);
         let memory = memory(4096, Vec::new());

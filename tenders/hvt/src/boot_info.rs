@@ -1,17 +1,17 @@
-//! What the guest finds in low memory when it starts (`docs/reference/hvt.md#boot-info`).
+//! The contents of low memory when the guest starts (`docs/reference/hvt.md#boot-info`).
 
 use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::hvt::{BOOT_INFO_BASE, BootInfo, FEATURE_RING_IO, GUEST_MIN_BASE};
 use solo5_abi::mft1::{self, ENTRIES_MAX, Entry};
 use zerocopy::IntoBytes;
 
-// With the most entries, everything still ends far below the guest's lowest address.
+// Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
     BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE
         < GUEST_MIN_BASE as usize
 );
 
-/// Numbers that go into the boot information as they are.
+/// Numbers that are copied into the boot information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Guest memory in bytes.
@@ -20,11 +20,11 @@ pub struct Facts {
     pub kernel_end: u64,
     /// Frequency of the CPU's counter in Hz.
     pub frequency: u64,
-    /// Address of the network ring, if one is offered.
+    /// Address of the network ring, if the guest is offered one.
     pub ring: Option<u64>,
 }
 
-/// The boot information for a manifest of `entries` entries.
+/// The boot information for a manifest with `entries` entries.
 pub fn info(facts: Facts, entries: usize) -> BootInfo {
     let mft = BOOT_INFO_BASE + BootInfo::SIZE as u64;
     let features = if facts.ring.is_some() { FEATURE_RING_IO } else { 0 };
@@ -42,7 +42,7 @@ pub fn info(facts: Facts, entries: usize) -> BootInfo {
 
 /// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
 ///
-/// The guest has no use for the tender's descriptors, so it is told of none
+/// The guest has no use for the tender's descriptors, so their fields are cleared
 /// (`docs/reference/manifest.md#entry`).
 pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
     let info = info(facts, manifest.len());
@@ -69,7 +69,7 @@ mod tests {
     };
 
     #[test]
-    fn the_layout_is_the_published_one() {
+    fn boot_information_has_the_published_layout() {
         let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
         net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), -1);
         let bytes = encode(FACTS, &[Entry::RESERVED, net], b"hi\0");
@@ -91,7 +91,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is declared and said: the pointers lead to it, and all of it lies below the image.
+        /// For any manifest and command line, the pointers lead to them, and both lie below the
+        /// image.
         #[test]
         fn pointers_lead_to_what_they_are_for(
             devices in 0usize..ENTRIES_MAX,
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn no_ring_is_not_offered_and_our_own_bindings_agree() {
+    fn without_a_ring_our_bindings_find_none() {
         let offered = |facts| info(facts, 2).ring_offered(BOOT_INFO_BASE);
         assert_eq!(offered(FACTS), Some(0x200_0000));
         let without = Facts { ring: None, ..FACTS };

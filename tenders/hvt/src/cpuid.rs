@@ -1,19 +1,19 @@
-//! What the guest's CPU says of itself: what KVM supports, less what this machine does not have.
+//! CPUID of the guest: what KVM supports, without the features that this machine lacks.
 //!
-//! Upstream passes KVM's whole list on (`docs/reference/hvt.md#cpuid`). But there is one CPU, no
-//! interrupt controller, no timer and no performance counters here, and nothing to nest another
-//! machine or an enclave in. What the guest must not use is masked; everything else, above all
-//! instruction sets, stays.
+//! Upstream passes on KVM's whole list (`docs/reference/hvt.md#cpuid`). But this machine has one
+//! CPU, no interrupt controller, no timer and no performance counters, and it supports neither
+//! nested virtualisation nor enclaves. Such features are masked. Everything else stays, above all
+//! the instruction sets.
 
 use kvm_bindings::kvm_cpuid_entry2;
 
-/// One register of one leaf that is changed.
+/// A mask for one register of one leaf.
 struct Mask {
     leaf: u32,
     /// `None`: every sub-leaf.
     index: Option<u32>,
     register: Register,
-    /// Bits that become 0.
+    /// Bits that are cleared.
     clear: u32,
 }
 
@@ -36,7 +36,7 @@ const fn bits<const N: usize>(list: [u32; N]) -> u32 {
 }
 
 const MASKS: &[Mask] = &[
-    // Number of CPUs and this one's number: what is left says one CPU, number 0.
+    // Number of CPUs and this CPU's number: cleared, which means one CPU, number 0.
     Mask { leaf: 1, index: None, register: Register::Ebx, clear: 0xffff_0000 },
     // MONITOR, VMX, SMX, PDCM, x2APIC, TSC deadline.
     Mask { leaf: 1, index: None, register: Register::Ecx, clear: bits([3, 5, 6, 15, 21, 24]) },
@@ -57,7 +57,7 @@ const MASKS: &[Mask] = &[
     Mask { leaf: 0x4000_0001, index: None, register: Register::Eax, clear: u32::MAX },
 ];
 
-/// Leaves that are left out, which a CPU reports as all zero: MONITOR, power management,
+/// Leaves that are left out, so that the CPU reports them as zero: MONITOR, power management,
 /// performance counters, topology, SGX, SVM, more sampling and counters, encrypted memory.
 const LEFT_OUT: &[u32] = &[
     0x5,
@@ -73,7 +73,7 @@ const LEFT_OUT: &[u32] = &[
     0x8000_0022,
 ];
 
-/// What the guest is shown of what KVM supports.
+/// The entries of `supported` that the guest is shown, masked.
 pub fn masked(supported: &[kvm_cpuid_entry2]) -> Vec<kvm_cpuid_entry2> {
     let kept = supported.iter().filter(|entry| !LEFT_OUT.contains(&entry.function));
     kept.copied()
@@ -95,7 +95,7 @@ pub fn masked(supported: &[kvm_cpuid_entry2]) -> Vec<kvm_cpuid_entry2> {
         .collect()
 }
 
-/// Whether the CPU knows pages that cannot be executed.
+/// Whether the CPU supports the no-execute bit.
 pub fn has_no_execute(supported: &[kvm_cpuid_entry2]) -> bool {
     let leaf = supported.iter().find(|entry| entry.function == 0x8000_0001);
     leaf.is_some_and(|entry| entry.edx & 1 << 20 != 0)
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_nest_a_machine_or_an_enclave_in() {
+    fn no_nested_virtualisation_and_no_enclaves_are_shown() {
         let leaf = shown(1, 0).unwrap();
         assert_eq!(leaf.ecx & 1 << 5, 0, "VMX");
         assert_eq!(leaf.ecx & 1 << 21, 0, "x2APIC");
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(shown(0x8000_0008, 0).unwrap(), all_ones(0x8000_0008, 0));
     }
 
-    /// Leaves there are, and any other.
+    /// Known leaves, and random ones.
     fn entry() -> impl Strategy<Value = kvm_cpuid_entry2> {
         let known = prop::sample::select(vec![1, 7, 0xa, 0xd, 0x12, 0x4000_0001, 0x8000_0001]);
         let words = prop::array::uniform4(any::<u32>());
@@ -168,7 +168,8 @@ mod tests {
     }
 
     proptest! {
-        /// Masking takes away and adds nothing, whatever the host supports; and once is enough.
+        /// For any host, masking only removes and adds nothing, and masking twice is the same as
+        /// once.
         #[test]
         fn nothing_is_shown_that_the_host_does_not_have(
             supported in prop::collection::vec(entry(), 0..40),

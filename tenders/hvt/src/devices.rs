@@ -1,4 +1,4 @@
-//! The devices of a running guest, by handle, and waiting for them.
+//! The devices of a running guest, by handle, and waiting for input on them.
 
 use std::os::fd::RawFd;
 
@@ -13,7 +13,7 @@ use solo5_tender::sys::Errno;
 pub struct NetDevice {
     /// Its tap, non-blocking.
     pub fd: RawFd,
-    /// Longest frame, its header not counted.
+    /// Longest frame in bytes, without the Ethernet header.
     pub mtu: Mtu,
 }
 
@@ -109,8 +109,8 @@ pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
     }
 }
 
-/// Writes all of `piece` to a stream. What nobody reads any more is dropped; a full one is waited
-/// for.
+/// Writes all of `piece` to a stream. Waits while the stream is full; drops the rest if the reader
+/// has closed it.
 pub fn write_stream(fd: RawFd, piece: Piece) {
     let mut left = piece;
     while left.length() > 0 {
@@ -119,13 +119,13 @@ pub fn write_stream(fd: RawFd, piece: Piece) {
             Ok(count) => left = left.skip(count),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait_writable(fd),
-            // EPIPE above all: a console that went away is no reason to end a guest.
+            // Above all EPIPE: a console without a reader must not end the guest.
             Err(_) => return,
         }
     }
 }
 
-/// Waits until a non-blocking descriptor takes more.
+/// Waits until a non-blocking descriptor is writable.
 pub(crate) fn wait_writable(fd: RawFd) {
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one complete `pollfd`, no time limit, no signal mask.
@@ -142,7 +142,7 @@ pub fn wall_clock() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// The epoll set with every tap, by handle, and the timer.
+/// The epoll set, which holds every tap (events carry the handle) and the timer.
 #[derive(Clone, Copy, Debug)]
 pub struct Events {
     /// The set.
@@ -151,21 +151,21 @@ pub struct Events {
     pub timer: RawFd,
 }
 
-/// What the timer's event carries instead of a handle.
+/// Data of the timer's event, in place of a handle.
 pub const TIMER: u64 = 0xffff_fffe;
 
-/// Event flags of a tap that is no more.
+/// Event flags of a deleted tap.
 const GONE: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
-/// Most events of one wait: every device and the timer.
+/// Maximum number of events in one wait: every device and the timer.
 pub const EVENTS_MAX: usize = 64;
 
 impl Events {
-    /// Waits up to `timeout` nanoseconds until a device can be read; returns which, bit N for
-    /// handle N.
+    /// Waits up to `timeout` nanoseconds until a device is readable. Returns the readable devices:
+    /// bit N for handle N.
     ///
-    /// A tap that has been deleted counts as one that can be read, once: the guest's next read of it
-    /// fails, and no later wait is ended by it.
+    /// A deleted tap counts as readable once, so that the guest reads it and gets the error. It
+    /// ends no later wait.
     pub fn wait(&self, devices: &Devices, timeout: u64) -> u64 {
         let mut block = 0;
         if timeout > 0 {
@@ -174,7 +174,7 @@ impl Events {
         }
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
         let count = loop {
-            // SAFETY: room for as many events as is said, no signal mask.
+            // SAFETY: `events` has room for the given number of events; no signal mask.
             let count = unsafe {
                 libc::epoll_pwait(
                     self.epoll,
@@ -198,16 +198,17 @@ impl Events {
         })
     }
 
-    /// Waits for this device no more.
+    /// Removes this device from the epoll set.
     fn forget(&self, devices: &Devices, handle: u64) {
         if let Some(net) = devices.net(handle) {
             let none = std::ptr::null_mut();
-            // SAFETY: only numbers are passed: removing takes no event.
+            // SAFETY: only numbers are passed; EPOLL_CTL_DEL ignores the event.
             unsafe { libc::epoll_ctl(self.epoll, libc::EPOLL_CTL_DEL, net.fd, none) };
         }
     }
 
-    /// Lets the timer expire once, after `timeout` nanoseconds; what expired before is forgotten.
+    /// Sets the timer to expire once, after `timeout` nanoseconds; this discards an earlier
+    /// expiration.
     fn set_timer(&self, timeout: u64) {
         let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let new = libc::itimerspec {
@@ -217,7 +218,7 @@ impl Events {
                 tv_nsec: (timeout % 1_000_000_000) as libc::c_long,
             },
         };
-        // SAFETY: a complete structure that is only read; the old value is not asked for.
+        // SAFETY: a complete structure that is only read; a null pointer asks for no old value.
         unsafe { libc::timerfd_settime(self.timer, 0, &new, std::ptr::null_mut()) };
     }
 }

@@ -1,7 +1,7 @@
-//! A guest's memory and registers as an ELF core file (`docs/reference/hvt.md#dumpcore`).
+//! Writes a guest's memory and registers as an ELF core file (`docs/reference/hvt.md#dumpcore`).
 //!
-//! The file is made before the sandbox is entered, and removed from inside it when the guest has
-//! ended well. Pages the host has never given the guest are holes in it.
+//! The file is created before the tender enters the sandbox, and removed from inside it if the
+//! guest ends normally. Pages that the guest never touched are holes in the file.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write;
@@ -23,12 +23,12 @@ use crate::signals;
 use crate::vm::Vcpu;
 
 const PAGE: u64 = 0x1000;
-/// Where memory starts in the file.
+/// File offset of guest memory.
 const MEMORY_AT: u64 = PAGE;
 /// `KVM_GET_SREGS`
 const KVM_GET_SREGS: u32 = 0x8138_ae83;
 
-/// Where a guest's core goes.
+/// The core file of a guest.
 #[derive(Debug)]
 pub struct Dump {
     file: RawFd,
@@ -37,7 +37,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Makes the file in `directory`, for a guest with `memory` bytes.
+    /// Creates the file in `directory`, for a guest with `memory` bytes of memory.
     pub fn create(directory: &OsStr, memory: u64) -> Result<Dump, Error> {
         let failed = |what: &str| {
             let what = what.to_owned();
@@ -52,13 +52,14 @@ impl Dump {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&opened, name.as_str(), flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(failed(&format!("open({name})")))?;
-        // The whole of it, so that there is one more hole after the last page written.
+        // Sets the full size now, so that the file also ends with a hole after the last page
+        // written.
         let sized = rustix::fs::ftruncate(&file, MEMORY_AT + memory);
         let mut path = directory.to_owned();
         path.push("/");
         path.push(&name);
         let (file, directory) = (file.into_raw_fd(), opened.into_raw_fd());
-        // Digits and letters alone.
+        // The name has no NUL: letters, digits, dots and a hyphen.
         signals::remove_unless_kept(directory, CString::new(name).unwrap_or_default());
         let dump = Dump { file, directory, path };
         if let Err(error) = sized {
@@ -68,12 +69,12 @@ impl Dump {
         Ok(dump)
     }
 
-    /// The directory, where the file may still have to be removed.
+    /// The directory, from which the file may still have to be removed.
     pub fn directory(&self) -> RawFd {
         self.directory.as_raw_fd()
     }
 
-    /// The descriptors it needs.
+    /// The descriptors that must stay open.
     pub fn descriptors(&self) -> [RawFd; 2] {
         [self.file, self.directory]
     }
@@ -83,12 +84,13 @@ impl Dump {
         self.file
     }
 
-    /// Removes the file: the guest has ended well.
+    /// Removes the file, because the guest has ended normally.
     pub fn remove(&self) {
         signals::remove_file();
     }
 
-    /// Writes the core of the guest in its present state, or, if it says so, that of its trap.
+    /// Writes the core, with the guest's current registers, or with those of `trap` if the guest
+    /// reported one.
     pub fn write(
         &self,
         vcpu: &Vcpu,
@@ -137,7 +139,7 @@ impl Dump {
 
     fn page(&self, memory: &SharedMemory, at: u64) -> bool {
         let Ok(mut piece) = memory.piece(Allegation::new(at, PAGE), Use::Read) else {
-            // Pages without any access are left out.
+            // Pages without read access are left out.
             return false;
         };
         let mut offset = MEMORY_AT + at;
@@ -154,7 +156,7 @@ impl Dump {
     }
 
     fn put(&self, bytes: &[u8], offset: libc::off_t) -> bool {
-        // SAFETY: the bytes and their number.
+        // SAFETY: the pointer and length are those of `bytes`.
         let count = unsafe { libc::pwrite(self.file, bytes.as_ptr().cast(), bytes.len(), offset) };
         usize::try_from(count) == Ok(bytes.len())
     }
@@ -166,7 +168,7 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
     let registers = registers.meaning("KVM_GET_SREGS");
     let cpu = Condition::descriptor(vcpu, "the CPU");
     let core = vec![Condition::descriptor(file, "the core file")];
-    // An `int`, whose upper half is whatever the C library makes of it.
+    // An `int` argument: the C library may pass anything in the upper half.
     let directory = Condition::new(0, "fd", Test::low(directory as u32));
     let directory = directory.meaning("the directory of the core file");
     let length = Condition::new(1, "length", Test::Equal(PAGE * PAGES as u64));
@@ -178,14 +180,14 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
     ]
 }
 
-/// Largest stack of a trap's handler in bytes.
+/// Maximum stack of a trap handler in bytes.
 const HANDLER_STACK: u64 = 0x1000;
-/// Most calls inside a handler.
+/// Maximum depth of calls in a handler.
 const HANDLER_CALLS: usize = 64;
 
-/// The frame pointer of what a trap interrupted, given the registers inside its handler: the first
-/// one in the chain that does not point into the handler's own stack. A handler that keeps no frame
-/// pointers has left it where it was.
+/// The frame pointer of the code that a trap interrupted, given the registers `inside` its handler:
+/// the first in the chain that does not point into the handler's own stack. A handler compiled
+/// without frame pointers leaves it unchanged in `rbp`.
 fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
     let own = inside.rsp..inside.rsp.saturating_add(HANDLER_STACK);
     let mut frame = inside.rbp;
@@ -201,10 +203,10 @@ fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
     frame
 }
 
-/// Pages asked about at once: a granule of guest memory.
+/// Number of pages per query: one granule of guest memory.
 const PAGES: usize = 512;
 
-/// Which pages of the granule at `first` the host has given the guest: bit 0 of each.
+/// Which pages of the granule at `first` are resident: bit 0 of each byte.
 fn resident(memory: &SharedMemory, first: u64) -> Result<[u8; PAGES], Errno> {
     let mut vector = [0; PAGES];
     memory.resident(first, &mut vector)?;
@@ -217,7 +219,7 @@ const PRSTATUS: usize = 336;
 const NOTE: usize = 12 + 8 + PRSTATUS;
 const HEAD: usize = EHDR + 2 * PHDR + NOTE;
 
-/// What is in front of memory: headers, and the note with the registers.
+/// The start of the file, before guest memory: headers, and the note with the registers.
 fn head(
     memory: u64,
     general: &kvm_regs,
@@ -303,7 +305,7 @@ struct Bytes([u8; HEAD]);
 
 impl Bytes {
     fn put(&mut self, at: usize, bytes: &[u8]) {
-        // Every offset is a constant of the format.
+        // All offsets are constants of the format and in bounds.
         if let Some(place) = self.0.get_mut(at..at + bytes.len()) {
             place.copy_from_slice(bytes);
         }
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_handlers_own_frames_are_left_behind() {
+    fn interrupted_frame_skips_the_handlers_own_frames() {
         let memory = crate::memory::testing::memory(0x4000, Vec::new());
         let inside = |rbp| kvm_regs { rsp: 0x2000, rbp, ..kvm_regs::default() };
         for (at, caller) in [(0x2100, 0x2200u64), (0x2200, 0x3800), (0x2300, 0x2300)] {
@@ -357,13 +359,13 @@ mod tests {
             let frame = interrupted_frame(&memory, &inside(untouched));
             assert_eq!(frame, untouched);
         }
-        assert_eq!(interrupted_frame(&memory, &inside(0x2300)), 0x2300, "a circle ends");
+        assert_eq!(interrupted_frame(&memory, &inside(0x2300)), 0x2300, "a cycle of frames ends");
         let above = kvm_regs { rsp: 0x3ff8, rbp: 0x4000, ..kvm_regs::default() };
-        assert_eq!(interrupted_frame(&memory, &above), 0x4000, "behind memory");
+        assert_eq!(interrupted_frame(&memory, &above), 0x4000, "past the end of memory");
     }
 
     #[test]
-    fn a_trap_says_where_it_was() {
+    fn the_core_has_the_registers_of_a_trap() {
         let trap =
             TrapFrame { rip: 0x10_0456.into(), rsp: 0x1f_0000.into(), ..TrapFrame::default() };
         let head = head(1 << 21, &kvm_regs::default(), &kvm_sregs::default(), Some(&trap));

@@ -1,4 +1,5 @@
-//! The end of a guest: what is said of it, and the process's status. Nothing here allocates.
+//! The end of a guest: the messages about it, and the process's exit status. Nothing here
+//! allocates.
 
 use std::fmt::Write;
 use std::os::fd::RawFd;
@@ -17,25 +18,26 @@ use crate::stack::Code;
 /// Standard error.
 pub(crate) const STDERR: RawFd = 2;
 
-/// Who can tell of the guest's end.
+/// What a message about the guest's end needs.
 #[derive(Debug)]
 pub struct Witness {
     /// The tender's name.
     pub program: String,
-    /// Where the outcome is said, if anybody wants to know.
+    /// Descriptor for the outcome, with `--report`.
     pub report: Option<RawFd>,
-    /// Where code is.
+    /// The guest's code ranges.
     pub code: Code,
     /// Guest memory.
     pub memory: &'static SharedMemory,
-    /// Whether a fault is being told of.
+    /// Whether a thread is already reporting a fault.
     pub spoken: AtomicBool,
 }
 
 impl Witness {
-    /// Says what the guest did and ends the process with status 1.
+    /// Reports the guest's fault and ends the process with status 1.
     ///
-    /// Both threads may find the same fault, as in a ring that cannot be: one speaks.
+    /// Both threads may find the same fault, such as an invalid ring counter. Only the first one
+    /// reports it.
     pub fn fault(&self, fault: GuestFault, registers: Option<kvm_regs>) -> ! {
         if self.spoken.swap(true, Ordering::Relaxed) {
             loop {
@@ -67,7 +69,7 @@ impl Witness {
         exit(EXIT_CANNOT.into())
     }
 
-    /// Says why, and ends the process.
+    /// Prints `line` and ends the process with `status`.
     pub fn quit(&self, line: &str, status: u8) -> ! {
         let mut text = Text::new();
         let _ = writeln!(text, "{}: {line}", self.program);
@@ -75,7 +77,8 @@ impl Witness {
         exit(status.into())
     }
 
-    /// Ends the process as the guest says, of which the shell sees 8 bits.
+    /// Ends the process with the guest's status, of which the shell sees 8 bits. Shows its trap, if
+    /// it reported one.
     pub fn exit(&self, end: End) -> ! {
         if let Some(trap) = end.trap {
             let mut text = Text::new();
@@ -88,11 +91,11 @@ impl Witness {
     }
 }
 
-/// Writes a text, or as much of it as that takes. A slow reader is waited for.
+/// Writes a text. Waits for a slow reader; gives up at any other error.
 pub(crate) fn say(fd: RawFd, text: &Text) {
     let mut left = text.as_bytes();
     while !left.is_empty() {
-        // SAFETY: the bytes and their number.
+        // SAFETY: the pointer and length are those of `left`.
         let count = unsafe { libc::write(fd, left.as_ptr().cast(), left.len()) };
         match usize::try_from(count) {
             Ok(count) if count > 0 => left = left.get(count..).unwrap_or_default(),
@@ -106,9 +109,9 @@ pub(crate) fn say(fd: RawFd, text: &Text) {
     }
 }
 
-/// Ends the process without running anything of it.
+/// Ends the process without running any more of its code.
 fn exit(status: i32) -> ! {
-    // SAFETY: the call never returns, and every descriptor and mapping is the kernel's to undo.
+    // SAFETY: the call never returns, and the kernel releases all descriptors and mappings.
     unsafe { libc::_exit(status) }
 }
 
@@ -120,11 +123,11 @@ mod tests {
     use super::*;
     use crate::memory::testing::memory;
 
-    /// Set in a process that is there to end as a guest does.
+    /// Environment variable that marks the child process in which the guest's end is tested.
     const ENDS: &str = "SOLO5_TEST_ENDS";
 
     #[test]
-    fn of_two_threads_that_find_a_fault_one_speaks() {
+    fn of_two_threads_that_find_a_fault_one_reports_it() {
         if std::env::var_os(ENDS).is_some() {
             let witness = Witness {
                 program: "solo5-hvt".to_owned(),
@@ -143,9 +146,9 @@ mod tests {
                 }
             });
         }
-        // Without a rule for who speaks, some of these ends have two messages.
+        // Without the guard, some of these runs would print two messages.
         for _ in 0..100 {
-            let name = "end::tests::of_two_threads_that_find_a_fault_one_speaks";
+            let name = "end::tests::of_two_threads_that_find_a_fault_one_reports_it";
             let mut guest = Command::new(std::env::current_exe().unwrap());
             let ended = guest.args(["--exact", name]).env(ENDS, "").output().unwrap();
             assert_eq!(ended.status.code(), Some(EXIT_CANNOT.into()));

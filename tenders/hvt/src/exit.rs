@@ -1,10 +1,10 @@
-//! What made the guest's CPU stop → what the tender has to do about it.
+//! Decodes why the guest's CPU stopped, and finds the hypercall in it.
 
 use solo5_abi::hvt::Hypercall;
 
 use crate::fault::GuestFault;
 
-/// Why the CPU stopped, as a value of the tender's own.
+/// Why the CPU stopped, independent of KVM's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// An `in` or `out` instruction.
@@ -15,13 +15,13 @@ pub enum Exit {
         write: bool,
         /// Size of the operand in bytes.
         size: u8,
-        /// How often; more than once for `rep outs`.
+        /// Number of repetitions; more than 1 for `rep outs`.
         count: u32,
-        /// What is written, if it has 4 bytes.
+        /// The value written, if `size` is 4.
         value: u32,
     },
-    /// An access to an address with no memory, or a write to memory that must not be written to,
-    /// as some KVMs tell of it.
+    /// An access to an address without memory. Some KVMs also report a write to read-only memory
+    /// this way.
     Mmio {
         /// Guest address.
         address: u64,
@@ -32,18 +32,18 @@ pub enum Exit {
     Translation,
     /// KVM_RUN failed with another error.
     Failed(i32),
-    /// The state cannot be entered.
+    /// The CPU refuses to enter the guest's state (hardware entry failure).
     Entry(u64),
-    /// KVM cannot go on.
+    /// KVM's internal error, with its suberror.
     Internal(u32),
-    /// A hardware breakpoint, watchpoint or single step of the debugger's.
+    /// A hardware breakpoint, watchpoint or single step of the debugger.
     Debug {
-        /// DR6 as it would be.
+        /// The value of DR6.
         dr6: u64,
     },
-    /// A signal came; nothing has happened.
+    /// A signal interrupted KVM_RUN; run again.
     Again,
-    /// Anything else, by KVM's number.
+    /// Any other exit, by KVM's exit reason.
     Other(u32),
 }
 
@@ -52,16 +52,17 @@ pub const REASON_MMIO: u32 = 6;
 /// `KVM_EXIT_HLT`: the CPU has executed `hlt`.
 pub const REASON_HALT: u32 = 5;
 
-/// A hypercall: its number, and where its argument is alleged to be.
+/// A hypercall: its kind, and the unchecked address of its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What is wanted.
+    /// Which hypercall.
     pub kind: Hypercall,
-    /// Guest address of its argument, as the guest says.
+    /// Guest address of its argument, as given by the guest.
     pub argument: u64,
 }
 
-/// Finds the hypercall in an exit. `memory` is the size of guest memory in bytes.
+/// Finds the hypercall in an exit; `None` if there is nothing to answer. `memory` is the size of
+/// guest memory in bytes.
 pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
     match exit {
         Exit::Port { port, write: true, size: 4, count: 1, value } => {
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_32_bit_write_to_a_known_port_is_a_call() {
+    fn only_a_single_32_bit_write_to_a_known_port_is_a_hypercall() {
         for kind in Hypercall::ALL {
             let call = decode(out(kind.port(), 4, 1), MEMORY).unwrap().unwrap();
             assert_eq!(call, Call { kind, argument: 0x1234 });
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_to_memory_that_is_there_is_a_protection_fault() {
+    fn an_mmio_write_to_existing_memory_is_a_protection_fault() {
         let mmio = |address, write| decode(Exit::Mmio { address, write }, MEMORY);
         assert_eq!(mmio(0x10_0000, true), Err(GuestFault::Translation));
         assert_eq!(mmio(0x10_0000, false), Err(GuestFault::Exit(6)));

@@ -1,7 +1,7 @@
-//! What a guest did that ends it, and the last words of a tender about it.
+//! Guest faults that end the guest, and the tender's messages about them.
 //!
-//! Texts are upstream's where it has one (`docs/reference/hvt.md#exits`). They are made in a buffer
-//! on the stack: behind the system call filter nothing may allocate.
+//! Texts are upstream's where it has one (`docs/reference/hvt.md#exits`). They are formatted into a
+//! buffer on the stack, because nothing may allocate once the system call filter is installed.
 
 use std::fmt::{self, Write};
 
@@ -12,40 +12,40 @@ use solo5_tender::sys;
 /// Why a guest is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuestFault {
-    /// An access to a port that is no 32-bit write of one hypercall.
+    /// A port access that is not a single 32-bit write to a hypercall's port.
     Port(u16),
-    /// A hypercall nobody answers.
+    /// A hypercall that does not exist for this guest.
     Hypercall(u16),
-    /// An address range that is not guest memory, or not for this use.
+    /// An address range outside guest memory, or without the needed rights.
     Access {
         /// Guest address.
         address: u64,
         /// Length in bytes.
         size: u64,
     },
-    /// A write to a page that must not be written to.
+    /// A write to a read-only page.
     Translation,
-    /// The CPU stopped for a reason there is no answer to.
+    /// The CPU stopped for a reason that the tender does not handle.
     Exit(u32),
-    /// The CPU's state cannot be entered.
+    /// The CPU refuses to enter the guest's state.
     Entry(u64),
-    /// KVM cannot go on, as with an instruction it cannot emulate.
+    /// KVM's internal error, for example an instruction that it cannot emulate.
     Internal(u32),
     /// KVM_RUN failed with this error number.
     Run(i32),
-    /// More submissions than the ring has places.
+    /// The guest claims more submissions than the ring has entries.
     RingSubmissions {
-        /// How many the guest claims.
+        /// Number of submissions that the guest claims.
         claimed: u32,
     },
-    /// Reads whose commits were never taken fill the ring.
+    /// The ring is full of commits that the guest has not taken.
     RingCommits,
-    /// The I/O thread cannot wait for the guest: the one fault here that is the host's.
+    /// The I/O thread cannot wait for the guest. This is the only fault here that the host causes.
     RingSleep,
 }
 
 impl GuestFault {
-    /// The text, given the guest's instruction pointer where it is known.
+    /// Writes the text; `rip` is the guest's instruction pointer if known.
     pub fn write(&self, out: &mut impl Write, rip: Option<u64>) -> fmt::Result {
         let rip = rip.unwrap_or_default();
         match self {
@@ -91,7 +91,7 @@ impl fmt::Display for GuestFault {
 impl std::error::Error for GuestFault {}
 
 impl GuestFault {
-    /// What it means and what to do, where the text does not say it.
+    /// What the fault means and what to do, if the text does not say so.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             GuestFault::Internal(KVM_INTERNAL_ERROR_EMULATION) => Some(
@@ -107,7 +107,7 @@ impl GuestFault {
     }
 }
 
-/// A text of limited length, made without allocating. What does not fit is left out.
+/// A text of limited length that needs no allocation. What does not fit is cut off.
 pub struct Text {
     bytes: [u8; Text::CAPACITY],
     length: usize,
@@ -121,7 +121,7 @@ impl Text {
         Text { bytes: [0; Text::CAPACITY], length: 0 }
     }
 
-    /// What is in it.
+    /// The text's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
@@ -146,7 +146,7 @@ impl Write for Text {
     }
 }
 
-/// Shows general registers, on lines of their own.
+/// Writes the general registers, on lines of their own.
 pub fn write_registers(out: &mut impl Write, program: &str, regs: &kvm_regs) -> fmt::Result {
     let rows: [[(&str, u64); 3]; 6] = [
         [("rip", regs.rip), ("rsp", regs.rsp), ("rfl", regs.rflags)],
@@ -166,7 +166,7 @@ pub fn write_registers(out: &mut impl Write, program: &str, regs: &kvm_regs) -> 
     Ok(())
 }
 
-/// Shows what the guest said of a trap it did not survive.
+/// Writes the trap frame that the guest reported.
 pub fn write_trap(out: &mut impl Write, program: &str, frame: &TrapFrame) -> fmt::Result {
     writeln!(
         out,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_upstreams_text_does_not_say_is_said_besides() {
+    fn advice_adds_what_upstreams_text_lacks() {
         let advice = GuestFault::Internal(1).advice().unwrap();
         assert!(advice.contains("SSE") && advice.contains("build it for spt"), "{advice}");
         assert!(GuestFault::Internal(3).advice().unwrap().contains("dmesg"));

@@ -1,8 +1,8 @@
-//! The system calls of the tender while a guest runs, as rules (`docs/reference/hvt.md#sandbox`).
+//! Rules for the tender's system calls while a guest runs (`docs/reference/hvt.md#sandbox`).
 //!
-//! Each thread has a filter of its own: the guest's, which runs the CPU and answers hypercalls, and
-//! the I/O thread, which moves frames alone. Rows exist for what was declared: a guest without
-//! network has a tender that cannot touch a futex.
+//! Each thread has a filter of its own: the guest's thread, which runs the CPU and answers
+//! hypercalls, and the I/O thread, which only moves frames. Rules exist only for declared devices:
+//! for a guest without network, even `futex` is not allowed.
 
 use std::os::fd::RawFd;
 
@@ -13,7 +13,7 @@ use solo5_tender::seccomp::calls::{
 };
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
-/// Descriptors of the tender's own; -1 for one that is not open yet, which fits nothing.
+/// The tender's own descriptors. -1 stands for one that is not open yet, and matches no call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
     /// The guest's CPU.
@@ -22,9 +22,9 @@ pub struct Descriptors {
     pub epoll: RawFd,
     /// The timer.
     pub timer: RawFd,
-    /// What wakes the I/O thread, if there is one.
+    /// The eventfd that wakes the I/O thread, if there is one.
     pub kick: Option<RawFd>,
-    /// Where the outcome is said, if anybody wants to know.
+    /// Descriptor for the outcome, with `--report`.
     pub report: Option<RawFd>,
 }
 
@@ -45,7 +45,7 @@ fn request(one: (u32, &'static str), other: u32) -> Condition {
     Condition::new(1, "request", Test::LowOneOf(one.0, other)).meaning(one.1)
 }
 
-/// Waiting for a stream that takes no more.
+/// The rule for waiting on a full stream.
 fn waiting() -> Rule {
     Rule::allow(
         PPOLL,
@@ -58,8 +58,8 @@ fn waiting() -> Rule {
     )
 }
 
-/// What either thread needs to say why it ends the guest.
-fn last_words(own: &Descriptors) -> Vec<Rule> {
+/// Rules that either thread needs to report why it ends the guest.
+fn final_message(own: &Descriptors) -> Vec<Rule> {
     let mut rules = vec![
         Rule::allow(
             WRITE,
@@ -119,7 +119,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
             "the wall clock",
         ),
     ];
-    rules.extend(last_words(own));
+    rules.extend(final_message(own));
     rules.extend(lock(own));
     for device in devices {
         rules.extend(frames(device));
@@ -136,7 +136,7 @@ pub fn io_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     };
     let fd = vec![Condition::descriptor(kick, "the eventfd")];
     let mut rules = vec![Rule::allow(READ, fd, "waiting for the guest to queue frames")];
-    rules.extend(last_words(own));
+    rules.extend(final_message(own));
     rules.extend(lock(own));
     rules.extend(devices.iter().flat_map(frames));
     rules
@@ -156,7 +156,7 @@ fn frames(device: &Device) -> Vec<Rule> {
     }
 }
 
-/// A tap that is deleted is waited for no more.
+/// The rule for removing a deleted tap from the epoll set.
 fn forgetting(own: &Descriptors, device: &Device) -> Option<Rule> {
     matches!(device.backing, Backing::Net { .. }).then(|| {
         let conditions = vec![
@@ -164,7 +164,11 @@ fn forgetting(own: &Descriptors, device: &Device) -> Option<Rule> {
             Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
             Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
         ];
-        Rule::allow(EPOLL_CTL, conditions, format!("'{}' is no more", device.name))
+        Rule::allow(
+            EPOLL_CTL,
+            conditions,
+            format!("no longer waiting for deleted '{}'", device.name),
+        )
     })
 }
 
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_exist_only_for_what_was_declared() {
+    fn rules_exist_only_for_declared_devices() {
         let alone = Descriptors { kick: None, report: None, ..OWN };
         let none = names(&guest_thread(&alone, &[]));
         for absent in ["read", "futex", "pread64", "pwrite64"] {
@@ -263,11 +267,11 @@ mod tests {
         assert!(read_only.contains("pread64") && !read_only.contains("pwrite64"));
         let io = names(&io_thread(&OWN, &[net("service"), block(Access::ReadWrite)]));
         let expected = BTreeSet::from(["read", "write", "futex", "ppoll", "exit_group"]);
-        assert_eq!(io, expected, "frames alone");
+        assert_eq!(io, expected, "only frames");
     }
 
     #[test]
-    fn the_most_devices_fit() {
+    fn a_filter_for_the_largest_manifest_fits() {
         let nets: Vec<Device> = (0..63).map(|_| net("n")).collect();
         let blocks: Vec<Device> = (0..63).map(|_| block(Access::ReadWrite)).collect();
         for devices in [nets, blocks] {

@@ -1,12 +1,13 @@
-//! A debugger for the guest (`docs/reference/hvt.md#gdb`): `--gdb`, of `solo5-hvt-debug` alone.
+//! A debugger for the guest (`docs/reference/hvt.md#gdb`): `--gdb`, only in `solo5-hvt-debug`.
 //!
-//! The protocol is `gdbstub`'s; here is what it needs of a machine. One connection is taken, on the
-//! loopback interface or a Unix socket, before the sandbox is entered, and serves until the guest
-//! ends, is killed, or runs on by itself after a detach. Nothing allocates behind the filter.
+//! The crate `gdbstub` speaks the protocol; this module connects it to the machine. The tender
+//! accepts one connection, on the loopback interface or a Unix socket, before it enters the
+//! sandbox. The connection lasts until the guest ends, is killed, or runs on after a detach.
+//! Nothing allocates once the filter is installed.
 //!
-//! The debugger writes to guest memory through a mapping of its own, so that the guest's protections
-//! stay as they are without it. It is told of input by a signal, which also brings the CPU out of the
-//! guest.
+//! The debugger writes to guest memory through a mapping of its own, so that the guest's page
+//! protections stay unchanged. Input from the debugger raises a signal, which also stops the
+//! guest's CPU.
 
 mod debuggee;
 mod wire;
@@ -32,7 +33,7 @@ use self::wire::{PACKET, Wire, failed, set_immediate_exit, watch_input};
 use crate::memory::SharedMemory;
 use crate::running::Running;
 
-/// What the debugger asks of the CPU.
+/// The KVM requests that the debugger makes.
 const REQUESTS: [(u32, &str); 6] = [
     (0x4090_ae82, "KVM_SET_REGS"),
     (0x8138_ae83, "KVM_GET_SREGS"),
@@ -42,14 +43,15 @@ const REQUESTS: [(u32, &str); 6] = [
     (0x4048_ae9b, "KVM_SET_GUEST_DEBUG"),
 ];
 
-/// A debugger that has connected.
+/// A connected debugger.
 #[derive(Debug)]
 pub struct Debugger {
     connection: OwnedFd,
 }
 
 impl Debugger {
-    /// Waits for a debugger. Its input then wakes `epoll`, as an event with `timer_data`.
+    /// Waits for a debugger to connect. From then on its input wakes `epoll`, as an event with
+    /// `timer_data`.
     pub fn wait(
         place: &Gdb,
         kernel: &Path,
@@ -83,7 +85,8 @@ impl Debugger {
                 let listener = listener.map_err(failed(format!("listening on {shown}")))?;
                 invite(shown.to_string());
                 let accepted = listener.accept();
-                // One connection is all there is; a socket left behind would be in the way.
+                // Only one connection is accepted, and a stale socket would make the next start
+                // fail.
                 let _ = std::fs::remove_file(path);
                 let (stream, _) = accepted.map_err(accepting())?;
                 console.line("Connection from debugger");
@@ -99,7 +102,7 @@ impl Debugger {
         self.connection.as_raw_fd()
     }
 
-    /// Runs the guest under the debugger, to its end.
+    /// Runs the guest under the debugger until it ends.
     pub(crate) fn run(self, mut running: Running, memory: &SharedMemory) -> ! {
         let immediate_exit = running.vcpu.immediate_exit();
         set_immediate_exit(immediate_exit);
@@ -149,7 +152,7 @@ pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
     rules
 }
 
-/// A second mapping of guest memory, for the debugger alone.
+/// A memory file for guest memory, so that the debugger can map it a second time.
 pub fn backing(size: u64) -> Result<OwnedFd, Error> {
     let allocate = |error| Error::Allocate { error };
     let fd = rustix::fs::memfd_create(c"guest", MemfdFlags::CLOEXEC).map_err(allocate)?;
@@ -157,7 +160,7 @@ pub fn backing(size: u64) -> Result<OwnedFd, Error> {
     Ok(fd)
 }
 
-/// How the guest is run between two stops.
+/// Runs the guest between two stops.
 enum Loop<'m> {
     #[expect(dead_code, reason = "the type only names functions")]
     Never(std::convert::Infallible, &'m ()),

@@ -1,8 +1,8 @@
-//! Answering hypercalls: guest memory and devices, and no KVM.
+//! Answers hypercalls. It needs guest memory and devices, but no KVM.
 //!
-//! Each argument is copied out of guest memory once, checked and acted on as that copy, and its
-//! answer copied back, so that what another thread does to it meanwhile changes nothing. What a
-//! guest may get wrong comes back as an outcome; what no correct guest does ends it.
+//! Each argument is copied out of guest memory once. The tender checks the copy, acts on it, and
+//! copies the answer back. So another thread cannot change an argument between check and use.
+//! Mistakes that a correct guest can make are returned as an outcome; anything else ends the guest.
 
 #[cfg(feature = "block")]
 use solo5_abi::hvt::Block;
@@ -19,14 +19,14 @@ use crate::fault::GuestFault;
 use crate::memory::{SharedMemory, Use};
 use crate::ring::Network;
 
-/// Everything hypercalls act on.
+/// Everything that hypercalls act on.
 #[derive(Debug)]
 pub struct Host {
     /// Guest memory.
     pub memory: &'static SharedMemory,
     /// The devices.
     pub devices: &'static Devices,
-    /// Waiting for them.
+    /// The epoll set and timer.
     pub events: Events,
     /// The network ring, if the guest was offered one.
     pub ring: Option<&'static Network>,
@@ -35,7 +35,7 @@ pub struct Host {
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Go on with the guest.
+    /// Continue the guest.
     Run,
     /// The guest has ended itself.
     End(End),
@@ -46,7 +46,7 @@ pub enum Next {
 pub struct End {
     /// Its exit status.
     pub status: i32,
-    /// The trap that it did not survive, if it says so.
+    /// The fatal trap, if the guest reports one.
     pub trap: Option<TrapFrame>,
 }
 
@@ -70,7 +70,7 @@ impl Host {
             }
             Hypercall::Poll => {
                 let mut poll: Poll = self.question(argument)?;
-                // Frames the guest has queued should not wait for it to wake up.
+                // Frames that the guest has queued should not wait until it wakes up.
                 self.settle()?;
                 let ready = self.events.wait(self.devices, poll.timeout_nsecs.get());
                 poll.ready_set = ready.into();
@@ -87,7 +87,7 @@ impl Host {
             #[cfg(feature = "net")]
             Hypercall::NetWrite if self.devices.has_net() => {
                 let mut net: Net = self.question(argument)?;
-                // Frames in the ring were sent first.
+                // Frames in the ring are older, so they go first.
                 self.settle()?;
                 let data = Allegation::new(net.data.get(), net.len.get());
                 let outcome = crate::net::send(self.devices, self.memory, net.handle.get(), data)?;
@@ -107,13 +107,14 @@ impl Host {
                 self.memory.store(argument, &net)?;
             }
             Hypercall::Halt => return self.halt(argument).map(Next::End),
-            // Calls of devices there are none of do not exist.
+            // Without a device of that kind in the manifest, its hypercalls do not exist.
             other => return Err(GuestFault::Hypercall(other.number())),
         }
         Ok(Next::Run)
     }
 
-    /// Copies an argument that will hold the answer, too. Where that cannot be put, nothing is done.
+    /// Copies an argument whose place also receives the answer. If the answer cannot be written
+    /// there, the call fails before it has any effect.
     fn question<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
         self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
         self.memory.load(at)
@@ -128,12 +129,12 @@ impl Host {
             self.memory.piece(Allegation::new(cookie, HALT_COOKIE_MAX as u64), Use::Read)?;
             Some(self.memory.load(cookie)?)
         };
-        // Nothing that was queued is lost.
+        // Queued frames are sent before the guest ends.
         self.settle()?;
         Ok(End { status: halt.exit_status.get(), trap })
     }
 
-    /// Does what is queued in the ring.
+    /// Processes the submissions queued in the ring.
     fn settle(&self) -> Result<(), GuestFault> {
         self.ring.map_or(Ok(()), Network::drain_if_pending)
     }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_clock_is_the_hosts() {
+    fn the_guest_reads_the_hosts_wall_clock() {
         let Fixture { host, .. } = fixture();
         let at = SIZE as u64 - 8;
         call(&host, Hypercall::Walltime, at, &Walltime::default()).unwrap();
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_tells_what_is_ready_and_waits_no_longer_than_asked() {
+    fn a_poll_returns_ready_devices_and_waits_no_longer_than_its_timeout() {
         let Fixture { host, network } = fixture();
         let poll = |timeout: u64| {
             let ask = Poll { timeout_nsecs: timeout.into(), ..Poll::default() };
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tap_that_is_gone_ends_one_wait() {
+    fn a_deleted_tap_ends_one_wait() {
         let Fixture { mut host, .. } = fixture();
         let (tap, network) = std::io::pipe().unwrap();
         let tap = tap.into_raw_fd();
@@ -248,10 +249,10 @@ mod tests {
         let wait = |timeout| host.events.wait(host.devices, timeout);
         assert_eq!(wait(0), 0);
         drop(network);
-        assert_eq!(wait(u64::MAX), 1 << 3, "the guest shall hear of it");
+        assert_eq!(wait(u64::MAX), 1 << 3, "the guest learns of it once");
         let before = std::time::Instant::now();
         assert_eq!(wait(20_000_000), 0);
-        assert!(before.elapsed().as_millis() >= 20, "and then sleep");
+        assert!(before.elapsed().as_millis() >= 20, "later waits sleep");
     }
 
     #[test]
@@ -306,8 +307,8 @@ mod tests {
         assert_eq!(told.ret.get(), 2, "a handle of the other kind");
     }
 
-    /// The ring's only submission: the next frame goes to the call's argument, as soon as the call
-    /// does what is queued.
+    /// Queues one read in the ring, whose frame overwrites the call's own argument when the call
+    /// processes the ring.
     fn queue_read_into(host: &mut Host, argument: u64, length: u32) {
         use crate::ring::{Shared, Wire};
         let ring: &'static ring::Ring = Box::leak(Box::default());
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_changes_during_its_call_is_the_one_that_was_read() {
+    fn an_argument_that_changes_during_its_call_has_no_effect() {
         const AT: u64 = 0x2000;
         let Fixture { mut host, network } = fixture();
         network.send(&[0xff; 32]).unwrap();
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_changes_all_the_time_is_checked_and_used_as_one() {
+    fn a_racing_length_is_read_only_once() {
         let Fixture { host, network } = fixture();
         // The frame ends with memory, so no greater length is valid.
         let ask = Net {
@@ -369,7 +370,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) && start.elapsed().as_secs() < 60 {
-                    // They differ in one byte, so there is no third one to be seen.
+                    // They differ in one byte, so no mixed value can be read.
                     for length in [60u8, 188] {
                         memory.store(16, &length).unwrap();
                     }
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn without_devices_their_calls_do_not_exist() {
+    fn without_a_device_its_hypercalls_do_not_exist() {
         let Fixture { mut host, .. } = fixture();
         host.devices = Box::leak(Box::default());
         for kind in
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_where_no_answer_can_go_is_a_fault_and_nothing_is_done() {
+    fn an_argument_in_read_only_memory_is_a_fault_without_effect() {
         let Fixture { mut host, network } = fixture();
         let text = solo5_image::Protection { read: true, write: false, execute: true };
         let unprotected = memory(SIZE, Vec::new());
@@ -432,8 +433,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a guest puts into any argument of any call at any address, the tender answers
-        /// or says what was wrong; memory behind the guest's is never touched.
+        /// For any hypercall, argument and address, the tender answers or names the fault, and
+        /// never touches memory past the guest's.
         #[test]
         fn hostile_arguments_end_nothing_but_the_guest(
             kind in prop::sample::select(Hypercall::ALL.to_vec()),
@@ -465,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_nobody_reads_does_not_end_a_guest() {
+    fn a_console_without_a_reader_does_not_end_the_guest() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let memory = memory(4096, Vec::new());
@@ -474,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_that_is_full_is_waited_for() {
+    fn the_tender_waits_for_a_full_console() {
         use std::io::Read;
         let (mut reader, writer) = std::io::pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();

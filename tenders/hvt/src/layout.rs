@@ -1,4 +1,5 @@
-//! The guest's memory map and its CPU at entry, as plain values (`docs/reference/hvt.md#memory`).
+//! The guest's memory map and its CPU state at entry, as plain values
+//! (`docs/reference/hvt.md#memory`).
 //!
 //! ```text
 //! 0x1000   .. 0x10000    GDT and page tables: not mapped for the guest
@@ -7,10 +8,10 @@
 //! guest    .. mapped     the network ring, if any
 //! ```
 //!
-//! Beyond upstream, what no segment says is executable is not: the tables carry the no-execute bit
-//! (`docs/reference/hvt.md#tables`). It is a bit of EFER and of entries that no guest reads, so
-//! that old guests run as before. Pages that must not be written to are protected in the host's
-//! mapping, where a guest cannot change it.
+//! Stricter than upstream: only pages of executable segments can be executed; all others have the
+//! no-execute bit (`docs/reference/hvt.md#tables`). The bit is in EFER and in table entries that no
+//! guest reads, so old guests run as before. Read-only pages are protected in the host's mapping,
+//! where a guest cannot change the protection.
 
 use std::ops::Range;
 
@@ -21,22 +22,23 @@ use solo5_abi::hvt::{BOOT_INFO_BASE, GUEST_MIN_BASE, MEMORY_GRANULE, MEMORY_MAX}
 
 const PAGE: u64 = 0x1000;
 
-/// How large guest memory is. Sizes are in bytes.
+/// The size of guest memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// What the guest is told; the address of the ring, if there is one.
+    /// The size that the guest is told; also the address of the ring, if there is one.
     pub guest: u64,
-    /// What is mapped.
+    /// The size that is mapped, which includes the ring.
     pub mapped: u64,
 }
 
-/// `asked` bytes of memory as whole granules: rounded down, but at least one.
+/// `asked` bytes rounded down to whole granules, but at least one.
 pub fn rounded(asked: u64) -> u64 {
     (asked - asked % MEMORY_GRANULE).max(MEMORY_GRANULE)
 }
 
-/// The size of guest memory of `rounded` bytes. A ring comes on top as long as there is room below
-/// [`MEMORY_MAX`]; then it takes its place from the guest's. `None` if it is more than that.
+/// The size for `rounded` bytes of guest memory. A ring is added on top if it fits below
+/// [`MEMORY_MAX`]; otherwise its room is taken from the guest's memory. `None` if `rounded` exceeds
+/// [`MEMORY_MAX`].
 pub fn size(rounded: u64, ring: bool) -> Option<Size> {
     if rounded > MEMORY_MAX {
         return None;
@@ -48,17 +50,17 @@ pub fn size(rounded: u64, ring: bool) -> Option<Size> {
     Some(Size { guest: mapped - MEMORY_GRANULE, mapped })
 }
 
-/// Which pages the guest can execute.
+/// The pages that the guest can execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executable<'r> {
-    /// All: the CPU knows no other way, or the heap is executable by choice.
+    /// All pages: the CPU lacks the no-execute bit, or the launch asked for an executable heap.
     All,
-    /// Only these, in ascending order, multiples of the page size.
+    /// Only these, in ascending order and aligned to pages.
     Only(&'r [Range<u64>]),
 }
 
 impl Executable<'_> {
-    /// The no-execute bit if nothing in `pages` is executable.
+    /// The no-execute bit, or 0 if anything in `pages` is executable.
     fn bit(&self, pages: &Range<u64>) -> u64 {
         match self {
             Executable::All => 0,
@@ -70,7 +72,7 @@ impl Executable<'_> {
         }
     }
 
-    /// Whether some of `pages` is executable and some is not.
+    /// Whether `pages` has both executable and other pages.
     fn is_mixed(&self, pages: &Range<u64>) -> bool {
         let whole = |range: &Range<u64>| range.start <= pages.start && range.end >= pages.end;
         match self {
@@ -80,11 +82,12 @@ impl Executable<'_> {
     }
 }
 
-/// What is at guest address [`table::GDT`]: the GDT and page tables for `mapped` bytes of memory.
+/// The content of memory from guest address [`table::GDT`] on: the GDT and page tables for `mapped`
+/// bytes of memory.
 ///
-/// Memory is mapped by pages of 2 MiB. Where code and data meet in one, it is mapped by small pages
-/// instead, for as long as there is room for their tables; past that, and no linker script comes
-/// close, the rest of such a page is executable.
+/// Memory is mapped in pages of 2 MiB. Where one would hold both code and data, small pages are
+/// used instead, while there is room for their tables. Without room, the whole large page is
+/// executable; no known linker script comes close to this limit.
 pub fn tables(mapped: u64, executable: Executable<'_>) -> Vec<u8> {
     let mut out = Tables(vec![0; (BOOT_INFO_BASE - table::GDT) as usize]);
     for (index, descriptor) in (0..).zip(x86::GDT) {
@@ -108,7 +111,7 @@ pub fn tables(mapped: u64, executable: Executable<'_>) -> Vec<u8> {
         } else {
             None
         };
-        // The four directories are one behind the other, so that one index reaches them all.
+        // The four directories are adjacent, so one index covers them all.
         let Some(small) = small else {
             let entry = start | PRESENT | WRITABLE | LARGE | executable.bit(&pages);
             out.set(table::DIRECTORY, index, entry);
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_whole_granules_with_the_ring_on_top() {
+    fn memory_is_whole_granules_and_the_ring_comes_on_top() {
         for (asked, guest) in [(1, 2), (2, 2), (3, 2), (4, 4), (5, 4), (512, 512), (4097, 4096)] {
             assert_eq!(rounded(asked * MIB), guest * MIB, "{asked}");
         }
@@ -239,7 +242,7 @@ mod tests {
         for index in 1..16 {
             assert_eq!(word(&tables, 0x4000 + index * 8), (index << 21) | 0x83);
         }
-        assert_eq!(word(&tables, 0x4000 + 16 * 8), 0, "behind memory");
+        assert_eq!(word(&tables, 0x4000 + 16 * 8), 0, "past the end of memory");
         for index in 0..512 {
             let expected = match index {
                 0..16 => 0,
@@ -258,7 +261,7 @@ mod tests {
         assert_eq!(word(&tables, 0x8000), 0, "the first page is not present");
     }
 
-    /// What the CPU finds for `address`: the entry that maps it.
+    /// The page table entry that maps `address`, found as a CPU walks the tables.
     fn walk(tables: &[u8], address: u64) -> u64 {
         let mut entry = word(tables, table::PML4);
         for shift in [30, 21, 12] {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     proptest! {
-        /// Walked as a CPU does, every page maps to itself, and exactly the pages of code are
+        /// In a CPU's page walk, every page maps to itself, and exactly the code pages are
         /// executable.
         #[test]
         fn exactly_code_is_executable(
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn more_mixed_pages_than_tables_stay_executable() {
+    fn mixed_pages_beyond_the_table_room_stay_executable() {
         let ranges: Vec<Range<u64>> =
             (1..12).map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE).collect();
         let tables = tables(32 * MIB, Executable::Only(&ranges));

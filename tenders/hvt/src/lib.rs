@@ -1,30 +1,31 @@
-//! The KVM tender: a guest on a CPU of its own, in a process that can do little else.
+//! The KVM tender: the guest runs on a virtual CPU of its own, in a process that can do little
+//! else.
 //!
-//! Phases, after those that all tenders share (`solo5_tender::boot`):
+//! Its phases follow those that all tenders share (`solo5_tender::boot`):
 //!
 //! | phase | file |
 //! |---|---|
-//! | the tender as `boot` sees it | [`run`] |
-//! | the phases in order | `prepare` |
-//! | the machine | [`vm`] |
-//! | guest memory, loaded | [`place`] |
+//! | the `Tender` trait that `boot` calls | [`run`] |
+//! | the phases below, in order | `prepare` |
+//! | the virtual machine | [`vm`] |
+//! | guest memory: mapped and loaded | [`place`] |
 //! | memory map, page tables, registers | [`layout`] |
-//! | what the CPU says of itself | [`cpuid`] |
+//! | CPUID | [`cpuid`] |
 //! | boot information, manifest, command line | [`boot_info`] |
-//! | rules; giving up everything else | [`filter`], [`sandbox`] |
-//! | why the CPU stopped → a hypercall | [`exit`] |
-//! | answering it | [`hypercall`], `net`, `block`, [`devices`] |
-//! | frames without stopping the CPU | [`ring`] |
-//! | the CPU's loop | `running` |
-//! | the end | [`end`], [`fault`], [`stack`], [`signals`] |
-//! | `solo5-hvt-debug` alone | [`gdb`], `xsave`, [`dumpcore`] |
+//! | system call rules; dropping privileges | [`filter`], [`sandbox`] |
+//! | decoding a CPU exit into a hypercall | [`exit`] |
+//! | answering the hypercall | [`hypercall`], `net`, `block`, [`devices`] |
+//! | the network ring: frames without CPU exits | [`ring`] |
+//! | the run loop | `running` |
+//! | the guest's end | [`end`], [`fault`], [`stack`], [`signals`] |
+//! | only in `solo5-hvt-debug` | [`gdb`], `xsave`, [`dumpcore`] |
 //!
-//! Guest memory is reached through [`memory`] alone.
+//! Only [`memory`] accesses the memory of a running guest.
 //!
-//! Adversary: a hostile image before the guest runs, read by `solo5_image`; then a hostile guest with
-//! all of a CPU's privileges inside its machine, which can change its memory at any time, while it
-//! is read too; and failing devices. None of them makes the tender panic, and what a hypercall says
-//! is checked as a copy.
+//! Threat model: before the guest runs, a hostile image, read by `solo5_image`. Then a hostile
+//! guest, which has all of a CPU's privileges inside its machine and can change its memory at any
+//! time, even while the tender reads it. And devices that fail. None of them makes the tender
+//! panic. Hypercall arguments are copied before they are checked.
 
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -65,8 +66,8 @@ pub mod xsave;
 
 use std::ffi::OsString;
 
-/// The whole program, without its entry point: returns the exit status unless a guest runs.
-/// `arguments` start with the program's own name. `DEBUG`: it is `solo5-hvt-debug`.
+/// The whole program, without its entry point. Returns the exit status, unless a guest runs.
+/// `arguments` starts with the program's name. `DEBUG` is true for `solo5-hvt-debug`.
 pub fn main<const DEBUG: bool>(arguments: &[OsString]) -> u8 {
     solo5_tender::boot::main(&run::Hvt::<DEBUG>, arguments)
 }

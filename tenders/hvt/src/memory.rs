@@ -1,11 +1,11 @@
-//! Guest memory while the guest runs: copied, never referred to.
+//! Guest memory while the guest runs. It is only copied; no reference into it exists.
 //!
-//! The guest's CPU and both threads of the tender can reach it at any time, so every copy is a
-//! volatile one, made once; whatever was checked is a value of the tender's own. Larger pieces are
-//! handed to the kernel as an address that was checked, and copied by it.
+//! The guest's CPU and both threads of the tender can access it at any time. So every value is
+//! copied once, with volatile accesses, and checks apply to the tender's own copy. For larger
+//! pieces the tender passes the kernel a checked address, and the kernel copies.
 //!
-//! Pages whose protection would make the tender fault are known here, and refused like addresses
-//! outside.
+//! Pages whose protection would make the tender fault are recorded here, and refused like addresses
+//! outside memory.
 
 use std::ops::Range;
 use std::os::fd::RawFd;
@@ -18,45 +18,45 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::fault::GuestFault;
 
-/// The memory a guest may name, mapped into this process.
+/// Guest memory, mapped into this process.
 #[derive(Debug)]
 pub struct SharedMemory {
     base: usize,
     size: u64,
-    /// Pages that are not readable and writable, and what they are.
+    /// Pages that are not both readable and writable, with their protection.
     protected: Vec<(Range<u64>, Protection)>,
 }
 
-/// A piece of guest memory, inside and with the rights asked for.
+/// A piece of guest memory that is in bounds and has the requested rights.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     host: usize,
     length: usize,
 }
 
-/// What a piece is wanted for.
+/// The intended use of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// Its bytes are taken.
+    /// The tender reads it.
     Read,
-    /// Bytes are put there.
+    /// The tender writes to it.
     Write,
 }
 
-/// What lies below the image: page tables, boot information, the command line. Nothing is put there
-/// for the guest once it runs; a guest that prints its command line reads it.
+/// Memory below the image: page tables, boot information, the command line. Once the guest runs,
+/// the tender never writes there. Reading is allowed, because a guest may print its command line.
 pub const LOW: (Range<u64>, Protection) =
     (0..GUEST_MIN_BASE, Protection { read: true, write: false, execute: false });
 
 impl SharedMemory {
-    /// Guest memory from guest address 0 to `size`, whose host address is `base`; `protected` are
-    /// its pages that do not have both rights, and the rights they have in the host's mapping.
+    /// Guest memory of `size` bytes from guest address 0, at host address `base`. `protected` lists
+    /// the pages that are not both readable and writable, with their rights in the host's mapping.
     ///
     /// # Safety
     ///
-    /// The host addresses `base .. base + size` are one mapping that holds nothing of this
-    /// program's and lasts until the process ends, readable and writable but for what `protected`
-    /// says. `base + size` does not overflow.
+    /// The host addresses `base .. base + size` are one mapping that holds no object of this
+    /// program and lasts until the process ends. It is readable and writable, except for the pages
+    /// in `protected`. `base + size` does not overflow.
     pub unsafe fn new(
         base: usize,
         size: u64,
@@ -70,7 +70,7 @@ impl SharedMemory {
         self.size
     }
 
-    /// Finds a range of memory that may be used as is `wanted`. It may end with memory.
+    /// Checks a range for the use `wanted`. The range may reach the end of memory.
     pub fn piece(&self, at: Allegation, wanted: Use) -> Result<Piece, GuestFault> {
         let fault = GuestFault::Access { address: at.address, size: at.length };
         let range = at.within(&(0..self.size)).map_err(|_| fault)?;
@@ -102,16 +102,16 @@ impl SharedMemory {
         Ok(())
     }
 
-    /// Tells of each page from `at` on, as many as `vector` has places, whether the host has given it
-    /// to the guest: bit 0.
+    /// Sets bit 0 of each byte of `vector` if the page is resident, for consecutive pages from
+    /// guest address `at` on.
     pub fn resident(&self, at: u64, vector: &mut [u8]) -> Result<(), Errno> {
         const PAGE: u64 = 0x1000;
         let length = vector.len() as u64 * PAGE;
         let range = Allegation::new(at, length).within(&(0..self.size));
         let range = range.map_err(|_| Errno::INVAL)?;
         let start = std::ptr::with_exposed_provenance_mut(self.base + range.start);
-        // SAFETY: the call tells of `length` bytes of addresses, which are guest memory, one byte
-        // for each page, which is what `vector` holds.
+        // SAFETY: the `length` bytes of addresses are guest memory, and the call writes one byte
+        // for each page, which is the length of `vector`.
         let result = unsafe { libc::mincore(start, length as usize, vector.as_mut_ptr()) };
         if result == 0 { Ok(()) } else { Err(Errno::IO) }
     }
@@ -123,7 +123,7 @@ impl Piece {
         self.length
     }
 
-    /// The part behind the first `count` bytes; empty at the end.
+    /// The part after the first `count` bytes; empty if there are no more.
     #[must_use]
     pub fn skip(&self, count: usize) -> Piece {
         let count = count.min(self.length);
@@ -134,22 +134,23 @@ impl Piece {
         std::ptr::with_exposed_provenance_mut(self.host)
     }
 
-    /// Copies its first bytes, as many as both have.
+    /// Copies from the start of the piece to `bytes`, up to the shorter length.
     pub fn copy_to(&self, bytes: &mut [u8]) {
         for (index, byte) in bytes.iter_mut().take(self.length).enumerate() {
             let from = std::ptr::with_exposed_provenance::<u8>(self.host + index);
-            // SAFETY: inside the piece, which is guest memory with the right to read it; what the
-            // guest makes of it meanwhile is why the access is volatile.
+            // SAFETY: inside the piece, which is readable guest memory. The access is volatile
+            // because the guest may change the byte at any time.
             *byte = unsafe { from.read_volatile() };
         }
     }
 
-    /// Copies as many bytes as both have to its beginning. It was asked for to write to.
+    /// Copies `bytes` to the start of the piece, up to the shorter length. The caller asked for
+    /// write access.
     pub(crate) fn copy_from(&self, bytes: &[u8]) {
         for (index, byte) in bytes.iter().take(self.length).enumerate() {
             let to = std::ptr::with_exposed_provenance_mut::<u8>(self.host + index);
-            // SAFETY: inside the piece, which is guest memory with the right to write it, and
-            // nothing of this program's.
+            // SAFETY: inside the piece, which is writable guest memory and holds no object of this
+            // program.
             unsafe { to.write_volatile(*byte) };
         }
     }
@@ -194,7 +195,7 @@ pub mod testing {
     pub fn memory(size: usize, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
         let buffer = vec![0u8; size].leak();
         let base = buffer.as_mut_ptr().expose_provenance();
-        // SAFETY: the buffer is leaked, so it is nobody else's and lasts.
+        // SAFETY: the buffer is leaked, so nothing else uses it and it is never freed.
         unsafe { SharedMemory::new(base, size as u64, protected) }
     }
 
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_may_end_with_memory_and_not_behind_it() {
+    fn a_range_may_reach_the_end_of_memory_but_not_past_it() {
         let memory = memory(64, Vec::new());
         for (at, length) in [(0, 64), (56, 8), (63, 1), (63, 0)] {
             assert!(memory.piece(Allegation::new(at, length), Use::Write).is_ok(), "{at} {length}");
@@ -228,8 +229,8 @@ mod tests {
     }
 
     proptest! {
-        /// A range is a piece exactly if every byte of it is memory with the right asked for, counted
-        /// without any overflow; and then it is these bytes and no others.
+        /// A range becomes a piece if and only if every byte of it is memory with the requested
+        /// right, computed without overflow. The piece then covers exactly these bytes.
         #[test]
         fn a_piece_is_what_was_asked_for(
             at in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_the_image_is_only_read() {
+    fn memory_below_the_image_is_read_only() {
         let memory = memory(GUEST_MIN_BASE as usize + 64, vec![LOW]);
         let is_ok = |at, length, wanted| memory.piece(Allegation::new(at, length), wanted).is_ok();
         assert!(is_ok(0x100a8, 100, Use::Read), "the command line");
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn structures_come_out_as_they_went_in() {
+    fn a_stored_structure_loads_unchanged() {
         let memory = memory(64, Vec::new());
         let puts = Puts { data: 0x1122_3344_5566_7788.into(), len: 7.into() };
         memory.store(13, &puts).unwrap();

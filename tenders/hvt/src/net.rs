@@ -1,7 +1,7 @@
-//! Frames between a guest and its taps.
+//! Transfers frames between a guest and its taps.
 //!
-//! Nothing a guest sends and nothing that happens to a tap ends the tender: upstream's dies of a
-//! short frame, of one longer than the MTU, and of a tap that is full or down.
+//! No frame from the guest and no state of a tap ends the tender. Upstream's tender dies of a short
+//! frame, of a frame longer than the MTU, and of a tap that is full or down.
 
 use solo5_abi::device::ETHERNET_HEADER;
 use solo5_abi::hvt::Outcome;
@@ -12,12 +12,12 @@ use crate::devices::{Devices, retry};
 use crate::fault::GuestFault;
 use crate::memory::{SharedMemory, Use};
 
-/// What has come of a read.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Whether there was a frame.
+    /// Whether a frame was received.
     pub outcome: Outcome,
-    /// Its length in bytes; 0 if there was none.
+    /// Length of the frame in bytes; 0 without a frame.
     pub length: u64,
 }
 
@@ -29,8 +29,8 @@ impl Received {
 
 /// Sends the frame at `data`.
 ///
-/// A frame that the tap has no room for is dropped, as a network does with it. `Invalid`: no such
-/// interface, or no frame has that length; `Unspecified`: the tap did not take it.
+/// If the tap's queue is full, the frame is dropped, as on any network. `Invalid`: there is no such
+/// interface, or the length is not valid for a frame. `Unspecified`: the write to the tap failed.
 pub fn send(
     devices: &Devices,
     memory: &SharedMemory,
@@ -52,7 +52,7 @@ pub fn send(
     })
 }
 
-/// Receives a frame to `data`; the rest of a longer one is lost.
+/// Receives a frame into `data`. If the frame is longer, the rest is lost.
 pub fn receive(
     devices: &Devices,
     memory: &SharedMemory,
@@ -85,7 +85,7 @@ mod tests {
         Mtu::new(bytes).unwrap()
     }
 
-    /// Two ends of a wire that keeps frames apart, as a tap does.
+    /// A socket pair that keeps frame boundaries, as a tap does.
     fn wire() -> (UnixDatagram, UnixDatagram) {
         let (tap, network) = UnixDatagram::pair().unwrap();
         tap.set_nonblocking(true).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_pass_and_lengths_that_are_none_are_errors() {
+    fn frames_are_sent_and_invalid_lengths_are_errors() {
         let (tap, network) = wire();
         network.set_nonblocking(true).unwrap();
         let devices = Devices::default().with_net(1, tap.as_raw_fd(), mtu(100));
@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(send(1, length), Ok(outcome), "{length}");
         }
         assert_eq!(send(2, 60), Ok(Outcome::Invalid), "no such device");
-        assert!(send(1, 4096).is_err(), "behind memory");
+        assert!(send(1, 4096).is_err(), "past the end of memory");
         let mut frame = [0; 200];
         assert_eq!(network.recv(&mut frame).unwrap(), 14);
         assert_eq!(network.recv(&mut frame).unwrap(), 114);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_without_room_drops_and_one_that_is_gone_is_an_error() {
+    fn a_full_tap_drops_frames_and_a_closed_one_is_an_error() {
         let (tap, network) = wire();
         let devices = Devices::default().with_net(1, tap.as_raw_fd(), Mtu::ETHERNET);
         let memory = memory(4096, Vec::new());

@@ -1,5 +1,5 @@
-//! Stands for `dumpcore` in a tender that is not for debugging: there is no option for it, so there
-//! is never a [`Dump`].
+//! Replaces `dumpcore` in the tender without debugging. It has no option for core dumps, so a
+//! [`Dump`] never exists.
 
 use std::ffi::OsStr;
 use std::os::fd::RawFd;
@@ -12,38 +12,38 @@ use solo5_tender::sys::Errno;
 use crate::memory::SharedMemory;
 use crate::vm::Vcpu;
 
-/// No value of it exists.
+/// Uninhabited: no value exists.
 #[derive(Debug)]
 pub enum Dump {}
 
 impl Dump {
-    /// Refuses.
+    /// Always fails.
     pub fn create(_: &OsStr, _: u64) -> Result<Dump, Error> {
         let what = "this tender is not for debugging".to_owned();
         Err(Error::Dumpcore { what, error: Errno::NOSYS })
     }
 
-    /// Of no dump.
+    /// Never called: there is no value.
     pub fn directory(&self) -> RawFd {
         match *self {}
     }
 
-    /// Of no dump.
+    /// Never called: there is no value.
     pub fn descriptors(&self) -> [RawFd; 2] {
         match *self {}
     }
 
-    /// Of no dump.
+    /// Never called: there is no value.
     pub fn file(&self) -> RawFd {
         match *self {}
     }
 
-    /// Of no dump.
+    /// Never called: there is no value.
     pub fn remove(&self) {
         match *self {}
     }
 
-    /// Of no dump.
+    /// Never called: there is no value.
     pub fn write(&self, _: &Vcpu, _: &SharedMemory, _: Option<TrapFrame>, _: &str) {
         match *self {}
     }

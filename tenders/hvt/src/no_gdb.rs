@@ -1,5 +1,5 @@
-//! Stands for `gdb` in a tender that is not for debugging: there is no option for it, so there is
-//! never a [`Debugger`].
+//! Replaces `gdb` in the tender without debugging. It has no option for a debugger, so a
+//! [`Debugger`] never exists.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
@@ -13,7 +13,7 @@ use solo5_tender::sys::Errno;
 use crate::memory::SharedMemory;
 use crate::running::Running;
 
-/// No value of it exists.
+/// Uninhabited: no value exists.
 #[derive(Debug)]
 pub enum Debugger {}
 
@@ -22,17 +22,17 @@ fn none() -> Error {
 }
 
 impl Debugger {
-    /// Refuses.
+    /// Always fails.
     pub fn wait(_: &Gdb, _: &Path, _: &OwnedFd, _: u64, _: &Console) -> Result<Debugger, Error> {
         Err(none())
     }
 
-    /// Of no debugger.
+    /// Never called: there is no value.
     pub fn fd(&self) -> RawFd {
         match *self {}
     }
 
-    /// Of no debugger.
+    /// Never called: there is no value.
     pub(crate) fn run(self, _: Running, _: &SharedMemory) -> ! {
         match self {}
     }
@@ -43,7 +43,7 @@ pub fn rules(_: RawFd, _: RawFd) -> Vec<Rule> {
     Vec::new()
 }
 
-/// Refuses.
+/// Always fails.
 pub fn backing(_: u64) -> Result<OwnedFd, Error> {
     Err(none())
 }

@@ -1,4 +1,4 @@
-//! Stands for `ring` in a tender without the network module: there is never a ring.
+//! Replaces `ring` in a tender without the network module, where a ring never exists.
 
 use std::os::fd::RawFd;
 
@@ -7,17 +7,17 @@ use crate::fault::GuestFault;
 use crate::memory::SharedMemory;
 use crate::place::Loaded;
 
-/// No value of it exists.
+/// Uninhabited: no value exists.
 #[derive(Debug)]
 pub enum Network {}
 
 impl Network {
-    /// Of no ring.
+    /// Never called: there is no value.
     pub fn drain_if_pending(&self) -> Result<(), GuestFault> {
         match *self {}
     }
 
-    /// Of no ring.
+    /// Never called: there is no value.
     pub fn serve(&self) -> GuestFault {
         match *self {}
     }

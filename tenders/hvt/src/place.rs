@@ -1,4 +1,4 @@
-//! Guest memory in the tender's own address space: mapped, loaded, protected.
+//! Maps guest memory into the tender's address space, loads the image, and sets protections.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,21 +16,22 @@ use solo5_tender::sys::Errno;
 use crate::layout::Size;
 use crate::memory::{LOW, SharedMemory};
 
-/// Guest memory and what became of it when the image was loaded.
+/// Guest memory with the image loaded.
 #[derive(Debug)]
 pub struct Loaded {
     /// Host address of guest address 0.
     pub base: usize,
-    /// How large it is.
+    /// Its size.
     pub size: Size,
-    /// Pages that the tender does not read and write for the guest, and what it does.
+    /// Pages that the tender may not both read and write, with the rights that it has.
     protected: Vec<(Range<u64>, Protection)>,
-    /// Pages of code, as guest addresses.
+    /// Code pages, as guest addresses.
     pub code: Vec<Range<u64>>,
 }
 
 impl Loaded {
-    /// Maps guest memory, from `shared` if that is given, and loads the image's segments into it.
+    /// Maps guest memory (from the file `shared`, if given), and loads the image's segments into
+    /// it.
     pub fn new(
         plan: &LoadPlan,
         file: &File,
@@ -39,7 +40,8 @@ impl Loaded {
         kernel: OsString,
     ) -> Result<Loaded, Error> {
         let base = map(size.mapped, shared)?;
-        // SAFETY: the mapping `map` has made: readable, writable, fresh, and never unmapped.
+        // SAFETY: this is the mapping that `map` has made: readable, writable, fresh, and never
+        // unmapped.
         let memory = unsafe { GuestMemory::from_raw(base, 0, size.guest) };
         let mut protected = vec![LOW];
         let loaded = load(&memory, file, plan, |pages, wanted| {
@@ -61,22 +63,22 @@ impl Loaded {
         })
     }
 
-    /// Writes what lies below the image.
+    /// Writes memory below the image: pairs of guest address and content.
     pub fn write_low(&self, pieces: &[(u64, &[u8])]) -> Result<(), Error> {
-        // SAFETY: as in `new`; no segment, and so no protected page, is this low.
+        // SAFETY: as in `new`; no segment, and therefore no protected page, is this low.
         let memory = unsafe { GuestMemory::from_raw(self.base, 0, self.size.guest) };
         for (at, bytes) in pieces {
-            // It always fits: all of it ends below the lowest guest address.
+            // It always fits: all pieces end below the lowest guest address.
             let outside = |_| host("writing boot information")(Errno::FAULT);
             memory.write(*at, bytes).map_err(outside)?;
         }
         Ok(())
     }
 
-    /// The same memory, for as long as the guest runs.
+    /// The same memory, for use while the guest runs.
     pub fn shared(&self) -> &'static SharedMemory {
-        // SAFETY: `map` has mapped this memory, which is never unmapped; `new` has protected the
-        // pages in `protected` as it says there. The ring's part after `size.guest` is left out.
+        // SAFETY: `map` has mapped this memory, and it is never unmapped. `new` has set the
+        // protections listed in `protected`. The ring after `size.guest` is not included.
         let memory =
             unsafe { SharedMemory::new(self.base, self.size.guest, self.protected.clone()) };
         Box::leak(Box::new(memory))
@@ -91,14 +93,15 @@ impl Loaded {
         let at = std::ptr::with_exposed_provenance::<solo5_abi::hvt::ring::Ring>(
             self.base + self.size.guest as usize,
         );
-        // SAFETY: the last granule of the mapping is the ring's alone: page-aligned, large enough,
-        // all zero, readable and writable for good. Its fields are atomics, for which any bits do
-        // and which the guest may change.
+        // SAFETY: the last granule of the mapping is used only for the ring. It is page-aligned,
+        // large enough, zeroed, and readable and writable forever. The ring's fields are atomics,
+        // for which all bit patterns are valid, so the guest may change them.
         Some(unsafe { &*at })
     }
 }
 
-/// Maps `size` bytes of zeros, those of `shared` if there is one, for good. Returns where.
+/// Maps `size` zeroed bytes, from the file `shared` if given, for the rest of the process's life.
+/// Returns the address.
 pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
     let access = ProtFlags::READ | ProtFlags::WRITE;
     let (at, length) = (std::ptr::null_mut(), size as usize);
@@ -108,15 +111,15 @@ pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
             // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
             unsafe { rustix::mm::mmap_anonymous(at, length, access, flags) }
         }
-        // SAFETY: as above; the file is this process's own.
+        // SAFETY: as above; no other process has the file.
         Some(file) => unsafe { rustix::mm::mmap(at, length, access, MapFlags::SHARED, file, 0) },
     };
     let mapped = mapped.map_err(|error| Error::Allocate { error })?;
     Ok(mapped.expose_provenance())
 }
 
-/// The rights a guest's page has in the tender's own mapping: nothing of it is ever executed there,
-/// and what the guest executes or writes it can read.
+/// The rights of a guest page in the tender's mapping. The tender never executes it, and a page
+/// that the guest can execute or write is readable.
 fn in_host(wanted: Protection) -> Protection {
     Protection {
         read: wanted.read || wanted.write || wanted.execute,

@@ -1,4 +1,4 @@
-//! An allowed guest → one in memory, with everything it needs to run.
+//! Prepares an allowed guest: loads it into memory and makes everything that it needs to run.
 
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -42,22 +42,22 @@ pub(crate) fn has_net(devices: &[Device]) -> bool {
     devices.iter().any(|device| matches!(device.backing, Backing::Net { .. }))
 }
 
-/// A debugger that waits for the guest, and the guest's memory as it sees it.
+/// A connected debugger, and its own mapping of guest memory.
 pub(crate) type Debugging = (Debugger, SharedMemory);
 
-/// A guest in memory, with everything it needs to run.
+/// A loaded guest, with everything that it needs to run.
 pub(crate) struct Ready {
     running: Running,
     loaded: Loaded,
     sandbox: Sandbox,
     /// The I/O thread's filter.
     io: Vec<Instruction>,
-    /// The boot information as it is if there is no I/O thread.
+    /// The boot information to use if the I/O thread cannot start.
     without_ring: solo5_abi::hvt::BootInfo,
     debugging: Option<Debugging>,
 }
 
-/// Puts `guest` into memory and makes everything it needs to run.
+/// Loads `guest` and makes everything that it needs to run.
 pub(crate) fn prepare(
     guest: Guest,
     report: Option<RawFd>,
@@ -87,7 +87,7 @@ pub(crate) fn prepare(
     let shared = gdb.as_ref().map(|_| gdb::backing(size.mapped)).transpose()?;
     let loaded = Loaded::new(&plan, &file, size, shared.as_ref(), kernel.clone())?;
     drop(file);
-    // SAFETY: the mapping `Loaded::new` has made, which is never undone.
+    // SAFETY: `Loaded::new` has made this mapping, and it is never unmapped.
     unsafe { machine.set_memory(loaded.base, size.mapped) }?;
 
     let executable = if executable_heap || !cpuid::has_no_execute(machine.supported()) {
@@ -180,7 +180,7 @@ pub(crate) fn prepare(
     })
 }
 
-/// Waits for a debugger and maps guest memory a second time, for it alone.
+/// Waits for a debugger, and maps guest memory a second time for it.
 fn wait_for_debugger(
     place: &Gdb,
     kernel: &Path,
@@ -191,7 +191,7 @@ fn wait_for_debugger(
 ) -> Result<Debugging, Error> {
     let debugger = Debugger::wait(place, kernel, epoll, TIMER, console)?;
     let alias = place::map(size.mapped, Some(shared))?;
-    // SAFETY: a mapping of its own, readable and writable, never unmapped.
+    // SAFETY: this is a new mapping, readable and writable, and never unmapped.
     let memory = unsafe { SharedMemory::new(alias, size.guest, Vec::new()) };
     Ok((debugger, memory))
 }
@@ -201,12 +201,12 @@ fn assembled(rules: &[Rule]) -> Result<Vec<Instruction>, Error> {
 }
 
 fn c_string(path: OsString) -> Result<CString, Error> {
-    // Arguments have no NUL in them.
+    // Command line arguments contain no NUL.
     CString::new(path.into_vec())
         .map_err(|_| Error::Confine { what: "chroot()", error: Errno::INVAL })
 }
 
-/// Makes the eventfd that the guest's kicks add to. `None` if KVM does not know such.
+/// Makes the eventfd that the guest's kicks signal. `None` if KVM does not support it.
 fn kick(machine: &Machine) -> Result<Option<RawFd>, Error> {
     if !cfg!(feature = "net") || !machine.can_kick() {
         return Ok(None);
@@ -220,7 +220,7 @@ fn kick(machine: &Machine) -> Result<Option<RawFd>, Error> {
     Ok(Some(made.into_raw_fd()))
 }
 
-/// A ring that cannot be had is a warning; everything else stops the launch.
+/// Turns a failure to set up the ring into a warning; every other error stops the launch.
 fn or_warn<T>(result: Result<Option<T>, Error>, console: &Console) -> Result<Option<T>, Error> {
     match result {
         Err(error @ Error::RingOff { .. }) => {
@@ -232,7 +232,7 @@ fn or_warn<T>(result: Result<Option<T>, Error>, console: &Console) -> Result<Opt
 }
 
 impl Ready {
-    /// Enters the sandbox, in which the I/O thread starts if there is a ring.
+    /// Enters the sandbox. If there is a ring, the I/O thread starts inside it.
     pub(crate) fn confine(
         self,
         reporter: Option<&mut Reporter>,
@@ -240,7 +240,8 @@ impl Ready {
     ) -> Result<(Running, Option<Debugging>), Error> {
         let Ready { mut running, loaded, sandbox, io, without_ring, debugging } = self;
         let Running { host, witness, .. } = &mut running;
-        // What the closure owns is freed in it: later, freeing could need a call that is not allowed.
+        // The closure frees what it owns: after the filter is installed, freeing could need a call
+        // that is not allowed.
         sandbox.enter(move || {
             if let Some(ring) = host.ring {
                 let witness: &'static Witness = witness;

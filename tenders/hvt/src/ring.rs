@@ -1,13 +1,14 @@
-//! The network ring: frames without leaving the guest (`docs/reference/hvt.md#ring`).
+//! The network ring: frames pass without stopping the guest's CPU (`docs/reference/hvt.md#ring`).
 //!
-//! A queue's counters are kept here; those in shared memory are only published, so a guest that
-//! overwrites them confuses nobody but itself. What a guest says is read once. More submissions
-//! than there are places, or no place for a commit, is a fault that ends the guest, and bounds how
-//! long one turn takes.
+//! The tender keeps its own counters. The copies in shared memory are only for the guest, so a
+//! guest that overwrites them confuses only itself. Values from the guest are read once. Too many
+//! submissions, or no room for a commit, is a fault that ends the guest. This also bounds the
+//! length of one turn.
 //!
-//! Whoever holds the lock does what is queued: the I/O thread as a rule, the guest's own thread
-//! before a hypercall whose frame must not overtake, before it sleeps, and when the guest halts. So
-//! nothing is lost at the end, and a wake-up that never comes delays no frame for ever.
+//! The thread that holds the lock processes the queue. Usually this is the I/O thread. The guest's
+//! thread does it before a hypercall whose frame must not overtake queued ones, before it sleeps,
+//! and when the guest halts. So no frame is lost at the end, and a missing wake-up delays no frame
+//! forever.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -23,7 +24,7 @@ use crate::memory::SharedMemory;
 use crate::net::{self, Received};
 use crate::place::Loaded;
 
-/// Where frames go to and come from.
+/// A source and sink of frames.
 pub trait Frames {
     /// Sends a frame.
     fn send(&mut self, handle: u32, data: Allegation) -> Result<(), GuestFault>;
@@ -31,7 +32,7 @@ pub trait Frames {
     fn receive(&mut self, handle: u32, data: Allegation) -> Result<Received, GuestFault>;
 }
 
-/// The guest's interfaces.
+/// The guest's network interfaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire {
     /// The devices.
@@ -40,10 +41,11 @@ pub struct Wire {
     pub memory: &'static SharedMemory,
 }
 
-/// The ring of the guest's interfaces.
+/// The ring for the guest's network interfaces.
 pub type Network = Shared<Wire>;
 
-/// The ring that follows guest memory, with the tender's end of it. `kick` wakes the I/O thread.
+/// The ring that follows guest memory, together with the tender's state. `kick` is the eventfd that
+/// wakes the I/O thread.
 pub fn shared(
     loaded: &Loaded,
     memory: &'static SharedMemory,
@@ -57,7 +59,7 @@ pub fn shared(
 
 impl Frames for Wire {
     fn send(&mut self, handle: u32, data: Allegation) -> Result<(), GuestFault> {
-        // Nobody waits for the outcome of a write.
+        // The ring has no answer to a write, so its outcome is dropped.
         net::send(self.devices, self.memory, handle.into(), data).map(drop)
     }
 
@@ -66,18 +68,19 @@ impl Frames for Wire {
     }
 }
 
-/// The tender's end of a ring.
+/// The tender's side of a ring.
 #[derive(Debug)]
 struct Queue<F> {
     frames: F,
-    /// Submissions taken.
+    /// Number of submissions taken.
     ent_head: u32,
-    /// Commits made.
+    /// Number of commits made.
     com_tail: u32,
 }
 
 impl<F: Frames> Queue<F> {
-    /// Does what was queued when it was called. `taken` is told of each submission.
+    /// Processes the submissions that are queued at the time of the call. Publishes progress in
+    /// `taken`.
     fn drain(&mut self, ring: &Ring, taken: &AtomicU32) -> Result<(), GuestFault> {
         let tail = ring.guest.ent_tail.load(Ordering::Acquire);
         let claimed = tail.wrapping_sub(self.ent_head);
@@ -110,7 +113,7 @@ impl<F: Frames> Queue<F> {
         if self.com_tail.wrapping_sub(head) >= ENTRIES {
             return Err(GuestFault::RingCommits);
         }
-        // Upstream's ring knows one error of a read.
+        // Upstream's ring has only one error for a read.
         let outcome = match received.outcome {
             Outcome::Unspecified => Outcome::Invalid,
             other => other,
@@ -118,7 +121,7 @@ impl<F: Frames> Queue<F> {
         let commit = ring.commit(self.com_tail);
         commit.id.store(id, Ordering::Relaxed);
         commit.ret.store(outcome.number(), Ordering::Relaxed);
-        // A frame is not longer than the room for it, which has 32 bits.
+        // A frame is not longer than its buffer, whose length has 32 bits.
         commit.len.store(received.length as u32, Ordering::Relaxed);
         self.com_tail = self.com_tail.wrapping_add(1);
         ring.tender.com_tail.store(self.com_tail, Ordering::Release);
@@ -126,25 +129,25 @@ impl<F: Frames> Queue<F> {
     }
 }
 
-/// A ring with the tender's end of it, for both threads.
+/// A ring and the tender's side of it, shared by both threads.
 #[derive(Debug)]
 pub struct Shared<F> {
     ring: &'static Ring,
     queue: Mutex<Queue<F>>,
-    /// The queue's `ent_head`, to be read without the lock.
+    /// Copy of the queue's `ent_head`, readable without the lock.
     taken: AtomicU32,
-    /// The eventfd that a kick adds to.
+    /// The eventfd that a kick signals.
     kick: RawFd,
-    /// How often the I/O thread looks before it sleeps.
+    /// How often the I/O thread polls before it sleeps.
     spins: u32,
 }
 
-/// Looks of the I/O thread before it sleeps, where the guest has a CPU of its own: some tens of
-/// microseconds, about what it costs to sleep and be woken.
+/// Number of polls before the I/O thread sleeps, if the guest has a CPU of its own. This takes some
+/// tens of microseconds, about the cost of a sleep and a wake-up.
 const SPINS: u32 = 2000;
 
 impl<F: Frames> Shared<F> {
-    /// For a ring whose memory is all zero.
+    /// `ring` must be zeroed memory.
     pub fn new(ring: &'static Ring, frames: F, kick: RawFd, cpus: usize) -> Shared<F> {
         Shared {
             ring,
@@ -155,26 +158,26 @@ impl<F: Frames> Shared<F> {
         }
     }
 
-    /// Whether something is queued.
+    /// Whether a submission is queued.
     fn is_pending(&self) -> bool {
         let tail = self.ring.guest.ent_tail.load(Ordering::Acquire);
         tail != self.taken.load(Ordering::Relaxed)
     }
 
-    /// Does what is queued.
+    /// Processes the queue.
     fn drain(&self) -> Result<(), GuestFault> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.drain(self.ring, &self.taken)
     }
 
-    /// Does what is queued, from the guest's own thread. A frame counts as taken only once it was
-    /// sent, so if nothing is pending, nothing is on its way either.
+    /// Processes the queue from the guest's thread. A frame counts as taken only after it was sent.
+    /// So if nothing is pending, the I/O thread is not sending a frame either.
     pub fn drain_if_pending(&self) -> Result<(), GuestFault> {
         if self.is_pending() { self.drain() } else { Ok(()) }
     }
 
-    /// Does what gets queued, as the I/O thread, until the guest does what ends it. `sleep` waits
-    /// for a kick; it returns `false` if it cannot.
+    /// The I/O thread's loop: processes the queue until a fault ends the guest. `sleep` waits for a
+    /// kick; it returns `false` on an error.
     fn serve_with(&self, sleep: impl Fn() -> bool) -> GuestFault {
         loop {
             let found = (0..=self.spins).any(|_| {
@@ -184,8 +187,9 @@ impl<F: Frames> Shared<F> {
             if !found {
                 let needs_kick = &self.ring.tender.needs_kick;
                 needs_kick.store(1, Ordering::Relaxed);
-                // Between this store and the load in `is_pending`, as between the guest's store to
-                // the counter and its load of the flag: one of the two sees the other's.
+                // The fence orders this store before the load in `is_pending`. The guest has a
+                // fence between its store to the counter and its load of the flag. So at least one
+                // side sees the other's store.
                 fence(Ordering::SeqCst);
                 let slept = self.is_pending() || sleep();
                 needs_kick.store(0, Ordering::Relaxed);
@@ -199,12 +203,12 @@ impl<F: Frames> Shared<F> {
         }
     }
 
-    /// Does what gets queued, as the I/O thread.
+    /// The I/O thread's loop, which sleeps on the eventfd.
     pub fn serve(&self) -> GuestFault {
         self.serve_with(|| {
             let mut kicks = [0u8; 8];
             loop {
-                // SAFETY: as many bytes as there is room for.
+                // SAFETY: the pointer and length are those of `kicks`.
                 let got = unsafe { libc::read(self.kick, kicks.as_mut_ptr().cast(), kicks.len()) };
                 let error = std::io::Error::last_os_error();
                 if got < 0 && error.raw_os_error() == Some(libc::EINTR) {
@@ -227,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// Records what is sent; has every third frame to receive.
+    /// Records sent frames; every third read receives a frame.
     #[derive(Debug, Default)]
     struct Recorder {
         sent: Vec<u64>,
@@ -291,8 +295,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// A guest that keeps to the protocol, from counters anywhere: every frame is sent, in
-        /// order, and every read is committed, in order.
+        /// A guest that follows the protocol, with any initial counters: every frame is sent and
+        /// every read is committed, in order.
         #[test]
         fn nothing_is_lost_and_nothing_overtakes(start: u32, steps in steps()) {
             let ring = ring_at(start);
@@ -343,8 +347,8 @@ mod tests {
             prop_assert_eq!(taken.load(Ordering::Relaxed), tail);
         }
 
-        /// A guest that writes anything anywhere in the ring: one turn does at most as much as the
-        /// ring holds, or names the fault.
+        /// A guest that writes arbitrary values into the ring: one turn processes at most as many
+        /// entries as the ring has, or names the fault.
         #[test]
         fn a_hostile_ring_is_bounded(
             rounds in prop::collection::vec((any::<u32>(), any::<u32>(), any::<u32>()), 1..8),
@@ -379,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_is_done_and_one_more_is_a_fault() {
+    fn a_full_ring_is_processed_and_one_submission_more_is_a_fault() {
         let ring = ring_at(0);
         for number in 0..1024 {
             submit(ring, 1, number);
@@ -397,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_nobody_takes_the_commits_of_are_a_fault() {
+    fn commits_that_the_guest_never_takes_are_a_fault() {
         let ring = ring_at(0);
         let taken = AtomicU32::new(0);
         let mut queue = Queue { frames: Recorder::default(), ent_head: 0, com_tail: 0 };
@@ -409,7 +413,7 @@ mod tests {
         assert_eq!(queue.drain(ring, &taken), Err(GuestFault::RingCommits));
     }
 
-    /// Collects what is sent where another thread can see it.
+    /// Collects sent frames where another thread can see them.
     #[derive(Clone, Debug, Default)]
     struct Collector(Arc<Mutex<Vec<u64>>>);
 
@@ -424,8 +428,8 @@ mod tests {
         }
     }
 
-    /// Guest, I/O thread, and the guest's hypercalls at once: nothing lost, nothing twice, in order,
-    /// and the thread is woken whenever it says it must be.
+    /// Guest, I/O thread and hypercalls run at once. No frame is lost, duplicated or reordered, and
+    /// the thread is woken whenever it asks for it.
     #[test]
     fn threads_lose_no_frame_and_no_wake_up() {
         const FRAMES: u64 = 200_000;

@@ -1,4 +1,4 @@
-//! The KVM tender, as all tenders are seen by `solo5_tender::boot`.
+//! The KVM tender as an implementation of `solo5_tender::boot::Tender`.
 
 use rustix::thread::CapabilitySet;
 use solo5_abi::Target;
@@ -16,7 +16,7 @@ use crate::filter::{self, Descriptors};
 use crate::prepare::{has_net, prepare};
 use crate::{cpuid, dumpcore, gdb, layout, vm};
 
-/// The KVM tender; with `DEBUG`, the one for debugging.
+/// The KVM tender; with `DEBUG`, the debug tender.
 #[derive(Clone, Copy, Debug)]
 pub struct Hvt<const DEBUG: bool>;
 
@@ -69,10 +69,10 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         let kvm = vm::probe();
         let mut rows = vec![Safeguard::host("a machine of its own", "KVM", kvm.is_some())];
         rows.extend(safeguard::common(
-            "a seccomp filter for each thread that ends the process, never to be lifted",
+            "a seccomp filter for each thread that ends the process and cannot be removed",
         ));
         let no_execute = "page tables with the no-execute bit";
-        // With that option pages are both by choice.
+        // With that option, pages that are writable and executable are intended.
         if !launch.exec_heap {
             let has = kvm.is_some_and(|supported| cpuid::has_no_execute(&supported));
             rows.push(Safeguard::host("no page writable and executable", no_execute, has));

@@ -1,4 +1,4 @@
-//! A guest whose tender is confined, to its last instruction.
+//! Runs a guest under a confined tender, until it ends.
 
 use solo5_abi::hvt::x86_64::TrapFrame;
 
@@ -33,7 +33,7 @@ impl Running {
         }
     }
 
-    /// Does what an exit asks for.
+    /// Handles a CPU exit.
     pub(crate) fn step(&self, exit: Exit) -> Result<Next, GuestFault> {
         match decode(exit, self.host.memory.size())? {
             None => Ok(Next::Run),
@@ -41,26 +41,26 @@ impl Running {
         }
     }
 
-    /// The end of a guest that has ended itself.
+    /// Ends the process after the guest has ended itself.
     pub(crate) fn end(&self, end: End) -> ! {
         self.dump(end.status == EXIT_ABORT, end.trap);
         self.witness.exit(end)
     }
 
-    /// The end of a guest that has done what it must not.
+    /// Ends the process after a guest fault.
     pub(crate) fn fault(&self, fault: GuestFault) -> ! {
         self.dump(true, None);
         self.witness.fault(fault, self.vcpu.registers())
     }
 
-    /// The end of a guest by the debugger.
+    /// Ends the process on behalf of the debugger.
     #[cfg(feature = "debug")]
     pub(crate) fn quit(&self, line: &str, status: u8) -> ! {
         self.dump(false, None);
         self.witness.quit(line, status)
     }
 
-    /// Dumps the guest's core if that was asked for and it did not end well.
+    /// With `--dumpcore`: writes the guest's core if `wanted`, else removes the core file.
     fn dump(&self, wanted: bool, trap: Option<TrapFrame>) {
         match &self.dump {
             Some(dump) if wanted => {

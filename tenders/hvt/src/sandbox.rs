@@ -1,8 +1,8 @@
-//! Giving up, right before the guest runs, everything that running it does not need.
+//! Drops, right before the guest runs, all rights that running it does not need.
 //!
-//! In this order, because each step needs what a later one takes away: root directory, user and
-//! groups, capabilities, the chance to gain any (`no_new_privs`), files and sockets (Landlock), core
-//! files and debuggers, descriptors, and last, for each thread on its own, system calls.
+//! The order matters, because each step needs rights that a later one drops: root directory, user
+//! and groups, capabilities, `no_new_privs`, files and sockets (Landlock), core files and
+//! debuggers, descriptors, and last, separately for each thread, system calls.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
@@ -18,18 +18,18 @@ use solo5_tender::sys::{self, Errno, landlock};
 
 use crate::signals;
 
-/// What the tender is left with.
+/// What the tender keeps, and what it changes to.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The root directory, if it is changed.
+    /// New root directory, if any.
     pub chroot: Option<CString>,
-    /// The user and group, if they are changed.
+    /// New user and group, if any.
     pub user: Option<User>,
     /// Descriptors that stay open besides the standard ones.
     pub keep: Vec<RawFd>,
-    /// The locks on the guest's disks, whose descriptors are among those.
+    /// Locks on the guest's disks; their descriptors are in `keep`.
     pub locks: Locks,
-    /// A directory whose files can still be removed.
+    /// A directory from which files can still be removed.
     pub removable: Option<RawFd>,
     /// The filter of the guest's thread.
     pub guest: Vec<Instruction>,
@@ -39,14 +39,14 @@ fn failed(what: &'static str) -> impl Fn(Errno) -> Error {
     move |error| Error::Confine { what, error }
 }
 
-/// Makes `directory` the root directory, and the current one.
+/// Makes `directory` the root directory and the current directory.
 fn change_root(directory: &CStr) -> Result<(), Errno> {
     rustix::process::chroot(directory)?;
     rustix::process::chdir(c"/")
 }
 
-/// Becomes this user and group for good, and leaves every other group. The calls are the calling
-/// thread's: no other one may have been started yet.
+/// Changes to this user and group for good, and drops all other groups. The calls affect only the
+/// calling thread, so no other thread may have been started yet.
 fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     rustix::thread::set_thread_groups(&[])?;
@@ -55,8 +55,8 @@ fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
 }
 
 impl Sandbox {
-    /// Enters it; there is no way back. `threads` starts what else runs, inside all of it but the
-    /// guest's filter; afterwards nothing may allocate.
+    /// Enters the sandbox; there is no way back. `threads` starts the other threads. They run under
+    /// everything except the guest thread's filter. After this call nothing may allocate.
     pub fn enter(mut self, threads: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         if let Some(directory) = &self.chroot {
             change_root(directory).map_err(failed("chroot()"))?;
@@ -67,30 +67,30 @@ impl Sandbox {
         confine::capabilities().map_err(failed("capset()"))?;
         confine::no_new_privileges().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
         match landlock::deny_all(self.removable) {
-            // A container's own filter that does not know the call yet answers like this.
+            // A container's seccomp filter that does not know the call fails it with these errors.
             Ok(_) | Err(Errno::PERM | Errno::NOSYS) => {}
             Err(error) => return Err(failed("landlock_restrict_self()")(error)),
         }
-        // Behind the change of user, which undoes it.
+        // After the change of user, which would undo it.
         confine::undumpable().map_err(failed("prctl(PR_SET_DUMPABLE)"))?;
-        // SAFETY: what is kept is everything a running guest needs; whatever else owns a descriptor
-        // is forgotten by the caller, or leaked.
+        // SAFETY: `keep` has all descriptors that a running guest needs. The caller forgets or
+        // leaks every other owner of a descriptor.
         unsafe { sys::close_all_but(&mut self.keep) }.map_err(failed("close_range()"))?;
-        // SAFETY: the descriptors of disks are among those that were kept.
+        // SAFETY: the disks' descriptors are among the kept ones.
         unsafe { self.locks.take() }?;
         threads()?;
-        // Freeing memory may need a call, too: everything is freed now, or never.
+        // Freeing memory may need a system call, so everything is freed now or never.
         let filter: &'static [Instruction] = std::mem::take(&mut self.guest).leak();
         drop(self);
         sys::install_filter(filter).map_err(failed("seccomp(SECCOMP_SET_MODE_FILTER)"))
     }
 }
 
-/// How far a thread has come: not yet in its filter, in it, or an error number.
+/// State of a thread: filter not installed yet, filter installed, or an error number.
 const STARTING: i32 = -1;
 const CONFINED: i32 = 0;
 
-/// Bytes of stack for a thread that copies frames and says last words.
+/// Stack size in bytes of a thread that copies frames and may report a fault.
 const STACK: usize = 128 << 10;
 
 /// Starts a thread that installs `filter` and then does `work`, and waits until it is confined.
@@ -98,7 +98,7 @@ pub fn thread(filter: Vec<Instruction>, work: impl FnOnce() + Send + 'static) ->
     let state: &'static AtomicI32 = Box::leak(Box::new(AtomicI32::new(STARTING)));
     let body = move || {
         let ready = signals::leave_to_others().and_then(|()| sys::install_filter(&filter));
-        // Dropping it would be the allocator's business, which may make calls.
+        // Dropping it would call the allocator, which may make a system call.
         std::mem::forget(filter);
         match ready {
             Ok(()) => {
@@ -113,7 +113,7 @@ pub fn thread(filter: Vec<Instruction>, work: impl FnOnce() + Send + 'static) ->
         what: "pthread_create()",
         error: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
     })?;
-    // Nobody waits for its end: the process ends before it does.
+    // The thread is never joined: the process ends first.
     std::mem::forget(thread);
     loop {
         match state.load(Ordering::Acquire) {

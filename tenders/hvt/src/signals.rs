@@ -1,4 +1,4 @@
-//! Signals: the two that end a tender say so; a console that goes away ends nothing.
+//! Signals: SIGINT and SIGTERM end the tender with a message; SIGPIPE does not end it.
 
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -8,8 +8,8 @@ use solo5_tender::error::EXIT_CANNOT;
 use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
 
-/// The line for each signal, made beforehand: a handler must not format or allocate. Pointer and
-/// length are set before any handler is installed.
+/// The line for a signal, formatted in advance, because a handler must not format or allocate.
+/// Pointer and length are set before any handler is installed.
 struct Line(AtomicPtr<u8>, AtomicUsize);
 
 static LINES: [(libc::c_int, Line); 2] = [
@@ -17,33 +17,33 @@ static LINES: [(libc::c_int, Line); 2] = [
     (libc::SIGTERM, Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0))),
 ];
 
-/// Where `--report` is written to, or -1.
+/// Descriptor for the outcome with `--report`, or -1.
 static REPORT: AtomicI32 = AtomicI32::new(-1);
 
 const REPORTED: &str = "{\"outcome\":\"signal\",\"status\":1,\"reasons\":[]}\n";
 
-/// A file that is removed unless something was written to it: its directory and its name.
+/// A file to remove unless [`keep_file`] was called: its directory and its name.
 static FILE: (AtomicI32, AtomicPtr<libc::c_char>) =
     (AtomicI32::new(-1), AtomicPtr::new(std::ptr::null_mut()));
 
-/// From now on [`remove_file`] removes the file called `name` in `directory`, also when a signal
-/// ends the tender.
+/// From now on [`remove_file`] removes the file `name` in `directory`. The signal handlers call it
+/// too.
 pub fn remove_unless_kept(directory: RawFd, name: CString) {
     FILE.1.store(name.into_raw(), Ordering::Release);
     FILE.0.store(directory, Ordering::Release);
 }
 
-/// Keeps the file.
+/// Keeps the file: [`remove_file`] no longer removes it.
 pub fn keep_file() {
     FILE.0.store(-1, Ordering::Release);
 }
 
-/// Removes the file, if there is one that is not kept.
+/// Removes the file, unless there is none or it is kept.
 pub fn remove_file() {
     let directory = FILE.0.load(Ordering::Acquire);
     if directory >= 0 {
-        // SAFETY: a leaked string with a terminator, set before the directory was; `unlinkat` may be
-        // called in a handler.
+        // SAFETY: a leaked, terminated string, set before the directory; `unlinkat` is
+        // async-signal-safe.
         unsafe { libc::unlinkat(directory, FILE.1.load(Ordering::Acquire), 0) };
     }
 }
@@ -52,7 +52,7 @@ extern "C" fn ended(signal: libc::c_int) {
     let found = LINES.iter().find(|(number, _)| *number == signal);
     if let Some((_, Line(text, length))) = found {
         let (text, length) = (text.load(Ordering::Acquire), length.load(Ordering::Acquire));
-        // SAFETY: a leaked text and its length; `write` may be called in a handler.
+        // SAFETY: a leaked text and its length; `write` is async-signal-safe.
         unsafe { libc::write(2, text.cast(), length) };
     }
     let report = REPORT.load(Ordering::Acquire);
@@ -61,12 +61,12 @@ extern "C" fn ended(signal: libc::c_int) {
         unsafe { libc::write(report, REPORTED.as_ptr().cast(), REPORTED.len()) };
     }
     remove_file();
-    // SAFETY: it may be called in a handler, and runs nothing of this program's.
+    // SAFETY: `_exit` is async-signal-safe and runs no code of this program.
     unsafe { libc::_exit(EXIT_CANNOT.into()) }
 }
 
-/// From now on SIGINT and SIGTERM end the tender with upstream's line and status 1, and SIGPIPE
-/// nothing.
+/// From now on SIGINT and SIGTERM end the tender with upstream's line and status 1, and SIGPIPE is
+/// ignored.
 pub fn handle(program: &str, report: Option<RawFd>) -> Result<(), Errno> {
     REPORT.store(report.unwrap_or(-1), Ordering::Release);
     for (signal, Line(text, length)) in &LINES {
@@ -79,13 +79,13 @@ pub fn handle(program: &str, report: Option<RawFd>) -> Result<(), Errno> {
     install(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Leaves signals to the other thread: blocks all of them in this one.
+/// Blocks all signals in this thread, so that the other one takes them.
 pub fn leave_to_others() -> Result<(), Errno> {
     // SAFETY: a signal set is plain bits, so all zero is a value.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the call fills in the set it is given.
     unsafe { libc::sigfillset(&mut all) };
-    // SAFETY: the set is initialised and only read; the old one is not asked for.
+    // SAFETY: the set is initialised and only read; a null pointer asks for no old set.
     let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()) };
     if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(result)) }
 }

@@ -1,4 +1,4 @@
-//! Return addresses on the stack of a guest that has ended.
+//! Finds possible return addresses on the stack of a guest that has ended.
 
 use std::fmt::{self, Write};
 
@@ -6,13 +6,13 @@ use solo5_tender::memory::Allegation;
 
 use crate::memory::{SharedMemory, Use};
 
-/// Where code is, for telling return addresses from other words.
+/// The guest's code ranges, to tell return addresses from other words.
 #[derive(Debug, Default)]
 pub struct Code(pub Vec<std::ops::Range<u64>>);
 
-/// Longest part of the stack that is looked through, in words.
+/// Maximum number of stack words that are searched.
 const STACK_WORDS: u64 = 1024;
-/// Most return addresses that are shown.
+/// Maximum number of return addresses that are shown.
 const ADDRESSES_MAX: usize = 24;
 
 impl Code {
@@ -20,8 +20,9 @@ impl Code {
         self.0.iter().any(|range| range.contains(&address))
     }
 
-    /// Shows the words at and above `stack` that may be return addresses: guests keep no frame
-    /// pointers, so every word that points into code is one. Not all of them need to be.
+    /// Writes the words at and above `stack` that may be return addresses. Guests keep no frame
+    /// pointers, so every word that points into code counts; some of them may not be return
+    /// addresses.
     pub fn write_stack(
         &self,
         out: &mut impl Write,
@@ -57,7 +58,7 @@ mod tests {
     use crate::memory::testing::memory;
 
     #[test]
-    fn words_that_point_into_code_are_shown_and_memorys_end_is_the_stacks() {
+    fn words_that_point_into_code_are_shown_up_to_the_end_of_memory() {
         let memory = memory(256, Vec::new());
         let words = [0x1005u64, 0x17, 0x1fff, 0x2000];
         for (at, word) in (192..).step_by(8).zip(words) {

@@ -1,4 +1,5 @@
-//! KVM, behind plain values (`docs/reference/hvt.md#cpu`). Nothing else here knows `kvm-ioctls`.
+//! A wrapper around KVM (`docs/reference/hvt.md#cpu`). Outside the debugger, no other file uses
+//! `kvm-ioctls`.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -16,9 +17,9 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::cpuid;
 use crate::exit::Exit;
 
-/// The version of KVM's interface there is.
+/// The version of KVM's API.
 const API_VERSION: i32 = 12;
-/// Room for everything KVM may say of the CPU; upstream's 100 entries may not do.
+/// Maximum number of CPUID entries; upstream's 100 may not be enough.
 const CPUID_MAX: usize = 256;
 
 fn errno(error: kvm_ioctls::Error) -> Errno {
@@ -38,7 +39,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Makes one, without memory.
+    /// Makes a machine without memory.
     pub fn new() -> Result<Machine, Error> {
         let open = |error| Error::KvmOpen { error: errno(error) };
         let kvm = Kvm::new().map_err(open)?;
@@ -61,7 +62,7 @@ impl Machine {
         Ok(Machine { vm, vcpu, supported })
     }
 
-    /// What the CPU can be.
+    /// The CPUID entries that KVM supports.
     pub fn supported(&self) -> &[kvm_cpuid_entry2] {
         self.supported.as_slice()
     }
@@ -70,7 +71,8 @@ impl Machine {
     ///
     /// # Safety
     ///
-    /// They are one mapping that holds nothing of this program's and lasts until the process ends.
+    /// These addresses are one mapping that holds no object of this program and lasts until the
+    /// process ends.
     pub unsafe fn set_memory(&self, host: usize, size: u64) -> Result<(), Error> {
         let region = kvm_userspace_memory_region {
             slot: 0,
@@ -84,24 +86,24 @@ impl Machine {
         set.map_err(failed("SET_USER_MEMORY_REGION"))
     }
 
-    /// Lets a write to the kick port add to `kick` instead of stopping the CPU.
+    /// Makes a write to the kick port signal `kick` instead of stopping the CPU.
     pub fn kick(&self, kick: &EventFd) -> Result<(), Error> {
         let port = IoEventAddress::Pio(KICK_PORT.into());
         let done = self.vm.register_ioevent(kick, &port, NoDatamatch);
         done.map_err(|error| Error::RingOff { what: "KVM_IOEVENTFD", error: errno(error) })
     }
 
-    /// Whether KVM can watch a port.
+    /// Whether KVM can signal an eventfd on a port write (ioeventfd).
     pub fn can_kick(&self) -> bool {
         self.vm.check_extension(Cap::Ioeventfd)
     }
 
-    /// Brings the CPU into its first state.
+    /// Sets the CPU's initial state.
     pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Error> {
         let shown = CpuId::from_entries(&cpuid::masked(self.supported()))
             .map_err(|_| Error::KvmCall { name: "SET_CPUID2", error: Errno::NOMEM })?;
-        // Devices the CPU does not speak of are not there either. Not every KVM can do that; what
-        // they could do is write to guest memory.
+        // Disables KVM's paravirtual devices that CPUID does not announce. Not every KVM supports
+        // this. That is acceptable, because these devices only write to guest memory.
         let _ = self.vcpu.enable_cap(&kvm_enable_cap {
             cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
             args: [1, 0, 0, 0],
@@ -112,7 +114,7 @@ impl Machine {
         self.vcpu.set_regs(general).map_err(failed("SET_REGS"))
     }
 
-    /// How fast the CPU's counter runs, in Hz; not 0.
+    /// Frequency of the CPU's counter in Hz; not 0.
     pub fn counter_frequency(&self) -> Result<u64, Error> {
         match self.vcpu.get_tsc_khz() {
             Ok(0) => Err(Error::KvmClock),
@@ -122,13 +124,13 @@ impl Machine {
         }
     }
 
-    /// Leaves only the CPU, with which the machine lives on.
+    /// Keeps only the CPU; its descriptor keeps the machine alive.
     pub fn into_vcpu(self) -> Vcpu {
         Vcpu(self.vcpu)
     }
 }
 
-/// What the CPU of a machine can do; `None` if there is no KVM this process may use.
+/// The CPUID entries that KVM supports; `None` if this process cannot use KVM.
 pub fn probe() -> Option<Vec<kvm_cpuid_entry2>> {
     let kvm = Kvm::new().ok().filter(|kvm| kvm.get_api_version() == API_VERSION)?;
     let supported = kvm.get_supported_cpuid(CPUID_MAX).ok()?;
@@ -145,7 +147,7 @@ impl Vcpu {
         self.0.as_raw_fd()
     }
 
-    /// Runs it until it stops. Does not allocate.
+    /// Runs the CPU until it stops. Does not allocate.
     pub fn run(&mut self) -> Exit {
         let failed = match self.0.run() {
             Ok(VcpuExit::Debug(debug)) => {
@@ -158,7 +160,7 @@ impl Vcpu {
             None => decoded(self.0.get_kvm_run()),
             Some(libc::EINTR | libc::EAGAIN) => Exit::Again,
             Some(libc::EFAULT) => Exit::Translation,
-            // An exit this version of `kvm-ioctls` has no name for.
+            // An exit that this version of `kvm-ioctls` does not know.
             Some(libc::EINVAL) => Exit::Other(self.0.get_kvm_run().exit_reason),
             Some(error) => Exit::Failed(error),
         }
@@ -179,17 +181,18 @@ impl Vcpu {
         self.0.set_kvm_immediate_exit(0);
     }
 
-    /// KVM's own handle, for the debugger.
+    /// The `kvm-ioctls` handle, for the debugger.
     pub fn kvm(&self) -> &VcpuFd {
         &self.0
     }
 }
 
-/// What KVM says of an exit that has happened.
+/// Decodes the exit that KVM reports.
 fn decoded(run: &mut kvm_run) -> Exit {
     match run.exit_reason {
         KVM_EXIT_IO => {
-            // SAFETY: the reason tells which member is valid; it is integers alone.
+            // SAFETY: the exit reason tells which member is valid, and it consists only of
+            // integers.
             let io = unsafe { run.__bindgen_anon_1.io };
             let write = u32::from(io.direction) == KVM_EXIT_IO_OUT;
             Exit::Port {
@@ -223,12 +226,12 @@ fn decoded(run: &mut kvm_run) -> Exit {
     }
 }
 
-/// The 4 bytes at `offset` of the area that KVM shares.
+/// The 4 bytes at `offset` of the area shared with KVM.
 fn port_value(run: &kvm_run, offset: u64) -> u32 {
     let area = std::ptr::from_ref(run).cast::<u8>();
-    // SAFETY: the kernel says where in the area, which `kvm-ioctls` has mapped whole, it has put
-    // the operand of this instruction.
+    // SAFETY: the offset comes from the kernel, which has put the operand there; `kvm-ioctls` has
+    // mapped the whole area.
     let from = unsafe { area.add(offset as usize) };
-    // SAFETY: these are the 4 bytes; nobody writes to them while the CPU is stopped.
+    // SAFETY: these are the operand's 4 bytes, and nothing writes to them while the CPU is stopped.
     unsafe { from.cast::<u32>().read_unaligned() }
 }

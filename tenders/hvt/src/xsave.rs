@@ -1,12 +1,12 @@
-//! Floating-point and vector registers in the form in which the XSAVE instruction stores them, and KVM
-//! hands them out (Intel's manual, volume 1, §13.4).
+//! Floating-point and vector registers in the format of the XSAVE instruction, which KVM uses too
+//! (Intel's manual, volume 1, §13.4).
 //!
-//! KVM's older call for them leaves out MXCSR, and what it stores does not count while the guest has not
-//! used such a register yet.
+//! KVM's older call (KVM_SET_FPU) leaves out MXCSR, and has no effect until the guest has used such
+//! a register.
 
 /// Words of the area.
 const WORDS: usize = 1024;
-/// Bit of the header: x87 registers are not as at reset; the next: SSE's.
+/// Header bits: bit 0 says that the x87 state is in use, bit 1 that the SSE state is.
 const IN_USE: u8 = 0b11;
 /// Offsets in bytes.
 const FCW: usize = 0;
@@ -22,7 +22,7 @@ const HEADER: usize = 512;
 /// Bytes from one register to the next.
 const STRIDE: usize = 16;
 
-/// The registers a debugger is shown.
+/// The registers that the debugger sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Floats {
     /// x87 control word.
@@ -33,9 +33,9 @@ pub struct Floats {
     pub tags: u8,
     /// Opcode of the last x87 instruction.
     pub opcode: u16,
-    /// Its address.
+    /// Address of the last x87 instruction.
     pub last_ip: u64,
-    /// Address of its operand.
+    /// Address of the last x87 operand.
     pub last_dp: u64,
     /// SSE control and status.
     pub mxcsr: u32,
@@ -64,7 +64,7 @@ fn put(area: &mut [u32; WORDS], at: usize, bytes: &[u8]) {
 }
 
 impl Floats {
-    /// Reads them out of an area.
+    /// Reads the registers from an XSAVE area.
     pub fn read(area: &[u32; WORDS]) -> Floats {
         Floats {
             control: u16::from_le_bytes(get(area, FCW)),
@@ -79,7 +79,7 @@ impl Floats {
         }
     }
 
-    /// Puts them into an area, which keeps everything else.
+    /// Writes the registers into an XSAVE area, and leaves the rest of it unchanged.
     pub fn write(&self, area: &mut [u32; WORDS]) {
         put(area, FCW, &self.control.to_le_bytes());
         put(area, FSW, &self.status.to_le_bytes());
@@ -103,16 +103,16 @@ impl Floats {
 mod tests {
     use super::*;
 
-    /// What the instruction itself makes of this CPU's registers.
+    /// An area that the `fxsave` instruction fills from this CPU's registers.
     #[repr(C, align(16))]
     struct Stored([u32; WORDS]);
 
     #[test]
-    fn the_cpu_agrees() {
+    fn the_layout_is_that_of_the_cpu() {
         let mut stored = Stored([0; WORDS]);
         let value = 0x1122_3344_5566_7788u64;
-        // SAFETY: it stores 512 bytes at an aligned address with room for them; the one register it
-        // changes is given to it.
+        // SAFETY: the instruction stores 512 bytes at an aligned address with room for them, and
+        // the only register that it changes is declared.
         unsafe {
             std::arch::asm!(
                 "movq {x}, {value}",
@@ -126,12 +126,12 @@ mod tests {
         }
         let floats = Floats::read(&stored.0);
         assert_eq!(floats.control, 0x37f);
-        assert_eq!(floats.mxcsr & 0xffc0, 0x1f80, "less the flags");
+        assert_eq!(floats.mxcsr & 0xffc0, 0x1f80, "without the flags");
         assert_eq!(floats.xmm[5][..8], value.to_le_bytes());
     }
 
     #[test]
-    fn what_is_put_in_comes_out_and_nothing_else_changes() {
+    fn written_registers_read_back_and_the_rest_of_the_area_is_unchanged() {
         let mut area: [u32; WORDS] =
             std::array::from_fn(|index| (index as u32).wrapping_mul(0x0101_0101));
         let before = area;

@@ -31,14 +31,15 @@ use crate::memory::{SharedMemory, Use};
 use crate::running::Running;
 use crate::xsave::Floats;
 
-/// Most software breakpoints at a time.
+/// Maximum number of software breakpoints.
 const SOFTWARE_MAX: usize = 256;
-/// Hardware breakpoints and watchpoints the CPU has.
+/// Number of hardware breakpoints and watchpoints of the CPU.
 const HARDWARE_MAX: usize = 4;
-/// The instruction that is a software breakpoint: `hlt`. It has one byte as `int3` has, brings the CPU
-/// out of the guest on every KVM, while some cannot intercept `int3`, and leaves the guest its own.
+/// The instruction used as a software breakpoint: `hlt`. Like `int3` it is one byte long. It stops
+/// the CPU on every KVM, while some KVMs cannot intercept `int3`. And `int3` stays free for the
+/// guest's own use.
 const HALT: u8 = 0xf4;
-/// Why the guest will not go on.
+/// Why the guest cannot continue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
     End(End),
@@ -55,9 +56,9 @@ struct Hardware {
 }
 
 impl Hardware {
-    /// Its type and length as in DR7: two bits each.
+    /// Its type and length as in DR7, two bits each; `None` if DR7 cannot express them.
     fn control(&self) -> Option<u64> {
-        // There is no watching reads alone.
+        // x86 cannot watch only reads.
         let kind = match self.watch {
             None => 0b00,
             Some(WatchKind::Write) => 0b01,
@@ -78,9 +79,9 @@ impl Hardware {
 /// The guest, as the debugger sees it.
 pub(super) struct Debuggee<'m> {
     pub(super) running: Running,
-    /// Its memory, by the debugger's own mapping.
+    /// The guest's memory, through the debugger's own mapping.
     memory: &'m SharedMemory,
-    /// Software breakpoints, with the bytes they replace.
+    /// Software breakpoints, each with the byte that it replaces.
     software: [Option<(u64, u8)>; SOFTWARE_MAX],
     hardware: [Option<Hardware>; HARDWARE_MAX],
     single_step: bool,
@@ -90,7 +91,7 @@ pub(super) struct Debuggee<'m> {
 pub(super) type Stop = SingleThreadStopReason<u64>;
 
 impl<'m> Debuggee<'m> {
-    /// The guest of `running`, whose memory the debugger reaches through `memory`.
+    /// The guest of `running`. `memory` is the debugger's own mapping of its memory.
     pub(super) fn new(running: Running, memory: &'m SharedMemory) -> Debuggee<'m> {
         Debuggee {
             running,
@@ -102,7 +103,7 @@ impl<'m> Debuggee<'m> {
         }
     }
 
-    /// Tells KVM what to stop at.
+    /// Tells KVM where to stop the guest.
     fn arm(&mut self) -> Result<(), Errno> {
         let mut debug =
             kvm_guest_debug { control: KVM_GUESTDBG_ENABLE, ..kvm_guest_debug::default() };
@@ -110,7 +111,7 @@ impl<'m> Debuggee<'m> {
             debug.control |= KVM_GUESTDBG_SINGLESTEP;
         }
         let [.., dr7] = &mut debug.arch.debugreg;
-        // Reserved, always set.
+        // A reserved bit that is always set.
         *dr7 = 1 << 10;
         for (index, slot) in self.hardware.iter().enumerate() {
             let Some(control) = slot.as_ref().and_then(Hardware::control) else {
@@ -132,7 +133,7 @@ impl<'m> Debuggee<'m> {
         done.map_err(|error| Errno::from_raw_os_error(error.errno()))
     }
 
-    /// Removes everything the debugger has put in.
+    /// Removes all breakpoints and the debugger's hooks.
     pub(super) fn let_go(&mut self) {
         for slot in 0..SOFTWARE_MAX {
             if let Some((address, byte)) = self.software.get_mut(slot).and_then(Option::take) {
@@ -144,7 +145,7 @@ impl<'m> Debuggee<'m> {
         self.running.vcpu.stay();
     }
 
-    /// Runs the guest until it stops for the debugger, ends, or there is input.
+    /// Runs the guest until it stops for the debugger, it ends, or the debugger sends input.
     pub(super) fn go(&mut self, wire: &mut Wire) -> Result<Event<Stop>, std::io::Error> {
         if let Some(over) = self.over {
             let status = match over {
@@ -174,7 +175,7 @@ impl<'m> Debuggee<'m> {
                     return Ok(Event::TargetStopped(BaseStopReason::Exited(status)));
                 }
                 Err(fault) => {
-                    // It can be looked at; if it is continued, it is over.
+                    // The debugger can still inspect the guest; if it continues it, the guest ends.
                     self.over = Some(Over::Fault(fault));
                     let stop = BaseStopReason::Signal(Signal::SIGSEGV);
                     return Ok(Event::TargetStopped(stop));
@@ -183,7 +184,7 @@ impl<'m> Debuggee<'m> {
         }
     }
 
-    /// Whether the CPU has just executed a software breakpoint; then it is in front of it again.
+    /// Whether the CPU has just executed a software breakpoint. If so, sets `rip` back to it.
     fn met_breakpoint(&self) -> bool {
         let vcpu = self.running.vcpu.kvm();
         let Ok(mut registers) = vcpu.get_regs() else {
@@ -196,7 +197,7 @@ impl<'m> Debuggee<'m> {
         is_ours && vcpu.set_regs(&registers).is_ok()
     }
 
-    /// What the debugger is told of a debug exit.
+    /// Translates a debug exit into gdb's stop reason.
     fn stopped(&self, dr6: u64) -> Stop {
         const SINGLE_STEP: u64 = 1 << 14;
         let hit = (0..).zip(&self.hardware).find(|(index, _)| dr6 >> index & 1 != 0);
@@ -325,10 +326,10 @@ impl SingleThreadBase for Debuggee<'_> {
         }
         float.mxcsr = regs.mxcsr;
         vcpu.set_regs(&general).map_err(non_fatal)?;
-        // gdb writes all registers to change one.
+        // gdb writes all registers even to change one, so unchanged ones are skipped.
         if float != Floats::read(&area.region) {
             float.write(&mut area.region);
-            // SAFETY: the kernel reads as much as it has filled in above.
+            // SAFETY: the kernel reads as many bytes as it has written above.
             unsafe { vcpu.set_xsave(&area) }.map_err(non_fatal)?;
         }
         Ok(())
@@ -355,7 +356,7 @@ impl SingleThreadBase for Debuggee<'_> {
     }
 }
 
-/// The tag word as the debugger wants it, two bits a register, of one bit that says it is not empty.
+/// Converts the tag word from one bit per register (not empty) to gdb's two bits per register.
 fn full_tags(short: u8) -> u32 {
     (0..8).fold(0, |tags, index| {
         let tag = if short >> index & 1 != 0 { 0b00 } else { 0b11 };
@@ -461,7 +462,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_registers_are_encoded_as_the_cpu_has_them() {
+    fn breakpoints_are_encoded_as_in_dr7() {
         let control = |watch, address, length| Hardware { address, length, watch }.control();
         assert_eq!(control(None, 0x10_0001, 1), Some(0));
         assert_eq!(control(Some(WatchKind::Write), 0x1000, 4), Some(0b1101));
@@ -474,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_survive_both_ways() {
+    fn tag_words_convert_both_ways() {
         assert_eq!(full_tags(0), 0xffff);
         assert_eq!(full_tags(1), 0xfffc);
         for short in 0..=u8::MAX {

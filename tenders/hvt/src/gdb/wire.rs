@@ -1,4 +1,4 @@
-//! The debugger's connection, and what its input does.
+//! The debugger's connection, and the signal that its input raises.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -9,10 +9,10 @@ use solo5_tender::error::Error;
 use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
 
-/// Longest packet.
+/// Maximum packet size in bytes.
 pub(super) const PACKET: usize = 4096;
 
-/// Makes the tender's error of one of the system's.
+/// Turns a system error during `what` into the tender's error.
 pub(super) fn failed(what: String) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Gdb {
         what: what.clone(),
@@ -20,25 +20,24 @@ pub(super) fn failed(what: String) -> impl Fn(std::io::Error) -> Error {
     }
 }
 
-/// KVM's flag that makes the next entry to the guest return at once.
+/// Pointer to KVM's flag that makes the next KVM_RUN return at once.
 static IMMEDIATE_EXIT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 
 extern "C" fn on_input(_signal: libc::c_int) {
     let flag = IMMEDIATE_EXIT.load(Ordering::Acquire);
     if !flag.is_null() {
-        // SAFETY: it points into the area shared with KVM, which stays mapped; the flag is there to be
-        // set by a signal handler, and nothing refers to it.
+        // SAFETY: it points into the area shared with KVM, which stays mapped. KVM provides the
+        // flag for signal handlers, and no reference to it exists.
         unsafe { flag.write_volatile(1) };
     }
 }
 
-/// From now on input sets KVM's flag at `flag`; none if that is null.
+/// From now on the debugger's input sets KVM's flag at `flag`; it sets none if that is null.
 pub(super) fn set_immediate_exit(flag: *mut u8) {
     IMMEDIATE_EXIT.store(flag, Ordering::Release);
 }
 
-/// From now on input from the debugger brings the CPU out of the guest, and a sleep in `epoll` to its
-/// end.
+/// From now on the debugger's input stops the guest's CPU and ends a wait on `epoll`.
 pub(super) fn watch_input(
     connection: &OwnedFd,
     epoll: &OwnedFd,
@@ -52,15 +51,15 @@ pub(super) fn watch_input(
     let own = rustix::process::getpid().as_raw_pid();
     // SAFETY: only numbers are passed.
     check(unsafe { libc::fcntl(fd, libc::F_SETOWN, own) }).map_err(os)?;
-    // SAFETY: as above. The guest's thread is the only one that takes signals.
+    // SAFETY: as above. Only the guest's thread takes signals.
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) }).map_err(os)?;
-    // By edges: input that is there for good, as after a detach, must not end every sleep.
+    // Edge-triggered: input that is never read, as after a detach, must not end every wait.
     let flags = EventFlags::IN | EventFlags::ET;
     epoll::add(epoll, connection, EventData::new_u64(timer_data), flags)
         .map_err(|error| failed("watching the connection".to_owned())(error.into()))
 }
 
-/// The connection. What is written goes out in whole packets.
+/// The connection. Output is buffered and sent as whole packets.
 pub(super) struct Wire {
     fd: RawFd,
     out: [u8; PACKET],
@@ -90,7 +89,7 @@ impl Connection for Wire {
     fn flush(&mut self) -> Result<(), std::io::Error> {
         let mut left = self.out.get(..self.length).unwrap_or_default();
         while !left.is_empty() {
-            // SAFETY: the bytes and their number.
+            // SAFETY: the pointer and length are those of `left`.
             let count = unsafe { libc::write(self.fd, left.as_ptr().cast(), left.len()) };
             match usize::try_from(count) {
                 Ok(count) => left = left.get(count..).unwrap_or_default(),
@@ -102,7 +101,7 @@ impl Connection for Wire {
     }
 }
 
-/// An interrupted call is to be made again; any other error is one.
+/// `Ok` if the call was interrupted and should be repeated; else its error.
 fn interrupted() -> Result<(), std::io::Error> {
     let error = std::io::Error::last_os_error();
     match error.kind() {

@@ -1,4 +1,4 @@
-//! Console, clock, block devices and the sandbox around them.
+//! Console, clock, block devices and the sandbox.
 
 use std::fs;
 use std::io::Read;
@@ -9,8 +9,8 @@ use solo5_abi::hvt::Hypercall;
 use crate::guest::{ARGUMENT, BLOCK, Code, DATA, Guest, Ran, kvm, tender, text};
 
 #[test]
-fn the_console_takes_any_bytes_and_may_go_away() {
-    if !kvm("the_console_takes_any_bytes_and_may_go_away") {
+fn the_console_takes_any_bytes_and_may_lose_its_reader() {
+    if !kvm("the_console_takes_any_bytes_and_may_lose_its_reader") {
         return;
     }
     let code = Code::new().print(b"SUCCESS\n\0\xff").exit(0);
@@ -29,7 +29,7 @@ fn the_clock_and_the_deadline_pass() {
     if !kvm("the_clock_and_the_deadline_pass") {
         return;
     }
-    // 100 ms; what is ready is 0, so is the status.
+    // Waits 100 ms. No device is ready, so the result, and with it the status, is 0.
     let code = Code::new()
         .call(Hypercall::Walltime, &[0])
         .load_rax(ARGUMENT)
@@ -76,8 +76,8 @@ fn sectors_are_read_and_written_and_limits_are_errors() {
 }
 
 #[test]
-fn what_lies_below_the_image_is_read_and_never_written() {
-    if !kvm("what_lies_below_the_image_is_read_and_never_written") {
+fn memory_below_the_image_is_read_but_never_written() {
+    if !kvm("memory_below_the_image_is_read_but_never_written") {
         return;
     }
     let run = |kind, data: u64| {
@@ -116,8 +116,8 @@ fn a_report_tells_an_exit_from_a_fault() {
 }
 
 #[test]
-fn as_another_user_in_another_root() {
-    let name = "as_another_user_in_another_root";
+fn user_and_chroot_change_the_process() {
+    let name = "user_and_chroot_change_the_process";
     if !kvm(name) {
         return;
     }
@@ -125,7 +125,7 @@ fn as_another_user_in_another_root() {
     let root = guest.folder.path().join("empty");
     fs::create_dir(&root).unwrap();
     let option = format!("--chroot={}", text(&root));
-    // SAFETY: it only tells a number.
+    // SAFETY: the call only returns a number.
     if unsafe { libc::geteuid() } == 0 {
         guest.run(&["--mem=2", &option, "--user=65534:65534"]).gives(0);
     } else {
@@ -169,7 +169,7 @@ fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
         refused.gives(1).mentions("error[T424]").mentions("in use by another guest");
         other.run(&["--mem=2", &by_path]).gives(3);
     }
-    // The shell keeps the descriptor.
+    // The shell keeps the descriptor open.
     let twice =
         r#"exec 8<>disk; "$0" --mem=2 --block-fd:disk=8 "$1"; "$0" --mem=2 --block:disk=disk "$1""#;
     Ran::of(&mut shell(twice, &other)).gives(3);

@@ -18,9 +18,9 @@ use tempfile::TempDir;
 pub(crate) const BLOCK: DeviceType = DeviceType::BlockBasic;
 pub(crate) const NET: DeviceType = DeviceType::NetBasic;
 
-/// Where arguments of hypercalls are put.
+/// Guest address of hypercall arguments.
 pub(crate) const ARGUMENT: u64 = 0x18_0000;
-/// Where texts and frames are put.
+/// Guest address of texts and frames.
 pub(crate) const DATA: u64 = 0x19_0000;
 
 /// x86_64 instructions.
@@ -76,12 +76,12 @@ impl Code {
             .bytes(&[0xef])
     }
 
-    /// A hypercall with its argument as words, at [`ARGUMENT`].
+    /// A hypercall whose argument consists of these words, at [`ARGUMENT`].
     pub(crate) fn call(self, kind: Hypercall, words: &[u64]) -> Code {
         self.call_at(kind, ARGUMENT, words)
     }
 
-    /// A hypercall with its argument as words, at this address.
+    /// A hypercall whose argument consists of these words, at this address.
     pub(crate) fn call_at(mut self, kind: Hypercall, argument: u64, words: &[u64]) -> Code {
         for (at, word) in (argument..).step_by(8).zip(words) {
             self = self.store(at, *word);
@@ -115,7 +115,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// With this code and these devices.
+    /// An image with this code and these devices.
     pub(crate) fn new(code: Code, devices: &[(&str, DeviceType)]) -> Guest {
         let sample = Sample::new(Target::Hvt, Arch::X86_64, devices);
         Guest::from_sample(with_code(sample, code))
@@ -128,14 +128,14 @@ impl Guest {
         Guest { folder, image }
     }
 
-    /// A file beside the image.
+    /// Makes a file beside the image.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, content).unwrap();
         path
     }
 
-    /// The tender with these options in front of the image.
+    /// A command that runs the tender with these options on the image.
     pub(crate) fn command<O: AsRef<OsStr>>(&self, options: &[O]) -> Command {
         let mut command = tender();
         command.args(options).arg(&self.image);
@@ -167,7 +167,7 @@ fn with_code(mut sample: Sample, code: Code) -> Sample {
     sample
 }
 
-/// The tender; the lab names one it has brought along.
+/// The tender. The lab names its own in a variable.
 pub(crate) fn tender() -> Command {
     let path = std::env::var_os("SOLO5_HVT");
     let mut command = Command::new(path.unwrap_or(env!("CARGO_BIN_EXE_solo5-hvt").into()));
@@ -175,13 +175,14 @@ pub(crate) fn tender() -> Command {
     command
 }
 
-/// Longest run of any guest here.
+/// Time limit for a guest.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// As a shell shows it: 128 and the signal for one that died of it.
+    /// The status as a shell shows it: 128 plus the signal's number for a process that a signal
+    /// ended.
     pub(crate) status: i32,
     pub(crate) out: Vec<u8>,
     pub(crate) err: String,
@@ -193,7 +194,7 @@ impl Ran {
         Ran::after(child)
     }
 
-    /// Waits for a tender, but not for ever.
+    /// Waits for a tender, up to the time limit.
     pub(crate) fn after(mut child: Child) -> Ran {
         let start = Instant::now();
         while start.elapsed() < LIMIT && child.try_wait().unwrap().is_none() {
@@ -210,7 +211,7 @@ impl Ran {
         self
     }
 
-    /// Asserts that standard error has this line behind the program's name.
+    /// Asserts that standard error has this line after the program's name.
     #[track_caller]
     pub(crate) fn says(self, line: &str) -> Ran {
         let whole = format!("solo5-hvt: {line}");
@@ -241,8 +242,8 @@ impl From<Output> for Ran {
 
 /// Why guests cannot be run here; `None` if they can.
 ///
-/// A KVM counts only if it runs code as a CPU does: some interpret a guest's instructions, know no
-/// SSE, and take a second for a thousand turns of a loop.
+/// A KVM counts only if it runs code on the CPU. Some interpret the guest's instructions: they have
+/// no SSE, and take a second for a thousand turns of a loop.
 fn missing() -> Option<&'static str> {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let probe = || {
@@ -257,21 +258,21 @@ fn missing() -> Option<&'static str> {
         let ran = guest.run(&["--mem=2"]);
         match ran.status {
             7 if start.elapsed() < Duration::from_secs(5) => None,
-            7 => Some("KVM is too slow to be a CPU".to_owned()),
+            7 => Some("KVM interprets instructions: too slow".to_owned()),
             _ => Some(ran.err.lines().next().unwrap_or("KVM does not work").to_owned()),
         }
     };
     FOUND.get_or_init(probe).as_deref()
 }
 
-/// Whether guests can be run here; says so where nothing captures it, if not.
+/// Whether guests can be run here. If not, prints it where the test harness does not capture it.
 #[must_use]
 pub(crate) fn kvm(test: &str) -> bool {
     let missing = missing();
     if let Some(reason) = missing {
         let lab = std::env::var_os("SOLO5_HVT").is_some();
         assert!(!lab, "{test}: the lab has a KVM: {reason}");
-        // `println!` would be captured.
+        // The test harness captures `println!`.
         let _ = writeln!(std::io::stdout(), "skip: {test}: {reason}; the lab runs it");
     }
     missing.is_none()

@@ -1,4 +1,4 @@
-//! The CPU and memory a guest finds, and what ends it (`docs/reference/hvt.md#cpu`).
+//! CPU and memory at entry, and guest faults (`docs/reference/hvt.md#cpu`).
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,8 +22,8 @@ fn statuses_are_the_low_8_bits() {
 }
 
 #[test]
-fn control_registers_are_the_published_ones() {
-    if !kvm("control_registers_are_the_published_ones") {
+fn control_registers_have_the_published_values() {
+    if !kvm("control_registers_have_the_published_values") {
         return;
     }
     let code = Code::new()
@@ -96,7 +96,7 @@ fn invalid_accesses_end_the_guest_with_upstreams_texts() {
             Code::new().call(Hypercall::Halt, &[(2 << 20) - 511, 255]),
             "Invalid guest access: gpa=0x1ffe01, sz=512",
         ),
-        // An answer to where the guest's own code is.
+        // The answer would overwrite the guest's own code.
         (Code::new().out(0x501, 0x10_0000), "Invalid guest access: gpa=0x100000, sz=8"),
     ];
     for (code, line) in cases {
@@ -123,7 +123,7 @@ fn a_cpu_that_stops_ends_the_guest() {
         .run(&["--mem=2"])
         .gives(1)
         .mentions("KVM: unhandled exit: exit_reason=0x5, rip=0x");
-    // ud2, without anybody to handle it
+    // ud2, without a handler
     guest(Code::new().bytes(&[0x0f, 0x0b]))
         .run(&["--mem=2"])
         .gives(1)
@@ -139,7 +139,7 @@ fn code_cannot_be_written_and_data_not_executed() {
         .run(&["--mem=2"])
         .gives(1)
         .mentions("KVM: host/guest translation fault: rip=0x");
-    // mov rax, DATA; jmp rax. There is a halt that would give 9.
+    // mov rax, DATA; jmp rax. The code at DATA would exit with 9.
     let mut hidden = Vec::new();
     hidden.extend_from_slice(&[0xb8]);
     hidden.extend_from_slice(&(ARGUMENT as u32).to_le_bytes());
@@ -152,16 +152,16 @@ fn code_cannot_be_written_and_data_not_executed() {
         .bytes(&[0xff, 0xe0]);
     let with_heap = guest(code.clone()).run(&["--mem=2", "--x-exec-heap"]);
     with_heap.gives(9).mentions("WARNING");
-    // A page fault that nobody handles.
+    // A page fault without a handler.
     guest(code).run(&["--mem=2"]).gives(1).mentions("exit_reason=0x8");
 }
 
 #[test]
-fn memory_is_as_large_as_said_and_zero() {
-    if !kvm("memory_is_as_large_as_said_and_zero") {
+fn memory_is_zeroed_and_as_large_as_announced() {
+    if !kvm("memory_is_zeroed_and_as_large_as_announced") {
         return;
     }
-    // The last word, which was never written; then what the boot information says.
+    // The last word, which was never written; then the size in the boot information.
     let code = Code::new()
         .load_rax((6 << 20) - 8)
         .store_rax(DATA)
@@ -192,7 +192,8 @@ fn an_endless_guest_ends_by_a_signal() {
         let mut up = [0; 2];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
         std::thread::sleep(Duration::from_millis(50));
-        // SAFETY: a child of this test's that has not been waited for.
+        // SAFETY: this test started the process and has not waited for it, so the PID is not
+        // reused.
         assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
         Ran::after(child).gives(1).says(&format!("Exiting on signal {signal}"));
     }

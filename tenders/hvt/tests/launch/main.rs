@@ -1,15 +1,15 @@
-//! `solo5-hvt` run as a program on small images whose code is written here, byte by byte.
+//! Runs `solo5-hvt` as a program, on small images whose machine code the tests write byte by byte.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`guest`] | images of a few instructions; running the tender on them |
 //! | [`options`] | command lines, texts and statuses, without KVM |
-//! | [`machine`] | the CPU and memory a guest finds, and what ends it |
+//! | [`machine`] | CPU and memory at entry; guest faults |
 //! | [`devices`] | console, clock, block devices, taps |
-//! | [`safeguards`] | what confines a guest, taken away piece by piece |
+//! | [`safeguards`] | hosts that lack one safeguard |
 //!
-//! Those that run a guest need a KVM that runs code as a CPU does, and are skipped by name where
-//! there is none.
+//! Tests that run a guest need a KVM that runs code on the CPU. Without one they are skipped, and
+//! print their names.
 
 mod devices;
 mod guest;

@@ -1,4 +1,4 @@
-//! Command lines, texts and statuses that need no KVM.
+//! Command lines, texts and statuses. These tests need no KVM.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn memory_has_bounds() {
 
 #[test]
 fn a_host_without_kvm_is_named() {
-    // A namespace where /dev holds nothing.
+    // A mount namespace with an empty /dev.
     let guest = Guest::new(Code::new().exit(0), &[]);
     let tender = tender();
     let mut command = Command::new("unshare");
@@ -39,12 +39,12 @@ fn a_host_without_kvm_is_named() {
         let _ = writeln!(std::io::stdout(), "skip: a_host_without_kvm_is_named: {reason}");
         return;
     }
-    // Standard descriptors are open, so nothing of /dev is needed but this.
+    // The standard descriptors are open, so the tender needs nothing else in /dev.
     ran.gives(1).says("Could not open: /dev/kvm: No such file or directory");
 }
 
 #[test]
-fn devices_are_declared_and_attached() {
+fn declared_devices_must_be_attached() {
     let guest = Guest::new(Code::new().exit(0), &[("disk", BLOCK), ("service", NET)]);
     guest
         .run(&[])

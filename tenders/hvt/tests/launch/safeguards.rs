@@ -1,4 +1,4 @@
-//! What confines a guest, taken away piece by piece by a filter around the tender.
+//! Takes the safeguards away one by one, with a filter around the tender.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -10,7 +10,7 @@ use seccompiler::{
 
 use crate::guest::{Code, Guest, Ran};
 
-/// A filter in which this call gives `error`, if its first argument is `first`.
+/// A filter under which `call` fails with `error`, if its first argument is `first`.
 fn without(call: libc::c_long, first: Option<u64>, error: i32) -> BpfProgram {
     let condition = |value| {
         let (length, equal) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
@@ -22,11 +22,11 @@ fn without(call: libc::c_long, first: Option<u64>, error: i32) -> BpfProgram {
     SeccompFilter::new(table, other, fit, TargetArch::x86_64).unwrap().try_into().unwrap()
 }
 
-/// Runs a program within that filter.
+/// Runs a program under the filter.
 fn run(command: &mut Command, filter: BpfProgram) -> Ran {
     let install =
         move || seccompiler::apply_filter(&filter).map_err(|_| std::io::ErrorKind::Other.into());
-    // SAFETY: it makes two calls and does not allocate.
+    // SAFETY: the closure makes two calls and does not allocate.
     Ran::of(unsafe { command.pre_exec(install) })
 }
 
@@ -39,7 +39,7 @@ fn policy(guest: &Guest, sandbox: &str) -> String {
 }
 
 #[test]
-fn a_missing_safeguard_denies_and_is_named() {
+fn a_missing_safeguard_is_named_and_denies_the_launch() {
     let guest = Guest::new(Code::new().exit(5), &[]);
     let (require, optional) = (policy(&guest, "require"), policy(&guest, "optional"));
     let (set, dumpable) = (libc::PR_SET_NO_NEW_PRIVS as u64, libc::PR_SET_DUMPABLE as u64);
@@ -57,7 +57,7 @@ fn a_missing_safeguard_denies_and_is_named() {
         let missing = shown.lines().filter(|line| line.ends_with("(missing here)"));
         missing.map(str::to_owned).collect()
     };
-    // This machine may lack KVM, and its kernel Landlock.
+    // This host may lack KVM or Landlock.
     let before = missing(&guest.run(&["--mem=2", "--explain", &optional]).gives(0));
     for (what, call, first) in rows {
         for error in [libc::EPERM, libc::ENOSYS] {
