@@ -1,5 +1,5 @@
-//! Ends of a guest that something is wrong with (`docs/reference/guest-api.md#abort`). They bypass
-//! the log level, and say `ABORT`, which people and tests look for.
+//! Abnormal ends of a guest (`docs/reference/guest-api.md#abort`). They ignore the log level and
+//! print `ABORT`, which people and tests look for.
 
 use crate::api_types::EXIT_ABORT;
 use crate::target;
@@ -12,7 +12,7 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// Ends the guest with the line of the message given.
+/// Prints the message as an `ABORT` line and ends the guest.
 macro_rules! abort {
     ($message:literal) => {
         $crate::abort::with($crate::abort::line!($message))

@@ -1,7 +1,8 @@
-//! The functions of `solo5.h`, for targets that run an application: what is C about them.
+//! The C side of the functions of `solo5.h`, for targets that run an application.
 //!
-//! Each turns pointers into values, calls the target, and turns the outcome into a result. Pointers
-//! are the application's promise; those that are documented to be optional are checked.
+//! Each function turns pointers into values, calls the target, and turns the outcome into a result.
+//! The application vouches for its pointers; a pointer that is documented as optional is compared
+//! with NULL.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
@@ -12,8 +13,8 @@ use crate::arch::{self, symbol};
 use crate::tls::Layout;
 use crate::{start, target};
 
-// A linker script that knows the alignment of the TLS segment tells it; one that does not leaves
-// the symbol undefined, and its value is 0.
+// `_stls_align` comes from linker scripts that know the alignment of the TLS segment. Under an
+// older script the symbol is undefined, and its value is 0.
 core::arch::global_asm!(".weak _stls_align");
 
 #[unsafe(no_mangle)]
@@ -49,7 +50,7 @@ extern "C" fn solo5_clock_wall() -> u64 {
 unsafe extern "C" fn solo5_yield(deadline: u64, ready_set: *mut u64) {
     let ready = target::wait(deadline);
     if !ready_set.is_null() {
-        // SAFETY: not NULL, so a handle set of the application's, by the API's contract.
+        // SAFETY: not NULL, so by the API's contract it points to a handle set of the application.
         unsafe { ready_set.write(ready) };
     }
 }
@@ -82,19 +83,21 @@ unsafe extern "C" fn solo5_tls_init(tls: usize) -> Status {
     let block: *mut u8 = ptr::with_exposed_provenance_mut(tls);
     let image: *const u8 = ptr::with_exposed_provenance(symbol!("_stdata") as usize);
     let data = block.wrapping_add(layout.data);
-    // What lies between the two sections for alignment is in no segment, and may be in no memory.
+    // The padding between the two sections belongs to no segment, so it may not be mapped.
     let stored = symbol!("_edata").wrapping_sub(symbol!("_stdata")) as usize;
     let copied = stored.min(layout.data_len);
-    // SAFETY: the linker put `copied` bytes of initial values at `image`. The variables are within the
-    // block of `layout.size` bytes that is the application's, elsewhere, by the API's contract.
+    // SAFETY: the linker put `copied` bytes of initial values at `image`. By the API's contract the
+    // application owns the block of `layout.size` bytes, which lies elsewhere and holds the
+    // variables.
     unsafe { data.copy_from_nonoverlapping(image, copied) };
     let zero = data.wrapping_add(copied);
     let zero_len = layout.end.wrapping_sub(layout.data).wrapping_sub(copied);
-    // SAFETY: from the end of the initial values to the end of all variables, within the block.
+    // SAFETY: the range from the end of the initial values to the end of all variables is in the
+    // block.
     unsafe { zero.write_bytes(0, zero_len) };
     if layout.self_pointer {
         let thread_pointer = block.wrapping_add(layout.thread_pointer);
-        // SAFETY: a word of the block, aligned because the block and its distance are.
+        // SAFETY: a word of the block, aligned because the block and its offset are.
         unsafe { thread_pointer.cast::<usize>().write(thread_pointer.addr()) };
     }
     Status::Ok
@@ -114,10 +117,10 @@ unsafe extern "C" fn solo5_net_acquire(
     if name.is_null() || handle.is_null() || info.is_null() {
         return Status::Invalid;
     }
-    // SAFETY: not NULL, so a string, by the API's contract.
+    // SAFETY: not NULL, so by the API's contract a string.
     let name = unsafe { CStr::from_ptr(name) };
     let acquired = target::net_acquire(name.to_bytes()).map(|(found, properties)| {
-        // SAFETY: not NULL, so a handle of the application's, by the API's contract.
+        // SAFETY: not NULL, so by the API's contract it points to a handle of the application.
         unsafe { handle.write(found) };
         // SAFETY: likewise.
         unsafe { info.write(properties) };
@@ -139,7 +142,7 @@ unsafe extern "C" fn solo5_net_read(
 ) -> Status {
     // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
     let read = unsafe { target::net_read(handle, buf, size) }.map(|len| {
-        // SAFETY: a length of the application's, by the API's contract.
+        // SAFETY: by the API's contract it points to a length of the application.
         unsafe { read_size.write(len) };
     });
     read.into()
@@ -154,10 +157,10 @@ unsafe extern "C" fn solo5_block_acquire(
     if name.is_null() || handle.is_null() || info.is_null() {
         return Status::Invalid;
     }
-    // SAFETY: not NULL, so a string, by the API's contract.
+    // SAFETY: not NULL, so by the API's contract a string.
     let name = unsafe { CStr::from_ptr(name) };
     let acquired = target::block_acquire(name.to_bytes()).map(|(found, properties)| {
-        // SAFETY: not NULL, so a handle of the application's, by the API's contract.
+        // SAFETY: not NULL, so by the API's contract it points to a handle of the application.
         unsafe { handle.write(found) };
         // SAFETY: likewise.
         unsafe { info.write(properties) };

@@ -1,4 +1,4 @@
-//! The devices a tender has attached: the manifest it hands over, filled in.
+//! The attached devices: the manifest that the tender fills in and hands over.
 
 use core::ptr;
 use core::slice;
@@ -19,7 +19,7 @@ static HAS_NET: AtomicBool = AtomicBool::new(false);
 ///
 /// # Safety
 ///
-/// There is a manifest at `address`, with as many entries as it says, and it stays as it is.
+/// At `address` is a manifest with as many entries as it says, and it never changes.
 pub(crate) unsafe fn set(address: u64) {
     let manifest = ptr::with_exposed_provenance::<u8>(address as usize);
     // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
@@ -32,8 +32,8 @@ pub(crate) unsafe fn set(address: u64) {
 
 /// The table of devices.
 pub(crate) fn devices() -> Devices<'static> {
-    // SAFETY: until `set`, no entries; from then on so many follow the manifest's header and stay
-    // as they are, by its contract. Every bit pattern is an entry.
+    // SAFETY: before `set` there are no entries. After it, by its contract, this many entries
+    // follow the manifest's header and never change. Every bit pattern is a valid entry.
     let entries =
         unsafe { slice::from_raw_parts(ENTRIES.load(Relaxed), ENTRY_COUNT.load(Relaxed) as usize) };
     Devices::new(entries, &ACQUIRED)
@@ -44,7 +44,7 @@ pub(crate) fn has_net() -> bool {
     HAS_NET.load(Relaxed)
 }
 
-/// Acquires a network interface: its handle and what the application is told of it.
+/// Acquires a network interface: its handle, and its properties for the application.
 pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
     let (handle, entry) = devices().acquire(name, DeviceType::NetBasic)?;
     let net = entry.net();
@@ -52,7 +52,7 @@ pub(crate) fn net_acquire(name: &[u8]) -> Result<(u64, NetInfo), Error> {
     Ok((handle, info))
 }
 
-/// Acquires a block device: its handle and what the application is told of it.
+/// Acquires a block device: its handle, and its properties for the application.
 pub(crate) fn block_acquire(name: &[u8]) -> Result<(u64, BlockInfo), Error> {
     let (handle, entry) = devices().acquire(name, DeviceType::BlockBasic)?;
     let block = entry.block();

@@ -1,15 +1,16 @@
 //! Monotonic time from the CPU's counter, disciplined by the host's clock.
 //!
-//! Asking the host costs a system call, reading the counter nearly nothing. So the host's clock is
-//! read together with the counter now and then, and in between time is extrapolated:
+//! A reading of the host's clock costs a system call, a reading of the counter nearly nothing. So
+//! the host's clock is sampled now and then together with the counter, and the time in between is
+//! extrapolated:
 //!
-//! * a *sample* is a reading of the host's clock between two readings of the counter. If something
-//!   came between those (they are far apart) the sample tells the time, but not the rate;
-//! * two samples at least [`MEASURE_MIN`] ticks apart give a rate, in nanoseconds per tick. A rate is
-//!   trusted when the next pair confirms it within 1/1024: the host's clock may be slewed by half
-//!   of that, while a host that slept, or a guest that moved to another machine, shows;
-//! * a sample serves for [`VALID_FOR`] ticks, a few milliseconds, so an error of the rate never
-//!   grows beyond a fraction of a microsecond, and time is the host's again after any pause;
+//! * a *sample* is a reading of the host's clock between two readings of the counter. If those two
+//!   are far apart, something interrupted the sample: it gives the time but no rate;
+//! * two samples at least [`MEASURE_MIN`] ticks apart give a rate, in nanoseconds per tick. A rate
+//!   is trusted when the next pair confirms it within 1/1024. The host may slew its clock by half
+//!   of that; a host that slept or a guest that moved to another machine differs by more;
+//! * a sample is valid for [`VALID_FOR`] ticks, a few milliseconds. So an error of the rate adds up
+//!   to a fraction of a microsecond at most, and after any pause the time is the host's again;
 //! * a counter whose rate is refuted [`STRIKES`] times is not used again.
 //!
 //! Readings never decrease, whatever the counter does: the last one is a lower bound.
@@ -18,9 +19,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Fewest ticks between two samples that give a rate.
 pub const MEASURE_MIN: u64 = 1 << 22;
-/// Most ticks for which a sample serves.
+/// Number of ticks for which a sample is valid.
 pub const VALID_FOR: u64 = 1 << 24;
-/// Most ticks that reading the host's clock takes if nothing comes between.
+/// Most ticks that an uninterrupted reading of the host's clock takes.
 pub const SAMPLE_MAX: u64 = 1 << 12;
 /// Refutations after which the counter is given up.
 pub const STRIKES: u32 = 4;
@@ -36,7 +37,7 @@ const DISTANCE_MAX: u64 = (1 << FRACTION) - 1;
 pub struct Clock {
     /// Lower bound of every further reading, in nanoseconds.
     last: AtomicU64,
-    /// Whether there is a sample, and what it says.
+    /// Whether there is a sample; its values follow.
     sampled: AtomicBool,
     ticks: AtomicU64,
     nanos: AtomicU64,
@@ -67,7 +68,7 @@ impl Clock {
         }
     }
 
-    /// The last reading, or a later time known to have come.
+    /// The last reading, or a later time that is known to have passed.
     pub fn last(&self) -> u64 {
         self.last.load(Relaxed)
     }
@@ -79,7 +80,7 @@ impl Clock {
         reading
     }
 
-    /// The time at `ticks`, if it can be told without asking the host.
+    /// The time at `ticks`; `None` if only the host can tell it.
     pub fn read(&self, ticks: u64) -> Option<u64> {
         let rate = self.rate.load(Relaxed);
         let passed = ticks.wrapping_sub(self.ticks.load(Relaxed));
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_known_to_have_come_is_a_lower_bound() {
+    fn a_time_known_to_have_passed_is_a_lower_bound() {
         let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
         host.run(&clock, 50_000_000);
         let later = host.now + 300;

@@ -12,17 +12,17 @@ const OPTIONS: [(&[u8], Level); 5] = [
     (b"debug", Level::Debug),
 ];
 
-/// What every option begins with.
+/// Prefix of every option.
 const PREFIX: &[u8] = b"--solo5:";
 
-/// What the beginning of a command line says.
+/// The options at the beginning of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
     /// The last level given.
     pub level: Option<Level>,
-    /// Offset in bytes of what is left for the application.
+    /// Offset in bytes of the application's part of the line.
     pub rest: usize,
-    /// A word that looks like an option and is none; it is left for the application.
+    /// A word with the prefix that is not an option. It stays in the application's part.
     pub unknown: Option<&'a [u8]>,
 }
 
@@ -31,7 +31,7 @@ fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Reads options up to the first word that is none.
+/// Reads options up to the first word that is not an option.
 pub fn parse(line: &[u8]) -> Options<'_> {
     let mut options = Options { level: None, rest: 0, unknown: None };
     let mut left = line;

@@ -1,5 +1,4 @@
-//! Devices: which calls of the application are permitted on which
-//! (`docs/reference/guest-api.md#acquire`).
+//! Devices, and the calls that each of them permits (`docs/reference/guest-api.md#acquire`).
 //!
 //! The manifest the tender hands over is the table of devices; a handle is an index into it.
 
@@ -81,8 +80,8 @@ impl<'a> Devices<'a> {
         if is_block(&entry.block(), offset, size) { Ok(entry) } else { Err(Error::Invalid) }
     }
 
-    /// Length in bytes of the longest frame of any network interface; `None` if none is attached, so
-    /// that no input can arrive.
+    /// Length in bytes of the longest frame of any attached network interface. `None` if none is
+    /// attached: then no input can arrive.
     pub fn longest_frame(&self) -> Option<usize> {
         let interfaces = self.entries.iter().filter(|entry| {
             entry.kind_number() == DeviceType::NetBasic.number() && entry.is_attached()

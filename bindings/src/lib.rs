@@ -1,8 +1,8 @@
 //! The guest side of Solo5: the code linked into every unikernel, below `solo5.h`.
 //!
-//! One relocatable object per target comes out of this crate (`solo5_spt.o`, …): a Cargo feature
-//! chooses the target, the machine chooses the architecture. What a unikernel goes through, in
-//! order, and where:
+//! This crate becomes one relocatable object per target (`solo5_spt.o`, …): a Cargo feature chooses
+//! the target, the machine chooses the architecture. The phases of a unikernel, in order, and their
+//! files:
 //!
 //! | phase | file |
 //! |---|---|
@@ -14,23 +14,23 @@
 //! | the application, and the end | `start.rs`, `abort.rs` |
 //! | calls of the application, as C sees them | `api.rs` |
 //! | thread-local storage | [`tls`] |
-//! | devices: which call is permitted on which | [`device`], `attached.rs` |
+//! | devices, and the calls that each permits | [`device`], `attached.rs` |
 //! | frames queued for the tender | [`queue`] |
-//! | the clock: from a counter of known frequency | [`scale`] |
-//! | the clock: from a counter, where only the host's clock tells its frequency | [`clock`] |
-//! | what the ELF file says of itself | `notes.rs` |
+//! | the clock, from a counter of known frequency | [`scale`] |
+//! | the clock, from a counter whose rate is measured by the host's clock | [`clock`] |
+//! | notes of the ELF file | `notes.rs` |
 //!
-//! `target/<target>.rs` is all that knows of a tender or hypervisor, `arch/<arch>.rs` all that knows
-//! of a machine; adding one is adding its file. The modules that are plain logic are public and
-//! need neither, so that their tests run on the host.
+//! Only `target/<target>.rs` knows a tender or hypervisor, and only `arch/<arch>.rs` knows a
+//! machine; a new one is a new file. The public modules are plain logic that needs neither, so
+//! their tests run on the host.
 //!
 //! The code is single-threaded and not re-entrant, as the API is. It uses no thread-local storage,
 //! no memory allocation and no `core::fmt`.
 //!
-//! Adversary: none on this side of the tender. The boot information and the pointers an application
-//! passes are trusted, because whoever could falsify them owns the guest anyway. What comes from
-//! network and disk is passed on and never looked at; lengths and handles an application gives are
-//! checked, because its mistakes should be told.
+//! Adversary: none on this side of the tender. The boot information and the application's pointers
+//! are trusted: whoever could falsify them owns the guest anyway. Data from network and disk is
+//! passed on and never interpreted. Lengths and handles from the application are checked, so that
+//! its mistakes are reported.
 
 #![no_std]
 
@@ -72,8 +72,8 @@ pub const VERSION: &str = match option_env!("SOLO5_VERSION") {
     None => concat!("v", env!("CARGO_PKG_VERSION")),
 };
 
-/// Nothing in this crate panics on purpose, and the linker drops this function from objects in
-/// which nothing can.
+/// No code in this crate panics on purpose. The linker drops this function from an object in which
+/// no panic is left.
 #[cfg(all(feature = "freestanding", not(test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,17 +1,17 @@
 //! Messages on the console, and the small formatter for them (`docs/reference/guest-api.md#log`).
 //!
-//! `core::fmt` would be larger than all of the bindings. What messages need is text, decimal and
-//! hexadecimal numbers, so that is what there is.
+//! `core::fmt` would be larger than all of the bindings. Messages need only text and decimal and
+//! hexadecimal numbers.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// How important a message is. One is printed if its level is at most the current one.
+/// Importance of a message. A message is printed if its level is at most the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
     /// Printed always.
     Error = 0,
-    /// Something is not as the operator probably meant it.
+    /// Something that the operator probably did not intend.
     Warn = 1,
     /// Start-up and exit.
     Info = 2,
@@ -31,17 +31,17 @@ pub fn enabled(level: Level) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }
 
-/// Size in bytes of the buffer a message is made in; a message has to be shorter.
+/// Size in bytes of a message's buffer. A message of this length or more is cut.
 pub const SIZE: usize = 320;
 
-/// What follows the beginning of a message that was longer.
+/// Follows a message that was cut.
 pub const TRUNCATED: &[u8] = b"(truncated)\n";
 
-/// One message in the making.
+/// A message under construction.
 #[derive(Clone, Debug)]
 pub struct Message {
     bytes: [u8; SIZE],
-    /// Length of the whole message, even where it does not fit.
+    /// Length of the whole message, also of one that does not fit.
     len: usize,
 }
 
@@ -96,7 +96,7 @@ impl Message {
         while number.checked_div(place).is_some_and(|left| left >= base) {
             place *= base;
         }
-        // Behind the last digit, its place is 0.
+        // After the last digit the place is 0, which ends the loop.
         while let Some(digit) = number.checked_div(place) {
             let letter = if digit < 10 { b'0' } else { b'a' - 10 };
             self.bytes(&[letter + digit as u8]);
@@ -106,7 +106,7 @@ impl Message {
         self
     }
 
-    /// What to print of the message, and whether [`TRUNCATED`] has to follow it.
+    /// The bytes to print, and whether [`TRUNCATED`] follows them.
     pub fn finish(&self) -> (&[u8], bool) {
         match self.bytes.get(..self.len) {
             Some(whole) if self.len < SIZE => (whole, false),

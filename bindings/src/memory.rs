@@ -6,7 +6,7 @@ use crate::log::Message;
 /// Least space for heap and stack together; without it a guest does not start.
 pub const HEAP_MIN: u64 = 0x8_0000;
 
-/// Where the parts of the image lie, by the linker script's symbols.
+/// The parts of the image, by the linker script's symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
     /// `_stext`: first address of the text.
@@ -29,8 +29,8 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// What is left of `mem_size` bytes behind the image; `None` if that is less than
-    /// [`HEAP_MIN`]. `page_size` is a power of two.
+    /// The memory behind the image, up to `mem_size`; `None` if that is less than [`HEAP_MIN`].
+    /// `page_size` is a power of two.
     pub fn behind(image: &Image, mem_size: u64, page_size: u64) -> Option<Heap> {
         let mask = page_size.checked_sub(1)?;
         let start = image.end.checked_add(mask)? & !mask;
@@ -52,7 +52,7 @@ impl Heap {
     }
 }
 
-/// The lines that tell the layout; in one message, so that it takes one write.
+/// The lines that print the layout, in one message so that one write suffices.
 pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
     let mut message = Message::new();
     message.text("Solo5: Memory map: ").decimal(mem_size >> 20).text(" MB addressable:\n");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_mebibyte_is_the_least() {
+    fn a_heap_has_at_least_half_a_mebibyte() {
         let least = 0x10_7000 + HEAP_MIN;
         assert!(Heap::behind(&IMAGE, least, 0x1000).is_some());
         for mem_size in [least - 1, 0x10_7000, 0x10_0000, 0] {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_not_the_applications() {
+    fn reserved_memory_is_not_the_applications() {
         let mut heap = Heap { start: 0x10_7000, size: HEAP_MIN + 0x3000 };
         assert_eq!(heap.reserve(0x4000), None);
         assert_eq!(heap.reserve(u64::MAX), None);

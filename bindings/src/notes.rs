@@ -1,5 +1,5 @@
-//! What the ELF file says of itself (`docs/reference/notes.md#kinds`). The linker scripts place
-//! these sections.
+//! The interpreter and the notes of the ELF file (`docs/reference/notes.md#kinds`). The linker
+//! scripts place these sections.
 //!
 //! `#[used]` marks the sections as retained, so that they survive `--gc-sections` although nothing
 //! refers to them.
@@ -38,7 +38,7 @@ mod guest {
         [a, b, c, d, e, f, 0, 0]
     }
 
-    /// Which loader the image is for, and in which version.
+    /// Target and ABI version of the tender that can run the image.
     #[used]
     #[unsafe(export_name = "__solo5_abi1_note")]
     #[unsafe(link_section = ".note.solo5.abi")]

@@ -1,15 +1,15 @@
 //! Frames queued for the tender's I/O thread, in the ring both share
 //! (`docs/reference/hvt.md#ring`).
 //!
-//! Only frames to write are queued: the guest goes on while the tender sends them. A read is always
-//! a hypercall. Read through the ring it would wait behind all queued writes, and for a thread that
-//! most often sleeps when there is something to read; and a read given up for lack of an answer
-//! could not be taken back: it would write into the application's memory later.
+//! Only writes are queued: the guest goes on while the tender sends them. A read is always a
+//! hypercall, for two reasons. In the ring it would wait behind all queued writes, and for a thread
+//! that mostly sleeps when a frame arrives. And the guest could not take back a read that it gave
+//! up: the tender would write into the application's memory later.
 //!
-//! No wait is endless. It spins for a moment, in which a running I/O thread takes dozens of frames;
-//! then it naps, so that the thread gets a CPU if there is only one; and each nap begins with another
-//! kick, should one have got lost. If nothing helps for [`PATIENCE`], the frame is dropped, as
-//! networks do, and so are further ones, at once, until the tender takes frames again.
+//! Every wait is bounded. The guest first spins for a moment, in which a running I/O thread takes
+//! dozens of frames. Then it naps, so that the thread gets the CPU if there is only one. Each nap
+//! begins with another kick, in case one got lost. After [`PATIENCE`] the frame is dropped, as
+//! networks may do. Further frames are dropped at once until the tender takes frames again.
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -35,14 +35,14 @@ pub struct Buffers {
 impl Buffers {
     /// Most memory for all of them in bytes.
     const TOTAL_MAX: u64 = 2 << 20;
-    /// What part of the heap they may take: one in so many.
+    /// Divisor of the heap: the buffers take at most one part in so many.
     const SHARE: u64 = 8;
-    /// With fewer a queue is not worth having.
+    /// With fewer buffers a queue is not worthwhile.
     const COUNT_MIN: u64 = 128;
     const LINE: u32 = 64;
 
-    /// What is fair to take from a heap of `heap` bytes for frames of up to `frame` bytes; `None` if
-    /// memory is too scarce for a queue.
+    /// The buffers that a heap of `heap` bytes can spare for frames of up to `frame` bytes. `None`
+    /// if memory is too scarce for a queue.
     pub fn fair(heap: u64, frame: usize) -> Option<Buffers> {
         let size = u32::try_from(frame).ok()?.checked_next_multiple_of(Self::LINE)?;
         let total = (heap / Self::SHARE).min(Self::TOTAL_MAX);
@@ -54,13 +54,13 @@ impl Buffers {
         Some(Buffers { count, size })
     }
 
-    /// Their size together in bytes.
+    /// Size of all buffers together in bytes.
     pub fn total(&self) -> u64 {
         u64::from(self.count) * u64::from(self.size)
     }
 }
 
-/// What a queue asks of the machine around it.
+/// The services that a queue needs from its target.
 pub trait Machine {
     /// Wakes the tender's I/O thread.
     fn kick(&self);
@@ -77,7 +77,7 @@ pub trait Machine {
 pub struct Queue<'a> {
     ring: &'a Ring,
     buffers: Buffers,
-    /// Whether the last wait was in vain.
+    /// Whether the last wait timed out.
     stalled: &'a AtomicBool,
 }
 
@@ -97,13 +97,13 @@ impl<'a> Queue<'a> {
 
     /// How many frames the tender has not taken yet.
     fn outstanding(&self) -> u32 {
-        // Acquire: what the tender has read of a frame, it has read before.
+        // Acquire: the tender reads a frame before it counts the frame as taken.
         let taken = self.ring.tender.ent_head.load(Ordering::Acquire);
         let submitted = self.ring.guest.ent_tail.load(Ordering::Relaxed);
         submitted.wrapping_sub(taken)
     }
 
-    /// The next free place. `None`: the tender does not take frames, and this one is to be dropped.
+    /// The next free place. `None` if the tender takes no frames; the caller then drops its frame.
     pub fn place(&self, machine: &impl Machine) -> Option<Place> {
         let limit = self.buffers.count.min(OUTSTANDING_MAX);
         self.wait(machine, || self.outstanding() < limit).then(|| {
@@ -125,14 +125,14 @@ impl<'a> Queue<'a> {
         entry.id.store(place.counter, Ordering::Relaxed);
         let tail = place.counter.wrapping_add(1);
         self.ring.guest.ent_tail.store(tail, Ordering::Release);
-        // Either the I/O thread sees the new tail before it sleeps, or this sees that it sleeps.
+        // Either the I/O thread sees the new tail before it sleeps, or the guest sees it asleep.
         fence(Ordering::SeqCst);
         if self.ring.tender.needs_kick.load(Ordering::Relaxed) != 0 {
             machine.kick();
         }
     }
 
-    /// Waits until the tender has sent every frame; whether it has.
+    /// Waits until the tender has sent every frame. Returns whether it has.
     pub fn drain(&self, machine: &impl Machine) -> bool {
         self.wait(machine, || self.outstanding() == 0)
     }
@@ -178,7 +178,7 @@ mod tests {
 
     const BUFFERS: Buffers = Buffers { count: 8, size: 64 };
 
-    /// A ring whose counters have come to `counter`.
+    /// A ring whose counters stand at `counter`.
     fn ring(counter: u32) -> Ring {
         let ring = Ring::new();
         ring.guest.ent_tail.store(counter, Ordering::Relaxed);
@@ -186,14 +186,14 @@ mod tests {
         ring
     }
 
-    /// A tender and a clock, which go on while the guest waits.
+    /// A tender and a clock, which advance while the guest waits.
     struct Simulation<'a> {
         ring: &'a Ring,
         /// The buffers' bytes.
         memory: &'a RefCell<Vec<u8>>,
         sent: RefCell<Vec<u32>>,
         now: Cell<u64>,
-        /// How many frames are sent at each step of waiting, in turn; then `later` at each.
+        /// Frames sent at each step of a wait, in order; then `later` at each step.
         steps: RefCell<VecDeque<u32>>,
         later: u32,
         kicks: Cell<u32>,
@@ -259,7 +259,7 @@ mod tests {
         RefCell::new(vec![0; BUFFERS.total() as usize])
     }
 
-    /// Queues a frame that is one number; whether there was a place.
+    /// Queues a frame that is one number. Returns whether there was a place.
     fn write(queue: &Queue<'_>, machine: &Simulation<'_>, number: u32) -> bool {
         let Some(place) = queue.place(machine) else {
             return false;
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(queued.count(), OUTSTANDING_MAX as usize);
     }
 
-    /// A doorbell: what an eventfd is to the real ones.
+    /// A doorbell, in place of a real tender's eventfd.
     #[derive(Default)]
     struct Bell {
         rung: Mutex<bool>,

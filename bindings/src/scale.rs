@@ -16,8 +16,8 @@ pub struct Scale {
 const NANOS: u64 = 1_000_000_000;
 
 impl Scale {
-    /// The scale of a counter with `frequency` ticks a second; `None` if there is none, because the
-    /// frequency is 0 or beyond 2³² GHz.
+    /// The scale of a counter with `frequency` ticks a second. `None` if `frequency` is 0 or beyond
+    /// 2³² GHz.
     pub fn new(frequency: u64) -> Option<Scale> {
         (1..=u32::BITS).rev().find_map(|shift| {
             let mult = (NANOS << shift).checked_div(frequency)?;

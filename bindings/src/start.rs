@@ -22,7 +22,7 @@ Solo5: Bindings version ";
 #[unsafe(no_mangle)]
 static __stack_chk_guard: AtomicU64 = AtomicU64::new(0x00de_adbe_ef0d_0a00);
 
-/// What the application is told.
+/// The argument of `solo5_app_main`.
 static START_INFO: StartInfo = StartInfo {
     cmdline: AtomicPtr::new(null_mut()),
     heap_start: AtomicUsize::new(0),
@@ -34,14 +34,14 @@ unsafe extern "C" {
     fn solo5_app_main(info: *const StartInfo) -> c_int;
 }
 
-/// Sets the stack protector's guard. Nothing that is instrumented may run before.
+/// Sets the stack protector's guard. No instrumented code may run before this.
 pub(crate) fn guard() {
     let random = arch::random().unwrap_or_default();
     let value = guard::value(random, arch::counter(), arch::counter());
     __stack_chk_guard.store(value, Relaxed);
 }
 
-/// Reads the options for Solo5, greets, and returns where the rest of the command line begins.
+/// Reads the options for Solo5, prints the banner, and returns the rest of the command line.
 pub(crate) fn greet(line: &'static CStr) -> *const c_char {
     let options = cmdline::parse(line.to_bytes());
     if let Some(level) = options.level {
@@ -57,8 +57,8 @@ pub(crate) fn greet(line: &'static CStr) -> *const c_char {
     line.as_ptr().wrapping_add(options.rest)
 }
 
-/// Finds what the image leaves of `mem_size` bytes of memory, lets the target reserve its part of
-/// it, and tells the layout. The rest is the application's.
+/// Finds the memory that the image leaves of `mem_size` bytes, lets the target reserve its part,
+/// and prints the layout. The rest is the application's.
 pub(crate) fn memory(mem_size: u64, reserve: impl FnOnce(&mut Heap)) -> Heap {
     let image = Image {
         text: symbol!("_stext"),
@@ -79,12 +79,12 @@ pub(crate) fn run(cmdline: *const c_char, heap: &Heap) -> ! {
     START_INFO.cmdline.store(cmdline.cast_mut(), Relaxed);
     START_INFO.heap_start.store(heap.start as usize, Relaxed);
     START_INFO.heap_size.store(heap.size as usize, Relaxed);
-    // SAFETY: a C function of this signature, given what it is documented to be given.
+    // SAFETY: a C function of this signature, called with the argument that `solo5.h` documents.
     let status = unsafe { solo5_app_main(&raw const START_INFO) };
     exit(status)
 }
 
-/// Ends the guest as the application wants it.
+/// Ends the guest with the application's status.
 pub(crate) fn exit(status: i32) -> ! {
     let mut message = Message::new();
     message.text("Solo5: solo5_exit(").signed(status).text(") called\n");
@@ -92,7 +92,7 @@ pub(crate) fn exit(status: i32) -> ! {
     target::exit(status)
 }
 
-/// Ends the guest because the application wants to abort.
+/// Ends the guest for `solo5_abort`.
 pub(crate) fn abort() -> ! {
     let mut message = Message::new();
     log::print(Level::Info, message.text("Solo5: solo5_abort() called\n"));

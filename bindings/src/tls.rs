@@ -1,7 +1,7 @@
-//! Where the parts of a thread-local storage block lie (`docs/reference/guest-api.md#tls`).
+//! Layout of a thread-local storage block (`docs/reference/guest-api.md#tls`).
 //!
-//! A linker decides at what distance from the thread pointer it addresses each variable, from the
-//! TLS segment's size and alignment alone. A block has to be laid out by the same rule:
+//! The linker computes the distance of each variable from the thread pointer from only the size and
+//! the alignment of the TLS segment. A block has to follow the same rule:
 //!
 //! * variant II (x86_64): the data ends at the thread pointer, rounded up to the alignment; a word
 //!   there holds the thread pointer itself;
@@ -23,7 +23,7 @@ pub enum Variant {
 
 /// Least alignment in bytes: that of a word.
 const WORD: usize = 8;
-/// Size in bytes of what variant I keeps at the thread pointer.
+/// Size in bytes of the two words that variant I keeps at the thread pointer.
 const TCB_ARM: usize = 16;
 /// Distance in bytes that lets ppc64le reach 64 KiB with signed 16-bit displacements.
 const BIAS_POWER: usize = 0x7000;
@@ -53,8 +53,8 @@ fn align_up(value: usize, align: usize) -> usize {
 
 impl Layout {
     /// The layout for an image with `data_len` bytes of `.tdata` and `zero_len` of `.tbss`, whose
-    /// TLS segment is aligned to `align` bytes. An `align` that is no power of two, as it is when
-    /// the linker script does not tell, or less than a word counts as a word's.
+    /// TLS segment is aligned to `align` bytes. An `align` that is less than a word's or no power
+    /// of two counts as a word's: an older linker script gives 0.
     pub fn new(variant: Variant, data_len: usize, zero_len: usize, align: usize) -> Layout {
         let align = if align.is_power_of_two() && align > WORD { align } else { WORD };
         let variables = data_len.wrapping_add(zero_len);

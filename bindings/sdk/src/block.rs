@@ -60,8 +60,8 @@ impl Block {
 
     /// Fills `buffer` from `offset` on; both are whole numbers of blocks.
     ///
-    /// Solo5 transfers one block a call (docs/reference/guest-api.md#block); this makes as many as
-    /// are needed.
+    /// Solo5 transfers one block a call (docs/reference/guest-api.md#block); this function makes as
+    /// many calls as needed.
     ///
     /// # Errors
     ///
@@ -82,8 +82,8 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// As [`read`](Block::read); after [`Error::Unspecified`] the blocks before the failed one are
-    /// written. It is also the error if the operator attached the device for reading only.
+    /// As [`read`](Block::read). After [`Error::Unspecified`] the blocks before the failed one are
+    /// written. A device attached for reading only also gives [`Error::Unspecified`].
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
         let offsets = (offset..).step_by(self.block_size);

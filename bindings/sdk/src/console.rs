@@ -12,7 +12,7 @@ use crate::sys;
 pub struct Console;
 
 impl Console {
-    /// Writes `bytes` unchanged, in one call to the host (none for nothing).
+    /// Writes `bytes` unchanged, in one call to the host; nothing to write is no call.
     pub fn write(self, bytes: &[u8]) {
         if !bytes.is_empty() {
             sys::console_write(bytes);
@@ -38,7 +38,7 @@ impl Write for Console {
     }
 }
 
-/// Pieces of a message on their way to the console.
+/// Collects the pieces of a message on their way to the console.
 struct Collected {
     buffer: [u8; Self::LENGTH],
     used: usize,
@@ -80,7 +80,7 @@ impl Write for Collected {
 #[macro_export]
 macro_rules! print {
     ($($argument:tt)*) => {{
-        // The console never fails; an error could only come from a `Display` of the caller's.
+        // The console never fails; an error can only come from a `Display` of the caller.
         let _ = ::core::fmt::Write::write_fmt(
             &mut $crate::Console,
             ::core::format_args!($($argument)*),

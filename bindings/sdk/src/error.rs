@@ -4,7 +4,7 @@ use core::fmt;
 
 /// A failed call (docs/reference/guest-api.md#results).
 ///
-/// "Nothing now, perhaps later" is not among the errors: it is `None` where it can happen.
+/// "Nothing now, perhaps later" is not an error: calls that can say so return `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {

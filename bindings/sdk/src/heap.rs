@@ -12,7 +12,7 @@ use talc::source::Manual;
 /// Bytes at the top of the region that stay free for the stack, if the region is large enough.
 const STACK: usize = 1024 * 1024;
 
-/// How many bytes of a region of `size` bytes are the heap's; the rest, at its top, is the stack's.
+/// The heap's share of a region of `size` bytes; the rest, at its top, is the stack's.
 fn heap_part(size: usize) -> usize {
     size - STACK.min(size / 2)
 }
@@ -25,7 +25,7 @@ pub struct Heap(TalcCell<Manual, DefaultBinning>);
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// An allocator that has nothing to give yet.
+    /// An allocator without memory.
     #[must_use]
     pub const fn new() -> Heap {
         Heap(TalcCell::new(Manual))
@@ -35,8 +35,8 @@ impl Heap {
     ///
     /// # Safety
     ///
-    /// The region is readable and writable, lives as long as the allocator, and nobody uses its
-    /// part below the stack's share. To be called once.
+    /// The region is readable and writable, lives as long as the allocator, and no other code uses
+    /// the heap's share of it. This is called once.
     pub(crate) unsafe fn start(&self, start: *mut u8, size: usize) {
         // A region too small for the allocator's own tables leaves the heap empty: the first
         // allocation fails and says so.

@@ -1,9 +1,9 @@
-//! The guest API for this crate's own tests on the host: the functions that the bindings would
-//! export, over a few values of the thread.
+//! The guest API for this crate's own tests on the host. It replaces the functions that the
+//! bindings would export; its state is thread-local.
 //!
-//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes), block
-//! `constant` (3, the same for reading only), and net and block `declined`, which are optional and not
-//! attached.
+//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes),
+//! block `constant` (3, the same but read-only), and net and block `declined`, which are optional
+//! and not attached.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,12 +27,12 @@ thread_local! {
     static DISK: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
 }
 
-/// The console writes of this thread since the last time, one item a call.
+/// The console writes of this thread since the last call of this function, one item a write.
 pub(crate) fn take_calls() -> Vec<Vec<u8>> {
     OUTPUT.take()
 }
 
-/// The same as one text.
+/// The same, joined.
 pub(crate) fn take_output() -> Vec<u8> {
     OUTPUT.take().concat()
 }

@@ -1,7 +1,7 @@
 //! Safe Rust API for Solo5 unikernels.
 //!
 //! A unikernel has one thread, no operating system below it, and only the devices that its manifest
-//! declares. This crate lends the guest API of `solo5.h` (`docs/reference/guest-api.md`) Rust's
+//! declares. This crate gives the guest API of `solo5.h` (`docs/reference/guest-api.md`) Rust's
 //! types: a device is an owned value, "nothing queued" is `None`, a point in time is not a number.
 //!
 //! ```ignore
@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! # The way of a program
+//! # Life of a program
 //!
 //! 1. `_start` in the bindings prepares the platform and calls `solo5_app_main`, which [`main!`]
 //!    defines (`runtime.rs`): it gives the heap its memory (`heap.rs`), calls the program's
@@ -32,8 +32,8 @@
 //!    `time.rs`).
 //! 4. It returns, or panics: the message goes to the console and the status is 255.
 //!
-//! Every call into the bindings is in `sys.rs`. `mem.rs` holds what compiled code expects from a C
-//! library and does not find here.
+//! Only `sys.rs` calls the bindings. `mem.rs` holds the functions that compiled code expects from a
+//! C library.
 //!
 //! # Linking
 //!
@@ -91,8 +91,7 @@ pub use time::{Instant, wall_clock};
 
 /// Ends the unikernel with `status`.
 ///
-/// Nothing is dropped and nothing is flushed; returning from the program's function is the usual
-/// way to end.
+/// It drops and flushes nothing. The usual way to end is to return from the program's function.
 pub fn exit(status: Status) -> ! {
     sys::exit(status)
 }

@@ -1,24 +1,24 @@
 //! `memcpy` and its relatives.
 //!
-//! The compiler calls them for any copy of some length; on the host target they come from the C
-//! library, which a unikernel does not have, and the bindings keep theirs to themselves
+//! The compiler calls them to copy anything longer than a few registers. On the host target they
+//! come from the C library, which a unikernel does not have, and the bindings do not export theirs
 //! (docs/reference/guest-api.md#symbols).
 //!
-//! Written without loops over single bytes where length matters: 16 bytes at a time, unaligned,
-//! then a last, overlapping piece. Each loop has an empty piece of assembly in its body. It costs
-//! nothing and keeps the compiler from recognising the loop as the very function it implements.
+//! They move 16 bytes at a time, unaligned, and then a last piece that overlaps; only short pieces
+//! are moved by byte. Each loop has an empty piece of assembly in its body. It costs nothing and
+//! keeps the compiler from recognising the loop as the very function it implements.
 
 use core::arch::asm;
 use core::ffi::c_int;
 
-/// The piece that is moved at once. Two vector moves or two pairs of integer moves.
+/// The piece moved in one step: two vector moves or two pairs of integer moves.
 type Piece = u128;
 const PIECE: usize = size_of::<Piece>();
 
 /// Hides from the compiler what the loop around it does.
 #[inline(always)]
 fn opaque() {
-    // SAFETY: no instructions. That memory counts as changed is the purpose.
+    // SAFETY: no instructions. Its purpose is that the compiler takes all memory as changed.
     unsafe { asm!("", options(nostack, preserves_flags)) };
 }
 
@@ -29,7 +29,7 @@ fn opaque() {
 /// It lies inside a readable buffer that begins at `from`.
 #[inline(always)]
 unsafe fn load<T: Copy>(from: *const u8, offset: usize) -> T {
-    // SAFETY: inside the buffer, says the caller. Nothing is claimed by computing an address.
+    // SAFETY: inside the buffer, as the caller promises. Computing an address claims nothing.
     unsafe { from.wrapping_add(offset).cast::<T>().read_unaligned() }
 }
 
@@ -52,7 +52,7 @@ unsafe fn store<T: Copy>(to: *mut u8, offset: usize, value: T) {
 /// As for `memmove`; `size` is at most 32.
 #[inline(always)]
 unsafe fn move_short(to: *mut u8, from: *const u8, size: usize) {
-    /// The first `T` and the last; together they are everything, for `size` is at most two of them.
+    /// Moves the first `T` and the last; they cover everything, for `size` is at most two of them.
     #[inline(always)]
     unsafe fn ends<T: Copy>(to: *mut u8, from: *const u8, size: usize) {
         let last = size - size_of::<T>();
@@ -87,12 +87,12 @@ unsafe fn move_short(to: *mut u8, from: *const u8, size: usize) {
 /// `from` is readable and `to` is writable for `size` bytes, and they do not overlap.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize) -> *mut u8 {
-    // SAFETY: `memmove` asks for less.
+    // SAFETY: `forwards` requires less.
     unsafe { forwards(to, from, size) };
     to
 }
 
-/// Copies from the first byte to the last: right unless `to` lies inside what is still to be read.
+/// Copies from the first byte to the last: correct unless `to` lies inside unread source bytes.
 ///
 /// # Safety
 ///
@@ -100,7 +100,7 @@ pub(crate) unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize
 #[inline(always)]
 unsafe fn forwards(to: *mut u8, from: *const u8, size: usize) {
     if size <= 2 * PIECE {
-        // SAFETY: short, as asked for.
+        // SAFETY: at most 32 bytes.
         return unsafe { move_short(to, from, size) };
     }
     let last = size - PIECE;
@@ -133,11 +133,11 @@ pub(crate) unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, size: usiz
         return to;
     }
     if size <= 2 * PIECE {
-        // SAFETY: short, as asked for.
+        // SAFETY: at most 32 bytes.
         unsafe { move_short(to, from, size) };
         return to;
     }
-    // From the last byte to the first, and the first piece, read before it is overwritten, at last.
+    // Copies from the last byte to the first. The first piece is read now and written at the end.
     // SAFETY: `size` is more than a piece.
     let head = unsafe { load::<Piece>(from, 0) };
     let mut end = size;

@@ -1,8 +1,7 @@
 //! Between the bindings and a Rust program: what [`main!`](crate::main!) expands to.
 //!
-//! The allocator, the panic handler and the names of an unwinder are made in the program by the
-//! macro, not here: a crate that merely depends on this one, or its tests on the host, keeps its
-//! own.
+//! The macro defines the allocator, the panic handler and the unwinder's names in the program, not
+//! here. So a crate that only depends on this one, and its tests on the host, keep their own.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::panic::PanicInfo;
@@ -56,7 +55,8 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
     if PANICKING.swap(true, Ordering::Relaxed) {
         println!("(printing the message panicked as well)");
     } else {
-        // Apart from the message: making that is the program's code, which may panic again.
+        // The location is printed separately: the message comes from program code, which may panic
+        // again.
         match info.location() {
             Some(location) => println!("panicked at {location}:"),
             None => println!("panicked:"),
@@ -71,8 +71,8 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
 /// It takes a [`&Start`](crate::Start) and returns anything that is a
 /// [`Termination`](crate::Termination): `()`, a [`Status`](crate::Status), or a `Result` of those
 /// whose error can be displayed. The macro also defines the global allocator and the panic handler,
-/// so it is used once, in the program's crate. Compiled as a test the program has those of `std`, and
-/// the macro only uses the function.
+/// so it is used once, in the program's crate. A program compiled as a test has those of `std`, and
+/// the macro only refers to the function.
 ///
 /// ```ignore
 /// // Not compiled with the documentation, which is built with `std` and its panic handler;
@@ -115,7 +115,7 @@ macro_rules! main {
                 $crate::runtime::panic(info)
             }
 
-            /// What the bindings call when the platform is ready.
+            /// Called by the bindings when the platform is ready.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn solo5_app_main(
                 info: *const $crate::runtime::StartInfo,
@@ -125,8 +125,8 @@ macro_rules! main {
             }
 
             // The prebuilt `core` and `alloc` are compiled for unwinding: their tables name a
-            // personality routine and their landing pads end in `_Unwind_Resume`. With
-            // `panic = "abort"` neither is ever called; the linker still wants the names.
+            // personality routine and their landing pads end in `_Unwind_Resume`. With `panic =
+            // "abort"` neither is ever called, but the linker still needs the names.
             #[unsafe(no_mangle)]
             extern "C" fn rust_eh_personality() -> ! {
                 $crate::abort()

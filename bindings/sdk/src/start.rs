@@ -1,11 +1,11 @@
-//! What the bindings say of the start of the unikernel.
+//! The information that a unikernel gets when it starts.
 
 use core::ffi::CStr;
 use core::str::Utf8Error;
 
 use crate::arguments::Arguments;
 
-/// What a unikernel is told when it starts.
+/// The start information of a unikernel.
 #[derive(Debug)]
 pub struct Start {
     command_line: &'static CStr,

@@ -1,4 +1,4 @@
-//! Exit statuses, and what the result of a program's function means as one.
+//! Exit statuses, and how the result of a program's function becomes one.
 
 use core::convert::Infallible;
 use core::fmt::Display;
@@ -32,9 +32,9 @@ impl Status {
     }
 }
 
-/// What the function given to [`main!`](crate::main!) may return.
+/// The types that the function given to [`main!`](crate::main!) may return.
 pub trait Termination {
-    /// Reports what is to be reported, and says how the unikernel ends.
+    /// Prints the error, if there is one, and returns the status to end with.
     fn report(self) -> Status;
 }
 
@@ -50,7 +50,7 @@ impl Termination for Status {
     }
 }
 
-/// For a server, which ends only with an error: `fn main(…) -> Result<Infallible, E>`.
+/// For a server that ends only with an error: `fn main(…) -> Result<Infallible, E>`.
 impl Termination for Infallible {
     fn report(self) -> Status {
         match self {}

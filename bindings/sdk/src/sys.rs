@@ -1,8 +1,8 @@
-//! The guest API of `solo5.h` as the bindings export it, and the only calls of it.
+//! The guest API of `solo5.h` as the bindings export it. No other file calls it.
 //!
-//! The functions here are safe: what a C signature leaves open (that a pointer goes with its
-//! length, that a result is one of four) is settled once. The C API is neither thread-safe nor
-//! re-entrant (docs/reference/guest-api.md#rules); a Solo5 guest has one thread and the bindings
+//! The functions here are safe: they settle once what a C signature leaves open, that a pointer
+//! goes with its length and that a result is one of four. The C API is neither thread-safe nor
+//! re-entrant (docs/reference/guest-api.md#rules). A Solo5 guest has one thread and the bindings
 //! never call back, so no lock is needed.
 
 use core::ffi::{c_char, c_int};
@@ -134,7 +134,7 @@ pub(crate) fn net_read(handle: u64, buffer: &mut [u8]) -> Result<Option<usize>> 
         return Ok(None);
     }
     check(result)?;
-    // More than the buffer holds would be a fault of the bindings; it must not become an index.
+    // A size above the buffer's would be a fault of the bindings; it must not become an index.
     if size > buffer.len() { Err(Error::Unspecified) } else { Ok(Some(size)) }
 }
 

@@ -7,8 +7,8 @@ use crate::sys;
 
 /// A point in time on the monotonic clock, in nanoseconds since an unspecified origin.
 ///
-/// It holds for 584 years; arithmetic that leaves the range stays at its end, so that
-/// "a very long time from now" is [`Instant::MAX`].
+/// It has a range of 584 years. Arithmetic saturates, so "a very long time from now" is
+/// [`Instant::MAX`].
 ///
 /// ```no_run
 /// use core::time::Duration;
@@ -24,12 +24,13 @@ use crate::sys;
 pub struct Instant(u64);
 
 impl Instant {
-    /// Later than every other point in time: as a deadline, none at all.
+    /// Later than every other point in time. As a deadline it means none.
     pub const MAX: Instant = Instant(u64::MAX);
-    /// Earlier than every other point in time: as a deadline, one that has passed.
+    /// Earlier than every other point in time. As a deadline it has passed.
     pub const MIN: Instant = Instant(0);
 
-    /// The present. Never decreasing; two readings may be equal (docs/reference/guest-api.md#time).
+    /// The current time. It never decreases; two readings may be equal
+    /// (docs/reference/guest-api.md#time).
     #[must_use]
     pub fn now() -> Instant {
         Instant(sys::clock_monotonic())

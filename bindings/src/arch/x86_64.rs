@@ -1,4 +1,5 @@
-//! x86_64: counter, random numbers, the linker's symbols, and what one file each has.
+//! x86_64: the counter, random numbers and the linker's symbols. The other parts have their own
+//! files.
 //!
 //! | what | file |
 //! |---|---|
@@ -35,9 +36,9 @@ mod cpu {
     /// Granularity in bytes of the heap's start.
     pub(crate) const PAGE_SIZE: u64 = solo5_abi::Arch::X86_64.page_size();
 
-    /// The value of a symbol that the linker defines: an address below 4 GiB, a length, or 0 if a
-    /// weak one is missing. It is read behind the compiler's back, which would take a symbol's
-    /// address for something that is never 0.
+    /// The value of a symbol that the linker defines: an address below 4 GiB, a length, or 0 for a
+    /// weak symbol that is missing. Assembly reads it, because the compiler assumes that the
+    /// address of a symbol is never 0.
     macro_rules! symbol {
         ($name:literal) => {{
             let value: u64;
@@ -57,8 +58,8 @@ mod cpu {
     /// The time stamp counter.
     pub(crate) fn counter() -> u64 {
         let (low, high): (u64, u64);
-        // SAFETY: reads a counter into the registers named, and touches nothing else. Where the
-        // host forbids the instruction the guest ends, as every guest of this target does there.
+        // SAFETY: reads a counter into the registers named, and touches nothing else. A host that
+        // forbids the instruction ends the guest, as it ends every guest of this target.
         unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack)) };
         high << 32 | low
     }
@@ -73,7 +74,7 @@ mod cpu {
     /// A random number from the CPU, if it makes any.
     pub(crate) fn random() -> Option<u64> {
         const RDRAND: u32 = 1 << 30;
-        /// What Intel advises before giving up.
+        /// Attempts that Intel advises before giving up.
         const TRIES: u32 = 10;
         if __cpuid(1).ecx & RDRAND == 0 {
             return None;
@@ -95,7 +96,7 @@ mod cpu {
         })
     }
 
-    /// Sets the thread pointer; whether the CPU can take it: addresses have 48 significant bits.
+    /// Sets the thread pointer. Returns whether the CPU accepts it: addresses have 48 bits.
     #[cfg(feature = "machine")]
     pub(crate) fn set_thread_pointer(base: usize) -> bool {
         const IA32_FS_BASE: u32 = 0xc000_0100;

@@ -1,9 +1,9 @@
 //! The hvt target: a virtual machine without anything but memory, a CPU and hypercalls
 //! (`docs/reference/hvt.md#bindings`).
 //!
-//! The guest runs in the CPU's most privileged mode, on page tables of the tender's. Interrupts stay
+//! The guest runs in the CPU's most privileged mode, on the tender's page tables. Interrupts stay
 //! off: waiting is a hypercall. SSE is usable from the first instruction on, but this code is built
-//! to do without, as there are hosts whose KVM interprets such guests and knows no vector registers.
+//! without it: on some hosts KVM interprets such guests and knows no vector registers.
 
 use core::ffi::{CStr, c_char};
 use core::ptr;
@@ -30,11 +30,10 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
 
-// What the boot information says, and what became of it. There is one thread; the atomics only make
-// these statics.
+// State from the boot information. There is one thread; the atomics only make these statics.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);
 static CLOCK_SHIFT: AtomicU32 = AtomicU32::new(0);
-/// The last reading of the clock, so that none is less.
+/// The last reading of the clock; no later one is less.
 static CLOCK_LAST: AtomicU64 = AtomicU64::new(0);
 /// NULL: frames are not queued.
 static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
@@ -48,20 +47,20 @@ static STALLED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Safety
 ///
-/// `at` is the boot information, and stays as it is.
+/// `at` points to the boot information, which never changes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
     start::guard();
     // Any use of thread-local storage before the application sets it up shall fault.
     set_tls_base(0);
     arch::handle_traps();
-    // SAFETY: the caller's promise. An older tender's structure is shorter, but its manifest, which
-    // is larger than the rest, follows.
+    // SAFETY: the caller's promise. An older tender's structure is shorter, but its manifest
+    // follows, and that is larger than the missing part.
     let info = unsafe { at.read() };
-    // SAFETY: the tender has filled in a manifest there, and is done with it.
+    // SAFETY: the tender has filled in a manifest there and no longer touches it.
     unsafe { attached::set(info.mft.get()) };
     let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
-    // SAFETY: the boot information points to a string that stays as it is.
+    // SAFETY: the boot information points to a string that never changes.
     let rest = start::greet(unsafe { CStr::from_ptr(line) });
     let heap = start::memory(info.mem_size.get(), |heap| {
         if let Some(ring) = info.ring_offered(at.addr() as u64) {
@@ -76,7 +75,7 @@ pub(crate) fn panic() -> ! {
     abort!("internal error")
 }
 
-/// Ends the guest. Frames still in the queue are sent first: an older tender would forget them.
+/// Ends the guest. Frames still in the queue are sent first: an older tender would lose them.
 pub(crate) fn exit(status: i32) -> ! {
     if let Some(queue) = queue() {
         queue.drain(&Tender);
@@ -86,7 +85,7 @@ pub(crate) fn exit(status: i32) -> ! {
 
 /// Ends the guest after a trap. The tender may store the frame in a core file.
 pub(crate) fn fault(frame: &TrapFrame) -> ! {
-    // The tender wants more bytes to be there than it reads; behind a trap's stack there are.
+    // The tender requires more bytes than it reads; the memory behind a trap's stack provides them.
     halt(EXIT_ABORT, ptr::from_ref(frame).expose_provenance() as u64)
 }
 
@@ -94,7 +93,7 @@ fn halt(status: i32, cookie: u64) -> ! {
     let mut argument =
         Halt { cookie: cookie.into(), exit_status: status.into(), ..Halt::default() };
     loop {
-        // SAFETY: its type, and nothing is written.
+        // SAFETY: the argument has the call's type, and nothing is written.
         unsafe { hypercall(Hypercall::Halt, &mut argument) };
     }
 }
@@ -104,13 +103,13 @@ pub(crate) fn console_write(bytes: &[u8]) {
         data: (bytes.as_ptr().expose_provenance() as u64).into(),
         len: (bytes.len() as u64).into(),
     };
-    // SAFETY: its type, and nothing is written.
+    // SAFETY: the argument has the call's type, and nothing is written.
     unsafe { hypercall(Hypercall::Puts, &mut argument) };
 }
 
 pub(crate) fn clock_wall() -> u64 {
     let mut argument = Walltime::default();
-    // SAFETY: its type, and only it is written.
+    // SAFETY: the argument has the call's type, and only it is written.
     unsafe { hypercall(Hypercall::Walltime, &mut argument) };
     argument.nsecs.get()
 }
@@ -142,8 +141,9 @@ pub(crate) fn clock_monotonic() -> u64 {
 
 /// Waits for the deadline or for input; returns the network devices that have some.
 ///
-/// A deadline that has passed needs no hypercall where no input can arrive. The tender's timer runs
-/// by another clock than the guest's, so it may end a wait early; then the rest is waited for.
+/// With a deadline that has passed and no device that could have input, there is no hypercall. The
+/// tender's timer follows another clock than the guest's, so a wait may end early; the guest then
+/// waits for the rest.
 pub(crate) fn wait(deadline: u64) -> u64 {
     loop {
         let left = deadline.saturating_sub(clock_monotonic());
@@ -157,15 +157,15 @@ pub(crate) fn wait(deadline: u64) -> u64 {
     }
 }
 
-/// The devices that can be read, waiting for one up to `timeout` nanoseconds.
+/// Waits up to `timeout` nanoseconds for a device that can be read; returns all that can.
 fn poll(timeout: u64) -> u64 {
     let mut argument = Poll {
         timeout_nsecs: timeout.into(),
-        // Known to the compiler, the zeroes would go through a vector register.
+        // A compiler that knew the zeroes would move them through a vector register.
         ready_set: core::hint::black_box(0).into(),
         ..Poll::default()
     };
-    // SAFETY: its type, and only it is written.
+    // SAFETY: the argument has the call's type, and only it is written.
     unsafe { hypercall(Hypercall::Poll, &mut argument) };
     argument.ready_set.get()
 }
@@ -194,7 +194,7 @@ fn queue() -> Option<Queue<'static>> {
     Some(Queue::new(ring, buffers, &STALLED))
 }
 
-/// What a queue asks for.
+/// The tender, as the queue sees it.
 struct Tender;
 
 impl Machine for Tender {
@@ -217,7 +217,7 @@ impl Machine for Tender {
 
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     devices().net_write(handle, size)?;
-    // A queued frame has no outcome: one to a tap that is gone takes the way that has.
+    // A queued frame has no outcome. A frame to a tap that is gone needs one, so it is not queued.
     let gone = GONE.load(Relaxed) >> handle & 1 != 0;
     if let Some(queue) = queue().filter(|_| !gone) {
         enqueue(&queue, handle, buf, size);
@@ -231,7 +231,7 @@ pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), 
     }
 }
 
-/// The network devices that could not be read, bit N for handle N.
+/// The network devices on which a read has failed, bit N for handle N.
 static GONE: AtomicU64 = AtomicU64::new(0);
 
 /// Queues a frame, or drops it if the tender does not take frames.
@@ -240,11 +240,10 @@ fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
         return;
     };
     let buffer = BUFFERS.load(Relaxed).wrapping_add(place.offset as usize);
-    // SAFETY: `size` bytes at `buf` are the application's to read, by the API's contract. The buffer
-    // is one of those reserved, has room for the longest frame there is, and the tender is done with
-    // it.
+    // SAFETY: by the API's contract the application may read `size` bytes at `buf`. The buffer is
+    // one of those reserved, has room for the longest frame, and the tender is done with it.
     unsafe { buffer.copy_from_nonoverlapping(buf, size) };
-    // Handles are below 64, and frames are at most 64 KiB and a header: nothing is lost.
+    // Handles are below 64, and frames are at most 64 KiB and a header, so the casts lose nothing.
     let data = buffer.expose_provenance() as u64;
     queue.submit(place, handle as u32, data, size as u32, &Tender);
 }
@@ -267,7 +266,7 @@ pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<
 ///
 /// # Safety
 ///
-/// What `direction` writes has to be the caller's to write.
+/// The memory that `direction` writes has to be the caller's to write.
 unsafe fn net(direction: Hypercall, handle: u64, buf: usize, size: usize) -> Result<usize, Error> {
     let mut argument = Net {
         handle: handle.into(),
@@ -275,7 +274,7 @@ unsafe fn net(direction: Hypercall, handle: u64, buf: usize, size: usize) -> Res
         len: (size as u64).into(),
         ..Net::default()
     };
-    // SAFETY: the type of either direction, and the caller's promise.
+    // SAFETY: both directions take this type; the caller vouches for the memory.
     unsafe { hypercall(direction, &mut argument) };
     result(argument.ret.get()).map(|()| argument.len.get() as usize)
 }
@@ -318,7 +317,7 @@ pub(crate) unsafe fn block_read(
 ///
 /// # Safety
 ///
-/// What `direction` writes has to be the caller's to write.
+/// The memory that `direction` writes has to be the caller's to write.
 unsafe fn block(
     direction: Hypercall,
     handle: u64,
@@ -334,7 +333,7 @@ unsafe fn block(
         len: (size as u64).into(),
         ..Block::default()
     };
-    // SAFETY: the type of either direction, and the caller's promise.
+    // SAFETY: both directions take this type; the caller vouches for the memory.
     unsafe { hypercall(direction, &mut argument) };
     result(argument.ret.get())
 }

@@ -1,4 +1,4 @@
-//! What differs between tenders and hypervisors. Each target is one file.
+//! The differences between tenders and hypervisors. Each target is one file.
 //!
 //! A target that runs an application defines `_start` and offers what `api.rs`, `start.rs` and
 //! `notes.rs` call: `TARGET`, `ABI_VERSION`, `console_write`, `exit`, `panic`, `clock_monotonic`,

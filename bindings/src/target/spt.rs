@@ -42,8 +42,7 @@ const ENOBUFS: isize = -105;
 
 const NANOS: u64 = 1_000_000_000;
 
-// What the boot information says, and what became of it. There is one thread; the atomics only make
-// these statics.
+// State from the boot information. There is one thread; the atomics only make these statics.
 static EPOLLFD: AtomicU32 = AtomicU32::new(0);
 static TIMERFD: AtomicU32 = AtomicU32::new(0);
 static CLOCK: Clock = Clock::new();
@@ -54,21 +53,21 @@ static ARMED: AtomicU64 = AtomicU64::new(0);
 ///
 /// # Safety
 ///
-/// `info` is the boot information, and stays as it is.
+/// `info` points to the boot information, which never changes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     start::guard();
-    // The tender's thread pointer is of no use here. Any use before the application sets its own
+    // The tender's thread pointer is useless here. Any use before the application sets its own
     // shall fault.
     linux::set_thread_pointer(0);
     // SAFETY: the caller's promise.
     let info = unsafe { info.read() };
-    // SAFETY: the tender has filled in a manifest there, and is done with it.
+    // SAFETY: the tender has filled in a manifest there and no longer touches it.
     unsafe { attached::set(info.mft.get()) };
     EPOLLFD.store(info.epollfd.get(), Relaxed);
     TIMERFD.store(info.timerfd.get(), Relaxed);
     let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
-    // SAFETY: the boot information points to a string that stays as it is.
+    // SAFETY: the boot information points to a string that never changes.
     let rest = start::greet(unsafe { CStr::from_ptr(line) });
     let heap = start::memory(info.mem_size.get(), |_| {});
     start::run(rest, &heap)
@@ -90,8 +89,8 @@ pub(crate) fn exit(status: i32) -> ! {
     }
 }
 
-/// Writes everything. A reader that is slow is waited for, also where the descriptor is non-blocking;
-/// what the host refuses otherwise is lost.
+/// Writes everything. It waits for a slow reader, also on a non-blocking descriptor. Output that
+/// the host refuses for another reason is lost.
 pub(crate) fn console_write(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let arguments = [STDOUT, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0];
@@ -112,8 +111,8 @@ pub(crate) fn console_write(mut bytes: &[u8]) {
     }
 }
 
-/// Waits about a millisecond, or until there is input, for a console that is full: nothing but the
-/// timer and the devices can be waited for.
+/// Waits for a full console: about a millisecond, or until there is input. Only the timer and the
+/// devices can be waited for.
 fn nap() {
     const NAP: u64 = 1_000_000;
     arm(clock_monotonic().wrapping_add(NAP));
@@ -159,10 +158,10 @@ pub(crate) fn clock_monotonic() -> u64 {
 
 /// Waits for the deadline or for input; returns the network devices that have some.
 ///
-/// A deadline that has passed costs at most one system call: it is recognised without one, by the
-/// last time known to have come or else by the clock, and then nothing needs to be armed. With no
-/// network devices there is nothing to look at either. Any other deadline costs one to wait, and
-/// one to arm the timer unless it is armed for this deadline already.
+/// A deadline that has passed costs at most one system call, the look at the devices, and none
+/// without network devices. The last known time or the clock tells that it has passed, so the timer
+/// is not armed. Any other deadline costs one call to wait, and one to arm the timer unless it is
+/// armed for this deadline already.
 pub(crate) fn wait(deadline: u64) -> u64 {
     let passed = deadline <= CLOCK.last() || deadline <= clock_monotonic();
     if passed && !has_net() {
@@ -194,9 +193,9 @@ fn arm(deadline: u64) {
     ARMED.store(deadline, Relaxed);
 }
 
-/// Looks at the epoll set, blocking until something is ready or not.
+/// Looks at the epoll set. With `block` it waits until something is ready.
 fn poll(block: bool) -> u64 {
-    // One for each device and for the timer; the reserved entry is none, so there is room.
+    // One for each device and one for the timer. They fit, as the reserved entry is no device.
     let mut events = [const { MaybeUninit::<EpollEvent>::uninit() }; ENTRIES_MAX];
     let timeout: isize = if block { -1 } else { 0 };
     let arguments = [
@@ -225,7 +224,7 @@ fn poll(block: bool) -> u64 {
             forget(handle);
         }
         if handle == INTERNAL_TIMERFD {
-            // Whatever the counter says, this time has come.
+            // The timer has fired, so this time has passed, whatever the counter says.
             CLOCK.advance(ARMED.load(Relaxed));
         } else if handle < u64::BITS.into() {
             ready |= 1 << handle;
@@ -234,9 +233,9 @@ fn poll(block: bool) -> u64 {
     ready
 }
 
-/// Waits for this device no more: its tap is gone, which would end every wait at once. The
-/// application is told once, and its next read of the device fails. Tenders that do not allow this
-/// say so.
+/// Removes the device from the epoll set: its tap is gone, which would end every wait at once. The
+/// application sees the device ready once, and its next read fails. The entry tells whether the
+/// tender allows the removal.
 fn forget(handle: u64) {
     if let Some(entry) = devices().network(handle).filter(|entry| entry.may_forget()) {
         let arguments = [EPOLLFD.load(Relaxed) as usize, EPOLL_CTL_DEL, fd(entry), 0, 0, 0];

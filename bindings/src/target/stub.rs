@@ -1,6 +1,5 @@
-//! The stub target: lets generic build systems link programs as with any compiler, so that they can
-//! probe for features (`docs/reference/guest-api.md#stub`). Nothing works, nothing is needed, and
-//! no tender runs it.
+//! The stub target: generic build systems link programs with it to probe for features
+//! (`docs/reference/guest-api.md#stub`). Its functions do nothing, and no tender runs it.
 
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::AtomicU64;

@@ -2,14 +2,14 @@
 
 use solo5_abi::hvt::x86_64::{GDT, SELECTOR_CODE};
 
-/// Selector of the task state segment, behind the segments there are at entry.
+/// Selector of the task state segment, which follows the segments set up at entry.
 pub const SELECTOR_TASK: u16 = size_of_val(&GDT) as u16;
-/// Stacks a task state segment can name.
+/// Number of stacks that a task state segment can name.
 pub const STACKS: usize = 7;
 /// 32-bit words of a task state segment.
 pub const TASK_WORDS: usize = 26;
 
-/// Present, and which kind of system segment.
+/// The present bit, and the kinds of system segment.
 const PRESENT: u64 = 1 << 47;
 const KIND_TASK: u64 = 9 << 40;
 const KIND_INTERRUPT_GATE: u64 = 14 << 40;
@@ -23,9 +23,8 @@ pub const fn task(base: u64) -> [u64; 2] {
     [limit | low << 16 | KIND_TASK | PRESENT | high << 56, base >> 32]
 }
 
-/// A task state segment with these interrupt stacks, each by its end, the first of them number 1.
-/// There are no stacks for changes of privilege and no permissions for ports: nothing runs
-/// unprivileged.
+/// A task state segment with these interrupt stacks, numbered from 1, each given by its end. It has
+/// no stacks for changes of privilege and no port permissions, because nothing runs unprivileged.
 pub const fn task_state(stacks: [u64; STACKS]) -> [u32; TASK_WORDS] {
     let mut words = [0; TASK_WORDS];
     let mut at = 0;
@@ -62,7 +61,7 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// To a table at `base` of `size` bytes.
+    /// The operand for a table at `base` of `size` bytes.
     pub const fn new(base: u64, size: usize) -> Pointer {
         Pointer { limit: size.wrapping_sub(1) as u16, base }
     }

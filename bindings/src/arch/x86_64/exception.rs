@@ -1,10 +1,10 @@
-//! The CPU's exceptions, and the line that tells of one (`docs/reference/hvt.md#bindings-traps`).
+//! The CPU's exceptions, and their messages (`docs/reference/hvt.md#bindings-traps`).
 
 use solo5_abi::hvt::x86_64::TrapFrame;
 
 use crate::log::Message;
 
-/// Vectors that belong to exceptions.
+/// Number of exception vectors.
 pub const COUNT: usize = 32;
 /// Bit N: the CPU pushes an error code for vector N.
 pub const WITH_ERROR_CODE: u32 = 0x6022_7d00;
@@ -15,13 +15,13 @@ pub const DOUBLE_FAULT: usize = 8;
 /// Page fault.
 pub const PAGE_FAULT: usize = 14;
 
-/// Mnemonics; vectors without one go by their number.
+/// Mnemonics by vector. A vector without one is printed as its number.
 const NAMES: [&str; 21] = [
     "DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "", "TS", "NP", "SS", "GP", "PF", "",
     "MF", "AC", "MC", "XM", "VE",
 ];
 
-/// The line that tells of an exception.
+/// The message for an exception.
 pub fn describe(vector: usize, frame: &TrapFrame) -> Message {
     let mut message = Message::new();
     message.text("Solo5: trap: type=#");
@@ -42,7 +42,7 @@ pub fn describe(vector: usize, frame: &TrapFrame) -> Message {
     message
 }
 
-/// The line that tells of the address of a page fault.
+/// The message with the address of a page fault.
 pub fn describe_address(frame: &TrapFrame) -> Message {
     let mut message = Message::new();
     message.text("Solo5: trap: cr2=").hex(frame.cr2.get()).text("\n");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn these_push_an_error_code() {
+    fn vectors_with_an_error_code() {
         let vectors: std::vec::Vec<_> =
             (0..COUNT).filter(|vector| WITH_ERROR_CODE & 1 << vector != 0).collect();
         assert_eq!(vectors, [8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);

@@ -6,12 +6,12 @@ use core::ptr;
 use solo5_abi::hvt::Hypercall;
 use solo5_abi::hvt::x86_64::KICK_PORT;
 
-/// Makes a hypercall. Its outcome is in `argument` afterwards.
+/// Makes a hypercall. Afterwards `argument` holds the outcome.
 ///
 /// # Safety
 ///
-/// `Argument` is the call's type of argument, and memory that it names for the tender to write is
-/// the caller's.
+/// `Argument` is the argument type of `call`, and the memory that it names for the tender to write
+/// is the caller's.
 pub(crate) unsafe fn hypercall<Argument>(call: Hypercall, argument: &mut Argument) {
     // Memory ends at 4 GiB, so nothing is lost.
     let address = ptr::from_mut(argument).expose_provenance() as u32;
@@ -30,7 +30,7 @@ pub(crate) fn kick() {
 ///
 /// # Safety
 ///
-/// What the tender does on it must be sound.
+/// The tender's reaction to the write must be sound.
 unsafe fn out(port: u16, value: u32) {
     // SAFETY: the caller's promise.
     unsafe {

@@ -59,7 +59,7 @@ pub(crate) unsafe fn call(call: Call, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// Sets the thread pointer; whether the host accepts it.
+/// Sets the thread pointer. Returns whether the host accepts it.
 pub(crate) fn set_thread_pointer(base: usize) -> bool {
     // SAFETY: writes no memory.
     unsafe { call(Call::ArchPrctl, [ARCH_SET_FS, base, 0, 0, 0, 0]) == 0 }

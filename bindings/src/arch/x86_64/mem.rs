@@ -82,8 +82,8 @@ unsafe extern "C" fn memset(to: *mut c_void, byte: c_int, len: usize) -> *mut c_
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(left: *const c_void, right: *const c_void, len: usize) -> c_int {
     let order: c_int;
-    // SAFETY: the caller vouches for `len` bytes at both addresses. Comparing `ecx` with itself
-    // first makes nothing compare as equal.
+    // SAFETY: the caller vouches for `len` bytes at both addresses. The comparison of `ecx` with
+    // itself makes a length of 0 compare as equal.
     unsafe {
         asm!(
             "cmp ecx, ecx",

@@ -1,8 +1,8 @@
-//! Taking exceptions, where no kernel does (`docs/reference/hvt.md#bindings-traps`).
+//! Exception handling, for targets without a kernel (`docs/reference/hvt.md#bindings-traps`).
 //!
-//! A trap never returns: it is told, and the guest ends. So the entries save neither general nor
-//! vector registers. Interrupts are never enabled. Traps have a stack of their own, as the
-//! application's may be what is wrong, and NMI and double fault another, as they may come in a trap.
+//! A trap never returns: it is reported, and the guest ends. So the entries save no registers.
+//! Interrupts are never enabled. Traps have their own stack, because the application's stack may be
+//! the fault. NMI and double fault have another, because they may come during a trap.
 
 use core::arch::{asm, global_asm};
 use core::ptr;
@@ -17,15 +17,15 @@ use crate::target;
 
 const STACK_SIZE: usize = 4096;
 
-/// The interrupt stack of traps, and that of NMI and double fault.
+/// The interrupt stack of traps, and the one of NMI and double fault.
 const STACK_TRAP: u8 = 1;
 const STACK_NMI: u8 = 2;
 
 /// Distance in bytes between the entries of two vectors.
 const ENTRY_SIZE: u64 = 16;
 
-// What the CPU reads while the guest runs, and what is written before. Atomics, so that these can
-// be statics that change.
+// Tables that the CPU reads while the guest runs. They are written once before, and are atomics so
+// that a static can be written.
 #[repr(C, align(16))]
 struct Words64<const N: usize>([AtomicU64; N]);
 
@@ -48,14 +48,14 @@ impl<const N: usize> Words64<N> {
 #[repr(C, align(16))]
 struct Task([AtomicU32; TASK_WORDS]);
 
-/// Segments at entry, and the two words of the task's.
+/// The segments at entry, and the two words of the task state segment's descriptor.
 static SEGMENTS: Words64<{ GDT.len() + 2 }> = Words64::new();
 static GATES: Words64<{ 2 * COUNT }> = Words64::new();
 static TASK: Task = Task([const { AtomicU32::new(0) }; TASK_WORDS]);
 static TRAP_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 static NMI_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 
-/// Whether a trap is being told.
+/// Whether a trap is being reported.
 static TRAPPED: AtomicBool = AtomicBool::new(false);
 
 fn address<T>(place: &'static T) -> u64 {
@@ -66,10 +66,11 @@ fn end(stack: &'static Words64<{ STACK_SIZE / 8 }>) -> u64 {
     address(stack).wrapping_add(STACK_SIZE as u64)
 }
 
-// One entry for each vector, at equal distances: an error code of 0 where the CPU has none, the
-// vector, and on to what they share. That completes the frame the CPU has begun into a `TrapFrame`:
-// it puts the address of a page fault in the vector's place, or 0. The direction flag may be what
-// the application left. The frame pointer is left, too: by it a core file shows who called.
+// One entry for each vector, at equal distances. It pushes an error code of 0 where the CPU pushes
+// none, then the vector, and jumps to the common part. That part makes the CPU's frame a
+// `TrapFrame`: the address of a page fault, or 0, replaces the vector. It clears the direction
+// flag, which the application may have set, and keeps the frame pointer, by which a core file shows
+// the callers.
 global_asm!(
     ".pushsection .text.solo5_traps, \"ax\", @progbits",
     ".balign {size}",
@@ -113,9 +114,9 @@ unsafe extern "C" {
     static ENTRIES: u8;
 }
 
-/// Where every entry goes.
+/// The handler that every entry calls.
 extern "C" fn trap(vector: usize, frame: &TrapFrame) -> ! {
-    // A trap in here would only be followed by others.
+    // A trap in this handler would only cause more traps.
     if !TRAPPED.swap(true, Relaxed) {
         log::print(Level::Info, &exception::describe(vector, frame));
         if vector == PAGE_FAULT {
@@ -126,7 +127,7 @@ extern "C" fn trap(vector: usize, frame: &TrapFrame) -> ! {
     target::fault(frame)
 }
 
-/// Replaces the tender's tables, which are not mapped, by ones that take traps.
+/// Replaces the tender's tables, which are not mapped, by tables that handle traps.
 pub(crate) fn handle_traps() {
     let mut stacks = [0; STACKS];
     let [trap_stack, nmi_stack, ..] = &mut stacks;
