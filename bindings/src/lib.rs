@@ -6,11 +6,11 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | entry, thread pointer and stack protector | `target/<target>.rs`, [`guard`] |
+//! | entry, thread pointer and stack protector | `entry/<target>.rs`, [`guard`] |
 //! | options for Solo5 on the command line | [`cmdline`] |
-//! | banner and messages | [`log`] |
+//! | banner and messages | [`log`], [`message`] |
 //! | layout of memory | [`memory`] |
-//! | traps, where no kernel takes them | `arch/<arch>/trap.rs` |
+//! | traps, where no kernel takes them | `trap.rs`, `arch/<arch>/trap.rs` |
 //! | the application, and the end | `start.rs`, `abort.rs` |
 //! | calls of the application, as C sees them | `api.rs` |
 //! | thread-local storage | [`tls`] |
@@ -20,7 +20,7 @@
 //! | the clock, from a counter whose rate is measured by the host's clock | [`clock`] |
 //! | notes of the ELF file | `notes.rs` |
 //!
-//! Only `target/<target>.rs` knows a tender or hypervisor, and only `arch/<arch>.rs` knows a
+//! Only `target/<target>.rs` and `entry/<target>.rs` know a tender or hypervisor, and only `arch/<arch>.rs` knows a
 //! machine; a new one is a new file. The public modules are plain logic that needs neither, so
 //! their tests run on the host.
 //!
@@ -48,6 +48,7 @@ pub mod device;
 pub mod guard;
 pub mod log;
 pub mod memory;
+pub mod message;
 pub mod queue;
 pub mod scale;
 pub mod tls;
@@ -64,7 +65,11 @@ mod api;
 #[cfg(all(feature = "guest", not(test)))]
 mod attached;
 #[cfg(all(feature = "guest", not(test)))]
+mod entry;
+#[cfg(all(feature = "guest", not(test)))]
 mod start;
+#[cfg(all(feature = "hvt", not(test)))]
+mod trap;
 
 /// Version of the build, printed in the banner.
 pub const VERSION: &str = match option_env!("SOLO5_VERSION") {

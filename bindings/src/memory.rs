@@ -1,7 +1,7 @@
 //! Layout of the guest's memory (`docs/reference/guest-api.md#memory`). Addresses and sizes in
 //! bytes.
 
-use crate::log::Message;
+use crate::message::Message;
 
 /// Least space for heap and stack together; without it a guest does not start.
 pub const HEAP_MIN: u64 = 0x8_0000;

@@ -8,8 +8,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::abort::abort;
 use crate::api_types::StartInfo;
 use crate::arch::{self, symbol};
-use crate::log::{self, Level, Message};
+use crate::log::{self, Level};
 use crate::memory::{self, Heap, Image};
+use crate::message::Message;
 use crate::{cmdline, guard, target};
 
 const BANNER: &str = "            |      ___|
@@ -97,4 +98,10 @@ pub(crate) fn abort() -> ! {
     let mut message = Message::new();
     log::print(Level::Info, message.text("Solo5: solo5_abort() called\n"));
     target::exit(crate::api_types::EXIT_ABORT)
+}
+
+/// Called by application code that finds its stack overwritten.
+#[unsafe(no_mangle)]
+extern "C" fn __stack_chk_fail() -> ! {
+    target::abort(b"Solo5: ABORT: Stack corruption detected\n")
 }

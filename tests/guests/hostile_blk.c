@@ -33,7 +33,7 @@
 //@ run hvt read-over-page-tables: block.storage=4KiB args="call 5 1 0 2000 200" expect="fault:Invalid guest access: gpa=0x2000, sz=512" absent=answered peer=no
 //@ run hvt read-below-the-image: block.storage=4KiB args="call 5 1 0 ffe00 200" expect="fault:Invalid guest access: gpa=0xffe00, sz=512" absent=answered peer=no
 //@ run hvt write-from-boot-info: block.storage=4KiB args="call 4 1 0 10000 200" expect=exit:0 output="ret 0, answered" peer=no
-//@ run hvt write-read-only: block.storage=4KiB options="--block-access:storage=read-only" args="call 4 1 0 180000 200" expect=exit:0 output="ret 2, answered" unchanged=storage peer=no
+//@ run hvt write-read-only: block.storage=4KiB options="--block-access:storage=read-only" args="call 4 1 0 180000 200" expect=exit:0 output="ret 3, answered" unchanged=storage peer=no
 /* What is read replaces the argument itself; the answer is put into what is there then. */
 //@ run hvt read-over-argument: block.storage=4KiB args="call 5 1 0 self 28" expect=exit:0 output="ret 0, answered" peer=no
 //@ run hvt net-call: block.storage=4KiB args="call 6 1 180000 40" expect="fault:Invalid guest hypercall: num=6" absent=answered peer=no

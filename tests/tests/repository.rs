@@ -13,10 +13,7 @@ const CIRCLE_MAX: usize = 3;
 const LINES_MAX: usize = 500;
 
 /// Circles that are left, by the first file of each.
-const CIRCLES: &[&str] = &[
-    // A trap of the processor aborts, which asks the target, which is reached through the processor.
-    "bindings/src/abort.rs",
-];
+const CIRCLES: &[&str] = &[];
 
 /// Files that may be longer, and why.
 const LONG: &[(&str, &str)] = &[

@@ -5,25 +5,23 @@
 //! off: waiting is a hypercall. SSE is usable from the first instruction on, but this code is built
 //! without it: on some hosts KVM interprets such guests and knows no vector registers.
 
-use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::hvt::ring::Ring;
 use solo5_abi::hvt::x86_64::TrapFrame;
-use solo5_abi::hvt::{Block, BootInfo, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
+use solo5_abi::hvt::{Block, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
+use crate::arch;
 use crate::arch::hvt::{hypercall, kick};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::attached::{devices, has_net};
-use crate::log::{self, Level, Message};
 use crate::memory::Heap;
 use crate::queue::{Buffers, Machine, NAP, Queue};
 use crate::scale::Scale;
-use crate::{arch, attached, start};
 
 /// The target of the ABI note.
 pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
@@ -42,34 +40,6 @@ static BUFFERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static BUFFER_COUNT: AtomicU32 = AtomicU32::new(0);
 static BUFFER_SIZE: AtomicU32 = AtomicU32::new(0);
 static STALLED: AtomicBool = AtomicBool::new(false);
-
-/// Entered by the tender, with the stack at the end of memory.
-///
-/// # Safety
-///
-/// `at` points to the boot information, which never changes.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
-    start::guard();
-    // Any use of thread-local storage before the application sets it up shall fault.
-    set_tls_base(0);
-    arch::handle_traps();
-    // SAFETY: the caller's promise. An older tender's structure is shorter, but its manifest
-    // follows, and that is larger than the missing part.
-    let info = unsafe { at.read() };
-    // SAFETY: the tender has filled in a manifest there and no longer touches it.
-    unsafe { attached::set(info.mft.get()) };
-    let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
-    // SAFETY: the boot information points to a string that never changes.
-    let rest = start::greet(unsafe { CStr::from_ptr(line) });
-    let heap = start::memory(info.mem_size.get(), |heap| {
-        if let Some(ring) = info.ring_offered(at.addr() as u64) {
-            queue_frames(ring, heap);
-        }
-    });
-    start_clock(info.cpu_cycle_freq.get());
-    start::run(rest, &heap)
-}
 
 pub(crate) fn panic() -> ! {
     abort!("internal error")
@@ -114,22 +84,14 @@ pub(crate) fn clock_wall() -> u64 {
     argument.nsecs.get()
 }
 
-fn start_clock(frequency: u64) {
+/// Starts the monotonic clock on a counter of so many Hz, and returns its scale.
+pub(crate) fn start_clock(frequency: u64) -> Scale {
     let Some(scale) = Scale::new(frequency) else {
         abort!("Assertion `cpu_cycle_freq' failed");
     };
     CLOCK_MULT.store(scale.mult, Relaxed);
     CLOCK_SHIFT.store(scale.shift, Relaxed);
-    let mut message = Message::new();
-    message
-        .text("Solo5: tscclock_init(): tsc_freq=")
-        .decimal(frequency)
-        .text(" tsc_mult=")
-        .decimal(scale.mult.into())
-        .text(" tsc_shift=")
-        .decimal(scale.shift.into())
-        .text("\n");
-    log::print(Level::Debug, &message);
+    scale
 }
 
 pub(crate) fn clock_monotonic() -> u64 {
@@ -171,7 +133,7 @@ fn poll(timeout: u64) -> u64 {
 }
 
 /// Makes the queue for a ring at `address`, if the heap can spare the buffers.
-fn queue_frames(address: u64, heap: &mut Heap) {
+pub(crate) fn queue_frames(address: u64, heap: &mut Heap) {
     let longest = devices().longest_frame();
     let Some(buffers) = longest.and_then(|frame| Buffers::fair(heap.size, frame)) else {
         return;

@@ -1,6 +1,6 @@
 //! The differences between tenders and hypervisors. Each target is one file.
 //!
-//! A target that runs an application defines `_start` and offers what `api.rs`, `start.rs` and
+//! A target that runs an application has its `_start` in `entry/` and offers what `api.rs`, `start.rs` and
 //! `notes.rs` call: `TARGET`, `ABI_VERSION`, `console_write`, `exit`, `panic`, `clock_monotonic`,
 //! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`; one that has the machine to itself
 //! also `fault`, the end after a trap.
@@ -19,3 +19,11 @@ pub(crate) use spt::*;
 mod stub;
 #[cfg(feature = "stub")]
 pub(crate) use stub::*;
+
+/// Prints `text`, whatever the log level, and ends the guest (`docs/reference/guest-api.md#abort`).
+#[cfg(feature = "guest")]
+#[cold]
+pub(crate) fn abort(text: &[u8]) -> ! {
+    console_write(text);
+    exit(crate::api_types::EXIT_ABORT)
+}

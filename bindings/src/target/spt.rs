@@ -4,9 +4,7 @@
 //! tender's filter permits. There is no vDSO here: the monotonic clock is read from the CPU's
 //! counter, disciplined by the host's clock (see [`crate::clock`]).
 
-use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::mft1::{ENTRIES_MAX, Entry};
@@ -14,11 +12,11 @@ use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
 
 use crate::abort::abort;
 use crate::api_types::Error;
+use crate::arch;
 use crate::arch::linux::{self, Call, EpollEvent, call};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::attached::{devices, has_net};
 use crate::clock::Clock;
-use crate::{arch, attached, start};
 
 /// The target of the ABI note.
 pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
@@ -49,28 +47,10 @@ static CLOCK: Clock = Clock::new();
 /// The deadline the timer was last armed with; 0: never.
 static ARMED: AtomicU64 = AtomicU64::new(0);
 
-/// Entered by the tender, with the stack at the end of memory.
-///
-/// # Safety
-///
-/// `info` points to the boot information, which never changes.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
-    start::guard();
-    // The tender's thread pointer is useless here. Any use before the application sets its own
-    // shall fault.
-    linux::set_thread_pointer(0);
-    // SAFETY: the caller's promise.
-    let info = unsafe { info.read() };
-    // SAFETY: the tender has filled in a manifest there and no longer touches it.
-    unsafe { attached::set(info.mft.get()) };
+/// Takes what the boot information says of the host.
+pub(crate) fn set_boot_info(info: &BootInfo) {
     EPOLLFD.store(info.epollfd.get(), Relaxed);
     TIMERFD.store(info.timerfd.get(), Relaxed);
-    let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
-    // SAFETY: the boot information points to a string that never changes.
-    let rest = start::greet(unsafe { CStr::from_ptr(line) });
-    let heap = start::memory(info.mem_size.get(), |_| {});
-    start::run(rest, &heap)
 }
 
 /// The descriptor behind a device, as a system call's argument.

@@ -2,7 +2,7 @@
 
 use solo5_abi::hvt::x86_64::TrapFrame;
 
-use crate::log::Message;
+use crate::message::Message;
 
 /// Number of exception vectors.
 pub const COUNT: usize = 32;

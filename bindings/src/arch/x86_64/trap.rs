@@ -6,14 +6,12 @@
 
 use core::arch::{asm, global_asm};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::hvt::x86_64::{GDT, SELECTOR_CODE, SELECTOR_DATA, TrapFrame};
 
 use super::descriptor::{self, Pointer, SELECTOR_TASK, STACKS, TASK_WORDS};
 use super::exception::{self, COUNT, DOUBLE_FAULT, NMI, PAGE_FAULT};
-use crate::log::{self, Level};
-use crate::target;
 
 const STACK_SIZE: usize = 4096;
 
@@ -55,8 +53,11 @@ static TASK: Task = Task([const { AtomicU32::new(0) }; TASK_WORDS]);
 static TRAP_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 static NMI_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 
-/// Whether a trap is being reported.
-static TRAPPED: AtomicBool = AtomicBool::new(false);
+/// What every entry calls: a [`Handler`].
+static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Handles the trap with this vector. The frame lies on the trap's stack.
+pub(crate) type Handler = extern "C" fn(usize, &TrapFrame) -> !;
 
 fn address<T>(place: &'static T) -> u64 {
     ptr::from_ref(place).expose_provenance() as u64
@@ -98,14 +99,14 @@ global_asm!(
     "mov rsi, rsp",
     "cld",
     "and rsp, -16",
-    "call {trap}",
+    "call [rip + {handler}]",
     "ud2",
     ".popsection",
     size = const ENTRY_SIZE,
     count = const COUNT,
     errors = const exception::WITH_ERROR_CODE,
     page_fault = const PAGE_FAULT,
-    trap = sym trap,
+    handler = sym HANDLER,
 );
 
 unsafe extern "C" {
@@ -114,21 +115,9 @@ unsafe extern "C" {
     static ENTRIES: u8;
 }
 
-/// The handler that every entry calls.
-extern "C" fn trap(vector: usize, frame: &TrapFrame) -> ! {
-    // A trap in this handler would only cause more traps.
-    if !TRAPPED.swap(true, Relaxed) {
-        log::print(Level::Info, &exception::describe(vector, frame));
-        if vector == PAGE_FAULT {
-            log::print(Level::Info, &exception::describe_address(frame));
-        }
-        target::console_write(crate::abort::line!("Fatal trap"));
-    }
-    target::fault(frame)
-}
-
 /// Replaces the tender's tables, which are not mapped, by tables that handle traps.
-pub(crate) fn handle_traps() {
+pub(crate) fn handle_traps(handler: Handler) {
+    HANDLER.store(handler as *mut (), Relaxed);
     let mut stacks = [0; STACKS];
     let [trap_stack, nmi_stack, ..] = &mut stacks;
     *trap_stack = end(&TRAP_STACK);
