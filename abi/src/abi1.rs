@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Abi1>() == Abi1::SIZE);
 impl Abi1 {
     /// Length of the descriptor in bytes.
     pub const SIZE: usize = 16;
-    /// Longest descriptor a reader accepts; what follows the first [`Abi1::SIZE`] bytes is ignored.
+    /// Longest descriptor a reader accepts; bytes after the first [`Abi1::SIZE`] are ignored.
     pub const SIZE_MAX: usize = 32;
     /// Length of the whole note in bytes.
     pub const NOTE_SIZE: usize = note::size(note::OWNER_SOLO5, Abi1::SIZE);
@@ -37,7 +37,7 @@ impl Abi1 {
     }
 
     /// Reads a descriptor; `None` unless its length is between [`Abi1::SIZE`] and
-    /// [`Abi1::SIZE_MAX`]. Reserved words are not looked at.
+    /// [`Abi1::SIZE_MAX`]. Reserved words are ignored.
     pub fn parse(descriptor: &[u8]) -> Option<Abi1> {
         if descriptor.len() > Abi1::SIZE_MAX {
             return None;
@@ -45,17 +45,17 @@ impl Abi1 {
         Abi1::read_from_prefix(descriptor).ok().map(|(abi, _)| abi)
     }
 
-    /// `abi_target` as stored; it may be no target we know.
+    /// `abi_target` as stored, whether or not it is the number of a known target.
     pub fn target_number(&self) -> u32 {
         self.target.get()
     }
 
-    /// The target, if it is one we know.
+    /// The target; `None` if its number is unknown.
     pub fn target(&self) -> Option<Target> {
         Target::from_number(self.target.get())
     }
 
-    /// Name printed by queries: the target's, or `unknown`.
+    /// The target's name as queries print it; `unknown` for an unknown number.
     pub fn target_name(&self) -> &'static str {
         self.target().map_or("unknown", Target::name)
     }

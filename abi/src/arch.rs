@@ -1,7 +1,7 @@
 //! The machine architectures a unikernel can be built for.
 
-/// A machine architecture. Matches over it carry no wildcard, so that adding one is a list of
-/// compile errors to fill in.
+/// A machine architecture. A `match` over it has no wildcard arm, so the compiler lists every place
+/// that a new architecture needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arch {
     /// 64-bit x86.
@@ -16,7 +16,7 @@ impl Arch {
     /// Every architecture.
     pub const ALL: [Arch; 3] = [Arch::X86_64, Arch::Aarch64, Arch::Ppc64le];
 
-    /// The architecture this code is compiled for, if it is one of ours.
+    /// The architecture this code is compiled for; `None` if the suite does not support it.
     pub const HOST: Option<Arch> = if cfg!(target_arch = "x86_64") {
         Some(Arch::X86_64)
     } else if cfg!(target_arch = "aarch64") {

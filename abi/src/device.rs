@@ -1,25 +1,25 @@
-//! What sizes a block device's sectors and a network interface's frames can have.
+//! The permitted sizes of a block device's sectors and of a network interface's frames.
 
 use core::fmt;
 use core::ops::RangeInclusive;
 
-/// Length in bytes of an Ethernet header, which an MTU does not count.
+/// Length in bytes of an Ethernet header. An MTU does not include it.
 pub const ETHERNET_HEADER: usize = 14;
 
-/// The size of a block device's sector, the one unit of transfer: a power of two from 512 to 32768
-/// bytes. The largest is what [`crate::mft1::Block`] has room for.
+/// The size of a block device's sector, the unit of every transfer: a power of two from 512 to 32768
+/// bytes. The largest is the largest power of two that fits the field in [`crate::mft1::Block`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SectorSize(u16);
 
 impl SectorSize {
     /// The smallest.
     pub const MIN: SectorSize = SectorSize(512);
-    /// What a device gets when nobody says.
+    /// The sector size if none is given.
     pub const DEFAULT: SectorSize = SectorSize::MIN;
     /// The largest.
     pub const MAX: SectorSize = SectorSize(32768);
 
-    /// The sector size of this many bytes, if there is one.
+    /// The sector size of this many bytes; `None` if the number is not permitted.
     pub fn new(bytes: u64) -> Option<SectorSize> {
         let size = SectorSize(u16::try_from(bytes).ok()?);
         (size.0.is_power_of_two() && (SectorSize::MIN..=SectorSize::MAX).contains(&size))
@@ -43,18 +43,18 @@ impl fmt::Display for SectorSize {
     }
 }
 
-/// The longest frame of a network interface in bytes, its [`ETHERNET_HEADER`] not counted. From 68,
-/// the least that IPv4 works with, to what [`crate::mft1::Net`] has room for.
+/// The longest frame of a network interface in bytes, without its [`ETHERNET_HEADER`]. It is at
+/// least 68, the minimum for IPv4, and at most what the field in [`crate::mft1::Net`] can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mtu(u16);
 
 impl Mtu {
-    /// That of Ethernet without jumbo frames.
+    /// The MTU of Ethernet without jumbo frames.
     pub const ETHERNET: Mtu = Mtu(1500);
     /// The smallest and the largest, in bytes.
     pub const RANGE: RangeInclusive<u64> = 68..=u16::MAX as u64;
 
-    /// The MTU of this many bytes, if it can be one.
+    /// The MTU of this many bytes; `None` if it is outside [`Mtu::RANGE`].
     pub fn new(bytes: u64) -> Option<Mtu> {
         let mtu = u16::try_from(bytes).ok()?;
         Mtu::RANGE.contains(&bytes).then_some(Mtu(mtu))

@@ -1,4 +1,4 @@
-//! Structures of the guest API, `solo5.h`: what the bindings fill in for an application.
+//! Structures of the guest API, `solo5.h`, which the bindings fill in for an application.
 
 /// `struct solo5_net_info`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -6,7 +6,7 @@
 pub struct NetInfo {
     /// Ethernet address.
     pub mac_address: [u8; 6],
-    /// Longest frame in bytes, its Ethernet header not counted.
+    /// Longest frame in bytes, without its Ethernet header.
     pub mtu: usize,
 }
 
@@ -16,7 +16,7 @@ pub struct NetInfo {
 pub struct BlockInfo {
     /// Size of the device.
     pub capacity: u64,
-    /// Size of the one unit of transfer.
+    /// Size of a sector; every transfer is a multiple of it.
     pub block_size: u64,
 }
 

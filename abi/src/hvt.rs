@@ -6,7 +6,7 @@
 //! | [`ring`] | frames to and from the tender's I/O thread, in shared memory |
 //! | [`x86_64`], [`aarch64`] | how a guest calls, its memory map, its registers at entry |
 //!
-//! Addresses are guest physical addresses, which are the guest's virtual ones too.
+//! Addresses are guest physical addresses. The guest's virtual addresses are the same.
 
 use zerocopy::little_endian::{I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -15,17 +15,17 @@ pub mod aarch64;
 pub mod ring;
 pub mod x86_64;
 
-/// The ABI version, exactly the one in the image's ABI note. The ring did not change it.
+/// The ABI version, which the image's ABI note must state exactly. The ring did not change it.
 pub const ABI_VERSION: u32 = 2;
 /// Lowest legal load address and entry point.
 pub const GUEST_MIN_BASE: u64 = 0x10_0000;
-/// Guest memory is a multiple of this many bytes, and at least as much.
+/// The size of guest memory is a multiple of this many bytes, and not 0.
 pub const MEMORY_GRANULE: u64 = 0x20_0000;
 /// Most guest memory in bytes, the ring's reservation included.
 pub const MEMORY_MAX: u64 = 1 << 32;
 /// Address of [`BootInfo`].
 pub const BOOT_INFO_BASE: u64 = 0x1_0000;
-/// Size in bytes of the region a halt cookie lies in, however much of it is used.
+/// Size in bytes of a halt cookie's region; the cookie need not fill it.
 pub const HALT_COOKIE_MAX: usize = 512;
 
 /// A hypercall. Number 0 is reserved.
@@ -61,10 +61,10 @@ impl Hypercall {
         Hypercall::NetRead,
         Hypercall::Halt,
     ];
-    /// First number above all hypercalls'.
+    /// First number above those of all hypercalls.
     pub const MAX: u16 = 9;
 
-    /// The number that tells the tender which call it is.
+    /// The hypercall's number.
     pub const fn number(self) -> u16 {
         match self {
             Hypercall::Walltime => 1,
@@ -96,7 +96,7 @@ impl Hypercall {
     }
 }
 
-/// Outcome of a hypercall, and of a frame read through the ring.
+/// Outcome of a hypercall, or of a frame read through the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Done.
@@ -124,7 +124,7 @@ impl Outcome {
         }
     }
 
-    /// What a `ret` field says. A number that is none is a failure.
+    /// The outcome in a `ret` field. An unknown number is [`Outcome::Unspecified`].
     pub fn from_number(number: i32) -> Outcome {
         Outcome::ALL
             .into_iter()
@@ -251,7 +251,8 @@ pub struct Net {
     pub handle: U64,
     /// In: address of the frame.
     pub data: U64,
-    /// In: its length in bytes, or the room for it. Out, of a read that is `Ok`: its length.
+    /// In: length of the frame to write, or size of the buffer to read into, in bytes. Out, after
+    /// a read that is `Ok`: length of the frame.
     pub len: U64,
     /// Out: an [`Outcome`].
     pub ret: I32,
@@ -286,8 +287,8 @@ pub struct Halt {
 /// Bit of [`BootInfo::host_features`]: the tender offers a ring.
 pub const FEATURE_RING_IO: u32 = 1 << 0;
 
-/// What the tender tells the guest: at [`BOOT_INFO_BASE`], its address the argument of the entry
-/// point. Tenders put the manifest and the command line behind it; guests use the addresses.
+/// Boot information, at [`BOOT_INFO_BASE`]. The guest's entry point gets its address as argument.
+/// Tenders put the manifest and the command line behind it, but guests rely only on its fields.
 #[derive(
     Clone,
     Copy,
@@ -329,10 +330,10 @@ impl BootInfo {
 
     /// Address of the ring the tender offers, given the address `at` of this structure.
     ///
-    /// A tender without rings puts the manifest where newer ones tell of the ring. Then the
-    /// manifest's version reads as an offer, and only the reserved entry's name, empty by
-    /// convention, as no address. So where the manifest lies is looked at too
-    /// (`docs/reference/hvt.md#ring-offer`).
+    /// A tender without rings puts the manifest where newer tenders have `host_features` and
+    /// `net_ring`. The manifest's version then reads as an offer of a ring, and the name of its
+    /// reserved entry as the ring's address. That name is only by convention empty. So this also
+    /// checks that the manifest does not lie on these fields (`docs/reference/hvt.md#ring-offer`).
     pub fn ring_offered(&self, at: u64) -> Option<u64> {
         let distance = self.mft.get().checked_sub(at);
         let fields = Self::SIZE_WITHOUT_RING as u64..Self::SIZE as u64;

@@ -1,22 +1,22 @@
-//! What two sides of a Solo5 interface must agree on, and nothing else.
+//! What the two sides of a Solo5 interface must agree on: layouts, numbers and codecs.
 //!
-//! Layouts, numbers and codecs, with no policy and no allocation: the manifest compiler, the query
-//! tool, the tenders and the guest's bindings all use these definitions, so they cannot drift.
+//! The crate has no policy and allocates nothing. The manifest compiler, the query tool, the tenders
+//! and the guest's bindings all use these definitions, so they cannot drift apart.
 //!
 //! | file | agreement |
 //! |---|---|
-//! | [`arch`], [`target`] | what differs between machines, and between kinds of tender |
+//! | [`arch`], [`target`] | differences between architectures, and between targets |
 //! | [`device`] | sizes of sectors and frames |
 //! | [`guest`] | structures of the guest API |
 //! | [`note`] | ELF notes: the frame around every descriptor below |
 //! | [`abi1`] | the ABI note: which tender, which version |
-//! | [`mft1`] | the manifest note every Solo5 release reads |
+//! | [`mft1`] | the manifest note that every Solo5 release reads |
 //! | [`mft2`] | the properties of a version 2 manifest |
 //! | [`spt`] | boot information and memory map of the spt target |
 //! | [`hvt`] | hypercalls, boot information, ring and memory map of the hvt target |
 //!
-//! Adversary: every reader here takes hostile bytes. Reading allocates nothing, recurses nowhere,
-//! never panics and ends at the first fault, which is a small `Copy` value with an offset.
+//! Adversary: every reader here takes hostile bytes. Readers do not allocate, recurse or panic. They
+//! stop at the first error, which is a small `Copy` value with an offset.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -35,10 +35,11 @@ pub mod target;
 pub use arch::Arch;
 pub use target::Target;
 
-/// Guest memory in bytes when nobody says how much.
+/// Guest memory in bytes if no size is given.
 pub const DEFAULT_MEMORY: u64 = 512 << 20;
 
-/// First exit status of the range that belongs to Solo5 itself, and the status of an aborted guest.
+/// Exit status of an aborted guest. The guest API reserves this status and all above it
+/// (`docs/reference/guest-api.md#results`).
 pub const EXIT_ABORT: u8 = 255;
 
 /// Longest guest command line in bytes, terminator included (`docs/reference/hvt.md#cmdline`).

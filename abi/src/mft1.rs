@@ -1,10 +1,10 @@
 //! The manifest note, MFT1: which devices a unikernel needs (`docs/reference/manifest.md#mft1`).
 //!
 //! The descriptor is 4 bytes of padding, then a header of 8 bytes, then 1 to 64 entries of 104.
-//! Entry 0 is reserved, so that no device ever has handle 0; a device's handle is its index.
+//! A device's handle is the index of its entry. Entry 0 is reserved, so no device has handle 0.
 //!
-//! [`Mft1::parse`] checks the structure, as much as upstream's readers do. [`Mft1::check`] is what
-//! a loader asks beyond that: sensible names, known types, no duplicates, nothing preset.
+//! [`Mft1::parse`] checks the structure, as upstream's readers do. [`Mft1::check`] makes a loader's
+//! further checks: valid names, known types, no duplicates, and nothing preset.
 
 use core::fmt;
 
@@ -15,7 +15,7 @@ use crate::note;
 
 /// Version of the layout.
 pub const VERSION: u32 = 1;
-/// Padding in bytes before the header, counted in the descriptor's length.
+/// Padding in bytes before the header; the descriptor's length includes it.
 pub const PADDING: usize = 4;
 /// Size in bytes of the header.
 pub const HEADER_SIZE: usize = 8;
@@ -30,7 +30,7 @@ pub const NAME_MAX: usize = NAME_SIZE - 1;
 /// Type number of the reserved entry; every number from here on is reserved.
 pub const RESERVED_FIRST: u32 = 1 << 30;
 
-/// Length in bytes of a manifest with `entries` entries, header included, padding not.
+/// Length in bytes of a manifest with `entries` entries, with its header, without the padding.
 pub const fn size(entries: usize) -> usize {
     HEADER_SIZE + entries * Entry::SIZE
 }
@@ -43,7 +43,7 @@ pub const fn note_size(devices: usize) -> usize {
 /// Longest descriptor in bytes.
 pub const DESCRIPTOR_MAX: usize = PADDING + size(ENTRIES_MAX);
 
-/// A type of device with a number in MFT1. One row here and in [`DeviceType::ALL`] adds one.
+/// A device type that MFT1 has a number for. A new one also needs a row in [`DeviceType::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeviceType {
     /// A block device.
@@ -92,7 +92,7 @@ pub fn type_name(number: u32) -> &'static str {
     }
 }
 
-/// What a tender tells the guest of a block device. Lengths in bytes.
+/// Properties of a block device, which the tender fills in. Lengths in bytes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -100,7 +100,7 @@ pub fn type_name(number: u32) -> &'static str {
 pub struct Block {
     /// Capacity.
     pub capacity: U64,
-    /// Size of the one unit of transfer.
+    /// Size of a sector; every transfer is a multiple of it.
     pub block_size: U16,
     padding: [u8; 6],
 }
@@ -112,7 +112,7 @@ impl Block {
     }
 }
 
-/// What a tender tells the guest of a network interface.
+/// Properties of a network interface, which the tender fills in.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -120,7 +120,7 @@ impl Block {
 pub struct Net {
     /// Ethernet address.
     pub mac: [u8; 6],
-    /// Longest frame in bytes, its Ethernet header not counted.
+    /// Longest frame in bytes, without its Ethernet header.
     pub mtu: U16,
     padding: [u8; 8],
 }
@@ -172,7 +172,7 @@ impl Entry {
         padding: [0; 7],
     };
 
-    /// The entry of a device not yet attached; `None` unless `name` [`is_name`].
+    /// The entry of a device not yet attached; `None` if `name` is not valid ([`is_name`]).
     pub fn device(name: &str, kind: DeviceType) -> Option<Entry> {
         if !is_name(name.as_bytes()) {
             return None;
@@ -183,12 +183,12 @@ impl Entry {
         Some(entry)
     }
 
-    /// The name up to its terminator, whatever bytes it has.
+    /// The name up to its terminator, valid or not.
     pub fn name_bytes(&self) -> &[u8] {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
-    /// The name, if it [`is_name`]; else the empty string.
+    /// The name if it is valid ([`is_name`]); otherwise the empty string.
     pub fn name(&self) -> &str {
         match str::from_utf8(self.name_bytes()) {
             Ok(name) if is_name(name.as_bytes()) => name,
@@ -201,27 +201,27 @@ impl Entry {
         self.kind.get()
     }
 
-    /// The device type, if it is one we know.
+    /// The device type; `None` if its number is unknown.
     pub fn kind(&self) -> Option<DeviceType> {
         DeviceType::from_number(self.kind.get())
     }
 
-    /// Whether the type number is reserved: such an entry is no device.
+    /// Whether the type number is reserved, so that the entry is not a device.
     pub fn is_reserved(&self) -> bool {
         self.kind.get() >= RESERVED_FIRST
     }
 
-    /// Properties, read as those of a block device.
+    /// The properties, read as a block device's.
     pub fn block(&self) -> Block {
         zerocopy::transmute!(self.properties)
     }
 
-    /// Properties, read as those of a network interface.
+    /// The properties, read as a network interface's.
     pub fn net(&self) -> Net {
         zerocopy::transmute!(self.properties)
     }
 
-    /// Host descriptor behind the device.
+    /// The host's file descriptor for the device.
     pub fn host_fd(&self) -> i32 {
         let [a, b, c, d, ..] = self.backend;
         i32::from_le_bytes([a, b, c, d])
@@ -244,19 +244,19 @@ impl Entry {
         self.attach(host_fd);
     }
 
-    /// Says that the guest may take the device out of the set it waits for events with. Older
-    /// tenders leave this byte, which was padding, 0.
+    /// Permits the guest to remove the device from the epoll set that it waits on. The flag is a
+    /// former padding byte, so older tenders leave it 0.
     pub fn allow_forgetting(&mut self) {
         let [first, ..] = &mut self.padding;
         *first = 1;
     }
 
-    /// Whether the guest may take the device out of the set it waits for events with.
+    /// Whether the guest may remove the device from the epoll set that it waits on.
     pub fn may_forget(&self) -> bool {
         matches!(self.padding, [1, ..])
     }
 
-    /// Forgets the host's descriptor: a guest that does not make system calls has no use for it.
+    /// Clears the host's file descriptor. A guest that makes no system calls has no use for it.
     pub fn hide_host_fd(&mut self) {
         self.backend = [0; 8];
     }
@@ -270,7 +270,7 @@ impl Entry {
     }
 }
 
-/// Whether `name` can be a device's: 1 to [`NAME_MAX`] characters `A-Z a-z 0-9`.
+/// Whether `name` is a valid device name: 1 to [`NAME_MAX`] characters `A-Z a-z 0-9`.
 pub fn is_name(name: &[u8]) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric)
 }
@@ -284,15 +284,15 @@ pub enum ErrorKind {
     Version(u32),
     /// The number of entries is 0 or above 64.
     Entries(u32),
-    /// The length is not that of the number of entries.
+    /// The length does not match the number of entries.
     Size,
-    /// Entry 0 is not the reserved one.
+    /// Entry 0 is not the reserved entry.
     NotReserved,
     /// A name has no terminator.
     NameUnterminated,
     /// An entry is marked as attached.
     Attached,
-    /// A device's name is empty, too long, or has other characters than letters and digits.
+    /// A device's name is empty, too long, or not only letters and digits.
     Name,
     /// A device's type is not known.
     Type(u32),
@@ -302,12 +302,12 @@ pub enum ErrorKind {
     Preset,
 }
 
-/// The first fault of a manifest.
+/// The first error in a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What is wrong.
     pub kind: ErrorKind,
-    /// Offset in bytes in the descriptor, its padding included.
+    /// Offset in bytes in the descriptor, counted from its padding.
     pub offset: usize,
 }
 
@@ -316,7 +316,7 @@ impl Error {
         Error { kind, offset: PADDING + size(index) + field }
     }
 
-    /// Index of the entry at fault, if it is in one.
+    /// Index of the entry that the error is in; `None` if it is in the header.
     pub fn entry(&self) -> Option<usize> {
         Some(self.offset.checked_sub(PADDING + HEADER_SIZE)? / Entry::SIZE)
     }
@@ -353,15 +353,15 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A manifest whose structure is sound, viewed in place.
+/// A borrowed view of a manifest whose structure has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mft1<'a> {
     entries: &'a [Entry],
 }
 
 impl<'a> Mft1<'a> {
-    /// Reads a note's descriptor, its [`PADDING`] included, by the rules every reader shares
-    /// (`docs/reference/manifest.md#mft1-structure`).
+    /// Reads a note's descriptor, which starts with its [`PADDING`], by the rules that every reader
+    /// shares (`docs/reference/manifest.md#mft1-structure`).
     pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Error> {
         let fault = |offset, kind| Error { kind, offset };
         let manifest = descriptor.get(PADDING..).ok_or(fault(0, ErrorKind::Short))?;
@@ -393,7 +393,7 @@ impl<'a> Mft1<'a> {
         Ok(Mft1 { entries })
     }
 
-    /// What a loader asks beyond structure (`docs/reference/manifest.md#mft1-check`).
+    /// Makes a loader's checks beyond structure (`docs/reference/manifest.md#mft1-check`).
     pub fn check(&self) -> Result<(), Error> {
         for (index, entry) in self.entries.iter().enumerate() {
             if entry.properties != [0; 16] || entry.backend != [0; 8] || entry.padding != [0; 7] {
@@ -417,7 +417,7 @@ impl<'a> Mft1<'a> {
         Ok(())
     }
 
-    /// Every entry, the reserved one first.
+    /// Every entry; the first is the reserved one.
     pub fn entries(&self) -> &'a [Entry] {
         self.entries
     }
@@ -434,14 +434,14 @@ impl<'a> Mft1<'a> {
     }
 }
 
-/// Writes the header of a manifest with `entries` entries.
+/// The header of a manifest with `entries` entries.
 pub fn header(entries: usize) -> [u8; HEADER_SIZE] {
     let header: [U32; 2] = [U32::new(VERSION), U32::new(entries as u32)];
     zerocopy::transmute!(header)
 }
 
 /// Writes the whole note of a manifest into `out`. `None` if there are more than [`DEVICES_MAX`]
-/// devices, a name is not [`is_name`], or `out` is not exactly [`note_size`] long.
+/// devices, a name is not valid ([`is_name`]), or `out` is not exactly [`note_size`] long.
 pub fn encode<'d>(
     devices: impl ExactSizeIterator<Item = (&'d str, DeviceType)>,
     out: &mut [u8],

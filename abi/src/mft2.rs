@@ -1,12 +1,12 @@
 //! The properties note of a version 2 manifest, MFT2.
 //!
-//! All little-endian: a [`Header`] of 16 bytes, then `count` records. A record is a
-//! [`RecordHeader`] of 8 bytes and a payload, zero-padded to 8. Bit 15 of a tag is *critical*: a
-//! reader that does not know such a tag refuses; other unknown tags are skipped. Records are sorted
-//! and unique by (device, tag without the critical bit), so one manifest is one byte string.
+//! All fields are little-endian. A [`Header`] of 16 bytes comes first, then `count` records. A record
+//! is a [`RecordHeader`] of 8 bytes and a payload, zero-padded to 8. Bit 15 of a tag is its *critical*
+//! bit: a reader refuses an unknown tag with this bit and skips one without. Records are sorted and
+//! unique by (device, tag without the critical bit), so a manifest has exactly one encoding.
 //!
-//! A new property is a number that was never used before, a row in [`PROPERTIES`], an accessor here
-//! for whoever enforces it, and its enforcement.
+//! A new property needs a tag that was never used, a row in [`PROPERTIES`], an accessor in this file
+//! for the code that enforces it, and that code.
 
 mod table;
 
@@ -27,7 +27,7 @@ pub const RECORDS_MAX: usize = 1024;
 pub const DESCRIPTOR_MAX: usize = 64 * 1024;
 /// Tags from here to [`PRIVATE_LAST`] are for private use.
 pub const PRIVATE_FIRST: u16 = 0x4000;
-/// See [`PRIVATE_FIRST`].
+/// Last tag for private use; see [`PRIVATE_FIRST`].
 pub const PRIVATE_LAST: u16 = 0x7fff;
 
 /// Fixed part of the descriptor.
@@ -71,7 +71,7 @@ pub struct Record<'a> {
     pub tag: u16,
     /// Whether the critical bit is set.
     pub critical: bool,
-    /// 0 for the unikernel, else the device's index in MFT1.
+    /// The device's index in MFT1, or 0 for the unikernel itself.
     pub device: u32,
     /// Payload without padding.
     pub payload: &'a [u8],
@@ -102,25 +102,25 @@ pub enum ErrorKind {
     Trailing,
     /// Not sorted, or not unique, by (device, tag).
     Order,
-    /// A critical tag nobody here knows.
+    /// An unknown critical tag.
     Unknown(u16),
     /// A known tag with the wrong critical bit.
     Criticality(u16),
     /// The device is not in the manifest.
     Device(u32),
-    /// The tag does not go with the unikernel, or with that type of device.
+    /// The tag does not apply to the unikernel, or to this type of device.
     Subject(u16),
     /// The payload has the wrong length for its tag.
     Length(u16),
-    /// A string is not UTF-8 or has a NUL in it.
+    /// A string is not UTF-8, or contains NUL.
     Text(u16),
-    /// A flag nobody here knows, or no flag at all.
+    /// An unknown flag is set, or none is set.
     Flags(u16),
     /// Padding is not zero.
     Padding,
 }
 
-/// The first fault of a properties note.
+/// The first error in a properties note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What is wrong.
@@ -164,7 +164,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// The records of a descriptor, taken as they come. Ends after the first fault.
+/// Reads the records of a descriptor one by one, without the checks of [`check`].
 #[derive(Clone, Debug)]
 struct Records<'a> {
     bytes: &'a [u8],
@@ -194,15 +194,15 @@ impl<'a> Records<'a> {
     }
 }
 
-/// A properties note that fits its manifest, viewed in place.
+/// A borrowed view of a properties note that has been checked against its manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Mft2<'a> {
     records: &'a [u8],
 }
 
 impl<'a> Mft2<'a> {
-    /// Reads a note's descriptor against the manifest it goes with. Refuses everything that is not
-    /// the one canonical form, critical or not.
+    /// Reads a note's descriptor and checks it against its manifest. Refuses any deviation from the
+    /// canonical encoding, in critical records and in others.
     pub fn parse(descriptor: &'a [u8], manifest: &Mft1<'_>) -> Result<Mft2<'a>, Error> {
         let fault = |offset, kind| Error { kind, offset };
         if descriptor.len() > DESCRIPTOR_MAX {
@@ -282,12 +282,12 @@ impl<'a> Mft2<'a> {
         self.u64(0, tag::MEMORY_MINIMUM)
     }
 
-    /// Guest memory in bytes that serves it well.
+    /// Recommended guest memory in bytes.
     pub fn memory_recommended(&self) -> Option<u64> {
         self.u64(0, tag::MEMORY_RECOMMENDED)
     }
 
-    /// The command line the unikernel takes, for people.
+    /// The command line that the unikernel takes, as text for people.
     pub fn synopsis(&self) -> Option<&'a str> {
         self.text(0, tag::SYNOPSIS)
     }
@@ -311,16 +311,16 @@ impl<'a> Mft2<'a> {
     }
 }
 
-/// What a version 2 manifest says of one device, for who enforces it.
+/// The properties of one device in a version 2 manifest, for the code that enforces them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceProperties<'a> {
-    /// The unikernel starts without it too.
+    /// The unikernel also starts without the device.
     pub optional: bool,
-    /// The unikernel only reads it.
+    /// The unikernel only reads the device.
     pub read_only: bool,
-    /// What it is for.
+    /// What the device is for.
     pub description: Option<&'a str>,
-    /// Exact sector size in bytes.
+    /// Required sector size in bytes.
     pub sector_size: Option<u32>,
     /// Least capacity in bytes.
     pub capacity_minimum: Option<u64>,
@@ -364,8 +364,8 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
     Ok(())
 }
 
-/// Writes a descriptor record by record. A record that has no room, is out of order, or does not
-/// fit its tag makes the whole write fail.
+/// Writes a descriptor record by record. A caller must give up the whole descriptor once
+/// [`Writer::push`] returns `None`.
 #[derive(Debug)]
 pub struct Writer<'o> {
     out: &'o mut [u8],
@@ -377,7 +377,7 @@ pub struct Writer<'o> {
 
 impl<'o> Writer<'o> {
     /// A writer into `out` for a manifest of `entries` entries, the reserved one included. `None`
-    /// if there is no room for the header. [`DESCRIPTOR_MAX`] bytes are always enough.
+    /// if `out` is too small for the header. [`DESCRIPTOR_MAX`] bytes are always enough.
     pub fn new(out: &'o mut [u8], entries: usize) -> Option<Writer<'o>> {
         if out.len() < HEADER_SIZE {
             return None;
@@ -386,7 +386,8 @@ impl<'o> Writer<'o> {
         Some(Writer { out, at: HEADER_SIZE, count: 0, entries, last: None })
     }
 
-    /// Appends a record of a known tag; records come sorted by (device, tag).
+    /// Appends a record. `None` if its tag is unknown, it is not sorted after the last one by
+    /// (device, tag), or there is no room for it.
     pub fn push(&mut self, device: u32, tag: u16, payload: &[u8]) -> Option<()> {
         let critical = known(tag).next()?.critical;
         if self.last.is_some_and(|last| last >= (device, tag)) || self.count as usize == RECORDS_MAX

@@ -1,8 +1,8 @@
 //! ELF notes: the frame around every Solo5 descriptor (`docs/reference/notes.md#frame`).
 //!
 //! A note is a 12-byte [`Header`], the owner's name padded to 4, then the descriptor padded to 4.
-//! [`Header::place`] is the one computation of where these lie; [`Notes`] walks a byte slice with
-//! it, and a reader of files can do the same by offset.
+//! Only [`Header::place`] computes where these parts lie. [`Notes`] uses it to walk a byte slice; a
+//! reader of files can use it with file offsets.
 
 use core::fmt;
 use core::ops::Range;
@@ -25,7 +25,8 @@ pub const TYPE_ABI1: u32 = u32::from_le_bytes(*b"ABI1");
 pub const TYPE_MFT1: u32 = u32::from_le_bytes(*b"MFT1");
 /// Type of the version 2 properties note, `MFT2` in memory.
 pub const TYPE_MFT2: u32 = u32::from_le_bytes(*b"MFT2");
-/// Type of the note of signatures behind an image, `SIG1` in memory (`docs/reference/notes.md#signatures`).
+/// Type of the signature note appended to an image, `SIG1` in memory
+/// (`docs/reference/notes.md#signatures`).
 pub const TYPE_SIG1: u32 = u32::from_le_bytes(*b"SIG1");
 /// Type of the packaging metadata note, owner `FDO`.
 pub const TYPE_FDO_PACKAGE: u32 = 0xcafe_1a7e;
@@ -38,23 +39,23 @@ pub const TYPE_XEN_PHYS32_ENTRY: u32 = 0x12;
 pub const SECTION_ABI1: &str = ".note.solo5.abi";
 /// Section of the manifest note.
 pub const SECTION_MFT1: &str = ".note.solo5.manifest";
-/// *Input* section of the properties note: matched by `.note.solo5.manifest*` in linker scripts.
+/// *Input* section of the properties note. Linker scripts match it with `.note.solo5.manifest*`.
 pub const SECTION_MFT2_INPUT: &str = ".note.solo5.manifest.mft2";
-/// *Output* section of the properties note in images linked with our scripts.
+/// *Output* section of the properties note in images linked with this suite's scripts.
 pub const SECTION_MFT2: &str = ".note.solo5.mft2";
 /// Section of the packaging metadata note.
 pub const SECTION_PACKAGE: &str = ".note.package";
 /// Section of the OpenBSD identification note.
 pub const SECTION_NOT_OPENBSD: &str = ".note.solo5.not_openbsd";
 
-/// Global symbol of the manifest note; build systems force it with `-u`
+/// Global symbol of the manifest note. Build systems pull the note into the link with `-u`
 /// (`docs/reference/downstream.md#ocaml-solo5`).
 pub const SYMBOL_MFT1: &str = "__solo5_mft1_note";
 /// Global symbol of the properties note.
 pub const SYMBOL_MFT2: &str = "__solo5_mft2_note";
 
-/// Content of `.interp`: a path that can never be executed, so that the host refuses to run a
-/// unikernel directly (`docs/reference/notes.md#interp`).
+/// Content of `.interp`: a path that does not exist, so that the host refuses to run a unikernel
+/// directly (`docs/reference/notes.md#interp`).
 pub const NO_EXEC_INTERP: [u8; 24] = *b"/nonexistent/solo5/\0\0\0\0\0";
 
 /// Alignment in bytes of every part of a note.
@@ -66,17 +67,17 @@ pub const ALIGN: u64 = 4;
 )]
 #[repr(C)]
 pub struct Header {
-    /// Length of the owner's name in bytes, terminator included, padding not.
+    /// Length of the owner's name in bytes, with its terminator, without padding.
     pub namesz: U32,
-    /// Length of the descriptor in bytes, padding not included.
+    /// Length of the descriptor in bytes, without padding.
     pub descsz: U32,
-    /// Meaning of the descriptor, in the owner's name space.
+    /// Type of the note, a number defined by its owner.
     pub kind: U32,
 }
 
 const _: () = assert!(size_of::<Header>() == Header::SIZE);
 
-/// Where the parts of one note lie, in bytes from wherever the header's own offset counts.
+/// Where the parts of one note lie, in bytes, counted from the same origin as the header's offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The owner's name, without padding.
@@ -100,7 +101,7 @@ impl Header {
         }
     }
 
-    /// Where the parts of the note lie whose header is at `offset`; `None` if that overflows.
+    /// Where the parts of the note lie if this header is at `offset`; `None` on overflow.
     pub fn place(&self, offset: u64) -> Option<Place> {
         let owner = offset.checked_add(Header::SIZE as u64)?;
         let owner_end = owner.checked_add(self.namesz.get().into())?;
@@ -123,7 +124,7 @@ pub struct Note<'a> {
     pub descriptor_offset: usize,
     /// Owner's name as stored, usually with its terminator.
     pub owner: &'a [u8],
-    /// Meaning of the descriptor.
+    /// Type of the note.
     pub kind: u32,
     /// The descriptor, without padding.
     pub descriptor: &'a [u8],
@@ -139,7 +140,7 @@ impl Note<'_> {
 /// Why a sequence of notes cannot be read further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Offset in bytes of the note at fault.
+    /// Offset in bytes of the malformed note.
     pub offset: usize,
 }
 
@@ -151,8 +152,8 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// The notes of a byte sequence. Ends after the first fault. Padding behind the last note may be
-/// missing, and fewer than 12 bytes of zeros may follow it.
+/// The notes of a byte sequence. The iterator ends after the first error. The last note may lack its
+/// padding, and up to 11 zero bytes may follow it.
 #[derive(Clone, Debug)]
 pub struct Notes<'a> {
     bytes: &'a [u8],
@@ -205,8 +206,8 @@ pub const fn size(owner: &[u8], descriptor_len: usize) -> usize {
         + descriptor_len.next_multiple_of(ALIGN as usize)
 }
 
-/// Writes header, owner and paddings of a note into `out` and returns the place for its descriptor;
-/// `None` if `out` is not exactly [`size`] long.
+/// Writes the header, owner and padding of a note into `out` and returns the slice for its
+/// descriptor; `None` if `out` is not exactly [`size`] long.
 pub fn frame<'o>(
     out: &'o mut [u8],
     owner: &[u8],

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The ABI version, exactly the one in the image's ABI note.
+/// The ABI version, which the image's ABI note must state exactly.
 pub const ABI_VERSION: u32 = 2;
 /// Lowest legal load address and entry point.
 pub const GUEST_MIN_BASE: u64 = 0x10_0000;
@@ -14,14 +14,14 @@ pub const BOOT_INFO_BASE: u64 = HOST_MEM_BASE + 0x1000;
 /// `data` of the epoll event that stands for the internal timerfd.
 pub const INTERNAL_TIMERFD: u64 = 0xffff_fffe;
 
-/// What the tender tells the guest: at [`BOOT_INFO_BASE`], followed without padding by the
-/// manifest and the command line. Pointers are absolute addresses.
+/// Boot information, at [`BOOT_INFO_BASE`]. The manifest and the command line follow it without
+/// padding. Pointers are absolute addresses.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
 #[repr(C)]
 pub struct BootInfo {
-    /// End address of guest memory in bytes, counted from 0.
+    /// End address of guest memory.
     pub mem_size: U64,
     /// End of the highest loaded segment with file content, rounded up to its alignment.
     pub kernel_end: U64,

@@ -11,7 +11,7 @@ pub enum Target {
     Virtio,
     /// Muen separation kernel.
     Muen,
-    /// Genode; the number is reserved and no bindings exist.
+    /// Genode: a reserved number without bindings.
     Genode,
     /// Xen PVH guest.
     Xen,
@@ -56,7 +56,7 @@ impl Target {
         Target::ALL.into_iter().find(|target| target.name() == name)
     }
 
-    /// The ABI version current bindings declare; `None` where none was ever emitted.
+    /// The ABI version that current bindings declare; `None` for a target that never had bindings.
     pub const fn abi_version(self) -> Option<u32> {
         match self {
             Target::Hvt | Target::Spt => Some(2),
@@ -75,7 +75,7 @@ impl Target {
         }
     }
 
-    /// Whether a tender of ours loads images of this target, so that its loader's rules apply.
+    /// Whether this suite has a tender for the target, so that its loader's rules apply.
     pub const fn has_tender(self) -> bool {
         match self {
             Target::Hvt | Target::Spt => true,

@@ -239,7 +239,7 @@ fn a_changed_image_and_an_unusable_signature_are_said() {
     let signature = fs::read_to_string(place.path("a.spt.minisig")).unwrap();
     let older = signature.replacen("\nRU", "\nRW", 1);
     for (signature, why) in [
-        ("no signature\n", "a.spt.minisig: it has not the four lines of a signature"),
+        ("no signature\n", "a.spt.minisig: it does not have the four lines of a signature"),
         (older.as_str(), "it is of minisign's older kind"),
     ] {
         place.write("a.spt.minisig", signature.as_bytes());

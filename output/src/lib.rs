@@ -1,6 +1,8 @@
-//! What a program was asked to write: a file has all of it or none, and stays untouched if it has it already.
+//! Writes the output files of a program. A file gets all of its content or none, and a file that
+//! already has the content is left untouched.
 //!
-//! Adversary: whoever else may write to the folder, as far as links go; names come from the user.
+//! Adversary: another user who can put symbolic links into the folder. File names come from the
+//! program's user and are trusted.
 
 #![forbid(unsafe_code)]
 
@@ -12,22 +14,22 @@ use std::path::{Path, PathBuf};
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has the content now.
+    /// The content was written.
     Written,
-    /// It had the content already and was not touched, so that nothing is rebuilt because of it.
+    /// The file already had the content. It was not touched, so build systems rebuild nothing.
     Unchanged,
 }
 
-/// Puts `content` at `path`; `-` is standard output.
+/// Writes `content` to `path`; `-` is standard output.
 ///
-/// A regular file is replaced by renaming a finished one, so that nobody ever sees a part of it, and
-/// a failure leaves what was there. The mode of an existing file stays. Symbolic links are
-/// followed. Anything else that can be written to, such as `/dev/stdout` or a pipe, is written
-/// directly.
+/// A regular file is replaced: a finished temporary file is renamed over it. So no reader ever sees
+/// half of the content, and a failure leaves the old file. An existing file keeps its mode. Symbolic
+/// links are followed. Anything else that can be written to, such as `/dev/stdout` or a pipe, is
+/// written directly.
 ///
 /// # Errors
 ///
-/// Whatever the system says; also when the very last byte cannot be written.
+/// The system's error. A failed write of even the last byte is reported.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     if path == Path::new("-") {
         let mut stdout = io::stdout().lock();
@@ -37,7 +39,8 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     }
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {
-            // Replacing needs no right to the file itself; who has none shall not replace it.
+            // A rename needs no write permission on the file itself. Opening it checks that: a
+            // process without write permission must not replace the file.
             OpenOptions::new().write(true).open(path)?;
             if found.len() == content.len() as u64 && holds(path, content) {
                 return Ok(Outcome::Unchanged);
@@ -51,7 +54,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match fs::read_link(path) {
-                // A link to nothing yet: make what it points to.
+                // A dangling link: create its target.
                 Ok(target) => {
                     let target = path.parent().unwrap_or(Path::new("")).join(target);
                     if fs::symlink_metadata(&target).is_ok_and(|found| found.is_symlink()) {
@@ -79,7 +82,7 @@ fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<Outcome
         _ => PathBuf::from("."),
     };
     let mode = fs::Permissions::from_mode(mode.map_or(0o666, |mode| mode & 0o7777));
-    // The mode given here is subject to the umask; that of an existing file is set again below.
+    // The umask restricts the mode given here. The mode of an existing file is set again below.
     let existing = path.exists();
     let mut file =
         tempfile::Builder::new().prefix(".solo5-").permissions(mode.clone()).tempfile_in(folder)?;
@@ -87,7 +90,7 @@ fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<Outcome
     if existing {
         file.as_file().set_permissions(mode)?;
     }
-    // On error the temporary is removed as it is dropped.
+    // On error the temporary file is removed when it is dropped.
     file.persist(path).map_err(|error| error.error)?;
     Ok(Outcome::Written)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// What every digest starts with.
+/// Prefix of every digest.
 pub const PREFIX: &str = "sha256:";
 
 /// The SHA-256 of an image's content.
@@ -12,7 +12,7 @@ pub const PREFIX: &str = "sha256:";
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Reads `sha256:` and 64 hexadecimal digits in lower case, the one way to write a digest.
+    /// Reads `sha256:` and 64 hexadecimal digits in lower case. No other form is accepted.
     pub fn parse(text: &str) -> Option<Digest> {
         let digits = text.strip_prefix(PREFIX)?.as_bytes();
         if digits.len() != 64 {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_way_to_write_it() {
+    fn other_forms_are_refused() {
         let upper = ABC.to_uppercase();
         let bare = ABC.trim_start_matches(PREFIX);
         let short = &ABC[..ABC.len() - 1];

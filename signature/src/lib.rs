@@ -1,20 +1,20 @@
-//! Proofs about an image: its digest, and who signed it.
+//! Proofs about an image: its digest, and the keys that signed it.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
-//! | 1 | [`trailer`] | file → its content, and the signatures behind it |
-//! | 2 | [`minisign`] | text → [`PublicKey`], [`Signature`]; the one place that knows the verifier |
+//! | 1 | [`trailer`] | file → its content, and the signatures appended to it |
+//! | 2 | [`minisign`] | text → [`PublicKey`], [`Signature`]; the only file that uses the verifier |
 //! | 3 | [`proof`] | content, signatures, keys → [`Proof`], in one pass |
 //!
-//! Beside them, behind the feature `sign`: `signer` (secret keys; making a signature).
+//! The feature `sign` adds `signer`: secret keys, and making a signature.
 //!
-//! What is hashed and signed is the *content*: the file without the trailer, which is the file as
-//! the linker wrote it. So signing changes no digest, removing the trailer gives back the file that
-//! was signed, and the same signature may be in the image or in a file beside it.
+//! The *content* is hashed and signed: the file without the trailer, as the linker wrote it. So
+//! signing does not change the digest, removing the trailer restores the signed file, and a signature
+//! may be in the image or in a file beside it.
 //!
-//! Adversary: hostile images and signatures of any bytes. A signature counts for nothing but the
-//! key that was asked about; whoever relies on a proof must read the content alone, from a copy
-//! that nobody can change any more.
+//! Adversary: hostile images and signatures of any bytes. A signature proves something only about a
+//! key that the caller names. A caller that relies on a proof must use only the content, from a copy
+//! that can no longer change.
 
 #![forbid(unsafe_code)]
 

@@ -1,24 +1,25 @@
 //! Keys and signatures in the formats of `minisign`: Ed25519 over the BLAKE2b-512 of the content.
 //!
-//! Only prehashed signatures count, `minisign`'s own since release 0.10: the older kind signs the
-//! whole content at once and would have to be read into memory.
+//! Only prehashed signatures, `minisign`'s default since release 0.10, are accepted. The older kind
+//! signs the content itself, so verifying one needs the whole content in memory.
 
 use std::fmt;
 
-/// First line of every signature in a trailer. Nobody signs this line, so it must say nothing.
+/// First line of every signature in a trailer. The line is not signed, so it is always the same.
 pub const UNTRUSTED_COMMENT: &str = "untrusted comment: signature of a Solo5 image";
-/// What the third line of a signature starts with.
+/// Prefix of a signature's third line.
 pub const TRUSTED_COMMENT: &str = "trusted comment: ";
 /// Longest trusted comment in bytes.
 pub const COMMENT_MAX: usize = 1024;
 /// Most signatures of one image.
 pub const SIGNATURES_MAX: usize = 8;
-/// Most bytes of all its signatures.
+/// Most bytes of all signatures of one image.
 pub const TEXT_MAX: usize = SIGNATURES_MAX * 2048;
 
 /// Length in characters of a public key.
 const KEY_LENGTH: usize = 56;
-/// Lengths in characters of the two signatures that make up one.
+/// Lengths in characters of a signature's second line (over the content) and fourth line (over the
+/// second line's signature and the trusted comment).
 const SIGNATURE_LENGTHS: [usize; 2] = [100, 88];
 
 /// A public key: 56 characters, the second line of a file like `minisign.pub`.
@@ -31,8 +32,8 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads the characters of a key.
     pub fn parse(text: &str) -> Option<PublicKey> {
-        // The verifier also takes a second mark for the same algorithm, which no program writes: a
-        // key must have one name.
+        // The verifier also accepts a second algorithm mark, which no program writes. A key must
+        // have only one text form.
         if text.len() != KEY_LENGTH || !text.starts_with("RW") {
             return None;
         }
@@ -41,7 +42,7 @@ impl PublicKey {
         Some(PublicKey { text, key })
     }
 
-    /// Reads a key file: a comment and the key on lines of their own, or the key alone.
+    /// Reads a key file: a comment line and the key's line, or only the key.
     pub fn parse_file(text: &str) -> Option<PublicKey> {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let (first, second) = (lines.next()?, lines.next());
@@ -52,7 +53,7 @@ impl PublicKey {
         }
     }
 
-    /// Its 56 characters.
+    /// The key's 56 characters.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -76,7 +77,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A signature that was read and not yet compared with anything.
+/// A signature that was read but not yet verified.
 #[derive(Clone)]
 pub struct Signature {
     /// Lines two to four: the signature, its trusted comment, the signature of both.
@@ -84,21 +85,21 @@ pub struct Signature {
     signature: minisign_verify::Signature,
 }
 
-/// Why a text is no signature that can prove anything.
+/// Why a text cannot serve as a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureError {
-    /// It has not the four lines of one.
+    /// It does not have the four lines of a signature.
     Lines,
     /// Its comment is too long, or has control characters.
     Comment,
-    /// What is signed is the content itself, not a hash of it.
+    /// It signs the content itself instead of a hash.
     Older,
 }
 
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SignatureError::Lines => f.write_str("it has not the four lines of a signature"),
+            SignatureError::Lines => f.write_str("it does not have the four lines of a signature"),
             SignatureError::Comment => {
                 write!(
                     f,
@@ -115,7 +116,7 @@ impl fmt::Display for SignatureError {
 impl std::error::Error for SignatureError {}
 
 impl Signature {
-    /// Reads the four lines of a signature. The first, which nobody signs, is forgotten.
+    /// Reads the four lines of a signature. The first line is not signed, and is dropped.
     pub fn parse(text: &str) -> Result<Signature, SignatureError> {
         let mut lines = text.lines();
         let mut next = || lines.next().ok_or(SignatureError::Lines);
@@ -136,8 +137,8 @@ impl Signature {
         Ok(Signature { lines: lines_read, signature })
     }
 
-    /// Reads any number of signatures, one behind the other; what is not one proves nothing, and why
-    /// is the second value. At most [`SIGNATURES_MAX`] are kept.
+    /// Reads any number of signatures, one after the other, and keeps at most [`SIGNATURES_MAX`]. The
+    /// second value holds an error for each group of four lines that is not a signature.
     pub fn parse_all(text: &str) -> (Vec<Signature>, Vec<SignatureError>) {
         let lines: Vec<&str> = text.lines().collect();
         let (mut signatures, mut errors) = (Vec::new(), Vec::new());
@@ -151,26 +152,26 @@ impl Signature {
         (signatures, errors)
     }
 
-    /// Why it can prove nothing although it is a signature, if so.
+    /// Why this signature can prove nothing, although its form is right; otherwise `None`.
     pub fn error(&self) -> Option<SignatureError> {
         let [one, ..] = &self.lines;
         // The mark of the algorithm: `Ed` signs the content, `ED` its hash.
         one.starts_with("RW").then_some(SignatureError::Older)
     }
 
-    /// Whether it says that it is `key`'s. Whether it is, only the content shows.
+    /// Whether it claims to be made with `key`. Only verifying the content shows whether it was.
     pub fn names(&self, key: &PublicKey) -> bool {
         self.verifier(key).is_some()
     }
 
-    /// What the signer says and signs, such as the name of the file.
+    /// The signed comment, such as the name of the file.
     pub fn trusted_comment(&self) -> &str {
         let [_, comment, _] = &self.lines;
         comment.strip_prefix(TRUSTED_COMMENT).unwrap_or(comment)
     }
 
-    /// Starts to compare `content` that will be handed in with what `key` signed; `None` if this is
-    /// not a signature of that key.
+    /// A verifier that takes the content piece by piece; `None` if the signature does not claim to be
+    /// made with `key`.
     pub(crate) fn verifier<'a>(
         &'a self,
         key: &'a PublicKey,
@@ -179,7 +180,7 @@ impl Signature {
     }
 }
 
-/// The four lines, the first always the same.
+/// The four lines of a signature, the first being [`UNTRUSTED_COMMENT`].
 fn shown([one, comment, two]: &[String; 3]) -> String {
     format!("{UNTRUSTED_COMMENT}\n{one}\n{comment}\n{two}\n")
 }
@@ -204,7 +205,7 @@ mod tests {
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
     #[test]
-    fn a_key_has_one_name() {
+    fn a_key_has_one_text_form() {
         let key = PublicKey::parse(KEY).unwrap();
         assert_eq!(key.as_str(), KEY);
         assert_eq!(key.short(), "RWQf6LRCGA9i53ml");

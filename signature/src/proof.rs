@@ -1,45 +1,45 @@
-//! Content, signatures and keys → what is proven, in one pass over the content.
+//! Content, signatures and keys → a proof, in one pass over the content.
 
 use solo5_image::{ReadAt, ReadError};
 
 use crate::digest::{Digest, Hasher};
 use crate::minisign::{PublicKey, Signature};
 
-/// Largest image that anything is proven of, in bytes: whoever relies on a proof holds a copy in
-/// memory.
+/// Largest image in bytes that callers ask a proof of. They hold a copy of the image in memory, and
+/// this bounds it.
 pub const IMAGE_MAX: u64 = 256 * 1024 * 1024;
 
-/// Bytes read at once.
+/// Bytes per read.
 const STEP: usize = 64 * 1024;
-/// What a file that became shorter while it was read is reported as: `EIO`.
+/// Error for a file that became shorter while it was read: `EIO`.
 const SHORT: ReadError = ReadError(5);
 
-/// What is proven of an image.
+/// Proven facts about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// The digest of its content.
     pub digest: Digest,
-    /// Those of the keys asked about that signed it, in the order asked.
+    /// The given keys that signed it, in the order given.
     pub signed_by: Vec<PublicKey>,
 }
 
 /// The signatures of an image.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Signatures<'s> {
-    /// Those of its content.
+    /// Signatures in the image's trailer, over its content.
     pub attached: &'s [Signature],
-    /// Those in a file beside it: of its content, or of the file as it is, which is what `minisign`
-    /// knows.
+    /// Signatures in a file beside the image: over its content, or over the whole file with its
+    /// trailer, because `minisign` knows no trailers.
     pub detached: &'s [Signature],
-    /// What stands behind the content in the file.
+    /// The trailer: the bytes behind the content in the file.
     pub note: &'s [u8],
 }
 
-/// Hashes the first `content` bytes of `reader` and compares them with what each of `keys` signed.
+/// Hashes the first `content` bytes of `reader` and verifies the signatures made with `keys`.
 ///
 /// # Errors
 ///
-/// The host's, also if there are fewer bytes than that.
+/// The host's error; `EIO` if there are fewer bytes.
 pub fn prove<R: ReadAt + ?Sized>(
     reader: &R,
     content: u64,
@@ -50,7 +50,7 @@ pub fn prove<R: ReadAt + ?Sized>(
     let of_file = if note.is_empty() { &[][..] } else { detached };
     let of_content = attached.iter().chain(detached).map(|one| (one, false));
     let all = || of_content.clone().chain(of_file.iter().map(|one| (one, true)));
-    // A signature names the key it is for, so these are about as many as signatures.
+    // A signature names its key, so there are about as many verifiers as signatures.
     let mut verifiers: Vec<_> = keys
         .iter()
         .enumerate()
@@ -92,7 +92,7 @@ pub fn prove<R: ReadAt + ?Sized>(
 }
 
 impl<'s> From<&'s [Signature]> for Signatures<'s> {
-    /// Signatures of the content alone.
+    /// Attached signatures only.
     fn from(attached: &'s [Signature]) -> Signatures<'s> {
         Signatures { attached, ..Signatures::default() }
     }

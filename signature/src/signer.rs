@@ -8,16 +8,16 @@ use minisign::{KeyPair, PError, SecretKeyBox};
 
 use crate::minisign::{COMMENT_MAX, PublicKey, Signature, TRUSTED_COMMENT};
 
-/// Why nothing could be signed.
+/// Why signing failed.
 #[derive(Debug)]
 pub enum SignError {
-    /// The text is no secret key.
+    /// The text is not a secret key.
     Key(PError),
     /// The key is locked, and no password was given.
     Locked,
     /// The content could not be read, or the system has no random numbers.
     Sign(PError),
-    /// The comment has control characters in it or is too long.
+    /// The comment is too long, or has control characters.
     Comment,
 }
 
@@ -41,12 +41,12 @@ impl std::error::Error for SignError {}
 pub struct SecretKey(minisign::SecretKey);
 
 impl SecretKey {
-    /// Reads a key file. `password` opens one that is locked.
+    /// Reads a key file. `password` unlocks one that is locked.
     pub fn parse(text: &str, password: Option<&str>) -> Result<SecretKey, SignError> {
         let read = || SecretKeyBox::from_string(text);
         let open = read().and_then(SecretKeyBox::into_unencrypted_secret_key);
         let locked = |error: PError| match password {
-            // The library would ask for it on a terminal.
+            // Without a password the library would ask for one on the terminal.
             None if looks_locked(text) => Err(SignError::Locked),
             None => without_checksum(text).ok_or(SignError::Key(error)),
             Some(password) => read()
@@ -56,12 +56,12 @@ impl SecretKey {
         open.or_else(locked).map(SecretKey)
     }
 
-    /// Its public half.
+    /// The public key that belongs to it.
     pub fn public(&self) -> Result<PublicKey, SignError> {
         let public = minisign::PublicKey::from_secret_key(&self.0).map_err(SignError::Key)?;
         let text = public.to_base64();
         PublicKey::parse(&text).ok_or_else(|| {
-            SignError::Key(PError::new(minisign::ErrorKind::Misc, "its public half is none"))
+            SignError::Key(PError::new(minisign::ErrorKind::Misc, "its public key is not valid"))
         })
     }
 
@@ -73,21 +73,21 @@ impl SecretKey {
         let made = minisign::sign(None, &self.0, content, Some(comment), None);
         let text = made.map_err(SignError::Sign)?.into_string();
         let signature = Signature::parse(&text).map_err(|_| SignError::Comment)?;
-        // What is read back must be what was signed.
+        // The signature that was parsed must be the one that was made.
         debug_assert!(text.contains(TRUSTED_COMMENT));
         Ok(signature)
     }
 }
 
-/// Whether the file holds a key behind a password: its algorithm's mark is `Sc`, the third and
-/// fourth byte of the second line.
+/// Whether the key is locked with a password: its key derivation algorithm, the third and fourth byte
+/// of the second line, is `Sc` (scrypt).
 fn looks_locked(text: &str) -> bool {
     let key = text.lines().nth(1).unwrap_or_default();
     key.starts_with("RWRTY")
 }
 
-/// A key without a password as `minisign -W` writes it: with zeros for a checksum, which the library
-/// takes for damage.
+/// Reads a key without a password as `minisign -W` writes it. Its checksum is zero, and the library
+/// refuses that as damaged.
 fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
     const CHECKSUM: usize = 32;
     let bytes = Base64::decode_to_vec(text.lines().nth(1)?, None).ok()?;
@@ -96,7 +96,7 @@ fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
     absent.then(|| minisign::SecretKey::from_bytes(&bytes).ok())?
 }
 
-/// Makes a new pair: the texts of a secret key without a password and of its public key.
+/// Makes a new key pair: the text of a secret key without a password, and of its public key.
 pub fn generate() -> Result<(String, String), SignError> {
     let pair = KeyPair::generate_unencrypted_keypair().map_err(SignError::Sign)?;
     let secret = pair.sk.to_box(None).map_err(SignError::Sign)?.into_string();

@@ -1,10 +1,10 @@
-//! Where signatures lie: in a note behind the last byte of the image.
+//! The trailer: a note with the signatures, behind the last byte of the image.
 //!
-//! The note is framed like every note (owner `Solo5`, type [`KIND`]) but belongs to no segment:
-//! whoever loads the image never sees it, and nothing in the image has to leave room for it. Its
-//! descriptor is the signatures' text, zeros up to a multiple of 4, the text's length as `u32`, and
-//! the type once more, so that it can be found from the end of the file. A file that does not end
-//! in exactly such a note has no signatures, and all of it is content.
+//! The note is framed like every note (owner `Solo5`, type [`KIND`]) but belongs to no segment. So a
+//! loader never sees it, and the image needs no room for it. Its descriptor is the text of the
+//! signatures, zeros up to a multiple of 4, the text's length as `u32`, and the type once more. The
+//! last two let a reader find the note from the end of the file. A file that does not end in exactly
+//! such a note has no attached signatures, and all of it is content.
 
 use std::io::{self, Read};
 
@@ -16,10 +16,10 @@ use crate::minisign::{SIGNATURES_MAX, Signature, SignatureError, TEXT_MAX};
 /// Type of the note: `SIG1` in memory.
 pub const KIND: u32 = note::TYPE_SIG1;
 
-/// Bytes behind the text and its padding: its length, and the type.
+/// Bytes behind the text and its padding: the text's length, and the type.
 const FOOT: usize = 8;
 
-/// An image and the signatures behind it.
+/// The signatures appended to an image.
 #[derive(Clone, Debug)]
 pub struct Trailer {
     /// Length of the content in bytes; the note starts here.
@@ -34,7 +34,7 @@ pub struct Trailer {
 ///
 /// # Errors
 ///
-/// The host's, if the file cannot be read.
+/// The host's error if the file cannot be read.
 pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Trailer>, ReadError> {
     let Some(length) = foot(reader, size)?.filter(|length| *length <= TEXT_MAX) else {
         return Ok(None);
@@ -51,17 +51,17 @@ pub fn locate<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<Traile
     Ok(signatures.map(|signatures| Trailer { content, signatures, note: found }))
 }
 
-/// Whether a file of `size` bytes ends as if it had such a note. If [`locate`] finds none, what is
-/// there was damaged, and counts as content.
+/// Whether a file of `size` bytes ends in the note's type. If [`locate`] nevertheless finds no note,
+/// the trailer is damaged and counts as content.
 ///
 /// # Errors
 ///
-/// The host's, if the file cannot be read.
+/// The host's error if the file cannot be read.
 pub fn looks_signed<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, ReadError> {
     Ok(foot(reader, size)?.is_some())
 }
 
-/// The length of the text, if the file ends in the type of the note.
+/// The length of the text; `None` if the file does not end in the note's type.
 fn foot<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<usize>, ReadError> {
     let Some(foot) = size.checked_sub(FOOT as u64) else {
         return Ok(None);
@@ -75,8 +75,8 @@ fn foot<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<usize>, Read
     Ok((u32::from_le_bytes(kind) == KIND).then_some(length))
 }
 
-/// The signatures in `found` if that is exactly the note that [`write()`] makes of them: an image
-/// has one form, so that no byte of it can be changed and go unnoticed.
+/// The signatures in `found`; `None` unless [`write()`] makes exactly this note of them. A signed
+/// image thus has one encoding, and a change to any byte is noticed.
 fn read(found: &[u8], length: usize) -> Option<Vec<Signature>> {
     let start = note::size(note::OWNER_SOLO5, 0);
     let text = std::str::from_utf8(found.get(start..start.checked_add(length)?)?).ok()?;
@@ -84,7 +84,7 @@ fn read(found: &[u8], length: usize) -> Option<Vec<Signature>> {
     (!signatures.is_empty() && write(&signatures)? == found).then_some(signatures)
 }
 
-/// The note that holds `signatures`; `None` if they are none or too many.
+/// The note that holds `signatures`; `None` if there are none or too many.
 pub fn write(signatures: &[Signature]) -> Option<Vec<u8>> {
     let text: String = signatures.iter().map(Signature::to_string).collect();
     let size = note_size(text.len());
@@ -110,12 +110,12 @@ const fn note_size(text: usize) -> usize {
     note::size(note::OWNER_SOLO5, descriptor_size(text))
 }
 
-/// Reads signatures kept in a file beside the image, and no more of it than they can be long; also why
-/// others there are none.
+/// Reads the signatures in a file beside the image, at most [`TEXT_MAX`] bytes of it. The second value
+/// is that of [`Signature::parse_all`].
 ///
 /// # Errors
 ///
-/// The host's, if the file cannot be read.
+/// The host's error if the file cannot be read.
 pub fn read_detached(file: impl Read) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
     let mut bytes = Vec::new();
     file.take(TEXT_MAX as u64).read_to_end(&mut bytes)?;

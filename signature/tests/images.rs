@@ -1,4 +1,4 @@
-//! Signed images: what is proven, and that nothing can be changed unnoticed.
+//! Signed images: a valid signature is found, and every change is noticed.
 
 use proptest::prelude::*;
 use solo5_signature::minisign::{COMMENT_MAX, SIGNATURES_MAX, TEXT_MAX};
@@ -22,7 +22,7 @@ fn signed(content: &[u8], signatures: &[Signature]) -> Vec<u8> {
     [content, &note].concat()
 }
 
-/// What a reader proves of a file.
+/// The proof about a file with its trailer.
 fn proof(file: &[u8], keys: &[PublicKey]) -> Proof {
     let size = file.len() as u64;
     let found = locate(file, size).unwrap();
@@ -33,13 +33,13 @@ fn proof(file: &[u8], keys: &[PublicKey]) -> Proof {
     prove(file, content, signatures.into(), keys).unwrap()
 }
 
-/// Something of a few pages, not a multiple of anything.
+/// Content of a few pages whose length is not a multiple of any block size.
 fn content() -> Vec<u8> {
     (0..150_001u32).map(|at| (at % 251) as u8).collect()
 }
 
 #[test]
-fn who_signed_is_known_and_the_digest_stays() {
+fn signers_are_found_and_signing_keeps_the_digest() {
     let (one, two, other) = (pair(), pair(), pair());
     let content = content();
     let signatures = [
@@ -69,7 +69,7 @@ fn any_flipped_byte_is_noticed() {
     let keys = [public];
     assert_eq!(proof(&file, &keys).signed_by.len(), 1);
     for at in 0..file.len() {
-        // Every bit would take a debug build half a minute.
+        // One bit of each byte: all eight would take a debug build half a minute.
         let bit = 1 << (at % 8);
         for change in [bit, 0xff] {
             file[at] ^= change;
@@ -85,7 +85,7 @@ fn any_flipped_byte_is_noticed() {
 }
 
 #[test]
-fn a_signature_is_of_one_content() {
+fn a_signature_does_not_fit_other_content() {
     let (secret, public) = pair();
     let signature = secret.sign(&b"one"[..], "").unwrap();
     let file = signed(b"two", &[signature]);
@@ -93,7 +93,7 @@ fn a_signature_is_of_one_content() {
 }
 
 #[test]
-fn a_signed_image_that_is_signed_again_with_its_trailer_is_another_image() {
+fn signing_an_image_with_its_trailer_changes_the_digest() {
     let (secret, public) = pair();
     let inner = signed(b"image", &[secret.sign(&b"image"[..], "").unwrap()]);
     let outer = signed(&inner, &[secret.sign(inner.as_slice(), "").unwrap()]);
@@ -103,7 +103,7 @@ fn a_signed_image_that_is_signed_again_with_its_trailer_is_another_image() {
 }
 
 #[test]
-fn there_are_bounds() {
+fn signatures_and_comments_are_bounded() {
     let (secret, _) = pair();
     let longest = "c".repeat(COMMENT_MAX);
     let signature = secret.sign(&b""[..], &longest).unwrap();
@@ -127,7 +127,7 @@ fn a_file_that_shrinks_proves_nothing() {
 }
 
 #[test]
-fn a_locked_key_wants_its_password() {
+fn a_locked_key_needs_its_password() {
     let pair = minisign::KeyPair::generate_encrypted_keypair(Some("secret".into())).unwrap();
     let text = pair.sk.to_box(None).unwrap().into_string();
     assert!(matches!(SecretKey::parse(&text, None), Err(SignError::Locked)));
@@ -135,9 +135,9 @@ fn a_locked_key_wants_its_password() {
     assert!(matches!(SecretKey::parse("no\nkey\n", None), Err(SignError::Key(_))));
 }
 
-/// `minisign` knows nothing of trailers: what it signs is the file.
+/// `minisign` knows no trailers, so it signs the whole file.
 #[test]
-fn a_detached_signature_is_of_the_content_or_of_the_file() {
+fn a_detached_signature_covers_the_content_or_the_file() {
     let ((secret, public), (_, other)) = (pair(), pair());
     let file = signed(b"image", &[secret.sign(&b"image"[..], "").unwrap()]);
     let Trailer { content, note, .. } =
@@ -153,14 +153,14 @@ fn a_detached_signature_is_of_the_content_or_of_the_file() {
     assert_eq!(proven(&file).digest, Digest::of(b"image"));
     assert_eq!(proven(&file[..file.len() - 1]).signed_by, []);
     assert_eq!(proven(&note).signed_by, []);
-    // An attached signature is of the content alone.
+    // An attached signature covers only the content.
     let whole = [secret.sign(file.as_slice(), "").unwrap()];
     let signatures = Signatures { attached: &whole, note: &note, detached: &[] };
     assert_eq!(prove(file.as_slice(), content, signatures, &[public]).unwrap().signed_by, []);
 }
 
 #[test]
-fn why_a_signature_proves_nothing_is_known() {
+fn a_useless_signature_says_why() {
     let (secret, public) = pair();
     let good = secret.sign(&b"image"[..], "").unwrap();
     assert_eq!((good.error(), good.names(&public), good.names(&pair().1)), (None, true, false));

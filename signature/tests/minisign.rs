@@ -1,4 +1,4 @@
-//! Both ways with the program `minisign`.
+//! Exchanging keys and signatures with the program `minisign`, in both directions.
 
 use std::fs;
 use std::path::Path;
@@ -7,20 +7,20 @@ use std::process::Command;
 use solo5_signature::signer::{SecretKey, generate};
 use solo5_signature::{PublicKey, Signature, prove};
 
-/// Runs `minisign` in `folder`; whether it succeeded, or `None` if there is none.
+/// Runs `minisign` in `folder`. Says whether it succeeded; `None` if it is not installed.
 fn minisign(folder: &Path, arguments: &[&str]) -> Option<bool> {
     let output = Command::new("minisign").args(arguments).current_dir(folder).output();
     output.ok().map(|output| output.status.success())
 }
 
 #[test]
-fn its_signatures_count_here() {
+fn this_crate_verifies_minisigns_signatures() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("image"), b"a unikernel").unwrap();
     let keys = ["-G", "-W", "-p", "key.pub", "-s", "key"];
     if minisign(path, &keys).is_none() {
-        println!("skip: its_signatures_count_here: no minisign");
+        println!("skip: this_crate_verifies_minisigns_signatures: no minisign");
         return;
     }
     let sign = ["-S", "-s", "key", "-m", "image", "-t", "made by minisign"];
@@ -33,7 +33,7 @@ fn its_signatures_count_here() {
     let keys = [public.clone()];
     let proof = prove(content, content.len() as u64, [signature][..].into(), &keys).unwrap();
     assert_eq!(proof.signed_by, [public]);
-    // Its key signs here, too.
+    // This crate can also sign with a key that `minisign` made.
     let secret = SecretKey::parse(&read("key"), None).unwrap();
     let own = secret.sign(content, "").unwrap();
     let proof = prove(content, content.len() as u64, [own][..].into(), &keys).unwrap();
@@ -41,7 +41,7 @@ fn its_signatures_count_here() {
 }
 
 #[test]
-fn it_takes_our_signatures() {
+fn minisign_verifies_this_crates_signatures() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let (secret, public) = generate().unwrap();
@@ -52,7 +52,7 @@ fn it_takes_our_signatures() {
     fs::write(path.join("image.minisig"), signature.to_string()).unwrap();
     let verify = ["-V", "-p", "key.pub", "-m", "image"];
     match minisign(path, &verify) {
-        None => println!("skip: it_takes_our_signatures: no minisign"),
+        None => println!("skip: minisign_verifies_this_crates_signatures: no minisign"),
         Some(taken) => assert!(taken),
     }
     fs::write(path.join("image"), b"another").unwrap();

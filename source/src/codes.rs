@@ -3,7 +3,7 @@
 solo5_report::codes! {
     /// The file is not UTF-8.
     NOT_UTF8 = "Y001";
-    /// A character that text cannot have, such as NUL.
+    /// A character that a text file must not contain, such as NUL.
     CHARACTER = "Y002";
     /// The file starts with a byte order mark.
     BYTE_ORDER_MARK = "Y003";
@@ -13,15 +13,15 @@ solo5_report::codes! {
     TOO_DEEP = "Y005";
     /// There are more nodes than [`crate::NODES_MAX`].
     TOO_MANY_NODES = "Y006";
-    /// There is nothing in the file.
+    /// The file is empty.
     EMPTY = "Y007";
-    /// YAML's grammar is broken in a way that has no code of its own.
+    /// A syntax error without a code of its own.
     SYNTAX = "Y008";
-    /// A tab where YAML wants spaces.
+    /// A tab where YAML requires spaces.
     TAB = "Y009";
     /// A comma is missing, or there is one too many.
     COMMA = "Y010";
-    /// A bracket, brace or quote is not closed, or closes nothing.
+    /// A bracket, brace or quote that is not closed, or that closes nothing.
     UNCLOSED = "Y011";
     /// Text follows the document.
     TRAILING = "Y012";
@@ -35,19 +35,19 @@ solo5_report::codes! {
     ALIAS = "Y016";
     /// A merge key, `<<`.
     MERGE_KEY = "Y017";
-    /// A key is in its mapping twice.
+    /// A key occurs twice in one mapping.
     DUPLICATE_KEY = "Y018";
-    /// A key that is not one line of text.
+    /// A key that is not one short line of text.
     KEY = "Y019";
     /// A directive, such as `%YAML 1.2`.
     DIRECTIVE = "Y020";
-    /// An escape in a quoted string that does not exist.
+    /// An unknown escape in a quoted string.
     ESCAPE = "Y021";
-    /// A value of one kind where another is wanted.
+    /// A value of the wrong kind.
     WRONG_KIND = "Y030";
-    /// A key that must be there is not.
+    /// A required key is missing.
     MISSING_KEY = "Y031";
-    /// A key nobody knows.
+    /// An unknown key.
     UNKNOWN_KEY = "Y032";
     /// Neither `true` nor `false`.
     NOT_BOOLEAN = "Y033";
@@ -55,7 +55,7 @@ solo5_report::codes! {
     NOT_INTEGER = "Y034";
     /// Not a size with a unit.
     NOT_SIZE = "Y035";
-    /// None of the words that are possible here.
+    /// Not one of the permitted words.
     NOT_CHOICE = "Y036";
     /// A key without a value.
     NO_VALUE = "Y037";

@@ -1,7 +1,7 @@
 //! Phase 2: text → YAML events with byte positions.
 //!
-//! The one place that knows the YAML parser behind us. It turns the parser's events and errors into
-//! ours, so that another parser means changes here alone.
+//! Only this file uses the YAML parser. It translates the parser's events and errors into this
+//! crate's, so a change of parser changes only this file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::{DEPTH_MAX, codes};
 pub(crate) enum Event {
     /// A document begins.
     Document,
-    /// A scalar. Its span is empty if the source has nothing there.
+    /// A scalar. Its span is empty if the source leaves out the value.
     Scalar { text: String, style: Style, tag: Option<Range<usize>> },
     /// A list or mapping begins.
     Start { collection: Collection, flow: bool, tag: Option<Range<usize>> },
     /// The innermost list or mapping ends.
     End,
-    /// `&name`, which belongs to the event before.
+    /// `&name`, which belongs to the previous event.
     Anchor,
     /// `*name` in place of a node.
     Alias,
@@ -44,7 +44,7 @@ pub(crate) fn events(
     source: &Arc<SourceText>,
 ) -> impl Iterator<Item = Result<(Event, Range<usize>), Diagnostic>> {
     let options = granit_parser::options! {
-        // As libyaml reads it, and with it most programs.
+        // libyaml, and so most programs, read it this way.
         block_scalar_eof_without_line_feed: true,
         disallow_directives: true,
         emit_anchor_events: true,
@@ -65,7 +65,7 @@ pub(crate) fn events(
 }
 
 fn range(span: Span) -> Range<usize> {
-    // A parser over a `str` always knows bytes.
+    // A parser over a `str` always gives byte offsets.
     span.byte_range().unwrap_or_default()
 }
 
@@ -87,7 +87,7 @@ fn translate(event: granit_parser::Event<'_>, span: Span) -> Option<(Event, Rang
                 ScalarStyle::Literal => Style::Literal,
                 ScalarStyle::Folded => Style::Folded,
             };
-            // For "nothing" the parser reports YAML's own way of writing it.
+            // The parser reports a left-out value as `~`.
             let nothing = style == Style::Plain && range(span).is_empty();
             let text = if nothing { String::new() } else { text.into_owned() };
             Event::Scalar { text, style, tag }
@@ -107,7 +107,8 @@ fn translate(event: granit_parser::Event<'_>, span: Span) -> Option<(Event, Rang
     Some((ours, range(span)))
 }
 
-/// Makes our diagnostic of the parser's error: what it found decides as much as what it expected.
+/// The diagnostic for an error of the parser. It depends on the error's kind and on the character
+/// where the error is.
 fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
     let text = source.text.as_str();
     let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(text.len()));
@@ -189,17 +190,17 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
             codes::TAB,
             "a tab is used for indentation",
             "",
-            "indent with spaces; YAML does not take tabs",
+            "indent with spaces; YAML does not permit tabs",
         ),
         ErrorKind::RecursionLimitExceeded => make(
             codes::TOO_DEEP,
             &format!("nested deeper than {DEPTH_MAX} levels"),
             "",
-            "nothing we read nests like this; is this the right file?",
+            "no manifest or policy nests like this; is this the right file?",
         ),
         ErrorKind::DirectiveDisallowed => make(
             codes::DIRECTIVE,
-            "a directive is not taken",
+            "directives are not supported",
             "",
             "remove the line; quote a text that starts with `%`",
         ),
@@ -253,21 +254,21 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
 
 /// The refusal of a tag.
 pub(crate) fn tag(source: &Arc<SourceText>, span: Range<usize>) -> Diagnostic {
-    Diagnostic::error(codes::TAG, "tags are not taken")
+    Diagnostic::error(codes::TAG, "tags are not supported")
         .label(source, span, "")
         .with_help("remove it; put a text that starts with `!` in double quotes")
 }
 
 /// The refusal of an anchor.
 pub(crate) fn anchor(source: &Arc<SourceText>, span: Range<usize>) -> Diagnostic {
-    Diagnostic::error(codes::ANCHOR, "anchors are not taken")
+    Diagnostic::error(codes::ANCHOR, "anchors are not supported")
         .label(source, span, "")
         .with_help("remove it; put a text that starts with `&` in double quotes")
 }
 
 /// The refusal of the alias `written`.
 pub(crate) fn alias(source: &Arc<SourceText>, span: Range<usize>, written: &str) -> Diagnostic {
-    Diagnostic::error(codes::ALIAS, "`*` starts an alias, and aliases are not taken")
+    Diagnostic::error(codes::ALIAS, "`*` starts an alias, and aliases are not supported")
         .label(source, span, "")
         .with_help(format!("to mean the text, write `\"{}\"`", excerpt(written)))
 }

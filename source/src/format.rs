@@ -1,19 +1,19 @@
-//! The one layout of a source file: what `fmt` writes.
+//! The standard layout of a source file, which `fmt` writes.
 //!
-//! Order, comments, the choice between `{ }` and lines, and quotes stay as the author had them;
-//! indentation, spacing, blank lines and long lines are set. A file that is JSON stays JSON.
-//! Formatting twice is formatting once, and the tree of the result is the tree of the source.
+//! The author's order, comments, quotes, and choice between `{ }` and lines stay. Indentation,
+//! spacing, blank lines and the breaking of long lines are normalised. JSON stays JSON. Formatting
+//! again changes nothing, and the result has the same tree as the source.
 
 use std::fmt::Write;
 
 use crate::node::{Document, Key, Kind, Node, Pair, Scalar, Style};
 
-/// Longest line in characters that a `{ }` or `[ ]` may make.
+/// Longest line in characters for a `{ }` or `[ ]`.
 const WIDTH: usize = 100;
-/// Spaces of one level.
+/// Spaces per level.
 const STEP: usize = 2;
 
-/// The text of `document` in its one layout.
+/// The text of `document` in the standard layout.
 pub fn format(document: &Document) -> String {
     let text = document.source.text.as_str();
     if document.comments.is_empty() && is_json(text, &document.root) {
@@ -35,7 +35,8 @@ pub fn format(document: &Document) -> String {
     writer.out
 }
 
-/// `text` as a YAML scalar that reads back as exactly it: plain where nothing can misread it.
+/// `text` as a YAML scalar that reads back as exactly this text. It is quoted unless every reader
+/// takes the plain form for the same text.
 pub fn quote(text: &str) -> String {
     let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eExX_".contains(&byte));
     let word = matches!(
@@ -45,8 +46,7 @@ pub fn quote(text: &str) -> String {
     if !number && !word && is_plain(text) { text.to_owned() } else { double_quoted(text) }
 }
 
-/// Whether `text` reads back as itself without quotes, in lines and in `{ }`. Says no when in
-/// doubt.
+/// Whether `text` reads back as itself without quotes, in lines and in `{ }`; `false` when in doubt.
 fn is_plain(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || " ./_+-=@%^~$();<>?!|*&'".contains(c);
     let colon_ok =
@@ -68,7 +68,7 @@ fn double_quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // What cannot be seen, or would break lines or reorder text.
+            // Characters that are invisible, break lines or reorder text.
             c if c.is_control()
                 || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
                 || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
@@ -97,7 +97,7 @@ fn key(key: &Key) -> String {
     if is_plain(&key.text) { key.text.clone() } else { double_quoted(&key.text) }
 }
 
-/// Lines of a `|` scalar and its header, if the text can be one.
+/// The header and lines of a `|` scalar; `None` if the text cannot be written as one.
 fn literal(scalar: &Scalar) -> Option<(&'static str, Vec<&str>)> {
     if !matches!(scalar.style, Style::Literal | Style::Folded) {
         return None;
@@ -139,7 +139,7 @@ struct Writer<'d> {
     document: &'d Document,
     text: &'d str,
     next_comment: usize,
-    /// Where in the source the last thing written ended.
+    /// End, in the source, of the item written last.
     last: usize,
     out: String,
 }
@@ -153,7 +153,8 @@ impl Writer<'_> {
         self.out.extend(std::iter::repeat_n(' ', indent));
     }
 
-    /// Starts a line for what is at `start` in the source, keeping one blank line if it had any.
+    /// Starts the line of the item at `start` in the source. Keeps one blank line if the source has
+    /// any before it.
     fn start_line(&mut self, start: usize, indent: usize, first: bool) {
         let between = self.text.get(self.last..start).unwrap_or_default();
         if !first && has_blank_line(between) {
@@ -162,9 +163,9 @@ impl Writer<'_> {
         self.indent(indent);
     }
 
-    /// Ends a line whose last thing ended at `end` in the source, with the comment behind it.
+    /// Ends the line of an item that ends at `end` in the source, with the comment behind it.
     fn end_line(&mut self, end: usize) {
-        // The span of a block scalar goes up to the next line.
+        // The span of a block scalar includes its last line end.
         let end = self.text.get(..end).map_or(end, |before| before.trim_end().len());
         self.last = self.last.max(end);
         if let Some(comment) = self.document.comments.get(self.next_comment) {
@@ -186,7 +187,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the comments that come before `offset` in the source; says whether any did.
+    /// Writes the comments before `offset` in the source. Returns `first`, or `false` once it wrote a
+    /// comment.
     fn comments_before(&mut self, offset: usize, indent: usize, mut first: bool) -> bool {
         while let Some(comment) = self.document.comments.get(self.next_comment)
             && comment.span.start < offset
@@ -199,8 +201,8 @@ impl Writer<'_> {
         first
     }
 
-    /// Writes the comments at the end of `node`: those in its brackets, or those below it that stand
-    /// at least as far to the right as it does, and further than its `key`.
+    /// Writes the comments at the end of `node`: those in its brackets, or those below it that are
+    /// indented at least as far as it is and further than its `key`.
     fn comments_at_end(&mut self, node: &Node, indent: usize, key: Option<&Key>) {
         self.comments_before(node.span.end, indent, false);
         if self.is_flow(node) {
@@ -218,7 +220,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The column of what is at `offset` in the source.
+    /// The column of `offset` in the source.
     fn source_column(&self, offset: usize) -> usize {
         let before = self.text.get(..offset).unwrap_or_default();
         let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
@@ -235,12 +237,13 @@ impl Writer<'_> {
             .any(|comment| comment.span.start > node.span.start)
     }
 
-    /// Whether the author wrote it in brackets.
+    /// Whether the author wrote `node` in brackets.
     fn is_flow(&self, node: &Node) -> bool {
         self.text.get(node.span.start..).is_some_and(|text| text.starts_with(['{', '[']))
     }
 
-    /// Whether the author wrote it in brackets and it still fits there. `room` is the column.
+    /// Whether the author wrote `node` in brackets and it fits on a line that starts at column
+    /// `room`.
     fn stays_inline(&self, node: &Node, room: usize) -> bool {
         self.is_flow(node)
             && !self.has_comment_in(node)
@@ -266,7 +269,7 @@ impl Writer<'_> {
     fn sequence(&mut self, items: &[Node], indent: usize) {
         for (index, item) in items.iter().enumerate() {
             let start = item.span.start;
-            // A comment between a dash and what it is the dash of has its place above both.
+            // A comment between a dash and its item moves above the dash.
             let first = self.comments_before(first_leaf(item), indent, index == 0);
             self.start_line(start, indent, first);
             self.out.push('-');
@@ -354,7 +357,7 @@ fn first_leaf(node: &Node) -> usize {
     }
 }
 
-/// Whether a line of `between`, but for its first and last, has nothing in it.
+/// Whether `between` has an empty line that is neither its first nor its last.
 fn has_blank_line(between: &str) -> bool {
     let mut lines = between.split('\n').skip(1).peekable();
     while let Some(line) = lines.next() {
@@ -365,7 +368,7 @@ fn has_blank_line(between: &str) -> bool {
     false
 }
 
-/// Whether the source is JSON: every key and text in double quotes, everything in brackets.
+/// Whether the source is JSON: every key and text is in double quotes, every collection in brackets.
 fn is_json(text: &str, node: &Node) -> bool {
     let starts = |at: usize, with: char| text.get(at..).is_some_and(|text| text.starts_with(with));
     match &node.kind {

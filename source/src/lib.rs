@@ -1,23 +1,24 @@
-//! Text with positions: what an operator or developer wrote, read into one tree.
+//! Reads a YAML file that a person wrote into a tree with positions.
 //!
-//! Manifests and policies share this front end. It knows YAML and nothing of either. JSON is YAML,
-//! so `manifest.json` files made by build systems take the same way.
+//! Manifests and policies share this front end, which knows nothing about either. JSON is YAML, so
+//! it also reads the `manifest.json` files that build systems make.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
 //! | 1 | `text` | bytes → text of bounded size, UTF-8, without control characters |
-//! | 2 | `events` | text → YAML events with byte positions; the one place that knows the parser |
-//! | 3 | `tree` | events → [`Document`]; refuses what would make a file mean more than it shows |
-//! | 4 | [`reader`] | tree → values: keys, texts, numbers, sizes; the caller's model grows here |
+//! | 2 | `events` | text → YAML events with byte positions; the only file that uses the parser |
+//! | 3 | `tree` | events → [`Document`]; refuses YAML features that readers interpret differently |
+//! | 4 | [`reader`] | tree → values: keys, texts, numbers, sizes, for the caller's model |
 //!
-//! `node` is the tree itself, `words` are those of messages. [`mod@format`] writes a tree back in the one layout. [`codes`] has every diagnostic code of this crate, [`size`] the units of sizes.
+//! `node` is the tree itself; `words` has helpers for messages. [`mod@format`] writes a tree back in
+//! the standard layout. [`codes`] has every diagnostic code of this crate, [`size`] the units of sizes.
 //!
-//! Scalars are what the source says, never retyped: `1.10` is the text `1.10`, `no` the text `no`.
-//! Tags, anchors, aliases, merge keys, duplicate keys and several documents are refused, and so is
-//! a comma too many: each of them makes two readers of one file disagree.
+//! A scalar is the text in the source and is never converted: `1.10` is the text `1.10`, `no` the
+//! text `no`. Tags, anchors, aliases, merge keys, duplicate keys, several documents and surplus
+//! commas are refused, because readers of one file disagree about each of them.
 //!
-//! Adversary: any bytes. Time and memory are bounded by [`SIZE_MAX`], [`DEPTH_MAX`], [`NODES_MAX`],
-//! and [`reader::ERRORS_MAX`]; nothing recurses deeper than the second.
+//! Adversary: any bytes. [`SIZE_MAX`], [`DEPTH_MAX`], [`NODES_MAX`] and [`reader::ERRORS_MAX`] bound
+//! time and memory; recursion is at most [`DEPTH_MAX`] deep.
 
 #![forbid(unsafe_code)]
 
@@ -42,11 +43,11 @@ pub const SIZE_MAX: usize = 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// Most nodes of a document; a key counts as one.
 pub const NODES_MAX: usize = 100_000;
-/// Most characters of a key. YAML itself gives up at 1024, with quotes and escapes: a key that was
-/// read can always be written.
+/// Most characters of a key. YAML permits 1024, with quotes and escapes. This lower limit makes sure
+/// that every key that was read can also be written.
 pub const KEY_MAX: usize = 160;
 
-/// Reads `bytes`, which are called `name` in diagnostics, into a tree.
+/// Reads `bytes` into a tree. `name` is the file's name in diagnostics.
 ///
 /// # Errors
 ///
@@ -56,13 +57,13 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
     reader.checked(Some(document))
 }
 
-/// Like [`parse`], for a caller that goes on to take values out of the tree and wants *all* errors
-/// at once: refusals that leave the tree whole (a duplicate key, an anchor, a comma too many) are
-/// already in the [`Reader`], to which the caller adds its own.
+/// Like [`parse`], for a caller that reads values from the tree and wants *all* errors at once.
+/// Errors that leave the tree complete (a duplicate key, an anchor, a surplus comma) are already in
+/// the [`Reader`], and the caller adds its own.
 ///
 /// # Errors
 ///
-/// Everything wrong with the text, if there is no whole tree.
+/// Everything wrong with the text, if the tree is not complete.
 pub fn read(name: &str, bytes: &[u8]) -> Result<(Document, Reader), Vec<Diagnostic>> {
     let source = text::check(name, bytes)?;
     let mut reader = Reader::new(&source);

@@ -1,4 +1,4 @@
-//! The tree: what a text says, with the place of everything in it.
+//! The tree: the values of a document, each with its position.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ pub struct Document {
 /// A comment, `#` to the end of its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// Range in bytes in the source, the `#` included and the line end not.
+    /// Range in bytes in the source, with the `#` and without the line end.
     pub span: Range<usize>,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Range in bytes in the source. Of a block list or mapping it ends with its last value; it is
-    /// empty where the source has nothing.
+    /// Range in bytes in the source. A block list or mapping ends with its last value. The range is
+    /// empty if the source leaves out the value.
     pub span: Range<usize>,
     /// What it is.
     pub kind: Kind,
@@ -40,14 +40,14 @@ pub enum Kind {
     Scalar(Scalar),
     /// A list.
     Sequence(Vec<Node>),
-    /// Keys with values, in the order of the source; no key is there twice.
+    /// Keys with values, in the order of the source, without duplicates.
     Mapping(Vec<Pair>),
 }
 
-/// A text, as the source says it and never retyped.
+/// A text as in the source, never converted to a number or another type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
-    /// The text: escapes are resolved and lines joined, nothing else is done to it.
+    /// The text, with escapes resolved and lines joined.
     pub text: String,
     /// How it was written.
     pub style: Style,
@@ -62,9 +62,9 @@ pub enum Style {
     SingleQuoted,
     /// `"text"`
     DoubleQuoted,
-    /// `|` and lines.
+    /// A `|` block.
     Literal,
-    /// `>` and lines.
+    /// A `>` block.
     Folded,
 }
 
@@ -87,7 +87,7 @@ pub struct Key {
 }
 
 impl Scalar {
-    /// Whether it says that there is no value: nothing at all, `~` or `null`, without quotes.
+    /// Whether it stands for no value: left out, `~` or `null`, without quotes.
     pub fn is_null(&self) -> bool {
         self.style == Style::Plain
             && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
@@ -95,7 +95,7 @@ impl Scalar {
 }
 
 impl Node {
-    /// The place to point at: a scalar whole, a list or mapping where it begins.
+    /// The range that a message points at: a whole scalar, or the start of a list or mapping.
     pub fn head(&self) -> Range<usize> {
         match &self.kind {
             Kind::Scalar(_) => self.span.clone(),
@@ -108,7 +108,7 @@ impl Node {
         }
     }
 
-    /// What it is, for messages.
+    /// The kind of value, in words for a message.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing",

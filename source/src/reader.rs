@@ -1,8 +1,8 @@
 //! Phase 4: tree → values, with every error collected.
 //!
-//! A [`Reader`] holds the errors; its methods take a node for what it should be and report what it
-//! is not. [`Fields`] takes the keys of one mapping and knows at the end which were never asked
-//! for. A method that returns `None` has reported why, so callers just go on:
+//! A [`Reader`] holds the errors. Each of its methods reads a node as one kind of value and reports
+//! a node of another kind. [`Fields`] reads the keys of one mapping and at the end reports those that
+//! the caller never read. A method that returns `None` has reported why, so callers just go on:
 //!
 //! ```
 //! let (document, mut reader) = solo5_source::read("m.yaml", b"name: x\nsize: 4MiB\n").unwrap();
@@ -25,10 +25,10 @@ use crate::{codes, size};
 
 pub use crate::words::{excerpt, list, similar};
 
-/// Most diagnostics that are kept; a further one says how many there were.
+/// Most diagnostics that are kept. One more says how many were dropped.
 pub const ERRORS_MAX: usize = 50;
 
-/// Collects what is wrong with one source.
+/// Collects the errors in one source.
 #[derive(Debug)]
 pub struct Reader {
     source: Arc<SourceText>,
@@ -38,12 +38,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of `source` that found nothing wrong so far. Usually [`crate::read`] makes it.
+    /// A reader of `source` without errors so far. Usually [`crate::read`] makes it.
     pub fn new(source: &Arc<SourceText>) -> Reader {
         Reader { source: Arc::clone(source), diagnostics: Vec::new(), errors: 0, dropped: 0 }
     }
 
-    /// The text this reads.
+    /// The text that this reads.
     pub fn source(&self) -> &Arc<SourceText> {
         &self.source
     }
@@ -60,7 +60,7 @@ impl Reader {
         }
     }
 
-    /// Adds an error at `span`, with what to say there (may be empty) and what to do about it.
+    /// Adds an error at `span`. `label` is shown there and may be empty; `help` says what to do.
     pub fn error(
         &mut self,
         code: &'static str,
@@ -73,7 +73,7 @@ impl Reader {
         self.report(diagnostic.with_help(help));
     }
 
-    /// How many errors there were so far.
+    /// Number of errors so far.
     pub fn errors(&self) -> usize {
         self.errors
     }
@@ -86,13 +86,13 @@ impl Reader {
             let message = format!("{} more errors in {}", self.dropped, self.source.name);
             self.diagnostics.push(
                 Diagnostic::error(codes::MORE_ERRORS, message)
-                    .with_help("mend those above first; many have one cause"),
+                    .with_help("fix the errors above first; they often cause the others"),
             );
         }
         self.diagnostics
     }
 
-    /// The `value` that was read, unless there was an error.
+    /// The `value` that was read, if there was no error.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl Reader {
         self.scalar(node, what, "a text", help).map(|scalar| scalar.text.as_str())
     }
 
-    /// Takes a value that must not be quoted, such as a number.
+    /// Reads a value that must not be quoted, such as a number.
     fn bare<'t>(
         &mut self,
         node: &'t Node,
@@ -183,7 +183,7 @@ impl Reader {
         Some(&scalar.text)
     }
 
-    /// `true` or `false`; no other word is taken for either.
+    /// `true` or `false`; no other word is accepted.
     pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         let wanted = "`true` or `false`";
         match self.bare(node, what, wanted, codes::NOT_BOOLEAN)? {
@@ -209,7 +209,7 @@ impl Reader {
         let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !whole || (digits.len() > 1 && digits.starts_with('0')) {
             let message = format!("{what} must be a whole number, not `{}`", excerpt(text));
-            let help = "write decimal digits alone, without sign, point or leading zero";
+            let help = "write only decimal digits, without sign, point or leading zero";
             self.error(codes::NOT_INTEGER, node.span.clone(), message, "", help);
             return None;
         }
@@ -262,7 +262,7 @@ impl Reader {
         None
     }
 
-    /// One of several words, with what each stands for.
+    /// One of several words, each paired with its value.
     pub fn choice<T: Copy>(
         &mut self,
         node: &Node,
@@ -285,7 +285,7 @@ impl Reader {
     }
 }
 
-/// The keys of one mapping, taken one by one. Nothing is reported before [`Fields::finish`].
+/// The keys of one mapping, read one by one. [`Fields::finish`] reports missing and unknown keys.
 #[derive(Debug)]
 #[must_use = "`finish` reports missing and unknown keys"]
 pub struct Fields<'t> {
@@ -297,17 +297,17 @@ pub struct Fields<'t> {
 }
 
 impl<'t> Fields<'t> {
-    /// The value of `key`, if it is there.
+    /// The value of `key`; `None` if it is absent.
     pub fn optional(&mut self, key: &'static str) -> Option<&'t Node> {
         self.pair(key).map(|(_, value)| value)
     }
 
-    /// Whether `key` is there. Unlike the others this does not ask for it.
+    /// Whether `key` is present. Unlike the other methods, this does not make it a known key.
     pub fn has(&self, key: &str) -> bool {
         self.pairs.iter().any(|pair| pair.key.text == key)
     }
 
-    /// Key and value of `key`, if it is there.
+    /// Key and value of `key`; `None` if it is absent.
     pub fn pair(&mut self, key: &'static str) -> Option<(&'t Key, &'t Node)> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -316,8 +316,8 @@ impl<'t> Fields<'t> {
         Some((&pair.key, &pair.value))
     }
 
-    /// The entries of the mapping at `key`, whose keys are the file's own; none if it is not there.
-    /// Anything but a mapping is reported.
+    /// The entries of the mapping at `key`, whose keys the author of the file chooses; none if it is
+    /// absent. Any other kind of value is reported.
     pub fn entries(&mut self, key: &'static str, reader: &mut Reader) -> &'t [Pair] {
         let Some(node) = self.optional(key) else {
             return &[];
@@ -325,7 +325,7 @@ impl<'t> Fields<'t> {
         match &node.kind {
             Kind::Mapping(pairs) => pairs,
             _ => {
-                // Reports that it is no mapping.
+                // This reports that the value is not a mapping.
                 if let Some(fields) = reader.fields(node, format!("`{key}`")) {
                     fields.finish(reader);
                 }
@@ -343,13 +343,13 @@ impl<'t> Fields<'t> {
         value
     }
 
-    /// The place to point at when the mapping as a whole is meant.
+    /// The range that a message about the whole mapping points at.
     pub fn head(&self) -> Range<usize> {
         self.head.clone()
     }
 
-    /// Reports every key that is missing and every key that was never asked for. A misspelt key is
-    /// both, and is reported once.
+    /// Reports every required key that is missing and every key that the caller never read. A misspelt
+    /// key is both, and is reported once.
     pub fn finish(self, reader: &mut Reader) {
         let absent: Vec<_> = (self.asked.iter().copied())
             .filter(|asked| self.pairs.iter().all(|pair| pair.key.text != *asked))
@@ -361,7 +361,7 @@ impl<'t> Fields<'t> {
                 continue;
             }
             let message = format!("{} cannot have the key `{}`", self.what, excerpt(&key.text));
-            // `key:"value"` is all key to YAML.
+            // YAML reads all of `key:"value"` as a key.
             let glued = key.text.split_once(':').map(|(start, _)| start);
             let help = match (similar(&key.text, &absent), glued) {
                 (Some(known), _) => {

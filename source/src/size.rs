@@ -12,7 +12,7 @@ pub enum Error {
     NoUnit,
     /// A number and something that is not one of [`UNITS`].
     Unit(String),
-    /// No whole number in front.
+    /// It does not start with a whole number.
     Number,
     /// More bytes than 64 bits can count.
     TooLarge,
@@ -22,8 +22,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoUnit => write!(f, "a number without a unit"),
-            Error::Unit(unit) => write!(f, "the unit `{unit}` is not known"),
-            Error::Number => write!(f, "no whole number in front"),
+            Error::Unit(unit) => write!(f, "unknown unit `{unit}`"),
+            Error::Number => write!(f, "it does not start with a whole number"),
             Error::TooLarge => write!(f, "larger than 64 bits can count"),
         }
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Bytes in `text`, such as `32MiB`.
+/// The number of bytes that `text`, such as `32MiB`, means.
 ///
 /// # Errors
 ///
@@ -57,13 +57,13 @@ pub fn parse(text: &str) -> Result<u64, Error> {
     number.checked_mul(factor).ok_or(Error::TooLarge)
 }
 
-/// `bytes` in the largest unit that leaves a whole number; `None` unless they are whole KiB.
+/// `bytes` in the largest unit that gives a whole number; `None` if they are not whole KiB.
 pub fn format(bytes: u64) -> Option<String> {
     let (name, factor) = UNITS.into_iter().find(|(_, factor)| bytes.is_multiple_of(*factor))?;
     Some(format!("{}{name}", bytes / factor))
 }
 
-/// `bytes` for people: as [`format()`] does, or else as a number of bytes.
+/// `bytes` for people: like [`format()`], or a number of bytes if they are not whole KiB.
 pub fn display(bytes: u64) -> String {
     format(bytes).unwrap_or_else(|| format!("{bytes} bytes"))
 }

@@ -1,4 +1,4 @@
-//! Phase 1: bytes → text of bounded size that holds nothing a person could not see in an editor.
+//! Phase 1: bytes → text of bounded size, without characters that an editor does not show.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use solo5_report::{Diagnostic, SourceText};
 
 use crate::{SIZE_MAX, codes};
 
-/// Checks `bytes` and makes a text of them.
+/// Checks `bytes` and converts them to text.
 pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Diagnostic>> {
     if bytes.len() > SIZE_MAX {
         let message = format!("{name} is longer than {SIZE_MAX} bytes");
@@ -18,7 +18,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Dia
         Ok(text) => text,
         Err(error) => {
             let at = error.valid_up_to();
-            // What is valid so far serves as the snippet; the fault is right behind it.
+            // The snippet shows the valid text before the error.
             let text = String::from_utf8_lossy(bytes).into_owned();
             let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
             let source = source(name, text);
@@ -37,7 +37,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Dia
         return Err(vec![diagnostic]);
     }
     if let Some((at, c)) = valid.char_indices().find(|(_, c)| !is_text(*c)) {
-        let message = format!("the file has the character U+{:04X} in it", u32::from(c));
+        let message = format!("the file contains the character U+{:04X}", u32::from(c));
         let diagnostic = Diagnostic::error(codes::CHARACTER, message)
             .label(&source, at..at + c.len_utf8(), "cannot be part of a text file")
             .with_help("remove it; in a quoted string it can be written as an escape");
@@ -50,8 +50,8 @@ fn source(name: &str, text: String) -> Arc<SourceText> {
     Arc::new(SourceText { name: name.to_owned(), text })
 }
 
-/// YAML's printable characters and line ends, but for the byte order mark, which nobody can see, and
-/// the separators that end a line for YAML 1.1 alone.
+/// Whether `c` is one of YAML's printable characters or line ends. The byte order mark is refused
+/// because it is invisible, and U+2028 and U+2029 because only YAML 1.1 ends a line with them.
 fn is_text(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => true,

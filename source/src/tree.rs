@@ -1,4 +1,4 @@
-//! Phase 3: events → a tree whose every node knows its place.
+//! Phase 3: events → a tree in which every node has its position.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::reader::Reader;
 use crate::words::excerpt;
 use crate::{DEPTH_MAX, KEY_MAX, NODES_MAX, codes};
 
-/// Builds the tree. Refusals go to `reader`; `None` if no whole tree came of it.
+/// Builds the tree. Errors go to `reader`; `None` if the tree would not be complete.
 pub(crate) fn build(source: &Arc<SourceText>, reader: &mut Reader) -> Option<Document> {
     let mut builder = Builder {
         source,
@@ -63,7 +63,7 @@ struct Builder<'b> {
     comments: Vec<Comment>,
     documents: usize,
     nodes: usize,
-    /// Whether the tree says all that the source says.
+    /// Whether the tree holds everything in the source.
     whole: bool,
 }
 
@@ -84,7 +84,7 @@ enum Body {
 /// A key that waits for its value.
 struct Pending {
     key: Key,
-    /// Whether the pair goes into the tree; else an error was reported about it.
+    /// Whether the pair goes into the tree. If not, an error about it was reported.
     keep: bool,
 }
 
@@ -120,7 +120,7 @@ impl Builder<'_> {
                             "a text has the character U+0000 in it",
                         )
                         .label(self.source, span.clone(), "")
-                        .with_help("remove it; readers would take it for the end of the text"),
+                        .with_help("remove it; other readers take it for the end of the text"),
                     );
                 }
                 if style == Style::Plain {
@@ -138,7 +138,7 @@ impl Builder<'_> {
                     let message = format!("nested deeper than {DEPTH_MAX} levels");
                     return Err(Diagnostic::error(codes::TOO_DEEP, message)
                         .label(self.source, span, "")
-                        .with_help("nothing we read nests like this; is this the right file?"));
+                        .with_help("no manifest or policy nests like this; is this the right file?"));
                 }
                 let body = match collection {
                     Collection::Sequence => Body::Sequence(Vec::new()),
@@ -169,8 +169,8 @@ impl Builder<'_> {
         }
     }
 
-    /// A comment ends a plain text. The parser goes on behind one that is indented with a tab, where
-    /// others stop.
+    /// Reports a comment inside a plain text. A comment ends the text in other parsers; this parser
+    /// continues the text after a comment that is indented with a tab.
     fn comment_inside(&mut self, span: &Range<usize>) {
         let text = self.source.text.get(span.clone()).unwrap_or_default();
         let blank = |index: usize| text[..index].ends_with([' ', '\t', '\n', '\r']);
@@ -185,7 +185,8 @@ impl Builder<'_> {
         );
     }
 
-    /// `{"a": 1 "b": 2}` is one long plain text to YAML; nobody ever means that.
+    /// Reports a missing comma. YAML reads `1 "b": 2` in `{"a": 1 "b": 2}` as one plain text, which
+    /// is never intended.
     fn missing_comma(&mut self, span: &Range<usize>) {
         let text = self.source.text.get(span.clone()).unwrap_or_default();
         let Some(quote) = text.find('"').filter(|_| text.contains("\":")) else {
@@ -200,7 +201,8 @@ impl Builder<'_> {
         self.whole = false;
     }
 
-    /// YAML 1.1 and 1.2 disagree whether a `?` in brackets starts a key or a text.
+    /// Reports a text in brackets that starts with `?`. YAML 1.1 and 1.2 disagree whether it is a key
+    /// or a text.
     fn question_mark(&mut self, text: &str, span: &Range<usize>) {
         if text.starts_with('?') {
             self.reader.report(
@@ -230,8 +232,8 @@ impl Builder<'_> {
         Node { span: start..end.max(start), kind }
     }
 
-    /// Where a block list starts whose parser says `start`: of one that is not indented more than its
-    /// key, the parser names what follows the dash.
+    /// Where a block list really starts. If the list is not indented more than its key, the parser's
+    /// `start` is not the first dash but what follows it.
     fn dash(&self, start: usize) -> usize {
         let key = match self.frames.last() {
             Some(Frame { body: Body::Mapping { pending: Some(pending), .. }, .. }) => {
@@ -265,7 +267,7 @@ impl Builder<'_> {
             let message = format!("more than {NODES_MAX} values");
             return Err(Diagnostic::error(codes::TOO_MANY_NODES, message)
                 .label(self.source, node.head(), "")
-                .with_help("nothing we read is this long; is this the right file?"));
+                .with_help("no manifest or policy is this long; is this the right file?"));
         }
         let Some(frame) = self.frames.last_mut() else {
             self.root.get_or_insert(node);
@@ -279,7 +281,7 @@ impl Builder<'_> {
             Body::Mapping { pairs, pending, .. } => match pending.take() {
                 Some(Pending { key, keep }) => {
                     if node.span.is_empty() && matches!(node.kind, Kind::Scalar(_)) {
-                        // Nothing is there: point behind the key, not at whatever comes next.
+                        // The value is left out: point behind the key, not at the next node.
                         node.span = key.span.end..key.span.end;
                     }
                     frame.end = frame.end.max(node.span.end);
@@ -301,14 +303,14 @@ impl Builder<'_> {
         let span = node.head();
         let (text, refusal) = match node.kind {
             Kind::Scalar(scalar) if scalar.style == Style::Plain && scalar.text == "<<" => {
-                let refusal = Diagnostic::error(codes::MERGE_KEY, "merge keys are not taken")
+                let refusal = Diagnostic::error(codes::MERGE_KEY, "merge keys are not supported")
                     .with_help("write the keys out");
                 (scalar.text, Some(refusal))
             }
             Kind::Scalar(scalar) if scalar.text.chars().count() > KEY_MAX => {
                 let message = format!("a key of more than {KEY_MAX} characters");
                 let refusal = Diagnostic::error(codes::KEY, message)
-                    .with_help("no key of ours is that long; is a quote or a colon missing?");
+                    .with_help("no known key is that long; is a quote or a colon missing?");
                 (String::new(), Some(refusal))
             }
             Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.text.contains('\n') => {
@@ -328,7 +330,7 @@ impl Builder<'_> {
         if let Some(refusal) = refusal {
             self.reader.report(refusal.label(self.source, span.clone(), ""));
         } else if let Some(first) = keys.get(&text) {
-            let message = format!("the key `{}` is there twice", excerpt(&text));
+            let message = format!("the key `{}` occurs twice", excerpt(&text));
             self.reader.report(
                 Diagnostic::error(codes::DUPLICATE_KEY, message)
                     .label(self.source, span.clone(), "again here")

@@ -1,10 +1,10 @@
-//! Words of messages: what was meant, what is cut, what is listed.
+//! Helpers for messages: a suggestion for a misspelt word, a shortened text, a list of words.
 
 use std::borrow::Cow;
 
-/// The word of `words` that `text` most probably was meant to be.
+/// The one of `words` that `text` most probably is a misspelling of.
 pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    /// Longer texts are no misspellings of anything, and comparing takes quadratic time.
+    /// No longer text is compared: it is not a misspelling, and comparing takes quadratic time.
     const LONGEST: usize = 64;
     if text.len() > LONGEST {
         return None;
@@ -24,7 +24,7 @@ pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
         .map(|(_, word)| word)
 }
 
-/// `text` as it goes into a message: cut where it is endless.
+/// `text` for a message, cut after 80 characters.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     const MOST: usize = 80;
     match text.char_indices().nth(MOST) {
@@ -33,7 +33,7 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `` `a`, `b` or `c` ``.
+/// The words as a list, such as `` `a`, `b` or `c` ``.
 pub fn list(words: &[&str], conjunction: &str) -> String {
     match words {
         [] => "none".to_owned(),

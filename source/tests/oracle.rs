@@ -1,11 +1,11 @@
-//! `serde_yaml` and `serde_json` as independent readers: what they read means the same to us.
+//! `serde_yaml` and `serde_json` as independent readers: this crate reads the same values.
 
 use proptest::prelude::*;
 use serde_yaml::Value;
 use solo5_source::{Kind, Node, Style, format, parse};
 
-/// Whether `node` is what `serde_yaml` read. Its guess of a scalar's type must be one that the
-/// plain text allows.
+/// Whether `node` is the value that `serde_yaml` read. Where `serde_yaml` converted a scalar, the
+/// scalar must be plain.
 fn same(node: &Node, value: &Value) -> bool {
     match (&node.kind, value) {
         (Kind::Sequence(items), Value::Sequence(values)) => {
@@ -31,12 +31,12 @@ fn same(node: &Node, value: &Value) -> bool {
     }
 }
 
-/// A key's text, where `serde_yaml` kept it.
+/// A key's text; `None` if `serde_yaml` converted it.
 fn text_of(key: &Value) -> Option<&str> {
     key.as_str()
 }
 
-/// Trees without positions; scalars that stay plain must stay plain.
+/// Whether two trees are equal except for positions; a scalar that `b` has plain must be plain in `a`.
 fn equal(a: &Node, b: &Node) -> bool {
     match (&a.kind, &b.kind) {
         (Kind::Scalar(a), Kind::Scalar(b)) => {
@@ -77,7 +77,7 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Text out of the pieces that YAML gives a meaning.
+/// Text made of pieces with a meaning in YAML.
 fn soup() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "a",
@@ -132,11 +132,11 @@ proptest! {
     })]
 
     #[test]
-    fn yaml_that_serde_yaml_wrote_is_read_alike(value in tree()) {
+    fn yaml_written_by_serde_yaml_reads_back(value in tree()) {
         let text = serde_yaml::to_string(&value).unwrap();
         match parse("x", text.as_bytes()) {
             Ok(document) => prop_assert!(same(&document.root, &value), "{text:?}"),
-            // An empty document and characters that text cannot have are refused.
+            // Empty documents and control characters are refused.
             Err(found) => prop_assert!(
                 matches!(found[0].code, "Y002" | "Y007" | "Y018"), "{text:?} {found:?}"
             ),
@@ -154,10 +154,10 @@ proptest! {
     }
 
     #[test]
-    fn what_both_read_means_the_same(text in soup()) {
+    fn text_that_both_readers_accept_has_the_same_value(text in soup()) {
         if let (Ok(document), Ok(value)) = (parse("x", text.as_bytes()), serde_yaml::from_str::<Value>(&text)) {
-            // Readers differ in a line that starts with `#` without indentation, in a document that
-            // is one `|` text. No file that is read here can be that.
+            // In a document that is one `|` text, readers disagree about an unindented line that
+            // starts with `#`. No manifest or policy is such a document.
             let one_text = matches!(&document.root.kind, Kind::Scalar(scalar)
                 if matches!(scalar.style, Style::Literal | Style::Folded));
             prop_assert!(one_text || same(&document.root, &value), "{text:?}\n{document:#?}\n{value:?}");
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn formatting_keeps_the_tree_and_comes_to_rest(text in prop_oneof![soup(), tree().prop_map(|value| serde_yaml::to_string(&value).unwrap())]) {
+    fn formatting_keeps_the_tree_and_is_idempotent(text in prop_oneof![soup(), tree().prop_map(|value| serde_yaml::to_string(&value).unwrap())]) {
         if let Ok(document) = parse("x", text.as_bytes()) {
             let once = format::format(&document);
             let again = parse("y", once.as_bytes()).map_err(|found| TestCaseError::fail(format!("{text:?}\n{once:?}\n{found:?}")))?;
@@ -213,9 +213,9 @@ proptest! {
     }
 }
 
-/// Texts in which a fuzzer found comments that went elsewhere when formatted again.
+/// Texts from a fuzzer whose comments moved again when formatted a second time.
 #[test]
-fn comments_come_to_rest() {
+fn formatting_twice_moves_no_comment() {
     for (text, expected) in [
         ("- - # c\n", "# c\n-\n  - null\n"),
         ("- # c\n  - a\n", "# c\n-\n  - a\n"),

@@ -7,7 +7,7 @@ use super::Hypercall;
 pub const HYPERCALL_BASE: u64 = 0x1_0000_0000;
 /// Binary logarithm of the distance between two calls' addresses.
 pub const HYPERCALL_SHIFT: u32 = 3;
-/// Address that wakes the I/O thread: a 32-bit store, the value without meaning.
+/// Address of a 32-bit store, of any value, that wakes the I/O thread.
 pub const KICK: u64 = HYPERCALL_BASE + 0x100;
 
 impl Hypercall {
@@ -16,8 +16,8 @@ impl Hypercall {
         HYPERCALL_BASE + ((self.number() as u64) << HYPERCALL_SHIFT)
     }
 
-    /// The hypercall with this address, which need not be a multiple of their distance. `Err` holds
-    /// the number of an address among theirs that is none.
+    /// The hypercall with this address; the low [`HYPERCALL_SHIFT`] bits are ignored. `None` outside
+    /// the range of hypercalls; `Err` holds a number in that range that is not a hypercall.
     pub fn from_mmio(address: u64) -> Option<Result<Hypercall, u16>> {
         let number = address.checked_sub(HYPERCALL_BASE)? >> HYPERCALL_SHIFT;
         let number = u16::try_from(number).ok()?;
@@ -25,11 +25,11 @@ impl Hypercall {
     }
 }
 
-/// Where the tender's page tables are, in memory that is not mapped for the guest.
+/// Addresses of the page tables, in memory that the tender does not map for the guest.
 pub mod table {
     /// Level 0: one entry.
     pub const PGD: u64 = 0x1000;
-    /// Level 1: one entry for each GiB of memory, and one for the calls.
+    /// Level 1: one entry for each GiB of memory, and one for the hypercalls' addresses.
     pub const PUD: u64 = 0x2000;
     /// Level 2: four tables, one behind the other.
     pub const PMD: u64 = 0x3000;
@@ -37,7 +37,7 @@ pub mod table {
     pub const PTE: u64 = 0x7000;
 }
 
-/// Page table entries without their addresses.
+/// Attribute bits of page table entries, without the address.
 pub mod page {
     /// A table of the next level.
     pub const TABLE: u64 = 0x3;
@@ -47,13 +47,13 @@ pub mod page {
     pub const PAGE: u64 = 0x0040_0000_0000_0713;
     /// A page that can only be read.
     pub const PAGE_READ_ONLY: u64 = 0x0060_0000_0000_0793;
-    /// The block the calls are in.
+    /// The block that holds the hypercalls' addresses.
     pub const DEVICE: u64 = 0x0060_0000_0000_0705;
 }
 
 /// PSTATE at entry: EL1h, D, A, I and F masked.
 pub const PSTATE: u64 = 0x3c5;
-/// CPACR_EL1 at entry, these bits: floating point is usable at once.
+/// Bits set in CPACR_EL1 at entry, so that floating point is usable at once.
 pub const CPACR_FPEN: u64 = 3 << 20;
 /// MAIR_EL1 at entry.
 pub const MAIR: u64 = 0x0000_bbff_440c_0400;

@@ -1,23 +1,24 @@
-//! The network ring: one for all interfaces of a guest, in memory both sides share
-//! (`docs/reference/hvt.md#ring`).
+//! The network ring. One ring serves all interfaces of a guest; it lies in memory that guest and
+//! tender share (`docs/reference/hvt.md#ring`).
 //!
 //! The guest *submits* frames to write and buffers to read into; the tender's I/O thread *commits*
-//! the outcome of each read, in order. Writes have no commit. Counters run freely, modulo 2³²; the
-//! place of an entry is its counter's low bits. Each side stores only to its own part.
+//! the outcome of each read, in order. Writes have no commit. Counters wrap around at 2³²; the low
+//! bits of its counter are an entry's index. Each side stores only to its own part.
 //!
-//! A submission is visible to the tender once `ent_tail` is; a commit to the guest once `com_tail`
-//! is. `ent_head` tells the guest up to where buffers of writes are free again. Between the guest's
-//! store to `ent_tail` and its load of `needs_kick` there is a full barrier, and between the tender's
-//! store to `needs_kick` and its load of `ent_tail` too: so one of them sees the other's.
+//! A store to `ent_tail` publishes submissions to the tender; a store to `com_tail` publishes commits
+//! to the guest. The guest may reuse the buffers of writes before `ent_head`. A full barrier stands
+//! between the guest's store to `ent_tail` and its load of `needs_kick`, and another between the
+//! tender's store to `needs_kick` and its load of `ent_tail`. So at least one side sees the other's
+//! store, and no submission waits for a tender that sleeps.
 
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 
-/// Entries of either kind; a power of two.
+/// Number of submissions, and of commits; a power of two.
 pub const ENTRIES: u32 = 1024;
-/// Most submissions the tender has not taken yet.
+/// Most submissions that the guest may make before the tender takes one.
 pub const OUTSTANDING_MAX: u32 = ENTRIES - 1;
 
-/// What the guest stores to.
+/// The counters that the guest stores to.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct GuestPart {
@@ -27,7 +28,7 @@ pub struct GuestPart {
     pub com_head: AtomicU32,
 }
 
-/// What the tender stores to.
+/// The counters that the tender stores to.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct TenderPart {
@@ -35,21 +36,22 @@ pub struct TenderPart {
     pub ent_head: AtomicU32,
     /// Commits made.
     pub com_tail: AtomicU32,
-    /// Not 0: the I/O thread sleeps, or is about to, and wants to be kicked.
+    /// Not 0 if the I/O thread sleeps or is about to sleep, and needs a kick.
     pub needs_kick: AtomicU32,
 }
 
-/// What the guest wants done.
+/// A request of the guest.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Submission {
-    /// An [`Operation`]; another number is skipped without a commit.
+    /// An [`Operation`]; the tender skips any other number without a commit.
     pub operation: AtomicU32,
     /// The device.
     pub handle: AtomicU32,
-    /// Address of the frame, or of room for one.
+    /// Address of the frame to write, or of the buffer to read into.
     pub data: AtomicU64,
-    /// Length in bytes of either. The ring sets no limit; upstream's bindings queue up to 2048.
+    /// Length of that frame or buffer in bytes. The ring sets no limit; upstream's bindings queue
+    /// frames of up to 2048 bytes.
     pub len: AtomicU32,
     /// A number of the guest's choice.
     pub id: AtomicU32,
@@ -57,11 +59,11 @@ pub struct Submission {
     pub reserved: AtomicU64,
 }
 
-/// What has come of a read.
+/// The outcome of a read.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Commit {
-    /// The submission's.
+    /// The submission's `id`.
     pub id: AtomicU32,
     /// An [`Outcome`](super::Outcome).
     pub ret: AtomicI32,
@@ -71,10 +73,10 @@ pub struct Commit {
     pub reserved: AtomicU32,
 }
 
-/// The whole ring, all zero at first.
+/// The whole ring, initially all zero.
 ///
-/// Little-endian as every architecture with this target is. Atomics are for memory two sides share:
-/// a torn or reordered access would otherwise be the compiler's right.
+/// It is little-endian, as is every architecture with this target. Its fields are atomics because
+/// two sides share the memory: otherwise the compiler could tear or reorder an access.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring {
@@ -92,7 +94,7 @@ impl Ring {
     /// Size in bytes.
     pub const SIZE: usize = 0xc080;
 
-    /// A ring in its first state.
+    /// A ring in its initial state.
     pub const fn new() -> Ring {
         const fn zero() -> AtomicU32 {
             AtomicU32::new(0)
@@ -116,14 +118,14 @@ impl Ring {
         }
     }
 
-    /// The place of the submission with this counter.
+    /// The submission with this counter.
     pub fn submission(&self, counter: u32) -> &Submission {
         let [first, ..] = &self.submissions;
-        // The remainder is always in range; `get` only says so without a panic.
+        // The remainder is always in range; `get` needs no bounds check that could panic.
         self.submissions.get(place(counter)).unwrap_or(first)
     }
 
-    /// The place of the commit with this counter.
+    /// The commit with this counter.
     pub fn commit(&self, counter: u32) -> &Commit {
         let [first, ..] = &self.commits;
         self.commits.get(place(counter)).unwrap_or(first)
@@ -146,7 +148,7 @@ pub const fn place(counter: u32) -> usize {
 pub enum Operation {
     /// Send the frame.
     NetWrite,
-    /// Receive a frame, or tell that there is none.
+    /// Receive a frame; [`Outcome::Again`](super::Outcome::Again) if there is none.
     NetRead,
 }
 

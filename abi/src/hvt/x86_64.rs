@@ -7,7 +7,7 @@ use super::Hypercall;
 
 /// Port of hypercall number 0. A call is a 32-bit `out` of its argument's address.
 pub const HYPERCALL_PORT: u16 = 0x500;
-/// Port that wakes the I/O thread: a 32-bit `out`, the value without meaning.
+/// Port of a 32-bit `out`, of any value, that wakes the I/O thread.
 pub const KICK_PORT: u16 = 0x600;
 
 impl Hypercall {
@@ -16,14 +16,15 @@ impl Hypercall {
         HYPERCALL_PORT + self.number()
     }
 
-    /// The hypercall with this port. `Err` holds the number of a port among theirs that is none.
+    /// The hypercall with this port. `None` outside the range of hypercalls; `Err` holds a number in
+    /// that range that is not a hypercall.
     pub fn from_port(port: u16) -> Option<Result<Hypercall, u16>> {
         let number = port.checked_sub(HYPERCALL_PORT)?;
         (number < Hypercall::MAX).then(|| Hypercall::from_number(number).ok_or(number))
     }
 }
 
-/// Where the tender's tables are, in memory that is not mapped for the guest.
+/// Addresses of the tender's tables, in memory that it does not map for the guest.
 pub mod table {
     /// The [`GDT`](super::GDT).
     pub const GDT: u64 = 0x1000;
@@ -39,7 +40,7 @@ pub mod table {
     pub const PAGES: u64 = 0x8000;
     /// Entries in each table.
     pub const ENTRIES: usize = 512;
-    /// First address that is not the tender's to use for tables.
+    /// End of the memory for tables.
     pub const END: u64 = 0x9000;
 }
 
@@ -49,7 +50,7 @@ pub mod page {
     pub const PRESENT: u64 = 1 << 0;
     /// Can be written to.
     pub const WRITABLE: u64 = 1 << 1;
-    /// In a directory: a page of 2 MiB and not a table.
+    /// In a page directory: the entry maps a page of 2 MiB instead of a page table.
     pub const LARGE: u64 = 1 << 7;
     /// Cannot be executed; permitted only with [`EFER_NXE`](super::EFER_NXE).
     pub const NO_EXECUTE: u64 = 1 << 63;
@@ -62,7 +63,7 @@ pub const SELECTOR_CODE: u16 = 0x08;
 /// Selector of the data segment: in SS, DS, ES, FS and GS.
 pub const SELECTOR_DATA: u16 = 0x10;
 
-/// RFLAGS at entry: interrupts are off, and stay off.
+/// RFLAGS at entry: interrupts are disabled, and the guest leaves them so.
 pub const RFLAGS: u64 = 0x2;
 /// CR0 at entry: PE, NE, WP, PG.
 pub const CR0: u64 = 0x8001_0021;
@@ -70,12 +71,13 @@ pub const CR0: u64 = 0x8001_0021;
 pub const CR4: u64 = 0x620;
 /// EFER at entry: LME, LMA.
 pub const EFER: u64 = 0x500;
-/// Bit of EFER that permits [`page::NO_EXECUTE`]. Upstream's tender leaves it out.
+/// Bit of EFER that permits [`page::NO_EXECUTE`]. Upstream's tender does not set it.
 pub const EFER_NXE: u64 = 1 << 11;
-/// Distance in bytes of RSP from the end of memory at entry: as if the entry had been called.
+/// Distance in bytes of RSP from the end of memory at entry. The stack looks as if a `call` had
+/// pushed a return address.
 pub const STACK_OFFSET: u64 = 8;
 
-/// What a trap leaves behind, and the content of a halt cookie.
+/// The registers that a trap handler saves, and the content of a halt cookie.
 #[derive(
     Clone,
     Copy,
@@ -95,15 +97,15 @@ pub struct TrapFrame {
     pub cr2: U64,
     /// The error code, 0 for traps without one.
     pub error_code: U64,
-    /// The instruction.
+    /// Address of the instruction.
     pub rip: U64,
-    /// Its segment.
+    /// Code segment.
     pub cs: U64,
-    /// The flags.
+    /// Flags.
     pub rflags: U64,
-    /// The stack.
+    /// Stack pointer.
     pub rsp: U64,
-    /// Its segment.
+    /// Stack segment.
     pub ss: U64,
 }
 

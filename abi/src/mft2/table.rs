@@ -1,7 +1,7 @@
-//! The table of properties: everything that a manifest can say beyond names and types of devices.
+//! The table of properties: everything in a manifest except the names and types of devices.
 //!
-//! The encoder, the decoder, the keys of the source, its JSON Schema, `solo5-elftool show` and the
-//! warning of what upstream's tenders ignore all go through [`PROPERTIES`], row by row.
+//! [`PROPERTIES`] drives the encoder, the decoder, the keys of the YAML source, its JSON Schema,
+//! `solo5-elftool show` and the warning about properties that upstream's tenders ignore.
 
 use crate::mft1::DeviceType;
 
@@ -12,20 +12,20 @@ pub const SYNOPSIS_MAX: usize = 4096;
 /// Longest description of a device in bytes.
 pub const DESCRIPTION_MAX: usize = 1024;
 
-/// Bit 0 of the unikernel's flags: it asks for an executable heap.
+/// Bit 0 of the unikernel's flags: it needs an executable heap.
 pub const FLAG_EXECUTABLE_HEAP: u32 = 1;
-/// Bit 0 of a device's flags: the unikernel starts without it too.
+/// Bit 0 of a device's flags: the unikernel also starts without the device.
 pub const DEVICE_OPTIONAL: u32 = 1;
-/// Bit 1 of a device's flags: the unikernel only reads it.
+/// Bit 1 of a device's flags: the unikernel only reads the device.
 pub const DEVICE_READ_ONLY: u32 = 2;
 
 /// Tags by name, without the critical bit.
 pub mod tag {
     /// Least guest memory in bytes, u64.
     pub const MEMORY_MINIMUM: u16 = 1;
-    /// Guest memory in bytes that serves it well, u64.
+    /// Recommended guest memory in bytes, u64.
     pub const MEMORY_RECOMMENDED: u16 = 2;
-    /// The command line the unikernel takes, for people; a string.
+    /// The command line that the unikernel takes, as text for people; a string.
     pub const SYNOPSIS: u16 = 3;
     /// Flags of the unikernel, u32.
     pub const FLAGS: u16 = 4;
@@ -41,7 +41,7 @@ pub mod tag {
     pub const MTU_MINIMUM: u16 = 0x30;
 }
 
-/// What has a property.
+/// What a property belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The unikernel; device 0.
@@ -55,9 +55,9 @@ pub enum Subject {
 /// How a property's value is stored, and how a source writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A bit of 4 bytes that properties of one tag share; `true` or `false`.
+    /// A bit of a `u32` that the flags of one tag share. The source writes `true` or `false`.
     Flag(u32),
-    /// Such a bit; one of two words, the first for a bit that is clear.
+    /// A bit like [`Shape::Flag`]'s. The source writes one of two words; the first clears the bit.
     Choice(u32, [&'static str; 2]),
     /// A number of 8 bytes: a size in bytes, written with a unit.
     Size,
@@ -88,14 +88,14 @@ impl Shape {
     }
 }
 
-/// The value of a property that is there.
+/// The value of a property that is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<T> {
-    /// Of a flag: its bit is set.
+    /// A flag whose bit is set.
     Set,
-    /// Of a number.
+    /// A number.
     Number(u64),
-    /// Of a text.
+    /// A text.
     Text(T),
 }
 
@@ -104,34 +104,34 @@ pub enum Value<T> {
 pub struct Property {
     /// Tag without the critical bit.
     pub tag: u16,
-    /// Name for people, and for programs that read JSON, with `_` for `-`.
+    /// Name in messages. JSON uses it with `_` for `-`.
     pub name: &'static str,
     /// Key in a manifest's source, within its subject. `a.b` is the key `b` of the mapping `a`.
     pub key: &'static str,
-    /// What has it.
+    /// What it belongs to.
     pub subject: Subject,
-    /// What its value is.
+    /// How its value is stored.
     pub shape: Shape,
-    /// Whether a reader that does not know it must refuse.
+    /// Whether a reader that does not know it must refuse the manifest.
     pub critical: bool,
     /// What it means, as a sentence.
     pub meaning: &'static str,
-    /// What it says, in a list of such; `{}` stands for the value.
+    /// The property as an item of a list; `{}` stands for the value.
     pub phrase: &'static str,
 }
 
 impl Property {
-    /// The key in its subject: that of its mapping, if it is in one.
+    /// The key at the subject's level: that of the enclosing mapping, if there is one.
     pub fn outer_key(&self) -> &'static str {
         self.key.split_once('.').map_or(self.key, |(outer, _)| outer)
     }
 
-    /// The key in its mapping, if it is in one.
+    /// The key in the enclosing mapping; `None` if there is none.
     pub fn inner_key(&self) -> Option<&'static str> {
         self.key.split_once('.').map(|(_, inner)| inner)
     }
 
-    /// The value in a payload of its tag; `None` for a flag that is not set.
+    /// Reads the value from a payload of the property's tag; `None` for a flag that is not set.
     pub fn value<'a>(&self, payload: &'a [u8]) -> Option<Value<&'a str>> {
         match self.shape {
             Shape::Flag(bit) | Shape::Choice(bit, _) => {
@@ -251,13 +251,13 @@ pub const PROPERTIES: [Property; 10] = [
     },
 ];
 
-/// The properties with this tag, critical bit or not: one, or several flags.
+/// The properties with this tag: one, or several flags. The critical bit is ignored.
 pub fn known(tag: u16) -> impl Iterator<Item = &'static Property> + Clone {
     let tag = tag & !CRITICAL;
     PROPERTIES.iter().filter(move |property| property.tag == tag)
 }
 
-/// The properties by [`Property::outer_key`]: those of one mapping together.
+/// The properties, grouped by [`Property::outer_key`].
 pub fn by_key() -> impl Iterator<Item = &'static [Property]> {
     const ALL: &[Property] = &PROPERTIES;
     ALL.chunk_by(|a, b| (a.outer_key(), a.subject) == (b.outer_key(), b.subject))

@@ -182,7 +182,7 @@ pub const RULES: &[Rule] = &[
     ),
     warning(
         "S116",
-        "thread-local storage does not add up",
+        "thread-local storage contradicts itself",
         "link it with the target's linker script, which has one TLS segment",
         loadable::tls,
     ),
@@ -200,7 +200,7 @@ pub const RULES: &[Rule] = &[
     ),
     warning(
         "S203",
-        "executable stack asked for",
+        "executable stack requested",
         "add .note.GNU-stack to assembler sources, or link with -z noexecstack",
         protection::stack,
     ),
