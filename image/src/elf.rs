@@ -1,4 +1,4 @@
-//! Layouts and numbers of ELF64, little-endian: what Solo5 images use of them.
+//! Layouts and numbers of little-endian ELF64, as far as Solo5 images use them.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -20,7 +20,7 @@ pub const CLASS64: u8 = 2;
 pub const DATA_LE: u8 = 1;
 /// `e_type`: an executable at fixed addresses.
 pub const ET_EXEC: u16 = 2;
-/// `e_type`: memory and registers of a program that ended.
+/// `e_type`: a core dump.
 pub const ET_CORE: u16 = 4;
 
 /// A segment to load.
@@ -35,9 +35,9 @@ pub const PT_NOTE: u32 = 4;
 pub const PT_PHDR: u32 = 6;
 /// Template of thread-local storage.
 pub const PT_TLS: u32 = 7;
-/// Rights of the stack, in `p_flags`.
+/// Access rights of the stack, in `p_flags`.
 pub const PT_GNU_STACK: u32 = 0x6474_e551;
-/// What a dynamic linker makes read-only.
+/// Memory that a dynamic linker makes read-only after relocation.
 pub const PT_GNU_RELRO: u32 = 0x6474_e552;
 
 /// Executable.
@@ -49,9 +49,9 @@ pub const PF_R: u32 = 4;
 
 /// `e_phnum`: the number is `sh_info` of section 0.
 pub const PN_XNUM: u16 = 0xffff;
-/// `e_shstrndx` and `st_shndx`: the index does not fit, and is elsewhere.
+/// `e_shstrndx` and `st_shndx`: the index does not fit into 16 bits and is stored elsewhere.
 pub const SHN_XINDEX: u16 = 0xffff;
-/// The first `st_shndx` that is no index of a section.
+/// The first `st_shndx` that is not the index of a section.
 pub const SHN_LORESERVE: u16 = 0xff00;
 
 /// Symbols.
@@ -64,7 +64,7 @@ pub const SHT_NOTE: u32 = 7;
 pub const SHT_NOBITS: u32 = 8;
 /// Relocations without addends.
 pub const SHT_REL: u32 = 9;
-/// Indices of the sections of symbols, where they do not fit into the symbols.
+/// Section indices of symbols that do not fit into `st_shndx`.
 pub const SHT_SYMTAB_SHNDX: u32 = 18;
 /// Writable at run time.
 pub const SHF_WRITE: u64 = 1;
@@ -75,11 +75,11 @@ pub const SHF_EXECINSTR: u64 = 4;
 /// Its content is compressed.
 pub const SHF_COMPRESSED: u64 = 0x800;
 
-/// `st_shndx` of a symbol that is not defined here.
+/// `st_shndx` of an undefined symbol.
 pub const SHN_UNDEF: u16 = 0;
-/// `st_shndx` of a symbol that is a number, not a place.
+/// `st_shndx` of a symbol with an absolute value.
 pub const SHN_ABS: u16 = 0xfff1;
-/// Symbol type of what nobody said anything of, such as a label in assembly.
+/// Symbol type of a symbol without a declared type, such as a label in assembly.
 pub const STT_NOTYPE: u8 = 0;
 /// Symbol type of a function resolved at start.
 pub const STT_GNU_IFUNC: u8 = 10;
@@ -216,8 +216,8 @@ pub struct Symbol {
     pub st_shndx: u16,
     pub st_value: u64,
     pub st_size: u64,
-    /// Index of the section it is in, also where that does not fit into `st_shndx`; none if it is
-    /// in no section: undefined, a number, or of an unknown place.
+    /// Index of its section, even if it does not fit into `st_shndx`. `None` for a symbol without a
+    /// section: undefined, absolute, or with another reserved index.
     pub section: Option<u32>,
 }
 
@@ -241,7 +241,7 @@ impl FileHeader {
         }
     }
 
-    /// The header stored in `bytes`, whatever file it is of.
+    /// The header stored in `bytes`, without any check.
     pub fn parse(bytes: &[u8; FILE_HEADER_SIZE]) -> FileHeader {
         FileHeader::decode(&zerocopy::transmute!(*bytes))
     }
@@ -268,7 +268,7 @@ impl FileHeader {
 }
 
 impl ProgramHeader {
-    /// The headers of a table; what is left over at its end is none.
+    /// The headers of a table. An incomplete header at its end is ignored.
     pub fn table(bytes: &[u8]) -> Vec<ProgramHeader> {
         bytes
             .chunks_exact(PROGRAM_HEADER_SIZE)
@@ -303,8 +303,8 @@ impl ProgramHeader {
         })
     }
 
-    /// Whether it is a PT_LOAD that holds or takes any memory. Linkers leave empty ones at
-    /// address 0 for sections that turned out empty (`docs/reference/toolchain.md#scripts`).
+    /// Whether it is a PT_LOAD with content or memory. Linkers leave empty ones at address 0 for
+    /// sections that turned out empty (`docs/reference/toolchain.md#scripts`).
     pub fn is_load(&self) -> bool {
         self.p_type == PT_LOAD && (self.p_filesz > 0 || self.p_memsz > 0)
     }
@@ -348,7 +348,8 @@ impl SectionHeader {
 }
 
 impl Symbol {
-    /// The symbol stored as `raw`; `extended` is its index in a table of such, if there is one.
+    /// The symbol stored as `raw`. `extended` is its entry in an SHT_SYMTAB_SHNDX table, if there is
+    /// one.
     pub(crate) fn decode(raw: &RawSymbol, extended: Option<u32>) -> Symbol {
         let section = match raw.st_shndx.get() {
             SHN_UNDEF => None,

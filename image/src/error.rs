@@ -1,5 +1,5 @@
-//! Why an image is refused. The texts are upstream's (`docs/reference/elf-loading.md`), with its
-//! slips mended: error numbers appear as text, and a page size as itself.
+//! Why an image is refused. The texts are upstream's (`docs/reference/elf-loading.md`) with two
+//! corrections: error numbers appear as text, and the page size has its real value.
 
 use std::fmt;
 
@@ -7,9 +7,8 @@ use solo5_abi::{Target, mft1, mft2};
 
 use crate::read::ReadError;
 
-/// Why an image is refused. `phdr` is an index in the program header table, `offset` is in the
-/// file; sizes and addresses are in bytes. `memory` is the size of guest memory, if that is
-/// known.
+/// Why an image is refused. `phdr` is an index in the program header table, and `offset` is an offset
+/// in the file. Sizes and addresses are in bytes. `memory` is the size of guest memory, if it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the numbers the texts print")]
 pub enum ImageError {
@@ -30,7 +29,7 @@ pub enum ImageError {
     NoteRead { phdr: usize, offset: u64, error: ReadError },
     /// A note reaches past the end of the file.
     NoteShort { phdr: usize, offset: u64, got: usize, want: usize },
-    /// The descriptor's length is outside what its kind allows.
+    /// The descriptor's length is not valid for the note's type.
     NoteSize { phdr: usize, offset: u64, size: u32, least: u32, most: u32 },
     /// A note reaches past the end of its PT_NOTE.
     NoteReach { phdr: usize, offset: u64, have: u64, need: u64 },
@@ -58,9 +57,9 @@ pub enum ImageError {
     EntryNotExecutable { entry: u64, base: u64 },
     /// A segment starts below the lowest address.
     Below { phdr: usize, address: u64, base: u64 },
-    /// A segment starts before the one in front of it.
+    /// A segment starts before the previous one.
     Order { phdr: usize, address: u64, previous: u64 },
-    /// The alignment is no power of two.
+    /// The alignment is not a power of two.
     Align { phdr: usize, align: u64 },
     /// Rounded to pages, two segments overlap.
     Overlap { phdr: usize, start: u64, previous_end: u64 },
@@ -82,11 +81,11 @@ pub enum ImageError {
     EndUnaligned { phdr: usize, end: u64, page: u64 },
     /// Writable and executable.
     WriteExec { phdr: usize },
-    /// Content that nobody could access.
+    /// Content without any access rights.
     NoAccess { phdr: usize },
 }
 
-/// Which field of the file header is at fault.
+/// The field of the file header that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderField {
     /// The first four bytes.
@@ -156,7 +155,7 @@ impl fmt::Display for HeaderField {
 }
 
 impl ImageError {
-    /// The program header at fault, as its index in the table.
+    /// Index of the program header that the error is about; `None` if it is about none.
     pub fn phdr(&self) -> Option<usize> {
         match *self {
             ImageError::HeaderRead(_)
@@ -196,7 +195,7 @@ impl ImageError {
         }
     }
 
-    /// Where in the file, in bytes, if there is one place.
+    /// Offset of the error in the file; `None` if it has no single place.
     pub fn offset(&self) -> Option<u64> {
         match *self {
             ImageError::Header(field) => Some(field.offset()),
@@ -214,15 +213,15 @@ impl ImageError {
         }
     }
 
-    /// The fault as a loader with `memory` bytes of guest memory reports it: those that no memory
-    /// size can mend are found without one.
+    /// The error as a loader with `memory` bytes of guest memory reports it. Errors that do not
+    /// depend on the memory size are found without one; their texts may still name it.
     pub fn in_memory(self, memory: u64) -> ImageError {
         let known = Some(memory);
         match self {
             ImageError::Entry { entry, base, .. } => {
                 ImageError::Entry { entry, base, memory: known }
             }
-            // What upstream's loader says of it, which looks at the entry point first.
+            // Upstream's loader checks the entry point first, so this is its error.
             ImageError::EntryNotExecutable { entry, base } if entry >= memory => {
                 ImageError::Entry { entry, base, memory: known }
             }
@@ -239,11 +238,11 @@ impl ImageError {
 
 impl std::error::Error for ImageError {}
 
-/// Prefix of the texts that concern the executable's content.
+/// Prefix of the texts about the executable's content.
 const INV: &str = "invalid executable: ";
 
 impl fmt::Display for ImageError {
-    /// Upstream's text, to be printed behind `PROG: FILE: `.
+    /// Upstream's text, to be printed after `PROG: FILE: `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             ImageError::HeaderRead(error) => {
@@ -373,7 +372,7 @@ impl fmt::Display for ImageError {
     }
 }
 
-/// The size of guest memory that a text names: the largest there is, while it is not known.
+/// The size of guest memory in a text: the largest possible if it is unknown.
 fn limit(memory: Option<u64>) -> u64 {
     memory.unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Headers and notes: what a file says of itself.
+//! An image: its headers and notes.
 
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::Mft1;
@@ -11,7 +11,7 @@ use crate::notes::Notes;
 use crate::numbers;
 use crate::read::{ReadAt, read_vec};
 
-/// A static executable whose headers are sound. Its notes and segments may still be at fault.
+/// A static executable with valid headers. Its notes and segments may still be invalid.
 #[derive(Clone, Debug)]
 pub struct Image {
     arch: Arch,
@@ -21,8 +21,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads headers and notes; `machines` are the architectures to accept. Fails if the headers
-    /// are at fault; a fault in a note is kept until someone asks for the note.
+    /// Reads headers and notes. `machines` are the accepted architectures. Fails on an error in the
+    /// headers; the accessor of a note reports an error in that note.
     pub fn read<R: ReadAt + ?Sized>(reader: &R, machines: &[Arch]) -> Result<Image, ImageError> {
         let mut bytes = [0; elf::FILE_HEADER_SIZE];
         let got = reader.read_at(0, &mut bytes).map_err(ImageError::HeaderRead)?;
@@ -70,17 +70,17 @@ impl Image {
         &self.notes
     }
 
-    /// The ABI note, whatever target and version it names.
+    /// The ABI note, of any target and version.
     pub fn abi(&self) -> Result<Abi1, ImageError> {
         self.notes.abi()
     }
 
-    /// The target its ABI note names, if that is one we know.
+    /// The target in its ABI note; `None` if it is unknown.
     pub fn target(&self) -> Option<Target> {
         self.abi().ok()?.target()
     }
 
-    /// Whether it is for `target`, in the one version of its ABI that we speak.
+    /// The ABI note. Fails unless it is for `target` in the ABI version that this suite supports.
     pub fn abi_of(&self, target: Target) -> Result<Abi1, ImageError> {
         let abi = self.abi()?;
         if abi.target() != Some(target) {
@@ -92,13 +92,13 @@ impl Image {
         Ok(abi)
     }
 
-    /// The manifest, as far as every reader checks it: its structure
+    /// The manifest, with only its structure checked, as every reader does
     /// (`docs/reference/manifest.md#mft1-structure`).
     pub fn manifest(&self) -> Result<Mft1<'_>, ImageError> {
         self.notes.manifest()
     }
 
-    /// The manifest as a loader takes it: sensible names, known types, no duplicates, nothing
+    /// The manifest, checked as a loader does: valid names, known types, no duplicates, nothing
     /// preset (`docs/reference/manifest.md#mft1-check`).
     pub fn checked_manifest(&self) -> Result<Mft1<'_>, ImageError> {
         let manifest = self.notes.manifest()?;
@@ -106,13 +106,13 @@ impl Image {
         Ok(manifest)
     }
 
-    /// The properties of a version 2 manifest, if there are any. Fails on any fault in any note,
-    /// since properties might hide behind it.
+    /// The properties of a version 2 manifest, if there are any. Fails on an error in any note,
+    /// because unread properties may follow it.
     pub fn properties(&self) -> Result<Option<Mft2<'_>>, ImageError> {
         self.notes.properties()
     }
 
-    /// 2 if the manifest has properties, else 1.
+    /// 2 if the manifest has properties, otherwise 1.
     pub fn manifest_version(&self) -> u32 {
         if self.notes.has_properties() { 2 } else { 1 }
     }
@@ -126,7 +126,7 @@ fn check_header(header: &FileHeader, machines: &[Arch]) -> Result<Arch, HeaderFi
     require(data == elf::DATA_LE, HeaderField::Data)?;
     require(header.e_version == 1, HeaderField::Version)?;
     require(usize::from(header.e_ehsize) == elf::FILE_HEADER_SIZE, HeaderField::HeaderSize)?;
-    // The type first: it says most about what the file is instead.
+    // The type comes first, because it best tells what the file is instead.
     require(header.e_type == elf::ET_EXEC, HeaderField::Type(header.e_type))?;
     require(header.e_phnum >= 1, HeaderField::NoProgramHeaders)?;
     require(usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE, HeaderField::EntrySize)?;

@@ -1,26 +1,26 @@
-//! The one reading of a unikernel ELF, for tenders, the query and audit tool, and the linker.
+//! Reads a unikernel's ELF file, for the tenders, the query and audit tool, and the linker wrapper.
 //!
 //! | phase | file | result |
 //! |---|---|---|
-//! | reading by offset, never the whole file | [`read`] | [`ReadAt`] |
+//! | reading by offset, without loading the whole file | [`read`] | [`ReadAt`] |
 //! | layouts of ELF | [`elf`], [`numbers`] | decoded headers |
 //! | headers → every note of every PT_NOTE | [`mod@image`], [`notes`] | [`Image`] |
-//! | segments → what to load where | [`plan`] | [`LoadPlan`] |
+//! | segments → load addresses, sizes and protection | [`plan`] | [`LoadPlan`] |
 //! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
 //!
-//! Every refusal is a [`ImageError`], a small `Copy` value whose text is upstream's, to be printed
-//! behind `PROG: FILE: ` (`docs/reference/elf-loading.md`). A tender reads an image like this, and
-//! refuses at the first fault:
+//! Every refusal is an [`ImageError`], a small `Copy` value. Its text is upstream's, to be printed
+//! after `PROG: FILE: ` (`docs/reference/elf-loading.md`). A tender reads an image like this, and
+//! refuses it at the first error:
 //!
 //! ```
 //! # use solo5_abi::{Arch, Target};
 //! # use solo5_image::{Image, ReadAt, ImageError};
 //! fn load(file: &impl ReadAt, memory: u64) -> Result<(), ImageError> {
 //!     let image = Image::read(file, &[Arch::X86_64])?;
-//!     image.abi_of(Target::Spt)?; // for this target, in the version we speak
+//!     image.abi_of(Target::Spt)?; // for this target, in the supported version
 //!     let manifest = image.checked_manifest()?; // names, types, nothing preset
 //!     let properties = image.properties()?; // MFT2, if there is one
-//!     let plan = image.plan(file, Target::Spt)?; // checks that no memory size can mend
+//!     let plan = image.plan(file, Target::Spt)?; // checks that do not depend on the memory size
 //!     plan.fits(memory)?; // exactly `memory >= plan.minimum_memory`
 //!     for segment in &plan.segments {
 //!         // Copy `segment.file` to `segment.address`, zero `segment.zero` bytes behind it, then
@@ -31,14 +31,13 @@
 //! }
 //! ```
 //!
-//! Queries take every architecture, [`Arch::ALL`](solo5_abi::Arch::ALL), and ask for one note with
-//! [`Image::abi`] or [`Image::manifest`]: a fault behind the note they want does not concern them.
-//! The audit wants every fault: [`Notes::faults`], [`plan::examine`].
+//! Queries accept every architecture, [`Arch::ALL`](solo5_abi::Arch::ALL), and read one note with
+//! [`Image::abi`] or [`Image::manifest`]; errors after that note do not affect them. The audit
+//! collects every error with [`Notes::faults`] and [`plan::examine`].
 //!
-//! Adversary: a hostile file of any size. Numbers from the file are added with checks; nothing is
-//! allocated on the word of a length field beyond the fixed limits given here: at most 65535
-//! program headers, [`notes::NOTES_MAX`] notes, 6668 bytes of MFT1 and 64 KiB of MFT2, and
-//! of these only what the file really holds.
+//! Adversary: a hostile file of any size. Arithmetic on numbers from the file is checked. No length
+//! field alone causes an allocation. The limits are 65535 program headers, [`notes::NOTES_MAX`] notes,
+//! 6668 bytes of MFT1 and 64 KiB of MFT2, and of these only as much as the file really holds.
 
 #![forbid(unsafe_code)]
 

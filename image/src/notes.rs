@@ -1,8 +1,8 @@
 //! Every note of every PT_NOTE, and the Solo5 notes among them (`docs/reference/notes.md#reading`).
 //!
-//! Of several ABI or manifest notes the first one counts, as upstream; a second MFT2 is refused.
-//! An empty PT_NOTE counts as absent: stub binaries have such. A PT_NOTE may claim more than the
-//! file holds as long as its notes are there; what follows them then need not be notes.
+//! Of several ABI or manifest notes the first one counts, as with upstream; a second MFT2 is refused.
+//! An empty PT_NOTE counts as absent, because stub binaries have one. A PT_NOTE may claim more bytes
+//! than the file has if the file contains its notes; then any bytes may follow these notes.
 
 use std::ops::Range;
 
@@ -21,17 +21,17 @@ pub const NOTES_MAX: usize = 4096;
 
 /// Bytes up to the descriptor of a Solo5 note: header, owner, padding.
 const SOLO5_HEAD: usize = note::size(note::OWNER_SOLO5, 0);
-/// Longest owner kept, terminator included; all we know are shorter.
+/// Most bytes kept of an owner, terminator included. No known owner is longer.
 const OWNER_KEPT: usize = 8;
 
-/// One note: where it lies. Offsets are in the file.
+/// A note and its position. Offsets are in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Index of its PT_NOTE in the program header table.
     pub phdr: usize,
     /// Offset of its header in bytes.
     pub offset: u64,
-    /// Meaning of the descriptor.
+    /// Type of the note.
     pub kind: u32,
     /// Where the descriptor is; it may reach past the end of the file.
     pub descriptor: Range<u64>,
@@ -47,7 +47,7 @@ impl Note {
             && self.owner.get(..owner.len()) == Some(owner)
     }
 
-    /// The owner without its terminator, cut after 8 bytes.
+    /// The owner without its terminator, truncated to 8 bytes.
     pub fn owner(&self) -> &[u8] {
         let end = (self.owner_len as usize).min(OWNER_KEPT);
         let owner = self.owner.get(..end).unwrap_or_default();
@@ -59,14 +59,14 @@ impl Note {
         self.descriptor.end - self.descriptor.start
     }
 
-    /// Reads the descriptor: at most `limit` bytes of it, and no more than the file holds.
+    /// Reads at most `limit` bytes of the descriptor, or as many as the file holds.
     pub fn read<R: ReadAt + ?Sized>(&self, reader: &R, limit: usize) -> Result<Vec<u8>, ReadError> {
         let length = usize::try_from(self.size()).unwrap_or(limit).min(limit);
         read_vec(reader, self.descriptor.start, length)
     }
 }
 
-/// A descriptor that was read, with its place.
+/// A descriptor that was read, with its position.
 #[derive(Clone, Debug)]
 struct Found<T> {
     phdr: usize,
@@ -80,13 +80,13 @@ type Slot<T> = Option<Result<Found<T>, ImageError>>;
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     all: Vec<Note>,
-    /// How many headers were read, padding included: what a hostile file may cost.
+    /// Number of headers read, those of padding included. It bounds the work for a hostile file.
     seen: usize,
     abi: Slot<Abi1>,
     manifest: Slot<Vec<u8>>,
     properties: Slot<Vec<u8>>,
     faults: Vec<ImageError>,
-    /// What ended the walk early: notes behind it are unknown.
+    /// The error that ended the walk early; notes after it are unknown.
     stop: Option<ImageError>,
 }
 
@@ -119,7 +119,7 @@ impl Notes {
         }
         let mut at = 0;
         while let Some(have) = size.checked_sub(at)
-            // Too little for any Solo5 note: foreign, or padding.
+            // Fewer bytes cannot be a Solo5 note, only a foreign note or padding.
             && have >= SOLO5_HEAD as u64
         {
             let Some(offset) = segment.p_offset.checked_add(at) else {
@@ -148,7 +148,7 @@ impl Notes {
             }
             self.seen += 1;
             if head.iter().take(note::Header::SIZE).all(|byte| *byte == 0) {
-                // An empty note of nobody's is padding.
+                // A note with an empty owner and an empty descriptor is linker padding; skip it.
                 at += note::Header::SIZE as u64;
                 continue;
             }
@@ -176,8 +176,8 @@ impl Notes {
             if end > have {
                 let need = end;
                 let fault = ImageError::NoteReach { phdr, offset, have, need };
-                // A Solo5 note has recorded its own fault; behind a foreign one in a segment that
-                // the file cuts short there may be anything.
+                // `take` has recorded the error of a Solo5 note. After a foreign note in a segment
+                // that reaches past the end of the file, any bytes may follow.
                 if !known && !reaches_past_end(reader, segment) {
                     return Err(fault);
                 }
@@ -192,7 +192,7 @@ impl Notes {
         Ok(())
     }
 
-    /// Keeps the note if it is one of Solo5's; says whether it is.
+    /// Keeps the note if it is a Solo5 note, and returns whether it is.
     fn take<R: ReadAt + ?Sized>(&mut self, reader: &R, note: &Note, size: u32, have: u64) -> bool {
         let is = |kind| note.is(note::OWNER_SOLO5, kind);
         let (phdr, offset) = (note.phdr, note.descriptor.start);
@@ -250,13 +250,13 @@ impl Notes {
         true
     }
 
-    /// Every note, in the order of the program headers; behind a fault in the frame of a note
-    /// nothing more is known.
+    /// Every note, in the order of the program headers. The list ends at an error in the frame of a
+    /// note, because the next note cannot be found.
     pub fn all(&self) -> &[Note] {
         &self.all
     }
 
-    /// The faults of frames and lengths, in order. Contents are checked when they are asked for.
+    /// The errors in frames and lengths, in order. The accessors check the contents.
     pub fn faults(&self) -> &[ImageError] {
         &self.faults
     }

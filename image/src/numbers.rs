@@ -1,4 +1,4 @@
-//! Extended numbering: numbers that do not fit into the file header are in section 0.
+//! Extended numbering: section 0 holds numbers that do not fit into the file header.
 
 use zerocopy::FromBytes;
 
@@ -17,11 +17,11 @@ pub(crate) fn section_0<R: ReadAt + ?Sized>(
     Ok(RawSectionHeader::ref_from_bytes(&bytes).ok().map(SectionHeader::decode))
 }
 
-/// How many program headers there are.
+/// The number of program headers.
 ///
 /// # Errors
 ///
-/// If section 0 has to be read and a read fails.
+/// The number is in section 0, and reading section 0 fails.
 pub fn program_headers<R: ReadAt + ?Sized>(
     reader: &R,
     header: &FileHeader,

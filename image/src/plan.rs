@@ -1,12 +1,12 @@
-//! Segments → what to load where (`docs/reference/elf-loading.md#segments`).
+//! Segments → load plan (`docs/reference/elf-loading.md#segments`).
 //!
-//! Checks that depend on the size of guest memory are separate from the rest: for every image,
-//! `plan.fits(memory)` holds exactly if `memory >= plan.minimum_memory`.
+//! Checks that depend on the size of guest memory are separate from the rest. For every image,
+//! `plan.fits(memory)` succeeds exactly if `memory >= plan.minimum_memory`.
 //!
-//! Unlike upstream's loader, this one also looks at segments without content
+//! Unlike upstream's loader, this one also checks segments without content
 //! (`docs/reference/elf-loading.md#segments`): they must lie in guest memory like any other. Their
-//! flags do not count: a bss is readable and writable, though virtio, xen and stub scripts give it
-//! no flags at all.
+//! flags are ignored: a bss is always readable and writable, because the scripts of virtio, xen and
+//! stub give it no flags at all.
 
 use std::ops::Range;
 
@@ -49,9 +49,9 @@ pub struct LoadSegment {
     /// How many zero bytes follow the copied ones.
     pub zero: u64,
     /// The pages to protect, as guest addresses; multiples of the page size. Bytes in them that
-    /// belong to no segment keep what memory held before.
+    /// belong to no segment keep their previous content.
     pub pages: Range<u64>,
-    /// What access they get.
+    /// The access rights of these pages.
     pub protection: Protection,
 }
 
@@ -62,15 +62,15 @@ impl LoadSegment {
     }
 }
 
-/// What to load where. Segments ascend and do not overlap, not even in pages.
+/// The segments to load. They are in ascending order, and no two share a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadPlan {
     /// The entry point, in an executable segment.
     pub entry: u64,
     /// Lowest address a segment may have.
     pub base: u64,
-    /// Highest end of a segment with file content, rounded up to pages: what the guest is told as
-    /// `kernel_end`. A separate bss is not in it, as upstream.
+    /// Highest end of a segment with file content, rounded up to pages. The guest gets it as
+    /// `kernel_end`. As with upstream, it does not include a separate bss.
     pub kernel_end: u64,
     /// The smallest size of guest memory, in bytes from address 0, that holds all segments.
     pub minimum_memory: u64,
@@ -104,7 +104,7 @@ impl LoadPlan {
     }
 }
 
-/// What the segment in front left behind.
+/// Address and end of the previous segment.
 #[derive(Clone, Copy, Default)]
 struct Previous {
     address: u64,
@@ -112,8 +112,8 @@ struct Previous {
 }
 
 impl Image {
-    /// What to load where, by the rules of `target`'s loader; the first fault that no memory
-    /// size can mend.
+    /// The load plan by the rules of `target`'s loader, or the first error that does not depend on
+    /// the memory size.
     pub fn plan<R: ReadAt + ?Sized>(
         &self,
         reader: &R,
@@ -127,9 +127,9 @@ impl Image {
     }
 }
 
-/// Applies the rules of `target`'s loader that do not depend on the size of memory, and hands every
-/// fault to `report`, one per segment. The plan holds the segments without fault, and is of use
-/// to a loader only if there was none.
+/// Applies the rules of `target`'s loader that do not depend on the size of memory. Passes every error
+/// to `report`, at most one per segment. The plan holds the segments without an error; a loader may use
+/// it only if there was no error.
 pub fn examine<R: ReadAt + ?Sized>(
     image: &Image,
     reader: &R,
@@ -145,7 +145,7 @@ pub fn examine<R: ReadAt + ?Sized>(
     }
     let page = image.arch().page_size();
     let mut previous = Previous::default();
-    // Whether the entry is in an executable segment, with or without another fault.
+    // Whether the entry point is in an executable segment, even one with another error.
     let mut entry_found = false;
     let headers = image.segments().iter().enumerate();
     for (phdr, header) in headers.filter(|(_, header)| header.is_load()) {
@@ -197,8 +197,9 @@ fn segment<R: ReadAt + ?Sized>(
     if !align.is_power_of_two() {
         return Err(ImageError::Align { phdr, align });
     }
-    // Memory is occupied by pages, whatever the alignment above them; one below is as upstream's
-    // loader has it. The base is on a page, so that no segment starts below it when rounded.
+    // A segment occupies whole pages, so a larger alignment does not extend it. A smaller alignment
+    // is used as it is, as upstream's loader does. The base is a multiple of the page size, so rounding
+    // moves no segment below it.
     let round = align.min(page);
     let start = address & !(round - 1);
     if start < previous.end {

@@ -1,4 +1,4 @@
-//! Reading by offset.
+//! Reading at an offset.
 
 use std::fmt;
 use std::fs::File;
@@ -32,7 +32,7 @@ impl ReadAt for File {
         const EINVAL: i32 = 22;
         let mut got = 0;
         while got < out.len() {
-            // pread takes a signed offset; an overflow gives its error too.
+            // pread takes a signed offset, so an overflow gives pread's error.
             let at = offset.checked_add(got as u64).ok_or(ReadError(EINVAL))?;
             match FileExt::read_at(self, &mut out[got..], at) {
                 Ok(0) => break,
@@ -61,8 +61,8 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Reads `length` bytes from `offset`, or as many as there are. Memory grows with what is really
-/// there, so that a length field alone allocates nothing.
+/// Reads `length` bytes from `offset`, or as many as there are. The allocation grows with the bytes
+/// that are read, so a length field alone allocates nothing.
 pub fn read_vec<R: ReadAt + ?Sized>(
     reader: &R,
     offset: u64,

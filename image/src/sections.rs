@@ -1,5 +1,5 @@
-//! Sections and symbols, for evidence: which section and which symbol a fault lies in. Loading does
-//! not look at them, so faults here are never fatal to an image.
+//! Sections and symbols. They are evidence: they tell in which section and symbol an error lies. The
+//! loader does not use them, so an error in them never makes an image invalid.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -20,7 +20,8 @@ pub const SYMBOLS_MAX: u64 = 1024 * 1024;
 pub const STRINGS_MAX: usize = 16 * 1024 * 1024;
 /// Longest name of a section kept, in bytes.
 pub const NAME_MAX: usize = 256;
-/// Longest name of a symbol kept, in bytes. Mangled ones are long, and cut they cannot be read.
+/// Longest name of a symbol kept, in bytes. Mangled names are long, and a truncated one cannot be
+/// demangled.
 pub const SYMBOL_NAME_MAX: usize = 4096;
 
 /// Symbols read in one step.
@@ -39,13 +40,13 @@ pub enum SectionError {
     Many(u64),
     /// More than [`NAMES_MAX`] bytes of section names.
     LongNames(u64),
-    /// `e_shstrndx`, or what stands for it, names no section.
+    /// `e_shstrndx`, or its replacement in section 0, is not the index of a section.
     Names(u32),
-    /// The symbol table, or what goes with it, reaches past the end of the file.
+    /// The symbol table, or the table with its section indices, reaches past the end of the file.
     ShortSymbols,
     /// More than [`SYMBOLS_MAX`] symbols.
     ManySymbols(u64),
-    /// Symbols say that their sections are in a table, and there is none.
+    /// Symbols refer to an SHT_SYMTAB_SHNDX table that is missing.
     NoSymbolSections,
 }
 
@@ -94,7 +95,7 @@ pub struct Sections {
 }
 
 impl Sections {
-    /// Reads section headers and names; none at all is fine.
+    /// Reads section headers and names. An image without any is valid.
     pub fn read<R: ReadAt + ?Sized>(
         reader: &R,
         header: &FileHeader,
@@ -150,7 +151,7 @@ impl Sections {
         Ok(Sections { list })
     }
 
-    /// Every section, in table order, the null section first.
+    /// Every section, in table order; the first is the null section.
     pub fn all(&self) -> &[Section] {
         &self.list
     }
@@ -168,7 +169,7 @@ impl Sections {
         })
     }
 
-    /// The section whose content is at `offset` of the file.
+    /// The section whose content is at `offset` in the file.
     pub fn at_offset(&self, offset: u64) -> Option<&Section> {
         self.list.iter().find(|section| {
             section.header.sh_type != elf::SHT_NOBITS
@@ -176,8 +177,7 @@ impl Sections {
         })
     }
 
-    /// The content of a section, as far as the file holds it; nothing of one with more than `most`
-    /// bytes.
+    /// The content of a section, as far as the file holds it; empty if it has more than `most` bytes.
     pub fn content<R: ReadAt + ?Sized>(&self, reader: &R, section: &Section, most: u64) -> Vec<u8> {
         let size = section.header.sh_size;
         if section.header.sh_type == elf::SHT_NOBITS || size > most {
@@ -191,8 +191,8 @@ impl Sections {
     ///
     /// # Errors
     ///
-    /// Why not all symbols could be visited: a read failed, the file ends before them, or there are
-    /// more than [`SYMBOLS_MAX`].
+    /// Some symbols could not be visited: a read failed, the file ends before them, or there are more
+    /// than [`SYMBOLS_MAX`].
     pub fn visit_symbols<R: ReadAt + ?Sized>(
         &self,
         reader: &R,
@@ -274,12 +274,12 @@ impl Sections {
         Some(text(&bytes)).filter(|name| !name.is_empty())
     }
 
-    /// The name of the first symbol that covers `address` and is of the section there. A symbol
-    /// without a size, such as a linker script's, covers the address it is at if no other does.
+    /// The name of the first symbol that covers `address` and belongs to the section there. A symbol
+    /// without a size, such as one of a linker script, covers its address if no other symbol does.
     pub fn symbol_at<R: ReadAt + ?Sized>(&self, reader: &R, address: u64) -> Option<String> {
         let home = self.at_address(address).and_then(|home| self.index(home));
         let mut found = None;
-        // A name is evidence only: none is as good as one that cannot be read.
+        // A name is only evidence, so an error counts as no name.
         let _ = self.visit_symbols(reader, |symbol| {
             let named = !matches!(symbol.kind(), elf::STT_SECTION | elf::STT_FILE);
             let defined = symbol.st_shndx != elf::SHN_UNDEF;
@@ -307,7 +307,7 @@ impl Sections {
         let Some(home) = self.index(section) else {
             return;
         };
-        // Evidence only, as above.
+        // Symbols are only evidence, so errors are ignored.
         let _ = self.visit_symbols(reader, |symbol| {
             if is_of(symbol, home) {
                 visit(symbol);
@@ -316,7 +316,7 @@ impl Sections {
         });
     }
 
-    /// The place of a section of this table in it.
+    /// The index of a section of this list.
     fn index(&self, section: &Section) -> Option<usize> {
         self.list.iter().position(|one| std::ptr::eq(one, section))
     }
@@ -326,7 +326,7 @@ impl Sections {
         sections.find(|(_, section)| section.header.sh_type == elf::SHT_SYMTAB)
     }
 
-    /// The table that holds the sections of the symbols of section `table`, where it has one.
+    /// The SHT_SYMTAB_SHNDX table of the symbol table `table`, if it has one.
     fn symbol_sections(&self, table: usize) -> Option<&Section> {
         self.list.iter().find(|section| {
             section.header.sh_type == elf::SHT_SYMTAB_SHNDX
@@ -351,7 +351,7 @@ fn part<R: ReadAt + ?Sized>(
     read_vec(reader, offset, length).map_err(SectionError::Read)
 }
 
-/// Whether a symbol is of the section with this index.
+/// Whether a symbol belongs to the section with this index.
 fn is_of(symbol: &Symbol, section: usize) -> bool {
     symbol.section.and_then(|index| usize::try_from(index).ok()) == Some(section)
 }

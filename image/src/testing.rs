@@ -1,6 +1,6 @@
-//! Small images for tests: valid ones, in the layout of the linker scripts
-//! (`docs/reference/toolchain.md#scripts`), whose every header a test may then spoil. Only with the
-//! feature `testing`.
+//! Small valid images for tests, in the layout of the linker scripts
+//! (`docs/reference/toolchain.md#scripts`). A test may then damage any header. Only with the feature
+//! `testing`.
 
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::{self, DeviceType};
@@ -31,18 +31,18 @@ const CODE: usize = 64;
 /// Bytes of data in a sample.
 const DATA_SIZE: usize = 32;
 
-/// An image in parts. Change any, then take [`Sample::bytes`].
+/// An image in parts. A test changes some, then calls [`Sample::bytes`].
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The file header; `e_phnum` and the fields of the section headers are filled in.
     pub header: FileHeader,
     /// The program headers.
     pub segments: Vec<ProgramHeader>,
-    /// What the file holds, by offset.
+    /// Contents of the file, each with its offset.
     pub contents: Vec<(u64, Vec<u8>)>,
-    /// Sections by name, the null section not included; empty for none at all.
+    /// Sections with their names, without the null section. Empty for an image without sections.
     pub sections: Vec<(String, SectionHeader)>,
-    /// Symbols by name, the null symbol not included.
+    /// Symbols with their names, without the null symbol.
     pub symbols: Vec<(String, Symbol)>,
 }
 
@@ -55,7 +55,7 @@ pub fn any_note(owner: &[u8], kind: u32, descriptor: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The ABI note of `target` in its current version; 1 for those without one.
+/// The ABI note of `target` in its current version, or 1 if it has none.
 pub fn abi_note(target: Target) -> Vec<u8> {
     let version = target.abi_version().unwrap_or(1);
     Abi1::new(target, version).note().to_vec()
@@ -100,7 +100,8 @@ impl Sample {
         let base = target.base();
         let mut text = note::NO_EXEC_INTERP.to_vec();
         let mut data = Vec::new();
-        // Bindings without a tender fill in the manifest in place, so it is with their data.
+        // On targets without a tender the bindings fill in the manifest in place, so it lies with the
+        // data.
         let with_data = matches!(target, Target::Virtio | Target::Xen);
         let holder = if with_data { &mut data } else { &mut text };
         let mut places = vec![0; groups.len()];
@@ -270,7 +271,7 @@ impl Sample {
 }
 
 /// Moves the numbers of segments and sections, and the index of the section names, from the file header
-/// into section 0, as a linker does that cannot write them into 16 bits.
+/// into section 0. Linkers do this if the numbers do not fit into 16 bits.
 pub fn extend_numbers(file: &mut [u8]) {
     let word = |file: &[u8], at: usize| u16::from_le_bytes([file[at], file[at + 1]]);
     let section_0 = u64::from_le_bytes(file[40..48].try_into().expect("8 bytes")) as usize;
@@ -318,7 +319,7 @@ pub fn object(address: u64, size: u64) -> Symbol {
     symbol(1, address, size)
 }
 
-/// The index that stands for the section a symbol's address is in.
+/// Stands for the index of the section that contains the symbol's address.
 pub const HOME: u16 = 0xfeff;
 
 fn symbol(kind: u8, address: u64, size: u64) -> Symbol {

@@ -1,5 +1,4 @@
-//! The reading of images, against the rules of `docs/reference/elf-loading.md` and against hostile
-//! bytes.
+//! Reads images: the rules of `docs/reference/elf-loading.md`, and hostile bytes.
 
 use std::ops::ControlFlow;
 
@@ -22,7 +21,7 @@ fn spt() -> Sample {
     Sample::new(Target::Spt, Arch::X86_64, &devices)
 }
 
-/// Everything a tender asks of an image.
+/// Makes every check that a tender makes.
 fn accept<R: ReadAt + ?Sized>(reader: &R, target: Target) -> Result<plan::LoadPlan, ImageError> {
     let image = Image::read(reader, &Arch::ALL)?;
     image.abi_of(target)?;
@@ -38,14 +37,14 @@ fn refusal(sample: &Sample) -> String {
     }
 }
 
-/// Spoils a valid image and returns how it is refused.
+/// Damages a valid image and returns the text of its refusal.
 fn spoilt(change: impl FnOnce(&mut Sample)) -> String {
     let mut sample = spt();
     change(&mut sample);
     refusal(&sample)
 }
 
-/// As [`spoilt`], but in the bytes of the file.
+/// Like [`spoilt`], but changes bytes of the file.
 fn patched(offset: usize, bytes: &[u8]) -> String {
     let mut file = spt().bytes();
     file[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -74,7 +73,7 @@ fn every_target_and_machine_is_read() {
 }
 
 #[test]
-fn a_plan_says_what_to_copy_where() {
+fn a_plan_has_addresses_sizes_and_protection() {
     let file = spt().bytes();
     let plan = accept(&file, Target::Spt).unwrap();
     let base = Target::Spt.base();
@@ -108,7 +107,7 @@ fn headers_are_refused_with_upstreams_texts() {
     ] {
         assert_eq!(patched(offset, bytes), invalid, "at {offset}");
     }
-    // EI_VERSION, OSABI, ABIVERSION, e_flags: deliberately not looked at.
+    // EI_VERSION, OSABI, ABIVERSION and e_flags are deliberately not checked.
     for offset in [6, 7, 8, 48] {
         assert_eq!(patched(offset, &[9]), "accepted", "at {offset}");
     }
@@ -198,7 +197,7 @@ fn segments_are_refused_with_upstreams_texts() {
             |s| s.segments.retain(|segment| segment.p_type != PT_LOAD),
             "e_entry is not within an executable segment",
         ),
-        // What upstream's loader does not see: segments without content.
+        // Segments without content, which upstream's loader does not check.
         (|s| s.segments[BSS].p_vaddr = 0x1000, "phdr[5].p_vaddr outside of valid memory range"),
         (
             |s| s.segments[BSS].p_align = 3,
@@ -233,7 +232,7 @@ fn segments_are_refused_with_upstreams_texts() {
     }
 }
 
-/// An alignment says where data starts, not how much there is of it.
+/// An alignment affects where a segment starts, not its size.
 #[test]
 fn alignment_above_a_page_takes_no_memory() {
     let plain = accept(&spt().bytes(), Target::Spt).unwrap();
@@ -245,7 +244,7 @@ fn alignment_above_a_page_takes_no_memory() {
 }
 
 #[test]
-fn memory_decides_apart() {
+fn the_memory_size_is_checked_separately() {
     let mut sample = spt();
     sample.segments[BSS].p_memsz = 1 << 40;
     let plan = accept(&sample.bytes(), Target::Spt).unwrap();
@@ -260,7 +259,7 @@ fn memory_decides_apart() {
 }
 
 #[test]
-fn a_loader_names_the_memory_it_has() {
+fn a_loaders_errors_name_its_memory_size() {
     let text = |change: fn(&mut Sample)| {
         let mut sample = spt();
         change(&mut sample);
@@ -338,7 +337,7 @@ fn the_fixture_with_a_one_byte_manifest_is_refused() {
         sample.contents[0].1[at..at + 4].copy_from_slice(&size.to_le_bytes());
         let text = refusal(&sample);
         assert!(text.contains("note does not fall within valid size"), "{text}");
-        // The ABI note is in front of it, and does not suffer.
+        // The ABI note comes first, so it is still read.
         let image = Image::read(&sample.bytes(), &Arch::ALL).unwrap();
         assert_eq!(image.target(), Some(Target::Spt));
     }
@@ -369,7 +368,7 @@ fn several_notes_in_one_segment_are_found() {
     assert_eq!(package.owner(), b"FDO");
     assert_eq!(package.read(&file, 100).unwrap(), b"{}");
 
-    // The reader of byte slices sees the same notes.
+    // The walker over byte slices finds the same notes.
     let walked: Vec<u32> = note::Notes::new(&all).map(|note| note.unwrap().kind).collect();
     let read: Vec<u32> = image.notes().all().iter().map(|note| note.kind).collect();
     assert_eq!(walked, read);
@@ -410,7 +409,7 @@ fn manifests_are_checked_twice() {
     assert_eq!(change(0, 68, &[1]), (false, false));
 }
 
-/// Counts what is asked of it; has zeros without end.
+/// An endless file of zeros that counts its reads.
 struct Endless<'a> {
     head: &'a [u8],
     reads: std::cell::Cell<usize>,
@@ -426,7 +425,7 @@ impl ReadAt for Endless<'_> {
 }
 
 #[test]
-fn endless_notes_end() {
+fn the_walk_over_endless_notes_ends() {
     let mut sample = spt();
     let text = sample.contents[0].clone();
     sample.sections.clear();
@@ -477,12 +476,12 @@ fn numbers_that_do_not_fit_are_read_from_section_0() {
     let (found, symbols, visited) = read_sections(&extended);
     assert_eq!(visited, Ok(()));
     assert!(wanted.all().len() > 5 && symbols.len() > 2);
-    // Section 0 itself is what differs.
+    // Only section 0 itself differs.
     assert_eq!(found.all()[1..], wanted.all()[1..]);
     assert_eq!(symbols, wanted_symbols);
     let plan = accept(&extended, Target::Spt);
     assert_eq!(plan, accept(&plain, Target::Spt));
-    // More than a table can have is refused, and nothing is read on its word.
+    // A number above the limit is refused, and nothing is read because of it.
     let image = Image::read(&plain, &Arch::ALL).unwrap();
     let section_0 = image.header().e_shoff as usize;
     let with = |at: usize, value: &[u8]| {
@@ -512,7 +511,8 @@ fn sections_of_symbols_that_do_not_fit_are_in_their_table() {
     let (sections, symbols, visited) = read_sections(&without);
     assert_eq!(visited, Err(SectionError::NoSymbolSections));
     assert_eq!(symbols.len(), 1 + sample.symbols.len());
-    // A table in front of the file's end, for the symbol table, which is second to last but one.
+    // An SHT_SYMTAB_SHNDX table at the end of the file, for the symbol table. Its section comes before
+    // `.symtab`, which therefore moves by one.
     let table: Vec<u8> = [0u32, 2, 0x1_0003].iter().flat_map(|index| index.to_le_bytes()).collect();
     let symbol_table = sections.all().iter().position(|all| all.name == ".symtab").unwrap() + 1;
     sample.contents.push((0x8000, table.clone()));
@@ -531,7 +531,7 @@ fn sections_of_symbols_that_do_not_fit_are_in_their_table() {
 }
 
 #[test]
-fn symbols_that_the_file_does_not_hold_are_no_silence() {
+fn symbols_missing_from_the_file_are_an_error() {
     let file = spt().bytes();
     let (sections, symbols, _) = read_sections(&file);
     let table = sections.find(".symtab").unwrap().header;
@@ -546,13 +546,13 @@ fn symbols_that_the_file_does_not_hold_are_no_silence() {
 }
 
 #[test]
-fn readelf_reads_a_sample_as_we_do() {
+fn readelf_accepts_a_sample() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sample.spt");
     std::fs::write(&path, spt().bytes()).unwrap();
     let output = std::process::Command::new("readelf").arg("-lnSs").arg(&path).output();
     let Ok(output) = output else {
-        println!("skip: readelf_reads_a_sample_as_we_do: no readelf");
+        println!("skip: readelf_accepts_a_sample: no readelf");
         return;
     };
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -667,7 +667,7 @@ proptest! {
     }
 }
 
-/// Counts the bytes that are read.
+/// A file that counts the bytes read from it.
 struct Counting<'a> {
     file: &'a [u8],
     bytes: std::cell::Cell<usize>,

@@ -1,8 +1,8 @@
 //! Phase 7: notes → C source, for build systems that compile the manifest themselves.
 //!
-//! MFT1 goes through the macros of the installed `mft_abi.h` (`docs/reference/manifest.md#c`). MFT2
-//! brings its own structure, so that a header that knows MFT1 alone serves too. The text depends on
-//! nothing but the notes, and holds nothing from a source but checked names.
+//! MFT1 uses the macros of the installed `mft_abi.h` (`docs/reference/manifest.md#c`). MFT2 defines its
+//! own structure, so that a header that knows only MFT1 also works. The text depends only on the
+//! notes. The only text from the manifest's source in it are names that were checked.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use solo5_report::Diagnostic;
 
 use crate::encode::Notes;
 
-/// Compiles `source`, YAML or JSON, called `name` in diagnostics, to C.
+/// Compiles `source`, YAML or JSON, to C. `name` is the file's name in diagnostics.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub fn write(notes: &Notes) -> String {
     out
 }
 
-/// The whole note as bytes: this header may be compiled where nobody has heard of MFT2.
+/// The whole MFT2 note as bytes, because upstream's `mft_abi.h` has no macros for it.
 fn properties(mft2: &[u8]) -> String {
     let (symbol, section, align) = (note::SYMBOL_MFT2, note::SECTION_MFT2_INPUT, note::ALIGN);
     let mut out = format!(

@@ -1,4 +1,4 @@
-//! Phase 5: tree → [`Manifest`]. A function per mapping, each collecting every error it finds.
+//! Phase 5: tree → [`Manifest`]. There is one function per mapping, and each reports every error.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,8 +13,8 @@ use solo5_source::{Fields, Node, Reader};
 use crate::model::{Device, Manifest, PACKAGE_TEXT_MAX, Package, Properties, TYPE, Version};
 use crate::{codes, encode};
 
-/// The manifest that `root` says. Its errors are in `reader`; if there are any, the value is not to
-/// be used.
+/// Reads a manifest from `root`. Its errors are in `reader`; if there are any, the value must not be
+/// used.
 pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
     let mut fields = reader.fields(root, "a manifest")?;
     if let Some(node) = fields.required("type")
@@ -29,7 +29,8 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         reader.error(codes::NOT_A_MANIFEST, node.span.clone(), message, "", help);
     }
     let version = fields.required("version").and_then(|node| version(node, reader));
-    // Where the version is not known, properties are read too: their errors are errors anyway.
+    // If the version is unknown, properties are read as well: an error in one is an error in any
+    // version.
     let gate = Gate { version: version.as_ref().map_or(Version::V2, |(version, _)| *version) };
     let at = version.map_or(0..0, |(_, span)| span);
     let package = gate.optional(&mut fields, reader, "package").map(|node| package(node, reader));
@@ -38,7 +39,7 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
     if properties.recommends_too_little()
         && let Some((_, span)) = spans.iter().find(|(tag, _)| *tag == tag::MEMORY_RECOMMENDED)
     {
-        let message = "less memory is recommended than the minimum";
+        let message = "the recommended memory is less than the minimum";
         let help = "recommend at least the minimum";
         reader.error(codes::SIZE, span.clone(), message, "", help);
     }
@@ -60,14 +61,14 @@ fn version(node: &Node, reader: &mut Reader) -> Option<(Version, Range<usize>)> 
     let number = reader.integer(node, "`version`", 0..=u64::MAX)?;
     let known = Version::ALL.into_iter().find(|version| version.number() == number);
     if known.is_none() {
-        let message = format!("version {number} of the manifest is not known");
-        let help = "versions are 1, which upstream reads too, and 2, which has properties";
+        let message = format!("unknown version {number} of the manifest");
+        let help = "versions are 1, which upstream also reads, and 2, which has properties";
         reader.error(codes::VERSION, node.span.clone(), message, "", help);
     }
     Some((known?, node.span.clone()))
 }
 
-/// Lets keys of version 2 pass in version 2 alone.
+/// Accepts keys of version 2 only in a manifest of version 2.
 struct Gate {
     version: Version,
 }
@@ -80,7 +81,7 @@ impl Gate {
         key: &'static str,
     ) -> Option<&'t Node> {
         let (found, value) = match self.version {
-            // Not to be offered as what a misspelt key could have meant.
+            // A key of version 2 must not be suggested for a misspelt key in version 1.
             Version::V1 if !fields.has(key) => return None,
             Version::V1 | Version::V2 => fields.pair(key)?,
         };
@@ -94,7 +95,7 @@ impl Gate {
         Some(value)
     }
 
-    /// The value at the key of a property, in a device of type `kind`.
+    /// The value at the key of a property, for a device of type `kind`.
     fn property<'t>(
         &self,
         fields: &mut Fields<'t>,
@@ -108,7 +109,7 @@ impl Gate {
             && kind != wanted
             && let Some((found, _)) = fields.pair(key)
         {
-            let message = format!("`{key}` is no property of a {}", kind.name());
+            let message = format!("`{key}` is not a property of a {}", kind.name());
             let help = format!("only a {} has it; remove the key", wanted.name());
             let span = found.span.clone();
             reader.error(codes::OTHER_DEVICE_TYPE, span, message, "", help);
@@ -117,11 +118,11 @@ impl Gate {
     }
 }
 
-/// Tags with the places of their values.
+/// Tags with the spans of their values.
 type Spans = Vec<(u16, Range<usize>)>;
 
-/// Everything that `fields` say by rows of the table with a `wanted` subject. `kind` is the type of
-/// the device, where it is known.
+/// Reads the properties in `fields`: the rows of the table whose subject is `wanted`. `kind` is the
+/// type of the device, if it is known.
 fn properties(
     fields: &mut Fields<'_>,
     reader: &mut Reader,
@@ -146,7 +147,7 @@ fn properties(
         let what = format!("`{}`", first.outer_key());
         let Some(mut inner) = reader.fields(node, what) else { continue };
         for (property, key) in mapping.iter().filter_map(|row| Some((row, row.inner_key()?))) {
-            // A mapping with one key that may be left out would be a mapping that says nothing.
+            // A mapping without its only key would say nothing, so that key is required.
             let required = mapping.len() == 1;
             let node = if required { inner.required(key) } else { inner.optional(key) };
             if let Some(node) = node {
@@ -158,10 +159,10 @@ fn properties(
     (properties, spans)
 }
 
-/// The value of a property, if it is there: a flag that is not set is as one that is not written.
+/// The value of a property; `None` if it is absent. A flag that is `false` counts as absent.
 fn value(property: &Property, node: &Node, reader: &mut Reader) -> Option<Value<String>> {
     let what = match (property.inner_key(), property.shape) {
-        // Flags have a name that says it all.
+        // The name of a flag needs no context.
         (Some(key), Shape::Flag(_)) => format!("`{key}`"),
         (Some(key), _) => format!("`{key}` of {}", property.outer_key()),
         (None, _) => format!("`{}`", property.key),
@@ -203,7 +204,7 @@ fn package(node: &Node, reader: &mut Reader) -> Option<Package> {
         let node = node?;
         let text = text(node, reader, what, PACKAGE_TEXT_MAX)?;
         if text.chars().any(char::is_control) {
-            let message = format!("{what} has a control character in it");
+            let message = format!("{what} contains a control character");
             let help = "write it on one line, without escapes";
             reader.error(codes::TEXT, node.head(), message, "", help);
         }
@@ -219,8 +220,8 @@ fn package(node: &Node, reader: &mut Reader) -> Option<Package> {
 fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     let bytes = reader.size(node, what)?;
     if bytes == 0 {
-        let message = format!("{what} is nothing");
-        let help = "write the size that is needed, or remove the key";
+        let message = format!("{what} is 0");
+        let help = "write the required size, or remove the key";
         reader.error(codes::SIZE, node.span.clone(), message, "", help);
         return None;
     }
@@ -250,7 +251,7 @@ fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
             let diagnostic = Diagnostic::error(codes::DUPLICATE_DEVICE, message)
                 .label(reader.source(), name_at, "again here")
                 .label(reader.source(), first.clone(), "first here")
-                .with_help("rename one; nothing could ever attach or find the second");
+                .with_help("rename one; a tender could attach only the first");
             reader.report(diagnostic);
         }
         devices.push(device);
@@ -258,7 +259,7 @@ fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
     devices
 }
 
-/// A device and the place of its name; `None` if it has no proper name or type.
+/// A device and the span of its name; `None` if its name or type is missing or not valid.
 fn device(
     node: &Node,
     index: usize,
@@ -286,13 +287,13 @@ fn name(node: &Node, reader: &mut Reader) -> Option<(String, Range<usize>)> {
         let message = "the name of a device may not be empty".to_owned();
         (codes::NAME_EMPTY, message, format!("write 1 to {NAME_MAX} letters and digits"))
     } else if let Some(bad) = bad {
-        let message = format!("the name of a device is not alphanumeric: it has `{bad}` in it");
+        let message = format!("the name of a device is not alphanumeric: it contains `{bad}`");
         let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let help = match plain.as_str() {
-            "" => "write letters A-Z a-z and digits 0-9 alone".to_owned(),
+            "" => "write only letters A-Z a-z and digits 0-9".to_owned(),
             plain => {
                 let plain = excerpt(plain);
-                format!("letters A-Z a-z and digits 0-9 alone are possible, as in `{plain}`")
+                format!("only letters A-Z a-z and digits 0-9 are permitted, as in `{plain}`")
             }
         };
         (codes::NAME_CHARACTER, message, help)
@@ -331,7 +332,7 @@ fn sector_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     Some(number)
 }
 
-/// What a manifest without errors still leaves to say.
+/// Reports what can be reported only about a manifest without other errors.
 fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
     let notes = manifest.notes();
     if notes.overflow() {
@@ -346,7 +347,7 @@ fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
         let message = format!("a tender that knows only version 1 does not see {ignored}");
         let diagnostic = Diagnostic::note(codes::UPSTREAM_IGNORES, message)
             .label(reader.source(), at, "")
-            .with_note("it wants every device attached, and opens block devices for writing too")
+            .with_note("it requires every device to be attached, and opens block devices for writing too")
             .with_help("start the unikernel with a tender of this suite if that matters");
         reader.report(diagnostic);
     }

@@ -1,9 +1,9 @@
 //! The diagnostic codes of this crate; each has a page in `docs/codes`.
 
 solo5_report::codes! {
-    /// `type` is not that of a manifest.
+    /// The value of `type` is not that of a manifest.
     NOT_A_MANIFEST = "M101";
-    /// `version` is not one we know.
+    /// The value of `version` is unknown.
     VERSION = "M102";
     /// More devices than MFT1 can hold.
     TOO_MANY_DEVICES = "M103";
@@ -11,9 +11,9 @@ solo5_report::codes! {
     NAME_EMPTY = "M104";
     /// A device's name is too long.
     NAME_TOO_LONG = "M105";
-    /// A device's name has other characters than letters and digits.
+    /// A device's name is not only letters and digits.
     NAME_CHARACTER = "M106";
-    /// A device's type is not one we know.
+    /// A device's type is unknown.
     DEVICE_TYPE = "M107";
     /// Two devices have the same name and type.
     DUPLICATE_DEVICE = "M108";
@@ -23,13 +23,13 @@ solo5_report::codes! {
     OTHER_DEVICE_TYPE = "M110";
     /// A sector size that no tender offers.
     SECTOR_SIZE = "M111";
-    /// Sizes of memory or capacity that make no sense.
+    /// A size of 0, or recommended memory below the minimum.
     SIZE = "M112";
     /// A text that is empty, too long or of the wrong form.
     TEXT = "M113";
-    /// All properties together are longer than MFT2 can be.
+    /// All properties together are too long for MFT2.
     TOO_LONG = "M114";
-    /// An upstream tender does not read what version 2 says.
+    /// Upstream's tenders ignore the properties of version 2.
     UPSTREAM_IGNORES = "M120";
     /// The file is not an ELF image, object or note.
     NOT_AN_IMAGE = "M130";
@@ -37,9 +37,9 @@ solo5_report::codes! {
     NO_MANIFEST = "M131";
     /// The notes in the file are malformed.
     BAD_NOTES = "M132";
-    /// The notes say something that no manifest's source can.
-    UNSAYABLE = "M133";
-    /// The file is not in its one layout.
+    /// The source of a manifest cannot express the notes.
+    INEXPRESSIBLE = "M133";
+    /// The file is not in the standard layout.
     NOT_FORMATTED = "M140";
     /// A file cannot be read.
     CANNOT_READ = "M150";
@@ -47,6 +47,6 @@ solo5_report::codes! {
     CANNOT_WRITE = "M151";
     /// Binary output for a terminal.
     TERMINAL = "M152";
-    /// A code that does not exist was to be explained.
+    /// `explain` got a code that does not exist.
     NO_SUCH_CODE = "M153";
 }

@@ -1,4 +1,4 @@
-//! Back: notes → [`Manifest`].
+//! The way back: notes → [`Manifest`].
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use solo5_abi::note::{self, Notes};
 
 use crate::model::{self, Device, Manifest, Package, Properties, Version};
 
-/// Why notes are no manifest that a source could say.
+/// Why notes cannot be turned back into a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There is no MFT1.
@@ -21,8 +21,8 @@ pub enum Error {
     Mft1(mft1::Error),
     /// MFT2 is malformed.
     Mft2(mft2::Error),
-    /// A well-formed property that a source has no words for.
-    Unsayable(String),
+    /// A well-formed property that a manifest's source cannot express.
+    Inexpressible(String),
 }
 
 impl fmt::Display for Error {
@@ -33,7 +33,7 @@ impl fmt::Display for Error {
             Error::Notes(fault) => fault.fmt(f),
             Error::Mft1(fault) => write!(f, "MFT1: {fault}"),
             Error::Mft2(fault) => write!(f, "MFT2: {fault}"),
-            Error::Unsayable(what) => write!(f, "a manifest's source cannot say {what}"),
+            Error::Inexpressible(what) => write!(f, "a manifest's source cannot express {what}"),
         }
     }
 }
@@ -67,12 +67,12 @@ pub fn notes(bytes: &[u8]) -> Result<Manifest, Error> {
     manifest(&first, second.transpose().map_err(Error::Mft2)?.as_ref(), package)
 }
 
-/// The manifest that MFT1, MFT2 and the descriptor of the packaging note make together. Version 1
-/// when there is no MFT2.
+/// The manifest that MFT1, MFT2 and the descriptor of the packaging note make together. It has
+/// version 1 if there is no MFT2.
 ///
 /// # Errors
 ///
-/// [`Error::Mft1`] if the first is not what a loader takes, and [`Error::Unsayable`].
+/// [`Error::Mft1`] if a loader would refuse MFT1, and [`Error::Inexpressible`].
 pub fn manifest(
     first: &Mft1<'_>,
     second: Option<&Mft2<'_>>,
@@ -82,11 +82,11 @@ pub fn manifest(
     if let Some(record) = second
         .and_then(|second| second.records().find(|record| mft2::known(record.tag).next().is_none()))
     {
-        return unsayable(format!("the property {:#x}", record.tag));
+        return inexpressible(format!("the property {:#x}", record.tag));
     }
     let unikernel = properties(second, 0, None)?;
     if unikernel.recommends_too_little() {
-        return unsayable("a recommendation below the minimum".to_owned());
+        return inexpressible("a recommendation below the minimum".to_owned());
     }
     let mut devices = Vec::new();
     for (index, entry) in first.devices() {
@@ -97,14 +97,15 @@ pub fn manifest(
     let version = if second.is_some() { Version::V2 } else { Version::V1 };
     Ok(Manifest {
         version,
-        // Only version 2 has a place for it; the note is for other tools anyway.
+        // Only version 2 has a key for the package. In version 1 the packaging note is dropped; it is
+        // for other tools anyway.
         package: package.filter(|_| version == Version::V2).and_then(package_of),
         properties: unikernel,
         devices,
     })
 }
 
-/// The properties of the device at `index`, of type `kind`; for 0 and `None`, of the unikernel.
+/// The properties of the device at `index` of type `kind`, or for 0 and `None` of the unikernel.
 fn properties(
     second: Option<&Mft2<'_>>,
     index: usize,
@@ -114,13 +115,13 @@ fn properties(
     for (property, value) in second.iter().flat_map(|second| second.properties(index)) {
         if !model::has(kind, property) {
             let kind = kind.map_or("unikernel", DeviceType::name);
-            return unsayable(format!("that a {kind} is {}", property.name));
+            return inexpressible(format!("that a {kind} is {}", property.name));
         }
         let value = match value {
-            Value::Number(number) if !model::is_sayable(property.shape, number) => {
+            Value::Number(number) if !model::is_expressible(property.shape, number) => {
                 let kib =
                     if property.shape == Shape::Size { ", which are not whole KiB" } else { "" };
-                return unsayable(format!("a {} of {number} bytes{kib}", property.name));
+                return inexpressible(format!("a {} of {number} bytes{kib}", property.name));
             }
             Value::Number(number) => Value::Number(number),
             Value::Set => Value::Set,
@@ -131,7 +132,7 @@ fn properties(
     Ok(properties)
 }
 
-/// What a packaging note says, if it is one of ours.
+/// The package in a packaging note; `None` if this suite did not write the note.
 fn package_of(descriptor: &[u8]) -> Option<Package> {
     let json = descriptor.split(|byte| *byte == 0).next()?;
     let json: serde_json::Value = serde_json::from_slice(json).ok()?;
@@ -146,6 +147,6 @@ fn package_of(descriptor: &[u8]) -> Option<Package> {
     Some(Package { name: text("name")?, version: text("version"), license: text("license") })
 }
 
-fn unsayable<T>(what: String) -> Result<T, Error> {
-    Err(Error::Unsayable(what))
+fn inexpressible<T>(what: String) -> Result<T, Error> {
+    Err(Error::Inexpressible(what))
 }

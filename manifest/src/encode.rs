@@ -8,7 +8,7 @@ use solo5_abi::note;
 
 use crate::model::{self, Manifest, Properties, Version};
 
-/// The notes of a manifest, each whole: header, owner, descriptor, padding.
+/// The notes of a manifest, each with header, owner, descriptor and padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notes {
     names: Vec<(String, DeviceType)>,
@@ -23,17 +23,17 @@ impl Notes {
         &self.mft1
     }
 
-    /// MFT2, which a manifest of version 2 has.
+    /// MFT2; only a manifest of version 2 has it.
     pub fn mft2(&self) -> Option<&[u8]> {
         self.mft2.as_deref()
     }
 
-    /// All notes, one behind the other: the content of a PT_NOTE.
+    /// All notes, one after the other: the content of a PT_NOTE.
     pub fn bytes(&self) -> Vec<u8> {
         [self.mft1.as_slice(), self.mft2().unwrap_or_default()].concat()
     }
 
-    /// Names and types of the devices in order.
+    /// Names and types of the devices, in order.
     pub(crate) fn devices(&self) -> &[(String, DeviceType)] {
         &self.names
     }
@@ -45,7 +45,7 @@ impl Notes {
 }
 
 impl Manifest {
-    /// Its notes.
+    /// The notes of this manifest.
     pub fn notes(&self) -> Notes {
         let names: Vec<_> =
             self.devices.iter().map(|device| (device.name.clone(), device.kind)).collect();
@@ -53,8 +53,8 @@ impl Manifest {
         let encoded =
             mft1::encode(names.iter().map(|(name, kind)| (name.as_str(), *kind)), &mut mft1);
         let mft2 = (self.version == Version::V2).then(|| mft2_note(self));
-        // The model admits nothing that the first could refuse; the length of the second is known
-        // only once it is written.
+        // MFT1 can encode every manifest of the model. The length of MFT2 is known only after it is
+        // written.
         let overflow = encoded.is_none() || matches!(mft2, Some(None));
         Notes { names, mft1, mft2: mft2.flatten(), overflow }
     }
@@ -91,7 +91,7 @@ fn subjects(manifest: &Manifest) -> impl Iterator<Item = &Properties> {
     std::iter::once(&manifest.properties).chain(devices)
 }
 
-/// Puts a value into the payload of its tag, which flags share.
+/// Stores a value in the payload of its tag. Flags of one tag share the payload.
 fn store(shape: Shape, value: &Value<String>, payload: &mut Vec<u8>) -> Option<()> {
     *payload = match (shape, value) {
         (Shape::Flag(bit) | Shape::Choice(bit, _), Value::Set) => {
@@ -108,7 +108,7 @@ fn store(shape: Shape, value: &Value<String>, payload: &mut Vec<u8>) -> Option<(
     Some(())
 }
 
-/// The properties that a reader of MFT1 alone would act against.
+/// The properties that a reader of only MFT1 would violate.
 pub(crate) fn ignored_upstream(manifest: &Manifest) -> Vec<&'static str> {
     let said = |property| subjects(manifest).any(|all| all.iter().any(|(has, _)| has == property));
     mft2::by_key()
@@ -118,8 +118,8 @@ pub(crate) fn ignored_upstream(manifest: &Manifest) -> Vec<&'static str> {
         .collect()
 }
 
-/// The packaging metadata note of a manifest with a `package`: whole, with a JSON object as its
-/// descriptor. The linker adds it; it is not part of the manifest's object.
+/// The whole packaging metadata note of a manifest with a `package`. Its descriptor is a JSON object.
+/// The linker wrapper adds the note; it is not part of the manifest's object.
 pub fn package_note(manifest: &Manifest) -> Option<Vec<u8>> {
     let package = manifest.package.as_ref()?;
     let mut json = serde_json::Map::new();
@@ -132,7 +132,7 @@ pub fn package_note(manifest: &Manifest) -> Option<Vec<u8>> {
     put("name", Some(&package.name));
     put("version", package.version.as_deref());
     put("license", package.license.as_deref());
-    // The specification of the note wants a terminator behind the JSON.
+    // The specification of the note requires a terminator after the JSON.
     let json = format!("{}\0", serde_json::Value::Object(json));
     let mut note = vec![0; note::size(note::OWNER_FDO, json.len())];
     note::frame(&mut note, note::OWNER_FDO, note::TYPE_FDO_PACKAGE, json.len())?

@@ -1,17 +1,17 @@
-//! The application manifest: what a unikernel says it needs, from YAML to ELF notes and back.
+//! The application manifest, which declares what a unikernel needs: from YAML to ELF notes and back.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
-//! | 1–4 | crate `solo5_source` | bytes → spanned tree, and the reader of it |
+//! | 1–4 | crate `solo5_source` | bytes → tree with spans, and the tree's reader |
 //! | 5 | `check` | tree → [`Manifest`], every error of the file collected |
 //! | 6 | `encode` | [`Manifest`] → [`Notes`], MFT1 and MFT2 |
 //! | 7 | [`object`], [`c`] | notes → relocatable object, C source; raw notes are [`Notes::bytes`] |
-//! | 8 | crate `solo5_output` | any of these → a file, whole or not at all |
+//! | 8 | crate `solo5_output` | any of these → a file, complete or not at all |
 //! | back | [`decode`], [`yaml`] | notes → [`Manifest`] → YAML |
 //!
-//! [`model`] is the checked type in the middle, [`codes`] has every diagnostic code of this crate,
-//! [`schema`] the JSON Schemas that editors want. The program `solo5-mft` is in
-//! `src/bin/solo5-mft`; other programs compile in process:
+//! [`model`] is the checked type between the phases, [`codes`] has every diagnostic code of this
+//! crate, [`schema`] the JSON Schemas for editors. The program `solo5-mft` is in `src/bin/solo5-mft`;
+//! other programs compile a manifest with this library:
 //!
 //! ```
 //! use solo5_abi::Arch;
@@ -22,8 +22,8 @@
 //! assert!(object.starts_with(b"\x7fELF"));
 //! ```
 //!
-//! Adversary: any bytes as source, bounded by what `solo5_source` promises; any bytes as notes,
-//! bounded by what `solo5_abi` promises. What goes into generated C was checked to be a name.
+//! Adversary: any bytes as source, with the bounds of `solo5_source`, and any bytes as notes, with
+//! those of `solo5_abi`. Only checked device names go into generated C.
 
 #![forbid(unsafe_code)]
 
@@ -47,12 +47,11 @@ use solo5_report::{Diagnostic, Severity};
 pub struct Checked {
     /// The manifest.
     pub manifest: Manifest,
-    /// What is worth knowing about it; never an error.
+    /// Notes about it; never an error.
     pub remarks: Vec<Diagnostic>,
 }
 
-/// Reads and checks a manifest's source; `name` is what diagnostics call it. YAML and JSON are both
-/// taken.
+/// Reads and checks a manifest's source, YAML or JSON. `name` is the file's name in diagnostics.
 ///
 /// # Errors
 ///

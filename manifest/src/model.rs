@@ -5,7 +5,7 @@ use solo5_abi::mft1::DeviceType;
 use solo5_abi::mft2::{Property, Shape, Subject, Value, tag};
 use solo5_source::size;
 
-/// What `type` says in every manifest.
+/// The value of `type` in every manifest.
 pub const TYPE: &str = "solo5.manifest";
 /// Longest text in bytes of `package`.
 pub const PACKAGE_TEXT_MAX: usize = 256;
@@ -13,9 +13,9 @@ pub const PACKAGE_TEXT_MAX: usize = 256;
 /// Version of a manifest's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// Devices with name and type, as upstream has it.
+    /// Upstream's version: devices with name and type.
     V1 = 1,
-    /// With properties.
+    /// This suite's version, which adds properties.
     V2 = 2,
 }
 
@@ -39,35 +39,35 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Version of its source. Version 1 says nothing but names and types of devices.
+    /// Version of its source. Version 1 has only names and types of devices.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// What it is a build of; not part of the notes for tenders.
+    /// The package that the unikernel is a build of; not part of the notes for tenders.
     pub fn package(&self) -> Option<&Package> {
         self.package.as_ref()
     }
 
-    /// What it says of the unikernel as a whole.
+    /// The properties of the unikernel as a whole.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// Its devices. The order is meaning: the handle of a device is its place here, plus one.
+    /// Its devices. The order matters: the handle of a device is its index here, plus one.
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
 }
 
-/// What a unikernel is a build of, for tools that know packages.
+/// The package that a unikernel is a build of, for tools that list packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     /// Name of the package.
     pub name: String,
-    /// Its version, as the package has it.
+    /// Version of the package, in the package's own format.
     pub version: Option<String>,
-    /// Its licence, as an SPDX expression.
+    /// Licence of the package, as an SPDX expression.
     pub license: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Device {
         self.kind
     }
 
-    /// What the manifest says of it.
+    /// Its properties.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
@@ -103,17 +103,17 @@ pub struct Properties {
 }
 
 impl Properties {
-    /// Each property that is there, with its value.
+    /// Each property that is present, with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Property, &Value<String>)> {
         self.list.iter().map(|(property, value)| (*property, value))
     }
 
-    /// Adds a property behind those that are there.
+    /// Appends a property.
     pub(crate) fn push(&mut self, property: &'static Property, value: Value<String>) {
         self.list.push((property, value));
     }
 
-    /// The value of the one property of this tag.
+    /// The value of the number with this tag.
     pub fn number(&self, tag: u16) -> Option<u64> {
         let (_, value) = self.list.iter().find(|(property, _)| property.tag == tag)?;
         match value {
@@ -122,7 +122,7 @@ impl Properties {
         }
     }
 
-    /// Whether less memory is recommended than the minimum.
+    /// Whether the recommended memory is less than the minimum.
     pub(crate) fn recommends_too_little(&self) -> bool {
         let minimum = self.number(tag::MEMORY_MINIMUM).unwrap_or(0);
         self.number(tag::MEMORY_RECOMMENDED).is_some_and(|recommended| recommended < minimum)
@@ -138,8 +138,8 @@ pub(crate) fn has(kind: Option<DeviceType>, property: &Property) -> bool {
     }
 }
 
-/// Whether a source has words for this number as a value of this shape.
-pub(crate) fn is_sayable(shape: Shape, number: u64) -> bool {
+/// Whether a source can express this number as a value of this shape.
+pub(crate) fn is_expressible(shape: Shape, number: u64) -> bool {
     match shape {
         Shape::Size => number > 0 && size::format(number).is_some(),
         Shape::SectorSize => SectorSize::new(number).is_some(),
@@ -148,7 +148,8 @@ pub(crate) fn is_sayable(shape: Shape, number: u64) -> bool {
     }
 }
 
-/// How messages call a property: by its key, or by that of its mapping if that has no other key.
+/// The name of a property in messages: its key, or that of its mapping if the mapping has no other
+/// key.
 pub(crate) fn called(property: &Property, mapping: &[Property]) -> &'static str {
     if mapping.len() == 1 { property.outer_key() } else { property.key }
 }

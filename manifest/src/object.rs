@@ -1,9 +1,9 @@
 //! Phase 7: notes → an ELF relocatable object, ready to be linked into a unikernel.
 //!
-//! Each note has its own section, SHT_NOTE with flag A alone and alignment 4, and a global symbol of
-//! its size (`docs/reference/manifest.md#mft1`). MFT2's section is behind MFT1's and called so that
-//! upstream's linker scripts, which glob `.note.solo5.manifest*`, take both. The one place that
-//! knows the library that writes ELF.
+//! Each note has its own section, SHT_NOTE with only flag A and alignment 4, and a global symbol of
+//! its size (`docs/reference/manifest.md#mft1`). MFT2's section comes after MFT1's. Its name matches
+//! the pattern `.note.solo5.manifest*` in upstream's linker scripts, so these place both. Only this
+//! file uses the library that writes ELF.
 
 use object::write::{Object, Symbol, SymbolSection};
 use object::{
@@ -14,7 +14,7 @@ use solo5_abi::{Arch, note};
 
 use crate::encode::Notes;
 
-/// The object for `arch`. The same notes make the same bytes.
+/// The object for `arch`. The same notes always give the same bytes.
 pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
     let mut object = empty(arch);
     add(&mut object, note::SECTION_MFT1, Some(note::SYMBOL_MFT1), notes.mft1());
@@ -24,8 +24,8 @@ pub fn write(notes: &Notes, arch: Arch) -> Vec<u8> {
     finish(object)
 }
 
-/// An object for `arch` with a packaging metadata note alone, as [`crate::package_note`] makes it.
-/// Only who links with a script of ours may add it: others would misplace it.
+/// An object for `arch` with only a packaging metadata note, made by [`crate::package_note`]. It must
+/// be linked with one of this suite's linker scripts, because other scripts misplace its section.
 pub fn write_package(note: &[u8], arch: Arch) -> Vec<u8> {
     let mut object = empty(arch);
     add(&mut object, note::SECTION_PACKAGE, None, note);
@@ -45,9 +45,9 @@ fn empty(arch: Arch) -> Object<'static> {
 }
 
 fn finish(mut object: Object<'_>) -> Vec<u8> {
-    // Says that no executable stack is needed; without it, linkers warn and make one.
+    // Declares that no executable stack is needed; without it, linkers warn and make one.
     object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
-    // The only errors are of relocations and mangling, and there are none of either here.
+    // Only relocations and mangling can fail, and the object has neither.
     object.write().unwrap_or_default()
 }
 

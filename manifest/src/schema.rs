@@ -1,5 +1,5 @@
-//! JSON Schemas of both versions, for editors. They say what can be said in a schema; `check` says
-//! the rest. The files in `schemas/` are this module's output, which a test compares.
+//! JSON Schemas of both versions, for editors. They cover the rules that a schema can express; `check`
+//! covers the rest. The files in `schemas/` are this module's output, and a test compares them.
 
 use serde_json::{Value, json};
 use solo5_abi::device::{Mtu, SectorSize};
@@ -25,11 +25,11 @@ pub fn text(version: Version) -> String {
 /// The schema of `version`.
 pub fn value(version: Version) -> Value {
     let mut properties = json!({
-        "type": { "const": TYPE, "description": "Says that this is a manifest." },
+        "type": { "const": TYPE, "description": "Identifies the file as a manifest." },
         "version": { "const": version.number(), "description": "Version of the manifest." },
     });
     if version == Version::V2 {
-        // Editors take `1.10` for a number; we take it for what is written.
+        // For editors `1.10` is a number; the compiler reads it as the text `1.10`.
         let mut version_text = text_of(PACKAGE_TEXT_MAX, "Version of the package.");
         extend(&mut version_text, json!({ "type": ["string", "number"] }));
         let package = object(
@@ -39,7 +39,7 @@ pub fn value(version: Version) -> Value {
                 "version": version_text,
                 "license": text_of(PACKAGE_TEXT_MAX, "Licence, as an SPDX expression."),
             }),
-            "What the unikernel is a build of.",
+            "The package that the unikernel is a build of.",
         );
         extend(&mut properties, json!({ "package": package }));
         extend(&mut properties, table(None));
@@ -52,7 +52,7 @@ pub fn value(version: Version) -> Value {
                 "type": "array",
                 "maxItems": DEVICES_MAX,
                 "items": { "oneOf": variants },
-                "description": "Devices it uses. The order is meaning: it makes the handles.",
+                "description": "Devices it uses. Their order determines their handles.",
             },
         }),
     );
@@ -61,12 +61,12 @@ pub fn value(version: Version) -> Value {
         "$id": format!("https://github.com/Solo5/solo5/schemas/{}", file_name(version)),
         "title": format!("Solo5 application manifest, version {}", version.number()),
     });
-    let what = "What a unikernel says it needs.";
+    let what = "What a unikernel needs.";
     extend(&mut schema, object(&["type", "version", "devices"], properties, what));
     schema
 }
 
-/// A device of one type, so that an editor offers the properties of that type alone.
+/// A device of one type, so that an editor offers only the properties of that type.
 fn device(version: Version, kind: DeviceType) -> Value {
     let mut properties = json!({
         "name": {

@@ -1,4 +1,4 @@
-//! Back: [`Manifest`] → YAML, in the layout of `solo5_source::format`.
+//! The way back: [`Manifest`] → YAML, in the layout of `solo5_source::format`.
 
 use solo5_abi::mft2::{Property, Shape, Value};
 use solo5_source::format::{format, quote};
@@ -6,10 +6,10 @@ use solo5_source::size;
 
 use crate::model::{Manifest, Package, Properties, TYPE};
 
-/// Longest line a device in braces may make; a longer one gets lines of its own.
+/// Longest line for a device in braces. A device that needs more gets one line per key.
 const WIDTH: usize = 100;
 
-/// The source of `manifest`; reading it gives `manifest` again.
+/// The source of `manifest`. Reading it gives `manifest` again.
 pub fn write(manifest: &Manifest) -> String {
     let mut out = format!("type: {TYPE}\nversion: {}\n", manifest.version.number());
     let mut line = |text: String| {
@@ -41,7 +41,7 @@ pub fn write(manifest: &Manifest) -> String {
             }
         }
     }
-    // Writing through the formatter means that there is one layout, not two that are alike.
+    // The formatter alone decides on the layout.
     match solo5_source::parse("manifest", out.as_bytes()) {
         Ok(document) => format(&document),
         Err(_) => out,
@@ -62,7 +62,7 @@ fn package_pairs(package: &Package) -> Pairs {
     pairs
 }
 
-/// Keys and values of properties, those of one mapping in braces.
+/// Keys and values of properties. Those of one mapping are joined in braces.
 fn pairs(properties: &Properties) -> Pairs {
     let list: Vec<_> = properties.iter().collect();
     list.chunk_by(|(a, _), (b, _)| a.outer_key() == b.outer_key())
@@ -82,7 +82,7 @@ fn pairs(properties: &Properties) -> Pairs {
         .collect()
 }
 
-/// A value as the source has it.
+/// A value as it is written in a source.
 fn written(property: &Property, value: &Value<String>) -> String {
     match (property.shape, value) {
         (Shape::Choice(_, [_, set]), Value::Set) => set.to_owned(),

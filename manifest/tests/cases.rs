@@ -1,9 +1,9 @@
-//! Every file under `tests/cases` against the diagnostics it should get.
+//! Compares the diagnostics of every file under `tests/cases` with the expected ones.
 //!
-//! What is expected is in the file itself, in comment lines that start with `#!` at its end, one per
-//! diagnostic; JSON, which cannot hold a comment, has it in a file beside it that ends in `.expect`.
-//! No line means no diagnostic. Run with `SOLO5_BLESS=1` to write what is found as what is expected,
-//! and read the difference.
+//! The expected diagnostics are in the file itself, one per line, in comment lines at its end that
+//! start with `#!`. JSON has no comments, so its expected diagnostics are in a file beside it that
+//! ends in `.expect`. No line means no diagnostic. Run with `SOLO5_BLESS=1` to write the actual
+//! diagnostics as the expected ones, and read the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Source without expectation, and where the latter belongs.
+/// The source without its expected diagnostics, and these.
 fn split(path: &Path) -> (Vec<u8>, Vec<String>) {
     let bytes = fs::read(path).unwrap();
     if path.extension().is_some_and(|suffix| suffix == "json") {
@@ -36,7 +36,7 @@ fn split(path: &Path) -> (Vec<u8>, Vec<String>) {
 }
 
 #[test]
-fn every_case_gets_what_it_expects() {
+fn every_case_gets_its_expected_diagnostics() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut cases = Vec::new();
     files(&folder, &mut cases);
@@ -77,7 +77,7 @@ fn every_case_gets_what_it_expects() {
 }
 
 #[test]
-fn what_is_accepted_is_accepted() {
+fn accepted_cases_have_no_errors() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/accepted");
     let mut cases = Vec::new();
     files(&folder, &mut cases);

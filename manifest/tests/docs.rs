@@ -1,13 +1,13 @@
 //! The commands in `docs/manifest.md` do what the page says.
 //!
-//! In a `console` block, `$ ` starts a command, `> ` goes on with it, `? ` is its exit status if that is
-//! not 0, and the rest is what it prints.
+//! In a `console` block, `$ ` starts a command, `> ` continues it, `? ` gives its exit status if that is
+//! not 0, and the other lines are its output.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// A command, its exit status and what it prints.
+/// A command, its exit status and its output.
 type Step = (String, i32, String);
 
 fn steps(page: &str) -> Vec<Step> {
@@ -30,7 +30,7 @@ fn steps(page: &str) -> Vec<Step> {
 }
 
 #[test]
-fn the_page_tells_the_truth() {
+fn commands_on_the_page_print_what_it_shows() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/manifest.md");
     let page = std::fs::read_to_string(page).unwrap();
     let steps = steps(&page);

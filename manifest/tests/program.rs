@@ -1,4 +1,4 @@
-//! The program as its users meet it: arguments, files, exit status, limits.
+//! The program as users see it: arguments, files, exit status, limits.
 
 use std::fs;
 use std::io::Write;
@@ -58,7 +58,7 @@ impl Folder {
         feed(Command::new(PROGRAM).args(arguments).current_dir(self.0.path()), input)
     }
 
-    /// Runs the program behind `setup`, a piece of shell.
+    /// Runs the program after the shell commands `setup`.
     fn run_under(&self, setup: &str, arguments: &[&str]) -> Output {
         let script = format!("{setup}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
@@ -74,7 +74,7 @@ fn feed(command: &mut Command, input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that ends early does not read everything.
+    // A program that ends early does not read all of its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -213,7 +213,7 @@ fn a_linked_image_is_shown() {
         return;
     }
     let folder = Folder::new();
-    // As upstream's linker scripts place the notes; one glob, two input sections.
+    // Upstream's linker scripts place the notes like this: one pattern, two input sections.
     folder.put(
         "script.lds",
         "PHDRS { text PT_LOAD; mft PT_NOTE; }\nSECTIONS {\n  . = 0x100000;\n  \
@@ -238,7 +238,7 @@ fn a_linked_image_is_shown() {
 }
 
 #[test]
-fn standard_streams_are_files_called_minus() {
+fn minus_is_standard_input_or_output() {
     let folder = Folder::new();
     let arguments = ["compile", "-", "-o", "-", "--emit", "c"];
     let output = folder.run_with(&arguments, VERSION_2.as_bytes());
@@ -285,7 +285,7 @@ fn unchanged_output_keeps_its_time() {
 }
 
 #[test]
-fn the_dependency_file_is_one_for_make() {
+fn make_reads_the_dependency_file() {
     let folder = Folder::new();
     folder.put("a b$c.yaml", VERSION_2);
     ends(&folder.run(&["compile", "a b$c.yaml", "-o", "m.o", "--depfile", "m.d"]), 0);
@@ -311,7 +311,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     for arguments in [&["compile", "m.yaml", "--emit=raw", "-o", "-"][..], &["schema"], &["man"]] {
         ends(&folder.run_under(to_full, arguments), 2);
     }
-    // No file can grow, as on a full disk.
+    // A file size limit of 0 acts like a full disk.
     let full = "trap '' XFSZ; ulimit -f 0";
     let said = ends(&folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]), 2);
     assert!(said.contains("M151"), "{said}");
@@ -323,7 +323,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
-fn fmt_rewrites_only_what_is_not_in_its_layout() {
+fn fmt_rewrites_only_files_in_another_layout() {
     let folder = Folder::new();
     ends(&folder.run(&["fmt", "--check", "m.yaml"]), 0);
     let rough = "# head\n\n\ntype:   'solo5.manifest'\nversion: 1 # one\ndevices:\n\
@@ -337,7 +337,7 @@ fn fmt_rewrites_only_what_is_not_in_its_layout() {
     ends(&folder.run(&["fmt", "rough.yaml", "m.yaml"]), 0);
     assert_eq!(String::from_utf8(folder.get("rough.yaml")).unwrap(), smooth);
     ends(&folder.run(&["fmt", "--check", "rough.yaml"]), 0);
-    // JSON stays JSON, for the tools that know nothing else.
+    // JSON stays JSON, for tools that read only JSON.
     folder.put(
         "m.json",
         r#"{"type":"solo5.manifest","version":1,"devices":[{"name":"a","type":"NET_BASIC"}]}"#,
@@ -391,7 +391,7 @@ fn explain_schema_completions_and_man() {
     assert!(text(&["completions", "bash"]).contains("solo5-mft"));
     let page = text(&["man"]);
     assert!(page.contains(".TH solo5-mft"));
-    // One page for all verbs, as no other is installed.
+    // The page covers all verbs, because no other page is installed.
     for told in [".SS compile\n", "\\-\\-depfile", ".SS fmt\n", "\\-\\-check"] {
         assert!(page.contains(told), "{told} in:\n{page}");
     }
@@ -399,7 +399,7 @@ fn explain_schema_completions_and_man() {
 }
 
 #[test]
-fn hostile_sources_end_soon_and_small() {
+fn hostile_sources_take_little_time_and_memory() {
     const MIB: usize = 1 << 20;
     let fill = |unit: &str| unit.repeat(MIB / unit.len());
     let bomb = (1..9000).fold("a0: &a0 [x]\n".to_owned(), |all, number| {
@@ -456,7 +456,7 @@ fn hostile_sources_end_soon_and_small() {
         for verb in [&["check", "hostile"][..], &["fmt", "--check", "hostile"]] {
             let output = folder.run_under("ulimit -v 65536; ulimit -t 2", verb);
             let status = output.status;
-            // Some are sound YAML, which `fmt` takes.
+            // Some are valid YAML, which `fmt` accepts.
             assert!(
                 status.code() == Some(1) || (verb[0] == "fmt" && status.code() == Some(0)),
                 "{verb:?} {start:?}: {status} {}",
@@ -465,7 +465,7 @@ fn hostile_sources_end_soon_and_small() {
             assert!(output.stderr.len() < 200_000, "{verb:?} {start:?}: {}", output.stderr.len());
         }
     }
-    // Input without an end.
+    // Endless input.
     let output = folder.run_under("ulimit -v 65536; ulimit -t 2", &["check", "/dev/zero"]);
     assert!(ends(&output, 1).contains("Y004"));
 }

@@ -1,6 +1,8 @@
-//! `docs/reference/manifest.md` shows a manifest byte by byte, computed by hand; ours must be those bytes.
+//! `docs/reference/manifest.md` shows a manifest byte by byte, computed by hand. The encoder must write
+//! these bytes.
 
-/// The bytes of the page's `text` blocks: `OFFSET: HEX HEX …   comment`, `00 x68` being 68 zeros.
+/// The bytes in the page's `text` blocks, in the form `OFFSET: HEX HEX …   comment`. `00 x68` means 68
+/// zeros.
 fn shown(page: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for line in page.lines() {
@@ -31,7 +33,7 @@ fn shown(page: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_page_shows_the_bytes_we_write() {
+fn the_page_shows_the_encoded_bytes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/manifest.md");
     let page = std::fs::read_to_string(path).expect("the page");
     let (_, source) = page.split_once("```yaml\n").expect("a manifest on the page");

@@ -1,4 +1,4 @@
-//! Model → notes → model, model → YAML → model, and both against the schema.
+//! Model → notes → model and model → YAML → model, and the sources against the schema.
 
 use proptest::prelude::*;
 use solo5_abi::device::{Mtu, SectorSize};
@@ -28,7 +28,7 @@ fn option(
         .prop_map(move |value| value.map(|value| format!(", {key}: {value}")).unwrap_or_default())
 }
 
-/// A value of this shape, as a source writes it.
+/// A value of this shape, as it is written in a source.
 fn value_of(shape: Shape) -> BoxedStrategy<String> {
     match shape {
         Shape::Flag(_) => any::<bool>().prop_map(|truth| truth.to_string()).boxed(),
@@ -51,7 +51,7 @@ fn has(kind: Option<DeviceType>, property: &Property) -> bool {
     }
 }
 
-/// Any of the properties that the unikernel (`None`) or a device can have; each `, key: value`.
+/// Some of the properties that the unikernel (`None`) or a device can have, each as `, key: value`.
 fn properties(kind: Option<DeviceType>) -> BoxedStrategy<String> {
     mft2::by_key().filter(|rows| has(kind, &rows[0])).fold(
         Just(String::new()).boxed(),
@@ -86,7 +86,7 @@ fn device(version: u8) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// A manifest that says one property and nothing else, and whether it is there: a flag may be off.
+/// A manifest with one property, and whether the note has it: a flag may be `false`.
 fn one_row(property: &'static Property) -> BoxedStrategy<(String, bool)> {
     let off = match property.shape {
         Shape::Flag(_) => Some("false"),
@@ -111,7 +111,7 @@ fn one_row(property: &'static Property) -> BoxedStrategy<(String, bool)> {
         .boxed()
 }
 
-/// Source text of a manifest; names may collide, which then is an error.
+/// Source text of a manifest. Names may collide, which is an error.
 fn source() -> impl Strategy<Value = String> {
     (1..=2_u8).prop_flat_map(|version| {
         let devices = prop::collection::vec(device(version), 0..8);
@@ -131,7 +131,7 @@ fn source() -> impl Strategy<Value = String> {
     })
 }
 
-/// The tree as JSON: numbers and booleans where the reader would take them.
+/// The tree as JSON, with numbers and booleans where the reader accepts them.
 fn value(node: &Node) -> serde_json::Value {
     match &node.kind {
         Kind::Scalar(scalar) if scalar.style == solo5_source::Style::Plain => {
@@ -161,8 +161,8 @@ proptest! {
     #[test]
     fn notes_and_yaml_lead_back(source in source()) {
         let Ok(checked) = parse("x", source.as_bytes()) else {
-            // Colliding names, texts with a NUL, an empty mapping with a required key and less memory
-            // recommended than the minimum are all that is wrong with such a source.
+            // The only possible errors are colliding names, a text with a NUL, an empty mapping that
+            // requires a key, and recommended memory below the minimum.
             return Ok(());
         };
         let manifest = checked.manifest;
@@ -174,13 +174,13 @@ proptest! {
         let decoded = decode::notes(&manifest.notes().bytes()).unwrap();
         prop_assert_eq!(decoded.notes(), manifest.notes());
         prop_assert_eq!(yaml::write(&decoded), without_package(&manifest));
-        // What `show` prints is in the one layout already.
+        // The output of `show` is already in the standard layout.
         let document = solo5_source::parse("y", text.as_bytes()).unwrap();
         prop_assert_eq!(solo5_source::format::format(&document), text);
     }
 
     #[test]
-    fn what_is_accepted_fits_the_schema(source in source()) {
+    fn accepted_sources_fit_the_schema(source in source()) {
         if let Ok(checked) = parse("x", source.as_bytes()) {
             let schema = schema::value(checked.manifest.version());
             let document = solo5_source::parse("x", source.as_bytes()).unwrap();
@@ -192,18 +192,18 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_do_not(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_decode_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = decode::notes(&bytes);
     }
 
     #[test]
-    fn damaged_notes_decode_or_do_not(source in source(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_notes_that_decode_round_trip(source in source(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         if let Ok(checked) = parse("x", source.as_bytes()) {
             let mut bytes = checked.manifest.notes().bytes();
             let at = at.index(bytes.len());
             bytes[at] = byte;
             if let Ok(manifest) = decode::notes(&bytes) {
-                // What is decoded can be said, and says the same again.
+                // A decoded manifest has a source, and that source gives the same manifest.
                 let text = yaml::write(&manifest);
                 let again = parse("y", text.as_bytes()).map_err(|found| TestCaseError::fail(format!("{text}\n{found:?}")))?;
                 prop_assert_eq!(again.manifest, manifest);
@@ -215,7 +215,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Nothing that a row says gets lost on the way through the note.
+    /// No row of the table is lost on the way through the note.
     #[test]
     fn each_row_goes_through_the_note_and_back(
         rows in PROPERTIES.iter().map(one_row).collect::<Vec<_>>()
@@ -235,7 +235,7 @@ proptest! {
             prop_assert_eq!(decoded.as_ref(), Ok(&manifest), "{}", &source);
             let again = parse("y", yaml::write(&manifest).as_bytes()).map(|checked| checked.manifest);
             prop_assert_eq!(again.ok(), Some(manifest), "{}", &source);
-            // Upstream's tenders ignore the note; where that matters, the warning names the row.
+            // Upstream's tenders ignore the note. Where that matters, the diagnostic names the row.
             let warned = checked.remarks.iter().any(|found| found.code == "M120");
             prop_assert_eq!(warned, there && property.critical, "{}", &source);
             let schema = jsonschema::validator_for(&schema::value(Version::V2)).unwrap();
@@ -245,7 +245,7 @@ proptest! {
     }
 }
 
-/// Every object of a schema, with the way to it.
+/// The keys of every object in a schema.
 fn objects(schema: &serde_json::Value, out: &mut Vec<Vec<String>>) {
     if let Some(properties) = schema.get("properties").and_then(|value| value.as_object()) {
         out.push(properties.keys().cloned().collect());
@@ -259,7 +259,7 @@ fn objects(schema: &serde_json::Value, out: &mut Vec<Vec<String>>) {
 
 #[test]
 fn schema_and_checks_know_the_same_keys() {
-    // A key nobody knows makes the check list those it does.
+    // For an unknown key, the check lists the known ones.
     let probe = |text: &str| -> Vec<String> {
         let found = parse("x", text.as_bytes()).unwrap_err();
         let help =

@@ -48,7 +48,7 @@ fn sizes_and_digests() {
 }
 
 #[test]
-fn layouts_of_one_manifest_make_one_note() {
+fn the_layout_of_a_source_does_not_change_its_note() {
     let compact = json(&TWO);
     let value: serde_json::Value = serde_json::from_str(&compact).unwrap();
     let pretty = serde_json::to_string_pretty(&value).unwrap();
@@ -98,7 +98,7 @@ fn objects_hold_the_notes_for_every_machine() {
 }
 
 #[test]
-fn nothing_says_which_version_made_it() {
+fn outputs_do_not_contain_the_compilers_version() {
     let notes = notes("type: solo5.manifest\nversion: 2\nsynopsis: x\ndevices: []\n");
     let version = solo5_report::VERSION.trim_start_matches('v');
     for output in [
@@ -119,7 +119,7 @@ fn package_note_is_json_for_generic_tools() {
     assert_eq!(&note[..16], b"\x04\0\0\0\x44\0\0\0\x7e\x1a\xfe\xcaFDO\0");
     assert_eq!(&note[16..16 + json.len()], json.as_bytes());
     assert_eq!(note.len() % 4, 0);
-    // It is no part of the manifest's own notes, but is understood behind them.
+    // It is not part of the manifest's own notes, but readers accept it after them.
     let bytes = manifest.notes().bytes();
     assert!(!bytes.windows(4).any(|part| part == b"FDO\0"));
     let both = [bytes, note].concat();

@@ -3,7 +3,7 @@
 use clap::Command;
 use clap_complete::Shell;
 
-/// The script that completes the command line of `program`, for one shell.
+/// The script that completes the command line of `program` in `shell`.
 pub fn script(mut program: Command, shell: Shell) -> String {
     let name = program.get_name().to_owned();
     let mut out = Vec::new();
@@ -12,8 +12,8 @@ pub fn script(mut program: Command, shell: Shell) -> String {
     if shell != Shell::Bash {
         return script.into_owned();
     }
-    // The generator has two forms of a name with a hyphen, one where a verb is recognised and one
-    // where its options are listed.
+    // The generator writes a name with a hyphen in two forms: one where it recognises a verb, and one
+    // where it lists the verb's options. They must be the same.
     let listed = format!("{}__subcmd__", name.replace('-', "__subcmd__"));
     script.replace(&listed, &format!("{}__subcmd__", name.replace('-', "__")))
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verb_that_is_recognised_has_its_options() {
+    fn every_recognised_verb_has_options() {
         let verb = Command::new("deep-verb").arg(Arg::new("format").long("format"));
         let program = Command::new("two-part-name").subcommand(verb);
         let script = script(program, Shell::Bash);

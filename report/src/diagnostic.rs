@@ -1,23 +1,23 @@
-//! The model: what was found, where, and what to do.
+//! The model of a finding: what is wrong, where, and what to do.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::text::SourceText;
 
-/// How much a finding matters.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing; nothing is wrong.
+    /// A fact; nothing is wrong.
     Note,
-    /// Probably not what was meant.
+    /// Probably a mistake.
     Warning,
-    /// The work cannot be done, or the thing is refused.
+    /// The work cannot be done, or the input is refused.
     Error,
 }
 
 impl Severity {
-    /// The word for it in output.
+    /// The severity's name in output.
     pub const fn name(self) -> &'static str {
         match self {
             Severity::Note => "note",
@@ -32,7 +32,7 @@ impl Severity {
 pub struct Diagnostic {
     /// Stable code, such as `M101`; [`crate::explain`] has its page.
     pub code: &'static str,
-    /// How much it matters.
+    /// How serious it is.
     pub severity: Severity,
     /// One sentence, lower case, no full stop.
     pub message: String,
@@ -40,7 +40,7 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// Place in a binary file.
     pub place: Option<Box<Place>>,
-    /// Further facts, a sentence each.
+    /// Further facts, one sentence each.
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: Option<String>,
@@ -53,14 +53,14 @@ pub struct Label {
     pub source: Arc<SourceText>,
     /// Range in bytes.
     pub span: Range<usize>,
-    /// What to say there; may be empty.
+    /// Text to show there; may be empty.
     pub text: String,
 }
 
 /// A place in a binary file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The file's name as given.
+    /// The file's name, as given by the user.
     pub file: String,
     /// Offset in bytes in the file.
     pub offset: Option<u64>,
@@ -68,37 +68,37 @@ pub struct Place {
     pub length: Option<u64>,
     /// The part of the format, such as `phdr[2]`.
     pub part: Option<String>,
-    /// Section it lies in.
+    /// Section that contains it.
     pub section: Option<String>,
-    /// Symbol it lies in.
+    /// Symbol that contains it.
     pub symbol: Option<String>,
     /// Input sections it was linked from, each with its object: `.data.jit (jit.o)`.
     pub origin: Option<String>,
-    /// Line of source it comes from.
+    /// Line of source it was compiled from.
     pub source: Option<Box<SourceLine>>,
 }
 
-/// A line of source that an image was compiled from. The file need not be at hand.
+/// A line of source that an image was compiled from. The source file may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLine {
-    /// Path, as the compiler was given it.
+    /// Path, as given to the compiler.
     pub file: String,
     /// Line, from 1.
     pub line: u64,
 }
 
 impl Diagnostic {
-    /// A finding that stops the work.
+    /// An error: the work cannot be done, or the input is refused.
     pub fn error(code: &'static str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Error, code, message)
     }
 
-    /// A finding that does not.
+    /// A warning: probably a mistake.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warning, code, message)
     }
 
-    /// A fact worth knowing.
+    /// A note: a fact.
     pub fn note(code: &'static str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Note, code, message)
     }
@@ -150,7 +150,7 @@ impl Diagnostic {
     }
 }
 
-/// The gravest severity among `diagnostics`.
+/// The highest severity among `diagnostics`.
 pub fn worst(diagnostics: &[Diagnostic]) -> Option<Severity> {
     diagnostics.iter().map(|diagnostic| diagnostic.severity).max()
 }

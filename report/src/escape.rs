@@ -1,12 +1,11 @@
-//! Hostile text made fit for people's eyes: the one place that says which characters may not be
-//! printed, and what stands for them.
+//! Makes hostile text safe to print. Only this file decides which characters must not be printed, and
+//! how they are escaped.
 //!
-//! A name or a message may hold anything. Control characters drive terminals, line ends start lines
-//! that look like ours, and bidirectional controls show text in another order than it has. Each is
-//! written as an escape, `\n` or `\u{1b}`, and a backslash that would be read as the start of one is
-//! doubled, so that two texts that differ are printed differently. [`unescape`] gives the text back.
-//! Text is escaped once, where it is printed: what is stored, compared or handed on is the text
-//! itself.
+//! A name or a message may contain any character. Control characters control terminals, a line end can
+//! start a line that looks like this program's output, and bidirectional controls reorder the text on
+//! the screen. Each is written as an escape, such as `\n` or `\u{1b}`. A backslash that would start an
+//! escape is doubled, so that different texts are printed differently. [`unescape`] restores the text.
+//! Text is escaped once, where it is printed. The stored, compared and passed value is the text itself.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -29,18 +28,18 @@ pub const fn is_unsafe(c: char) -> bool {
     )
 }
 
-/// Whether a backslash before `next` has to be doubled: escapes start so, and so does whatever is
-/// escaped next.
+/// Whether a backslash before `next` must be doubled, because `next` could continue an escape or is
+/// itself escaped.
 const fn starts_escape(next: char) -> bool {
     matches!(next, 'n' | 'r' | 't' | 'u' | '\\') || is_unsafe(next)
 }
 
-/// `text` on one line, with an escape for everything that may not be printed.
+/// `text` on one line, with every unsafe character escaped.
 pub fn one_line(text: &str) -> String {
     escaped(text, is_unsafe).into_owned()
 }
 
-/// `text` with an escape for everything that may not be printed but line ends.
+/// `text` with every unsafe character escaped, except line ends.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unsafe(c))
 }
@@ -64,8 +63,8 @@ fn escaped(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A piece of source as a snippet shows it: with an escape for everything that may not be printed but
-/// line ends and tabs. Backslashes are the author's own and stay, so that pieces can be put together.
+/// A piece of source for a snippet, with every unsafe character escaped except line ends and tabs. The
+/// author's backslashes are not doubled, so the escaped form of a text is that of its pieces joined.
 pub(crate) fn source(text: &str) -> Cow<'_, str> {
     let is_unsafe = |c: char| !matches!(c, '\n' | '\t') && is_unsafe(c);
     if !text.contains(is_unsafe) {
@@ -82,7 +81,7 @@ pub(crate) fn source(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The text that [`one_line`] made `escaped` of; `None` if it made it of none.
+/// The text whose [`one_line`] form is `escaped`; `None` if there is none.
 pub fn unescape(escaped: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = escaped;
@@ -108,15 +107,15 @@ pub fn unescape(escaped: &str) -> Option<String> {
     Some(out)
 }
 
-/// The name of a file, or any words of the system's, as text: two that differ stay two. A byte that
-/// is no UTF-8 is written `\xff`. In such a name, and in one that could be taken for one, backslashes
-/// are doubled; every other name is itself, so that programs may open what they read in a report.
+/// A file name, or another string of the system, as text. Different names stay different. A byte that
+/// is not UTF-8 is written `\xff`. Backslashes are doubled in such a name and in a name that looks like
+/// one. Every other name is unchanged, so programs can open a file that a report names.
 pub fn os_text(text: &OsStr) -> Cow<'_, str> {
     let (bytes, whole) = (text.as_bytes(), text.to_str());
     let looks_escaped = |text: &str| {
         text.match_indices('\\').any(|(at, _)| match text.as_bytes().get(at + 1..) {
             Some([b'\\', ..]) => true,
-            // Bytes that are no UTF-8 have the highest bit.
+            // Bytes that are not UTF-8 have the highest bit set.
             Some([b'x', high, ..]) => matches!(high, b'8'..=b'9' | b'a'..=b'f'),
             _ => false,
         })
@@ -135,13 +134,13 @@ pub fn os_text(text: &OsStr) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`os_text`], of a path.
+/// Like [`os_text`], for a path.
 pub fn path_text(path: &Path) -> Cow<'_, str> {
     os_text(path.as_os_str())
 }
 
-/// A word as a POSIX shell with `$'…'` takes it, bash for instance: what a person copies from the
-/// screen is the word itself, whatever is in it.
+/// A word quoted for a POSIX shell that knows `$'…'`, such as bash. A person can copy the quoted form
+/// from the screen, whatever characters the word has.
 pub fn shell_word(word: &OsStr) -> String {
     let bytes = word.as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+%".contains(byte);
@@ -158,7 +157,7 @@ pub fn shell_word(word: &OsStr) -> String {
             let _ = match c {
                 '\'' | '\\' => write!(out, "\\{c}"),
                 '\n' | '\r' | '\t' => write!(out, "{}", c.escape_default()),
-                // Byte by byte: `\u` depends on the locale of whoever runs it.
+                // Bytes, because `\u` depends on the locale of the shell.
                 c if is_unsafe(c) => {
                     let mut utf8 = [0; 4];
                     let bytes = c.encode_utf8(&mut utf8).bytes();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn every_control_and_bidirectional_character_is_escaped_and_comes_back() {
+    fn unsafe_characters_are_escaped_and_unescaped() {
         let listed = listed();
         for c in '\0'..=char::MAX {
             assert_eq!(is_unsafe(c), listed.contains(&c), "{c:?}");
@@ -258,7 +257,7 @@ mod tests {
         }
     }
 
-    /// What a shell makes of a word is the word.
+    /// A shell reads a quoted word as the original word.
     #[test]
     fn words_for_a_shell() {
         let of = |bytes: &[u8]| shell_word(OsStr::from_bytes(bytes));

@@ -1,8 +1,8 @@
-//! One page per code: the files of `docs/codes` and `docs/rules`, built in.
+//! One page per code: the files of `docs/codes` and `docs/rules`, compiled into the program.
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// The page about `code`, in Markdown; letters of either case.
+/// The page about `code`, in Markdown. The case of letters in `code` does not matter.
 pub fn explain(code: &str) -> Option<&'static str> {
     let code = code.to_ascii_uppercase();
     PAGES.iter().find(|(name, _)| *name == code).map(|(_, page)| *page)
@@ -13,7 +13,7 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
     PAGES.iter().map(|(name, _)| *name)
 }
 
-/// Defines the codes of a crate, each under a name, all of them as `ALL`, and a test that each has a page.
+/// Defines the codes of a crate: a constant for each, a list `ALL`, and a test that each has a page.
 ///
 /// ```
 /// mod codes {

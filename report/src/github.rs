@@ -1,4 +1,4 @@
-//! Diagnostics as workflow commands of GitHub Actions, which shows them beside the files.
+//! Diagnostics as workflow commands of GitHub Actions, which shows them in the files.
 
 use std::fmt::Write;
 
@@ -37,11 +37,11 @@ pub fn command(diagnostic: &Diagnostic) -> String {
         text.push_str(&one_line(more));
     }
     let title = property(diagnostic.code);
-    // The parts of the text are escaped, and the line ends between them are ours.
+    // The parts of the text are escaped, so only the line ends added here remain.
     format!("::{kind} {properties}title={title}::{}\n", encoded(&text))
 }
 
-/// As [`command`], of a diagnostic that does not count for the reason `why`.
+/// Like [`command`], for a diagnostic that is waived for the reason `why`.
 pub fn waived(diagnostic: &Diagnostic, why: &str) -> String {
     let mut shown = diagnostic.clone();
     shown.severity = Severity::Note;
@@ -54,12 +54,12 @@ pub fn unreadable(file: &str, why: &str) -> String {
     format!("::error file={}::{}\n", property(file), encoded(&one_line(&format!("{file}: {why}"))))
 }
 
-/// What follows `::`: a line end or `%` would end it or be taken for an escape.
+/// The text after `::`. A line end would end the command, and `%` would start an escape.
 fn encoded(text: &str) -> String {
     text.replace('%', "%25").replace('\n', "%0A")
 }
 
-/// A property; GitHub decodes it, so the name of a file keeps its line ends.
+/// The value of a property. GitHub decodes it, so line ends in a file name survive.
 fn property(text: &str) -> String {
     encoded(&printable(text)).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,4 +1,4 @@
-//! Diagnostics for people: a snippet each, in the form compilers use.
+//! Diagnostics for people: one snippet each, in the style of compilers.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -12,7 +12,7 @@ use crate::escape::{one_line, source};
 /// Whether output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// No escape sequences at all.
+    /// Without escape sequences.
     Never,
     /// With escape sequences.
     Always,
@@ -31,7 +31,7 @@ impl Colour {
     }
 }
 
-/// Renders all `diagnostics`, with an empty line between two and a line end behind the last.
+/// Renders all `diagnostics`, with an empty line between two and a line end after the last.
 pub fn human(diagnostics: &[Diagnostic], colour: Colour) -> String {
     let renderer = match colour {
         Colour::Never => Renderer::plain(),
@@ -76,7 +76,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         if whole_lines && escaped == text {
             snippet = snippet.path(name);
         } else {
-            // The renderer would count columns from where the line was cut, and escapes too.
+            // The renderer would count columns from the cut, and count the characters of escapes.
             let at = first.source.position(first.span.start);
             let origin = Origin::path(name);
             group = group.element(origin.line(at.line).char_column(at.column));
@@ -84,7 +84,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         for (index, label) in run {
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
-            // Whoever made the label may have counted a byte for a character.
+            // The label's range may start or end inside a character.
             let all = label.source.text.as_str();
             let place = |offset: usize| {
                 let before = text.get(..place(offset)).unwrap_or_default();
@@ -109,13 +109,13 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     renderer.render(&[group]).to_string()
 }
 
-/// Most bytes of a line shown on either side of a label, and of a label itself.
+/// Most bytes shown of a label, and of its line on either side.
 const SIDE: usize = 512;
-/// Most bytes of text in one snippet; labels further apart get one each.
+/// Most bytes of text in one snippet. Labels further apart get separate snippets.
 const WINDOW_MAX: usize = 8192;
 
-/// The part of the text to show for `label`: its lines, cut where they are endless. Rendering takes
-/// time and memory in proportion to this, so the whole text is never handed over.
+/// The part of the text to show for `label`: its lines, with long ones cut. Rendering takes time and
+/// memory in proportion to this part, so the renderer never gets the whole text.
 fn window(label: &crate::Label) -> Range<usize> {
     let text = label.source.text.as_str();
     let start = label.span.start.min(text.len());
@@ -145,7 +145,7 @@ pub fn place_text(place: &Place) -> String {
             let _ = write!(out, "+{length:#x}");
         }
     }
-    // Who knows the input section has no use for the output section.
+    // The input section tells more than the output section, so it replaces it.
     if let Some(origin) = &place.origin {
         let _ = write!(out, ", from {}", one_line(origin));
         return out;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn no_label_is_too_strange_to_show() {
+    fn labels_inside_characters_and_past_the_end_are_shown() {
         let source = Arc::new(SourceText { name: "m.yaml".into(), text: "- ü\n- ß".into() });
         for start in 0..12 {
             for end in start..12 {
@@ -240,9 +240,9 @@ mod tests {
         assert!(shown.len() < 4096, "{}", shown.len());
     }
 
-    /// What a snippet marks is what the label is about, with escapes before it and in it.
+    /// A snippet marks the label's text even if escapes come before it.
     #[test]
-    fn labels_stand_under_what_they_are_about_behind_escapes() {
+    fn labels_after_escapes_stand_under_their_text() {
         let text = String::from("a: \u{202e}\u{9b}x bad\u{2028} end\n");
         let start = text.find("bad").unwrap();
         let source = Arc::new(SourceText { name: "m\n.yaml".into(), text });

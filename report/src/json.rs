@@ -1,6 +1,7 @@
-//! Diagnostics for machines. Field names are stable; fields that do not apply are left out. And the
-//! text of any JSON: people look at it too, so that characters which [`is_unsafe`] tells are written
-//! as escapes of JSON's own, which its readers undo.
+//! Diagnostics as JSON. Field names are stable; fields that do not apply are left out.
+//!
+//! This file also writes all other JSON of the suite. People read JSON on terminals too, so characters
+//! that [`is_unsafe`] names are written as JSON escapes, which a JSON reader undoes.
 
 use std::io::{self, Write};
 
@@ -108,23 +109,23 @@ pub fn json(diagnostic: &Diagnostic) -> Value {
 /// A value as JSON on one line.
 pub fn text(value: &impl Serialize) -> String {
     let mut out = Vec::new();
-    // Writing to memory cannot fail, and keys are texts.
+    // Writing to memory cannot fail, and all keys are strings.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut out, Escaping(CompactFormatter)));
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Writes a value as JSON in several lines, for people too, with a line end.
+/// Writes a value as indented JSON with a line end.
 ///
 /// # Errors
 ///
-/// The writer's.
+/// The writer's error.
 pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     let formatter = Escaping(PrettyFormatter::new());
     value.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
     out.write_all(b"\n")
 }
 
-/// As [`write_pretty`], in memory.
+/// Like [`write_pretty`], but returns the text.
 pub fn pretty(value: &impl Serialize) -> String {
     let mut out = Vec::new();
     // Writing to memory cannot fail.
@@ -132,7 +133,7 @@ pub fn pretty(value: &impl Serialize) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// A formatter of JSON that writes unsafe characters as `\u009b`.
+/// A JSON formatter that writes unsafe characters as escapes such as `\u009b`.
 struct Escaping<F>(F);
 
 impl<F: Formatter> Formatter for Escaping<F> {

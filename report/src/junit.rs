@@ -1,4 +1,4 @@
-//! Diagnostics as JUnit's XML, which CI systems take for test results.
+//! Diagnostics as JUnit XML, which CI systems read as test results.
 //!
 //! A report is printed piece by piece: [`OPENING`], a [`suite`] for each subject, [`CLOSING`].
 
@@ -19,13 +19,13 @@ pub const CLOSING: &str = "</testsuites>\n";
 /// How a test ended.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
-    /// Nothing to object; findings that do not count are shown.
+    /// Passed; findings below the threshold are shown.
     Passed(Vec<&'a Diagnostic>),
-    /// Findings that count.
+    /// Failed because of these findings.
     Failed(Vec<&'a Diagnostic>),
-    /// There are findings that somebody decided to live with, for this reason.
+    /// The findings are waived, for this reason.
     Skipped(String),
-    /// It could not be run, for this reason.
+    /// The test could not run, for this reason.
     Error(String),
 }
 
@@ -117,7 +117,7 @@ fn text(words: &str) -> String {
     characters(one_line(words))
 }
 
-/// XML 1.0 has no form at all for two characters that other printers leave alone.
+/// Escapes U+FFFE and U+FFFF, which XML 1.0 cannot represent. Other printers leave them alone.
 fn characters(words: String) -> String {
     words.replace('\u{fffe}', "\\u{fffe}").replace('\u{ffff}', "\\u{ffff}")
 }

@@ -1,25 +1,25 @@
 //! One diagnostic type and its printers.
 //!
-//! A finding of any of our programs is a [`Diagnostic`]: a stable code, one sentence, where, and
-//! what to do. Deciding and showing never mix: [`human`], [`json`] and [`line`] print the same
-//! value, and further printers need nothing more than it holds.
+//! A finding of any program is a [`Diagnostic`]: a stable code, one sentence, a place, and what to do.
+//! The code that finds something never prints it: [`human`], [`json`] and [`line`] print the same
+//! value, and it holds everything that a further printer needs.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | [`diagnostic`] | the model |
 //! | [`text`] | source text that positions refer to |
 //! | [`mod@escape`] | hostile text and names made printable, without loss |
-//! | [`human`] | snippets for people; colours are the caller's decision |
-//! | [`json`] | the same for machines |
+//! | [`human`] | snippets for people; the caller decides on colours |
+//! | [`json`] | the same as JSON |
 //! | [`sarif`], [`github`], `junit` (a feature) | the same in the formats of code scanning and CI |
 //! | [`explain`] | one page per code, from `docs/codes` and `docs/rules` |
 //! | `completion` (with `man`) | completion scripts, from a command line |
-//! | `man` (a feature) | one page per program, from its command line |
+//! | `man` (a feature) | one manual page per program, from its command line |
 //!
-//! Style of a message: what was wrong, lower case, no full stop; then help.
+//! Style: a message says what is wrong, in lower case and without a full stop; help says what to do.
 //!
-//! Adversary: messages and snippets quote hostile files, so everything printed for people goes
-//! through [`escape::printable`] or [`escape::one_line`], once, where it is printed.
+//! Adversary: messages and snippets quote hostile files. So each printer for people escapes every
+//! text once with [`escape::printable`] or [`escape::one_line`].
 
 #![forbid(unsafe_code)]
 
@@ -44,7 +44,7 @@ pub use explain::explain;
 pub use human::{Colour, line};
 pub use text::SourceText;
 
-/// The version of this build: `SOLO5_VERSION` as the build found it, else the packages' own.
+/// The version of this build: `SOLO5_VERSION` from the build's environment, or that of the packages.
 pub const VERSION: &str = match option_env!("SOLO5_VERSION") {
     Some(version) => version,
     None => concat!("v", env!("CARGO_PKG_VERSION")),

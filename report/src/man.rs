@@ -1,15 +1,15 @@
-//! Manual pages: a program, then every verb with its options, so that one page says all.
+//! Manual pages. One page describes a program and every verb with its options.
 //!
-//! `clap_mangen` alone would refer to a page for each verb, and nobody installs those.
+//! `clap_mangen` by itself would refer to a separate page for each verb, and these are not installed.
 
 use std::io::{self, Write};
 
 use clap::{Arg, Command};
 use clap_mangen::Man;
 
-/// The page in roff, of a program with verbs.
+/// The manual page of a program with verbs, in roff.
 pub fn page(program: Command) -> io::Result<String> {
-    // Pages have their own way of saying that a number is a version.
+    // The page itself puts a `v` before the version.
     let version = crate::VERSION.trim_start_matches('v');
     let mut program = program.version(version);
     program.build();
@@ -25,7 +25,8 @@ pub fn page(program: Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// Every verb of `command`, each followed by its own verbs. `before` is what is typed in front.
+/// Writes every verb of `command`, each followed by its own verbs. `before` are the verbs typed before
+/// it.
 fn verbs(command: &Command, before: &str, page: &mut Vec<u8>) -> io::Result<()> {
     let all = command.get_subcommands();
     for verb in all.filter(|verb| verb.get_name() != "help") {
@@ -40,7 +41,7 @@ fn verbs(command: &Command, before: &str, page: &mut Vec<u8>) -> io::Result<()> 
                 ".SH SYNOPSIS" => writeln!(page, ".SS {name}")?,
                 ".SH DESCRIPTION" => writeln!(page, ".PP")?,
                 ".SH OPTIONS" => {}
-                // What every section defines anew: the page has it already.
+                // Each section defines these macros again; the page already has them.
                 line if line.starts_with(".ie ") || line.starts_with(".el ") => {}
                 line => writeln!(page, "{line}")?,
             }
@@ -50,7 +51,7 @@ fn verbs(command: &Command, before: &str, page: &mut Vec<u8>) -> io::Result<()> 
     Ok(())
 }
 
-/// Hides what the program's own section has said.
+/// Hides arguments that the program's own section has described.
 fn own(argument: Arg) -> Arg {
     let shared =
         argument.is_global_set() || matches!(argument.get_id().as_str(), "help" | "version");

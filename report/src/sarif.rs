@@ -1,6 +1,6 @@
 //! Diagnostics as SARIF 2.1.0, for code-scanning services and viewers.
 //!
-//! A log is printed piece by piece, so that it need not fit in memory: [`opening`], any number of
+//! A log is printed piece by piece, so it need not fit in memory: [`opening`], any number of
 //! [`result`]s with commas between them, [`closing`].
 
 use serde::Serialize;
@@ -9,10 +9,10 @@ use crate::diagnostic::{self, Diagnostic, Label, Severity};
 use crate::escape::one_line;
 use crate::json::text;
 
-/// Where the schema of the format is published.
+/// Address of the format's schema.
 pub const SCHEMA: &str = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/master/Schemata/sarif-schema-2.1.0.json";
 
-/// A rule, as a log describes it.
+/// A rule that a log describes.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
     /// Its code.
@@ -21,7 +21,7 @@ pub struct Rule<'a> {
     pub title: &'a str,
     /// What to do about it.
     pub help: &'a str,
-    /// How grave its findings are unless they say otherwise.
+    /// Default severity of its findings.
     pub severity: Severity,
 }
 
@@ -41,7 +41,7 @@ pub fn opening(tool: &str, rules: &[Rule<'_>]) -> String {
     )
 }
 
-/// One diagnostic as a result. `suppressed` is the reason why it does not count, if it does not.
+/// One diagnostic as a result. `suppressed` is the reason for a waiver, if there is one.
 pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> String {
     let mut message = one_line(&diagnostic.message);
     for more in diagnostic.notes.iter().chain(&diagnostic.help) {
@@ -75,7 +75,7 @@ pub fn result(diagnostic: &Diagnostic, suppressed: Option<&str>) -> String {
     })
 }
 
-/// The end of a log. `unreadable` are the files that could not be read, and why.
+/// The end of a log. `unreadable` lists the files that could not be read, each with the reason.
 pub fn closing(unreadable: &[(String, String)]) -> String {
     let notifications = unreadable.iter().map(|(file, why)| Notification {
         level: "error",
@@ -214,7 +214,8 @@ struct Notification {
     locations: Vec<Location>,
 }
 
-/// Whether this is a version as semver.org defines them: three numbers, then what may follow them.
+/// Whether this is a version as semver.org defines it: three numbers, then an optional pre-release and
+/// build.
 fn is_semantic(version: &str) -> bool {
     let (version, build) = version.split_once('+').unwrap_or((version, "0"));
     let (core, pre) = version.split_once('-').unwrap_or((version, "0"));
@@ -262,10 +263,10 @@ fn in_text(label: &Label) -> Location {
 }
 
 fn in_binary(place: &diagnostic::Place) -> Location {
-    // Readers keep offsets in signed numbers; one beyond them is in no file.
+    // Readers store offsets as signed 64-bit numbers. No file has a larger offset.
     let signed = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
     let offset = signed(place.offset);
-    // Some services show no result without a region; of a whole file it is where the file starts.
+    // Some services show no result without a region. For a whole file, the region is its start.
     let region = Region {
         byte_offset: Some(offset.unwrap_or(0)),
         byte_length: offset.and_then(|_| signed(place.length)),

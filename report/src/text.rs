@@ -3,13 +3,13 @@
 /// A named text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
-    /// Its name as given: a path, or `-` for standard input.
+    /// Its name, as given by the user: a path, or `-` for standard input.
     pub name: String,
     /// The text.
     pub text: String,
 }
 
-/// A position for people: both count from 1, columns in characters.
+/// A position for people. Line and column count from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line.
@@ -19,7 +19,7 @@ pub struct Position {
 }
 
 impl SourceText {
-    /// The position of a byte offset; one past the end is the end.
+    /// The position of a byte offset. An offset past the end counts as the end.
     pub fn position(&self, offset: usize) -> Position {
         let before = &self.text[..self.text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -29,7 +29,7 @@ impl SourceText {
         }
     }
 
-    /// The positions of several byte offsets, in their order, found in one walk through the text.
+    /// The positions of several byte offsets, in the given order, found in one pass over the text.
     pub fn positions(&self, offsets: impl IntoIterator<Item = usize>) -> Vec<Position> {
         let offsets = offsets.into_iter().enumerate();
         let mut ascending: Vec<(usize, usize)> = offsets.map(|(index, at)| (at, index)).collect();

@@ -138,7 +138,9 @@ impl Builder<'_> {
                     let message = format!("nested deeper than {DEPTH_MAX} levels");
                     return Err(Diagnostic::error(codes::TOO_DEEP, message)
                         .label(self.source, span, "")
-                        .with_help("no manifest or policy nests like this; is this the right file?"));
+                        .with_help(
+                            "no manifest or policy nests like this; is this the right file?",
+                        ));
                 }
                 let body = match collection {
                     Collection::Sequence => Body::Sequence(Vec::new()),

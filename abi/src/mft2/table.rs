@@ -156,7 +156,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Text(SYNOPSIS_MAX),
         critical: false,
-        meaning: "The command line it takes, for people.",
+        meaning: "The command line it takes, as text for people.",
         phrase: "command line {}",
     },
     Property {
@@ -166,7 +166,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Size,
         critical: true,
-        meaning: "Memory it cannot start without.",
+        meaning: "Least memory it can start with.",
         phrase: "{} of memory",
     },
     Property {
@@ -176,7 +176,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Size,
         critical: false,
-        meaning: "Memory that serves it well.",
+        meaning: "Recommended memory.",
         phrase: "{} of memory recommended",
     },
     Property {
@@ -206,7 +206,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Device,
         shape: Shape::Flag(DEVICE_OPTIONAL),
         critical: true,
-        meaning: "Whether the unikernel starts without it too.",
+        meaning: "Whether the unikernel also starts without it.",
         phrase: "optional",
     },
     Property {
@@ -216,7 +216,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::BlockBasic),
         shape: Shape::Choice(DEVICE_READ_ONLY, ["read-write", "read-only"]),
         critical: true,
-        meaning: "Whether it is only read.",
+        meaning: "Whether the unikernel only reads it.",
         phrase: "read-only",
     },
     Property {
@@ -226,7 +226,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::BlockBasic),
         shape: Shape::SectorSize,
         critical: true,
-        meaning: "The one sector size in bytes it works with.",
+        meaning: "Required sector size in bytes.",
         phrase: "sectors of {} bytes",
     },
     Property {
@@ -247,7 +247,7 @@ pub const PROPERTIES: [Property; 10] = [
         shape: Shape::Mtu,
         critical: true,
         meaning: "Least MTU in bytes.",
-        phrase: "MTU {} at least",
+        phrase: "an MTU of at least {}",
     },
 ];
 

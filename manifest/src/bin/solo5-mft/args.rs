@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use solo5_manifest::Version;
 /// Compile and inspect application manifests of Solo5 unikernels.
 ///
 /// A manifest is YAML or JSON; `-` as a file name is standard input or output. Exit status: 0 done,
-/// 1 there are errors in the input, 2 the work could not be done.
+/// 1 the input has errors, 2 the work could not be done.
 #[derive(Debug, Parser)]
 #[command(name = "solo5-mft", version = solo5_report::VERSION, propagate_version = true)]
 pub(crate) struct Arguments {
-    /// How diagnostics are printed
+    /// Format of diagnostics
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
 
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
-/// How diagnostics are printed.
+/// Format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// With snippets, for people
@@ -47,7 +47,7 @@ pub(crate) enum Verb {
         #[arg(value_hint = ValueHint::FilePath)]
         binary: PathBuf,
     },
-    /// Put manifests and policies into their one layout; comments and order stay
+    /// Format manifests and policies in the standard layout; comments and order stay
     Fmt {
         /// Change nothing; exit 1 if a file would change
         #[arg(long)]
@@ -84,10 +84,10 @@ pub(crate) struct Compile {
     /// File to write
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-    /// What to write [default: by the suffix of the output: .o, .c; .bin, .raw and .note are raw]
+    /// Kind of output [default: by the suffix of the output: .o, .c; .bin, .raw and .note are raw]
     #[arg(long, value_enum)]
     pub(crate) emit: Option<Emit>,
-    /// Machine of an object [default: this one]
+    /// Machine of an object [default: the host's]
     #[arg(long, value_parser = arch)]
     pub(crate) arch: Option<Arch>,
     /// Also write a dependency file for make or ninja
@@ -95,19 +95,19 @@ pub(crate) struct Compile {
     pub(crate) depfile: Option<PathBuf>,
 }
 
-/// What is written.
+/// The kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Emit {
     /// An ELF relocatable object
     Object,
     /// C source for the installed mft_abi.h
     C,
-    /// The notes alone
+    /// Only the notes
     Raw,
 }
 
 impl Emit {
-    /// What the suffix of `output` asks for.
+    /// The kind of output for the suffix of `output`; `None` for another suffix.
     pub(crate) fn of(output: &std::path::Path) -> Option<Emit> {
         match output.extension()?.to_str()? {
             "o" => Some(Emit::Object),

@@ -13,18 +13,18 @@ use solo5_report::{Diagnostic, Place};
 
 use crate::console::{Failure, cannot_read, name_of};
 
-/// Most bytes that are read of anything that cannot be read by offset.
+/// Most bytes read of an input that is read whole.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
-/// Most bytes of a packaging note that are read.
+/// Most bytes read of a packaging note.
 const PACKAGE_MAX: usize = 4096;
 
-/// Why there is no manifest to show.
+/// Why no manifest can be shown.
 enum ReadError {
     Image(ImageError),
     Notes(decode::Error),
 }
 
-/// The manifest in the binary at `path`, or what is wrong with that.
+/// The manifest in the binary at `path`, or the diagnostic that says why there is none.
 pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Failure> {
     let failed = |error: io::Error| cannot_read(path, &error);
     let mut bytes = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Fail
         let mut head = [0; 18];
         let got = file.read_at(0, &mut head).unwrap_or(0);
         if is_image(head.get(..got).unwrap_or_default()) {
-            // By offset, so that an image of any size is read in little memory.
+            // Reading by offset needs little memory for an image of any size.
             in_image(&file)
         } else {
             file.take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
@@ -60,8 +60,8 @@ fn diagnose(path: &Path, error: &ReadError) -> Diagnostic {
         ReadError::Notes(error) => {
             let (code, help) = match error {
                 decode::Error::Missing => (codes::NO_MANIFEST, "is this the right file?"),
-                decode::Error::Unsayable(_) => {
-                    (codes::UNSAYABLE, "`solo5-elftool show` prints what it is")
+                decode::Error::Inexpressible(_) => {
+                    (codes::INEXPRESSIBLE, "`solo5-elftool show` prints the notes as they are")
                 }
                 _ => (codes::BAD_NOTES, "build the file again"),
             };
@@ -71,7 +71,7 @@ fn diagnose(path: &Path, error: &ReadError) -> Diagnostic {
     Diagnostic::error(code, message).at(place).with_help(help)
 }
 
-/// Whether a file with this start is a linked image, or at least no object and no notes.
+/// Whether a file that starts with `head` is an ELF file, but not a relocatable object.
 fn is_image(head: &[u8]) -> bool {
     let [low, high] = elf::ET_REL.0.to_le_bytes();
     head.starts_with(&elf::ELFMAG) && head.get(16..18) != Some(&[low, high])

@@ -19,7 +19,7 @@ pub(crate) struct Console {
     format: Format,
     diagnostics: Vec<Diagnostic>,
     failed: bool,
-    /// Whether JSON goes to standard output: where diagnostics are the result.
+    /// Whether JSON goes to standard output. It does for verbs whose result is diagnostics.
     pub(crate) diagnostics_are_result: bool,
 }
 
@@ -28,18 +28,18 @@ impl Console {
         Console { format, diagnostics: Vec::new(), failed: false, diagnostics_are_result: false }
     }
 
-    /// Takes what was found.
+    /// Adds diagnostics about the input.
     pub(crate) fn report(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         self.diagnostics.extend(diagnostics);
     }
 
-    /// Takes a reason why the work could not be done.
+    /// Adds a diagnostic that says why the work could not be done.
     pub(crate) fn fail(&mut self, diagnostic: Diagnostic) {
         self.failed = true;
         self.diagnostics.push(diagnostic);
     }
 
-    /// Prints everything and says how the program ends.
+    /// Prints everything and returns the exit status.
     pub(crate) fn finish(self) -> ExitCode {
         let (text, to_stdout) = match self.format {
             Format::Human => {
@@ -58,7 +58,7 @@ impl Console {
         let printed = if to_stdout {
             write_stdout(text.as_bytes())
         } else {
-            // When not even this can be written, the exit status has to do.
+            // If even this cannot be written, only the exit status tells.
             let _ = io::stderr().lock().write_all(text.as_bytes());
             Ok(())
         };
@@ -77,7 +77,7 @@ fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     match written {
-        // A reader that has seen enough is no error.
+        // A closed pipe is not an error: the reader needs no more.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
@@ -88,12 +88,13 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     write_stdout(text.as_bytes()).map_err(|error| cannot_write(Path::new("-"), &error))
 }
 
-/// What diagnostics call a file.
+/// The name of a file in diagnostics.
 pub(crate) fn name_of(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Reads a source; one byte more than the most that is taken, so that "too long" is noticed.
+/// Reads a source, at most one byte more than the limit, so that the check of the length sees a file
+/// that is too long.
 pub(crate) fn read_source(path: &Path) -> Result<Vec<u8>, Failure> {
     let limit = solo5_source::SIZE_MAX as u64 + 1;
     let mut bytes = Vec::new();
@@ -117,7 +118,7 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot write {}: {error}", name_of(path));
     let help = match error.kind() {
-        io::ErrorKind::StorageFull => "make room; what was there before is unchanged",
+        io::ErrorKind::StorageFull => "make room; the old file is unchanged",
         _ => "check that its folder exists and may be written to; `-` is standard output",
     };
     Box::new(Diagnostic::error(codes::CANNOT_WRITE, message).with_help(help))

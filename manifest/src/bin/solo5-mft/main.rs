@@ -1,9 +1,9 @@
 //! `solo5-mft`, the manifest compiler.
 //!
-//! [`args`] says what can be typed; [`verbs`] does it with the library; [`console`] reads sources and
-//! prints diagnostics, [`binary`] finds the manifest in an image.
-//! Results go to standard output or the file asked for, diagnostics to standard error. Exit status:
-//! 0 done, 1 findings in what was read, 2 the work could not be done.
+//! [`args`] is the command line. [`verbs`] carries it out with the library. [`console`] reads sources
+//! and prints diagnostics, and [`binary`] finds the manifest in an image.
+//! Results go to standard output or the given file, diagnostics to standard error. Exit status:
+//! 0 done, 1 the input has errors, 2 the work could not be done.
 
 #![forbid(unsafe_code)]
 
@@ -19,12 +19,12 @@ use clap::Parser;
 use crate::args::{Arguments, Verb};
 use crate::console::Console;
 
-/// Programs start sooner with it than with musl's, which asks the kernel for a few pages at a time.
+/// Programs start faster than with musl's allocator, which asks the kernel for a few pages at a time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // Wrong usage ends the program here, with status 2.
+    // On wrong usage, this ends the program with status 2.
     let arguments = Arguments::parse();
     let mut console = Console::new(arguments.format);
     let result = match arguments.verb {

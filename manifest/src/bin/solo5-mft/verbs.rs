@@ -1,4 +1,4 @@
-//! A function per verb.
+//! One function per verb.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::args::{Arguments, Compile, Emit};
 use crate::binary;
 use crate::console::{Console, Failure, cannot_write, name_of, print, read_source};
 
-/// Ends the program as clap does on wrong usage of `compile`.
+/// Ends the program like clap does on wrong usage of `compile`.
 fn usage(message: &str) -> ! {
     let mut program = Arguments::command();
     program.build();
@@ -34,14 +34,14 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
         usage("--arch is for objects; C and raw notes are the same for every machine\n");
     }
     if options.depfile.is_some() && to_stdout {
-        usage("--depfile needs an output with a name\n");
+        usage("--depfile needs an output file with a name\n");
     }
     let Some(arch) = options.arch.or(Arch::HOST) else {
-        usage("this machine is none that unikernels are made for; add --arch\n");
+        usage("unikernels cannot be built for the host's machine; add --arch\n");
     };
     if to_stdout && emit != Emit::C && io::stdout().is_terminal() {
-        let message = "binary output would upset the terminal";
-        let help = "write to a file with -o FILE, or pipe it on";
+        let message = "binary output could disturb the terminal";
+        let help = "write to a file with -o FILE, or to a pipe";
         return Err(Box::new(Diagnostic::error(codes::TERMINAL, message).with_help(help)));
     }
     let bytes = read_source(&options.source)?;
@@ -69,7 +69,7 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
     Ok(())
 }
 
-/// A rule for make: `output` has to be made again when `source` changes.
+/// A rule for make: `output` depends on `source`.
 fn dependencies(output: &Path, source: &Path) -> String {
     let escape = |path: &Path| {
         let mut out = String::new();
@@ -87,7 +87,7 @@ fn dependencies(output: &Path, source: &Path) -> String {
         return format!("{output}:\n");
     }
     let source = escape(source);
-    // The empty rule keeps make going when the source was removed or renamed.
+    // With the empty rule, make does not fail after the source was removed or renamed.
     format!("{output}: {source}\n{source}:\n")
 }
 
@@ -144,10 +144,10 @@ fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failur
     }
     if formatted != document.source.text {
         let same = formatted.bytes().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
-        let message = format!("{} is not in its one layout", name_of(path));
+        let message = format!("{} is not in the standard layout", name_of(path));
         let diagnostic = Diagnostic::warning(codes::NOT_FORMATTED, message)
             .label(&document.source, same..same, "differs from here on")
-            .with_help("run `solo5-mft fmt` on it");
+            .with_help("run `solo5-mft fmt` on the file");
         console.report([diagnostic]);
     }
     Ok(())
