@@ -1,4 +1,4 @@
-//! Encode ⇄ decode, and readers against hostile bytes.
+//! Round trips through encoder and decoder, and readers of hostile bytes.
 
 use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_manifests_are_refused_or_still_sound(
+    fn changed_manifests_are_refused_or_round_trip(
         devices in devices(), at: prop::sample::Index, bit in 0u8..8,
     ) {
         let mut note = encoded(&devices);
@@ -61,8 +61,8 @@ proptest! {
         if let Ok(manifest) = Mft1::parse(descriptor(&note))
             && manifest.check().is_ok()
         {
-            // What a loader accepts can be written again to the same bytes, but for the
-            // descriptor's padding and what lies behind a name's end.
+            // An accepted manifest encodes to the same bytes again, except for the descriptor's
+            // padding and the bytes after a name's terminator.
             let again: Vec<Device> = manifest
                 .devices()
                 .map(|(_, entry)| (entry.name().to_owned(), entry.kind().expect("checked")))
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn readers_survive_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn readers_do_not_panic_on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(Notes::new(&bytes).count() <= bytes.len() / 12 + 1);
         let _ = Abi1::parse(&bytes);
         let _ = Mft1::parse(&bytes).map(|manifest| manifest.check());
@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-/// A descriptor by hand: header, then records as (stored tag, device, payload).
+/// Builds a descriptor byte by byte: the header, then records given as (stored tag, device, payload).
 fn mft2_bytes(entries: u32, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for word in [2, records.len() as u32, entries, 0] {
@@ -150,7 +150,7 @@ fn mft2_bytes(entries: u32, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn each_fault_of_a_properties_note_is_named() {
+fn every_error_in_a_properties_note_has_its_kind() {
     use mft2::ErrorKind as F;
     let note =
         encoded(&[("disk".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)]);
@@ -211,7 +211,7 @@ fn the_table_of_properties_is_sound() {
         for other in others() {
             assert_ne!(property.name, other.name);
             assert_ne!(property.key, other.key);
-            // Only flags share a tag, each with a bit of its own.
+            // Only flags share a tag, and each has its own bit.
             if other.tag == property.tag {
                 assert_eq!(kind(property), kind(other), "{name}");
                 let bits = property.shape.bit().zip(other.shape.bit());
@@ -219,7 +219,7 @@ fn the_table_of_properties_is_sound() {
             }
         }
         assert!(property.shape.bit().is_none_or(|bit| bit.count_ones() == 1), "{name}");
-        // Numbers and choices have one value in a phrase, flags are named by it.
+        // The phrase of a number or text contains the value once; that of a flag does not.
         let has_value = property.phrase.matches("{}").count();
         assert_eq!(has_value, usize::from(property.shape.bit().is_none()), "{name}");
     }
@@ -233,8 +233,7 @@ fn the_table_of_properties_is_sound() {
     }
 }
 
-/// One value per row: it is found again under its row alone, and whoever enforces it has an
-/// accessor that sees it.
+/// Writes one value for each row. Only that row reads it back, and one of the accessors returns it.
 #[test]
 fn each_row_is_read_by_the_table_and_by_an_accessor() {
     let note = encoded(&[
@@ -279,7 +278,7 @@ fn each_row_is_read_by_the_table_and_by_an_accessor() {
 }
 
 #[test]
-fn each_fault_of_a_manifest_is_named() {
+fn every_error_in_a_manifest_has_its_kind() {
     use mft1::ErrorKind as F;
     let devices =
         [("storage".into(), DeviceType::BlockBasic), ("net".into(), DeviceType::NetBasic)];
@@ -313,7 +312,7 @@ fn each_fault_of_a_manifest_is_named() {
 }
 
 #[test]
-fn attaching_fills_the_fields_of_the_specification() {
+fn attaching_a_device_fills_in_its_fields() {
     let mut block = Entry::device("disk", DeviceType::BlockBasic).expect("a name");
     block.attach_block(mft1::Block::new(0x1122_3344_5566, 4096), 7);
     let bytes = zerocopy::IntoBytes::as_bytes(&block);
@@ -330,7 +329,7 @@ fn attaching_fills_the_fields_of_the_specification() {
 }
 
 #[test]
-fn notes_are_walked_whatever_their_number() {
+fn notes_are_walked_to_the_end_or_the_first_error() {
     let abi = Abi1::new(Target::Spt, 2).note();
     let mut two = encoded(&[]);
     two.extend(abi);
@@ -341,13 +340,13 @@ fn notes_are_walked_whatever_their_number() {
     assert_eq!(last, Err(note::Error { offset: 136 }));
     two.extend([0; 8]);
     let faulty = two[136..].to_vec();
-    assert_eq!(Notes::new(&faulty).count(), 1, "zeros behind the last note are no note");
+    assert_eq!(Notes::new(&faulty).count(), 1, "zeros after the last note are not a note");
     assert_eq!(Notes::new(&[]).count(), 0);
-    assert_eq!(Notes::new(&[1, 0, 0]).count(), 1, "a truncated header is a fault");
+    assert_eq!(Notes::new(&[1, 0, 0]).count(), 1, "a truncated header is an error");
 }
 
 #[test]
-fn abi_notes_are_those_of_the_specification() {
+fn abi_notes_have_the_specified_bytes() {
     let hex = |target, version| {
         Abi1::new(target, version).note().iter().map(|b| format!("{b:02x}")).collect::<String>()
     };

@@ -1,4 +1,4 @@
-//! The hvt target: numbers, arguments as bytes, and who is offered a ring.
+//! The hvt target: numbers, the bytes of arguments, and the offer of a ring.
 
 use proptest::prelude::*;
 use solo5_abi::hvt::{self, BootInfo, Hypercall, Outcome, ring, x86_64};
@@ -40,7 +40,7 @@ fn numbers_ports_and_addresses() {
 
 proptest! {
     #[test]
-    fn ports_are_calls_or_nothing(port: u16) {
+    fn only_the_hypercalls_ports_decode(port: u16) {
         let expected = match port {
             0x500 => Some(Err(0)),
             0x501..=0x508 => Some(Ok(Hypercall::ALL[usize::from(port) - 0x501])),
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn addresses_are_calls_or_nothing(
+    fn only_the_hypercalls_addresses_decode(
         address in prop_oneof![any::<u64>(), 0xffff_ff00u64..0x1_0000_0200],
     ) {
         let expected = match address {
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn arguments_are_these_bytes(a: u64, b: u64, c: u64, d: u64, ret: i32) {
+    fn arguments_have_the_specified_layout(a: u64, b: u64, c: u64, d: u64, ret: i32) {
         let last = u64::from(ret as u32);
         let bytes = words(&[a, b, c, d, last]);
         let block = hvt::Block::read_from_bytes(&bytes).expect("its size");
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn boot_information_is_these_bytes(fields: [u64; 5], features: [u32; 2], net_ring: u64) {
+    fn boot_information_has_the_specified_layout(fields: [u64; 5], features: [u32; 2], net_ring: u64) {
         let [host, guest] = features.map(u64::from);
         let [mem_size, kernel_end, freq, cmdline, mft] = fields;
         let bytes = words(&[mem_size, kernel_end, freq, cmdline, mft, host | guest << 32, net_ring]);
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_is_these_words(frame: [u64; 7]) {
+    fn a_trap_frame_has_the_specified_layout(frame: [u64; 7]) {
         let trap = x86_64::TrapFrame::read_from_bytes(&words(&frame)).expect("its size");
         let words = [
             trap.cr2, trap.error_code, trap.rip, trap.cs, trap.rflags, trap.rsp, trap.ss,
@@ -120,8 +120,8 @@ proptest! {
         prop_assert_eq!(words.map(|word| word.get()), frame);
     }
 
-    /// The trap of an older tender: the manifest lies where newer ones tell of the ring, whatever
-    /// the reserved entry's name is.
+    /// An older tender puts the manifest where newer ones have the fields of the ring. It must not count
+    /// as an offer, whatever the name of the reserved entry is.
     #[test]
     fn an_older_tender_offers_no_ring(
         at in 0u64..1 << 32, count in 1u32..=mft1::ENTRIES_MAX as u32, name: u64,

@@ -1,4 +1,4 @@
-//! The numbers in `docs/reference` are the ones in this crate.
+//! The numbers in `docs/reference` match those in this crate.
 
 use solo5_abi::Target;
 use solo5_abi::hvt::{BootInfo, Hypercall, ring};

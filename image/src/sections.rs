@@ -60,7 +60,7 @@ impl fmt::Display for SectionError {
             SectionError::LongNames(size) => {
                 write!(f, "{size} bytes of section names, at most {NAMES_MAX}")
             }
-            SectionError::Names(index) => write!(f, "e_shstrndx {index} is no section"),
+            SectionError::Names(index) => write!(f, "e_shstrndx {index} is not a section"),
             SectionError::ShortSymbols => write!(f, "the symbols reach past the end of the file"),
             SectionError::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
             SectionError::NoSymbolSections => {

@@ -347,7 +347,9 @@ fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
         let message = format!("a tender that knows only version 1 does not see {ignored}");
         let diagnostic = Diagnostic::note(codes::UPSTREAM_IGNORES, message)
             .label(reader.source(), at, "")
-            .with_note("it requires every device to be attached, and opens block devices for writing too")
+            .with_note(
+                "it requires every device to be attached, and opens block devices for writing too",
+            )
             .with_help("start the unikernel with a tender of this suite if that matters");
         reader.report(diagnostic);
     }
