@@ -77,7 +77,7 @@ impl Device {
 /// Refuses standard input, output and error as a device, because the tender's messages and the
 /// guest's console go there.
 #[cfg(any(feature = "net", feature = "block"))]
-fn check_no_standard(fd: RawFd) -> Result<(), &'static str> {
+fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
     match usize::try_from(fd) {
         Ok(standard @ 0..=2) => {
             file_id::silence(standard);

@@ -129,7 +129,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     };
     let request = match launch::read(arguments, &modules) {
         Ok(request) => request,
-        Err(stop) => return stopped::<T>(&stop, &console, &modules),
+        Err(stop) => return answer_without_image::<T>(&stop, &console, &modules),
     };
     let mut inherited = Inherited::find(request.descriptors(), filled);
     let mut reporter = None;
@@ -160,7 +160,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
 }
 
 /// Handles requests that need no image.
-fn stopped<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
+fn answer_without_image<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
     let program = console.program();
     match stop {
         Stop::Version => {

@@ -33,9 +33,9 @@ pub enum Error {
     /// A tap cannot be attached.
     Tap { interface: String, error: Errno },
     /// The interface exists but is not a tap, or is a multi-queue tap.
-    NotATap { interface: String, what: String },
+    NotTap { interface: String, what: String },
     /// An inherited descriptor is not a tap, or its frames carry an extra header.
-    NotTap { fd: i32, why: &'static str },
+    TapFd { fd: i32, why: &'static str },
     /// A tap's MTU is outside the range that Ethernet allows.
     Mtu { interface: String, mtu: u32 },
     /// No random Ethernet address can be generated.
@@ -74,7 +74,7 @@ pub enum Error {
     /// Guest memory cannot be allocated.
     Allocate { error: Errno },
     /// A mapping of the tender lies where guest memory must be.
-    InTheWay { size: u64, mapping: Option<String> },
+    Overlap { size: u64, mapping: Option<String> },
     /// The personality READ_IMPLIES_EXEC would make every readable page executable.
     ReadImpliesExec,
     /// The guest's command line does not fit.
@@ -125,8 +125,8 @@ impl Error {
             },
             Error::Protect { .. } => "T402",
             Error::NoModule { .. } => "T407",
-            Error::Tap { .. } | Error::NotATap { .. } => "T410",
-            Error::NotTap { .. } => "T411",
+            Error::Tap { .. } | Error::NotTap { .. } => "T410",
+            Error::TapFd { .. } => "T411",
             Error::Mtu { .. } => "T412",
             Error::Random { .. } | Error::Host { .. } => "T440",
             Error::BlockOpen { .. } => "T420",
@@ -143,7 +143,7 @@ impl Error {
             Error::CapacityMinimum { .. } => "T434",
             Error::MtuMinimum { .. } => "T435",
             Error::Allocate { .. } => "T436",
-            Error::InTheWay { .. } => "T437",
+            Error::Overlap { .. } => "T437",
             Error::ReadImpliesExec => "T438",
             Error::CommandLine { .. } => "T439",
             Error::KvmOpen { .. }
@@ -172,7 +172,7 @@ impl Error {
     /// Advice that upstream's text lacks.
     fn advice(&self) -> Option<String> {
         match self {
-            Error::NotATap { interface, what } => Some(format!("{interface} is {what}")),
+            Error::NotTap { interface, what } => Some(format!("{interface} is {what}")),
             Error::Pipe { .. } => Some("give the name of a regular file".to_owned()),
             _ => None,
         }
@@ -194,7 +194,7 @@ impl Error {
                 format!("Could not attach interface: {interface}: {}", strerror(*error))
             }
             // Upstream prints the kernel's error, EINVAL.
-            Error::NotATap { interface, .. } => {
+            Error::NotTap { interface, .. } => {
                 format!("Could not attach interface: {interface}: {}", strerror(Errno::INVAL))
             }
             Error::BlockOpen { path, error } => {
@@ -255,9 +255,9 @@ impl Error {
                 ),
                 "use a tender built with that module; --help lists the modules".into(),
             ),
-            Error::NotTap { fd, why } => (
+            Error::TapFd { fd, why } => (
                 format!("descriptor {fd} cannot be a network interface: {why}"),
-                "pass the descriptor of a tap opened with IFF_TAP and IFF_NO_PI alone".into(),
+                "pass the descriptor of a tap opened with only IFF_TAP and IFF_NO_PI".into(),
             ),
             Error::Mtu { interface, mtu } => (
                 format!(
@@ -268,7 +268,7 @@ impl Error {
                 format!("set another one with `ip link set {interface} mtu 1500`"),
             ),
             Error::Random { error } => (
-                format!("no random Ethernet address can be made: {}", strerror(*error)),
+                format!("no random Ethernet address can be generated: {}", strerror(*error)),
                 "give one with --net-mac".into(),
             ),
             Error::BlockKind { path } => (
@@ -337,13 +337,13 @@ impl Error {
                 ),
                 format!("raise it with `ip link set INTERFACE mtu {least}`"),
             ),
-            Error::InTheWay { size, mapping } => (
+            Error::Overlap { size, mapping } => (
                 format!(
                     "guest memory of {} would overlap {}",
                     mebibytes(*size),
-                    mapping.as_deref().unwrap_or("the tender's own")
+                    mapping.as_deref().unwrap_or("a mapping of the tender")
                 ),
-                "give less memory with --mem".into(),
+                "ask for less memory with --mem".into(),
             ),
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),

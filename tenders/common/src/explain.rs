@@ -126,7 +126,7 @@ impl Explanation<'_> {
         }
         let none_declined = self.declined().iter().all(|(_, names)| names.is_empty());
         match self.devices {
-            None => writeln!(out, "  not looked at: denied")?,
+            None => writeln!(out, "  not inspected: denied")?,
             Some([]) if none_declined => writeln!(out, "  none")?,
             Some(_) => {}
         }
@@ -145,7 +145,7 @@ impl Explanation<'_> {
             let missing = if safeguard.is_missing() { " (missing here)" } else { "" };
             writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
         }
-        writeln!(out, "\nby the tender, which starts no guest without")?;
+        writeln!(out, "\nenforced by the tender, which starts no guest without these")?;
         for safeguard in self.safeguards.iter().filter(own) {
             writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
         }

@@ -92,11 +92,11 @@ impl Gate {
     /// about them.
     pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Refusal> {
         let mut devices: Vec<Device> = Vec::new();
-        let only_look = self.asked.launch.explain;
+        let only_inspect = self.asked.launch.explain;
         #[cfg(feature = "net")]
         for net in &self.asked.launch.nets {
             let with_bridge = !self.is_open();
-            let opened = crate::attach::net::open(net, only_look, with_bridge, inherited)?;
+            let opened = crate::attach::net::open(net, only_inspect, with_bridge, inherited)?;
             let (device, facts) = opened;
             self.facts.nets.push(facts);
             devices.push(device);
@@ -105,21 +105,22 @@ impl Gate {
         for block in &self.asked.launch.blocks {
             let directories = directories(&self.policies, &self.asked, block);
             let directories: Vec<_> = directories.into_iter().collect();
-            let look = crate::attach::block::Look::at(block, &directories);
+            let lookup = crate::attach::block::Lookup::of(block, &directories);
             let number = self.facts.blocks.len();
-            self.facts.blocks.push(look.facts());
+            self.facts.blocks.push(lookup.facts());
             // A path may lead out of its folder, so it is judged before the file is opened.
             if !directories.is_empty() {
                 self.check(Phase::Strings)?;
             }
-            let (device, facts) = crate::attach::block::attach(block, &look, only_look, inherited)?;
+            let (device, facts) =
+                crate::attach::block::attach(block, &lookup, only_inspect, inherited)?;
             self.facts.blocks.truncate(number);
             self.facts.blocks.push(facts);
             devices.push(device);
         }
         // A tender built without any device module does not use these.
         #[cfg(not(any(feature = "net", feature = "block")))]
-        let _ = (only_look, inherited);
+        let _ = (only_inspect, inherited);
         devices.sort_by_key(|device| device.index);
         Ok(devices)
     }

@@ -166,7 +166,7 @@ enum Place {
     Open(File),
     /// A file that is created only when there is a report to write, so that nothing is created
     /// before the policies have decided.
-    Later(OsString),
+    ToCreate(OsString),
 }
 
 impl Sink {
@@ -177,7 +177,7 @@ impl Sink {
             FileOrFd::Path(path) => {
                 let _rights = CallersRights::take();
                 let opened = match append(path, OFlags::empty()) {
-                    Err(Errno::NOENT) => can_make(path).map(|()| Place::Later(path.clone())),
+                    Err(Errno::NOENT) => can_make(path).map(|()| Place::ToCreate(path.clone())),
                     opened => opened.map(Place::Open),
                 };
                 (opened, os_text(path.as_os_str()).into_owned())
@@ -201,7 +201,7 @@ impl Sink {
         };
         let written = match &self.place {
             Place::Open(file) => write(file),
-            Place::Later(path) => {
+            Place::ToCreate(path) => {
                 let _rights = CallersRights::take();
                 append(path, OFlags::CREATE).and_then(|file| write(&file))
             }
@@ -256,7 +256,7 @@ pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Erro
             std::process::exit(EXIT_CANNOT.into());
         }
     };
-    if let Err(error) = sink.write(&conclude(end, &said(shared))) {
+    if let Err(error) = sink.write(&conclude(end, &read_shared(shared))) {
         complain(&error);
     }
     match end {
@@ -285,7 +285,7 @@ fn split() -> Result<Split, Error> {
     }
 }
 
-fn said(mut shared: File) -> String {
+fn read_shared(mut shared: File) -> String {
     let mut said = Vec::new();
     // If nothing can be read, the child counts as having written nothing.
     let _ = shared.rewind().and_then(|()| shared.read_to_end(&mut said));

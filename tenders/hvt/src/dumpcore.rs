@@ -174,9 +174,9 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
     let length = Condition::new(1, "length", Test::Equal(PAGE * PAGES as u64));
     vec![
         Rule::allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
-        Rule::allow(MINCORE, vec![length], "dumpcore: which pages there are"),
+        Rule::allow(MINCORE, vec![length], "dumpcore: which pages are resident"),
         Rule::allow(PWRITE64, core, "dumpcore: writing"),
-        Rule::allow(UNLINKAT, vec![directory], "dumpcore: removing a file not needed"),
+        Rule::allow(UNLINKAT, vec![directory], "dumpcore: removing an unneeded core file"),
     ]
 }
 

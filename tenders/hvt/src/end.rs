@@ -20,7 +20,7 @@ pub(crate) const STDERR: RawFd = 2;
 
 /// What a message about the guest's end needs.
 #[derive(Debug)]
-pub struct Witness {
+pub struct EndContext {
     /// The tender's name.
     pub program: String,
     /// Descriptor for the outcome, with `--report`.
@@ -30,16 +30,16 @@ pub struct Witness {
     /// Guest memory.
     pub memory: &'static SharedMemory,
     /// Whether a thread is already reporting a fault.
-    pub spoken: AtomicBool,
+    pub reported: AtomicBool,
 }
 
-impl Witness {
+impl EndContext {
     /// Reports the guest's fault and ends the process with status 1.
     ///
     /// Both threads may find the same fault, such as an invalid ring counter. Only the first one
     /// reports it.
     pub fn fault(&self, fault: GuestFault, registers: Option<kvm_regs>) -> ! {
-        if self.spoken.swap(true, Ordering::Relaxed) {
+        if self.reported.swap(true, Ordering::Relaxed) {
             loop {
                 // The other thread is about to end the process.
                 std::hint::spin_loop();
@@ -129,19 +129,19 @@ mod tests {
     #[test]
     fn of_two_threads_that_find_a_fault_one_reports_it() {
         if std::env::var_os(ENDS).is_some() {
-            let witness = Witness {
+            let end_context = EndContext {
                 program: "solo5-hvt".to_owned(),
                 report: None,
                 code: Code(Vec::new()),
                 memory: Box::leak(Box::new(memory(64, Vec::new()))),
-                spoken: AtomicBool::new(false),
+                reported: AtomicBool::new(false),
             };
             let both = Barrier::new(2);
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {
                         both.wait();
-                        witness.fault(GuestFault::RingSleep, None);
+                        end_context.fault(GuestFault::RingSleep, None);
                     });
                 }
             });

@@ -124,7 +124,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     for device in devices {
         rules.extend(frames(device));
         rules.extend(sectors(device));
-        rules.extend(forgetting(own, device));
+        rules.extend(removing_tap(own, device));
     }
     rules
 }
@@ -157,7 +157,7 @@ fn frames(device: &Device) -> Vec<Rule> {
 }
 
 /// The rule for removing a deleted tap from the epoll set.
-fn forgetting(own: &Descriptors, device: &Device) -> Option<Rule> {
+fn removing_tap(own: &Descriptors, device: &Device) -> Option<Rule> {
     matches!(device.backing, Backing::Net { .. }).then(|| {
         let conditions = vec![
             Condition::descriptor(own.epoll, "the epoll set"),

@@ -120,7 +120,7 @@ impl Debugger {
                 target.running.fault(fault)
             }
             (_, Some(DisconnectReason::Disconnect)) => {
-                target.let_go();
+                target.detach();
                 target.running.run()
             }
             (_, Some(DisconnectReason::Kill)) => {
@@ -140,7 +140,7 @@ pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
     let connection = || Condition::descriptor(connection, "the debugger");
     let mut rules = vec![
         Rule::allow(READ, vec![connection()], "gdb: requests"),
-        Rule::allow(RECVFROM, vec![connection()], "gdb: whether there is a request"),
+        Rule::allow(RECVFROM, vec![connection()], "gdb: checking for a request"),
         Rule::allow(WRITE, vec![connection()], "gdb: answers"),
         Rule::allow(RT_SIGRETURN, Vec::new(), "gdb: a request while the guest runs"),
     ];
@@ -162,7 +162,7 @@ pub fn backing(size: u64) -> Result<OwnedFd, Error> {
 
 /// Runs the guest between two stops.
 enum Loop<'m> {
-    #[expect(dead_code, reason = "the type only names functions")]
+    #[expect(dead_code, reason = "the type only carries functions")]
     Never(std::convert::Infallible, &'m ()),
 }
 

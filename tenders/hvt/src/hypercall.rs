@@ -69,9 +69,9 @@ impl Host {
                 devices::write_stream(CONSOLE, text);
             }
             Hypercall::Poll => {
-                let mut poll: Poll = self.question(argument)?;
+                let mut poll: Poll = self.load_argument(argument)?;
                 // Frames that the guest has queued should not wait until it wakes up.
-                self.settle()?;
+                self.drain_ring()?;
                 let ready = self.events.wait(self.devices, poll.timeout_nsecs.get());
                 poll.ready_set = ready.into();
                 poll.ret = (ready.count_ones() as i32).into();
@@ -79,16 +79,16 @@ impl Host {
             }
             #[cfg(feature = "block")]
             Hypercall::BlockWrite | Hypercall::BlockRead if self.devices.has_block() => {
-                let mut block: Block = self.question(argument)?;
+                let mut block: Block = self.load_argument(argument)?;
                 let outcome = crate::block::transfer(self.devices, self.memory, kind, &block)?;
                 block.ret = outcome.number().into();
                 self.memory.store(argument, &block)?;
             }
             #[cfg(feature = "net")]
             Hypercall::NetWrite if self.devices.has_net() => {
-                let mut net: Net = self.question(argument)?;
+                let mut net: Net = self.load_argument(argument)?;
                 // Frames in the ring are older, so they go first.
-                self.settle()?;
+                self.drain_ring()?;
                 let data = Allegation::new(net.data.get(), net.len.get());
                 let outcome = crate::net::send(self.devices, self.memory, net.handle.get(), data)?;
                 net.ret = outcome.number().into();
@@ -96,7 +96,7 @@ impl Host {
             }
             #[cfg(feature = "net")]
             Hypercall::NetRead if self.devices.has_net() => {
-                let mut net: Net = self.question(argument)?;
+                let mut net: Net = self.load_argument(argument)?;
                 let data = Allegation::new(net.data.get(), net.len.get());
                 let handle = net.handle.get();
                 let got = crate::net::receive(self.devices, self.memory, handle, data)?;
@@ -115,7 +115,7 @@ impl Host {
 
     /// Copies an argument whose place also receives the answer. If the answer cannot be written
     /// there, the call fails before it has any effect.
-    fn question<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
+    fn load_argument<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
         self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
         self.memory.load(at)
     }
@@ -130,12 +130,12 @@ impl Host {
             Some(self.memory.load(cookie)?)
         };
         // Queued frames are sent before the guest ends.
-        self.settle()?;
+        self.drain_ring()?;
         Ok(End { status: halt.exit_status.get(), trap })
     }
 
     /// Processes the submissions queued in the ring.
-    fn settle(&self) -> Result<(), GuestFault> {
+    fn drain_ring(&self) -> Result<(), GuestFault> {
         self.ring.map_or(Ok(()), Network::drain_if_pending)
     }
 }

@@ -23,7 +23,7 @@ use zerocopy::IntoBytes;
 use crate::boot_info::{self, Facts};
 use crate::devices::{Devices, Events, TIMER};
 use crate::dumpcore::{self, Dump};
-use crate::end::Witness;
+use crate::end::EndContext;
 use crate::filter::{self, Descriptors};
 use crate::gdb::{self, Debugger};
 use crate::hypercall::Host;
@@ -157,19 +157,19 @@ pub(crate) fn prepare(
     let memory = loaded.shared();
     let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices)));
     let events = Events { epoll: epoll.into_raw_fd(), timer: timer.into_raw_fd() };
-    let witness = Witness {
+    let end_context = EndContext {
         program: console.program().to_owned(),
         report,
         code: Code(loaded.code.clone()),
         memory,
-        spoken: AtomicBool::new(false),
+        reported: AtomicBool::new(false),
     };
     let ring = kick.and_then(|kick| ring::shared(&loaded, memory, devices, kick));
     Ok(Ready {
         running: Running {
             vcpu,
             host: Host { memory, devices, events, ring },
-            witness: Box::leak(Box::new(witness)),
+            end_context: Box::leak(Box::new(end_context)),
             dump,
         },
         loaded,
@@ -239,13 +239,13 @@ impl Ready {
         console: &Console,
     ) -> Result<(Running, Option<Debugging>), Error> {
         let Ready { mut running, loaded, sandbox, io, without_ring, debugging } = self;
-        let Running { host, witness, .. } = &mut running;
+        let Running { host, end_context, .. } = &mut running;
         // The closure frees what it owns: after the filter is installed, freeing could need a call
         // that is not allowed.
         sandbox.enter(move || {
             if let Some(ring) = host.ring {
-                let witness: &'static Witness = witness;
-                let work = move || witness.fault(ring.serve(), None);
+                let end_context: &'static EndContext = end_context;
+                let work = move || end_context.fault(ring.serve(), None);
                 if or_warn(sandbox::thread(io, work).map(Some), console)?.is_none() {
                     host.ring = None;
                     loaded.write_low(&[(BOOT_INFO_BASE, without_ring.as_bytes())])?;

@@ -3,7 +3,7 @@
 use solo5_abi::hvt::x86_64::TrapFrame;
 
 use crate::dumpcore::Dump;
-use crate::end::Witness;
+use crate::end::EndContext;
 use crate::exit::{Exit, decode};
 use crate::fault::GuestFault;
 use crate::hypercall::{End, Host, Next};
@@ -13,7 +13,7 @@ use crate::vm::Vcpu;
 pub(crate) struct Running {
     pub(crate) vcpu: Vcpu,
     pub(crate) host: Host,
-    pub(crate) witness: &'static Witness,
+    pub(crate) end_context: &'static EndContext,
     pub(crate) dump: Option<Dump>,
 }
 
@@ -44,27 +44,27 @@ impl Running {
     /// Ends the process after the guest has ended itself.
     pub(crate) fn end(&self, end: End) -> ! {
         self.dump(end.status == EXIT_ABORT, end.trap);
-        self.witness.exit(end)
+        self.end_context.exit(end)
     }
 
     /// Ends the process after a guest fault.
     pub(crate) fn fault(&self, fault: GuestFault) -> ! {
         self.dump(true, None);
-        self.witness.fault(fault, self.vcpu.registers())
+        self.end_context.fault(fault, self.vcpu.registers())
     }
 
     /// Ends the process on behalf of the debugger.
     #[cfg(feature = "debug")]
     pub(crate) fn quit(&self, line: &str, status: u8) -> ! {
         self.dump(false, None);
-        self.witness.quit(line, status)
+        self.end_context.quit(line, status)
     }
 
     /// With `--dumpcore`: writes the guest's core if `wanted`, else removes the core file.
     fn dump(&self, wanted: bool, trap: Option<TrapFrame>) {
         match &self.dump {
             Some(dump) if wanted => {
-                dump.write(&self.vcpu, self.host.memory, trap, &self.witness.program);
+                dump.write(&self.vcpu, self.host.memory, trap, &self.end_context.program);
             }
             Some(dump) => dump.remove(),
             None => {}

@@ -28,7 +28,7 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
     match reserve(HOST_MEM_BASE..size) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            return Err(Error::InTheWay { size, mapping: mapping_in(HOST_MEM_BASE..size) });
+            return Err(Error::Overlap { size, mapping: mapping_in(HOST_MEM_BASE..size) });
         }
         Err(error) => return Err(Error::Allocate { error }),
     }

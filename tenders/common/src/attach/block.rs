@@ -11,7 +11,7 @@ use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 use solo5_report::os_text;
 
-use super::{Backing, Device, FileId, Inherited, check_no_standard};
+use super::{Backing, Device, FileId, Inherited, check_not_standard};
 use crate::error::Error;
 use crate::sys::Errno;
 
@@ -43,18 +43,18 @@ fn open_error(path: &OsStr, error: Errno) -> Error {
 
 /// Where the path of a block device leads, determined without opening the file.
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Lookup {
     /// The policy's folders that the path does not leave, each with an `O_PATH` descriptor of the
     /// file found there, or the error.
     within: Vec<(String, Result<OwnedFd, Errno>)>,
 }
 
-impl Look {
+impl Lookup {
     /// Looks the device's path up beneath each of `directories`, the folders in which a policy
     /// allows it.
-    pub fn at(block: &launch::Block, directories: &[&str]) -> Look {
+    pub fn of(block: &launch::Block, directories: &[&str]) -> Lookup {
         let launch::Backing::Path(path) = &block.backing else {
-            return Look::default();
+            return Lookup::default();
         };
         let within = directories.iter().filter_map(|folder| {
             let found = open_beneath(folder, path, OFlags::PATH | OFlags::CLOEXEC)?;
@@ -67,7 +67,7 @@ impl Look {
             };
             inside.then(|| ((*folder).to_owned(), found))
         });
-        Look { within: within.collect() }
+        Lookup { within: within.collect() }
     }
 
     /// The facts so far. About a file outside the folders there are none, not even whether it
@@ -97,24 +97,24 @@ impl Look {
     }
 }
 
-/// Opens the device that the launch names. With `only_look` it only inspects the device and opens
-/// nothing for writing. Also returns the facts that policies judge. `look` is the result of the
-/// earlier lookup. [`check_whole_sectors`] checks the size later.
+/// Opens the device that the launch names. With `only_inspect` it opens nothing for writing. Also
+/// returns the facts that policies judge. `lookup` is the result of the earlier lookup.
+/// [`check_whole_sectors`] checks the size later.
 pub fn attach(
     block: &launch::Block,
-    look: &Look,
-    only_look: bool,
+    lookup: &Lookup,
+    only_inspect: bool,
     inherited: &mut Inherited,
 ) -> Result<(Device, BlockFacts), Error> {
-    let open_for = if only_look { Access::ReadOnly } else { block.access };
+    let open_for = if only_inspect { Access::ReadOnly } else { block.access };
     let (fd, path, beneath) = match &block.backing {
         launch::Backing::Path(path) => {
-            let (fd, beneath) = look.open(path, open_for)?;
+            let (fd, beneath) = lookup.open(path, open_for)?;
             (fd, os_text(path).into_owned(), beneath)
         }
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
-            check_no_standard(*number).map_err(|why| Error::BlockFd { fd: *number, why })?;
+            check_not_standard(*number).map_err(|why| Error::BlockFd { fd: *number, why })?;
             let fd = inherited.take(*number);
             let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
             check_access(&fd, block.access)?;
@@ -139,7 +139,7 @@ pub fn attach(
             access: block.access,
             capacity_minimum: block.capacity_minimum,
         },
-        fd: (!only_look).then_some(fd),
+        fd: (!only_inspect).then_some(fd),
     };
     Ok((device, facts))
 }
@@ -175,7 +175,7 @@ pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Error> {
     let wrong = |why| Error::BlockFd { fd: fd.as_raw_fd(), why };
     let flags = rustix::fs::fcntl_getfl(fd).map_err(|_| wrong("it is not open"))?;
     if flags.contains(OFlags::PATH) {
-        return Err(wrong("it names a file and does not open it"));
+        return Err(wrong("it was opened with O_PATH, so it cannot be read"));
     }
     let mode = flags & OFlags::ACCMODE;
     let writes = mode == OFlags::RDWR;
@@ -246,10 +246,10 @@ mod tests {
         directories: &[&str],
         access: Access,
     ) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
-        look(path, directories).open(path, access)
+        lookup(path, directories).open(path, access)
     }
 
-    fn look(path: &OsStr, directories: &[&str]) -> Look {
+    fn lookup(path: &OsStr, directories: &[&str]) -> Lookup {
         let block = launch::Block {
             index: 1,
             name: "storage".to_owned(),
@@ -259,7 +259,7 @@ mod tests {
             sector_size_exact: None,
             capacity_minimum: None,
         };
-        Look::at(&block, directories)
+        Lookup::of(&block, directories)
     }
 
     fn line<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
@@ -356,7 +356,7 @@ mod tests {
             symlink(target, inside.join(name)).unwrap();
         }
         let text = inside.to_str().unwrap();
-        let beneath = |name: &str| look(inside.join(name).as_os_str(), &[text]).facts();
+        let beneath = |name: &str| lookup(inside.join(name).as_os_str(), &[text]).facts();
         let outside = beneath("there");
         assert_eq!(outside.beneath, Fact::Known(Vec::new()));
         for name in ["gone", "far", "further", "magic"] {

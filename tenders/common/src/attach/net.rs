@@ -11,7 +11,7 @@ use solo5_abi::device::Mtu;
 use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
-use super::{Backing, Device, Inherited, check_no_standard};
+use super::{Backing, Device, Inherited, check_not_standard};
 use crate::error::Error;
 use crate::netlink;
 use crate::sys::{Errno, strerror, tap};
@@ -25,7 +25,7 @@ pub const MTU_UNKNOWN: Mtu = Mtu::ETHERNET;
 
 /// What the kernel reports about an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct TapInfo {
     /// Its name.
     pub name: Vec<u8>,
     /// Longest frame in bytes, without the Ethernet header.
@@ -33,7 +33,7 @@ pub struct Seen {
     /// `Ok` if the interface is in the tender's own network namespace. `Err` says that it is not,
     /// or why this cannot be determined. In another namespace the same name belongs to another
     /// interface.
-    pub is_here: Result<(), String>,
+    pub in_own_namespace: Result<(), String>,
 }
 
 fn checked_mtu(interface: &str, mtu: u32) -> Result<Mtu, Error> {
@@ -68,19 +68,19 @@ fn not_a_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
     let driver = (driver.name.as_slice(), driver.bus.as_slice());
     let make = format!("make one with `ip tuntap add mode tap name {interface}`");
     let what = match driver {
-        (b"tun", b"tap") => format!("a tap of several queues, not of one; {make}"),
+        (b"tun", b"tap") => format!("a multi-queue tap, not a plain one; {make}"),
         (b"tun", _) => format!("a tun, which has no Ethernet frames, not a tap; {make}"),
         (b"bridge", _) => "a bridge, not a tap; attach a tap that is a port of it".to_owned(),
         (other, _) => {
             format!("an interface of the driver {}, not a tap", String::from_utf8_lossy(other))
         }
     };
-    Some(Error::NotATap { interface, what })
+    Some(Error::NotTap { interface, what })
 }
 
 /// Checks, without attaching, that the interface called `name` exists, is a tap, is up, and has an
 /// MTU that Ethernet allows.
-pub fn look(name: &OsStr) -> Result<Seen, Error> {
+pub fn inspect(name: &OsStr) -> Result<TapInfo, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let driver = tap::driver(control.as_fd(), name.as_bytes());
@@ -89,7 +89,11 @@ pub fn look(name: &OsStr) -> Result<Seen, Error> {
     {
         return Err(error);
     }
-    Ok(Seen { name: name.as_bytes().to_owned(), mtu: mtu_of(&control, name)?, is_here: Ok(()) })
+    Ok(TapInfo {
+        name: name.as_bytes().to_owned(),
+        mtu: mtu_of(&control, name)?,
+        in_own_namespace: Ok(()),
+    })
 }
 
 fn control(name: &OsStr) -> Result<OwnedFd, Error> {
@@ -99,7 +103,7 @@ fn control(name: &OsStr) -> Result<OwnedFd, Error> {
 /// Attaches the tap called `name`. It must exist and be up; the tender never creates one.
 ///
 /// Switches receive and segmentation offload of the interface off, and leaves them off.
-pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
+pub fn attach(name: &OsStr) -> Result<(TapInfo, OwnedFd), Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let failed = |error| tap_problem(name, error);
@@ -114,13 +118,13 @@ pub fn attach(name: &OsStr) -> Result<(Seen, OwnedFd), Error> {
     }
     let mtu = mtu_of(&control, name)?;
     tap::offload_off(control.as_fd(), name.as_bytes());
-    Ok((Seen { name: given, mtu, is_here: Ok(()) }, fd))
+    Ok((TapInfo { name: given, mtu, in_own_namespace: Ok(()) }, fd))
 }
 
 /// Identifies the tap of an inherited descriptor, and checks that its frames are bare Ethernet
 /// frames.
-pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
-    let not_tap = |why| Error::NotTap { fd: fd.as_raw_fd(), why };
+pub fn identify(fd: &OwnedFd) -> Result<TapInfo, Error> {
+    let not_tap = |why| Error::TapFd { fd: fd.as_raw_fd(), why };
     let (name, flags) =
         tap::identify(fd.as_fd()).map_err(|_| not_tap("it is not an attached tap"))?;
     if flags & tap::IFF_TAP == 0 {
@@ -132,17 +136,17 @@ pub fn identify(fd: &OwnedFd) -> Result<Seen, Error> {
     if flags & tap::IFF_VNET_HDR != 0 {
         return Err(not_tap("its frames start with a virtio header"));
     }
-    let is_here = check_here(fd);
-    let mtu = match &is_here {
+    let in_own_namespace = check_own_namespace(fd);
+    let mtu = match &in_own_namespace {
         Ok(()) => tap::control_socket().and_then(|control| tap::mtu(control.as_fd(), &name)).ok(),
         Err(_) => None,
     };
     let mtu = mtu.map(|mtu| checked_mtu(&String::from_utf8_lossy(&name), mtu));
-    Ok(Seen { name, mtu: mtu.unwrap_or(Ok(MTU_UNKNOWN))?, is_here })
+    Ok(TapInfo { name, mtu: mtu.unwrap_or(Ok(MTU_UNKNOWN))?, in_own_namespace })
 }
 
 /// Checks that the tap behind `fd` is in the tender's own network namespace.
-fn check_here(fd: &OwnedFd) -> Result<(), String> {
+fn check_own_namespace(fd: &OwnedFd) -> Result<(), String> {
     let unread = |error| format!("its network namespace cannot be read: {}", strerror(error));
     let inode =
         tap::namespace(fd.as_fd()).and_then(|namespace| Ok(rustix::fs::fstat(namespace)?.st_ino));
@@ -170,61 +174,61 @@ fn own_namespace() -> Result<u64, Errno> {
 }
 
 /// Identifies an inherited tap and makes its descriptor non-blocking.
-pub fn adopt(fd: OwnedFd) -> Result<(Seen, OwnedFd), Error> {
-    let seen = identify(&fd)?;
+pub fn adopt(fd: OwnedFd) -> Result<(TapInfo, OwnedFd), Error> {
+    let info = identify(&fd)?;
     let result = rustix::fs::fcntl_getfl(&fd)
         .and_then(|flags| rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK));
     result.map_err(|error| Error::Tap { interface: format!("@{}", fd.as_raw_fd()), error })?;
-    Ok((seen, fd))
+    Ok((info, fd))
 }
 
-/// Attaches the interface that the launch names, or with `only_look` only inspects it. Also returns
-/// the facts that policies judge. The bridge is looked up only with `with_bridge`: without a policy
-/// no one reads it.
+/// Attaches the interface that the launch names; with `only_inspect` it attaches nothing. Also
+/// returns the facts that policies judge. The bridge is looked up only with `with_bridge`: without
+/// a policy no one reads it.
 pub fn open(
     net: &Net,
-    only_look: bool,
+    only_inspect: bool,
     with_bridge: bool,
     inherited: &mut Inherited,
 ) -> Result<(Device, NetFacts), Error> {
-    let (seen, fd) = match (&net.interface, only_look) {
-        (Interface::Tap(name), true) => (look(name)?, None),
-        (Interface::Tap(name), false) => attach(name).map(|(seen, fd)| (seen, Some(fd)))?,
-        (Interface::Fd(number), only_look) => {
-            check_no_standard(*number).map_err(|why| Error::NotTap { fd: *number, why })?;
+    let (info, fd) = match (&net.interface, only_inspect) {
+        (Interface::Tap(name), true) => (inspect(name)?, None),
+        (Interface::Tap(name), false) => attach(name).map(|(info, fd)| (info, Some(fd)))?,
+        (Interface::Fd(number), only_inspect) => {
+            check_not_standard(*number).map_err(|why| Error::TapFd { fd: *number, why })?;
             let fd = inherited
                 .take(*number)
                 .map_err(|error| Error::Tap { interface: format!("@{number}"), error })?;
-            match only_look {
+            match only_inspect {
                 true => (identify(&fd)?, None),
-                false => adopt(fd).map(|(seen, fd)| (seen, Some(fd)))?,
+                false => adopt(fd).map(|(info, fd)| (info, Some(fd)))?,
             }
         }
     };
     let mac = match net.mac.map(|mac| mac.0) {
-        None if !only_look => Some(random_mac()?),
+        None if !only_inspect => Some(random_mac()?),
         given => given,
     };
-    let facts = facts(&seen, with_bridge);
+    let facts = facts(&info, with_bridge);
     let backing =
-        Backing::Net { interface: seen.name, mtu: seen.mtu, mac, mtu_minimum: net.mtu_minimum };
+        Backing::Net { interface: info.name, mtu: info.mtu, mac, mtu_minimum: net.mtu_minimum };
     Ok((Device { index: net.index, name: net.name.clone(), backing, fd }, facts))
 }
 
 /// The facts about a tap that policies judge.
-fn facts(seen: &Seen, with_bridge: bool) -> NetFacts {
-    if let Err(why) = &seen.is_here {
+fn facts(info: &TapInfo, with_bridge: bool) -> NetFacts {
+    if let Err(why) = &info.in_own_namespace {
         return NetFacts {
             tap: Fact::Unreadable(why.clone()),
             bridge: Fact::Unreadable(why.clone()),
         };
     }
-    let bridge = || match netlink::master(&seen.name) {
+    let bridge = || match netlink::master(&info.name) {
         Ok(bridge) => Fact::Known(bridge.map(OsString::from_vec)),
         Err(error) => Fact::Unreadable(format!("the kernel says: {}", strerror(error))),
     };
     NetFacts {
-        tap: Fact::Known(OsString::from_vec(seen.name.clone())),
+        tap: Fact::Known(OsString::from_vec(info.name.clone())),
         bridge: if with_bridge { bridge() } else { Fact::Unknown },
     }
 }
@@ -237,7 +241,7 @@ pub fn check_name_unchanged(device: &Device) -> Result<(), Error> {
     };
     match tap::identify(fd.as_fd()) {
         Ok((now, _)) if now == *interface => Ok(()),
-        _ => Err(Error::NotTap {
+        _ => Err(Error::TapFd {
             fd: fd.as_raw_fd(),
             why: "its interface was renamed or removed meanwhile",
         }),
@@ -280,7 +284,7 @@ mod tests {
             "Could not attach interface: a23456789012345x: File name too long (ENAMETOOLONG)"
         );
         let file = OwnedFd::from(tempfile::tempfile().unwrap());
-        assert!(matches!(adopt(file), Err(Error::NotTap { .. })));
+        assert!(matches!(adopt(file), Err(Error::TapFd { .. })));
     }
 
     #[test]

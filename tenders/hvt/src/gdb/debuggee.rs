@@ -134,7 +134,7 @@ impl<'m> Debuggee<'m> {
     }
 
     /// Removes all breakpoints and the debugger's hooks.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn detach(&mut self) {
         for slot in 0..SOFTWARE_MAX {
             if let Some((address, byte)) = self.software.get_mut(slot).and_then(Option::take) {
                 let _ = self.memory.store(address, &byte);
@@ -162,7 +162,7 @@ impl<'m> Debuggee<'m> {
             let exit = self.running.vcpu.run();
             match exit {
                 Exit::Debug { dr6 } => return Ok(Event::TargetStopped(self.stopped(dr6))),
-                Exit::Other(REASON_HALT) if self.met_breakpoint() => {
+                Exit::Other(REASON_HALT) if self.hit_breakpoint() => {
                     return Ok(Event::TargetStopped(BaseStopReason::SwBreak(())));
                 }
                 _ => {}
@@ -185,7 +185,7 @@ impl<'m> Debuggee<'m> {
     }
 
     /// Whether the CPU has just executed a software breakpoint. If so, sets `rip` back to it.
-    fn met_breakpoint(&self) -> bool {
+    fn hit_breakpoint(&self) -> bool {
         let vcpu = self.running.vcpu.kvm();
         let Ok(mut registers) = vcpu.get_regs() else {
             return false;

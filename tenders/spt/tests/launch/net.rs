@@ -144,7 +144,7 @@ fn an_interface_that_is_not_a_tap_is_named() {
             (
                 "many",
                 &["tuntap", "add", "mode", "tap", "name", "many", "multi_queue"],
-                "a tap of several queues",
+                "a multi-queue tap",
             ),
         ] {
             if !Command::new("ip").args(make).status().unwrap().success() {
