@@ -1,11 +1,12 @@
 //! The completion scripts in `docs/completions`: those of the tenders are made from the table of
 //! options, and a real bash completes with all of them. `SOLO5_BLESS=1` writes them anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use solo5_abi::Target;
+use solo5_abi::{Arch, Target};
 use solo5_launch::Modules;
 use solo5_launch::completion::{Shell, names, script};
 
@@ -37,6 +38,11 @@ fn the_tenders_scripts_are_those_of_the_table() {
 
 /// What bash offers for a line, of which the last word is being typed.
 fn completed(program: &str, line: &str) -> Vec<String> {
+    completed_by(program, program, line)
+}
+
+/// As [`completed`], by the script of another program.
+fn completed_by(script: &str, program: &str, line: &str) -> Vec<String> {
     let run = Command::new("bash")
         .args(["--norc", "-c"])
         .arg(
@@ -49,7 +55,7 @@ fn completed(program: &str, line: &str) -> Vec<String> {
              printf '%s\\n' \"${COMPREPLY[@]}\"",
         )
         .arg("bash")
-        .arg(folder().join("bash").join(program))
+        .arg(folder().join("bash").join(script))
         .args([program, line])
         .current_dir(folder())
         .output()
@@ -79,12 +85,55 @@ fn bash_completes_options_and_values_of_tenders() {
 
 #[test]
 fn bash_completes_the_options_of_the_linker_wrapper() {
-    for program in ["solo5-cc", "solo5-ld"] {
-        let line = |rest: &str| completed(program, &format!("{program} {rest}"));
+    for program in called("cc").into_iter().chain(called("ld")) {
+        let line = |rest: &str| completed_by("solo5-cc", &program, &format!("{program} {rest}"));
         assert_eq!(line("-z solo5-ab"), ["solo5-abi="]);
         assert_eq!(line("-z solo5-abi=sp"), ["spt"]);
         assert_eq!(line("-z solo5-audit=w"), ["warning"]);
         assert_eq!(line("-z solo5-manifest=ba"), ["bash"]);
         assert_eq!(line("ba"), ["bash"]);
     }
+}
+
+/// A tool's names: ours, and one with the triple of each architecture.
+fn called(tool: &str) -> Vec<String> {
+    let triples = Arch::ALL.map(|arch| format!("{}-{tool}", arch.triple()));
+    [format!("solo5-{tool}")].into_iter().chain(triples).collect()
+}
+
+#[test]
+fn every_shell_knows_every_name_of_the_wrapper() {
+    for shell in Shell::ALL {
+        for (file, tools) in [("solo5-cc", &["cc", "ld"][..]), ("solo5-objcopy", &["objcopy"])] {
+            let path = folder().join(shell.name()).join(file);
+            let script = fs::read_to_string(&path).unwrap();
+            let words: Vec<&str> = script.split_whitespace().collect();
+            for name in tools.iter().flat_map(|tool| called(tool)) {
+                assert!(words.contains(&name.as_str()), "{}: {name}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn bash_completes_files_for_objcopy_and_the_words_of_the_toolchain() {
+    for program in called("objcopy") {
+        let line =
+            |rest: &str| completed_by("solo5-objcopy", &program, &format!("{program} {rest}"));
+        assert_eq!(line("-O binary ba"), ["bash"]);
+        assert_eq!(line("--extract-symbol ba"), ["bash"]);
+    }
+    let line = |rest: &str| completed("solo5-toolchain", &format!("solo5-toolchain {rest}"));
+    assert_eq!(line("ob"), ["objcopy"]);
+    assert_eq!(line("script "), Arch::ALL.map(Arch::name));
+    let stub = ["stub"].into_iter();
+    let targets: BTreeSet<&str> = Target::ALL
+        .into_iter()
+        .filter(|target| *target != Target::Genode)
+        .map(Target::name)
+        .chain(stub)
+        .collect();
+    let offered = line("script x86_64 ");
+    assert_eq!(offered.iter().map(String::as_str).collect::<BTreeSet<_>>(), targets);
+    assert_eq!(line("cc ba"), ["bash"]);
 }

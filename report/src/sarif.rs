@@ -111,7 +111,9 @@ struct Driver<'a> {
 #[serde(rename_all = "camelCase")]
 struct Descriptor<'a> {
     id: &'a str,
+    name: String,
     short_description: Message,
+    full_description: Message,
     help: Help<'a>,
     default_configuration: Configuration,
 }
@@ -233,11 +235,30 @@ fn is_semantic(version: &str) -> bool {
         && build.split('.').all(is_word)
 }
 
+/// A title in one word, as services show it beside the code: `no ABI note` is `NoAbiNote`.
+fn friendly(title: &str) -> String {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at(1);
+        first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+    };
+    words.map(capital).collect()
+}
+
+/// The first paragraph of a page, which says what was found.
+fn summary(page: &str) -> Option<String> {
+    let paragraph = page.split("\n\n").nth(1)?;
+    Some(paragraph.trim_end().replace('\n', " "))
+}
+
 fn descriptor<'a>(rule: &Rule<'a>) -> Descriptor<'a> {
+    let page = crate::explain(rule.code);
     Descriptor {
         id: rule.code,
+        name: friendly(rule.title),
         short_description: Message { text: rule.title.to_owned() },
-        help: Help { text: rule.help, markdown: crate::explain(rule.code) },
+        full_description: Message { text: page.and_then(summary).unwrap_or(rule.title.to_owned()) },
+        help: Help { text: rule.help, markdown: page },
         default_configuration: Configuration { level: rule.severity.name() },
     }
 }
@@ -312,6 +333,21 @@ mod tests {
         assert_eq!(uri("a/b-1.spt"), "a/b-1.spt");
         assert_eq!(uri("/srv/x y"), "file:///srv/x%20y");
         assert_eq!(uri("c:é"), "c%3A%C3%A9");
+    }
+
+    /// GitHub's code scanning refuses a rule without a full description.
+    #[test]
+    fn rules_have_a_name_and_a_full_description() {
+        let (title, help) = ("function resolved at start (IFUNC)", "mend");
+        let rule = |code| Rule { code, title, help, severity: Severity::Warning };
+        let log = opening("tool", &[rule("S113"), rule("X000")]) + &closing(&[]);
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let rules = &log["runs"][0]["tool"]["driver"]["rules"];
+        assert_eq!(rules[0]["name"], "FunctionResolvedAtStartIfunc");
+        let full = rules[0]["fullDescription"]["text"].as_str().unwrap();
+        let page = crate::explain("S113").unwrap().replace('\n', " ");
+        assert!(full.len() > title.len() && page.contains(full), "{full}");
+        assert_eq!(rules[1]["fullDescription"]["text"], title, "without a page");
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub(crate) fn build(effort: Effort) -> Result<()> {
     let compiled = compile(&root, &programs, effort)?;
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
-    documents(&root, new.path())?;
+    documents(&root, new.path(), arch)?;
     headers(&root, new.path(), arch)?;
     for (arch, all) in BINDINGS {
         libraries(&root, new.path(), *arch, all)?;
@@ -316,7 +316,7 @@ fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) 
 
 /// Manual pages and shell completions: written by the programs themselves where they can, else the
 /// pages of `docs/man` and the scripts of `docs/completions`.
-fn documents(root: &Path, tree: &Path) -> Result<()> {
+fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
     const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
         ("bash", "share/bash-completion/completions", "", ""),
         ("zsh", "share/zsh/site-functions", "_", ""),
@@ -332,6 +332,16 @@ fn documents(root: &Path, tree: &Path) -> Result<()> {
             let name = script.file_name();
             let name = format!("{prefix}{}{suffix}", name.to_string_lossy());
             write(&tree.join(folder).join(name), &fs::read(script.path())?)?;
+        }
+        // Bash and fish look for a script by the name of the program; zsh reads the names in it.
+        for verb in TOOLCHAIN_VERBS {
+            let script = if verb == "objcopy" { "solo5-objcopy" } else { "solo5-cc" };
+            for name in [format!("solo5-{verb}"), format!("{}-{verb}", arch.triple())] {
+                if name != script && shell != "zsh" {
+                    let link = tree.join(folder).join(format!("{prefix}{name}{suffix}"));
+                    symlink(format!("{prefix}{script}{suffix}"), link)?;
+                }
+            }
         }
     }
     for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
