@@ -239,8 +239,10 @@ pub(crate) fn examine<R: ReadAt>(
     let properties = image.properties()?;
     let properties = properties.as_ref();
     let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
-    let fits = image.plan(file, target)?.fits(launch.memory());
-    problems.extend(fits.err().map(|error| error.to_string()));
+    let plan = image.plan(file, target)?;
+    if let Ok(memory) = launch.guest_memory(target) {
+        problems.extend(plan.fits(memory).err().map(|error| error.to_string()));
+    }
     if !problems.is_empty() {
         return Err(AskError::Launch(problems));
     }
@@ -268,11 +270,17 @@ pub(crate) fn options(
         .map_err(|error| AskError::Options(error.to_string()))?;
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
-    if minimum > launch.memory() {
-        problems.push(match launch::enough_memory_mib(minimum) {
-            Some(mib) => format!("the manifest asks for more memory; add --mem={mib}MiB"),
-            None => format!("the manifest asks for {minimum} bytes of memory, which no host has"),
-        });
+    match launch.guest_memory(target) {
+        Err(too_much) => problems.push(too_much.to_string()),
+        Ok(memory) if memory < minimum => {
+            problems.push(match launch::enough_memory_mib(minimum) {
+                Some(mib) => format!("the manifest asks for more memory; add --mem={mib}MiB"),
+                None => {
+                    format!("the manifest asks for {minimum} bytes of memory, which no host has")
+                }
+            });
+        }
+        Ok(_) => {}
     }
     Ok((launch, problems))
 }

@@ -298,6 +298,42 @@ debug: { gdb: forbid, dumpcore: forbid }
 ";
 
 #[test]
+fn check_judges_the_memory_that_the_guest_gets() {
+    let place = Place::new();
+    let versions = "type: solo5.manifest\nversion: 2\nmemory: { minimum: 3MiB }\ndevices: []\n";
+    let parsed = solo5_manifest::parse("m.yaml", versions.as_bytes()).expect("a manifest");
+    let notes = parsed.manifest.notes();
+    let notes = [notes.mft1(), notes.mft2().expect("properties")].concat();
+    for (name, target) in [("a.hvt", Target::Hvt), ("a.spt", Target::Spt)] {
+        place.image_with(name, target, notes.clone());
+    }
+    let policy = "type: solo5.policy\nversion: 1\notherwise: allow\nmemory: { maximum: 4MiB }\n";
+    place.write("p.yaml", policy.as_bytes());
+    for (image, memory, status, expected) in [
+        (
+            "a.hvt",
+            "--mem=3",
+            1,
+            "a.hvt: cannot start: the manifest asks for more memory; add --mem=4MiB",
+        ),
+        ("a.spt", "--mem=3", 0, "a.spt: allowed"),
+        ("a.hvt", "--mem=5", 0, "a.hvt: allowed"),
+        ("a.spt", "--mem=5", 1, "a.spt: denied: P305 memory: 5MiB asked for; "),
+        ("a.hvt", "--mem=7", 1, "a.hvt: denied: P305 memory: 7MiB asked for, and 6MiB given; "),
+        (
+            "a.hvt",
+            "--mem=8192",
+            1,
+            "a.hvt: cannot start: guest memory size 8589934592 bytes exceeds",
+        ),
+    ] {
+        let run = place.run(&["check", image, "--policy=p.yaml", "--", memory]);
+        assert_eq!(run.status, status, "{image} {memory}: {}{}", run.stdout, run.stderr);
+        assert!(run.stdout.contains(expected), "{image} {memory}: {}", run.stdout);
+    }
+}
+
+#[test]
 fn policies_are_asked() {
     let place = Place::new();
     place.image("a.spt", Target::Spt);

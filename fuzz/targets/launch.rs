@@ -86,7 +86,7 @@ fn run(data: &[u8]) -> bool {
                     check(&launch, &modules);
                     let _ = launch.unattached(&first);
                     let asked = Asked::new(launch, modules.target, properties);
-                    assert!(asked.launch.memory() >= 1 << 20);
+                    assert!(asked.launch.memory_asked() >= 1 << 20);
                     assert_eq!(asked.manifest_version, 1 + u64::from(properties.is_some()));
                     taken = true;
                 }

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod completion;
+mod memory;
 mod options;
 mod resolve;
 mod usage;
@@ -29,30 +30,18 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use solo5_abi::DEFAULT_MEMORY;
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 use solo5_source::reader::similar;
 
+pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, enough_memory_mib, rounded};
 pub use options::is_label_key;
 use resolve::{Wishes, undeclared};
 pub use usage::usage;
 
 pub use value::{Mac, parse_mac};
-
-/// Guest memory in MiB when `--mem` is not given.
-pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
-
-/// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
-const MEMORY_MAX: u64 = 1 << 46;
-
-/// How many MiB to ask for with `--mem` so that a guest has `least` bytes; `None` if no host can give
-/// that much.
-pub fn enough_memory_mib(least: u64) -> Option<u64> {
-    (least <= MEMORY_MAX).then(|| least.div_ceil(1 << 20))
-}
 
 /// What a tender understands: its modules decide which options there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -514,11 +503,6 @@ impl Launch {
             DeviceType::BlockBasic => &self.without_blocks,
         };
         declined.iter().any(|declined| declined == name)
-    }
-
-    /// Guest memory in bytes; `u64::MAX` if that does not fit.
-    pub fn memory(&self) -> u64 {
-        self.memory_mib.saturating_mul(1 << 20)
     }
 
     /// Length in bytes of the guest's command line, its terminator not counted.

@@ -447,11 +447,31 @@ fn usage_begins_with_upstreams_lines() {
 }
 
 #[test]
+fn hvt_gives_whole_granules_below_its_ring() {
+    let given = |target, mib: u64, device: &str| {
+        let launch = launch(&format!("--mem={mib} {device} k")).unwrap();
+        launch.guest_memory(target).map(|bytes| bytes >> 20)
+    };
+    for (asked, guest) in [(1, 2), (2, 2), (3, 2), (4, 4), (5, 4), (512, 512), (4097, 4096)] {
+        assert_eq!(given(Target::Hvt, asked, ""), Ok(guest), "{asked}");
+        assert_eq!(given(Target::Spt, asked, ""), Ok(asked));
+    }
+    for (asked, guest) in [(2, 2), (32, 32), (4094, 4094), (4096, 4094)] {
+        assert_eq!(given(Target::Hvt, asked, "--net:service=tap"), Ok(guest), "{asked}");
+    }
+    let too_much = TooMuchMemory { bytes: 4098 << 20, most: 4096 << 20 };
+    assert_eq!(given(Target::Hvt, 4099, ""), Err(too_much));
+    assert!(given(Target::Hvt, (1 << 44) - 1, "--net:service=tap").is_err());
+}
+
+#[test]
 fn memory_that_is_advised_can_be_asked_for() {
     for least in [1, 1 << 20, (1 << 20) + 1, 1 << 40, 1 << 46] {
         let mib = enough_memory_mib(least).unwrap();
         assert!(mib << 20 >= least, "{least}");
-        assert_eq!(launch(&format!("--mem={mib} k")).unwrap().memory_mib, mib);
+        let launch = launch(&format!("--mem={mib} k")).unwrap();
+        assert_eq!(launch.memory_mib, mib);
+        assert_eq!(rounded(Target::Hvt, launch.memory_asked()), mib << 20);
     }
     for least in [(1 << 46) + 1, 1 << 63, u64::MAX] {
         assert_eq!(enough_memory_mib(least), None, "{least}");

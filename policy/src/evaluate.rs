@@ -465,19 +465,24 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
         unless: None,
         judge,
     };
+    let wanted = size::display(asked.launch.memory_asked());
+    let message = match asked.launch.memory_asked() == asked.memory {
+        true => format!("{wanted} asked for"),
+        false => format!("{wanted} asked for, and {} given", size::display(asked.memory)),
+    };
     let size = thing(
-        format!("{} asked for", size::display(asked.launch.memory())),
-        Box::new(|policy: &Policy| {
+        message.clone(),
+        Box::new(move |policy: &Policy| {
             let Some(rules) = &policy.memory else {
                 return absent(policy);
             };
             let mut section = Section::new(&rules.span);
             if let Some(maximum) = &rules.maximum
-                && asked.launch.memory() > maximum.value
+                && asked.memory > maximum.value
             {
                 section.refuse(
                     codes::MEMORY_MAXIMUM,
-                    format!("{} asked for", size::display(asked.launch.memory())),
+                    message.clone(),
                     format!("wants at most {}", size::display(maximum.value)),
                     &maximum.span,
                 );

@@ -22,6 +22,8 @@ pub struct Asked {
     pub proof: Option<Proof>,
     /// Version of its manifest: 2 if it has properties, else 1.
     pub manifest_version: u64,
+    /// Guest memory in bytes, as the guest gets it.
+    pub memory: u64,
     /// Who asks for an executable heap, if anyone does.
     pub executable_heap: Option<HeapAsker>,
     /// The words of the guest's command line, as the guest will part them.
@@ -50,6 +52,8 @@ impl Asked {
             target,
             proof: None,
             manifest_version: if properties.is_some() { 2 } else { 1 },
+            // A launch with too much of it is refused before policies are asked.
+            memory: launch.guest_memory(target).unwrap_or_else(|too_much| too_much.bytes),
             executable_heap,
             arguments: words(&launch.arguments),
             launch,

@@ -51,11 +51,6 @@ pub trait Tender {
         modules(Self::TARGET)
     }
 
-    /// Size of guest memory in bytes, for a launch that asks for `asked` bytes.
-    fn memory(&self, asked: u64, _launch: &Launch, _console: &Console) -> Result<u64, Error> {
-        Ok(asked)
-    }
-
     /// The system calls that stay allowed for this launch with these devices. Under `--explain` the
     /// devices have no descriptors.
     fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule>;
@@ -222,7 +217,11 @@ fn run<T: Tender>(
             ..Refusal::cannot(CODE_UNATTACHED, unattached)
         });
     }
-    let memory = tender.memory(launch.memory(), &launch, console)?;
+    let bytes = solo5_launch::rounded(T::TARGET, launch.memory_asked());
+    if bytes != launch.memory_asked() {
+        console.warn(&Warning::MemoryAdjusted { bytes });
+    }
+    let memory = launch.guest_memory(T::TARGET).map_err(Error::from)?;
     needs::check_unikernel(&launch, memory, properties)?;
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;

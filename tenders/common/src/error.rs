@@ -10,7 +10,7 @@ use std::fmt;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
-use solo5_launch::enough_memory_mib;
+use solo5_launch::{TooMuchMemory, enough_memory_mib};
 use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
@@ -91,7 +91,7 @@ pub enum Error {
     /// A call to KVM failed.
     KvmCall { name: &'static str, error: Errno },
     /// The launch asks for more memory than a guest of this target can have.
-    MemoryMaximum { bytes: u64, most: u64 },
+    MemoryMaximum(TooMuchMemory),
     /// The network ring cannot be set up.
     RingOff { what: &'static str, error: Errno },
     /// The tender cannot confine itself.
@@ -151,7 +151,7 @@ impl Error {
             | Error::KvmLacks { .. }
             | Error::KvmClock
             | Error::KvmCall { .. } => "T450",
-            Error::MemoryMaximum { .. } => "T451",
+            Error::MemoryMaximum(_) => "T451",
             Error::RingOff { .. } => "T452",
             Error::Confine { .. } => "T453",
             Error::Dumpcore { .. } => "T455",
@@ -231,9 +231,7 @@ impl Error {
             Error::KvmCall { name, error } => {
                 format!("KVM: ioctl ({name}) failed: {}", strerror(*error))
             }
-            Error::MemoryMaximum { bytes, most } => {
-                format!("guest memory size {bytes} bytes exceeds the max size {most} bytes")
-            }
+            Error::MemoryMaximum(too_much) => too_much.to_string(),
             Error::RingOff { what, error } => {
                 format!("{what} failed, falling back to hypercalls: {}", strerror(*error))
             }
@@ -500,6 +498,12 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<TooMuchMemory> for Error {
+    fn from(too_much: TooMuchMemory) -> Error {
+        Error::MemoryMaximum(too_much)
+    }
+}
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {

@@ -18,7 +18,7 @@ use std::ops::Range;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use solo5_abi::hvt::x86_64::page::{LARGE, NO_EXECUTE, PRESENT, WRITABLE};
 use solo5_abi::hvt::x86_64::{self as x86, table};
-use solo5_abi::hvt::{BOOT_INFO_BASE, GUEST_MIN_BASE, MEMORY_GRANULE, MEMORY_MAX};
+use solo5_abi::hvt::{BOOT_INFO_BASE, GUEST_MIN_BASE, MEMORY_GRANULE};
 
 const PAGE: u64 = 0x1000;
 
@@ -29,25 +29,6 @@ pub struct Size {
     pub guest: u64,
     /// The size that is mapped, which includes the ring.
     pub mapped: u64,
-}
-
-/// `asked` bytes rounded down to whole granules, but at least one.
-pub fn rounded(asked: u64) -> u64 {
-    (asked - asked % MEMORY_GRANULE).max(MEMORY_GRANULE)
-}
-
-/// The size for `rounded` bytes of guest memory. A ring is added on top if it fits below
-/// [`MEMORY_MAX`]; otherwise its room is taken from the guest's memory. `None` if `rounded` exceeds
-/// [`MEMORY_MAX`].
-pub fn size(rounded: u64, ring: bool) -> Option<Size> {
-    if rounded > MEMORY_MAX {
-        return None;
-    }
-    if !ring {
-        return Some(Size { guest: rounded, mapped: rounded });
-    }
-    let mapped = (rounded + MEMORY_GRANULE).min(MEMORY_MAX);
-    Some(Size { guest: mapped - MEMORY_GRANULE, mapped })
 }
 
 /// The pages that the guest can execute.
@@ -209,22 +190,6 @@ mod tests {
     fn word(tables: &[u8], at: u64) -> u64 {
         let at = (at - table::GDT) as usize;
         u64::from_le_bytes(tables[at..at + 8].try_into().unwrap())
-    }
-
-    #[test]
-    fn memory_is_whole_granules_and_the_ring_comes_on_top() {
-        for (asked, guest) in [(1, 2), (2, 2), (3, 2), (4, 4), (5, 4), (512, 512), (4097, 4096)] {
-            assert_eq!(rounded(asked * MIB), guest * MIB, "{asked}");
-        }
-        let sizes = |mib: u64, ring| size(mib * MIB, ring).map(|s| (s.guest / MIB, s.mapped / MIB));
-        assert_eq!(sizes(32, false), Some((32, 32)));
-        assert_eq!(sizes(32, true), Some((32, 34)));
-        assert_eq!(sizes(2, true), Some((2, 4)));
-        assert_eq!(sizes(4096, false), Some((4096, 4096)));
-        assert_eq!(sizes(4096, true), Some((4094, 4096)));
-        assert_eq!(sizes(4094, true), Some((4094, 4096)));
-        assert_eq!(sizes(4098, false), None);
-        assert_eq!(size(rounded(u64::MAX), true), None);
     }
 
     #[test]

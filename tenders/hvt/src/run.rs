@@ -2,11 +2,10 @@
 
 use rustix::thread::CapabilitySet;
 use solo5_abi::Target;
-use solo5_abi::hvt::MEMORY_MAX;
 use solo5_tender::attach::Device;
 use solo5_tender::boot::{self, Guest, Launch, Modules, Tender};
 use solo5_tender::console::Console;
-use solo5_tender::error::{Error, Refusal, Warning};
+use solo5_tender::error::{Refusal, Warning};
 use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::Rule;
@@ -14,7 +13,7 @@ use solo5_tender::sys::landlock;
 
 use crate::filter::{self, Descriptors};
 use crate::prepare::{has_net, prepare};
-use crate::{cpuid, dumpcore, gdb, layout, vm};
+use crate::{cpuid, dumpcore, gdb, vm};
 
 /// The KVM tender; with `DEBUG`, the debug tender.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +29,6 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
             dumpcore: DEBUG && cfg!(feature = "debug"),
             ..boot::modules(Target::Hvt)
         }
-    }
-
-    fn memory(&self, asked: u64, launch: &Launch, console: &Console) -> Result<u64, Error> {
-        let bytes = layout::rounded(asked);
-        if bytes != asked {
-            console.warn(&Warning::MemoryAdjusted { bytes });
-        }
-        let size = layout::size(bytes, !launch.nets.is_empty());
-        let most = MEMORY_MAX;
-        size.map(|size| size.guest).ok_or(Error::MemoryMaximum { bytes, most })
     }
 
     fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule> {
