@@ -148,7 +148,7 @@ impl fmt::Display for Error {
             ErrorKind::Trailing => write!(f, "bytes follow the last record"),
             ErrorKind::Order => write!(f, "records are not sorted and unique"),
             ErrorKind::Unknown(tag) => {
-                write!(f, "property {tag:#x} is required and not known to this version")
+                write!(f, "required property {tag:#x} is unknown to this version")
             }
             ErrorKind::Criticality(tag) => write!(f, "{}: wrong critical bit", name(tag)),
             ErrorKind::Device(device) => write!(f, "device {device} is not in the manifest"),

@@ -64,7 +64,7 @@ impl fmt::Display for SectionError {
             SectionError::ShortSymbols => write!(f, "the symbols reach past the end of the file"),
             SectionError::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
             SectionError::NoSymbolSections => {
-                write!(f, "symbols name sections of a table (SHT_SYMTAB_SHNDX) that is not there")
+                write!(f, "the symbols refer to a missing table (SHT_SYMTAB_SHNDX)")
             }
         }
     }
