@@ -115,12 +115,9 @@ impl Builder<'_> {
                 self.tag(tag);
                 if text.contains('\0') {
                     self.reader.report(
-                        Diagnostic::error(
-                            codes::CHARACTER,
-                            "a text has the character U+0000 in it",
-                        )
-                        .label(self.source, span.clone(), "")
-                        .with_help("remove it; other readers take it for the end of the text"),
+                        Diagnostic::error(codes::CHARACTER, "a text contains the character U+0000")
+                            .label(self.source, span.clone(), "")
+                            .with_help("remove it; other readers take it for the end of the text"),
                     );
                 }
                 if style == Style::Plain {
