@@ -1,7 +1,7 @@
-//! `check --plan`: every launch of a plan, and whether they go together.
+//! `check --plan`: every launch of a plan, and the conflicts between them.
 //!
-//! Each unikernel is asked about as `check` asks about one image. What the launches have in common,
-//! the plan finds itself; this host says which paths lead to one file.
+//! Each unikernel is judged as `check` judges one image. [`Plan::conflicts`] finds what the launches have
+//! in common; this host tells which paths lead to the same file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ pub(crate) struct PlanOptions<'o> {
     pub(crate) plan: &'o Path,
     /// Policies to ask besides the plan's own.
     pub(crate) policies: &'o [PathBuf],
-    /// The folder of policies of the host that is meant.
+    /// The folder of policies of the host in question.
     pub(crate) host: Option<&'o Path>,
     /// Where to write what is admitted.
     pub(crate) lock: Option<&'o Path>,
@@ -62,7 +62,7 @@ struct Entry<'p> {
     target: Option<Target>,
     devices: Vec<Declared>,
     answer: Answer,
-    /// What its tender is given beside policies and the image.
+    /// The arguments of its tender, without policies and the image.
     words: Vec<OsString>,
     policies: Vec<PathBuf>,
 }
@@ -123,8 +123,8 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
     Ok(exit)
 }
 
-/// Looks at an image and asks about its launch; what the plan says of devices the image does not
-/// have goes to `findings`.
+/// Examines an image and judges its launch. Devices of the plan that the image does not have go to
+/// `findings`.
 fn look<'p>(
     plan: &Plan,
     unikernel: &'p Unikernel,
@@ -140,7 +140,7 @@ fn look<'p>(
     let words = plan.words(unikernel).into_iter();
     let words: Vec<OsString> = words.map(OsString::from).collect();
     let (mut target, mut devices, mut wrong) = (None, Vec::new(), Vec::new());
-    // Of a file that is no image, or a broken one, the question says what is wrong.
+    // If the file is no image or a broken one, `examine` reports that.
     if let Ok((file, _)) = readable(&path)
         && let Ok(image) = Image::read(&file, &Arch::ALL)
         && let Some(declared) = all_declared(&image)

@@ -1,4 +1,4 @@
-//! `policy`: policies themselves, without an image. [`show`] and [`test`] have verbs of their own.
+//! `policy`: verbs on policies without an image. [`show`] and [`test`] have files of their own.
 
 mod sections;
 mod show;
@@ -64,7 +64,7 @@ fn check(console: &Console, files: &[PathBuf]) -> Exit {
             Err(failed) => exit = exit.max(failed),
         }
     }
-    // Of a set with gaps nothing can be said.
+    // If a file could not be read, report nothing about the set.
     if exit == Exit::Clean {
         let rules: Vec<_> = RULES.iter().map(|rule| (rule.code, rule.severity)).collect();
         console.show(&lint::lints(&policies, today(), &rules));
@@ -72,7 +72,7 @@ fn check(console: &Console, files: &[PathBuf]) -> Exit {
     exit
 }
 
-/// Formats one policy that is sound; what cannot be understood is left as it is.
+/// Formats one policy. A file with errors is left as it is.
 fn fmt(console: &Console, path: &Path, check: bool) -> Exit {
     let (_, bytes) = match read_policy(console, path) {
         Ok(found) => found,

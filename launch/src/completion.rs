@@ -1,5 +1,5 @@
-//! Completion scripts of the tenders, from the table of their options. A tender itself has no verb for
-//! them: the files in `docs/completions` are this module's output, which a test compares.
+//! Completion scripts of the tenders, made from the table of options. A tender cannot print them: the
+//! files in `docs/completions` are the output of this module, and a test compares them.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub enum Shell {
 }
 
 impl Shell {
-    /// All that there are scripts for.
+    /// Every shell that there is a script for.
     pub const ALL: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
     /// Its name.
@@ -31,7 +31,7 @@ impl Shell {
     }
 }
 
-/// An option as somebody types it.
+/// An option as a user types it.
 struct Spelling {
     name: &'static str,
     shape: Shape,

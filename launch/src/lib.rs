@@ -1,7 +1,7 @@
-//! Launch options: what an operator asks of a tender, as a plain value.
+//! Launch options: the command line of a tender as a plain value.
 //!
 //! A tender and `solo5-elftool check` read the same command line with the same code, so what was
-//! checked is what will be started. Reading opens nothing and looks at nothing but the arguments.
+//! checked is what will be started. Reading opens nothing; it only looks at the arguments.
 //!
 //! Upstream walks the arguments twice (`docs/reference/downstream.md#options`), and the order in
 //! which it finds things wrong is kept:
@@ -14,8 +14,8 @@
 //!
 //! Adversary: arguments of any content. They are compared and copied, and nothing is opened.
 //!
-//! What upstream takes by accident is refused: numbers with signs, junk or overflow, addresses
-//! with trailing text, a device attached twice.
+//! Some input that upstream accepts by accident is refused: numbers with signs, junk or overflow,
+//! addresses with trailing text, a device attached twice.
 
 #![forbid(unsafe_code)]
 
@@ -43,10 +43,10 @@ pub use usage::usage;
 
 pub use value::{Mac, parse_mac};
 
-/// What a tender understands: its modules decide which options there are.
+/// The modules of a tender, which decide the options that it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modules {
-    /// The tender's target; only spt and hvt have an executable heap to offer.
+    /// The tender's target; only spt and hvt can offer an executable heap.
     pub target: Target,
     /// Network interfaces.
     pub net: bool,
@@ -59,18 +59,18 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// What the ordinary tender of `target` understands.
+    /// The modules of the ordinary tender of `target`.
     pub const fn ordinary(target: Target) -> Modules {
         Modules { target, net: true, block: true, gdb: false, dumpcore: false }
     }
 
-    /// What the debug tender of `target` understands.
+    /// The modules of the debug tender of `target`.
     pub const fn debug(target: Target) -> Modules {
         Modules { gdb: true, dumpcore: true, ..Modules::ordinary(target) }
     }
 }
 
-/// Everything asked of a tender.
+/// Everything that a command line asks a tender for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// The unikernel's file.
@@ -81,7 +81,7 @@ pub struct Launch {
     pub memory_mib: u64,
     /// Whether heap and stack are to be executable (`--x-exec-heap`).
     pub exec_heap: bool,
-    /// Whom to run the guest as.
+    /// The user and group to run the guest as.
     pub user: Option<User>,
     /// Root directory to run the guest with.
     pub chroot: Option<OsString>,
@@ -97,26 +97,26 @@ pub struct Launch {
     pub policies: Vec<FileOrFd>,
     /// Whether to refuse when no policy applies.
     pub require_policy: bool,
-    /// What policies may match on, in argument order; no key twice.
+    /// Labels for policies to match on, in argument order; no key twice.
     pub labels: Vec<Label>,
-    /// Whether to say what would be done instead of doing it.
+    /// Whether to describe the launch and not to start it (`--explain`).
     pub explain: bool,
-    /// The form of what `--explain` says.
+    /// The form of the output of `--explain`.
     pub format: Format,
-    /// Where to write one line of JSON on the outcome.
+    /// Where to write the report: one line of JSON on the outcome.
     pub report: Option<FileOrFd>,
-    /// Where to wait for gdb, if it was asked for.
+    /// Where to wait for gdb, if `--gdb` is given.
     pub gdb: Option<Gdb>,
-    /// Folder to leave core dumps of the guest in.
+    /// Folder for core dumps of the guest.
     pub dumpcore: Option<OsString>,
 }
 
-/// Where a debugger is waited for: where nobody else's can come from.
+/// Where to wait for a debugger. Other hosts reach neither place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gdb {
-    /// At this port of the loopback interface; 0: any.
+    /// At this port of the loopback interface; 0 means any free one.
     Port(u16),
-    /// At a Unix socket, to be made.
+    /// At a Unix socket, which the tender makes.
     Socket(OsString),
 }
 
@@ -184,7 +184,7 @@ pub enum Backing {
 /// What a guest may do with a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Reading alone.
+    /// Reading only.
     ReadOnly,
     /// Reading and writing, upstream's only mode.
     ReadWrite,
@@ -214,7 +214,7 @@ pub enum FileOrFd {
     Fd(i32),
 }
 
-/// The launcher's word on a unikernel.
+/// A label that the launcher gives a unikernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// Key: letters, digits, `.`, `_`, `-` and `/`.
@@ -233,7 +233,7 @@ pub enum Format {
     Json,
 }
 
-/// Why there is nothing to launch: these are found before KERNEL is opened.
+/// A command line that launches nothing. Found before KERNEL is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// `--help`: usage on standard error, exit 1.
@@ -256,7 +256,7 @@ pub struct OptionError {
     pub argument: usize,
     /// Lines to print, each behind the program's name.
     pub lines: Vec<String>,
-    /// Whether usage follows: only if nothing better can be said.
+    /// Whether usage follows; only if there is no better explanation.
     pub usage: bool,
     /// What the mistake is and how to mend it, where upstream's lines do not say it.
     pub advice: Option<String>,
@@ -307,7 +307,7 @@ pub struct Request {
     mentions: Vec<Mention>,
 }
 
-/// Reads a tender's arguments, its own name not among them.
+/// Reads a tender's arguments, without the name of the program.
 pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> {
     let mut rest = arguments;
     while let Some((first, behind)) = rest.split_first() {
@@ -332,8 +332,8 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
     Ok(options::read(options, kernel, guest, modules))
 }
 
-/// Reads launch options for a KERNEL named elsewhere; what follows the options, or `--`, are the
-/// guest's arguments.
+/// Reads launch options for a KERNEL that is named elsewhere. The guest's arguments follow the options
+/// or `--`.
 pub fn read_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Request {
     let count = arguments
         .iter()
@@ -353,24 +353,24 @@ impl Request {
         &self.launch.kernel
     }
 
-    /// Where to report to, known even if the request turns out to be wrong.
+    /// Where to write the report; known even if an option is wrong.
     pub fn report(&self) -> Option<&FileOrFd> {
         self.launch.report.as_ref()
     }
 
-    /// The policies named. Knowing them early is safe: whatever else is wrong with the request, nothing
-    /// starts.
+    /// The policies named. They may be used before [`Request::check`]: if another option is wrong,
+    /// nothing starts anyway.
     pub fn policies(&self) -> &[FileOrFd] {
         &self.launch.policies
     }
 
-    /// The launcher's word, as [`Request::policies`].
+    /// The labels. They may be used early, as [`Request::policies`].
     pub fn labels(&self) -> &[Label] {
         &self.launch.labels
     }
 
-    /// Every inherited descriptor named, so that a tender can find out which of them are open
-    /// before it opens anything itself.
+    /// Every inherited descriptor named. A tender checks which of them are open before it opens files of
+    /// its own.
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {
         let nets = self.wishes.nets.iter().filter_map(|net| match net.interface {
             Interface::Fd(fd) => Some(fd),
@@ -388,7 +388,7 @@ impl Request {
         nets.chain(blocks).chain(files)
     }
 
-    /// Whether nothing is to be started, so that there will be no outcome to report.
+    /// Whether the launch is only explained, so that there is no outcome to report.
     pub fn only_explains(&self) -> bool {
         self.launch.explain
     }
@@ -431,7 +431,7 @@ fn attaching(kind: DeviceType, name: &str) -> String {
     }
 }
 
-/// What is meant by a name that no device of this kind has.
+/// Advice on a name that no device of this kind has.
 fn meant(manifest: &Mft1<'_>, kind: DeviceType, name: &str) -> String {
     let named = |kind| {
         let of_kind = move |entry: &&Entry| entry.kind() == Some(kind);
@@ -457,8 +457,8 @@ fn meant(manifest: &Mft1<'_>, kind: DeviceType, name: &str) -> String {
 }
 
 impl Launch {
-    /// The first argument of the guest's that is an option for a device, and was probably meant for
-    /// the tender.
+    /// Advice if an argument of the guest looks like a device option of the tender, for the first such
+    /// argument.
     pub fn misplaced(&self) -> Option<String> {
         let found = self.arguments.iter().find(|argument| options::is_for_device(argument))?;
         Some(format!(
@@ -467,8 +467,8 @@ impl Launch {
         ))
     }
 
-    /// What a tender says of declared devices that are neither attached nor declined, with
-    /// upstream's texts; empty if there are none (`docs/reference/downstream.md#options`).
+    /// Upstream's messages about declared devices that are neither attached nor declined; empty if there
+    /// are none (`docs/reference/downstream.md#options`).
     pub fn unattached(&self, manifest: &Mft1<'_>) -> Vec<String> {
         let mut lines: Vec<String> = manifest
             .entries()

@@ -1,4 +1,4 @@
-//! Reading options one by one, in argument order. [`OPTIONS`] is the one table of what there is.
+//! Reads options one by one, in argument order. [`OPTIONS`] is the table of all of them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -15,7 +15,7 @@ use super::{
     Modules, OptionError, Request, User,
 };
 
-/// The module an option belongs to; its options exist if it is compiled in.
+/// The module that an option belongs to. An option exists only if its module is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Module {
     Core,
@@ -233,7 +233,7 @@ pub(super) static OPTIONS: &[Row] = &[
     ),
 ];
 
-/// The option that a name which is none was probably meant to be.
+/// Advice on an unknown option that resembles a known one.
 fn meant(name: &[u8], modules: &Modules) -> Option<String> {
     let names: Vec<_> =
         OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name).collect();
@@ -241,7 +241,7 @@ fn meant(name: &[u8], modules: &Modules) -> Option<String> {
     similar(name, &names).map(|similar| format!("there is no {name}; did you mean {similar}?"))
 }
 
-/// Whether an argument is an option that attaches or sets something of a device.
+/// Whether an argument is an option about a device.
 pub(super) fn is_for_device(argument: &OsStr) -> bool {
     let bytes = argument.as_bytes();
     OPTIONS.iter().filter(|row| matches!(row.form, Form::Device(..) | Form::Without(_))).any(
@@ -255,7 +255,7 @@ pub(super) fn is_for_device(argument: &OsStr) -> bool {
 /// Port for gdb when none is given.
 const GDB_PORT_DEFAULT: u16 = 1234;
 
-/// A setting of a device that comes apart from its attachment, in either order; the last one wins.
+/// A setting of a device. It may precede or follow the option that attaches the device; the last one wins.
 enum Setting {
     Mac(Option<Mac>),
     SectorSize(SectorSize),
@@ -271,7 +271,7 @@ struct Reader {
     gdb_at: Gdb,
 }
 
-/// Reads `options`, all of which begin with `-`; a last `--` is no option.
+/// Reads `options`, each of which begins with `-`. A final `--` ends them.
 pub(super) fn read(
     options: &[OsString],
     kernel: &OsStr,
@@ -375,8 +375,8 @@ impl Reader {
                 let (name, value) = device(rest).ok_or(ValueError::Invalid)?;
                 let value = value.filter(|value| !value.is_empty()).ok_or(ValueError::Invalid)?;
                 let done = set(self, name, value);
-                // A value without the right form hides that the device is not declared; one that
-                // has it and is refused does not (`docs/reference/downstream.md#options`).
+                // As upstream: a malformed value hides that the device is not declared, and a
+                // refused one does not (`docs/reference/downstream.md#options`).
                 if matches!(done, Ok(()) | Err(ValueError::Because(_) | ValueError::SectorSize)) {
                     self.mentions.push(mention(kind, name, false));
                 }
@@ -417,7 +417,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Brings settings and attachments together.
+    /// Applies settings to the devices that are attached.
     fn settle(&mut self) {
         let Wishes { nets, blocks } = &mut self.wishes;
         for (name, setting) in self.settings.drain(..) {
@@ -427,7 +427,7 @@ impl Reader {
                 (Setting::Mac(mac), Some(net), _) => net.mac = mac,
                 (Setting::SectorSize(size), _, Some(block)) => block.sector_size = Some(size),
                 (Setting::Access(access), _, Some(block)) => block.access = access,
-                // Upstream's: a setting alone does not attach.
+                // As upstream: a setting does not attach a device.
                 _ => {}
             }
         }
@@ -476,7 +476,7 @@ fn chroot(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// `@NN`, or with `bare` also `NN`, is a descriptor; all else but nothing is a path.
+/// `@NN`, or with `bare` also `NN`, is a descriptor. Any other text is a path, if it is not empty.
 fn file_or_fd(value: &[u8], bare: bool) -> Result<FileOrFd, ValueError> {
     if let Some(number) = value.strip_prefix(b"@") {
         return parse_fd(number).map(FileOrFd::Fd).ok_or(ValueError::Malformed);
@@ -538,7 +538,7 @@ fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> 
     Ok(())
 }
 
-/// A tap's descriptor, refused with the texts upstream's number reader leads to
+/// A tap's descriptor. A wrong number is refused with upstream's texts
 /// (`docs/reference/downstream.md#attach-net`).
 fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, ValueError> {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
@@ -552,7 +552,7 @@ fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, ValueError> {
 
 fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let mac = parse_mac(value).ok_or(ValueError::Invalid)?;
-    // Upstream's: all zero is the same as not given.
+    // As upstream: an address of zeros counts as absent.
     let mac = Some(mac).filter(|mac| mac.0 != [0; 6]);
     reader.settings.push((name.to_owned(), Setting::Mac(mac)));
     Ok(())

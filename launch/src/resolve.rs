@@ -1,4 +1,4 @@
-//! Devices as options ask for them, and what becomes of them with a manifest: each is looked up once.
+//! Devices as options name them, resolved against a manifest. Each is looked up once.
 
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Mft1};
@@ -44,7 +44,7 @@ impl Wishes {
         }
     }
 
-    /// `launch` with the devices as they will be attached.
+    /// Returns `launch` with the devices as they will be attached.
     pub(super) fn resolve(
         self,
         launch: Launch,

@@ -1,5 +1,5 @@
-//! What `--help` prints: upstream's text (`docs/reference/downstream.md#options`) with our options
-//! added.
+//! The output of `--help`: upstream's text (`docs/reference/downstream.md#options`) and the options that
+//! this suite adds.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ pub fn usage(program: &str, modules: &Modules) -> String {
          Core options:"
     );
     let mut core = lines(Module::Core);
-    // Upstream's three lines come first, so that what compares beginnings goes on working.
+    // Upstream's three lines come first, for scripts that compare the beginning.
     if let Some(memory) = core.next() {
         let _ = writeln!(out, "{memory}\n    --help (display this help)");
     }

@@ -1,4 +1,4 @@
-//! The values options take. Each reader takes the whole text or nothing.
+//! The values of options. Each function takes the whole text or refuses it.
 
 use solo5_abi::device::SectorSize;
 use std::fmt;
@@ -35,7 +35,7 @@ pub fn parse_mac(text: &[u8]) -> Option<Mac> {
     fields.next().is_none().then_some(Mac(bytes))
 }
 
-/// A decimal number: digits alone.
+/// A decimal number: only digits.
 pub(crate) fn parse_number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;

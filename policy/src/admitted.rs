@@ -1,7 +1,7 @@
 //! Lists of admitted images: `solo5-elftool check --lock` writes them, tenders read them and compare
 //! one digest.
 //!
-//! The file is JSON, which is YAML, so it takes the same way as a policy.
+//! The file is JSON, which is also YAML, so it is read like a policy.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub const TYPE: &str = "solo5.admitted";
 /// Its one version.
 pub const VERSION: u64 = 1;
 
-/// The digests in `bytes`, which are called `name` in diagnostics.
+/// The digests in `bytes`; diagnostics call the file `name`.
 ///
 /// # Errors
 ///

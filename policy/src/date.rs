@@ -1,4 +1,4 @@
-//! Days of the calendar as policies write them. Nothing here knows which day it is.
+//! Days of the calendar as policies write them. Nothing here reads the clock.
 
 use std::fmt;
 

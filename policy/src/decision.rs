@@ -14,7 +14,7 @@ use solo5_report::SourceText;
 pub enum Outcome {
     /// It may.
     Allowed,
-    /// It may, if facts not known yet turn out as [`Decision::conditions`] say.
+    /// It may, if facts that are not known yet are as [`Decision::conditions`] say.
     Conditional,
     /// It may not.
     Denied,
@@ -57,7 +57,7 @@ pub struct Reason {
     pub place: Option<Place>,
 }
 
-/// Something that must turn out true.
+/// Something that must be true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// What was asked for.
@@ -77,7 +77,7 @@ pub struct Grant {
     pub place: Place,
 }
 
-/// What the policies say of a launch.
+/// The decision of policies about a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The answer.
@@ -93,7 +93,7 @@ pub struct Decision {
     pub untold: usize,
     /// Every condition; empty if denied.
     pub conditions: Vec<Condition>,
-    /// Every yes, for people who want to know why.
+    /// Every yes, with its place.
     pub grants: Vec<Grant>,
     /// How many policies said no to something.
     pub denying: usize,
@@ -120,7 +120,7 @@ impl Reason {
 }
 
 impl Condition {
-    /// The condition on one line, behind `allowed, if`.
+    /// The condition on one line, to follow `allowed, if`.
     pub fn line(&self) -> String {
         let mut line = format!("{}: {}", self.subject, self.message);
         if let Some(place) = &self.place {
@@ -149,7 +149,7 @@ impl Place {
 }
 
 impl Decision {
-    /// Adds reasons found elsewhere.
+    /// Adds reasons, such as those of an audit.
     pub fn deny(&mut self, reasons: Vec<Reason>) {
         self.reasons.extend(reasons);
         if self.reasons.is_empty() {

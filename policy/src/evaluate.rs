@@ -28,7 +28,7 @@ use solo5_launch::Label;
 
 pub use rules::{Distance, Standing, block_standing, directories, net_standing, rest_beneath};
 
-/// How much may still be open.
+/// How far a launch has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing is opened yet, or this is another host: an unknown fact makes a condition.
@@ -43,7 +43,7 @@ const WORDS_MAX: usize = 16;
 /// Most reasons that a denial names, but for one of each further code.
 pub const REASONS_MAX: usize = 256;
 
-/// What one policy says to one thing.
+/// The answer of one policy about one thing.
 enum Verdict {
     /// Nothing.
     Silent,
@@ -52,38 +52,38 @@ enum Verdict {
     /// Yes, if facts not known yet turn out like this.
     If(Vec<Provision>),
     /// No, for these reasons.
-    No(Vec<Refusal>),
+    No(Vec<Denial>),
 }
 
-/// A condition without its policy.
+/// A condition, before the policy that sets it is added.
 struct Provision {
     message: String,
     span: Range<usize>,
 }
 
 /// A reason without its policy.
-struct Refusal {
+struct Denial {
     code: &'static str,
     message: String,
     wants: String,
     span: Range<usize>,
 }
 
-/// One thing asked for.
+/// One thing that a launch asks for.
 struct Thing<'e> {
     subject: String,
     /// The section that decides it, and the code if no policy has that section.
     section: &'static str,
     silence: &'static str,
-    /// For silence: what is asked for.
+    /// What the launch asks for, for the message about silence.
     asks: String,
-    /// If the thing may not be asked for at all, what has to be true for that.
+    /// If it is not known whether the launch asks for the thing: what must be true for it not to.
     unless: Option<&'static str>,
     judge: Box<dyn Fn(&Policy) -> Verdict + 'e>,
 }
 
-/// What `policies` say of a launch. With `require`, one at least must apply: one of the host's, if the
-/// host has any.
+/// The decision of `policies` about a launch. With `require`, at least one policy must apply: one of
+/// the host's, if the host has any.
 pub fn decide(
     policies: &[Policy],
     asked: &Asked,
@@ -133,9 +133,9 @@ pub fn decide(
         put(&thing, &applicable, decisive, &mut decision, &mut denying);
     }
     for (policy, denies) in applicable.iter().zip(&mut denying) {
-        for (subject, refusal) in rules::limits(policy, asked) {
+        for (subject, denial) in rules::limits(policy, asked) {
             *denies = true;
-            tell(reason(policy, subject, refusal), &mut decision);
+            tell(reason(policy, subject, denial), &mut decision);
         }
     }
     decision.denying = denying.iter().filter(|denies| **denies).count();
@@ -148,13 +148,13 @@ pub fn decide(
     decision
 }
 
-/// Whether `match` holds. Without a proof a policy that selects by one applies: its image section
-/// then denies, as whoever asked should have looked first.
+/// Whether `match` holds. Without a proof, a policy that selects by proof applies too. Its image section
+/// then denies: the caller should have proven the content first.
 pub fn applies(policy: &Policy, asked: &Asked) -> bool {
     labels_hold(policy, &asked.launch.labels) && selects(policy, asked.proof.as_ref())
 }
 
-/// Whether what `match` says of the image holds, as in [`applies`].
+/// Whether the proofs that `match` wants hold, as in [`applies`].
 pub fn selects(policy: &Policy, proof: Option<&Proof>) -> bool {
     let proofs = &policy.selector.proofs;
     proof.is_none_or(|proof| has_digest(proofs, proof) && is_signed(proofs, proof))
@@ -181,8 +181,8 @@ fn is_signed(proofs: &Proofs, proof: &Proof) -> bool {
     keys.is_none_or(|keys| keys.value.iter().any(|key| proof.signed_by.contains(key)))
 }
 
-/// The keys to compare an image's signatures with, before [`decide`]; `None` if no policy whose
-/// labels hold asks what is in the image, so that its content need not be looked at.
+/// The keys to compare an image's signatures with before [`decide`]. `None` if no policy whose labels
+/// hold asks for a proof: the content then need not be read.
 pub fn keys_to_prove(policies: &[Policy], labels: &[Label]) -> Option<Vec<PublicKey>> {
     let mut needed = false;
     let mut keys: Vec<PublicKey> = Vec::new();
@@ -238,20 +238,20 @@ fn put(
                     place: Some(place(provision.span)),
                 }));
             }
-            Verdict::No(refusals) => {
+            Verdict::No(denials) => {
                 answered = true;
-                // A thing that may not be asked for at all is denied only if it is.
+                // It is not known whether the launch asks for the thing, so the no is a condition.
                 if let Some(unless) = thing.unless {
-                    provisions.extend(refusals.into_iter().map(|refusal| Condition {
+                    provisions.extend(denials.into_iter().map(|denial| Condition {
                         subject: thing.subject.clone(),
                         message: unless.to_owned(),
-                        place: Some(place(refusal.span)),
+                        place: Some(place(denial.span)),
                     }));
                     continue;
                 }
                 *denies = true;
                 let subject = || thing.subject.clone();
-                denied.extend(refusals.into_iter().map(|one| reason(policy, subject(), one)));
+                denied.extend(denials.into_iter().map(|one| reason(policy, subject(), one)));
             }
         }
     }
@@ -279,7 +279,7 @@ fn put(
     decision.conditions.extend(provisions);
 }
 
-/// Adds a reason, or only counts it if there are many and its code is told already.
+/// Adds a reason. Above the limit it is only counted, unless its code is new.
 fn tell(reason: Reason, decision: &mut Decision) {
     let known = || decision.reasons.iter().any(|known| known.code == reason.code);
     if decision.reasons.len() >= REASONS_MAX && known() {
@@ -289,21 +289,21 @@ fn tell(reason: Reason, decision: &mut Decision) {
     }
 }
 
-fn reason(policy: &Policy, subject: String, refusal: Refusal) -> Reason {
+fn reason(policy: &Policy, subject: String, denial: Denial) -> Reason {
     Reason {
-        code: refusal.code,
+        code: denial.code,
         subject,
-        message: refusal.message,
-        wants: refusal.wants,
+        message: denial.message,
+        wants: denial.wants,
         place: Some(Place {
             policy: policy.name.clone(),
             source: policy.source.clone(),
-            span: refusal.span,
+            span: denial.span,
         }),
     }
 }
 
-/// The answer of a policy without the section.
+/// The answer of a policy that does not have the section.
 fn absent(policy: &Policy) -> Verdict {
     match &policy.otherwise_allow {
         Some(span) => Verdict::Yes(span.clone()),
@@ -311,36 +311,36 @@ fn absent(policy: &Policy) -> Verdict {
     }
 }
 
-/// Collects the refusals of one section.
+/// Collects the denials of one section.
 struct Section {
     span: Range<usize>,
-    refusals: Vec<Refusal>,
+    denials: Vec<Denial>,
 }
 
 impl Section {
     fn new(span: &Range<usize>) -> Section {
-        Section { span: span.clone(), refusals: Vec::new() }
+        Section { span: span.clone(), denials: Vec::new() }
     }
 
-    fn refuse(&mut self, code: &'static str, message: String, wants: String, span: &Range<usize>) {
-        self.refusals.push(Refusal { code, message, wants, span: span.clone() });
+    fn deny(&mut self, code: &'static str, message: String, wants: String, span: &Range<usize>) {
+        self.denials.push(Denial { code, message, wants, span: span.clone() });
     }
 
     fn verdict(self) -> Verdict {
-        if self.refusals.is_empty() { Verdict::Yes(self.span) } else { Verdict::No(self.refusals) }
+        if self.denials.is_empty() { Verdict::Yes(self.span) } else { Verdict::No(self.denials) }
     }
 }
 
-/// The answer of a switch that allows something.
+/// The answer of a switch: yes if it allows.
 fn switch(allowed: &At<bool>, code: &'static str, message: &str, wants: &str) -> Verdict {
     let mut section = Section::new(&allowed.span);
     if !allowed.value {
-        section.refuse(code, message.to_owned(), wants.to_owned(), &allowed.span);
+        section.deny(code, message.to_owned(), wants.to_owned(), &allowed.span);
     }
     section.verdict()
 }
 
-/// Every thing asked for, in the order of sections; devices in that of the command line.
+/// Every thing that a launch asks for, in the order of sections; devices in the order of options.
 fn things<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Vec<Thing<'e>> {
     let mut things = vec![image(asked, facts, phase)];
     things.extend(process(facts, phase));
@@ -385,16 +385,16 @@ fn image<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Thing<'e> 
     }
 }
 
-/// A bad state of the process, which is asked for if it holds or may hold.
+/// A risky state of the process. A launch asks for it if the process is, or may be, in that state.
 struct BadState {
-    /// What is bad, for people.
+    /// The state, for people.
     asks: String,
-    /// If it is not known yet: what has to be true for it not to be asked for.
+    /// If the state is not known yet: what must be true for the launch not to ask for it.
     unless: Option<&'static str>,
 }
 
-/// Running as root and running without a sandbox: asked for if the host says so, cannot say, or
-/// was to be asked and was not.
+/// Running as root and running without a sandbox. A launch asks for them if the host says so, if the
+/// host cannot say, or if nobody has asked the host yet.
 fn process(facts: &HostFacts, phase: Phase) -> Vec<Thing<'static>> {
     let bad = |fact: &Fact<bool>, good, asks: &str, question: &str, unless| {
         let unread = |why: &str| format!("whether {question} cannot be read: {why}");
@@ -480,7 +480,7 @@ fn memory(asked: &Asked) -> impl Iterator<Item = Thing<'_>> {
             if let Some(maximum) = &rules.maximum
                 && asked.memory > maximum.value
             {
-                section.refuse(
+                section.deny(
                     codes::MEMORY_MAXIMUM,
                     message.clone(),
                     format!("wants at most {}", size::display(maximum.value)),
@@ -526,7 +526,7 @@ fn arguments(asked: &Asked) -> Thing<'_> {
             if let Some(maximum) = &rules.maximum_length
                 && length > maximum.value
             {
-                section.refuse(
+                section.deny(
                     codes::ARGUMENTS_LENGTH,
                     format!("they are {length} bytes long"),
                     format!("wants at most {}", maximum.value),
@@ -554,11 +554,11 @@ fn arguments(asked: &Asked) -> Thing<'_> {
                 let mut wrong = ordered.filter(|word| !fits(word));
                 for word in wrong.by_ref().take(WORDS_MAX) {
                     let message = format!("'{}' fits no rule", word.to_string_lossy());
-                    section.refuse(codes::ARGUMENT, message, patterns.wants(), span);
+                    section.deny(codes::ARGUMENT, message, patterns.wants(), span);
                 }
                 if wrong.next().is_some() {
                     let message = "other words fit no rule either".to_owned();
-                    section.refuse(codes::ARGUMENT, message, patterns.wants(), span);
+                    section.deny(codes::ARGUMENT, message, patterns.wants(), span);
                 }
             }
             section.verdict()

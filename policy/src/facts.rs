@@ -1,4 +1,4 @@
-//! What is asked for, and what the host says of it.
+//! What a launch asks for, and the facts of the host.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,20 +13,20 @@ use solo5_launch::Launch;
 /// Everything a launch of an image asks for. Known before anything is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The launch itself. There is one: what is judged here is what a tender attaches.
+    /// The launch itself, the very value that the tender attaches.
     pub launch: Launch,
     /// The image's target.
     pub target: Target,
-    /// What is proven of its content, if anyone looked. Whoever fills this in has read everything
-    /// else here from the content that the proof is about.
+    /// What is proven of the image's content; `None` if it was not examined. A caller that sets this
+    /// must have read all other fields from that same content.
     pub proof: Option<Proof>,
     /// Version of its manifest: 2 if it has properties, else 1.
     pub manifest_version: u64,
     /// Guest memory in bytes, as the guest gets it.
     pub memory: u64,
-    /// Who asks for an executable heap, if anyone does.
+    /// Who asks for an executable heap; `None` if neither option nor manifest does.
     pub executable_heap: Option<HeapAsker>,
-    /// The words of the guest's command line, as the guest will part them.
+    /// The words of the guest's command line, as the guest will split it.
     pub arguments: Vec<OsString>,
 }
 
@@ -61,8 +61,8 @@ impl Asked {
     }
 }
 
-/// The words of a command line. Arguments reach the guest as one line and are parted again at white
-/// space, so `"--name=x --ipv4=…"` given as one argument must not pass for a name.
+/// The words of a command line. Arguments reach the guest as one line, which it splits at white space.
+/// So `"--name=x --ipv4=…"` in one argument is two words, not one name.
 fn words(arguments: &[OsString]) -> Vec<OsString> {
     arguments
         .iter()
@@ -77,32 +77,32 @@ fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
-/// Something the host says.
+/// A fact of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fact<T> {
-    /// It says this.
+    /// The host says this.
     Known(T),
-    /// Nobody has asked yet.
+    /// The host was not asked yet.
     #[default]
     Unknown,
-    /// It was asked and gave no answer, for this reason.
+    /// The host was asked and gave no answer, for this reason.
     Unreadable(String),
 }
 
-/// What the host says of a launch. The default is a host nobody has asked.
+/// The facts of the host for one launch. By default nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     /// Whether the tender runs as root: an effective user ID of 0.
     pub root: Fact<bool>,
-    /// Whether the host can confine the tender as far as the tender knows how to.
+    /// Whether the host has everything that the tender confines itself with.
     pub sandbox: Fact<bool>,
-    /// What it lacks for that, for people.
+    /// What the host lacks for that, for people.
     pub lacking: Vec<String>,
-    /// Of each of [`crate::admission_lists`]: whether the image is in it.
+    /// For each of [`crate::admission_lists`], whether the image is in it.
     pub admitted: BTreeMap<String, Fact<bool>>,
-    /// Of each of the nets of [`Asked::launch`], in that order; one that is missing is unknown.
+    /// Facts of the nets of [`Asked::launch`], in that order; a missing entry is unknown.
     pub nets: Vec<NetFacts>,
-    /// Of each of the blocks of [`Asked::launch`], in that order; one that is missing is unknown.
+    /// Facts of the blocks of [`Asked::launch`], in that order; a missing entry is unknown.
     pub blocks: Vec<BlockFacts>,
 }
 
@@ -120,7 +120,7 @@ pub struct NetFacts {
 pub struct BlockFacts {
     /// What it is.
     pub kind: Fact<BlockKind>,
-    /// Those of [`crate::directories`] it was reached from without leaving them.
+    /// Those of [`crate::directories`] from which the file was reached without leaving them.
     pub beneath: Fact<Vec<String>>,
     /// Its capacity in bytes.
     pub capacity: Fact<u64>,

@@ -1,5 +1,5 @@
-//! Keys and values that several kinds of files have: policies, lists of admitted images, and the
-//! files that only tools read.
+//! Keys and values that several kinds of files share: policies, lists of admitted images, and the files
+//! that only tools read.
 
 use solo5_signature::{Digest, PublicKey};
 use solo5_source::reader::excerpt;
@@ -12,8 +12,8 @@ use crate::model::At;
 /// Longest name of a policy in characters.
 pub const NAME_MAX: usize = 64;
 
-/// `type` and `version`, which every file an operator writes starts with. `what` is what the file is
-/// to be, one and several of it.
+/// `type` and `version`, with which every file of an operator starts. `what` names the kind of file, in
+/// singular and plural.
 pub fn header(
     fields: &mut Fields<'_>,
     reader: &mut Reader,
@@ -39,7 +39,7 @@ pub fn header(
     }
 }
 
-/// A name that reasons can show on one line.
+/// A name that fits on one line of a reason.
 pub fn self_name(node: &Node, reader: &mut Reader) -> Option<String> {
     let name = reader.text(node, "`name`")?;
     let fits = |c: char| !c.is_control() && !c.is_whitespace();
@@ -57,7 +57,7 @@ pub fn at<T>(node: &Node, value: T) -> At<T> {
     At { value, span: node.span.clone() }
 }
 
-/// A path that must be there to be read later; `code` is for one that can be of no file.
+/// A path of a file that is read later; `code` is for a text that can be no path.
 pub fn path(
     node: &Node,
     what: &str,
@@ -74,7 +74,7 @@ pub fn path(
     Some(at(node, text.to_owned()))
 }
 
-/// The values of a list, or of one item without it.
+/// The values of a list, or one value without a list.
 pub fn one_or_many<T>(
     node: &Node,
     reader: &mut Reader,
@@ -122,7 +122,7 @@ pub fn date(node: &Node, text: &str, reader: &mut Reader) -> Option<Date> {
     date
 }
 
-/// Whether a path is absolute and says nothing twice.
+/// Whether a path is absolute and in its shortest form.
 pub fn is_plain_path(path: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let parts = path.strip_prefix('/').map(|rest| rest.split('/'));

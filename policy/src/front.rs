@@ -1,7 +1,7 @@
 //! The front end: bytes → checked [`Policy`], or every error in them at once.
 //!
-//! A key that is not known is an error: a restriction is never passed over. The keys asked for
-//! here are those of the JSON Schema in `solo5-policies`, which a test there compares.
+//! An unknown key is an error, so no restriction is ignored. The keys read here are those of the JSON
+//! Schema in `solo5-policies`; a test there compares them.
 
 use std::ops::Range;
 use std::path::Path;
@@ -26,8 +26,8 @@ pub const TYPE: &str = "solo5.policy";
 /// Its one version.
 pub const VERSION: u64 = 1;
 
-/// Reads `bytes`, which are called `name` in diagnostics and reasons, as a policy that a launch
-/// brings; whoever reads one of the host's says so.
+/// Reads `bytes` as a policy. Diagnostics and reasons call it `name`. Its layer is the launch's; a caller
+/// that reads a policy of the host sets the other one.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ fn stem(file: &str) -> String {
     stem.unwrap_or(file).to_owned()
 }
 
-/// The keys of a section; one without any does not say what it means.
+/// The keys of a section. A section without keys is refused: its meaning would be unclear.
 fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fields<'t>> {
     if matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty()) {
         let message = format!("`{}` says nothing", key.text);
@@ -93,7 +93,7 @@ fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fie
     reader.fields(node, format!("`{}`", key.text))
 }
 
-/// A switch between `allow` and `forbid`; left out, it forbids, at the section's key.
+/// A switch between `allow` and `forbid`. If it is absent, it forbids, at the place of the section's key.
 fn allowed(
     fields: &mut Fields<'_>,
     key: &'static str,
@@ -158,7 +158,7 @@ fn matching(node: &Node, reader: &mut Reader) -> Selector {
     let Some(mut fields) = reader.fields(node, "`match`") else {
         return selector;
     };
-    // An empty list would never hold, so the policy would never apply.
+    // An empty list never holds, so the policy would never apply.
     let mut nothing = matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty());
     if let Some(labels) = fields.optional("label") {
         match &labels.kind {
@@ -168,7 +168,7 @@ fn matching(node: &Node, reader: &mut Reader) -> Selector {
                 let rules = rules.filter_map(|pair| label(&pair.key, &pair.value, reader));
                 selector.labels = rules.collect();
             }
-            // Reports that it is no mapping.
+            // Reports that the node is no mapping.
             _ => {
                 if let Some(fields) = reader.fields(labels, "`label`") {
                     fields.finish(reader);
@@ -317,7 +317,7 @@ fn descriptor(node: &Node, reader: &mut Reader) -> Option<At<()>> {
     Some(at(node, reader.choice(node, "`descriptor`", &[("allow", ())])?))
 }
 
-/// A pattern of addresses, which are compared in lower case.
+/// A pattern of Ethernet addresses, which are compared in lower case.
 fn mac(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
     let text = reader.text(node, "`mac`")?.to_ascii_lowercase();
     let found = pattern_of(&text, node, "`mac`", reader)?;

@@ -1,11 +1,11 @@
 //! Patterns: `*` stands for any text, `?` for one character. In names of the host (files, devices,
-//! interfaces, bridges) both stop at `/`, which parts folders there; elsewhere `/` is a character
+//! interfaces, bridges) both stop at `/`, which separates folders there. Elsewhere `/` is a character
 //! like any other, as in `--ipv4=10.1.0.2/24`.
 //!
 //! Written here instead of taken from `globset`, because a tender links it: the crate brings a
 //! regular expression engine several times this crate's size, and more syntax than a policy should
-//! have. Characters that other shells give a meaning are refused rather than taken literally: a
-//! pattern that silently means less could keep a policy from applying.
+//! have. Characters with a meaning in shells are refused, not taken literally: a pattern that silently
+//! means less could keep a policy from applying.
 
 use std::fmt;
 
@@ -23,9 +23,9 @@ pub struct Pattern {
 pub enum PatternError {
     /// Longer than [`LENGTH_MAX`].
     Long,
-    /// A character kept free for later meanings.
+    /// A character that is reserved for later meanings.
     Character(char),
-    /// `**`, which elsewhere crosses `/`.
+    /// `**`, which crosses `/` in other tools.
     TwoStars,
 }
 
@@ -79,8 +79,8 @@ impl Pattern {
     }
 }
 
-/// Whether `pattern` fits `text`; a `/` is like any other character. Going back to the last star alone is
-/// enough: what an earlier one could take more, the last one can take too.
+/// Whether `pattern` fits `text`; a `/` is like any other character. Going back to the last star is
+/// enough: whatever more an earlier star could take, the last one can take too.
 fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut in_text) = (0, 0);
     let mut last_star = None;
@@ -116,7 +116,7 @@ fn part_fits(pattern: &[u8], text: &[u8]) -> bool {
     rest.iter().all(|byte| *byte == b'*')
 }
 
-/// Length in bytes of the character at `at`; `None` if the bytes there are no character.
+/// Length in bytes of the character at `at`; `None` if the bytes there are not UTF-8.
 fn character_length(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let longest = rest.get(..4).unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! What a policy says, each word with its place in the source.
+//! A policy as a value; each part has its place in the source.
 //!
 //! A section that is there decides its subject completely. In it, a limit or a list that is left
 //! out restricts nothing; a switch for something dangerous that is left out says `forbid` (or
@@ -20,11 +20,11 @@ use solo5_launch::Access;
 pub struct At<T> {
     /// The value.
     pub value: T,
-    /// Where it says so; the section's key if it says nothing.
+    /// Its place; that of the section's key if the value is a default.
     pub span: Range<usize>,
 }
 
-/// Who brings a policy. Where one of the host's applies, a launch's can only deny.
+/// Where a policy comes from. If one of the host's applies, those of the launch can only deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// The host: its folder of policies.
@@ -44,7 +44,7 @@ pub struct Policy {
     pub source: Arc<SourceText>,
     /// When the policy applies.
     pub selector: Selector,
-    /// Where it says that an absent section is a yes (`otherwise: allow`), if it does.
+    /// The place of `otherwise: allow`, which makes every absent section a yes.
     pub otherwise_allow: Option<Range<usize>>,
     /// `image`
     pub image: Option<Image>,
@@ -62,7 +62,7 @@ pub struct Policy {
     pub debug: Option<Debug>,
     /// `admitted`: a file that lists the images that may run.
     pub admitted: Option<At<String>>,
-    /// `audit`, which tenders do not ask about.
+    /// `audit`, which only tools evaluate.
     pub audit: Option<Audit>,
 }
 
@@ -71,7 +71,7 @@ pub struct Policy {
 pub struct Selector {
     /// Its place; empty if there is no `match`.
     pub span: Range<usize>,
-    /// Labels, the launcher's word.
+    /// Labels, which the launcher chooses freely.
     pub labels: Vec<LabelRule>,
     /// What is proven of the image.
     pub proofs: Proofs,
@@ -170,7 +170,7 @@ pub struct NetRule {
     pub bridge: Option<At<Pattern>>,
     /// Its address, in lower case with two digits a field.
     pub mac: Option<At<Pattern>>,
-    /// That the launcher has opened it.
+    /// The interface must be a descriptor that the launcher has opened.
     pub descriptor: Option<At<()>>,
 }
 
@@ -179,7 +179,7 @@ pub struct NetRule {
 pub struct BlockRule {
     /// Its name in the manifest.
     pub name: At<Pattern>,
-    /// What is behind it.
+    /// What is behind the device.
     pub backing: Option<At<BackingRule>>,
     /// The widest access.
     pub access: Option<At<Access>>,
@@ -196,7 +196,7 @@ pub enum BackingRule {
     FileUnder(String),
     /// A block device whose name below `/dev` fits.
     Device(Pattern),
-    /// What the launcher has opened, whatever it is.
+    /// A descriptor that the launcher has opened, of any file.
     Descriptor,
 }
 
@@ -209,24 +209,24 @@ pub struct Debug {
     pub dumpcore_allowed: At<bool>,
 }
 
-/// What an audit must find of an image before it is deployed.
+/// What an audit of an image may find if the image is to be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The least severity that is a denial.
     pub fail_on: At<Severity>,
-    /// Findings that are none, for a time.
+    /// Findings that are accepted for a time.
     pub waive: Vec<At<Waiver>>,
 }
 
 /// A finding that is accepted for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiver {
-    /// What the codes of the findings start with.
+    /// The start of the findings' codes.
     pub rule: String,
-    /// The images it is accepted of.
+    /// The images that it is accepted for.
     pub images: Vec<Digest>,
     /// Why.
     pub reason: String,
-    /// The last day on which it is.
+    /// The last day on which it is accepted.
     pub until: Date,
 }

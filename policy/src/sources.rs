@@ -1,9 +1,8 @@
 //! Where policies come from: the host's folder, and the launch's `--policy`.
 //!
-//! The folder is fixed when the program is built, so no option or variable can turn it away. Who
-//! can write to it decides what may run, so it must belong to root or the caller and be writable by
-//! nobody else, and nobody else may put another one in its place ([`crate::trust`]). A policy that
-//! cannot be taken is a refusal, never a policy less.
+//! The folder is fixed when the program is built: no option or variable can replace it. Its files
+//! decide what may run, so only root and the caller may be able to change or replace it
+//! ([`crate::trust`]). A policy that cannot be read refuses the launch; it is never skipped.
 
 use std::fs::File;
 use std::io;
@@ -21,13 +20,13 @@ use crate::front;
 use crate::model::{Layer, Policy};
 use crate::trust::{self, unreadable};
 
-/// The folder for settings of the host, as the build found it in `SOLO5_SYSCONFDIR`.
+/// The folder for settings of the host; the build takes it from `SOLO5_SYSCONFDIR`.
 pub const SYSCONFDIR: &str = match option_env!("SOLO5_SYSCONFDIR") {
     Some(folder) => folder,
     None => "/etc",
 };
 
-/// Most policies of the host's folder.
+/// Most policies in the host's folder.
 pub const POLICIES_MAX: usize = 1000;
 
 /// The host's folder of policies.
@@ -38,17 +37,17 @@ pub fn folder() -> PathBuf {
 /// Where the host's policies are.
 #[derive(Clone, Copy, Debug)]
 pub enum Host<'p> {
-    /// In this folder, which nobody but root and the caller may be able to change.
+    /// In this folder, which only root and the caller may be able to change.
     Folder(&'p Path),
-    /// In a copy of a host's folder, of which somebody wants to know what it would decide: it must
-    /// exist, and may be anybody's.
+    /// In a copy of a host's folder, to find out what that host would decide. It must exist; its owner
+    /// and mode do not matter.
     Model(&'p Path),
     /// Nowhere.
     None,
 }
 
 /// Reads every policy of a launch: the `host`'s sorted by name, then those `given`, in order.
-/// `open` turns an inherited descriptor into a file; a descriptor is used up by that.
+/// `open` turns an inherited descriptor into a file, once for each descriptor.
 ///
 /// # Errors
 ///
@@ -96,8 +95,9 @@ pub fn load(
     if diagnostics.is_empty() { Ok(policies) } else { Err(diagnostics) }
 }
 
-/// Whether the image with this digest is in the list of admitted images at `path`, which must be as
-/// trustworthy as a policy of the host: who can write to its folder could put an older list back.
+/// Whether the image with this digest is in the list of admitted images at `path`. The list must be as
+/// trustworthy as a policy of the host, its folder too: a writer of the folder could put an older
+/// list back.
 pub fn admitted(path: &str, digest: &Digest) -> Fact<bool> {
     let found = open_trusted(Path::new(path))
         .and_then(|file| bytes(path, &file))
@@ -144,7 +144,7 @@ fn files(host: Host<'_>) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(files)
 }
 
-/// Whether a file of the folder is meant to be a policy. What editors and packagers leave there is
+/// Whether a file of the folder is a policy, by its name. Left-overs of editors and package managers are
 /// not: `.a.yaml.swp`, `a.yaml~`, `a.yaml.dpkg-old`.
 fn is_policy(name: &[u8]) -> bool {
     let ends = |ending: &str| {
@@ -154,8 +154,8 @@ fn is_policy(name: &[u8]) -> bool {
     !name.starts_with(b".") && [".yaml", ".yml", ".json"].into_iter().any(ends)
 }
 
-/// Opens a policy of the host's folder, or a list, if nobody else can change it or put another one
-/// in its place.
+/// Opens a policy of the host's folder, or a list of admitted images, if only root and the caller can
+/// change or replace it.
 fn open_trusted(path: &Path) -> Result<File, Diagnostic> {
     let name = path.to_string_lossy();
     let failed = |error: &io::Error| unreadable(&name, error);
@@ -167,15 +167,15 @@ fn open_trusted(path: &Path) -> Result<File, Diagnostic> {
     Ok(file)
 }
 
-/// Opens a file that is called `name`. Opening a pipe would wait for somebody to write to it.
+/// Opens the file `name`, without blocking: opening a pipe would wait for a writer.
 fn open_path(path: &Path, name: &str) -> Result<File, Diagnostic> {
     let mut options = File::options();
     options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
     options.open(path).map_err(|error| unreadable(name, &error))
 }
 
-/// All of a file, up to one byte more than a policy may have, whatever its offset is. Only a regular
-/// file gives the same answer each time: a pipe may have no end, or none yet.
+/// Reads a file from its start, whatever its offset is, and at most one byte more than a policy may
+/// have. It must be a regular file, which gives the same bytes each time; a pipe may never end.
 fn bytes(name: &str, file: &File) -> Result<Vec<u8>, Diagnostic> {
     let failed = |error: &io::Error| unreadable(name, error);
     if !file.metadata().map_err(|error| failed(&error))?.is_file() {
@@ -341,7 +341,7 @@ mod tests {
         let folder = folder(&[("a.yaml", POLICY, 0o666)]);
         let mut inherited = tempfile::tempfile().unwrap();
         inherited.write_all(POLICY.as_bytes()).unwrap();
-        // The launcher has just written it: the offset is at its end.
+        // The launcher has just written the file, so the offset is at its end.
         let given = [
             FileOrFd::Fd(77),
             FileOrFd::Path(folder.path().join("a.yaml").into()),

@@ -1,7 +1,7 @@
-//! Whether nobody but root and the caller can change a file or put another one in its place.
+//! Checks that only root and the caller can change or replace a file.
 //!
-//! A path is followed as the kernel follows it, link by link, and every folder on the way is looked
-//! at: whoever can write to one can put something else there.
+//! A path is followed as the kernel does, link by link, and every folder on the way is checked: a
+//! process that can write to one of them can replace the next entry.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -12,10 +12,10 @@ use solo5_report::Diagnostic;
 
 use crate::codes;
 
-/// Most links on the way, as the kernel has it.
+/// Most links on the way: the kernel's limit.
 const LINKS_MAX: usize = 40;
 
-/// Where `path` really is; `None` if nothing is there, not even a link that leads nowhere.
+/// The real place of `path`; `None` if it does not exist. A dangling link is an error.
 pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
     let name = path.to_string_lossy();
     let failed = |error: &io::Error| unreadable(&name, error);
@@ -31,7 +31,7 @@ pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
         let entry = place.join(&part);
         let found = match entry.symlink_metadata() {
             Ok(found) => Some(found),
-            // A link that leads nowhere is a mistake, not an absence.
+            // A dangling link is a mistake of the operator, not an absent folder.
             Err(error) if error.kind() == ErrorKind::NotFound && links == 0 => None,
             Err(error) => return Err(failed(&error)),
         };
@@ -64,8 +64,8 @@ fn parts(path: &Path) -> Vec<PathBuf> {
     parts.map(|part| PathBuf::from(part.as_os_str())).collect()
 }
 
-/// Refuses a folder on the way if somebody else can replace its entry. Others may write to it only
-/// if it is sticky and the entry belongs to root or the caller, as in `/tmp` and in a Nix store.
+/// Refuses a folder on the way if another user can replace its entry. Others may write to it only if it
+/// is sticky and the entry belongs to root or the caller, as in `/tmp` and in a Nix store.
 fn holds(place: &Path, folder: &Metadata, entry: Option<&Metadata>) -> Result<(), Diagnostic> {
     let name = place.to_string_lossy();
     let sticky = folder.mode() & 0o1000 != 0;
@@ -79,7 +79,7 @@ fn holds(place: &Path, folder: &Metadata, entry: Option<&Metadata>) -> Result<()
     Ok(())
 }
 
-/// Refuses what somebody other than root and the caller could have written.
+/// Refuses a file or folder that a user other than root and the caller could have written.
 pub(crate) fn check(name: &str, metadata: &Metadata) -> Result<(), Diagnostic> {
     if !is_trusted(metadata.uid()) {
         Err(belongs(name, metadata.uid()))
@@ -94,8 +94,9 @@ fn is_trusted(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
-/// Whether an owner is one that this user namespace has no number for, as root outside is: the
-/// folders on the way are often his there. Where every owner has a number, there is no such one.
+/// Whether an owner has no number in this user namespace. In a namespace of an ordinary user, root
+/// outside is such an owner, and the folders on the way are often root's. If every owner has a number,
+/// the answer is no.
 fn is_unmapped(owner: u32) -> bool {
     let shown = |file| std::fs::read_to_string(file).ok();
     let overflow = shown("/proc/sys/kernel/overflowuid");

@@ -1,6 +1,6 @@
-//! Findings of an audit against the `audit` sections. Asked by `solo5-elftool check` before
-//! deployment ([`judge`]) and by `solo5-elftool audit`, which launches nothing ([`opinions`]); a
-//! tender runs no audit and knows no day.
+//! Compares findings of an audit with the `audit` sections of policies. `solo5-elftool check` does so
+//! before deployment ([`judge`]); `solo5-elftool audit`, which launches nothing, does so with
+//! [`opinions`]. A tender runs no audit and reads no calendar.
 
 use std::ops::Range;
 
@@ -14,12 +14,12 @@ use solo5_policy::evaluate::{applies, selects};
 use solo5_policy::facts::Asked;
 use solo5_policy::model::{At, Audit, Policy};
 
-/// What the `audit` sections make of findings.
+/// The answer of the `audit` sections about findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Findings that are a denial.
+    /// Findings that deny the launch.
     pub reasons: Vec<Reason>,
-    /// Findings that would be and are accepted for a time.
+    /// Findings that would deny it and are accepted for a time.
     pub waived: Vec<Waived>,
 }
 
@@ -30,7 +30,7 @@ pub struct Waived {
     pub code: &'static str,
     /// Why it is accepted.
     pub reason: String,
-    /// The last day on which it is.
+    /// The last day on which it is accepted.
     pub until: Date,
     /// Which policy accepts it, and where.
     pub place: Place,
@@ -44,8 +44,8 @@ impl Waived {
         format!("{code} accepted until {until}: {reason}; {} ({shown})", place.policy)
     }
 
-    /// Why the waiver does not count, if its last day is over: `its waiver ended 2026-01-01 (REASON;
-    /// edge-node, FILE:LINE:COL)`.
+    /// The text on a waiver whose last day is over: `its waiver ended 2026-01-01 (REASON; edge-node,
+    /// FILE:LINE:COL)`.
     pub fn ended(&self) -> String {
         let (place, policy) = (self.place.shown(), &self.place.policy);
         let (until, reason) = (self.until, &self.reason);
@@ -60,7 +60,7 @@ impl Waived {
     }
 }
 
-/// Whether any policy that applies has something to say to an audit.
+/// Whether any policy that applies has an `audit` section.
 pub fn is_asked(policies: &[Policy], asked: &Asked) -> bool {
     policies.iter().any(|policy| policy.audit.is_some() && applies(policy, asked))
 }
@@ -101,23 +101,22 @@ pub fn judge(
     judgement
 }
 
-/// What policies make of one finding.
+/// The answer of policies about one finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opinion {
-    /// None accepts it, and whether it is at or above what one of them fails on.
+    /// It counts: no policy accepts it, or one fails on it.
     Stands {
         /// Whether a policy fails on it.
         fails: bool,
         /// The waiver that would count if its last day were not over.
         ended: Option<Waived>,
     },
-    /// One accepts it for a time, and none fails on it.
+    /// A policy accepts it for a time, and none fails on it.
     Waived(Waived),
 }
 
-/// The opinion on each of `findings` where nothing is launched: whoever names policies for an audit
-/// means them, so labels in `match` are taken to hold, and what `match` says of the image is
-/// compared with `proof`.
+/// The opinion on each of `findings` of an audit that launches nothing. There are no labels to compare,
+/// so those in `match` are taken to hold; the proofs in `match` are compared with `proof`.
 pub fn opinions(
     policies: &[Policy],
     proof: Option<&Proof>,
@@ -161,7 +160,7 @@ pub fn needs_proof(policies: &[Policy], findings: &[Diagnostic]) -> bool {
     })
 }
 
-/// The keys that [`opinions`] needs an image's signatures compared with.
+/// The keys to compare an image's signatures with before [`opinions`].
 pub fn keys(policies: &[Policy]) -> Vec<PublicKey> {
     let proofs = policies.iter().map(|policy| &policy.selector.proofs);
     let keys = proofs.filter_map(|proofs| proofs.signed_by.as_ref());

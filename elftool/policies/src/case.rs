@@ -1,8 +1,7 @@
-//! Tests of policies: a file of cases, each a launch and what must be decided about it.
+//! Tests of policies: a file of cases. A case is a launch and the decision that is expected.
 //!
-//! [`read`] is the front end: bytes → checked [`Suite`], or every error in them at once. Files that
-//! a suite names are somebody else's to read. The keys asked for here are those of
-//! [`crate::schema`].
+//! [`read`] is the front end: bytes → checked [`Suite`], or every error in them at once. The caller reads
+//! the files that a suite names. The keys read here are those of [`crate::schema`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +27,7 @@ use solo5_policy::model::At;
 pub const TYPE: &str = "solo5.policy-test";
 /// Its one version.
 pub const VERSION: u64 = 1;
-/// What `bridge` says of a tap that is on none.
+/// The value of `bridge` for a tap that is on no bridge.
 pub const NO_BRIDGE: &str = "none";
 
 /// Cases for policies that are used together.
@@ -42,14 +41,14 @@ pub struct Suite {
     pub cases: Vec<Case>,
 }
 
-/// A launch and what must come of it.
+/// A launch and the decision that is expected.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What it shows.
     pub name: At<String>,
     /// What is launched.
     pub subject: Subject,
-    /// Options a tender would be given.
+    /// Options of the tender.
     pub options: At<Vec<String>>,
     /// Arguments of the guest.
     pub arguments: Vec<String>,
@@ -57,7 +56,7 @@ pub struct Case {
     pub today: Option<Date>,
     /// What the host says.
     pub host: Host,
-    /// What must be decided.
+    /// The decision that is expected.
     pub decision: At<Outcome>,
     /// The codes of the reasons for a denial, each once; for any other decision none.
     pub codes: At<Vec<&'static str>>,
@@ -68,21 +67,21 @@ pub struct Case {
 pub enum Subject {
     /// An image.
     Image(At<String>),
-    /// What a manifest says, for an image there need not be.
+    /// A manifest; its image need not exist.
     Manifest {
         /// Path of the manifest's source.
         path: At<String>,
         /// The target the image would be for.
         target: Target,
-        /// What would be proven of it, if anybody looked.
+        /// What is proven of the image; `None` if its content is not examined.
         proof: Option<Proof>,
-        /// Codes of what an audit would find.
+        /// Codes of findings of an audit.
         findings: Vec<At<String>>,
     },
 }
 
-/// What the host says. An ordinary one unless said otherwise: not as root, with a sandbox, and
-/// nothing known of devices.
+/// Facts of the host. By default the tender does not run as root and has its sandbox, and nothing is
+/// known about devices.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// Whether the tender runs as root.
@@ -243,7 +242,7 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     let proven = ["digest", "signed-by", "findings"].map(|key| fields.optional(key));
     let (message, help) = match (image, manifest, target) {
         (Some(_), None, _) => {
-            // An image says all this itself.
+            // An image has all this in it.
             for node in target.iter().chain(proven.iter().flatten()) {
                 let message = "an image has its own target, digest, signatures and findings";
                 let help = "remove this, or name a `manifest` in place of the image";
@@ -291,7 +290,7 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     None
 }
 
-/// A target that a tender of ours starts: about the images of others no policy is asked.
+/// A target that has a tender. Policies are not asked about images of other targets.
 fn tender_target(node: &Node, reader: &mut Reader) -> Option<Target> {
     let (started, others): (Vec<Target>, Vec<Target>) =
         Target::ALL.iter().partition(|target| target.has_tender());
@@ -345,7 +344,7 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
     host
 }
 
-/// The name of a device that a key is.
+/// The key of a pair as a device's name.
 pub(crate) fn device(pair: &Pair, reader: &mut Reader) -> Option<At<String>> {
     let (text, span): (_, &Range<usize>) = (&pair.key.text, &pair.key.span);
     if !is_name(text.as_bytes()) {
@@ -372,7 +371,7 @@ fn fact<T>(
     Some(Fact::Unreadable(why?.to_owned()))
 }
 
-/// The fact that `key` says, unknown if it is not there.
+/// The fact at `key`; unknown if the key is absent.
 fn known<T>(
     fields: &mut Fields<'_>,
     key: &'static str,

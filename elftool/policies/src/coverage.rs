@@ -1,4 +1,4 @@
-//! Which parts of a policy matter to a set of situations, as tests of policies want to know.
+//! Coverage of policies by tests: which parts of a policy decide a set of launches.
 //!
 //! A policy is taken apart into [`Clause`]s. A clause *decided* a situation if the decision is another
 //! one without it: a launch it denied is allowed, one it allowed is denied, or the reasons have other

@@ -1,4 +1,4 @@
-//! What is done with policies before anything is launched. No tender links this crate.
+//! Tools for policies, used before anything is launched. No tender links this crate.
 //!
 //! | what | file |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | tests of policies | [`mod@case`] |
 //! | which parts of a policy matter to its tests | [`coverage`] |
 //! | findings of an audit against the `audit` section | [`audit`] |
-//! | what is allowed in a policy and probably not meant | [`lint`] |
+//! | warnings on valid policies that are probably mistakes | [`lint`] |
 //! | lists of admitted images, written | [`admitted`] |
 //! | JSON Schemas of all these files and of policies | [`schema`] |
 //!

@@ -1,4 +1,4 @@
-//! What is allowed in policies and probably not meant. Looked for by `solo5-elftool policy check`.
+//! Warnings of `solo5-elftool policy check` on policies that are valid and probably a mistake.
 
 use solo5_report::{Diagnostic, Severity};
 
@@ -29,8 +29,8 @@ pub fn lints(
     found
 }
 
-/// Labels are the launcher's word: whoever leaves one out meets no policy at all, if there is none
-/// that applies always or by what is proven of the image.
+/// The launcher chooses the labels. If every policy applies by label, a launcher that leaves the label
+/// out meets no policy at all.
 fn none_without_label(first: &Policy) -> Diagnostic {
     let message = "every policy applies by label alone, so none applies without one";
     let help = "add a policy without `match`, or start tenders with `--require-policy`";
@@ -39,7 +39,7 @@ fn none_without_label(first: &Policy) -> Diagnostic {
         .with_help(help)
 }
 
-/// What such a policy forbids is forbidden only to those who say the label.
+/// Such a policy forbids only to launchers that give the label.
 fn narrows_by_label(policy: &Policy) -> Diagnostic {
     let message = format!("every selector of {} is a label", policy.name);
     let note = "a label is the launcher's word: what only this policy forbids, a launch without the \
@@ -52,7 +52,7 @@ fn narrows_by_label(policy: &Policy) -> Diagnostic {
         .with_help(help)
 }
 
-/// Waivers whose last day is over do nothing but look as if they did.
+/// A waiver whose last day is over has no effect, though it looks as if it had.
 fn ended(policy: &Policy, today: Date) -> impl Iterator<Item = Diagnostic> {
     let waivers = policy.audit.iter().flat_map(|audit| &audit.waive);
     waivers.filter(move |waiver| waiver.value.until < today).map(|waiver| {
@@ -63,7 +63,7 @@ fn ended(policy: &Policy, today: Date) -> impl Iterator<Item = Diagnostic> {
     })
 }
 
-/// Waivers of nothing that is found, or of errors alone.
+/// A waiver that no rule matches, or only rules whose findings are errors.
 fn idle(policy: &Policy, rules: &[(&'static str, Severity)]) -> impl Iterator<Item = Diagnostic> {
     let waivers = policy.audit.iter().flat_map(|audit| &audit.waive);
     waivers.filter_map(move |waiver| {

@@ -2,9 +2,8 @@
 //! labels and policies.
 //!
 //! [`read`] is the front end: bytes → checked [`Plan`], or every error in them at once. Then
-//! [`Plan::conflicts`] finds what no single launch can show: a block device that two write, a tap
-//! that two have, sums beyond the plan's limits. The keys asked for here are those of
-//! [`crate::schema`].
+//! [`Plan::conflicts`] finds conflicts between launches: a block device with two writers, a tap of two
+//! unikernels, sums above the plan's limits. The keys read here are those of [`crate::schema`].
 //!
 //! A unikernel of a plan becomes a tender's command line ([`Plan::words`]) and nothing else, so what
 //! is checked is what would be started.
@@ -40,15 +39,15 @@ pub struct Plan {
     pub name: Option<String>,
     /// Paths of policies for all, relative to the plan's folder; this host's apply if there are none.
     pub policies: Vec<At<String>>,
-    /// Whether a policy at least must apply to each.
+    /// Whether at least one policy must apply to each.
     pub require_policy: bool,
-    /// What all together may have.
+    /// The limits on the sums.
     pub limits: Limits,
     /// The unikernels.
     pub unikernels: Vec<Unikernel>,
 }
 
-/// What the unikernels of a plan may have together.
+/// Limits on the sums over all unikernels of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// How many there may be.
@@ -112,7 +111,7 @@ pub struct Block {
     pub sector_size: Option<u64>,
 }
 
-/// What a path leads to on the host, where that can be found out. Equal values are one thing.
+/// What a path leads to on the host, if that is known. Equal values are the same file or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A file: the file system's device number and the inode.
@@ -121,7 +120,7 @@ pub enum Identity {
     Device(u64),
 }
 
-/// What the unikernels of a plan have together.
+/// The sums over all unikernels of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Unikernels.
@@ -186,7 +185,7 @@ impl Plan {
         words
     }
 
-    /// What the unikernels have together.
+    /// The sums over all unikernels.
     pub fn sums(&self) -> Sums {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let start = Sums { unikernels: count(self.unikernels.len()), ..Sums::default() };
@@ -198,9 +197,9 @@ impl Plan {
         })
     }
 
-    /// What does not go together, in order of position. `access` says what access a unikernel's block
-    /// device will get, both by index; `identity` what a path leads to on this host, if that can be
-    /// found out. Where it cannot, one path is one device.
+    /// The conflicts, in order of position. `access` gives the access that a block device will get, by the
+    /// indices of unikernel and device; `identity` gives what a path leads to on this host, if that is
+    /// known. If it is not, equal paths are one device.
     pub fn conflicts(
         &self,
         access: impl Fn(usize, usize) -> Access,
@@ -307,7 +306,7 @@ impl Plan {
         }
         let mut found = Vec::new();
         for group in &same {
-            // Of the first who writes and everybody else, whoever comes later.
+            // The diagnostic is placed at the later one of the first writer and the other.
             let Some(writer) = group.iter().find(|one| one.writes) else {
                 continue;
             };
@@ -523,7 +522,7 @@ fn net(pair: &Pair, reader: &mut Reader) -> Option<Net> {
     let mut fields = reader.fields(&pair.value, "a network interface")?;
     let tap = fields.required("tap").and_then(|node| {
         let text = reader.text(node, "`tap`")?;
-        // A descriptor is a launcher's, and a plan outlives it.
+        // A descriptor belongs to one process, and a plan outlives it.
         if text.is_empty() || text.starts_with('@') {
             let message = format!("`{}` is no tap's name", excerpt(text));
             let help = "write the name of the tap, such as `tap-1`";
@@ -579,7 +578,7 @@ fn block(pair: &Pair, reader: &mut Reader) -> Option<Block> {
     })
 }
 
-/// Names of devices that the unikernel goes without.
+/// Names of devices that the unikernel declines.
 fn declined(
     fields: &mut Fields<'_>,
     key: &'static str,

@@ -100,7 +100,7 @@ mod tests {
         found.unwrap_err()
     }
 
-    /// The keys the reader says a mapping can have, from its help on a key nobody knows.
+    /// The keys that a mapping can have, from the reader's help on an unknown key.
     fn keys_of_reader(file: File, text: &str) -> Vec<String> {
         let found = read(file, text);
         let help = found

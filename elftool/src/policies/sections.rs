@@ -3,7 +3,7 @@
 use solo5_policy::Policy;
 use solo5_policy::model::Layer;
 
-/// What is asked for, by the section that answers, and what its silence denies.
+/// The sections, each with what it answers for and what its silence denies.
 pub(super) const SECTIONS: [(&str, &str); 7] = [
     ("image", "every image"),
     ("process", "running as root, running without a sandbox"),
@@ -14,8 +14,8 @@ pub(super) const SECTIONS: [(&str, &str); 7] = [
     ("debug", "gdb, dumping memory"),
 ];
 
-/// Sections that every policy is silent about, and what that denies. Where there are policies of the
-/// host, it is their silence that counts.
+/// The sections that no policy has, and what that denies. If there are policies of the host, only
+/// theirs count.
 pub(super) fn silent(policies: &[Policy]) -> impl Iterator<Item = (&'static str, &'static str)> {
     SECTIONS.into_iter().filter(|(section, _)| {
         let silent = |policy: &Policy| policy.otherwise_allow.is_none() && !has(policy, section);

@@ -1,4 +1,4 @@
-//! `policy test`: cases beside policies, what differed, and which clauses of the policies mattered.
+//! `policy test`: runs cases, shows failures, and counts the clauses of policies that decided a case.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -46,7 +46,7 @@ pub(crate) struct TestOptions {
     format: Format,
 }
 
-/// What came of one case.
+/// The result of one case.
 struct Ran {
     case: Case,
     decision: Decision,
@@ -54,13 +54,13 @@ struct Ran {
     failure: Option<Diagnostic>,
 }
 
-/// What came of one file of tests.
+/// The results of one file of tests.
 struct Report {
     file: String,
     cases: Vec<Ran>,
 }
 
-/// A clause of a policy and whether it mattered.
+/// A clause of a policy and whether it decided a case.
 #[derive(Serialize)]
 struct Clause {
     #[serde(rename = "clause")]
@@ -70,7 +70,7 @@ struct Clause {
     decided: bool,
 }
 
-/// What mattered of one policy.
+/// The coverage of one policy.
 #[derive(Serialize)]
 struct Tested {
     /// The name it was read under first.
@@ -78,7 +78,7 @@ struct Tested {
     clauses: Vec<Clause>,
 }
 
-/// What mattered of each policy, by the file that its paths lead to.
+/// The coverage of each policy, by its canonical path.
 type Coverage = BTreeMap<PathBuf, Tested>;
 
 impl TestOptions {
@@ -112,7 +112,7 @@ impl TestOptions {
                 policies: coverage.values().collect(),
                 summary: &summary,
             })?,
-            // What was to be tested could not be, and that was said.
+            // No file could be used, and the reason was printed already.
             Format::Human if reports.is_empty() => {}
             Format::Human => console.print(&self.human(&reports, &coverage, &summary))?,
         }
@@ -148,8 +148,8 @@ impl TestOptions {
     }
 }
 
-/// Runs the cases of one file; `None` if it, or something it names, cannot be used, which is said.
-/// The `host`'s policies are asked with those of the file, and their clauses are not counted.
+/// Runs the cases of one file. `None` if the file, or one that it names, cannot be used; the reason is
+/// printed. The `host`'s policies are asked too, and their clauses are not counted.
 fn suite(
     console: &Console,
     path: &Path,
@@ -193,7 +193,7 @@ fn suite(
     Some(Report { file: name, cases: cases.collect() })
 }
 
-/// Adds which clauses mattered; one that mattered to another file's cases stays so.
+/// Adds the coverage by one file's cases. A clause that decided a case of another file stays counted.
 fn cover(
     paths: &[PathBuf],
     policies: &[Policy],
@@ -222,7 +222,7 @@ fn cover(
     }
 }
 
-/// What differed between what is decided and what was expected.
+/// The difference between the decision and the expected one.
 fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Option<Diagnostic> {
     let name = &case.name.value;
     let found = decision.outcome.name();
@@ -260,7 +260,7 @@ fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Opt
 
 type Refused = Box<Diagnostic>;
 
-/// A case as a situation that can be decided.
+/// A case as a situation that policies can decide.
 fn situation(
     case: &Case,
     suite: &Suite,
@@ -336,7 +336,7 @@ fn situation(
     })
 }
 
-/// A finding that an audit would have; what is wrong, and help, if `check` would never see it.
+/// A finding of an audit by its code. The error is a message and help, if `check` never has such a finding.
 fn finding(code: &str) -> Result<Diagnostic, (String, &'static str)> {
     let Some(rule) = RULES.iter().find(|rule| rule.code == code) else {
         let message = format!("`{code}` is no rule of the audit");
@@ -353,7 +353,7 @@ fn finding(code: &str) -> Result<Diagnostic, (String, &'static str)> {
     Ok(Diagnostic::new(rule.severity, rule.code, rule.title))
 }
 
-/// What a tender would be given, without the image.
+/// The arguments of the tender, without the image.
 fn words(case: &Case) -> Result<Vec<OsString>, String> {
     let options = &case.options.value;
     let option = |word: &&String| word.starts_with("--") && *word != "--";
@@ -366,7 +366,7 @@ fn words(case: &Case) -> Result<Vec<OsString>, String> {
     Ok(words.collect())
 }
 
-/// What the image at `path` asks for, and what an audit finds in it.
+/// What the image at `path` asks for, and the findings of an audit.
 fn image(
     path: &Path,
     words: &[OsString],
@@ -430,7 +430,7 @@ struct Summary {
     decided: usize,
     /// In percent.
     coverage: usize,
-    /// Whether that is as much as was asked for.
+    /// Whether that is as much as `--coverage` asks for.
     enough: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The image against `image` and `admitted`, which answer together, and against `match` if nothing
-//! is proven.
+//! The sections `image` and `admitted`, which give one answer about the image. If nothing is proven of
+//! it, the proofs that `match` wants are judged here too.
 
 use std::ops::Range;
 
@@ -39,13 +39,13 @@ pub(super) fn judge(policy: &Policy, asked: &Asked, facts: &HostFacts, phase: Ph
     }
 }
 
-/// What the image says of itself.
+/// Judges what the image says of itself.
 fn said(rules: &Image, asked: &Asked, section: &mut Section) {
     if let Some(targets) = &rules.targets
         && !targets.value.contains(&asked.target)
     {
         let names: Vec<_> = targets.value.iter().map(|target| target.name()).collect();
-        section.refuse(
+        section.deny(
             codes::IMAGE_TARGET,
             format!("it is for {}", asked.target.name()),
             if names.is_empty() {
@@ -59,7 +59,7 @@ fn said(rules: &Image, asked: &Asked, section: &mut Section) {
     if let Some(minimum) = &rules.minimum_manifest
         && asked.manifest_version < minimum.value
     {
-        section.refuse(
+        section.deny(
             codes::IMAGE_MANIFEST,
             format!("its manifest has version {}", asked.manifest_version),
             format!("wants {} at least", minimum.value),
@@ -68,7 +68,7 @@ fn said(rules: &Image, asked: &Asked, section: &mut Section) {
     }
 }
 
-/// What is proven of it.
+/// Judges what is proven of the image.
 fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
     let Some(proof) = &asked.proof else {
         let spans = [
@@ -89,7 +89,7 @@ fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
             several => format!("wants one of {} others", several.len()),
         };
         let message = format!("its digest is {}", proof.digest);
-        section.refuse(codes::IMAGE_DIGEST, message, wants, &digests.span);
+        section.deny(codes::IMAGE_DIGEST, message, wants, &digests.span);
     }
     if let Some(keys) = &wanted.signed_by
         && !is_signed(wanted, proof)
@@ -105,17 +105,17 @@ fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
             }
         };
         let message = "it has no valid signature of a key that counts".to_owned();
-        section.refuse(codes::IMAGE_SIGNER, message, wants, &keys.span);
+        section.deny(codes::IMAGE_SIGNER, message, wants, &keys.span);
     }
 }
 
 fn unproven(section: &mut Section, span: &Range<usize>) {
     let message = "nobody has looked at its content".to_owned();
     let wants = "wants to know its digest or signers".to_owned();
-    section.refuse(codes::IMAGE_UNPROVEN, message, wants, span);
+    section.deny(codes::IMAGE_UNPROVEN, message, wants, span);
 }
 
-/// Whether the image is in a list, or what has to turn out true.
+/// Refuses an image that is not in the list; a condition if that is not known yet.
 fn admitted(
     file: &At<String>,
     asked: &Asked,
@@ -131,13 +131,13 @@ fn admitted(
     let wants = || format!("wants it in {path}");
     let mut unread = |why: &str| {
         let message = format!("whether it is admitted cannot be read: {why}");
-        section.refuse(codes::IMAGE_UNPROVEN, message, wants(), span);
+        section.deny(codes::IMAGE_UNPROVEN, message, wants(), span);
     };
     match facts.admitted.get(path).unwrap_or(&Fact::Unknown) {
         Fact::Known(true) => {}
         Fact::Known(false) => {
             let message = format!("{} is not admitted", proof.digest);
-            section.refuse(codes::IMAGE_ADMITTED, message, wants(), span);
+            section.deny(codes::IMAGE_ADMITTED, message, wants(), span);
         }
         Fact::Unreadable(why) => unread(why),
         Fact::Unknown if phase == Phase::Descriptors => unread("no answer"),

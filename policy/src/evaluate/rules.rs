@@ -1,4 +1,4 @@
-//! Devices against lists of rules: one rule that fits entirely is enough.
+//! Compares devices with lists of rules. One rule that fits entirely is enough.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -8,14 +8,14 @@ use std::path::{Component, Path};
 
 use solo5_source::size;
 
-use super::{Phase, Provision, Refusal, Verdict, applies};
+use super::{Denial, Phase, Provision, Verdict, applies};
 use crate::codes;
 use crate::facts::{Asked, BlockFacts, BlockKind, Fact, NetFacts};
 use crate::glob::Pattern;
 use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
 use solo5_launch::{Backing, Block, Interface, Net};
 
-/// How far one key of a rule fits.
+/// Whether one key of a rule fits.
 enum Fit {
     Yes,
     No,
@@ -46,13 +46,13 @@ pub(super) fn quoted(pattern: &Pattern) -> String {
     format!("\"{}\"", pattern.as_str())
 }
 
-/// Most alternatives that a reason or a condition names. A denial would otherwise repeat a whole list
-/// for each thing that fits nothing in it.
+/// Most alternatives that a reason or a condition names. Without a limit, a denial would repeat a whole
+/// list for each thing that fits none of its items.
 const NAMED_MAX: usize = 8;
-/// Most bytes of them, beyond the first one.
+/// Most bytes of all named alternatives; the first one is always named.
 const NAMED_BYTES_MAX: usize = 512;
 
-/// Alternatives, as far as they are named.
+/// The alternatives that a message names.
 #[derive(Default)]
 pub(super) struct Alternatives {
     named: Vec<String>,
@@ -75,7 +75,7 @@ impl Alternatives {
         self.named.push(one.to_owned());
     }
 
-    /// Whether a further one would not be named.
+    /// Whether no further alternative will be named.
     pub(super) fn is_full(&self) -> bool {
         self.others
     }
@@ -95,7 +95,7 @@ impl Alternatives {
     }
 }
 
-/// What a device name is compared with; always known.
+/// Compares the name of a device, which is always known.
 fn name_check(name: &str, rule: &At<Pattern>, code: &'static str) -> Check {
     Check {
         fit: known(rule.value.fits_name(name.as_bytes())),
@@ -112,7 +112,7 @@ fn known(fits: bool) -> Fit {
     if fits { Fit::Yes } else { Fit::No }
 }
 
-/// Compares a fact. After everything is opened, one that is still unknown was never read.
+/// Compares a fact. Once everything is opened, a fact that is still unknown could not be read.
 fn fact<T>(fact: Option<&Fact<T>>, phase: Phase, fits: impl FnOnce(&T) -> bool) -> Fit {
     match fact {
         Some(Fact::Known(value)) => known(fits(value)),
@@ -129,7 +129,7 @@ fn is_unknown<T>(fact: Option<&Fact<T>>) -> bool {
     matches!(fact, None | Some(Fact::Unknown))
 }
 
-/// A fact for people.
+/// A fact for people; empty if it is not known.
 fn shown<T>(fact: Option<&Fact<T>>, show: impl FnOnce(&T) -> String) -> String {
     match fact {
         Some(Fact::Known(value)) => show(value),
@@ -164,7 +164,7 @@ pub fn block_standing(
 
 fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Vec<Check> {
     let mut checks = vec![name_check(&net.name, &rule.name, codes::NET_NAME)];
-    // A rule for another name is told apart by its name alone.
+    // For a device of another name, only the name is compared.
     if matches!(checks.as_slice(), [Check { fit: Fit::No, .. }]) {
         return checks;
     }
@@ -224,7 +224,7 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
         });
     }
     if let Some(pattern) = &rule.mac {
-        // A random address has another value at each start, so only `*` can promise to fit it.
+        // A random address is another one at each start, so only `*` surely fits.
         let (fits, what) = match net.mac {
             Some(mac) => {
                 let text = mac.to_string();
@@ -254,7 +254,7 @@ fn block_checks(
     phase: Phase,
 ) -> Vec<Check> {
     let mut checks = vec![name_check(&block.name, &rule.name, codes::BLOCK_NAME)];
-    // A rule for another name is told apart by its name alone.
+    // For a device of another name, only the name is compared.
     if matches!(checks.as_slice(), [Check { fit: Fit::No, .. }]) {
         return checks;
     }
@@ -327,7 +327,7 @@ fn backing_check(
         condition,
         span: rule.span.clone(),
     };
-    // A kind that is known and wrong says more than the path.
+    // If the kind is known and wrong, the reason names the kind too.
     let wrong_kind = |wanted| match kind {
         Some(Fact::Known(kind)) if *kind != wanted => Some(kind.name()),
         _ => None,
@@ -339,7 +339,7 @@ fn backing_check(
         }
         BackingRule::FileUnder(folder) => {
             let beneath = facts.map(|facts| &facts.beneath);
-            // Of a file outside nothing is told, not even whether it exists.
+            // A reason must not tell whether a file outside the folder exists.
             let (fit, what) = if path.is_none_or(|path| rest_beneath(path, folder).is_none())
                 || matches!(beneath, Some(Fact::Known(found)) if !found.contains(folder))
             {
@@ -438,7 +438,7 @@ fn judge<Rule>(
     standing: impl Fn(&Rule) -> Standing,
 ) -> Verdict {
     let Some(allow) = &section.allow else {
-        // A limit alone: every device fits.
+        // The section only has a limit: every device fits.
         return Verdict::Yes(section.span.clone());
     };
     let mut open: Option<(Alternatives, Range<usize>)> = None;
@@ -456,7 +456,7 @@ fn judge<Rule>(
     if let Some((conditions, span)) = open {
         return Verdict::If(vec![Provision { message: conditions.joined(", or "), span }]);
     }
-    Verdict::No(closest.refusals(name, &allow.span))
+    Verdict::No(closest.denials(name, &allow.span))
 }
 
 /// The reasons of the rules that come closest: those whose name fits, if any, and of these the ones
@@ -464,7 +464,7 @@ fn judge<Rule>(
 #[derive(Default)]
 struct Closest {
     distance: Option<Distance>,
-    reasons: Vec<(Refusal, Alternatives)>,
+    reasons: Vec<(Denial, Alternatives)>,
 }
 
 impl Closest {
@@ -483,17 +483,17 @@ impl Closest {
                 None => {
                     let mut wanted = Alternatives::default();
                     wanted.add(&wants);
-                    let refusal = Refusal { code, message, wants: String::new(), span };
-                    self.reasons.push((refusal, wanted));
+                    let denial = Denial { code, message, wants: String::new(), span };
+                    self.reasons.push((denial, wanted));
                 }
             }
         }
     }
 
     /// The reasons; `name` is the code if the list, which is at `span`, has no rules.
-    fn refusals(self, name: &'static str, list: &Range<usize>) -> Vec<Refusal> {
+    fn denials(self, name: &'static str, list: &Range<usize>) -> Vec<Denial> {
         if self.distance.is_none() {
-            return vec![Refusal {
+            return vec![Denial {
                 code: name,
                 message: "the list of rules is empty".to_owned(),
                 wants: "allows none".to_owned(),
@@ -501,23 +501,23 @@ impl Closest {
             }];
         }
         let reasons = self.reasons.into_iter();
-        reasons.map(|(refusal, wanted)| Refusal { wants: wanted.wants(), ..refusal }).collect()
+        reasons.map(|(denial, wanted)| Denial { wants: wanted.wants(), ..denial }).collect()
     }
 }
 
-/// The limits of a policy that a launch as a whole exceeds.
-pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
+/// The limits of a policy on the number of devices that a launch exceeds.
+pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Denial)> {
     let limit = |maximum: Option<&At<u64>>, count: usize, section: &str, code| {
         let maximum = maximum?;
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         (count > maximum.value).then(|| {
-            let refusal = Refusal {
+            let denial = Denial {
                 code,
                 message: format!("{count} asked for"),
                 wants: format!("wants at most {}", maximum.value),
                 span: maximum.span.clone(),
             };
-            (section.to_owned(), refusal)
+            (section.to_owned(), denial)
         })
     };
     let net = policy.net.as_ref().and_then(|section| section.maximum.as_ref());
@@ -531,8 +531,8 @@ pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Refusal)> {
     .collect()
 }
 
-/// The folders that rules want the file of `block` to be beneath, as far as its path says: it is to
-/// be opened beneath each, and those it was reached from belong in [`BlockFacts::beneath`].
+/// The folders of rules that the path of `block` lies below. The caller opens the file beneath each of
+/// them and lists those that it was reached from in [`BlockFacts::beneath`].
 pub fn directories<'p>(policies: &'p [Policy], asked: &Asked, block: &Block) -> BTreeSet<&'p str> {
     let Backing::Path(path) = &block.backing else {
         return BTreeSet::new();
@@ -551,7 +551,7 @@ pub fn directories<'p>(policies: &'p [Policy], asked: &Asked, block: &Block) -> 
         .collect()
 }
 
-/// What is left of `path` below `folder`, if both are absolute and the path says `..` nowhere.
+/// The part of `path` below `folder`, if both are absolute and the path has no `..` in it.
 pub fn rest_beneath(path: &OsStr, folder: &str) -> Option<OsString> {
     let path = Path::new(path);
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
