@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * elf_abi.h: what a unikernel's ELF file says of itself beside its manifest.
+ * elf_abi.h: the parts of a unikernel's ELF file that identify it, besides its manifest.
  *
- * Three objects, each in a section of its own that the linker scripts place:
+ * Three objects, each in its own section, which the linker scripts place:
  *
  *   ABI1 note        .note.solo5.abi           the target the unikernel is linked for
  *   OpenBSD note     .note.solo5.not_openbsd   makes an OpenBSD host honour .interp

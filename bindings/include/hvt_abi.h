@@ -2,7 +2,7 @@
 /*
  * hvt_abi.h: the agreement between the hvt tender and the bindings it runs.
  *
- * The unikernel runs in a virtual machine with one CPU and nothing but memory. It asks the tender
+ * The unikernel runs in a virtual machine with one CPU and nothing but memory. It calls the tender
  * by hypercalls; frames for the network may be queued in a ring both share.
  *
  * Every number is little-endian. Addresses are guest physical ones, which are the virtual ones too.
@@ -43,7 +43,7 @@
 #define HVT_HYPERCALL_MMIO_BASE 0x100000000ULL
 #define HVT_HYPERCALL_MMIO_SHIFT 3
 
-/* Wakes the thread that works on the ring: a 32-bit `out`, or store, of anything. */
+/* Wakes the thread that serves the ring: a 32-bit `out`, or store, of any value. */
 #define HVT_RING_KICK_PIO 0x600
 #define HVT_RING_KICK_MMIO (HVT_HYPERCALL_MMIO_BASE + 0x100)
 
@@ -58,7 +58,7 @@ enum hvt_hypercall {
     HVT_HYPERCALL_NET_READ,
     /* Does not return. */
     HVT_HYPERCALL_HALT,
-    /* First number that is none. */
+    /* One more than the last hypercall. */
     HVT_HYPERCALL_MAX
 };
 

@@ -76,7 +76,7 @@ struct mft_entry {
         struct mft_block_basic block_basic;
         struct mft_net_basic net_basic;
     } u;
-    /* Private to whoever attaches the device. */
+    /* Private to the code that attaches the device. */
     union {
         int hostfd;
         uint64_t data;

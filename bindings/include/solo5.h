@@ -54,7 +54,7 @@ typedef enum {
 #define SOLO5_EXIT_FAILURE 1
 #define SOLO5_EXIT_ABORT   255
 
-/* What solo5_app_main() is told. Read only. */
+/* The argument of solo5_app_main(). Read only. */
 struct solo5_start_info {
     /*
      * The command line: NUL-terminated, never NULL, possibly empty. Options for Solo5 itself
@@ -149,7 +149,7 @@ typedef uint64_t solo5_handle_set_t;
 /*
  * Waits until the monotonic clock reaches `deadline` or a network device has a frame to read,
  * whichever comes first. With a deadline that has passed it looks at the devices and returns at
- * once. UINT64_MAX waits for a frame alone.
+ * once. UINT64_MAX waits only for a frame.
  *
  * If `ready_set` is not NULL it receives the network devices that have a frame, or 0. Readiness is
  * a level, not an event: a frame left unread is reported again. A return before the deadline with

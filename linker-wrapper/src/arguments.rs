@@ -1,9 +1,10 @@
-//! The arguments: ours taken out, the rest left as typed, and what they ask for.
+//! Reads the arguments: takes out the wrapper's own, keeps the rest as typed, and notes what they
+//! request.
 //!
-//! A compiler hands arguments on to its linker in several spellings (`-z X`, `-Wl,-z,X`,
-//! `-Xlinker -z -Xlinker X`, each also joined). All of them are read as one sequence of linker
-//! arguments, so that an option of ours is found however it is wrapped. What is not removed keeps
-//! its spelling and its place.
+//! A compiler hands arguments on to its linker in several spellings (`-z X`, `-Wl,-z,X`, `-Xlinker
+//! -z -Xlinker X`, each also joined). All of them are read as one sequence of linker arguments, so
+//! that a wrapper option is found in any spelling. Arguments that stay keep their spelling and
+//! their place.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,7 +17,7 @@ use crate::option::{LinkerOption, Name, POSITION_INDEPENDENT, Value};
 use crate::response;
 use crate::script::Bindings;
 
-/// From which severity on a finding of the audit refuses a link.
+/// The least severity of an audit finding that refuses a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuditLevel {
     /// No audit.
@@ -46,10 +47,10 @@ pub enum Mode {
     Link,
 }
 
-/// What is linked into an executable besides what the user names.
+/// What the wrapper adds to an executable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linked {
-    /// Nothing of ours, or there is no executable.
+    /// Nothing, or there is no executable.
     Nothing,
     /// The stub: the result never runs.
     Stub,
@@ -66,7 +67,7 @@ pub struct SideFile {
     pub path: OsString,
 }
 
-/// What the options of a compiler that write dependencies for `make` ask for.
+/// The compiler's options that write dependencies for `make`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
     /// `-MD` or `-MMD`.
@@ -77,10 +78,10 @@ pub struct Dependencies {
     pub phony: bool,
 }
 
-/// Arguments understood.
+/// The arguments, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// What is asked for.
+    /// What the tool is asked to do.
     pub mode: Mode,
     /// NAME of the last `solo5-abi=NAME`; an empty one counts.
     pub abi: Option<OsString>,
@@ -98,7 +99,7 @@ pub struct Arguments {
     pub libraries: Vec<OsString>,
     /// Folders of `-L`, in order.
     pub folders: Vec<OsString>,
-    /// Those of them that a compiler hands on unread, so that its own folders come first.
+    /// Those folders that a compiler hands on unread; its own folders come before them.
     pub late_folders: Vec<OsString>,
     /// DIR of the last `--sysroot=DIR`.
     pub sysroot: Option<OsString>,
@@ -115,7 +116,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What remains for the tool without the libraries `left_out`.
+    /// The arguments that remain for the tool, without the libraries `left_out`.
     pub fn rest(&self, left_out: &[OsString]) -> Vec<OsString> {
         let remains = |fate| match fate {
             Fate::Keep => true,
@@ -143,8 +144,8 @@ impl Arguments {
     }
 }
 
-/// Options of a compiler whose value is the next argument, which is thus no option itself.
-/// Those that are read are not listed.
+/// Compiler options whose value is the next argument, which is therefore not an option. Options
+/// that this file interprets are not listed.
 const WITH_VALUE: &[&str] = &[
     "-A",
     "-D",
@@ -210,7 +211,7 @@ const NO_RELOCATION: &[&str] = &["relro", "now"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unit {
     typed: Vec<OsString>,
-    /// What the linker sees; empty for what is the compiler's own.
+    /// The linker arguments in it; empty for the compiler's own options.
     linker: Vec<Word>,
 }
 
@@ -224,13 +225,13 @@ struct Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Keep,
-    /// Ours.
+    /// A wrapper option, taken out.
     Take,
-    /// To be left out if bindings are linked.
+    /// Left out if bindings are linked.
     Unwanted,
-    /// To be left out if a target's bindings are linked.
+    /// Left out if a target's bindings are linked.
     Shared,
-    /// Of `Arguments::libraries`.
+    /// A library, by its index in `Arguments::libraries`.
     Library(usize),
 }
 
@@ -260,7 +261,7 @@ pub fn read(tool: Tool, arguments: Vec<OsString>) -> Result<Arguments, Diagnosti
             .into_iter()
             .map(|argument| Unit::linker(vec![argument.clone()], vec![argument]))
             .collect(),
-        // Nothing of objcopy's is ours.
+        // objcopy has no wrapper options.
         Tool::Objcopy => {
             read.units.push(Unit::own(arguments));
             return Ok(read);
@@ -342,7 +343,7 @@ fn compiler_units(arguments: Vec<OsString>, read: &mut Arguments) -> Vec<Unit> {
 }
 
 impl Arguments {
-    /// The words with the linker's own response files read.
+    /// `words`, with the linker's own response files replaced by their content.
     fn expanded(&mut self, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
         let response::Expanded { arguments, from_file } = response::expand(words);
         self.from_file |= from_file;
@@ -369,7 +370,7 @@ impl Arguments {
 /// Reads the linker's arguments in order, across all units.
 fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<(), Diagnostic> {
     let words = units.iter_mut().flat_map(|unit| {
-        // What the compiler reads itself it puts in front of what it hands on.
+        // The compiler puts the options it reads itself in front of those it hands on.
         let late = unit
             .typed
             .first()
@@ -479,14 +480,14 @@ impl Unit {
         Unit { typed, linker: words.into_iter().map(word).collect() }
     }
 
-    /// Appends what remains of it.
+    /// Appends the words that remain.
     fn write(&self, remains: impl Fn(Fate) -> bool, to: &mut Vec<OsString>) {
         if self.linker.iter().all(|word| remains(word.fate)) {
             to.extend(self.typed.iter().cloned());
             return;
         }
         let words: Vec<_> = self.linker.iter().filter(|word| remains(word.fate)).collect();
-        // Words from a response file may hold what parts a list.
+        // Words from a response file may hold a comma, which would split the list.
         if words.iter().any(|word| word.text.as_bytes().contains(&b',')) {
             to.extend(words.iter().flat_map(|word| ["-Xlinker".into(), word.text.clone()]));
         } else if !words.is_empty() {
@@ -517,7 +518,7 @@ mod tests {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    /// Line, NAME found, what is left.
+    /// Line, NAME, remaining arguments.
     #[test]
     fn the_abi_is_found_in_every_spelling() {
         let cases = [
@@ -605,7 +606,7 @@ mod tests {
         assert!(read.chooses_linker);
         assert_eq!(rest(&parse(Tool::Cc, "-static-pie a.o")), "a.o");
         assert_eq!(rest(&parse(Tool::Ld, "-z solo5-abi=spt -pie -z now a.o")), "a.o");
-        // Without bindings nothing is ours to decide.
+        // Without bindings these arguments stay.
         for line in ["-pie -z now a.o", "-r -pie a.o"] {
             assert_eq!(rest(&parse(Tool::Ld, line)), line);
         }

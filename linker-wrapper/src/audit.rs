@@ -16,8 +16,9 @@ pub struct Verdict {
     pub refused: bool,
 }
 
-/// Audits the image in `file`, called `path` in findings. Without `level` being more, only the rules
-/// run that tell what a loader would refuse: they take a millisecond, and their findings are final.
+/// Audits the image in `file`, called `path` in findings. Unless `level` includes warnings, only
+/// the rules run that decide whether a loader refuses the image: they take a millisecond, and their
+/// findings are final.
 pub fn audit(file: &File, path: &Path, level: AuditLevel) -> Verdict {
     let (selection, refuse_from) = match level {
         AuditLevel::Off => {

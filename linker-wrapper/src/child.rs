@@ -1,4 +1,4 @@
-//! Running the tool: traced if asked for, its status passed on.
+//! Runs the tool, traces its command if asked to, and passes its status on.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -23,21 +23,21 @@ pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> io::Error {
     command(program, arguments).exec()
 }
 
-/// Runs the tool and returns its exit status; 128 and the number of the signal that ended it, as
-/// shells have it.
+/// Runs the tool and returns its exit status; 128 plus the signal's number if a signal ended it, as
+/// in shells.
 ///
 /// # Errors
 ///
-/// If it cannot be run.
+/// If the tool cannot be run.
 pub fn run(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     command(program, arguments).status().map(code)
 }
 
-/// The same, with what the tool prints sent through `relay`.
+/// Like [`run`], with the tool's output sent through `relay`.
 ///
 /// # Errors
 ///
-/// If it cannot be run.
+/// If the tool cannot be run.
 pub fn run_relayed(
     program: &OsStr,
     arguments: &[OsString],
@@ -53,11 +53,11 @@ pub fn run_relayed(
     Ok((code(child.wait()?), heard))
 }
 
-/// The same, without anything printed or read.
+/// Like [`run`], without output and without input.
 ///
 /// # Errors
 ///
-/// If it cannot be run.
+/// If the tool cannot be run.
 pub fn run_quietly(program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
     command(program, arguments)
         .stdin(Stdio::null())
@@ -81,7 +81,7 @@ fn command(program: &OsStr, arguments: &[OsString]) -> Command {
             line.extend(quoted(word));
         }
         line.push(b'\n');
-        // A trace that nobody can see is no reason to fail.
+        // A trace that cannot be written is no reason to fail.
         let _ = io::stderr().write_all(&line);
     }
     let mut command = Command::new(program);
@@ -92,7 +92,7 @@ fn command(program: &OsStr, arguments: &[OsString]) -> Command {
     command
 }
 
-/// The word as a shell would have to read it.
+/// The word, quoted for a shell.
 fn quoted(word: &OsStr) -> Vec<u8> {
     let bytes = word.as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=,:+@%^".contains(byte);
@@ -110,7 +110,7 @@ fn quoted(word: &OsStr) -> Vec<u8> {
     out
 }
 
-/// What to say of a tool that could not be run, and the status that a shell would give.
+/// The diagnostic for a tool that could not be run, and the status that a shell would return.
 pub fn not_run(program: &OsStr, error: &io::Error) -> (Diagnostic, u8) {
     let diagnostic =
         Diagnostic::error(codes::TOOL, format!("cannot run '{}': {error}", program.display()))

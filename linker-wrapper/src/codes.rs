@@ -1,15 +1,15 @@
-//! The codes of our own errors; each has a page in `docs/codes`.
+//! The codes of the wrapper's own errors; each has a page in `docs/codes`.
 
 solo5_report::codes! {
     /// An ABI that is not installed.
     UNKNOWN_ABI = "L501";
-    /// An unknown option of ours, or a value that it does not take.
+    /// An unknown wrapper option, or a value that it does not take.
     OPTION = "L502";
     /// More than one manifest.
     TWO_MANIFESTS = "L503";
     /// A tool that cannot be run.
     TOOL = "L504";
-    /// A file of our own that cannot be written.
+    /// A temporary file that cannot be written.
     TEMPORARY = "L505";
     /// An output that cannot be audited.
     UNREADABLE = "L506";

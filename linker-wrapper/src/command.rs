@@ -1,4 +1,4 @@
-//! The command that does the work, put together from what is installed and what was asked for.
+//! The tool's command, put together from the installed files and the arguments.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,7 +25,7 @@ pub struct Abi {
     pub has_loader: bool,
 }
 
-/// The ABI that a link is for: the one asked for, else a compiler's default.
+/// The ABI of a link: the one that was named, else a compiler's default.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, 
     let stub = || (tool == Tool::Cc).then(|| OsString::from(Bindings::Stub.name()));
     let name = match read.mode {
         Mode::Compile | Mode::Query => None,
-        // An object into which the stub was linked could never become a unikernel.
+        // An object that contains the stub could never become a unikernel.
         Mode::Relocatable => read.abi.clone(),
         Mode::Link => read.abi.clone().or_else(stub),
     };
@@ -75,9 +75,9 @@ fn installed(library: &Path) -> Vec<String> {
     names
 }
 
-/// The arguments of the compiler or linker behind us, in the order of
-/// `docs/reference/toolchain.md#arguments`. `objects` are linked right after the bindings, the
-/// libraries that are left out not at all.
+/// The arguments of the underlying compiler or linker, in the order of
+/// `docs/reference/toolchain.md#arguments`. `objects` are linked right after the bindings.
+/// Libraries that are left out are not linked.
 pub fn arguments(
     identity: &Identity,
     program: &Program,

@@ -1,26 +1,28 @@
-//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: the host's compiler, linker and objcopy, made to build
-//! unikernels. Also the linker scripts, for whoever installs them.
+//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: the host's compiler, linker and objcopy, made to
+//! build unikernels. Also the linker scripts that an installation has.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
-//! | 1 | [`name`] | the name called by, the place of the program → tool, architecture, folders |
+//! | 1 | [`name`] | program name and location → tool, architecture, folders |
 //! | 2 | [`response`] | arguments → arguments without response files |
-//! | 3 | [`arguments`], [`option`] | → what is ours, what is asked for, what is left for the tool |
+//! | 3 | [`arguments`], [`option`] | → wrapper options, request, the tool's arguments |
 //! | 4 | [`manifest`] | a manifest's source → objects to link |
 //! | 5 | [`libraries`] | → the libraries that only the host has |
-//! | 6 | [`tools`], [`command`] | → the command of the tool behind us |
-//! | 7 | [`child`], [`relay`] | run it, and pass on what it says |
+//! | 6 | [`tools`], [`command`] | → the underlying tool's command |
+//! | 7 | [`child`], [`relay`] | run it, and pass its output on |
 //! | 8 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
 //! | 9 | [`side`] | the other files it wrote → with the manifest's name in them |
 //!
-//! [`script`] is the template of the linker scripts, [`codes`] has the codes of our own errors.
+//! [`script`] is the template of the linker scripts, [`codes`] has the codes of the wrapper's
+//! errors.
 //!
-//! Where nothing is left to do behind the tool, we become it. Else it runs as a child, writing the
-//! output under its own name: linkers put that name into dependency files and maps, and compilers
-//! derive further names from it, so an output under a temporary name would show.
+//! If nothing is left to do after the tool, the wrapper replaces itself by the tool. Otherwise the
+//! tool runs as a child and writes the output under its final name: linkers put that name into
+//! dependency files and maps, and compilers derive further names from it, so a temporary name would
+//! show.
 //!
-//! Adversary: none that is not also the developer's own shell. Names of ABIs never become paths
-//! unless they are installed; the manifest and the image are read by crates that survive any bytes.
+//! Adversary: none beyond the developer's own shell. Only the name of an installed ABI becomes part
+//! of a path. The manifest and the image are read by crates that withstand any bytes.
 
 #![forbid(unsafe_code)]
 
@@ -59,7 +61,7 @@ use crate::relay::{Heard, Relay};
 use crate::script::Bindings;
 use crate::tools::Program;
 
-/// Exit status when we refuse, or cannot do the work.
+/// Exit status when the wrapper refuses or fails.
 const FAILED: u8 = 1;
 
 /// Runs the program with the arguments of the process, its own name first.
@@ -116,7 +118,7 @@ fn explain(codes: &[OsString]) -> u8 {
     for code in codes {
         let Some(page) = code.to_str().and_then(solo5_report::explain) else {
             let code = code.to_string_lossy();
-            let text = format!("there is no code {code}; `explain` alone lists them\n");
+            let text = format!("there is no code {code}; `explain` without a code lists them\n");
             say("solo5-toolchain", &text);
             return FAILED;
         };
@@ -137,7 +139,7 @@ fn linker_script(words: &[OsString]) -> u8 {
     match found.filter(|(arch, target)| Bindings::of(*arch).contains(target)) {
         Some((arch, target)) => print(&script::render(arch, target)),
         None => {
-            say("solo5-toolchain", "`script` wants an architecture and one of its targets\n");
+            say("solo5-toolchain", "`script` takes an architecture and one of its targets\n");
             FAILED
         }
     }
@@ -206,7 +208,7 @@ fn show(identity: &Identity, diagnostics: &[Diagnostic]) {
     say(&identity.program, &text);
 }
 
-/// Writes to standard error. If that fails, nothing is left to tell it to.
+/// Writes to standard error. A failure is ignored, as there is nowhere left to report it.
 fn say(program: &str, text: &str) {
     let _ = write!(io::stderr(), "{program}: {text}");
 }
@@ -253,7 +255,7 @@ fn run(
     let mut command =
         command::arguments(identity, &program, installed, &read, abi.as_ref(), objects, &libraries);
     if relayed && identity.tool == Tool::Cc && Colour::detect(&io::stderr()) == Colour::Always {
-        // Through the relay it does not see the terminal.
+        // The relay hides the terminal from the compiler.
         command.insert(program.arguments.len(), "-fdiagnostics-color=always".into());
     }
     if (from_file || read.from_file) && response::too_long(&command) {
@@ -296,23 +298,22 @@ fn run(
     judge(identity, &read, &output, |findings| {
         let Ok(folder) = scratch.folder() else { return };
         command.extend(origin::arguments(identity.tool, &read, folder));
-        // What it has to say, it has said.
+        // The first link has already printed its messages.
         if child::run_quietly(&program.name, &command).is_ok_and(|status| status == 0) {
             origin::add(findings, folder);
         }
     })
 }
 
-/// What to say of a manifest in a link without a target.
+/// The warning for a manifest in a link without a target.
 fn no_target(tool: Tool) -> Diagnostic {
     let linked = match tool {
-        Tool::Cc => "the stub is linked, which never runs",
+        Tool::Cc => "this links the stub, which never runs",
         Tool::Ld | Tool::Objcopy => "no bindings are linked",
     };
     let text = format!("a manifest but no target: {linked}");
-    Diagnostic::warning(codes::NO_TARGET, text).with_help(
-        "add -z solo5-abi=NAME, such as -z solo5-abi=spt; with stub as NAME nothing is said",
-    )
+    Diagnostic::warning(codes::NO_TARGET, text)
+        .with_help("add -z solo5-abi=NAME, such as -z solo5-abi=spt; solo5-abi=stub has no warning")
 }
 
 fn pass_on(program: &Program, arguments: Vec<OsString>) -> Result<u8, Failure> {
@@ -341,7 +342,7 @@ fn manifest_objects(
     Ok(paths)
 }
 
-/// Audits what the link wrote. A refused image is removed; `trace` finds out where it went wrong.
+/// Audits what the link wrote. A refused image is removed; `trace` finds the sections at fault.
 fn judge(
     identity: &Identity,
     read: &Arguments,
@@ -369,7 +370,7 @@ fn judge(
     Err(Failure::Found(findings, FAILED))
 }
 
-/// Files of our own that live as long as the link, in a folder that is made when first needed.
+/// Temporary files that live as long as the link. Their folder is made when first needed.
 #[derive(Default)]
 struct Scratch {
     folder: Option<TempDir>,

@@ -1,10 +1,10 @@
-//! Libraries of the host, which are no part of a unikernel.
+//! Libraries of the host, which must not become part of a unikernel.
 //!
-//! A library is linked from a folder that `-L`, `-B` or `--sysroot` names, or from the compiler's own,
-//! where `libgcc.a` is. The host's folders hold code that makes system calls, so what is only there
-//! is not linked. A few names are passed unasked, by `rustc` for the sake of types in the crate `libc`;
-//! these count as empty. Whether something of them is missed is for the linker to say: it knows which
-//! code is live.
+//! A library is linked from a folder that `-L`, `-B` or `--sysroot` names, or from the compiler's
+//! own folder, where `libgcc.a` is. The host's folders hold code that makes system calls, so a
+//! library that only they have is not linked. `rustc` passes a few names unasked, for types of the
+//! crate `libc`; these libraries count as empty. The linker decides whether one of their symbols is
+//! missing, because it knows which code is live.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -33,16 +33,16 @@ const EMPTY: &[(&str, &str)] = &[
 /// Most symbols named after a link that failed.
 const SHOWN_MAX: usize = 8;
 
-/// What becomes of the libraries of a link.
+/// The result of the search for the libraries of a link.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Libraries {
     /// Those that are left out.
     pub left_out: Vec<OsString>,
-    /// Folders to search before all that a compiler searches unasked.
+    /// Folders to search before those that a compiler searches by default.
     pub folders: Vec<OsString>,
 }
 
-/// Where the libraries of a link for a target are.
+/// Finds the libraries of a link for a target.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
                 libraries.folders.push(folder.into());
                 continue;
             }
-            // A shared library of the compiler's is the host's: it needs a dynamic linker.
+            // The compiler's shared library belongs to the host: it needs a dynamic linker.
             let is_static = file.as_bytes().ends_with(b".a");
             if is_static && own.compiler.as_deref().is_some_and(is_in) {
                 continue;
@@ -88,9 +88,9 @@ fn not_found(library: &OsStr) -> Diagnostic {
     let name = library.display();
     Diagnostic::error(codes::LIBRARY, format!("library {name} is in no folder of the link"))
         .with_note(
-            "libraries of the host are no part of a unikernel, so its folders are not searched",
+            "a unikernel has no libraries of the host, so the host's folders are not searched",
         )
-        .with_help("name the folder of one that was built for unikernels with -L")
+        .with_help("with -L, name the folder of a library that was built for unikernels")
 }
 
 /// Name of the file that `-l` with `library` looks for in a static link.
@@ -127,7 +127,7 @@ fn resolved(folder: &OsStr, sysroot: Option<&OsStr>) -> PathBuf {
     }
 }
 
-/// Folders that a compiler searches unasked.
+/// Folders that a compiler searches by default.
 struct Own {
     /// Where `libgcc.a` is.
     compiler: Option<PathBuf>,
@@ -152,7 +152,7 @@ impl Own {
     }
 }
 
-/// What to say of symbols that a link found undefined after it left libraries out.
+/// The diagnostics for symbols that are undefined after libraries were left out.
 pub fn missed(
     compiler: &Program,
     left_out: &[OsString],
@@ -167,9 +167,9 @@ pub fn missed(
         let home = host.iter().find(|(_, symbols)| symbols.contains(symbol.as_bytes()));
         let text = match home {
             Some((library, _)) => {
-                format!("`{symbol}` is of the host's library {library}, which is not linked")
+                format!("`{symbol}` is from the host's library {library}, which is not linked")
             }
-            // Without the host's files nothing tells whose the symbol is.
+            // Without the host's files the symbol's library is unknown.
             None if host.is_empty() => {
                 format!(
                     "`{symbol}` is undefined, and libraries of the host are not linked: {named}"
@@ -188,7 +188,7 @@ pub fn missed(
     if more > 0
         && let Some(last) = found.pop()
     {
-        found.push(last.with_note(format!("{more} more symbols are of the host's libraries")));
+        found.push(last.with_note(format!("{more} more symbols are from the host's libraries")));
     }
     found
 }

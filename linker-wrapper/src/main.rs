@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-/// Programs start sooner with it than with musl's, which asks the kernel for a few pages at a time.
+/// Programs start faster with it than with musl's, which asks the kernel for a few pages at a time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

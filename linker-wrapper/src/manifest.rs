@@ -10,24 +10,24 @@ use solo5_report::{Diagnostic, Severity};
 
 use crate::codes;
 
-/// Bytes of a source that are read at all: more than the front end takes, which says so then.
+/// Most bytes read of a source: more than the front end takes, so it reports a longer one.
 const SOURCE_MAX: u64 = 2 << 20;
 
-/// Objects to link, and what is worth knowing about the manifest.
+/// Objects to link, and warnings about the manifest.
 pub struct Compiled {
     /// Endings of file names, and contents.
     pub objects: Vec<(&'static str, Vec<u8>)>,
-    /// What is wrong without being an error. Notes are left to `solo5-mft`: a link that is
-    /// repeated all day should say nothing when nothing is wrong.
+    /// Warnings only. Notes are left to `solo5-mft`: a link that is repeated all day should print
+    /// nothing when nothing is wrong.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Compiles the manifest in `file` for `arch`. Its `package` becomes a note of its own, which the
-/// manifest's object never has.
+/// Compiles the manifest in `file` for `arch`. Its `package` becomes a separate note, which is
+/// never in the manifest's object.
 ///
 /// # Errors
 ///
-/// Everything wrong with the manifest, or that it cannot be read.
+/// All faults of the manifest, or the failure to read it.
 pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
     let name = file.display().to_string();
     let mut source = Vec::new();

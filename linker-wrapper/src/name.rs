@@ -1,5 +1,5 @@
-//! Who we are: the tool and architecture from the name we were called by, and where the rest is
-//! installed, from where the program itself lies.
+//! Identity of the wrapper: the program's name gives tool and architecture, the program's location
+//! gives the folders of the installation.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use solo5_abi::Arch;
 
-/// The tool to be.
+/// The tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// The C compiler, also as the driver of a link.
@@ -19,7 +19,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// The end of its names.
+    /// The last part of the tool's names.
     pub const fn name(self) -> &'static str {
         match self {
             Tool::Cc => "cc",
@@ -33,12 +33,12 @@ impl Tool {
     }
 }
 
-/// What a call of the program means.
+/// The meaning of the program's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The name in messages.
     pub program: String,
-    /// The tool to be.
+    /// The tool.
     pub tool: Tool,
     /// The architecture to build for.
     pub arch: Arch,
@@ -56,8 +56,8 @@ impl Identity {
         Some(Identity { program: name.to_owned(), tool: Tool::from_name(tool)?, arch })
     }
 
-    /// The identity of a program that was called as `called`. A name that is none of ours may be
-    /// a link to one that is.
+    /// The identity of a program that was called as `called`. An unknown name may be a link to a
+    /// known one.
     pub fn of_call(called: &OsStr) -> Option<Identity> {
         let known = |path: &Path| Identity::from_name(path.file_name()?.to_str()?);
         if let Some(identity) = known(Path::new(called)) {
@@ -75,7 +75,7 @@ impl Identity {
     }
 }
 
-/// As many links as kernels follow.
+/// Most symbolic links followed; kernels have the same limit.
 const LINKS_MAX: usize = 40;
 
 /// The file that a shell would run for `called`.
@@ -90,7 +90,7 @@ pub fn find(called: &OsStr) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// The folders that belong to the program, whatever prefix it was installed or moved to.
+/// The program's folders, found from its own location, so that a prefix can be moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// `../include`, if it is there.

@@ -1,4 +1,4 @@
-//! An argument of the linker, as far as it matters here.
+//! Reads an argument of the linker, as far as the wrapper needs it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ const SHARED: &[&str] = &["-Bdynamic", "-dy", "-call_shared"];
 const SIDE_FILES: &[&str] =
     &["Map", "dependency-file", "reproduce", "why-extract", "print-archive-stats"];
 
-/// What an argument of the linker is, as far as it matters here.
+/// The kinds of linker argument that the wrapper tells apart.
 #[derive(Clone, Copy)]
 pub enum Name {
     /// `-z`.
@@ -99,7 +99,7 @@ impl LinkerOption {
     }
 }
 
-/// The value of the long option called `option`, if `text` is it with at least `dashes` dashes.
+/// The value of the long option `option`, if `text` is that option with at least `dashes` dashes.
 fn long_value(text: &[u8], option: &str, dashes: usize) -> Option<Value> {
     let rest = text.strip_prefix(if dashes == 1 { &b"-"[..] } else { b"--" })?;
     let rest = rest.strip_prefix(b"-").filter(|_| dashes == 1).unwrap_or(rest);

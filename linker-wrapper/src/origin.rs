@@ -1,9 +1,9 @@
-//! Which input sections brought a fault into an image, and which objects they are from.
+//! The input sections that brought a fault into an image, and the objects they are from.
 //!
-//! An image alone does not know: its sections are the linker script's. So the link is done once more
-//! with a map, by the same linker with the same arguments, into a folder of our own, and only when a
-//! finding needs it. The map says which input sections lie in a segment; their objects say with
-//! which flags.
+//! An image does not record them: its sections are those of the linker script. So when a finding
+//! needs it, the link is repeated with a map, by the same linker with the same arguments, into a
+//! temporary folder. The map tells which input sections lie in a segment; their objects tell the
+//! flags.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -23,9 +23,9 @@ use crate::name::Tool;
 
 /// The rule whose findings have an origin: a segment writable and executable.
 const WRITE_EXEC: &str = "S201";
-/// Name of the second image, in our folder.
+/// Name of the second image, in the temporary folder.
 const IMAGE: &str = "image";
-/// Name of the map, in our folder.
+/// Name of the map, in the temporary folder.
 const MAP: &str = "map";
 /// Most bytes of a map that are read.
 const MAP_MAX: u64 = 256 << 20;
@@ -37,10 +37,9 @@ pub fn wanted(findings: &[Diagnostic]) -> bool {
     findings.iter().any(|finding| finding.code == WRITE_EXEC)
 }
 
-/// What to add to the arguments of the link, so that it leaves image, map and temporary objects in
-/// `folder`.
+/// Further arguments that make the link leave image, map and temporary objects in `folder`.
 pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
-    // The files that the first link wrote stay: of an option given twice, linkers take the last.
+    // They keep the first link's files: of an option given twice, linkers take the last.
     let mut files = vec![("Map", MAP)];
     let others = read.side_files.iter().map(|side| (side.option, side.option));
     files.extend(others.filter(|(option, _)| *option != "Map"));
@@ -54,7 +53,7 @@ pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
         out.push(option);
     }
     if tool == Tool::Cc {
-        // A compiler that also links removes its objects, which are asked for their flags.
+        // A compiler that also links removes its objects, but their section flags are needed.
         out.push("-save-temps=obj".into());
         if read.dependencies.file.is_some() {
             out.extend(["-MF".into(), folder.join("dependencies").into()]);
@@ -64,7 +63,7 @@ pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
     out
 }
 
-/// Adds to each finding where it came from, as far as what the second link left in `folder` tells.
+/// Adds its origin to each finding, as far as the second link's files in `folder` tell it.
 pub fn add(findings: &mut [Diagnostic], folder: &Path) {
     let Some((image, pieces)) = read(folder) else {
         return;
@@ -198,7 +197,7 @@ struct Rights {
     execute: bool,
 }
 
-/// Those of the sections in a segment whose rights are not the others'.
+/// The sections in a segment whose rights differ from the others'.
 fn culprits(pieces: &[Piece], within: &Range<u64>, folder: &Path) -> Option<Culprits> {
     let known: Vec<(&Piece, Rights)> = pieces
         .iter()
@@ -210,7 +209,7 @@ fn culprits(pieces: &[Piece], within: &Range<u64>, folder: &Path) -> Option<Culp
         known.iter().filter(|(_, other)| *other == rights).count()
     };
     let (data, code) = (count(true, false), count(false, true));
-    // What the segment would be without them; nothing is known of one that has only such sections.
+    // The segment's rights without them; unknown if it has only such sections.
     let usual = Rights { write: data > 0 && data >= code, execute: code > data };
     let wrong: Vec<_> = known
         .iter()
@@ -239,7 +238,7 @@ fn culprits(pieces: &[Piece], within: &Range<u64>, folder: &Path) -> Option<Culp
     })
 }
 
-/// What the object says of the section.
+/// The section's rights, from its object.
 fn rights(piece: &Piece) -> Option<Rights> {
     let archive = piece.object.strip_suffix(')');
     let parts = archive.and_then(|object| object.rsplit_once('('));
@@ -275,7 +274,7 @@ fn rights_in<'d>(section: &str, object: object::File<'d, impl ReadRef<'d>>) -> O
 }
 
 /// The object's name as the user knows it: a compiler that also links calls the object of `a.c` in
-/// our folder `image-a.o` or `a.o`.
+/// the temporary folder `image-a.o` or `a.o`.
 fn shown(object: &str, folder: &Path) -> String {
     match Path::new(object).strip_prefix(folder) {
         Ok(name) => {

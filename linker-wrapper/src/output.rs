@@ -9,13 +9,13 @@ use solo5_report::Diagnostic;
 
 use crate::codes;
 
-/// The output of a link, as it was before.
+/// The output file's state before the link.
 pub struct Output {
     path: PathBuf,
     before: Option<Mark>,
 }
 
-/// What changes when a file is written or replaced.
+/// Metadata that changes when a file is written or replaced.
 #[derive(PartialEq, Eq)]
 struct Mark {
     device: u64,
@@ -45,8 +45,8 @@ impl Output {
         Output { path, before }
     }
 
-    /// The file that the link wrote. `None` if it wrote none: a file from before is not ours to
-    /// judge and even less to remove, and a device or pipe cannot be read again.
+    /// The file that the link wrote. `None` if it wrote none: a file from before the link is
+    /// neither judged nor removed, and a device or pipe cannot be read again.
     ///
     /// # Errors
     ///
@@ -67,12 +67,12 @@ impl Output {
         })
     }
 
-    /// Removes what the link wrote, as a linker does that fails. Where the output is a symbolic link
-    /// that a linker followed, the link stays and points to nothing.
+    /// Removes the file that the link wrote, as a failing linker does. If the output is a symbolic
+    /// link that the linker followed, the symbolic link stays and points to nothing.
     ///
     /// # Errors
     ///
-    /// If it is still there.
+    /// If the file is still there.
     pub fn remove(&self) -> Result<(), Diagnostic> {
         fs::canonicalize(&self.path).and_then(fs::remove_file).map_err(|error| {
             Diagnostic::error(
@@ -83,7 +83,7 @@ impl Output {
         })
     }
 
-    /// Where it is.
+    /// Path of the output.
     pub fn path(&self) -> &Path {
         &self.path
     }

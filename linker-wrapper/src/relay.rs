@@ -1,8 +1,8 @@
-//! What the tool says on its way to the user: our temporary objects by the name of the manifest they
-//! come from, and undefined symbols noticed.
+//! Passes the tool's output on to the user. It replaces the paths of temporary objects by the name
+//! of their manifest, and notes undefined symbols.
 //!
-//! A linker names its inputs in maps, dependency files, traces and messages. An object of ours is
-//! gone when these are read, and its folder has another name each time.
+//! A linker names its inputs in maps, dependency files, traces and messages. The temporary object
+//! is gone when these are read, and its folder has another name each time.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -10,11 +10,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Longest piece of a line that is looked at as one.
+/// Longest piece of a line that is searched at once.
 const LINE_MAX: u64 = 1 << 20;
-/// Most undefined symbols noticed.
+/// Most undefined symbols noted.
 const UNDEFINED_MAX: usize = 1000;
-/// What GNU ld and lld say in front of an undefined symbol.
+/// Texts of GNU ld and lld in front of an undefined symbol.
 const UNDEFINED: &[&str] = &["undefined reference to `", "undefined symbol: "];
 
 /// Replaces names.
@@ -24,7 +24,7 @@ pub struct Relay {
     names: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What the tool said.
+/// Findings in the tool's output.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// Symbols that the linker found undefined.
@@ -59,7 +59,7 @@ impl Relay {
             if heard.undefined.len() < UNDEFINED_MAX {
                 heard.undefined.extend(undefined(&line));
             }
-            // The tool goes on when nobody reads what it says, as it would on its own.
+            // The tool goes on when its output cannot be written, as it would on its own.
             let _ = to.write_all(&self.replaced(&line));
             let _ = to.flush();
         }
@@ -80,7 +80,7 @@ impl Relay {
     }
 }
 
-/// The symbol that a line of a linker's calls undefined.
+/// The symbol that a linker's message calls undefined.
 fn undefined(line: &[u8]) -> Option<String> {
     let line = String::from_utf8_lossy(line);
     UNDEFINED.iter().find_map(|words| {
@@ -90,7 +90,7 @@ fn undefined(line: &[u8]) -> Option<String> {
     })
 }
 
-/// `path` as it stands in a file for `make`.
+/// `path`, escaped for `make`.
 pub fn for_make(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     for &byte in path {
@@ -119,7 +119,7 @@ pub fn replace(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The name of an object of the manifest `file`: it shows in archives that linkers make of their
+/// File name for an object of the manifest `file`. It shows in archives that linkers make of their
 /// inputs.
 pub fn object_name(file: &OsStr, kind: &str) -> OsString {
     const STEM_MAX: usize = 64;

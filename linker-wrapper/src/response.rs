@@ -1,20 +1,20 @@
 //! Response files: `@FILE` among the arguments stands for the arguments written in FILE.
 //!
-//! Compilers and linkers agree on the syntax: arguments apart by white space, quotes of both kinds,
-//! a backslash before a character that is meant literally. A file that cannot be read is no response
-//! file but an argument, and files may name further files.
+//! Compilers and linkers agree on the syntax: arguments separated by white space, quotes of both
+//! kinds, a backslash before a character that is meant literally. If FILE cannot be read, `@FILE`
+//! is an ordinary argument. Files may name further files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// As many files as GCC follows before it takes them for a cycle.
+/// Most files followed; GCC assumes a cycle beyond as many.
 const FILES_MAX: usize = 2000;
 /// Longest response file in bytes.
 const FILE_MAX: u64 = 64 << 20;
-/// From how many bytes of arguments on a response file is used again. Far below what a kernel takes
-/// as a command line, and far above what people write by hand.
+/// Arguments of more bytes are passed in a response file again. The limit is far below a kernel's
+/// for a command line, and far above what people write by hand.
 const INLINE_MAX: usize = 32 << 10;
 
 /// Arguments without response files.
@@ -26,8 +26,8 @@ pub struct Expanded {
     pub from_file: bool,
 }
 
-/// Replaces every response file by its content. What cannot be read, or follows a cycle, stays as
-/// it is: the tool behind us reports it.
+/// Replaces every response file by its content. A file that cannot be read, or that follows a
+/// cycle, stays as it is: the underlying tool reports it.
 pub fn expand(arguments: impl IntoIterator<Item = OsString>) -> Expanded {
     let mut pending: Vec<OsString> = arguments.into_iter().collect();
     pending.reverse();

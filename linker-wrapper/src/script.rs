@@ -1,8 +1,8 @@
 //! The linker scripts: one template, one table (`docs/reference/toolchain.md#scripts`).
 //!
-//! What every unikernel has in common is the text of [`render`]; what tells one target from another
-//! is a row of [`Layout::of`]. The differences from the scripts that unikernels were linked with so
-//! far, each for a reason that a test holds:
+//! The text of [`render`] is common to all unikernels; a row of [`Layout::of`] has the differences
+//! between targets. These are the differences from the scripts of earlier Solo5 releases; a test
+//! holds each of them:
 //!
 //! * `.interp` and the notes survive `--gc-sections`, and no other note is kept, since linkers place
 //!   an unknown one in PT_INTERP, where it breaks the no-exec trick.
@@ -70,7 +70,7 @@ impl Bindings {
     }
 }
 
-/// Where the notes lie, hence who may write them.
+/// Place of the notes, which decides whether the guest may write them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notes {
     /// Before `.rodata`, in its segment.
@@ -79,7 +79,7 @@ enum Notes {
     Data,
 }
 
-/// One row of the table: what tells a target's script from the others.
+/// One row of the table: the features of a target's script.
 struct Layout {
     /// Address of the first byte.
     base: u64,
@@ -259,7 +259,7 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     writeln!(out, "    tls PT_TLS FLAGS({R});")?;
     writeln!(out, "    bss PT_LOAD;")?;
     if layout.identified {
-        // The kernel of OpenBSD before 6.7 looks at the first PT_NOTE alone.
+        // The kernel of OpenBSD before 6.7 looks only at the first PT_NOTE.
         writeln!(out, "    note_not_openbsd PT_NOTE FLAGS({R});")?;
     }
     if layout.xen_note {
@@ -271,7 +271,7 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     writeln!(out, "    note_manifest PT_NOTE FLAGS({R});\n}}")
 }
 
-/// The manifest comes first, at the start of a page, since its structure wants to be aligned to 8.
+/// The manifest comes first, at the start of a page, because its structure must be aligned to 8.
 /// What follows it in the same PT_NOTE is for readers that walk every note.
 fn notes(out: &mut String, layout: &Layout, segment: &str) -> fmt::Result {
     let mut place = |output: &str, input: &str, header: &str| {

@@ -1,4 +1,4 @@
-//! Files that a link writes besides its output: they name the manifest, not our object of it.
+//! The link's other output files: they are made to name the manifest, not its temporary object.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,8 @@ use crate::relay::{self, Relay};
 
 /// Longest file that is rewritten.
 const FILE_MAX: u64 = 1 << 30;
-/// What our folder is called in an archive of inputs. It is as long as the folder's real name, which is
-/// another one each time, so that nothing else in the archive has to move.
+/// Fixed name of the temporary folder in an archive of inputs. It is as long as the real name,
+/// which changes each time, so that nothing else in the archive has to move.
 const FOLDER: &[u8] = b"solo5-manifest-00";
 
 /// The objects of a manifest in a link.
@@ -46,8 +46,8 @@ pub fn name_manifest(read: &Arguments, objects: &Objects<'_>) -> Result<(), Diag
     Ok(())
 }
 
-/// Adds the manifest to what the compiler wrote for `make` about an image it compiled and linked at
-/// once.
+/// Adds the manifest to the dependencies that the compiler wrote for `make` about an image it
+/// compiled and linked in one step.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn path(side: &SideFile, read: &Arguments) -> PathBuf {
 }
 
 fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Diagnostic> {
-    // What is no file has gone through our hands already, or is not to be read again.
+    // What is not a file has gone through the relay already, or cannot be read again.
     if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= FILE_MAX) {
         return Ok(());
     }
@@ -114,7 +114,7 @@ fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Dia
     })
 }
 
-/// A tar archive with our folder under a name that is always the same.
+/// The tar archive with the temporary folder renamed to [`FOLDER`].
 fn renamed_in_archive(archive: &[u8], folder: &Path) -> Vec<u8> {
     const BLOCK: usize = 512;
     const NAMES: &[std::ops::Range<usize>] = &[0..100, 345..500];

@@ -1,4 +1,4 @@
-//! The tools behind us, and the arguments that make each of them build unikernels
+//! The underlying tools, and the arguments that make each of them build unikernels
 //! (`docs/reference/toolchain.md#arguments`).
 
 use std::env;
@@ -21,7 +21,7 @@ pub struct Program {
     pub arguments: Vec<OsString>,
 }
 
-/// The architecture that `TARGET_CC` and its like were meant for when we were built.
+/// The architecture for which `TARGET_CC` and its like were set at build time.
 const BUILT_FOR: Option<&str> = match option_env!("TARGET_ARCH") {
     Some(arch) => Some(arch),
     None => match Arch::HOST {
@@ -31,8 +31,8 @@ const BUILT_FOR: Option<&str> = match option_env!("TARGET_ARCH") {
 };
 
 impl Program {
-    /// The tool for `arch`: what `SOLO5_CC`, `SOLO5_LD` or `SOLO5_OBJCOPY` says now, else what
-    /// `TARGET_CC`, `TARGET_LD` or `TARGET_OBJCOPY` said at build time, else the usual name.
+    /// The tool for `arch`: from `SOLO5_CC`, `SOLO5_LD` or `SOLO5_OBJCOPY` in the environment, else
+    /// from `TARGET_CC`, `TARGET_LD` or `TARGET_OBJCOPY` at build time, else the usual name.
     pub fn of(tool: Tool, arch: Arch) -> Program {
         let (variable, built, native, cross) = match tool {
             Tool::Cc => ("SOLO5_CC", option_env!("TARGET_CC"), "cc", "gcc"),
@@ -59,7 +59,7 @@ impl Program {
         Program { name: words.next().unwrap_or_else(usual), arguments: words.collect() }
     }
 
-    /// Whether somebody chose the tool, so that it is not simply the usual one.
+    /// Whether a variable chose the tool; otherwise it is the usual one.
     pub fn is_chosen(tool: Tool, arch: Arch) -> bool {
         Program::of(tool, arch).name != tool.name() && Arch::HOST == Some(arch)
     }
@@ -84,8 +84,8 @@ pub enum Family {
 }
 
 impl Family {
-    /// The kind of `program`. Its file name tells, since `cc` is usually a link; where it does not,
-    /// the compiler is asked, which takes milliseconds.
+    /// The kind of `program`. Its file name tells, with links resolved, since `cc` is usually a
+    /// link. Otherwise the compiler is asked, which takes milliseconds.
     pub fn of(program: &Program) -> Family {
         let path = find(&program.name)
             .and_then(|path| fs::canonicalize(path).ok())
@@ -115,8 +115,8 @@ impl Family {
 pub const HOST_FOLDERS: &[&str] =
     &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];
 
-/// Arguments for compiling: no header of the host, ours, and the guard of the stack protector where
-/// the bindings have it.
+/// Arguments for compiling: no header of the host, the headers of Solo5, and the guard of the stack
+/// protector where the bindings have it.
 pub fn compile(
     program: &Program,
     family: Family,
@@ -142,9 +142,9 @@ pub fn compile(
     out
 }
 
-/// The folder of the compiler's own headers: GCC is asked, since those copied at installation are
-/// stale after an upgrade of the compiler; the copy serves where it does not answer. Clang finds its
-/// own unless the system keeps them among its headers, as BSDs do.
+/// The folder of the compiler's own headers. GCC is asked for it, since the copy made at
+/// installation is stale after an upgrade of the compiler; `copy` serves if GCC does not answer.
+/// Clang finds its own headers unless the system keeps them among its headers, as BSDs do.
 fn compiler_headers(program: &Program, family: Family, copy: PathBuf) -> Option<PathBuf> {
     match family {
         Family::Clang => (!cfg!(target_os = "linux")).then_some(copy),
@@ -190,7 +190,7 @@ pub fn compiler_link(family: Family, arch: Arch, chooses_linker: bool) -> Vec<Os
     out
 }
 
-/// Arguments of every link, to linker and compiler alike: nothing of the host's, static, pages of
+/// Arguments of every link, for linker and compiler alike: nothing from the host, static, pages of
 /// the architecture's size.
 pub fn link(arch: Arch, library: &Path) -> Vec<OsString> {
     vec![

@@ -55,7 +55,7 @@ fn loaded(linked: &Linked, plan: &LoadPlan, address: u64) -> Option<u8> {
     Some(linked.bytes(address, 1)[0])
 }
 
-/// That a loader takes the image, and finds `table` where the place says.
+/// Asserts that a loader takes the image, and that `table` is at its place.
 fn check(path: &Path, target: Target, place: Place, align: u64, what: &str) {
     let linked = Linked::open(path);
     let plan = linked.image.plan(&linked.file, target).unwrap_or_else(|fault| {

@@ -1,4 +1,4 @@
-//! What the tools behind us are called with, seen by scripts in their place.
+//! The commands of the underlying tools, recorded by scripts in their place.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use crate::tree::{Tree, arch, assert_ok, errors};
 /// A script that prints its arguments, one a line.
 const ECHO: &str = "printf '%s\\n' \"$@\"";
 
-/// Runs `tool` with a script called `behind` in the place of all tools and returns what that got.
+/// Runs `tool` with a script called `behind` in place of all tools; returns the script's arguments.
 fn seen(tree: &Tree, behind: &str, tool: &str, line: &str) -> Vec<String> {
     let echo = tree.script(behind, ECHO);
     let output = tree
@@ -275,7 +275,7 @@ fn an_unknown_abi_is_refused_with_the_known_ones() {
     assert!(!tree.has("a.out"));
 }
 
-/// The program under no name of its own.
+/// The program called by a name that names no tool.
 #[test]
 fn the_tool_may_be_the_first_argument() {
     let run = |arguments: &[&str]| {
@@ -299,7 +299,7 @@ fn the_linker_scripts_that_are_installed_can_be_printed() {
     for unknown in [&["script"][..], &["script", "x86_64"], &["script", "ppc64le", "hvt"]] {
         let output = run(unknown);
         assert_eq!(output.status.code(), Some(1), "{unknown:?}");
-        assert!(errors(&output).contains("wants an architecture"), "{unknown:?}");
+        assert!(errors(&output).contains("takes an architecture"), "{unknown:?}");
     }
 }
 
@@ -323,7 +323,7 @@ fn every_code_of_ours_is_explained() {
     let unknown = run(&["explain", "L999"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(errors(&unknown).contains("there is no code L999"));
-    // Under a tool's name the word is the tool's.
+    // Under a tool's name, `explain` is an argument of the tool.
     let tool = tree.run("solo5-ld", &["explain"]);
     assert!(errors(&tool).contains("explain"), "{}", errors(&tool));
     assert!(tool.stdout.is_empty());

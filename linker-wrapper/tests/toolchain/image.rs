@@ -43,7 +43,7 @@ impl Linked {
     }
 
     /// Everything a unikernel linked with a manifest of version 2 must have, wherever its notes
-    /// lie: the trick against direct execution, its own notes and nobody else's.
+    /// lie: the trick against direct execution, and its own notes without others.
     #[track_caller]
     pub(crate) fn assert_complete(&self) {
         let interp = self.headers(PT_INTERP);

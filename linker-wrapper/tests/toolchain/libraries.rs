@@ -1,5 +1,5 @@
-//! Libraries of the host: not linked, not missed where nothing needs them, and named where something
-//! does.
+//! Libraries of the host are not linked. A link that needs none of their symbols succeeds;
+//! otherwise an error names the symbol and its library.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -73,7 +73,7 @@ fn a_call_into_a_library_of_the_host_is_refused_by_name() {
             let text = errors(&output);
             assert_ne!(output.status.code(), Some(0), "{driver:?} {spelling:?}");
             assert!(!tree.has("image"), "{driver:?} {spelling:?}");
-            let words = "error[L509]: `getrandom` is of the host's library c";
+            let words = "error[L509]: `getrandom` is from the host's library c";
             assert!(text.contains(words), "{driver:?} {spelling:?}: {text}");
         }
     }
@@ -87,7 +87,7 @@ fn a_call_into_a_library_of_the_host_is_refused_by_name() {
     }
 }
 
-/// rustc passes them for a type of the crate `libc` alone.
+/// rustc passes them only for types of the crate `libc`.
 #[test]
 fn libraries_that_nothing_needs_count_as_empty() {
     let tree = Tree::new();
@@ -106,7 +106,7 @@ fn libraries_that_nothing_needs_count_as_empty() {
                 fs::remove_file(tree.work.join("image")).unwrap();
             }
         }
-        // What the user wants unresolved stays the user's.
+        // The user may leave symbols unresolved on purpose.
         let unresolved = ["dead.o", "app.o", "-Wl,--unresolved-symbols=ignore-all", "-lc"];
         assert_ok(&link(&tree, driver, &[&unresolved[..], &["-z", "solo5-audit=off"]].concat()));
     }
@@ -131,7 +131,7 @@ fn other_libraries_of_the_host_are_not_found() {
                 .output()
                 .unwrap();
             if library == "-lstdc++" && output.status.success() {
-                // A static one among the compiler's own is not the host's.
+                // A static library in the compiler's own folder is not the host's.
                 assert!(!crate::image::Linked::open(&tree.work.join("image")).is_dynamic());
                 continue;
             }
@@ -193,7 +193,7 @@ fn libraries_of_the_link_are_found_first() {
     assert_ok(&output);
 }
 
-/// An undefined symbol that is nobody's is left to the linker's own words.
+/// If no library defines an undefined symbol, only the linker's own message is printed.
 #[test]
 fn other_undefined_symbols_are_the_linkers_to_name() {
     let tree = Tree::new();
@@ -210,7 +210,7 @@ fn other_undefined_symbols_are_the_linkers_to_name() {
     }
 }
 
-/// A shared library is none for a unikernel, and does not open the way to the host's static one.
+/// A unikernel cannot use a shared library, and finding one must not lead to the host's static one.
 #[test]
 fn shared_libraries_of_the_link_do_not_count() {
     let tree = Tree::new();

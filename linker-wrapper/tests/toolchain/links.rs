@@ -22,7 +22,7 @@ __asm__(\".section .note.stapsdt,\\\"a\\\",%note\\n.balign 4\\n.long 4, 0, 3\\n.
 __asm__(\".section .note.gnu.property,\\\"a\\\",%note\\n.balign 8\\n.long 4, 0, 5\\n\"
         \".asciz \\\"GNU\\\"\\n.previous\");\n";
 
-/// Words for a shell of `[a, b]`, `with` added.
+/// `words` and then `with`, in one list.
 fn line<'a>(words: &[&'a str], with: &[&'a str]) -> Vec<&'a str> {
     words.iter().chain(with).copied().collect()
 }
@@ -212,7 +212,7 @@ fn an_image_that_no_loader_takes_is_refused_and_gone() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// What the image does not show any more: whose section it was.
+/// The image no longer shows from which section and object a fault came; the refusal does.
 #[test]
 fn a_refusal_names_the_input_section_and_its_object() {
     let tree = Tree::new();
@@ -260,7 +260,7 @@ fn a_refusal_names_the_input_section_and_its_object() {
     let text = errors(&output);
     assert!(text.contains("from .data.jit (jit.o)"), "{text}");
     assert!(!tree.has("image"));
-    // A map of the user's own stays the user's.
+    // The user's own map stays as it is.
     let output = tree.run("solo5-ld", &line(&["jit.o", "-Map=own.map"], &with));
     assert_eq!(output.status.code(), Some(1));
     assert!(tree.has("own.map"));
@@ -268,7 +268,7 @@ fn a_refusal_names_the_input_section_and_its_object() {
 
 /// A file that the link did not write is neither judged nor removed.
 #[test]
-fn what_was_there_before_is_not_ours() {
+fn an_older_file_is_neither_judged_nor_removed() {
     let tree = Tree::new();
     let object = tree.object("app", APPLICATION);
     let before = tree.file("image", "something else");

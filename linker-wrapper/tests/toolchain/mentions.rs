@@ -178,7 +178,7 @@ fn a_refused_image_is_gone_where_a_link_points() {
             let left = fs::read(&real).ok();
             assert!(left.is_none() || left.as_deref() == Some(b"an older image"), "{linker}");
             assert!(!image.exists() || left.is_some() && is_link(&image), "{linker}");
-            // The second link, which finds out whose section it was, writes over nothing.
+            // The second link, which finds the section's object, must not write over these files.
             for file in ["out.d", "out.map"] {
                 let text = fs::read_to_string(tree.work.join(file)).unwrap();
                 assert!(!text.contains("solo5-link"), "{linker} {file}: {text}");

@@ -1,8 +1,8 @@
-//! An independent oracle: objects written by `faerie`, which shares no code with the writer and the
-//! readers we use, must link like a compiler's and read as what they were told to be.
+//! An independent oracle: objects written by `faerie`, which shares no code with our writer and
+//! readers, must link like a compiler's and read back as they were defined.
 //!
-//! `faerie` cannot write notes (SHT_NOTE), only their bytes in sections that are not loaded, and gives
-//! a bss no size; so neither is part of what is compared but where a linker mends it.
+//! `faerie` cannot write notes (SHT_NOTE), only their bytes in sections that are not loaded, and
+//! gives a bss no size. So these are compared only where a linker corrects them.
 
 use std::ops::ControlFlow;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use target_lexicon::Triple;
 use crate::image::Linked;
 use crate::tree::{APPLICATION, Tree, arch, assert_ok, errors, linkers};
 
-/// `xor eax, eax; lea rcx, [rip + table]; ret`: what is behind the first 5 bytes is relocated.
+/// `xor eax, eax; lea rcx, [rip + table]; ret`: the 4 bytes after the first 5 are relocated.
 const CODE: [u8; 10] = [0x31, 0xc0, 0x48, 0x8d, 0x0d, 0, 0, 0, 0, 0xc3];
 /// Offset of the address in [`CODE`].
 const HOLE: u64 = 5;
@@ -100,8 +100,9 @@ fn what_another_writer_wrote_reads_the_same() {
     }
 }
 
-/// The same notes in sections that are no notes in the object: the script makes them ones. Their
-/// sections are not loaded either, which GNU ld mends and lld does not: its image is refused.
+/// The same notes in sections that are not SHT_NOTE in the object; the script makes them notes.
+/// These sections are not loaded either. GNU ld corrects that; lld does not, so its image is
+/// refused.
 #[test]
 fn a_manifest_of_another_writer_reads_the_same() {
     let tree = Tree::new();

@@ -200,7 +200,7 @@ pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Fails with what the program said unless it ended with 0.
+/// Fails with the program's output unless it ended with 0.
 #[track_caller]
 pub(crate) fn assert_ok(output: &Output) {
     assert!(
