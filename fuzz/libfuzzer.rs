@@ -1,5 +1,5 @@
-//! libFuzzer around the targets: one program for all of them, since it is the compiling that takes
-//! long. `cargo xtask fuzz` builds and runs it.
+//! libFuzzer around the targets: one program for all of them, because compiling takes longest.
+//! `cargo xtask fuzz` builds and runs it.
 //!
 //! | variable | meaning |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Debugging information, and what traces and cores make of it. An input is an image, then a core,
-//! or whatever text; the last four bytes say how long the image is.
+//! Debugging information, and its use for traces and cores. An input is an image, then a core or
+//! any text; the last four bytes say how long the image is.
 
 use std::sync::LazyLock;
 
@@ -39,7 +39,7 @@ fn run(data: &[u8]) -> bool {
         assert_eq!(first, core.registers.get(Registers::RIP));
         asked.extend(calls.iter().map(|(address, _)| *address));
     }
-    // Every part of the code, as far as the work is allowed to go.
+    // Every part of the code, up to the limit of work.
     let start = 0x40_0000;
     asked.extend(
         (0..64).map(|index| Address { value: start + index * 16, returns: index % 2 == 0 }),

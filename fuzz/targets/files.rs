@@ -85,8 +85,8 @@ pub(crate) fn images() -> Vec<Vec<u8>> {
     samples.into_iter().map(|sample| packed(sample).bytes()).collect()
 }
 
-/// The same image without the gaps that linkers leave, which would be most of the file and nothing
-/// to a reader.
+/// The same image without the gaps that linkers leave: they would be most of the file, and readers
+/// ignore them.
 fn packed(mut sample: Sample) -> Sample {
     let headers = size_of_val(&sample.header) + sample.segments.len() * 56;
     let mut at = headers.next_multiple_of(16) as u64;
@@ -107,7 +107,7 @@ fn packed(mut sample: Sample) -> Sample {
     sample
 }
 
-/// What images and notes are made of.
+/// Byte strings that images and notes contain.
 pub(crate) fn note_words() -> Vec<Vec<u8>> {
     let kinds = [note::TYPE_ABI1, note::TYPE_MFT1, note::TYPE_MFT2, note::TYPE_FDO_PACKAGE];
     let owners: [&[u8]; 4] =
@@ -159,7 +159,7 @@ pub(crate) fn schema_words(schema: &Value) -> Vec<Vec<u8>> {
     words
 }
 
-/// What YAML is made of.
+/// Tokens of YAML.
 pub(crate) fn yaml_words() -> Vec<Vec<u8>> {
     let words = [
         "\n  ",
@@ -216,7 +216,7 @@ pub(crate) fn shown(diagnostics: &[Diagnostic]) {
             diagnostic.code
         );
     }
-    // Snippets are most of the work, and the first few are like the others.
+    // Snippets are most of the work, and three represent the others.
     let few = diagnostics.get(..3).unwrap_or(diagnostics);
     let text = solo5_report::human::human(few, Colour::Never);
     assert!(!text.contains('\x1b'), "{text:?}");

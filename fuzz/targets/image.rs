@@ -51,7 +51,7 @@ fn run(data: &[u8]) -> bool {
                 check(&plan, image.arch().page_size());
                 taken = true;
             }
-            // Not a plan to load by, but the audit looks at it.
+            // A loader refuses this plan, but the audit reads it.
             Err(_) => _ = examined.fits(examined.minimum_memory),
         }
     }
@@ -59,7 +59,7 @@ fn run(data: &[u8]) -> bool {
     taken
 }
 
-/// What a loader relies on.
+/// Asserts what a loader relies on.
 fn check(plan: &LoadPlan, page: u64) {
     let minimum = plan.minimum_memory;
     let mut sizes = vec![0, minimum.saturating_sub(1), minimum, u64::MAX];

@@ -1,5 +1,5 @@
-//! The command line of a tender. In an input, a NUL parts arguments, which is the one byte that
-//! none can hold.
+//! The command line of a tender. In an input, NUL separates arguments; it is the one byte that no
+//! argument can hold.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -39,7 +39,7 @@ static NOTES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     [testing::manifest_note(&DEVICES), testing::properties_note(DEVICES.len() + 1, &records)]
 });
 
-/// What tenders there are.
+/// The tenders.
 pub(crate) const MODULES: [Modules; 4] = [
     Modules::ordinary(Abi::Spt),
     Modules::ordinary(Abi::Hvt),
@@ -118,7 +118,7 @@ fn agree(arguments: &[OsString], request: &Request, modules: &Modules) {
     assert_eq!(&launch::read_for(kernel, &other, modules), request);
 }
 
-/// What a tender relies on.
+/// Asserts what a tender relies on.
 fn check(launch: &Launch, modules: &Modules) {
     assert!((1..1 << 44).contains(&launch.memory_mib));
     assert!(modules.target == Abi::Hvt || launch.user.is_none() && launch.chroot.is_none());

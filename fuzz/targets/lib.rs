@@ -1,6 +1,5 @@
 //! Fuzz targets: for every reader of foreign bytes, a function that hands it any bytes and asserts
-//! what must hold of the answer. Not panicking, not hanging and not running out of memory are the
-//! least of it.
+//! what must hold of the answer. Besides, no reader may panic, hang or run out of memory.
 //!
 //! | file | reader | what must hold |
 //! |---|---|---|
@@ -9,7 +8,7 @@
 //! | `dwarf` | `solo5_dwarf` | there is an answer for every address, and callers lie in code |
 //! | `notes` | `solo5_abi::note`, `solo5_manifest::decode` | what is decoded can be said in YAML, and says the same |
 //! | `mft1` | `solo5_abi::mft1` | what a loader takes has one encoding |
-//! | `mft2` | `solo5_abi::mft2` | so has every set of known properties |
+//! | `mft2` | `solo5_abi::mft2` | every set of known properties has one encoding |
 //! | `signature` | `solo5_signature` | a trailer has one form; nothing but what was signed counts as signed |
 //! | `source` | `solo5_source` | spans lie in their parents; formatting keeps the tree and settles at once |
 //! | `manifest` | `solo5_manifest` | what is accepted survives notes and YAML |
@@ -44,9 +43,10 @@ mod source;
 pub struct Target {
     /// Its name, which is that of its file.
     pub name: &'static str,
-    /// Hands bytes to it and says whether it took them. Panics if something does not hold.
+    /// Hands bytes to the reader and returns whether it accepted them. Panics if a claim does not
+    /// hold.
     pub run: fn(&[u8]) -> bool,
-    /// Inputs to start from. Some are taken and some refused.
+    /// Inputs to start from. Some are accepted and some refused.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Words that inputs are made of.
     pub words: fn() -> Vec<Vec<u8>>,

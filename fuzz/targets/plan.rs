@@ -47,7 +47,7 @@ fn run(data: &[u8]) -> bool {
     true
 }
 
-/// A tender parts what it is given where the plan meant it.
+/// A tender splits the arguments of a launch as the plan meant them.
 fn started(plan: &Plan) {
     for unikernel in &plan.unikernels {
         let words: Vec<OsString> = plan.words(unikernel).into_iter().map(OsString::from).collect();

@@ -18,7 +18,7 @@ use crate::{files, source};
 
 pub(crate) const TARGET: Target = Target { name: "policy", run, seeds, words };
 
-/// What is launched where the input asks for nothing that can be.
+/// The launch to use where the input has no valid one.
 const LAUNCH: &[u8] =
     b"--net:service=tap-1\0--net:management=@7\0--net-mac:service=52:54:00:00:00:01\0\
     --block:storage=/srv/disk.img\0--block:data=/dev/vg/data\0--label=tenant=alice\0k\0--name=x y";
@@ -85,17 +85,17 @@ fn decided(once: &[Policy], twice: &[Policy], formatted: &[Policy], asked: &Aske
             }
             decision.outcome
         });
-        // What is denied by its words stays so, and once everything is open nothing is left to be
-        // found out.
+        // A denial by the command line stays a denial, and when all facts are known no condition is
+        // left.
         assert_ne!(decisions[1], Outcome::Conditional);
         assert!(decisions[0] != Outcome::Denied || decisions[1] == Outcome::Denied);
-        // A host that confirms every word takes nothing back.
+        // A host that confirms every word changes no decision.
         let confirms = matches!(facts.root, Fact::Known(_));
         assert!(!confirms || decisions[0] != Outcome::Allowed || decisions[1] == Outcome::Allowed);
     }
 }
 
-/// Every finding is a reason, waived, or below what the policy cares for; an error is never waived.
+/// Every finding is a reason, waived, or below the policy's threshold; an error is never waived.
 fn audited(policies: &[Policy], asked: &Asked) {
     let findings = [
         Diagnostic::note("S501", "a note"),
@@ -160,12 +160,12 @@ fn hosts(asked: &Asked, policies: &[Policy]) -> [HostFacts; 3] {
     [HostFacts::default(), host(open, file, Fact::Known(true)), host(shut, lost, unreadable())]
 }
 
-/// A fact that the host does not give, for a reason that is no better than the rest of it.
+/// A fact that the host does not give, for a reason that is itself hostile text.
 fn unreadable<T>() -> Fact<T> {
     Fact::Unreadable(String::from("EPERM\n\u{1b}[2J"))
 }
 
-/// What programs and people rely on.
+/// Asserts what programs and people rely on.
 fn check(decision: &Decision) {
     let counts = [decision.reasons.len(), decision.conditions.len()];
     let expected = match decision.outcome {

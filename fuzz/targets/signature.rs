@@ -49,7 +49,7 @@ fn run(data: &[u8]) -> bool {
     true
 }
 
-/// The one key signed one content, and nobody here can sign another.
+/// The key signed only one content, and nothing here can sign another.
 fn proven(data: &[u8], content: u64, signatures: &[Signature]) {
     let proof =
         prove(data, content, signatures.into(), KEYS.as_slice()).expect("all of it is there");

@@ -21,7 +21,7 @@ pub struct Abi {
     pub script: PathBuf,
     /// The bindings object. It comes first, so that `_start` is the first code of the image.
     pub object: PathBuf,
-    /// Whether a loader has rules for the result. It has none for the stub's.
+    /// Whether a loader runs the result. No loader runs the stub's.
     pub has_loader: bool,
 }
 

@@ -20,7 +20,7 @@ const UNDEFINED: &[&str] = &["undefined reference to `", "undefined symbol: "];
 /// Replaces names.
 #[derive(Debug, Default)]
 pub struct Relay {
-    /// Paths of objects, and what they are called instead.
+    /// Paths of objects, and their replacements.
     names: Vec<(Vec<u8>, Vec<u8>)>,
 }
 

@@ -1,4 +1,4 @@
-//! `solo5-hvt-debug` with Debian's gdb: what a debugger is for, at a guest that runs and at its core.
+//! `solo5-hvt-debug` with Debian's gdb, on running guests and on core files.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ fn image(suite: &Suite, name: &str, processor: bool) -> Outcome<PathBuf> {
     suite.builder.image(suite.guest(name)?, "hvt")
 }
 
-/// gdb on an image, to do what `commands` say and nothing of its user's.
+/// gdb on an image, with `commands` and without the user's configuration.
 fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
     let asked = Command::new("gdb").arg("--version").output();
     if !asked.is_ok_and(|output| output.status.success()) {
@@ -76,7 +76,7 @@ fn waiting(
     let line = printed.lines().find_map(|line| line.strip_prefix("\tgdb --ex=\""));
     let target = line.and_then(|line| line.split_once('"'));
     match target {
-        // Not every machine knows the name.
+        // Not every machine resolves the name.
         Some((target, _)) => Ok((running, target.replace("localhost", "127.0.0.1"))),
         None => fail!("it does not say how to connect:\n{printed}"),
     }
@@ -162,7 +162,7 @@ fn floats(suite: &Suite) -> Outcome {
             "print/x $mxcsr",
             "set variable $xmm3.v2_int64[1] = 0x1122334455667788",
             "set variable $st5 = 2.5",
-            // Anything that has the registers read again.
+            // Any command after which gdb reads the registers again.
             "stepi",
             "print/x $xmm3.v2_int64[1]",
             "print $st5",
@@ -175,7 +175,7 @@ fn floats(suite: &Suite) -> Outcome {
     tender.finish()?.expect(0, "SUCCESS\n").map(drop)
 }
 
-/// What the CPU's debug registers are for.
+/// Hardware breakpoints and watchpoints.
 fn hardware(suite: &Suite) -> Outcome {
     let image = image(suite, "debuggee", false)?;
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
@@ -199,7 +199,7 @@ fn interrupt(suite: &Suite) -> Outcome {
     let (mut tender, target) = waiting(suite, &image, &["--gdb-port=0"], "spin")?;
     let mut debugger = Running::start(gdb(&image, &[&target, "continue", "backtrace", "kill"])?)?;
     tender.wait_for("Waiting for a signal\n")?;
-    // Until gdb has the terminal's interrupts for its own.
+    // Time for gdb to take over the terminal's interrupts.
     std::thread::sleep(Duration::from_millis(500));
     debugger.signal(Signal::Interrupt)?;
     let told = debugger.finish()?;
@@ -251,7 +251,7 @@ fn loopback(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// What debugging adds to the sandbox is there only when it is asked for, and is told.
+/// Debugging widens the sandbox only when it is asked for, and the widening is reported.
 fn explain(suite: &Suite) -> Outcome {
     let image = suite.builder.image(suite.guest("debuggee")?, "hvt")?;
     let reasons = |options: &[&str]| -> Outcome<Vec<String>> {

@@ -1,5 +1,5 @@
-//! What other programs do with ours, one test each (`docs/reference/downstream.md`), and what they
-//! read in our images.
+//! How other programs use ours, one test each (`docs/reference/downstream.md`), and what they read
+//! in our images.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
@@ -70,7 +70,7 @@ fn mirage_dune_rule(suite: &Suite) -> Outcome {
                 { (void)info; solo5_console_write(\"SUCCESS\\n\", 8); return 0; }\n";
     std::fs::write(directory.path().join("main.c"), main)?;
     for object in ["ours.o", "plain.o"] {
-        // What `-cclib "-z solo5-abi=spt"` amounts to.
+        // The effect of `-cclib "-z solo5-abi=spt"`.
         let mut cc = tool(suite.tree.cc(), &[&"-z", &"solo5-abi=spt", &"main.c", &object]);
         cc.args(["-o", "main.spt"]).current_dir(&directory);
         process::succeed(cc)?;
@@ -255,7 +255,7 @@ fn albatross_launch(suite: &Suite) -> Outcome {
         running.wait_for("blk_writer")?;
         std::thread::sleep(Duration::from_millis(50));
         let process = rustix::process::Pid::from_raw(i32::try_from(running.id())?)
-            .ok_or("the tender has no number")?;
+            .ok_or("the tender has no process id")?;
         rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
         // 128 and SIGTERM: anything but 1 and 60 to 64, which mean "do not restart".
         running.finish()?.expect(143, "Solo5: Bindings version")?;
@@ -265,8 +265,8 @@ fn albatross_launch(suite: &Suite) -> Outcome {
     })
 }
 
-/// Albatross restarts what ends with other statuses than 1 and 60 to 64, so a denial must be one of
-/// these, and is told from every other failure by being 60.
+/// Albatross restarts a unikernel unless its status is 1 or 60 to 64. So a denial must be one of
+/// these, and 60 distinguishes it from every other failure.
 fn albatross_denied(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let policy = directory.path().join("node.yaml");
@@ -283,7 +283,7 @@ fn albatross_denied(suite: &Suite) -> Outcome {
     let denied = process::run(launch("--mem=5"))?.expect(60, "solo5-spt: denied: P3")?;
     ensure!(denied.printed("node.yaml:5:"), "no place in the policy:\n{}", denied.text());
     ensure!(!denied.printed("Hello, World"), "the denied guest ran:\n{}", denied.text());
-    // What is no policy, and a policy that is not there, is not obeyed by ignoring it.
+    // A file that is not a policy, or is not there, must stop the start.
     std::fs::write(&policy, "type: solo5.policy\nversion: 1\nmemry: {}\n")?;
     let refused = process::run(launch("--mem=4"))?;
     ensure!(matches!(refused.status, 1 | 60), "status {}:\n{}", refused.status, refused.text());
@@ -293,7 +293,7 @@ fn albatross_denied(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// urunc gives no `--`, and joins nothing (`docs/reference/downstream.md#urunc`).
+/// urunc passes no `--`, and joins no arguments (`docs/reference/downstream.md#urunc`).
 fn urunc_launch(suite: &Suite) -> Outcome {
     let image = suite.spt_image("acquire_twice")?;
     namespace::with_network(|| {
@@ -380,7 +380,7 @@ fn no_exec(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// The wrappers find everything from where they really are: in a moved tree, with a blank in its
+/// The wrappers find everything from their real location: in a moved tree, with a blank in its
 /// path, and through a symbolic link.
 fn tree_is_relocatable(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;

@@ -8,7 +8,7 @@ use solo5_tests::{ensure, run};
 
 use crate::{Suite, trial};
 
-/// Targets whose unikernels a program of the same name runs.
+/// Targets with a tender of the same name.
 const TENDERS: [&str; 2] = ["spt", "hvt"];
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {

@@ -1,4 +1,4 @@
-//! What we build, read by readelf and by our own tools: they must say the same.
+//! What we build, read by readelf and by our own tools: they must agree.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,8 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         .collect()
 }
 
-/// What a kernel or a tender says of an image that was compiled with `-g` gets functions and lines.
+/// Addresses that a kernel or a tender prints for an image compiled with `-g` get functions and
+/// lines.
 fn symbolize(suite: &Suite) -> Outcome {
     let folder = tempfile::tempdir()?;
     let example = repository().join("examples/hello");

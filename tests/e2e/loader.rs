@@ -1,6 +1,6 @@
 //! The tender and the audit agree on damaged images (`docs/reference/elf-loading.md`): the tender
-//! starts an image in a memory exactly if the audit finds no error in it and the memory is its
-//! minimum at least.
+//! starts an image exactly if the audit finds no error in it and guest memory is at least its
+//! minimum.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,7 @@ use crate::{Suite, images, trial};
 /// Guest memory in MiB.
 const MEMORY: [u64; 5] = [1, 2, 3, 8, 64];
 
-/// A started guest may be anything, an endless loop too; a refusal takes a few milliseconds.
+/// A guest that starts may loop for ever; a refusal takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
@@ -67,7 +67,7 @@ fn agree(suite: &Suite, name: &str) -> Outcome {
             }
         }
     }
-    // The test would be worth little if all images had one fate.
+    // The test would prove little if all images had one outcome.
     ensure!(started > 50 && refused > 50, "{started} started, {refused} refused");
     Ok(())
 }
@@ -106,8 +106,8 @@ fn breaks_shared_rule(suite: &Suite, image: &Path) -> Outcome<bool> {
     }))
 }
 
-/// Whether a tender gets as far as the guest's first instruction: a refusal is status 1 with the
-/// tender's word for it.
+/// Whether a tender gets as far as the guest's first instruction. A refusal is status 1 with the
+/// tender's message.
 fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String)> {
     let mut tender = Command::new(tree.program("solo5-spt"));
     tender.arg(format!("--mem={memory}")).arg("--").arg(image).arg("Hello_Solo5");
@@ -122,8 +122,8 @@ fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String
     Ok((starts, finished.text()))
 }
 
-/// The image itself, then each with one thing changed; and whether another Solo5 is to be asked: what
-/// is wrong with a segment without content was fatal before 0.8.0, and is nothing since; alignments
+/// The image itself, then copies with one change each; and whether to ask another Solo5, too.
+/// Faults of a segment without content were fatal before 0.8.0 and are ignored since. Alignments
 /// above a page count there, and take no memory here.
 fn damaged(sound: &Image) -> Outcome<Vec<(String, Image, bool)>> {
     let mut images = vec![("nothing changed".to_owned(), sound.clone(), true)];

@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `guests.rs` | every run that a unikernel's own file asks for |
 //! | `images.rs` | what we build, read by readelf and by our own tools |
-//! | `downstream.rs` | what other programs do with ours |
+//! | `downstream.rs` | how other programs use ours |
 //! | `robustness.rs` | SIGKILL, full disks |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
@@ -70,7 +70,7 @@ impl Suite {
         })
     }
 
-    /// What this host's KVM is good for; in the lab it is a processor's, and not doubted.
+    /// What this host's KVM can run. In the lab it is known to run on a processor.
     fn kvm(&self) -> Outcome<Kvm> {
         if self.builder.is_prebuilt() {
             return Ok(Kvm::Processor);
@@ -154,8 +154,9 @@ fn trials() -> Outcome<Vec<Trial>> {
     Ok(trials)
 }
 
-/// Who is not root becomes root of a user namespace, before there is a second thread: only then
-/// can tests have networks and mounts of their own. Where that is not permitted, they are skipped.
+/// A process that is not root becomes root of a user namespace, before there is a second thread:
+/// only then can tests have their own networks and mounts. Where that is not permitted, those tests
+/// are skipped.
 fn rerun_as_root() -> Option<ExitCode> {
     const MARK: &str = "SOLO5_TESTS_IN_USER_NAMESPACE";
     let unshare = || {

@@ -1,5 +1,5 @@
-//! Another Solo5, named by `SOLO5_PEER`: its unikernels under our tenders, and its tools at what
-//! ours made. Our unikernels under its tenders are the runs `guest/…/peer`.
+//! Another Solo5, named by `SOLO5_PEER`: its unikernels under our tenders, and its tools on our
+//! output. Our unikernels under its tenders are the runs `guest/…/peer`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +15,9 @@ use solo5_tests::{directive, ensure, guest, process, run};
 
 use crate::{Suite, debugger, trial};
 
-/// Upstream's test-suite as far as it is of these targets (`docs/reference/toolchain.md#tests`): a
-/// unikernel, and how it is run. Nothing here is expected of ours alone, so any release's
-/// unikernels must do it; `peer=` is the first that has it.
+/// Upstream's test-suite for these targets (`docs/reference/toolchain.md#tests`): a unikernel, and
+/// how it is run. Nothing here is specific to our unikernels, so those of any release must pass;
+/// `peer=` is the first release that has the unikernel.
 const UNIKERNELS: [(&str, &str); 27] = [
     ("hello", "run spt hvt: args=Hello_Solo5 expect=success"),
     ("quiet", "run spt hvt: args=--solo5:quiet expect=success absent=Solo5:"),
@@ -30,7 +30,7 @@ const UNIKERNELS: [(&str, &str); 27] = [
     ("xnow", "run spt: expect=exit:139"),
     ("xnow", "run hvt: expect=exit:1 output=\"host/guest translation fault\""),
     ("wnox", "run spt: expect=exit:139"),
-    // Upstream's own tender lets it on Linux; our page tables have the segments' rights.
+    // Upstream's own tender permits it on Linux; our page tables have the segments' rights.
     ("wnox", "run hvt: expect=abort"),
     ("notls", "run spt: expect=exit:139"),
     ("notls", "run hvt: expect=abort"),
@@ -81,7 +81,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Outcome<Vec<Trial>> {
     ];
     for (name, line) in UNIKERNELS {
         let runs = directive::parse(&format!("//@ {line}")).during(line)?.runs;
-        // A release before the unikernel was written has none.
+        // Older releases do not have the unikernel.
         for run in runs.into_iter().filter(|run| run.peer <= Some(peer.release)) {
             let case = run.case.as_ref();
             let case = case.map_or(String::new(), |case| format!("/{case}"));
@@ -156,7 +156,7 @@ fn queries(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// What one tree's tools make of sources: `NAME.o` in `folder`.
+/// Compiles a source with one tree's tools to `NAME.o` in `folder`.
 fn compile(tree: &Tree, source: &Path, folder: &Path, name: &str) -> Outcome<PathBuf> {
     let object = folder.join(name).with_extension("o");
     let mut cc = Command::new(tree.cc());
@@ -165,7 +165,7 @@ fn compile(tree: &Tree, source: &Path, folder: &Path, name: &str) -> Outcome<Pat
     Ok(object)
 }
 
-/// The C that one tree's `gen-manifest` makes of a manifest: `NAME.c` in `folder`.
+/// Generates C from a manifest with one tree's `gen-manifest`: `NAME.c` in `folder`.
 fn generate(tree: &Tree, manifest: &Path, folder: &Path, name: &str) -> Outcome<PathBuf> {
     let source = folder.join(name).with_extension("c");
     let mut elftool = Command::new(tree.program("solo5-elftool"));
@@ -174,7 +174,8 @@ fn generate(tree: &Tree, manifest: &Path, folder: &Path, name: &str) -> Outcome<
     Ok(source)
 }
 
-/// The manifests we generate compile with their headers, theirs with ours, and all are one note.
+/// Our generated manifests compile with their headers, theirs with ours, and all give the same
+/// note.
 fn gen_manifest(suite: &Suite) -> Outcome {
     let peer = peer(suite)?;
     let folder = tempfile::tempdir()?;
@@ -183,7 +184,7 @@ fn gen_manifest(suite: &Suite) -> Outcome {
     for entry in std::fs::read_dir(guest::directory())? {
         let manifest = entry?.path();
         let is_json = manifest.extension().is_some_and(|suffix| suffix == "json");
-        // What this one has too many of is for both to refuse.
+        // Both must refuse the manifest with too many entries.
         if !is_json || manifest.ends_with("too_many_entries.json") {
             continue;
         }
@@ -217,8 +218,8 @@ fn gen_manifest(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// Objects and linkers of both trees in every mixture: each image runs under our tender, and under
-/// theirs.
+/// Objects and linkers of both trees in every combination: each image runs under our tender, and
+/// under theirs.
 fn objects(suite: &Suite) -> Outcome {
     let peer = peer(suite)?;
     let folder = tempfile::tempdir()?;

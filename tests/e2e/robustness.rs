@@ -1,4 +1,4 @@
-//! What is left when things end badly: a tender killed in the middle of writing, a full disk.
+//! Files and disks after a bad end: a tender killed in the middle of writing, a full disk.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -71,7 +71,7 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
             generations = check_blocks(&content, block_size, &generations)
                 .during(format!("after kill {kill}"))?;
         }
-        // Otherwise nothing was ever being written when the signal came.
+        // Otherwise no write was ever under way when the signal came.
         let passes = generations.first().copied().unwrap_or(0);
         ensure!(passes > u64::from(KILLS) / 4, "only {passes} passes in all");
         let left = files(directory.path())?;
@@ -187,7 +187,7 @@ const STEPS: [(&str, Step, bool); 5] = [
     ),
 ];
 
-/// What hello is linked of.
+/// The objects that hello is linked from.
 fn objects(suite: &Suite) -> Outcome<[std::path::PathBuf; 3]> {
     let image = suite.spt_image("hello")?;
     Ok(["hello.o", "kit.o", "hello.manifest.o"].map(|name| image.with_file_name(name)))

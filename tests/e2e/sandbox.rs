@@ -1,4 +1,4 @@
-//! What the kernel says of a tender while its guest runs: how little is left to it.
+//! What the kernel tells of a tender while its guest runs: how few rights it has left.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -92,8 +92,8 @@ impl Process {
         Self(Path::new("/proc").join(running.id().to_string()))
     }
 
-    /// The `status` files of its threads, less the one with which newer kernels do KVM's housekeeping:
-    /// it runs nothing of the program's.
+    /// The `status` files of its threads, without the thread in which newer kernels do KVM's
+    /// housekeeping: that one runs no code of the program.
     fn threads(&self) -> Outcome<Vec<String>> {
         let mut threads = Vec::new();
         for entry in std::fs::read_dir(self.0.join("task"))? {
@@ -134,10 +134,10 @@ impl Process {
         Ok(())
     }
 
-    /// What is open but the standard descriptors, sorted.
+    /// Open descriptors besides the standard ones, sorted.
     fn descriptors(&self) -> Outcome<Vec<String>> {
         let folder = self.0.join("fd");
-        // Nobody but root may look at a process that no debugger may be attached to.
+        // Only root may inspect a process that refuses debuggers.
         let entries = std::fs::read_dir(&folder)
             .map_err(|error| Stop::Skip(format!("{}: {error}", folder.display())))?;
         let mut open = BTreeSet::new();

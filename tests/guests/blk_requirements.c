@@ -1,4 +1,4 @@
-/* blk_requirements: what a version 2 manifest asks for is there, or the guest never starts. */
+/* blk_requirements: a guest starts only if its version 2 manifest's requirements are met. */
 //@ run spt hvt: mem=4 block.storage=64KiB expect=success peer=no
 //@ run spt hvt smallest: mem=4 block.storage=16KiB expect=success peer=no
 //@ run spt hvt too-small: mem=4 block.storage=12KiB expect=exit:1 absent=SUCCESS peer=no

@@ -1,4 +1,4 @@
-/* debuggee: what a debugger is shown: calls within calls, and a number that changes. */
+/* debuggee: nested calls and a number that changes, for debugger tests. */
 //@ run spt hvt: expect=success output="counter 42\n"
 #include "kit.h"
 

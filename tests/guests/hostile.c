@@ -1,6 +1,6 @@
 /*
  * hostile: hypercalls, ports and instructions no unikernel has a use for; kit/hostile.h has the
- * commands. Guest memory ends at 0x200000; a fault is named, and nothing else is said.
+ * commands. Guest memory ends at 0x200000. The tender names the fault and prints nothing else.
  */
 
 /* The argument of each hypercall: behind memory, over its end, none of its kind. */
@@ -64,7 +64,7 @@
 //@ run hvt in-pci: args="in cfc" expect="fault:Invalid guest port access: port=0xcfc" absent=answered peer=no
 //@ run hvt rep-ins: args="rep-ins 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
 //@ run hvt rep-outs: args="rep-outs 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
-/* A KVM tells of these one by one, or of all at once, which is no call. */
+/* A KVM reports these one by one, or all at once, which is no hypercall. */
 //@ run hvt rep-outs-calls: args="rep-outs 502" expect="fault:Invalid guest *" absent=answered peer=no
 
 /* Instructions, and memory that is not for this use. */
@@ -84,7 +84,7 @@
 //@ run hvt execute-stack: args="jump 1f0000" expect=abort output="trap: type=#PF" output="cr2=0x1f0000" absent=answered peer=no
 //@ run hvt execute-boot-info: args="jump 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
 
-/* Model-specific registers: what is not there is #GP, and devices of KVM's are not there. */
+/* Model-specific registers: a missing one is #GP, and KVM's own devices are missing. */
 //@ run hvt msr-unknown: args="rdmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
 //@ run hvt msr-write-unknown: args="wrmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
 //@ run hvt msr-vmx: args="wrmsr 480" expect=abort output="trap: type=#GP" absent=answered peer=no

@@ -1,7 +1,7 @@
 /*
  * hostile_blk: block hypercalls no unikernel makes; kit/hostile.h has the commands. The device has
- * the handle 1 and 0x1000 bytes. What is not on the device is an error (2); a pointer that is none
- * ends the guest. Upstream has errors for lengths beyond any since 0.10.0, and ends itself before.
+ * the handle 1 and 0x1000 bytes. An offset outside the device is an error (2); a bad pointer
+ * ends the guest. Huge lengths are errors upstream since 0.10.0; before, its tender ends.
  */
 
 /* call 4|5 HANDLE OFFSET DATA LENGTH */

@@ -1,4 +1,4 @@
-/* low_memory: what lies below the image is nothing the guest could change. */
+/* low_memory: the guest cannot change memory below the image. */
 //@ run spt boot-info: args=69632 expect=exit:139 absent=FAILURE peer=no
 //@ run spt first-page: args=65536 expect=exit:139 absent=FAILURE peer=no
 //@ run spt above-boot-info: args=983040 expect=exit:139 absent=FAILURE peer=no

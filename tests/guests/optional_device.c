@@ -1,4 +1,4 @@
-/* optional_device: what the operator declines is an error to acquire; the rest keeps its handle. */
+/* optional_device: acquiring a declined device is an error; other devices keep their handles. */
 //@ run spt hvt declined: block.storage=64KiB options="--without-net:debug --without-block:scratch" expect=success peer=no
 //@ run spt hvt silence: block.storage=64KiB expect=exit:1 output="Device 'debug' of type NET_BASIC declared but not attached." peer=no
 //@ run spt hvt required: options="--without-net:debug --without-block:scratch --without-block:storage" expect=exit:1 absent=SUCCESS peer=no

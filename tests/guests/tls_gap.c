@@ -1,6 +1,6 @@
 /*
- * tls_gap: .tbss is aligned to far more than a page, so the image has nothing, and memory may end,
- * where a block has the gap in front of it.
+ * tls_gap: .tbss is aligned to far more than a page, so a block starts with a gap for which
+ * the image has no bytes, and in which memory may end.
  */
 //@ run spt hvt: mem=8 expect=success peer=no
 #include "kit.h"

@@ -1,5 +1,5 @@
 /*
- * xnow: code cannot be written. Where KVM interprets guests, it tells of the attempt in a way that
+ * xnow: code cannot be written. Where KVM interprets guests, it reports the attempt in a way that
  * upstream's tender does not know.
  */
 //@ run spt: expect=exit:139 absent=FAILURE

@@ -1,7 +1,7 @@
 /*
- * in_container: runs a program as container runtimes do: under a filter that refuses with EPERM what
- * their default profile leaves out, and says of calls newer than that profile that there are none;
- * with the few capabilities they leave.
+ * in_container: runs a program as container runtimes do: under a filter that refuses calls outside
+ * their default profile with EPERM and calls newer than that profile with ENOSYS, and with the few
+ * capabilities that they leave.
  *
  *   in_container PROGRAM [ARGUMENT ...]
  */
@@ -72,7 +72,7 @@ static const struct sock_filter rules[] = {
     REFUSE(unshare),
     REFUSE(userfaultfd),
     REFUSE(vhangup),
-    /* personality() may be asked for what there is. */
+    /* personality() is allowed as a query. */
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_personality, 0, 4),
     LOAD(args[0]),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 2, 0),
@@ -81,7 +81,7 @@ static const struct sock_filter rules[] = {
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
-/* Those that are left: files' owners and modes, ids, chroot, low ports, raw sockets and the like. */
+/* Capabilities that are left: files' owners and modes, ids, chroot, low ports, raw sockets and the like. */
 #define BIT(capability) (UINT64_C(1) << (capability))
 #define KEPT                                                                                       \
     (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) |  \
@@ -98,7 +98,7 @@ int main(int argc, char *argv[])
         .len = sizeof rules / sizeof rules[0],
         .filter = (struct sock_filter *)(uintptr_t)rules,
     };
-    /* Privileges that may not be gained are what lets anybody install a filter. */
+    /* With no_new_privs, an unprivileged process may install a filter. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == -1) {
         perror("in_container: could not install the filter");
@@ -106,7 +106,7 @@ int main(int argc, char *argv[])
     }
     for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
         if ((KEPT & BIT(capability)) == 0)
-            /* Who may not, has none to lose. */
+            /* A process that may not drop capabilities has none. */
             (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     execv(argv[1], argv + 1);
     perror("in_container: could not run the program");

@@ -1,4 +1,4 @@
-//! How a unikernel's own file says what to do with it.
+//! Directives: how a unikernel's source file says how to run it.
 //!
 //! ```c
 //! //@ run spt hvt limited: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100 expect=success
@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use crate::peer::Release;
 
-/// Everything the directives of one file say.
+/// The directives of one file.
 #[derive(Debug, Default)]
 pub struct Directives {
     /// Its runs, in order.
@@ -23,7 +23,7 @@ pub struct Directives {
 pub struct Run {
     /// Names of targets, such as `spt`.
     pub targets: Vec<String>,
-    /// What tells this run from the others of the same unikernel.
+    /// Name that distinguishes this run from the unikernel's others.
     pub case: Option<String>,
     /// Guest memory in MiB; `None` leaves it to the tender.
     pub memory: Option<u64>,
@@ -39,7 +39,7 @@ pub struct Run {
     pub closed: Vec<u8>,
     /// Pings sent while it runs.
     pub pings: Vec<Ping>,
-    /// What the pings' payload repeats.
+    /// The bytes that the pings' payload repeats.
     pub pattern: Vec<u8>,
     /// A signal sent to the tender while it runs.
     pub signal: Option<Signal>,
@@ -55,7 +55,7 @@ pub struct Run {
     pub unchanged: Vec<String>,
     /// The first release of another Solo5 that is expected to behave the same; `None` if none is.
     pub peer: Option<Release>,
-    /// Whether it needs a processor: a KVM that interprets guests will not do.
+    /// Whether it needs a real processor: a KVM that interprets guests is not enough.
     pub processor: bool,
 }
 
@@ -129,12 +129,12 @@ pub enum Expect {
     Abort,
     /// This status; 128 and a signal's number for a death by signal.
     Exit(i32),
-    /// Status 1, and the tender's last words and only ones are that the guest did what this text
-    /// says, with the CPU's registers or without. `*` at its end is any end.
+    /// Status 1, and the tender's last and only message is that the guest did what this text says,
+    /// with the CPU's registers or without. `*` at its end stands for any end.
     Fault(String),
 }
 
-/// A text, or the name of a file with one beside the unikernel.
+/// A text, or the name of a file beside the unikernel that holds one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {
     /// The text itself.
@@ -143,7 +143,7 @@ pub enum Text {
     File(String),
 }
 
-/// What is known to be a target's name; any other word before the colon names the case.
+/// The known names of targets; any other word before the colon names the case.
 const TARGETS: [&str; 5] = ["spt", "hvt", "virtio", "xen", "muen"];
 
 /// Reads the `//@` lines of a file.
@@ -235,7 +235,7 @@ impl Run {
             }
             "ping" => {
                 let (address, count) = value.split_once('*').ok_or("is ADDRESS*COUNT")?;
-                let address = address.parse().map_err(|_| "is no IPv4 address")?;
+                let address = address.parse().map_err(|_| "is not an IPv4 address")?;
                 self.pings.push(Ping { address, count: number(count)? });
             }
             "ping-pattern" => self.pattern = hex(value)?,
@@ -263,7 +263,7 @@ impl Run {
             "peer" if value == "no" => self.peer = None,
             "peer" => self.peer = Some(value.parse()?),
             "needs" if value == "processor" => self.processor = true,
-            _ => return Err("is no key".to_owned()),
+            _ => return Err("is not a key".to_owned()),
         }
         Ok(())
     }
@@ -274,11 +274,11 @@ impl Run {
                 "block" => Setup::Block { name, size: size(value)? },
                 "sector-size" => Setup::SectorSize { name, size: value.to_owned() },
                 "permissions" => {
-                    let mode = u32::from_str_radix(value, 8).map_err(|_| "is no octal mode")?;
+                    let mode = u32::from_str_radix(value, 8).map_err(|_| "is not an octal mode")?;
                     Setup::Permissions { name, mode }
                 }
                 "tap" => Setup::Tap(tap(name, value)?),
-                _ => return Err("is no kind of device".to_owned()),
+                _ => return Err("is not a kind of device".to_owned()),
             });
         }
         Ok(())
@@ -318,7 +318,7 @@ fn expand(name: &str) -> Result<Vec<String>, String> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number that fits"))
+    text.parse().map_err(|_| format!("`{text}` is not a number that fits"))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -474,13 +474,13 @@ mod tests {
             ("//@ run spt expect=success", "lacks its colon"),
             ("//@ run case: expect=success", "names no target"),
             ("//@ run spt: args=x", "expects nothing"),
-            ("//@ run spt: expect=success colour=red", "colour: is no key"),
+            ("//@ run spt: expect=success colour=red", "colour: is not a key"),
             ("//@ run spt: expect=\"success", "closing quote"),
             ("//@ run spt: expect=failure", "expect: is unknown"),
             ("//@ run spt: expect=success:1", "expect: is unknown"),
             ("//@ run spt: expect=success signal=9", "is INT or TERM"),
             ("//@ run spt: expect=success tap.x=10.0.0.1/24,fast", "`fast` is unknown"),
-            ("//@ run spt: mem=many expect=success", "`many` is no number"),
+            ("//@ run spt: mem=many expect=success", "`many` is not a number"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");

@@ -11,7 +11,7 @@ use crate::outcome::{Context, Outcome, Stop};
 use crate::process;
 use crate::tree::{Tree, repository};
 
-/// What upstream compiles its test unikernels with (`docs/reference/toolchain.md#tests`).
+/// Upstream's compiler options for its test unikernels (`docs/reference/toolchain.md#tests`).
 pub const C_FLAGS: [&str; 11] = [
     "-std=c11",
     "-Wall",
@@ -35,7 +35,7 @@ pub struct Guest {
     pub source: PathBuf,
     /// `NAME.json` or `NAME.yaml` beside it, else the manifest without devices.
     pub manifest: PathBuf,
-    /// What it says of itself.
+    /// Its directives.
     pub directives: Directives,
 }
 
@@ -70,7 +70,7 @@ pub fn all() -> Outcome<Vec<Guest>> {
     Ok(guests)
 }
 
-/// What is run beside unikernels: passes an open tap on; does as a container's runtime.
+/// Helper programs of runs: one passes on an open tap, one imitates a container's runtime.
 pub const HOST_PROGRAMS: [&str; 2] = ["with_tap", "in_container"];
 
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
@@ -109,7 +109,7 @@ impl Builder {
     /// The image `NAME.TARGET` of a unikernel.
     ///
     /// # Errors
-    /// A tool fails; the same again for every later caller.
+    /// A tool fails; every later caller gets the same error.
     pub fn image(&self, guest: &Guest, target: &str) -> Outcome<PathBuf> {
         self.once(&format!("{}.{target}", guest.name), |image| self.link(guest, target, image))
     }
@@ -125,7 +125,7 @@ impl Builder {
             let mut cargo =
                 Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             cargo.args(["build", "--release"]).current_dir(&example);
-            // What this test's own build was told is not for the example's.
+            // Variables for this test's own build must not reach the example's.
             for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
                 cargo.env_remove(variable);
             }
@@ -133,7 +133,7 @@ impl Builder {
             if target != "spt" {
                 let settings = format!("{target}.toml");
                 cargo.args(["--config", &settings]);
-                // Other flags would have everything built anew each time.
+                // In a shared folder, other flags would rebuild everything each time.
                 folder = folder.join(target);
                 cargo.arg("--target-dir").arg(&folder);
             }
@@ -191,7 +191,7 @@ impl Builder {
             self.compile_manifest(guest, object)
         })?;
         let mut cc = Command::new(self.tree.cc());
-        // The stub is what the wrapper links when nothing is asked for.
+        // Without options the wrapper links the stub.
         if target != "stub" {
             cc.arg("-z").arg(format!("solo5-abi={target}"));
         }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Context, Outcome};
 use crate::{ensure, fail};
 
-/// An answer, or the lack of one, takes no longer.
+/// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longer bodies are none of the test servers'.
+/// Longest body; the test servers send shorter ones.
 const BODY_LIMIT: usize = 1 << 20;
 
 /// A connection that is made anew whenever the server closes it.
@@ -87,7 +87,7 @@ impl Client {
             Err(error) => fail!("{path}: {error}"),
         }
         let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
-        let status = status.ok_or_else(|| format!("{path}: {line:?} is no status line"))?;
+        let status = status.ok_or_else(|| format!("{path}: {line:?} is not a status line"))?;
         let (mut length, mut keep) = (None, line.starts_with("HTTP/1.1"));
         loop {
             line.clear();

@@ -1,8 +1,8 @@
-//! What a host's own KVM is good for.
+//! What the host's own KVM can run.
 //!
 //! Some hosts offer a KVM that interprets what a guest does in ring 0: thousands of times slower,
-//! and without vector registers. Most of a guest's behaviour can be seen there all the same. What
-//! only a processor does is for the lab.
+//! and without vector registers. Most of a guest's behaviour can be tested there all the same.
+//! Tests that need a real processor run in the lab.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,8 @@ pub enum Kvm {
 }
 
 impl Kvm {
-    /// Tries it: `floats` is a unikernel that computes in vector registers, `plain` one that does not.
+    /// Tests the KVM: `floats` is a unikernel that computes in vector registers, `plain` one that
+    /// does not.
     ///
     /// # Errors
     /// The tender cannot be started at all, or hangs.
@@ -41,7 +42,7 @@ impl Kvm {
         })
     }
 
-    /// Lets a run go on that needs a processor, or only that guests run.
+    /// Checks that this KVM is enough for a run; with `processor`, that guests run on a processor.
     ///
     /// # Errors
     /// This KVM is not enough, so the run is the lab's.

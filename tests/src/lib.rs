@@ -1,7 +1,7 @@
-//! What the end-to-end tests are made of: unikernels, runs of them, and the host around them.
+//! The parts of the end-to-end tests: unikernels, runs of them, and the host around them.
 //!
 //! The tests themselves are in `e2e/`, the unikernels in `guests/`, and each unikernel's file says
-//! how it is run and what must come of it. Phases of one such run, in order:
+//! how it is run and what the result must be. Phases of one such run, in order:
 //!
 //! | file | what |
 //! |---|---|
@@ -12,9 +12,9 @@
 //! | [`process`] | a child process with a time limit and everything it printed |
 //! | [`namespace`] | a network namespace with taps, a private mount, both gone with their thread |
 //! | [`ping`], [`http`] | the other end of the wire |
-//! | [`kvm`] | what the host's own KVM is good for |
+//! | [`kvm`] | what the host's own KVM can run |
 //! | [`elf`] | damaging an image on purpose |
-//! | [`peer`] | another Solo5, and what its release takes |
+//! | [`peer`] | another Solo5, and the images that its release accepts |
 //! | [`outcome`] | failed or skipped, and why |
 //!
 //! Adversary: none. But a unikernel or a tender under test may hang, flood its output or crash, so

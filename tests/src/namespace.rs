@@ -1,4 +1,4 @@
-//! A network namespace with taps, or a small file system, for one thread and gone with it.
+//! A network namespace with taps, or a small file system, for one thread; it ends with the thread.
 //!
 //! A namespace belongs to a thread and to what it starts, so tests with their own run side by side
 //! and need no unique names. The main program has become root of a user namespace if it was not
@@ -61,7 +61,7 @@ fn in_thread<T: Send>(body: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
 /// Creates the tap `interface` in this thread's namespace; it is down.
 ///
 /// # Errors
-/// `ip` is missing or this host lets us have no taps (skips), or `ip` refuses.
+/// `ip` is missing or this host permits no taps (skips), or `ip` fails.
 pub fn add_tap(interface: &str, mtu: Option<u16>) -> Outcome {
     File::options()
         .read(true)
@@ -72,10 +72,10 @@ pub fn add_tap(interface: &str, mtu: Option<u16>) -> Outcome {
     if let Some(mtu) = mtu {
         ip(&["link", "set", interface, "mtu", &mtu.to_string()])?;
     }
-    // Without it the host's own IPv6 chatter comes first and reaches tests that count frames.
+    // Otherwise the host's own IPv6 packets would come first and reach tests that count frames.
     let quiet = Path::new("/proc/sys/net/ipv6/conf").join(interface).join("disable_ipv6");
     if quiet.exists() {
-        // In a user namespace it may not be writable, and the tests bear with the chatter.
+        // In a user namespace it may not be writable; the tests tolerate those packets.
         let _ = std::fs::write(quiet, "1");
     }
     Ok(())

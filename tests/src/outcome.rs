@@ -9,7 +9,7 @@ pub enum Stop {
     Fail(String),
     /// This host lacks something the test needs; `SOLO5_NO_SKIP=1` makes it a failure.
     Skip(String),
-    /// This host cannot run it and need not: the lab does.
+    /// This host cannot run it and need not: the lab runs it.
     Elsewhere(String),
 }
 
@@ -33,7 +33,7 @@ impl<E: Display> From<E> for Stop {
     }
 }
 
-/// Says what was being done when an error came up.
+/// Adds to an error what was being done.
 pub trait Context<T> {
     /// Fails with `what: error`.
     ///

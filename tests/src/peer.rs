@@ -28,11 +28,11 @@ impl FromStr for Release {
         let mut parts = digits.split('.');
         for number in &mut numbers {
             let part = parts.next().and_then(|part| part.parse().ok());
-            *number = part.ok_or_else(|| format!("`{text}` is no release"))?;
+            *number = part.ok_or_else(|| format!("`{text}` is not a release"))?;
         }
         match parts.next() {
             None => Ok(Self(numbers)),
-            Some(_) => Err(format!("`{text}` is no release")),
+            Some(_) => Err(format!("`{text}` is not a release")),
         }
     }
 }
@@ -75,8 +75,8 @@ impl Peer {
         self.tree.prefix().join("unikernels").join(file)
     }
 
-    /// One of our images as this release's loader takes it: the image itself, or a copy in `folder`
-    /// whose program headers say the same in the way of older releases.
+    /// One of our images in a form that this release's loader accepts: the image itself, or a copy
+    /// in `folder` whose program headers say the same in the way of older releases.
     ///
     /// # Errors
     /// The image cannot be read.
@@ -86,12 +86,12 @@ impl Peer {
         }
         let mut older = Image(std::fs::read(image).during(image.display())?);
         for segment in older.headers_of(elf::PT_LOAD)? {
-            // They load it, at 0, where nothing may be.
+            // They load it, at address 0, where nothing may be loaded.
             let sizes = [elf::P_FILESZ, elf::P_MEMSZ].map(|size| older.field(segment, size));
             if sizes.into_iter().all(|size| size.is_ok_and(|size| size == 0)) {
                 older.set_field(segment, elf::P_TYPE, u64::from(elf::PT_NULL))?;
             }
-            // They take it for a segment without any right.
+            // They take it for a segment without any rights.
             if older.field(segment, elf::P_FLAGS)? == elf::PF_X {
                 older.set_field(segment, elf::P_FLAGS, elf::PF_R | elf::PF_X)?;
             }

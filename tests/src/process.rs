@@ -11,15 +11,15 @@ use crate::directive::Signal;
 use crate::outcome::{Context, Outcome};
 use crate::{ensure, fail};
 
-/// As long as upstream's test-suite gives a unikernel (`docs/reference/toolchain.md#tests`); more
-/// where `SOLO5_PATIENCE` says how many times as slow the machine is.
+/// The time that upstream's test-suite gives a unikernel (`docs/reference/toolchain.md#tests`),
+/// times `SOLO5_PATIENCE`, the factor by which the machine is slower.
 fn time_limit() -> Duration {
     let patience = std::env::var("SOLO5_PATIENCE").ok();
     let factor = patience.and_then(|factor| factor.parse().ok());
     Duration::from_secs(60) * factor.unwrap_or(1)
 }
 
-/// As long as a build of an example may take, dependencies included.
+/// Time limit for a build of an example, dependencies included.
 pub const BUILD_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// More output than any test prints; what comes after is dropped.
@@ -77,12 +77,12 @@ impl Running {
     /// The process ends or the time is up before that.
     pub fn wait_for(&mut self, text: &str) -> Outcome {
         loop {
-            // The status first: what was printed before the end counts.
+            // The status first, so that output from just before the end counts.
             let ended = self.child.try_wait()?;
             if ended.is_some()
                 && let Some(reader) = self.reader.take()
             {
-                // Its thread cannot panic; if it did, there is only less output.
+                // The reader does not panic; if it did, some output would be missing.
                 let _ = reader.join();
             }
             if contains(&self.printed(), text.as_bytes()) {
@@ -115,7 +115,7 @@ impl Running {
 
     /// Sends SIGKILL; the process may be gone already.
     pub fn kill(&mut self) {
-        // Only an already reaped child makes this fail, and that is what is wanted.
+        // This fails only for a child already reaped, which is what is wanted.
         let _ = self.child.kill();
     }
 
@@ -170,13 +170,13 @@ impl Finished {
         lossy(&self.output)
     }
 
-    /// Whether the output has `text` in it.
+    /// Whether the output contains `text`.
     #[must_use]
     pub fn printed(&self, text: &str) -> bool {
         contains(&self.output, text.as_bytes())
     }
 
-    /// Fails unless the status is `status` and the output has `text` in it.
+    /// Fails unless the status is `status` and the output contains `text`.
     ///
     /// # Errors
     /// What it was, and the whole output.

@@ -1,4 +1,4 @@
-//! One run of a unikernel: what its directive asks for is set up, and the end judged.
+//! One run of a unikernel: sets up what its directive requires, and judges the result.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::outcome::{Context, Outcome};
 use crate::process::{Finished, Running};
 use crate::{ensure, fail, namespace, ping};
 
-/// Where an inherited tap is put: above what a program opens first.
+/// Descriptor for an inherited tap, above those that a program opens first.
 const TAP_DESCRIPTOR: &str = "9";
 
 /// Runs `image` under `tender` as `run` says.
@@ -197,7 +197,7 @@ fn judge(run: &Run, tender: &str, finished: &Finished) -> Result<(), String> {
     } else if let Expect::Fault(text) = &run.expect
         && !is_fault(&finished.text(), tender, text)
     {
-        format!("the tender's words are not {text:?} alone")
+        format!("the tender's message is not just {text:?}")
     } else {
         let only = match &run.only {
             None => return Ok(()),
@@ -213,7 +213,7 @@ fn judge(run: &Run, tender: &str, finished: &Finished) -> Result<(), String> {
     Err(format!("{verdict}; it printed:\n{}", finished.text()))
 }
 
-/// Whether all that `tender` says in `output`, at its end, is `fault`, and the CPU's registers at most.
+/// Whether `tender` prints nothing in `output`, at its end, but `fault` and perhaps the registers.
 fn is_fault(output: &str, tender: &str, fault: &str) -> bool {
     let said = format!("{tender}: ");
     let registers = format!("{tender}:   ");

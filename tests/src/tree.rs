@@ -32,7 +32,7 @@ impl Tree {
         })
     }
 
-    /// Another tree, which need not have all that ours has.
+    /// Another tree, which need not have every file of ours.
     #[must_use]
     pub fn installed(prefix: &Path) -> Option<Self> {
         let bin = prefix.join("bin").canonicalize().ok()?;
@@ -40,7 +40,7 @@ impl Tree {
         Some(Self { prefix })
     }
 
-    /// Takes `prefix` for a tree, or says which of its files is missing.
+    /// Accepts `prefix` as a tree, or says which of its files is missing.
     fn open(prefix: &Path) -> Result<Self, PathBuf> {
         let prefix = prefix.canonicalize().map_err(|_| prefix.to_owned())?;
         let tree = Self { prefix };

@@ -1,5 +1,5 @@
-//! Programs as the pages describe them: their blocks are written to the files they are for, built, and
-//! run.
+//! Programs as the pages describe them: each block of a page is written to its file, and the
+//! programs are built and run.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// A build script, which runs here and not in a unikernel.
 const BUILD_SCRIPT: &str = "fn main() { println!(\"cargo::rerun-if-changed=build.rs\"); }\n";
 
-/// The blocks of a page: the file each is for, the last name in front of it, its language, its text.
+/// The blocks of a page: the file (the last name in front of the block), the language, the text.
 fn blocks(page: &str) -> Vec<(String, String, String)> {
     let mut blocks: Vec<(String, String, String)> = Vec::new();
     let (mut name, mut inside) = (String::new(), false);
@@ -63,7 +63,7 @@ impl Work {
         }
         symlink(tree.prefix(), beside.join("target/solo5")).expect("a link");
         let work = Work { folder, tree };
-        // The crates that the repository has been built with are here without a network.
+        // With this lock file Cargo finds all crates without a network.
         let lock = fs::read_to_string(repository().join("Cargo.lock")).expect("a lock file");
         work.write("Cargo.lock", &lock);
         work
@@ -121,7 +121,7 @@ fn a_rust_program_is_checked_built_and_run_as_its_page_says() {
     assert!(work.target(IMAGE).contains("\"spt\""));
     work.run("cargo build --config hvt.toml");
     assert!(work.target(IMAGE).contains("\"hvt\""));
-    // As the page had it, without a word about tests.
+    // The page's file without the lines about tests.
     let cargo = file(&page, "Cargo.toml");
     let short: String = cargo
         .lines()

@@ -1,8 +1,9 @@
-//! What the repository's texts refer to is in the repository: pages, files, and anchors on them.
+//! References in the repository's texts must lead to pages, files and anchors in the repository.
 //!
-//! A reference is a relative link of a Markdown page, a name like `docs/reference/hvt.md#ring` anywhere,
-//! or the name of any other page in a comment. Nobody who has only this repository can follow a name
-//! that leads out of it, nor one of a numbered collection of facts.
+//! A reference is a relative link of a Markdown page, a name like `docs/reference/hvt.md#ring`
+//! anywhere, or the name of any other page in a comment. A reader who has only this repository
+//! cannot follow a name that leads out of it, nor a number of a collection of facts that is not in
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +11,11 @@ use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// What is built, and what git keeps for itself.
+/// Folders of build results and of git.
 const NOT_OURS: [&str; 2] = ["target", ".git"];
 const EXTENSION: &str = ".md";
 
-/// The texts of a repository by their path in it. What is no UTF-8 has none.
+/// The texts of a repository by their path in it, without files that are not UTF-8.
 type Texts = BTreeMap<PathBuf, String>;
 
 fn root() -> PathBuf {
@@ -52,7 +53,7 @@ fn inside(path: &Path) -> Option<PathBuf> {
 /// The anchor that Markdown renderers give to a heading: letters, digits, `-` and `_` in lower case, with
 /// a hyphen for each blank.
 fn anchor_of(heading: &str) -> String {
-    // Of a link, only what is shown.
+    // Of a link only the text counts.
     let mut shown = String::new();
     let mut rest = heading;
     while let Some((before, link)) = rest.split_once("](") {
@@ -180,8 +181,8 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn what_leads_nowhere_is_found() {
-    // A sign stands for the folder, since this file is looked at, too.
+fn broken_references_are_found() {
+    // `@` stands for the folder, since this file is checked, too.
     let folder = |text: &str| text.replace('@', "docs");
     let page = "# The page\n\n<a id=\"ring\"></a>\n## A [ring](x.rs) of `frames`\n\n```\n# no heading\n```\n";
     let texts = Texts::from([

@@ -32,7 +32,7 @@ const LONG: &[(&str, &str)] = &[
 /// A module: the names from its crate's root to it.
 type Module = Vec<String>;
 
-/// A crate as far as imports matter.
+/// The imports of a crate.
 #[derive(Default)]
 struct Imports {
     /// The file of each module. A module that is written in its parent's file has that file.
@@ -43,7 +43,7 @@ struct Imports {
     paths: Vec<(Module, Vec<String>)>,
 }
 
-/// Whether an item is compiled for tests alone.
+/// Whether an item is compiled only for tests.
 fn for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else {
@@ -92,7 +92,7 @@ impl Imports {
 
     /// The file that a path leads to, if it is one of this crate.
     fn target(&self, module: &Module, path: &[String], depth: usize) -> Option<&PathBuf> {
-        // A name may stand for another and that for the next, but not for ever.
+        // A name may stand for another name, and so on, but not for ever.
         if depth > 16 {
             return None;
         }
@@ -118,7 +118,7 @@ impl Imports {
             } else {
                 let child = [at.as_slice(), std::slice::from_ref(name)].concat();
                 if !self.files.contains_key(&child) {
-                    // What a module only passes on is of the module that has it.
+                    // An item that a module re-exports belongs to the module that defines it.
                     let meant = self.names.get(&at).and_then(|names| names.get(name));
                     let passed = meant.and_then(|meant| self.target(&at, meant, depth + 1));
                     return passed.or_else(|| self.files.get(&at));
@@ -139,8 +139,8 @@ impl Imports {
         let index = |file: &PathBuf| files.binary_search(&file).expect("a known file");
         let mut reaches = vec![vec![false; files.len()]; files.len()];
         for (module, path) in &self.paths {
-            // A crate's root passes on what its modules have, and each of them may use what the root
-            // has itself, such as the crate's error; so it is on no circle.
+            // A crate's root re-exports items of its modules, and each of them may use items of the
+            // root, such as the crate's error. So the root counts for no circle.
             if let Some(target) = self.target(module, path, 0)
                 && target != root
             {
@@ -223,7 +223,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 }
 
-/// Every file of Rust in the repository, by its path from there, that is not of a test.
+/// Every Rust file in the repository that is not of a test, by its path from the root.
 fn sources() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![repository()];
@@ -231,7 +231,7 @@ fn sources() -> Vec<String> {
         for entry in fs::read_dir(folder).expect("a readable folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                // Cargo marks what it builds into.
+                // Cargo marks the folders it builds into.
                 let built = path.join("CACHEDIR.TAG").exists();
                 let tests = ["tests", "e2e", ".git"].iter().any(|name| path.ends_with(name));
                 if !built && (!tests || path == repository().join("tests")) {
@@ -275,7 +275,7 @@ fn no_more_than_three_files_import_each_other_in_a_circle() {
         }
     }
     assert!(wrong.is_empty(), "these import each other:\n{wrong}");
-    assert!(left.is_empty(), "these are circles no more, so strike them: {left:?}");
+    assert!(left.is_empty(), "these are no longer circles, so remove them: {left:?}");
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn no_file_is_longer_than_500_lines_without_a_reason() {
         }
     }
     assert!(wrong.is_empty(), "these are too long: {wrong:#?}");
-    assert!(left.is_empty(), "these are short enough, so strike them: {left:?}");
+    assert!(left.is_empty(), "these are short enough, so remove them: {left:?}");
 }
 
 /// The finder itself, on a crate made for it.
@@ -321,9 +321,9 @@ fn words(text: &str) -> std::collections::BTreeSet<&str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).collect()
 }
 
-/// What `.ci/run` installs, docs/testing.md names, and nothing else.
+/// docs/testing.md names exactly the packages that `.ci/run` installs.
 #[test]
-fn the_packages_that_continuous_integration_installs_are_those_that_are_named() {
+fn the_testing_page_names_the_packages_that_ci_installs() {
     let read = |path: &str| fs::read_to_string(repository().join(path)).expect("a file of ours");
     let script = read(".ci/run");
     let installed: std::collections::BTreeSet<_> = script
@@ -344,8 +344,8 @@ fn the_packages_that_continuous_integration_installs_are_those_that_are_named() 
     }
 }
 
-/// Programs outside the workspace have locks of their own, which a changed dependency of ours leaves
-/// behind.
+/// Programs outside the workspace have their own lock files, which become stale when a dependency
+/// of ours changes.
 #[test]
 fn the_locks_of_programs_outside_the_workspace_are_fresh() {
     for manifest in ["examples/http/Cargo.toml", "fuzz/Cargo.toml"] {

@@ -1,5 +1,5 @@
-//! The staged tree as a whole: its manual pages tell all, and its bytes do not depend on where it
-//! was built.
+//! The staged tree as a whole: its manual pages are complete, and its bytes do not depend on where
+//! it was built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -75,7 +75,7 @@ fn every_program_has_a_page_and_every_page_exists() {
     for program in fs::read_dir(tree.prefix().join("bin")).expect("staged programs") {
         let program = program.expect("an entry").file_name();
         let program = program.to_string_lossy();
-        // The names with a triple are the same tools; nobody calls the program behind by its own.
+        // Names with a triple are the same tools, and users do not call `solo5-toolchain` itself.
         if program.starts_with("solo5-") && program != "solo5-toolchain" {
             assert!(names.contains(&*program), "{program} has no page");
         }
@@ -105,8 +105,8 @@ fn the_toolchains_page_has_every_option_of_its_guide() {
     }
 }
 
-/// Debugging information is read by `solo5-elftool` alone: what runs guests or links them does not
-/// have a decoder of it.
+/// Only `solo5-elftool` reads debugging information: programs that run or link guests do not
+/// contain a decoder of it.
 #[test]
 fn only_the_elftool_has_gimli() {
     let has_gimli = |package: &str| {
@@ -157,7 +157,7 @@ fn entries(root: &Path) -> BTreeMap<PathBuf, Entry> {
     all
 }
 
-/// Copies a checkout without its history and without what was built in it.
+/// Copies a checkout without its history and its build results.
 fn copy_sources(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a writable folder");
     for entry in fs::read_dir(from).expect("a readable folder") {
@@ -165,7 +165,7 @@ fn copy_sources(from: &Path, to: &Path) {
         let name = entry.file_name();
         let kind = entry.file_type().expect("a file type");
         if kind.is_dir() {
-            // Cargo marks what it builds into; by the name alone a folder of sources may go.
+            // Cargo marks the folders it builds into; a name could also be a folder of sources.
             let built = entry.path().join("CACHEDIR.TAG").exists();
             if !built && name != ".git" {
                 copy_sources(&entry.path(), &to.join(name));
@@ -176,7 +176,7 @@ fn copy_sources(from: &Path, to: &Path) {
     }
 }
 
-/// The staged tree against one that is built from the same sources in another folder, whose path has
+/// The staged tree against one built from the same sources in another folder, whose path has
 /// another length.
 #[test]
 #[ignore = "builds everything a second time, which takes minutes"]
@@ -194,7 +194,7 @@ fn two_builds_in_different_folders_are_the_same_bytes() {
     copy_sources(&repository(), &copy);
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["xtask", "build"]).current_dir(&copy);
-    // What this test's own build was told is not for the copy's.
+    // Variables for this test's own build must not reach the copy's.
     for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
         build.env_remove(variable);
     }

@@ -98,7 +98,7 @@ fn respond<'r>(request: &Request<'_, 'r>) -> (Response<'r>, bool) {
     if hosts > 1 || (hosts == 0 && version == 1) {
         return (Response::error("400 Bad Request"), true);
     }
-    // A body is not wanted for anything. It is not read either, so nothing can follow it.
+    // No request needs a body. It is not read either, so nothing can follow it.
     let body = match body_follows(request.headers) {
         Some(body) => body,
         None => return (Response::error("400 Bad Request"), true),
@@ -136,7 +136,7 @@ fn body_follows(headers: &[Header<'_>]) -> Option<bool> {
     Some(coded || length != 0)
 }
 
-/// `text` if it is decimal digits alone.
+/// `text` if it is only decimal digits.
 fn number(text: &[u8]) -> Option<&str> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if digits { core::str::from_utf8(text).ok() } else { None }

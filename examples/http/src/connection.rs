@@ -7,12 +7,12 @@ use smoltcp::time::{Duration, Instant};
 
 use crate::answer::{HEAD_LIMIT, answer};
 
-/// For a request to arrive whole, counted from the connection's first packet or from the end of the
-/// response before.
+/// Time for a request to arrive whole, counted from the connection's first packet or from the end
+/// of the response before.
 const REQUEST: Duration = Duration::from_secs(10);
-/// For a client to take a response.
+/// Time for a client to take a response.
 const RESPONSE: Duration = Duration::from_secs(20);
-/// For a client to close its side once ours is closed, and for its address to be found after that.
+/// Time for a client to close its side after ours is closed, and then to find its address.
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// What a connection waits for. Each wait has an end.
@@ -61,18 +61,18 @@ impl Connection {
     /// Does everything that can be done now; says whether the socket has something to send.
     pub(crate) fn serve(&mut self, socket: &mut Socket<'_>, port: u16, now: Instant) -> bool {
         match socket.state() {
-            // Also where a client's reset leads that comes before the connection is open.
+            // A client's reset before the connection is open also leads here.
             State::Listen => {
                 self.forget();
                 return false;
             }
-            // Over. The client is done, so nothing lingers: with ten seconds for each client no
-            // socket would be left.
+            // The connection is over. Nothing lingers: with ten seconds for each client no socket
+            // would be left.
             State::TimeWait => {
                 self.listen(socket, port);
                 return false;
             }
-            // Over as well, but the client may still have to be told.
+            // Over as well, but the client may still have to be reset.
             State::Closed => {
                 let told = socket.remote_endpoint().is_none();
                 match self.phase {
@@ -106,7 +106,7 @@ impl Connection {
     /// Makes the socket wait for the next client.
     fn listen(&mut self, socket: &mut Socket<'_>, port: u16) {
         self.forget();
-        // Fails for port 0 and for an open socket alone, which this is not.
+        // This fails only for port 0 and for an open socket; this is neither.
         let _ = socket.listen(port);
     }
 
@@ -123,7 +123,7 @@ impl Connection {
                     self.phase = Phase::Response { until: now + RESPONSE, close: answered.close };
                     false
                 } else if socket.state() == State::SynReceived && now >= until {
-                    // Nobody there: the client never confirmed the connection.
+                    // The client never confirmed the connection.
                     self.reset(socket, now)
                 } else if now >= until || client_closed(socket) {
                     self.close(socket, now)
@@ -149,7 +149,7 @@ impl Connection {
                 true
             }
             Phase::Closing { until } => {
-                // What still comes is nobody's; taking it lets the client's end come through.
+                // Further data is dropped; taking it lets the client's end come through.
                 let taken = socket.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0);
                 if now >= until { self.reset(socket, now) } else { taken > 0 }
             }

@@ -1,4 +1,4 @@
-//! A Solo5 network device as smoltcp wants it.
+//! A Solo5 network device for smoltcp.
 
 use alloc::vec;
 use alloc::vec::Vec;

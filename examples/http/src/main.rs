@@ -19,7 +19,7 @@ use solo5::{Instant, Net, Start, println, wall_clock, yield_until};
 
 use crate::device::Device;
 
-// The linker reads the manifest; that it is named here makes Cargo build again when it changes.
+// The linker reads the manifest. Naming it here makes Cargo build again when it changes.
 const _: &str = include_str!("../manifest.yaml");
 
 solo5::main!(serve);

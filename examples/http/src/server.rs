@@ -54,7 +54,7 @@ impl Server {
         config.random_seed = seed;
         let mut interface = Interface::new(config, device, now);
         interface.update_ip_addrs(|addresses| {
-            // An interface has room for two and had none.
+            // An interface has room for two addresses and has none yet.
             let _ = addresses.push(IpCidr::Ipv4(options.ipv4));
         });
         if let Some(gateway) = options.gateway {

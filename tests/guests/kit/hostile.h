@@ -4,8 +4,8 @@
  *
  *   call N WORD…          hypercall N with these words as its argument
  *   odd N WORD…           the same, the argument not aligned
- *   at N ADDRESS          hypercall N whose argument is alleged to be at ADDRESS
- *   wait N WORD…          the same as `call`, in which a signal is waited for
+ *   at N ADDRESS          hypercall N that claims its argument is at ADDRESS
+ *   wait N WORD…          the same as `call`, which waits for a signal
  *   out|outw|outb PORT    writes 0 to a port; in|inw|inb reads from it
  *   rep-outs|rep-ins PORT `rep outsl`, `rep insl` of four
  *   peek|poke ADDRESS     reads from, writes to memory
@@ -13,7 +13,7 @@
  *   rdmsr|wrmsr NUMBER    reads a model-specific register, writes all ones
  *   halt ud2 crash spin probe
  *
- * The word `self` is the address of the hypercall's argument. What is answered, is said so.
+ * The word `self` is the address of the hypercall's argument. The guest prints every answer.
  */
 #ifndef KIT_HOSTILE_H
 #define KIT_HOSTILE_H
@@ -184,7 +184,7 @@ static void hostile_machine(void)
     } else if (hostile_is(name, "ud2")) {
         __asm__ volatile("ud2");
     } else if (hostile_is(name, "crash")) {
-        /* An exception nobody handles, not even the one about that. */
+        /* A triple fault: neither an exception nor its double fault has a handler. */
         const struct hostile_table none = {0, 0};
         __asm__ volatile("lidt %0\n\tud2" : : "m"(none));
     } else if (hostile_is(name, "spin")) {

@@ -136,7 +136,7 @@ impl Net {
             let server = self.settle();
             let host = self.host.poll_at(self.now, &self.clients);
             let next = server.into_iter().chain(host).min().unwrap_or(end);
-            // Whoever asks for the present would be asked for ever: no waiting without sleeping.
+            // A deadline of now would be repeated for ever: waiting without sleeping.
             assert!(server.is_none_or(|deadline| deadline > self.now), "the server does not sleep");
             self.now = next.clamp(self.now + Duration::from_micros(1), end);
         }
