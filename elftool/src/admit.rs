@@ -10,20 +10,20 @@ use solo5_signature::Digest;
 use crate::console::{Exit, Failure};
 use crate::files::{name, reason};
 
-/// Why a tender could not read a list, if so.
+/// Why a tender would not accept the list; `None` if it would.
 fn unreadable(name: &str, text: &[u8]) -> Option<String> {
     let found = read(name, text).err()?;
     Some(found.first().map(|found| found.message.clone()).unwrap_or_default())
 }
 
-/// Writes down what is admitted, if anybody asked for it and a tender can read it.
+/// Writes the list of admitted images if `--lock` was given and a tender can read the list.
 pub(crate) fn write(
     path: Option<&Path>,
     admitted: &BTreeMap<Digest, Admission>,
     exit: Exit,
 ) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    // What could not be asked about may be missing from the list; an older one says more.
+    // An image that could not be judged would be missing, so an existing list is kept.
     if exit == Exit::Incomplete {
         return Err(Failure::of(path, "not written"));
     }

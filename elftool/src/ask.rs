@@ -1,5 +1,5 @@
-//! What policies say of a launch before it is deployed. The engine is the tender's; what only the host
-//! knows becomes a condition.
+//! Asks policies about a launch before it is deployed, with the tender's own engine. A fact that only
+//! the host knows becomes a condition.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -26,13 +26,13 @@ use crate::content::Content;
 use crate::files::{name, readable};
 use crate::policy_files::{Host, Lists, today};
 
-/// A launch that somebody has in mind.
+/// A launch to judge.
 pub(crate) struct Question<'q> {
     /// The image.
     pub(crate) path: &'q Path,
     /// Options of the tender, then arguments of the guest.
     pub(crate) words: &'q [OsString],
-    /// Policies to ask besides the host's.
+    /// Policies to ask in addition to the host's.
     pub(crate) policies: &'q [FileOrFd],
     /// Whose policies are the host's.
     pub(crate) host: &'q Host,
@@ -53,9 +53,9 @@ pub(crate) enum Answer {
 /// What policies say of an image.
 pub(crate) struct Decided {
     pub(crate) decision: Decision,
-    /// Findings of the audit that would be a denial and are accepted for a time.
+    /// Findings of the audit that would deny the launch but are waived until a day.
     waived: Vec<Waived>,
-    /// The digest, if anybody asked for it.
+    /// The digest of the image, if a policy or `--lock` needs it.
     digest: Option<Digest>,
 }
 
@@ -105,7 +105,7 @@ impl ShownWaiver {
 pub(crate) enum AskError {
     /// The image is broken.
     Image(String),
-    /// Nothing of ours starts an image of its target.
+    /// No tender starts an image of its target.
     Target(String),
     /// The options make no sense with it.
     Options(String),
@@ -151,7 +151,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
     let asked = examine(&file, path, question.words)?;
-    // Those given here and those the options name.
+    // Policies named to `check`, then those named by the tender's options.
     let given = question.policies.iter().chain(&asked.launch.policies).cloned();
     let policies = lists
         .get(given.collect(), question.host)
@@ -161,7 +161,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     if keys.is_none() && !audits && question.lock.is_none() {
         return Ok(decided(&policies, &asked, question, None));
     }
-    // From here on only what is hashed is read: the file may change meanwhile.
+    // The file may change meanwhile, so the bytes that are hashed are examined again.
     let content = Content::read(&file).map_err(Answer::Failed)?;
     let asked = examine(&content.bytes, path, question.words)?;
     let proof = content.prove(path, &keys.unwrap_or_default()).map_err(Answer::Failed)?;
@@ -221,8 +221,8 @@ impl Answer {
     }
 }
 
-/// Reads the image and the launch options against its manifest, and asks what a tender asks before
-/// it asks a policy. What policies are asked has no proof in it yet.
+/// Reads the image, compares the launch options with its manifest, and makes the checks that a tender
+/// makes before it asks a policy. The result has no proof of the image yet.
 pub(crate) fn examine<R: ReadAt>(
     file: &R,
     path: &Path,
@@ -249,8 +249,8 @@ pub(crate) fn examine<R: ReadAt>(
     Ok(Asked::new(launch, target, properties))
 }
 
-/// Reads launch options against a manifest. Beside the launch, what the manifest asks for and it
-/// does not have.
+/// Reads launch options and compares them with a manifest. The second value lists what the manifest
+/// asks for and the launch lacks.
 pub(crate) fn options(
     kernel: &OsStr,
     words: &[OsString],
@@ -263,7 +263,7 @@ pub(crate) fn options(
         |words: &[OsString]| launch::read_for(kernel, words, &modules).check(manifest, properties);
     let launch = read(words)
         .or_else(|error| match with_separator(words, &error, &modules) {
-            // What is wrong with the rest is said of what was typed.
+            // The error is about the words as typed, not about those with `--`.
             Some(separated) => read(&separated).map_err(|_| error),
             None => Err(error),
         })
@@ -285,8 +285,8 @@ pub(crate) fn options(
     Ok((launch, problems))
 }
 
-/// The words with `--` before the first that is no option of a tender: from there on they are the
-/// guest's. One that looks like an option of a tender with a slip in it stays wrong.
+/// The words with `--` before the first that is not a tender's option: from there on they are the
+/// guest's. A misspelled option of a tender stays an error.
 fn with_separator(
     words: &[OsString],
     error: &OptionError,
@@ -304,7 +304,7 @@ fn with_separator(
     Some(options.iter().chain(&separator).chain(rest).cloned().collect())
 }
 
-/// Puts the launch, and what the audit finds if any policy asks, to the policies.
+/// Asks the policies about the launch, and about the audit's findings if a policy has `audit`.
 fn decided(
     policies: &[Policy],
     asked: &Asked,
@@ -312,7 +312,7 @@ fn decided(
     subject: Option<&Subject<'_>>,
 ) -> Answer {
     let mut facts = HostFacts::default();
-    // What is admitted now is in the list that is written now.
+    // The list that this run writes will contain the image.
     let lists = admission_lists(policies, asked).into_iter();
     let written = lists.filter(|list| question.lock == Some(Path::new(list)));
     facts.admitted = written.map(|list| (list.to_owned(), Fact::Known(true))).collect();

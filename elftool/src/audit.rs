@@ -1,5 +1,5 @@
-//! `audit`: the rules over any number of images, in parallel. In memory at a time are a few images'
-//! headers and findings for each thread, however many images there are.
+//! `audit`: applies the rules to any number of images, in parallel. Memory is bounded: each thread
+//! holds the headers and findings of a few images.
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
@@ -40,13 +40,13 @@ pub(crate) struct AuditOptions {
     /// The least severity that makes the audit fail
     #[arg(long, value_enum, default_value = "error")]
     fail_on: Level,
-    /// Apply only rules whose code starts so, such as S2 or S201
+    /// Apply only rules whose code starts with this, such as S2 or S201
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     select: Vec<String>,
-    /// Apply every rule, also those that must be asked for: S4 and S5
+    /// Apply every rule, also the optional families S4 and S5
     #[arg(long, conflicts_with = "select")]
     all: bool,
-    /// Leave out rules whose code starts so, except where they find errors
+    /// Leave out rules whose code starts with this, except where they find errors
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     ignore: Vec<String>,
     /// Report what is larger (S503): `loaded`, `memory`, or a section, such as `.text=300KiB`
@@ -63,13 +63,13 @@ pub(crate) struct AuditOptions {
     format: AuditFormat,
 }
 
-/// What came of one input.
+/// The outcome of one input.
 enum Outcome {
     /// An image: its piece of the report, its findings, and whether they make the audit fail.
     Audited(Vec<u8>, Counts, bool),
     /// A file in a folder that is not ELF.
     Skipped,
-    /// Nothing that can be read.
+    /// A file that cannot be read.
     Unreadable(InputError),
 }
 
@@ -186,12 +186,12 @@ fn piece(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Vec<u8> {
     out
 }
 
-/// A count of images on standard error, if a person sees it and no results there.
+/// A progress counter on standard error, if that is a terminal and standard output is not.
 fn progress() -> ProgressBar {
     if !io::stderr().is_terminal() || io::stdout().is_terminal() {
         return ProgressBar::hidden();
     }
-    // How many there will be is not known: inputs are found on the way.
+    // The total is unknown: inputs are found while others are audited.
     let style = ProgressStyle::with_template("{spinner} {human_pos} images, {per_sec}, {elapsed}");
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

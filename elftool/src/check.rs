@@ -1,5 +1,5 @@
-//! `check`: what policies say of launches, before they are deployed: of images with one set of options
-//! each, or, in [`crate::plan`], of a plan.
+//! `check`: asks policies about launches before they are deployed. It takes images with one set of
+//! launch options, or a plan ([`crate::plan`]).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub(crate) struct CheckOptions {
     /// Images
     #[arg(required_unless_present = "plan")]
     images: Vec<PathBuf>,
-    /// Check every launch of a plan, and whether they go together
+    /// Check every launch of a plan, and whether the launches conflict
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "launch"])]
     plan: Option<PathBuf>,
     /// Show the plan as a table, with what would start each unikernel
@@ -29,8 +29,8 @@ pub(crate) struct CheckOptions {
     /// A policy to ask; those of this host if none is given
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
-    /// The folder of policies of the host that is meant; what is named besides can then only deny,
-    /// where one of them applies
+    /// Folder with the policies of another host; where one of them applies, policies named besides can
+    /// only deny
     #[arg(long, value_name = "DIR")]
     host_policies: Option<PathBuf>,
     /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy
@@ -44,7 +44,7 @@ pub(crate) struct CheckOptions {
     launch: Vec<OsString>,
 }
 
-/// What programs see.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report {
     images: Vec<Checked>,

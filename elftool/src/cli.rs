@@ -1,5 +1,5 @@
-//! The command line of the verbs that upstream does not have. Each verb owns its options; nothing
-//! imports this file but `main`.
+//! The command line of the verbs that upstream does not have. Each verb owns its options. Only `main`
+//! imports this file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,27 +57,27 @@ enum Command {
     /// Exits 0 if they are allowed, also where that depends on facts only the host knows, 1 if one
     /// is denied or could not start, 2 if the question could not be answered.
     Check(CheckOptions),
-    /// Check policies, or write them in the one layout
+    /// Check, format, show or test policies
     #[command(subcommand)]
     Policy(PolicyVerb),
-    /// Sign images with a key of minisign's
+    /// Sign images with a minisign key
     ///
-    /// The signature goes behind the last byte of the image, where tenders and `verify` find it; a
-    /// signature by the same key is replaced.
+    /// The signature is appended to the image, where tenders and `verify` find it. A signature by the
+    /// same key is replaced.
     Sign(SignOptions),
     /// Print the digests of images, and which keys have signed them
     ///
-    /// Exits 1 if an image is signed by none of the keys named.
+    /// Exits 1 if an image is not signed by any of the given keys.
     Verify(VerifyOptions),
     /// Display segments, notes and manifest of an image
     Show(ShowOptions),
-    /// Write down digest, ABI, devices, sizes, API used and findings of images
+    /// Record digest, ABI, devices, sizes, API used and findings of images
     Lock(LockOptions),
-    /// Say what changed between images, or since they were locked
+    /// Show what changed between images, or since they were locked
     ///
     /// Exits 0 if nothing changed, 1 if something did, 2 if one could not be read.
     Diff(DiffOptions),
-    /// Say which functions and lines the addresses in a trace or a core are
+    /// Show the functions and lines of the addresses in a trace or a core
     ///
     /// Exits 0 if there were addresses of the image's code, 1 if there was none, 2 if something could
     /// not be read.
@@ -120,7 +120,7 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Result<Exit, Fai
             let page = page.map_err(|error| Failure::Cannot(error.to_string()))?;
             console.print(&page).map(|()| Exit::Clean)
         }
-        // `upstream` has run them; they are here for help, completion and the manual page.
+        // `upstream` has already run them. They are listed here for help, completions and the manual page.
         Command::GenManifest { .. } | Command::QueryAbi { .. } | Command::QueryManifest { .. } => {
             Ok(Exit::Incomplete)
         }

@@ -1,4 +1,4 @@
-//! How a verb ends, and what it says: the one place that writes to standard output and error.
+//! Exit statuses and messages of verbs. Only this file writes to standard output and error.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
@@ -11,15 +11,15 @@ use solo5_report::{Colour, Diagnostic, human, one_line};
 
 use crate::files::{name, reason};
 
-/// How a verb ended that did what it was asked to do. The worst of several is the greatest.
+/// The outcome of a verb that ran to its end. The worst of several outcomes compares greatest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// There is nothing to object.
+    /// No findings, differences or denials.
     #[default]
     Clean = 0,
     /// There are findings, differences or denials.
     Objection = 1,
-    /// Some of the inputs could not be used, and the console was told which.
+    /// Some inputs could not be used; a message for each was printed.
     Incomplete = 2,
 }
 
@@ -35,21 +35,21 @@ impl Exit {
     }
 }
 
-/// Why a verb gave up.
+/// Why a verb failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A sentence about something that cannot be done.
+    /// A message of one sentence.
     Cannot(String),
-    /// What is wrong with a text that somebody wrote.
+    /// Errors in a file that an operator wrote.
     Wrong(Vec<Diagnostic>),
-    /// Lines for people, to be printed as they are.
+    /// Lines to print unchanged.
     Lines(String),
-    /// The command line makes no sense.
+    /// A wrong command line.
     Options(Box<clap::Error>),
 }
 
 impl Failure {
-    /// What cannot be done with the file at `path`.
+    /// An error about the file at `path`.
     pub(crate) fn of(path: &Path, why: impl Display) -> Failure {
         Failure::Cannot(format!("{}: {why}", name(path)))
     }
@@ -70,14 +70,14 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The voice of the program.
+/// Prints messages under the program's name.
 #[derive(Debug)]
 pub(crate) struct Console {
     program: String,
 }
 
 impl Console {
-    /// Speaks for the program under the name it was called by: the last component of argument 0.
+    /// Takes the program's name from the last component of argument 0.
     pub(crate) fn new(arguments: &[OsString]) -> Console {
         let called = arguments.first().and_then(|called| Path::new(called).file_name());
         let program = called.map_or_else(|| String::from("solo5-elftool"), |it| name(it.as_ref()));
@@ -89,9 +89,9 @@ impl Console {
         &self.program
     }
 
-    /// Says something on a line of standard error, behind the program's name.
+    /// Prints a line to standard error, after the program's name.
     pub(crate) fn say(&self, text: impl Display) {
-        // Nobody is left to tell if even this fails.
+        // If standard error cannot be written to, there is nowhere to report it.
         let _ = io::stderr().write_all(self.line(&text.to_string()).as_bytes());
     }
 
@@ -100,18 +100,18 @@ impl Console {
         format!("{}: {}\n", one_line(&self.program), one_line(text))
     }
 
-    /// Says something about the file at `path`.
+    /// Prints a message about the file at `path`.
     pub(crate) fn say_of(&self, path: &Path, text: impl Display) {
         self.say(format_args!("{}: {text}", name(path)));
     }
 
-    /// Shows what is wrong with a text that somebody wrote.
+    /// Prints diagnostics about a file to standard error.
     pub(crate) fn show(&self, found: &[Diagnostic]) {
         let text = human::human(found, Colour::detect(&io::stderr()));
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// Says why a verb gave up.
+    /// Prints why a verb failed.
     pub(crate) fn fail(&self, failure: &Failure) {
         match failure {
             Failure::Cannot(text) => self.say(text),
@@ -121,7 +121,7 @@ impl Console {
         }
     }
 
-    /// Writes results to standard output. A reader that has seen enough is no error.
+    /// Writes results to standard output. A closed pipe is not an error.
     pub(crate) fn stream(
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

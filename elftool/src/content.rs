@@ -1,4 +1,4 @@
-//! An image in memory: what its digest and signatures are about, and what may be judged by them.
+//! An image in memory, split into the content that is hashed and signed, and its signatures.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,13 +16,13 @@ use crate::files::{open, readable, reason};
 /// Bytes that a trailer of signatures may add to an image.
 const TRAILER_ROOM: usize = TEXT_MAX + 64;
 
-/// The content of an image and the signatures behind it.
+/// The content of an image and the signatures appended to it.
 pub(crate) struct Content {
     /// The bytes that are hashed and signed.
     pub(crate) bytes: Vec<u8>,
-    /// The signatures that were behind them.
+    /// The signatures appended to the content.
     pub(crate) signatures: Vec<Signature>,
-    /// What was behind them in the file.
+    /// The bytes of the file after the content.
     pub(crate) note: Vec<u8>,
 }
 
@@ -33,8 +33,8 @@ impl Content {
         Content::read(&file)
     }
 
-    /// Reads all of `file`, whose size is bounded as for tenders. It is asked for first, so that memory
-    /// is taken once and for what there is.
+    /// Reads all of `file`, within the size limit of tenders. The size is read first, so that memory is
+    /// allocated once.
     pub(crate) fn read(file: &File) -> Result<Content, String> {
         let size = bounded(file)?;
         // What is signed gets a trailer.
@@ -52,7 +52,7 @@ impl Content {
         Ok(Content { bytes, signatures, note })
     }
 
-    /// What is proven of it, for the image at `path`, beside which signatures may be.
+    /// The proof for `keys`, from appended signatures and from detached ones beside `path`.
     pub(crate) fn prove(&self, path: &Path, keys: &[PublicKey]) -> Result<Proof, String> {
         let detached = if keys.is_empty() { Vec::new() } else { detached(path).0 };
         let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
@@ -62,7 +62,7 @@ impl Content {
     }
 }
 
-/// The size of an image, if that is one that tenders prove anything of.
+/// The size of an image, if it is within the limit up to which tenders verify images.
 pub(crate) fn bounded(file: &File) -> Result<u64, String> {
     let metadata = file.metadata().map_err(|error| reason(&error))?;
     if !metadata.is_file() {
@@ -75,14 +75,14 @@ pub(crate) fn bounded(file: &File) -> Result<u64, String> {
     Ok(metadata.len())
 }
 
-/// Where a detached signature of the image at `path` is.
+/// The path of the detached signature of the image at `path`.
 pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".minisig");
     PathBuf::from(name)
 }
 
-/// The signatures beside the image at `path`, and why others there prove nothing.
+/// The detached signatures of the image at `path`, and why others there are not valid.
 pub(crate) fn detached(path: &Path) -> (Vec<Signature>, Vec<SignatureError>) {
     let file = open(&beside(path));
     file.and_then(trailer::read_detached).unwrap_or_default()

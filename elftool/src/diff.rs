@@ -23,7 +23,7 @@ pub(crate) struct DiffOptions {
     format: Format,
 }
 
-/// Something that is different. One side is missing where something came or went.
+/// One difference. `old` is missing where something was added, `new` where it was removed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Change {
     /// What: `digest`, `device`, `section .text`, …
@@ -32,14 +32,14 @@ struct Change {
     new: Option<String>,
 }
 
-/// What is different of one image.
+/// The differences of one image.
 #[derive(Debug, Serialize)]
 struct Compared {
     file: String,
     changes: Vec<Change>,
 }
 
-/// What programs see.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report {
     images: Vec<Compared>,
@@ -64,8 +64,8 @@ impl DiffOptions {
     }
 }
 
-/// Compares an image with each image, whatever they are called; an image and a lock by the paths the
-/// lock has; locks whole. Each lock comes with whether it is one of an image.
+/// Compares two images whatever their paths, an image with a lock's entry for its path, and two locks
+/// whole. The flag of each lock says whether it was made from an image.
 fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared> {
     let known = by_path(&old.images);
     let alone = new.len() == 1;
@@ -76,7 +76,7 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
     let mut results = Vec::new();
     for (lock, new_is_image) in new {
         match (old.images.as_slice(), lock.images.as_slice()) {
-            // A lock of one image is about no other.
+            // A lock with one entry is compared whatever its path.
             ([old], [new]) if is_image && (*new_is_image || alone) || *new_is_image && alone => {
                 results.push(pair(&new.file, Some(old), Some(new)));
             }
@@ -90,7 +90,7 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
             })),
         }
     }
-    // Of a lock and images, only what is said of those images.
+    // Compare only the lock's entries for the given images.
     if !is_image && new.iter().all(|(_, is_image)| !is_image) {
         let locks = new.iter().flat_map(|(lock, _)| &lock.images);
         let there: BTreeSet<&str> = locks.map(|facts| facts.file.as_str()).collect();
@@ -101,13 +101,13 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
     results
 }
 
-/// The images of a lock by their paths; the first of several of one path.
+/// The images of a lock by path; of several with one path, the first.
 fn by_path(images: &[Facts]) -> BTreeMap<&str, &Facts> {
     let images = images.iter().rev();
     images.map(|facts| (facts.file.as_str(), facts)).collect()
 }
 
-/// What changed, or that the image came or went.
+/// The changes of an image, or that it was added or removed.
 fn between(old: Option<&Facts>, new: Option<&Facts>) -> Vec<Change> {
     if let (Some(old), Some(new)) = (old, new) {
         return changes(old, new);
@@ -144,7 +144,7 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
     }
     sets("needs", &old.needs, &new.needs, &mut out);
     sets("device", &old.devices, &new.devices, &mut out);
-    // Devices are known to the guest by their order.
+    // Order matters: the guest refers to a device by its position.
     if old.devices != new.devices && old.devices.len() == new.devices.len() {
         let both = (old.devices.join(", "), new.devices.join(", "));
         out.push(Change { what: String::from("devices"), old: Some(both.0), new: Some(both.1) });
@@ -157,7 +157,7 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
     out
 }
 
-/// What came and went.
+/// Entries added and removed.
 fn sets(what: &str, old: &[String], new: &[String], out: &mut Vec<Change>) {
     let (olds, news): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
     for gone in olds.difference(&news) {
@@ -168,7 +168,7 @@ fn sets(what: &str, old: &[String], new: &[String], out: &mut Vec<Change>) {
     }
 }
 
-/// How much more or less, where that means something.
+/// The difference of two sizes; empty for other values.
 fn difference(what: &str, old: &str, new: &str) -> Option<String> {
     let counts = matches!(what, "size" | "memory" | "writable") || what.starts_with("section ");
     let (old, new): (u64, u64) = (old.parse().ok()?, new.parse().ok()?);

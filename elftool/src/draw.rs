@@ -1,4 +1,4 @@
-//! What people see of an image: one line of facts, and its segments drawn to scale.
+//! An image for people: one line of facts, and its segments drawn to scale.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use solo5_report::{Diagnostic, Place, one_line};
 
 /// Width in characters of all segments together.
 const BAR: u64 = 24;
-/// Where a line of segments ends.
+/// Column after which a new line of segments starts.
 const WIDTH: usize = 100;
 
 /// One line: target, machine, size, devices.
@@ -125,7 +125,7 @@ pub(crate) fn rights(flags: u32) -> String {
     rights.into_iter().map(|(flag, letter)| if flags & flag != 0 { letter } else { '-' }).collect()
 }
 
-/// What a segment mostly holds, in a word.
+/// The main content of a segment, in a word.
 pub(crate) fn segment_name(subject: &Subject<'_>, header: &ProgramHeader) -> &'static str {
     let starts_with = |name: &str| {
         let section = subject.sections().and_then(|all| all.at_address(header.p_vaddr));

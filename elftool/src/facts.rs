@@ -1,4 +1,4 @@
-//! What there is to know of an image in few words, for `lock` and `diff`.
+//! The facts about an image that `lock` records and `diff` compares.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,12 +16,12 @@ use crate::content::bounded;
 use crate::files::{is_elf, name, readable, reason};
 use crate::properties::Properties;
 
-/// What a lock says it is.
+/// The `type` of a lock.
 const TYPE: &str = "solo5.lock";
-/// The version of locks.
+/// The `version` of a lock.
 const VERSION: u32 = 1;
-/// Most bytes of all locks that are compared at a time, and so of one: what is kept of a byte in memory
-/// may be ten times as much.
+/// Most bytes of all locks that one `diff` compares, and so of one lock. In memory a lock may take ten
+/// times its size.
 pub(crate) const LOCK_MAX: u64 = 16 << 20;
 /// Most sections kept of one image.
 const SECTIONS_KEPT: usize = 256;
@@ -74,8 +74,8 @@ impl Lock {
         Lock { r#type: TYPE.to_owned(), version: VERSION, images }
     }
 
-    /// The lock in a file of at most `left` bytes, of which its size is taken, or a lock of the image in
-    /// it. The second value says which: whether the file is an image.
+    /// Reads a lock of at most `left` bytes and subtracts its size, or makes a lock of an image. The
+    /// second value says whether the file is an image.
     pub(crate) fn of(path: &Path, left: &mut u64) -> Result<(Lock, bool), String> {
         let (file, _) = readable(path)?;
         if is_elf(&file).map_err(|error| error.to_string())? {
@@ -97,7 +97,7 @@ impl Lock {
 }
 
 impl Facts {
-    /// Reads an image, the whole of it: its digest is asked for.
+    /// Reads an image, all of it, because the digest covers the whole content.
     pub(crate) fn of(path: &Path) -> Result<Facts, String> {
         let (file, _) = readable(path)?;
         let size = bounded(&file)?;
@@ -127,7 +127,7 @@ impl Facts {
             });
             Some(names.collect())
         });
-        // Facts that are missing would be told as changes.
+        // A missing fact would be reported as a change.
         if let Some(why) = subject.unreadable_sections() {
             return Err(why);
         }
@@ -162,7 +162,7 @@ impl Facts {
     }
 }
 
-/// What a manifest says of the unikernel as a whole, as far as a loader must know it.
+/// The critical properties of the unikernel as a whole.
 fn needs(image: &Image) -> Vec<String> {
     let properties = image.properties().ok().flatten();
     Properties::of(properties.as_ref(), 0).phrases(true, size::display).collect()

@@ -1,4 +1,4 @@
-//! Files: opening and reading them, their names, and the system's texts for what went wrong.
+//! Opening and reading files, their names in messages, and the system's error texts.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -8,13 +8,13 @@ use std::path::Path;
 use solo5_image::{ReadAt, ReadError, elf};
 use solo5_report::path_text;
 
-/// The name of a file in messages and results; two that differ have two.
+/// The name of a file in messages and results. Different names stay different.
 pub(crate) fn name(path: &Path) -> String {
     path_text(path).into_owned()
 }
 
-/// Opens an image. Without waiting: a named pipe may have no writer to wait for. Once it is open, a
-/// read waits for what its writer has not written yet.
+/// Opens an image without blocking, since a named pipe may have no writer. After that, reads block
+/// until the writer has written.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let flags = rustix::fs::fcntl_getfl(&file)?;
@@ -37,14 +37,14 @@ pub(crate) fn readable(path: &Path) -> Result<(File, Option<u64>), String> {
     Ok((file, size))
 }
 
-/// Whether a file starts as an ELF file does.
+/// Whether a file starts with the ELF magic number.
 pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
     let mut magic = [0; elf::MAGIC.len()];
     let got = file.read_at(0, &mut magic)?;
     Ok(got == magic.len() && magic == elf::MAGIC)
 }
 
-/// All of a file that an operator wrote, up to one byte more than any such file may have.
+/// Reads a file that an operator wrote, up to one byte more than its size limit.
 ///
 /// # Errors
 ///

@@ -36,7 +36,7 @@ pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(
     })
 }
 
-/// Reads SOURCE, no more of it than decides that it is too long.
+/// Reads SOURCE, up to one byte more than its size limit.
 fn read(source: &OsStr) -> io::Result<Vec<u8>> {
     let limit = solo5_source::SIZE_MAX as u64 + 1;
     let mut bytes = Vec::new();

@@ -1,5 +1,5 @@
-//! Names on the command line → files: patterns, folders, lists. All of it lazily, so that a list or
-//! a tree of any length costs no memory.
+//! Names on the command line → files: patterns, folders, lists. Everything is lazy, so the length of
+//! a list or the size of a tree costs no memory.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 
 use crate::files::{name, reason};
 
-/// Longest name in a list, in bytes: no path the system takes is longer.
+/// Longest name in a list, in bytes: the system's longest path.
 const NAME_MAX: u64 = 4096;
 
 /// A file to look at.
@@ -21,12 +21,12 @@ const NAME_MAX: u64 = 4096;
 pub(crate) struct Input {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// Whether somebody named it. What a folder holds may be anything, so files in it that are not
-    /// ELF are no images and skipped.
+    /// Whether the operator named it. Files that were found in a folder are skipped if they are not
+    /// ELF.
     pub(crate) named: bool,
 }
 
-/// A name, or an entry of a folder, that gives no file, and why.
+/// A name or an entry of a folder that cannot be used, and why.
 #[derive(Debug)]
 pub(crate) struct InputError {
     pub(crate) name: String,
@@ -47,7 +47,7 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
-/// Files, or why there is none.
+/// Files, or errors in their place.
 pub(crate) type Inputs = Box<dyn Iterator<Item = Result<Input, InputError>> + Send>;
 
 /// A list of names in a file.
@@ -68,7 +68,7 @@ pub(crate) fn inputs(names: Vec<PathBuf>, lists: Vec<List>) -> Inputs {
     Box::new(names.chain(lists))
 }
 
-/// No file but the reason why.
+/// An error in place of files.
 fn none(path: &Path, why: impl Into<String>) -> Inputs {
     failed(InputError::new(path, why))
 }
@@ -92,8 +92,8 @@ fn expand(name: PathBuf) -> Inputs {
     Box::new(found.flat_map(|found| found.map_or_else(failed, entry)))
 }
 
-/// What fits a pattern, by name. Links to folders that are found on the way are not followed: they may
-/// lead back.
+/// The files that fit a pattern, sorted by name. Links to folders are not followed, because they may
+/// form a loop.
 fn expansion(
     pattern: &str,
 ) -> Result<impl Iterator<Item = Result<PathBuf, InputError>> + Send + use<>, PatternError> {
@@ -102,7 +102,7 @@ fn expansion(
         require_literal_separator: true,
         require_literal_leading_dot: false,
     };
-    // Up to the last component before the first with a pattern, it is a folder.
+    // The components before the first with a wildcard name a folder.
     let first = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
     let start = pattern.get(..first).and_then(|plain| plain.rfind('/'));
     let (folder, below) = match start {
@@ -122,7 +122,7 @@ fn expansion(
     let here = folder.as_os_str().is_empty();
     let root = if here { PathBuf::from(".") } else { folder.clone() };
     let walk = WalkDir::new(&root).min_depth(1).max_depth(depth).sort_by_file_name();
-    // A folder that no path through it can fit is not looked into.
+    // Do not descend into a folder that no match can lie in.
     let mut walk = walk.into_iter().filter_entry(move |entry| {
         let part = entry.depth().checked_sub(1).and_then(|depth| parts.get(depth));
         part.is_none_or(|part| part.matches_with(&entry.file_name().to_string_lossy(), OPTIONS))
@@ -142,7 +142,7 @@ fn expansion(
             if folder_link || !whole.matches_with(&path.to_string_lossy(), OPTIONS) {
                 continue;
             }
-            // All of a folder that fits is looked at, and so nothing of it twice.
+            // A matching folder is expanded whole; skipping its entries avoids duplicates.
             if found.file_type().is_dir() {
                 walk.skip_current_dir();
             }
@@ -152,13 +152,13 @@ fn expansion(
     }))
 }
 
-/// An input that is none.
+/// One error.
 fn failed(unusable: InputError) -> Inputs {
     Box::new(std::iter::once(Err(unusable)))
 }
 
-/// A file as it is, or everything in a folder, by name. Links in it are not followed: what they
-/// lead to is elsewhere, or is found anyway.
+/// A file itself, or all files in a folder, sorted by name. Links in a folder are not followed: their
+/// targets are outside, or are found anyway.
 fn entry(path: PathBuf) -> Inputs {
     if !path.is_dir() {
         let named = true;
@@ -210,7 +210,7 @@ fn listed(list: &List) -> io::Result<Inputs> {
         }
         None
     });
-    // Whoever makes a list has expanded patterns: a name in it is a file or a folder.
+    // Names in a list are not patterns: each is a file or a folder.
     Ok(Box::new(lines.flat_map(|name| match name {
         Ok(name) => entry(name),
         Err(unusable) => failed(unusable),

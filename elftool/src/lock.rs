@@ -1,4 +1,4 @@
-//! `lock`: writes down what images are, for `diff` to compare with later.
+//! `lock`: records facts about images, for a later `diff`.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl LockOptions {
             },
             |found| match found {
                 Ok(None) => {}
-                // Together they would be a lock that nobody can read.
+                // The lock would exceed the limit, so nothing more is kept.
                 Ok(Some(_)) if length > LOCK_MAX => {}
                 Ok(Some(found)) => {
                     length = length.saturating_add(pretty(&found).len() as u64);
@@ -67,7 +67,7 @@ fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
     written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
 }
 
-/// The facts about an image; `None` of what a folder holds beside images.
+/// The facts about an image; `None` for a file in a folder that is not ELF.
 fn look(input: &Input) -> Result<Option<Facts>, String> {
     if !input.named && is_elf(&readable(&input.path)?.0) == Ok(false) {
         return Ok(None);

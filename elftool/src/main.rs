@@ -15,12 +15,12 @@
 //! | names, patterns, folders, lists → files; many at once | [`inputs`], [`parallel`] |
 //! | values of options; files; standard output and error, and how a verb ends | [`options`], [`files`], [`console`] |
 //!
-//! Imports point down this table, and [`cli`] is imported by nobody. A verb is a value of its options
-//! with a method `run` that returns `Result<Exit, Failure>`; `main` alone prints a failure and makes
-//! a status of it.
+//! Imports point down this table; only `main` imports [`cli`]. A verb is a struct of its options with a
+//! method `run` that returns `Result<Exit, Failure>`. Only `main` prints a failure and turns it into an
+//! exit status.
 //!
-//! Exit status of the new verbs: 0 nothing to object, 1 findings or a denial, 2 could not do the
-//! work. Upstream's verbs keep upstream's: 0, and 1 for every error
+//! Exit status of the new verbs: 0 no objection, 1 findings or a denial, 2 the work could not be
+//! done. Upstream's verbs keep upstream's: 0, and 1 for every error
 //! (`docs/reference/manifest.md#queries`).
 //!
 //! Adversary: hostile images, manifests and policies. The readers are those of the libraries; this
@@ -62,7 +62,7 @@ use std::process::ExitCode;
 
 use crate::console::{Console, Exit};
 
-/// Programs start sooner with it than with musl's, which asks the kernel for a few pages at a time.
+/// This allocator makes start-up faster: musl's asks the kernel for a few pages at a time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

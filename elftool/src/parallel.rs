@@ -1,10 +1,9 @@
-//! Work on many things at once, with results in the order of the things and memory for a fixed
-//! number of them.
+//! Parallel work on a sequence of items. Results keep the order of the items, and memory is bounded.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 
-/// How many things each thread may be ahead of the oldest unfinished one.
+/// How many items each thread may be ahead of the oldest unfinished one.
 const AHEAD: usize = 64;
 
 /// Calls `work` on `items` in `threads` threads, and `consume` on the results in the order of
@@ -59,7 +58,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// Waits until the item `index` is fewer than `ahead` in front. The oldest unfinished item
+    /// Waits until fewer than `ahead` items separate `index` from the oldest unfinished item. The oldest
     /// never waits, so there is always progress.
     fn wait_for(&self, index: usize, ahead: usize) {
         let mut done = locked(&self.done);
@@ -75,7 +74,7 @@ impl Gate {
     }
 }
 
-/// No thread leaves a lock's content half changed.
+/// Ignores poisoning: no thread leaves the content of a lock half changed.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

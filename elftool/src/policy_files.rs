@@ -19,7 +19,7 @@ pub(crate) fn given(paths: &[PathBuf]) -> Vec<FileOrFd> {
     paths.iter().map(|path| FileOrFd::Path(path.into())).collect()
 }
 
-/// Reads a policy. What is wrong with it is shown, and how grave that is is the error.
+/// Reads a policy and prints its diagnostics. The error is the exit status they call for.
 pub(crate) fn read_policy(console: &Console, path: &Path) -> Result<(Policy, Vec<u8>), Exit> {
     let bytes = read(path).map_err(|why| {
         console.say_of(path, why);
@@ -34,19 +34,19 @@ pub(crate) fn read_policy(console: &Console, path: &Path) -> Result<(Policy, Vec
     }
 }
 
-/// Whose policies are the host's.
+/// Which host's policies apply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     /// This host's.
     This,
-    /// Those in a folder, as another host would have them.
+    /// Another host's, in a folder.
     Model(PathBuf),
-    /// Nobody's.
+    /// None.
     None,
 }
 
 impl Host {
-    /// The host that `--host-policies` asks for; without it this one, unless policies are named.
+    /// The host that `--host-policies` names; without it this host, unless policies are named.
     pub(crate) fn asked(model: Option<&Path>, any_named: bool) -> Host {
         match model {
             Some(folder) => Host::Model(folder.to_owned()),
@@ -56,7 +56,7 @@ impl Host {
     }
 }
 
-/// The policies in files, behind the host's.
+/// The host's policies, then those in `files`.
 pub(crate) fn load(given: &[FileOrFd], host: &Host) -> Result<Vec<Policy>, Vec<Diagnostic>> {
     let folder = sources::folder();
     let host = match host {
@@ -64,7 +64,7 @@ pub(crate) fn load(given: &[FileOrFd], host: &Host) -> Result<Vec<Policy>, Vec<D
         Host::Model(folder) => sources::Host::Model(folder),
         Host::None => sources::Host::None,
     };
-    // Opened anew, since one descriptor may be in several lists.
+    // Opened again, because several lists may name one descriptor.
     let inherited = |fd: i32| File::open(format!("/proc/self/fd/{fd}"));
     sources::load(host, given, inherited)
 }
@@ -83,7 +83,7 @@ impl<'c> Lists<'c> {
         Lists { console, known: HashMap::new() }
     }
 
-    /// As [`load`]. What is wrong is shown the first time.
+    /// As [`load`]. Diagnostics are printed the first time only.
     pub(crate) fn get(&mut self, given: Vec<FileOrFd>, host: &Host) -> List {
         let console = self.console;
         let list = self.known.entry((given, host.clone()));

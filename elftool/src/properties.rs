@@ -1,4 +1,4 @@
-//! What the properties of a manifest say, row by row of their table.
+//! The properties of a manifest as output, row by row of their table.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
@@ -33,7 +33,7 @@ impl<'a> Properties<'a> {
         })
     }
 
-    /// What flags and numbers say, those alone that a loader must know if `critical`.
+    /// Phrases for flags and numbers; with `critical`, only for those that a loader must know.
     pub(crate) fn phrases(
         &self,
         critical: bool,

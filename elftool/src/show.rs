@@ -117,7 +117,7 @@ impl ShowOptions {
 fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) -> Shown<'a> {
     let abi = image.abi().ok();
     let headers = image.segments().iter().enumerate();
-    // Only a tender's loader has something to say of it.
+    // Only targets with a tender have a loader to ask.
     let loaded = subject.target().is_some_and(Target::has_tender);
     let refused = subject.faults().first().filter(|_| loaded);
     let load = subject

@@ -1,4 +1,4 @@
-//! `sign`: signatures behind an image, or beside it.
+//! `sign`: appends signatures to images, or writes detached ones.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -25,7 +25,7 @@ pub(crate) struct SignOptions {
     /// File whose first line is the password of the key
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// What to sign together with each image; absent: its name
+    /// Comment to sign together with each image; absent: its name
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     /// Write IMAGE.minisig and leave the image as it is
@@ -83,7 +83,7 @@ impl SignOptions {
             key.sign(signed, comment).map_err(|error| error.to_string())
         };
         if self.detached {
-            // Of the file as it is, with what is behind the image: `minisign` looks at nothing else.
+            // Signs the whole file with its trailer, because `minisign` verifies whole files.
             let mut file = content.bytes.as_slice().chain(content.note.as_slice());
             return write(&beside(path), made(&mut file, &comment)?.to_string().as_bytes());
         }
@@ -103,8 +103,8 @@ impl SignOptions {
     }
 }
 
-/// The comment of a detached signature by `key` that counts now, and that `minisign` will refuse as
-/// soon as the file has another trailer.
+/// The comment of a valid detached signature by `key`, which `minisign` will refuse once the trailer
+/// of the file changes.
 fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<String>, String> {
     let (detached, _) = detached(path);
     let [one] = detached.as_slice() else {
@@ -118,7 +118,7 @@ fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<Strin
     Ok(counts.then(|| one.trusted_comment().to_owned()))
 }
 
-/// Writes a new pair of keys; nothing that exists is touched.
+/// Writes a new pair of keys. Existing files are not replaced.
 fn new_key(path: &Path) -> Result<(), Failure> {
     let (secret, public) = generate().map_err(|error| Failure::Cannot(error.to_string()))?;
     let mut name = path.as_os_str().to_owned();
@@ -135,7 +135,7 @@ fn new_key(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The signatures that are not `key`'s of this content: one for each key is enough.
+/// The signatures without those by `key` of this content, since one for each key is enough.
 fn without(signatures: Vec<Signature>, key: &PublicKey, content: &[u8]) -> Vec<Signature> {
     let keys = [key.clone()];
     let size = u64::try_from(content.len()).unwrap_or(u64::MAX);

@@ -1,6 +1,5 @@
-//! `symbolize`: what a tender printed about a guest that went wrong, or a core of it, with the
-//! functions and lines of the image. Of a trace, every line is passed on, and what its addresses are
-//! stands below it.
+//! `symbolize`: adds functions and lines of the image to what a tender printed about a crashed guest,
+//! or shows the calls in a core. Every line of a trace is passed on, followed by its addresses.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -24,12 +23,12 @@ use crate::options::Format;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SymbolizeOptions {
-    /// Image that was running
+    /// Image that ran
     image: PathBuf,
     /// What the tender, its guest or the kernel printed; `-` is standard input
     #[arg(default_value = "-", conflicts_with = "core")]
     trace: PathBuf,
-    /// Instead: a core file, of which the calls are shown
+    /// Show the calls in this core file instead
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
     /// How to print it
@@ -97,7 +96,7 @@ struct Place {
     address: u64,
     /// Whether it is where a call returns to.
     returns: bool,
-    /// In a core: how it is known that there was a call.
+    /// In a core: how the call was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +132,7 @@ impl SymbolizeOptions {
         }
     }
 
-    /// The file that an image without debugging information says has it.
+    /// The file with the debugging information, which a stripped image names.
     fn linked(&self, console: &Console, image: &File) -> Option<File> {
         let link = DebugLink::read(image)?;
         let mut why = String::from("is not found");
@@ -186,7 +185,7 @@ impl SymbolizeOptions {
         Ok(Exit::objection_if(traced.places.is_empty()))
     }
 
-    /// Says why there was less to see than expected.
+    /// Warns about missing debugging information.
     fn remark(&self, console: &Console, tracer: &Tracer<'_>) {
         let info = tracer.info();
         let why = match info.gap() {
@@ -206,7 +205,7 @@ impl SymbolizeOptions {
     }
 }
 
-/// A trace, whatever bytes are in it.
+/// Reads a trace; bytes that are not UTF-8 are replaced.
 fn read(path: &Path) -> Result<String, String> {
     let stdin = io::stdin();
     let mut reader: Box<dyn Read> = if path == Path::new("-") {
@@ -227,7 +226,7 @@ fn read(path: &Path) -> Result<String, String> {
 
 impl<'a> Traced<'a> {
     fn new(tracer: &Tracer<'_>, image: &'a str, text: &'a str) -> Traced<'a> {
-        // A guest that goes wrong again and again has the same addresses in its trace.
+        // A guest that fails repeatedly prints the same addresses.
         let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
         let all = text.lines().flat_map(addresses);
         let mut code =

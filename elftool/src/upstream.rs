@@ -1,6 +1,6 @@
 //! Upstream's verbs: `query-abi`, `query-manifest` and `gen-manifest`, with upstream's output,
 //! messages and exit statuses (`docs/reference/manifest.md#queries`). Build systems and
-//! orchestrators call them, often, so nothing is set up here that they do not need.
+//! orchestrators call them often, so nothing else is set up here.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -36,7 +36,7 @@ const OURS: [&str; 16] = [
     "--version",
 ];
 
-/// Runs one of upstream's verbs; `None` if the verb is one of ours.
+/// Runs one of upstream's verbs; `None` for other verbs.
 pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Option<Result<(), Failure>> {
     let operands = arguments.get(1..).unwrap_or_default();
     let verb = operands.first().and_then(|verb| verb.to_str());
@@ -95,7 +95,7 @@ fn query(
         .map_err(|error| Failure::of(file, format_args!("Could not open: {}", reason(&error))))?;
     let answer = Image::read(&reader, &Arch::ALL).and_then(|image| answer(&image));
     let text = answer.map_err(|error| match error {
-        // What a tender calls invalid, a query calls thus.
+        // Upstream's queries have another text than its tenders.
         ImageError::Manifest { .. } => Failure::of(file, "Manifest validation failed"),
         error => Failure::of(file, error),
     })?;
@@ -118,7 +118,7 @@ fn manifest(image: &Image) -> Result<String, ImageError> {
     for (position, (_, entry)) in manifest.devices().enumerate() {
         out.push_str(if position == 0 { "\n" } else { ",\n" });
         let kind = mft1::type_name(entry.kind_number());
-        // Names that are none can be in an image, with quotes or line ends in them.
+        // An invalid name in an image may hold quotes or line feeds.
         let name = match entry.name() {
             "" => serde_json::Value::from(String::from_utf8_lossy(entry.name_bytes())).to_string(),
             name => format!("\"{name}\""),

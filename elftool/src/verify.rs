@@ -1,4 +1,4 @@
-//! `verify`: the digest of an image, and which of some keys have signed it.
+//! `verify`: the digest of an image, and which of the given keys have signed it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,23 +26,23 @@ pub(crate) struct VerifyOptions {
     format: Format,
 }
 
-/// What programs see.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report {
     images: Vec<Verified>,
 }
 
-/// What was found of one image.
+/// The result for one image.
 #[derive(Serialize)]
 struct Verified {
     image: String,
     digest: String,
     signatures: usize,
     signed_by: Vec<String>,
-    /// Keys whose signatures are of other bytes.
+    /// Keys whose signatures are of other content.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed_since: Vec<String>,
-    /// Why other signatures prove nothing.
+    /// Why other signatures are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unusable: Vec<String>,
 }
@@ -86,7 +86,7 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
     PublicKey::parse_file(&file).ok_or_else(|| Failure::of(path, "is not a public key"))
 }
 
-/// Reads an image in one pass and keeps nothing of it.
+/// Reads an image in one pass without keeping it in memory.
 fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
     let (file, _) = readable(path)?;
     let size = bounded(&file)?;

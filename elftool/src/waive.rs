@@ -1,4 +1,4 @@
-//! The findings about one image → those that stand, and those that policies accept for a time.
+//! Splits the findings of one image into those that count and those that policies waive.
 
 use std::fs::File;
 use std::path::Path;
@@ -29,11 +29,11 @@ pub(crate) struct Scales {
 /// What was found in one image.
 #[derive(Default)]
 pub(crate) struct Findings {
-    /// What stands, gravest first.
+    /// Findings that count, the gravest first.
     pub(crate) standing: Vec<Diagnostic>,
-    /// Of each of `standing`, whether it makes the audit fail.
+    /// For each of `standing`, whether it makes the audit fail.
     pub(crate) fails: Vec<bool>,
-    /// What is accepted for a time.
+    /// Waived findings.
     pub(crate) waived: Vec<(Diagnostic, Waived)>,
 }
 

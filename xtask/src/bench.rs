@@ -2,8 +2,8 @@
 //!
 //! Machines are noisy, so nothing is compared across runs: two commands are started in turns, and
 //! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
-//! another installed Solo5 to compare with, else it is the one `cargo xtask peer` made; without one
-//! its rows say so, and an empty variable means none.
+//! another installed Solo5 to compare with; the default is the one `cargo xtask peer` made. An empty
+//! variable means none, and rows without a peer say so.
 
 mod hvt;
 mod io;
@@ -19,7 +19,7 @@ use crate::{Arguments, Result, peer, stage};
 pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
 pub(crate) const HELP: &str = "Measure; SOLO5_PEER=PREFIX, else target/peer, is the Solo5 to compare with; --check fails over a bar.";
 
-/// Starts per row for what is started in turns.
+/// Starts per row and command.
 const PAIRS: usize = 1000;
 /// Images in one call of the audit.
 const IMAGES: usize = 4000;
@@ -291,7 +291,7 @@ impl Bench {
     fn audit(&self, image: &Path) -> Result<Row> {
         let folder = self.work.join("images");
         fs::create_dir(&folder)?;
-        // On one core, whatever the tool does with more.
+        // On one core, so that threads do not count.
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(self.ours.join("bin/solo5-elftool"));
         command.args(["audit", "--exit-zero", "--format", "json"]);
@@ -395,7 +395,7 @@ fn text_size(object: &Path) -> Result<u64> {
     }
 }
 
-/// A number with the most it may be.
+/// A number with its limit.
 fn row(what: String, value: u64, unit: &str, most: u64) -> Row {
     Row {
         what,
@@ -435,7 +435,7 @@ fn pairs(a: &mut Command, b: &mut Command, count: usize) -> Result<Vec<(f64, f64
         once(b)?;
     }
     let mut pair = |index: usize| -> Result<(f64, f64)> {
-        // Who goes first alternates, so that neither always inherits the other's warm caches.
+        // The order alternates, so that neither always benefits from warm caches.
         if index.is_multiple_of(2) {
             let first = once(a)?;
             Ok((first, once(b)?))

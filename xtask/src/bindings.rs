@@ -74,8 +74,8 @@ fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
             return Err(format!("there are no bindings for {} yet", arch.name()).into());
         }
     };
-    // One folder for all, so that what they share is compiled once. Cargo gives every target's archive
-    // the same name, so nobody else may build until it is copied.
+    // One folder for all targets, so that shared crates are compiled once. Cargo gives every target's
+    // archive the same name, so builds must not overlap until it is copied.
     let target_dir = root.join("target/bindings");
     fs::create_dir_all(&target_dir)?;
     let lock = File::create(target_dir.join("lock"))?;
@@ -86,7 +86,7 @@ fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
     command
         .current_dir(root)
         .env("SOLO5_VERSION", version::find(root))
-        // In place of flags that are meant for programs of the host.
+        // Replaces flags that are meant for the host's programs.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // The whole-program kind would take `core`'s habits for those of the whole object.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")

@@ -1,8 +1,8 @@
 //! `demo`: one complete line from a manifest to a running, policy-checked unikernel.
 //!
-//! Every step shows the command a person would type and checks what it must do; the demo ends 0
-//! only if all happened. The HTTP part runs in a network namespace of its own; without the right
-//! to make one the demo says so and ends 3.
+//! Every step shows the command a person would type and checks its result. The demo exits 0 only if
+//! every step passed. The HTTP part needs a network namespace; if none can be made, the demo says so
+//! and exits 3.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ pub(crate) const HELP: &str =
 
 /// Exit status when a network namespace cannot be made.
 pub(crate) const NO_NAMESPACE: u8 = 3;
-/// Our own second start, inside the namespace.
+/// Argument of the second process, which runs inside the namespace.
 const INSIDE: &str = "--inside-namespace";
 
 const TAP: &str = "tap0";
@@ -207,12 +207,12 @@ fn serve_one_page() -> Result<()> {
     expect(page.starts_with("HTTP/1.1 200") && page.contains("Solo5"), "the page names Solo5")
 }
 
-/// A guest that ends with its owner.
+/// A guest that is killed when this value is dropped.
 struct Guest(Child);
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing left to end.
+        // It may have exited by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

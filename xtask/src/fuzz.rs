@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` has the targets, in a program of its own that is linked with libFuzzer. What libFuzzer
 //! learns from is LLVM's instrumentation, which a stable compiler can be told to put in. The program
-//! is built once; then every target has its seconds, one behind the other, on one core.
+//! is built once; then the targets run one after another, on one core.
 //!
 //! What is in `target/fuzz/TARGET`:
 //!
@@ -36,8 +36,8 @@ const INSTRUMENTATION: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// What no input may need: seconds and MiB. Ten seconds are a thousand times what any needs, so
-/// that a busy machine is not taken for a hang.
+/// Limits for one input, in seconds and MiB. Ten seconds are a thousand times what any input needs, so a
+/// busy machine is not mistaken for a hang.
 const LIMITS: [&str; 2] = ["-timeout=10", "-rss_limit_mb=512"];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
@@ -156,7 +156,7 @@ impl Fuzzer {
         for part in ["corpus", "found"] {
             fs::create_dir_all(folder.join(part))?;
         }
-        // Written anew: a seed that is no longer made must not stay.
+        // Written again, so that obsolete seeds disappear.
         let seeds = folder.join("seeds");
         if seeds.exists() {
             fs::remove_dir_all(&seeds)?;

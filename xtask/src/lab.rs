@@ -1,9 +1,9 @@
-//! `lab`: machines in software, for tests that need one.
+//! `lab`: emulated machines, for tests that need one.
 //!
 //! A scenario boots Debian's kernel in an emulator with an initramfs of its own: busybox, the staged
 //! tree, unikernels built beforehand, and the end-to-end tests as one static program. The emulated
-//! processor's virtualisation gives the machine's KVM real semantics with nested paging, so nothing
-//! of the host's is needed. The kernel is fetched once and kept under `target/lab`.
+//! processor's virtualisation gives the machine's KVM real semantics with nested paging, so the host
+//! needs no KVM. The kernel is fetched once and kept under `target/lab`.
 //!
 //! | phase | file |
 //! |---|---|
@@ -47,7 +47,7 @@ pub(crate) struct Scenario {
     modules: &'static [&'static str],
     /// End-to-end tests: those with one of these in their name.
     tests: &'static [&'static str],
-    /// But not these.
+    /// Tests that are left out.
     not: &'static [&'static str],
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Where the lab keeps its things.
+/// The lab's folder.
 fn lab() -> PathBuf {
     crate::root().join("target/lab")
 }
@@ -186,9 +186,9 @@ impl Scenario {
 
     /// What the machine runs.
     fn commands(&self, filter: Option<&str>) -> Vec<String> {
-        // One at a time: the machine has less than one processor to give.
+        // One at a time: the machine is slower than one processor.
         let options = "--test-threads=1 --color=never";
-        // What is for other targets, or for the tools, is tested where they are.
+        // Tests of other targets and of the tools run on the host.
         let elsewhere = ["/spt", "stub/", "image/", "peer/tools/"];
         let not = elsewhere.iter().chain(self.not);
         let not: String = not.map(|name| format!(" --skip={name}")).collect();

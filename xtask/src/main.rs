@@ -6,11 +6,11 @@
 //! | [`bindings`] | its `solo5_<target>.o` |
 //! | [`install`] | `install`: that tree, copied to a prefix |
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
-//! | [`test`] | `test`: everything there is to test |
+//! | [`test`] | `test`: all tests |
 //! | [`peer`] | `peer`: another Solo5, to compare with |
 //! | [`bench`] | `bench`: the numbers this project holds, as ratios in one run |
-//! | [`lab`] | `lab`: machines in software, for tests that need one |
-//! | [`fuzz`] | `fuzz`: random and less random bytes for every reader of foreign ones |
+//! | [`lab`] | `lab`: emulated machines, for tests that need one |
+//! | [`fuzz`] | `fuzz`: fuzzes everything that reads foreign bytes |
 //! | [`new`] | `new`: the beginning of a rule, a code, a property, a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
 //!

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// The ways to one. Root needs nothing else, and may have no right to a user namespace: a process in
-/// a chroot has none. Everybody else becomes root of a user namespace.
+/// Options of `unshare` to try. Root needs no user namespace, and cannot make one in a chroot. Other
+/// users become root of a user namespace.
 const WAYS: [&[&str]; 2] = [&["--net"], &["--net", "--map-root-user"]];
 
 /// The call that runs its further arguments in a new network namespace, as root there.

@@ -1,8 +1,8 @@
 //! `new`: the beginning of a rule, a code, a property of the manifest, or a test unikernel.
 //!
-//! What is written has [`MARK`] wherever only its author knows what belongs there, and the command
-//! that is printed says what is left: the compiler of a check that is missing, a test of a page, a
-//! fixture or a schema, and a test of the repository of each mark.
+//! The files have [`MARK`] wherever the author must write something. The command that is printed shows
+//! what is left: the compiler reports a missing check, tests report a page, a fixture or a schema, and
+//! a test of the repository reports each mark.
 
 use std::fs;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn rule(root: &Path, code: &str, title: &str) -> Result<&'static str> {
         let text = format!("# {MARK}: what is different in an image that {what}.\n");
         create(&folder.join(format!("{name}.yaml")), &text)?;
     }
-    insert(&root.join(RULES), "\n];\n", &row)?;
+    insert_rule(&root.join(RULES), code, &row)?;
     Ok("cargo test -p solo5-audit")
 }
 
@@ -98,7 +98,7 @@ fn property(root: &Path, key: &str, subject: &str) -> Result<&'static str> {
     if text.contains(&format!("pub const {upper}: u16")) {
         return Err(format!("there is a property {key}").into());
     }
-    // A number is never used twice, so the next one of the subject's sixteen.
+    // Each subject has sixteen numbers, and a number is never reused: take the next one.
     let numbers = text.lines().filter_map(|line| line.trim().split_once(": u16 = "));
     let numbers = numbers.filter_map(|(_, number)| number_of(number.trim_end_matches(';')));
     let last = numbers.filter(|number| number / 16 == first / 16).max();
@@ -193,6 +193,23 @@ fn insert(path: &Path, end: &str, row: &str) -> Result<()> {
     Ok(fs::write(path, [&text[..at], row, &text[at..]].concat())?)
 }
 
+/// Puts the row of a rule before the first with a greater code; the table is sorted.
+fn insert_rule(path: &Path, code: &str, row: &str) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let greater = text.match_indices("\"S").find(|(at, _)| {
+        let found = text.get(at + 1..at + 5);
+        found.is_some_and(|found| is_code(found).is_ok() && found > code)
+    });
+    let Some((greater, _)) = greater else {
+        return insert(path, "\n];\n", row);
+    };
+    let starts = ["error(", "warning(", "note("];
+    let starts = starts.map(|start| text[..greater].rfind(&format!("\n    {start}")));
+    let at = starts.into_iter().flatten().max().ok_or("there is no table of rules")? + 1;
+    println!("{}", path.display());
+    Ok(fs::write(path, [&text[..at], row, &text[at..]].concat())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +237,11 @@ mod tests {
         let page = |folder: &str, code: &str| read(&format!("docs/{folder}/{code}.md"));
         begin(root, &["rule", "S599", "too many wheels"]).unwrap();
         assert!(read(RULES).ends_with("surface::too_many_wheels,\n    ),\n];\n"));
+        begin(root, &["rule", "S299", "too few wheels"]).unwrap();
+        assert!(
+            read(RULES)
+                .contains("protection::too_few_wheels,\n    ),\n    error(\n        \"S301\",")
+        );
         for name in ["accepted", "refused"] {
             assert!(read(&format!("{FIXTURES}/S599/{name}.yaml")).contains(MARK));
         }

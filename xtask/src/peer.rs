@@ -27,7 +27,7 @@ const SHA256: &str = "ab8c8ad38eac848299598f8ed117d460ac935833364fb2782e2863da39
 /// Where upstream's tree is in the crate.
 const TREE: &str = "solo5";
 
-/// What a tree from no repository takes its version from. The crate lacks it.
+/// File with the version of a tree without a repository. The crate lacks it.
 const VERSION: (&str, &str) = (
     "include/version.h.distrib",
     "#ifndef SOLO5_VERSION\n#define SOLO5_VERSION \"v0.7.2\"\n#endif\n",
@@ -87,7 +87,7 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     let tree = fetch(work.path())?;
     raise_abi(&tree)?;
     let built = build(&tree, work.path())?;
-    // Only what is whole gets the name.
+    // The name is given to a complete tree only.
     fs::rename(built, &prefix)?;
     Ok(prefix)
 }

@@ -2,7 +2,7 @@
 //! crate's own tests fail when its file is stale.
 //!
 //! The program that writes them is an example of `solo5-elftool`, which has all those crates; xtask
-//! has none of them, so that it is compiled soon.
+//! has none of them, so that it compiles fast.
 
 use std::process::ExitCode;
 

@@ -174,7 +174,7 @@ fn new_tree(root: &Path) -> Result<TempDir> {
 fn replace(new: TempDir, place: &Path) -> Result<()> {
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755))?;
     if place.exists() {
-        // Whoever starts a program of the tree meets the old one or the new one, never none.
+        // A program of the tree can be started at any moment: it is the old one or the new one.
         renameat_with(CWD, new.path(), CWD, place, RenameFlags::EXCHANGE)?;
     } else {
         fs::rename(new.keep(), place)?;
@@ -188,7 +188,7 @@ fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf
     let version = version::find(root);
     let (verb, target_dir, profile) = match effort {
         Effort::Full => ("rustc", root.join("target/stage"), "release"),
-        // In the folder where xtask and `cargo test` have compiled what runs while compiling.
+        // This folder already has the build scripts and macros that xtask and `cargo test` compiled.
         Effort::Quick => ("build", root.join("target"), "debug"),
     };
     for program in programs {
@@ -260,7 +260,7 @@ pub(crate) fn rustflags(root: &Path) -> String {
 /// A program with glibc first asks the CPU for all its caches. In a virtual machine each of these
 /// questions is one for the hypervisor, and together they take as long as the rest of the start.
 pub(crate) fn program_triple() -> Result<String> {
-    // Asked several times in a run; a `rustup` that gets nothing takes its time.
+    // Cached: the answer is used several times, and `rustup` is slow if it fails.
     static TRIPLE: OnceLock<String> = OnceLock::new();
     if let Some(triple) = TRIPLE.get() {
         return Ok(triple.clone());

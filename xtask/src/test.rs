@@ -1,4 +1,4 @@
-//! `test`: everything there is to test, with the counts and the named skips of all of it.
+//! `test`: all tests, with one total of their counts and the names of those skipped.
 
 use std::collections::HashSet;
 use std::fs;
@@ -62,7 +62,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 /// their folders links unikernels, not tests.
 const EXAMPLES: [&str; 1] = ["examples/http"];
 
-/// What the closing lines of the test programs add up to.
+/// The totals of the closing lines of the test programs.
 #[derive(Default)]
 struct Summary {
     passed: usize,
@@ -80,7 +80,7 @@ impl Summary {
             .current_dir(crate::root())
             .arg("test")
             .args(arguments)
-            // Otherwise the harness keeps what a passing test says, and a skip is such a thing.
+            // Without it the harness hides the output of passing tests, and skips with it.
             .args(["--", "--show-output"])
             .env("SOLO5_PREFIX", stage::prefix())
             .stdout(Stdio::piped());

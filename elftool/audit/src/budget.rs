@@ -1,6 +1,6 @@
 //! Limits that an operator sets for the sizes of images.
 
-/// What a size may not exceed.
+/// A limit for a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// What is measured.

@@ -1,6 +1,6 @@
-//! Who refers to functions that say something of an image: the network's, the disk's, the one that a
-//! damaged stack calls. Symbols say that a function is there; whether anything uses it, only the
-//! code and the tables of addresses say, so those are searched for its address.
+//! References to the functions that tell what an image does: network, block devices, stack protector.
+//! A symbol only shows that a function is linked. To see whether it is used, code and data are searched
+//! for its address.
 
 use std::ops::ControlFlow;
 use std::ops::Range;
@@ -65,7 +65,7 @@ pub(crate) struct Reference {
     pub(crate) from: u64,
 }
 
-/// What symbols and code say. Nothing can be said without symbols.
+/// The references in an image that has symbols.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     /// References from elsewhere, by the address they are from.
@@ -88,7 +88,7 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
     }
     let mut calls = Calls::default();
     let mut wanted: Vec<Wanted> = Vec::new();
-    // The rule of section names says what cannot be read.
+    // S319 reports sections that cannot be read.
     let _ = sections.visit_named(reader, |symbol, name| {
         let defined = symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
         if !defined || symbol.kind() != STT_FUNC {
@@ -117,7 +117,7 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
             let start = section.header.sh_addr.wrapping_add(window.at);
             let mut found = |at: usize, target: u64| {
                 let from = start.wrapping_add(at as u64);
-                // Its own loops are no references, nor is another name for the same code.
+                // A jump within the function is no reference, nor is an alias of it.
                 let hit = wanted.iter().filter(|wanted| {
                     let range = &wanted.range;
                     let entry = target.wrapping_sub(range.start) <= entry_distance(arch);
@@ -163,7 +163,7 @@ pub(crate) fn calls_null(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -
     found
 }
 
-/// How far behind its symbol a function may be entered: on ppc64le calls in one file skip the two
+/// How far after its symbol a function may be entered: on ppc64le, calls within one file skip the two
 /// instructions that set up r2.
 fn entry_distance(arch: Arch) -> u64 {
     match arch {
@@ -207,7 +207,7 @@ fn search_code(arch: Arch, start: u64, window: &Window<'_>, found: &mut impl FnM
 }
 
 /// Instructions have no fixed places, so each offset is tried: calls, jumps, and addresses taken
-/// relative to the next instruction or as they are. An address hit by accident is most unlikely.
+/// relative to the next instruction or as they are. A match by accident is most unlikely.
 fn search_x86(start: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
     for at in 0..window.own {
         let Some([opcode, rest @ ..]) = window.bytes.get(at..).and_then(|b| b.first_chunk::<6>())

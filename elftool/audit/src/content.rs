@@ -1,5 +1,5 @@
-//! Reading the content of sections in windows, for the rules that look into it. How much of an
-//! image is read is limited, so that a file's size costs nothing.
+//! Reads the content of sections in windows, for rules that search it. The bytes read of one image are
+//! limited, so a large file costs no more time.
 
 use solo5_image::ReadAt;
 use solo5_image::elf::{SHT_NOBITS, SectionHeader};
@@ -17,7 +17,7 @@ pub(crate) struct Window<'a> {
     pub(crate) at: u64,
     /// Its bytes: up to [`SHARED`] of them are in the next window too.
     pub(crate) bytes: &'a [u8],
-    /// What starts below this index is to be looked for here; the rest is for the next window.
+    /// Matches that start below this index belong to this window, others to the next.
     pub(crate) own: usize,
 }
 

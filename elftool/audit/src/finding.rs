@@ -11,7 +11,7 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     pub(crate) place: Place,
     pub(crate) notes: Vec<String>,
-    /// Whether it is a note whatever the rule's severity: the rule could not look at everything.
+    /// Whether it is a note whatever the rule's severity, because it says what was not examined.
     pub(crate) is_note: bool,
 }
 
@@ -20,7 +20,7 @@ impl Finding {
         Finding { message: message.into(), place, notes: Vec::new(), is_note: false }
     }
 
-    /// One that says what the rule could not look at.
+    /// A note about what the rule could not examine.
     #[cfg(feature = "dwarf")]
     pub(crate) fn note(message: impl Into<String>, place: Place) -> Finding {
         Finding { is_note: true, ..Finding::new(message, place) }

@@ -6,14 +6,14 @@
 //! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
 //! | what is found; limits for sizes | `finding`, `budget` |
 //! | the checks by family: S1 loadable, S2 memory protection, S3 notes and manifest | `loadable`, `protection`, `notes` |
-//! | for those who ask: S4 provenance and hardening, S5 size and attack surface | `provenance`, `surface` |
+//! | optional checks: S4 provenance and hardening, S5 size and attack surface | `provenance`, `surface` |
 //! | the rules: code, severity, title, help, check; one table | [`rules`] |
 //! | what a report looks like to programs | [`schema`] |
 //!
 //! Severity *error* means exactly that the loader of the image's target refuses it for every size
 //! of guest memory; everything else is at most a warning. So, for hvt and spt, an image loads into
 //! `memory` bytes if and only if there is no error and `memory >= plan.minimum_memory`. A virtio,
-//! xen or muen image is not loaded by a tender of ours; what one would refuse is a warning there.
+//! xen or muen image has no tender in this suite; what a tender would refuse is a warning there.
 //! Errors cannot be ignored, only left out by selecting other rules.
 //!
 //! Adversary: a hostile file of any size. Work and findings are bounded by the limits of
@@ -48,8 +48,8 @@ pub use subject::Subject;
 pub struct Selection {
     /// Apply only rules with one of these prefixes; empty for S1 to S3.
     pub select: Vec<String>,
-    /// With an empty `select`: apply S4 and S5 too. What they find is a matter of taste and task, and
-    /// some of them read the code, so they are for those who ask.
+    /// With an empty `select`: apply S4 and S5 too. They are optional because their findings matter only
+    /// for some uses, and some of them read all code.
     pub all: bool,
     /// Leave out rules with one of these prefixes, except where they find errors.
     pub ignore: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What a linker asks: whether a loader would refuse its output.
+    /// For a linker: only errors, which mean that a loader would refuse the output.
     pub fn errors() -> Selection {
         Selection { least: Some(Severity::Error), ..Selection::default() }
     }
@@ -97,11 +97,11 @@ const UNREADABLE_SECTIONS: &str = "S319";
 /// As [`audit`], for an image already read.
 pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    // The first rule that could not see the sections.
+    // The first rule that could not read the sections.
     let mut missed = None;
     for rule in RULES.iter().filter(|rule| selection.selects(rule)) {
         let severity = rule.severity_in(subject);
-        // Rules that cannot be reported need not run; those for warnings may be the slow ones.
+        // Rules below the least severity need not run; some rules for warnings are slow.
         if !selection.reports(rule, severity) {
             continue;
         }
@@ -138,13 +138,13 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
     diagnostics
 }
 
-/// Whether the loader of the image's target takes it into `memory` bytes of guest memory. The
-/// definition that severity *error* is tested against.
+/// Whether the loader of the image's target accepts it for `memory` bytes of guest memory. Tests
+/// compare severity *error* with this function.
 pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), ImageError> {
     let image = solo5_image::Image::read(reader, &solo5_abi::Arch::ALL)?;
     let abi = image.abi()?;
     let Some(target) = abi.target() else {
-        // Any target will do to say that it is not the image's.
+        // Without a known target the check fails for any.
         return image.abi_of(solo5_abi::Target::Hvt).map(drop);
     };
     image.abi_of(target)?;

@@ -151,7 +151,7 @@ pub(crate) fn undefined(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let facts = subject.symbols();
     for symbol in &facts.undefined {
         let name = subject.symbol_name(symbol);
-        // What asks for thread-local data is left undefined by linkers that make do without it.
+        // Linkers that replace the call leave this symbol undefined.
         if name == TLS_GETTER && !subject.calls_null() {
             continue;
         }

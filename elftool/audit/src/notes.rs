@@ -1,4 +1,4 @@
-//! S3: are notes and manifest right, and where readers look for them?
+//! S3: are notes and manifest well-formed, and where readers look for them?
 
 use solo5_abi::mft1::ErrorKind;
 use solo5_abi::{Target, note};
@@ -120,7 +120,7 @@ pub(crate) fn second_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     });
 }
 
-/// The notes of Solo5's with this type.
+/// Solo5 notes of this type.
 fn solo5_notes<'s>(subject: &'s Subject<'_>, kind: u32) -> impl Iterator<Item = &'s Note> {
     let all = subject.image().map_or(&[][..], |image| image.notes().all());
     all.iter().filter(move |note| note.is(note::OWNER_SOLO5, kind))
@@ -269,7 +269,7 @@ pub(crate) fn section_names(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn manifest_alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if let Some((note, segment)) = manifest_segment(subject) {
-        // A note may lie in a segment whose offset is nonsense: other rules speak of that.
+        // The segment of a note may have a wrong offset, which other rules report.
         let address = (note.offset.wrapping_sub(segment.p_offset)).wrapping_add(segment.p_vaddr);
         if !address.is_multiple_of(8) {
             let message = format!("the manifest note is at {address:#x}, and its fields need 8");

@@ -1,4 +1,4 @@
-//! S2: is memory protected as it should be?
+//! S2: memory protection.
 
 use solo5_image::elf::{
     PF_W, PF_X, PT_GNU_STACK, PT_NOTE, ProgramHeader, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOTE,
@@ -93,9 +93,8 @@ pub(crate) fn stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     });
 }
 
-/// Whether nobody writes to a section although it is called writable: `.tdata` is a template, of
-/// which threads get copies, and the rest is so for the sake of relocation at start-up, of which a
-/// unikernel has none.
+/// Whether a section has the W flag but is never written: `.tdata` is a template that threads copy,
+/// and the others are writable only for relocation at start-up, which unikernels do not have.
 fn is_constant_in_the_end(section: &str) -> bool {
     const PREFIXES: [&str; 4] = [".tdata", ".data.rel.ro", ".init_array", ".fini_array"];
     PREFIXES.iter().any(|prefix| section.starts_with(prefix))

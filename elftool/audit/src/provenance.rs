@@ -1,4 +1,4 @@
-//! S4: where does it come from, and how was it built?
+//! S4: provenance and hardening.
 
 use serde_json::Value;
 use solo5_abi::note::{OWNER_FDO, TYPE_FDO_PACKAGE};
@@ -27,13 +27,12 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     out.push(finding);
 }
 
-/// Which units of C were compiled without, where others were compiled with it: a compiler that
-/// writes its options down says so, and of one that does not, functions with an array on their stack
-/// that they do not check. A unit that checks anything was compiled with it, whatever its options
-/// are: some compilers have it on by default.
+/// The C units without a stack protector, if other units have one. If the compiler recorded its options,
+/// they decide; if not, a function with an unchecked array on its stack does. A unit with any check was
+/// compiled with the protector, whatever its options: some compilers enable it by default.
 #[cfg(feature = "dwarf")]
 pub(crate) fn unprotected(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    // Where nothing is checked at all, S401 says it.
+    // If no unit has a check, S401 reports it.
     let calls = subject.calls().filter(|calls| calls.first(Use::StackCheck).is_some());
     let Some((calls, info)) = calls.zip(subject.debug_info()) else {
         return;
@@ -107,15 +106,15 @@ fn any_in(addresses: &[u64], range: &std::ops::Range<u64>) -> bool {
 #[cfg(feature = "dwarf")]
 const NAMES_MAX: usize = 8;
 
-/// What a compiler wrote down of its options for checking stacks.
+/// What the recorded options of a compiler say about stack protection.
 #[cfg(feature = "dwarf")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Options {
-    /// They are checked.
+    /// It is on.
     With,
-    /// They are not.
+    /// It is off.
     Without,
-    /// It wrote no options down.
+    /// No options were recorded.
     Unknown,
 }
 

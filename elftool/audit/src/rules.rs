@@ -12,7 +12,7 @@ use crate::{loadable, notes, protection, provenance, surface};
 pub struct Rule {
     /// Its stable code; the first two characters are the family.
     pub code: &'static str,
-    /// How grave its findings are, where a tender of ours loads the image.
+    /// The severity of its findings in an image that a tender of this suite loads.
     pub severity: Severity,
     /// What it finds, in a few words; the title of its page.
     pub title: &'static str,
@@ -22,13 +22,13 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether only those who ask for it get it: S4 and S5.
+    /// Whether it must be selected explicitly: S4 and S5.
     pub fn is_opt_in(&self) -> bool {
         matches!(self.family(), "S4" | "S5")
     }
 
-    /// How grave its findings in this image are: nothing in the image of a target without a tender of
-    /// ours is an error, as far as it can be read at all.
+    /// The severity of its findings in this image. If the target has no tender in this suite, an error
+    /// becomes a warning, unless the image cannot be read at all.
     pub fn severity_in(&self, subject: &Subject<'_>) -> Severity {
         let loaded_elsewhere = subject.target().is_some_and(|target| !target.has_tender());
         if self.severity == Severity::Error && loaded_elsewhere {
@@ -43,7 +43,7 @@ impl Rule {
         self.code.get(..2).unwrap_or(self.code)
     }
 
-    /// The rule with this code, letters of either case.
+    /// The rule with this code, upper or lower case.
     pub fn find(code: &str) -> Option<&'static Rule> {
         RULES.iter().find(|rule| rule.code.eq_ignore_ascii_case(code))
     }

@@ -1,4 +1,4 @@
-//! Text in an image that says where and when it was built.
+//! Text in an image that reveals where and when it was built.
 
 use solo5_image::ReadAt;
 use solo5_image::elf::{SHF_ALLOC, SHF_EXECINSTR};
@@ -6,7 +6,7 @@ use solo5_image::sections::{Section, Sections};
 
 use crate::content::{Allowance, Window};
 
-/// Folders in which people and services build. What is below them differs from machine to machine.
+/// Folders in which people and services build. Paths below them differ between machines.
 const BUILD_FOLDERS: [&str; 11] = [
     "/home/",
     "/root/",
@@ -49,7 +49,7 @@ pub(crate) struct Texts {
     pub(crate) first: Vec<Text>,
 }
 
-/// What the texts of an image give away.
+/// What the texts of an image reveal about its build.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
     /// Absolute paths of folders where things are built.
@@ -102,7 +102,7 @@ fn search(window: &Window<'_>, section: &Section, traces: &mut Traces) {
     }
 }
 
-/// Whether a path may start here: not in the middle of another.
+/// Whether a path may start here, rather than continue.
 fn starts_text(bytes: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| bytes.get(before));
     before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"._-/~+".contains(byte))

@@ -1,4 +1,4 @@
-//! What the rules look at: one image, read once, and every fault of its loader.
+//! The image under audit: read once, with every reason for which its loader refuses it.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -116,7 +116,7 @@ impl<'a> Subject<'a> {
         self.budgets
     }
 
-    /// Collects what a loader refuses: notes as it asks for them, then segments.
+    /// Collects what a loader refuses: notes in the loader's order, then segments.
     fn examine(&mut self, image: &Image) {
         let mut faults = image.notes().faults().to_vec();
         let mut push = |fault: Option<ImageError>| {
@@ -124,7 +124,7 @@ impl<'a> Subject<'a> {
                 faults.push(fault);
             }
         };
-        // Without a known target any will do: the image is not for it.
+        // Without a known target, any target reports the mismatch.
         push(image.abi_of(self.target.unwrap_or(Target::Hvt)).err());
         push(image.checked_manifest().err());
         if image.manifest().is_ok() {
@@ -171,12 +171,12 @@ impl<'a> Subject<'a> {
         read.inspect_err(|_| self.missed.set(true)).ok()
     }
 
-    /// Why its sections cannot be read, if so.
+    /// Why its sections cannot be read; `None` if they can.
     pub fn unreadable_sections(&self) -> Option<String> {
         self.section_result()?.as_ref().err().map(ToString::to_string)
     }
 
-    /// Whether anybody asked for sections that cannot be read since this was asked last.
+    /// Whether unreadable sections were requested since the last call.
     pub(crate) fn take_missed(&self) -> bool {
         self.missed.take()
     }
@@ -233,7 +233,7 @@ impl<'a> Subject<'a> {
             .is_some_and(|(image, sections)| calls::calls_null(self.reader, image.arch(), sections))
     }
 
-    /// What texts tell of the build.
+    /// What texts reveal about the build.
     pub(crate) fn traces(&self) -> &Traces {
         self.traces.get_or_init(|| {
             let sections = self.sections();
@@ -316,9 +316,9 @@ impl<'a> Subject<'a> {
         self.section_with(section, symbol, section.header.sh_addr)
     }
 
-    /// A section as a place, with what probably made it writable and executable at once: linkers put
-    /// data and such code together, and its symbol is no object. Of several, none is named, and the
-    /// second value lists them.
+    /// A section as a place, with the symbol that probably made it both writable and executable. Linkers
+    /// put data and such code together; the symbol of code is not an object. If several symbols qualify,
+    /// none is named and the second value lists them.
     pub(crate) fn mixed_section(&self, section: &Section) -> (Place, Option<String>) {
         let mut best: Vec<Symbol> = Vec::new();
         let mut rank = u8::MAX;
@@ -326,7 +326,7 @@ impl<'a> Subject<'a> {
         let visit = |symbol: &Symbol| {
             let ours = match symbol.kind() {
                 elf::STT_FUNC => 0,
-                // Marks of linker scripts have no size and a name of their form.
+                // Marks of linker scripts have no size and a typical name.
                 elf::STT_NOTYPE if !self.is_mark(symbol) => 1,
                 elf::STT_OBJECT => 2,
                 _ => return,
@@ -391,7 +391,7 @@ impl<'a> Subject<'a> {
         sections.symbol_at(self.reader, address).map(shortened)
     }
 
-    /// Where a fault is.
+    /// The place of a fault.
     pub(crate) fn place(&self, fault: &ImageError) -> Place {
         let mut place = fault.phdr().map_or_else(|| self.whole(), |index| self.phdr(index));
         if let Some(offset) = fault.offset() {
@@ -444,7 +444,7 @@ pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
     Box::new(SourceLine { file: source.file, line: source.line })
 }
 
-/// A name as long as evidence should have.
+/// A name, cut to a length that suits a report.
 fn shortened(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(NAME_MAX));
     name

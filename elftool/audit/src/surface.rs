@@ -1,4 +1,4 @@
-//! S5: how large is it, and what of the outside does it touch?
+//! S5: size and attack surface.
 
 use solo5_abi::mft1::DeviceType;
 use solo5_image::elf::SHF_ALLOC;

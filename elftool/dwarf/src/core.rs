@@ -46,12 +46,12 @@ const ORDER: [Option<u16>; 20] = [
 const LOADS_MAX: usize = 4096;
 /// Most program headers read.
 const HEADERS_MAX: usize = 256 * 1024;
-/// Most PT_NOTEs looked at; a core has one.
+/// Most PT_NOTEs read; a core has one.
 const NOTE_SEGMENTS_MAX: usize = 16;
 /// Most bytes read of one.
 const NOTES_MAX: usize = 1 << 20;
 
-/// Why a file is no core that can be read.
+/// Why a core file cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoreError {
     /// A read failed.

@@ -14,11 +14,10 @@ use solo5_image::sections::Sections;
 use crate::meter::{Meter, Metered};
 use crate::names::{TEXT_MAX, demangled};
 
-/// How much to do for one image.
+/// Limits of the work for one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most bytes of debugging information held in memory. Of a section that does not fit, nothing
-    /// is.
+    /// Most bytes of debugging information held in memory. A section that does not fit is left out.
     pub bytes: u64,
     /// Most reads of it, a few bytes each. A byte of text that is kept counts as one.
     pub reads: u64,
@@ -27,7 +26,7 @@ pub struct Limits {
 impl Limits {
     /// For one of thousands of images.
     pub const MANY: Limits = Limits { bytes: 32 << 20, reads: 16 << 20 };
-    /// For the one image somebody asks about.
+    /// For a single image.
     pub const ONE: Limits = Limits { bytes: 512 << 20, reads: 512 << 20 };
 }
 
@@ -58,14 +57,14 @@ pub(crate) type Unit<'a> = gimli::Unit<Metered<'a>>;
 pub(crate) type Entry<'a> = DebuggingInformationEntry<Metered<'a>>;
 pub(crate) type Value<'a> = AttributeValue<Metered<'a>>;
 
-/// Why something of it was not read.
+/// Why part of the debugging information was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
     /// Some of it is compressed.
     Compressed,
     /// Some of it did not fit into this many bytes.
     Large(u64),
-    /// Reading it came to a limit.
+    /// The limit of reads was reached.
     Long,
 }
 
@@ -87,12 +86,12 @@ pub struct DebugInfo {
     sections: Arc<[(SectionId, u64, Vec<u8>)]>,
     limits: Limits,
     meter: Meter,
-    /// What is not in `sections`.
+    /// Why a section is missing from `sections`.
     gap: Option<Gap>,
 }
 
 impl DebugInfo {
-    /// Reads what there is of it.
+    /// Reads the sections with debugging information.
     pub fn read(reader: &dyn ReadAt, sections: &Sections, limits: Limits) -> DebugInfo {
         let mut left = limits.bytes;
         let mut gap = None;
@@ -115,7 +114,7 @@ impl DebugInfo {
         DebugInfo { sections: found.into(), limits, meter: Meter::new(limits.reads), gap }
     }
 
-    /// The same, to be read anew with all of its limits: what was read before does not count.
+    /// The same with fresh limits: earlier reads do not count.
     #[must_use]
     pub fn renewed(&self) -> DebugInfo {
         DebugInfo {
@@ -136,12 +135,12 @@ impl DebugInfo {
         }
     }
 
-    /// Whether it says anything of functions and lines.
+    /// Whether there is information about functions and lines.
     pub fn is_empty(&self) -> bool {
         self.section(SectionId::DebugInfo).is_empty()
     }
 
-    /// Why there may be more in it than was found so far, if so.
+    /// Why results so far may be incomplete; `None` if they are complete.
     pub fn gap(&self) -> Option<Gap> {
         let long = self.meter.fell_short().then_some(Gap::Long);
         self.gap.or(long)
@@ -205,7 +204,7 @@ impl DebugInfo {
     }
 }
 
-/// Reads entries one behind the other.
+/// Reads entries in sequence.
 pub(crate) struct Entries<'u, 'a> {
     raw: EntriesRaw<'u, Metered<'a>>,
     entry: Entry<'a>,
@@ -267,7 +266,7 @@ pub(crate) fn name<'a>(
     follow(info, dwarf, unit, entry, own)
 }
 
-/// What `ask` says of an entry, or of the first that it refers to as its origin or specification.
+/// The first result of `ask` for an entry or for those that it names as origin or specification.
 pub(crate) fn follow<'a, T>(
     info: &'a DebugInfo,
     dwarf: &Dwarf<Metered<'a>>,
@@ -304,7 +303,7 @@ pub(crate) fn number(entry: &Entry<'_>, name: gimli::DwAt) -> Option<u64> {
     }
 }
 
-/// The address ranges of an entry, at most `most`. gimli's own way adds without looking.
+/// The address ranges of an entry, at most `most`. gimli's own function adds unchecked.
 pub(crate) fn ranges<'a>(
     dwarf: &Dwarf<Metered<'a>>,
     unit: &Unit<'a>,

@@ -13,10 +13,10 @@
 //! | core files | [`mod@core`] |
 //! | all of it together: what a trace or a core says of an image | [`trace`] |
 //!
-//! Only here is gimli used. Tenders and the linker wrapper are built without this crate.
+//! Only this crate uses gimli. Tenders and the linker wrapper are built without it.
 //!
 //! Adversary: hostile files. DWARF describes trees, lists and programs that may refer to each other,
-//! so a small file can stand for endless work. Every read is counted, and reading ends when the
+//! so a small file can cause endless work. Every read is counted, and reading ends when the
 //! [`Limits`] are reached; what was found until then is kept. Memory follows the same count. Nothing
 //! recurses.
 

@@ -14,7 +14,7 @@ const SIZE_MAX: u64 = 4096;
 /// The folder below which systems keep such files, each in the folder of its program.
 const SYSTEM: &str = "/usr/lib/debug";
 
-/// What an image says of the file with its debugging information.
+/// The reference of an image to the file with its debugging information.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DebugLink {
     name: String,
@@ -33,7 +33,7 @@ impl DebugLink {
         let end = content.iter().position(|byte| *byte == 0)?;
         let name = std::str::from_utf8(content.get(..end)?).ok()?;
         let sum = content.get(end.checked_add(1)?.next_multiple_of(4)..)?.first_chunk()?;
-        // A name that leads to another folder is none of an honest tool's.
+        // No tool writes a name with a folder in it.
         let plain = !name.is_empty() && name != ".." && !name.contains('/');
         plain.then(|| DebugLink { name: name.to_owned(), sum: u32::from_le_bytes(*sum) })
     }
@@ -43,8 +43,8 @@ impl DebugLink {
         &self.name
     }
 
-    /// Where it may be, for an image at `path`, in the order to look: beside it, in `.debug` there,
-    /// and below the system's folder.
+    /// Paths to try for an image at `path`, in order: beside it, in `.debug` there, and below the
+    /// system's folder.
     pub fn places(&self, path: &Path) -> Vec<PathBuf> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut places = vec![folder.join(&self.name), folder.join(".debug").join(&self.name)];

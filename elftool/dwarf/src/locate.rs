@@ -1,5 +1,5 @@
-//! Addresses → functions and lines. All addresses at once: one pass over the units answers for any
-//! number of them, and nothing need be kept for the next question.
+//! Addresses → functions and lines. One pass over the units resolves any number of addresses, so
+//! nothing is kept between calls.
 
 use gimli::{AttributeValue, Dwarf, UnitOffset};
 
@@ -9,8 +9,8 @@ use crate::source::{Line, Source, declared};
 
 /// Most functions inlined into each other.
 const FRAMES_MAX: usize = 64;
-/// What a byte of text in a frame costs: frames of all addresses are in memory together, and each is
-/// written down more than once before it is printed.
+/// Reads charged for a byte of text in a frame: the frames of all addresses are in memory together, and
+/// each is copied several times before it is printed.
 const TEXT_READS: u64 = 16;
 /// Most ranges of one entry.
 const RANGES_MAX: usize = 4096;
@@ -41,7 +41,7 @@ struct Around {
 
 impl DebugInfo {
     /// The functions each address lies in, the innermost first: all but the last are inlined. Empty
-    /// for an address that nothing is known of.
+    /// for an unknown address.
     pub fn locate(&self, addresses: &[u64]) -> Vec<Vec<Frame>> {
         let mut wanted: Vec<(u64, usize)> = addresses.iter().copied().zip(0..).collect();
         wanted.sort_unstable();

@@ -1,4 +1,4 @@
-//! A reader that counts: gimli asks it for every byte, so what it refuses bounds all of gimli's work.
+//! A reader that counts. gimli reads every byte through it, so its limit bounds all of gimli's work.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,12 +17,12 @@ impl Meter {
         Meter { left: Cell::new(reads), short: Cell::new(false) }
     }
 
-    /// Whether work was left undone for want of reads.
+    /// Whether the limit stopped any work.
     pub(crate) fn fell_short(&self) -> bool {
         self.short.get()
     }
 
-    /// Says that work was left undone.
+    /// Records that the limit stopped work.
     pub(crate) fn fall_short(&self) {
         self.short.set(true);
     }
@@ -161,7 +161,7 @@ impl Reader for Metered<'_> {
         self.bytes.read_u8()
     }
 
-    /// gimli adds offsets to each other without looking: none may be larger than a section can be.
+    /// gimli adds offsets unchecked, so none may be larger than a section can be.
     fn read_offset(&mut self, format: Format) -> Result<usize, Error> {
         let offset = self.read_word(format)?;
         isize::try_from(offset).map_err(|_| Error::UnsupportedOffset)?;

@@ -13,10 +13,10 @@ pub(crate) const TEXT_MAX: usize = 4096;
 pub(crate) fn demangled(name: &str, meter: &Meter) -> Option<String> {
     meter.charge(1)?;
     let mut text = Name(String::new());
-    // An error says that there is more of it than is kept.
+    // An error means that the name is longer than what is kept.
     if let Ok(demangled) = rustc_demangle::try_demangle(name) {
         let _ = write!(text, "{demangled:#}");
-        // They refer back into themselves: each byte may have taken a walk through all of it.
+        // Names contain back references, so each byte may cost a pass over the whole name.
         meter.charge((name.len() * text.0.len()) as u64 / 8)?;
     } else {
         let _ = text.write_str(name);
@@ -24,7 +24,7 @@ pub(crate) fn demangled(name: &str, meter: &Meter) -> Option<String> {
     Some(text.0)
 }
 
-/// A name that takes no more than it keeps: one of 200 bytes can stand for a megabyte.
+/// A writer that keeps a bounded length: a name of 200 bytes can expand to a megabyte.
 struct Name(String);
 
 impl fmt::Write for Name {

@@ -1,4 +1,4 @@
-//! Lines of source, as a unit's tables say them.
+//! Lines of source, from the tables of a unit.
 
 use std::fmt;
 

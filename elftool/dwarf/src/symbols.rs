@@ -1,4 +1,4 @@
-//! Addresses → symbols: what is left to say where there is no debugging information.
+//! Addresses → symbols, for images without debugging information.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +13,7 @@ use crate::names::demangled;
 #[derive(Debug, Default)]
 pub struct Symbols(Vec<Symbol>);
 
-/// A symbol, and how far behind its start an address is.
+/// A symbol, and the distance of an address from its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// Its name, demangled.
@@ -26,7 +26,7 @@ impl Symbols {
     /// Reads them.
     pub fn read(reader: &dyn ReadAt, sections: &Sections) -> Symbols {
         let mut list = Vec::new();
-        // Those that can be read are better than none.
+        // On an error, the symbols read so far are used.
         let _ = sections.visit_symbols(reader, |symbol| {
             let code = matches!(symbol.kind(), elf::STT_NOTYPE | elf::STT_FUNC);
             let placed = !matches!(symbol.st_shndx, elf::SHN_UNDEF | elf::SHN_ABS);
@@ -35,7 +35,7 @@ impl Symbols {
             }
             ControlFlow::Continue(())
         });
-        // Of several at one address the last is taken: a function with a size says most.
+        // Of several at one address the last is taken, so functions with a size sort last.
         list.sort_by_key(|symbol: &Symbol| {
             let function = symbol.kind() == elf::STT_FUNC;
             (symbol.st_value, function, symbol.st_size)

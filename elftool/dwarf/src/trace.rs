@@ -1,4 +1,4 @@
-//! Traces: where in its source an image was, by what a tender printed or by a core file.
+//! Traces: resolves the addresses in a tender's output or in a core file to functions and lines.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ const FRAME_MAX: u64 = 1 << 20;
 pub struct Address {
     /// The address.
     pub value: u64,
-    /// Whether it is where a call returns to, so that what matters is the instruction before it.
+    /// Whether it is a return address, so that the instruction before it matters.
     pub returns: bool,
 }
 
@@ -38,7 +38,7 @@ impl Address {
     }
 }
 
-/// How it is known that a function was called.
+/// How a call was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// The instruction pointer.
@@ -47,7 +47,7 @@ pub enum By {
     CallFrame,
     /// A frame pointer: right if the function keeps one.
     FramePointer,
-    /// The nearest word on the stack that points behind a call instruction: often right.
+    /// The nearest word on the stack that points after a call instruction: often right.
     Stack,
 }
 
@@ -108,7 +108,7 @@ struct Code {
     held: u64,
 }
 
-/// An image, as traces are held against it.
+/// An image with what is needed to resolve its addresses.
 pub struct Tracer<'a> {
     reader: &'a dyn ReadAt,
     /// Where symbols and debugging information are.
@@ -127,7 +127,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// As [`Tracer::new`], with symbols and debugging information from `debug`, a file of the same
-    /// image. A file that has nothing else will do for both.
+    /// image. `debug` may hold nothing but debugging information.
     pub fn with_debug(
         reader: &'a dyn ReadAt,
         debug: &'a dyn ReadAt,
@@ -138,7 +138,7 @@ impl<'a> Tracer<'a> {
         let code = loads
             .filter(|header| header.is_load() && header.has(PF_X))
             .filter_map(|header| {
-                // A file for debugging has the addresses of code and not the code.
+                // A file for debugging has the addresses of code but not the code.
                 let end = header.p_vaddr.checked_add(header.p_memsz.max(header.p_filesz))?;
                 Some(Code {
                     range: header.p_vaddr..end,
@@ -184,7 +184,7 @@ impl<'a> Tracer<'a> {
 
     /// Functions and lines of addresses.
     pub fn resolve(&self, addresses: &[Address]) -> Vec<Resolved> {
-        // Symbols first: they take little, and are something to say when the rest takes too much.
+        // Symbols first: they are cheap, and remain useful if the limits stop the rest.
         let inside: Vec<u64> = addresses.iter().map(|address| address.inside()).collect();
         let symbol_at = |address: &u64| {
             let (sections, meter) = (&self.sections, self.info.meter());
@@ -214,7 +214,7 @@ impl<'a> Tracer<'a> {
         !self.read_code(rip, &mut ours) || !core.memory(rip, &mut theirs) || ours == theirs
     }
 
-    /// Who called whom in a core: the function it ended in first.
+    /// The calls in a core, the innermost first.
     pub fn backtrace(&self, core: &Core<'_>) -> Vec<(Address, By)> {
         let mut out = Vec::new();
         let mut registers = core.registers.clone();
@@ -240,14 +240,14 @@ impl<'a> Tracer<'a> {
         out
     }
 
-    /// Whether registers may be those of a caller: further up the stack, behind a call.
+    /// Whether registers may be a caller's: further up the stack, and after a call instruction.
     fn is_caller(&self, of: &Registers, caller: &Registers) -> bool {
         let up = of.get(Registers::RSP) < caller.get(Registers::RSP);
         let returns = caller.get(Registers::RIP);
         up && returns.is_some_and(|address| self.is_behind_call(address))
     }
 
-    /// The nearest word on the stack that points behind a call, among those `left` to look at.
+    /// The nearest word on the stack that points after a call, among the `left` remaining words.
     fn by_stack(
         &self,
         core: &Core<'_>,
@@ -270,7 +270,7 @@ impl<'a> Tracer<'a> {
         None
     }
 
-    /// Whether the instruction before `address` is a call, as far as can be seen from behind.
+    /// Whether the bytes before `address` can be decoded as a call.
     fn is_behind_call(&self, address: u64) -> bool {
         const LONGEST: usize = 7;
         let mut bytes = [0; LONGEST];

@@ -1,4 +1,4 @@
-//! The units an image was compiled from: who compiled them, and which functions they have.
+//! The units an image was compiled from, with their compilers and functions.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ const FUNCTIONS_MAX: usize = 16 * 1024;
 pub struct Unit {
     /// The source file.
     pub name: String,
-    /// The compiler, with its options if it writes them down.
+    /// The compiler, with its options if it recorded them.
     pub producer: String,
     /// Whether the language is C or C++, in which arrays are not checked.
     pub unchecked: bool,
@@ -104,7 +104,7 @@ impl DebugInfo {
         (!facts.functions.is_empty()).then_some(facts)
     }
 
-    /// Whether a variable's type is an array, whatever it is called.
+    /// Whether a variable's type is an array, behind any typedef.
     fn is_array<'a>(
         &'a self,
         dwarf: &Dwarf<Metered<'a>>,

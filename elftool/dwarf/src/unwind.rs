@@ -1,5 +1,5 @@
 //! Who called whom, by the call frame information that compilers leave in `.eh_frame` and
-//! `.debug_frame`. x86_64 alone: no other machine's registers are dumped.
+//! `.debug_frame`. Only x86_64: no other machine's registers are dumped.
 
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, Register, RegisterRule, SectionId, UnwindContext,
@@ -11,7 +11,7 @@ use crate::meter::Metered;
 
 /// Registers with a number in DWARF: rax rdx rcx rbx rsi rdi rbp rsp r8–r15, and rip.
 const COUNT: usize = 17;
-/// What a function must leave as it found it, besides the stack: rbx, rbp, r12–r15.
+/// Registers that a function must preserve, besides the stack pointer: rbx, rbp, r12–r15.
 const PRESERVED: [usize; 6] = [3, 6, 12, 13, 14, 15];
 
 /// The registers of x86_64 in one function, as far as they are known.
@@ -31,7 +31,7 @@ impl Registers {
         self.0.get(usize::from(register)).copied().flatten()
     }
 
-    /// Sets one; a number there is no register of is passed over.
+    /// Sets a register; an unknown number is ignored.
     pub fn set(&mut self, register: u16, value: Option<u64>) {
         if let Some(place) = self.0.get_mut(usize::from(register)) {
             *place = value;

@@ -1,4 +1,4 @@
-//! For people: an image in a line, its segments to scale, its findings below.
+//! For people: a line of facts, the segments to scale, then the findings.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::draw;
 use crate::inputs::InputError;
 use crate::waive::Findings;
 
-/// Blanks below a finding's code, for what is said about it.
+/// Indentation of the lines below a finding.
 const INDENT: &str = "             ";
 
 pub(super) struct Human {

@@ -20,7 +20,7 @@ impl Printer for Junit {
         write!(out, "{}", junit::OPENING)
     }
 
-    /// A test per rule: what CI shows as passed is what was looked at.
+    /// A test per rule, so CI shows which rules were applied.
     fn image(&self, image: &Audited<'_>, out: &mut dyn Write) -> io::Result<()> {
         let cases = self.rules.iter().map(|rule| Case {
             name: format!("{} {}", rule.code, rule.title),
@@ -41,7 +41,7 @@ impl Printer for Junit {
     }
 }
 
-/// How the test of a rule ended.
+/// The outcome of a rule as a test.
 fn outcome<'f>(rule: &Rule, findings: &'f Findings) -> Outcome<'f> {
     let Findings { standing, fails, waived } = findings;
     let of_rule = |finding: &Diagnostic| finding.code == rule.code;

@@ -1,5 +1,5 @@
-//! What a printer is, and what it prints. A report is printed piece by piece: opening, one piece per
-//! input, closing; so it need not fit in memory, and pieces can be made in parallel.
+//! The trait of printers, and the data they print. A report is printed in pieces: opening, one piece
+//! per input, closing. So it need not fit in memory, and pieces can be made in parallel.
 
 use std::io::{self, Write};
 
@@ -16,10 +16,10 @@ pub(crate) trait Printer: Sync {
         Ok(())
     }
 
-    /// One image; nothing if the format says nothing of it.
+    /// One image. A format may print nothing for it.
     fn image(&self, image: &Audited<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// A file that could not be read; nothing where the closing lists them.
+    /// A file that could not be read. Formats that list such files in the closing print nothing here.
     fn unreadable(&self, _: &InputError, _: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
@@ -52,7 +52,7 @@ pub(crate) struct Counts {
     pub(crate) errors: usize,
     pub(crate) warnings: usize,
     pub(crate) notes: usize,
-    /// Those that policies accept for a time, which are not among the others.
+    /// Waived findings, which are not counted among the others.
     pub(crate) waived: usize,
 }
 

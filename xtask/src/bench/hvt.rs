@@ -11,7 +11,7 @@ use crate::{Result, namespace};
 const BSS_MAX: u64 = (64 << 10) - 1;
 /// Most system calls of a guest with devices of both kinds: upstream's tender has 18.
 const CALLS_MAX: u64 = 17;
-/// Calls to which no condition can be put: the end.
+/// Calls that the filter allows without a condition: those that exit.
 const UNCONDITIONAL_MAX: u64 = 1;
 
 /// A device of each kind, for a manifest.
@@ -35,8 +35,8 @@ fn bss(bench: &Bench) -> Result<Row> {
     Ok(row(what, size, " bytes", BSS_MAX))
 }
 
-/// What a tender with a tap and a file keeps, by its own account; which a test holds against the
-/// filter.
+/// The system calls that a tender with a tap and a file reports as kept. A test compares the report
+/// with the filter.
 fn calls(bench: &Bench) -> Result<Vec<Row>> {
     let hello = crate::root().join("examples/hello/hello.c");
     let image = bench.link_for("hvt", DEVICES, &bench.ours, &hello, "devices.hvt")?;

@@ -22,8 +22,8 @@ use crate::{Result, namespace};
 pub(super) const INSIDE: &str = "inside-the-namespace";
 /// Runs of each kind, ours and the peer's in turns; the median counts.
 const RUNS: usize = 25;
-/// Both do the same system calls, which are nearly all of it; as much do two series of one program
-/// differ.
+/// Tolerance: both make the same system calls, which take nearly all the time, and two series of one
+/// program differ by as much.
 const NOISE: f64 = 0.01;
 /// The disk's size in bytes, which the page cache holds.
 const DISK: u64 = 16 << 20;
@@ -33,13 +33,13 @@ const GUEST: (&str, u16) = ("10.0.0.2", 9);
 const GUEST_MAC: &str = "02:00:00:00:00:02";
 /// With the headers of UDP, IP and Ethernet, frames of 1514 bytes.
 const DATAGRAM: u16 = 1472;
-/// Datagrams that the kernel makes of one message: one at a time, they would come more slowly than
-/// guests take them, and be held up by each guest that sleeps meanwhile.
+/// Datagrams that the kernel makes of one message. Sent one at a time, they would arrive more slowly
+/// than guests take them, and each sleeping guest would delay them.
 const DATAGRAMS: usize = 40;
 /// A guest that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a run came to, or several.
+/// The result of one run or of several.
 #[derive(Clone, Copy)]
 struct Measured {
     /// Operations a second.
@@ -200,7 +200,7 @@ fn flooded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
         scope.spawn(|| {
             let start = Instant::now();
             while !done.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
-                // Nobody is there yet, or not any more, or the queue is full: all the same.
+                // The guest has not started, has ended, or its queue is full: keep sending.
                 let _ = socket.send(&[0; DATAGRAM as usize * DATAGRAMS]);
             }
         });

@@ -14,7 +14,7 @@ pub(crate) const RESULTS: &str = "/dev/ttyS1";
 /// What the machine prints before the status of its tests.
 pub(crate) const STATUS: &str = "lab: status ";
 
-/// What every kernel is told. One that is stuck ends the machine; no time goes to its own tests.
+/// Kernel options for every machine: a panic or a lockup ends it, and the kernel's self-tests are off.
 pub(crate) const COMMAND_LINE: &str =
     "console=ttyS0,115200 panic=-1 softlockup_panic=1 watchdog_thresh=60 cryptomgr.notests";
 
@@ -28,8 +28,8 @@ pub(crate) struct Boot {
     pub(crate) emulator: PathBuf,
 }
 
-/// An emulator that is ended after so many seconds: a machine that hangs must not hang us. Its
-/// tests have their own, shorter limits.
+/// An emulator with a time limit in seconds, so that a hanging machine does not block the run. Its
+/// tests have shorter limits of their own.
 pub(crate) fn limited(seconds: u32, emulator: &str) -> Command {
     let mut command = Command::new("timeout");
     // Bochs does not end by another signal.
@@ -45,7 +45,7 @@ pub(crate) fn run(
     machine: fn(&Boot) -> Result<Command>,
     show: &mut dyn FnMut(&str),
 ) -> Result<bool> {
-    // What an earlier machine left would be taken for this one's.
+    // Remove results of an earlier machine.
     for log in [&boot.log, &boot.emulator] {
         File::create(log)?;
     }

@@ -16,13 +16,13 @@ const PROGRAMS: [(&str, &str); 4] =
 /// The package whose dependency is the newest kernel.
 const KERNEL: &str = "linux-image-amd64";
 
-/// Makes sure of the programs a lab needs, `more` among them.
+/// Checks that the programs of a lab are installed, with `more`, and installs them where it can.
 pub(crate) fn programs(more: &[(&str, &str)]) -> Result<()> {
     install(&[&PROGRAMS, more].concat(), "the lab")
 }
 
-/// Makes sure of programs, or files by their paths, each with its package, for `whom`; who is root
-/// may install what is missing.
+/// Checks for programs, or files by path, each with its package, that `whom` needs. Root installs the
+/// missing packages.
 pub(crate) fn install(needed: &[(&str, &str)], whom: &str) -> Result<()> {
     let missing = needed.iter().filter(|(file, _)| which(file).is_err());
     let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();

@@ -17,7 +17,7 @@ use super::machine::{Boot, COMMAND_LINE, limited};
 use crate::Result;
 use crate::run::{output, run};
 
-/// The emulator, its BIOS and its screen, which nobody sees; what the kernel is packed with.
+/// The emulator, its BIOS and its hidden display, and the kernel's decompressor.
 pub(crate) const PROGRAMS: [(&str, &str); 5] = [
     ("bochs", "bochs"),
     (BIOS, "bochsbios"),
@@ -27,7 +27,7 @@ pub(crate) const PROGRAMS: [(&str, &str); 5] = [
 ];
 
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
-/// Bochs does not start without one; Debian's package takes another, too, as good for its dependency.
+/// Bochs does not start without this BIOS; Debian's dependency also accepts another package.
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
 
@@ -191,6 +191,6 @@ fn unpacked(image: &[u8]) -> Result<Vec<u8>> {
     let mut packed = tempfile::tempfile()?;
     packed.write_all(payload)?;
     packed.rewind()?;
-    // Behind the stream is its size.
+    // The size of the stream follows it.
     output(Command::new("xz").args(["--decompress", "--stdout", "--single-stream"]).stdin(packed))
 }
