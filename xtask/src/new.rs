@@ -118,6 +118,7 @@ fn property(root: &Path, key: &str, subject: &str) -> Result<&'static str> {
     if rows < tags_end {
         return Err("the table stands before the tags".into());
     }
+    println!("{}", file.display());
     let counted = text[rows..rows_end].matches("\n    Property {").count();
     let (old, new) = (format!("[Property; {counted}]"), format!("[Property; {}]", counted + 1));
     let table = text[rows..rows_end].replacen(&old, &new, 1);
