@@ -17,7 +17,6 @@ const CIRCLES: &[&str] = &[];
 
 /// Files that may be longer, and why.
 const LONG: &[(&str, &str)] = &[
-    ("elftool/policies/src/coverage.rs", "what covers each kind of rule, one kind after another"),
     ("elftool/policies/src/plan.rs", "a plan's reader, key by key"),
     ("launch/src/lib.rs", "the options of a launch, and their values"),
     ("launch/src/options.rs", "the options of a launch, one after another"),
