@@ -505,6 +505,20 @@ impl Launch {
         declined.iter().any(|declined| declined == name)
     }
 
+    /// Guest memory in bytes that the launch asks for; `u64::MAX` if that does not fit.
+    pub fn memory_asked(&self) -> u64 {
+        self.memory_mib.saturating_mul(1 << 20)
+    }
+
+    /// Guest memory in bytes that a guest of `target` gets.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than the target allows.
+    pub fn guest_memory(&self, target: Target) -> Result<u64, TooMuchMemory> {
+        memory::guest_memory(target, self.memory_asked(), !self.nets.is_empty())
+    }
+
     /// Length in bytes of the guest's command line, its terminator not counted.
     pub fn command_line_length(&self) -> usize {
         let spaces = self.arguments.len().saturating_sub(1);

@@ -5,8 +5,6 @@ use std::fmt;
 use solo5_abi::target::Target;
 use solo5_abi::{DEFAULT_MEMORY, hvt};
 
-use crate::Launch;
-
 /// Guest memory in MiB when `--mem` is not given.
 pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
 
@@ -47,27 +45,16 @@ pub fn rounded(target: Target, asked: u64) -> u64 {
     }
 }
 
-impl Launch {
-    /// Guest memory in bytes that the launch asks for; `u64::MAX` if that does not fit.
-    pub fn memory_asked(&self) -> u64 {
-        self.memory_mib.saturating_mul(1 << 20)
+/// Guest memory in bytes that a guest of `target` gets of `asked` bytes. hvt's ring, which network
+/// interfaces need, lies above it; at hvt's most the guest gives up one granule for the ring.
+pub(super) fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64, TooMuchMemory> {
+    let bytes = rounded(target, asked);
+    if target != Target::Hvt {
+        return Ok(bytes);
     }
-
-    /// Guest memory in bytes that a guest of `target` gets. hvt's ring lies above it; at hvt's most
-    /// the guest gives up one granule for the ring.
-    ///
-    /// # Errors
-    ///
-    /// If it is more than the target allows.
-    pub fn guest_memory(&self, target: Target) -> Result<u64, TooMuchMemory> {
-        let bytes = rounded(target, self.memory_asked());
-        if target != Target::Hvt {
-            return Ok(bytes);
-        }
-        if bytes > hvt::MEMORY_MAX {
-            return Err(TooMuchMemory { bytes, most: hvt::MEMORY_MAX });
-        }
-        let ring = if self.nets.is_empty() { 0 } else { hvt::MEMORY_GRANULE };
-        Ok(bytes.min(hvt::MEMORY_MAX - ring))
+    if bytes > hvt::MEMORY_MAX {
+        return Err(TooMuchMemory { bytes, most: hvt::MEMORY_MAX });
     }
+    let ring = if nets { hvt::MEMORY_GRANULE } else { 0 };
+    Ok(bytes.min(hvt::MEMORY_MAX - ring))
 }
