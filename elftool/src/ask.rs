@@ -12,7 +12,7 @@ use solo5_abi::mft2::Mft2;
 use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ImageError, ReadAt};
-use solo5_launch::{self as launch, FileOrFd, Launch, Modules, OptionError, completion};
+use solo5_launch::{self as launch, FileOrFd, Launch};
 use solo5_policies::admitted::Admission;
 use solo5_policies::audit::{Waived, is_asked, judge};
 use solo5_policy::{
@@ -24,6 +24,7 @@ use solo5_signature::{Digest, Proof};
 use crate::console::Exit;
 use crate::content::Content;
 use crate::files::{name, readable};
+use crate::guest_words;
 use crate::policy_files::{Host, Lists, today};
 
 /// A launch to judge.
@@ -258,16 +259,8 @@ pub(crate) fn options(
     manifest: &Mft1<'_>,
     properties: Option<&Mft2<'_>>,
 ) -> Result<(Launch, Vec<String>), AskError> {
-    let modules = Modules::debug(target);
-    let read =
-        |words: &[OsString]| launch::read_for(kernel, words, &modules).check(manifest, properties);
-    let launch = read(words)
-        .or_else(|error| match with_separator(words, &error, &modules) {
-            // The error is about the words as typed, not about those with `--`.
-            Some(separated) => read(&separated).map_err(|_| error),
-            None => Err(error),
-        })
-        .map_err(|error| AskError::Options(error.to_string()))?;
+    let launch = guest_words::read(kernel, words, target, manifest, properties);
+    let launch = launch.map_err(|error| AskError::Options(error.to_string()))?;
     let mut problems = launch.unattached(manifest);
     let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
     match launch.guest_memory(target) {
@@ -283,25 +276,6 @@ pub(crate) fn options(
         Ok(_) => {}
     }
     Ok((launch, problems))
-}
-
-/// The words with `--` before the first that is not a tender's option: from there on they are the
-/// guest's. A misspelled option of a tender stays an error.
-fn with_separator(
-    words: &[OsString],
-    error: &OptionError,
-    modules: &Modules,
-) -> Option<Vec<OsString>> {
-    let (options, rest) = words.split_at_checked(error.argument)?;
-    let typed = rest.first()?.to_str()?;
-    let name = typed.split(['=', ':']).next().unwrap_or_default();
-    let slip = |known: &str| strsim::damerau_levenshtein(known, name) <= 1;
-    let separated = words.iter().any(|word| word == "--");
-    if separated || !error.usage || completion::names(modules).into_iter().any(slip) {
-        return None;
-    }
-    let separator = [OsString::from("--")];
-    Some(options.iter().chain(&separator).chain(rest).cloned().collect())
 }
 
 /// Asks the policies about the launch, and about the audit's findings if a policy has `audit`.

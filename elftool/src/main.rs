@@ -41,6 +41,7 @@ mod explain;
 mod facts;
 mod files;
 mod generate;
+mod guest_words;
 mod inputs;
 mod lock;
 mod options;

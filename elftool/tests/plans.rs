@@ -49,7 +49,7 @@ fn each_unikernel_gets_the_verdict_of_its_policies() {
         &format!(
             "policies: node.yaml\nunikernels:\n\
              - {{ name: ok, image: none.hvt, memory: 64MiB }}\n\
-             - {{ name: large, image: none.hvt, memory: 65MiB }}\n\
+             - {{ name: large, image: none.hvt, memory: 66MiB }}\n\
              - {{ name: told, image: none.hvt, memory: 2MiB, policies: tenant.yaml, \
              labels: {{ tenant: a }}, arguments: [x] }}\n\
              - {{ name: maybe, image: router.spt, memory: 8MiB, net: {{ service0: {{ tap: tap-1 }} }}, \
@@ -61,11 +61,11 @@ fn each_unikernel_gets_the_verdict_of_its_policies() {
     assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{}", run.stdout);
     for line in [
         "ok: allowed by 1 applicable policy\n",
-        "large: denied: P305 memory: 65MiB asked for; node wants at most 64MiB (node.yaml:5:20)\n",
+        "large: denied: P305 memory: 66MiB asked for; node wants at most 64MiB (node.yaml:5:20)\n",
         "told: denied: P308 arguments: 'x' fits no rule; tenant allows none (tenant.yaml:4:21)\n",
         "maybe: allowed, if net 'service0': its tap is on bridge \"br0\"; node wants it (node.yaml:6:17)\n",
         "bare: cannot start: Device 'storage' of type BLOCK_BASIC declared but not attached.\n",
-        "edge: 5 unikernels, 147MiB: 1 allowed, 1 allowed under conditions, 2 denied, 1 cannot start\n",
+        "edge: 5 unikernels, 148MiB: 1 allowed, 1 allowed under conditions, 2 denied, 1 cannot start\n",
     ] {
         assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
     }

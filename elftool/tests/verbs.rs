@@ -495,6 +495,37 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("`--memm=2'"), "{}", run.stderr);
     assert_eq!(check(&["--mem=x", "--ipv4=x"]).status, 2);
+    for (words, part) in [
+        // An option of another tender, and what resembles one.
+        (&["--user=1:1"][..], "`--user=1:1'; --user is an option of a tender; "),
+        (&["--gdb"], "`--gdb'; --gdb is an option of a tender; "),
+        (&["--dumpcore=/d", "y"], "`--dumpcore=/d'"),
+        (&["--memory=64"], "`--memory=64'; --mem is an option of a tender; "),
+        // An option that follows what only the guest can mean.
+        (&["--ipv4=x", "--policy=q.yaml"], "'--policy=q.yaml' follows '--ipv4=x', which "),
+        (&["--ipv4=x", "y", "--mem=2"], "'--mem=2' in front of '--ipv4=x'"),
+        (&["other.spt", "--require-policy"], "'--require-policy' follows 'other.spt'"),
+        (&["--mem=2", "y", "--net:n=tap"], "write -- before the guest's arguments"),
+        (&["y", "--user=1:1"], "'--user=1:1' follows 'y'"),
+        // In front of the image are options only.
+        (&["--ipv4=x", "a.spt"], "Invalid option: `--ipv4=x'"),
+    ] {
+        let run = check(words);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{words:?}: {}", run.stderr);
+        assert!(run.stderr.contains(part), "{words:?}: {}", run.stderr);
+    }
+    // The image's name ends the options, and `--` does; the policy refuses these as arguments.
+    for words in [
+        &["--mem=2", "a.spt", "--mem=3"][..],
+        &["--mem=2", "a.spt", "--", "--mem=3"],
+        &["--mem=2", "--", "--mem=3"],
+    ] {
+        let run = check(words);
+        assert!(run.stdout.contains("'--mem=3' fits no rule"), "{words:?}: {run:?}");
+        assert!(!run.stdout.contains("'a.spt'"), "{words:?}: {run:?}");
+    }
+    let run = check(&["--mem=2", "a.spt", "--ipv4=x", "y"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
 }
 
 /// However links lie, a pattern ends, and finds each image once.

@@ -1,0 +1,103 @@
+//! Which words of a launch are the tender's options and which are the guest's arguments.
+//!
+//! A tender knows by the image's name where its options end. `check` has the image's name already, so
+//! the words may leave it out, and the first word that no tender takes starts the guest's arguments.
+//! Where that could hide an option from the tender, `check` asks for `--` instead of guessing.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use solo5_abi::Target;
+use solo5_abi::mft1::Mft1;
+use solo5_abi::mft2::Mft2;
+use solo5_launch::{Launch, Modules, OptionError, completion, read_for};
+
+/// Reads the words of a launch against a manifest.
+///
+/// # Errors
+///
+/// What the tender would say, or that an option follows the guest's first argument.
+pub(crate) fn read(
+    kernel: &OsStr,
+    words: &[OsString],
+    target: Target,
+    manifest: &Mft1<'_>,
+    properties: Option<&Mft2<'_>>,
+) -> Result<Launch, OptionError> {
+    // Only hvt has a debug tender.
+    let modules = match target {
+        Target::Hvt => Modules::debug(target),
+        _ => Modules::ordinary(target),
+    };
+    let check = |words: &[OsString]| read_for(kernel, words, &modules).check(manifest, properties);
+    let is_end = |word: &OsString| word == "--" || !word.as_bytes().starts_with(b"-");
+    let end = words.iter().position(is_end).unwrap_or(words.len());
+    let (options, rest) = words.split_at(end);
+    match rest.split_first() {
+        Some((first, _)) if first == "--" => return check(words),
+        Some((first, arguments)) if first == kernel => return check(&parted(options, arguments)),
+        _ => {}
+    }
+    let start = match check(&parted(options, rest)) {
+        Ok(_) => end,
+        Err(error) if error.usage && is_guests(words.get(error.argument)) => error.argument,
+        Err(error) => return Err(advised(error, words)),
+    };
+    let (options, arguments) = words.split_at(start);
+    if let Some((first, others)) = arguments.split_first()
+        && let Some(offset) = others.iter().position(|word| tender_option(word).is_some())
+        && let Some(option) = others.get(offset)
+    {
+        return Err(follows(start + 1 + offset, option, first));
+    }
+    check(&parted(options, arguments))
+}
+
+/// Options and arguments with `--` between them.
+fn parted(options: &[OsString], arguments: &[OsString]) -> Vec<OsString> {
+    let separator = [OsString::from("--")];
+    options.iter().chain(&separator).chain(arguments).cloned().collect()
+}
+
+/// The option of any tender that a word is or resembles.
+fn tender_option(word: &OsStr) -> Option<&'static str> {
+    let word = word.as_bytes();
+    let name = word.split(|byte| matches!(byte, b'=' | b':')).next()?;
+    let name = str::from_utf8(name).ok().filter(|name| name.starts_with("--"))?;
+    let is_like =
+        |known: &str| name.starts_with(known) || strsim::damerau_levenshtein(known, name) <= 1;
+    // The debug tender of hvt has every option that there is.
+    let all = completion::names(&Modules::debug(Target::Hvt));
+    let exact = all.iter().copied().find(|known| *known == name);
+    exact.or_else(|| all.into_iter().find(|known| is_like(known)))
+}
+
+fn is_guests(word: Option<&OsString>) -> bool {
+    word.is_some_and(|word| tender_option(word).is_none())
+}
+
+/// The error with what to do about a word that may be meant for the guest.
+fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
+    let known = words.get(error.argument).and_then(|word| tender_option(word));
+    if let Some(known) = known.filter(|_| error.usage && error.advice.is_none()) {
+        error.advice = Some(format!(
+            "{known} is an option of a tender; if the guest is to get this word, write -- in front of it"
+        ));
+    }
+    error
+}
+
+/// An option of a tender follows `first`, the guest's first argument.
+fn follows(argument: usize, option: &OsStr, first: &OsStr) -> OptionError {
+    let (option, first) = (option.to_string_lossy(), first.to_string_lossy());
+    OptionError {
+        argument,
+        lines: vec![format!(
+            "'{option}' follows '{first}', which is no option of the tender and ended its options"
+        )],
+        usage: false,
+        advice: Some(format!(
+            "write -- before the guest's arguments, or move '{option}' in front of '{first}'"
+        )),
+    }
+}
