@@ -369,6 +369,12 @@ impl Request {
         &self.launch.labels
     }
 
+    /// The disks to attach: the name of the device, and what backs it. A tender may look at the
+    /// files early, but not open them.
+    pub fn disks(&self) -> impl Iterator<Item = (&str, &Backing)> {
+        self.wishes.blocks.iter().map(|block| (block.name.as_str(), &block.backing))
+    }
+
     /// Every inherited descriptor named. A tender checks which of them are open before it opens files of
     /// its own.
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {

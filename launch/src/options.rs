@@ -1,5 +1,6 @@
 //! Reads options one by one, in argument order. [`OPTIONS`] is the table of all of them.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -267,6 +268,8 @@ struct Reader {
     wishes: Wishes,
     mentions: Vec<Mention>,
     settings: Vec<(String, Setting)>,
+    /// The keys of all labels so far: there may be thousands.
+    label_keys: HashSet<String>,
     gdb: bool,
     gdb_at: Gdb,
 }
@@ -302,6 +305,7 @@ pub(super) fn read(
         wishes: Wishes::default(),
         mentions: Vec::new(),
         settings: Vec::new(),
+        label_keys: HashSet::new(),
         gdb: false,
         gdb_at: Gdb::Port(GDB_PORT_DEFAULT),
     };
@@ -506,7 +510,7 @@ fn label(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     if !is_label_key(key) {
         return Err(ValueError::Malformed);
     }
-    if reader.launch.labels.iter().any(|label| label.key == key) {
+    if !reader.label_keys.insert(key.to_owned()) {
         return Err(ValueError::Because(format!("Label '{key}' is given more than once")));
     }
     reader.launch.labels.push(Label { key: key.to_owned(), value: value.to_owned() });

@@ -11,6 +11,7 @@ pub mod locks;
 #[cfg(feature = "net")]
 pub mod net;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::stdio::{stderr, stdin, stdout};
@@ -19,7 +20,9 @@ use solo5_abi::device::{Mtu, SectorSize};
 pub use file_id::FileId;
 pub use locks::Locks;
 pub use solo5_launch::Access;
+use solo5_launch::{Interface, Launch};
 
+use crate::error::Error;
 use crate::sys::{self, Errno, Filled};
 
 /// A device of the manifest, with the host's device that backs it.
@@ -87,6 +90,38 @@ fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
     }
 }
 
+/// Refuses one descriptor for two devices of a kind.
+pub fn check_descriptors(launch: &Launch) -> Result<(), Error> {
+    let nets = launch.nets.iter().filter_map(|net| match net.interface {
+        Interface::Fd(fd) => Some((fd, net.name.as_str())),
+        Interface::Tap(_) => None,
+    });
+    if let Some((fd, names)) = first_twice(nets) {
+        return Err(Error::NetTwice { names, interface: format!("@{fd}") });
+    }
+    let blocks = launch.blocks.iter().filter_map(|block| match block.backing {
+        solo5_launch::Backing::Fd(fd) => Some((fd, block.name.as_str())),
+        solo5_launch::Backing::Path(_) => None,
+    });
+    match first_twice(blocks) {
+        Some((fd, names)) => Err(Error::BlockFdTwice { names, fd }),
+        None => Ok(()),
+    }
+}
+
+/// The first key that comes twice, with both names.
+fn first_twice<'n, K: Ord + Copy>(
+    named: impl Iterator<Item = (K, &'n str)>,
+) -> Option<(K, [String; 2])> {
+    let mut seen = BTreeMap::new();
+    for (key, name) in named {
+        if let Some(other) = seen.insert(key, name) {
+            return Some((key, [other.to_owned(), name.to_owned()]));
+        }
+    }
+    None
+}
+
 /// The descriptors named on the command line that were open when the tender started.
 ///
 /// The list is made before the tender opens any file, so that no number can refer to one of the
@@ -94,7 +129,11 @@ fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
 #[derive(Debug)]
 pub struct Inherited {
     open: Vec<RawFd>,
+    taken: Vec<RawFd>,
 }
+
+/// Why [`Inherited::take`] refuses a descriptor that is already taken.
+pub const NAMED_TWICE: &str = "another option names it too";
 
 impl Inherited {
     /// Finds out which of `numbers` are open. Call it before the tender opens anything except the
@@ -107,7 +146,12 @@ impl Inherited {
             numbers.into_iter().filter(|fd| !was_filled(*fd) && sys::is_open(*fd)).collect();
         open.sort_unstable();
         open.dedup();
-        Inherited { open }
+        Inherited { open, taken: Vec::new() }
+    }
+
+    /// Whether descriptor `fd` was already taken.
+    pub fn is_taken(&self, fd: RawFd) -> bool {
+        self.taken.contains(&fd)
     }
 
     /// Takes descriptor `fd`; `EBADF` if it was not open or is already taken. For a standard
@@ -116,6 +160,7 @@ impl Inherited {
     pub fn take(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
         let index = self.open.binary_search(&fd).map_err(|_| Errno::BADF)?;
         self.open.remove(index);
+        self.taken.push(fd);
         let standard = [stdin(), stdout(), stderr()];
         if let Some(standard) = standard.iter().find(|standard| standard.as_raw_fd() == fd) {
             return rustix::io::fcntl_dupfd_cloexec(standard, 3);
@@ -140,6 +185,7 @@ mod tests {
         let taken = inherited.take(number).unwrap();
         assert_eq!(taken.as_raw_fd(), number);
         assert_eq!(inherited.take(number).unwrap_err(), Errno::BADF, "twice");
+        assert!(inherited.is_taken(number) && !inherited.is_taken(1 << 20));
         assert_eq!(inherited.take(1 << 20).unwrap_err(), Errno::BADF, "never open");
         assert_eq!(inherited.take(closed).unwrap_err(), Errno::BADF, "not named");
         let mut standard = Inherited::find([0, 1, 2], [false; 3]);

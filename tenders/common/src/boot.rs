@@ -24,7 +24,7 @@ pub use solo5_launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
 
 use crate::attach::file_id::check_disks;
-use crate::attach::{Backing, Device, Inherited};
+use crate::attach::{Backing, Device, FileId, Inherited};
 use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain;
@@ -130,7 +130,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     let mut reporter = None;
     let result = match request.report().filter(|_| !request.only_explains()) {
         None => Ok(()),
-        Some(target) => Sink::open(target, &mut inherited)
+        Some(target) => Sink::open(target, &request, &mut inherited)
             .and_then(|sink| report::watch(sink, |error| console.error(error)))
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
@@ -198,6 +198,7 @@ fn run<T: Tender>(
     let kernel = request.kernel().to_owned();
     let fault = |fault: ImageError| Error::Image { kernel: kernel.clone(), fault };
     let file = open_image(&kernel)?;
+    let image_file = FileId::of(&file).ok();
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
     let machines = Arch::HOST.as_slice();
@@ -244,7 +245,7 @@ fn run<T: Tender>(
         let launch = gate.launch();
         let decision = gate.decide(Phase::Strings);
         if !decision.is_denied() {
-            check_devices(devices.as_deref().unwrap_or_default())?;
+            check_devices(devices.as_deref().unwrap_or_default(), image_file)?;
         }
         let explanation = explain::Explanation {
             program: console.program(),
@@ -267,7 +268,7 @@ fn run<T: Tender>(
     let devices = gate.attach(inherited)?;
     gate.check(Phase::Descriptors)?;
     // Only after the policy check: a denied launch must reveal nothing about the device.
-    check_devices(&devices)?;
+    check_devices(&devices, image_file)?;
     let launch = gate.into_launch();
     warn(&launch, console);
 
@@ -316,10 +317,12 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
 }
 
 /// Refuses devices that are allowed but unusable: smaller than the manifest requires, not a whole
-/// number of sectors, also open for writing elsewhere in this process, or renamed since they were
-/// judged.
-fn check_devices(devices: &[Device]) -> Result<(), Error> {
-    check_disks(devices)?;
+/// number of sectors, also open for writing elsewhere in this process, the image, or renamed since
+/// they were judged.
+fn check_devices(devices: &[Device], image: Option<FileId>) -> Result<(), Error> {
+    check_disks(devices, image)?;
+    #[cfg(feature = "net")]
+    crate::attach::net::check_taps(devices)?;
     for device in devices {
         match device.backing {
             #[cfg(feature = "net")]

@@ -36,6 +36,8 @@ pub enum Error {
     NotTap { interface: String, what: String },
     /// An inherited descriptor is not a tap, or its frames carry an extra header.
     TapFd { fd: i32, why: &'static str },
+    /// Two devices are one tap.
+    NetTwice { names: [String; 2], interface: String },
     /// A tap's MTU is outside the range that Ethernet allows.
     Mtu { interface: String, mtu: u32 },
     /// No random Ethernet address can be generated.
@@ -57,8 +59,12 @@ pub enum Error {
     BlockFd { fd: i32, why: &'static str },
     /// Two devices are one disk, and the guest may write to it.
     BlockTwice { names: [String; 2], path: String },
+    /// Two devices are one inherited descriptor.
+    BlockFdTwice { names: [String; 2], fd: i32 },
     /// The disk is also open for writing as a standard descriptor.
     BlockStandard { path: String, standard: usize },
+    /// The disk is also the image, and the guest could write to it.
+    BlockImage { path: String },
 
     /// The manifest requires more guest memory.
     Memory { have: u64, least: u64 },
@@ -107,6 +113,8 @@ pub enum Error {
     FilterLength,
     /// The report cannot be written to the target of `--report`.
     Report { target: String, error: Errno },
+    /// The target of `--report` is a file that the launch uses.
+    ReportUsed { target: String, what: String },
 }
 
 impl Error {
@@ -126,7 +134,7 @@ impl Error {
             Error::Protect { .. } => "T402",
             Error::NoModule { .. } => "T407",
             Error::Tap { .. } | Error::NotTap { .. } => "T410",
-            Error::TapFd { .. } => "T411",
+            Error::TapFd { .. } | Error::NetTwice { .. } => "T411",
             Error::Mtu { .. } => "T412",
             Error::Random { .. } | Error::Host { .. } => "T440",
             Error::BlockOpen { .. } => "T420",
@@ -135,8 +143,8 @@ impl Error {
             Error::Unaligned { .. } | Error::TooSmall { .. } => "T423",
             Error::Busy { .. } => "T424",
             Error::BlockFd { .. } => "T425",
-            Error::BlockTwice { .. } => "T426",
-            Error::BlockStandard { .. } => "T427",
+            Error::BlockTwice { .. } | Error::BlockFdTwice { .. } => "T426",
+            Error::BlockStandard { .. } | Error::BlockImage { .. } => "T427",
             Error::Memory { .. } => "T431",
             Error::ExecHeap => "T432",
             Error::SectorSize { .. } => "T433",
@@ -157,7 +165,7 @@ impl Error {
             Error::Dumpcore { .. } => "T455",
             Error::Gdb { .. } => "T456",
             Error::FilterLength => "T441",
-            Error::Report { .. } => "T443",
+            Error::Report { .. } | Error::ReportUsed { .. } => "T443",
         }
     }
 
@@ -257,6 +265,10 @@ impl Error {
                 format!("descriptor {fd} cannot be a network interface: {why}"),
                 "pass the descriptor of a tap opened with only IFF_TAP and IFF_NO_PI".into(),
             ),
+            Error::NetTwice { names: [one, other], interface } => (
+                format!("'{one}' and '{other}' are the same tap, {interface}"),
+                "attach two taps: each frame would reach only one of the devices".into(),
+            ),
             Error::Mtu { interface, mtu } => (
                 format!(
                     "interface {interface}: the MTU is {mtu}, which is not between {} and {}",
@@ -289,6 +301,10 @@ impl Error {
                 format!("'{one}' and '{other}' are the same disk, {path}"),
                 "attach two disks, or give both devices --block-access:NAME=read-only".into(),
             ),
+            Error::BlockFdTwice { names: [one, other], fd } => (
+                format!("'{one}' and '{other}' are the same disk, @{fd}"),
+                "pass a descriptor of its own for each, of two disks or both read-only".into(),
+            ),
             Error::BlockStandard { path, standard } => {
                 let stream = ["standard input", "standard output", "standard error"];
                 let stream = stream.get(*standard).copied().unwrap_or_default();
@@ -297,6 +313,10 @@ impl Error {
                     "send the console and messages to another file".into(),
                 )
             }
+            Error::BlockImage { path } => (
+                format!("{path} is also the image, which the guest could change"),
+                "attach another file, or give the device --block-access:NAME=read-only".into(),
+            ),
             Error::Memory { have, least } => (
                 format!(
                     "the manifest asks for at least {} of memory, and there are {}",
@@ -350,6 +370,10 @@ impl Error {
             Error::Report { target, error } => (
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
                 "check the value of --report".into(),
+            ),
+            Error::ReportUsed { target, what } => (
+                format!("the outcome would be written into {what}: {target} is the same file"),
+                "give --report a file of its own".into(),
             ),
             // All other errors have a text of upstream's.
             other => (format!("{other:?}"), "report this as a bug".into()),

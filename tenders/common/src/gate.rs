@@ -15,7 +15,7 @@ use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, sources,
 };
 
-use crate::attach::{Device, Inherited};
+use crate::attach::{Device, Inherited, NAMED_TWICE, check_descriptors};
 use crate::error::{Reason, Refusal};
 use crate::safeguard::Safeguard;
 use crate::sys;
@@ -31,7 +31,10 @@ pub struct Gate {
 /// Reads every policy of a launch. A policy that cannot be read refuses the launch; it is never
 /// skipped.
 pub fn policies(request: &Request, inherited: &mut Inherited) -> Result<Vec<Policy>, Refusal> {
-    let open = |fd| inherited.take(fd).map(File::from).map_err(io::Error::from);
+    let open = |fd| match inherited.is_taken(fd) {
+        true => Err(io::Error::other(NAMED_TWICE)),
+        false => inherited.take(fd).map(File::from).map_err(io::Error::from),
+    };
     let policies =
         sources::load(sources::Host::Folder(&sources::folder()), request.policies(), open);
     policies.map_err(|diagnostics| Refusal {
@@ -91,6 +94,7 @@ impl Gate {
     /// the order of their indices. From now on decisions include the facts that the host reports
     /// about them.
     pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Refusal> {
+        check_descriptors(&self.asked.launch)?;
         let mut devices: Vec<Device> = Vec::new();
         let only_inspect = self.asked.launch.explain;
         #[cfg(feature = "net")]

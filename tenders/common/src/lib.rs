@@ -46,3 +46,4 @@ pub mod seccomp;
 pub mod signals;
 pub mod start;
 pub mod sys;
+mod used_files;

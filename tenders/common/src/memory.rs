@@ -11,10 +11,9 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use rustix::mm::{MapFlags, MprotectFlags};
-use rustix::process::{Resource, getrlimit};
 use solo5_image::{Protection, ReadError};
 
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 
 /// An unchecked claim that two numbers are a range of guest memory.
 ///
@@ -68,11 +67,11 @@ impl std::error::Error for OutOfBounds {}
 
 /// How guest memory is mapped: private, which is faster, unless there is a limit on data (`ulimit
 /// -d`). That limit counts only private memory, and guest memory must not count as the tender's
-/// data.
+/// data. Shared memory also fits if the limit cannot be read.
 pub fn mapping() -> MapFlags {
-    match getrlimit(Resource::Data).current {
-        None => MapFlags::PRIVATE,
-        Some(_) => MapFlags::SHARED,
+    match sys::limit(libc::RLIMIT_DATA as libc::c_int) {
+        Ok(None) => MapFlags::PRIVATE,
+        Ok(Some(_)) | Err(_) => MapFlags::SHARED,
     }
 }
 

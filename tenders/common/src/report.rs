@@ -20,13 +20,14 @@ use std::path::Path;
 
 use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags};
 use serde_json::{Value, json};
-use solo5_launch::FileOrFd;
+use solo5_launch::{FileOrFd, Request};
 use solo5_report::{json as json_text, os_text};
 
 use crate::attach::Inherited;
 use crate::error::{EXIT_CANNOT, Error, Reason, Refusal};
 use crate::sys::process::{self, Pid, WaitStatus};
 use crate::sys::{CallersRights, Errno};
+use crate::used_files;
 
 /// How a launch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +172,13 @@ enum Place {
 
 impl Sink {
     /// Opens an existing file to append to, notes the path of one to be created, or takes an
-    /// inherited descriptor.
-    pub fn open(target: &FileOrFd, inherited: &mut Inherited) -> Result<Sink, Error> {
+    /// inherited descriptor. Refuses a file that the launch `request` uses, such as a disk: this
+    /// must be known before anything fails, because a failed launch is reported too.
+    pub fn open(
+        target: &FileOrFd,
+        request: &Request,
+        inherited: &mut Inherited,
+    ) -> Result<Sink, Error> {
         let (opened, target) = match target {
             FileOrFd::Path(path) => {
                 let _rights = CallersRights::take();
@@ -188,7 +194,16 @@ impl Sink {
             }
         };
         match opened {
-            Ok(place) => Ok(Sink { place, target }),
+            Ok(place) => {
+                let used = match &place {
+                    Place::Open(file) => used_files::which_is(file, request),
+                    Place::ToCreate(_) => None,
+                };
+                match used {
+                    Some(what) => Err(Error::ReportUsed { target, what }),
+                    None => Ok(Sink { place, target }),
+                }
+            }
             Err(error) => Err(Error::Report { target, error }),
         }
     }
@@ -313,6 +328,9 @@ fn end_of(status: WaitStatus) -> Option<End> {
 
 #[cfg(test)]
 mod tests {
+    use solo5_abi::Target;
+    use solo5_launch::Modules;
+
     use super::*;
 
     #[test]
@@ -353,8 +371,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report");
         let mut inherited = Inherited::find([], [false; 3]);
-        let mut open =
-            |path: &Path| Sink::open(&FileOrFd::Path(path.as_os_str().to_owned()), &mut inherited);
+        let modules = Modules::ordinary(Target::Spt);
+        let request = solo5_launch::read(&["nosuch.spt".into()], &modules).unwrap();
+        let mut open = |path: &Path| {
+            Sink::open(&FileOrFd::Path(path.as_os_str().to_owned()), &request, &mut inherited)
+        };
         let mut sink = open(&path).unwrap();
         assert!(!path.exists(), "not before there is a report");
         sink.write(&json!(1)).unwrap();

@@ -4,7 +4,7 @@
 //! calls, and returns the kernel's result. Errors are [`Errno`]; [`strerror`] gives the text.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 pub use rustix::io::Errno;
@@ -88,6 +88,15 @@ pub fn fill_standard_descriptors() -> Result<Filled, Errno> {
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD changes nothing.
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// The status of the file that descriptor `fd` is open on; `EBADF` if it is not open.
+pub fn status_of(fd: RawFd) -> Result<rustix::fs::Stat, Errno> {
+    if !is_open(fd) {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: it is open, and a tender has one thread, so it stays open during the call.
+    rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Takes over descriptor `fd`, which the launcher passed on.
@@ -196,8 +205,9 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
     match last_error() {
         // Kernels before 5.9 lack the call. There the descriptor limit bounds the loop.
         Errno::NOSYS => {
-            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-            let limit = limit.unwrap_or(1 << 20).min(1 << 20) as libc::c_uint;
+            let most = 1 << 20;
+            let limit = limit(libc::RLIMIT_NOFILE as libc::c_int).ok().flatten();
+            let limit = limit.unwrap_or(most).min(most) as libc::c_uint;
             for fd in first..=last.min(limit) {
                 // SAFETY: as above; closing a number that is not open does nothing.
                 unsafe { libc::close(fd as RawFd) };
@@ -206,6 +216,16 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> Result<(), Errno> {
         }
         error => Err(error),
     }
+}
+
+/// The soft limit on a resource, such as `RLIMIT_DATA`; `None` if there is none.
+///
+/// Unlike `rustix`'s function it can fail: a filter around the tender may forbid the call.
+pub fn limit(resource: libc::c_int) -> Result<Option<u64>, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call fills in the structure it is given, which outlives it.
+    check(unsafe { libc::getrlimit(resource as _, &mut limit) })?;
+    Ok(Some(limit.rlim_cur).filter(|limit| *limit != libc::RLIM_INFINITY))
 }
 
 /// Whether this process may install system call filters: the kernel supports them, and no outer

@@ -11,7 +11,7 @@ use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 use solo5_report::os_text;
 
-use super::{Backing, Device, FileId, Inherited, check_not_standard};
+use super::{Backing, Device, FileId, Inherited, NAMED_TWICE, check_not_standard};
 use crate::error::Error;
 use crate::sys::Errno;
 
@@ -115,6 +115,9 @@ pub fn attach(
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
             check_not_standard(*number).map_err(|why| Error::BlockFd { fd: *number, why })?;
+            if inherited.is_taken(*number) {
+                return Err(Error::BlockFd { fd: *number, why: NAMED_TWICE });
+            }
             let fd = inherited.take(*number);
             let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
             check_access(&fd, block.access)?;

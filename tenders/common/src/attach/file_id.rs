@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::stdio::{stderr, stdin, stdout};
 
 use super::{Access, Backing, Device};
@@ -21,11 +21,22 @@ pub enum FileId {
 impl FileId {
     /// The file that `fd` is open on.
     pub fn of(fd: impl AsFd) -> Result<FileId, Errno> {
-        let stat = rustix::fs::fstat(fd)?;
-        Ok(match FileType::from_raw_mode(stat.st_mode) {
+        Ok(FileId::with_status(&rustix::fs::fstat(fd)?))
+    }
+
+    fn with_status(stat: &Stat) -> FileId {
+        match FileType::from_raw_mode(stat.st_mode) {
             FileType::BlockDevice => FileId::Device(stat.st_rdev),
             _ => FileId::Inode(stat.st_dev, stat.st_ino),
-        })
+        }
+    }
+
+    /// The file with this status, if writing to it changes its content: a regular file or a block
+    /// device.
+    pub fn with_content(stat: &Stat) -> Option<FileId> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let has = matches!(kind, FileType::RegularFile | FileType::BlockDevice);
+        has.then(|| FileId::with_status(stat))
     }
 
     /// The standard descriptor that is open for writing on this file, if any.
@@ -40,15 +51,18 @@ impl FileId {
 }
 
 /// Refuses a disk that something else could write to: a standard descriptor, or another disk of the
-/// same guest unless both are read-only. Locks cannot detect this, because they only exclude other
-/// processes.
-pub fn check_disks(devices: &[Device]) -> Result<(), Error> {
+/// same guest unless both are read-only. Refuses also a disk through which the guest could write to
+/// its own `image`. Locks cannot detect this, because they only exclude other processes.
+pub fn check_disks(devices: &[Device], image: Option<FileId>) -> Result<(), Error> {
     let mut seen: Vec<(FileId, Access, &str)> = Vec::new();
     for device in devices {
         let Backing::Block { path, file, access, .. } = &device.backing else { continue };
         if let Some(standard) = file.standard_writer() {
             silence(standard);
             return Err(Error::BlockStandard { path: path.clone(), standard });
+        }
+        if *access == Access::ReadWrite && image == Some(*file) {
+            return Err(Error::BlockImage { path: path.clone() });
         }
         let writes = |other: Access| [*access, other].contains(&Access::ReadWrite);
         let same = seen.iter().find(|(other, access, _)| other == file && writes(*access));
@@ -106,15 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_the_image_is_refused_unless_read_only() {
+        let (image, other) = (FileId::Inode(1, 1), FileId::Inode(1, 2));
+        let check = |file, access| check_disks(&[disk("a", file, access)], Some(image));
+        assert_eq!(check(other, Access::ReadWrite), Ok(()));
+        assert_eq!(check(image, Access::ReadOnly), Ok(()));
+        assert_eq!(check(image, Access::ReadWrite).unwrap_err().code(), "T427");
+    }
+
+    #[test]
     fn a_disk_given_twice_is_refused_unless_both_are_read_only() {
         let (one, other) = (FileId::Device(1), FileId::Inode(1, 1));
         let (reads, writes) = (Access::ReadOnly, Access::ReadWrite);
         let check = |first, second, access| {
-            check_disks(&[
-                disk("a", one, access),
-                disk("b", first, reads),
-                disk("c", second, reads),
-            ])
+            let disks = [disk("a", one, access), disk("b", first, reads), disk("c", second, reads)];
+            check_disks(&disks, None)
         };
         assert_eq!(check(other, other, writes), Ok(()));
         assert_eq!(check(one, other, reads), Ok(()));

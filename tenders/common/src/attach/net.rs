@@ -11,7 +11,7 @@ use solo5_abi::device::Mtu;
 use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
 
-use super::{Backing, Device, Inherited, check_not_standard};
+use super::{Backing, Device, Inherited, NAMED_TWICE, check_not_standard};
 use crate::error::Error;
 use crate::netlink;
 use crate::sys::{Errno, strerror, tap};
@@ -148,13 +148,16 @@ pub fn identify(fd: &OwnedFd) -> Result<TapInfo, Error> {
 /// Checks that the tap behind `fd` is in the tender's own network namespace.
 fn check_own_namespace(fd: &OwnedFd) -> Result<(), String> {
     let unread = |error| format!("its network namespace cannot be read: {}", strerror(error));
-    let inode =
-        tap::namespace(fd.as_fd()).and_then(|namespace| Ok(rustix::fs::fstat(namespace)?.st_ino));
-    if inode.map_err(unread)? == own_namespace().map_err(unread)? {
+    if namespace(fd).map_err(unread)? == own_namespace().map_err(unread)? {
         Ok(())
     } else {
         Err("its interface is in another network namespace".to_owned())
     }
+}
+
+/// The inode of the network namespace of the tap behind `fd`.
+fn namespace(fd: &OwnedFd) -> Result<u64, Errno> {
+    tap::namespace(fd.as_fd()).and_then(|namespace| Ok(rustix::fs::fstat(namespace)?.st_ino))
 }
 
 /// The inode of the tender's own network namespace. `/proc/self/ns/net` is a symbolic link to
@@ -196,6 +199,9 @@ pub fn open(
         (Interface::Tap(name), false) => attach(name).map(|(info, fd)| (info, Some(fd)))?,
         (Interface::Fd(number), only_inspect) => {
             check_not_standard(*number).map_err(|why| Error::TapFd { fd: *number, why })?;
+            if inherited.is_taken(*number) {
+                return Err(Error::TapFd { fd: *number, why: NAMED_TWICE });
+            }
             let fd = inherited
                 .take(*number)
                 .map_err(|error| Error::Tap { interface: format!("@{number}"), error })?;
@@ -231,6 +237,27 @@ fn facts(info: &TapInfo, with_bridge: bool) -> NetFacts {
         tap: Fact::Known(OsString::from_vec(info.name.clone())),
         bridge: if with_bridge { bridge() } else { Fact::Unknown },
     }
+}
+
+/// Refuses one tap for two devices: each frame would reach only one of them. Two descriptors can be
+/// of one tap, and two taps in different network namespaces can have the same name.
+pub fn check_taps(devices: &[Device]) -> Result<(), Error> {
+    let mut seen: Vec<(&[u8], &OwnedFd, &str)> = Vec::new();
+    for device in devices {
+        let (Backing::Net { interface, .. }, Some(fd)) = (&device.backing, &device.fd) else {
+            continue;
+        };
+        let same = seen.iter().find(|(other, other_fd, _)| {
+            *other == interface.as_slice() && namespace(other_fd) == namespace(fd)
+        });
+        if let Some((.., other)) = same {
+            let names = [(*other).to_owned(), device.name.clone()];
+            let interface = String::from_utf8_lossy(interface).into_owned();
+            return Err(Error::NetTwice { names, interface });
+        }
+        seen.push((interface, fd, &device.name));
+    }
+    Ok(())
 }
 
 /// Refuses a tap whose name has changed since the policy judged it: interfaces can be renamed at

@@ -1,7 +1,7 @@
 //! Network interfaces, in a network namespace made for the test.
 
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
@@ -179,6 +179,56 @@ fn an_inherited_descriptor_of_a_tap_is_attached() {
         let unattached = open();
         let option = format!("--net:service=@{}", unattached.as_raw_fd());
         info.run(&[&option]).gives(1).mentions("not an attached tap");
+    });
+}
+
+/// A descriptor that is attached to `tap7` with these flags.
+fn attached(flags: libc::c_int) -> OwnedFd {
+    let tun = rustix::fs::open(c"/dev/net/tun", OFlags::RDWR, Mode::empty()).unwrap();
+    // SAFETY: `ifreq` is integers, pointers and unions of such; all zero is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"tap7") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the call reads and writes one `ifreq`, which outlives it.
+    let result = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    tun
+}
+
+#[test]
+fn an_inherited_tap_with_a_header_before_its_frames_is_refused() {
+    with_tap("an_inherited_tap_with_a_header_before_its_frames_is_refused", 1500, || {
+        for (flags, what) in
+            [(libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR, "start with a virtio header")]
+        {
+            let fd = attached(flags);
+            let option = format!("--net:service=@{}", fd.as_raw_fd());
+            let guest = guest(Code::new().exit(0));
+            for explain in [&[][..], &["--explain"]] {
+                let ran = guest.run(&[&[option.as_str()], explain].concat()).gives(1);
+                ran.mentions("error[T411]").mentions(what);
+            }
+        }
+    });
+}
+
+#[test]
+fn one_tap_for_two_interfaces_is_refused() {
+    with_tap("one_tap_for_two_interfaces_is_refused", 1500, || {
+        let guest = Guest::new(Code::new().exit(0), &[("a", NET), ("b", NET)]);
+        let one = attached(libc::IFF_TAP | libc::IFF_NO_PI);
+        let other = rustix::io::dup(&one).unwrap();
+        let [one, other] = [&one, &other].map(|fd| format!("@{}", fd.as_raw_fd()));
+        let run = |a: &str, b: &str, more: &[&str]| {
+            let (a, b) = (format!("--net:a={a}"), format!("--net:b={b}"));
+            let ran = guest.run(&[&[a.as_str(), b.as_str()], more].concat()).gives(1);
+            ran.mentions("error[T411]").mentions("'a' and 'b' are the same tap")
+        };
+        run(&one, &one, &[]);
+        run(&one, &one, &["--explain"]);
+        run(&one, &other, &[]);
     });
 }
 

@@ -280,3 +280,94 @@ fn a_policy_at_a_descriptor_is_read_from_its_start_and_pipes_are_refused() {
         .mentions("not a regular file");
     run(r#"exec "$0" --report="$2.p" "$1""#).gives(1).mentions("T443");
 }
+
+#[test]
+fn a_report_into_a_file_that_the_launch_uses_is_refused_and_nothing_is_written() {
+    let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
+    let disk = guest.file("disk.img", &[7; 4096]);
+    fs::hard_link(&disk, guest.folder.path().join("hard.img")).unwrap();
+    std::os::unix::fs::symlink("disk.img", guest.folder.path().join("soft.img")).unwrap();
+    let policy = guest.file("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    let signature = guest.file("guest.spt.minisig", b"none");
+    let files = [&disk, &guest.image, &policy, &signature];
+    let before = files.map(|file| fs::read(file).unwrap());
+    let run = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt")]);
+        let ran = Ran::of(shell.current_dir(guest.folder.path()));
+        for (file, content) in files.iter().zip(&before) {
+            assert!(fs::read(file).unwrap() == *content, "{script}: {}: {ran:?}", file.display());
+        }
+        ran
+    };
+    let read_only = "--block-access:disk=read-only";
+    for (script, what) in [
+        (r#"exec "$0" --report=disk.img --block:disk=disk.img guest.spt"#, "the disk 'disk'"),
+        (r#"exec "$0" --report=hard.img --block:disk=disk.img guest.spt"#, "the disk 'disk'"),
+        (r#"exec "$0" --report=disk.img --block:disk=soft.img guest.spt"#, "the disk 'disk'"),
+        (r#"exec "$0" --report=7 --block-fd:disk=7 guest.spt 7<>disk.img"#, "the disk 'disk'"),
+        (r#"exec "$0" --report=7 --block-fd:disk=8 guest.spt 7>>disk.img 8<disk.img"#, "the disk"),
+        (r#"exec "$0" --report=disk.img --block-fd:disk=8 guest.spt 8<>soft.img"#, "the disk"),
+        (r#"exec "$0" --report=1 --block:disk=disk.img guest.spt 1>>hard.img"#, "the disk 'disk'"),
+        // Launches that fail for another reason write no report there either.
+        (r#"exec "$0" --report=7 --block-fd:disk=7 nosuch.spt 7<>disk.img"#, "the disk 'disk'"),
+        (r#"exec "$0" --frob --report=disk.img --block:disk=disk.img guest.spt"#, "the disk"),
+        (r#"exec "$0" --report=guest.spt --block:disk=disk.img guest.spt"#, "the image"),
+        (r#"exec "$0" --report=7 --block:disk=disk.img guest.spt 7>>guest.spt"#, "the image"),
+        (r#"exec "$0" --report=p.yaml --policy=p.yaml guest.spt"#, "the policy p.yaml"),
+        (r#"exec "$0" --report=p.yaml --policy=@7 guest.spt 7<p.yaml"#, "the policy @7"),
+        (r#"exec "$0" --report=guest.spt.minisig guest.spt"#, "a signature of the image"),
+    ] {
+        for script in
+            [script.to_owned(), script.replace(" guest.spt", &format!(" {read_only} guest.spt"))]
+        {
+            let ran = run(&script).gives(1).mentions("error[T443]").mentions(what);
+            assert!(ran.err.ends_with("solo5-spt: not started\n"), "{ran:?}");
+        }
+    }
+    // A message on standard error would go into the disk too.
+    run(r#"exec "$0" --report=2 --block:disk=disk.img guest.spt 2>>disk.img"#).gives(1);
+    run(r#"exec "$0" --report=/dev/null --block:disk=disk.img guest.spt"#).gives(5);
+}
+
+#[test]
+fn a_disk_that_is_the_image_is_not_opened_for_writing() {
+    let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
+    // The image is one sector longer than its content, so that its size is no obstacle.
+    let mut image = fs::read(&guest.image).unwrap();
+    image.resize(image.len().next_multiple_of(512), 0);
+    fs::write(&guest.image, &image).unwrap();
+    std::os::unix::fs::symlink("guest.spt", guest.folder.path().join("soft")).unwrap();
+    for name in ["guest.spt", "soft"] {
+        let option = format!("--block:disk={name}");
+        for more in [&[][..], &["--explain"]] {
+            let ran = guest.run(&[&[option.as_str()], more].concat()).gives(1);
+            ran.mentions(&format!("error[T427]: {name} is also the image"));
+        }
+        guest.run(&[&option, "--block-access:disk=read-only"]).gives(5);
+    }
+}
+
+#[test]
+fn one_descriptor_for_two_options_is_refused_in_words() {
+    let guest = Guest::new(Code::new().exit(5), &[("a", BLOCK), ("b", BLOCK)]);
+    guest.file("disk.img", &[7; 4096]);
+    guest.file("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    let run = |options: &str| {
+        let script = format!(r#"exec "$0" {options} guest.spt 8<p.yaml 9<>disk.img"#);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_solo5-spt")]);
+        let ran = Ran::of(shell.current_dir(guest.folder.path())).gives(1);
+        assert!(!ran.err.contains("Bad file descriptor"), "{ran:?}");
+        ran
+    };
+    for explain in ["", "--explain "] {
+        let both = "--block-fd:a=9 --block-fd:b=9";
+        run(&format!("{explain}{both}")).mentions("error[T426]: 'a' and 'b' are the same disk, @9");
+        let read_only = "--block-access:a=read-only --block-access:b=read-only";
+        run(&format!("{explain}{both} {read_only}")).mentions("error[T426]");
+        run(&format!("{explain}--policy=@8 --policy=@8")).mentions("another option names it too");
+        let policy_as_disk = "--policy=@8 --block-fd:a=9 --block-fd:b=8";
+        run(&format!("{explain}{policy_as_disk}")).mentions("another option names it too");
+    }
+}

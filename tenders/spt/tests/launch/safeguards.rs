@@ -75,3 +75,16 @@ fn a_missing_safeguard_is_named_and_denies_the_launch() {
     let by_one = without(libc::SYS_close_range, None, libc::ENOSYS);
     run(&mut guest.command(&[&require]), by_one).gives(5);
 }
+
+#[test]
+fn a_filter_that_refuses_limits_is_no_obstacle() {
+    let guest = Guest::new(Code::new().exit(5), &[]);
+    let by_report = format!("--report={}", guest.folder.path().join("report").display());
+    for call in [libc::SYS_prlimit64, libc::SYS_getrlimit, libc::SYS_setrlimit] {
+        for error in [libc::EPERM, libc::ENOSYS] {
+            for options in [&[][..], &["--x-exec-heap"], &[by_report.as_str()]] {
+                run(&mut guest.command(options), without(call, None, error)).gives(5);
+            }
+        }
+    }
+}
