@@ -555,8 +555,47 @@ pub mod tap {
         Ok(unsafe { OwnedFd::from_raw_fd(made) })
     }
 
+    /// An ioctl about the packet filter of the tap behind `fd`.
+    fn filter_ioctl(
+        fd: BorrowedFd<'_>,
+        number: libc::Ioctl,
+        filter: &mut libc::sock_fprog,
+    ) -> Result<(), Errno> {
+        // SAFETY: every number passed by this module reads or writes one `sock_fprog`, which
+        // outlives the call. The kernel only reads the instructions.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), number, filter as *mut libc::sock_fprog) })
+            .map(drop)
+    }
+
+    /// Whether the kernel puts packet information in front of the frames of the tap behind `fd`,
+    /// whose flags are `flags`.
+    ///
+    /// The flag [`IFF_NO_PI`] has the same value as one for a tap without a packet filter. So the
+    /// kernel is asked while the tap has a filter. It lets every frame pass and is removed at once.
+    pub fn has_packet_information(fd: BorrowedFd<'_>, flags: u32) -> bool {
+        if flags & IFF_NO_PI == 0 {
+            return true;
+        }
+        let mut accept = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX };
+        let mut filter = libc::sock_fprog { len: 0, filter: std::ptr::null_mut() };
+        // A launcher's own filter stays, and with it the flag is true. One instruction is what an
+        // earlier call of this function left in the record.
+        let known = filter_ioctl(fd, libc::TUNGETFILTER as libc::Ioctl, &mut filter);
+        if known.is_err() || filter.len > 1 {
+            return false;
+        }
+        filter = libc::sock_fprog { len: 1, filter: &raw mut accept };
+        if filter_ioctl(fd, libc::TUNATTACHFILTER as libc::Ioctl, &mut filter).is_err() {
+            return false;
+        }
+        let flags = identify(fd).map(|(_, flags)| flags);
+        // A filter that stayed would change nothing.
+        let _ = filter_ioctl(fd, libc::TUNDETACHFILTER as libc::Ioctl, &mut filter);
+        flags.is_ok_and(|flags| flags & IFF_NO_PI == 0)
+    }
+
     /// Name and tun device flags of the interface behind `fd`. `ENOTTY` or `EINVAL` if `fd` is not
-    /// an attached interface.
+    /// an attached interface. The flag [`IFF_NO_PI`] says nothing: see [`has_packet_information`].
     pub fn identify(fd: BorrowedFd<'_>) -> Result<(Vec<u8>, u32), Errno> {
         let mut request = request(b"").ok_or(Errno::NAMETOOLONG)?;
         ioctl(fd, libc::TUNGETIFF as libc::Ioctl, &mut request)?;

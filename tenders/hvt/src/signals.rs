@@ -12,15 +12,22 @@ use solo5_tender::sys::Errno;
 /// Pointer and length are set before any handler is installed.
 struct Line(AtomicPtr<u8>, AtomicUsize);
 
-static LINES: [(libc::c_int, Line); 2] = [
-    (libc::SIGINT, Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0))),
-    (libc::SIGTERM, Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0))),
+/// For each signal its line, and what is reported.
+static LINES: [(libc::c_int, Line, &str); 2] = [
+    (
+        libc::SIGINT,
+        Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0)),
+        "{\"outcome\":\"signal\",\"status\":1,\"signal\":\"SIGINT\",\"reasons\":[]}\n",
+    ),
+    (
+        libc::SIGTERM,
+        Line(AtomicPtr::new(std::ptr::null_mut()), AtomicUsize::new(0)),
+        "{\"outcome\":\"signal\",\"status\":1,\"signal\":\"SIGTERM\",\"reasons\":[]}\n",
+    ),
 ];
 
 /// Descriptor for the outcome with `--report`, or -1.
 static REPORT: AtomicI32 = AtomicI32::new(-1);
-
-const REPORTED: &str = "{\"outcome\":\"signal\",\"status\":1,\"reasons\":[]}\n";
 
 /// A file to remove unless [`keep_file`] was called: its directory and its name.
 static FILE: (AtomicI32, AtomicPtr<libc::c_char>) =
@@ -49,16 +56,16 @@ pub fn remove_file() {
 }
 
 extern "C" fn ended(signal: libc::c_int) {
-    let found = LINES.iter().find(|(number, _)| *number == signal);
-    if let Some((_, Line(text, length))) = found {
+    let found = LINES.iter().find(|(number, ..)| *number == signal);
+    if let Some((_, Line(text, length), reported)) = found {
         let (text, length) = (text.load(Ordering::Acquire), length.load(Ordering::Acquire));
         // SAFETY: a leaked text and its length; `write` is async-signal-safe.
         unsafe { libc::write(2, text.cast(), length) };
-    }
-    let report = REPORT.load(Ordering::Acquire);
-    if report >= 0 {
-        // SAFETY: a constant and its length.
-        unsafe { libc::write(report, REPORTED.as_ptr().cast(), REPORTED.len()) };
+        let report = REPORT.load(Ordering::Acquire);
+        if report >= 0 {
+            // SAFETY: a constant and its length.
+            unsafe { libc::write(report, reported.as_ptr().cast(), reported.len()) };
+        }
     }
     remove_file();
     // SAFETY: `_exit` is async-signal-safe and runs no code of this program.
@@ -69,7 +76,7 @@ extern "C" fn ended(signal: libc::c_int) {
 /// ignored.
 pub fn handle(program: &str, report: Option<RawFd>) -> Result<(), Errno> {
     REPORT.store(report.unwrap_or(-1), Ordering::Release);
-    for (signal, Line(text, length)) in &LINES {
+    for (signal, Line(text, length), _) in &LINES {
         let line = format!("{program}: Exiting on signal {signal}\n").leak();
         length.store(line.len(), Ordering::Release);
         text.store(line.as_mut_ptr(), Ordering::Release);

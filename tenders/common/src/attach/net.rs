@@ -130,7 +130,7 @@ pub fn identify(fd: &OwnedFd) -> Result<TapInfo, Error> {
     if flags & tap::IFF_TAP == 0 {
         return Err(not_tap("it is a tun, which has no Ethernet frames"));
     }
-    if flags & tap::IFF_NO_PI == 0 {
+    if tap::has_packet_information(fd.as_fd(), flags) {
         return Err(not_tap("its frames start with packet information"));
     }
     if flags & tap::IFF_VNET_HDR != 0 {

@@ -180,11 +180,11 @@ fn an_endless_guest_ends_by_a_signal() {
     if !kvm("an_endless_guest_ends_by_a_signal") {
         return;
     }
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for (signal, name) in [(libc::SIGINT, "SIGINT"), (libc::SIGTERM, "SIGTERM")] {
         // jmp to itself
         let guest = guest(Code::new().print(b"up").bytes(&[0xeb, 0xfe]));
         let mut child = guest
-            .command(&["--mem=2"])
+            .command(&["--mem=2", "--report=report.json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -196,6 +196,11 @@ fn an_endless_guest_ends_by_a_signal() {
         // reused.
         assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
         Ran::after(child).gives(1).says(&format!("Exiting on signal {signal}"));
+        let line = std::fs::read(guest.folder.path().join("report.json")).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let expected =
+            serde_json::json!({"outcome": "signal", "status": 1, "signal": name, "reasons": []});
+        assert_eq!(told, expected);
     }
 }
 
