@@ -76,7 +76,7 @@ fn conflicts(plan: &Plan) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let cases = ["policy/tests/files/plan", "policy/tests/files/policy-test"];
+    let cases = ["elftool/policies/tests/files/plan", "elftool/policies/tests/files/policy-test"];
     let cases = cases.into_iter().flat_map(files::cases);
     cases.map(|(_, bytes)| bytes).collect()
 }
