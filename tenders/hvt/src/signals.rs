@@ -96,3 +96,20 @@ pub fn leave_to_others() -> Result<(), Errno> {
     let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()) };
     if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(result)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use solo5_tender::sys::process::signal_name;
+
+    use super::*;
+
+    #[test]
+    fn a_report_names_the_signal() {
+        for (signal, _, reported) in &LINES {
+            let told: serde_json::Value = serde_json::from_str(reported).unwrap();
+            assert_eq!((&told["outcome"], &told["status"]), (&"signal".into(), &1.into()));
+            assert_eq!(told["signal"], signal_name(*signal));
+            assert!(reported.ends_with('\n'));
+        }
+    }
+}
