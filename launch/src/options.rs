@@ -270,6 +270,8 @@ struct Reader {
     settings: Vec<(String, Setting)>,
     /// The keys of all labels so far: there may be thousands.
     label_keys: HashSet<String>,
+    /// All devices attached or declined so far, for the same reason.
+    devices: HashSet<(DeviceType, String)>,
     gdb: bool,
     gdb_at: Gdb,
 }
@@ -306,6 +308,7 @@ pub(super) fn read(
         mentions: Vec::new(),
         settings: Vec::new(),
         label_keys: HashSet::new(),
+        devices: HashSet::new(),
         gdb: false,
         gdb_at: Gdb::Port(GDB_PORT_DEFAULT),
     };
@@ -403,8 +406,8 @@ impl Reader {
     }
 
     /// Refuses a second attachment, or declining what is attached.
-    fn once(&self, kind: DeviceType, name: &str) -> Result<(), ValueError> {
-        if self.wishes.attach(kind, name) || self.launch.declines(kind, name) {
+    fn once(&mut self, kind: DeviceType, name: &str) -> Result<(), ValueError> {
+        if !self.devices.insert((kind, name.to_owned())) {
             return Err(ValueError::Because(format!("Device '{name}' is given more than once")));
         }
         Ok(())

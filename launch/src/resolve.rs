@@ -36,14 +36,6 @@ pub(super) fn undeclared(name: &str) -> String {
 }
 
 impl Wishes {
-    /// Whether a device is to be attached.
-    pub(super) fn attach(&self, kind: DeviceType, name: &str) -> bool {
-        match kind {
-            DeviceType::NetBasic => self.nets.iter().any(|net| net.name == name),
-            DeviceType::BlockBasic => self.blocks.iter().any(|block| block.name == name),
-        }
-    }
-
     /// Returns `launch` with the devices as they will be attached.
     pub(super) fn resolve(
         self,
