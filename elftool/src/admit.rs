@@ -7,7 +7,7 @@ use solo5_policies::admitted::{self, Admission};
 use solo5_policy::admitted::read;
 use solo5_signature::Digest;
 
-use crate::console::{Exit, Failure};
+use crate::console::{Console, Exit, Failure};
 use crate::files::{name, reason};
 
 /// Why a tender would not accept the list; `None` if it would.
@@ -16,8 +16,26 @@ fn unreadable(name: &str, text: &[u8]) -> Option<String> {
     Some(found.first().map(|found| found.message.clone()).unwrap_or_default())
 }
 
+/// Writes down what is admitted. `asked` is whether a policy was asked about any image. If none was,
+/// the list stays as it was: an empty one would forget what the older one says.
+pub(crate) fn record(
+    console: &Console,
+    path: Option<&Path>,
+    admitted: &BTreeMap<Digest, Admission>,
+    exit: Exit,
+    asked: bool,
+) -> Result<(), Failure> {
+    match path {
+        Some(path) if !asked && exit != Exit::Incomplete => {
+            console.say_of(path, "not written: no policy could be asked about any image");
+            Ok(())
+        }
+        _ => write(path, admitted, exit),
+    }
+}
+
 /// Writes the list of admitted images if `--lock` was given and a tender can read the list.
-pub(crate) fn write(
+fn write(
     path: Option<&Path>,
     admitted: &BTreeMap<Digest, Admission>,
     exit: Exit,

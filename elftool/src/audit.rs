@@ -137,6 +137,8 @@ impl AuditOptions {
             selection: Selection {
                 select: self.select.clone(),
                 all: self.all,
+                // A budget would do nothing without the rule that compares it.
+                also: if self.budget.is_empty() { Vec::new() } else { vec!["S503"] },
                 ignore: self.ignore.clone(),
                 least: None,
             },

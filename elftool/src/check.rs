@@ -72,11 +72,13 @@ impl CheckOptions {
         let mut exit = Exit::Clean;
         let mut images = Vec::new();
         let mut admitted = BTreeMap::new();
+        let mut asked = false;
         for path in &self.images {
             let question =
                 Question { path, words: &self.launch, policies: &policies, host: &host, lock };
             let answer = ask(&question, &mut lists);
             exit = exit.max(answer.exit());
+            asked |= matches!(answer, Answer::Decided(_));
             admitted.extend(answer.admission(path));
             if let Answer::Failed(why) = &answer {
                 console.say_of(path, why);
@@ -90,7 +92,7 @@ impl CheckOptions {
         if self.format == Format::Json {
             console.print_json(&Report { images })?;
         }
-        admit::write(lock, &admitted, exit)?;
+        admit::record(console, lock, &admitted, exit, asked)?;
         Ok(exit)
     }
 }

@@ -98,7 +98,7 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Result<Exit, Fai
         Ok(cli) => cli,
         // Help and the version are "errors" that go to standard output.
         Err(error) if !error.use_stderr() => {
-            let _ = error.print();
+            let _ = solo5_report::usage::print(&error);
             return Ok(Exit::Clean);
         }
         Err(error) => return Err(Failure::Options(Box::new(error))),

@@ -63,7 +63,7 @@ impl Display for Failure {
                 let lines: Vec<String> = found.iter().map(human::line).collect();
                 f.write_str(&lines.join("\n"))
             }
-            Failure::Options(error) => error.fmt(f),
+            Failure::Options(error) => f.write_str(&solo5_report::usage::text(error)),
         }
     }
 }
@@ -117,7 +117,7 @@ impl Console {
             Failure::Cannot(text) => self.say(text),
             Failure::Wrong(found) => self.show(found),
             Failure::Lines(text) => drop(io::stderr().write_all(text.as_bytes())),
-            Failure::Options(error) => drop(error.print()),
+            Failure::Options(error) => drop(solo5_report::usage::print(error)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use solo5_signature::minisign::TEXT_MAX;
@@ -54,11 +54,18 @@ impl Content {
 
     /// The proof for `keys`, from appended signatures and from detached ones beside `path`.
     pub(crate) fn prove(&self, path: &Path, keys: &[PublicKey]) -> Result<Proof, String> {
-        let detached = if keys.is_empty() { Vec::new() } else { detached(path).0 };
+        let (detached, unread) = match keys.is_empty() {
+            true => (Vec::new(), None),
+            false => {
+                detached(path).map_or_else(|why| (Vec::new(), Some(why)), |found| (found.0, None))
+            }
+        };
         let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
         let signatures =
             Signatures { attached: &self.signatures, detached: &detached, note: &self.note };
-        prove(&self.bytes, size, signatures, keys).map_err(|error| error.to_string())
+        let proof = prove(&self.bytes, size, signatures, keys);
+        let proof = proof.map_err(|error| error.to_string())?;
+        Ok(Proof { unread, ..proof })
     }
 }
 
@@ -82,8 +89,15 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The detached signatures of the image at `path`, and why others there are not valid.
-pub(crate) fn detached(path: &Path) -> (Vec<Signature>, Vec<SignatureError>) {
-    let file = open(&beside(path));
-    file.and_then(trailer::read_detached).unwrap_or_default()
+/// The signatures beside the image at `path`, and why others there prove nothing. None of either if
+/// there is no such file.
+///
+/// # Errors
+///
+/// Why the file cannot be read.
+pub(crate) fn detached(path: &Path) -> Result<(Vec<Signature>, Vec<SignatureError>), String> {
+    match open(&beside(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), Vec::new())),
+        opened => opened.and_then(trailer::read_detached).map_err(|error| reason(&error)),
+    }
 }

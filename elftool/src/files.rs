@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use solo5_image::{ReadAt, ReadError, elf};
@@ -56,6 +56,31 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|error| reason(&error))?;
     Ok(bytes)
+}
+
+/// Most bytes of a key file or a password file.
+const SECRET_MAX: u64 = 16 * 1024;
+
+/// A key or a password in a file. Only a regular file is read, because a named pipe could make the
+/// program wait; and a descriptor that the caller has opened, such as `/dev/fd/3` or `/dev/stdin`.
+///
+/// # Errors
+///
+/// The system's text, or what is wrong with the file.
+pub(crate) fn read_secret(path: &Path) -> Result<String, String> {
+    let file = open(path).map_err(|error| reason(&error))?;
+    let metadata = file.metadata().map_err(|error| reason(&error))?;
+    let pipe = metadata.file_type().is_fifo() && solo5_output::is_descriptor(path);
+    if !metadata.is_file() && !pipe {
+        return Err(String::from("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(SECRET_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| reason(&error))?;
+    if bytes.len() as u64 > SECRET_MAX {
+        return Err(format!("is longer than {} KiB", SECRET_MAX >> 10));
+    }
+    String::from_utf8(bytes).map_err(|_| String::from("is not a text"))
 }
 
 /// The system's text for an error, without the number the standard library appends, and without

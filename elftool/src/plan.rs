@@ -119,7 +119,8 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
             console.print(&(text + &closing(&plan, &entries, errors)))?;
         }
     }
-    admit::write(options.lock, &admitted, exit)?;
+    let asked = entries.iter().any(|entry| matches!(entry.answer, Answer::Decided(_)));
+    admit::record(console, options.lock, &admitted, exit, asked)?;
     Ok(exit)
 }
 

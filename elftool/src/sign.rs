@@ -1,18 +1,19 @@
 //! `sign`: appends signatures to images, or writes detached ones.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use solo5_abi::Arch;
 use solo5_image::Image;
+use solo5_signature::proof::IMAGE_MAX;
 use solo5_signature::signer::{SecretKey, SignError, generate};
-use solo5_signature::{PublicKey, Signature, Signatures, prove, trailer};
+use solo5_signature::{PublicKey, Signature, SignatureError, Signatures, prove, trailer};
 
 use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, beside, detached};
-use crate::files::reason;
+use crate::files::{name, read_secret, reason};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignOptions {
@@ -44,7 +45,7 @@ impl SignOptions {
         let key = self.secret_key()?;
         let mut exit = Exit::Clean;
         for path in &self.images {
-            if let Err(why) = self.sign(path, &key) {
+            if let Err(why) = self.sign(console, path, &key) {
                 console.say_of(path, why);
                 exit = Exit::Incomplete;
             }
@@ -53,10 +54,7 @@ impl SignOptions {
     }
 
     fn secret_key(&self) -> Result<SecretKey, Failure> {
-        let read = |path: &Path| {
-            let text = fs::read_to_string(path);
-            text.map_err(|error| Failure::of(path, reason(&error)))
-        };
+        let read = |path: &Path| read_secret(path).map_err(|why| Failure::of(path, why));
         let path = self.key.as_deref().unwrap_or(Path::new(""));
         let text = read(path)?;
         let password = self.password_file.as_deref().map(read).transpose()?;
@@ -70,7 +68,7 @@ impl SignOptions {
         })
     }
 
-    fn sign(&self, path: &Path, key: &SecretKey) -> Result<(), String> {
+    fn sign(&self, console: &Console, path: &Path, key: &SecretKey) -> Result<(), String> {
         let content = Content::open(path)?;
         let image = Image::read(&content.bytes, &Arch::ALL);
         image.and_then(|image| image.abi()).map_err(|error| format!("is no unikernel: {error}"))?;
@@ -82,19 +80,41 @@ impl SignOptions {
         let made = |signed: &mut dyn Read, comment: &str| {
             key.sign(signed, comment).map_err(|error| error.to_string())
         };
+        let public = key.public().map_err(|error| error.to_string())?;
+        let other = others(path, &public)?;
         if self.detached {
+            if other {
+                let beside = name(&beside(path));
+                return Err(format!(
+                    "{beside} holds signatures of other keys; move it away first, \
+                     or sign without --detached"
+                ));
+            }
             // Signs the whole file with its trailer, because `minisign` verifies whole files.
             let mut file = content.bytes.as_slice().chain(content.note.as_slice());
             return write(&beside(path), made(&mut file, &comment)?.to_string().as_bytes());
         }
-        let public = key.public().map_err(|error| error.to_string())?;
         let renewed = stale(path, &content, &public)?;
         let Content { mut bytes, signatures, .. } = content;
         let mut all = without(signatures, &public, &bytes);
         all.push(made(&mut bytes.as_slice(), &comment)?);
         let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
+        if bytes.len().saturating_add(note.len()) as u64 > IMAGE_MAX {
+            let mib = IMAGE_MAX >> 20;
+            return Err(format!(
+                "would be larger than {mib} MiB with the signature, so no tender would prove it; \
+                 sign it with --detached"
+            ));
+        }
         bytes.extend(note);
         write(path, &bytes)?;
+        if other {
+            console.say_of(
+                &beside(path),
+                "warning: it holds signatures of other keys, which are of the file as it was; \
+                 `minisign` refuses them until those keys sign again",
+            );
+        }
         if let Some(comment) = renewed {
             let made = made(&mut bytes.as_slice(), &comment)?;
             write(&beside(path), made.to_string().as_bytes())?;
@@ -103,10 +123,20 @@ impl SignOptions {
     }
 }
 
+/// Whether the file with signatures beside the image holds anything but signatures of `key`.
+fn others(path: &Path, key: &PublicKey) -> Result<bool, String> {
+    let (found, errors) = read_detached(path)?;
+    Ok(!errors.is_empty() || !found.iter().all(|signature| signature.names(key)))
+}
+
+fn read_detached(path: &Path) -> Result<(Vec<Signature>, Vec<SignatureError>), String> {
+    detached(path).map_err(|why| format!("{}: {why}", name(&beside(path))))
+}
+
 /// The comment of a valid detached signature by `key`, which `minisign` will refuse once the trailer
 /// of the file changes.
 fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<String>, String> {
-    let (detached, _) = detached(path);
+    let (detached, _) = read_detached(path)?;
     let [one] = detached.as_slice() else {
         return Ok(None);
     };

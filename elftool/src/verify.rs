@@ -1,6 +1,5 @@
 //! `verify`: the digest of an image, and which of the given keys have signed it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,7 +9,7 @@ use solo5_signature::{PublicKey, Signatures, Trailer, locate, prove, trailer};
 
 use crate::console::{Console, Exit, Failure};
 use crate::content::{beside, bounded, detached};
-use crate::files::{name, readable, reason};
+use crate::files::{name, read_secret, readable};
 use crate::options::Format;
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +44,9 @@ struct Verified {
     /// Why other signatures are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unusable: Vec<String>,
+    /// Why the file with signatures beside the image could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<String>,
 }
 
 impl VerifyOptions {
@@ -58,6 +60,10 @@ impl VerifyOptions {
                 Ok(found) => {
                     let unsigned = !keys.is_empty() && found.signed_by.is_empty();
                     exit = exit.max(Exit::objection_if(unsigned));
+                    if let Some(why) = &found.unread {
+                        console.say_of(&beside(path), why);
+                        exit = Exit::Incomplete;
+                    }
                     images.push(found);
                 }
                 Err(why) => {
@@ -82,7 +88,7 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
         return Ok(key);
     }
     let path = Path::new(text);
-    let file = fs::read_to_string(path).map_err(|error| Failure::of(path, reason(&error)))?;
+    let file = read_secret(path).map_err(|why| Failure::of(path, why))?;
     PublicKey::parse_file(&file).ok_or_else(|| Failure::of(path, "is not a public key"))
 }
 
@@ -92,10 +98,19 @@ fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
     let size = bounded(&file)?;
     let failed = |error: ReadError| error.to_string();
     let found = locate(&file, size).map_err(failed)?;
-    let (detached, errors) = detached(path);
+    let (detached, errors, unread) = match detached(path) {
+        Ok((detached, errors)) => (detached, errors, None),
+        Err(why) => (Vec::new(), Vec::new(), Some(why)),
+    };
     let mut unusable: Vec<String> = Vec::new();
-    if found.is_none() && trailer::looks_signed(&file, size).map_err(failed)? {
-        unusable.push(String::from("behind the image: what is there is damaged"));
+    if found.is_none() {
+        if trailer::looks_signed(&file, size).map_err(failed)? {
+            unusable.push(String::from("behind the image: what is there is damaged"));
+        } else if trailer::is_misplaced(&file, size).map_err(failed)? {
+            let why = "behind the image: it is not at the end of the file; \
+                       bytes were added or cut off after signing";
+            unusable.push(String::from(why));
+        }
     }
     let beside = name(&beside(path));
     unusable.extend(errors.iter().map(|error| format!("{beside}: {error}")));
@@ -117,6 +132,7 @@ fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
         changed_since: changed.map(PublicKey::to_string).collect(),
         signed_by: proof.signed_by.iter().map(PublicKey::to_string).collect(),
         unusable,
+        unread,
     })
 }
 

@@ -149,6 +149,12 @@ fn check_writes_down_what_it_admits() {
     assert!(run.stderr.contains("not written"), "{}", run.stderr);
     let same: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
     assert_eq!(same, written);
+    // So does an image that cannot start.
+    let run = place.run(&["check", "--policy=node.yaml", &lock, "b.spt"]);
+    assert_eq!(run.status, 1);
+    assert!(run.stderr.contains("not written: no policy could be asked"), "{}", run.stderr);
+    let same: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    assert_eq!(same, written);
 }
 
 #[test]
@@ -345,4 +351,138 @@ fn memory_stays_within_the_budget() {
         let run = place.run_program("/bin/sh".as_ref(), &["-c", &script], b"");
         assert_eq!(run.status, 0, "{verb}: {run:?}");
     }
+}
+
+/// A key or a password that is endless, too long or a pipe is an error and not a wait.
+#[test]
+fn keys_are_small_regular_files() {
+    let place = place();
+    place.write("long", &vec![b'a'; 20 << 10]);
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    assert!(made.unwrap().success());
+    for (file, why) in [
+        ("/dev/zero", "is not a regular file"),
+        ("pipe", "is not a regular file"),
+        (".", "is not a regular file"),
+        ("long", "is longer than 16 KiB"),
+    ] {
+        let key = format!("--key={file}");
+        let password = format!("--password-file={file}");
+        for arguments in [
+            &["verify", key.as_str(), "a.spt"][..],
+            &["sign", key.as_str(), "a.spt"],
+            &["sign", "--key=key", password.as_str(), "a.spt"],
+        ] {
+            let run = place.run(arguments);
+            assert_eq!(run.status, 2, "{arguments:?}: {run:?}");
+            assert_eq!(run.stderr, format!("solo5-elftool: {file}: {why}\n"), "{arguments:?}");
+        }
+    }
+    // A pipe that the caller has opened: `--key=<(...)` in a shell.
+    let key = fs::read(place.path("key")).unwrap();
+    let run = place.run_with(&["sign", "--key=/dev/stdin", "a.spt"], &key);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn an_image_that_no_tender_could_prove_is_not_signed() {
+    let place = place();
+    let path = place.path("a.spt");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(256 << 20).unwrap();
+    let run = place.run(&["sign", "--key=key", "a.spt"]);
+    assert_eq!(run.status, 2, "{run:?}");
+    let told = "a.spt: would be larger than 256 MiB with the signature, so no tender would prove it";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 256 << 20);
+    let run = place.run(&["sign", "--key=key", "--detached", "a.spt"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert_eq!(place.run(&["verify", "--key=key.pub", "a.spt"]).status, 0);
+}
+
+#[test]
+fn signatures_that_cannot_be_read_are_said() {
+    let place = place();
+    policy(&place, &format!("image: {{ signed-by: {} }}", key(&place)));
+    let beside = place.path("a.spt.minisig");
+    let said = |why: &str| {
+        let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+        assert_eq!(run.status, 2, "{why}: {run:?}");
+        assert_eq!(run.stderr, format!("solo5-elftool: a.spt.minisig: {why}\n"));
+        let run = place.run(&["check", "--policy=node.yaml", "a.spt"]);
+        assert_eq!(run.status, 1);
+        let told = format!("its .minisig file cannot be used: {why}");
+        assert!(run.stdout.contains(&told), "{}", run.stdout);
+    };
+    place.write("a.spt.minisig", b"");
+    said("is empty");
+    fs::remove_file(&beside).unwrap();
+    fs::create_dir(&beside).unwrap();
+    said("is not a regular file");
+    fs::remove_dir(&beside).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &beside).unwrap();
+    said("is not a regular file");
+}
+
+#[test]
+fn signatures_of_other_keys_beside_an_image_are_kept() {
+    let place = place();
+    assert_eq!(place.run(&["sign", "--new-key=other"]).status, 0);
+    assert_eq!(place.run(&["sign", "--key=other", "--detached", "a.spt"]).status, 0);
+    let theirs = fs::read(place.path("a.spt.minisig")).unwrap();
+    let run = place.run(&["sign", "--key=key", "--detached", "a.spt"]);
+    assert_eq!(run.status, 2, "{run:?}");
+    let told = "a.spt: a.spt.minisig holds signatures of other keys; move it away first";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert_eq!(fs::read(place.path("a.spt.minisig")).unwrap(), theirs);
+    let run = place.run(&["sign", "--key=key", "a.spt"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let told = "a.spt.minisig: warning: it holds signatures of other keys";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert_eq!(fs::read(place.path("a.spt.minisig")).unwrap(), theirs);
+    let run = place.run(&["verify", "--key=key.pub", "--key=other.pub", "--format=json", "a.spt"]);
+    let json: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json["images"][0]["signed_by"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_signature_that_is_not_at_the_end_is_said() {
+    let place = place();
+    assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
+    let signed = fs::read(place.path("a.spt")).unwrap();
+    for image in [&[&signed[..], b"more"].concat()[..], &signed[..signed.len() - 5]] {
+        place.write("a.spt", image);
+        let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
+        assert_eq!(run.status, 1);
+        let told = "unusable signature: behind the image: it is not at the end of the file";
+        assert!(run.stdout.contains(told), "{}", run.stdout);
+    }
+}
+
+/// An output that is a named pipe is an error: without a reader, opening it would wait.
+#[test]
+fn outputs_are_no_named_pipes() {
+    let place = place();
+    policy(&place, "");
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    assert!(made.unwrap().success());
+    for arguments in [
+        &["lock", "-o", "pipe", "a.spt"][..],
+        &["check", "--policy=node.yaml", "--lock=pipe", "a.spt"],
+    ] {
+        let run = place.run(arguments);
+        assert_eq!(run.status, 2, "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains("pipe: it is not a regular file"), "{}", run.stderr);
+    }
+    let run = place.run(&["lock", "-o", "/dev/stdout", "a.spt"]);
+    assert_eq!(run.status, 0);
+    assert!(run.stdout.contains("sha256:"), "{}", run.stdout);
+}
+
+#[test]
+fn arguments_in_messages_are_escaped() {
+    let place = place();
+    let run = place.run(&["audit", "--fo\u{202e}=x"]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains(r"--fo\u{202e}"), "{}", run.stderr);
 }

@@ -615,3 +615,17 @@ fn notes_outside_of_the_known_are_shown() {
     assert_eq!(value["notes"][2]["meaning"], "manifest");
     assert_eq!(value["load"]["kernel_end"], 0x10_2000);
 }
+
+/// A budget needs no `--select`; `--ignore` still leaves its rule out.
+#[test]
+fn a_budget_applies_its_rule() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    let run = place.run(&["audit", "--budget=memory=1KiB", "--fail-on=warning", "a.spt"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stdout.contains("S503"), "{}", run.stdout);
+    let run = place.run(&["audit", "--budget=memory=1KiB", "--select=S2", "a.spt"]);
+    assert!(run.stdout.contains("S503"), "{}", run.stdout);
+    let run = place.run(&["audit", "--budget=memory=1KiB", "--ignore=S503", "a.spt"]);
+    assert!(!run.stdout.contains("S503"), "{}", run.stdout);
+}

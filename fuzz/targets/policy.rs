@@ -52,7 +52,7 @@ fn run(data: &[u8]) -> bool {
     let keys = keys_to_prove(&once, &asked.launch.labels);
     decided(&once, &twice, &formatted, &asked);
     if let Some(keys) = keys {
-        asked.proof = Some(Proof { digest: Digest::of(CONTENT), signed_by: keys });
+        asked.proof = Some(Proof { digest: Digest::of(CONTENT), signed_by: keys, unread: None });
         decided(&once, &twice, &formatted, &asked);
     }
     audited(&once, &asked);

@@ -117,7 +117,7 @@ fn explain(codes: &[OsString]) -> u8 {
     }
     for code in codes {
         let Some(page) = code.to_str().and_then(solo5_report::explain) else {
-            let code = code.to_string_lossy();
+            let code = solo5_report::one_line(&code.to_string_lossy());
             let text = format!("there is no code {code}; `explain` without a code lists them\n");
             say("solo5-toolchain", &text);
             return FAILED;

@@ -31,6 +31,8 @@ solo5_report::codes! {
     TOO_LONG = "M114";
     /// Upstream's tenders ignore the properties of version 2.
     UPSTREAM_IGNORES = "M120";
+    /// The output of `compile` has no place for the package.
+    PACKAGE_LEFT_OUT = "M121";
     /// The file is not an ELF image, object or note.
     NOT_AN_IMAGE = "M130";
     /// There is no manifest in the file.

@@ -469,3 +469,46 @@ fn hostile_sources_take_little_time_and_memory() {
     let output = folder.run_under("ulimit -v 65536; ulimit -t 2", &["check", "/dev/zero"]);
     assert!(ends(&output, 1).contains("Y004"));
 }
+
+#[test]
+fn compile_says_that_it_leaves_out_the_package() {
+    let folder = Folder::new();
+    folder.put("p.yaml", format!("{VERSION_2}package: {{ name: web }}\n"));
+    let said = ends(&folder.run(&["compile", "p.yaml", "-o", "p.o"]), 0);
+    assert!(said.contains("note[M121]") && said.contains("-z solo5-manifest=FILE"), "{said}");
+    let said = ends(&folder.run(&["compile", "m.yaml", "-o", "m.o"]), 0);
+    assert!(!said.contains("M121"), "{said}");
+}
+
+#[test]
+fn outputs_are_no_named_pipes() {
+    let folder = Folder::new();
+    let made = Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap();
+    assert!(made.success());
+    let said =
+        ends(&folder.run(&["compile", "m.yaml", "-o", "pipe", "--emit=raw"]), 2);
+    assert!(said.contains("cannot write pipe: it is not a regular file"), "{said}");
+    let said = ends(&folder.run(&["fmt", "pipe"]), 2);
+    assert!(said.contains("cannot read pipe: is not a regular file"), "{said}");
+}
+
+#[test]
+fn sizes_may_be_in_double_quotes_as_json_needs() {
+    let folder = Folder::new();
+    let json = r#"{ "type": "solo5.manifest", "version": 2, "memory": { "minimum": "32MiB" }, "devices": [] }"#;
+    folder.put("m.json", json);
+    folder.put("bare.yaml", json.replace("\"32MiB\"", "32MiB"));
+    ends(&folder.run(&["compile", "m.json", "-o", "m.raw"]), 0);
+    ends(&folder.run(&["compile", "bare.yaml", "-o", "bare.raw"]), 0);
+    assert_eq!(folder.get("m.raw"), folder.get("bare.raw"));
+    ends(&folder.run(&["fmt", "m.json"]), 0);
+    ends(&folder.run(&["fmt", "--check", "m.json"]), 0);
+    ends(&folder.run(&["check", "m.json"]), 0);
+}
+
+#[test]
+fn messages_about_the_command_line_are_escaped() {
+    let folder = Folder::new();
+    let said = ends(&folder.run(&["check", "--fo\u{202e}=x"]), 2);
+    assert!(said.contains(r"--fo\u{202e}"), "{said}");
+}

@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What happened to a file.
@@ -20,16 +20,23 @@ pub enum Outcome {
     Unchanged,
 }
 
+/// Whether `path` names a descriptor of this process, such as `/dev/stdout` or `/dev/fd/3`.
+pub fn is_descriptor(path: &Path) -> bool {
+    ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+        || ["/dev/stdin", "/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
+}
+
 /// Writes `content` to `path`; `-` is standard output.
 ///
 /// A regular file is replaced: a finished temporary file is renamed over it. So no reader ever sees
 /// half of the content, and a failure leaves the old file. An existing file keeps its mode. Symbolic
-/// links are followed. Anything else that can be written to, such as `/dev/stdout` or a pipe, is
-/// written directly.
+/// links are followed. Devices such as `/dev/null`, and descriptors of this process such as
+/// `/dev/stdout` and `/dev/fd/3`, are written directly. A named pipe is refused, because it could
+/// make the program wait for a reader.
 ///
 /// # Errors
 ///
-/// The system's error. A failed write of even the last byte is reported.
+/// The system's error, or that the file is a named pipe or a socket. A failed write of even the last byte is reported.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     if path == Path::new("-") {
         let mut stdout = io::stdout().lock();
@@ -46,6 +53,12 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
                 return Ok(Outcome::Unchanged);
             }
             replace(&fs::canonicalize(path)?, content, Some(found.mode()))
+        }
+        Ok(found)
+            if !found.is_dir() && !found.file_type().is_char_device() && !is_descriptor(path) =>
+        {
+            let why = "it is not a regular file; name one, or `-` for standard output";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         }
         Ok(_) => {
             let mut file = OpenOptions::new().write(true).open(path)?;
@@ -130,6 +143,24 @@ mod tests {
         symlink("made", &dangling).unwrap();
         write(&dangling, b"x").unwrap();
         assert_eq!(fs::read(folder.path().join("made")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_named_pipe_is_refused_and_a_descriptor_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(write(&pipe, b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(write(&socket, b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let (mut reader, writer) = io::pipe().unwrap();
+        let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        assert_eq!(write(Path::new(&name), b"x").unwrap(), Outcome::Written);
+        drop(writer);
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"x");
     }
 
     #[test]

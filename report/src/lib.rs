@@ -14,6 +14,7 @@
 //! | [`sarif`], [`github`], `junit` (a feature) | the same in the formats of code scanning and CI |
 //! | [`explain`] | one page per code, from `docs/codes` and `docs/rules` |
 //! | `completion` (with `man`) | completion scripts, from a command line |
+//! | `usage` (with `man`) | what `clap` says about a command line, made printable |
 //! | `man` (a feature) | one manual page per program, from its command line |
 //!
 //! Style: a message says what is wrong, in lower case and without a full stop; help says what to do.
@@ -37,6 +38,8 @@ pub mod junit;
 pub mod man;
 pub mod sarif;
 pub mod text;
+#[cfg(feature = "man")]
+pub mod usage;
 
 pub use diagnostic::{Diagnostic, Label, Place, Severity};
 pub use escape::{one_line, os_text, path_text, printable};

@@ -21,6 +21,8 @@ pub struct Proof {
     pub digest: Digest,
     /// The given keys that signed it, in the order given.
     pub signed_by: Vec<PublicKey>,
+    /// Why the signatures beside it could not be read; the caller that reads them sets it.
+    pub unread: Option<String>,
 }
 
 /// The signatures of an image.
@@ -88,6 +90,7 @@ pub fn prove<R: ReadAt + ?Sized>(
     Ok(Proof {
         digest: hasher.finish(),
         signed_by: signed_by.map(|(_, key)| key.clone()).collect(),
+        unread: None,
     })
 }
 

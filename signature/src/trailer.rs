@@ -6,6 +6,7 @@
 //! last two let a reader find the note from the end of the file. A file that does not end in exactly
 //! such a note has no attached signatures, and all of it is content.
 
+use std::fs::File;
 use std::io::{self, Read};
 
 use solo5_abi::note;
@@ -61,6 +62,23 @@ pub fn looks_signed<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, R
     Ok(foot(reader, size)?.is_some())
 }
 
+/// Bytes at the end of a file that [`is_misplaced`] searches.
+const SEARCHED: u64 = 1 << 20;
+
+/// Whether a note's header is near the end of a file of `size` bytes. If [`locate`] finds no note,
+/// bytes follow the note, or its end is missing.
+///
+/// # Errors
+///
+/// The host's error if the file cannot be read.
+pub fn is_misplaced<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, ReadError> {
+    let mut end = vec![0; usize::try_from(size.min(SEARCHED)).unwrap_or(0)];
+    let got = reader.read_at(size.saturating_sub(SEARCHED), &mut end)?;
+    // A note's header: the owner's length, the descriptor's length, the type, the owner.
+    let mark = [&KIND.to_le_bytes()[..], b"Solo5\0\0\0"].concat();
+    Ok(end.get(..got).unwrap_or(&end).windows(mark.len()).any(|bytes| bytes == mark))
+}
+
 /// The length of the text; `None` if the file does not end in the note's type.
 fn foot<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<Option<usize>, ReadError> {
     let Some(foot) = size.checked_sub(FOOT as u64) else {
@@ -110,14 +128,23 @@ const fn note_size(text: usize) -> usize {
     note::size(note::OWNER_SOLO5, descriptor_size(text))
 }
 
-/// Reads the signatures in a file beside the image, at most [`TEXT_MAX`] bytes of it. The second value
-/// is that of [`Signature::parse_all`].
+/// Reads the signatures in a file beside the image. The second value is that of
+/// [`Signature::parse_all`].
 ///
 /// # Errors
 ///
-/// The host's error if the file cannot be read.
-pub fn read_detached(file: impl Read) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
+/// The host's error if the file cannot be read. Also for a file that is not regular, because a pipe
+/// could make the caller wait; for an empty file; and for one longer than [`TEXT_MAX`].
+pub fn read_detached(file: File) -> io::Result<(Vec<Signature>, Vec<SignatureError>)> {
+    let unusable = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+    if !file.metadata()?.is_file() {
+        return Err(unusable("is not a regular file"));
+    }
     let mut bytes = Vec::new();
-    file.take(TEXT_MAX as u64).read_to_end(&mut bytes)?;
-    Ok(Signature::parse_all(&String::from_utf8_lossy(&bytes)))
+    file.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() {
+        0 => Err(unusable("is empty")),
+        length if length > TEXT_MAX => Err(unusable("is too long for signatures")),
+        _ => Ok(Signature::parse_all(&String::from_utf8_lossy(&bytes))),
+    }
 }

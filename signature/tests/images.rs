@@ -1,5 +1,7 @@
 //! Signed images: a valid signature is found, and every change is noticed.
 
+use std::io::{Seek, Write};
+
 use proptest::prelude::*;
 use solo5_signature::minisign::{COMMENT_MAX, SIGNATURES_MAX, TEXT_MAX};
 use solo5_signature::signer::{SecretKey, SignError, generate};
@@ -117,8 +119,18 @@ fn signatures_and_comments_are_bounded() {
     let longer = format!("{longest}c");
     let made = [secret.sign(&b""[..], &longer), secret.sign(&b""[..], "a\nb")];
     assert!(made.iter().all(|made| matches!(made, Err(SignError::Comment))));
-    let (endless, errors) = trailer::read_detached(std::io::repeat(b'\n')).unwrap();
-    assert!(endless.is_empty() && !errors.is_empty());
+    for (content, why) in [
+        (String::new(), "is empty"),
+        ("\n".repeat(TEXT_MAX + 1), "is too long for signatures"),
+    ] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        assert_eq!(trailer::read_detached(file).unwrap_err().to_string(), why);
+    }
+    let endless = std::fs::File::open("/dev/zero").unwrap();
+    let why = trailer::read_detached(endless).unwrap_err().to_string();
+    assert_eq!(why, "is not a regular file");
 }
 
 #[test]

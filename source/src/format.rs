@@ -69,8 +69,8 @@ fn double_quoted(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // Characters that are invisible, break lines or reorder text.
-            c if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            c if solo5_report::escape::is_unsafe(c)
+                || matches!(c, '\u{200b}'..='\u{200d}')
                 || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
             {
                 // Writing to a String cannot fail.

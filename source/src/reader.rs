@@ -230,9 +230,14 @@ impl Reader {
         }
     }
 
-    /// A size in bytes, written with a unit.
+    /// A size in bytes, written with a unit. It may be in double quotes, because JSON has no other
+    /// way to write it.
     pub fn size(&mut self, node: &Node, what: &str) -> Option<u64> {
-        let text = self.bare(node, what, "a size such as `32MiB`", codes::NOT_SIZE)?;
+        let wanted = "a size such as `32MiB`";
+        let text = match &node.kind {
+            Kind::Scalar(Scalar { text, style: Style::DoubleQuoted }) => text,
+            _ => self.bare(node, what, wanted, codes::NOT_SIZE)?,
+        };
         let fault = match size::parse(text) {
             Ok(bytes) => return Some(bytes),
             Err(fault) => fault,

@@ -210,27 +210,32 @@ fn search_code(arch: Arch, start: u64, window: &Window<'_>, found: &mut impl FnM
 /// relative to the next instruction or as they are. A match by accident is most unlikely.
 fn search_x86(start: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
     for at in 0..window.own {
-        let Some([opcode, rest @ ..]) = window.bytes.get(at..).and_then(|b| b.first_chunk::<6>())
-        else {
+        let Some([opcode, a, rest @ ..]) = window.bytes.get(at..) else {
             return;
         };
-        let [a, b, c, d, e] = *rest;
+        // The last instruction may end with the section: no byte behind its operand is needed.
+        let near = || Some(*window.bytes.get(at + 1..)?.first_chunk::<4>()?);
+        let far = || Some(*rest.first_chunk::<4>()?);
         let relative = |bytes: [u8; 4], behind: usize| {
             let next = start.wrapping_add((at + behind) as u64);
             next.wrapping_add_signed(i64::from(i32::from_le_bytes(bytes)))
         };
-        match *opcode {
+        let absolute = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
+        let target = match *opcode {
             // call, jmp
-            0xe8 | 0xe9 => found(at, relative([a, b, c, d], 5)),
+            0xe8 | 0xe9 => near().map(|bytes| relative(bytes, 5)),
             // Jcc
-            0x0f if a & 0xf0 == 0x80 => found(at, relative([b, c, d, e], 6)),
+            0x0f if a & 0xf0 == 0x80 => far().map(|bytes| relative(bytes, 6)),
             // lea, mov, call and jmp through memory: what the address itself is matters for lea
-            0x8d if a & 0xc7 == 0x05 => found(at, relative([b, c, d, e], 6)),
+            0x8d if a & 0xc7 == 0x05 => far().map(|bytes| relative(bytes, 6)),
             // mov $address, push $address
-            0x68 | 0xb8..=0xbf => found(at, u64::from(u32::from_le_bytes([a, b, c, d]))),
+            0x68 | 0xb8..=0xbf => near().map(absolute),
             // mov $address with a wide register or memory
-            0xc7 if a & 0xf8 == 0xc0 => found(at, u64::from(u32::from_le_bytes([b, c, d, e]))),
-            _ => {}
+            0xc7 if a & 0xf8 == 0xc0 => far().map(absolute),
+            _ => None,
+        };
+        if let Some(target) = target {
+            found(at, target);
         }
     }
 }
@@ -278,6 +283,8 @@ mod tests {
     fn calls_are_decoded() {
         let call = [0xe8, 0xfb, 0x0f, 0, 0, 0x90];
         assert!(targets(Arch::X86_64, &call).contains(&0x10_1000));
+        // The last instruction of a section.
+        assert_eq!(targets(Arch::X86_64, &call[..5]), [0x10_1000]);
         let lea = [0x48, 0x8d, 0x3d, 0xf9, 0xff, 0xff, 0xff];
         assert!(targets(Arch::X86_64, &lea).contains(&0x10_0000));
         let mov = [0xbf, 0, 0x20, 0x10, 0, 0x90];

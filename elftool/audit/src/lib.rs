@@ -51,6 +51,8 @@ pub struct Selection {
     /// With an empty `select`: apply S4 and S5 too. They are optional because their findings matter only
     /// for some uses, and some of them read all code.
     pub all: bool,
+    /// Apply these rules too, by their whole code.
+    pub also: Vec<&'static str>,
     /// Leave out rules with one of these prefixes, except where they find errors.
     pub ignore: Vec<String>,
     /// Report nothing below this severity.
@@ -65,11 +67,11 @@ impl Selection {
 
     /// Whether `rule` is selected.
     pub fn selects(&self, rule: &Rule) -> bool {
-        if self.select.is_empty() {
-            self.all || !rule.is_opt_in()
-        } else {
-            has_prefix(rule.code, &self.select)
-        }
+        let chosen = match self.select.is_empty() {
+            true => self.all || !rule.is_opt_in(),
+            false => has_prefix(rule.code, &self.select),
+        };
+        chosen || self.also.contains(&rule.code)
     }
 
     fn reports(&self, rule: &Rule, severity: Severity) -> bool {

@@ -270,7 +270,7 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
                 path: path?,
                 target: target?,
                 proof: digest
-                    .map(|digest| Proof { digest, signed_by: signed_by.unwrap_or_default() }),
+                    .map(|digest| Proof { digest, signed_by: signed_by.unwrap_or_default(), unread: None }),
                 findings: findings.unwrap_or_default(),
             });
         }

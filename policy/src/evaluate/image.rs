@@ -104,7 +104,10 @@ fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
                 format!("wants a signature of {}…", names.join("… or "))
             }
         };
-        let message = "it has no valid signature of a key that counts".to_owned();
+        let mut message = "it has no valid signature of a key that counts".to_owned();
+        if let Some(why) = &proof.unread {
+            message += &format!(", and its .minisig file cannot be used: {why}");
+        }
         section.deny(codes::IMAGE_SIGNER, message, wants, &keys.span);
     }
 }

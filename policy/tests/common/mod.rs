@@ -101,6 +101,7 @@ impl Launch {
                 .iter()
                 .map(|key| PublicKey::parse(key).expect("a key"))
                 .collect(),
+            unread: None,
         });
         asked
     }

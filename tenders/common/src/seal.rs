@@ -32,14 +32,20 @@ pub fn prove_if_asked(
     };
     let (copy, trailer) =
         sealed_copy(&file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
-    let detached = if keys.is_empty() { Vec::new() } else { detached(kernel) };
+    let (detached, unread) = match keys.is_empty() {
+        true => (Vec::new(), None),
+        false => detached(kernel).map_or_else(
+            |error| (Vec::new(), Some(system_text(&error))),
+            |signatures| (signatures, None),
+        ),
+    };
     let Trailer { content, signatures, note } = trailer;
     let signatures = Signatures { attached: &signatures, detached: &detached, note: &note };
     let proof = prove(&copy, content, signatures, &keys).map_err(|error| Error::Host {
         what: "hashing the image",
         error: Errno::from_raw_os_error(error.0),
     })?;
-    Ok((copy, Some(proof)))
+    Ok((copy, Some(Proof { unread, ..proof })))
 }
 
 /// Copies `file` into memory and seals the content. Also returns the trailer that followed the
@@ -60,14 +66,21 @@ fn sealed_copy(file: &File) -> io::Result<(File, Trailer)> {
     Ok((copy, trailer))
 }
 
-/// The signatures in `KERNEL.minisig`; none if the file cannot be read.
-fn detached(kernel: &OsStr) -> Vec<Signature> {
+/// The signatures in `KERNEL.minisig`; none if there is no such file.
+fn detached(kernel: &OsStr) -> io::Result<Vec<Signature>> {
     let mut path = OsString::from(kernel);
     path.push(".minisig");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let opened = rustix::fs::open(path.as_os_str(), flags, Mode::empty());
-    let read = opened.map(|fd| trailer::read_detached(File::from(fd)));
-    read.ok().and_then(Result::ok).unwrap_or_default().0
+    match rustix::fs::open(path.as_os_str(), flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        opened => Ok(trailer::read_detached(File::from(opened?))?.0),
+    }
+}
+
+/// The system's text for an error, without its number.
+fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -106,6 +119,32 @@ mod tests {
         file.set_len(IMAGE_MAX + 1).unwrap();
         let error = sealed_copy(&file).unwrap_err();
         assert_eq!(errno(&error), Errno::FBIG);
+    }
+
+    #[test]
+    fn signatures_that_cannot_be_read_are_not_the_same_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let kernel = folder.path().join("k");
+        assert_eq!(detached(kernel.as_os_str()).unwrap().len(), 0);
+        let beside = folder.path().join("k.minisig");
+        std::fs::write(&beside, "").unwrap();
+        let why = || system_text(&detached(kernel.as_os_str()).unwrap_err());
+        assert_eq!(why(), "is empty");
+        std::fs::remove_file(&beside).unwrap();
+        std::fs::create_dir(&beside).unwrap();
+        assert_eq!(why(), "is not a regular file");
+        std::fs::remove_dir(&beside).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &beside).unwrap();
+        assert_eq!(why(), "is not a regular file");
+        std::fs::remove_file(&beside).unwrap();
+        std::os::unix::fs::symlink("k.minisig", &beside).unwrap();
+        assert!(why().contains("symbolic links"), "{}", why());
+        let text = "type: solo5.policy\nversion: 1\notherwise: allow\n\
+                    image: { signed-by: RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3 }\n";
+        let policy = solo5_policy::front::read("p.yaml", text.as_bytes()).unwrap();
+        let (_, proof) =
+            prove_if_asked(file(b"image"), kernel.as_os_str(), &[policy], &[]).unwrap();
+        assert_eq!(proof.unwrap().unread, Some(why()));
     }
 
     #[test]

@@ -25,7 +25,8 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     // On wrong usage, this ends the program with status 2.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse();
+    let arguments = arguments.unwrap_or_else(|error| solo5_report::usage::exit(&error));
     let mut console = Console::new(arguments.format);
     let result = match arguments.verb {
         Verb::Compile(options) => verbs::compile(&options, &mut console),

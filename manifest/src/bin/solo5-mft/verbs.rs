@@ -1,6 +1,7 @@
 //! One function per verb.
 
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -13,7 +14,7 @@ use solo5_source::format;
 
 use crate::args::{Arguments, Compile, Emit};
 use crate::binary;
-use crate::console::{Console, Failure, cannot_write, name_of, print, read_source};
+use crate::console::{Console, Failure, cannot_read, cannot_write, name_of, print, read_source};
 
 /// Ends the program like clap does on wrong usage of `compile`.
 fn usage(message: &str) -> ! {
@@ -21,7 +22,7 @@ fn usage(message: &str) -> ! {
     program.build();
     let compile = program.find_subcommand_mut("compile");
     let mut command = compile.cloned().unwrap_or(program);
-    Error::raw(ErrorKind::ValueValidation, message).format(&mut command).exit()
+    solo5_report::usage::exit(&Error::raw(ErrorKind::ValueValidation, message).format(&mut command))
 }
 
 /// `compile`.
@@ -53,6 +54,11 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
         }
     };
     console.report(checked.remarks);
+    if checked.manifest.package().is_some() {
+        let message = "`package` is not in the output: it is a note of the whole unikernel";
+        let help = "link with `solo5-ld -z solo5-manifest=FILE` to add it";
+        console.report([Diagnostic::note(codes::PACKAGE_LEFT_OUT, message).with_help(help)]);
+    }
     let notes = checked.manifest.notes();
     let content = match emit {
         Emit::Object => object::write(&notes, arch),
@@ -128,6 +134,11 @@ pub(crate) fn fmt(check: bool, sources: &[PathBuf], console: &mut Console) -> Re
 }
 
 fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failure> {
+    // Reading a named pipe would wait for a writer, and what is read cannot be written back.
+    if std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file");
+        return Err(cannot_read(path, &error));
+    }
     let bytes = read_source(path)?;
     let document = match solo5_source::parse(&name_of(path), &bytes) {
         Ok(document) => document,

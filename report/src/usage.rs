@@ -1,0 +1,46 @@
+//! What `clap` says about a command line.
+
+use std::io::{self, Write};
+
+use clap::Error;
+
+use crate::printable;
+
+/// The message of a command line that makes no sense. It quotes arguments, which may hold any
+/// characters, so it is printed without `clap`'s colours and with every unsafe character escaped.
+pub fn text(error: &Error) -> String {
+    printable(&error.render().to_string()).into_owned()
+}
+
+/// Prints `error`: help and the version to standard output as they are, a wrong command line to
+/// standard error as [`text`].
+///
+/// # Errors
+///
+/// The system's error.
+pub fn print(error: &Error) -> io::Result<()> {
+    if error.use_stderr() { io::stderr().write_all(text(error).as_bytes()) } else { error.print() }
+}
+
+/// Prints `error` and ends the program with `clap`'s status: 2 for a wrong command line.
+pub fn exit(error: &Error) -> ! {
+    // Nothing can be reported if printing fails.
+    let _ = print(error);
+    std::process::exit(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    #[test]
+    fn quoted_arguments_are_escaped() {
+        let program = Command::new("p").arg(Arg::new("n").long("number"));
+        let error = program.try_get_matches_from(["p", "--fo\u{202e}=x\u{61c}"]).unwrap_err();
+        let text = text(&error);
+        assert!(text.contains(r"--fo\u{202e}"), "{text}");
+        assert!(!text.chars().any(|c| c != '\n' && crate::escape::is_unsafe(c)), "{text:?}");
+    }
+}
