@@ -15,6 +15,8 @@ use crate::console::{Console, Exit, Failure};
 use crate::content::{Content, beside, detached};
 use crate::files::{name, read_secret, reason};
 
+const TOO_MANY: &str = "has as many signatures as an image can have";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignOptions {
     /// Images
@@ -97,15 +99,18 @@ impl SignOptions {
         let renewed = stale(path, &content, &public)?;
         let Content { mut bytes, signatures, .. } = content;
         let mut all = without(signatures, &public, &bytes);
-        all.push(made(&mut bytes.as_slice(), &comment)?);
-        let note = trailer::write(&all).ok_or("has as many signatures as an image can have")?;
-        if bytes.len().saturating_add(note.len()) as u64 > IMAGE_MAX {
+        // The signature of no bytes is as long, so the size is known before the image is hashed.
+        let room = [all.as_slice(), &[made(&mut std::io::empty(), &comment)?]].concat();
+        let room = trailer::write(&room).ok_or(TOO_MANY)?.len();
+        if bytes.len().saturating_add(room) as u64 > IMAGE_MAX {
             let mib = IMAGE_MAX >> 20;
             return Err(format!(
                 "would be larger than {mib} MiB with the signature, so no tender would prove it; \
                  sign it with --detached"
             ));
         }
+        all.push(made(&mut bytes.as_slice(), &comment)?);
+        let note = trailer::write(&all).ok_or(TOO_MANY)?;
         bytes.extend(note);
         write(path, &bytes)?;
         if other {

@@ -485,8 +485,7 @@ fn outputs_are_no_named_pipes() {
     let folder = Folder::new();
     let made = Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap();
     assert!(made.success());
-    let said =
-        ends(&folder.run(&["compile", "m.yaml", "-o", "pipe", "--emit=raw"]), 2);
+    let said = ends(&folder.run(&["compile", "m.yaml", "-o", "pipe", "--emit=raw"]), 2);
     assert!(said.contains("cannot write pipe: it is not a regular file"), "{said}");
     let said = ends(&folder.run(&["fmt", "pipe"]), 2);
     assert!(said.contains("cannot read pipe: is not a regular file"), "{said}");

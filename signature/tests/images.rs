@@ -119,10 +119,9 @@ fn signatures_and_comments_are_bounded() {
     let longer = format!("{longest}c");
     let made = [secret.sign(&b""[..], &longer), secret.sign(&b""[..], "a\nb")];
     assert!(made.iter().all(|made| matches!(made, Err(SignError::Comment))));
-    for (content, why) in [
-        (String::new(), "is empty"),
-        ("\n".repeat(TEXT_MAX + 1), "is too long for signatures"),
-    ] {
+    for (content, why) in
+        [(String::new(), "is empty"), ("\n".repeat(TEXT_MAX + 1), "is too long for signatures")]
+    {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content.as_bytes()).unwrap();
         file.rewind().unwrap();

@@ -269,8 +269,11 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             return Some(Subject::Manifest {
                 path: path?,
                 target: target?,
-                proof: digest
-                    .map(|digest| Proof { digest, signed_by: signed_by.unwrap_or_default(), unread: None }),
+                proof: digest.map(|digest| Proof {
+                    digest,
+                    signed_by: signed_by.unwrap_or_default(),
+                    unread: None,
+                }),
                 findings: findings.unwrap_or_default(),
             });
         }
