@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::stdio::{stderr, stdin, stdout};
+use solo5_launch::Access;
 
-use super::{Access, Backing, Device};
+use super::{Backing, Device};
 use crate::error::Error;
 use crate::sys::Errno;
 

@@ -14,8 +14,9 @@
 use std::os::fd::{BorrowedFd, RawFd};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
+use solo5_launch::Access;
 
-use super::{Access, Backing, Device};
+use super::{Backing, Device};
 use crate::error::Error;
 use crate::sys::Errno;
 

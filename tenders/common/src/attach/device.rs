@@ -1,0 +1,60 @@
+//! A device of the manifest with the host's device behind it, opened and measured.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use solo5_abi::device::{Mtu, SectorSize};
+use solo5_launch::Access;
+
+use super::file_id::FileId;
+
+/// A device of the manifest, with the host's device that backs it.
+#[derive(Debug)]
+pub struct Device {
+    /// Index in the manifest; the guest uses it as the handle.
+    pub index: usize,
+    /// Its name in the manifest.
+    pub name: String,
+    /// The host's side.
+    pub backing: Backing,
+    /// Its descriptor. `None` under `--explain`, which attaches nothing.
+    pub fd: Option<OwnedFd>,
+}
+
+/// The host's side of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// A tap.
+    Net {
+        /// Name of the interface, as the kernel reports it.
+        interface: Vec<u8>,
+        /// Longest frame in bytes, without the Ethernet header.
+        mtu: Mtu,
+        /// The guest's Ethernet address. `None` under `--explain` if no address was given: a launch
+        /// would choose a random one.
+        mac: Option<[u8; 6]>,
+        /// Minimum MTU that the manifest requires.
+        mtu_minimum: Option<u32>,
+    },
+    /// A file or block device.
+    Block {
+        /// The path that was opened, or `@NN` for an inherited descriptor.
+        path: String,
+        /// Identity of the file.
+        file: FileId,
+        /// Size in bytes.
+        capacity: u64,
+        /// Sector size: the guest transfers one sector per call.
+        sector_size: SectorSize,
+        /// What the guest may do.
+        access: Access,
+        /// Minimum capacity in bytes that the manifest requires.
+        capacity_minimum: Option<u64>,
+    },
+}
+
+impl Device {
+    /// The descriptor's number; -1 under `--explain`.
+    pub fn fd_number(&self) -> RawFd {
+        self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+}

@@ -1,0 +1,133 @@
+//! Descriptors that the launcher passed on, apart from those that the tender opened itself.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use rustix::stdio::{stderr, stdin, stdout};
+use solo5_launch::{Backing, Interface, Launch};
+
+#[cfg(any(feature = "net", feature = "block"))]
+use super::file_id;
+use crate::error::Error;
+use crate::sys::{self, Errno, Filled};
+
+/// The descriptors named on the command line that were open when the tender started.
+///
+/// The list is made before the tender opens any file, so that no number can refer to one of the
+/// tender's own files. Each descriptor is handed out once.
+#[derive(Debug)]
+pub struct Inherited {
+    open: Vec<RawFd>,
+    taken: Vec<RawFd>,
+}
+
+/// Why [`Inherited::take`] refuses a descriptor that is already taken.
+pub const NAMED_TWICE: &str = "another option names it too";
+
+impl Inherited {
+    /// Finds out which of `numbers` are open. Call it before the tender opens anything except the
+    /// standard descriptors that it `filled`; those do not count as inherited.
+    pub fn find(numbers: impl IntoIterator<Item = RawFd>, filled: Filled) -> Inherited {
+        let was_filled = |fd: RawFd| {
+            usize::try_from(fd).is_ok_and(|fd| filled.get(fd).copied().unwrap_or(false))
+        };
+        let mut open: Vec<RawFd> =
+            numbers.into_iter().filter(|fd| !was_filled(*fd) && sys::is_open(*fd)).collect();
+        open.sort_unstable();
+        open.dedup();
+        Inherited { open, taken: Vec::new() }
+    }
+
+    /// Whether descriptor `fd` was already taken.
+    pub fn is_taken(&self, fd: RawFd) -> bool {
+        self.taken.contains(&fd)
+    }
+
+    /// Takes descriptor `fd`; `EBADF` if it was not open or is already taken. For a standard
+    /// descriptor the result is a duplicate: if 0, 1 or 2 itself were closed, the next file opened
+    /// would get that number.
+    pub fn take(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
+        let index = self.open.binary_search(&fd).map_err(|_| Errno::BADF)?;
+        self.open.remove(index);
+        self.taken.push(fd);
+        let standard = [stdin(), stdout(), stderr()];
+        if let Some(standard) = standard.iter().find(|standard| standard.as_raw_fd() == fd) {
+            return rustix::io::fcntl_dupfd_cloexec(standard, 3);
+        }
+        // SAFETY: it was open before the tender opened anything, so no value of this program owns
+        // it. It has just been removed from the list, so it is adopted only once.
+        Ok(unsafe { sys::adopt(fd) })
+    }
+}
+
+/// Refuses standard input, output and error as a device, because the tender's messages and the
+/// guest's console go there.
+#[cfg(any(feature = "net", feature = "block"))]
+pub(super) fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
+    match usize::try_from(fd) {
+        Ok(standard @ 0..=2) => {
+            file_id::silence(standard);
+            Err("it is a standard descriptor, which the tender and its guest write to")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses one descriptor for two devices of a kind.
+pub fn check_descriptors(launch: &Launch) -> Result<(), Error> {
+    let nets = launch.nets.iter().filter_map(|net| match net.interface {
+        Interface::Fd(fd) => Some((fd, net.name.as_str())),
+        Interface::Tap(_) => None,
+    });
+    if let Some((fd, names)) = first_twice(nets) {
+        return Err(Error::NetTwice { names, interface: format!("@{fd}") });
+    }
+    let blocks = launch.blocks.iter().filter_map(|block| match block.backing {
+        Backing::Fd(fd) => Some((fd, block.name.as_str())),
+        Backing::Path(_) => None,
+    });
+    match first_twice(blocks) {
+        Some((fd, names)) => Err(Error::BlockFdTwice { names, fd }),
+        None => Ok(()),
+    }
+}
+
+/// The first key that comes twice, with both names.
+fn first_twice<'n, K: Ord + Copy>(
+    named: impl Iterator<Item = (K, &'n str)>,
+) -> Option<(K, [String; 2])> {
+    let mut seen = BTreeMap::new();
+    for (key, name) in named {
+        if let Some(other) = seen.insert(key, name) {
+            return Some((key, [other.to_owned(), name.to_owned()]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, IntoRawFd};
+
+    use super::*;
+
+    #[test]
+    fn take_returns_each_inherited_descriptor_once() {
+        let number = tempfile::tempfile().unwrap().into_raw_fd();
+        let closed = tempfile::tempfile().unwrap().as_raw_fd();
+        let mut inherited = Inherited::find([number, 1 << 20, number, -1], [false; 3]);
+        let taken = inherited.take(number).unwrap();
+        assert_eq!(taken.as_raw_fd(), number);
+        assert_eq!(inherited.take(number).unwrap_err(), Errno::BADF, "twice");
+        assert!(inherited.is_taken(number) && !inherited.is_taken(1 << 20));
+        assert_eq!(inherited.take(1 << 20).unwrap_err(), Errno::BADF, "never open");
+        assert_eq!(inherited.take(closed).unwrap_err(), Errno::BADF, "not named");
+        let mut standard = Inherited::find([0, 1, 2], [false; 3]);
+        for fd in 0..3 {
+            assert!(standard.take(fd).unwrap().as_raw_fd() > 2, "a copy");
+            assert!(sys::is_open(fd));
+        }
+        let mut filled = Inherited::find([0], [true, false, false]);
+        assert_eq!(filled.take(0).unwrap_err(), Errno::BADF, "opened by the tender");
+    }
+}
