@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
-use solo5_abi::{Arch, Target};
+use solo5_abi::{Arch, CMDLINE_SIZE, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ImageError, ReadAt};
-use solo5_launch::{self as launch, FileOrFd, Launch};
+use solo5_launch::{FileOrFd, Launch};
 use solo5_policies::admitted::Admission;
 use solo5_policies::audit::{Waived, is_asked, judge};
 use solo5_policy::{
@@ -266,14 +266,33 @@ pub(crate) fn options(
     match launch.guest_memory(target) {
         Err(too_much) => problems.push(too_much.to_string()),
         Ok(memory) if memory < minimum => {
-            problems.push(match launch::enough_memory_mib(minimum) {
+            problems.push(match launch.enough_memory_mib(target, minimum) {
                 Some(mib) => format!("the manifest asks for more memory; add --mem={mib}MiB"),
                 None => {
-                    format!("the manifest asks for {minimum} bytes of memory, which no host has")
+                    format!(
+                        "the manifest asks for {minimum} bytes of memory, and a guest of this \
+                         target can have {} at most",
+                        launch.most_memory(target)
+                    )
                 }
             });
         }
         Ok(_) => {}
+    }
+    if !launch.command_line_fits() {
+        let longest = CMDLINE_SIZE - 1;
+        problems.push(format!("Guest command line too long (max={longest} characters)"));
+    }
+    if properties.is_some_and(Mft2::executable_heap) && !launch.exec_heap {
+        problems.push("the manifest asks for an executable heap; add --x-exec-heap".into());
+    }
+    for block in &launch.blocks {
+        if let Some(exact) = block.sector_size_exact
+            && exact != u32::from(block.sector_size.bytes())
+        {
+            let name = &block.name;
+            problems.push(format!("the manifest wants sectors of {exact} bytes for '{name}'"));
+        }
     }
     Ok((launch, problems))
 }

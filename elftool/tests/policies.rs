@@ -314,7 +314,8 @@ fn what_cannot_be_tested_is_said() {
             "the manifest asks for more memory; add --mem=32MiB",
         ),
         (
-            "- { name: x, image: none.hvt, options: [--mem=1], decision: allowed }\n",
+            "- { name: x, image: router.spt, decision: allowed,\n    \
+             options: [--mem=1, \"--net:service0=tap-1\", \"--block:storage=/srv/a\"] }\n",
             "error[P232]: invalid executable: ",
         ),
         (

@@ -331,6 +331,13 @@ fn check_judges_the_memory_that_the_guest_gets() {
         assert_eq!(run.status, status, "{image} {memory}: {}{}", run.stdout, run.stderr);
         assert!(run.stdout.contains(expected), "{image} {memory}: {}", run.stdout);
     }
+    let check = |length| {
+        let words = "x".repeat(length);
+        place.run(&["check", "a.spt", "--policy=p.yaml", "--", "--mem=4", "--", &words])
+    };
+    assert_eq!(check(8191).status, 0);
+    let run = check(8192);
+    assert!(run.stdout.contains("cannot start: Guest command line too long (max=8191 "), "{run:?}");
 }
 
 #[test]

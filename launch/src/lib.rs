@@ -30,13 +30,14 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::target::Target;
 use solo5_source::reader::similar;
 
-pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, enough_memory_mib, rounded};
+pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, rounded};
 pub use options::is_label_key;
 use resolve::{Wishes, undeclared};
 pub use usage::usage;
@@ -523,6 +524,22 @@ impl Launch {
     /// If it is more than the target allows.
     pub fn guest_memory(&self, target: Target) -> Result<u64, TooMuchMemory> {
         memory::guest_memory(target, self.memory_asked(), !self.nets.is_empty())
+    }
+
+    /// Most memory in bytes that a guest of `target` can get in this launch.
+    pub fn most_memory(&self, target: Target) -> u64 {
+        memory::most_memory(target, !self.nets.is_empty())
+    }
+
+    /// How many MiB to ask for with `--mem` so that a guest of `target` gets `least` bytes; `None` if
+    /// no size suffices.
+    pub fn enough_memory_mib(&self, target: Target, least: u64) -> Option<u64> {
+        memory::enough_memory_mib(target, least, !self.nets.is_empty())
+    }
+
+    /// Whether the guest's command line fits into the room that every target has for it.
+    pub fn command_line_fits(&self) -> bool {
+        self.command_line_length() < CMDLINE_SIZE
     }
 
     /// Length in bytes of the guest's command line, its terminator not counted.

@@ -11,13 +11,6 @@ pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
 /// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
 const MEMORY_MAX: u64 = 1 << 46;
 
-/// How many MiB to ask for with `--mem` so that a guest of any target has `least` bytes; `None` if no
-/// host can give that much. Whole granules of hvt: it rounds other sizes down.
-pub fn enough_memory_mib(least: u64) -> Option<u64> {
-    let granules = least.div_ceil(hvt::MEMORY_GRANULE);
-    (least <= MEMORY_MAX).then_some(granules * (hvt::MEMORY_GRANULE >> 20))
-}
-
 /// More memory than a guest of this target can have. Both numbers are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMuchMemory {
@@ -55,6 +48,21 @@ pub(super) fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64
     if bytes > hvt::MEMORY_MAX {
         return Err(TooMuchMemory { bytes, most: hvt::MEMORY_MAX });
     }
-    let ring = if nets { hvt::MEMORY_GRANULE } else { 0 };
-    Ok(bytes.min(hvt::MEMORY_MAX - ring))
+    Ok(bytes.min(most_memory(target, nets)))
+}
+
+/// Most memory in bytes that a guest of `target` can get, with network devices or without.
+pub(super) const fn most_memory(target: Target, nets: bool) -> u64 {
+    match target {
+        Target::Hvt if nets => hvt::MEMORY_MAX - hvt::MEMORY_GRANULE,
+        Target::Hvt => hvt::MEMORY_MAX,
+        _ => MEMORY_MAX,
+    }
+}
+
+/// How many MiB to ask for with `--mem` so that a guest gets `least` bytes; `None` if no size
+/// suffices. For hvt it is a whole number of granules: the tender rounds others down.
+pub(super) fn enough_memory_mib(target: Target, least: u64, nets: bool) -> Option<u64> {
+    let unit = if matches!(target, Target::Hvt) { hvt::MEMORY_GRANULE } else { 1 << 20 };
+    (least <= most_memory(target, nets)).then(|| least.div_ceil(unit).max(1) * (unit >> 20))
 }

@@ -465,15 +465,30 @@ fn hvt_gives_whole_granules_below_its_ring() {
 }
 
 #[test]
-fn memory_that_is_advised_can_be_asked_for() {
-    for least in [1, 1 << 20, (1 << 20) + 1, 1 << 40, 1 << 46] {
-        let mib = enough_memory_mib(least).unwrap();
-        assert!(mib << 20 >= least, "{least}");
-        let launch = launch(&format!("--mem={mib} k")).unwrap();
-        assert_eq!(launch.memory_mib, mib);
-        assert_eq!(rounded(Target::Hvt, launch.memory_asked()), mib << 20);
+fn memory_that_is_advised_is_enough() {
+    const GIB: u64 = 1 << 30;
+    for (target, devices, least) in [
+        (Target::Spt, "", 1),
+        (Target::Spt, "", (1 << 20) + 1),
+        (Target::Spt, "", 1 << 46),
+        (Target::Hvt, "", 1),
+        (Target::Hvt, "", 33 << 20),
+        (Target::Hvt, "", 4 * GIB),
+        (Target::Hvt, "--net:service=tap", 4 * GIB - (2 << 20)),
+    ] {
+        let mib = launch(&format!("{devices} k")).unwrap().enough_memory_mib(target, least);
+        let mib = mib.unwrap_or_else(|| panic!("{least}"));
+        let launch = launch(&format!("--mem={mib} {devices} k")).unwrap();
+        assert!(launch.guest_memory(target).unwrap() >= least, "{least}");
+        assert!(mib == 1 || (mib - 2) << 20 < least, "{least}: {mib} is more than needed");
     }
-    for least in [(1 << 46) + 1, 1 << 63, u64::MAX] {
-        assert_eq!(enough_memory_mib(least), None, "{least}");
+    for (target, devices, least) in [
+        (Target::Spt, "", (1 << 46) + 1),
+        (Target::Spt, "", u64::MAX),
+        (Target::Hvt, "", 4 * GIB + 1),
+        (Target::Hvt, "--net:service=tap", 4 * GIB - (2 << 20) + 1),
+    ] {
+        let launch = launch(&format!("{devices} k")).unwrap();
+        assert_eq!(launch.enough_memory_mib(target, least), None, "{least}");
     }
 }

@@ -223,7 +223,7 @@ fn run<T: Tender>(
         console.warn(&Warning::MemoryAdjusted { bytes });
     }
     let memory = launch.guest_memory(T::TARGET).map_err(Error::from)?;
-    needs::check_unikernel(&launch, memory, properties)?;
+    needs::check_unikernel(&launch, T::TARGET, memory, properties)?;
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;

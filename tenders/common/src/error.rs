@@ -10,7 +10,7 @@ use std::fmt;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
-use solo5_launch::{TooMuchMemory, enough_memory_mib};
+use solo5_launch::TooMuchMemory;
 use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
@@ -66,8 +66,8 @@ pub enum Error {
     /// The disk is also the image, and the guest could write to it.
     BlockImage { path: String },
 
-    /// The manifest requires more guest memory.
-    Memory { have: u64, least: u64 },
+    /// The manifest requires more guest memory; `enough_mib` is the size to ask for, if one suffices.
+    Memory { have: u64, least: u64, enough_mib: Option<u64> },
     /// The manifest requires an executable heap.
     ExecHeap,
     /// The manifest requires another sector size than the option gives.
@@ -317,15 +317,15 @@ impl Error {
                 format!("{path} is also the image, which the guest could change"),
                 "attach another file, or give the device --block-access:NAME=read-only".into(),
             ),
-            Error::Memory { have, least } => (
+            Error::Memory { have, least, enough_mib } => (
                 format!(
                     "the manifest asks for at least {} of memory, and there are {}",
                     mebibytes(*least),
                     mebibytes(*have)
                 ),
-                match enough_memory_mib(*least) {
+                match enough_mib {
                     Some(mib) => format!("add --mem={mib}"),
-                    None => "no host has that much: the manifest's minimum is a mistake".into(),
+                    None => "no size suffices: a guest of this target cannot have that much".into(),
                 },
             ),
             Error::ExecHeap => (
@@ -597,7 +597,7 @@ mod tests {
 
     #[test]
     fn our_own_texts_carry_their_code_and_advice() {
-        let error = Error::Memory { have: 1 << 20, least: 64 << 20 };
+        let error = Error::Memory { have: 1 << 20, least: 64 << 20, enough_mib: Some(64) };
         assert_eq!(
             error.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
@@ -605,8 +605,10 @@ mod tests {
         );
         // An option that cannot help is not advised.
         for least in [u64::MAX, 1 << 63, (1 << 46) + 1] {
-            let line = Error::Memory { have: 1 << 20, least }.line();
-            assert!(line.ends_with("no host has that much: the manifest's minimum is a mistake"));
+            let line = Error::Memory { have: 1 << 20, least, enough_mib: None }.line();
+            assert!(
+                line.ends_with("no size suffices: a guest of this target cannot have that much")
+            );
         }
     }
 

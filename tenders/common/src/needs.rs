@@ -3,6 +3,7 @@
 //! Each check compares one requirement with the launch, and its error names the option that mends
 //! it. Declined and undeclared devices are not checked here.
 
+use solo5_abi::Target;
 use solo5_abi::mft2::Mft2;
 use solo5_launch::Launch;
 
@@ -12,6 +13,7 @@ use crate::error::Error;
 /// Checks the requirements of the unikernel itself, for a launch with `have` bytes of memory.
 pub fn check_unikernel(
     launch: &Launch,
+    target: Target,
     have: u64,
     properties: Option<&Mft2<'_>>,
 ) -> Result<(), Error> {
@@ -19,7 +21,8 @@ pub fn check_unikernel(
         return Ok(());
     };
     if let Some(least) = properties.memory_minimum().filter(|least| have < *least) {
-        return Err(Error::Memory { have, least });
+        let enough_mib = launch.enough_memory_mib(target, least);
+        return Err(Error::Memory { have, least, enough_mib });
     }
     if properties.executable_heap() && !launch.exec_heap {
         return Err(Error::ExecHeap);
