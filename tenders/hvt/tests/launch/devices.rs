@@ -64,8 +64,8 @@ fn sectors_are_read_and_written_and_limits_are_errors() {
     let option = format!("--block:disk={}", text(&disk));
     guest.run(&["--mem=2", &option]).gives(0);
     assert_eq!(fs::read(&disk).unwrap(), [2; 1024]);
-    // EINVAL: read-only.
-    guest.run(&["--mem=2", &option, "--block-access:disk=read-only"]).gives(2);
+    // EUNSPEC: read-only.
+    guest.run(&["--mem=2", &option, "--block-access:disk=read-only"]).gives(3);
     for (handle, offset, len) in [(1, 1024, 512), (1, 513, 512), (2, 0, 512), (1, 0, 1025)] {
         let code = transfer(Code::new(), Hypercall::BlockRead, handle, offset, len);
         let guest = Guest::new(code.exit_with(ARGUMENT + 32), &[("disk", BLOCK)]);
