@@ -159,8 +159,8 @@ fn a_detached_signature_covers_the_content_or_the_file() {
         let keys = [other.clone(), public.clone()];
         prove(file.as_slice(), content, signatures, &keys).unwrap()
     };
-    assert_eq!(proven(b"image").signed_by, [public.clone()]);
-    assert_eq!(proven(&file).signed_by, [public.clone()]);
+    assert_eq!(proven(b"image").signed_by, std::slice::from_ref(&public));
+    assert_eq!(proven(&file).signed_by, std::slice::from_ref(&public));
     assert_eq!(proven(&file).digest, Digest::of(b"image"));
     assert_eq!(proven(&file[..file.len() - 1]).signed_by, []);
     assert_eq!(proven(&note).signed_by, []);

@@ -14,8 +14,11 @@ pub(super) struct Ballot {
     /// How many of the open rules set each condition.
     conditions: HashMap<String, usize>,
     /// For each distance and message: the rules that miss with it, and the code they give it.
-    misses: BTreeMap<Distance, BTreeMap<String, BTreeSet<(usize, &'static str)>>>,
+    misses: BTreeMap<Distance, BTreeMap<String, Misses>>,
 }
+
+/// Rules, by index, that miss a device with one message, and the code that each gives it.
+type Misses = BTreeSet<(usize, &'static str)>;
 
 /// What a list says to a device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,7 @@ enum Answer {
 impl Ballot {
     pub(super) fn new(empty: &'static str, standings: Vec<Standing>) -> Ballot {
         let (mut fitting, mut open, mut conditions) = (0, 0, HashMap::new());
-        let mut misses: BTreeMap<_, BTreeMap<String, BTreeSet<_>>> = BTreeMap::new();
+        let mut misses: BTreeMap<_, BTreeMap<String, Misses>> = BTreeMap::new();
         for (rule, standing) in standings.iter().enumerate() {
             match standing {
                 Standing::Fits => fitting += 1,

@@ -82,6 +82,9 @@ struct Clauses<'p> {
     all: Vec<Clause>,
 }
 
+/// A list of a policy, which may be absent.
+type List<T> = Option<At<Vec<T>>>;
+
 impl Clauses<'_> {
     fn add(
         &mut self,
@@ -110,7 +113,7 @@ impl Clauses<'_> {
         list: Option<&At<Vec<T>>>,
         whole: Scope,
         one: impl Fn(&T) -> Scope,
-        at: fn(&mut Policy) -> Option<&mut Option<At<Vec<T>>>>,
+        at: fn(&mut Policy) -> Option<&mut List<T>>,
     ) {
         let Some(list) = list else { return };
         self.add_in(whole, what, &list.span, move |policy| {
