@@ -92,8 +92,8 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct abi1_note) == 36, "struct abi1_note");
 #define ABI1_NOTE_DECLARE_END };
 
 /*
- * The OpenBSD identification note: a native binary, as far as an OpenBSD kernel is concerned. Its
- * PT_NOTE has to be the first one of the file.
+ * The OpenBSD identification note. An OpenBSD kernel takes a file with it for a native binary. The
+ * note's PT_NOTE has to be the first one of the file.
  */
 struct openbsd_note {
     struct elf_abi_note_header header;
@@ -108,8 +108,8 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct openbsd_note) == 24, "struct openbsd_note");
         .header = { 8, sizeof(uint32_t), 1, "OpenBSD" }, .data = 0 };
 
 /*
- * The interpreter: a path that names a directory and therefore can never be executed, so that
- * running a unikernel as a program of the host fails cleanly instead of running guest code there.
+ * The interpreter: a path that names a directory, which no kernel can execute. So an attempt to run
+ * a unikernel as a program of the host fails cleanly, and no guest code runs there.
  */
 #define DECLARE_ELF_INTERP \
     extern const char __fake_interp[24]; \

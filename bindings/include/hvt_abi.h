@@ -2,8 +2,8 @@
 /*
  * hvt_abi.h: the agreement between the hvt tender and the bindings it runs.
  *
- * The unikernel runs in a virtual machine with one CPU and nothing but memory. It calls the tender
- * by hypercalls; frames for the network may be queued in a ring both share.
+ * The unikernel runs in a virtual machine that has one CPU and memory, and no devices. It calls the
+ * tender by hypercalls. Network frames may be queued in a ring that guest and tender share.
  *
  * Every number is little-endian. Addresses are guest physical ones, which are the virtual ones too.
  */
@@ -28,16 +28,17 @@
 /* Size of the command line's area, terminator included. */
 #define HVT_CMDLINE_SIZE 8192
 
-/* Size of the region a halt cookie lies in, however much of it is used. */
+/* Size of a halt cookie's region. All of it has to be guest memory, even if the cookie is shorter. */
 #define HVT_HALT_COOKIE_MAX 512
 
-/* Guest memory is a multiple of this many bytes, and at most HVT_MEM_MAX with the ring. */
+/* The size of guest memory is a multiple of HVT_MEM_GRANULE, and at most HVT_MEM_MAX with the ring. */
 #define HVT_MEM_GRANULE 0x200000
 #define HVT_MEM_MAX 0x100000000ULL
 
 /*
- * On x86_64 a hypercall is a 32-bit `out` of its argument's address to the port of this number plus
- * the call's; on aarch64 a 32-bit store of it to this address plus the call's number times 8.
+ * Hypercall N passes the address of its argument. On x86_64 it is a 32-bit `out` to port
+ * HVT_HYPERCALL_PIO_BASE + N, on aarch64 a 32-bit store to address
+ * HVT_HYPERCALL_MMIO_BASE + (N << HVT_HYPERCALL_MMIO_SHIFT).
  */
 #define HVT_HYPERCALL_PIO_BASE 0x500
 #define HVT_HYPERCALL_MMIO_BASE 0x100000000ULL
@@ -77,9 +78,9 @@ struct hvt_hc_puts {
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_puts) == 16, "struct hvt_hc_puts");
 
 struct hvt_hc_poll {
-    /* Counted from the call. */
+    /* Longest wait, counted from the call. */
     uint64_t timeout_nsecs;
-    /* Out: bit N: the device with handle N can be read. */
+    /* Out: bit N is set if the device with handle N can be read. */
     uint64_t ready_set;
     /* Out: how many bits are set. */
     int32_t ret;
@@ -87,10 +88,10 @@ struct hvt_hc_poll {
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_poll) == 24, "struct hvt_hc_poll");
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_hc_poll, ret) == 16, "struct hvt_hc_poll");
 
-/* Of HVT_HYPERCALL_BLOCK_WRITE and HVT_HYPERCALL_BLOCK_READ. */
+/* Argument of HVT_HYPERCALL_BLOCK_WRITE and HVT_HYPERCALL_BLOCK_READ. */
 struct hvt_hc_block {
     uint64_t handle;
-    /* On the device, in bytes. */
+    /* Position on the device, in bytes. */
     uint64_t offset;
     uint64_t data;
     uint64_t len;
@@ -100,11 +101,11 @@ struct hvt_hc_block {
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_block) == 40, "struct hvt_hc_block");
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_hc_block, ret) == 32, "struct hvt_hc_block");
 
-/* Of HVT_HYPERCALL_NET_WRITE and HVT_HYPERCALL_NET_READ. */
+/* Argument of HVT_HYPERCALL_NET_WRITE and HVT_HYPERCALL_NET_READ. */
 struct hvt_hc_net {
     uint64_t handle;
     uint64_t data;
-    /* Of the frame, or of the room for one. Out, of a read that found one: the frame's. */
+    /* Length of the frame to write, or of the buffer to read into. Out, after a read: of the frame. */
     uint64_t len;
     /* Out. */
     int32_t ret;
@@ -120,7 +121,7 @@ struct hvt_hc_halt {
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_halt) == 16, "struct hvt_hc_halt");
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_hc_halt, exit_status) == 8, "struct hvt_hc_halt");
 
-/* What a trap leaves behind on x86_64. */
+/* State of the CPU at a trap on x86_64. */
 struct hvt_trap_frame {
     uint64_t cr2, error_code, rip, cs, rflags, rsp, ss;
 };
@@ -131,11 +132,11 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_trap_frame) == 56, "struct hvt_trap_fram
 
 /*
  * The argument of the entry point. Up to release 0.10 it ended before host_features, and the manifest
- * began there. So a ring is offered only if the flag is set, and its address is not 0, and `mft` is
- * not the address of host_features.
+ * began there. So the tender offers a ring only if all of this holds: HVT_FEATURE_RING_IO is set,
+ * net_ring is not 0, and `mft` is not the address of host_features.
  */
 struct hvt_boot_info {
-    /* Memory in bytes, without the ring's reservation. */
+    /* Size of memory in bytes, without the part reserved for the ring. */
     uint64_t mem_size;
     /* End of the highest loaded segment, rounded up. */
     uint64_t kernel_end;
@@ -155,7 +156,7 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_boot_info) == 56, "struct hvt_boot_info"
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_boot_info, host_features) == 40, "struct hvt_boot_info");
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_boot_info, net_ring) == 48, "struct hvt_boot_info");
 
-/* Entries of either kind. Counters run freely; the index of an entry is its counter modulo this. */
+/* Number of submissions, and of completions. Counters wrap; an entry's index is its counter modulo this. */
 #define HVT_RING_ENTRIES 1024
 
 enum hvt_ring_operation {
@@ -167,10 +168,10 @@ enum hvt_ring_operation {
 struct hvt_ring_submission {
     uint32_t operation;
     uint32_t handle;
-    /* Address and length of a frame, or of room for one. */
+    /* Address and length of a frame, or of a buffer for one. */
     uint64_t data;
     uint32_t len;
-    /* Of the guest's choice; in the completion again. */
+    /* Chosen by the guest; the completion repeats it. */
     uint32_t id;
     uint64_t reserved;
 };
@@ -179,23 +180,24 @@ ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_ring_submission) == 32, "struct hvt_ring
 struct hvt_ring_completion {
     uint32_t id;
     int32_t ret;
-    /* Of the frame. */
+    /* Length of the frame. */
     uint32_t len;
     uint32_t reserved;
 };
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_ring_completion) == 16, "struct hvt_ring_completion");
 
 /*
- * One for all network devices; all zero at first. Each counter is stored only by its side, after
- * what it announces. Between a guest's store to submitted and its load of needs_kick is a full
- * barrier, and so between the tender's store to needs_kick and its load of submitted.
+ * One ring serves all network devices. It is zeroed at first. Each side stores only its own counters,
+ * and each counter only after the entry that it announces. A full barrier separates the guest's
+ * store to submitted from its load of needs_kick, and the tender's store to needs_kick from its load
+ * of submitted.
  */
 struct hvt_ring {
-    /* The guest's: submissions made, completions taken. */
+    /* Stored by the guest: submissions made, completions taken. */
     uint32_t submitted;
     uint32_t completions_taken;
     uint8_t padding_guest[56];
-    /* The tender's: submissions taken, completions made, whether it sleeps until it is kicked. */
+    /* Stored by the tender: submissions taken, completions made, whether it sleeps until it is kicked. */
     uint32_t submissions_taken;
     uint32_t completed;
     uint32_t needs_kick;

@@ -19,7 +19,7 @@
  *     }
  *     MFT1_NOTE_DECLARE_END
  *
- * Without MFT_ENTRIES the array of entries is of flexible length, for code that reads manifests.
+ * Without MFT_ENTRIES the entries are a flexible array member, for code that reads manifests.
  */
 
 #ifndef MFT_ABI_H_INCLUDED
@@ -39,8 +39,8 @@
 #define MFT_VERSION 1
 
 /*
- * Most entries. Entry 0 is reserved, so that no device has handle 0, and a set of handles fits
- * into 64 bits.
+ * Maximum number of entries: a set of handles fits into 64 bits. Entry 0 is reserved, so no device
+ * has handle 0.
  */
 #define MFT_MAX_ENTRIES 64
 
@@ -52,7 +52,7 @@
 typedef enum mft_type {
     MFT_DEV_BLOCK_BASIC = 1,
     MFT_DEV_NET_BASIC = 2,
-    /* Entry 0, and every number from here on: not a device. */
+    /* The type of entry 0. This number and all above it are no devices. */
     MFT_RESERVED_FIRST = (1U << 30)
 } mft_type_t;
 
@@ -85,7 +85,7 @@ struct mft_entry {
 };
 
 #ifdef __clang__
-/* An array of flexible length is not C++, though every compiler has it; clang's pedantry counts. */
+/* C++ has no flexible array members. Every compiler supports them, but clang warns when pedantic. */
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wc99-extensions"
 #endif
@@ -143,7 +143,7 @@ MFT_STATIC_ASSERT(sizeof(struct mft1_note) == 32 + 104 * MFT_ENTRIES, "struct mf
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* Read by the bindings of targets that have no tender, and by build systems as a link root. */
+/* The bindings of targets without a tender read it. Build systems name it as a link root. */
 extern const struct mft1_note __solo5_mft1_note;
 #ifdef __cplusplus
 }

@@ -9,8 +9,8 @@
  *     interrupt or signal handler.
  *   - Pointers are addresses in the unikernel's own memory. Times are nanoseconds, sizes and
  *     offsets are bytes.
- *   - A function with a result type reports failure there; one without either succeeds or ends
- *     the unikernel as solo5_abort() does.
+ *   - A function that returns a solo5_result_t reports failure in it. Any other function either
+ *     succeeds or ends the unikernel as solo5_abort() does.
  *   - A unikernel brings its own memcpy(), memmove(), memset(), memcmp() and whatever else of a C
  *     library its compiler or its code calls. The bindings export nothing but solo5_*, _start* and
  *     the stack protector's two symbols.
@@ -31,7 +31,7 @@ extern "C" {
  * Results.
  *
  * A unikernel may rely on SOLO5_R_OK and SOLO5_R_AGAIN. It must not rely on being told of its own
- * mistakes or of the host's: where a function is documented to return SOLO5_R_EINVAL or
+ * mistakes or of failures of the host: where a function is documented to return SOLO5_R_EINVAL or
  * SOLO5_R_EUNSPEC, an implementation may end the unikernel instead.
  */
 typedef enum {
@@ -136,8 +136,8 @@ solo5_time_t solo5_clock_wall(void);
  * Devices.
  *
  * A unikernel names the devices it needs in its manifest; their names and types are fixed when it
- * is linked. The operator connects each to something of the host when it is started. An optional
- * device may be left unconnected: acquiring it then fails, and so does using its handle.
+ * is linked. At start, the operator connects each to a resource of the host. An optional device may
+ * be left unconnected: acquiring it then fails, and so does using its handle.
  */
 
 /* A device: its position in the manifest, 1 to 63. */
@@ -148,8 +148,8 @@ typedef uint64_t solo5_handle_set_t;
 
 /*
  * Waits until the monotonic clock reaches `deadline` or a network device has a frame to read,
- * whichever comes first. With a deadline that has passed it looks at the devices and returns at
- * once. UINT64_MAX waits only for a frame.
+ * whichever comes first. If the deadline has passed, it checks the devices and returns at once. With
+ * UINT64_MAX it waits only for a frame.
  *
  * If `ready_set` is not NULL it receives the network devices that have a frame, or 0. Readiness is
  * a level, not an event: a frame left unread is reported again. A return before the deadline with
@@ -189,8 +189,8 @@ solo5_result_t solo5_net_acquire(const char *name, solo5_handle_t *handle,
         struct solo5_net_info *info);
 
 /*
- * Sends one frame, header included. Does not block; when the host has no room for the frame right
- * now it is dropped, as a network may, and the result is SOLO5_R_OK. SOLO5_R_EINVAL if the frame is
+ * Sends one frame, header included. Does not block: if the host has no room for the frame right now,
+ * the frame is dropped, as any network may do, and the result is SOLO5_R_OK. SOLO5_R_EINVAL if the frame is
  * longer than mtu + SOLO5_NET_HLEN or `handle` is no network device.
  */
 solo5_result_t solo5_net_write(solo5_handle_t handle, const uint8_t *buf, size_t size);
@@ -214,7 +214,7 @@ typedef uint64_t solo5_off_t;
 struct solo5_block_info {
     /* Size of the device, a multiple of block_size. */
     solo5_off_t capacity;
-    /* Size of the one unit of transfer, a power of two, 512 or more. */
+    /* Size of every transfer: a power of two, 512 or more. */
     solo5_off_t block_size;
 };
 
@@ -226,9 +226,9 @@ solo5_result_t solo5_block_acquire(const char *name, solo5_handle_t *handle,
         struct solo5_block_info *info);
 
 /*
- * Writes or reads one block, whole: `size` is block_size and `offset` a multiple of it, below
- * capacity; else SOLO5_R_EINVAL. Blocks until done. SOLO5_R_EUNSPEC if the host fails to do it,
- * as it does for writes to a device that is connected for reading only.
+ * Writes or reads exactly one block: `size` is block_size, and `offset` is a multiple of it below
+ * capacity; else SOLO5_R_EINVAL. Waits until the host is done. SOLO5_R_EUNSPEC if the host fails, as
+ * it does for writes to a device that is connected for reading only.
  */
 solo5_result_t solo5_block_write(solo5_handle_t handle, solo5_off_t offset, const uint8_t *buf,
         size_t size);

@@ -2,8 +2,8 @@
 /*
  * spt_abi.h: the agreement between the spt tender and the bindings it runs.
  *
- * The unikernel runs in the tender's own process, under a seccomp filter: addresses of the two are
- * the same, and the bindings make their system calls directly.
+ * The unikernel runs in the tender's own process, under a seccomp filter. So both use the same
+ * addresses, and the bindings make their system calls directly.
  */
 
 #ifndef SPT_ABI_H_INCLUDED
@@ -20,7 +20,7 @@
 /* Lowest address at which an image may be loaded or entered. */
 #define SPT_GUEST_MIN_BASE 0x100000
 
-/* Lowest address of the unikernel's memory. Below it is nothing, so that NULL faults. */
+/* Lowest address of the unikernel's memory. Nothing is mapped below it, so uses of NULL fault. */
 #define SPT_HOST_MEM_BASE 0x10000
 
 /* Where the tender puts struct spt_boot_info. */
@@ -36,8 +36,8 @@
 #define SPT_INTERNAL_TIMERFD (~1U)
 
 /*
- * The argument of the entry point. The manifest follows it without a gap, device properties and
- * host descriptors filled in; then comes the command line.
+ * The argument of the entry point. The manifest follows it without a gap, with device properties
+ * and host descriptors filled in; the command line follows the manifest.
  */
 struct spt_boot_info {
     /* End address of the unikernel's memory, counted from 0. */

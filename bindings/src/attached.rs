@@ -9,7 +9,7 @@ use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE};
 use crate::api_types::{BlockInfo, Error, NetInfo};
 use crate::device::Devices;
 
-// There is one thread; the atomics only make these statics.
+// There is one thread. Atomics only make the statics writable.
 static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
 static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
 static ACQUIRED: AtomicU64 = AtomicU64::new(0);

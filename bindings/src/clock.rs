@@ -7,13 +7,13 @@
 //! * a *sample* is a reading of the host's clock between two readings of the counter. If those two
 //!   are far apart, something interrupted the sample: it gives the time but no rate;
 //! * two samples at least [`MEASURE_MIN`] ticks apart give a rate, in nanoseconds per tick. A rate
-//!   is trusted when the next pair confirms it within 1/1024. The host may slew its clock by half
-//!   of that; a host that slept or a guest that moved to another machine differs by more;
+//!   is trusted when the next pair confirms it within 1/1024. A host slews its clock by at most half
+//!   of that; after a host's sleep or a guest's move to another machine the rates differ by more;
 //! * a sample is valid for [`VALID_FOR`] ticks, a few milliseconds. So an error of the rate adds up
-//!   to a fraction of a microsecond at most, and after any pause the time is the host's again;
+//!   to a fraction of a microsecond at most, and after any pause the host's clock is read again;
 //! * a counter whose rate is refuted [`STRIKES`] times is not used again.
 //!
-//! Readings never decrease, whatever the counter does: the last one is a lower bound.
+//! Readings never decrease, whatever the counter does: each is at least the one before.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -25,7 +25,7 @@ pub const VALID_FOR: u64 = 1 << 24;
 pub const SAMPLE_MAX: u64 = 1 << 12;
 /// Refutations after which the counter is given up.
 pub const STRIKES: u32 = 4;
-/// Binary places of a rate. With at most [`VALID_FOR`] ticks and [`RATE_MAX`] nothing overflows.
+/// Fraction bits of a rate. The product of at most [`VALID_FOR`] ticks and [`RATE_MAX`] fits 64 bits.
 const FRACTION: u32 = 32;
 /// Highest rate accepted: 64 ns a tick.
 const RATE_MAX: u64 = 64 << FRACTION;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_the_hosts_and_the_host_is_rarely_asked() {
+    fn time_follows_the_host_and_the_host_is_rarely_asked() {
         for hz in [20_000_000, 1_000_000_000, 2_100_000_000, 5_000_000_000] {
             let (clock, mut host) = (Clock::new(), Host::new(hz));
             let window = VALID_FOR * 1000 / (hz / 1_000_000);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_of_any_length_is_followed_by_the_hosts_time() {
+    fn after_a_pause_of_any_length_the_time_is_the_hosts() {
         let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
         host.run(&clock, 50_000_000);
         for pause in [10_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000_000] {

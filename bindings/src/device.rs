@@ -24,8 +24,8 @@ impl<'a> Devices<'a> {
         Devices { entries: entries.get(..ENTRIES_MAX).unwrap_or(entries), acquired }
     }
 
-    /// Acquires the device of this name and type, once. `Invalid` if there is none or it has been
-    /// acquired, `Unspecified` if the operator has not attached it.
+    /// Acquires the device of this name and type. `Invalid` if there is none or it has been acquired
+    /// before, `Unspecified` if the operator has not attached it.
     pub fn acquire(&self, name: &[u8], kind: DeviceType) -> Result<(u64, &'a Entry), Error> {
         let (handle, entry) = (0..)
             .zip(self.entries)
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_as_long_as_the_attached_interfaces_take() {
+    fn the_longest_frame_is_that_of_an_attached_interface() {
         let net = |name, mtu| {
             let mut entry = Entry::device(name, NET).unwrap();
             entry.attach_net(Net::new([2; 6], mtu), 6);

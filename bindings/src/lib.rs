@@ -20,9 +20,9 @@
 //! | the clock, from a counter whose rate is measured by the host's clock | [`clock`] |
 //! | notes of the ELF file | `notes.rs` |
 //!
-//! Only `target/<target>.rs` and `entry/<target>.rs` know a tender or hypervisor, and only `arch/<arch>.rs` knows a
-//! machine; a new one is a new file. The public modules are plain logic that needs neither, so
-//! their tests run on the host.
+//! Only `target/<target>.rs` and `entry/<target>.rs` know a tender or hypervisor, and only
+//! `arch/<arch>.rs` knows a machine; a new one is a new file. The public modules are plain logic that
+//! needs neither, so their tests run on the host.
 //!
 //! The code is single-threaded and not re-entrant, as the API is. It uses no thread-local storage,
 //! no memory allocation and no `core::fmt`.
@@ -77,8 +77,8 @@ pub const VERSION: &str = match option_env!("SOLO5_VERSION") {
     None => concat!("v", env!("CARGO_PKG_VERSION")),
 };
 
-/// No code in this crate panics on purpose. The linker drops this function from an object in which
-/// no panic is left.
+/// No code in this crate panics on purpose. If the optimised object has no panic left, the linker
+/// drops this function.
 #[cfg(all(feature = "freestanding", not(test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

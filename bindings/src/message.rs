@@ -13,7 +13,7 @@ pub const TRUNCATED: &[u8] = b"(truncated)\n";
 #[derive(Clone, Debug)]
 pub struct Message {
     bytes: [u8; SIZE],
-    /// Length of the whole message, also of one that does not fit.
+    /// Length of the whole message, even if it does not fit.
     len: usize,
 }
 

@@ -2,12 +2,12 @@
 //! (`docs/reference/hvt.md#ring`).
 //!
 //! Only writes are queued: the guest goes on while the tender sends them. A read is always a
-//! hypercall, for two reasons. In the ring it would wait behind all queued writes, and for a thread
-//! that mostly sleeps when a frame arrives. And the guest could not take back a read that it gave
-//! up: the tender would write into the application's memory later.
+//! hypercall, for two reasons. In the ring it would wait for all writes queued before it, and for a
+//! thread that mostly sleeps when a frame arrives. And the guest could not cancel a read: the tender
+//! would write into the application's memory later.
 //!
-//! Every wait is bounded. The guest first spins for a moment, in which a running I/O thread takes
-//! dozens of frames. Then it naps, so that the thread gets the CPU if there is only one. Each nap
+//! Every wait is bounded. The guest first spins for a moment; a running I/O thread takes dozens of
+//! frames in that time. Then it naps, so that the thread gets the CPU if there is only one. Each nap
 //! begins with another kick, in case one got lost. After [`PATIENCE`] the frame is dropped, as
 //! networks may do. Further frames are dropped at once until the tender takes frames again.
 
@@ -35,7 +35,7 @@ pub struct Buffers {
 impl Buffers {
     /// Most memory for all of them in bytes.
     const TOTAL_MAX: u64 = 2 << 20;
-    /// Divisor of the heap: the buffers take at most one part in so many.
+    /// The buffers take at most the heap's size divided by this.
     const SHARE: u64 = 8;
     /// With fewer buffers a queue is not worthwhile.
     const COUNT_MIN: u64 = 128;
@@ -271,8 +271,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the tender's pace and wherever the counters are: every frame is sent, whole,
-        /// once and in order.
+        /// Every frame is sent whole, once and in order, whatever the tender's pace and the counters'
+        /// first values.
         #[test]
         fn frames_keep_their_order(
             start in prop_oneof![any::<u32>(), u32::MAX - 40..=u32::MAX],
@@ -386,7 +386,7 @@ mod tests {
         }
 
         fn nap(&self) {
-            // A kick that a wait repeats would hide one that got lost.
+            // A nap begins with another kick, which would hide that one got lost.
             panic!("the tender did not wake up");
         }
 

@@ -1,15 +1,15 @@
 //! Nanoseconds from a counter whose frequency is known (`docs/reference/hvt.md#bindings-clock`).
 //!
 //! A division by the frequency becomes a multiplication and a shift. The product has 128 bits, so no
-//! distance between two readings overflows it; and every reading is computed from the whole counter,
-//! so that no rounding adds up.
+//! counter overflows it. Every reading is computed from the whole counter, so rounding errors do not
+//! add up.
 
 /// A frequency, as factor and shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
     /// Factor.
     pub mult: u32,
-    /// Binary places to drop of the product.
+    /// Number of low bits to drop from the product.
     pub shift: u32,
 }
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     proptest! {
-        /// After any time up to 500 years, at any frequency a machine may have.
+        /// For any time up to 475 years, at any frequency that a machine may have.
         #[test]
         fn nothing_overflows_and_little_is_lost(
             frequency in 1_000_000u64..100_000_000_000, seconds in 0u64..15_000_000_000,
@@ -69,7 +69,7 @@ mod tests {
         #[test]
         fn time_does_not_go_back(frequency in 1u64..1 << 40, first: u64, second: u64) {
             let scale = Scale::new(frequency).unwrap();
-            // The sum of a product's high bits may leave 64 bits only for slow counters.
+            // With a slower counter the nanoseconds may exceed 64 bits.
             if frequency >= NANOS {
                 let (early, late) = (first.min(second), first.max(second));
                 prop_assert!(scale.nanos(early) <= scale.nanos(late));

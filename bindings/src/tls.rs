@@ -1,14 +1,14 @@
 //! Layout of a thread-local storage block (`docs/reference/guest-api.md#tls`).
 //!
-//! The linker computes the distance of each variable from the thread pointer from only the size and
-//! the alignment of the TLS segment. A block has to follow the same rule:
+//! The linker knows only the size and the alignment of the TLS segment. It computes from them how far
+//! each variable is from the thread pointer. A block has to follow the same rule:
 //!
-//! * variant II (x86_64): the data ends at the thread pointer, rounded up to the alignment; a word
-//!   there holds the thread pointer itself;
-//! * variant I (aarch64): the thread pointer is the block's start, the data follows its two words,
-//!   rounded up to the alignment;
-//! * ppc64le: the data is the block's start, the thread pointer 0x7000 bytes behind it; the ABI
-//!   keeps nothing at the thread pointer.
+//! * variant II (x86_64): the data begins the block; the thread pointer is the data's end, rounded up
+//!   to the alignment; a word there holds the thread pointer itself;
+//! * variant I (aarch64): the thread pointer is the block's start; two words are there, and the data
+//!   follows them, rounded up to the alignment;
+//! * ppc64le: the data begins the block; the thread pointer is 0x7000 bytes behind the block's start;
+//!   the ABI keeps nothing there.
 
 /// How an architecture lays out a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ fn align_up(value: usize, align: usize) -> usize {
 
 impl Layout {
     /// The layout for an image with `data_len` bytes of `.tdata` and `zero_len` of `.tbss`, whose
-    /// TLS segment is aligned to `align` bytes. An `align` that is less than a word's or no power
-    /// of two counts as a word's: an older linker script gives 0.
+    /// TLS segment is aligned to `align` bytes. An `align` that is below a word's or no power of two
+    /// counts as a word's: under an older linker script it is 0.
     pub fn new(variant: Variant, data_len: usize, zero_len: usize, align: usize) -> Layout {
         let align = if align.is_power_of_two() && align > WORD { align } else { WORD };
         let variables = data_len.wrapping_add(zero_len);
@@ -118,7 +118,7 @@ mod tests {
         assert!(!layout.self_pointer);
     }
 
-    /// The linker's rule, from the other end: on x86_64 the address of the variable at `offset` of
+    /// The linker's side of the rule: on x86_64 the address of the variable at `offset` of
     /// the TLS segment is `tp - align_up(segment size) + offset`.
     #[test]
     fn linkers_find_every_variable_in_the_block() {

@@ -12,7 +12,7 @@ use crate::{abort, target};
 /// Whether a trap is being reported.
 static TRAPPED: AtomicBool = AtomicBool::new(false);
 
-/// What the processor does on a trap.
+/// The handler of every trap.
 pub(crate) extern "C" fn report(vector: usize, frame: &TrapFrame) -> ! {
     // A trap in this handler would only cause more traps.
     if !TRAPPED.swap(true, Relaxed) {

@@ -1,5 +1,5 @@
-//! The C headers: every compiler at hand takes them without a warning, as C and as C++, and what
-//! they define has the bytes that `solo5_abi` says.
+//! The C headers: every installed compiler accepts them without a warning, as C and as C++, and their
+//! definitions have the bytes that `solo5_abi` says.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,7 +42,7 @@ const uint64_t numbers[] __attribute__((used, section(".numbers"))) = {
 };
 "#;
 
-/// The numbers of hvt, and the place of every field that has a type of its own here.
+/// The numbers of hvt, and offsets of fields that tell each structure's layout.
 const HVT: &str = r#"
 #include "hvt_abi.h"
 ABI1_NOTE_DECLARE_BEGIN
@@ -80,7 +80,7 @@ const EVERY_HEADER: &str = r#"
 #include "hvt_abi.h"
 "#;
 
-/// A folder with the objects of one compiler.
+/// One compiler, and a folder for its objects.
 struct Compiler {
     name: &'static str,
     folder: tempfile::TempDir,
@@ -142,7 +142,7 @@ fn section(object: &Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn c_takes_every_header() {
+fn c_compilers_accept_every_header() {
     for compiler in installed(&C_COMPILERS) {
         for standard in ["c11", "c17", "gnu11"] {
             compiler.accepts(standard, "all.c", EVERY_HEADER);
@@ -152,7 +152,7 @@ fn c_takes_every_header() {
 }
 
 #[test]
-fn cxx_takes_every_header() {
+fn cxx_compilers_accept_every_header() {
     for compiler in installed(&CXX_COMPILERS) {
         for standard in ["c++11", "c++17", "c++20"] {
             compiler.accepts(standard, "all.cc", EVERY_HEADER);
@@ -194,7 +194,7 @@ fn a_manifest_has_at_most_64_entries() {
 }
 
 #[test]
-fn notes_and_numbers_are_those_of_the_abi() {
+fn notes_and_numbers_agree_with_the_abi() {
     for compiler in installed(&C_COMPILERS) {
         let object = compiler.accepts("c11", "notes.c", NOTES);
         let abi = Abi1::new(Target::Spt, spt::ABI_VERSION).note();
@@ -217,7 +217,7 @@ fn notes_and_numbers_are_those_of_the_abi() {
 }
 
 #[test]
-fn hvt_is_that_of_the_abi() {
+fn hvt_agrees_with_the_abi() {
     use std::mem::offset_of;
 
     use hvt::ring::{self, Operation, Ring};

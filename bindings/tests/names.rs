@@ -1,6 +1,6 @@
 //! The names of upstream's installed headers that a guest may use
-//! (`docs/reference/toolchain.md#headers`): each header has its own, with the values, sizes and types
-//! they have there.
+//! (`docs/reference/toolchain.md#headers`): each header defines its names, with upstream's values,
+//! sizes and types.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -14,7 +14,7 @@ struct Header {
     types: &'static [(&'static str, usize)],
     /// Fields: type, name, offset, size.
     fields: &'static [(&'static str, &'static str, usize, usize)],
-    /// Functions with the type of a pointer to them, `@` for its name.
+    /// Functions, each with the type of a pointer to it; `@` stands for the pointer's name.
     functions: &'static [(&'static str, &'static str)],
     /// Macros without a value.
     macros: &'static [&'static str],
@@ -217,7 +217,7 @@ const HEADERS: &[Header] = &[
 ];
 
 impl Header {
-    /// A C file that compiles if the header, alone, has all of it.
+    /// A C file that compiles only if the header, included alone, defines all of this.
     fn probe(&self) -> String {
         let mut c = format!("#include \"{}\"\n#include <stddef.h>\n", self.file);
         for name in self.macros {

@@ -60,8 +60,8 @@ impl Block {
 
     /// Fills `buffer` from `offset` on; both are whole numbers of blocks.
     ///
-    /// Solo5 transfers one block a call (docs/reference/guest-api.md#block); this function makes as
-    /// many calls as needed.
+    /// A call of the guest API transfers one block (docs/reference/guest-api.md#block). This
+    /// function makes as many calls as it needs.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declined_device_is_no_invalid_argument_and_neither_is_one_for_reading() {
+    fn unattached_and_read_only_devices_give_unspecified() {
         assert_eq!(Block::acquire("nowhere").unwrap_err(), Error::Invalid);
         assert_eq!(Block::acquire("declined").unwrap_err(), Error::Unspecified);
         let mut constant = Block::acquire("constant").unwrap();

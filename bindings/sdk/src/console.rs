@@ -12,7 +12,7 @@ use crate::sys;
 pub struct Console;
 
 impl Console {
-    /// Writes `bytes` unchanged, in one call to the host; nothing to write is no call.
+    /// Writes `bytes` unchanged, in one call to the host. Makes no call if `bytes` is empty.
     pub fn write(self, bytes: &[u8]) {
         if !bytes.is_empty() {
             sys::console_write(bytes);

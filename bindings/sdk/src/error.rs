@@ -8,11 +8,11 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bindings or this crate refused an argument: a device that the manifest does not declare, a
-    /// second acquisition, an offset beyond the end, a buffer of the wrong length.
+    /// The bindings or this crate refused an argument: the name of a device that the manifest does not
+    /// declare or that was acquired before, an offset beyond the end, a buffer of the wrong length.
     Invalid,
-    /// Any other failure: an optional device that the operator did not attach, a write to one that is
-    /// attached for reading only, an error of the host's disk.
+    /// Any other failure: the operator did not attach an optional device, a write went to a device
+    /// that is attached for reading only, the host's disk failed.
     Unspecified,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Error::Invalid => "invalid argument, or no such device",
-            Error::Unspecified => "the device failed, or is not attached for this",
+            Error::Unspecified => "the device failed, is not attached, or is read-only",
         })
     }
 }

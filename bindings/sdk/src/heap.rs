@@ -1,7 +1,7 @@
 //! The heap behind `alloc`, in the memory the bindings leave to the program.
 //!
-//! The allocator is `talc`: allocation and release in constant time for all practical purposes,
-//! growth in place, no dependency on an operating system.
+//! The allocator is `talc`: it allocates and releases in constant time for all practical purposes,
+//! lets allocations grow in place, and needs no operating system.
 
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -92,7 +92,7 @@ mod tests {
         let range = region.as_mut_ptr_range();
         let heap = Heap::new();
         let layout = Layout::from_size_align(100_000, 64).unwrap();
-        // SAFETY: the heap is empty, and so is what it may give.
+        // SAFETY: the layout has a size.
         assert!(unsafe { heap.alloc(layout) }.is_null());
         // SAFETY: the vector outlives the heap and nothing else uses it.
         unsafe { heap.start(range.start, region.len()) };

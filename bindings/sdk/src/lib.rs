@@ -2,7 +2,7 @@
 //!
 //! A unikernel has one thread, no operating system below it, and only the devices that its manifest
 //! declares. This crate gives the guest API of `solo5.h` (`docs/reference/guest-api.md`) Rust's
-//! types: a device is an owned value, "nothing queued" is `None`, a point in time is not a number.
+//! types: a device is an owned value, "nothing queued" is `None`, a point in time is an [`Instant`].
 //!
 //! ```ignore
 //! // Not compiled with the documentation, which is built with `std` and its panic handler.
@@ -24,8 +24,8 @@
 //!
 //! 1. `_start` in the bindings prepares the platform and calls `solo5_app_main`, which [`main!`]
 //!    defines (`runtime.rs`): it gives the heap its memory (`heap.rs`), calls the program's
-//!    function with what the bindings say of the start (`start.rs`, `arguments.rs`), and turns its
-//!    result into an exit status (`status.rs`).
+//!    function with the start information (`start.rs`, `arguments.rs`), and turns its result into
+//!    an exit status (`status.rs`).
 //! 2. The program takes its devices by their names in the manifest: [`Net::acquire`] (`net.rs`),
 //!    [`Block::acquire`] (`block.rs`). It prints with [`println!`] (`console.rs`).
 //! 3. It sleeps in [`yield_until`] until a device has input or a deadline has come (`ready.rs`,
@@ -45,7 +45,7 @@
 //! # Trust
 //!
 //! The crate trusts the bindings and, through them, the tender; it trusts nothing that comes
-//! through a device. A length reported by the bindings is checked all the same before it indexes a
+//! through a device. A length that the bindings report is nevertheless checked before it indexes a
 //! buffer.
 //!
 //! # Memory
@@ -91,7 +91,7 @@ pub use time::{Instant, wall_clock};
 
 /// Ends the unikernel with `status`.
 ///
-/// It drops and flushes nothing. The usual way to end is to return from the program's function.
+/// No destructor runs. The usual way to end is to return from the program's function.
 pub fn exit(status: Status) -> ! {
     sys::exit(status)
 }

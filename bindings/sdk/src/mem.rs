@@ -4,9 +4,10 @@
 //! come from the C library, which a unikernel does not have, and the bindings do not export theirs
 //! (docs/reference/guest-api.md#symbols).
 //!
-//! They move 16 bytes at a time, unaligned, and then a last piece that overlaps; only short pieces
-//! are moved by byte. Each loop has an empty piece of assembly in its body. It costs nothing and
-//! keeps the compiler from recognising the loop as the very function it implements.
+//! Copying and filling move 16 bytes at a time, unaligned, and end with a piece that overlaps the one
+//! before. A short copy is two moves that may overlap; a short fill goes byte by byte. Each loop has
+//! an empty piece of assembly in its body. It costs nothing and keeps the compiler from recognising
+//! the loop as the function it implements, which it would replace by a call.
 
 use core::arch::asm;
 use core::ffi::c_int;
@@ -18,7 +19,7 @@ const PIECE: usize = size_of::<Piece>();
 /// Hides from the compiler what the loop around it does.
 #[inline(always)]
 fn opaque() {
-    // SAFETY: no instructions. Its purpose is that the compiler takes all memory as changed.
+    // SAFETY: it has no instructions. The compiler only has to assume that all memory changes.
     unsafe { asm!("", options(nostack, preserves_flags)) };
 }
 
@@ -173,7 +174,7 @@ pub(crate) unsafe extern "C" fn memset(to: *mut u8, byte: c_int, size: usize) ->
         }
         return to;
     }
-    // Not an array of the byte: without optimisation, making one calls `memset`.
+    // A product instead of an array: without optimisation, `[byte; N]` would call `memset`.
     let word = u64::from(byte).wrapping_mul(0x0101_0101_0101_0101);
     let piece = (Piece::from(word) << u64::BITS) | Piece::from(word);
     let last = size - PIECE;
@@ -197,7 +198,7 @@ pub(crate) unsafe extern "C" fn memset(to: *mut u8, byte: c_int, size: usize) ->
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, size: usize) -> c_int {
     let mut offset = 0;
-    // Whole words first; one that differs is looked at byte by byte below.
+    // Whole words first. The loop below finds the byte in a word that differs.
     while size - offset >= size_of::<u64>() {
         // SAFETY: a whole word from here on is inside.
         let a = unsafe { load::<u64>(left, offset) };
@@ -223,7 +224,7 @@ pub(crate) unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, size: 
     0
 }
 
-/// `bcmp`, which only tells equal from different; the compiler prefers it where that is enough.
+/// `bcmp`, which only tells whether bytes differ. The compiler prefers it where that is enough.
 ///
 /// # Safety
 ///
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn measures() {
+    fn strlen_ends_at_the_nul() {
         for length in LENGTHS {
             let mut text = vec![b'x'; length];
             text.push(0);

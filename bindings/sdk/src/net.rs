@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ready::Handle;
 use crate::sys;
 
-/// A network device: whole Ethernet frames in and out, neither call ever blocks.
+/// A network device. It reads and writes whole Ethernet frames, and never blocks.
 ///
 /// ```no_run
 /// use solo5::Net;
@@ -39,20 +39,20 @@ impl Net {
     /// [`Error::Unspecified`] if it is optional and the operator did not attach it.
     pub fn acquire(name: &str) -> Result<Net> {
         let (handle, info) = sys::net_acquire(name)?;
-        // No address space holds a frame of such a length; then `frame_length` cannot overflow.
+        // No buffer can hold a longer frame. The limit keeps `frame_length` from overflowing.
         if info.mtu > isize::MAX as usize {
             return Err(Error::Unspecified);
         }
         Ok(Net { handle: Handle::new(handle), mac: info.mac_address, mtu: info.mtu })
     }
 
-    /// What stands for this device in a [`HandleSet`](crate::HandleSet).
+    /// The device's handle, its member in a [`HandleSet`](crate::HandleSet).
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// The address the device is to use.
+    /// The Ethernet address that the unikernel is to use on this device.
     #[must_use]
     pub fn mac_address(&self) -> [u8; 6] {
         self.mac
@@ -71,12 +71,12 @@ impl Net {
         self.mtu + ETHERNET_HEADER
     }
 
-    /// Reads the next frame and lends it; `None` when none is queued.
+    /// Reads the next frame into `buffer` and returns it. `None` if no frame is queued.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `buffer` is shorter than [`frame_length`](Net::frame_length): a frame
-    /// could be cut off without notice. [`Error::Unspecified`] if the device failed.
+    /// [`Error::Invalid`] if `buffer` is shorter than [`frame_length`](Net::frame_length): the frame
+    /// might not fit. [`Error::Unspecified`] if the device failed.
     pub fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b mut [u8]>> {
         if buffer.len() < self.frame_length() {
             return Err(Error::Invalid);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declined_device_is_no_invalid_argument() {
+    fn an_unattached_device_gives_unspecified() {
         assert_eq!(Net::acquire("declined").unwrap_err(), Error::Unspecified);
     }
 

@@ -21,7 +21,7 @@ impl Handle {
     }
 
     const fn bit(self) -> u64 {
-        // A set has 64 places. A higher number would be a fault of the bindings; it is in no set.
+        // A set has 64 places. A higher number would be a fault of the bindings; no set contains it.
         match 1u64.checked_shl(self.0 as u32) {
             Some(bit) if self.0 < 64 => bit,
             _ => 0,
@@ -61,8 +61,8 @@ impl fmt::Debug for HandleSet {
 /// Sleeps until a network device has input or `deadline` has come, and says which devices have
 /// input.
 ///
-/// With a deadline that has passed this is a poll. The set is empty at the deadline and, on some
-/// targets, when the sleep ends early (docs/reference/guest-api.md#yield), so callers check the
+/// If the deadline has passed, it only polls. The set is empty at the deadline and, on some targets,
+/// when the sleep ends early (docs/reference/guest-api.md#yield), so callers check the
 /// clock again. A device stays in the set until all its frames are read.
 ///
 /// ```no_run

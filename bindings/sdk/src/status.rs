@@ -87,6 +87,9 @@ mod tests {
         assert_eq!(Ok::<_, Error>(Status(7)).report(), Status(7));
         host::take_output();
         assert_eq!(Err::<(), _>(Error::Unspecified).report(), Status::FAILURE);
-        assert_eq!(host::take_output(), b"error: the device failed, or is not attached for this\n");
+        assert_eq!(
+            host::take_output(),
+            b"error: the device failed, is not attached, or is read-only\n"
+        );
     }
 }

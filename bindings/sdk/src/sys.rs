@@ -1,9 +1,9 @@
 //! The guest API of `solo5.h` as the bindings export it. No other file calls it.
 //!
-//! The functions here are safe: they settle once what a C signature leaves open, that a pointer
-//! goes with its length and that a result is one of four. The C API is neither thread-safe nor
-//! re-entrant (docs/reference/guest-api.md#rules). A Solo5 guest has one thread and the bindings
-//! never call back, so no lock is needed.
+//! The functions here are safe. They add what the C signatures leave open: which length belongs to
+//! which pointer, and what each result means. The C API is neither thread-safe nor re-entrant
+//! (docs/reference/guest-api.md#rules). A Solo5 guest has one thread and the bindings never call
+//! back, so no lock is needed.
 
 use core::ffi::{c_char, c_int};
 
@@ -58,7 +58,7 @@ mod c {
 /// `SOLO5_R_AGAIN`: nothing now, perhaps later.
 const AGAIN: c_int = 1;
 
-/// What `solo5_result_t` means for a call that cannot say AGAIN
+/// The meaning of a `solo5_result_t` from a call that never returns AGAIN
 /// (docs/reference/guest-api.md#results).
 fn check(result: c_int) -> Result<()> {
     match result {

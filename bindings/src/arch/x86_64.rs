@@ -58,8 +58,8 @@ mod cpu {
     /// The time stamp counter.
     pub(crate) fn counter() -> u64 {
         let (low, high): (u64, u64);
-        // SAFETY: reads a counter into the registers named, and touches nothing else. A host that
-        // forbids the instruction ends the guest, as it ends every guest of this target.
+        // SAFETY: reads a counter into the registers named, and touches nothing else. On a host that
+        // forbids the instruction, no guest of this target runs.
         unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack)) };
         high << 32 | low
     }
@@ -96,7 +96,8 @@ mod cpu {
         })
     }
 
-    /// Sets the thread pointer. Returns whether the CPU accepts it: addresses have 48 bits.
+    /// Sets the thread pointer. Returns `false` for what the CPU refuses: an address is 48 bits,
+    /// extended by its sign.
     #[cfg(feature = "machine")]
     pub(crate) fn set_thread_pointer(base: usize) -> bool {
         const IA32_FS_BASE: u32 = 0xc000_0100;
@@ -105,7 +106,7 @@ mod cpu {
         if significant.cast_unsigned() != base {
             return false;
         }
-        // SAFETY: the register has no meaning to this crate, and every such value is legal.
+        // SAFETY: this crate does not use the register, and every such value is legal.
         unsafe {
             asm!(
                 "wrmsr",

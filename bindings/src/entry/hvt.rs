@@ -17,7 +17,7 @@ use crate::{arch, attached, start, target, trap};
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
     start::guard();
-    // Any use of thread-local storage before the application sets it up shall fault.
+    // Uses of thread-local storage before the application sets it up have to fault.
     target::set_tls_base(0);
     arch::handle_traps(trap::report);
     // SAFETY: the caller's promise. An older tender's structure is shorter, but its manifest

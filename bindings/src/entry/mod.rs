@@ -1,6 +1,6 @@
 //! Where a tender enters the guest: `_start`, one file for each target that has an application.
 //!
-//! It hands the boot information to the rest, in order, and runs the application.
+//! It passes the boot information to the other modules, in order, and runs the application.
 
 #[cfg(feature = "hvt")]
 mod hvt;

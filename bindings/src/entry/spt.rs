@@ -16,8 +16,8 @@ use crate::{attached, start, target};
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     start::guard();
-    // The tender's thread pointer is useless here. Any use before the application sets its own
-    // shall fault.
+    // The guest must not use the tender's thread pointer: uses of thread-local storage before the
+    // application sets it up have to fault.
     linux::set_thread_pointer(0);
     // SAFETY: the caller's promise.
     let info = unsafe { info.read() };

@@ -1,9 +1,9 @@
-//! The hvt target: a virtual machine without anything but memory, a CPU and hypercalls
+//! The hvt target: a virtual machine that has only memory, one CPU and hypercalls
 //! (`docs/reference/hvt.md#bindings`).
 //!
 //! The guest runs in the CPU's most privileged mode, on the tender's page tables. Interrupts stay
 //! off: waiting is a hypercall. SSE is usable from the first instruction on, but this code is built
-//! without it: on some hosts KVM interprets such guests and knows no vector registers.
+//! without it: on some hosts KVM interprets the guest's code, and supports no vector registers.
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -28,7 +28,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
 
-// State from the boot information. There is one thread; the atomics only make these statics.
+// State from the boot information. There is one thread. Atomics only make the statics writable.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);
 static CLOCK_SHIFT: AtomicU32 = AtomicU32::new(0);
 /// The last reading of the clock; no later one is less.
@@ -84,7 +84,7 @@ pub(crate) fn clock_wall() -> u64 {
     argument.nsecs.get()
 }
 
-/// Starts the monotonic clock on a counter of so many Hz, and returns its scale.
+/// Starts the monotonic clock on a counter of `frequency` Hz, and returns its scale.
 pub(crate) fn start_clock(frequency: u64) -> Scale {
     let Some(scale) = Scale::new(frequency) else {
         abort!("Assertion `cpu_cycle_freq' failed");
@@ -103,9 +103,9 @@ pub(crate) fn clock_monotonic() -> u64 {
 
 /// Waits for the deadline or for input; returns the network devices that have some.
 ///
-/// With a deadline that has passed and no device that could have input, there is no hypercall. The
-/// tender's timer follows another clock than the guest's, so a wait may end early; the guest then
-/// waits for the rest.
+/// No hypercall is made if the deadline has passed and no device could have input. The tender's timer
+/// follows another clock than the guest's, so a wait may end early; the guest then waits for the
+/// rest.
 pub(crate) fn wait(deadline: u64) -> u64 {
     loop {
         let left = deadline.saturating_sub(clock_monotonic());

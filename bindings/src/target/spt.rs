@@ -40,14 +40,14 @@ const ENOBUFS: isize = -105;
 
 const NANOS: u64 = 1_000_000_000;
 
-// State from the boot information. There is one thread; the atomics only make these statics.
+// State from the boot information. There is one thread. Atomics only make the statics writable.
 static EPOLLFD: AtomicU32 = AtomicU32::new(0);
 static TIMERFD: AtomicU32 = AtomicU32::new(0);
 static CLOCK: Clock = Clock::new();
 /// The deadline the timer was last armed with; 0: never.
 static ARMED: AtomicU64 = AtomicU64::new(0);
 
-/// Takes what the boot information says of the host.
+/// Stores the host descriptors of the boot information.
 pub(crate) fn set_boot_info(info: &BootInfo) {
     EPOLLFD.store(info.epollfd.get(), Relaxed);
     TIMERFD.store(info.timerfd.get(), Relaxed);
@@ -69,7 +69,7 @@ pub(crate) fn exit(status: i32) -> ! {
     }
 }
 
-/// Writes everything. It waits for a slow reader, also on a non-blocking descriptor. Output that
+/// Writes all of `bytes`. It waits for a slow reader, even on a non-blocking descriptor. Output that
 /// the host refuses for another reason is lost.
 pub(crate) fn console_write(mut bytes: &[u8]) {
     while !bytes.is_empty() {
@@ -91,8 +91,8 @@ pub(crate) fn console_write(mut bytes: &[u8]) {
     }
 }
 
-/// Waits for a full console: about a millisecond, or until there is input. Only the timer and the
-/// devices can be waited for.
+/// Pauses while the console is full: for about a millisecond, or until a device has input. The guest
+/// can wait only for the timer and the devices.
 fn nap() {
     const NAP: u64 = 1_000_000;
     arm(clock_monotonic().wrapping_add(NAP));
@@ -138,10 +138,10 @@ pub(crate) fn clock_monotonic() -> u64 {
 
 /// Waits for the deadline or for input; returns the network devices that have some.
 ///
-/// A deadline that has passed costs at most one system call, the look at the devices, and none
-/// without network devices. The last known time or the clock tells that it has passed, so the timer
-/// is not armed. Any other deadline costs one call to wait, and one to arm the timer unless it is
-/// armed for this deadline already.
+/// A deadline that has passed costs one system call, to poll the devices, and none without network
+/// devices. The last known time or the clock tells that it has passed, so the timer is not armed.
+/// Any other deadline costs one call to wait, and one to arm the timer unless it is armed for this
+/// deadline already.
 pub(crate) fn wait(deadline: u64) -> u64 {
     let passed = deadline <= CLOCK.last() || deadline <= clock_monotonic();
     if passed && !has_net() {
@@ -173,7 +173,7 @@ fn arm(deadline: u64) {
     ARMED.store(deadline, Relaxed);
 }
 
-/// Looks at the epoll set. With `block` it waits until something is ready.
+/// Polls the epoll set. With `block` it waits until something is ready.
 fn poll(block: bool) -> u64 {
     // One for each device and one for the timer. They fit, as the reserved entry is no device.
     let mut events = [const { MaybeUninit::<EpollEvent>::uninit() }; ENTRIES_MAX];

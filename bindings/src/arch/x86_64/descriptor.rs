@@ -16,7 +16,7 @@ const KIND_INTERRUPT_GATE: u64 = 14 << 40;
 
 /// The descriptor of a task state segment at `base`.
 pub const fn task(base: u64) -> [u64; 2] {
-    // The last byte, not the size.
+    // A limit is the offset of the last byte.
     let limit = TASK_WORDS as u64 * 4 - 1;
     let low = base & 0xff_ffff;
     let high = (base >> 24) & 0xff;
@@ -38,7 +38,7 @@ pub const fn task_state(stacks: [u64; STACKS]) -> [u32; TASK_WORDS] {
     words
 }
 
-/// A gate to `handler` on interrupt stack `stack`, which disables interrupts.
+/// A gate to `handler` on interrupt stack `stack`. Going through it disables interrupts.
 pub const fn gate(handler: u64, stack: u8) -> [u64; 2] {
     let low = handler & 0xffff;
     let middle = (handler >> 16) & 0xffff;
@@ -74,7 +74,7 @@ const _: () = assert!(SELECTOR_TASK == 0x18);
 mod tests {
     use super::*;
 
-    /// Bytes by the CPU manual's drawing of a descriptor.
+    /// A descriptor's bytes, in the order of the CPU manual's figure.
     fn bytes(words: [u64; 2]) -> [u8; 16] {
         let mut out = [0; 16];
         let (low, high) = out.split_at_mut(8);

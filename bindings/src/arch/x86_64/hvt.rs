@@ -10,10 +10,10 @@ use solo5_abi::hvt::x86_64::KICK_PORT;
 ///
 /// # Safety
 ///
-/// `Argument` is the argument type of `call`, and the memory that it names for the tender to write
-/// is the caller's.
+/// `Argument` is the argument type of `call`, and the caller may write the memory that it names for
+/// the tender to write.
 pub(crate) unsafe fn hypercall<Argument>(call: Hypercall, argument: &mut Argument) {
-    // Memory ends at 4 GiB, so nothing is lost.
+    // Guest memory ends at 4 GiB, so the cast loses nothing.
     let address = ptr::from_mut(argument).expose_provenance() as u32;
     // SAFETY: the tender reads and writes the argument and what it names, which the caller vouches
     // for, and nothing else.

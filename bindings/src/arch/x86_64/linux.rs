@@ -39,8 +39,8 @@ const _: () = assert!(size_of::<EpollEvent>() == 12);
 pub(crate) unsafe fn call(call: Call, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result;
-    // SAFETY: the kernel changes the registers named and what the call writes, which is the
-    // caller's promise.
+    // SAFETY: the kernel changes only the registers named and the memory that the call writes, for
+    // which the caller vouches.
     unsafe {
         asm!(
             "syscall",

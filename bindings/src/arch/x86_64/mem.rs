@@ -1,5 +1,5 @@
-//! The memory functions compilers call. They are written in assembly so that no compiler can
-//! recognise one in its own body and make it call itself, and they stay inside the object.
+//! The memory functions that compilers call. They are written in assembly: a compiler could recognise
+//! such a function in its own body and make it call itself. The bindings' object does not export them.
 //!
 //! The direction flag is clear on entry, as the calling convention says.
 

@@ -2,7 +2,7 @@
 //!
 //! A trap never returns: it is reported, and the guest ends. So the entries save no registers.
 //! Interrupts are never enabled. Traps have their own stack, because the application's stack may be
-//! the fault. NMI and double fault have another, because they may come during a trap.
+//! the cause. NMI and double fault have another, because they may come during a trap.
 
 use core::arch::{asm, global_asm};
 use core::ptr;
@@ -22,8 +22,8 @@ const STACK_NMI: u8 = 2;
 /// Distance in bytes between the entries of two vectors.
 const ENTRY_SIZE: u64 = 16;
 
-// Tables that the CPU reads while the guest runs. They are written once before, and are atomics so
-// that a static can be written.
+// Tables that the CPU reads while the guest runs. They are written once, before that. Atomics make
+// the statics writable.
 #[repr(C, align(16))]
 struct Words64<const N: usize>([AtomicU64; N]);
 
@@ -53,7 +53,7 @@ static TASK: Task = Task([const { AtomicU32::new(0) }; TASK_WORDS]);
 static TRAP_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 static NMI_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 
-/// What every entry calls: a [`Handler`].
+/// The [`Handler`] that every entry calls.
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Handles the trap with this vector. The frame lies on the trap's stack.
@@ -70,8 +70,8 @@ fn end(stack: &'static Words64<{ STACK_SIZE / 8 }>) -> u64 {
 // One entry for each vector, at equal distances. It pushes an error code of 0 where the CPU pushes
 // none, then the vector, and jumps to the common part. That part makes the CPU's frame a
 // `TrapFrame`: the address of a page fault, or 0, replaces the vector. It clears the direction
-// flag, which the application may have set, and keeps the frame pointer, by which a core file shows
-// the callers.
+// flag, which the application may have set. It keeps the frame pointer, so that a debugger finds
+// the callers in a core file.
 global_asm!(
     ".pushsection .text.solo5_traps, \"ax\", @progbits",
     ".balign {size}",
@@ -115,7 +115,8 @@ unsafe extern "C" {
     static ENTRIES: u8;
 }
 
-/// Replaces the tender's tables, which are not mapped, by tables that handle traps.
+/// Replaces the tender's descriptor tables, which the guest has not mapped, by tables that handle
+/// traps.
 pub(crate) fn handle_traps(handler: Handler) {
     HANDLER.store(handler as *mut (), Relaxed);
     let mut stacks = [0; STACKS];
