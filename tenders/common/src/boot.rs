@@ -2,8 +2,8 @@
 //!
 //! | phase | what |
 //! |---|---|
-//! | standard descriptors | filled before anything else is opened |
-//! | options | parsed as typed; open inherited descriptors are found |
+//! | standard descriptors | closed ones are opened on `/dev/null`, before any other file |
+//! | options | parsed as typed; the inherited descriptors that they name are looked up |
 //! | proofs | if a policy needs them: a sealed copy of the image, its digest and signers |
 //! | image | headers, notes, manifest, load plan; options against the manifest |
 //! | policy on strings | only the image and the policies have been opened so far |
@@ -100,7 +100,7 @@ pub fn modules(target: Target) -> Modules {
     }
 }
 
-/// The whole program. Returns the exit status, unless a guest runs.
+/// The whole program. Returns the exit status if no guest is started; otherwise it does not return.
 pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     let filled = sys::fill_standard_descriptors();
     let (zero, arguments) = match arguments.split_first() {
@@ -135,7 +135,8 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
-    // Not earlier: with `--report`, the parent that waits is process 1, not this process.
+    // After the fork of `report::watch`: there the parent that waits is process 1, and this process
+    // is not.
     let result = result.and_then(|()| {
         let handled = signals::end_as_process_1().map_err(host("sigaction()"));
         handled.map_err(Refusal::from)
@@ -236,7 +237,7 @@ fn run<T: Tender>(
         gate.confined_by(&safeguards);
     }
     if gate.launch().explain {
-        // Devices whose names are already denied are not inspected.
+        // If the options alone are already denied, no device is inspected.
         let looked = !gate.decide(Phase::Strings).is_denied();
         let devices = match looked.then(|| gate.attach(inherited)).transpose() {
             Err(refusal) if refusal.denied => None,
@@ -316,9 +317,10 @@ fn check_modules(manifest: &Mft1<'_>, modules: &Modules) -> Result<(), Error> {
     }
 }
 
-/// Refuses devices that are allowed but unusable: smaller than the manifest requires, not a whole
-/// number of sectors, also open for writing elsewhere in this process, the image, or renamed since
-/// they were judged.
+/// Refuses devices that are allowed but unusable: a disk that is also another disk, the image, or
+/// open for writing as a standard descriptor; a disk that is not a whole number of sectors; one tap
+/// for two devices; a tap that was renamed since a policy judged it; and any device that is smaller
+/// than the manifest requires.
 fn check_devices(devices: &[Device], image: Option<FileId>) -> Result<(), Error> {
     check_disks(devices, image)?;
     #[cfg(feature = "net")]

@@ -103,10 +103,10 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
 }
 
 /// Reopens standard output, if it is a pipe or a terminal, for a guest that writes to it directly.
-/// `O_NONBLOCK` belongs to the open file description. With a description of its own, no other
-/// process can set the flag and make the guest's writes fail.
+/// `O_NONBLOCK` belongs to the open file description. The guest then has a description of its own,
+/// so no other process can set the flag and make its writes fail.
 ///
-/// If it cannot be reopened, it stays as it is: a socket, another user's pipe, or a pipe without a
+/// What cannot be reopened stays as it is: a socket, another user's pipe, or a pipe without a
 /// reader.
 pub fn open_output_again() {
     let old = stdout();

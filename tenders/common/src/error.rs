@@ -186,7 +186,8 @@ impl Error {
         }
     }
 
-    /// The text of an error that upstream reports too.
+    /// The message of an error that upstream reports too. A few errors without a counterpart have a
+    /// message in the same form, without a code.
     fn upstream(&self) -> Option<String> {
         let file = |kernel: &OsString| solo5_report::os_text(kernel).into_owned();
         Some(match self {
@@ -251,7 +252,7 @@ impl Error {
         })
     }
 
-    /// The text of an error that upstream does not have.
+    /// The message of any other error: with its code and with help.
     fn own(&self) -> Diagnostic {
         let (text, help): (String, String) = match self {
             Error::NoModule { name, kind } => (
@@ -267,7 +268,7 @@ impl Error {
             ),
             Error::NetTwice { names: [one, other], interface } => (
                 format!("'{one}' and '{other}' are the same tap, {interface}"),
-                "attach two taps: each frame would reach only one of the devices".into(),
+                "attach two taps: a frame from one tap reaches only one of the devices".into(),
             ),
             Error::Mtu { interface, mtu } => (
                 format!(
@@ -303,13 +304,16 @@ impl Error {
             ),
             Error::BlockFdTwice { names: [one, other], fd } => (
                 format!("'{one}' and '{other}' are the same disk, @{fd}"),
-                "pass a descriptor of its own for each, of two disks or both read-only".into(),
+                "pass two descriptors: of two disks, or of one if both devices are read-only"
+                    .into(),
             ),
             Error::BlockStandard { path, standard } => {
                 let stream = ["standard input", "standard output", "standard error"];
                 let stream = stream.get(*standard).copied().unwrap_or_default();
                 (
-                    format!("{path} is also {stream}, which would be written into it"),
+                    format!(
+                        "{path} is also {stream}: what is written there would go into the disk"
+                    ),
                     "send the console and messages to another file".into(),
                 )
             }
@@ -319,7 +323,7 @@ impl Error {
             ),
             Error::Memory { have, least, enough_mib } => (
                 format!(
-                    "the manifest asks for at least {} of memory, and there are {}",
+                    "the manifest asks for at least {} of memory, but the guest would get {}",
                     mebibytes(*least),
                     mebibytes(*have)
                 ),
@@ -333,25 +337,25 @@ impl Error {
                 "add --x-exec-heap if you trust the unikernel with one".into(),
             ),
             Error::SectorSize { name, have, exact } => (
-                format!("the manifest wants sectors of {exact} bytes for '{name}', not {have}"),
+                format!("the manifest asks for sectors of {exact} bytes for '{name}', not {have}"),
                 match (SectorSize::new((*exact).into()), SectorSize::MIN, SectorSize::MAX) {
                     (Some(_), ..) => {
                         format!("leave --block-sector-size:{name} out, or give {exact}")
                     }
                     (None, least, most) => format!(
-                        "no tender offers that size: they are powers of two from {least} to {most}"
+                        "no tender offers that size: sizes are powers of two from {least} to {most}"
                     ),
                 },
             ),
             Error::CapacityMinimum { name, have, least } => (
                 format!(
-                    "the manifest asks for at least {least} bytes for '{name}', and there are {have}"
+                    "the manifest asks for at least {least} bytes for '{name}', but it has {have}"
                 ),
                 format!("attach a larger file or device with --block:{name}=PATH"),
             ),
             Error::MtuMinimum { name, have, least } => (
                 format!(
-                    "the manifest asks for an MTU of at least {least} for '{name}', and it is {have}"
+                    "the manifest asks for an MTU of at least {least} for '{name}', but it is {have}"
                 ),
                 format!("raise it with `ip link set INTERFACE mtu {least}`"),
             ),
@@ -375,7 +379,7 @@ impl Error {
                 format!("the outcome would be written into {what}: {target} is the same file"),
                 "give --report a file of its own".into(),
             ),
-            // All other errors have a text of upstream's.
+            // Not reached: `upstream` has the message of every other error.
             other => (format!("{other:?}"), "report this as a bug".into()),
         };
         Diagnostic::error(self.code(), text).with_help(help)
@@ -600,8 +604,8 @@ mod tests {
         let error = Error::Memory { have: 1 << 20, least: 64 << 20, enough_mib: Some(64) };
         assert_eq!(
             error.line(),
-            "error[T431]: the manifest asks for at least 64 MiB of memory, and there are 1 MiB; \
-             add --mem=64"
+            "error[T431]: the manifest asks for at least 64 MiB of memory, but the guest would get \
+             1 MiB; add --mem=64"
         );
         // An option that cannot help is not advised.
         for least in [u64::MAX, 1 << 63, (1 << 46) + 1] {

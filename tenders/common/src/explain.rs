@@ -33,7 +33,7 @@ pub struct Explanation<'e> {
     pub launch: &'e Launch,
     /// Guest memory in bytes.
     pub memory: u64,
-    /// The devices. `None` if they were not inspected, because their names are already denied.
+    /// The devices. `None` if they were not inspected, because the launch is already denied.
     pub devices: Option<&'e [Device]>,
     /// The policies' decision.
     pub decision: &'e Decision,

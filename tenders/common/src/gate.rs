@@ -112,7 +112,8 @@ impl Gate {
             let lookup = crate::attach::block::Lookup::of(block, &directories);
             let number = self.facts.blocks.len();
             self.facts.blocks.push(lookup.facts());
-            // A path may lead out of its folder, so it is judged before the file is opened.
+            // A path may lead out of its folder, so these facts are judged before the file is
+            // opened. The facts of the open file then replace them.
             if !directories.is_empty() {
                 self.check(Phase::Strings)?;
             }

@@ -12,12 +12,12 @@
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
 //! | guest command line, epoll set and timer | [`start`] |
-//! | dropping privileges, and whether this host can | [`confine`], [`safeguard`] |
+//! | dropping privileges; checking that this host supports it | [`confine`], [`safeguard`] |
 //! | system call filters | [`seccomp`] |
 //!
 //! Used by all phases: [`error`] (every code `T4xx` and its text), [`console`] (messages),
 //! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
-//! entry point of a tender), [`signals`].
+//! entry point of a tender), [`signals`] (signal dispositions).
 //!
 //! Threat model: a hostile image, read by `solo5_image`; a malformed policy, read by
 //! `solo5_policy`; a hostile guest, which reaches only [`memory`] and the filter; and a host on

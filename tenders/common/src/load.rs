@@ -47,7 +47,8 @@ impl From<ImageError> for LoadError {
     }
 }
 
-/// Loads every segment of `plan` into fresh, zeroed guest memory and hands its pages to `protect`.
+/// Loads every segment of `plan` into fresh, zeroed guest memory, and calls `protect` with its
+/// pages and their rights.
 ///
 /// The zeros after a segment's content (bss) need no write: the memory is fresh, and the plan's
 /// segments share no page.

@@ -67,7 +67,7 @@ impl std::error::Error for OutOfBounds {}
 
 /// How guest memory is mapped: private, which is faster, unless there is a limit on data (`ulimit
 /// -d`). That limit counts only private memory, and guest memory must not count as the tender's
-/// data. Shared memory also fits if the limit cannot be read.
+/// data. If the limit cannot be read, the memory is shared too.
 pub fn mapping() -> MapFlags {
     match sys::limit(libc::RLIMIT_DATA as libc::c_int) {
         Ok(None) => MapFlags::PRIVATE,
@@ -132,7 +132,8 @@ impl GuestMemory {
     }
 
     /// Reads the range `content` of a file to guest address `at`. Returns the number of bytes read,
-    /// which is less than requested only at the end of the file.
+    /// which is less than requested only at the end of the file. The outer error is a range outside
+    /// guest memory, the inner one a read that failed.
     pub fn fill(
         &self,
         at: u64,

@@ -14,13 +14,13 @@ use crate::sys::Errno;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
 
-/// Size in bytes of a message's header (`nlmsghdr`), and of the fixed part of a link message
-/// (`ifinfomsg`).
+/// Size in bytes of a message's header (`nlmsghdr`).
 const HEADER: usize = 16;
+/// Size in bytes of the fixed part of a link message (`ifinfomsg`).
 const LINK: usize = 16;
 /// Size in bytes of an attribute's header.
 const ATTRIBUTE: usize = 4;
-/// Maximum size of an answer in bytes. A link message has about 1500.
+/// Maximum size of an answer in bytes. A link message usually has about 1500.
 const ANSWER_MAX: usize = 1 << 15;
 
 /// How an interface is named in a request.
@@ -38,7 +38,7 @@ struct Link {
     master: Option<u32>,
 }
 
-/// The name of the bridge that the interface called `name` is a port of; `None` if it is no port.
+/// The name of the bridge that the interface called `name` is a port of; `None` if there is none.
 /// `ENODEV` if there is no interface called `name`.
 pub fn master(name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     let port = link(Which::Name(name))?;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_or_other_answer_is_refused() {
+    fn truncated_and_unexpected_answers_are_refused() {
         let whole = answer(&[(IFLA_IFNAME, b"tap0\0")]);
         for length in 0..whole.len() {
             assert_eq!(parse(&whole[..length]), Err(Errno::BADMSG), "{length}");

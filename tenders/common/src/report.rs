@@ -8,8 +8,8 @@
 //! with `--report`, and only then, a tender forks at the very start. The child does the whole
 //! launch. The parent only passes signals on, waits, reports, and ends exactly as the child did.
 //! The two share a memfd. In it the child writes that it hands over to the guest, or why it does
-//! not. The parent claims no more than it knows: if the child ends before it wrote either, the
-//! outcome is `bug`, or `signal` if a signal from outside ended it.
+//! not. The parent claims no more than it knows: if the child ends without having written either,
+//! the outcome is `bug`, or `signal` if a signal from outside ended it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -67,7 +67,7 @@ enum End {
     Signal(i32),
 }
 
-/// The child's end of the shared file: it records what becomes of the launch.
+/// The child's handle of the shared file, in which it records what becomes of the launch.
 #[derive(Debug)]
 pub struct Reporter {
     shared: File,
@@ -76,7 +76,7 @@ pub struct Reporter {
 const STARTED: &str = "started";
 
 impl Reporter {
-    /// Records that the guest's first instruction is next.
+    /// Records that the guest is about to start.
     pub fn started(&mut self) -> Result<(), Error> {
         writeln!(self.shared, "{STARTED}").map_err(|error| Error::Host {
             what: "write()",
@@ -139,8 +139,8 @@ fn conclude(end: End, said: &str) -> Value {
         End::Signal(signal) if !process::is_fault(signal) && signal != libc::SIGABRT => {
             Outcome::Signal
         }
-        // A guest cannot abort its process, and before the guest runs the child should not end at
-        // all.
+        // A guest cannot abort the process. And a child that ends before the guest runs should have
+        // recorded a refusal.
         _ => Outcome::Bug,
     };
     match end {
@@ -196,7 +196,7 @@ impl Sink {
         match opened {
             Ok(place) => {
                 let used = match &place {
-                    Place::Open(file) => used_files::which_is(file, request),
+                    Place::Open(file) => used_files::use_of(file, request),
                     Place::ToCreate(_) => None,
                 };
                 match used {

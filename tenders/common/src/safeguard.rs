@@ -1,5 +1,5 @@
-//! What confines a guest, and whether this host supports it. The answer comes from the kernel and
-//! is not assumed.
+//! What confines a guest, and whether this host supports it. The kernel is asked; nothing is
+//! assumed.
 //!
 //! An older kernel lacks some safeguards, and a seccomp filter around the tender may refuse calls
 //! that the kernel knows. So each safeguard is probed with the same call that will set it up later,
@@ -27,7 +27,7 @@ pub struct Safeguard {
 pub enum By {
     /// The tender itself, which starts no guest without it.
     Tender,
-    /// The host; `false` if it is missing.
+    /// The host; `false` if this host lacks it.
     Host(bool),
 }
 
@@ -57,7 +57,11 @@ pub fn common(filter: &'static str) -> Vec<Safeguard> {
     vec![
         Safeguard::host("system calls", filter, filters),
         Safeguard::host("no capabilities", "capset", can_drop_capabilities()),
-        Safeguard::host("no privileges by executing", "no_new_privs", no_new_privileges),
+        Safeguard::host(
+            "no privileges gained by executing a program",
+            "no_new_privs",
+            no_new_privileges,
+        ),
         Safeguard::host("no other descriptors", "close_range", sys::can_close_ranges()),
         Safeguard::host(
             "no core file, no debugger of the same user",
@@ -72,12 +76,12 @@ fn can_drop_capabilities() -> bool {
     capabilities(None).and_then(|same| set_capabilities(None, same)).is_ok()
 }
 
-/// Whether the process can be made undumpable. The probe makes it so, and restores the state.
+/// Whether the process can be made undumpable. The probe does it and then restores the state.
 fn can_be_undumpable() -> bool {
     let Ok(before) = dumpable_behavior() else { return false };
     if confine::undumpable().is_err() {
         return false;
     }
-    // Any other state is at least as strict, and a process cannot set it again.
+    // No other state has to be restored: it is strict too, and a process cannot set it.
     before != DumpableBehavior::Dumpable || set_dumpable_behavior(before).is_ok()
 }

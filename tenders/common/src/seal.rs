@@ -17,7 +17,7 @@ use solo5_signature::{Proof, Signature, Signatures, Trailer, locate, prove, trai
 use crate::error::Error;
 use crate::sys::Errno;
 
-const WHAT: &str = "copying the image, to prove what is in it";
+const WHAT: &str = "copying the image to prove its content";
 
 /// The image to use from now on, and the proof if any of `policies` needs one. `kernel` is the
 /// image's name; a detached signature may lie beside it.

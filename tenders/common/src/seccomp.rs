@@ -48,7 +48,7 @@ impl Call {
     }
 }
 
-/// The calls rules can name; numbers of `docs/reference/spt.md#calls`.
+/// The calls that rules can name. The numbers are those of `docs/reference/spt.md#calls`.
 pub mod calls {
     use super::Call;
 
@@ -204,7 +204,7 @@ pub struct Instruction {
     pub operand: u32,
 }
 
-/// Most instructions the kernel takes.
+/// Maximum number of instructions that the kernel accepts.
 pub const INSTRUCTIONS_MAX: usize = 4096;
 
 /// `seccomp` return value: the whole process dies of SIGSYS.
@@ -246,6 +246,7 @@ pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
     numbered.sort_by_key(|(number, _)| *number);
     let calls: Vec<_> = numbered.chunk_by(|one, next| one.0 == next.0).collect();
 
+    // A program is built from its end: the architecture check, emitted last, runs first.
     let mut program = Program::default();
     program.search(&calls);
     let number = program.load(DATA_NUMBER);
@@ -301,13 +302,15 @@ impl Program {
         }
     }
 
-    /// A label within the reach of a branch that leads to `label`.
+    /// Returns `label` if a branch can reach it. Otherwise emits an instruction within reach that
+    /// has the same effect: the return instruction itself, or a jump to `label`.
     fn near(&mut self, label: Label) -> Label {
         let distance = self.distance(label);
         match self.reversed.get(label.0) {
             _ if distance <= REACH => label,
             Some(end) if end.code == RETURN => self.end(end.operand),
-            // No program that fits in memory exceeds this 32-bit operand.
+            // The distance fits in 32 bits: a program with more instructions does not fit in
+            // memory.
             _ => self.put(JUMP, distance as u32, 0, 0),
         }
     }
@@ -498,7 +501,7 @@ pub(crate) mod tests {
                 let (operator, value, length) = match condition.test {
                     Test::Equal(value) => (SeccompCmpOp::Eq, value, SeccompCmpArgLen::Qword),
                     Test::AtMost(value) => (SeccompCmpOp::Le, value, SeccompCmpArgLen::Qword),
-                    // The test generates it with one value only.
+                    // The tests generate it only with two equal values.
                     Test::LowOneOf(value, _) => {
                         (SeccompCmpOp::Eq, value.into(), SeccompCmpArgLen::Dword)
                     }
@@ -510,8 +513,8 @@ pub(crate) mod tests {
         }
         // In that crate's table, an empty list of conditions means "always".
         table.extend(always.into_iter().map(|number| (number, Vec::new())));
-        let (other, fit) = (SeccompAction::KillProcess, SeccompAction::Allow);
-        let filter = SeccompFilter::new(table, other, fit, TargetArch::x86_64).unwrap();
+        let (otherwise, matched) = (SeccompAction::KillProcess, SeccompAction::Allow);
+        let filter = SeccompFilter::new(table, otherwise, matched, TargetArch::x86_64).unwrap();
         let program = BpfProgram::try_from(filter).unwrap();
         let ours = |step: &seccompiler::sock_filter| Instruction {
             code: step.code,
@@ -541,7 +544,8 @@ pub(crate) mod tests {
             }
         }
 
-        /// The other compiler has one action for all rules, so the order of rules does not matter.
+        /// `seccompiler` cannot check this: it has one action for all rules, so their order does
+        /// not matter there.
         #[test]
         fn the_first_rule_that_fits_decides(
             mut rules in prop::collection::vec(arb_rule(), 0..12),

@@ -12,7 +12,8 @@ use crate::attach::{Backing, Device};
 use crate::error::Error;
 use crate::sys::{self, Errno};
 
-/// The guest's command line: its arguments joined by spaces, and a terminator.
+/// The guest's command line: its arguments joined by spaces, and a terminating zero byte. An error
+/// if it is longer than [`CMDLINE_SIZE`].
 pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Error> {
     let mut line =
         arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>().join(&b' ');
@@ -32,8 +33,8 @@ pub fn check_personality() -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the epoll set, with the timer and every tap in it, and the timer. Returns both. A tap's
-/// events carry its handle, the timer's events carry `timer_data`.
+/// Makes a timer, and an epoll set that contains the timer and every tap. Returns the set and the
+/// timer. A tap's events carry its handle, the timer's events carry `timer_data`.
 pub fn events(devices: &[Device], timer_data: u64) -> Result<(OwnedFd, OwnedFd), Error> {
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(host("epoll_create1()"))?;
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;

@@ -49,7 +49,7 @@ pub(crate) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-/// Turns the result of a C library call into a `Result`.
+/// Turns the result of a C library call, which is negative on failure, into a `Result`.
 fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
     if result < 0 { Err(last_error()) } else { Ok(result) }
 }
@@ -141,8 +141,8 @@ fn file_group(group: u32) -> u32 {
 /// An invalid user or group ID.
 const NO_USER: u32 = u32::MAX;
 
-/// While this value lives, files are opened with the caller's rights. They differ from the
-/// program's in a set-user-ID program.
+/// While this value lives, files are opened with the caller's rights. These differ from the
+/// program's rights only in a set-user-ID program.
 #[derive(Debug)]
 pub struct CallersRights {
     user: u32,
@@ -242,8 +242,9 @@ pub fn check_filters() -> Result<(), Errno> {
     }
 }
 
-/// Unregisters the calling thread's area for restartable sequences (rseq), because the kernel
-/// writes to it at any time. Only glibc registers one.
+/// Unregisters the calling thread's area for restartable sequences (rseq), so that it can be
+/// unmapped: while it is registered, the kernel may write to it at any time. Only glibc registers
+/// one.
 #[cfg(target_env = "gnu")]
 pub fn leave_restartable_sequences() -> Result<(), Errno> {
     const UNREGISTER: libc::c_uint = 1;
@@ -262,6 +263,7 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
     let area = thread.wrapping_add_signed(offset);
     // SAFETY: the call looks a number up.
     let size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) };
+    // The size must be the registered one, which depends on glibc's version.
     let sizes = [32, size.next_multiple_of(32), size];
     let leave = |size: libc::c_ulong| {
         // SAFETY: only numbers are passed; the kernel unregisters the area if it is this one.
@@ -350,6 +352,7 @@ pub mod landlock {
 
     /// A ruleset that allows nothing.
     fn ruleset(version: u32) -> Result<OwnedFd, Errno> {
+        // How many rights to files each version knows.
         let files = match version {
             1 => 13,
             2 => 14,
@@ -443,7 +446,8 @@ pub mod tap {
         if name.len() >= NAME_SIZE || name.contains(&0) {
             return None;
         }
-        // SAFETY: `ifreq` is integers, pointers and unions of such; all zero is a value of it.
+        // SAFETY: `ifreq` consists of integers, pointers and unions of these, so all zeros is a
+        // valid value.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         for (to, from) in request.ifr_name.iter_mut().zip(name) {
             *to = *from as libc::c_char;
@@ -570,16 +574,18 @@ pub mod tap {
     /// Whether the kernel puts packet information in front of the frames of the tap behind `fd`,
     /// whose flags are `flags`.
     ///
-    /// The flag [`IFF_NO_PI`] has the same value as one for a tap without a packet filter. So the
-    /// kernel is asked while the tap has a filter. It lets every frame pass and is removed at once.
+    /// The kernel reports two facts in one bit: [`IFF_NO_PI`], and that the tap has no packet
+    /// filter. So this function attaches a filter, which lets every frame pass, asks for the flags
+    /// again, and removes the filter at once.
     pub fn has_packet_information(fd: BorrowedFd<'_>, flags: u32) -> bool {
         if flags & IFF_NO_PI == 0 {
             return true;
         }
         let mut accept = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX };
         let mut filter = libc::sock_fprog { len: 0, filter: std::ptr::null_mut() };
-        // A launcher's own filter stays, and with it the flag is true. One instruction is what an
-        // earlier call of this function left in the record.
+        // If the launcher has attached a filter, `flags` already tells the truth, and the filter
+        // must stay. A length of 1 may be left from an earlier call of this function, because the
+        // kernel's record outlives the filter.
         let known = filter_ioctl(fd, libc::TUNGETFILTER as libc::Ioctl, &mut filter);
         if known.is_err() || filter.len > 1 {
             return false;
@@ -589,7 +595,7 @@ pub mod tap {
             return false;
         }
         let flags = identify(fd).map(|(_, flags)| flags);
-        // A filter that stayed would change nothing.
+        // If the filter cannot be removed, it still lets every frame pass.
         let _ = filter_ioctl(fd, libc::TUNDETACHFILTER as libc::Ioctl, &mut filter);
         flags.is_ok_and(|flags| flags & IFF_NO_PI == 0)
     }

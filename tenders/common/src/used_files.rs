@@ -14,20 +14,22 @@ use crate::attach::FileId;
 use crate::attach::file_id::silence;
 use crate::sys::{self, CallersRights};
 
-/// What `report` is open on, if the launch uses that file too: `the disk 'disk'`. The files are
-/// only looked up, so this can be asked before anything is judged or opened.
+/// Describes the file that `report` is open on, such as `the disk 'disk'`, if the launch uses that
+/// file too. The launch's files are only looked up, so this works before any of them is judged or
+/// opened.
 ///
-/// Standard error is closed if it is that file, because a message would be written into it.
-pub(crate) fn which_is(report: impl AsFd, request: &Request) -> Option<String> {
+/// If standard error is that file, it is redirected to `/dev/null`, because a message would be
+/// written into the file.
+pub(crate) fn use_of(report: impl AsFd, request: &Request) -> Option<String> {
     let report = rustix::fs::fstat(report).ok().as_ref().and_then(FileId::with_content)?;
-    let found = which_file_is(report, request);
+    let found = use_of_file(report, request);
     if found.is_some() && FileId::of(stderr()) == Ok(report) {
         silence(2);
     }
     found
 }
 
-fn which_file_is(report: FileId, request: &Request) -> Option<String> {
+fn use_of_file(report: FileId, request: &Request) -> Option<String> {
     let _rights = CallersRights::take();
     let at_path =
         |path: &OsStr| stat(path).ok().as_ref().and_then(FileId::with_content) == Some(report);
@@ -59,7 +61,7 @@ fn which_file_is(report: FileId, request: &Request) -> Option<String> {
             FileOrFd::Fd(fd) => format!("the policy @{fd}"),
         });
     }
-    // A folder with more files is refused when the policies are read.
+    // More files need no check: a folder with more is refused when the policies are read.
     let folder = sources::folder().read_dir().into_iter().flatten().take(sources::POLICIES_MAX);
     let of_host = folder.flatten().map(|entry| entry.path()).find(|path| at_path(path.as_os_str()));
     of_host.map(|path| format!("the policy {}", os_text(path.as_os_str())))

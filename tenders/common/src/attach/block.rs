@@ -70,8 +70,8 @@ impl Lookup {
         Lookup { within: within.collect() }
     }
 
-    /// The facts so far. About a file outside the folders there are none, not even whether it
-    /// exists.
+    /// The facts that are known before the file is opened. They say nothing about a file outside
+    /// the folders, not even whether it exists.
     pub fn facts(&self) -> BlockFacts {
         let folders = self.within.iter().map(|(folder, _)| folder.clone());
         BlockFacts { beneath: Fact::Known(folders.collect()), ..BlockFacts::default() }
@@ -79,8 +79,8 @@ impl Lookup {
 
     /// Opens the file or device at `path`, and returns the folders that it lies in.
     ///
-    /// If the path lies in a folder, the file is opened beneath that folder. So a path that merely
-    /// passes through the folder never opens a file outside it.
+    /// If the path lies in a folder, the file is opened beneath that folder. So no file outside is
+    /// opened, even if somebody changes a link after the lookup.
     fn open(&self, path: &OsStr, access: Access) -> Result<(OwnedFd, Fact<Vec<String>>), Error> {
         let there = self.within.iter().find(|(_, found)| found.is_ok());
         let through = there.or(self.within.first());
@@ -98,8 +98,8 @@ impl Lookup {
 }
 
 /// Opens the device that the launch names. With `only_inspect` it opens nothing for writing. Also
-/// returns the facts that policies judge. `lookup` is the result of the earlier lookup.
-/// [`check_whole_sectors`] checks the size later.
+/// returns the facts that policies judge. `lookup` is the result of the device's lookup before it
+/// was judged. [`check_whole_sectors`] checks the size later.
 pub fn attach(
     block: &launch::Block,
     lookup: &Lookup,
@@ -206,8 +206,8 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
     rustix::fs::seek(fd, SeekFrom::Start(0)).map_err(capacity_error)?;
     match kind {
         FileType::RegularFile | FileType::BlockDevice => {}
-        // Size 0 is refused in the next step, with upstream's text, for any kind of file, such as
-        // `/dev/zero`.
+        // `check_size` refuses size 0 later, with upstream's text, whatever the kind of file, such
+        // as `/dev/zero`.
         _ if capacity == 0 => {}
         _ => {
             return Err(Error::BlockKind { path: path.to_owned() });
@@ -337,7 +337,10 @@ mod tests {
         assert_eq!(beneath(format!("{inside}/good")), [inside, outside]);
         assert_eq!(beneath(format!("{inside}/link")), [outside], "leads out of the inner one");
         assert_eq!(beneath(format!("{outside}/secret")), [outside]);
-        assert!(beneath(format!("{inside}/../secret")).is_empty(), "paths with .. are nowhere");
+        assert!(
+            beneath(format!("{inside}/../secret")).is_empty(),
+            "a path with .. lies in no folder"
+        );
     }
 
     #[test]

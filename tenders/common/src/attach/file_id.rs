@@ -1,4 +1,5 @@
-//! Identity of files, and the check that no two disks of a guest are the same file.
+//! Identity of files, and the check that a disk is not at the same time another disk of the guest,
+//! its image, or a standard descriptor.
 
 use std::os::fd::AsFd;
 
@@ -52,8 +53,8 @@ impl FileId {
 }
 
 /// Refuses a disk that something else could write to: a standard descriptor, or another disk of the
-/// same guest unless both are read-only. Refuses also a disk through which the guest could write to
-/// its own `image`. Locks cannot detect this, because they only exclude other processes.
+/// same guest unless both are read-only. Also refuses a disk through which the guest could write to
+/// its own `image`. Locks detect none of this, because they only exclude other processes.
 pub fn check_disks(devices: &[Device], image: Option<FileId>) -> Result<(), Error> {
     let mut seen: Vec<(FileId, Access, &str)> = Vec::new();
     for device in devices {
@@ -76,13 +77,13 @@ pub fn check_disks(devices: &[Device], image: Option<FileId>) -> Result<(), Erro
     Ok(())
 }
 
-/// If `standard` is standard error, redirects it to `/dev/null`: a message would be written into
-/// the disk.
+/// If `standard` is standard error, redirects it to `/dev/null`. Otherwise a message would be
+/// written into the disk.
 pub fn silence(standard: usize) {
     if standard == 2
         && let Ok(null) = rustix::fs::open(c"/dev/null", OFlags::WRONLY, Mode::empty())
     {
-        // If the redirection fails, the disk is refused all the same.
+        // Best effort: the disk is refused in any case.
         let _ = rustix::stdio::dup2_stderr(null);
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptors that the launcher passed on, apart from those that the tender opened itself.
+//! Descriptors that the launcher passed on, kept apart from those that the tender opens itself.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -73,7 +73,7 @@ pub(super) fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
     }
 }
 
-/// Refuses one descriptor for two devices of a kind.
+/// Refuses a launch that names one descriptor for two devices of the same type.
 pub fn check_descriptors(launch: &Launch) -> Result<(), Error> {
     let nets = launch.nets.iter().filter_map(|net| match net.interface {
         Interface::Fd(fd) => Some((fd, net.name.as_str())),
@@ -92,7 +92,7 @@ pub fn check_descriptors(launch: &Launch) -> Result<(), Error> {
     }
 }
 
-/// The first key that comes twice, with both names.
+/// The first key that occurs twice, with both names.
 fn first_twice<'n, K: Ord + Copy>(
     named: impl Iterator<Item = (K, &'n str)>,
 ) -> Option<(K, [String; 2])> {

@@ -40,7 +40,7 @@ fn checked_mtu(interface: &str, mtu: u32) -> Result<Mtu, Error> {
     Mtu::new(mtu.into()).ok_or_else(|| Error::Mtu { interface: interface.to_owned(), mtu })
 }
 
-/// Whether the interface called `name` exists and is up.
+/// Checks that the interface called `name` exists and is up.
 fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Error> {
     match tap::flags(control.as_fd(), name.as_bytes()) {
         Ok(flags) if flags & tap::IFF_UP != 0 => Ok(()),
@@ -186,8 +186,8 @@ pub fn adopt(fd: OwnedFd) -> Result<(TapInfo, OwnedFd), Error> {
 }
 
 /// Attaches the interface that the launch names; with `only_inspect` it attaches nothing. Also
-/// returns the facts that policies judge. The bridge is looked up only with `with_bridge`: without
-/// a policy no one reads it.
+/// returns the facts that policies judge. The bridge is looked up only with `with_bridge`, because
+/// only policies need it.
 pub fn open(
     net: &Net,
     only_inspect: bool,
@@ -239,8 +239,8 @@ fn facts(info: &TapInfo, with_bridge: bool) -> NetFacts {
     }
 }
 
-/// Refuses one tap for two devices: each frame would reach only one of them. Two descriptors can be
-/// of one tap, and two taps in different network namespaces can have the same name.
+/// Refuses one tap for two devices: each frame would reach only one of them. Two descriptors can
+/// belong to the same tap, and two taps in different network namespaces can have the same name.
 pub fn check_taps(devices: &[Device]) -> Result<(), Error> {
     let mut seen: Vec<(&[u8], &OwnedFd, &str)> = Vec::new();
     for device in devices {
