@@ -164,11 +164,7 @@ fn removing_tap(own: &Descriptors, device: &Device) -> Option<Rule> {
             Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
             Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
         ];
-        Rule::allow(
-            EPOLL_CTL,
-            conditions,
-            format!("no longer waiting for deleted '{}'", device.name),
-        )
+        Rule::allow(EPOLL_CTL, conditions, format!("removing the deleted tap of '{}'", device.name))
     })
 }
 

@@ -13,7 +13,7 @@ const _: () = assert!(
 /// Numbers that are copied into the boot information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// End of guest memory in bytes, counted from 0.
+    /// End address of guest memory.
     pub memory: u64,
     /// End of the highest segment with content.
     pub kernel_end: u64,

@@ -3,9 +3,9 @@
 //!
 //! The guest could read whatever the tender left in memory: paths, options, addresses. So before
 //! the guest runs, everything except guest memory is unmapped: program, heap, stack, and the
-//! kernel's vdso. The instructions that do it run from a mapping of their own, together with the
-//! data that they read. This mapping stays. So does the end of the stack, read-only, with the two
-//! strings that `ps` shows.
+//! kernel's vdso. The instructions that do this are copied into a mapping of their own, together
+//! with the data that they read. Two mappings stay: this one, and, read-only, the end of the stack
+//! with the two strings that `ps` shows.
 //!
 //! After the filter is installed, the registers are cleared: all general and vector registers, the
 //! x87 state and the FS base. Only `%rax` is not zero: it holds the guest's entry point.
@@ -39,14 +39,14 @@ pub struct Start {
 
 const PAGE: u64 = 0x1000;
 
-/// Numbers of pages before the vdso, and from its start on, that may belong to the kernel. The
-/// kernel can forbid to unmap them, and then refuses any request that includes one.
+/// How many pages before the start of the vdso, and how many from there on, may belong to the
+/// kernel. The kernel may refuse to unmap them, and then refuses every request that includes one.
 const KERNEL_PAGES: (u64, u64) = (16, 8);
 
 /// Size, in words, of an XSAVE area with every component in its initial state.
 const INITIAL_STATE: usize = 128;
 
-/// Upper bound, in words, of the data that the code below reads, without the filter.
+/// Upper bound, in words, of the data that the code below reads, not counting the filter.
 const WORDS_MAX: usize = INITIAL_STATE + 2 * 48;
 
 // In: rbx = a list of address and length pairs to unmap, ended by a length of 0; then one pair to
@@ -58,7 +58,7 @@ global_asm!(
     ".balign 16",
     ".globl solo5_spt_leave",
     "solo5_spt_leave:",
-    "mov rsp, r13", // for a signal during this code
+    "mov rsp, r13", // gives a signal during this code a stack
     "2:",
     "mov rdi, [rbx]",
     "mov rsi, [rbx + 8]",
@@ -184,7 +184,7 @@ fn has_xrstor() -> bool {
     std::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
 }
 
-/// A filter instruction, encoded as in memory.
+/// A filter instruction as the 8 bytes of the kernel's `struct sock_filter`.
 fn word(step: &Instruction) -> u64 {
     let Instruction { code, if_true, if_false, operand } = *step;
     u64::from(code)
@@ -193,6 +193,7 @@ fn word(step: &Instruction) -> u64 {
         | u64::from(operand) << 32
 }
 
+/// The whole pages that `range` touches.
 fn pages(range: Range<u64>) -> Range<u64> {
     range.start & !(PAGE - 1)..range.end.next_multiple_of(PAGE)
 }
@@ -203,8 +204,8 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     for keep in kept {
         let cut = |range: Range<u64>| {
             let before = range.start..range.end.min(keep.start);
-            let behind = range.start.max(keep.end)..range.end;
-            [before, behind].into_iter().filter(|part| part.start < part.end)
+            let after = range.start.max(keep.end)..range.end;
+            [before, after].into_iter().filter(|part| part.start < part.end)
         };
         left = left.into_iter().flat_map(cut).collect();
     }
@@ -215,13 +216,13 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
 /// except the mapping `own`. Pages around the `vdso` that may belong to the kernel are listed one
 /// by one.
 fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Range<u64>> {
-    let kernels = vdso.map_or(0..0, |vdso| {
-        let (before, behind) = KERNEL_PAGES;
-        vdso.saturating_sub(before * PAGE)..vdso.saturating_add(behind * PAGE)
+    let kernel = vdso.map_or(0..0, |vdso| {
+        let (before, after) = KERNEL_PAGES;
+        vdso.saturating_sub(before * PAGE)..vdso.saturating_add(after * PAGE)
     });
-    let single = (kernels.start..kernels.end).step_by(PAGE as usize).map(|page| page..page + PAGE);
+    let single = (kernel.start..kernel.end).step_by(PAGE as usize).map(|page| page..page + PAGE);
     let single = single.filter(|page| !own.contains(&page.start) && between.contains(&page.start));
-    let mut ranges = without(between.clone(), &[own.clone(), kernels.clone()]);
+    let mut ranges = without(between.clone(), &[own.clone(), kernel.clone()]);
     ranges.extend(single);
     ranges
 }
@@ -255,14 +256,17 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     let ranges = unmapped(start.memory_end..kept.start, base..base + size as u64, sys::vdso());
 
     let mut words = vec![0u64; INITIAL_STATE];
-    // `MXCSR`, the only field of the area that is read: all exceptions masked, round to nearest.
+    // `MXCSR`: all exceptions masked, round to nearest. The other fields of the area are 0, which
+    // stands for the initial state.
     if let Some(word) = words.get_mut(3) {
         *word = 0x1f80;
     }
+    // The list in `rbx`: ranges to unmap and their end, the range to zero, the range to protect.
     words.extend(ranges.iter().flat_map(|range| [range.start, range.end - range.start]));
     words.extend([0, 0]);
     words.extend([kept.start, strings.start - kept.start]);
     words.extend([kept.start, kept.end - kept.start]);
+    // The `struct sock_fprog` in `rbp`, and the filter that it points to.
     let program = words.len() as u64;
     words.extend([filter.len() as u64, base + 8 * (program + 2)]);
     words.extend(filter.iter().map(word));
@@ -321,15 +325,16 @@ mod tests {
         let kernel = 0x7_0000_0000;
         let (between, own) = (0x20_0000..0x8_0000_0000, 0x6_0000_0000..0x6_0000_3000);
         let ranges = unmapped(between.clone(), own.clone(), Some(kernel));
-        let (before, behind) = KERNEL_PAGES;
-        assert_eq!(ranges.len() as u64, 3 + before + behind);
+        let (before, after) = KERNEL_PAGES;
+        assert_eq!(ranges.len() as u64, 3 + before + after);
         let mut sorted = ranges;
         sorted.push(own);
         sorted.sort_by_key(|range| range.start);
         assert_eq!(sorted.first().unwrap().start, between.start);
         assert_eq!(sorted.last().unwrap().end, between.end);
         assert!(sorted.windows(2).all(|pair| pair[0].end == pair[1].start), "{sorted:x?}");
-        // The vdso's address is unknown, or the tender's mapping lies among the kernel's pages.
+        // The vdso's address may be unknown, and the tender's mapping may lie among the kernel's
+        // pages.
         let own = kernel - PAGE..kernel;
         assert_eq!(unmapped(between.clone(), own.clone(), None).len(), 2);
         let ranges = unmapped(between, own.clone(), Some(kernel));

@@ -1,10 +1,10 @@
 //! The system calls that a guest may make: the rows of `docs/reference/spt.md#calls`.
 //!
-//! The guest's own code makes the calls, so the rules allow the calls of the bindings of every
-//! release since 0.8. They are stricter than upstream's in two places: `epoll_pwait` waits forever
-//! or not at all and changes no signal mask, and `timerfd_settime` sets only absolute times. Frame
-//! sizes are not limited: a guest may read with a larger buffer, and the kernel refuses a frame
-//! that is too long.
+//! The guest's own code makes the calls. So the rules allow every call that the bindings of any
+//! release since 0.8 make. They are stricter than upstream's in two places: `epoll_pwait` waits
+//! forever or not at all and changes no signal mask, and `timerfd_settime` sets only absolute
+//! times. Frame sizes are not limited: a guest may read with a larger buffer, and the kernel
+//! refuses a frame that is too long.
 
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
@@ -68,7 +68,8 @@ pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
     rules
 }
 
-/// The rule that lets the tender close the report just before the guest's first instruction.
+/// The rule for the tender's last call, which it makes after the filter is installed: it closes the
+/// report just before the guest's first instruction.
 pub fn closing(report: i32) -> Rule {
     let fd = vec![Condition::descriptor(report, "the report")];
     Rule::allow(CLOSE, fd, "closing the report before the guest runs")
@@ -81,15 +82,15 @@ fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
             let fd = || vec![Condition::descriptor(fd, "the tap")];
             rules.push(Rule::allow(READ, fd(), format!("frames to '{name}'")));
             rules.push(Rule::allow(WRITE, fd(), format!("frames from '{name}'")));
-            let forget = vec![
+            let removal = vec![
                 Condition::descriptor(epollfd, "the epoll set"),
                 Condition::new(1, "op", Test::low(EPOLL_CTL_DEL)).meaning("EPOLL_CTL_DEL"),
                 Condition::new(2, "fd", Test::low(device.fd_number() as u32)).meaning("the tap"),
             ];
             rules.push(Rule::allow(
                 EPOLL_CTL,
-                forget,
-                format!("no longer waiting for deleted '{name}'"),
+                removal,
+                format!("removing the deleted tap of '{name}'"),
             ));
         }
         Backing::Block { capacity, sector_size, access, .. } => {

@@ -12,8 +12,9 @@
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
 //! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`] |
 //!
-//! The tender becomes the guest. None of its code runs afterwards, and of its memory only the names
-//! of the program and the image stay.
+//! The tender's process becomes the guest. Two things of the tender stay mapped: the names of the
+//! program and the image, and one mapping with the last instructions and the filter. Of that code
+//! only a signal handler can still run, and only in process 1 of a container.
 //!
 //! Threat model: before the jump, a hostile image; after it, a hostile process whose only way out
 //! is a call that the filter allows.
@@ -29,8 +30,8 @@ pub mod run;
 
 use std::ffi::OsString;
 
-/// The whole program, without its entry point. Returns the exit status, unless a guest runs.
-/// `arguments` starts with the program's name.
+/// The whole program apart from the C entry point. Returns the exit status if no guest is started;
+/// otherwise it does not return. `arguments` starts with the program's name.
 pub fn main(arguments: &[OsString]) -> u8 {
     solo5_tender::boot::main(&run::Spt, arguments)
 }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! No existing mapping is ever replaced: the tender asks the kernel for exactly these addresses,
-//! and the kernel refuses if something is mapped there. No other check of where program, heap,
-//! stack and vdso lie is needed, so guest memory may reach as far up as there is room.
+//! and the kernel refuses if something is mapped there. So the tender need not check where program,
+//! heap, stack and vdso lie, and guest memory may extend as far up as there is room.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
     Ok(unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) })
 }
 
-/// Maps these addresses without access; `EEXIST` if one is already mapped.
+/// Maps these addresses without access. `EEXIST` if something is already mapped at one of them.
 fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
     let start = std::ptr::with_exposed_provenance_mut(addresses.start as usize);
     let length =

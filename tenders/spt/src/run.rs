@@ -1,4 +1,4 @@
-//! From an allowed guest to its first instruction.
+//! Loads an allowed guest, drops all privileges, and starts it.
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
@@ -48,7 +48,7 @@ impl Tender for Spt {
                 "nothing below 0x11000, boot information read-only",
                 "pages without access, mprotect",
             ),
-            Safeguard::tender("nothing of the tender in memory", "munmap"),
+            Safeguard::tender("no program, heap or stack of the tender in memory", "munmap"),
             Safeguard::tender(
                 "no trace of the tender in registers",
                 "all cleared before the first instruction",
@@ -114,7 +114,8 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         timerfd: timer.as_raw_fd(),
     };
     for device in &devices {
-        // The filter allows `EPOLL_CTL_DEL` for every tap.
+        // Tells the bindings that they may remove a deleted tap from the epoll set. The filter
+        // allows this for every tap.
         if let (Backing::Net { .. }, Some(entry)) =
             (&device.backing, manifest.get_mut(device.index))
         {

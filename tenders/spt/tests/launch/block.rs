@@ -170,8 +170,8 @@ fn inherit(command: &mut Command, fd: RawFd) -> &mut Command {
     unsafe { command.pre_exec(make) }
 }
 
-/// Starts a guest that prints a byte and then spins. `script` starts it, with `fd` open: `$0` is
-/// the tender, `$1` the image.
+/// Runs `script` in a shell that inherits `fd`, and waits for the byte that `guest` prints before
+/// it spins. In the script `$0` is the tender and `$1` is the image.
 fn spinning(guest: &Guest, script: &str, fd: RawFd) -> Child {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_solo5-spt"), text(&guest.image)]);
@@ -188,7 +188,7 @@ fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
     let other = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
     let disk = guest.folder.path().join("disk.img");
     let open = fs::File::options().read(true).write(true).open(&disk).unwrap();
-    // All of them inherit this one open file description.
+    // Every tender below inherits this one open file description.
     let fd = open.as_raw_fd();
     let option = format!("--block-fd:disk={fd}");
     let by_path = format!("--block:disk={}", text(&disk));
@@ -211,7 +211,7 @@ fn a_lock_belongs_to_the_guest_and_not_to_its_launcher() {
         for ran in refused {
             ran.gives(1).mentions("error[T424]").mentions("in use by another guest");
         }
-        // `open` still holds the file open.
+        // The lock has ended with its guest, although `open` still holds the file open.
         other.run(&[&by_path]).gives(0);
     }
 }
@@ -253,7 +253,7 @@ fn a_disk_that_is_also_a_standard_descriptor_is_refused() {
         let options = format!("--block-fd:disk={fd} {read_only}");
         let redirection = format!("{fd}<>disk.img");
         let ran = with(&options, &redirection).gives(1);
-        // A message on standard error would go into the disk.
+        // With `fd` 2, standard error is the disk, so the tender prints no message.
         if fd != 2 {
             ran.mentions("error[T425]");
         }

@@ -33,7 +33,7 @@ fn calls_in_the_table_are_made() {
 
 #[test]
 fn epoll_waits_forever_or_not_at_all() {
-    // The guest takes its descriptors from the boot information, in rdi.
+    // The guest reads its descriptors from the boot information, whose address is in rdi.
     let epoll = |timeout: u64, mask: u64, shift: i32| {
         // mov edi, [rdi+32]; rsi = stack, rdx = 1, r10 = timeout, r8 = mask
         Code::new()
@@ -136,7 +136,7 @@ fn bad_memory_accesses_fault() {
 }
 
 #[test]
-fn an_executable_heap_leaves_data_and_bss_alone() {
+fn an_executable_heap_does_not_make_data_or_bss_executable() {
     // Writes `ret` to an address and calls it.
     let execute = |address| {
         let code = Code::new().rax(address).bytes(&[0xc6, 0x00, 0xc3, 0xff, 0xd0]).exit(6);
@@ -251,7 +251,7 @@ fn the_tenders_memory_is_unmapped() {
         let maps = fs::read_to_string(of("maps"));
         let memory = fs::File::open(of("mem"));
         let parts: Vec<_> = maps.iter().flat_map(|maps| maps.lines().map(Mapping::of)).collect();
-        let beyond = parts.iter().filter(|part| part.start >= STACK_END && !part.is_kernels());
+        let beyond = parts.iter().filter(|part| part.start >= STACK_END && !part.may_stay());
         let beyond: Vec<_> = beyond.collect();
         let mut content = Vec::new();
         if let Ok(memory) = &memory {
@@ -308,7 +308,7 @@ impl Mapping {
     }
 
     /// Whether the kernel may refuse to unmap it.
-    fn is_kernels(&self) -> bool {
+    fn may_stay(&self) -> bool {
         ["[vsyscall]", "[vdso]", "[vvar]", "[vvar_vclock]"].contains(&self.name.as_str())
     }
 }

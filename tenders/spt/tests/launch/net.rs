@@ -148,7 +148,7 @@ fn an_interface_that_is_not_a_tap_is_named() {
             ),
         ] {
             if !Command::new("ip").args(make).status().unwrap().success() {
-                println!("skip: refusing {name}: this kernel has none");
+                println!("skip: refusing {name}: this kernel cannot make one");
                 continue;
             }
             let up = Command::new("ip").args(["link", "set", name, "up"]).status().unwrap();
@@ -186,7 +186,8 @@ fn an_inherited_descriptor_of_a_tap_is_attached() {
 /// once, because processes of other tests may keep its descriptor open for a while.
 fn attached(name: &str, flags: libc::c_int) -> OwnedFd {
     let tun = rustix::fs::open(c"/dev/net/tun", OFlags::RDWR, Mode::empty()).unwrap();
-    // SAFETY: `ifreq` is integers, pointers and unions of such; all zero is a value of it.
+    // SAFETY: `ifreq` consists of integers, pointers and unions of these, so all zeros is a valid
+    // value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
         *to = *from as libc::c_char;
@@ -303,8 +304,8 @@ fn wants_bridge(guest: &Guest, name: &str) -> String {
     format!("--policy={}", guest.file(&format!("{name}.yaml"), text.as_bytes()).display())
 }
 
-/// A tap of the same name in another network namespace, on another bridge, must not be taken for
-/// the tap.
+/// Another network namespace can have a tap of the same name on another bridge. The tender must not
+/// confuse the two.
 #[test]
 fn a_taps_bridge_is_looked_up_in_its_own_namespace() {
     let name = "a_taps_bridge_is_looked_up_in_its_own_namespace";
@@ -341,7 +342,7 @@ fn a_taps_bridge_is_looked_up_in_its_own_namespace() {
                 run(&[policy, &by_fd]).gives(60).mentions("in another network namespace");
             }
         }
-        // Nor may its MTU be taken from the tap of the same name.
+        // Its MTU must not come from the tap of the same name either.
         let info = Guest::new(
             Code::new().print(0x11000 + u64::from(ENTRY) + 78, 2).exit(0),
             &[("service", NET)],

@@ -325,7 +325,7 @@ fn a_report_into_a_file_that_the_launch_uses_is_refused_and_nothing_is_written()
             assert!(ran.err.ends_with("solo5-spt: not started\n"), "{ran:?}");
         }
     }
-    // A message on standard error would go into the disk too.
+    // Standard error is the disk here, so the tender prints no message.
     run(r#"exec "$0" --report=2 --block:disk=disk.img guest.spt 2>>disk.img"#).gives(1);
     run(r#"exec "$0" --report=/dev/null --block:disk=disk.img guest.spt"#).gives(5);
 }
@@ -333,7 +333,7 @@ fn a_report_into_a_file_that_the_launch_uses_is_refused_and_nothing_is_written()
 #[test]
 fn a_disk_that_is_the_image_is_not_opened_for_writing() {
     let guest = Guest::new(Code::new().exit(5), &[("disk", BLOCK)]);
-    // The image is one sector longer than its content, so that its size is no obstacle.
+    // The image is padded to whole sectors, so that its size is no reason to refuse it.
     let mut image = fs::read(&guest.image).unwrap();
     image.resize(image.len().next_multiple_of(512), 0);
     fs::write(&guest.image, &image).unwrap();
@@ -349,7 +349,7 @@ fn a_disk_that_is_the_image_is_not_opened_for_writing() {
 }
 
 #[test]
-fn one_descriptor_for_two_options_is_refused_in_words() {
+fn one_descriptor_for_two_options_gets_its_own_message() {
     let guest = Guest::new(Code::new().exit(5), &[("a", BLOCK), ("b", BLOCK)]);
     guest.file("disk.img", &[7; 4096]);
     guest.file("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");

@@ -68,7 +68,7 @@ fn process_1_of_a_container_ends_by_signals() {
 }
 
 #[test]
-fn a_file_at_its_size_limit_is_an_error_for_the_guest() {
+fn a_write_beyond_the_file_size_limit_is_an_error_for_the_guest() {
     // pwrite64 of one sector at 1 MiB - 512: mov edi, [rdi+entry+88]
     let code = Code::new()
         .bytes(&[0x8b, 0xbf, 40 + 8 + 104 + 88, 0, 0, 0])

@@ -18,8 +18,8 @@ fn without(call: libc::c_long, first: Option<u64>, error: i32) -> BpfProgram {
     };
     let rules = first.map(|value| SeccompRule::new(vec![condition(value)]).unwrap());
     let table = [(call, rules.into_iter().collect())].into();
-    let (other, fit) = (SeccompAction::Allow, SeccompAction::Errno(error as u32));
-    SeccompFilter::new(table, other, fit, TargetArch::x86_64).unwrap().try_into().unwrap()
+    let (otherwise, matched) = (SeccompAction::Allow, SeccompAction::Errno(error as u32));
+    SeccompFilter::new(table, otherwise, matched, TargetArch::x86_64).unwrap().try_into().unwrap()
 }
 
 /// Runs a program under the filter.
@@ -53,7 +53,7 @@ fn a_missing_safeguard_is_named_and_denies_the_launch() {
     ];
     for (what, call, first) in rows {
         for error in [libc::EPERM, libc::ENOSYS] {
-            // Without this call the tender closes descriptors one by one.
+            // If the kernel lacks this call, the tender closes descriptors one by one.
             if (call, error) == (libc::SYS_close_range, libc::ENOSYS) {
                 continue;
             }
@@ -61,7 +61,7 @@ fn a_missing_safeguard_is_named_and_denies_the_launch() {
                 |option: &str| run(&mut guest.command(&[option]), without(call, first, error));
             let denied = start(&require).gives(60).mentions("denied: P304");
             denied.mentions(&format!("cannot confine the tender: it lacks {what}"));
-            // Without any one of these, spt never starts a guest, whatever the policy says.
+            // If any of these is missing, spt starts no guest, whatever the policy says.
             start(&optional).gives(1).mentions(" failed: ");
             let explained =
                 run(&mut guest.command(&["--explain", &optional]), without(call, first, error));
