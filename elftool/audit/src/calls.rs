@@ -12,7 +12,7 @@ use solo5_image::sections::Sections;
 
 use crate::content::{Allowance, Window};
 
-/// What a function stands for.
+/// What a call of a function is evidence of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// Network devices.
@@ -21,11 +21,12 @@ pub(crate) enum Use {
     Block,
     /// Anything else of the API.
     Other,
-    /// The end of a function whose stack was overwritten.
+    /// The stack protector: a function calls this if its stack was overwritten.
     StackCheck,
 }
 
-/// The functions looked for (`docs/reference/guest-api.md`; those that only compute are left out).
+/// The functions looked for (`docs/reference/guest-api.md`; functions that only compute are left
+/// out).
 const FUNCTIONS: [(&str, Use); 14] = [
     ("solo5_net_acquire", Use::Net),
     ("solo5_net_read", Use::Net),
@@ -55,7 +56,7 @@ struct Wanted {
     range: Range<u64>,
 }
 
-/// A reference to one.
+/// A reference to a function of interest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reference {
     /// Which function.
@@ -68,7 +69,7 @@ pub(crate) struct Reference {
 /// The references in an image that has symbols.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    /// References from elsewhere, by the address they are from.
+    /// References from outside the function itself, ascending by `from`.
     pub(crate) references: Vec<Reference>,
     /// Address ranges of all functions, ascending.
     pub(crate) functions: Vec<Range<u64>>,
@@ -117,7 +118,7 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
             let start = section.header.sh_addr.wrapping_add(window.at);
             let mut found = |at: usize, target: u64| {
                 let from = start.wrapping_add(at as u64);
-                // A jump within the function is no reference, nor is an alias of it.
+                // A jump from inside the function itself is not a use of it.
                 let hit = wanted.iter().filter(|wanted| {
                     let range = &wanted.range;
                     let entry = target.wrapping_sub(range.start) <= entry_distance(arch);
@@ -144,7 +145,7 @@ pub(crate) fn calls(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> Opt
     Some(calls)
 }
 
-/// Whether code calls or jumps to address 0, where undefined functions are.
+/// Whether code calls or jumps to address 0, the address that linkers give undefined functions.
 pub(crate) fn calls_null(reader: &dyn ReadAt, arch: Arch, sections: &Sections) -> bool {
     let mut allowance = Allowance::default();
     let mut found = false;
@@ -172,7 +173,7 @@ fn entry_distance(arch: Arch) -> u64 {
     }
 }
 
-/// Pointers: tables of functions, arguments of constructors.
+/// Searches data for pointers to functions, such as those in tables.
 fn search_data(address: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
     let skew = usize::try_from(address.wrapping_add(window.at).wrapping_neg() % 8).unwrap_or(0);
     for at in (skew..window.own).step_by(8) {
@@ -206,32 +207,32 @@ fn search_code(arch: Arch, start: u64, window: &Window<'_>, found: &mut impl FnM
     }
 }
 
-/// Instructions have no fixed places, so each offset is tried: calls, jumps, and addresses taken
-/// relative to the next instruction or as they are. A match by accident is most unlikely.
+/// Instructions may start at any offset, so each offset is tried. Found are calls, jumps, and
+/// instructions that load an address, relative or absolute. A match by accident is very unlikely.
 fn search_x86(start: u64, window: &Window<'_>, found: &mut impl FnMut(usize, u64)) {
     for at in 0..window.own {
-        let Some([opcode, a, rest @ ..]) = window.bytes.get(at..) else {
+        let Some([opcode, second, rest @ ..]) = window.bytes.get(at..) else {
             return;
         };
-        // The last instruction may end with the section: no byte behind its operand is needed.
-        let near = || Some(*window.bytes.get(at + 1..)?.first_chunk::<4>()?);
-        let far = || Some(*rest.first_chunk::<4>()?);
-        let relative = |bytes: [u8; 4], behind: usize| {
-            let next = start.wrapping_add((at + behind) as u64);
+        // The last instruction may end with the section, so no byte after its operand is needed.
+        let after_one = || Some(*window.bytes.get(at + 1..)?.first_chunk::<4>()?);
+        let after_two = || Some(*rest.first_chunk::<4>()?);
+        let relative = |bytes: [u8; 4], length: usize| {
+            let next = start.wrapping_add((at + length) as u64);
             next.wrapping_add_signed(i64::from(i32::from_le_bytes(bytes)))
         };
         let absolute = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
         let target = match *opcode {
             // call, jmp
-            0xe8 | 0xe9 => near().map(|bytes| relative(bytes, 5)),
+            0xe8 | 0xe9 => after_one().map(|bytes| relative(bytes, 5)),
             // Jcc
-            0x0f if a & 0xf0 == 0x80 => far().map(|bytes| relative(bytes, 6)),
-            // lea, mov, call and jmp through memory: what the address itself is matters for lea
-            0x8d if a & 0xc7 == 0x05 => far().map(|bytes| relative(bytes, 6)),
+            0x0f if second & 0xf0 == 0x80 => after_two().map(|bytes| relative(bytes, 6)),
+            // lea of an address relative to the next instruction
+            0x8d if second & 0xc7 == 0x05 => after_two().map(|bytes| relative(bytes, 6)),
             // mov $address, push $address
-            0x68 | 0xb8..=0xbf => near().map(absolute),
+            0x68 | 0xb8..=0xbf => after_one().map(absolute),
             // mov $address with a wide register or memory
-            0xc7 if a & 0xf8 == 0xc0 => far().map(absolute),
+            0xc7 if second & 0xf8 == 0xc0 => after_two().map(absolute),
             _ => None,
         };
         if let Some(target) = target {

@@ -1,5 +1,5 @@
-//! Reads the content of sections in windows, for rules that search it. The bytes read of one image are
-//! limited, so a large file costs no more time.
+//! Reads the content of sections in windows, for rules that search it. One pass reads at most
+//! [`CONTENT_MAX`] bytes of an image, so a huge file does not take longer.
 
 use solo5_image::ReadAt;
 use solo5_image::elf::{SHT_NOBITS, SectionHeader};
@@ -46,7 +46,7 @@ impl Allowance {
         while at < header.sh_size && self.0 > 0 {
             let left = usize::try_from(header.sh_size - at).unwrap_or(usize::MAX);
             let want = left.min(buffer.len());
-            let rest = want == left;
+            let reaches_end = want == left;
             let place = header.sh_offset.checked_add(at);
             let Some((offset, window)) = place.zip(buffer.get_mut(..want)) else {
                 return;
@@ -56,7 +56,7 @@ impl Allowance {
             };
             self.0 = self.0.saturating_sub(got as u64);
             let bytes = window.get(..got).unwrap_or_default();
-            let last = got < want || rest;
+            let last = got < want || reaches_end;
             let own = if last { got } else { WINDOW };
             visit(&Window { at, bytes, own });
             if last {

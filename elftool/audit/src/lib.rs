@@ -2,13 +2,13 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | looking into the content: texts, references to functions | `content`, `strings`, `calls` |
-//! | reading: image, every fault of its loader, sections and symbols on demand | [`mod@subject`] |
-//! | what is found; limits for sizes | `finding`, `budget` |
+//! | searching the content: texts, references to functions | `content`, `strings`, `calls` |
+//! | reading: the image, every reason to refuse it, sections and symbols on demand | [`mod@subject`] |
+//! | one finding; limits for sizes | `finding`, `budget` |
 //! | the checks by family: S1 loadable, S2 memory protection, S3 notes and manifest | `loadable`, `protection`, `notes` |
 //! | optional checks: S4 provenance and hardening, S5 size and attack surface | `provenance`, `surface` |
 //! | the rules: code, severity, title, help, check; one table | [`rules`] |
-//! | what a report looks like to programs | [`schema`] |
+//! | JSON Schemas of a report and of a lock | [`schema`] |
 //!
 //! Severity *error* means exactly that the loader of the image's target refuses it for every size
 //! of guest memory; everything else is at most a warning. So, for hvt and spt, an image loads into
@@ -125,12 +125,12 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
             diagnostics.push(diagnostic);
         }
     }
-    let told = |found: &Diagnostic| found.code == UNREADABLE_SECTIONS;
-    if let Some(rule) = missed.filter(|_| !diagnostics.iter().any(told))
+    let says_why = |found: &Diagnostic| found.code == UNREADABLE_SECTIONS;
+    if let Some(rule) = missed.filter(|_| !diagnostics.iter().any(says_why))
         && selection.least.is_none_or(|least| Severity::Note >= least)
     {
         let why = subject.unreadable_sections().unwrap_or_default();
-        let message = format!("rules about sections and symbols looked at nothing: {why}");
+        let message = format!("rules about sections and symbols checked nothing: {why}");
         let place = Place { file: subject.name().to_owned(), ..Place::default() };
         let found = Diagnostic::note(rule.code, message).at(place);
         diagnostics

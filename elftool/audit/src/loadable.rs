@@ -72,7 +72,7 @@ pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
         ImageError::Overlap { phdr, start, previous_end } => Some(format!(
             "segment {phdr}, rounded to pages, starts at {start:#x}, before the end \
-             {previous_end:#x} of the one in front"
+             {previous_end:#x} of the one before it"
         )),
         _ => None,
     });
@@ -138,20 +138,19 @@ pub(crate) fn ifunc(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         let name = subject.symbol_name(symbol);
         let mut place = subject.whole();
         place.symbol = Some(name.clone());
-        let message = format!("{name} is resolved by code that nobody calls");
+        let message = format!("{name} is resolved by code that nothing calls");
         out.push(Finding::new(message, place));
     }
 }
 
-/// The function that code calls for the address of thread-local data, until a linker replaces the
-/// call. In a static executable it always does, but lld keeps the name.
+/// Code calls this function for the address of thread-local data, unless the linker replaces the
+/// call. In a static executable the linker always does, but lld keeps the symbol.
 const TLS_GETTER: &str = "__tls_get_addr";
 
 pub(crate) fn undefined(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let facts = subject.symbols();
     for symbol in &facts.undefined {
         let name = subject.symbol_name(symbol);
-        // Linkers that replace the call leave this symbol undefined.
         if name == TLS_GETTER && !subject.calls_null() {
             continue;
         }

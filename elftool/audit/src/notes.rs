@@ -132,7 +132,7 @@ pub(crate) fn duplicates(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             let mut place = subject.phdr(note.phdr);
             place.offset = Some(note.offset);
             place.length = None;
-            let message = format!("a further {name} note, which no reader looks at");
+            let message = format!("another {name} note, which readers ignore");
             out.push(Finding::new(message, place));
         }
     }
@@ -147,7 +147,7 @@ pub(crate) fn lost_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     };
     for name in [note::SECTION_MFT2, note::SECTION_MFT2_INPUT] {
         if let Some(section) = sections.find(name) {
-            let message = format!("{name} is in no PT_NOTE, so that no tender sees it");
+            let message = format!("{name} is in no PT_NOTE, so no tender sees it");
             out.push(Finding::new(message, subject.section(section)));
         }
     }
@@ -156,14 +156,14 @@ pub(crate) fn lost_properties(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn interp(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(image) = subject.image() else { return };
     let Some(index) = subject.first_segment(PT_INTERP) else {
-        let message = "there is no PT_INTERP, so that a host may execute the file directly";
+        let message = "there is no PT_INTERP, so a host may execute the file directly";
         out.push(Finding::new(message, subject.whole()));
         return;
     };
     let Some(header) = image.segments().get(index) else {
         return;
     };
-    // The path up to its terminator decides; linkers may pad or cut what follows.
+    // Only the path up to its terminator is compared; linkers may pad or cut what follows.
     let mut path = [0; note::NO_EXEC_INTERP.len()];
     let size = header.p_filesz.min(path.len() as u64) as usize;
     let read = path.get_mut(..size).map(|path| subject.reader.read_at(header.p_offset, path));
@@ -185,10 +185,9 @@ pub(crate) fn openbsd(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         .iter()
         .find(|note| note.is(note::OWNER_OPENBSD, note::TYPE_OPENBSD_IDENT));
     let (message, place) = match found {
-        None => (
-            "there is no OpenBSD note, so that OpenBSD does not see the file as its own",
-            subject.whole(),
-        ),
+        None => {
+            ("there is no OpenBSD note, so OpenBSD does not recognize the file", subject.whole())
+        }
         Some(note) if Some(note.phdr) != first => {
             ("OpenBSD before 6.7 looks at the first PT_NOTE only", subject.phdr(note.phdr))
         }
@@ -272,7 +271,7 @@ pub(crate) fn manifest_alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) 
         // The segment of a note may have a wrong offset, which other rules report.
         let address = (note.offset.wrapping_sub(segment.p_offset)).wrapping_add(segment.p_vaddr);
         if !address.is_multiple_of(8) {
-            let message = format!("the manifest note is at {address:#x}, and its fields need 8");
+            let message = format!("the manifest note is at {address:#x}, not at a multiple of 8");
             out.push(Finding::new(message, subject.phdr(note.phdr)));
         }
     }

@@ -9,7 +9,7 @@ use solo5_image::sections::Section;
 use crate::finding::{FINDINGS_MAX, Finding};
 use crate::subject::Subject;
 
-/// The sections with memory in a segment.
+/// The sections that occupy memory in a segment.
 fn sections_in<'s>(
     subject: &'s Subject<'_>,
     header: &ProgramHeader,
@@ -95,13 +95,13 @@ pub(crate) fn stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 /// Whether a section has the W flag but is never written: `.tdata` is a template that threads copy,
 /// and the others are writable only for relocation at start-up, which unikernels do not have.
-fn is_constant_in_the_end(section: &str) -> bool {
+fn is_never_written(section: &str) -> bool {
     const PREFIXES: [&str; 4] = [".tdata", ".data.rel.ro", ".init_array", ".fini_array"];
     PREFIXES.iter().any(|prefix| section.starts_with(prefix))
 }
 
-/// The sections with memory that are `wanted`, by address: with as many sections and segments as a
-/// file may have, not every one can be held against every other.
+/// The `wanted` sections that occupy memory, sorted by address for [`within`]. A file may have so
+/// many sections and segments that comparing each with each would take too long.
 fn by_address<'s>(subject: &'s Subject<'_>, wanted: impl Fn(&Section) -> bool) -> Vec<&'s Section> {
     let sections = subject.sections().map_or(&[][..], |all| all.all()).iter();
     let mut found: Vec<&Section> = sections
@@ -118,7 +118,7 @@ fn within<'v, 's>(sections: &'v [&'s Section], header: &ProgramHeader) -> &'v [&
     sections.get(before(header.p_vaddr)..before(end)).unwrap_or_default()
 }
 
-/// The segments with content that is loaded.
+/// The loaded segments that have content in the file.
 fn loads<'s>(subject: &'s Subject<'_>) -> impl Iterator<Item = (usize, &'s ProgramHeader)> {
     let segments = subject.image().map_or(&[][..], |image| image.segments());
     let segments = segments.iter().enumerate();
@@ -138,8 +138,8 @@ fn report_sections(
     }
 }
 
-/// Sections of constants in a segment that may be written to. Notes are passed over: some bindings
-/// fill in the manifest where it is.
+/// Sections of constants in a segment that may be written to. Notes are skipped, because some
+/// bindings fill in the manifest in place.
 pub(crate) fn writable_constants(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let constants = by_address(subject, |section| {
         let note = section.header.sh_type == SHT_NOTE;
@@ -153,9 +153,8 @@ pub(crate) fn writable_constants(subject: &Subject<'_>, out: &mut Vec<Finding>) 
 }
 
 pub(crate) fn misplaced_section(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let writable = by_address(subject, |section| {
-        section.has(SHF_WRITE) && !is_constant_in_the_end(&section.name)
-    });
+    let writable =
+        by_address(subject, |section| section.has(SHF_WRITE) && !is_never_written(&section.name));
     let code = by_address(subject, |section| section.has(SHF_EXECINSTR));
     for (index, header) in loads(subject) {
         if !header.has(PF_W) {

@@ -139,7 +139,7 @@ pub(crate) fn build_paths(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn build_times(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    texts(subject, &subject.traces().times, "point in time", out);
+    texts(subject, &subject.traces().times, "date", out);
 }
 
 /// One finding, at the first text of its kind.
@@ -187,7 +187,7 @@ fn packages(subject: &Subject<'_>) -> Vec<(Place, Vec<u8>)> {
 
 pub(crate) fn no_package(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if subject.image().is_some() && packages(subject).is_empty() {
-        let message = "no packaging note says what it is a build of";
+        let message = "no packaging note says which package it is a build of";
         out.push(Finding::new(message, subject.whole()));
     }
 }
@@ -204,8 +204,8 @@ pub(crate) fn package(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// What is wrong with a packaging note, if anything is. A manifest of version 1 or 2 does not keep
-/// its package in the image, so what the image itself knows is compared: kind and machine.
+/// What is wrong with a packaging note, if anything is. The notes of a manifest do not hold its
+/// package, so the packaging note is compared only with the machine of the image.
 fn package_fault(subject: &Subject<'_>, bytes: &[u8]) -> Option<String> {
     let json = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let Ok(Value::Object(fields)) = serde_json::from_slice(json) else {
@@ -237,7 +237,7 @@ pub(crate) fn debug_info(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if let Some(first) = debug.peek().copied() {
         let bytes: u128 = debug.map(|section| u128::from(section.header.sh_size)).sum();
         let message = format!("{bytes} bytes of debug information");
-        out.push(Finding::new(message, named(subject, first)));
+        out.push(Finding::new(message, section_place(subject, first)));
     }
 }
 
@@ -246,12 +246,12 @@ pub(crate) fn unstripped(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let mut tables = sections.iter();
     if let Some(table) = tables.find(|section| section.header.sh_type == SHT_SYMTAB) {
         let count = table.header.sh_size / solo5_image::elf::SYMBOL_SIZE as u64;
-        out.push(Finding::new(format!("{count} symbols"), named(subject, table)));
+        out.push(Finding::new(format!("{count} symbols"), section_place(subject, table)));
     }
 }
 
-/// A section that is not loaded, so that no symbol is at its start.
-fn named(subject: &Subject<'_>, section: &Section) -> Place {
+/// The place of a section that is not loaded, so no symbol is looked up.
+fn section_place(subject: &Subject<'_>, section: &Section) -> Place {
     Place {
         offset: Some(section.header.sh_offset),
         length: Some(section.header.sh_size),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_findings_leave_enough_for_functions_without_stack_protector() {
+    fn s408_has_its_own_limit_of_reads() {
         let checked = "void __stack_chk_fail(void) { for (;;) {} }
             void _start(void) { volatile char a[16]; for (int i = 0; i < 16; i++) a[i] = 1; }";
         let bare = "int fill(int n) { volatile char a[32]; a[n & 31] = 1; return a[3]; }";

@@ -207,7 +207,7 @@ pub const RULES: &[Rule] = &[
     warning(
         "S204",
         "section without the access it needs",
-        "give the section a place in the linker script with its own kind",
+        "name the section in the linker script, in the segment of its kind",
         protection::misplaced_section,
     ),
     error(
@@ -261,8 +261,8 @@ pub const RULES: &[Rule] = &[
     error(
         "S304",
         "no manifest",
-        "link with -z solo5-manifest=FILE; of an object of solo5-mft's in an archive, \
-         -u __solo5_mft1_note keeps it",
+        "link with -z solo5-manifest=FILE; if the manifest's object is in an archive, \
+         add -u __solo5_mft1_note",
         notes::no_manifest,
     ),
     error(
@@ -342,7 +342,7 @@ pub const RULES: &[Rule] = &[
     warning(
         "S319",
         "notes cannot be found by section name",
-        "keep the section headers: strip symbols only, and use no sstrip",
+        "keep the section headers: strip symbols with strip, not with sstrip",
         notes::section_names,
     ),
     warning(
@@ -390,7 +390,7 @@ pub const RULES: &[Rule] = &[
     note(
         "S407",
         "symbols shipped",
-        "deploy the output of strip, unless traces are to name functions",
+        "deploy the output of strip, unless traces must name functions",
         provenance::unstripped,
     ),
     warning(
@@ -414,7 +414,7 @@ pub const RULES: &[Rule] = &[
     warning(
         "S503",
         "larger than budgeted",
-        "find what grew with diff, and make it smaller or the budget larger",
+        "find what grew with diff; make it smaller, or raise the budget",
         surface::budgets,
     ),
     note(

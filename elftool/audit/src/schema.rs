@@ -1,6 +1,6 @@
 //! The JSON Schemas of an audit's report and of a lock, for programs that read them. The files in
-//! `schemas/` are this module's output, which a test compares; other tests hold real reports and
-//! locks against them.
+//! `schemas/` are this module's output, which a test compares; other tests validate real reports
+//! and locks with them.
 
 use serde_json::{Value, json};
 use solo5_abi::Arch;
@@ -24,12 +24,12 @@ pub fn report() -> Value {
         &["file", "size", "arch", "target", "abi_version", "findings"],
         json!({
             "file": text("Its path as given, or as found."),
-            "size": nullable("integer", "Bytes in the file; null for what is no regular file."),
+            "size": nullable("integer", "Bytes in the file; null if it is not a regular file."),
             "arch": one_of(Arch::ALL.map(Arch::name).into_iter(), "Its machine; null if unreadable."),
             "target": nullable("string", "The target its ABI note names; null without one."),
             "abi_version": nullable("integer", "The version its ABI note names."),
             "findings": list(finding(false), "What was found, gravest first."),
-            "waived": list(finding(true), "What was found and does not count."),
+            "waived": list(finding(true), "Findings that a policy waives."),
         }),
         "An image.",
     );
@@ -41,7 +41,7 @@ pub fn report() -> Value {
             "errors": count("Errors in all images."),
             "warnings": count("Warnings in all images."),
             "notes": count("Notes in all images."),
-            "waived": count("Findings that do not count."),
+            "waived": count("Waived findings."),
             "skipped": count("Files in folders that are not ELF."),
             "unreadable": count("Files that could not be read."),
         }),
@@ -83,7 +83,7 @@ pub fn lock() -> Value {
         "abi": nullable("string", "Target and version its ABI note names; null without one."),
         "devices": names("Devices by type, name and properties, in the order of their handles."),
         "manifest": nullable("integer", "Version of its manifest; null if unreadable."),
-        "needs": names("What its manifest says of the unikernel as a whole."),
+        "needs": names("What its manifest requires for the unikernel as a whole."),
         "memory": nullable("integer", "Least guest memory in bytes; null if it cannot be loaded."),
         "writable": count("Bytes of memory that it may write to."),
         "api": optional_names("Functions of the API that it refers to; null without symbols."),
@@ -111,7 +111,7 @@ pub fn lock() -> Value {
     schema
 }
 
-/// Puts in front what says which schema it is.
+/// Inserts the keys that identify the schema before all others.
 fn publish(schema: &mut Value, file: &str, title: &str) {
     let own = [
         ("$schema", String::from("https://json-schema.org/draft/2020-12/schema")),
@@ -144,12 +144,12 @@ fn finding(waived: bool) -> Value {
                 "The line of source it comes from, where debugging information has one.",
             ),
         }),
-        "Where.",
+        "Where it was found.",
     );
     let severities = [Severity::Error, Severity::Warning, Severity::Note];
     let mut fields = json!({
         "code": { "enum": codes(), "description": "The rule." },
-        "severity": { "enum": severities.map(Severity::name), "description": "How grave it is." },
+        "severity": { "enum": severities.map(Severity::name), "description": "Its severity." },
         "message": text("What was found, in a sentence."),
         "place": place,
         "notes": list(json!({ "type": "string" }), "Further facts."),
@@ -158,9 +158,9 @@ fn finding(waived: bool) -> Value {
     let mut required = vec!["code", "severity", "message"];
     if let (true, Some(fields)) = (waived, fields.as_object_mut()) {
         required.extend(["reason", "until", "policy"]);
-        fields.insert("reason".into(), text("Why it does not count."));
-        fields.insert("until".into(), text("The last day on which it does not."));
-        fields.insert("policy".into(), text("The policy that says so."));
+        fields.insert("reason".into(), text("Why it is waived."));
+        fields.insert("until".into(), text("The last day of the waiver."));
+        fields.insert("policy".into(), text("The policy that waives it."));
     }
     object(&required, fields, "A finding.")
 }

@@ -45,7 +45,7 @@ pub(crate) struct Text {
 pub(crate) struct Texts {
     /// How many there are.
     pub(crate) count: u64,
-    /// The first different ones.
+    /// The first of them, each text once.
     pub(crate) first: Vec<Text>,
 }
 
@@ -102,7 +102,7 @@ fn search(window: &Window<'_>, section: &Section, traces: &mut Traces) {
     }
 }
 
-/// Whether a path may start here, rather than continue.
+/// Whether a path may start here, rather than continue an earlier one.
 fn starts_text(bytes: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| bytes.get(before));
     before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"._-/~+".contains(byte))
@@ -118,12 +118,12 @@ fn is_path(rest: &[u8]) -> bool {
 /// The forms of `__DATE__` (`Nov 22 2026`) and of RFC 3339 (`2026-11-22T14:03:59`), in this century.
 fn is_time(rest: &[u8]) -> bool {
     let month = MONTHS.iter().any(|month| rest.starts_with(month.as_bytes()));
-    let behind = rest.get(3..).unwrap_or_default();
-    (month && fits(behind, b" _9 2099")) || fits(rest, b"2099-99-99T99:99:99")
+    let after_month = rest.get(3..).unwrap_or_default();
+    (month && fits(after_month, b" _9 2099")) || fits(rest, b"2099-99-99T99:99:99")
 }
 
-/// Whether bytes start in this form: `9` is a digit, `_` a digit or a blank, `T` what separates day
-/// and time.
+/// Whether bytes start in this form: `9` is a digit, `_` a digit or a blank, `T` the separator of
+/// day and time.
 fn fits(bytes: &[u8], form: &[u8]) -> bool {
     bytes.len() >= form.len()
         && bytes.iter().zip(form).all(|(byte, form)| match form {

@@ -1,4 +1,4 @@
-//! The image under audit: read once, with every reason for which its loader refuses it.
+//! The image under audit: read once, with every reason for which its loader would refuse it.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ impl<'a> Subject<'a> {
         subject
     }
 
-    /// With limits for sizes.
+    /// Sets the limits that S503 compares sizes with.
     #[must_use]
     pub fn with_budgets(self, budgets: &'a [Budget]) -> Subject<'a> {
         Subject { budgets, ..self }
@@ -261,8 +261,9 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Its debugging information, of which lines of places are read. A rule reads it
-    /// [renewed](DebugInfo::renewed), so that it does not depend on what others found.
+    /// Its debugging information, which gives places their lines. A rule that reads more of it
+    /// starts from [fresh limits](DebugInfo::renewed), so that its result does not depend on other
+    /// findings.
     #[cfg(feature = "dwarf")]
     pub(crate) fn debug_info(&self) -> Option<&DebugInfo> {
         let sections = self.sections()?;
@@ -316,26 +317,26 @@ impl<'a> Subject<'a> {
         self.section_with(section, symbol, section.header.sh_addr)
     }
 
-    /// A section as a place, with the symbol that probably made it both writable and executable. Linkers
-    /// put data and such code together; the symbol of code is not an object. If several symbols qualify,
-    /// none is named and the second value lists them.
+    /// A section as a place, with the symbol that probably made it both writable and executable. A
+    /// linker may merge data into it, but the symbol of such code is usually not an object. If
+    /// several symbols qualify, none is named and the second value lists them.
     pub(crate) fn mixed_section(&self, section: &Section) -> (Place, Option<String>) {
         let mut best: Vec<Symbol> = Vec::new();
         let mut rank = u8::MAX;
         let mut count = 0_usize;
         let visit = |symbol: &Symbol| {
-            let ours = match symbol.kind() {
+            let own_rank = match symbol.kind() {
                 elf::STT_FUNC => 0,
                 // Marks of linker scripts have no size and a typical name.
                 elf::STT_NOTYPE if !self.is_mark(symbol) => 1,
                 elf::STT_OBJECT => 2,
                 _ => return,
             };
-            if ours < rank {
-                (rank, count) = (ours, 0);
+            if own_rank < rank {
+                (rank, count) = (own_rank, 0);
                 best.clear();
             }
-            if ours == rank {
+            if own_rank == rank {
                 count = count.saturating_add(1);
                 if best.len() < SYMBOLS_SHOWN {
                     best.push(*symbol);
@@ -405,7 +406,7 @@ impl<'a> Subject<'a> {
         place
     }
 
-    /// Reports every fault that `describe` has words for.
+    /// Reports every fault for which `describe` returns a message.
     pub(crate) fn report(
         &self,
         out: &mut Vec<Finding>,
@@ -421,7 +422,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Reports every segment that `describe` has words for.
+    /// Reports every segment for which `describe` returns a message.
     pub(crate) fn report_segments(
         &self,
         out: &mut Vec<Finding>,

@@ -70,7 +70,7 @@ pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             }
         };
         if size > budget.bytes {
-            let message = format!("{what} has {size} bytes, budgeted are {}", budget.bytes);
+            let message = format!("{what} has {size} bytes; the budget is {}", budget.bytes);
             out.push(Finding::new(message, place));
         }
     }

@@ -158,8 +158,8 @@ fn evidence_names_section_and_symbol() {
     assert_eq!(found[0].place.as_ref().unwrap().symbol.as_deref(), Some("table"));
 }
 
-/// Linkers put data and a writable and executable section together, and scripts and other sections
-/// have symbols at the same address.
+/// A linker may merge data into a section that is writable and executable, and linker scripts and
+/// other sections may have symbols at the same address.
 #[test]
 fn what_is_writable_and_executable_is_named_and_not_its_neighbours() {
     let named = |symbols: &[(&str, Symbol)]| {
@@ -204,7 +204,7 @@ fn what_is_writable_and_executable_is_named_and_not_its_neighbours() {
     assert_eq!(named(&objects), [(None, listed.clone()), (None, listed)]);
 }
 
-/// lld leaves the name behind where it has replaced the call.
+/// lld keeps the symbol even if it has replaced every call.
 #[test]
 fn the_getter_of_thread_local_data_is_undefined_only_where_it_is_called() {
     let image = |name: &str, code: &[u8]| {
@@ -225,7 +225,7 @@ fn the_getter_of_thread_local_data_is_undefined_only_where_it_is_called() {
     assert!(found(&image("getrandom", &zero)).contains("S114"));
 }
 
-/// Whatever rules are asked for, what they could not see is said.
+/// Whatever rules are selected, the report says that they could not examine sections.
 #[test]
 fn sections_that_cannot_be_read_are_never_skipped_silently() {
     let mut file = spt().bytes();
@@ -239,7 +239,7 @@ fn sections_that_cannot_be_read_are_never_skipped_silently() {
         assert!(finding.message.ends_with("e_shentsize is 1, expected 64"), "{}", finding.message);
         assert!(audit("a", &spt().bytes(), &selection).iter().all(|one| one.code == "S504"));
     }
-    // S319 says it where it is asked.
+    // If S319 is selected, only S319 reports it.
     let found = audit("a", &file, &Selection::default());
     assert_eq!(found.iter().filter(|one| one.code == "S319").count(), found.len());
 }
@@ -325,15 +325,15 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     assert_eq!(source.file, "library.c");
     let line = if place.symbol.as_deref() == Some("fill") { 1 } else { 9 };
     assert_eq!(source.line, line);
-    // A compiler that writes its options down says more than the code: nothing in `small` has to be
-    // checked. One that does not is judged by the arrays on its stack.
+    // Recorded options tell more than the code: `small` has no array to check. Without them, only
+    // functions with an array on the stack are reported.
     let silent = ["-fno-stack-protector", "-gno-record-gcc-switches"];
     let [finding] = &found(two_files("cc", &silent))[..] else {
         panic!("one finding");
     };
     let message = "1 function of library.c with an unchecked array on the stack";
     assert_eq!(finding.message, message);
-    // Where nothing is checked, S401 says all there is to say.
+    // If no function is checked, S401 reports it instead.
     let alone = [("all.c", "void _start(void) { for (;;) {} }", &bare[..])];
     assert!(found(Compiled::linked("cc", &alone).bytes()).is_empty());
 }
@@ -342,7 +342,7 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
 fn debugging_information_that_is_not_read_is_noted() {
     let selection = Selection { select: vec![String::from("S408")], ..Selection::default() };
     let image = two_files("cc", &["-fno-stack-protector"]);
-    // A field of the section header: its place, and the bytes that make it compressed, or large.
+    // Sets a field of the section header of `.debug_info`.
     let changed = |field: usize, value: u64| {
         let mut image = image.clone();
         let header = *Image::read(&image, &Arch::ALL).unwrap().header();
@@ -456,7 +456,7 @@ fn findings_of_one_rule_are_limited() {
     assert_eq!(of_rule, solo5_audit::FINDINGS_MAX);
 }
 
-/// However many segments come before: it is findings that are limited, not what is looked at.
+/// The number of findings is limited, but the number of segments examined is not.
 #[test]
 fn the_last_of_many_segments_is_looked_at() {
     const MANY: usize = 1000;
@@ -550,7 +550,7 @@ proptest! {
 
         let subject = Subject::new("a", &file);
         let findings = solo5_audit::audit_subject(&subject, &Selection::default());
-        // Where the note no longer names hvt or spt, no tender of ours decides.
+        // If the note no longer names hvt or spt, no tender decides whether the image loads.
         prop_assume!(subject.target().is_none_or(Target::has_tender));
         let clean = findings.iter().all(|finding| finding.severity != Severity::Error);
         let minimum = subject.plan().map_or(u64::MAX, |plan| plan.minimum_memory);
