@@ -13,13 +13,14 @@ use crate::unwind::Registers;
 
 /// Type of a note with a thread's registers.
 const NT_PRSTATUS: u32 = 1;
-/// Its owner.
+/// Owner of that note.
 const OWNER: &[u8] = b"CORE\0";
-/// Offset of the signal in it, 16 bits.
+/// Offset of the signal in its descriptor, 16 bits.
 const SIGNAL_AT: usize = 12;
-/// Offset of the registers in it, Linux's `user_regs_struct`.
+/// Offset of the registers in its descriptor, Linux's `user_regs_struct`.
 const REGISTERS_AT: usize = 112;
-/// DWARF's numbers of the registers in their order there; `None` for others.
+/// For each register of `user_regs_struct`, in its order: DWARF's number, or `None` if it is not
+/// kept.
 const ORDER: [Option<u16>; 20] = [
     Some(15),
     Some(14),
@@ -42,13 +43,13 @@ const ORDER: [Option<u16>; 20] = [
     None,
     Some(Registers::RSP),
 ];
-/// Most parts of memory kept; Linux's have hundreds.
+/// Most segments of memory kept; Linux's cores have hundreds.
 const LOADS_MAX: usize = 4096;
 /// Most program headers read.
 const HEADERS_MAX: usize = 256 * 1024;
 /// Most PT_NOTEs read; a core has one.
 const NOTE_SEGMENTS_MAX: usize = 16;
-/// Most bytes read of one.
+/// Most bytes read of one PT_NOTE.
 const NOTES_MAX: usize = 1 << 20;
 
 /// Why a core file cannot be read.
@@ -58,7 +59,7 @@ pub enum CoreError {
     Read(ReadError),
     /// Not a little-endian 64-bit ELF file of type ET_CORE.
     NoCore,
-    /// Of a machine whose cores are not read: its `e_machine`.
+    /// The core of a machine that is not supported, with its `e_machine`.
     Machine(u16),
     /// No note has the registers of a thread.
     NoRegisters,
@@ -70,7 +71,7 @@ impl fmt::Display for CoreError {
             CoreError::Read(error) => write!(f, "{error}"),
             CoreError::NoCore => write!(f, "not an ELF core file"),
             CoreError::Machine(number) => {
-                write!(f, "a core of machine {number}; only x86_64's can be read")
+                write!(f, "a core of machine {number}; only cores of x86_64 can be read")
             }
             CoreError::NoRegisters => write!(f, "the core has no NT_PRSTATUS note"),
         }

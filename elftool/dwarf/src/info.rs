@@ -1,4 +1,4 @@
-//! The sections of an image with debugging information, and the way into them.
+//! Reads the sections that hold debugging information, and the units and entries in them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,12 +45,12 @@ const SECTIONS: [SectionId; 11] = [
     SectionId::DebugStrOffsets,
 ];
 
-/// Most reads for the table of abbreviations of one unit, and for the header of its lines: what is
-/// kept in memory of them is in proportion.
+/// Most reads for the table of abbreviations of one unit, and as many for the header of its line
+/// table. gimli keeps both in memory, so this limits memory too.
 const TABLE_READS: u64 = 1 << 21;
 /// Most attributes of an entry; compilers write about twenty.
 const ATTRIBUTES_MAX: usize = 64;
-/// Most entries that are followed to a name or a type.
+/// Most references followed from an entry to its name or type.
 pub(crate) const HOPS_MAX: usize = 8;
 
 pub(crate) type Unit<'a> = gimli::Unit<Metered<'a>>;
@@ -173,7 +173,7 @@ impl DebugInfo {
         }
     }
 
-    /// Opens a unit: its abbreviations, the header of its lines.
+    /// Opens a unit: reads its abbreviations and the header of its line table.
     pub(crate) fn unit<'a>(
         &'a self,
         dwarf: &Dwarf<Metered<'a>>,
@@ -181,14 +181,14 @@ impl DebugInfo {
     ) -> Option<Unit<'a>> {
         let table = self.meter.within(TABLE_READS, || dwarf.abbreviations(&header));
         let table = table.ok()?;
-        // gimli reads the first entry whole.
+        // gimli reads the first entry in full, so its size is checked before.
         let mut entries = header.entries_raw(&table, None).ok()?;
         sane(entries.read_abbreviation().ok()??)?;
         let open = || Unit::new_with_abbreviations(dwarf, header, table);
         self.meter.within(TABLE_READS, open).ok()
     }
 
-    /// The unit an entry elsewhere is in, and its offset there.
+    /// The unit that holds the entry at `offset`, and the entry's offset in that unit.
     pub(crate) fn elsewhere<'a>(
         &'a self,
         dwarf: &Dwarf<Metered<'a>>,
@@ -230,7 +230,8 @@ impl<'u, 'a> Entries<'u, 'a> {
     }
 }
 
-/// Attributes may take no bytes, so that the count of reads does not bound them.
+/// Refuses an entry with too many attributes. Attributes may take no bytes, so the count of reads
+/// does not bound them.
 fn sane(abbreviation: &Abbreviation) -> Option<()> {
     (abbreviation.attributes().len() <= ATTRIBUTES_MAX).then_some(())
 }
@@ -242,7 +243,7 @@ pub(crate) fn entry_at<'a>(unit: &Unit<'a>, offset: UnitOffset) -> Option<Entry<
     Some(entries.entry)
 }
 
-/// A text.
+/// The text that an attribute's value stands for.
 pub(crate) fn text<'a>(
     dwarf: &Dwarf<Metered<'a>>,
     unit: &Unit<'a>,
@@ -266,7 +267,8 @@ pub(crate) fn name<'a>(
     follow(info, dwarf, unit, entry, own)
 }
 
-/// The first result of `ask` for an entry or for those that it names as origin or specification.
+/// The first result of `ask` for an entry or for the entries it refers to as its origin or
+/// specification.
 pub(crate) fn follow<'a, T>(
     info: &'a DebugInfo,
     dwarf: &Dwarf<Metered<'a>>,
@@ -303,7 +305,8 @@ pub(crate) fn number(entry: &Entry<'_>, name: gimli::DwAt) -> Option<u64> {
     }
 }
 
-/// The address ranges of an entry, at most `most`. gimli's own function adds unchecked.
+/// The address ranges of an entry, at most `most`. gimli's own function adds without overflow
+/// checks.
 pub(crate) fn ranges<'a>(
     dwarf: &Dwarf<Metered<'a>>,
     unit: &Unit<'a>,

@@ -1,4 +1,4 @@
-//! What debugging information says of an image: functions and lines of addresses, the units it was
+//! What debugging information says about an image: functions and lines of addresses, the units it was
 //! compiled from, and who called whom.
 //!
 //! | what | file |
@@ -11,13 +11,13 @@
 //! | registers of a function → registers of its caller | [`mod@unwind`] |
 //! | addresses → symbols | [`symbols`] |
 //! | core files | [`mod@core`] |
-//! | all of it together: what a trace or a core says of an image | [`trace`] |
+//! | all of it together: the addresses of a trace or a core | [`trace`] |
 //!
 //! Only this crate uses gimli. Tenders and the linker wrapper are built without it.
 //!
-//! Adversary: hostile files. DWARF describes trees, lists and programs that may refer to each other,
-//! so a small file can cause endless work. Every read is counted, and reading ends when the
-//! [`Limits`] are reached; what was found until then is kept. Memory follows the same count. Nothing
+//! Adversary: hostile files. DWARF describes trees, lists and programs that may refer to each
+//! other, so a small file can cause endless work. Every read is counted, and reading ends when the
+//! [`Limits`] are reached; what was found until then is kept. The same count bounds memory. Nothing
 //! recurses.
 
 #![forbid(unsafe_code)]

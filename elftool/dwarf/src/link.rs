@@ -9,9 +9,9 @@ use solo5_image::{Image, ReadAt};
 
 /// Name of the section.
 const SECTION: &str = ".gnu_debuglink";
-/// Most bytes of it: a name, up to 3 bytes, and a sum.
+/// Most bytes of it: a name, up to 3 bytes of padding, and a checksum.
 const SIZE_MAX: u64 = 4096;
-/// The folder below which systems keep such files, each in the folder of its program.
+/// The folder below which systems keep such files. The path below it repeats the program's folder.
 const SYSTEM: &str = "/usr/lib/debug";
 
 /// The reference of an image to the file with its debugging information.
@@ -54,7 +54,7 @@ impl DebugLink {
         places
     }
 
-    /// Whether this is the file that was meant.
+    /// Whether `file` has the checksum that the image names.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use crate::info::{DebugInfo, Entries, Unit, entry_at, name, number, ranges};
 use crate::meter::Metered;
 use crate::source::{Line, Source, declared};
 
-/// Most functions inlined into each other.
+/// Most frames of one address, inlined functions included.
 const FRAMES_MAX: usize = 64;
 /// Reads charged for a byte of text in a frame: the frames of all addresses are in memory together, and
 /// each is copied several times before it is printed.
@@ -20,7 +20,7 @@ const RANGES_MAX: usize = 4096;
 pub struct Frame {
     /// Its name.
     pub function: Option<String>,
-    /// The line: of the address in the innermost function, of the call in those around it.
+    /// The line of the address in the innermost function; in the others, the line of the call.
     pub source: Option<Source>,
 }
 
@@ -68,7 +68,7 @@ impl DebugInfo {
     ) -> Option<()> {
         let mut entries = Entries::new(unit, None)?;
         let root = entries.next()?;
-        // Units of types and of parts have no code, but share a table of lines with one that has.
+        // Type units and partial units have no code, but share the line table of a unit that has.
         if !matches!(root.tag(), gimli::DW_TAG_compile_unit | gimli::DW_TAG_skeleton_unit) {
             return None;
         }
@@ -111,7 +111,7 @@ impl DebugInfo {
                 frames.push(frame);
                 Some(())
             };
-            // Entries come outermost first; a line belongs to the innermost.
+            // Entries come outermost first, but the address's own line belongs to the innermost.
             let mut place = line;
             for around in around.iter().rev() {
                 let entry = entry_at(unit, around.offset);
@@ -211,8 +211,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Units of DWARF 4 with these entries, each unit behind an entry for it without attributes.
-    /// 2 is a function and 3 one inlined, both with name, address and size.
+    /// Units of DWARF 4. Each starts with a unit entry without attributes, and `entries` follow it.
+    /// Abbreviation 2 is a function and 3 an inlined one, both with name, address and size.
     pub(crate) fn units(entries: &[Vec<u8>], reads: u64) -> DebugInfo {
         let named = [3, 8, 0x11, 1, 0x12, 6, 0, 0];
         let mut abbreviations = vec![1, 0x11, 1, 0, 0];
@@ -232,8 +232,8 @@ pub(crate) mod tests {
         DebugInfo::of(&sections, reads)
     }
 
-    /// A function whose range is number 0 of a list, in the format of 64 bits: gimli adds the offset
-    /// it reads to where the list starts.
+    /// A function refers to entry 0 of a range list in the 64-bit format. gimli adds the offset it
+    /// reads there to the start of the list, and the sum may wrap.
     #[test]
     fn an_offset_of_64_bits_that_wraps_is_refused() {
         let abbreviations = vec![1, 0x11, 1, 0x74, 0x17, 0, 0, 2, 0x2e, 0, 0x55, 0x23, 0, 0, 0];
@@ -278,7 +278,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn addresses_have_answers_in_their_order() {
+    fn results_keep_the_order_of_the_addresses() {
         let functions = [entry(2, "one", 10, 5), entry(2, "two", 20, 5)];
         let info = units(&[functions.concat()], 1 << 20);
         let found = info.locate(&[24, 9, 12, 20, 12]);
@@ -299,7 +299,7 @@ pub(crate) mod tests {
             nested.extend(entry(3, &name, 0x1000, 0x1000));
         }
         let addresses: Vec<u64> = (0x1000..0x1100).collect();
-        // Once, all of them at different addresses, and once all at the same.
+        // Once all addresses differ, and once all are the same.
         for addresses in [addresses, vec![0x1000; 0x100]] {
             let info = units(&[nested.clone()], READS);
             let found = info.locate(&addresses);
@@ -311,7 +311,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn addresses_are_paid_for_in_each_unit_that_may_have_them() {
+    fn addresses_are_charged_in_each_unit_that_may_have_them() {
         const READS: u64 = 1 << 30;
         let used = |addresses: u64| {
             let info = units(&vec![vec![0]; 100], READS);

@@ -33,7 +33,7 @@ impl Meter {
         self.left.get()
     }
 
-    /// Takes `count` reads from what is left; `None` once nothing is.
+    /// Takes `count` reads from what is left; `None` if fewer are left.
     pub(crate) fn charge(&self, count: u64) -> Option<()> {
         let left = self.left.get().checked_sub(count);
         self.left.set(left.unwrap_or(0));
@@ -49,7 +49,7 @@ impl Meter {
         let granted = before.min(most);
         self.left.set(granted);
         let result = work();
-        // The count only ever falls.
+        // The count only falls, so this is what `work` used.
         let used = granted.saturating_sub(self.left.get());
         self.left.set(before.saturating_sub(used));
         result
@@ -69,7 +69,8 @@ impl<'a> Metered<'a> {
         Metered { bytes, meter }
     }
 
-    /// What is left of it as text, its first `most` bytes. Text is kept, so each byte is charged.
+    /// The unread bytes as text, at most `most` of them. Callers keep text in memory, so each byte
+    /// is charged.
     pub(crate) fn text(&self, most: usize) -> Option<String> {
         let bytes = self.bytes();
         let text = String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes));
@@ -77,7 +78,7 @@ impl<'a> Metered<'a> {
         Some(text.into_owned())
     }
 
-    /// What is left of it.
+    /// The unread bytes.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes.slice()
     }

@@ -6,14 +6,14 @@ use crate::meter::Meter;
 
 /// Longest name kept, in bytes.
 const NAME_MAX: usize = 1024;
-/// Longest text read, in bytes: names are long before they are demangled.
+/// Longest text read, in bytes. A mangled name is longer than the name it stands for.
 pub(crate) const TEXT_MAX: usize = 4096;
 
 /// A symbol's name for people: Rust's are demangled, without their hash.
 pub(crate) fn demangled(name: &str, meter: &Meter) -> Option<String> {
     meter.charge(1)?;
     let mut text = Name(String::new());
-    // An error means that the name is longer than what is kept.
+    // Writing fails if the name is longer than what is kept; its start is enough.
     if let Ok(demangled) = rustc_demangle::try_demangle(name) {
         let _ = write!(text, "{demangled:#}");
         // Names contain back references, so each byte may cost a pass over the whole name.
@@ -43,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_stands_for_a_megabyte_takes_little_and_is_paid_for() {
-        // A pair, then pairs of what comes before each, by its place in the name.
+    fn a_name_that_expands_to_a_megabyte_is_cut_and_charged() {
+        // A pair, then pairs that each refer back to the pair before, by its place in the name.
         const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyz\
             ABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let mut mangled = String::from("_RIC0TzzE");

@@ -10,7 +10,7 @@ use crate::meter::Metered;
 /// A line of a source file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The file's path as the compiler was given it, without the folder it worked in.
+    /// The file's path as passed to the compiler, without the compiler's working folder.
     pub file: String,
     /// Line, from 1.
     pub line: u64,
@@ -24,7 +24,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A line as a unit says it: of a file that is a number in its table.
+/// A line as a unit records it: the file is an index into the unit's table.
 #[derive(Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) file: u64,

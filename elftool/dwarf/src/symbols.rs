@@ -35,7 +35,7 @@ impl Symbols {
             }
             ControlFlow::Continue(())
         });
-        // Of several at one address the last is taken, so functions with a size sort last.
+        // If several have one address, `at` takes the last, so functions with a size sort last.
         list.sort_by_key(|symbol: &Symbol| {
             let function = symbol.kind() == elf::STT_FUNC;
             (symbol.st_value, function, symbol.st_size)
@@ -43,7 +43,7 @@ impl Symbols {
         Symbols(list)
     }
 
-    /// The symbol that covers `address`, or, if that has no size, is the last before it.
+    /// The last symbol at or before `address`; `None` if its size ends before `address`.
     pub(crate) fn at(
         &self,
         reader: &dyn ReadAt,
@@ -51,8 +51,8 @@ impl Symbols {
         meter: &Meter,
         address: u64,
     ) -> Option<Named> {
-        let behind = self.0.partition_point(|symbol| symbol.st_value <= address);
-        let symbol = self.0.get(behind.checked_sub(1)?)?;
+        let after = self.0.partition_point(|symbol| symbol.st_value <= address);
+        let symbol = self.0.get(after.checked_sub(1)?)?;
         let offset = address.checked_sub(symbol.st_value)?;
         if symbol.st_size != 0 && offset >= symbol.st_size {
             return None;

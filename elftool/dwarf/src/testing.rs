@@ -35,7 +35,7 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles it with `cc`, or another compiler, and more options. Panics if that fails.
+    /// Compiles it with this compiler and further options. Panics if that fails.
     pub fn new(compiler: &str, options: &[&str]) -> Compiled {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("program.c"), SOURCE).expect("a source file");

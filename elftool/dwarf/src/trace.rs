@@ -27,12 +27,12 @@ const FRAME_MAX: u64 = 1 << 20;
 pub struct Address {
     /// The address.
     pub value: u64,
-    /// Whether it is a return address, so that the instruction before it matters.
+    /// Whether it is a return address: the call is the instruction before it.
     pub returns: bool,
 }
 
 impl Address {
-    /// An address in the instruction it is about.
+    /// An address inside the instruction that is meant; for a return address, that is the call.
     fn inside(self) -> u64 {
         self.value.saturating_sub(u64::from(self.returns))
     }
@@ -63,7 +63,7 @@ impl By {
     }
 }
 
-/// What is known of an address.
+/// What is known about an address.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The address.
@@ -74,7 +74,7 @@ pub struct Resolved {
     pub frames: Vec<Frame>,
 }
 
-/// The addresses of code that a line of a tender's, a guest's or the kernel's names: the instruction
+/// The code addresses in a line that a tender, a guest or the kernel printed: the instruction
 /// pointer (`rip=0x…`, ` ip 00…`, `ip:…`), and words that may be return addresses.
 pub fn addresses(line: &str) -> Vec<Address> {
     let mut found = Vec::new();
@@ -104,7 +104,7 @@ struct Code {
     range: Range<u64>,
     /// Where it is in the file.
     offset: u64,
-    /// How much of it is there.
+    /// How many of its bytes the file holds.
     held: u64,
 }
 
@@ -204,8 +204,8 @@ impl<'a> Tracer<'a> {
         .collect()
     }
 
-    /// Whether the code around the instruction pointer is the same in a core as in this image;
-    /// true where the core does not have it.
+    /// Whether the code around the instruction pointer is the same in a core as in this image; true
+    /// if either of them does not hold that code.
     pub fn fits(&self, core: &Core<'_>) -> bool {
         let Some(rip) = core.registers.get(Registers::RIP) else {
             return true;
@@ -244,7 +244,7 @@ impl<'a> Tracer<'a> {
     fn is_caller(&self, of: &Registers, caller: &Registers) -> bool {
         let up = of.get(Registers::RSP) < caller.get(Registers::RSP);
         let returns = caller.get(Registers::RIP);
-        up && returns.is_some_and(|address| self.is_behind_call(address))
+        up && returns.is_some_and(|address| self.is_after_call(address))
     }
 
     /// The nearest word on the stack that points after a call, among the `left` remaining words.
@@ -260,7 +260,7 @@ impl<'a> Tracer<'a> {
             let at = next;
             next = at.checked_add(8)?;
             let word = core.word(at)?;
-            if self.is_behind_call(word) {
+            if self.is_after_call(word) {
                 let mut caller = registers.clone();
                 caller.set(Registers::RIP, Some(word));
                 caller.set(Registers::RSP, Some(next));
@@ -271,7 +271,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Whether the bytes before `address` can be decoded as a call.
-    fn is_behind_call(&self, address: u64) -> bool {
+    fn is_after_call(&self, address: u64) -> bool {
         const LONGEST: usize = 7;
         let mut bytes = [0; LONGEST];
         let start = address.checked_sub(LONGEST as u64);

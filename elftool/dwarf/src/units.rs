@@ -20,7 +20,7 @@ pub struct Unit {
     pub name: String,
     /// The compiler, with its options if it recorded them.
     pub producer: String,
-    /// Whether the language is C or C++, in which arrays are not checked.
+    /// Whether the language is C or C++, which do not check array accesses.
     pub unchecked: bool,
     /// The functions with code of their own.
     pub functions: Vec<Function>,
@@ -66,7 +66,7 @@ impl DebugInfo {
             unchecked: language.is_some_and(is_unchecked),
             functions: Vec::new(),
         };
-        // The function whose entries are being read, and its depth.
+        // Depth of the function whose entries are being read.
         let mut inside: Option<isize> = None;
         while let Some(entry) = entries.next() {
             if inside.is_some_and(|function| entry.depth() <= function) {
@@ -104,7 +104,7 @@ impl DebugInfo {
         (!facts.functions.is_empty()).then_some(facts)
     }
 
-    /// Whether a variable's type is an array, behind any typedef.
+    /// Whether a variable's type is an array, seen through typedefs and qualifiers.
     fn is_array<'a>(
         &'a self,
         dwarf: &Dwarf<Metered<'a>>,
@@ -134,7 +134,7 @@ impl DebugInfo {
     }
 }
 
-/// A compiler's command line may be longer than a name.
+/// The compiler and its command line, which may be longer than a name.
 fn producer<'a>(
     dwarf: &Dwarf<Metered<'a>>,
     unit: &info::Unit<'a>,

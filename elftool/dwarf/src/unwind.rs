@@ -1,5 +1,5 @@
-//! Who called whom, by the call frame information that compilers leave in `.eh_frame` and
-//! `.debug_frame`. Only x86_64: no other machine's registers are dumped.
+//! Finds the caller of a function with the call frame information that compilers leave in
+//! `.eh_frame` and `.debug_frame`. Only x86_64: no other machine's registers are dumped.
 
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, Register, RegisterRule, SectionId, UnwindContext,
@@ -9,7 +9,8 @@ use gimli::{
 use crate::info::DebugInfo;
 use crate::meter::Metered;
 
-/// Registers with a number in DWARF: rax rdx rcx rbx rsi rdi rbp rsp r8–r15, and rip.
+/// How many registers are kept, by their numbers in DWARF: rax rdx rcx rbx rsi rdi rbp rsp r8–r15,
+/// and rip.
 const COUNT: usize = 17;
 /// Registers that a function must preserve, besides the stack pointer: rbx, rbp, r12–r15.
 const PRESERVED: [usize; 6] = [3, 6, 12, 13, 14, 15];
@@ -40,8 +41,9 @@ impl Registers {
 }
 
 impl DebugInfo {
-    /// The registers of the caller of a function that is at `address` with these registers, given
-    /// what is in memory. `None` where there is no call frame information, or it does not say.
+    /// The registers of the caller of a function that is at `address` with these registers.
+    /// `memory` gives the word at an address. `None` if there is no call frame information, or it
+    /// does not give the return address.
     pub fn caller(
         &self,
         address: u64,
@@ -74,7 +76,7 @@ fn step<'a, S: UnwindSection<Metered<'a>>>(
     let row = fde.unwind_info_for_address(section, bases, &mut context, address);
     let row = row.ok()?;
     let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
-        // Expressions are for the tables that dynamic linkers jump through.
+        // Expressions occur only in the jump tables of dynamic linking, which images do not have.
         return None;
     };
     let cfa = registers.get(register.0)?.wrapping_add_signed(*offset);

@@ -1,4 +1,4 @@
-//! Functions, lines and callers, held against what binutils say of the same program.
+//! Functions, lines and callers, compared with what binutils say about the same program.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -26,7 +26,7 @@ fn functions(program: &Compiled) -> BTreeMap<String, (u64, u64)> {
         .collect()
 }
 
-/// What `addr2line` says of addresses: functions and `file:line`, innermost first.
+/// What `addr2line` says about addresses: functions and `file:line`, innermost first.
 fn addr2line(program: &Compiled, addresses: &[u64]) -> Vec<Vec<(String, String)>> {
     let mut child = Command::new("addr2line")
         .args(["-f", "-i", "-s", "-a", "-e"])
@@ -128,12 +128,12 @@ fn variables_have_lines_and_units_compilers() {
     assert_eq!(arrays, [("_start", 15, false), ("leaf", 5, false), ("outer", 9, true)]);
 }
 
-/// Where the first call in a function returns to.
-fn behind_call(program: &Compiled, function: (u64, u64), callee: u64) -> u64 {
+/// The address to which the first call of `callee` in `function` returns.
+fn after_call(program: &Compiled, function: (u64, u64), callee: u64) -> u64 {
     let bytes = program.bytes();
     let tracer = Tracer::new(&bytes, Limits::ONE).unwrap();
     let offset = |address: u64| {
-        // One segment with code, from the start of the file.
+        // The only segment with code starts at the start of the file.
         usize::try_from(address - (function.0 & !0xfff)).unwrap()
     };
     assert!(tracer.is_code(function.0));
@@ -146,11 +146,12 @@ fn behind_call(program: &Compiled, function: (u64, u64), callee: u64) -> u64 {
         .unwrap()
 }
 
-/// A core at the start of `leaf`, with a stack full of what `outer` and `_start` return to.
+/// A core at the start of `leaf`. Its stack holds the return address into `outer`, then only the
+/// one into `_start`.
 fn in_leaf(program: &Compiled) -> Vec<u8> {
     let functions = functions(program);
-    let in_outer = behind_call(program, functions["outer"], functions["leaf"].0);
-    let in_start = behind_call(program, functions["_start"], functions["outer"].0);
+    let in_outer = after_call(program, functions["outer"], functions["leaf"].0);
+    let in_start = after_call(program, functions["_start"], functions["outer"].0);
     let mut registers = Registers::default();
     registers.set(Registers::RIP, Some(functions["leaf"].0));
     registers.set(Registers::RSP, Some(0x7000));
@@ -178,7 +179,7 @@ fn cores_say_who_called_whom() {
     };
     for (options, how) in [
         (&["-fasynchronous-unwind-tables"][..], By::CallFrame),
-        // Call frame information for debuggers alone.
+        // Call frame information only for debuggers, in `.debug_frame`.
         (&["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"], By::CallFrame),
         (&["-fno-asynchronous-unwind-tables", "-g0"], By::Stack),
     ] {
@@ -197,7 +198,7 @@ fn frame_pointers_are_followed_where_there_is_nothing_better() {
     let options = ["-fno-asynchronous-unwind-tables", "-g0", "-fno-omit-frame-pointer"];
     let program = Compiled::new("cc", &options);
     let functions = functions(&program);
-    let in_start = behind_call(&program, functions["_start"], functions["outer"].0);
+    let in_start = after_call(&program, functions["_start"], functions["outer"].0);
     let mut registers = Registers::default();
     registers.set(Registers::RIP, Some(functions["outer"].0 + 8));
     registers.set(Registers::RSP, Some(0x7000));
@@ -214,7 +215,7 @@ fn frame_pointers_are_followed_where_there_is_nothing_better() {
 }
 
 #[test]
-fn what_is_no_core_is_refused_and_another_images_is_noticed() {
+fn other_files_are_refused_and_another_images_core_is_noticed() {
     let program = Compiled::new("cc", &[]);
     let bytes = program.bytes();
     assert_eq!(Core::read(&bytes).err(), Some(CoreError::NoCore));
@@ -260,7 +261,7 @@ fn work_is_limited() {
 }
 
 #[test]
-fn what_was_read_before_does_not_count_anew() {
+fn renewed_information_has_its_full_limit() {
     let program = Compiled::new("cc", &[]);
     let bytes = program.bytes();
     let limits = Limits { bytes: 1 << 20, reads: 1 << 14 };
@@ -282,7 +283,7 @@ fn what_was_read_before_does_not_count_anew() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever is in debugging information and cores: an answer, and soon.
+    /// Whatever debugging information and cores hold, reading them ends soon and without a panic.
     #[test]
     fn damaged_files_are_read(
         changes in prop::collection::vec((any::<Index>(), any::<u8>()), 1..8),
@@ -295,7 +296,7 @@ proptest! {
             };
         }
         let (mut image, mut dump) = FILES.with(Clone::clone);
-        // Behind the headers: what is damaged there is no image any more.
+        // Damage only what follows the headers; with damaged headers it would be no image.
         for (at, byte) in changes {
             let at = 0x1000 + at.index(image.len() - 0x1000);
             image[at] = byte;
