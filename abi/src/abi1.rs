@@ -1,4 +1,4 @@
-//! The ABI note, ABI1: which tender an image is for, in which version
+//! The ABI note, ABI1: the target an image is linked for, and the version of that target's interface
 //! (`docs/reference/notes.md#abi1`).
 
 use zerocopy::little_endian::U32;
@@ -27,7 +27,7 @@ impl Abi1 {
     /// Length of the whole note in bytes.
     pub const NOTE_SIZE: usize = note::size(note::OWNER_SOLO5, Abi1::SIZE);
 
-    /// The descriptor for `target` in `version`.
+    /// The descriptor for `version` of `target`'s interface.
     pub const fn new(target: Target, version: u32) -> Abi1 {
         Abi1 {
             target: U32::new(target.number()),
@@ -65,7 +65,7 @@ impl Abi1 {
         self.version.get()
     }
 
-    /// The whole note.
+    /// The whole note, header and padding included.
     pub fn note(&self) -> [u8; Abi1::NOTE_SIZE] {
         let mut out = [0; Abi1::NOTE_SIZE];
         if let Some(descriptor) =

@@ -1,7 +1,7 @@
 //! The machine architectures a unikernel can be built for.
 
-/// A machine architecture. A `match` over it has no wildcard arm, so the compiler lists every place
-/// that a new architecture needs.
+/// A machine architecture. No `match` over it has a wildcard arm, so when a variant is added the
+/// compiler lists every place that must handle it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arch {
     /// 64-bit x86.
@@ -64,7 +64,8 @@ impl Arch {
         Arch::ALL.into_iter().find(|arch| arch.e_machine() == e_machine)
     }
 
-    /// Size in bytes of the pages that a loader protects (`docs/reference/elf-loading.md#pages`).
+    /// Page size in bytes, the unit in which a loader protects memory
+    /// (`docs/reference/elf-loading.md#pages`).
     pub const fn page_size(self) -> u64 {
         match self {
             Arch::X86_64 | Arch::Aarch64 => 0x1000,

@@ -6,8 +6,8 @@ use core::ops::RangeInclusive;
 /// Length in bytes of an Ethernet header. An MTU does not include it.
 pub const ETHERNET_HEADER: usize = 14;
 
-/// The size of a block device's sector, the unit of every transfer: a power of two from 512 to 32768
-/// bytes. The largest is the largest power of two that fits the field in [`crate::mft1::Block`].
+/// The size of a block device's sector, the unit of every transfer. It is a power of two from 512 to
+/// 32768 bytes; 32768 is the largest that fits the field in [`crate::mft1::Block`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SectorSize(u16);
 
@@ -43,15 +43,16 @@ impl fmt::Display for SectorSize {
     }
 }
 
-/// The longest frame of a network interface in bytes, without its [`ETHERNET_HEADER`]. It is at
-/// least 68, the minimum for IPv4, and at most what the field in [`crate::mft1::Net`] can hold.
+/// The MTU of a network interface: the length in bytes of its longest frame, without the
+/// [`ETHERNET_HEADER`]. It is at least 68, the minimum for IPv4, and at most what the field in
+/// [`crate::mft1::Net`] can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mtu(u16);
 
 impl Mtu {
     /// The MTU of Ethernet without jumbo frames.
     pub const ETHERNET: Mtu = Mtu(1500);
-    /// The smallest and the largest, in bytes.
+    /// The permitted MTUs, in bytes.
     pub const RANGE: RangeInclusive<u64> = 68..=u16::MAX as u64;
 
     /// The MTU of this many bytes; `None` if it is outside [`Mtu::RANGE`].

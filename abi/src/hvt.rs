@@ -2,7 +2,7 @@
 //!
 //! | file | agreement |
 //! |---|---|
-//! | this one | numbers of hypercalls, their arguments, boot information |
+//! | this file | numbers of hypercalls, their arguments, boot information |
 //! | [`ring`] | frames to and from the tender's I/O thread, in shared memory |
 //! | [`x86_64`], [`aarch64`] | how a guest calls, its memory map, its registers at entry |
 //!
@@ -15,17 +15,18 @@ pub mod aarch64;
 pub mod ring;
 pub mod x86_64;
 
-/// The ABI version, which the image's ABI note must state exactly. The ring did not change it.
+/// The ABI version, which the image's ABI note must state exactly. The ring was added without a new
+/// version.
 pub const ABI_VERSION: u32 = 2;
 /// Lowest legal load address and entry point.
 pub const GUEST_MIN_BASE: u64 = 0x10_0000;
-/// The size of guest memory is a multiple of this many bytes, and not 0.
+/// Unit of guest memory in bytes: its size is a multiple of this, and not 0.
 pub const MEMORY_GRANULE: u64 = 0x20_0000;
 /// Most guest memory in bytes, the ring's reservation included.
 pub const MEMORY_MAX: u64 = 1 << 32;
 /// Address of [`BootInfo`].
 pub const BOOT_INFO_BASE: u64 = 0x1_0000;
-/// Size in bytes of a halt cookie's region; the cookie need not fill it.
+/// Size in bytes of the region at [`Halt::cookie`]; the cookie need not fill it.
 pub const HALT_COOKIE_MAX: usize = 512;
 
 /// A hypercall. Number 0 is reserved.
@@ -61,7 +62,7 @@ impl Hypercall {
         Hypercall::NetRead,
         Hypercall::Halt,
     ];
-    /// First number above those of all hypercalls.
+    /// One more than the highest number of a hypercall.
     pub const MAX: u16 = 9;
 
     /// The hypercall's number.
@@ -169,9 +170,9 @@ pub struct Walltime {
 )]
 #[repr(C)]
 pub struct Puts {
-    /// In: address of the bytes.
+    /// In: address of the bytes to write.
     pub data: U64,
-    /// In: how many.
+    /// In: how many bytes.
     pub len: U64,
 }
 
@@ -193,9 +194,9 @@ pub struct Puts {
 pub struct Poll {
     /// In: longest wait in nanoseconds, counted from the call.
     pub timeout_nsecs: U64,
-    /// Out: bit N: the device with handle N can be read.
+    /// Out: bit N is set if the device with handle N can be read.
     pub ready_set: U64,
-    /// Out: how many bits are set.
+    /// Out: number of bits set in `ready_set`.
     pub ret: I32,
     /// No meaning.
     pub padding: U32,
@@ -219,11 +220,11 @@ pub struct Poll {
 pub struct Block {
     /// In: the device.
     pub handle: U64,
-    /// In: where on the device, in bytes.
+    /// In: offset on the device in bytes.
     pub offset: U64,
-    /// In: address of the bytes.
+    /// In: address of the bytes to write, or of the buffer to read into.
     pub data: U64,
-    /// In: how many.
+    /// In: how many bytes.
     pub len: U64,
     /// Out: an [`Outcome`].
     pub ret: I32,
@@ -288,7 +289,8 @@ pub struct Halt {
 pub const FEATURE_RING_IO: u32 = 1 << 0;
 
 /// Boot information, at [`BOOT_INFO_BASE`]. The guest's entry point gets its address as argument.
-/// Tenders put the manifest and the command line behind it, but guests rely only on its fields.
+/// Tenders put the manifest and the command line right after it, but a guest must find both through
+/// the fields.
 #[derive(
     Clone,
     Copy,
@@ -312,9 +314,9 @@ pub struct BootInfo {
     pub cpu_cycle_freq: U64,
     /// Address of the NUL-terminated command line.
     pub cmdline: U64,
-    /// Address of the manifest, device properties filled in.
+    /// Address of the manifest, in which the tender has filled in the device properties.
     pub mft: U64,
-    /// What the tender offers: [`FEATURE_RING_IO`].
+    /// Bits for what the tender offers: [`FEATURE_RING_IO`].
     pub host_features: U32,
     /// Not used by either side; written 0.
     pub guest_features: U32,
@@ -328,12 +330,13 @@ impl BootInfo {
     /// Size in bytes up to release 0.10, where there was no ring.
     pub const SIZE_WITHOUT_RING: usize = 40;
 
-    /// Address of the ring the tender offers, given the address `at` of this structure.
+    /// Address of the ring the tender offers, if it offers one. `at` is the address of this structure.
     ///
     /// A tender without rings puts the manifest where newer tenders have `host_features` and
-    /// `net_ring`. The manifest's version then reads as an offer of a ring, and the name of its
-    /// reserved entry as the ring's address. That name is only by convention empty. So this also
-    /// checks that the manifest does not lie on these fields (`docs/reference/hvt.md#ring-offer`).
+    /// `net_ring`. A guest then reads the manifest's version as the offer of a ring, and the name of
+    /// the reserved entry as the ring's address. That name is empty only by convention, so it is not
+    /// enough to test for address 0: this method also refuses the offer if the manifest begins in
+    /// these fields (`docs/reference/hvt.md#ring-offer`).
     pub fn ring_offered(&self, at: u64) -> Option<u64> {
         let distance = self.mft.get().checked_sub(at);
         let fields = Self::SIZE_WITHOUT_RING as u64..Self::SIZE as u64;

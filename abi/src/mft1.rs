@@ -1,6 +1,6 @@
 //! The manifest note, MFT1: which devices a unikernel needs (`docs/reference/manifest.md#mft1`).
 //!
-//! The descriptor is 4 bytes of padding, then a header of 8 bytes, then 1 to 64 entries of 104.
+//! The descriptor is 4 bytes of padding, a header of 8 bytes, then 1 to 64 entries of 104 bytes each.
 //! A device's handle is the index of its entry. Entry 0 is reserved, so no device has handle 0.
 //!
 //! [`Mft1::parse`] checks the structure, as upstream's readers do. [`Mft1::check`] makes a loader's
@@ -27,7 +27,7 @@ pub const DEVICES_MAX: usize = ENTRIES_MAX - 1;
 pub const NAME_SIZE: usize = 68;
 /// Longest name in bytes.
 pub const NAME_MAX: usize = NAME_SIZE - 1;
-/// Type number of the reserved entry; every number from here on is reserved.
+/// Type number of the reserved entry. Every higher number is reserved too.
 pub const RESERVED_FIRST: u32 = 1 << 30;
 
 /// Length in bytes of a manifest with `entries` entries, with its header, without the padding.
@@ -106,7 +106,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The properties of a block device; both in bytes.
+    /// The properties of a block device; both arguments in bytes.
     pub const fn new(capacity: u64, block_size: u16) -> Block {
         Block { capacity: U64::new(capacity), block_size: U16::new(block_size), padding: [0; 6] }
     }
@@ -188,7 +188,7 @@ impl Entry {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
-    /// The name if it is valid ([`is_name`]); otherwise the empty string.
+    /// The name if it is valid ([`is_name`]), else the empty string.
     pub fn name(&self) -> &str {
         match str::from_utf8(self.name_bytes()) {
             Ok(name) if is_name(name.as_bytes()) => name,
@@ -244,8 +244,8 @@ impl Entry {
         self.attach(host_fd);
     }
 
-    /// Permits the guest to remove the device from the epoll set that it waits on. The flag is a
-    /// former padding byte, so older tenders leave it 0.
+    /// Permits the guest to remove the device from the epoll set that it waits on. The flag uses a
+    /// byte that used to be padding, so older tenders leave it 0.
     pub fn allow_forgetting(&mut self) {
         let [first, ..] = &mut self.padding;
         *first = 1;
@@ -316,7 +316,7 @@ impl Error {
         Error { kind, offset: PADDING + size(index) + field }
     }
 
-    /// Index of the entry that the error is in; `None` if it is in the header.
+    /// Index of the entry with the error; `None` if the error is in the header.
     pub fn entry(&self) -> Option<usize> {
         Some(self.offset.checked_sub(PADDING + HEADER_SIZE)? / Entry::SIZE)
     }
@@ -360,8 +360,8 @@ pub struct Mft1<'a> {
 }
 
 impl<'a> Mft1<'a> {
-    /// Reads a note's descriptor, which starts with its [`PADDING`], by the rules that every reader
-    /// shares (`docs/reference/manifest.md#mft1-structure`).
+    /// Reads a note's descriptor, [`PADDING`] included, and checks the structure that every reader
+    /// checks (`docs/reference/manifest.md#mft1-structure`).
     pub fn parse(descriptor: &'a [u8]) -> Result<Mft1<'a>, Error> {
         let fault = |offset, kind| Error { kind, offset };
         let manifest = descriptor.get(PADDING..).ok_or(fault(0, ErrorKind::Short))?;

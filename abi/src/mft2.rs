@@ -1,12 +1,13 @@
 //! The properties note of a version 2 manifest, MFT2.
 //!
 //! All fields are little-endian. A [`Header`] of 16 bytes comes first, then `count` records. A record
-//! is a [`RecordHeader`] of 8 bytes and a payload, zero-padded to 8. Bit 15 of a tag is its *critical*
-//! bit: a reader refuses an unknown tag with this bit and skips one without. Records are sorted and
-//! unique by (device, tag without the critical bit), so a manifest has exactly one encoding.
+//! is a [`RecordHeader`] of 8 bytes and a payload, zero-padded to a multiple of 8. Bit 15 of a tag is
+//! its *critical* bit: a reader refuses an unknown tag with this bit and skips one without. Records
+//! are sorted and unique by (device, tag without the critical bit), so a manifest has exactly one
+//! encoding.
 //!
-//! A new property needs a tag that was never used, a row in [`PROPERTIES`], an accessor in this file
-//! for the code that enforces it, and that code.
+//! To add a property, take a tag that was never used, add a row to [`PROPERTIES`] and an accessor to
+//! this file, and write the code that enforces the property.
 
 mod table;
 
@@ -155,7 +156,7 @@ impl fmt::Display for Error {
             ErrorKind::Subject(tag) => write!(f, "{} does not belong to that device", name(tag)),
             ErrorKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
             ErrorKind::Text(tag) => write!(f, "{}: not text", name(tag)),
-            ErrorKind::Flags(tag) => write!(f, "{}: unknown or empty", name(tag)),
+            ErrorKind::Flags(tag) => write!(f, "{}: an unknown flag, or none at all", name(tag)),
             ErrorKind::Padding => write!(f, "padding is not zero"),
         }?;
         write!(f, " (at offset {:#x})", self.offset)
@@ -202,7 +203,7 @@ pub struct Mft2<'a> {
 
 impl<'a> Mft2<'a> {
     /// Reads a note's descriptor and checks it against its manifest. Refuses any deviation from the
-    /// canonical encoding, in critical records and in others.
+    /// canonical encoding, in critical and in other records.
     pub fn parse(descriptor: &'a [u8], manifest: &Mft1<'_>) -> Result<Mft2<'a>, Error> {
         let fault = |offset, kind| Error { kind, offset };
         if descriptor.len() > DESCRIPTOR_MAX {
@@ -364,8 +365,8 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
     Ok(())
 }
 
-/// Writes a descriptor record by record. A caller must give up the whole descriptor once
-/// [`Writer::push`] returns `None`.
+/// Writes a descriptor record by record. If [`Writer::push`] returns `None`, the caller must discard
+/// the whole descriptor.
 #[derive(Debug)]
 pub struct Writer<'o> {
     out: &'o mut [u8],

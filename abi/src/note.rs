@@ -153,7 +153,7 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 /// The notes of a byte sequence. The iterator ends after the first error. The last note may lack its
-/// padding, and up to 11 zero bytes may follow it.
+/// padding. Zero bytes after it are ignored if they are too few for another [`Header`].
 #[derive(Clone, Debug)]
 pub struct Notes<'a> {
     bytes: &'a [u8],

@@ -27,7 +27,7 @@ pub struct BootInfo {
     pub kernel_end: U64,
     /// Address of the NUL-terminated command line.
     pub cmdline: U64,
-    /// Address of the manifest, device properties filled in.
+    /// Address of the manifest, in which the tender has filled in the device properties.
     pub mft: U64,
     /// Host descriptor of the epoll set.
     pub epollfd: U32,

@@ -1,4 +1,4 @@
-//! Round trips through encoder and decoder, and readers of hostile bytes.
+//! Round trips through encoder and decoder, and hostile bytes for every reader.
 
 use proptest::prelude::*;
 use solo5_abi::abi1::Abi1;

@@ -120,8 +120,8 @@ proptest! {
         prop_assert_eq!(words.map(|word| word.get()), frame);
     }
 
-    /// An older tender puts the manifest where newer ones have the fields of the ring. It must not count
-    /// as an offer, whatever the name of the reserved entry is.
+    /// An older tender puts the manifest where newer ones have the fields of the ring. A guest must not
+    /// take the manifest for an offer, whatever the name of the reserved entry is.
     #[test]
     fn an_older_tender_offers_no_ring(
         at in 0u64..1 << 32, count in 1u32..=mft1::ENTRIES_MAX as u32, name: u64,

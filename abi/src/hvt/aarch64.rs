@@ -11,7 +11,7 @@ pub const HYPERCALL_SHIFT: u32 = 3;
 pub const KICK: u64 = HYPERCALL_BASE + 0x100;
 
 impl Hypercall {
-    /// Its address.
+    /// The address that calls it.
     pub const fn mmio(self) -> u64 {
         HYPERCALL_BASE + ((self.number() as u64) << HYPERCALL_SHIFT)
     }
@@ -31,7 +31,7 @@ pub mod table {
     pub const PGD: u64 = 0x1000;
     /// Level 1: one entry for each GiB of memory, and one for the hypercalls' addresses.
     pub const PUD: u64 = 0x2000;
-    /// Level 2: four tables, one behind the other.
+    /// Level 2: four consecutive tables.
     pub const PMD: u64 = 0x3000;
     /// Level 3: the first 2 MiB.
     pub const PTE: u64 = 0x7000;
@@ -45,7 +45,7 @@ pub mod page {
     pub const BLOCK: u64 = 0x0040_0000_0000_0711;
     /// A page of memory.
     pub const PAGE: u64 = 0x0040_0000_0000_0713;
-    /// A page that can only be read.
+    /// A read-only page.
     pub const PAGE_READ_ONLY: u64 = 0x0060_0000_0000_0793;
     /// The block that holds the hypercalls' addresses.
     pub const DEVICE: u64 = 0x0060_0000_0000_0705;

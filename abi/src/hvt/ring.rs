@@ -2,14 +2,14 @@
 //! tender share (`docs/reference/hvt.md#ring`).
 //!
 //! The guest *submits* frames to write and buffers to read into; the tender's I/O thread *commits*
-//! the outcome of each read, in order. Writes have no commit. Counters wrap around at 2³²; the low
-//! bits of its counter are an entry's index. Each side stores only to its own part.
+//! the outcome of each read, in order. Writes have no commit. Counters wrap around at 2³². An entry's
+//! index is its counter modulo the number of entries. Each side stores only to its own part.
 //!
 //! A store to `ent_tail` publishes submissions to the tender; a store to `com_tail` publishes commits
-//! to the guest. The guest may reuse the buffers of writes before `ent_head`. A full barrier stands
-//! between the guest's store to `ent_tail` and its load of `needs_kick`, and another between the
-//! tender's store to `needs_kick` and its load of `ent_tail`. So at least one side sees the other's
-//! store, and no submission waits for a tender that sleeps.
+//! to the guest. The guest may reuse a write's buffer once `ent_head` has passed the write. A full
+//! barrier stands between the guest's store to `ent_tail` and its load of `needs_kick`, and another
+//! between the tender's store to `needs_kick` and its load of `ent_tail`. So at least one side sees
+//! the other's store, and no submission waits for a tender that sleeps.
 
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 
@@ -53,7 +53,7 @@ pub struct Submission {
     /// Length of that frame or buffer in bytes. The ring sets no limit; upstream's bindings queue
     /// frames of up to 2048 bytes.
     pub len: AtomicU32,
-    /// A number of the guest's choice.
+    /// A number of the guest's choice, which the commit repeats.
     pub id: AtomicU32,
     /// No meaning.
     pub reserved: AtomicU64,
@@ -121,7 +121,7 @@ impl Ring {
     /// The submission with this counter.
     pub fn submission(&self, counter: u32) -> &Submission {
         let [first, ..] = &self.submissions;
-        // The remainder is always in range; `get` needs no bounds check that could panic.
+        // The index is always in range. `get` is used because, unlike indexing, it cannot panic.
         self.submissions.get(place(counter)).unwrap_or(first)
     }
 

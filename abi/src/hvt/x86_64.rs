@@ -11,7 +11,7 @@ pub const HYPERCALL_PORT: u16 = 0x500;
 pub const KICK_PORT: u16 = 0x600;
 
 impl Hypercall {
-    /// Its port.
+    /// The port that calls it.
     pub const fn port(self) -> u16 {
         HYPERCALL_PORT + self.number()
     }
@@ -32,7 +32,7 @@ pub mod table {
     pub const PML4: u64 = 0x2000;
     /// Page directory pointers: [`DIRECTORIES`] entries, always present.
     pub const PDPT: u64 = 0x3000;
-    /// Page directories: [`DIRECTORIES`] of them, one behind the other.
+    /// Page directories: [`DIRECTORIES`] of them, consecutive.
     pub const DIRECTORY: u64 = 0x4000;
     /// How many page directories there are: one for each GiB of [`MEMORY_MAX`](crate::hvt::MEMORY_MAX).
     pub const DIRECTORIES: usize = 4;
@@ -56,7 +56,7 @@ pub mod page {
     pub const NO_EXECUTE: u64 = 1 << 63;
 }
 
-/// Segment descriptors at entry: none, code, data.
+/// Segment descriptors at entry: null, code, data.
 pub const GDT: [u64; 3] = [0, 0x00af_9900_0000_ffff, 0x00cf_9300_0000_ffff];
 /// Selector of the code segment.
 pub const SELECTOR_CODE: u16 = 0x08;
@@ -93,11 +93,11 @@ pub const STACK_OFFSET: u64 = 8;
 )]
 #[repr(C)]
 pub struct TrapFrame {
-    /// The address of a page fault.
+    /// The address whose access caused a page fault.
     pub cr2: U64,
     /// The error code, 0 for traps without one.
     pub error_code: U64,
-    /// Address of the instruction.
+    /// Address of the trapping instruction.
     pub rip: U64,
     /// Code segment.
     pub cs: U64,

@@ -5,7 +5,7 @@
 
 use crate::mft1::DeviceType;
 
-/// Bit of a stored tag: a reader that does not know the tag must refuse.
+/// Bit of a stored tag: a reader that does not know the tag must refuse the manifest.
 pub const CRITICAL: u16 = 1 << 15;
 /// Longest synopsis in bytes.
 pub const SYNOPSIS_MAX: usize = 4096;
@@ -41,7 +41,7 @@ pub mod tag {
     pub const MTU_MINIMUM: u16 = 0x30;
 }
 
-/// What a property belongs to.
+/// What a property describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The unikernel; device 0.
@@ -57,7 +57,7 @@ pub enum Subject {
 pub enum Shape {
     /// A bit of a `u32` that the flags of one tag share. The source writes `true` or `false`.
     Flag(u32),
-    /// A bit like [`Shape::Flag`]'s. The source writes one of two words; the first clears the bit.
+    /// A bit as in [`Shape::Flag`], but the source writes one of two words. The first clears the bit.
     Choice(u32, [&'static str; 2]),
     /// A number of 8 bytes: a size in bytes, written with a unit.
     Size,
@@ -108,13 +108,13 @@ pub struct Property {
     pub name: &'static str,
     /// Key in a manifest's source, within its subject. `a.b` is the key `b` of the mapping `a`.
     pub key: &'static str,
-    /// What it belongs to.
+    /// What it describes.
     pub subject: Subject,
     /// How its value is stored.
     pub shape: Shape,
-    /// Whether a reader that does not know it must refuse the manifest.
+    /// Whether a reader that does not know the property must refuse the manifest.
     pub critical: bool,
-    /// What it means, as a sentence.
+    /// What it means, as a sentence about its subject.
     pub meaning: &'static str,
     /// The property as an item of a list; `{}` stands for the value.
     pub phrase: &'static str,
@@ -156,7 +156,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Text(SYNOPSIS_MAX),
         critical: false,
-        meaning: "The command line it takes, as text for people.",
+        meaning: "The command line that the unikernel takes, as text for people.",
         phrase: "command line {}",
     },
     Property {
@@ -166,7 +166,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Size,
         critical: true,
-        meaning: "Least memory it can start with.",
+        meaning: "Least memory the unikernel can start with.",
         phrase: "{} of memory",
     },
     Property {
@@ -186,7 +186,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Flag(FLAG_EXECUTABLE_HEAP),
         critical: true,
-        meaning: "Whether it makes code at run time.",
+        meaning: "Whether the unikernel generates code at run time.",
         phrase: "an executable heap",
     },
     Property {
