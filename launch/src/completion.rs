@@ -1,5 +1,5 @@
-//! Completion scripts of the tenders, made from the table of options. A tender cannot print them: the
-//! files in `docs/completions` are the output of this module, and a test compares them.
+//! Completion scripts of the tenders, made from the table of options. A tender has no option to print
+//! them. The files in `docs/completions` are the output of this module, and a test compares the two.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ struct Spelling {
     about: &'static str,
 }
 
-/// The options of a tender, those that end it among them.
+/// The options of a tender, `--help` and `--version` included.
 fn spellings(modules: &Modules) -> Vec<Spelling> {
     let own = OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| {
         let (typed, about) = row.usage.split_once(" (").unwrap_or((row.usage, ""));
@@ -60,7 +60,7 @@ pub fn names(modules: &Modules) -> Vec<&'static str> {
 }
 
 impl Spelling {
-    /// What stands between its name and what the user adds.
+    /// Its name and the separator after which the user goes on typing.
     fn typed(&self) -> String {
         let end = match self.shape {
             Shape::Flag => "",
@@ -74,7 +74,7 @@ impl Spelling {
         self.value.split(" | ").any(|value| matches!(value, "FILE" | "PATH" | "DIR"))
     }
 
-    /// The words its value may be.
+    /// The fixed words that its value may be.
     fn choices(&self) -> Vec<&'static str> {
         let words = self.value.split(" | ");
         let word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
@@ -92,7 +92,8 @@ pub fn script(shell: Shell, program: &str, modules: &Modules) -> String {
     }
 }
 
-/// Bash splits words at `=` and `:`, unless it was told otherwise: what is before them is looked up.
+/// Bash by default splits words at `=` and `:`, so the script takes the whole word from the line and
+/// completes only its value.
 fn bash(program: &str, all: &[Spelling]) -> String {
     let function = format!("_{}", program.replace('-', "_"));
     let typed: Vec<String> = all.iter().map(Spelling::typed).collect();
@@ -177,7 +178,7 @@ fn fish(program: &str, all: &[Spelling]) -> String {
             Shape::Flag | Shape::Value => {
                 writeln!(out, "complete -c {program} -l {name}{value} -d '{about}'")
             }
-            // Fish knows no option with a colon: it is completed as a word.
+            // Fish has no options with a colon, so these are completed as plain words.
             Shape::Device | Shape::Without => writeln!(
                 out,
                 "complete -c {program} -n 'string match -q -- \"--*\" (commandline -ct)' -a \

@@ -1,18 +1,19 @@
 //! Launch options: the command line of a tender as a plain value.
 //!
 //! A tender and `solo5-elftool check` read the same command line with the same code, so what was
-//! checked is what will be started. Reading opens nothing; it only looks at the arguments.
+//! checked is what will be started.
 //!
-//! Upstream walks the arguments twice (`docs/reference/downstream.md#options`), and the order in
-//! which it finds things wrong is kept:
+//! Upstream walks the arguments twice (`docs/reference/downstream.md#options`). These steps report
+//! errors in the same order as upstream:
 //!
-//! 1. [`read`] finds help, version and KERNEL, and reads every option. A wrong option does not
-//!    stop it, since the kernel file comes first: the first one is remembered in the [`Request`].
+//! 1. [`read`] finds help, version and KERNEL, and reads every option. A wrong option does not stop
+//!    it, because an error in the kernel file is reported before one in an option. The [`Request`]
+//!    remembers the first wrong option.
 //! 2. The caller opens KERNEL and reads its notes.
-//! 3. [`Request::check`] compares the devices named with those declared and reports the first thing
-//!    wrong in argument order.
+//! 3. [`Request::check`] compares the devices named with those declared and reports the first error
+//!    in argument order.
 //!
-//! Adversary: arguments of any content. They are compared and copied, and nothing is opened.
+//! Adversary: arguments of any content. They are only compared and copied; nothing is opened.
 //!
 //! Some input that upstream accepts by accident is refused: numbers with signs, junk or overflow,
 //! addresses with trailing text, a device attached twice.
@@ -44,7 +45,7 @@ pub use usage::usage;
 
 pub use value::{Mac, parse_mac};
 
-/// The modules of a tender, which decide the options that it takes.
+/// The modules of a tender. They decide which options it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modules {
     /// The tender's target; only spt and hvt can offer an executable heap.
@@ -96,15 +97,15 @@ pub struct Launch {
     pub without_blocks: Vec<String>,
     /// Further policies, in argument order.
     pub policies: Vec<FileOrFd>,
-    /// Whether to refuse when no policy applies.
+    /// Whether to refuse to start if no policy applies.
     pub require_policy: bool,
     /// Labels for policies to match on, in argument order; no key twice.
     pub labels: Vec<Label>,
-    /// Whether to describe the launch and not to start it (`--explain`).
+    /// Whether to describe the launch instead of starting it (`--explain`).
     pub explain: bool,
     /// The form of the output of `--explain`.
     pub format: Format,
-    /// Where to write the report: one line of JSON on the outcome.
+    /// Where to write the report, one line of JSON about the outcome.
     pub report: Option<FileOrFd>,
     /// Where to wait for gdb, if `--gdb` is given.
     pub gdb: Option<Gdb>,
@@ -112,7 +113,7 @@ pub struct Launch {
     pub dumpcore: Option<OsString>,
 }
 
-/// Where to wait for a debugger. Other hosts reach neither place.
+/// Where to wait for a debugger. Neither place can be reached from another host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gdb {
     /// At this port of the loopback interface; 0 means any free one.
@@ -126,11 +127,12 @@ pub enum Gdb {
 pub struct User {
     /// The user.
     pub uid: u32,
-    /// The only group.
+    /// The group, the only one the guest is in.
     pub gid: u32,
 }
 
-/// A network interface to attach, resolved: what a policy judges is what is attached.
+/// A network interface to attach, looked up in the manifest. A policy judges this value, and this
+/// value is what is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Net {
     /// The device's index in the manifest, which is the guest's handle.
@@ -154,7 +156,8 @@ pub enum Interface {
     Fd(i32),
 }
 
-/// A block device to attach, resolved: what a policy judges is what is attached.
+/// A block device to attach, looked up in the manifest. A policy judges this value, and this value is
+/// what is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// The device's index in the manifest, which is the guest's handle.
@@ -163,11 +166,11 @@ pub struct Block {
     pub name: String,
     /// What to attach to it.
     pub backing: Backing,
-    /// The access it gets: the lesser of option and manifest.
+    /// The access it gets: the lesser of what the option gives and what the manifest asks for.
     pub access: Access,
-    /// The sector size it gets: option, else manifest, else [`SectorSize::DEFAULT`].
+    /// The sector size it gets: the option's, else the manifest's, else [`SectorSize::DEFAULT`].
     pub sector_size: SectorSize,
-    /// The only sector size in bytes that the manifest takes.
+    /// The sector size in bytes that the manifest requires.
     pub sector_size_exact: Option<u32>,
     /// Least capacity in bytes that the manifest asks for.
     pub capacity_minimum: Option<u64>,
@@ -255,16 +258,16 @@ pub const MISSING_KERNEL: &str = "Missing KERNEL operand";
 pub struct OptionError {
     /// Index of the argument in the list that was read.
     pub argument: usize,
-    /// Lines to print, each behind the program's name.
+    /// Lines to print, each after the program's name.
     pub lines: Vec<String>,
-    /// Whether usage follows; only if there is no better explanation.
+    /// Whether to print usage after them. It is printed only if the lines give no reason.
     pub usage: bool,
-    /// What the mistake is and how to mend it, where upstream's lines do not say it.
+    /// What the mistake is and how to mend it, if upstream's lines do not say so.
     pub advice: Option<String>,
 }
 
 impl OptionError {
-    /// The option is not one: upstream's text, after a line that says why or else before usage.
+    /// Upstream's `Invalid option`: after a line that says why, or without a reason and before usage.
     fn invalid(
         argument: usize,
         option: &OsStr,
@@ -297,25 +300,25 @@ struct Mention {
     declines: bool,
 }
 
-/// A command line that was read and not yet compared with a manifest.
+/// A command line that was read but not yet compared with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What was asked for, without devices to attach. Only KERNEL and where to report to may be used
-    /// before [`Request::check`].
+    /// What was asked for, without devices to attach. Before [`Request::check`] only the parts that
+    /// have an accessor may be used.
     launch: Launch,
     wishes: Wishes,
     error: Option<OptionError>,
     mentions: Vec<Mention>,
 }
 
-/// Reads a tender's arguments, without the name of the program.
+/// Reads a tender's arguments, which do not include the name of the program.
 pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> {
     let mut rest = arguments;
-    while let Some((first, behind)) = rest.split_first() {
+    while let Some((first, after)) = rest.split_first() {
         if !first.as_bytes().starts_with(b"-") {
             break;
         }
-        rest = behind;
+        rest = after;
         match first.as_bytes() {
             b"--" => break,
             b"--help" => return Err(Stop::Help),
@@ -365,19 +368,19 @@ impl Request {
         &self.launch.policies
     }
 
-    /// The labels. They may be used early, as [`Request::policies`].
+    /// The labels. Like [`Request::policies`], they may be used before [`Request::check`].
     pub fn labels(&self) -> &[Label] {
         &self.launch.labels
     }
 
-    /// The disks to attach: the name of the device, and what backs it. A tender may look at the
-    /// files early, but not open them.
+    /// The disks to attach: the name of each device, and what backs it. Before [`Request::check`] a
+    /// tender may look at the files, but not open them.
     pub fn disks(&self) -> impl Iterator<Item = (&str, &Backing)> {
         self.wishes.blocks.iter().map(|block| (block.name.as_str(), &block.backing))
     }
 
-    /// Every inherited descriptor named. A tender checks which of them are open before it opens files of
-    /// its own.
+    /// Every inherited descriptor that an option names. A tender checks that they are open before it
+    /// opens files of its own, which could take the same numbers.
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {
         let nets = self.wishes.nets.iter().filter_map(|net| match net.interface {
             Interface::Fd(fd) => Some(fd),
@@ -395,7 +398,7 @@ impl Request {
         nets.chain(blocks).chain(files)
     }
 
-    /// Whether the launch is only explained, so that there is no outcome to report.
+    /// Whether the launch is only explained. Then there is no outcome to report.
     pub fn only_explains(&self) -> bool {
         self.launch.explain
     }
@@ -464,8 +467,8 @@ fn meant(manifest: &Mft1<'_>, kind: DeviceType, name: &str) -> String {
 }
 
 impl Launch {
-    /// Advice if an argument of the guest looks like a device option of the tender, for the first such
-    /// argument.
+    /// Advice about the guest's first argument that looks like a device option of the tender; `None`
+    /// if there is no such argument.
     pub fn misplaced(&self) -> Option<String> {
         let found = self.arguments.iter().find(|argument| options::is_for_device(argument))?;
         Some(format!(
@@ -494,7 +497,7 @@ impl Launch {
         lines
     }
 
-    /// Whether the launch attaches a device or goes without it.
+    /// Whether an option of the launch attaches or declines a device.
     fn mentions(&self, kind: DeviceType, name: &str) -> bool {
         self.declines(kind, name)
             || match kind {
@@ -503,7 +506,7 @@ impl Launch {
             }
     }
 
-    /// Whether the launch goes without an optional device.
+    /// Whether an option of the launch declines an optional device.
     fn declines(&self, kind: DeviceType, name: &str) -> bool {
         let declined = match kind {
             DeviceType::NetBasic => &self.without_nets,

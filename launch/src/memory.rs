@@ -38,8 +38,9 @@ pub fn rounded(target: Target, asked: u64) -> u64 {
     }
 }
 
-/// Guest memory in bytes that a guest of `target` gets of `asked` bytes. hvt's ring, which network
-/// interfaces need, lies above it; at hvt's most the guest gives up one granule for the ring.
+/// Guest memory in bytes that a guest of `target` gets if `asked` bytes are asked for. hvt's ring,
+/// which network interfaces need, lies above guest memory; if hvt's maximum is asked for, the guest
+/// gets one granule less to make room for the ring.
 pub(super) fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64, TooMuchMemory> {
     let bytes = rounded(target, asked);
     if target != Target::Hvt {
@@ -61,7 +62,7 @@ pub(super) const fn most_memory(target: Target, nets: bool) -> u64 {
 }
 
 /// How many MiB to ask for with `--mem` so that a guest gets `least` bytes; `None` if no size
-/// suffices. For hvt it is a whole number of granules: the tender rounds others down.
+/// suffices. For hvt it is a whole number of granules, because the tender rounds down to that.
 pub(super) fn enough_memory_mib(target: Target, least: u64, nets: bool) -> Option<u64> {
     let unit = if matches!(target, Target::Hvt) { hvt::MEMORY_GRANULE } else { 1 << 20 };
     (least <= most_memory(target, nets)).then(|| least.div_ceil(unit).max(1) * (unit >> 20))

@@ -32,7 +32,7 @@ impl Module {
     pub(super) fn is_in(self, modules: &Modules) -> bool {
         match self {
             Module::Core => true,
-            // spt's guest is the tender's own process, and needs neither.
+            // `--user` and `--chroot`. spt's guest is the tender's own process and needs neither.
             Module::Confinement => modules.target == Target::Hvt,
             Module::ExecHeap => matches!(modules.target, Target::Spt | Target::Hvt),
             Module::Net => modules.net,
@@ -91,11 +91,11 @@ impl Row {
 
 /// Why an option's value is not taken.
 enum ValueError {
-    /// Nothing more to say than that it is no option.
+    /// `Invalid option` with usage.
     Invalid,
-    /// It is no option, and this is why.
+    /// This reason, then `Invalid option` without usage.
     Because(String),
-    /// No sector size.
+    /// Not a valid sector size.
     SectorSize,
     /// `Malformed argument to --option`, without usage.
     Malformed,
@@ -112,7 +112,7 @@ pub(super) static OPTIONS: &[Row] = &[
         "--policy",
         Module::Core,
         Form::Value(policy),
-        "  [ --policy=FILE | @NN ] (obey the policy in FILE or at fd @NN too; may be repeated)",
+        "  [ --policy=FILE | @NN ] (also obey the policy in FILE or at fd @NN; may be repeated)",
     ),
     row(
         "--require-policy",
@@ -136,7 +136,7 @@ pub(super) static OPTIONS: &[Row] = &[
         "--format",
         Module::Core,
         Form::Value(format),
-        "  [ --format=human | json ] (form of what --explain shows)",
+        "  [ --format=human | json ] (output format of --explain)",
     ),
     row(
         "--report",
@@ -144,7 +144,7 @@ pub(super) static OPTIONS: &[Row] = &[
         Form::Value(report),
         "  [ --report=NN | FILE ] (write one line of JSON on the outcome to fd NN or FILE)",
     ),
-    // Launchers that open taps and devices as root and leave the rest of that to the tender.
+    // For launchers that start the tender as root because it opens taps and devices.
     row(
         "--user",
         Module::Confinement,
@@ -155,7 +155,7 @@ pub(super) static OPTIONS: &[Row] = &[
         "--chroot",
         Module::Confinement,
         Form::Value(chroot),
-        "  [ --chroot=DIR ] (run the guest with DIR, best an empty one, as its root directory)",
+        "  [ --chroot=DIR ] (run the guest with DIR, preferably empty, as its root directory)",
     ),
     row(
         "--x-exec-heap",
@@ -224,7 +224,7 @@ pub(super) static OPTIONS: &[Row] = &[
         "--gdb-socket",
         Module::Gdb,
         Form::Value(gdb_socket),
-        "  [ --gdb-socket=PATH ] (Unix socket to use instead)",
+        "  [ --gdb-socket=PATH ] (Unix socket to use instead of a port)",
     ),
     row(
         "--dumpcore",
@@ -268,9 +268,9 @@ struct Reader {
     wishes: Wishes,
     mentions: Vec<Mention>,
     settings: Vec<(String, Setting)>,
-    /// The keys of all labels so far: there may be thousands.
+    /// The keys of all labels so far. A set, because there may be thousands.
     label_keys: HashSet<String>,
-    /// All devices attached or declined so far, for the same reason.
+    /// All devices attached or declined so far. A set for the same reason.
     devices: HashSet<(DeviceType, String)>,
     gdb: bool,
     gdb_at: Gdb,
@@ -382,8 +382,9 @@ impl Reader {
                 let (name, value) = device(rest).ok_or(ValueError::Invalid)?;
                 let value = value.filter(|value| !value.is_empty()).ok_or(ValueError::Invalid)?;
                 let done = set(self, name, value);
-                // As upstream: a malformed value hides that the device is not declared, and a
-                // refused one does not (`docs/reference/downstream.md#options`).
+                // As upstream: if the value is malformed, only that is reported. If it is refused
+                // for a reason, an undeclared device is reported first
+                // (`docs/reference/downstream.md#options`).
                 if matches!(done, Ok(()) | Err(ValueError::Because(_) | ValueError::SectorSize)) {
                     self.mentions.push(mention(kind, name, false));
                 }

@@ -1,5 +1,5 @@
-//! Upstream's options and messages (`docs/reference/downstream.md#options`), and what is refused
-//! beyond them.
+//! Upstream's options and messages (`docs/reference/downstream.md#options`), and input that only this
+//! suite refuses.
 
 use std::ffi::OsString;
 
@@ -66,7 +66,7 @@ fn the_first_pass_stops_where_upstream_does() {
 }
 
 #[test]
-fn what_follows_the_kernel_is_the_guests() {
+fn arguments_after_the_kernel_go_to_the_guest() {
     let launch = launch("--mem=64 -- k --mem=1 -- x").unwrap();
     assert_eq!(launch.kernel, "k");
     assert_eq!(launch.arguments, words("--mem=1 -- x"));
@@ -111,7 +111,7 @@ fn memory_is_strict_and_takes_units() {
 }
 
 #[test]
-fn options_that_are_none() {
+fn an_invalid_option_is_reported_with_usage() {
     for option in [
         "-",
         "--nonsense",
@@ -151,7 +151,7 @@ fn options_that_are_none() {
 }
 
 #[test]
-fn options_with_a_reason() {
+fn an_option_refused_for_a_reason_is_reported_with_it() {
     let block_size = "Block size must be a multiple of 2 greater than or equal 512";
     for (option, why) in [
         ("--block:nope=x", "Resource not declared in manifest: 'nope'"),
@@ -172,7 +172,7 @@ fn options_with_a_reason() {
     ] {
         let (lines, usage) = lines(&format!("{option} k"));
         assert_eq!(lines, [why.to_owned(), format!("Invalid option: `{option}'")]);
-        assert!(!usage, "the reason is all there is to say");
+        assert!(!usage, "the reason replaces usage");
     }
     for size in [
         "0", "256", "511", "513", "521", "65536", "-512", "0x200", "66048", "-64512", "512abc",
@@ -184,7 +184,7 @@ fn options_with_a_reason() {
 }
 
 #[test]
-fn a_mistake_is_named_and_how_to_mend_it() {
+fn advice_says_what_is_wrong_and_how_to_mend_it() {
     for (options, advice) in [
         ("--net:storage=tap100", "'storage' is a block device: use --block:storage=PATH"),
         ("--block:service=d", "'service' is a network: use --net:service=TAP"),
@@ -209,7 +209,7 @@ fn a_mistake_is_named_and_how_to_mend_it() {
 }
 
 #[test]
-fn values_with_one_line_and_no_usage() {
+fn a_malformed_value_is_reported_in_one_line_without_usage() {
     for (option, name) in [
         ("--policy=", "--policy"),
         ("--policy=@x", "--policy"),
@@ -269,7 +269,7 @@ fn an_optional_device_is_attached_or_declined() {
 }
 
 #[test]
-fn devices_with_their_settings_in_any_order() {
+fn settings_may_precede_or_follow_their_device() {
     let launch = launch(
         "--net-mac:service=2:0:0:0:0:a --net:service=tap_7 --block:storage=/srv/a_b.img \
          --block-sector-size:storage=4096 --block-access:storage=read-only k",
@@ -302,7 +302,7 @@ fn devices_with_their_settings_in_any_order() {
 }
 
 #[test]
-fn every_other_option() {
+fn the_remaining_options_are_read() {
     let launch = launch(
         "--net:service=@5 --net-mac:service=00:00:00:00:00:00 --block-fd:storage=6 --x-exec-heap \
          --policy=a.yaml --policy=@7 --require-policy --label=tenant=a=b --label=x= --explain \
@@ -328,7 +328,7 @@ fn a_report_is_known_before_options_are_checked() {
 }
 
 #[test]
-fn modules_decide_which_options_there_are() {
+fn modules_decide_which_options_exist() {
     let read_as = |text: &str, modules: Modules| read(&words(text), &modules).unwrap();
     let hvt = read_as(
         "--user=65534:100 --chroot=/var/empty --x-exec-heap k",
@@ -377,7 +377,7 @@ fn devices_left_out_are_listed_with_upstreams_text() {
     );
 }
 
-/// A manifest with a block device `storage`, and properties for it.
+/// A properties note with these records for the block device `storage`.
 fn properties(records: &[(u16, &[u8])]) -> Vec<u8> {
     let mut note = vec![0; mft2::DESCRIPTOR_MAX];
     let mut writer = mft2::Writer::new(&mut note, 3).unwrap();
@@ -399,7 +399,7 @@ fn resolved(text: &str, records: &[(u16, &[u8])]) -> Block {
 }
 
 #[test]
-fn the_lesser_access_is_the_devices() {
+fn a_block_device_gets_the_lesser_access() {
     let read_only = mft2::DEVICE_READ_ONLY.to_le_bytes();
     let both = [(tag::DEVICE_FLAGS, &read_only[..])];
     let plain = "--block:storage=x k";
@@ -447,7 +447,7 @@ fn usage_begins_with_upstreams_lines() {
 }
 
 #[test]
-fn hvt_gives_whole_granules_below_its_ring() {
+fn an_hvt_guest_gets_whole_granules_and_room_for_its_ring() {
     let given = |target, mib: u64, device: &str| {
         let launch = launch(&format!("--mem={mib} {device} k")).unwrap();
         launch.guest_memory(target).map(|bytes| bytes >> 20)

@@ -8,7 +8,7 @@ use solo5_abi::target::Target;
 use super::Modules;
 use super::options::{Module, OPTIONS};
 
-/// The usage text of `program`, each line ended. Goes to standard error.
+/// The usage text of `program`. Each line ends with a line feed. It goes to standard error.
 pub fn usage(program: &str, modules: &Modules) -> String {
     let is_spt = modules.target == Target::Spt;
     let order: &[(Module, &str)] = if is_spt {
@@ -32,7 +32,7 @@ pub fn usage(program: &str, modules: &Modules) -> String {
          Core options:"
     );
     let mut core = lines(Module::Core);
-    // Upstream's three lines come first, for scripts that compare the beginning.
+    // Upstream's lines come first, for scripts that compare the beginning.
     if let Some(memory) = core.next() {
         let _ = writeln!(out, "{memory}\n    --help (display this help)");
     }

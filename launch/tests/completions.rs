@@ -1,5 +1,5 @@
-//! The completion scripts in `docs/completions`: those of the tenders are made from the table of
-//! options, and a real bash completes with all of them. `SOLO5_BLESS=1` writes them anew.
+//! The completion scripts in `docs/completions`. Those of the tenders are made from the table of
+//! options; `SOLO5_BLESS=1` writes them anew. The bash scripts are tested in a real bash.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn the_tenders_scripts_are_those_of_the_table() {
+fn the_tenders_scripts_match_the_table_of_options() {
     for shell in Shell::ALL {
         for (program, modules) in TENDERS {
             let path = folder().join(shell.name()).join(program);
@@ -36,7 +36,7 @@ fn the_tenders_scripts_are_those_of_the_table() {
     }
 }
 
-/// What bash offers for a line, of which the last word is being typed.
+/// What bash offers for a line whose last word is being typed.
 fn completed(program: &str, line: &str) -> Vec<String> {
     completed_by(program, program, line)
 }
@@ -95,7 +95,7 @@ fn bash_completes_the_options_of_the_linker_wrapper() {
     }
 }
 
-/// A tool's names: ours, and one with the triple of each architecture.
+/// A tool's names: one that starts with `solo5-`, and one with the triple of each architecture.
 fn called(tool: &str) -> Vec<String> {
     let triples = Arch::ALL.map(|arch| format!("{}-{tool}", arch.triple()));
     [format!("solo5-{tool}")].into_iter().chain(triples).collect()
