@@ -2,7 +2,7 @@
 //!
 //! MFT1 uses the macros of the installed `mft_abi.h` (`docs/reference/manifest.md#c`). MFT2 defines its
 //! own structure, so that a header that knows only MFT1 also works. The text depends only on the
-//! notes. The only text from the manifest's source in it are names that were checked.
+//! notes. From the manifest's source it takes over only device names, which were checked.
 
 use std::fmt::Write;
 

@@ -29,8 +29,8 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         reader.error(codes::NOT_A_MANIFEST, node.span.clone(), message, "", help);
     }
     let version = fields.required("version").and_then(|node| version(node, reader));
-    // If the version is unknown, properties are read as well: an error in one is an error in any
-    // version.
+    // If the version is unknown, read the file as version 2: an error in a property is an error in
+    // any version.
     let gate = Gate { version: version.as_ref().map_or(Version::V2, |(version, _)| *version) };
     let at = version.map_or(0..0, |(_, span)| span);
     let package = gate.optional(&mut fields, reader, "package").map(|node| package(node, reader));
@@ -235,7 +235,7 @@ fn devices(node: &Node, reader: &mut Reader, gate: &Gate) -> Vec<Device> {
     if let Some(extra) = items.get(DEVICES_MAX) {
         let message = format!(".devices[]: too many entries, maximum {DEVICES_MAX}");
         let label = format!("this is number {} of {}", DEVICES_MAX + 1, items.len());
-        let help = "a handle is a bit of 64, and bit 0 is reserved; remove devices";
+        let help = "handles are the bits of a 64-bit number, and bit 0 is reserved; remove devices";
         reader.error(codes::TOO_MANY_DEVICES, extra.head(), message, label, help);
     }
     let mut seen: HashMap<(DeviceType, String), Range<usize>> = HashMap::new();
@@ -332,7 +332,7 @@ fn sector_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     Some(number)
 }
 
-/// Reports what can be reported only about a manifest without other errors.
+/// Makes the checks that need a manifest without other errors.
 fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
     let notes = manifest.notes();
     if notes.overflow() {

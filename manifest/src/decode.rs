@@ -105,7 +105,8 @@ pub fn manifest(
     })
 }
 
-/// The properties of the device at `index` of type `kind`, or for 0 and `None` of the unikernel.
+/// The properties of the device at `index`, which has type `kind`. With 0 and `None`, those of the
+/// unikernel.
 fn properties(
     second: Option<&Mft2<'_>>,
     index: usize,

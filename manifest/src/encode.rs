@@ -18,7 +18,7 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// MFT1, which every Solo5 reads.
+    /// MFT1, which every Solo5 release reads.
     pub fn mft1(&self) -> &[u8] {
         &self.mft1
     }
@@ -53,8 +53,8 @@ impl Manifest {
         let encoded =
             mft1::encode(names.iter().map(|(name, kind)| (name.as_str(), *kind)), &mut mft1);
         let mft2 = (self.version == Version::V2).then(|| mft2_note(self));
-        // MFT1 can encode every manifest of the model. The length of MFT2 is known only after it is
-        // written.
+        // MFT1 can encode every manifest of the model. MFT2 can be too long, which shows only when it
+        // is written.
         let overflow = encoded.is_none() || matches!(mft2, Some(None));
         Notes { names, mft1, mft2: mft2.flatten(), overflow }
     }

@@ -47,7 +47,7 @@ use solo5_report::{Diagnostic, Severity};
 pub struct Checked {
     /// The manifest.
     pub manifest: Manifest,
-    /// Notes about it; never an error.
+    /// Diagnostics about it, none of them an error.
     pub remarks: Vec<Diagnostic>,
 }
 
@@ -59,11 +59,11 @@ pub struct Checked {
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Checked, Vec<Diagnostic>> {
     let (document, mut reader) = solo5_source::read(name, bytes)?;
     let manifest = check::manifest(&document.root, &mut reader);
-    let remarks = reader.finish();
+    let found = reader.finish();
     match manifest {
-        Some(manifest) if remarks.iter().all(|found| found.severity != Severity::Error) => {
-            Ok(Checked { manifest, remarks })
+        Some(manifest) if found.iter().all(|one| one.severity != Severity::Error) => {
+            Ok(Checked { manifest, remarks: found })
         }
-        _ => Err(remarks),
+        _ => Err(found),
     }
 }

@@ -113,7 +113,7 @@ impl Properties {
         self.list.push((property, value));
     }
 
-    /// The value of the number with this tag.
+    /// The number with this tag; `None` if it is absent or not a number.
     pub fn number(&self, tag: u16) -> Option<u64> {
         let (_, value) = self.list.iter().find(|(property, _)| property.tag == tag)?;
         match value {
@@ -148,8 +148,8 @@ pub(crate) fn is_expressible(shape: Shape, number: u64) -> bool {
     }
 }
 
-/// The name of a property in messages: its key, or that of its mapping if the mapping has no other
-/// key.
+/// The name of a property in messages: its full key, or only the key of its mapping if the mapping has
+/// no other property.
 pub(crate) fn called(property: &Property, mapping: &[Property]) -> &'static str {
     if mapping.len() == 1 { property.outer_key() } else { property.key }
 }

@@ -2,8 +2,8 @@
 //!
 //! Each note has its own section, SHT_NOTE with only flag A and alignment 4, and a global symbol of
 //! its size (`docs/reference/manifest.md#mft1`). MFT2's section comes after MFT1's. Its name matches
-//! the pattern `.note.solo5.manifest*` in upstream's linker scripts, so these place both. Only this
-//! file uses the library that writes ELF.
+//! the pattern `.note.solo5.manifest*` in upstream's linker scripts, so they place both sections. Only
+//! this file uses the library that writes ELF.
 
 use object::write::{Object, Symbol, SymbolSection};
 use object::{

@@ -52,7 +52,7 @@ pub fn value(version: Version) -> Value {
                 "type": "array",
                 "maxItems": DEVICES_MAX,
                 "items": { "oneOf": variants },
-                "description": "Devices it uses. Their order determines their handles.",
+                "description": "Devices the unikernel uses. Their order determines their handles.",
             },
         }),
     );
@@ -98,7 +98,7 @@ fn table(kind: Option<DeviceType>) -> Value {
                     [only] => only.inner_key().into_iter().collect(),
                     _ => Vec::new(),
                 };
-                object(&required, inner.into(), &format!("What it needs of `{key}`."))
+                object(&required, inner.into(), &format!("What is required of `{key}`."))
             }
             None => value_of(first),
         };

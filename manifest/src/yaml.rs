@@ -41,7 +41,7 @@ pub fn write(manifest: &Manifest) -> String {
             }
         }
     }
-    // The formatter alone decides on the layout.
+    // Only the formatter decides on the layout.
     match solo5_source::parse("manifest", out.as_bytes()) {
         Ok(document) => format(&document),
         Err(_) => out,

@@ -21,7 +21,7 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The source without its expected diagnostics, and these.
+/// The source of a case and its expected diagnostics.
 fn split(path: &Path) -> (Vec<u8>, Vec<String>) {
     let bytes = fs::read(path).unwrap();
     if path.extension().is_some_and(|suffix| suffix == "json") {

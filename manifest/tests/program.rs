@@ -79,6 +79,7 @@ fn feed(command: &mut Command, input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Asserts the exit status; returns what the program wrote to standard error.
 #[track_caller]
 fn ends(output: &Output, status: i32) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -252,7 +253,7 @@ fn minus_is_standard_input_or_output() {
 }
 
 #[test]
-fn no_binary_to_a_terminal() {
+fn binary_output_is_not_written_to_a_terminal() {
     if !tool("script") {
         return;
     }
@@ -481,14 +482,14 @@ fn compile_says_that_it_leaves_out_the_package() {
 }
 
 #[test]
-fn outputs_are_no_named_pipes() {
+fn named_pipes_are_refused() {
     let folder = Folder::new();
     let made = Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap();
     assert!(made.success());
     let said = ends(&folder.run(&["compile", "m.yaml", "-o", "pipe", "--emit=raw"]), 2);
     assert!(said.contains("cannot write pipe: it is not a regular file"), "{said}");
     let said = ends(&folder.run(&["fmt", "pipe"]), 2);
-    assert!(said.contains("cannot read pipe: is not a regular file"), "{said}");
+    assert!(said.contains("cannot read pipe: it is not a regular file"), "{said}");
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn device(version: u8) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// A manifest with one property, and whether the note has it: a flag may be `false`.
+/// A manifest with one property, and whether its note stores the property: a flag that is `false` is
+/// not stored.
 fn one_row(property: &'static Property) -> BoxedStrategy<(String, bool)> {
     let off = match property.shape {
         Shape::Flag(_) => Some("false"),
@@ -159,7 +160,7 @@ proptest! {
     })]
 
     #[test]
-    fn notes_and_yaml_lead_back(source in source()) {
+    fn notes_and_yaml_read_back_as_the_same_manifest(source in source()) {
         let Ok(checked) = parse("x", source.as_bytes()) else {
             // The only possible errors are colliding names, a text with a NUL, an empty mapping that
             // requires a key, and recommended memory below the minimum.

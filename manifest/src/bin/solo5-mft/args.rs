@@ -87,7 +87,7 @@ pub(crate) struct Compile {
     /// Kind of output [default: by the suffix of the output: .o, .c; .bin, .raw and .note are raw]
     #[arg(long, value_enum)]
     pub(crate) emit: Option<Emit>,
-    /// Machine of an object [default: the host's]
+    /// Machine that the object is for [default: the host's]
     #[arg(long, value_parser = arch)]
     pub(crate) arch: Option<Arch>,
     /// Also write a dependency file for make or ninja

@@ -93,8 +93,8 @@ pub(crate) fn name_of(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Reads a source, at most one byte more than the limit, so that the check of the length sees a file
-/// that is too long.
+/// Reads a source, at most one byte more than the limit on its length. The extra byte tells the check
+/// that the file is too long.
 pub(crate) fn read_source(path: &Path) -> Result<Vec<u8>, Failure> {
     let limit = solo5_source::SIZE_MAX as u64 + 1;
     let mut bytes = Vec::new();

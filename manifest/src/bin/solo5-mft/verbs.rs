@@ -136,7 +136,7 @@ pub(crate) fn fmt(check: bool, sources: &[PathBuf], console: &mut Console) -> Re
 fn fmt_one(check: bool, path: &Path, console: &mut Console) -> Result<(), Failure> {
     // Reading a named pipe would wait for a writer, and what is read cannot be written back.
     if std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file");
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
         return Err(cannot_read(path, &error));
     }
     let bytes = read_source(path)?;
