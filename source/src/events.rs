@@ -44,7 +44,7 @@ pub(crate) fn events(
     source: &Arc<SourceText>,
 ) -> impl Iterator<Item = Result<(Event, Range<usize>), Diagnostic>> {
     let options = granit_parser::options! {
-        // libyaml, and so most programs, read it this way.
+        // Libyaml, and so most programs, accept a block text whose last line has no line feed.
         block_scalar_eof_without_line_feed: true,
         disallow_directives: true,
         emit_anchor_events: true,
@@ -119,7 +119,7 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
     let make = |code, message: &str, label: &str, help: &str| {
         Diagnostic::error(code, message).label(source, at..end, label).with_help(help)
     };
-    let between = "put a `,` between two entries of a `{ }` or `[ ]`, and a `:` behind a key";
+    let between = "put a `,` between two entries of a `{ }` or `[ ]`, and a `:` after a key";
     match error.kind() {
         ErrorKind::InvalidTrailingDoubleQuotedScalar
         | ErrorKind::InvalidTrailingSingleQuotedScalar => {
@@ -239,7 +239,7 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
         ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => make(
             codes::SYNTAX,
-            "this should be a key with a `:` behind it",
+            "this should be a key with a `:` after it",
             "",
             "write `key: value`, or check the indentation",
         ),
@@ -252,21 +252,21 @@ fn diagnostic(error: &ScanError, source: &Arc<SourceText>) -> Diagnostic {
     }
 }
 
-/// The refusal of a tag.
+/// The error for a tag.
 pub(crate) fn tag(source: &Arc<SourceText>, span: Range<usize>) -> Diagnostic {
     Diagnostic::error(codes::TAG, "tags are not supported")
         .label(source, span, "")
-        .with_help("remove it; put a text that starts with `!` in double quotes")
+        .with_help("remove the tag; put a text that starts with `!` in double quotes")
 }
 
-/// The refusal of an anchor.
+/// The error for an anchor.
 pub(crate) fn anchor(source: &Arc<SourceText>, span: Range<usize>) -> Diagnostic {
     Diagnostic::error(codes::ANCHOR, "anchors are not supported")
         .label(source, span, "")
-        .with_help("remove it; put a text that starts with `&` in double quotes")
+        .with_help("remove the anchor; put a text that starts with `&` in double quotes")
 }
 
-/// The refusal of the alias `written`.
+/// The error for the alias `written`.
 pub(crate) fn alias(source: &Arc<SourceText>, span: Range<usize>, written: &str) -> Diagnostic {
     Diagnostic::error(codes::ALIAS, "`*` starts an alias, and aliases are not supported")
         .label(source, span, "")

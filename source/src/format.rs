@@ -163,7 +163,8 @@ impl Writer<'_> {
         self.indent(indent);
     }
 
-    /// Ends the line of an item that ends at `end` in the source, with the comment behind it.
+    /// Ends the line of an item that ends at `end` in the source. A comment on the same line of the
+    /// source stays there.
     fn end_line(&mut self, end: usize) {
         // The span of a block scalar includes its last line end.
         let end = self.text.get(..end).map_or(end, |before| before.trim_end().len());
@@ -187,7 +188,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the comments before `offset` in the source. Returns `first`, or `false` once it wrote a
+    /// Writes the comments before `offset` in the source. Returns `first`, or `false` if it wrote a
     /// comment.
     fn comments_before(&mut self, offset: usize, indent: usize, mut first: bool) -> bool {
         while let Some(comment) = self.document.comments.get(self.next_comment)
@@ -242,12 +243,12 @@ impl Writer<'_> {
         self.text.get(node.span.start..).is_some_and(|text| text.starts_with(['{', '[']))
     }
 
-    /// Whether the author wrote `node` in brackets and it fits on a line that starts at column
-    /// `room`.
-    fn stays_inline(&self, node: &Node, room: usize) -> bool {
+    /// Whether the author wrote `node` in brackets, without comments, and it fits on a line from
+    /// `column` on.
+    fn stays_inline(&self, node: &Node, column: usize) -> bool {
         self.is_flow(node)
             && !self.has_comment_in(node)
-            && room + inline(node).chars().count() <= WIDTH
+            && column + inline(node).chars().count() <= WIDTH
     }
 
     fn mapping(&mut self, pairs: &[Pair], indent: usize) {
@@ -296,7 +297,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a value behind its key, or behind a dash.
+    /// Writes a value after its key, or after a dash.
     fn nested(&mut self, node: &Node, indent: usize, key: Option<&Key>) {
         let inner = indent + STEP;
         let head = key.map_or(node.span.start, |key| key.span.end);
@@ -396,7 +397,7 @@ fn is_json(text: &str, node: &Node) -> bool {
     }
 }
 
-/// `node` as JSON, on one line if `open` is false and it fits.
+/// `node` as JSON. It is on one line if `open` is false, it holds only scalars, and it fits.
 fn json(node: &Node, indent: usize, open: bool) -> String {
     let (start, end, parts): (_, _, Vec<_>) = match &node.kind {
         Kind::Scalar(text) if text.style == Style::DoubleQuoted => {
@@ -413,8 +414,8 @@ fn json(node: &Node, indent: usize, open: bool) -> String {
             ('{', '}', pairs.iter().map(|pair| (name(pair), &pair.value)).collect())
         }
     };
-    let has_lists = parts.iter().any(|(_, part)| !matches!(part.kind, Kind::Scalar(_)));
-    if !open && !has_lists {
+    let only_scalars = parts.iter().all(|(_, part)| matches!(part.kind, Kind::Scalar(_)));
+    if !open && only_scalars {
         let parts: Vec<_> =
             parts.iter().map(|(name, part)| format!("{name}{}", json(part, 0, false))).collect();
         let line = format!("{start} {} {end}", parts.join(", "));

@@ -15,7 +15,7 @@
 //!
 //! A scalar is the text in the source and is never converted: `1.10` is the text `1.10`, `no` the
 //! text `no`. Tags, anchors, aliases, merge keys, duplicate keys, several documents and surplus
-//! commas are refused, because readers of one file disagree about each of them.
+//! commas are refused, because YAML parsers disagree about what each of them means.
 //!
 //! Adversary: any bytes. [`SIZE_MAX`], [`DEPTH_MAX`], [`NODES_MAX`] and [`reader::ERRORS_MAX`] bound
 //! time and memory; recursion is at most [`DEPTH_MAX`] deep.
@@ -43,8 +43,8 @@ pub const SIZE_MAX: usize = 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// Most nodes of a document; a key counts as one.
 pub const NODES_MAX: usize = 100_000;
-/// Most characters of a key. YAML permits 1024, with quotes and escapes. This lower limit makes sure
-/// that every key that was read can also be written.
+/// Most characters of a key. YAML permits 1024, quotes and escapes included. With this lower limit
+/// every key that was read can also be written, even if it needs escapes.
 pub const KEY_MAX: usize = 160;
 
 /// Reads `bytes` into a tree. `name` is the file's name in diagnostics.
@@ -57,9 +57,9 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
     reader.checked(Some(document))
 }
 
-/// Like [`parse`], for a caller that reads values from the tree and wants *all* errors at once.
-/// Errors that leave the tree complete (a duplicate key, an anchor, a surplus comma) are already in
-/// the [`Reader`], and the caller adds its own.
+/// Like [`parse`], for a caller that reads values from the tree and wants *all* errors at once. Errors
+/// after which the tree is still complete (a duplicate key, an anchor, a surplus comma) are in the
+/// [`Reader`], and the caller adds its own.
 ///
 /// # Errors
 ///

@@ -43,7 +43,7 @@ impl Reader {
         Reader { source: Arc::clone(source), diagnostics: Vec::new(), errors: 0, dropped: 0 }
     }
 
-    /// The text that this reads.
+    /// The text of the source.
     pub fn source(&self) -> &Arc<SourceText> {
         &self.source
     }
@@ -354,7 +354,7 @@ impl<'t> Fields<'t> {
     }
 
     /// Reports every required key that is missing and every key that the caller never read. A misspelt
-    /// key is both, and is reported once.
+    /// key causes both, and is reported once.
     pub fn finish(self, reader: &mut Reader) {
         let absent: Vec<_> = (self.asked.iter().copied())
             .filter(|asked| self.pairs.iter().all(|pair| pair.key.text != *asked))
@@ -375,7 +375,7 @@ impl<'t> Fields<'t> {
                 }
                 (None, Some(start)) => {
                     meant.extend(absent.iter().copied().filter(|known| *known == start));
-                    "put a space behind the `:`".to_owned()
+                    "put a space after the `:`".to_owned()
                 }
                 (None, None) => format!("the keys are {}", list(&self.asked, "and")),
             };

@@ -23,7 +23,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Vec<Dia
             let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
             let source = source(name, text);
             let diagnostic = Diagnostic::error(codes::NOT_UTF8, "the file is not UTF-8")
-                .label(&source, at..end, "this byte does not belong here")
+                .label(&source, at..end, "this byte is not valid UTF-8")
                 .with_help("save the file in the encoding UTF-8");
             return Err(vec![diagnostic]);
         }

@@ -46,7 +46,7 @@ pub(crate) fn build(source: &Arc<SourceText>, reader: &mut Reader) -> Option<Doc
         Some(_) => return None,
         None => {}
     }
-    let message = format!("{} has nothing in it", source.name);
+    let message = format!("{} has no content", source.name);
     reader.report(
         Diagnostic::error(codes::EMPTY, message)
             .label(source, 0..0, "")
@@ -180,7 +180,7 @@ impl Builder<'_> {
         self.reader.report(
             Diagnostic::error(codes::SYNTAX, "a comment in the middle of a text")
                 .label(self.source, at..at + 1, "")
-                .with_help("put the comment behind the text, or the text in double quotes"),
+                .with_help("put the comment after the text, or the text in double quotes"),
         );
     }
 
@@ -218,7 +218,7 @@ impl Builder<'_> {
         let closed = flow && !span.is_empty();
         if closed && let Some(at) = self.find_between(b',', end, span.start) {
             self.reader.report(
-                Diagnostic::error(codes::COMMA, "a comma behind the last entry")
+                Diagnostic::error(codes::COMMA, "a comma after the last entry")
                     .label(self.source, at..at + 1, "")
                     .with_help("remove the comma, or write the entry that is missing"),
             );
@@ -280,7 +280,7 @@ impl Builder<'_> {
             Body::Mapping { pairs, pending, .. } => match pending.take() {
                 Some(Pending { key, keep }) => {
                     if node.span.is_empty() && matches!(node.kind, Kind::Scalar(_)) {
-                        // The value is left out: point behind the key, not at the next node.
+                        // The value is left out: point after the key, not at the next node.
                         node.span = key.span.end..key.span.end;
                     }
                     frame.end = frame.end.max(node.span.end);

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// The one of `words` that `text` most probably is a misspelling of.
+/// The word that `text` is most probably a misspelling of; `None` if no word is close.
 pub fn similar<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    /// No longer text is compared: it is not a misspelling, and comparing takes quadratic time.
+    /// A longer text is not compared: it is no misspelling, and comparing takes quadratic time.
     const LONGEST: usize = 64;
     if text.len() > LONGEST {
         return None;

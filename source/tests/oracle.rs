@@ -36,7 +36,8 @@ fn text_of(key: &Value) -> Option<&str> {
     key.as_str()
 }
 
-/// Whether two trees are equal except for positions; a scalar that `b` has plain must be plain in `a`.
+/// Whether two trees are equal except for positions. `a` may have scalars without quotes that `b` has
+/// in quotes, but not the reverse.
 fn equal(a: &Node, b: &Node) -> bool {
     match (&a.kind, &b.kind) {
         (Kind::Scalar(a), Kind::Scalar(b)) => {
