@@ -91,7 +91,7 @@ fn errors_and_past_days_are_not_waived() {
     assert!(run.stderr.contains("warning[P222]"), "{}", run.stderr);
     let text = std::fs::read_to_string(place.path("node.yaml")).unwrap();
     for (rule, message) in [
-        ("S201", "S201 finds errors alone, and errors are never waived"),
+        ("S201", "S201 finds only errors, and errors are never waived"),
         ("S9", "no rule of the audit starts with S9"),
     ] {
         place.write("node.yaml", text.replace("rule: S2,", &format!("rule: {rule},")).as_bytes());

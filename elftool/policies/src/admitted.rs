@@ -7,7 +7,7 @@ use solo5_policy::admitted::{TYPE, VERSION};
 use solo5_report::json::pretty;
 use solo5_signature::Digest;
 
-/// An image that was admitted, for people.
+/// What a list says about an admitted image, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The file it was read from.
@@ -16,7 +16,7 @@ pub struct Admission {
     pub policies: Vec<String>,
 }
 
-/// The text of a list, in order of digests: one set of images, one text.
+/// The text of a list, sorted by digest, so one set of images always gives the same text.
 pub fn text(admitted: &BTreeMap<Digest, Admission>) -> String {
     let images = admitted.iter().map(|(digest, admission)| Image {
         digest: digest.to_string(),

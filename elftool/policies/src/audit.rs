@@ -14,7 +14,7 @@ use solo5_policy::evaluate::{applies, selects};
 use solo5_policy::facts::Asked;
 use solo5_policy::model::{At, Audit, Policy};
 
-/// The answer of the `audit` sections about findings.
+/// What the `audit` sections of policies decide about findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// Findings that deny the launch.
@@ -65,8 +65,9 @@ pub fn is_asked(policies: &[Policy], asked: &Asked) -> bool {
     policies.iter().any(|policy| policy.audit.is_some() && applies(policy, asked))
 }
 
-/// Puts `findings` of one image to each policy that applies, on the day `today`. Waivers count only
-/// if the image's digest is proven; errors are never waived, since the image cannot start.
+/// Judges the `findings` of one image by each policy that applies, on the day `today`. Waivers
+/// count only if the image's digest is proven; errors are never waived, since the image cannot
+/// start.
 pub fn judge(
     policies: &[Policy],
     asked: &Asked,
@@ -167,7 +168,7 @@ pub fn keys(policies: &[Policy]) -> Vec<PublicKey> {
     keys.flat_map(|keys| keys.value.iter().cloned()).collect()
 }
 
-/// The waiver of `policy` for `finding` of this image that lasts longest, whatever its last day.
+/// The waiver of `policy` for `finding` of this image that lasts longest; its last day may be over.
 fn last_waiver(
     policy: &Policy,
     audit: &Audit,

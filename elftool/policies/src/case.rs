@@ -88,7 +88,7 @@ pub struct Host {
     pub root: Fact<bool>,
     /// Whether the host can confine it.
     pub sandbox: Fact<bool>,
-    /// Of lists of admitted images, whether the image is in them.
+    /// For each list of admitted images, by path: whether the image is in it.
     pub admitted: BTreeMap<String, Fact<bool>>,
     /// Facts of network interfaces, by the device's name and with its place.
     pub nets: Vec<(At<String>, NetFacts)>,
@@ -126,7 +126,7 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
     let policies = fields.required("policies").map(|node| {
         let paths =
             one_or_many(node, reader, |item, reader| path(item, "a policy", codes::CASE, reader));
-        nothing(node, "`policies`", "name the policies to test", reader);
+        refuse_empty(node, "`policies`", "name the policies to test", reader);
         paths
     });
     let mut cases = Vec::new();
@@ -134,7 +134,7 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
         for item in reader.items(node, "`cases`").unwrap_or_default() {
             cases.extend(case(item, reader));
         }
-        nothing(node, "`cases`", "write a case, with a `name`", reader);
+        refuse_empty(node, "`cases`", "write a case, with a `name`", reader);
     }
     let source = reader.source().clone();
     fields.finish(reader);
@@ -142,7 +142,7 @@ fn suite(root: &Node, reader: &mut Reader) -> Option<Suite> {
 }
 
 /// Refuses an empty list.
-fn nothing(node: &Node, what: &str, help: &str, reader: &mut Reader) {
+fn refuse_empty(node: &Node, what: &str, help: &str, reader: &mut Reader) {
     if matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
         let message = format!("{what} says nothing");
         reader.error(codes::EMPTY, node.span.clone(), message, "", help);
@@ -193,8 +193,8 @@ fn case(node: &Node, reader: &mut Reader) -> Option<Case> {
         let any = listed.as_ref().is_some_and(|list| !list.value.is_empty());
         let (message, help) = match (denied, any) {
             (true, false) if listed.is_none() => (
-                "a denial without `codes` may be one for another reason",
-                "add `codes: [P305]` with those of the reasons; a run of the test shows them",
+                "without `codes`, a denial for any reason would pass",
+                "add them, such as `codes: [P305]`; a failed test shows the right ones",
             ),
             (false, true) => {
                 ("only a denial has codes", "remove `codes`, or write `decision: denied`")
@@ -227,8 +227,8 @@ fn denial(node: &Node, reader: &mut Reader) -> Option<&'static str> {
     let all = solo5_policy::codes::ALL.iter().chain(codes::ALL);
     let found = all.filter(known).find(|code| **code == text);
     if found.is_none() {
-        let message = format!("`{}` is no code of a denial", excerpt(text));
-        let help = "they start with P3; `solo5-elftool explain CODE` tells about one";
+        let message = format!("`{}` is not a code of a denial", excerpt(text));
+        let help = "these codes start with P3; `solo5-elftool explain CODE` explains one";
         reader.error(codes::CASE, node.span.clone(), message, "", help);
     }
     found.copied()
@@ -242,7 +242,7 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     let proven = ["digest", "signed-by", "findings"].map(|key| fields.optional(key));
     let (message, help) = match (image, manifest, target) {
         (Some(_), None, _) => {
-            // An image has all this in it.
+            // An image contains all of this.
             for node in target.iter().chain(proven.iter().flatten()) {
                 let message = "an image has its own target, digest, signatures and findings";
                 let help = "remove this, or name a `manifest` in place of the image";
@@ -255,8 +255,8 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             let target = tender_target(target, reader);
             let [found_digest, signed_by, findings] = proven;
             if let (None, Some(node)) = (found_digest, signed_by) {
-                let message = "nobody is known to have signed an image without a digest";
-                let help = "add `digest: \"sha256:...\"`; with it, `signed-by` is what is proven";
+                let message = "`signed-by` means nothing without `digest`";
+                let help = "add `digest: \"sha256:...\"`: a signature is for one content";
                 reader.error(codes::CASE, node.span.clone(), message, "", help);
             }
             let digest = found_digest.and_then(|node| digest(node, reader));
@@ -282,10 +282,10 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
             "add `target: spt`, or another one",
         ),
         (Some(_), Some(_), _) => {
-            ("a case has an image and a manifest", "remove one: an image has its manifest in it")
+            ("a case has an image and a manifest", "remove one: an image contains its manifest")
         }
         (None, None, _) => (
-            "a case says nothing of what is launched",
+            "a case does not say what is launched",
             "add `manifest: FILE` with `target`, or `image: FILE`",
         ),
     };
@@ -351,8 +351,8 @@ fn host(node: &Node, reader: &mut Reader) -> Host {
 pub(crate) fn device(pair: &Pair, reader: &mut Reader) -> Option<At<String>> {
     let (text, span): (_, &Range<usize>) = (&pair.key.text, &pair.key.span);
     if !is_name(text.as_bytes()) {
-        let message = format!("`{}` can be no device's name", excerpt(text));
-        let help = "names in manifests are of 1 to 67 letters and digits";
+        let message = format!("`{}` is not a device's name", excerpt(text));
+        let help = "write 1 to 67 letters and digits, as in the manifest";
         reader.error(codes::DEVICE_NAME, span.clone(), message, "", help);
         return None;
     }

@@ -1,18 +1,18 @@
-//! The diagnostic codes that only tools give; each has a page in `docs/codes`. They continue those of
-//! `solo5_policy`: `P4xx` is a plan that does not work out.
+//! The diagnostic codes that only tools give; each has a page in `docs/codes`. They continue the
+//! codes of `solo5_policy`. `P4xx` are conflicts in a plan.
 
 pub use solo5_policy::codes::{EMPTY, FILE, LABEL_KEY, MAC, SECTOR_SIZE};
 
 solo5_report::codes! {
-    /// A warning: every policy of a set applies by label alone.
+    /// A warning: every policy of a set applies only by label.
     ONLY_LABELS = "P220";
-    /// A note: a policy applies by label alone.
+    /// A note: a policy applies only by label.
     BY_LABEL = "P221";
     /// A warning: the last day of a waiver is over.
     WAIVER_ENDED = "P222";
-    /// A warning: a waiver is of no finding that can be waived.
+    /// A warning: a waiver matches no finding that can be waived.
     WAIVER_IDLE = "P223";
-    /// A test of policies that does not say what it is about.
+    /// A case of policy tests that does not say what it tests.
     CASE = "P230";
     /// A device's name that no manifest can have.
     DEVICE_NAME = "P231";
@@ -28,7 +28,7 @@ solo5_report::codes! {
     UNIKERNEL_TWICE = "P242";
     /// A device that is attached and declined, or declined twice.
     DEVICE_TWICE = "P243";
-    /// A finding of the audit.
+    /// A finding of the audit denies the launch.
     AUDIT = "P354";
     /// Two unikernels write one block device.
     BLOCK_WRITTEN_TWICE = "P401";

@@ -1,13 +1,14 @@
 //! Coverage of policies by tests: which parts of a policy decide a set of launches.
 //!
-//! A policy is taken apart into [`Clause`]s. A clause *decided* a situation if the decision is another
-//! one without it: a launch it denied is allowed, one it allowed is denied, or the reasons have other
-//! codes or the conditions differ. So evaluation records nothing, and a rule that only repeats
-//! another one is found.
+//! A policy is split into [`Clause`]s. A clause *decided* a situation if the decision without it is
+//! different: a launch it denied is allowed, one it allowed is denied, the reasons have other
+//! codes, or the conditions differ. So evaluation need not record anything, and a rule that only
+//! repeats another is seen to decide nothing.
 //!
-//! Deciding every situation again for every clause would take the cube of a policy's length. A clause
-//! of a long list (rules, patterns, digests, keys, labels, waivers) is therefore compared with what
-//! the other clauses of its list say already; only the few others need a decision each.
+//! Deciding every situation again for every clause would take time in the cube of a policy's
+//! length. A clause of a long list (rules, patterns, digests, keys, labels, waivers) is therefore
+//! first compared with the other clauses of its list. Only the few clauses that may matter need a
+//! decision each.
 
 mod ballot;
 mod clauses;
@@ -31,7 +32,7 @@ use ballot::Ballot;
 use clauses::Scope;
 pub use clauses::{Clause, clauses};
 
-/// Nothing is opened: a fact that a situation leaves out makes a condition.
+/// Nothing is opened, so a fact that a situation leaves out makes a condition.
 const PHASE: Phase = Phase::Strings;
 
 /// A launch, as far as policies ask about it.
@@ -129,7 +130,7 @@ impl Round {
         Round { situation, essence }
     }
 
-    /// Whether the decision is another one if `clause` goes from the policy with this index. If the
+    /// Whether the decision changes if `clause` is removed from the policy with this index. If the
     /// launch is `denied` anyway, conditions do not count.
     fn differs(&self, policies: &[Policy], index: usize, clause: &Clause, denied: bool) -> bool {
         let mut changed = policies.to_vec();
@@ -152,17 +153,18 @@ enum Change {
     Certain,
 }
 
-/// What a situation asks a policy.
+/// The parts of a policy that a situation is about.
 struct Touched<'t> {
     policy: &'t Policy,
     situation: &'t Situation,
     denied: bool,
     applies: bool,
-    /// Whether it is asked about devices and words: not if a policy is required and none applies.
+    /// Whether the policy is asked about devices and words. It is not if a policy is required and
+    /// none applies.
     counts: bool,
-    /// The only label that does not hold.
+    /// The label that alone keeps the policy from applying.
     label: Option<usize>,
-    /// Patterns that are the only ones a word fits.
+    /// Patterns that are the only one for some word.
     words: HashSet<usize>,
     nets: Vec<Ballot>,
     blocks: Vec<Ballot>,
@@ -248,7 +250,8 @@ impl<'t> Touched<'t> {
         }
     }
 
-    /// Whether a network interface gets another answer if this rule goes or becomes another one.
+    /// Whether the answer for a network interface changes if this rule is removed, or replaced with
+    /// `changed`.
     fn net(&self, rule: usize, changed: Option<&NetRule>) -> bool {
         let Situation { asked, facts, .. } = self.situation;
         let allow = self.policy.net.as_ref().and_then(|section| section.allow.as_ref());
@@ -290,7 +293,7 @@ fn misses_by_name(standing: &Standing) -> bool {
     matches!(standing, Standing::Misses((true, _), _))
 }
 
-/// The patterns that are the only ones that a word of the command line fits.
+/// The patterns that are the only one for some word of the command line.
 fn only_patterns(patterns: &[At<Pattern>], asked: &Asked) -> HashSet<usize> {
     let words: HashSet<_> = asked.arguments.iter().map(|word| word.as_encoded_bytes()).collect();
     let only = words.into_iter().filter_map(|word| {
@@ -304,7 +307,7 @@ fn only_patterns(patterns: &[At<Pattern>], asked: &Asked) -> HashSet<usize> {
     only.collect()
 }
 
-/// What is compared of two decisions.
+/// The parts of a decision that are compared with another.
 #[derive(PartialEq, Eq)]
 struct Essence {
     outcome: Outcome,

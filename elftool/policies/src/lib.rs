@@ -5,7 +5,7 @@
 //! | launch plans: unikernels that run together | [`plan`] |
 //! | tests of policies | [`mod@case`] |
 //! | which parts of a policy matter to its tests | [`coverage`] |
-//! | findings of an audit against the `audit` section | [`audit`] |
+//! | findings of an audit, judged by the `audit` section | [`audit`] |
 //! | warnings on valid policies that are probably mistakes | [`lint`] |
 //! | lists of admitted images, written | [`admitted`] |
 //! | JSON Schemas of all these files and of policies | [`schema`] |

@@ -1,4 +1,4 @@
-//! Warnings of `solo5-elftool policy check` on policies that are valid and probably a mistake.
+//! Warnings of `solo5-elftool policy check` on policies that are valid but probably a mistake.
 
 use solo5_report::{Diagnostic, Severity};
 
@@ -32,18 +32,18 @@ pub fn lints(
 /// The launcher chooses the labels. If every policy applies by label, a launcher that leaves the label
 /// out meets no policy at all.
 fn none_without_label(first: &Policy) -> Diagnostic {
-    let message = "every policy applies by label alone, so none applies without one";
+    let message = "every policy applies only by label, so none applies to a launch without labels";
     let help = "add a policy without `match`, or start tenders with `--require-policy`";
     Diagnostic::warning(codes::ONLY_LABELS, message)
         .label(&first.source, first.selector.span.clone(), "")
         .with_help(help)
 }
 
-/// Such a policy forbids only to launchers that give the label.
+/// Such a policy restricts only launchers that give the label.
 fn narrows_by_label(policy: &Policy) -> Diagnostic {
     let message = format!("every selector of {} is a label", policy.name);
-    let note = "a label is the launcher's word: what only this policy forbids, a launch without the \
-                label may do";
+    let note = "the launcher chooses the labels: a launch without the label may do what only this \
+                policy forbids";
     let help = "put what must hold for all into a policy without `match`, or select by `digest` or \
                 `signed-by`";
     Diagnostic::note(codes::BY_LABEL, message)
@@ -74,9 +74,9 @@ fn idle(policy: &Policy, rules: &[(&'static str, Severity)]) -> impl Iterator<It
             Diagnostic::warning(codes::WAIVER_IDLE, message)
                 .with_help("`solo5-elftool explain` lists the rules")
         } else if of_prefix().all(|(_, severity)| *severity == Severity::Error) {
-            let message = format!("{rule} finds errors alone, and errors are never waived");
+            let message = format!("{rule} finds only errors, and errors are never waived");
             Diagnostic::warning(codes::WAIVER_IDLE, message)
-                .with_note("only in images that no tender of ours starts are they warnings")
+                .with_note("they are warnings only in images that no tender starts")
                 .with_help("remove it, and mend the image")
         } else {
             return None;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_alone_are_pointed_out() {
+    fn policies_that_apply_only_by_label_are_pointed_out() {
         let label = "match: { label: { tenant: a } }";
         let digest = format!("match: {{ digest: \"sha256:{}\" }}", "0".repeat(64));
         let both = digest.replace(" }", ", label: { tenant: a } }");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn waivers_of_nothing_are_pointed_out() {
+    fn waivers_that_match_nothing_are_pointed_out() {
         for (rule, found) in [
             ("S9", &["P223"][..]),
             ("S10", &["P223"]),

@@ -27,7 +27,7 @@ use solo5_policy::model::At;
 pub const TYPE: &str = "solo5.plan";
 /// Its one version.
 pub const VERSION: u64 = 1;
-/// Bytes of guest memory that a tender counts in.
+/// The unit in which a tender takes guest memory.
 const MIB: u64 = 1 << 20;
 
 /// Unikernels that run together.
@@ -111,7 +111,7 @@ pub struct Block {
     pub sector_size: Option<u64>,
 }
 
-/// What a path leads to on the host, if that is known. Equal values are the same file or device.
+/// What a path leads to on the host. Equal values are the same file or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A file: the file system's device number and the inode.
@@ -226,8 +226,8 @@ impl Plan {
                 let message = format!(
                     "tap '{}' is attached to {} and to {}",
                     net.tap.value,
-                    end(other, &before.name),
-                    end(unikernel, &net.name)
+                    device_of(other, &before.name),
+                    device_of(unikernel, &net.name)
                 );
                 found.push(
                     Diagnostic::error(codes::TAP_TWICE, message)
@@ -254,8 +254,8 @@ impl Plan {
                 };
                 let message = format!(
                     "{mac} is the address of {} and of {}",
-                    end(other, &before.name),
-                    end(unikernel, &net.name)
+                    device_of(other, &before.name),
+                    device_of(unikernel, &net.name)
                 );
                 found.push(
                     Diagnostic::warning(codes::MAC_TWICE, message)
@@ -306,15 +306,15 @@ impl Plan {
         }
         let mut found = Vec::new();
         for group in &same {
-            // The diagnostic is placed at the later one of the first writer and the other.
+            // Each diagnostic points at the other use, and second at the first writer.
             let Some(writer) = group.iter().find(|one| one.writes) else {
                 continue;
             };
             for other in group.iter().filter(|other| !std::ptr::eq(*other, writer)) {
                 let path = &writer.block.path.value;
                 let (one, two) = (
-                    end(writer.unikernel, &writer.block.name),
-                    end(other.unikernel, &other.block.name),
+                    device_of(writer.unikernel, &writer.block.name),
+                    device_of(other.unikernel, &other.block.name),
                 );
                 let diagnostic = if other.writes {
                     let message = format!("'{path}' is written by {one} and by {two}");
@@ -363,7 +363,7 @@ impl Plan {
 }
 
 /// `'storage' of router`.
-fn end(unikernel: &Unikernel, device: &At<String>) -> String {
+fn device_of(unikernel: &Unikernel, device: &At<String>) -> String {
     format!("'{}' of {}", device.value, unikernel.name.value)
 }
 
@@ -432,7 +432,7 @@ fn paths(fields: &mut Fields<'_>, key: &'static str, reader: &mut Reader) -> Vec
 fn limits((key, node): (&Key, &Node), reader: &mut Reader) -> Limits {
     let mut limits = Limits::default();
     if matches!(&node.kind, Kind::Mapping(pairs) if pairs.is_empty()) {
-        let help = "say what is the most, or remove it";
+        let help = "write the most there may be, or remove it";
         reader.error(codes::EMPTY, key.span.clone(), "`limits` says nothing", "", help);
         return limits;
     }
@@ -524,7 +524,7 @@ fn net(pair: &Pair, reader: &mut Reader) -> Option<Net> {
         let text = reader.text(node, "`tap`")?;
         // A descriptor belongs to one process, and a plan outlives it.
         if text.is_empty() || text.starts_with('@') {
-            let message = format!("`{}` is no tap's name", excerpt(text));
+            let message = format!("`{}` is not a tap's name", excerpt(text));
             let help = "write the name of the tap, such as `tap-1`";
             reader.error(codes::PLAN_PATH, node.span.clone(), message, "", help);
         }

@@ -116,7 +116,7 @@ mod tests {
     fn compare(file: File, path: &[&str], keys: &[Key]) {
         let inner = path.iter().rev().fold("nobodyknowsthis: 1".to_owned(), |inner, step| {
             if *step == "-" {
-                // The step in front has written the braces.
+                // An item of a list; the key of the list, which is the next step, adds the brackets.
                 format!("- {{ {inner} }}")
             } else if let Some(item) = inner.strip_prefix("- ") {
                 format!("{step}: [ {item} ]")

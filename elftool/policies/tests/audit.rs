@@ -1,4 +1,4 @@
-//! Findings of an audit against the `audit` section.
+//! Findings of an audit, judged by the `audit` section.
 
 #[path = "../../../policy/tests/common/mod.rs"]
 mod common;
@@ -105,7 +105,7 @@ fn findings_make_a_denial() {
     assert_eq!(decision.closing(), "not started: denied by 1 of 1 applicable policies, 1 reason");
 }
 
-/// What an audit, which launches nothing, gets of the findings S402 and S201.
+/// What policies say, without a launch, about the findings S401 and S402.
 fn seen(policies: &[Policy], content: &str, today: &str) -> Vec<String> {
     let findings = [
         Diagnostic::error("S401", "as bad as can be"),
@@ -142,7 +142,8 @@ fn an_audit_takes_waivers_without_a_launch() {
         seen(&[waiving("error")], "abc", "2027-01-01"),
         ["fails ", &format!("stands {ended}")]
     );
-    // A second policy that fails on it only narrows; one for other images says nothing.
+    // A second policy that fails on the finding overrides the waiver; one for other images changes
+    // nothing.
     let strict = policy("audit: { fail-on: warning }");
     let both = [waiving("warning"), strict.clone()];
     assert_eq!(seen(&both, "abc", day), ["fails ", "fails "]);
@@ -153,7 +154,7 @@ fn an_audit_takes_waivers_without_a_launch() {
     let both = [waiving("warning"), elsewhere];
     assert_eq!(seen(&both, "abc", day), ["fails ", accepted]);
     assert_eq!(seen(&[], "abc", day), ["stands ", "stands "]);
-    // The labels of a launch are not known, and whoever names the policy means it.
+    // The labels of a launch are not known, so a policy that is named applies.
     let labelled = policy("match: { label: { tenant: b } }\naudit: { fail-on: warning }");
     assert_eq!(seen(&[labelled], "abc", day), ["fails ", "fails "]);
 }

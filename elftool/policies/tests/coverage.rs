@@ -147,7 +147,7 @@ fn a_rule_decides_what_only_it_allows() {
     assert_eq!(
         deciding(&policies, &[eth]),
         [
-            // Without it other sections would be silent, which is another denial.
+            // Without it, absent sections deny too, which adds reasons.
             "otherwise",
             "net",
             "net.allow",
@@ -180,8 +180,8 @@ fn labels_and_waivers_decide_too() {
     assert!(deciding(&policies, &[other]).contains(&"audit.fail-on".to_owned()));
 }
 
-/// What of a decision tells whether a clause mattered: neither the order of reasons nor that of the
-/// alternatives in a condition.
+/// The parts of a decision that coverage compares. The order of reasons, and of alternatives in a
+/// condition, does not count.
 fn essence(decision: &Decision) -> (Outcome, Vec<&'static str>, Vec<Vec<&str>>) {
     let mut codes: Vec<_> = decision.reasons.iter().map(|reason| reason.code).collect();
     codes.sort();
@@ -193,7 +193,7 @@ fn essence(decision: &Decision) -> (Outcome, Vec<&'static str>, Vec<Vec<&str>>) 
     (decision.outcome, codes, conditions.collect())
 }
 
-/// Every clause of every policy taken away and every situation decided again.
+/// Coverage the slow way: removes each clause of each policy, and decides every situation again.
 fn exhaustive(policies: &[Policy], situations: &[Situation]) -> Vec<Vec<(String, bool)>> {
     let of_one = |index: usize| {
         let matters = |clause: Clause| {
@@ -247,7 +247,7 @@ const REST: &[&str] = &[
      until: 2026-12-31 }, { rule: S31, images: [DIGEST-A, DIGEST-B], reason: y, until: 2026-01-01 } ] }\n",
 ];
 
-/// A policy with some of all this.
+/// A policy with some of these parts.
 fn some_policy() -> impl Strategy<Value = Policy> {
     let list = |all: &'static [&'static str]| proptest::option::of(subsequence(all, 0..=all.len()));
     let parts = (select(MATCH), select(REST), list(NET), list(BLOCK), list(WORDS), any::<bool>());
@@ -281,7 +281,7 @@ fn some_policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// A launch that is about them, on a host that knows more or less.
+/// A launch that those parts are about, with facts of the host known or not.
 fn some_situation() -> impl Strategy<Value = Situation> {
     let nets = select(&["--net:s=t1", "--net:s=@5", "--net:s=t2", "--net:s=x"][..]);
     let blocks = select(
@@ -320,7 +320,7 @@ fn some_situation() -> impl Strategy<Value = Situation> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Allowed, conditional or denied: what is not decided again is what it would be.
+    /// Whatever is decided, the shortcuts find what deciding everything again finds.
     #[test]
     fn coverage_is_what_deciding_everything_again_finds(
         policies in prop::collection::vec(some_policy(), 1..3),

@@ -1,5 +1,6 @@
 //! Reads every file of `tests/files`: plans and policy tests, each with the lines a person gets to
-//! see if it is refused. What is taken must fit the schema; what is refused for its form must not.
+//! see if it is refused. A file that is taken must fit the schema; one that is refused for its form
+//! must not.
 //!
 //! A file's expectation is in its comments: `#= LINE` for each line, or `#= taken`. A last word
 //! `#= beyond the schema` says that a schema cannot see what is wrong. With `SOLO5_BLESS=1` a file
@@ -74,7 +75,7 @@ fn every_file_gives_its_lines() {
             } else {
                 refused += 1
             }
-            // What is not YAML to others has no value to compare.
+            // A file that another YAML reader refuses has no value to compare.
             if let Ok(value) = serde_yaml::from_str::<serde_json::Value>(&text) {
                 let fits = schema.is_valid(&value);
                 if fits != (is_taken || beyond) {

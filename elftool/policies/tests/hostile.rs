@@ -7,7 +7,8 @@ use solo5_policies::{case, plan};
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Plans and tests made of lines of sound ones: read or refused with what can be shown.
+    /// Plans and tests mixed from lines of valid ones are read, or refused with diagnostics that
+    /// can be printed.
     #[test]
     fn any_mix_of_lines_is_read_or_refused(lines in prop::collection::vec(
         select(&[

@@ -1,4 +1,4 @@
-//! What unikernels of a plan have in common, and what starts them.
+//! Conflicts between the unikernels of a plan, and the words that start them.
 
 use std::ffi::OsString;
 
@@ -11,8 +11,8 @@ fn plan(text: &str) -> Plan {
     plan::read("p.yaml", text.as_bytes()).unwrap_or_else(|found| panic!("{found:?}"))
 }
 
-/// Conflicts as people see them, with the access that the plan asks for. Paths below `/link` lead to
-/// what they would without it; one below `/gone` cannot be looked at.
+/// Conflicts as people see them, with the access that the plan asks for. Paths below `/link` lead
+/// to the same file as without `/link`; those below `/gone` cannot be looked up.
 fn conflicts(plan: &Plan) -> Vec<String> {
     let access = |index: usize, number: usize| plan.unikernels[index].blocks[number].access;
     let identity = |path: &str| {
@@ -46,7 +46,7 @@ fn a_block_device_is_written_once() {
             ),
         ]
     );
-    // The reader may come first; several readers alone are no conflict.
+    // The reader may come first. Without a writer, several readers are no conflict.
     let text = "unikernels:\n\
         - { name: a, image: x, memory: 1MiB, block: { d: { path: /srv/1, access: read-only } } }\n\
         - { name: b, image: x, memory: 1MiB, block: { d: { path: /srv/1, access: read-only } } }\n";
@@ -57,7 +57,7 @@ fn a_block_device_is_written_once() {
     let found = conflicts(&plan(&text));
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].contains("P402") && found[1].contains("'d' of b reads it"));
-    // What cannot be looked at is what its path says.
+    // Paths that cannot be looked up are compared as text.
     let text = "unikernels:\n\
         - { name: a, image: x, memory: 1MiB, block: { d: { path: /gone/1 } } }\n\
         - { name: b, image: x, memory: 1MiB, block: { d: { path: /gone/2 }, e: { path: /gone/1 } } }\n";
@@ -89,7 +89,7 @@ fn a_tap_is_attached_once() {
     );
 }
 
-/// However it is written.
+/// Two ways to write an address are one address.
 #[test]
 fn an_address_is_given_once() {
     let text = "unikernels:\n\
@@ -127,7 +127,7 @@ fn sums_stay_within_limits() {
             format!("p.yaml:3:55: error[P406]: block devices: 2 in sum, at most 1 wanted; {help}"),
         ]
     );
-    // As much memory as nobody has.
+    // The sum of too much memory does not wrap.
     let large = "unikernels:\n\
         - { name: a, image: x, memory: 17179869183GiB }\n\
         - { name: b, image: x, memory: 17179869183GiB }\n";
@@ -136,7 +136,7 @@ fn sums_stay_within_limits() {
 
 /// A tender understands the command line as the plan means it.
 #[test]
-fn words_are_a_tenders() {
+fn words_are_a_tenders_command_line() {
     let text = "require-policy: true\nunikernels:\n\
         - name: a\n  image: x\n  memory: 2GiB\n  executable-heap: true\n  labels: { tenant: \"a b\" }\n\
         \x20 arguments: [\"--debug\", \"--\", \"\"]\n\

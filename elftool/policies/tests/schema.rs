@@ -15,7 +15,8 @@ struct Case {
     policies: BTreeMap<String, String>,
 }
 
-/// What a schema cannot see: two keys of which one is too many, the days of a month.
+/// Faults that a schema cannot see: two keys that exclude each other, a day that a month does not
+/// have.
 fn beyond_a_schema(code: &str) -> bool {
     ["P212", "P219"].contains(&code)
 }

@@ -1,15 +1,18 @@
-//! One device before a list of rules, so that one changed rule is judged without the others.
+//! How a list of rules treats one device. If one rule changes, the others need not be evaluated
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use solo5_policy::evaluate::{Distance, Standing};
 
-/// How each rule of a list takes one device.
+/// How each rule of a list treats one device.
 pub(super) struct Ballot {
     /// The code of a denial by an empty list.
     empty: &'static str,
     standings: Vec<Standing>,
+    /// How many rules fit.
     fitting: usize,
+    /// How many rules fit under a condition.
     open: usize,
     /// How many of the open rules set each condition.
     conditions: HashMap<String, usize>,
@@ -20,7 +23,7 @@ pub(super) struct Ballot {
 /// Rules, by index, that miss a device with one message, and the code that each gives it.
 type Misses = BTreeSet<(usize, &'static str)>;
 
-/// What a list says to a device.
+/// What a list answers for a device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Yes,
@@ -50,8 +53,8 @@ impl Ballot {
         Ballot { empty, standings, fitting, open, conditions, misses }
     }
 
-    /// Whether the answer is another one if `rule` goes or becomes what `changed` says of it. If the
-    /// launch is `denied`, conditions do not count.
+    /// Whether the answer changes if the standing of `rule` becomes what `changed` returns; `None`
+    /// removes the rule. If the launch is `denied`, conditions do not count.
     pub(super) fn changes(
         &self,
         rule: usize,
@@ -79,7 +82,7 @@ impl Ballot {
         }
     }
 
-    /// The answer if `rule` stands like this and no other rule fits.
+    /// The answer if `rule` has this standing and no other rule fits.
     fn answer(&self, rule: usize, standing: Option<&Standing>) -> Answer {
         let own = matches!(self.standings.get(rule), Some(Standing::Open(_)));
         match standing {
@@ -90,7 +93,7 @@ impl Ballot {
         }
     }
 
-    /// The condition that only `rule` sets if it stands like this.
+    /// The condition that only `rule` sets if it has this standing.
     fn condition<'s>(&self, rule: usize, standing: Option<&'s Standing>) -> Option<&'s str> {
         let Some(Standing::Open(condition)) = standing else {
             return None;
@@ -100,8 +103,8 @@ impl Ballot {
         (others == 0).then_some(condition.as_str())
     }
 
-    /// The codes of the denial if `rule` stands like this and no rule fits: for each message of the
-    /// closest rules, the code that the first of them gives it.
+    /// The codes of the denial if `rule` has this standing and no rule fits: for each message of
+    /// the closest rules, the code that the first of them gives it.
     fn codes(&self, rule: usize, standing: Option<&Standing>) -> Vec<&'static str> {
         let mut firsts = BTreeMap::new();
         let mut least = None;

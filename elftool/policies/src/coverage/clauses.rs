@@ -1,4 +1,4 @@
-//! A policy taken apart: each thing it says, and the policy without it.
+//! Splits a policy into clauses: each thing it says, and how to remove that from it.
 
 use std::ops::Range;
 
@@ -17,13 +17,13 @@ pub struct Clause {
 }
 
 impl Clause {
-    /// Removes the clause from `policy`; a switch is turned the other way.
+    /// Removes the clause from `policy`; a switch is inverted instead.
     pub fn take_from(&self, policy: &mut Policy) {
         (self.edit)(policy);
     }
 }
 
-/// What a clause can change the answer to.
+/// The questions whose answer a clause can change.
 #[derive(Clone, Debug)]
 pub(super) enum Scope {
     /// Whether the policy applies.
@@ -106,7 +106,8 @@ impl Clauses<'_> {
         self.all.push(Clause { what, span, scope, edit: Box::new(edit) });
     }
 
-    /// A list that `at` finds in a policy: the whole of it, and each of several items.
+    /// Adds a list that `at` finds in a policy: one clause for the whole list, and, if it has
+    /// several items, one for each.
     fn values<T: 'static>(
         &mut self,
         what: &str,
@@ -130,7 +131,8 @@ impl Clauses<'_> {
         }
     }
 
-    /// A switch, if it is written and not implied by the section's key.
+    /// Adds a switch if the file sets it. A switch at its default has the span of the section's
+    /// key.
     fn switch(
         &mut self,
         section: &str,
@@ -259,7 +261,7 @@ struct DeviceSection<Rule: 'static> {
     /// Finds it in a policy.
     find: fn(&mut Policy) -> &mut Option<Devices<Rule>>,
     maximum: fn(u64) -> Scope,
-    /// The scope of a rule, and of one of its keys with the rule as it is without it.
+    /// The scope of a rule (with `None`), or of one of its keys (with the rule without that key).
     scope: fn(usize, Option<Rule>) -> Scope,
 }
 
@@ -307,7 +309,7 @@ struct RuleKeys<'k, 'p, Rule: 'static> {
 }
 
 impl<Rule: Clone + 'static> RuleKeys<'_, '_, Rule> {
-    /// Adds `key`, without which the rule is what `edit` makes of it.
+    /// Adds `key`; `edit` removes it from the rule.
     fn add(&mut self, key: &str, span: &Range<usize>, edit: impl FnOnce(&mut Rule)) {
         let mut without = self.rule.clone();
         edit(&mut without);
@@ -329,7 +331,7 @@ impl<Rule: Clone + 'static> RuleKeys<'_, '_, Rule> {
     }
 }
 
-/// A pattern of any name, in place of one; `None` if it is one already.
+/// The pattern `*` in place of `name`; `None` if it is `*` already.
 fn any(name: &At<Pattern>) -> Option<At<Pattern>> {
     let value = Pattern::new("*").ok()?;
     let span = name.span.clone();

@@ -25,8 +25,8 @@ const CASE: &[Key] = &[
     ),
     key("target", "The target of that image, one that a tender starts", Shape::TenderTarget),
     Key {
-        about: "The digest of that image, as if anybody had looked",
-        shape: DIGEST_ALONE,
+        about: "The digest of that image; absent: nothing is proven about it",
+        shape: ONE_DIGEST,
         ..DIGEST
     },
     Key { about: "The keys that signed that image", ..SIGNED_BY },
@@ -55,7 +55,7 @@ const CASE: &[Key] = &[
     ),
 ];
 
-const DIGEST_ALONE: Shape = Shape::Expression("^sha256:[0-9a-f]{64}$");
+const ONE_DIGEST: Shape = Shape::Expression("^sha256:[0-9a-f]{64}$");
 
 const HOST: &[Key] = &[
     key(
@@ -80,13 +80,13 @@ const HOST: &[Key] = &[
 /// A device's name.
 pub(super) const DEVICE: &str = "^[A-Za-z0-9]{1,67}$";
 
-/// Network interfaces, of each of which a file says `what`.
+/// The key for network interfaces, with `what` for each.
 pub(super) const fn nets(what: &'static Shape) -> Key {
     let about = "Network interfaces by the name in the manifest";
     key("net", about, Shape::Map(DEVICE, what))
 }
 
-/// Block devices, of each of which a file says `what`.
+/// The key for block devices, with `what` for each.
 pub(super) const fn blocks(what: &'static Shape) -> Key {
     let about = "Block devices by the name in the manifest";
     key("block", about, Shape::Map(DEVICE, what))
@@ -98,10 +98,14 @@ const NET: &[Key] = &[
 ];
 
 const BLOCK: &[Key] = &[
-    key("kind", "What is behind it", Shape::Fact(&Shape::Choice(&["file", "device", "other"]))),
+    key(
+        "kind",
+        "The kind of file behind it",
+        Shape::Fact(&Shape::Choice(&["file", "device", "other"])),
+    ),
     key(
         "under",
-        "The folders it was reached from without leaving them",
+        "The folders that it is under; opening it did not leave them",
         Shape::Fact(&Shape::OneOrMany(&Shape::SomeText)),
     ),
     key("capacity", "Its capacity", Shape::Fact(&Shape::Size)),

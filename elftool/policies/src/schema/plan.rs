@@ -10,9 +10,13 @@ pub(super) const PLAN: &[Key] = &[
     required("type", "What this file is", Shape::Text(plan::TYPE)),
     required("version", "Version of this form", Shape::Number(plan::VERSION)),
     key("name", "The plan's name", NAME),
-    key("policies", "Policies for all; absent: this host's", POLICIES),
-    key("require-policy", "Whether one policy at least must apply to each", Shape::Boolean),
-    key("limits", "What all may have together", Shape::Mapping(LIMITS)),
+    key("policies", "Policies for all unikernels; absent: this host's", POLICIES),
+    key(
+        "require-policy",
+        "Whether at least one policy must apply to each unikernel",
+        Shape::Boolean,
+    ),
+    key("limits", "Limits for all unikernels together", Shape::Mapping(LIMITS)),
     required("unikernels", "The unikernels", Shape::Several(&Shape::Mapping(UNIKERNEL))),
 ];
 

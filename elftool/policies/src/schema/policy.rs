@@ -15,22 +15,22 @@ pub(super) const POLICY: &[Key] = &[
         Shape::Expression("^[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,64}$"),
     ),
     key("match", "When the policy applies; absent: always", Shape::Mapping(MATCH)),
-    key("otherwise", "`allow` is a yes for every absent section", Shape::Choice(&["allow"])),
+    key("otherwise", "`allow` says yes for every absent section", Shape::Choice(&["allow"])),
     key("image", "What images may run", Shape::Mapping(IMAGE)),
     key("process", "How a tender may run", Shape::Mapping(PROCESS)),
     key("memory", "What memory a guest may have", Shape::Mapping(MEMORY)),
-    key("arguments", "What a guest may be told", Shape::Mapping(ARGUMENTS)),
+    key("arguments", "What arguments a guest may get", Shape::Mapping(ARGUMENTS)),
     key("net", "What network interfaces a guest may have", Shape::Mapping(NET)),
     key("block", "What block devices a guest may have", Shape::Mapping(BLOCK)),
     key("debug", "What debugging is allowed", Shape::Mapping(DEBUG)),
     key(
         "admitted",
-        "A list of admitted images, one of which it must be; from `check --lock`",
+        "Path of a list of admitted images, which `check --lock` writes; the image must be in it",
         Shape::Expression("^(/[^/\\n]+)+$"),
     ),
     key(
         "audit",
-        "What the audit may find; asked by `solo5-elftool check` alone",
+        "What the audit may find; only `solo5-elftool` uses it, no tender",
         Shape::Mapping(AUDIT),
     ),
 ];
@@ -65,7 +65,7 @@ pub(super) const SIGNED_BY: Key = key(
 const AUDIT: &[Key] = &[
     key(
         "fail-on",
-        "The least severity that is a denial; absent: error",
+        "The least severity that denies; absent: error",
         Shape::Choice(&["error", "warning", "note"]),
     ),
     key("waive", "Findings that are accepted for a time", Shape::List(&Shape::Mapping(WAIVER))),
@@ -172,7 +172,7 @@ const FILE: &[Key] = &[required(
     Shape::Expression("^(/[^/\\n]+)+/?$"),
 )];
 
-const CAPACITY: &[Key] = &[key("maximum", "Most of it", Shape::Size)];
+const CAPACITY: &[Key] = &[key("maximum", "The largest capacity", Shape::Size)];
 
 const DEBUG: &[Key] = &[
     key("gdb", "Attaching gdb; absent: forbid", SWITCH),

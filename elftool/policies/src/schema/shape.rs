@@ -36,7 +36,7 @@ pub(super) enum Shape {
     SectorSize,
     /// A value, or a list of them.
     OneOrMany(&'static Shape),
-    /// A value, or a list of some.
+    /// A value, or a list of at least one.
     OneOrSeveral(&'static Shape),
     /// A list.
     List(&'static Shape),
@@ -46,11 +46,11 @@ pub(super) enum Shape {
     Boolean,
     /// Any text.
     AnyText,
-    /// Any text but an empty one.
+    /// Any text but the empty one.
     SomeText,
     /// A mapping of keys that fit this regular expression, at least one of them.
     Map(&'static str, &'static Shape),
-    /// A list with something in it.
+    /// A list of at least one.
     Several(&'static Shape),
     /// A fact: a value, or that it cannot be read.
     Fact(&'static Shape),
@@ -127,7 +127,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::List(item) => json!({ "type": "array", "items": self::shape(item) }),
         Shape::Mapping(keys) => mapping(keys),
         Shape::Boolean => json!({ "type": "boolean" }),
-        // Editors take `1.10` for a number; we take it for what is written.
+        // Editors read `1.10` as a number; our reader takes the text as it is written.
         Shape::AnyText => json!({ "type": ["string", "number", "boolean"] }),
         Shape::SomeText => json!({ "type": "string", "minLength": 1 }),
         Shape::Map(keys, value) => json!({
