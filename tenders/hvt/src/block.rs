@@ -36,14 +36,14 @@ pub fn transfer(
     if write && block.access == Access::ReadOnly {
         return Ok(Outcome::Unspecified);
     }
-    Ok(match all(piece, offset, write, block.fd) {
+    Ok(match transfer_all(piece, offset, write, block.fd) {
         Some(()) => Outcome::Ok,
         None => Outcome::Unspecified,
     })
 }
 
 /// Transfers a whole piece; `None` if the host's call fails.
-fn all(piece: Piece, offset: u64, write: bool, fd: i32) -> Option<()> {
+fn transfer_all(piece: Piece, offset: u64, write: bool, fd: i32) -> Option<()> {
     let mut done = 0;
     while done < piece.length() {
         let rest = piece.skip(done);
@@ -98,7 +98,7 @@ mod tests {
         let memory = memory(4096, Vec::new());
         let read = ask(1, 1536, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockRead, &read);
-        assert_eq!(outcome, Ok(Outcome::Ok), "the last sector to the end of memory");
+        assert_eq!(outcome, Ok(Outcome::Ok), "the last sector, into the end of memory");
         assert_eq!(memory.load::<u8>(4095), Ok(3));
         let write = ask(1, 0, 4096 - 512, 512);
         let outcome = transfer(&devices, &memory, Hypercall::BlockWrite, &write);

@@ -42,7 +42,7 @@ pub fn info(facts: Facts, entries: usize) -> BootInfo {
 
 /// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
 ///
-/// The guest has no use for the tender's descriptors, so their fields are cleared
+/// The caller has cleared the descriptors in `manifest`, because the guest has no use for them
 /// (`docs/reference/manifest.md#entry`).
 pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
     let info = info(facts, manifest.len());
@@ -91,10 +91,10 @@ mod tests {
     }
 
     proptest! {
-        /// For any manifest and command line, the pointers lead to them, and both lie below the
-        /// image.
+        /// For any manifest and command line, the pointers lead to these two, and both lie below
+        /// the image.
         #[test]
-        fn pointers_lead_to_what_they_are_for(
+        fn pointers_lead_to_manifest_and_command_line(
             devices in 0usize..ENTRIES_MAX,
             line in prop::collection::vec(1u8.., 0..CMDLINE_SIZE - 1),
         ) {

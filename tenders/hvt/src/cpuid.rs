@@ -1,7 +1,7 @@
-//! CPUID of the guest: what KVM supports, without the features that this machine lacks.
+//! CPUID of the guest: what KVM supports, without the features that the guest's machine lacks.
 //!
-//! Upstream passes on KVM's whole list (`docs/reference/hvt.md#cpuid`). But this machine has one
-//! CPU, no interrupt controller, no timer and no performance counters, and it supports neither
+//! Upstream passes on KVM's whole list (`docs/reference/hvt.md#cpuid`). But the guest's machine has
+//! one CPU, no interrupt controller, no timer and no performance counters, and it supports neither
 //! nested virtualisation nor enclaves. Such features are masked. Everything else stays, above all
 //! the instruction sets.
 

@@ -39,7 +39,7 @@ enum Entry {
 pub struct Devices(Vec<(u64, Entry)>);
 
 impl Devices {
-    /// Takes attached devices.
+    /// Takes over attached devices.
     pub fn new(devices: Vec<Device>) -> Devices {
         let entries = devices.into_iter().filter_map(|device| {
             let fd = std::os::fd::IntoRawFd::into_raw_fd(device.fd?);
@@ -99,7 +99,7 @@ impl Devices {
     }
 }
 
-/// Repeats a call that a signal interrupted.
+/// Makes a call, and repeats it as long as signals interrupt it.
 pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
@@ -167,10 +167,11 @@ impl Events {
     /// A deleted tap counts as readable once, so that the guest reads it and gets the error. It
     /// ends no later wait.
     pub fn wait(&self, devices: &Devices, timeout: u64) -> u64 {
-        let mut block = 0;
+        // The timer ends the wait, so `epoll_pwait` waits forever or not at all.
+        let mut epoll_timeout = 0;
         if timeout > 0 {
             self.set_timer(timeout);
-            block = -1;
+            epoll_timeout = -1;
         }
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
         let count = loop {
@@ -180,7 +181,7 @@ impl Events {
                     self.epoll,
                     events.as_mut_ptr(),
                     EVENTS_MAX as libc::c_int,
-                    block,
+                    epoll_timeout,
                     std::ptr::null(),
                 )
             };

@@ -182,12 +182,12 @@ pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
 
 /// Maximum stack of a trap handler in bytes.
 const HANDLER_STACK: u64 = 0x1000;
-/// Maximum depth of calls in a handler.
+/// Maximum depth of calls in a trap handler.
 const HANDLER_CALLS: usize = 64;
 
-/// The frame pointer of the code that a trap interrupted, given the registers `inside` its handler:
-/// the first in the chain that does not point into the handler's own stack. A handler compiled
-/// without frame pointers leaves it unchanged in `rbp`.
+/// The frame pointer of the code that a trap interrupted, given the registers `inside` the trap's
+/// handler. It is the first frame pointer in the chain that does not point into the handler's own
+/// stack. A handler compiled without frame pointers leaves it unchanged in `rbp`.
 fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
     let own = inside.rsp..inside.rsp.saturating_add(HANDLER_STACK);
     let mut frame = inside.rbp;

@@ -127,7 +127,7 @@ mod tests {
     const ENDS: &str = "SOLO5_TEST_ENDS";
 
     #[test]
-    fn of_two_threads_that_find_a_fault_one_reports_it() {
+    fn only_one_of_two_threads_reports_a_fault() {
         if std::env::var_os(ENDS).is_some() {
             let end_context = EndContext {
                 program: "solo5-hvt".to_owned(),
@@ -146,9 +146,9 @@ mod tests {
                 }
             });
         }
-        // Without the guard, some of these runs would print two messages.
+        // Without `reported`, some of these runs would print two messages.
         for _ in 0..100 {
-            let name = "end::tests::of_two_threads_that_find_a_fault_one_reports_it";
+            let name = "end::tests::only_one_of_two_threads_reports_a_fault";
             let mut guest = Command::new(std::env::current_exe().unwrap());
             let ended = guest.args(["--exact", name]).env(ENDS, "").output().unwrap();
             assert_eq!(ended.status.code(), Some(EXIT_CANNOT.into()));

@@ -40,7 +40,7 @@ pub enum GuestFault {
     },
     /// The ring is full of commits that the guest has not taken.
     RingCommits,
-    /// The I/O thread cannot wait for the guest. This is the only fault here that the host causes.
+    /// The I/O thread cannot wait for the guest. The host causes this, not the guest.
     RingSleep,
 }
 
@@ -95,9 +95,9 @@ impl GuestFault {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             GuestFault::Internal(KVM_INTERNAL_ERROR_EMULATION) => Some(
-                "KVM had to emulate the instruction at rip and cannot. Where the host's KVM \
-                 interprets guests, that is so of most SSE and AVX instructions: run the guest on \
-                 a host whose CPU does virtualization, or build it for spt",
+                "KVM had to emulate the instruction at rip and cannot. If the host's KVM \
+                 interprets guests, it lacks most SSE and AVX instructions: run the guest on a \
+                 host whose CPU supports virtualization, or build it for spt",
             ),
             GuestFault::Internal(_) | GuestFault::Entry(_) => {
                 Some("the host's kernel log may say more: see dmesg")

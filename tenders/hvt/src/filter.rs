@@ -41,8 +41,9 @@ const FUTEX_WAIT: u32 = 137;
 /// `FUTEX_WAKE | FUTEX_PRIVATE_FLAG`
 const FUTEX_WAKE: u32 = 129;
 
-fn request(one: (u32, &'static str), other: u32) -> Condition {
-    Condition::new(1, "request", Test::LowOneOf(one.0, other)).meaning(one.1)
+/// The request of an `ioctl` is `one` or `other`, shown as `meaning`.
+fn request(one: u32, other: u32, meaning: &'static str) -> Condition {
+    Condition::new(1, "request", Test::LowOneOf(one, other)).meaning(meaning)
 }
 
 /// The rule for waiting on a full stream.
@@ -54,11 +55,11 @@ fn waiting() -> Rule {
             Condition::new(2, "timeout", Test::Equal(0)),
             Condition::new(3, "sigmask", Test::Equal(0)),
         ],
-        "a console that is full",
+        "waiting for a full console",
     )
 }
 
-/// Rules that either thread needs to report why it ends the guest.
+/// The rules that both threads need, because either may have to say why it ends the guest.
 fn final_message(own: &Descriptors) -> Vec<Rule> {
     let mut rules = vec![
         Rule::allow(
@@ -76,6 +77,7 @@ fn final_message(own: &Descriptors) -> Vec<Rule> {
     rules
 }
 
+/// The rule for the lock of the ring; none without a ring.
 fn lock(own: &Descriptors) -> Option<Rule> {
     own.kick?;
     let operation = Condition::new(1, "operation", Test::LowOneOf(FUTEX_WAIT, FUTEX_WAKE));
@@ -90,7 +92,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
             IOCTL,
             vec![
                 Condition::descriptor(own.vcpu, "the CPU"),
-                request((KVM_RUN, "KVM_RUN or KVM_GET_REGS"), KVM_GET_REGS),
+                request(KVM_RUN, KVM_GET_REGS, "KVM_RUN or KVM_GET_REGS"),
             ],
             "running the guest",
         ),
@@ -142,6 +144,7 @@ pub fn io_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     rules
 }
 
+/// The rules for the frames of a tap; none for a block device.
 fn frames(device: &Device) -> Vec<Rule> {
     let (name, fd) = (&device.name, device.fd_number());
     match device.backing {
@@ -168,6 +171,7 @@ fn removing_tap(own: &Descriptors, device: &Device) -> Option<Rule> {
     })
 }
 
+/// The rules for the sectors of a block device; none for a tap.
 fn sectors(device: &Device) -> Vec<Rule> {
     let (name, fd) = (&device.name, device.fd_number());
     match device.backing {
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_18_calls_and_all_but_the_last_with_a_condition() {
+    fn fewer_than_18_calls_and_only_exit_group_without_a_condition() {
         let devices = [net("service"), block(Access::ReadWrite)];
         let guest = guest_thread(&OWN, &devices);
         let io = io_thread(&OWN, &devices);

@@ -97,7 +97,7 @@ impl Debugger {
         Ok(Debugger { connection })
     }
 
-    /// Its connection.
+    /// The descriptor of its connection.
     pub fn fd(&self) -> RawFd {
         self.connection.as_raw_fd()
     }

@@ -1,4 +1,4 @@
-//! Answers hypercalls. It needs guest memory and devices, but no KVM.
+//! Answers hypercalls. This code needs guest memory and devices, but no KVM.
 //!
 //! Each argument is copied out of guest memory once. The tender checks the copy, acts on it, and
 //! copies the answer back. So another thread cannot change an argument between check and use.
@@ -113,8 +113,8 @@ impl Host {
         Ok(Next::Run)
     }
 
-    /// Copies an argument whose place also receives the answer. If the answer cannot be written
-    /// there, the call fails before it has any effect.
+    /// Copies the argument of a call that writes its answer over the argument. If the answer cannot
+    /// be written there, the call fails before it has any effect.
     fn load_argument<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
         self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
         self.memory.load(at)
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_and_sectors_pass() {
+    fn frames_and_sectors_are_transferred() {
         let Fixture { host, network } = fixture();
         network.send(&[4; 70]).unwrap();
         let net = Net { handle: 1.into(), data: 0x1000.into(), len: 1514.into(), ..Net::default() };
@@ -370,7 +370,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) && start.elapsed().as_secs() < 60 {
-                    // They differ in one byte, so no mixed value can be read.
+                    // The two lengths differ in one byte, so no mixture of them can be read.
                     for length in [60u8, 188] {
                         memory.store(16, &length).unwrap();
                     }
@@ -433,10 +433,10 @@ mod tests {
     }
 
     proptest! {
-        /// For any hypercall, argument and address, the tender answers or names the fault, and
-        /// never touches memory past the guest's.
+        /// For any hypercall, argument and address, the tender answers or names the fault. It never
+        /// accesses an address beyond guest memory.
         #[test]
-        fn hostile_arguments_end_nothing_but_the_guest(
+        fn hostile_arguments_end_at_most_the_guest(
             kind in prop::sample::select(Hypercall::ALL.to_vec()),
             argument in prop_oneof![0..SIZE as u64 + 64, any::<u64>(), SIZE as u64 - 48..SIZE as u64],
             words in prop::array::uniform4(prop_oneof![

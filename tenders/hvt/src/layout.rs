@@ -8,6 +8,8 @@
 //! guest    .. mapped     the network ring, if any
 //! ```
 //!
+//! `guest` and `mapped` are the fields of [`Size`].
+//!
 //! Stricter than upstream: only pages of executable segments can be executed; all others have the
 //! no-execute bit (`docs/reference/hvt.md#tables`). The bit is in EFER and in table entries that no
 //! guest reads, so old guests run as before. Read-only pages are protected in the host's mapping,

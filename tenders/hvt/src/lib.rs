@@ -22,10 +22,10 @@
 //!
 //! Only [`memory`] accesses the memory of a running guest.
 //!
-//! Threat model: before the guest runs, a hostile image, read by `solo5_image`. Then a hostile
-//! guest, which has all of a CPU's privileges inside its machine and can change its memory at any
-//! time, even while the tender reads it. And devices that fail. None of them makes the tender
-//! panic. Hypercall arguments are copied before they are checked.
+//! Threat model: before the guest runs, a hostile image, read by `solo5_image`. While it runs, a
+//! hostile guest, which has all of a CPU's privileges inside its machine and can change its memory
+//! at any time, even while the tender reads it; and host devices that fail. None of them makes the
+//! tender panic. Hypercall arguments are copied before they are checked.
 
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -66,8 +66,9 @@ pub mod xsave;
 
 use std::ffi::OsString;
 
-/// The whole program, without its entry point. Returns the exit status, unless a guest runs.
-/// `arguments` starts with the program's name. `DEBUG` is true for `solo5-hvt-debug`.
+/// The whole program apart from the C entry point. Returns the exit status if no guest is started;
+/// otherwise it does not return. `arguments` starts with the program's name. `DEBUG` is true for
+/// `solo5-hvt-debug`.
 pub fn main<const DEBUG: bool>(arguments: &[OsString]) -> u8 {
     solo5_tender::boot::main(&run::Hvt::<DEBUG>, arguments)
 }

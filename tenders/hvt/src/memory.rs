@@ -232,7 +232,7 @@ mod tests {
         /// A range becomes a piece if and only if every byte of it is memory with the requested
         /// right, computed without overflow. The piece then covers exactly these bytes.
         #[test]
-        fn a_piece_is_what_was_asked_for(
+        fn a_piece_covers_exactly_the_requested_range(
             at in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
             length in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
             protected in 0u64..64,

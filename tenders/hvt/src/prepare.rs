@@ -240,8 +240,8 @@ impl Ready {
     ) -> Result<(Running, Option<Debugging>), Error> {
         let Ready { mut running, loaded, sandbox, io, without_ring, debugging } = self;
         let Running { host, end_context, .. } = &mut running;
-        // The closure frees what it owns: after the filter is installed, freeing could need a call
-        // that is not allowed.
+        // The closure takes ownership of the rest and frees it. Once the filter is installed,
+        // freeing could need a call that is not allowed.
         sandbox.enter(move || {
             if let Some(ring) = host.ring {
                 let end_context: &'static EndContext = end_context;

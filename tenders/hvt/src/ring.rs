@@ -7,8 +7,8 @@
 //!
 //! The thread that holds the lock processes the queue. Usually this is the I/O thread. The guest's
 //! thread does it before a hypercall whose frame must not overtake queued ones, before it sleeps,
-//! and when the guest halts. So no frame is lost at the end, and a missing wake-up delays no frame
-//! forever.
+//! and when the guest halts. So no frame is lost at the end, and none waits forever for a wake-up
+//! that the guest has not sent.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -142,12 +142,12 @@ pub struct Shared<F> {
     spins: u32,
 }
 
-/// Number of polls before the I/O thread sleeps, if the guest has a CPU of its own. This takes some
-/// tens of microseconds, about the cost of a sleep and a wake-up.
+/// Number of polls before the I/O thread sleeps, if the tender can use more than one CPU. They take
+/// some tens of microseconds, about the cost of a sleep and a wake-up.
 const SPINS: u32 = 2000;
 
 impl<F: Frames> Shared<F> {
-    /// `ring` must be zeroed memory.
+    /// `ring` must be zeroed memory. `cpus` is the number of CPUs that the tender can use.
     pub fn new(ring: &'static Ring, frames: F, kick: RawFd, cpus: usize) -> Shared<F> {
         Shared {
             ring,

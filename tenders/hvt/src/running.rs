@@ -21,7 +21,7 @@ pub(crate) struct Running {
 const EXIT_ABORT: i32 = 255;
 
 impl Running {
-    /// Runs the guest to its end, and the process with it.
+    /// Runs the guest until it ends, and then ends the process.
     pub(crate) fn run(mut self) -> ! {
         loop {
             let exit = self.vcpu.run();

@@ -1,4 +1,4 @@
-//! Drops, right before the guest runs, all rights that running it does not need.
+//! Drops all rights that running the guest does not need, right before the guest runs.
 //!
 //! The order matters, because each step needs rights that a later one drops: root directory, user
 //! and groups, capabilities, `no_new_privs`, files and sockets (Landlock), core files and
@@ -55,8 +55,9 @@ fn change_user(uid: u32, gid: u32) -> Result<(), Errno> {
 }
 
 impl Sandbox {
-    /// Enters the sandbox; there is no way back. `threads` starts the other threads. They run under
-    /// everything except the guest thread's filter. After this call nothing may allocate.
+    /// Enters the sandbox; there is no way back. `threads` starts the other threads. All
+    /// restrictions apply to them too, except the guest thread's filter. After this call nothing
+    /// may allocate.
     pub fn enter(mut self, threads: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         if let Some(directory) = &self.chroot {
             change_root(directory).map_err(failed("chroot()"))?;

@@ -12,7 +12,7 @@ use solo5_tender::sys::Errno;
 /// Pointer and length are set before any handler is installed.
 struct Line(AtomicPtr<u8>, AtomicUsize);
 
-/// For each signal its line, and what is reported.
+/// For each signal, its line for standard error and its line for the report.
 static LINES: [(libc::c_int, Line, &str); 2] = [
     (
         libc::SIGINT,
@@ -86,7 +86,7 @@ pub fn handle(program: &str, report: Option<RawFd>) -> Result<(), Errno> {
     install(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Blocks all signals in this thread, so that the other one takes them.
+/// Blocks all signals in this thread, so that the guest's thread takes them.
 pub fn leave_to_others() -> Result<(), Errno> {
     // SAFETY: a signal set is plain bits, so all zero is a value.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };

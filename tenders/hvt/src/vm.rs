@@ -176,8 +176,8 @@ impl Vcpu {
         &raw mut self.0.get_kvm_run().immediate_exit
     }
 
-    /// Clears that flag.
-    pub fn stay(&mut self) {
+    /// Clears the flag of [`Vcpu::immediate_exit`].
+    pub fn clear_immediate_exit(&mut self) {
         self.0.set_kvm_immediate_exit(0);
     }
 

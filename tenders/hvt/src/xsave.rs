@@ -1,8 +1,8 @@
 //! Floating-point and vector registers in the format of the XSAVE instruction, which KVM uses too
 //! (Intel's manual, volume 1, §13.4).
 //!
-//! KVM's older call (KVM_SET_FPU) leaves out MXCSR, and has no effect until the guest has used such
-//! a register.
+//! KVM's older call (KVM_SET_FPU) leaves out MXCSR, and has no effect until the guest has used one
+//! of these registers.
 
 /// Words of the area.
 const WORDS: usize = 1024;

@@ -39,6 +39,7 @@ const HARDWARE_MAX: usize = 4;
 /// the CPU on every KVM, while some KVMs cannot intercept `int3`. And `int3` stays free for the
 /// guest's own use.
 const HALT: u8 = 0xf4;
+
 /// Why the guest cannot continue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
@@ -128,6 +129,7 @@ impl<'m> Debuggee<'m> {
         self.set(&debug)
     }
 
+    /// Hands `debug` to KVM.
     fn set(&self, debug: &kvm_guest_debug) -> Result<(), Errno> {
         let done = self.running.vcpu.kvm().set_guest_debug(debug);
         done.map_err(|error| Errno::from_raw_os_error(error.errno()))
@@ -142,7 +144,7 @@ impl<'m> Debuggee<'m> {
         }
         let _ = self.set(&kvm_guest_debug::default());
         set_immediate_exit(std::ptr::null_mut());
-        self.running.vcpu.stay();
+        self.running.vcpu.clear_immediate_exit();
     }
 
     /// Runs the guest until it stops for the debugger, it ends, or the debugger sends input.
@@ -155,7 +157,7 @@ impl<'m> Debuggee<'m> {
             return Ok(Event::TargetStopped(BaseStopReason::Exited(status)));
         }
         loop {
-            self.running.vcpu.stay();
+            self.running.vcpu.clear_immediate_exit();
             if wire.peek()?.is_some() {
                 return wire.read().map(Event::IncomingData);
             }
@@ -175,7 +177,8 @@ impl<'m> Debuggee<'m> {
                     return Ok(Event::TargetStopped(BaseStopReason::Exited(status)));
                 }
                 Err(fault) => {
-                    // The debugger can still inspect the guest; if it continues it, the guest ends.
+                    // The debugger can still inspect the guest. If it lets the guest continue, the
+                    // guest ends.
                     self.over = Some(Over::Fault(fault));
                     let stop = BaseStopReason::Signal(Signal::SIGSEGV);
                     return Ok(Event::TargetStopped(stop));
@@ -326,7 +329,7 @@ impl SingleThreadBase for Debuggee<'_> {
         }
         float.mxcsr = regs.mxcsr;
         vcpu.set_regs(&general).map_err(non_fatal)?;
-        // gdb writes all registers even to change one, so unchanged ones are skipped.
+        // gdb writes all registers even to change one. If these are unchanged, skip the call.
         if float != Floats::read(&area.region) {
             float.write(&mut area.region);
             // SAFETY: the kernel reads as many bytes as it has written above.
@@ -356,7 +359,8 @@ impl SingleThreadBase for Debuggee<'_> {
     }
 }
 
-/// Converts the tag word from one bit per register (not empty) to gdb's two bits per register.
+/// Converts the x87 tag word from one bit per register, set if it is not empty, to gdb's two bits
+/// per register.
 fn full_tags(short: u8) -> u32 {
     (0..8).fold(0, |tags, index| {
         let tag = if short >> index & 1 != 0 { 0b00 } else { 0b11 };
@@ -364,6 +368,7 @@ fn full_tags(short: u8) -> u32 {
     })
 }
 
+/// The reverse of [`full_tags`].
 fn short_tags(full: u32) -> u8 {
     (0..8).fold(0, |tags, index| tags | u8::from(full >> (2 * index) & 0b11 != 0b11) << index)
 }
@@ -402,16 +407,15 @@ impl Breakpoints for Debuggee<'_> {
 
 impl SwBreakpoint for Debuggee<'_> {
     fn add_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        let place = address;
         let is_there = |slot: &&Option<(u64, u8)>| slot.is_some_and(|(at, _)| at == address);
         if self.software.iter().any(|slot| is_there(&slot)) {
             return Ok(true);
         }
-        let byte: u8 = self.memory.load(place).map_err(non_fatal)?;
+        let byte: u8 = self.memory.load(address).map_err(non_fatal)?;
         let Some(slot) = self.software.iter_mut().find(|slot| slot.is_none()) else {
             return Ok(false);
         };
-        self.memory.store(place, &HALT).map_err(non_fatal)?;
+        self.memory.store(address, &HALT).map_err(non_fatal)?;
         *slot = Some((address, byte));
         Ok(true)
     }

@@ -32,7 +32,7 @@ extern "C" fn on_input(_signal: libc::c_int) {
     }
 }
 
-/// From now on the debugger's input sets KVM's flag at `flag`; it sets none if that is null.
+/// From now on the debugger's input sets KVM's flag at `flag`, or no flag if `flag` is null.
 pub(super) fn set_immediate_exit(flag: *mut u8) {
     IMMEDIATE_EXIT.store(flag, Ordering::Release);
 }

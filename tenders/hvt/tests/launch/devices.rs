@@ -1,4 +1,4 @@
-//! Console, clock, block devices and the sandbox.
+//! Console, clock, block devices, reports and the sandbox.
 
 use std::fs;
 use std::io::Read;

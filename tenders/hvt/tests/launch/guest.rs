@@ -148,7 +148,7 @@ impl Guest {
     }
 }
 
-/// Address of the first instruction, and of the code segment.
+/// Address of the first instruction, which lies in the code segment.
 pub(crate) fn entry() -> u64 {
     Sample::new(Target::Hvt, Arch::X86_64, &[]).header.e_entry
 }
@@ -167,7 +167,7 @@ fn with_code(mut sample: Sample, code: Code) -> Sample {
     sample
 }
 
-/// The tender. The lab names its own in a variable.
+/// The tender to test: the one that the lab names in `SOLO5_HVT`, else the one that Cargo built.
 pub(crate) fn tender() -> Command {
     let path = std::env::var_os("SOLO5_HVT");
     let mut command = Command::new(path.unwrap_or(env!("CARGO_BIN_EXE_solo5-hvt").into()));
@@ -242,8 +242,8 @@ impl From<Output> for Ran {
 
 /// Why guests cannot be run here; `None` if they can.
 ///
-/// A KVM counts only if it runs code on the CPU. Some interpret the guest's instructions: they have
-/// no SSE, and take a second for a thousand turns of a loop.
+/// A KVM counts only if it runs code on the CPU. Some KVMs interpret the guest's instructions. They
+/// have no SSE, and take a second for a thousand turns of a loop.
 fn missing() -> Option<&'static str> {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let probe = || {
@@ -265,7 +265,7 @@ fn missing() -> Option<&'static str> {
     FOUND.get_or_init(probe).as_deref()
 }
 
-/// Whether guests can be run here. If not, prints it where the test harness does not capture it.
+/// Whether guests can be run here. If not, prints the reason.
 #[must_use]
 pub(crate) fn kvm(test: &str) -> bool {
     let missing = missing();

@@ -205,8 +205,8 @@ fn an_endless_guest_ends_by_a_signal() {
 }
 
 #[test]
-fn a_trap_is_shown_with_what_may_be_return_addresses() {
-    if !kvm("a_trap_is_shown_with_what_may_be_return_addresses") {
+fn a_trap_is_shown_with_possible_return_addresses() {
+    if !kvm("a_trap_is_shown_with_possible_return_addresses") {
         return;
     }
     let stack = DATA + 0x800;

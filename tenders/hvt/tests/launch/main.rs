@@ -5,7 +5,7 @@
 //! | [`guest`] | images of a few instructions; running the tender on them |
 //! | [`options`] | command lines, texts and statuses, without KVM |
 //! | [`machine`] | CPU and memory at entry; guest faults |
-//! | [`devices`] | console, clock, block devices, taps |
+//! | [`devices`] | console, clock, block devices, reports, the sandbox |
 //! | [`safeguards`] | hosts that lack one safeguard |
 //!
 //! Tests that run a guest need a KVM that runs code on the CPU. Without one they are skipped, and

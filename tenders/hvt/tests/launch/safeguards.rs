@@ -18,8 +18,8 @@ fn without(call: libc::c_long, first: Option<u64>, error: i32) -> BpfProgram {
     };
     let rules = first.map(|value| SeccompRule::new(vec![condition(value)]).unwrap());
     let table = [(call, rules.into_iter().collect())].into();
-    let (other, fit) = (SeccompAction::Allow, SeccompAction::Errno(error as u32));
-    SeccompFilter::new(table, other, fit, TargetArch::x86_64).unwrap().try_into().unwrap()
+    let (otherwise, matched) = (SeccompAction::Allow, SeccompAction::Errno(error as u32));
+    SeccompFilter::new(table, otherwise, matched, TargetArch::x86_64).unwrap().try_into().unwrap()
 }
 
 /// Runs a program under the filter.
@@ -61,6 +61,7 @@ fn a_missing_safeguard_is_named_and_denies_the_launch() {
     let before = missing(&guest.run(&["--mem=2", "--explain", &optional]).gives(0));
     for (what, call, first) in rows {
         for error in [libc::EPERM, libc::ENOSYS] {
+            // If the kernel lacks this call, the tender closes descriptors one by one.
             if (call, error) == (libc::SYS_close_range, libc::ENOSYS) {
                 continue;
             }
