@@ -1,4 +1,4 @@
-/* How many sectors a second a block device takes and gives: prints operations and microseconds, for
+/* Measures writes and reads of a block device's sectors: prints operations and microseconds, for
  * `cargo xtask bench`. */
 
 #include "print.h"

@@ -1,4 +1,4 @@
-/* What a call of the guest API costs: prints picoseconds per call, for `cargo xtask bench`. */
+/* Measures calls of the guest API: prints picoseconds per call, for `cargo xtask bench`. */
 
 #include "print.h"
 #include "solo5.h"
@@ -13,7 +13,7 @@ static void plain_clock(void)
     __asm__ volatile("syscall" : "+r"(number) : "D"(1L), "S"(time) : "rcx", "r11", "memory");
 }
 
-/* Passed, and not 0: with that upstream's bindings of 0.7.2 wait for ever. */
+/* A deadline that has passed. It is not 0: with 0, upstream's bindings of 0.7.2 wait forever. */
 static void passed_yield(void)
 {
     solo5_yield(1, NULL);

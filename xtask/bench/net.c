@@ -1,5 +1,5 @@
-/* How many frames a second a network takes ("send") or gives ("receive"): prints frames and
- * microseconds, for `cargo xtask bench`. */
+/* Measures a network device: sends frames ("send") or receives them ("receive"), and prints frames
+ * and microseconds, for `cargo xtask bench`. */
 
 #include "print.h"
 #include "solo5.h"
@@ -8,7 +8,7 @@ enum { FRAMES = 100000, SIZE = 1514 };
 
 static uint8_t frame[2048];
 
-/* Ethernet's experimental type: nobody answers it. */
+/* The frames have Ethernet's experimental type, which no host answers. */
 static int send(solo5_handle_t net)
 {
     for (int i = 0; i < 6; i++)

@@ -1,4 +1,4 @@
-/* How a guest of `cargo xtask bench` says what it measured: a name and a number, a line each. */
+/* Prints a measurement for `cargo xtask bench`: a line with a name and a number. */
 
 #ifndef PRINT_H
 #define PRINT_H

@@ -1,9 +1,9 @@
-//! `bench`: the numbers this project holds, as ratios in one run.
+//! `bench`: measures what this project promises in numbers, mostly as ratios.
 //!
-//! Machines are noisy, so nothing is compared across runs: two commands are started in turns, and
-//! the median of the pairs' ratios (or differences) is what counts. `SOLO5_PEER=PREFIX` names
-//! another installed Solo5 to compare with; the default is the one `cargo xtask peer` made. An empty
-//! variable means none, and rows without a peer say so.
+//! Machines are noisy, so times of different runs are not compared. Two commands are started in
+//! turns, and the median of the pairs' ratios (or differences) counts. `SOLO5_PEER=PREFIX` names
+//! another installed Solo5 to compare with; the default is the one that `cargo xtask peer` built. If
+//! the variable is empty there is no peer, and rows that need one say so.
 
 mod hvt;
 mod io;
@@ -17,7 +17,7 @@ use crate::run::{output, run, show};
 use crate::{Arguments, Result, peer, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
-pub(crate) const HELP: &str = "Measure; SOLO5_PEER=PREFIX, else target/peer, is the Solo5 to compare with; --check fails over a bar.";
+pub(crate) const HELP: &str = "Measure against the bars; SOLO5_PEER=PREFIX (default: target/peer) is the Solo5 to compare with; --check fails if a bar is missed.";
 
 /// Starts per row and command.
 const PAIRS: usize = 1000;
@@ -25,13 +25,13 @@ const PAIRS: usize = 1000;
 const IMAGES: usize = 4000;
 /// Largest text in bytes of bindings.
 const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 13_400), ("solo5_hvt.o", 20_300)];
-/// Where bindings are, under a prefix.
+/// The bindings' folder under a prefix.
 const LIBRARY: &str = "lib/x86_64-solo5-none-static";
 /// Programs that run guests.
 const TENDERS: [&str; 3] = ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
-/// Most allow rules of a guest without devices (`docs/reference/spt.md#calls`).
+/// Most allow rules of the filter for a guest without devices (`docs/reference/spt.md#calls`).
 const SPT_RULES_MAX: u64 = 7;
 
 /// One line of the result.
@@ -174,7 +174,7 @@ impl Bench {
         }))
     }
 
-    /// A copy of `image` with a signature behind it, and the public key's characters.
+    /// A copy of `image` with a signature appended, and the public key as text.
     fn sign(&self, image: &Path) -> Result<(PathBuf, String)> {
         let signed = self.work.join("hello.signed");
         fs::copy(image, &signed)?;
@@ -188,8 +188,9 @@ impl Bench {
         Ok((signed, public.to_owned()))
     }
 
-    /// What a policy of 50 rules adds to the start of `image` over that of `plain`; with a `key`, one of
-    /// the rules asks for its signature, so that the tender copies, hashes and verifies the image.
+    /// The time that a policy of 50 rules adds to a start: `image` under the policy against `plain`
+    /// without one. With a `key`, one of the rules requires its signature, so the tender copies, hashes
+    /// and verifies the image.
     fn start_under_policy(&self, image: &Path, plain: &Path, key: Option<&str>) -> Result<Row> {
         let mut text = String::from("type: solo5.policy\nversion: 1\nname: bench\n");
         if let Some(key) = key {
@@ -235,7 +236,7 @@ impl Bench {
         Ok(Row { what, measured: times(ratio), bar, held: Some(ratio <= 1.0) })
     }
 
-    /// `calls.c` prints nanoseconds per call: a yield whose deadline has passed, the monotonic
+    /// `calls.c` prints picoseconds per call: a yield whose deadline has passed, the monotonic
     /// clock, and the same clock by a plain system call.
     fn calls(&self, ours: &Path) -> Result<Vec<Row>> {
         let measure = |prefix: &Path, image: &Path| -> Result<[f64; 3]> {
@@ -291,7 +292,7 @@ impl Bench {
     fn audit(&self, image: &Path) -> Result<Row> {
         let folder = self.work.join("images");
         fs::create_dir(&folder)?;
-        // On one core, so that threads do not count.
+        // On one core, so that the number of cores does not count.
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(self.ours.join("bin/solo5-elftool"));
         command.args(["audit", "--exit-zero", "--format", "json"]);
@@ -373,7 +374,7 @@ impl Bench {
     }
 }
 
-/// The tender for `target` under `prefix`, about to run hello.
+/// The command that runs hello in `image` with the tender for `target` under `prefix`.
 fn tender(prefix: &Path, target: &str, image: &Path) -> Command {
     let mut command = Command::new(prefix.join(format!("bin/solo5-{target}")));
     command.arg("--mem=2").arg(image).arg("Hello_Solo5");

@@ -3,8 +3,8 @@
 //!
 //! rustc makes an archive of everything; a partial link takes from it what the exported symbols
 //! need; then every other symbol is made local, so that the object's own memory functions never
-//! meet the application's. `bindings/symbols/<target>.txt` is the one list of symbols: it says what
-//! to keep, and what the result has to look like.
+//! clash with the application's. `bindings/symbols/<target>.txt` lists the symbols: both those to
+//! keep, and those that the result has to have.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,15 @@ use solo5_abi::Arch;
 use crate::run::{cargo, output, run};
 use crate::{Result, version};
 
-/// Flags for code without a host beneath it, for the crate and those below it. Guest code is static
-/// and placed below 4 GiB; nothing unwinds; a red zone does not survive interrupts on the targets
-/// that have any. Without relocation read-only, rustc calls memory functions directly instead of
-/// through a global offset table. No vector registers: there are hosts whose KVM interprets guests
-/// and does not know them. A baseline CPU on which unaligned vectors are slow makes the compiler copy
-/// and clear by words; a test finds what slips through.
-/// Frame pointers are how a debugger finds a function's caller: there is no unwind information.
+/// Flags for the crate and its dependencies, which run without a host beneath them.
+///
+/// * Guest code is static and placed below 4 GiB.
+/// * With relro, rustc would call memory functions through a global offset table.
+/// * A red zone would not survive interrupts, on targets that have any.
+/// * Nothing unwinds. A debugger finds a function's caller by frame pointers.
+/// * No vector registers: on some hosts KVM interprets guests and does not know them. So there is no
+///   vectorisation, and the CPU is one on which unaligned vectors are slow: for it the compiler
+///   copies and clears by words. A test finds vector instructions that slip through.
 const FLAGS: [&str; 8] = [
     "-Cpanic=abort",
     "-Crelocation-model=static",
@@ -75,7 +77,7 @@ fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
         }
     };
     // One folder for all targets, so that shared crates are compiled once. Cargo gives every target's
-    // archive the same name, so builds must not overlap until it is copied.
+    // archive the same name, so the lock is held until the archive is copied.
     let target_dir = root.join("target/bindings");
     fs::create_dir_all(&target_dir)?;
     let lock = File::create(target_dir.join("lock"))?;
@@ -86,9 +88,9 @@ fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
     command
         .current_dir(root)
         .env("SOLO5_VERSION", version::find(root))
-        // Replaces flags that are meant for the host's programs.
+        // Replaces flags that the user set for programs of the host.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-        // The whole-program kind would take `core`'s habits for those of the whole object.
+        // Fat LTO would merge `core` with the bindings and apply its module flags to the result.
         .env("CARGO_PROFILE_RELEASE_LTO", "thin")
         .args(["rustc", "--quiet", "--package", "solo5-bindings", "--release"])
         .args(["--crate-type", "staticlib", "--features", target, "--target", triple])
@@ -129,7 +131,7 @@ impl Symbols {
     fn check(&self, object: &Path) -> Result<()> {
         let text = output(Command::new("nm").args(["--extern-only", "-P"]).arg(object))?;
         let text = String::from_utf8(text)?;
-        // Columns: name, kind, and for what is defined value and size.
+        // Columns: name and kind; for a defined symbol also value and size.
         let found: Vec<_> = text
             .lines()
             .filter_map(|line| {
@@ -157,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// What a tool printed of the object, one row a line, as words.
+    /// The words that a tool prints about the object, line by line.
     fn rows(command: &mut Command, object: &Path) -> Vec<Vec<String>> {
         let text = String::from_utf8(output(command.arg(object)).unwrap()).unwrap();
         text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
@@ -185,7 +187,7 @@ mod tests {
         (folder, object)
     }
 
-    /// `build` has compared the symbols; here are the sections, the notes and the relocations.
+    /// `build` has checked the symbols. This checks sections, notes and relocations.
     fn has_what_linker_scripts_place_and_nothing_else(target: &str) {
         let (_folder, object) = object(target);
         let expected = set(&[
@@ -223,8 +225,8 @@ mod tests {
         }
     }
 
-    /// Text and bss in bytes as `size` counts them, and the bars of this project. An hvt guest has
-    /// to run in 2 MiB, so its bindings may not need much memory either.
+    /// Limits in bytes of text and bss, as `size` counts them. An hvt guest has to run in 2 MiB, so its
+    /// bindings must not need much memory.
     #[test]
     fn objects_are_small() {
         for (target, text_max, bss_max) in [("hvt", 20_300, 0x1_0000), ("spt", 13_400, 0x1000)] {

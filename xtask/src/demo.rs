@@ -1,8 +1,8 @@
-//! `demo`: one complete line from a manifest to a running, policy-checked unikernel.
+//! `demo`: the whole way from a manifest to a running, policy-checked unikernel.
 //!
-//! Every step shows the command a person would type and checks its result. The demo exits 0 only if
-//! every step passed. The HTTP part needs a network namespace; if none can be made, the demo says so
-//! and exits 3.
+//! Every step shows the command that a person would type, and checks its result. The demo exits with
+//! 0 only if every step passed. The HTTP part needs a network namespace; if none can be made, the
+//! demo says so and exits with 3.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use crate::run::{cargo, show};
 use crate::{Arguments, Result, namespace, stage};
 
-pub(crate) const HELP: &str =
-    "Show the main job end to end: manifest, link, audit, policy, boot; ends 3 without namespaces.";
+pub(crate) const HELP: &str = "Show the main job: manifest, link, audit, policy, boot; exits with 3 if network namespaces are not allowed.";
 
 /// Exit status when a network namespace cannot be made.
 pub(crate) const NO_NAMESPACE: u8 = 3;
@@ -27,7 +26,7 @@ const HOST_ADDRESS: &str = "10.0.0.1/24";
 const GUEST_ADDRESS: &str = "10.0.0.2/24";
 const GUEST_SOCKET: ([u8; 4], u16) = ([10, 0, 0, 2], 80);
 
-/// A W+X section, for the refusal.
+/// A guest with a section that is writable and executable, which the link has to refuse.
 const WRITABLE_CODE: &str = r#"
 __asm__(".section .data.jit,\"awx\",@progbits\n.globl patch\npatch: ret\n.previous");
 int solo5_app_main(const void *info) { extern void patch(void); (void)info; patch(); return 0; }
@@ -113,7 +112,7 @@ impl Demo {
         heading("rust: examples/http by plain cargo build");
         let example = crate::root().join("examples/http");
         let mut build = cargo();
-        // The example's own configuration names the compiler driver of the whole tree.
+        // The example's configuration names the compiler driver in target/solo5; use the demo's.
         let driver = self.bin.join("x86_64-solo5-none-static-cc");
         let driver = format!("{TARGET}.rustflags=['-Clinker={}']", driver.display());
         build.current_dir(&example).args(["build", "--quiet", "--config", &driver]);
@@ -136,7 +135,8 @@ impl Demo {
         Ok(true)
     }
 
-    /// Runs one of our programs in the work folder, shows it and its output, and wants `status`.
+    /// Runs one of our programs in the work folder, and shows the command and its output. Fails if the
+    /// exit status is not `status`.
     fn step(
         &self,
         program: &str,
@@ -166,7 +166,7 @@ const SPT: &str = "solo5-spt";
 /// The key of cargo's configuration for the example's target.
 const TARGET: &str = "target.x86_64-unknown-linux-gnu";
 
-/// A text with paths below the checkout as they are from its root.
+/// `text`, with paths inside the checkout relative to its root.
 fn without_root(text: &str) -> String {
     text.replace(&format!("{}/", crate::root().display()), "")
 }
@@ -176,7 +176,7 @@ fn heading(text: &str) {
 }
 
 fn expect(held: bool, what: &str) -> Result<()> {
-    if held { Ok(()) } else { Err(format!("it did not happen: {what}").into()) }
+    if held { Ok(()) } else { Err(format!("this step failed: {what}").into()) }
 }
 
 /// The part that runs inside the namespace: a tap, the guest on it, one page.

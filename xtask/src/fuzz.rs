@@ -1,10 +1,10 @@
 //! `fuzz`: coverage-guided fuzzing of everything that reads foreign bytes, with stable Rust.
 //!
-//! `fuzz/` has the targets, in a program of its own that is linked with libFuzzer. What libFuzzer
-//! learns from is LLVM's instrumentation, which a stable compiler can be told to put in. The program
-//! is built once; then the targets run one after another, on one core.
+//! `fuzz/` has the targets, in one program that is linked with libFuzzer. libFuzzer learns from LLVM's
+//! coverage instrumentation, which stable rustc adds when flags ask for it. The program is built
+//! once; then the targets run one after another, on one core.
 //!
-//! What is in `target/fuzz/TARGET`:
+//! The content of `target/fuzz/TARGET`:
 //!
 //! | name | what |
 //! |---|---|
@@ -27,7 +27,7 @@ pub(crate) const HELP: &str =
 /// Seconds for a target.
 const SECONDS: u32 = 60;
 
-/// What makes LLVM count edges and report comparisons, in the form libFuzzer reads.
+/// Flags that make LLVM count edges and report comparisons, in the form that libFuzzer reads.
 const INSTRUMENTATION: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -75,7 +75,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 /// The program with all targets.
 struct Fuzzer {
     program: PathBuf,
-    /// Where targets have their folders.
+    /// The folder with the targets' folders.
     folder: PathBuf,
 }
 
@@ -83,7 +83,7 @@ impl Fuzzer {
     fn build() -> Result<Fuzzer> {
         let root = crate::root();
         let compiler = compiler()?;
-        // With a target named, build scripts and macros are not instrumented.
+        // With `--target`, cargo does not instrument build scripts and macros.
         let host = stage::host_triple()?;
         let folder = root.join("target/fuzz");
         let target_dir = folder.join("build");
@@ -99,7 +99,7 @@ impl Fuzzer {
         Ok(Fuzzer { program: target_dir.join(host).join("release/solo5-fuzz"), folder })
     }
 
-    /// The targets with these names; all without any.
+    /// The targets with these names, or all targets if there are no names.
     fn choose(&self, names: Vec<String>) -> Result<Vec<String>> {
         let all = output(Command::new(&self.program).env_remove("SOLO5_FUZZ"))?;
         let all = String::from_utf8(all)?;
@@ -187,7 +187,7 @@ fn prefixed(option: &str, path: &Path, end: &str) -> std::ffi::OsString {
     argument
 }
 
-/// The C++ compiler: `CXX`, or the first there is.
+/// The C++ compiler: `CXX`, or the first that is installed.
 fn compiler() -> Result<std::ffi::OsString> {
     if let Some(named) = std::env::var_os("CXX") {
         return Ok(named);
@@ -203,7 +203,7 @@ fn compiler() -> Result<std::ffi::OsString> {
     }
 }
 
-/// What a log says in numbers, as text; `-` where a run ended before it said so.
+/// The numbers in a log, as text; `-` for one that the log lacks, because the run ended early.
 #[derive(Debug, PartialEq, Eq)]
 struct Summary {
     executions: String,
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_says_what_it_was_worth() {
+    fn a_log_is_summarised() {
         let log = "#2\tINITED cov: 7 ft: 8 corp: 1/2b exec/s: 0 rss: 30Mb\n\
             artifact_prefix='f/'; Test unit written to f/slow-unit-1\n\
             #94208\tDONE   cov: 1234 ft: 5678 corp: 963/84Kb lim: 4096 exec/s: 15701 rss: 33Mb\n\

@@ -8,8 +8,7 @@ use std::process::ExitCode;
 use crate::{Arguments, Result, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR]";
-pub(crate) const HELP: &str =
-    "Build, then install to DESTDIR/PREFIX (PREFIX: /usr/local); $DESTDIR and $PREFIX count too.";
+pub(crate) const HELP: &str = "Build, then install to DESTDIR/PREFIX (PREFIX: /usr/local by default); the variables DESTDIR and PREFIX count, too.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();
@@ -20,7 +19,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder to install to; `prefix` and `destdir` are what the environment says.
+/// The folder to install to. `prefix` and `destdir` come from the environment; arguments override them.
 fn destination(
     arguments: Arguments,
     prefix: Option<String>,
@@ -33,7 +32,7 @@ fn destination(
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None => {
-                let value = arguments.next().ok_or(format!("'{argument}' wants a folder"))?;
+                let value = arguments.next().ok_or(format!("'{argument}' needs a folder"))?;
                 (argument, value)
             }
         };
@@ -49,8 +48,8 @@ fn destination(
     Ok(PathBuf::from(format!("{destdir}{prefix}")))
 }
 
-/// Copies a tree: executables as 0755, the rest as 0644, links as links. Each file takes its
-/// place by a rename, so a program that is running is not written into.
+/// Copies a tree: executables as 0755, the rest as 0644, links as links. Each file takes its place by
+/// a rename, so the file of a running program is never written to.
 fn copy(from: &Path, to: &Path) -> Result<usize> {
     fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
     let mut files = 0;

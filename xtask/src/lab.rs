@@ -14,8 +14,8 @@
 //!
 //! | scenario | machine | what runs in it |
 //! |---|---|---|
-//! | `hvt` | [`svm`]: QEMU, AMD's virtualisation | every end-to-end test with the target hvt in its name, but the one of debug registers; the tender's own tests |
-//! | `vmx` | [`vmx`]: Bochs, Intel's virtualisation | the same with that one, but what takes longer than all else |
+//! | `hvt` | [`svm`]: QEMU, AMD's virtualisation | every end-to-end test with the target hvt in its name, except the test of debug registers; the tender's own tests |
+//! | `vmx` | [`vmx`]: Bochs, Intel's virtualisation | the same and the test of debug registers, except the tests that take longest |
 
 mod initramfs;
 mod machine;
@@ -34,20 +34,20 @@ use initramfs::Initramfs;
 use machine::Boot;
 
 pub(crate) const ARGUMENTS: &str = "SCENARIO [FILTER]";
-pub(crate) const HELP: &str = "Boot a machine in software and test in it; SCENARIO: hvt (on AMD's virtualisation), vmx \
-     (on Intel's).";
+pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCENARIO: hvt (AMD's virtualisation), vmx \
+     (Intel's).";
 
 /// A machine, and what is tested in it.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     machine: fn(&Boot) -> Result<Command>,
-    /// Programs the machine is made with, and the packages that have them.
+    /// Programs that the scenario needs on the host, and the packages that have them.
     programs: &'static [(&'static str, &'static str)],
-    /// Modules in the order they are loaded; one that is not there is built in.
+    /// Modules in the order they are loaded. A module without a file is built into the kernel.
     modules: &'static [&'static str],
-    /// End-to-end tests: those with one of these in their name.
+    /// Texts of which an end-to-end test's name must contain one.
     tests: &'static [&'static str],
-    /// Tests that are left out.
+    /// Texts in the names of tests that are left out.
     not: &'static [&'static str],
 }
 
@@ -68,21 +68,21 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
         modules: &["irqbypass", "kvm", "kvm-intel", "tun"],
         tests: &["/hvt"],
         not: &[
-            // Floods, a race and the largest guest, which take longer than all else.
+            // Floods, a race and the largest guest: they would take longer than all other tests.
             "guest/net/",
             "guest/net_2if/",
             "guest/net_ring/",
             "guest/hostile_net/hvt/race",
             "guest/memory/hvt/default-size",
-            // Another Solo5 is met in the other machine.
+            // The other scenario runs the tests against a peer.
             "peer",
-            // Bochs does not leave a guest for an interrupt while the guest's own are off.
+            // In Bochs an interrupt does not stop a guest that has its own interrupts off.
             "an_endless_guest_ends_by_a_signal",
         ],
     },
 ];
 
-/// How much longer a test may take in a machine that is interpreted.
+/// Factor by which a test may take longer in an emulated machine.
 const PATIENCE: &str = "10";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
@@ -111,18 +111,18 @@ fn lab() -> PathBuf {
 }
 
 impl Scenario {
-    /// Gets what its machine is made of, where it is missing.
+    /// Installs or fetches what the machine needs and this host lacks.
     ///
     /// # Errors
-    /// Something is not to be had here.
+    /// A package cannot be installed or fetched.
     pub(crate) fn prepare(&self) -> Result<()> {
         packages::programs(self.programs)?;
         packages::kernel(&lab())?;
         packages::debugger(&lab()).map(drop)
     }
 
-    /// Runs its tests, or those with `filter` in their name, with the staged tree, showing each line
-    /// they print; false if one failed.
+    /// Runs the tests with the staged tree: all, or those with `filter` in their name. Calls `show`
+    /// with each line that they print; false if one failed.
     ///
     /// # Errors
     /// The machine cannot be made, or ends before its tests do.
@@ -163,7 +163,7 @@ impl Scenario {
                 let tender = peer.join("bin").join(tender);
                 tree.program(&tender, &tender.to_string_lossy())?;
             }
-            // An installed release has none.
+            // An installed release has no unikernels.
             let unikernels = peer.join("unikernels");
             if unikernels.exists() {
                 tree.folder(&unikernels)?;
@@ -184,9 +184,9 @@ impl Scenario {
         Ok(tree)
     }
 
-    /// What the machine runs.
+    /// The commands that the machine runs.
     fn commands(&self, filter: Option<&str>) -> Vec<String> {
-        // One at a time: the machine is slower than one processor.
+        // One test at a time: the machine is slower than one real processor.
         let options = "--test-threads=1 --color=never";
         // Tests of other targets and of the tools run on the host.
         let elsewhere = ["/spt", "stub/", "image/", "peer/tools/"];
@@ -230,7 +230,7 @@ fn test_program(package: &str, name: &str) -> Result<PathBuf> {
             .arg(root.join("target/stage"))
             .env("CARGO_ENCODED_RUSTFLAGS", stage::rustflags(&root)),
     )?;
-    // One message a line; the test's own program is among those of the package's other programs.
+    // One message a line. Other programs of the package have messages too.
     let path = String::from_utf8(messages)?.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_ours = message["target"]["name"] == name;

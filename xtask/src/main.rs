@@ -8,13 +8,14 @@
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
 //! | [`test`] | `test`: all tests |
 //! | [`peer`] | `peer`: another Solo5, to compare with |
-//! | [`bench`] | `bench`: the numbers this project holds, as ratios in one run |
+//! | [`bench`] | `bench`: measures what this project promises in numbers |
 //! | [`lab`] | `lab`: emulated machines, for tests that need one |
 //! | [`fuzz`] | `fuzz`: fuzzes everything that reads foreign bytes |
-//! | [`new`] | `new`: the beginning of a rule, a code, a property, a test unikernel |
-//! | [`schemas`] | `schemas`: writes the JSON Schemas, or checks them |
+//! | [`new`] | `new`: begins a rule, a code, a property or a test unikernel |
+//! | [`schemas`] | `schemas`: writes the JSON Schemas |
 //!
-//! [`run`] starts other programs, [`namespace`] one in a network of its own; [`version`] finds the version every program is built with.
+//! [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
+//! [`version`] finds the version that every program is built with.
 
 #![forbid(unsafe_code)]
 

@@ -7,10 +7,10 @@ use std::process::Command;
 /// users become root of a user namespace.
 const WAYS: [&[&str]; 2] = [&["--net"], &["--net", "--map-root-user"]];
 
-/// The call that runs its further arguments in a new network namespace, as root there.
+/// A command that runs the arguments added to it in a new network namespace, as root there.
 ///
 /// # Errors
-/// Why none can be made.
+/// No namespace can be made; the text says why.
 pub(crate) fn unshare() -> Result<Command, String> {
     by(Path::new("unshare"))
 }
@@ -38,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// What [`by`] makes of an `unshare` that succeeds where the shell's `condition` holds.
+    /// The result of [`by`] with an `unshare` that succeeds only if the shell's `condition` holds.
     fn with(condition: &str) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("unshare");

@@ -1,8 +1,8 @@
-//! `new`: the beginning of a rule, a code, a property of the manifest, or a test unikernel.
+//! `new`: begins a rule, a code, a property of the manifest, or a test unikernel.
 //!
-//! The files have [`MARK`] wherever the author must write something. The command that is printed shows
-//! what is left: the compiler reports a missing check, tests report a page, a fixture or a schema, and
-//! a test of the repository reports each mark.
+//! The files have [`MARK`] wherever the author has to write something. The commands that are printed
+//! show what is left to do: the compiler reports a missing check; tests report an unfinished page,
+//! fixture or schema; and a test of the repository reports each mark.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,7 @@ use crate::{Arguments, Result};
 
 pub(crate) const ARGUMENTS: &str =
     "rule CODE TITLE | code CODE TITLE | property KEY unikernel|device|block|net | guest NAME";
-pub(crate) const HELP: &str =
-    "Begin a rule, a code, a property of the manifest or a test unikernel, and say what is left.";
+pub(crate) const HELP: &str = "Begin a rule, a code, a property of the manifest or a test unikernel; prints commands that show what is left to do.";
 
 /// Stands where the author has to write.
 const MARK: &str = concat!("FILL", " IN");
@@ -215,7 +214,7 @@ fn insert_rule(path: &Path, code: &str, row: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A copy of the files that are added to.
+    /// A copy of the files that `new` adds to.
     fn checkout() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for file in [RULES, PROPERTIES, "policy/src/codes.rs"] {
@@ -230,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_has_its_row_and_its_page() {
+    fn a_new_rule_or_code_has_its_row_and_its_page() {
         let folder = checkout();
         let root = folder.path();
         let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-        // Pages that do not exist in this repository, whose references are checked.
+        // A path written out would fail the test that checks the repository's references.
         let page = |folder: &str, code: &str| read(&format!("docs/{folder}/{code}.md"));
         begin(root, &["rule", "S599", "too many wheels"]).unwrap();
         assert!(read(RULES).ends_with("surface::too_many_wheels,\n    ),\n];\n"));

@@ -1,13 +1,13 @@
-//! `peer`: another Solo5, to compare ours with: upstream's, in C.
+//! `peer`: another Solo5 to compare ours with: upstream's, which is written in C.
 //!
 //! The crate `solo5-sys` carries the whole tree of upstream's release 0.7.2: tenders, toolchain and
 //! test unikernels. Cargo fetches it from wherever it gets its crates; it is built and put under
 //! `target/peer`, and nothing of it is part of ours.
 //!
 //! That release's hvt and spt have ABI 1, ours ABI 2. The hypercalls are the same; what changed is
-//! where a linker puts TLS and bss (`docs/reference/README.md#versions`). So the number alone keeps
-//! the two apart, and it is raised before the build. `docs/testing.md` says what such a peer does
-//! not show.
+//! where a linker puts TLS and bss (`docs/reference/README.md#versions`). Only the number makes the
+//! tenders refuse each other's images, so it is raised before the build. `docs/testing.md` says what
+//! such a peer cannot show.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) const HELP: &str =
 
 const CRATE: &str = "solo5-sys";
 const CRATE_VERSION: &str = "0.1.0";
-/// The crate's SHA-256, as its registry has it. Cargo compares the file with it.
+/// The crate's SHA-256 in the registry, which cargo compares with the file it fetched.
 const SHA256: &str = "ab8c8ad38eac848299598f8ed117d460ac935833364fb2782e2863da397c4500";
 /// Where upstream's tree is in the crate.
 const TREE: &str = "solo5";
@@ -36,7 +36,7 @@ const VERSION: (&str, &str) = (
 const NUMBERS: [(&str, &str); 2] =
     [("include/hvt_abi.h", "HVT_ABI_VERSION"), ("include/spt_abi.h", "SPT_ABI_VERSION")];
 
-/// What it is built with, and the packages that have it.
+/// Programs and files that the build needs, and the packages that have them.
 pub(crate) const NEEDED: [(&str, &str); 4] = [
     ("gcc", "gcc"),
     ("make", "make"),
@@ -57,7 +57,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the peer is, once it is built.
+/// The folder of the peer, which exists once it is built.
 fn prefix() -> PathBuf {
     crate::root().join("target/peer")
 }
@@ -71,10 +71,10 @@ pub(crate) fn there() -> Option<PathBuf> {
     }
 }
 
-/// Makes sure of the peer.
+/// Fetches and builds the peer, unless that is done already.
 ///
 /// # Errors
-/// It cannot be fetched, or not be built.
+/// It cannot be fetched or built.
 pub(crate) fn prepare() -> Result<PathBuf> {
     let prefix = prefix();
     if prefix.exists() {
@@ -87,7 +87,7 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     let tree = fetch(work.path())?;
     raise_abi(&tree)?;
     let built = build(&tree, work.path())?;
-    // The name is given to a complete tree only.
+    // Only a complete tree gets the final name.
     fs::rename(built, &prefix)?;
     Ok(prefix)
 }
@@ -133,7 +133,7 @@ fn crate_folder(metadata: &[u8]) -> Result<PathBuf> {
     Ok(folder.ok_or_else(|| format!("cargo did not unpack {CRATE}"))?.to_owned())
 }
 
-/// Gives hvt and spt the ABI number of ours.
+/// Raises the ABI numbers of hvt and spt to ours.
 fn raise_abi(tree: &Path) -> Result<()> {
     for (header, name) in NUMBERS {
         let header = tree.join(header);
@@ -147,7 +147,7 @@ fn raise_abi(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds it, and collects what is installed and the unikernels in a folder below `work`.
+/// Builds the tree. Installs it, and copies its unikernels, into a folder below `work`.
 fn build(tree: &Path, work: &Path) -> Result<PathBuf> {
     let (version, text) = VERSION;
     fs::write(tree.join(version), text)?;

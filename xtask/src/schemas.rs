@@ -1,8 +1,8 @@
-//! `schemas`: the JSON Schemas under `schemas/`, written by the crates that read the formats. Each
-//! crate's own tests fail when its file is stale.
+//! `schemas`: writes the JSON Schemas under `schemas/`. The crates that read the formats generate them,
+//! and each crate's own tests fail when its file is stale.
 //!
-//! The program that writes them is an example of `solo5-elftool`, which has all those crates; xtask
-//! has none of them, so that it compiles fast.
+//! The program that writes them is an example of `solo5-elftool`, which depends on all those crates.
+//! xtask depends on none of them, so that it compiles fast.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! `build`: the tree that `install` copies, under `target/solo5`; for the demo, the part it shows,
-//! under `target/demo`.
+//! `build`: makes the tree that `install` copies, under `target/solo5`; for the demo, the part that it
+//! shows, under `target/demo`.
 //!
-//! A tree is assembled beside the old one and takes its place when it is whole, so that a failed
+//! A new tree is assembled beside the old one and takes its place when it is complete, so a failed
 //! build leaves the old one as it was.
 //!
 //! There are two efforts. [`Effort::Full`] optimises, links with musl and has the same bytes in
@@ -31,13 +31,13 @@ pub(crate) fn prefix() -> PathBuf {
     crate::root().join("target/solo5")
 }
 
-/// Where the demo's part of a tree is. Under another name, so that the demo does not replace a whole
+/// Where the demo's part of a tree is. It has another name, so that the demo does not replace a whole
 /// tree by a part of one.
 pub(crate) fn demo_prefix() -> PathBuf {
     crate::root().join("target/demo")
 }
 
-/// How much a build may cost.
+/// How much work a build does.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Effort {
     Full,
@@ -60,7 +60,7 @@ enum Kind {
     Tool,
     /// The toolchain program: a tool under other names.
     Toolchain,
-    /// A tender: position-independent, or it would lie where guest memory belongs.
+    /// A tender. It is position-independent: at a fixed address it would lie where guest memory belongs.
     Tender,
     /// A tender with what debugging needs.
     DebugTender,
@@ -110,7 +110,7 @@ const PROGRAMS: &[Program] = &[
 const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
-/// The multi-call toolchain program, and what the names it answers to end in.
+/// The toolchain program, and the endings of the names under which it is a tool.
 const TOOLCHAIN: &str = "solo5-toolchain";
 const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 
@@ -174,7 +174,7 @@ fn new_tree(root: &Path) -> Result<TempDir> {
 fn replace(new: TempDir, place: &Path) -> Result<()> {
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755))?;
     if place.exists() {
-        // A program of the tree can be started at any moment: it is the old one or the new one.
+        // The exchange is atomic: at any moment each program is there, the old one or the new one.
         renameat_with(CWD, new.path(), CWD, place, RenameFlags::EXCHANGE)?;
     } else {
         fs::rename(new.keep(), place)?;
@@ -207,12 +207,12 @@ fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf
 }
 
 impl Program {
-    /// Optimised, and alone: packages built together share the union of their features.
+    /// Optimised, and built alone: packages built together share the union of their features.
     fn full(&self, cargo: &mut Command, root: &Path) {
         let (model, features, level) = match self.kind {
             Kind::Tool | Kind::Toolchain => ("static", "", "3"),
             Kind::Tender => ("pie", "", "3"),
-            // For speed, the debugger's protocol takes more than ten minutes to optimise; for size,
+            // To optimise the debugger's protocol for speed takes more than ten minutes; for size,
             // seconds.
             Kind::DebugTender => ("pie", "debug", "\"s\""),
         };
@@ -239,8 +239,8 @@ impl Program {
 /// Linked statically, whatever the C library.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
 
-/// Static linking, no path of the build machine in the result, and no tables for unwinding: a panic
-/// aborts, and they would be a tenth of a tender.
+/// Flags for static linking, without paths of the build machine in the result, and without tables for
+/// unwinding: a panic aborts, and the tables would be a tenth of a tender.
 pub(crate) fn rustflags(root: &Path) -> String {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -254,11 +254,11 @@ pub(crate) fn rustflags(root: &Path) -> String {
     flags.join("\x1f")
 }
 
-/// The target of programs that are linked statically: the host with musl, if there is a Rust library
-/// for that or `rustup` gets one, else the host itself.
+/// The target of programs that are linked statically: the host with musl if its Rust library is
+/// installed or `rustup` can add it, else the host itself.
 ///
-/// A program with glibc first asks the CPU for all its caches. In a virtual machine each of these
-/// questions is one for the hypervisor, and together they take as long as the rest of the start.
+/// At start, glibc asks the CPU about all its caches. In a virtual machine the hypervisor answers each
+/// of these CPUID instructions, and together they take as long as the rest of the start.
 pub(crate) fn program_triple() -> Result<String> {
     // Cached: the answer is used several times, and `rustup` is slow if it fails.
     static TRIPLE: OnceLock<String> = OnceLock::new();
@@ -284,13 +284,13 @@ fn find_program_triple() -> Result<String> {
     Ok(musl)
 }
 
-/// Whether this machine's compiler has the standard library for `triple`.
+/// Whether the Rust compiler has the standard library for `triple`.
 fn has_library(triple: &str) -> Result<bool> {
     let folder = output(rustc().args(["--print", "target-libdir", "--target", triple]))?;
     Ok(Path::new(String::from_utf8(folder)?.trim()).is_dir())
 }
 
-/// The target this machine's compiler was made for.
+/// The host target of the Rust compiler.
 pub(crate) fn host_triple() -> Result<String> {
     let text = String::from_utf8(output(rustc().arg("-vV"))?)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
@@ -314,8 +314,8 @@ fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) 
     Ok(())
 }
 
-/// Manual pages and shell completions: written by the programs themselves where they can, else the
-/// pages of `docs/man` and the scripts of `docs/completions`.
+/// Manual pages and shell completions. Tools print their own; those of the other programs are in
+/// `docs/man` and `docs/completions`.
 fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
     const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
         ("bash", "share/bash-completion/completions", "", ""),
@@ -359,7 +359,7 @@ fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
 fn headers(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
     let public = tree.join("include/solo5");
     copy_headers(&root.join("bindings/include"), &public)?;
-    // The compiler's own freestanding headers, so that none of the host's is ever reached.
+    // The compiler's own freestanding headers, so that guests never need headers of the host.
     let cc = std::env::var_os("TARGET_CC").unwrap_or_else(|| "cc".into());
     let own = output(Command::new(cc).arg("-print-file-name=include"))?;
     let own = PathBuf::from(String::from_utf8(own)?.trim());

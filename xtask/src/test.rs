@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::run::cargo;
 use crate::{Arguments, Result, demo, lab, peer, stage};
 
-pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 refuses skips, but \
-     for those of what passes in the lab.";
+pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 makes a skip \
+     a failure, unless the same test passes in the lab.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     println!("== build");
@@ -53,13 +53,15 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     if std::env::var_os("SOLO5_NO_SKIP").is_some()
         && let Some(skip) = skips.iter().find(nowhere)
     {
-        return Err(format!("SOLO5_NO_SKIP is set, and what this is of ran nowhere: {skip}").into());
+        return Err(
+            format!("SOLO5_NO_SKIP is set, and this skipped test ran nowhere: {skip}").into()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Examples in Rust with tests of their own. They are run from the root: the configuration in
-/// their folders links unikernels, not tests.
+/// Examples in Rust with tests of their own. Their tests are run from the root, because cargo's
+/// configuration in their folders is for unikernels.
 const EXAMPLES: [&str; 1] = ["examples/http"];
 
 /// The totals of the closing lines of the test programs.
@@ -80,7 +82,7 @@ impl Summary {
             .current_dir(crate::root())
             .arg("test")
             .args(arguments)
-            // Without it the harness hides the output of passing tests, and skips with it.
+            // Otherwise the harness hides the output of passing tests, which contains the skips.
             .args(["--", "--show-output"])
             .env("SOLO5_PREFIX", stage::prefix())
             .stdout(Stdio::piped());
@@ -98,7 +100,7 @@ impl Summary {
         Ok(child.wait()?.success())
     }
 
-    /// Makes sure of the Solo5 to test against, or skips those tests where it cannot be had.
+    /// Prepares the peer. If that fails, notes that its tests are skipped.
     fn peer(&mut self) {
         if std::env::var_os("SOLO5_PEER").is_none()
             && let Err(error) = peer::prepare()
@@ -109,7 +111,8 @@ impl Summary {
         }
     }
 
-    /// Runs the demo, then once more where `unshare` fails; false if one did not end as it must.
+    /// Runs the demo twice, the second time with an `unshare` that fails. False if one run did not end as
+    /// it has to.
     fn demo(&mut self) -> Result<bool> {
         let run = |demo: &mut Command| -> Result<Option<i32>> {
             Ok(demo.arg("demo").stdin(Stdio::null()).status()?.code())
@@ -163,7 +166,7 @@ impl Summary {
         })
     }
 
-    /// Reads a line of a scenario. Where nothing else runs a test, its skip is the scenario's own.
+    /// Reads a line of a scenario. A skip gets the scenario's name: no other run makes up for it.
     fn read_in_lab(&mut self, scenario: &str, line: &str) {
         let before = self.skips.len();
         self.read(line);
@@ -176,7 +179,7 @@ impl Summary {
         self.in_lab.extend(name.map(str::to_owned));
     }
 
-    /// Whether what was skipped here passed in the lab.
+    /// Whether the test that was skipped here passed in the lab.
     fn ran_in_lab(&self, skip: &str) -> bool {
         let skip = skip.strip_prefix("skip: ").and_then(|skip| skip.split_once(": "));
         skip.is_some_and(|(test, _)| self.in_lab.contains(test))
@@ -197,7 +200,7 @@ impl Summary {
                 }
             }
         }
-        // Behind the test's name, where tests run one at a time.
+        // When tests run one at a time, the skip is on the line of the test's name.
         let said = line.rsplit_once("... ").map_or(line, |(_, said)| said);
         if said.starts_with("skip: ") {
             self.skips.push(said.to_owned());

@@ -1,7 +1,7 @@
-//! The version every program and the bindings' banner are built with.
+//! The version that every program and the bindings' banner are built with.
 //!
-//! `SOLO5_VERSION` if set; else what `git describe` says of a tagged checkout; else what an archive
-//! made by `git archive` carries in `.version`; else the packages' own version.
+//! It is `SOLO5_VERSION` if that is set; else what `git describe` says of a tagged checkout; else what
+//! `git archive` has put into `.version`; else the packages' own version.
 
 use std::path::Path;
 use std::process::Command;

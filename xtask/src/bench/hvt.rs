@@ -35,8 +35,8 @@ fn bss(bench: &Bench) -> Result<Row> {
     Ok(row(what, size, " bytes", BSS_MAX))
 }
 
-/// The system calls that a tender with a tap and a file reports as kept. A test compares the report
-/// with the filter.
+/// The system calls that the filter allows to a tender with a tap and a file, by the tender's own
+/// report. A test compares the report with the filter.
 fn calls(bench: &Bench) -> Result<Vec<Row>> {
     let hello = crate::root().join("examples/hello/hello.c");
     let image = bench.link_for("hvt", DEVICES, &bench.ours, &hello, "devices.hvt")?;
@@ -81,8 +81,8 @@ fn calls(bench: &Bench) -> Result<Vec<Row>> {
     ])
 }
 
-/// Starts on this host's own KVM: each tender's own hello, and one image under both tenders. That
-/// image is the peer's: an older one's loader refuses ours.
+/// Starts on this host's own KVM: each tender's own hello, and one image under both tenders. The image
+/// is the peer's, because the tender of an older peer refuses ours.
 fn starts(bench: &Bench) -> Result<Vec<Row>> {
     let what = "hvt, peer's hello / peer's tender";
     let bar = "<= 1.0 x".to_owned();
@@ -95,7 +95,7 @@ fn starts(bench: &Bench) -> Result<Vec<Row>> {
     if !runs.success() {
         return Ok(vec![row("no KVM here".into(), None)]);
     }
-    // A start on an interpreting KVM takes tens of milliseconds.
+    // Fewer pairs: where KVM interprets guests, a start takes tens of milliseconds.
     let bench = &Bench { pairs: bench.pairs.min(200), ..bench.clone() };
     let Some(peer) = &bench.peer else {
         let took = median_time(&mut ours, bench.pairs)?;

@@ -1,7 +1,7 @@
-//! Block and network of spt: operations a second as the guest counts them, and the processor time
-//! they cost the host.
+//! Block and network devices of spt: operations a second as the guest counts them, and the processor
+//! time that they cost the host.
 //!
-//! The network's part runs in a network namespace of its own, by this program started once more.
+//! For the network this program starts itself once more, in a network namespace.
 
 use std::fs::File;
 use std::net::UdpSocket;
@@ -22,8 +22,8 @@ use crate::{Result, namespace};
 pub(super) const INSIDE: &str = "inside-the-namespace";
 /// Runs of each kind, ours and the peer's in turns; the median counts.
 const RUNS: usize = 25;
-/// Tolerance: both make the same system calls, which take nearly all the time, and two series of one
-/// program differ by as much.
+/// Tolerance: ours and the peer's make the same system calls, which take nearly all the time. Two
+/// series of one program differ by this much.
 const NOISE: f64 = 0.01;
 /// The disk's size in bytes, which the page cache holds.
 const DISK: u64 = 16 << 20;
@@ -33,10 +33,10 @@ const GUEST: (&str, u16) = ("10.0.0.2", 9);
 const GUEST_MAC: &str = "02:00:00:00:00:02";
 /// With the headers of UDP, IP and Ethernet, frames of 1514 bytes.
 const DATAGRAM: u16 = 1472;
-/// Datagrams that the kernel makes of one message. Sent one at a time, they would arrive more slowly
-/// than guests take them, and each sleeping guest would delay them.
+/// Datagrams that the kernel makes of one message. Sent one at a time, datagrams would arrive more
+/// slowly than guests take them. Guests would then sleep, and every wake-up would take time.
 const DATAGRAMS: usize = 40;
-/// A guest that takes longer hangs.
+/// A guest that takes longer is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The result of one run or of several.
@@ -49,7 +49,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// The median of several runs, each number by itself.
+    /// The median of several runs, of each number separately.
     fn of(runs: &[Measured]) -> Measured {
         Measured {
             rate: median(runs.iter().map(|run| run.rate).collect()),

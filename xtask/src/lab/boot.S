@@ -1,13 +1,13 @@
 /*
- * A disk's first sector: it loads the rest of the disk to LOAD, and enters the Linux kernel that is
- * there as Xen's PVH boot protocol has it, with the initramfs behind the kernel as its module. (Xen,
+ * A disk's first sector. It loads the rest of the disk to LOAD, and enters the Linux kernel there by
+ * Xen's PVH boot protocol. The initramfs, which follows the kernel, is the protocol's module. (Xen,
  * docs/misc/pvh.pandoc and xen/include/public/arch-x86/hvm/start_info.h; ATA-6, READ SECTORS.)
  *
- * LOAD, CHUNKS, ENTRY, INITRAMFS, INITRAMFS_SIZE, MEMORY and COMMAND_LINE are defined by who
- * assembles it.
+ * vmx.rs assembles this file and defines LOAD, CHUNKS, ENTRY, INITRAMFS, INITRAMFS_SIZE, MEMORY and
+ * COMMAND_LINE.
  */
 
-#define CHUNK 256               /* sectors, as many as one command reads; told as 0 */
+#define CHUNK 256               /* sectors: the most one command reads, as count 0 */
 
 #define ATA_DATA 0x1f0
 #define ATA_COUNT 0x1f2
@@ -23,7 +23,7 @@ _start:
         cli
         xorw    %ax, %ax
         movw    %ax, %ds
-        inb     $0x92, %al      /* the gate of address line 20 */
+        inb     $0x92, %al      /* opens the gate of address line 20 */
         orb     $2, %al
         outb    %al, $0x92
         lgdtl   gdt_pointer
@@ -96,7 +96,7 @@ start_info:
         .long   0x336ec578, 1           /* magic, version */
         .long   0, 1                    /* flags, modules */
         .quad   modules, command_line
-        .quad   0                       /* ACPI's root: to be searched for */
+        .quad   0                       /* ACPI's root: the kernel searches for it */
         .quad   memory
         .long   (memory_end - memory) / 24, 0
 modules:

@@ -1,4 +1,4 @@
-//! The root file system of a machine, as a folder, and its first program.
+//! The root file system of a machine: a folder that becomes an archive with the first program, `/init`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ impl Initramfs {
         self.root.path().join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Copies a file of this machine to `to`.
+    /// Copies a file of the host to `to`.
     pub(crate) fn file(&self, from: &Path, to: &Path) -> Result<()> {
         let to = self.inside(to);
         fs::create_dir_all(to.parent().ok_or("a path without a folder")?)?;
@@ -35,7 +35,7 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Copies a program without what only debuggers read of it.
+    /// Copies a program without its debugging information.
     pub(crate) fn stripped(&self, from: &Path, to: &Path) -> Result<()> {
         self.file(from, to)?;
         run(Command::new("strip").arg(self.inside(to)))
@@ -48,7 +48,7 @@ impl Initramfs {
         run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to))
     }
 
-    /// Copies a program of this machine to `to`, with the libraries it loads.
+    /// Copies a program of the host to `to`, with the libraries it loads.
     pub(crate) fn program(&self, path: &Path, to: &str) -> Result<()> {
         self.file(path, Path::new(to))?;
         // `ldd` fails for a static program, which loads none.
@@ -61,11 +61,11 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Has a module of the kernel loaded, after those named before.
+    /// Adds a module of the kernel, which is loaded after those added before.
     pub(crate) fn module(&mut self, name: &str, file: &Path) -> Result<()> {
         let to = Path::new("/lib").join(format!("{name}.ko"));
         self.file(file, &to)?;
-        // The kernel would check its types, for longer than all else at the start takes.
+        // The kernel would check the type information, which takes longer than all else at the start.
         run(Command::new("objcopy").arg("--remove-section=.BTF").arg(self.inside(&to)))?;
         self.modules.push(name.to_owned());
         Ok(())
@@ -76,10 +76,10 @@ impl Initramfs {
         self.variables.push((name, value.into()));
     }
 
-    /// Writes the archive `to`: its first program loads the modules, runs the commands on the line
-    /// for results, says whether one failed, and switches off.
+    /// Writes the archive `to`. Its first program loads the modules, runs the commands with their output
+    /// on the line for results, says whether one failed, and switches the machine off.
     pub(crate) fn pack(self, commands: &[String], to: &Path) -> Result<PathBuf> {
-        // Busybox has an `ip` too, which makes no taps, so its folder comes last.
+        // Busybox's own `ip` cannot make taps, so busybox's folder comes last.
         let mut script = String::from(
             "#!/bin/busybox sh\n\
              /bin/busybox --install -s /bin\n\
@@ -101,7 +101,7 @@ impl Initramfs {
         for command in commands {
             script += &format!("{command} || failed=1\n");
         }
-        // Setting the line anew waits until the last of it is out.
+        // `stty` waits until all output has left the line, so none of it is lost.
         script += &format!("echo \"{status}$failed\"\nstty -F {results} cs8\npoweroff -f\n");
         let init = self.inside(Path::new("/init"));
         fs::write(&init, script)?;

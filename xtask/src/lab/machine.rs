@@ -1,4 +1,4 @@
-//! A machine: starting it, showing what its tests print, and what became of them.
+//! Runs a machine, shows what its tests print, and tells whether they passed.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 
 use crate::Result;
 
-/// The machine's line for results. The first one is the kernel's console, which breaks into any
-/// line it likes; that one goes to a file.
+/// The machine's serial line for results. The first serial line goes to a file: it is the kernel's
+/// console, whose messages would break into the tests' lines.
 pub(crate) const RESULTS: &str = "/dev/ttyS1";
 
-/// What the machine prints before the status of its tests.
+/// Precedes the status of the tests, which the machine prints last.
 pub(crate) const STATUS: &str = "lab: status ";
 
 /// Kernel options for every machine: a panic or a lockup ends it, and the kernel's self-tests are off.
@@ -22,9 +22,9 @@ pub(crate) const COMMAND_LINE: &str =
 pub(crate) struct Boot {
     pub(crate) kernel: PathBuf,
     pub(crate) initramfs: PathBuf,
-    /// Where the kernel's console goes.
+    /// File for the kernel's console.
     pub(crate) log: PathBuf,
-    /// Where what the emulator itself says goes.
+    /// File for the emulator's own messages.
     pub(crate) emulator: PathBuf,
 }
 
@@ -32,20 +32,20 @@ pub(crate) struct Boot {
 /// tests have shorter limits of their own.
 pub(crate) fn limited(seconds: u32, emulator: &str) -> Command {
     let mut command = Command::new("timeout");
-    // Bochs does not end by another signal.
+    // No other signal ends Bochs.
     command.args(["--foreground", "--signal=KILL"]);
     command.args([&seconds.to_string(), emulator]);
     command
 }
 
-/// Runs a machine, whose standard output is its line for results, and shows each line of its
-/// tests; false if a test failed.
+/// Runs a machine and shows each line of its tests; false if a test failed. The emulator's standard
+/// output is the line for results.
 pub(crate) fn run(
     boot: &Boot,
     machine: fn(&Boot) -> Result<Command>,
     show: &mut dyn FnMut(&str),
 ) -> Result<bool> {
-    // Remove results of an earlier machine.
+    // Empty the logs of an earlier machine.
     for log in [&boot.log, &boot.emulator] {
         File::create(log)?;
     }
@@ -73,7 +73,7 @@ pub(crate) fn run(
 fn last_lines(who: &str, log: &Path) -> String {
     const LINES: usize = 15;
     let text = fs::read(log).unwrap_or_default();
-    // A screen of text is among what Bochs writes, with the codes that move a terminal's cursor.
+    // Bochs also writes the machine's screen, with codes that move a terminal's cursor.
     let plain = |c: &char| !c.is_control() || *c == '\n';
     let text: String = String::from_utf8_lossy(&text).chars().filter(plain).collect();
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -1,4 +1,4 @@
-//! What a lab is made of: programs and a kernel, from Debian's packages.
+//! The parts of a lab: programs and a kernel, from Debian's packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,23 @@ use std::process::{Command, Stdio};
 use crate::Result;
 use crate::run::{output, run};
 
-/// Programs every lab is made with, and the packages that have them.
+/// Programs that every lab needs on the host, and the packages that have them.
 ///
-/// The installed gdb stays here; what its package needs is needed in the machine.
+/// The machine does not get the installed gdb but that of [`debugger`]. Installing gdb also installs
+/// the libraries that the other one loads.
 const PROGRAMS: [(&str, &str); 4] =
     [("busybox", "busybox-static"), ("cpio", "cpio"), ("ip", "iproute2"), ("gdb", "gdb-minimal")];
 
 /// The package whose dependency is the newest kernel.
 const KERNEL: &str = "linux-image-amd64";
 
-/// Checks that the programs of a lab are installed, with `more`, and installs them where it can.
+/// Installs the programs of every lab, and `more`, where they are missing.
 pub(crate) fn programs(more: &[(&str, &str)]) -> Result<()> {
     install(&[&PROGRAMS, more].concat(), "the lab")
 }
 
-/// Checks for programs, or files by path, each with its package, that `whom` needs. Root installs the
-/// missing packages.
+/// Checks for the programs that `whom` needs, or files by path, each with its package. Installs the
+/// packages of those that are missing, which only root can do.
 pub(crate) fn install(needed: &[(&str, &str)], whom: &str) -> Result<()> {
     let missing = needed.iter().filter(|(file, _)| which(file).is_err());
     let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
@@ -44,7 +45,7 @@ pub(crate) fn kernel(lab: &Path) -> Result<PathBuf> {
     unpacked(lab, "kernel", kernel_package)
 }
 
-/// A debugger without Python, which would want its library, unpacked under `lab`.
+/// A debugger without Python, unpacked under `lab`: Python would need its own library in the machine.
 pub(crate) fn debugger(lab: &Path) -> Result<PathBuf> {
     let folder = unpacked(lab, "gdb", || Ok("gdb-minimal".to_owned()))?;
     Ok(folder.join("usr/bin/gdb"))
@@ -89,7 +90,7 @@ fn kernel_package() -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Where `program` is, as a shell would find it, or root's; a path stays as it is.
+/// The file of `program`, found as root's shell would find it. A path stays as it is.
 pub(crate) fn which(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn continuous_integration_installs_what_the_lab_and_the_peer_want() {
+    fn continuous_integration_installs_what_the_lab_and_the_peer_need() {
         let script = fs::read_to_string(crate::root().join(".ci/run")).unwrap();
         let scenarios = crate::lab::SCENARIOS.iter().map(|scenario| scenario.programs);
         for (file, package) in scenarios.chain([&PROGRAMS[..], &crate::peer::NEEDED]).flatten() {

@@ -8,7 +8,7 @@ use crate::Result;
 /// The emulator.
 pub(crate) const PROGRAMS: [(&str, &str); 1] = [("qemu-system-x86_64", "qemu-system-x86")];
 
-/// Ten times what all tests take.
+/// Time limit: ten times what all tests take.
 const SECONDS: u32 = 2400;
 
 /// A machine that boots `boot`.

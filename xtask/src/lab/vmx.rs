@@ -1,7 +1,7 @@
 //! A machine with Intel's virtualisation: Bochs.
 //!
-//! Its BIOS boots from disks only. To unpack a kernel takes a machine this slow longer than to boot
-//! it, so it is unpacked here: the disk is a sector that boots ([`boot.S`](../boot.S)), the kernel as
+//! Its BIOS boots only from disks. The kernel is unpacked here, because a machine this slow would take
+//! longer to unpack a kernel than to boot it. The disk holds a boot sector (`boot.S`), the kernel as
 //! it lies in memory, and the initramfs.
 
 use std::fs::{self, File};
@@ -31,20 +31,20 @@ const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
 
-/// Several times what its tests take.
+/// Time limit: several times what the tests take.
 const SECONDS: u32 = 900;
 
 /// The machine's memory, in MiB.
 const MEMORY: usize = 1024;
 
-/// A sector of a disk, in bytes, and what the boot sector reads at a time.
+/// Sizes in bytes of a disk's sector, and of the piece that the boot sector reads at a time.
 const SECTOR: usize = 512;
 const CHUNK: usize = 256 * SECTOR;
 
 /// The note with the address of a kernel's entry for PVH (Xen, `xen/include/public/elfnote.h`).
 const XEN_ELFNOTE_PHYS32_ENTRY: NoteType = NoteType(18);
 
-/// Bochs takes a disk by whole cylinders, of 16 heads and 63 sectors.
+/// Bochs wants a disk of whole cylinders. A cylinder has 16 heads of 63 sectors.
 const CYLINDER: usize = 16 * 63 * SECTOR;
 
 /// A machine that boots `boot`.
@@ -52,8 +52,8 @@ pub(crate) fn machine(boot: &Boot) -> Result<Command> {
     let folder = boot.log.parent().ok_or("a log without a folder")?;
     disk(boot, &folder.join("vmx.disk"))?;
     let log = boot.log.file_name().unwrap_or_default().display();
-    // The screen that opens no port; the clock counts instructions; power is off by a panic of the
-    // device that would switch it.
+    // `term` is the display that opens no port. Without `sync`, the clock counts instructions. To
+    // switch off, the machine makes a device panic, and `fatal` ends Bochs.
     let settings = format!(
         "config_interface: textconfig\n\
          display_library: term\n\
@@ -71,10 +71,10 @@ pub(crate) fn machine(boot: &Boot) -> Result<Command> {
          panic: action=fatal\n"
     );
     fs::write(folder.join("vmx.bochsrc"), settings)?;
-    // Debian's has its debugger compiled in, which waits to be told to begin.
+    // Debian's Bochs has a debugger compiled in, which waits for this command.
     fs::write(folder.join("vmx.commands"), "continue\n")?;
     let mut bochs = limited(SECONDS, "sh");
-    // Bochs itself talks on standard output.
+    // Standard output is for results only, so Bochs's own output goes to standard error.
     bochs
         .args(["-c", "exec \"$@\" 3>&1 >&2", "sh"])
         .args(["bochs", "-q", "-unlock", "-f", "vmx.bochsrc"])
@@ -111,7 +111,7 @@ fn disk(boot: &Boot, to: &Path) -> Result<()> {
         .arg(format!("-DINITRAMFS_SIZE={}", initramfs.len()))
         .arg(format!("-DMEMORY={}", MEMORY << 20))
         .arg(format!("-DCOMMAND_LINE=\"{COMMAND_LINE}\"")))?;
-    // Where a BIOS puts it.
+    // A BIOS loads the boot sector to this address.
     run(Command::new("ld")
         .args(["-m", "elf_x86_64", "-Ttext=0x7c00", "--oformat=binary"])
         .arg(&object)
@@ -129,7 +129,7 @@ fn disk(boot: &Boot, to: &Path) -> Result<()> {
 struct Kernel {
     at: usize,
     memory: Vec<u8>,
-    /// Of 32-bit code, with Xen's PVH boot protocol.
+    /// Address of the 32-bit entry for Xen's PVH boot protocol.
     entry: usize,
 }
 
@@ -191,6 +191,6 @@ fn unpacked(image: &[u8]) -> Result<Vec<u8>> {
     let mut packed = tempfile::tempfile()?;
     packed.write_all(payload)?;
     packed.rewind()?;
-    // The size of the stream follows it.
+    // The payload is one stream and, after it, the stream's unpacked size.
     output(Command::new("xz").args(["--decompress", "--stdout", "--single-stream"]).stdin(packed))
 }
