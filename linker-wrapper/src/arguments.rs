@@ -1,7 +1,7 @@
 //! Reads the arguments: takes out the wrapper's own, keeps the rest as typed, and notes what they
 //! request.
 //!
-//! A compiler hands arguments on to its linker in several spellings (`-z X`, `-Wl,-z,X`, `-Xlinker
+//! A compiler passes arguments on to its linker in several spellings (`-z X`, `-Wl,-z,X`, `-Xlinker
 //! -z -Xlinker X`, each also joined). All of them are read as one sequence of linker arguments, so
 //! that a wrapper option is found in any spelling. Arguments that stay keep their spelling and
 //! their place.
@@ -99,7 +99,7 @@ pub struct Arguments {
     pub libraries: Vec<OsString>,
     /// Folders of `-L`, in order.
     pub folders: Vec<OsString>,
-    /// Those folders that a compiler hands on unread; its own folders come before them.
+    /// Those of the folders that a compiler passes on unread. It puts its own folders before them.
     pub late_folders: Vec<OsString>,
     /// DIR of the last `--sysroot=DIR`.
     pub sysroot: Option<OsString>,
@@ -107,7 +107,7 @@ pub struct Arguments {
     pub side_files: Vec<SideFile>,
     /// What the compiler is asked to write for `make`.
     pub dependencies: Dependencies,
-    /// Whether response files of the linker were read.
+    /// Whether response files for the linker were read.
     pub from_file: bool,
     /// Whether the arguments choose a linker (`-fuse-ld=`, `--ld-path=`).
     pub chooses_linker: bool,
@@ -370,7 +370,7 @@ impl Arguments {
 /// Reads the linker's arguments in order, across all units.
 fn linker_words(tool: Tool, units: &mut [Unit], read: &mut Arguments) -> Result<(), Diagnostic> {
     let words = units.iter_mut().flat_map(|unit| {
-        // The compiler puts the options it reads itself in front of those it hands on.
+        // The compiler puts the options that it reads itself before those that it passes on.
         let late = unit
             .typed
             .first()
@@ -518,7 +518,7 @@ mod tests {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    /// Line, NAME, remaining arguments.
+    /// A case is a line, its NAME and the remaining arguments.
     #[test]
     fn the_abi_is_found_in_every_spelling() {
         let cases = [

@@ -18,7 +18,7 @@ const NOT_FOUND: u8 = 127;
 /// Exit status of a shell for a program that it cannot run.
 const NOT_RUNNABLE: u8 = 126;
 
-/// Becomes the tool. Comes back only if that fails.
+/// Replaces this process by the tool. Returns only if that fails.
 pub fn become_tool(program: &OsStr, arguments: &[OsString]) -> io::Error {
     command(program, arguments).exec()
 }

@@ -1,5 +1,5 @@
-//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: the host's compiler, linker and objcopy, made to
-//! build unikernels. Also the linker scripts that an installation has.
+//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: they make the host's compiler, linker and objcopy build
+//! unikernels. The crate also has the linker scripts of an installation.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
@@ -17,9 +17,9 @@
 //! errors.
 //!
 //! If nothing is left to do after the tool, the wrapper replaces itself by the tool. Otherwise the
-//! tool runs as a child and writes the output under its final name: linkers put that name into
+//! tool runs as a child. It writes the output under its final name: linkers put that name into
 //! dependency files and maps, and compilers derive further names from it, so a temporary name would
-//! show.
+//! show there.
 //!
 //! Adversary: none beyond the developer's own shell. Only the name of an installed ABI becomes part
 //! of a path. The manifest and the image are read by crates that withstand any bytes.
@@ -145,7 +145,7 @@ fn linker_script(words: &[OsString]) -> u8 {
     }
 }
 
-/// Writes a text to standard output.
+/// Writes a text to standard output, and returns the exit status.
 fn print(out: &str) -> u8 {
     match io::stdout().write_all(out.as_bytes()) {
         Ok(()) => 0,

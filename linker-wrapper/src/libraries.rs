@@ -2,8 +2,8 @@
 //!
 //! A library is linked from a folder that `-L`, `-B` or `--sysroot` names, or from the compiler's
 //! own folder, where `libgcc.a` is. The host's folders hold code that makes system calls, so a
-//! library that only they have is not linked. `rustc` passes a few names unasked, for types of the
-//! crate `libc`; these libraries count as empty. The linker decides whether one of their symbols is
+//! library that only they have is not linked. `rustc` passes a few libraries unasked, even if
+//! the crate `libc` is used only for its types; these count as empty. The linker decides whether one of their symbols is
 //! missing, because it knows which code is live.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use crate::codes;
 use crate::name::Tool;
 use crate::tools::{self, Program};
 
-/// Libraries that count as empty where no folder has them, with the host's file.
+/// Libraries that count as empty if no folder has them, each with the host's file.
 const EMPTY: &[(&str, &str)] = &[
     ("c", "libc.so.6"),
     ("m", "libm.so.6"),
@@ -53,7 +53,7 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
         return Ok(libraries);
     }
     if tool == Tool::Cc {
-        // A compiler's own folders come before those that it hands on unread.
+        // Otherwise a compiler would search its own folders before those that it passes on unread.
         libraries.folders.clone_from(&read.late_folders);
     }
     let mut own = None;
@@ -69,7 +69,7 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
                 libraries.folders.push(folder.into());
                 continue;
             }
-            // The compiler's shared library belongs to the host: it needs a dynamic linker.
+            // A shared library in that folder belongs to the host: it needs a dynamic linker.
             let is_static = file.as_bytes().ends_with(b".a");
             if is_static && own.compiler.as_deref().is_some_and(is_in) {
                 continue;

@@ -6,7 +6,8 @@
 
 use std::process::ExitCode;
 
-/// Programs start faster with it than with musl's, which asks the kernel for a few pages at a time.
+/// Programs start faster with it than with musl's allocator, which asks the kernel for a few pages at
+/// a time.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

@@ -1,4 +1,4 @@
-//! A manifest's source → the objects that bring its notes into the image.
+//! Compiles a manifest's source to the objects that bring its notes into the image.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use solo5_report::{Diagnostic, Severity};
 
 use crate::codes;
 
-/// Most bytes read of a source: more than the front end takes, so it reports a longer one.
+/// Most bytes read of a source. The front end accepts less, so it reports a source that is too long.
 const SOURCE_MAX: u64 = 2 << 20;
 
 /// Objects to link, and warnings about the manifest.

@@ -39,7 +39,7 @@ pub fn wanted(findings: &[Diagnostic]) -> bool {
 
 /// Further arguments that make the link leave image, map and temporary objects in `folder`.
 pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
-    // They keep the first link's files: of an option given twice, linkers take the last.
+    // The first link's files must stay. Of an option given twice linkers take the last one.
     let mut files = vec![("Map", MAP)];
     let others = read.side_files.iter().map(|side| (side.option, side.option));
     files.extend(others.filter(|(option, _)| *option != "Map"));
@@ -63,7 +63,7 @@ pub fn arguments(tool: Tool, read: &Arguments, folder: &Path) -> Vec<OsString> {
     out
 }
 
-/// Adds its origin to each finding, as far as the second link's files in `folder` tell it.
+/// Adds the origin to each finding, as far as the second link's files in `folder` tell it.
 pub fn add(findings: &mut [Diagnostic], folder: &Path) {
     let Some((image, pieces)) = read(folder) else {
         return;
@@ -184,7 +184,7 @@ fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
-/// The input sections that are to blame, in words.
+/// The wrong input sections in words, and what to do.
 struct Culprits {
     names: String,
     help: Option<String>,
@@ -209,7 +209,8 @@ fn culprits(pieces: &[Piece], within: &Range<u64>, folder: &Path) -> Option<Culp
         known.iter().filter(|(_, other)| *other == rights).count()
     };
     let (data, code) = (count(true, false), count(false, true));
-    // The segment's rights without them; unknown if it has only such sections.
+    // The rights that the segment would have without the wrong sections. Both are false if every
+    // section asks for both.
     let usual = Rights { write: data > 0 && data >= code, execute: code > data };
     let wrong: Vec<_> = known
         .iter()

@@ -32,7 +32,7 @@ pub struct Heard {
 }
 
 impl Relay {
-    /// A relay that calls each of `objects` by the name of the manifest.
+    /// A relay that replaces the path of each of `objects` by the name of the manifest.
     pub fn new(objects: &[impl AsRef<Path>], manifest: &OsStr) -> Relay {
         let bytes = |object: &Path| object.as_os_str().as_bytes().to_vec();
         let pair = |object: &Path| (bytes(object), manifest.as_bytes().to_vec());
@@ -59,7 +59,7 @@ impl Relay {
             if heard.undefined.len() < UNDEFINED_MAX {
                 heard.undefined.extend(undefined(&line));
             }
-            // The tool goes on when its output cannot be written, as it would on its own.
+            // A failure to write does not stop the tool, just as without the relay.
             let _ = to.write_all(&self.replaced(&line));
             let _ = to.flush();
         }

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Most files followed; GCC assumes a cycle beyond as many.
+/// Most files followed. GCC, too, takes more for a cycle.
 const FILES_MAX: usize = 2000;
 /// Longest response file in bytes.
 const FILE_MAX: u64 = 64 << 20;
-/// Arguments of more bytes are passed in a response file again. The limit is far below a kernel's
-/// for a command line, and far above what people write by hand.
+/// Arguments of more bytes are passed on in a response file. The limit is far below a kernel's for a
+/// command line, and far above what people write by hand.
 const INLINE_MAX: usize = 32 << 10;
 
 /// Arguments without response files.
@@ -26,8 +26,8 @@ pub struct Expanded {
     pub from_file: bool,
 }
 
-/// Replaces every response file by its content. A file that cannot be read, or that follows a
-/// cycle, stays as it is: the underlying tool reports it.
+/// Replaces every response file by its content. A file that cannot be read, or that is one too many,
+/// stays as it is: the underlying tool reports it.
 pub fn expand(arguments: impl IntoIterator<Item = OsString>) -> Expanded {
     let mut pending: Vec<OsString> = arguments.into_iter().collect();
     pending.reverse();

@@ -1,15 +1,15 @@
 //! The linker scripts: one template, one table (`docs/reference/toolchain.md#scripts`).
 //!
 //! The text of [`render`] is common to all unikernels; a row of [`Layout::of`] has the differences
-//! between targets. These are the differences from the scripts of earlier Solo5 releases; a test
-//! holds each of them:
+//! between targets. The scripts differ from those of earlier Solo5 releases in these points, each of
+//! which has a test:
 //!
-//! * `.interp` and the notes survive `--gc-sections`, and no other note is kept, since linkers place
-//!   an unknown one in PT_INTERP, where it breaks the no-exec trick.
+//! * `.interp` and the notes survive `--gc-sections`. No other note is kept: linkers place an unknown
+//!   note in PT_INTERP, where it breaks the no-exec trick.
 //! * PT_TLS covers `.tdata` and `.tbss`, so that every linker computes the same offsets, and
 //!   `_stls_align` tells the bindings their alignment. Neither is padded.
 //! * spt and stub have their read-only data in a segment of its own, not executable.
-//! * `.bss` has its rights also where no tender loads it.
+//! * `.bss` gets its rights even where no tender loads it.
 
 use std::fmt::{self, Write};
 
@@ -83,7 +83,7 @@ enum Notes {
 struct Layout {
     /// Address of the first byte.
     base: u64,
-    /// `p_flags` of the text segment; hvt's tender gives a guest text that it cannot read.
+    /// `p_flags` of the text segment. Under hvt a guest cannot read its text.
     text_flags: u32,
     /// Whether read-only data has a segment of its own; else it lies behind the text.
     rodata_segment: bool,
@@ -184,8 +184,8 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     let extra = Extra::of(arch);
     writeln!(
         out,
-        "/* Layout of {} unikernels for {}. Program headers that stay empty are harmless,\n   \
-         but for PT_NOTE: readers take an empty one as damage. */\n\nENTRY(_start)\n",
+        "/* Layout of {} unikernels for {}. Empty program headers are harmless, except\n   \
+         PT_NOTE: readers take an empty one for damage. */\n\nENTRY(_start)\n",
         arch.name(),
         bindings.name()
     )?;
@@ -215,12 +215,12 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     }
     write!(
         out,
-        "    /* First what may be aligned above a page: its segment then starts there. */
+        "    /* .data is first: if it is aligned above a page, the segment starts at that alignment. */
     .data : {{ *(.data .data.* .gnu.linkonce.d.*){} }} :data
     .got : {{ *(.got.plt) *(.got .got.*){} }} :data
 
-    /* A thread's block is .tdata and .tbss at their distance here, so it starts at an address that
-       is aligned for both. .tbss takes no addresses. */
+    /* A thread's block repeats .tdata and .tbss at their distance here, so .tdata starts at an
+       address that is aligned for both. .tbss takes no addresses. */
     . = ALIGN(MAX(CONSTANT(MAXPAGESIZE), MAX(ALIGNOF(.tdata), ALIGNOF(.tbss))));
     _stdata = .;
     .tdata : {{ *(.tdata .tdata.* .gnu.linkonce.td.*) }} :tdata :tls
@@ -238,7 +238,7 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     /DISCARD/ : {{ *(.note .note.*) }}
 }}
 
-/* Numbers, not addresses. _ltdata counts what lies between .tdata and .tbss for alignment. */
+/* Numbers, not addresses. _ltdata includes the padding between .tdata and .tbss. */
 _ltdata = SIZEOF(.tdata) == 0 ? 0 : SIZEOF(.tbss) == 0 ? SIZEOF(.tdata) : ADDR(.tbss) - ADDR(.tdata);
 _ltbss = SIZEOF(.tbss);
 _stls_align = MAX(1, MAX(ALIGNOF(.tdata), ALIGNOF(.tbss)));
@@ -253,7 +253,8 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     if layout.rodata_segment {
         writeln!(out, "    rodata PT_LOAD FLAGS({R});")?;
     }
-    // Rights as the sections ask for them: code among the data must show, not silently lose a right.
+    // Without FLAGS the segment gets the rights that its sections ask for. So the audit finds code
+    // among the data, which otherwise would silently lose a right.
     writeln!(out, "    data PT_LOAD;")?;
     writeln!(out, "    tdata PT_LOAD FLAGS({R});")?;
     writeln!(out, "    tls PT_TLS FLAGS({R});")?;
@@ -304,8 +305,8 @@ const BUILD_ID: &str = ".note.gnu.build-id";
 /// Xen's entry point note.
 const SECTION_XEN: &str = ".note.solo5.xen";
 
-/// `.data.rel.ro` and the arrays are called writable for the sake of relocation at start-up. Here
-/// everything is relocated by the linker, so they are as constant as the rest.
+/// `.data.rel.ro` and the arrays are usually writable, for relocation at start-up. Here the linker
+/// relocates everything, so they are as constant as the rest.
 fn read_only_data(out: &mut String, extra: &Extra, segment: &str) -> fmt::Result {
     write!(
         out,

@@ -1,4 +1,4 @@
-//! The link's other output files: they are made to name the manifest, not its temporary object.
+//! Puts the manifest's name into the link's other output files, in place of its temporary object's.
 
 use std::fs;
 use std::io;
@@ -19,13 +19,13 @@ const FOLDER: &[u8] = b"solo5-manifest-00";
 
 /// The objects of a manifest in a link.
 pub struct Objects<'a> {
-    /// Replaces their names.
+    /// Replaces the objects' names.
     pub relay: &'a Relay,
     /// The folder they are in.
     pub folder: &'a Path,
 }
 
-/// Makes every file that the link wrote besides its output name the manifest.
+/// Puts the manifest's name into every file that the link wrote besides its output.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn name_manifest(read: &Arguments, objects: &Objects<'_>) -> Result<(), Diag
 /// If the file cannot be written again.
 pub fn depend_on_manifest(read: &Arguments, manifest: &Path) -> Result<(), Diagnostic> {
     let asked = &read.dependencies;
-    // Without a name for the output the rule is about an object.
+    // If the output is not named, the compiler's rule is about an object.
     if !asked.wanted || read.mode != Mode::Link || !read.output_named {
         return Ok(());
     }
@@ -99,7 +99,7 @@ fn path(side: &SideFile, read: &Arguments) -> PathBuf {
 }
 
 fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Diagnostic> {
-    // What is not a file has gone through the relay already, or cannot be read again.
+    // Other than files, there are standard streams, which the relay has changed, and devices.
     if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= FILE_MAX) {
         return Ok(());
     }

@@ -21,7 +21,7 @@ pub struct Program {
     pub arguments: Vec<OsString>,
 }
 
-/// The architecture for which `TARGET_CC` and its like were set at build time.
+/// The architecture for which `TARGET_CC`, `TARGET_LD` and `TARGET_OBJCOPY` were set at build time.
 const BUILT_FOR: Option<&str> = match option_env!("TARGET_ARCH") {
     Some(arch) => Some(arch),
     None => match Arch::HOST {
@@ -156,7 +156,8 @@ fn gcc_headers(program: &Program) -> Option<PathBuf> {
     printed_path(program, "-print-file-name=include")
 }
 
-/// The path that a compiler prints when it gets `question`. Without one it prints the bare name.
+/// The path that a compiler prints when it gets `question`. `None` if it prints a bare name, as it does
+/// for a file that it does not find.
 pub fn printed_path(program: &Program, question: &str) -> Option<PathBuf> {
     let printed = printed(program, &[question.into()])?;
     let path = Path::new(OsStr::from_bytes(printed.trim_ascii_end()));

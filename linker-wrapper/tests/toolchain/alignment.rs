@@ -1,5 +1,5 @@
-//! Alignments above a page: every section can have one, by every linker, for every target with a
-//! loader, and the loader takes the image.
+//! Every section can be aligned above a page, by every linker and for every target with a loader, and
+//! the loader accepts the image.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use solo5_image::LoadPlan;
 use crate::image::Linked;
 use crate::tree::{Tree, arch, assert_ok, linkers};
 
-/// What lies in a section, as a declaration of `table` with an alignment for `{}`.
+/// Sections, each with a declaration of `table` in it; `{}` stands for the alignment.
 const SECTIONS: &[(&str, &str, Place)] = &[
     (
         ".text",
@@ -55,7 +55,7 @@ fn loaded(linked: &Linked, plan: &LoadPlan, address: u64) -> Option<u8> {
     Some(linked.bytes(address, 1)[0])
 }
 
-/// Asserts that a loader takes the image, and that `table` is at its place.
+/// Asserts that a loader accepts the image, and that `table` is at its place.
 fn check(path: &Path, target: Target, place: Place, align: u64, what: &str) {
     let linked = Linked::open(path);
     let plan = linked.image.plan(&linked.file, target).unwrap_or_else(|fault| {
@@ -117,8 +117,8 @@ fn any_section_may_be_aligned_above_a_page() {
     }
 }
 
-/// Images of other linker scripts put a table of offsets in front of the data, in its segment, and
-/// do not know of alignments. Loaders take what has its pages to itself.
+/// Other linker scripts put `.got` before `.data` in one segment, and do not align the segment. Loaders
+/// accept a segment that shares no page with another.
 #[test]
 fn images_of_other_scripts_load() {
     let tree = Tree::new();

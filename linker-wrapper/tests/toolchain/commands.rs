@@ -1,4 +1,4 @@
-//! The commands of the underlying tools, recorded by scripts in their place.
+//! The commands of the underlying tools, recorded by scripts that replace the tools.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -46,8 +46,8 @@ fn words(tree: &Tree, template: &str) -> Vec<String> {
         .collect()
 }
 
-/// `docs/reference/toolchain.md#arguments`, with a stand-in for the guard option, which not every
-/// architecture has.
+/// The commands of `docs/reference/toolchain.md#arguments`. GUARD stands for the guard option, which
+/// not every architecture has.
 #[test]
 fn commands_are_those_of_the_specification() {
     let tree = Tree::new();
@@ -134,7 +134,7 @@ fn a_tool_may_be_given_with_arguments() {
 }
 
 #[test]
-fn the_tools_status_is_ours() {
+fn the_wrapper_ends_with_the_tools_status() {
     let tree = Tree::new();
     let status = |body: &str, arguments: &[&str]| {
         let tool = tree.script("gcc", body);
@@ -164,7 +164,8 @@ fn no_arguments_are_an_error_on_standard_error() {
     assert!(errors(&output).contains("no input files"));
 }
 
-/// Build systems read the prefix of `ar`, `nm` and `ranlib` from it, and hand it to `config.sub`.
+/// Build systems take the printed machine for the prefix of `ar`, `nm` and `ranlib`, and pass it to
+/// `config.sub`.
 #[test]
 fn the_machine_is_what_the_compiler_says() {
     let tree = Tree::new();
@@ -275,7 +276,7 @@ fn an_unknown_abi_is_refused_with_the_known_ones() {
     assert!(!tree.has("a.out"));
 }
 
-/// The program called by a name that names no tool.
+/// Under a name that names no tool, the program reads the tool from its first argument.
 #[test]
 fn the_tool_may_be_the_first_argument() {
     let run = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! What a linked image holds, read by `solo5_image` and, where it can tell more, by binutils.
+//! The content of a linked image, read by `solo5_image`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -42,8 +42,8 @@ impl Linked {
         headers[0]
     }
 
-    /// Everything a unikernel linked with a manifest of version 2 must have, wherever its notes
-    /// lie: the trick against direct execution, and its own notes without others.
+    /// Asserts that a unikernel linked with a manifest of version 2 is complete, wherever its notes lie:
+    /// it has the no-exec trick, its own notes and no others.
     #[track_caller]
     pub(crate) fn assert_complete(&self) {
         let interp = self.headers(PT_INTERP);

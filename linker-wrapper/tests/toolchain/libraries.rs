@@ -23,7 +23,7 @@ int solo5_app_main(const void *at) { return getentropy ? getentropy((void *)at, 
 
 const TARGET: [&str; 4] = ["-z", "solo5-abi=spt", "manifest.o", "-o"];
 
-/// The compilers and linkers that are there.
+/// The pairs of compiler and linker that are installed.
 fn drivers() -> Vec<(&'static str, &'static str)> {
     let installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
     [("gcc", "bfd"), ("gcc", "lld"), ("clang", "bfd"), ("clang", "lld")]
@@ -43,7 +43,7 @@ fn link(tree: &Tree, (compiler, linker): (&str, &str), arguments: &[&str]) -> Ou
         .unwrap()
 }
 
-/// Every spelling of a library of the host's.
+/// Spellings of libraries that the host has.
 const SPELLINGS: &[&[&str]] = &[
     &["-lc"],
     &["-l", "c"],
@@ -87,7 +87,7 @@ fn a_call_into_a_library_of_the_host_is_refused_by_name() {
     }
 }
 
-/// rustc passes them only for types of the crate `libc`.
+/// rustc passes such libraries even if only types of the crate `libc` are used.
 #[test]
 fn libraries_that_nothing_needs_count_as_empty() {
     let tree = Tree::new();
@@ -142,8 +142,8 @@ fn other_libraries_of_the_host_are_not_found() {
     }
 }
 
-/// A library that the link names a folder for is linked, whatever it is called, and so is the
-/// compiler's own.
+/// A library in a folder that the link names is linked, whatever its name. So is the compiler's own
+/// library.
 #[test]
 fn libraries_of_the_link_are_found_first() {
     let tree = Tree::new();
@@ -228,7 +228,7 @@ fn shared_libraries_of_the_link_do_not_count() {
     }
 }
 
-/// Probes of build systems see what they always saw, and partial links keep what they are given.
+/// The wrapper leaves no library out of stubs, which build systems link to probe, and of partial links.
 #[test]
 fn stubs_and_partial_links_stay_as_they_are() {
     let tree = Tree::new();

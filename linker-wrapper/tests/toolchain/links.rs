@@ -14,8 +14,8 @@ use crate::tree::{APPLICATION, Tree, arch, assert_ok, errors, linkers};
 const WRITABLE_CODE: &str =
     "__asm__(\".section .data.jit,\\\"awx\\\"\\n.globl jit\\njit: .long 0\\n.previous\");\n";
 
-/// Notes of other makers, as tracing tools and compilers leave in objects, one of them under a name
-/// that no script could know.
+/// Notes that tracing tools and compilers leave in objects. The script does not know the name of one
+/// of them.
 const FOREIGN_NOTES: &str = "\
 __asm__(\".section .note.stapsdt,\\\"a\\\",%note\\n.balign 4\\n.long 4, 0, 3\\n.asciz \\\"st\\\"\\n\"
         \".balign 4\\n.previous\");\n\
@@ -27,13 +27,13 @@ fn line<'a>(words: &[&'a str], with: &[&'a str]) -> Vec<&'a str> {
     words.iter().chain(with).copied().collect()
 }
 
-/// Runs our linker with `linker` behind it.
+/// Runs our linker wrapper with `linker` as the underlying tool.
 fn link(tree: &Tree, linker: &str, arguments: &[&str]) -> Output {
     tree.command("solo5-ld").env("SOLO5_LD", linker).args(arguments).output().unwrap()
 }
 
-/// MFT1, MFT2 and the no-exec trick, in the whole square of linker, collection of unused sections,
-/// and script.
+/// MFT1, MFT2 and the no-exec trick, for every combination of linker, collection of unused sections and
+/// script.
 #[test]
 fn both_notes_and_the_interpreter_survive_every_link() {
     let tree = Tree::new();
@@ -170,7 +170,8 @@ fn only_our_notes_are_kept_and_a_build_id_that_was_asked_for() {
     }
 }
 
-/// The stub has no ABI: no loader takes it, and nothing of it is empty that a reader looks at.
+/// The stub has no ABI note, so no loader accepts it. It has no empty PT_NOTE, which readers would
+/// refuse.
 #[test]
 fn the_stub_links_anything() {
     let tree = Tree::new();
@@ -200,7 +201,7 @@ fn an_image_that_no_loader_takes_is_refused_and_gone() {
     let output = tree.run("solo5-cc", &ld);
     assert_eq!(output.status.code(), Some(1));
     assert!(!tree.has("image"));
-    // Not on partial links, nor where it is switched off.
+    // Partial links are not audited, nor links with the audit switched off.
     assert_ok(&tree.run("solo5-ld", &["-r", "jit.o", "-o", "partial.o"]));
     assert_ok(&tree.run("solo5-ld", &line(&ld, &["-z", "solo5-audit=off"])));
     assert!(tree.has("image"));
@@ -212,7 +213,7 @@ fn an_image_that_no_loader_takes_is_refused_and_gone() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The image no longer shows from which section and object a fault came; the refusal does.
+/// The image does not show which section and object a fault came from; the refusal does.
 #[test]
 fn a_refusal_names_the_input_section_and_its_object() {
     let tree = Tree::new();
@@ -316,7 +317,7 @@ fn a_device_as_output_stays_one() {
     }
 }
 
-/// Needs the right to mount a file system of its own, small enough to be full.
+/// Needs the right to mount a file system that is small enough to fill.
 #[test]
 fn a_full_disk_leaves_no_file() {
     let tree = Tree::new();

@@ -1,4 +1,5 @@
-//! What linkers and compilers write about their inputs names the manifest, and is the same each time.
+//! Where linkers and compilers write about their inputs, they name the manifest, and they write the
+//! same each time.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -157,7 +158,7 @@ fn dependencies_that_a_compiler_writes_have_the_manifest() {
     }
 }
 
-/// GNU ld writes through a symbolic link; what a loader refuses must not stay behind it.
+/// GNU ld writes through a symbolic link. An image that a loader refuses must not stay at its target.
 #[test]
 fn a_refused_image_is_gone_where_a_link_points() {
     let tree = tree();
@@ -174,7 +175,7 @@ fn a_refused_image_is_gone_where_a_link_points() {
             let output = link(&tree, linker, &["--dependency-file=out.d", "-Map=out.map"]);
             assert_eq!(output.status.code(), Some(1), "{linker}");
             assert!(errors(&output).contains("error[S201]"), "{}", errors(&output));
-            // lld replaces the link, and then leaves alone what it pointed to.
+            // lld replaces the symbolic link, and does not touch its target.
             let left = fs::read(&real).ok();
             assert!(left.is_none() || left.as_deref() == Some(b"an older image"), "{linker}");
             assert!(!image.exists() || left.is_some() && is_link(&image), "{linker}");

@@ -1,5 +1,5 @@
-//! An independent oracle: objects written by `faerie`, which shares no code with our writer and
-//! readers, must link like a compiler's and read back as they were defined.
+//! An independent oracle: `faerie` shares no code with our writer and readers. Objects that it writes
+//! must link like a compiler's, and their content must be the same when the image is read.
 //!
 //! `faerie` cannot write notes (SHT_NOTE), only their bytes in sections that are not loaded, and
 //! gives a bss no size. So these are compared only where a linker corrects them.

@@ -1,15 +1,15 @@
-//! Thread-local variables: linkers and bindings must mean the same place.
+//! Linkers and bindings must agree on the place of a thread-local variable.
 //!
 //! The bindings lay out a thread's block from the script's symbols
 //! (`docs/reference/toolchain.md#tls`): `_ltdata` bytes copied from `_stdata`, `_ltbss` bytes of
 //! zeros behind them, and on x86_64 the thread pointer at the block plus the sum rounded up to
-//! `_stls_align`. Here the linker writes the offsets that code would use into data, and each has to
-//! lead to the variable's place in that block.
+//! `_stls_align`. In this test the linker writes the offsets that code would use into data, and each
+//! has to lead to the variable's place in that block.
 
 use crate::image::Linked;
 use crate::tree::{Tree, assert_ok, linkers};
 
-/// Declarations, and the variables `v0`… among them.
+/// Declarations, and how many variables `v0`… they declare.
 const CASES: &[(&str, usize)] = &[
     ("__thread long v0 = 1;", 1),
     ("__thread int v0;", 1),

@@ -62,13 +62,13 @@ devices:
   - { name: service, type: NET_BASIC }
 ";
 
-/// What is installed.
+/// The bindings that are installed.
 const INSTALLED: [Bindings; 3] =
     [Bindings::Stub, Bindings::Target(Target::Spt), Bindings::Target(Target::Hvt)];
 
 /// The architecture of this machine, which is the one tests build for.
 pub(crate) fn arch() -> Arch {
-    Arch::HOST.expect("tests run on an architecture of ours")
+    Arch::HOST.expect("tests need an architecture that Solo5 supports")
 }
 
 /// The tree.
@@ -81,7 +81,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// A fresh one. The path has a space in it.
+    /// A fresh tree. Its path has a space in it.
     pub(crate) fn new() -> Tree {
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("a prefix");
@@ -136,7 +136,7 @@ impl Tree {
         path
     }
 
-    /// Writes a file of the test's.
+    /// Writes a file for the test.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.work.join(name);
         fs::write(&path, content).unwrap();
