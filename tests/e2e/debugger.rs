@@ -47,7 +47,7 @@ fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
         "set pagination off",
         "set confirm off",
         "set style enabled off",
-        // A machine that is interpreted takes its time.
+        // An emulated machine is slow.
         "set remotetimeout 60",
     ];
     let mut gdb = Command::new("gdb");
@@ -59,7 +59,7 @@ fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
     Ok(gdb)
 }
 
-/// A tender that waits for a debugger, and where.
+/// A tender that waits for a debugger, and gdb's command to connect to it.
 fn waiting(
     suite: &Suite,
     image: &Path,
@@ -76,7 +76,7 @@ fn waiting(
     let line = printed.lines().find_map(|line| line.strip_prefix("\tgdb --ex=\""));
     let target = line.and_then(|line| line.split_once('"'));
     match target {
-        // Not every machine resolves the name.
+        // Not every machine resolves `localhost`.
         Some((target, _)) => Ok((running, target.replace("localhost", "127.0.0.1"))),
         None => fail!("it does not say how to connect:\n{printed}"),
     }
@@ -108,13 +108,13 @@ fn session(suite: &Suite) -> Outcome {
             "info registers rip",
             "print/x $cs",
             "print counter",
-            // Past the breakpoint itself, which is there again afterwards.
+            // Steps past the breakpoint, which must be in place again afterwards.
             "stepi",
             "stepi",
             "info symbol $pc",
             "set variable counter = 5",
             "print counter",
-            // A watchpoint by single steps; this one needs nothing of the CPU.
+            // A software watchpoint: gdb makes single steps and needs no debug registers.
             "break inner",
             "continue",
             "set can-use-hw-watchpoints 0",
@@ -150,7 +150,7 @@ fn session(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// Registers that only a processor has.
+/// Floating-point and vector registers, which guests have only on a real processor.
 fn floats(suite: &Suite) -> Outcome {
     let image = image(suite, "fpu", true)?;
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
@@ -193,7 +193,7 @@ fn hardware(suite: &Suite) -> Outcome {
     tender.finish()?.expect(0, "counter 42\n").map(drop)
 }
 
-/// Ctrl-C, while the guest does nothing that would bring it back to its tender.
+/// Ctrl-C while the guest spins and never exits to its tender.
 fn interrupt(suite: &Suite) -> Outcome {
     let image = image(suite, "hostile", false)?;
     let (mut tender, target) = waiting(suite, &image, &["--gdb-port=0"], "spin")?;
@@ -289,13 +289,13 @@ fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfil
     Ok((finished, files, directory))
 }
 
-/// What gdb says of the one core of a guest that ends with status 255.
+/// The output of gdb for the only core file of a guest that ends with status 255.
 pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
     let (finished, files, _directory) = dump(suite, image)?;
     let [core] = files.as_slice() else {
         fail!("{} core files:\n{}", files.len(), finished.text());
     };
-    // As upstream's test-suite looks for it: at the end of a line.
+    // Upstream's test-suite looks for the file's name at the end of a line.
     let finished = finished.expect(255, &format!("{}\n", core.display()))?;
     let name = core.file_name().unwrap_or_default().to_string_lossy();
     let number = name.strip_prefix("core.solo5-hvt.");

@@ -48,7 +48,7 @@ fn tool(program: PathBuf, arguments: &[&dyn AsRef<OsStr>]) -> Command {
     command
 }
 
-/// Mirage writes `manifest.json`, runs exactly this rule of dune's, and compiles the result as a
+/// Mirage writes `manifest.json`, runs exactly this dune rule, and compiles the result as a
 /// foreign stub with nothing but `-I include/solo5` (`docs/reference/downstream.md#mirage`).
 fn mirage_dune_rule(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -104,7 +104,7 @@ fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
     let macros = process::succeed(macros)?;
     ensure!(macros.contains("#define __x86_64__ 1"), "-dM -E - printed:\n{macros}");
 
-    // A probe of autoconf's: a program with `main`, no Solo5 anywhere.
+    // A probe as autoconf makes it: a program with `main` and without Solo5.
     std::fs::write(directory.path().join("conftest.c"), "int main(void) { return 0; }\n")?;
     let mut probe = cc();
     probe.args(["-o", "conftest", "conftest.c"]);
@@ -133,7 +133,7 @@ fn ocaml_solo5_configure(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// Its examples link the manifest from an archive and force it in by its symbol.
+/// The examples of ocaml-solo5 link the manifest from an archive and force it in by its symbol.
 fn ocaml_solo5_keeps_the_manifest(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
@@ -209,7 +209,7 @@ fn section(image: &elf::Image, wanted: &str) -> Outcome<usize> {
     Err(format!("no section {wanted}").into())
 }
 
-/// Albatross tries `solo5-spt.2` before `solo5-spt`, and wants this line of `--version`
+/// Albatross tries `solo5-spt.2` before `solo5-spt`, and looks for the ABI's line in `--version`
 /// (`docs/reference/downstream.md#albatross`).
 fn albatross_version(suite: &Suite) -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -361,7 +361,7 @@ fn buggy_elf(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-/// A unikernel is no program of the host's (`docs/reference/notes.md#interp`).
+/// The host refuses to run a unikernel as a program (`docs/reference/notes.md#interp`).
 fn no_exec(suite: &Suite) -> Outcome {
     for name in ["hello", "optional_device"] {
         let image = suite.spt_image(name)?;

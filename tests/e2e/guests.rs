@@ -1,4 +1,4 @@
-//! Every run that a unikernel's own file asks for, and the stub link that each must survive.
+//! Every run that a unikernel's own file asks for, and a link of each unikernel with the stub.
 
 use std::sync::Arc;
 

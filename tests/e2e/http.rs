@@ -1,4 +1,4 @@
-//! Load on `examples/http`: the whole line from a Rust unikernel's source to its answers.
+//! Load on `examples/http`: the whole way from a Rust unikernel's source to its answers.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -20,14 +20,14 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     vec![
         trial(suite, "http/load", |suite| serve(suite, "spt", load)),
         trial(suite, "http/hvt", |suite| {
-            // TCP in Rust computes in vector registers.
+            // The server's code uses vector registers.
             suite.kvm()?.require(true)?;
             serve(suite, "hvt", thousand)
         }),
     ]
 }
 
-/// Boots the server under a target's tender, and lets `requests` be made.
+/// Boots the server under a target's tender, and makes `requests`.
 fn serve(suite: &Suite, target: &str, requests: fn(SocketAddr) -> Outcome) -> Outcome {
     let image = suite.builder.http(target)?;
     namespace::with_network(|| {
@@ -49,11 +49,11 @@ fn load(server: SocketAddr) -> Outcome {
     http::sequential(server, SEQUENTIAL)?;
     http::connection_each(server, CONNECTIONS_IN_TURN)?;
     http::parallel(server, CONNECTIONS, REQUESTS_PER_CONNECTION)?;
-    // and it is still well
+    // The server still works.
     http::sequential(server, 10)
 }
 
-/// A thousand requests, in all three ways.
+/// A thousand requests: in sequence, on a connection each, and in parallel.
 fn thousand(server: SocketAddr) -> Outcome {
     page(server)?;
     http::sequential(server, 700)?;
@@ -61,12 +61,12 @@ fn thousand(server: SocketAddr) -> Outcome {
     http::parallel(server, 20, 10)
 }
 
-/// The first page is the example's.
+/// Checks that `/` is the example's page.
 fn page(server: SocketAddr) -> Outcome {
     http::wait_until_up(server)?;
     let page = http::Client::new(server).get("/")?;
     ensure!(page.status == 200, "/: status {}", page.status);
     let text = String::from_utf8_lossy(&page.body);
-    ensure!(text.contains("Solo5"), "the page does not speak of Solo5:\n{text}");
+    ensure!(text.contains("Solo5"), "the page does not mention Solo5:\n{text}");
     Ok(())
 }

@@ -70,7 +70,7 @@ fn agree(suite: &Suite, image: &Path) -> Outcome {
     same_notes(image, &shown)
 }
 
-/// What `solo5-elftool show` says of one image.
+/// The report of `solo5-elftool show` about one image.
 pub(crate) fn show(suite: &Suite, image: &Path) -> Outcome<Value> {
     let mut elftool = suite.tool("solo5-elftool");
     elftool.args(["show", "--format", "json"]).arg(image);
@@ -83,7 +83,7 @@ fn readelf(what: &str, image: &Path) -> Outcome<String> {
     process::succeed(readelf)
 }
 
-/// Every program header, each number of it.
+/// Compares every number of every program header.
 fn same_segments(image: &Path, shown: &Value) -> Outcome {
     let text = readelf("--segments", image)?;
     let entry = text
@@ -92,7 +92,7 @@ fn same_segments(image: &Path, shown: &Value) -> Outcome {
         .and_then(|digits| u64::from_str_radix(digits, 16).ok());
     ensure!(entry.is_some() && entry == shown["entry"].as_u64(), "another entry point:\n{text}");
 
-    // Type Offset VirtAddr PhysAddr FileSiz MemSiz Flg Align, the flags with blanks inside
+    // Columns: Type Offset VirtAddr PhysAddr FileSiz MemSiz Flg Align. The flags may contain blanks.
     let theirs: Vec<String> = text
         .lines()
         .skip_while(|line| !line.starts_with("Program Headers:"))
@@ -128,7 +128,7 @@ fn same_segments(image: &Path, shown: &Value) -> Outcome {
     Ok(())
 }
 
-/// Every note: owner, size of the descriptor, type.
+/// Compares every note: owner, size of the descriptor, type.
 fn same_notes(image: &Path, shown: &Value) -> Outcome {
     let text = readelf("--notes", image)?;
     let mut theirs = Vec::new();
@@ -165,7 +165,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The number, or one no file has.
+/// The number, or `u64::MAX`, which no file has, if it is none.
 fn hexadecimal(text: &str) -> u64 {
     u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(u64::MAX)
 }

@@ -87,8 +87,8 @@ fn minimum_memory(suite: &Suite, image: &Path) -> Outcome<Option<u64>> {
     }
 }
 
-/// Whether the audit finds an error that every loader refuses an image for: a segment without
-/// content is upstream's to ignore.
+/// Whether the audit finds an error for which every loader refuses an image. Errors of segments
+/// without content do not count, because upstream ignores such segments.
 fn breaks_shared_rule(suite: &Suite, image: &Path) -> Outcome<bool> {
     let mut audit = suite.tool("solo5-elftool");
     audit.args(["audit", "--exit-zero", "--format=json"]).arg(image);
@@ -122,9 +122,9 @@ fn starts_under(tree: &Tree, image: &Path, memory: u64) -> Outcome<(bool, String
     Ok((starts, finished.text()))
 }
 
-/// The image itself, then copies with one change each; and whether to ask another Solo5, too.
-/// Faults of a segment without content were fatal before 0.8.0 and are ignored since. Alignments
-/// above a page count there, and take no memory here.
+/// The image itself, then copies with one change each, and whether to try each under another Solo5,
+/// too. That is not done for segments without content, whose faults are ignored since 0.8.0, nor for
+/// alignments above a page: upstream's loader rounds to them, ours takes no memory for them.
 fn damaged(sound: &Image) -> Outcome<Vec<(String, Image, bool)>> {
     let mut images = vec![("nothing changed".to_owned(), sound.clone(), true)];
     for entry in [0, 0xf_ffff, 0x10_0000, 0x1f_ffff, 0x20_0000, 1 << 40, u64::MAX] {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `SOLO5_PREFIX` | the tree under test, else `target/solo5` of the repository |
 //! | `SOLO5_PEER` | another installed Solo5, to test with and against |
-//! | `SOLO5_NO_SKIP=1` | a test that cannot be run here fails |
+//! | `SOLO5_NO_SKIP=1` | a test that can be run neither here nor in the lab fails |
 //!
 //! | file | tests |
 //! |---|---|
@@ -70,7 +70,7 @@ impl Suite {
         })
     }
 
-    /// What this host's KVM can run. In the lab it is known to run on a processor.
+    /// What this host's KVM can run. In the lab, guests always run on a processor.
     fn kvm(&self) -> Outcome<Kvm> {
         if self.builder.is_prebuilt() {
             return Ok(Kvm::Processor);
@@ -154,9 +154,9 @@ fn trials() -> Outcome<Vec<Trial>> {
     Ok(trials)
 }
 
-/// A process that is not root becomes root of a user namespace, before there is a second thread:
-/// only then can tests have their own networks and mounts. Where that is not permitted, those tests
-/// are skipped.
+/// Becomes root of a user namespace, if the process is not root: otherwise tests cannot have networks
+/// and mounts of their own. It has to happen before there is a second thread. Where it is not
+/// permitted, those tests are skipped.
 fn rerun_as_root() -> Option<ExitCode> {
     const MARK: &str = "SOLO5_TESTS_IN_USER_NAMESPACE";
     let unshare = || {

@@ -96,7 +96,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Outcome<Vec<Trial>> {
                     }
                     let image = present(&image)?;
                     let mut run = run.clone();
-                    // Other linkers lay images out in other ways; hvt's need 4 MiB as of 0.8.0.
+                    // Layouts differ: hvt images of 0.8.0 and later need 4 MiB.
                     let need = Image(std::fs::read(&image)?).least_memory()?;
                     run.memory = run.memory.map(|memory| memory.max(need));
                     run::execute(&run, &tender, &image, &suite.builder)
@@ -127,7 +127,7 @@ fn core(suite: &Suite) -> Outcome {
     told.expect(0, "solo5_app_main").map(drop)
 }
 
-/// Both elftools say the same, to the byte, of our images and of theirs.
+/// Both elftools print the same bytes about our images and theirs.
 fn queries(suite: &Suite) -> Outcome {
     let peer = peer(suite)?;
     let theirs = std::fs::read_dir(peer.tree.prefix().join("unikernels"));

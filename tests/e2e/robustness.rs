@@ -34,8 +34,8 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     trials
 }
 
-/// Kills at times from a fixed seed; after each, every block is whole: of the pass the guest was
-/// in, or as it was before.
+/// Kills the guest at times from a fixed seed. After each kill every block is whole: it is of the pass
+/// that the guest was in, or as it was before.
 fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
     const DISK: usize = 128 * 1024;
     let image = suite.spt_image("blk_writer")?;
@@ -71,7 +71,7 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
             generations = check_blocks(&content, block_size, &generations)
                 .during(format!("after kill {kill}"))?;
         }
-        // Otherwise no write was ever under way when the signal came.
+        // With fewer passes the signals came while nothing was being written.
         let passes = generations.first().copied().unwrap_or(0);
         ensure!(passes > u64::from(KILLS) / 4, "only {passes} passes in all");
         let left = files(directory.path())?;
@@ -82,8 +82,9 @@ fn killed_while_writing(suite: &Suite, block_size: usize) -> Outcome {
     })
 }
 
-/// The blocks of `guests/blk_writer.c`: returns their generations. None is older than `before`,
-/// and as every life writes from the first block on, none is newer than the one in front of it.
+/// Checks the blocks that `guests/blk_writer.c` writes, and returns their generations. No block is
+/// older than in `before`. Every run writes from the first block on, so no block is newer than the one
+/// in front of it.
 fn check_blocks(disk: &[u8], block_size: usize, before: &[u64]) -> Result<Vec<u64>, String> {
     const MAGIC: u64 = 0x6b63_6f6c_4279_6d4d;
     let mut generations = Vec::new();
@@ -131,8 +132,8 @@ impl Random {
 /// A command that writes one file, given the suite, a directory with inputs, and the output.
 type Step = fn(&Suite, &Path, &Path) -> Outcome<Command>;
 
-/// Each step, and whether an earlier output survives its failure. Linkers remove theirs first, as
-/// make and dune expect of them.
+/// Each step, and whether an earlier output survives its failure. Linkers remove the earlier output
+/// first, as make and dune expect of them.
 const STEPS: [(&str, Step, bool); 5] = [
     (
         "mft-compile",
@@ -193,8 +194,8 @@ fn objects(suite: &Suite) -> Outcome<[std::path::PathBuf; 3]> {
     Ok(["hello.o", "kit.o", "hello.manifest.o"].map(|name| image.with_file_name(name)))
 }
 
-/// First the step succeeds where there is room. Then the disk is full: the step fails, says so,
-/// and leaves no partial file; an earlier output is as it was or, where that is the custom, gone.
+/// With room on the disk, the step succeeds. On a full disk it fails, says so, and leaves no partial
+/// file. An earlier output is as it was if `keeps`; otherwise it may be gone.
 fn full_disk(suite: &Suite, step: Step, keeps: bool) -> Outcome {
     const EARLIER: &[u8] = b"an earlier output";
     let inputs = tempfile::tempdir()?;
@@ -216,7 +217,7 @@ fn full_disk(suite: &Suite, step: Step, keeps: bool) -> Outcome {
         for output in [old.clone(), disk.path().join("new.o")] {
             let finished = process::run(step(suite, inputs.path(), &output)?)?;
             ensure!(finished.status != 0, "{} was reported as written", output.display());
-            ensure!(!finished.text().trim().is_empty(), "failed without a word");
+            ensure!(!finished.text().trim().is_empty(), "failed without a message");
             let mut left = files(disk.path())?;
             if left.remove(old.file_name().unwrap_or_default()) {
                 ensure!(std::fs::read(&old)? == EARLIER, "the earlier output was changed");
@@ -240,7 +241,7 @@ fn fill(path: &Path) -> Outcome {
             Err(error) => return Err(error.into()),
         }
     }
-    fail!("the small disk has no end")
+    fail!("the small disk does not get full")
 }
 
 fn files(directory: &Path) -> Outcome<BTreeSet<OsString>> {

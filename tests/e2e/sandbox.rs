@@ -1,4 +1,4 @@
-//! What the kernel tells of a tender while its guest runs: how few rights it has left.
+//! What the kernel says about a tender while its guest runs: which rights the tender has left.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ impl Process {
         value.ok_or_else(|| format!("{}: no {key}", path.display()).into())
     }
 
-    /// Fails unless every thread is under a filter, without capabilities, and gains none.
+    /// Fails unless every thread is under a filter, has no capabilities and cannot gain any.
     fn is_confined(&self) -> Outcome {
         for thread in self.threads()? {
             let none = "0000000000000000";

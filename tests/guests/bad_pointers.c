@@ -1,6 +1,6 @@
 /*
- * bad_pointers: memory the guest does not have, in allowed system calls. The kernel refuses it with
- * EFAULT, and the guest goes on: it did no harm.
+ * bad_pointers: allowed system calls with pointers to memory that the guest does not have. The kernel
+ * refuses them with EFAULT and does no harm, so the guest goes on.
  */
 //@ run spt: block.storage=4KiB tap.service0=10.0.0.1/24 expect=exit:0 output="SUCCESS\n" unchanged=storage peer=no
 #include "kit.h"

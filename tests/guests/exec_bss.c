@@ -1,4 +1,4 @@
-/* exec_bss: .bss is data even when the heap is code. */
+/* exec_bss: .bss is not executable, even if the heap is. */
 //@ run spt executable-heap: options="--x-exec-heap" expect=exit:139 absent=FAILURE peer=no
 #include "kit.h"
 

@@ -1,4 +1,4 @@
-/* exec_heap: the heap is code only where the operator asked for it. */
+/* exec_heap: the heap is executable only if the operator asks for it. */
 //@ run spt: expect=exit:139 absent=SUCCESS
 //@ run spt executable-heap: options="--x-exec-heap" expect=success output="WARNING: The use of --x-exec-heap is dangerous and not recommended as it makes the heap and stack executable."
 #include "kit.h"

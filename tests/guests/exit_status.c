@@ -1,4 +1,4 @@
-/* exit_status: the guest's status is the tender's, as far as a process can have one. */
+/* exit_status: the tender exits with the guest's status, or its low byte. */
 //@ run spt hvt zero: args="0" expect=exit:0 output="Solo5: solo5_exit(0) called"
 //@ run spt hvt seven: args="7" expect=exit:7
 //@ run spt hvt low-byte: args="300" expect=exit:44 output="Solo5: solo5_exit(300) called"

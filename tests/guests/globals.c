@@ -1,4 +1,4 @@
-/* globals: initialised data is there and can be written. */
+/* globals: initialised data has its values and can be written. */
 //@ run spt hvt virtio xen: expect=success
 #include "kit.h"
 

@@ -1,6 +1,6 @@
 /*
- * handles: all 64 bits of a handle count, types are not mixed up, and a frame is between an
- * Ethernet header and the MTU.
+ * handles: all 64 bits of a handle count, a handle works only for its device's type, and a frame is at
+ * least an Ethernet header and at most the header and the MTU.
  */
 //@ run spt hvt: tap.service0=10.0.0.1/24 block.storage=64KiB expect=success peer=no
 //@ run spt hvt container: tap.service0=10.0.0.1/24 block.storage=64KiB container=yes expect=success peer=no

@@ -1,6 +1,6 @@
 /*
- * hello: prints the command line it was given; SUCCESS if that is Hello_Solo5. Upstream's loader
- * says what is wrong since 0.10.1.
+ * hello: prints the command line it was given; SUCCESS if that is Hello_Solo5. Since 0.10.1 upstream's
+ * loader names the fault of an image.
  */
 //@ run spt hvt virtio xen: args="Hello_Solo5" expect=success
 //@ run spt hvt no-arguments: expect=exit:0 output="Command line is: ''\n" absent=SUCCESS

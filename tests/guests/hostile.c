@@ -1,9 +1,9 @@
 /*
- * hostile: hypercalls, ports and instructions no unikernel has a use for; kit/hostile.h has the
- * commands. Guest memory ends at 0x200000. The tender names the fault and prints nothing else.
+ * hostile: hypercalls, ports and instructions that no unikernel uses; kit/hostile.h has the commands.
+ * Guest memory ends at 0x200000. The tender names the fault and prints nothing else.
  */
 
-/* The argument of each hypercall: behind memory, over its end, none of its kind. */
+/* The argument of each hypercall lies behind memory or over its end; then calls that do not exist. */
 //@ run hvt walltime-behind: args="at 1 200000" expect="fault:Invalid guest access: gpa=0x200000, sz=8" absent=answered peer=no
 //@ run hvt walltime-over-the-end: args="at 1 1ffff9" expect="fault:Invalid guest access: gpa=0x1ffff9, sz=8" absent=answered peer=no
 //@ run hvt walltime-last-bytes: args="at 1 1ffff8" expect=exit:0 output=answered peer=no
@@ -64,10 +64,10 @@
 //@ run hvt in-pci: args="in cfc" expect="fault:Invalid guest port access: port=0xcfc" absent=answered peer=no
 //@ run hvt rep-ins: args="rep-ins 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
 //@ run hvt rep-outs: args="rep-outs 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
-/* A KVM reports these one by one, or all at once, which is no hypercall. */
+/* KVM reports these one by one, or all at once: then it is no hypercall. */
 //@ run hvt rep-outs-calls: args="rep-outs 502" expect="fault:Invalid guest *" absent=answered peer=no
 
-/* Instructions, and memory that is not for this use. */
+/* Instructions, and accesses that memory does not permit. */
 //@ run hvt halt: args=halt expect="fault:KVM: unhandled exit: exit_reason=0x5, rip=0x*" absent=answered peer=no
 //@ run hvt triple-fault: args=crash expect="fault:KVM: unhandled exit: exit_reason=0x8, rip=0x*" absent=answered peer=no
 //@ run hvt endless-loop-sigterm: args="--solo5:quiet spin" signal=TERM expect=exit:1 only="Waiting for a signal\nsolo5-hvt: Exiting on signal 15\n" peer=no
@@ -84,7 +84,7 @@
 //@ run hvt execute-stack: args="jump 1f0000" expect=abort output="trap: type=#PF" output="cr2=0x1f0000" absent=answered peer=no
 //@ run hvt execute-boot-info: args="jump 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
 
-/* Model-specific registers: a missing one is #GP, and KVM's own devices are missing. */
+/* Model-specific registers: the guest gets #GP for a missing one, and KVM's own are missing. */
 //@ run hvt msr-unknown: args="rdmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
 //@ run hvt msr-write-unknown: args="wrmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
 //@ run hvt msr-vmx: args="wrmsr 480" expect=abort output="trap: type=#GP" absent=answered peer=no

@@ -1,7 +1,7 @@
 /*
- * hostile_blk: block hypercalls no unikernel makes; kit/hostile.h has the commands. The device has
- * the handle 1 and 0x1000 bytes. An offset outside the device is an error (2); a bad pointer
- * ends the guest. Huge lengths are errors upstream since 0.10.0; before, its tender ends.
+ * hostile_blk: block hypercalls that no unikernel makes; kit/hostile.h has the commands. The device
+ * has the handle 1 and 0x1000 bytes. An offset outside the device is an error (2); a bad pointer
+ * ends the guest. A huge length is an error upstream since 0.10.0; before that, its tender ends.
  */
 
 /* call 4|5 HANDLE OFFSET DATA LENGTH */
@@ -34,7 +34,7 @@
 //@ run hvt read-below-the-image: block.storage=4KiB args="call 5 1 0 ffe00 200" expect="fault:Invalid guest access: gpa=0xffe00, sz=512" absent=answered peer=no
 //@ run hvt write-from-boot-info: block.storage=4KiB args="call 4 1 0 10000 200" expect=exit:0 output="ret 0, answered" peer=no
 //@ run hvt write-read-only: block.storage=4KiB options="--block-access:storage=read-only" args="call 4 1 0 180000 200" expect=exit:0 output="ret 3, answered" unchanged=storage peer=no
-/* What is read replaces the argument itself; the answer is put into what is there then. */
+/* The data that is read replaces the argument itself. The tender then stores its answer there. */
 //@ run hvt read-over-argument: block.storage=4KiB args="call 5 1 0 self 28" expect=exit:0 output="ret 0, answered" peer=no
 //@ run hvt net-call: block.storage=4KiB args="call 6 1 180000 40" expect="fault:Invalid guest hypercall: num=6" absent=answered peer=no
 #include "hostile.h"

@@ -1,12 +1,12 @@
 /*
- * hostile_net: frames and rings of no unikernel; kit/hostile.h has the other commands. The device
- * has the handle 1; the ring lies at 0x200000, behind guest memory.
+ * hostile_net: frames and ring contents that no unikernel makes; kit/hostile.h has the other commands.
+ * The device has the handle 1; the ring lies at 0x200000, behind guest memory.
  *
  *   ring OFFSET VALUE     stores 32 bits in the ring, then kicks and yields
  *   read-ring OFFSET VALUE  the same, with one read queued
  *   entry OPERATION HANDLE DATA LENGTH  queues this, kicks and yields
- *   twist OFFSET VALUE    stores, queues a good frame, yields, queues another
- *   race                  lets frames be received into the argument of calls under way
+ *   twist OFFSET VALUE    twice: stores 32 bits in the ring, queues a good frame and yields
+ *   race                  receives frames into the argument of calls that are under way
  */
 
 /* call 6|7 HANDLE DATA LENGTH */
@@ -44,7 +44,7 @@
 //@ run hvt ring-head-ahead: tap.service0=10.0.0.1/24 args="read-ring 4 1" expect="fault:Invalid guest ring: com_head leaves no room for a commit" absent=answered peer=no
 //@ run hvt ring-head-signed: tap.service0=10.0.0.1/24 args="read-ring 4 80000000" expect="fault:Invalid guest ring: com_head leaves no room for a commit" absent=answered peer=no
 //@ run hvt ring-head-1023-behind: tap.service0=10.0.0.1/24 args="read-ring 4 fffffc01" expect=exit:0 output=answered peer=no
-/* The tender's: it believes only its own. */
+/* The tender's counters: it does not read what the guest stores there. */
 //@ run hvt ring-own-head: tap.service0=10.0.0.1/24 args="twist 40 7fffffff" expect=exit:0 output="2 taken, answered" peer=no
 //@ run hvt ring-own-head-ahead: tap.service0=10.0.0.1/24 args="twist 40 400" expect=exit:0 output="2 taken, answered" peer=no
 //@ run hvt ring-own-tail: tap.service0=10.0.0.1/24 args="twist 44 80000000" expect=exit:0 output="2 taken, answered" peer=no
@@ -109,7 +109,7 @@ static void queue(uint32_t operation, uint32_t handle, uint64_t data, uint32_t l
     store(&to->submitted, tail + 1);
 }
 
-/* Gives the tender's thread, and then its other one, the time to look at the ring. */
+/* Gives both threads of the tender time to look at the ring. */
 static void let_it_be_seen(void)
 {
     solo5_handle_set_t ready;
@@ -117,7 +117,7 @@ static void let_it_be_seen(void)
     solo5_yield(solo5_clock_monotonic() + 20000000, &ready);
 }
 
-/* Two frames pass whatever is in the tender's part of the ring. */
+/* Two frames are sent, whatever the guest stores in the tender's part of the ring. */
 static void twist(uint64_t offset, uint32_t value)
 {
     struct hvt_ring *to = ring();

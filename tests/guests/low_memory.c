@@ -1,4 +1,4 @@
-/* low_memory: the guest cannot change memory below the image. */
+/* low_memory: the guest cannot change memory below the image, nor behind its own memory. */
 //@ run spt boot-info: args=69632 expect=exit:139 absent=FAILURE peer=no
 //@ run spt first-page: args=65536 expect=exit:139 absent=FAILURE peer=no
 //@ run spt above-boot-info: args=983040 expect=exit:139 absent=FAILURE peer=no

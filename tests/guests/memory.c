@@ -1,4 +1,4 @@
-/* memory: all of the heap the guest is told of is there, zeroed, writable; the stack is on top. */
+/* memory: all of the heap is zeroed and writable; the stack is at its top. */
 //@ run spt hvt: mem=8 expect=success
 //@ run spt hvt default-size: mem=default expect=success output="512 MB addressable"
 #include "kit.h"

@@ -1,6 +1,6 @@
 /*
  * net: answers pings on 10.0.0.2, and on 10.1.0.2 with INTERFACES 2. The argument is `limit`, to
- * end after PINGS_WANTED of them, or `verbose`. Upstream says why a tap is not to be had since 0.7.3.
+ * end after PINGS_WANTED of them, or `verbose`. Since 0.7.3 upstream says why it cannot attach a tap.
  */
 //@ run spt hvt virtio: tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 expect=success output="[service0] Serving ping on 10.0.0.2, with MAC: " output="Limit reached, exiting\n" needs=processor
 //@ run spt hvt usage: tap.service0=10.0.0.1/24 expect=exit:1 output="Usage: "

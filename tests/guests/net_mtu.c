@@ -1,6 +1,6 @@
 /*
- * net_mtu: the MTU is the tap's, the MAC address the operator's or a fresh local one. Upstream says
- * why a tap is not to be had since 0.7.3, and asks it for its MTU since 0.10.0.
+ * net_mtu: the MTU is the tap's, the MAC address the operator's or a fresh local one. Since 0.7.3
+ * upstream says why it cannot attach a tap, and since 0.10.0 it asks the tap for its MTU.
  */
 //@ run spt hvt virtio: tap.service0=10.0.0.1/24,mtu=9000 expect=success output="MTU is 9000\n" peer=0.10.0
 //@ run spt hvt ordinary: tap.service0=10.0.0.1/24 expect=success output="MTU is 1500\n"

@@ -1,4 +1,4 @@
-/* notls: until the guest sets a TLS base there is none, and using it faults. */
+/* notls: until the guest sets a TLS base, any use of thread-local storage faults. */
 //@ run spt: expect=exit:139 absent=FAILURE
 //@ run hvt virtio xen: expect=abort
 #include "kit.h"

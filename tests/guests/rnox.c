@@ -1,4 +1,4 @@
-/* rnox: read-only data is not code. */
+/* rnox: read-only data is not executable. */
 //@ run spt: expect=exit:139 absent=FAILURE peer=no
 #include "kit.h"
 

@@ -1,6 +1,6 @@
 /*
- * tls_gap: .tbss is aligned to far more than a page, so a block starts with a gap for which
- * the image has no bytes, and in which memory may end.
+ * tls_gap: .tbss is aligned to far more than a page, so a block has a gap after .tdata. The image has
+ * no bytes for the gap, and need not be mapped there, so the bindings must not copy it.
  */
 //@ run spt hvt: mem=8 expect=success peer=no
 #include "kit.h"

@@ -1,4 +1,4 @@
-/* wnox: data is not code, not even with an executable heap. */
+/* wnox: data is not executable, even if the heap is. */
 //@ run spt: expect=exit:139 absent=FAILURE
 //@ run spt executable-heap: options="--x-exec-heap" expect=exit:139 absent=FAILURE
 //@ run xen: expect=abort

@@ -23,7 +23,7 @@
 #define REFUSE(call)                                                                               \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), DENY(EPERM)
 
-/* The first call that a profile of 2019 did not know; clone3 and openat2 are behind it. */
+/* The first call that a profile of 2019 did not know; clone3 and openat2 have higher numbers. */
 #define FIRST_UNKNOWN 424
 
 static const struct sock_filter rules[] = {
@@ -106,7 +106,7 @@ int main(int argc, char *argv[])
     }
     for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
         if ((KEPT & BIT(capability)) == 0)
-            /* A process that may not drop capabilities has none. */
+            /* If this fails, the process may not drop capabilities, and has none. */
             (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     execv(argv[1], argv + 1);
     perror("in_container: could not run the program");

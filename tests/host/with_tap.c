@@ -3,7 +3,7 @@
  *
  *   with_tap INTERFACE DESCRIPTOR PROGRAM [ARGUMENT ...]
  *
- * A tap is opened by an ioctl, which the tests' Rust, free of unsafe code, cannot make.
+ * Opening a tap takes an ioctl. The tests' Rust has no unsafe code, so it cannot make one.
  */
 #include <fcntl.h>
 #include <linux/if.h>

@@ -33,7 +33,7 @@ pub struct Run {
     pub separator: bool,
     /// The guest's arguments.
     pub arguments: Vec<String>,
-    /// Whether it is run as in a container.
+    /// Whether the tender runs as in a container.
     pub container: bool,
     /// Standard descriptors that are closed when the tender starts.
     pub closed: Vec<u8>,
@@ -96,7 +96,7 @@ pub struct Tap {
     pub name: String,
     /// The host's address and prefix length; `None` leaves the tap down.
     pub address: Option<String>,
-    /// Other than 1500.
+    /// The MTU, if it is not 1500.
     pub mtu: Option<u16>,
     /// Passed as an open descriptor and not by name.
     pub descriptor: bool,
@@ -105,7 +105,7 @@ pub struct Tap {
 /// Pings to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ping {
-    /// Whom to ping.
+    /// The address to ping.
     pub address: Ipv4Addr,
     /// How often.
     pub count: u32,

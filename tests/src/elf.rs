@@ -1,15 +1,15 @@
-//! Just enough of ELF to damage an image on purpose and to find what a test looks for.
+//! Just enough of ELF to damage an image on purpose, and to find the parts that a test needs.
 //!
 //! Fields are written by offset, straight from the ELF-64 specification, and not through the
 //! suite's own reader: a test that used it could not disagree with it.
 
 use crate::outcome::Outcome;
 
-/// Program headers of no kind.
+/// Type of an unused program header.
 pub const PT_NULL: u32 = 0;
-/// Program headers of this kind.
+/// Type of a segment that is loaded.
 pub const PT_LOAD: u32 = 1;
-/// Program headers of this kind.
+/// Type of a segment of notes.
 pub const PT_NOTE: u32 = 4;
 /// A segment's flag: executable.
 pub const PF_X: u64 = 1;

@@ -70,7 +70,7 @@ pub fn all() -> Outcome<Vec<Guest>> {
     Ok(guests)
 }
 
-/// Helper programs of runs: one passes on an open tap, one imitates a container's runtime.
+/// Helper programs of runs: one passes an open tap to a program, one imitates a container runtime.
 pub const HOST_PROGRAMS: [&str; 2] = ["with_tap", "in_container"];
 
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
@@ -206,7 +206,7 @@ impl Builder {
         process::succeed(cc).map(drop)
     }
 
-    /// Upstream's way for JSON, through generated C; ours for YAML, straight to an object.
+    /// Compiles JSON as upstream does, through generated C, and YAML as we do, straight to an object.
     fn compile_manifest(&self, guest: &Guest, object: &Path) -> Outcome {
         if guest.manifest.extension().is_some_and(|suffix| suffix == "yaml") {
             let mut mft = Command::new(self.tree.program("solo5-mft"));

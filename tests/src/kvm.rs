@@ -1,7 +1,7 @@
 //! What the host's own KVM can run.
 //!
-//! Some hosts offer a KVM that interprets what a guest does in ring 0: thousands of times slower,
-//! and without vector registers. Most of a guest's behaviour can be tested there all the same.
+//! On some hosts KVM interprets the code that a guest runs in ring 0. That is thousands of times slower,
+//! and there are no vector registers. Most of a guest's behaviour can be tested there nevertheless.
 //! Tests that need a real processor run in the lab.
 
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Kvm {
     /// Checks that this KVM is enough for a run; with `processor`, that guests run on a processor.
     ///
     /// # Errors
-    /// This KVM is not enough, so the run is the lab's.
+    /// This KVM is not enough; the lab makes this run.
     pub fn require(self, processor: bool) -> Outcome {
         match self {
             Self::Processor => Ok(()),

@@ -27,8 +27,8 @@ pub fn with_network<T: Send>(body: impl FnOnce() -> Outcome<T> + Send) -> Outcom
     })
 }
 
-/// Runs `body` in a thread that has a file system of `size` bytes, seen by nobody else, on
-/// `directory`.
+/// Runs `body` in a thread that has a file system of `size` bytes on `directory`. Other threads do not
+/// see it.
 ///
 /// # Errors
 /// What `body` returns; a skip where mounting is not permitted.

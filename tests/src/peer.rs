@@ -13,7 +13,7 @@ use crate::tree::Tree;
 /// segments without content (`docs/reference/README.md#versions`).
 const OWN_SEGMENTS: Release = Release([0, 8, 0]);
 
-/// The number of a release. The least one stands for any.
+/// The number of a release. The default, which is the least, stands for any release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release([u32; 3]);
 
@@ -42,15 +42,15 @@ impl FromStr for Release {
 pub struct Peer {
     /// Its programs.
     pub tree: Tree,
-    /// What it says it is.
+    /// The release that it reports.
     pub release: Release,
 }
 
 impl Peer {
-    /// The one that `SOLO5_PEER` names, if it is set.
+    /// The Solo5 that `SOLO5_PEER` names, if it is set.
     ///
     /// # Errors
-    /// It names something else, or what its release is cannot be found out.
+    /// The variable does not name an installed Solo5, or the release cannot be read.
     pub fn named() -> Outcome<Option<Self>> {
         let Some(prefix) = std::env::var_os("SOLO5_PEER") else {
             return Ok(None);
@@ -86,12 +86,12 @@ impl Peer {
         }
         let mut older = Image(std::fs::read(image).during(image.display())?);
         for segment in older.headers_of(elf::PT_LOAD)? {
-            // They load it, at address 0, where nothing may be loaded.
+            // An older loader loads even an empty segment: at address 0, which it then refuses.
             let sizes = [elf::P_FILESZ, elf::P_MEMSZ].map(|size| older.field(segment, size));
             if sizes.into_iter().all(|size| size.is_ok_and(|size| size == 0)) {
                 older.set_field(segment, elf::P_TYPE, u64::from(elf::PT_NULL))?;
             }
-            // They take it for a segment without any rights.
+            // An older loader takes a segment that is only executable for one without rights.
             if older.field(segment, elf::P_FLAGS)? == elf::PF_X {
                 older.set_field(segment, elf::P_FLAGS, elf::PF_R | elf::PF_X)?;
             }

@@ -1,4 +1,4 @@
-//! A flood ping: as many echo requests as are wanted, a few in flight, each reply compared.
+//! A flood ping: sends a number of echo requests, a few at a time, and checks each reply.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::{ensure, fail};
 /// Requests without a reply yet; few enough for any queue on the way.
 const IN_FLIGHT: u32 = 16;
 
-/// A reply that takes longer is lost.
+/// A reply that takes longer counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// As `ping` sends by default.
+/// Size of the payload in bytes, `ping`'s default.
 const PAYLOAD: usize = 56;
 
 /// Bytes at the start of the payload that number the request; `ping` has its time stamp there.
@@ -26,8 +26,8 @@ const NUMBER: usize = 16;
 
 const HEADER: usize = 8;
 
-/// Sends the pings from this thread's network namespace and wants every one answered, once, with
-/// the payload it sent. `identifier` tells concurrent pings apart. The payload behind its number
+/// Sends the pings from this thread's network namespace. Each must be answered once, with the payload
+/// that was sent. `identifier` tells concurrent pings apart. The payload behind its number
 /// repeats `pattern`.
 ///
 /// # Errors

@@ -213,7 +213,7 @@ fn judge(run: &Run, tender: &str, finished: &Finished) -> Result<(), String> {
     Err(format!("{verdict}; it printed:\n{}", finished.text()))
 }
 
-/// Whether `tender` prints nothing in `output`, at its end, but `fault` and perhaps the registers.
+/// Whether `output` ends with the tender's only message: `fault`, and perhaps the registers.
 fn is_fault(output: &str, tender: &str, fault: &str) -> bool {
     let said = format!("{tender}: ");
     let registers = format!("{tender}:   ");
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_the_last_and_only_word() {
+    fn a_fault_is_the_tenders_last_and_only_message() {
         let is = |output, fault| is_fault(output, "solo5-hvt", fault);
         let whole = "Solo5: banner\nsolo5-hvt: bad call\nsolo5-hvt:   rip=0x1\n";
         assert!(is(whole, "bad call") && is(whole, "bad*"));

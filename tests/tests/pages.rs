@@ -42,8 +42,7 @@ fn file(page: &[(String, String, String)], name: &str) -> String {
     found.unwrap_or_else(|| panic!("no block for {name}")).2.clone()
 }
 
-/// A folder in which the repository with the tree under test is beside the program, as the pages
-/// have it.
+/// A folder as the pages describe it: the repository, with the tree under test, is beside the program.
 struct Work {
     folder: TempDir,
     tree: Tree,

@@ -2,8 +2,8 @@
 //!
 //! A reference is a relative link of a Markdown page, a name like `docs/reference/hvt.md#ring`
 //! anywhere, or the name of any other page in a comment. A reader who has only this repository
-//! cannot follow a name that leads out of it, nor a number of a collection of facts that is not in
-//! it.
+//! cannot follow a name that leads out of it, nor look up a number of a collection of facts that is
+//! not in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -110,7 +110,7 @@ fn is_comment(line: &str) -> bool {
     ["//", "#", "*", "/*"].iter().any(|start| line.starts_with(start)) || line.contains(" // ")
 }
 
-/// Why `reference`, made in a file in `folder`, leads nowhere.
+/// Why `reference` in the file `from` leads nowhere, whichever of `folders` its path starts from.
 fn lost(texts: &Texts, from: &Path, reference: &str, folders: &[&Path]) -> Option<String> {
     let (path, anchor) = reference.split_once('#').unwrap_or((reference, ""));
     let here = || texts.contains_key(from).then(|| from.to_owned());

@@ -1,4 +1,5 @@
-//! The repository as a whole: which file imports which, and how long files are.
+//! The repository as a whole: circles of imports, lengths of files, lock files, marks left by
+//! `cargo xtask new`, and what pages say about packages, files and rules.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -91,7 +92,7 @@ impl Imports {
 
     /// The file that a path leads to, if it is one of this crate.
     fn target(&self, module: &Module, path: &[String], depth: usize) -> Option<&PathBuf> {
-        // A name may stand for another name, and so on, but not for ever.
+        // A name may stand for another name, and so on. The limit ends a cycle.
         if depth > 16 {
             return None;
         }
@@ -138,8 +139,8 @@ impl Imports {
         let index = |file: &PathBuf| files.binary_search(&file).expect("a known file");
         let mut reaches = vec![vec![false; files.len()]; files.len()];
         for (module, path) in &self.paths {
-            // A crate's root re-exports items of its modules, and each of them may use items of the
-            // root, such as the crate's error. So the root counts for no circle.
+            // A crate's root re-exports items of its modules, and modules may use items of the root,
+            // such as the crate's error. So the root counts in no circle.
             if let Some(target) = self.target(module, path, 0)
                 && target != root
             {
@@ -297,9 +298,9 @@ fn no_file_is_longer_than_500_lines_without_a_reason() {
     assert!(left.is_empty(), "these are short enough, so remove them: {left:?}");
 }
 
-/// The finder itself, on a crate made for it.
+/// Checks the finder of circles, on a crate made for the test.
 #[test]
-fn circles_are_found_through_names_that_are_passed_on() {
+fn circles_are_found_through_re_exported_names() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
     let circle = || Imports::of(&folder.path().join("lib.rs")).circles();
@@ -403,8 +404,8 @@ fn the_story_of_a_launch_names_files_that_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Pages that show what the audit prints show the number of rules that there are; those of S4 and S5
-/// are for those who ask.
+/// Pages that show the audit's output show the right number of rules. The audit uses rules of S4 and S5
+/// only on request.
 #[test]
 fn pages_that_count_the_rules_count_right() {
     let is_rule = |name: &str| ["S1", "S2", "S3"].iter().any(|family| name.starts_with(family));

@@ -18,7 +18,7 @@ fn page(name: &str) -> String {
         .fold(text, |text, (escape, plain)| text.replace(escape, plain))
 }
 
-/// The words of `text` that start with `--`, up to what is no letter or hyphen.
+/// The words of `text` that start with `--`. Digits, letters and hyphens make a word.
 fn options(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--") && word.len() > 2)
@@ -127,7 +127,7 @@ fn only_the_elftool_has_gimli() {
     }
 }
 
-/// What a path of a tree holds.
+/// The content of a path in a tree.
 #[derive(PartialEq)]
 enum Entry {
     Link(PathBuf),
@@ -176,7 +176,7 @@ fn copy_sources(from: &Path, to: &Path) {
     }
 }
 
-/// The staged tree against one built from the same sources in another folder, whose path has
+/// Compares the staged tree with one built from the same sources in another folder, whose path has
 /// another length.
 #[test]
 #[ignore = "builds everything a second time, which takes minutes"]

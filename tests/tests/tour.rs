@@ -1,6 +1,6 @@
 //! The README's tour: every command of its `console` blocks is run, in order, in one shell, and
-//! must print what the page shows. A line `...` stands for any lines, `...` at a line's end for its
-//! rest.
+//! must print what the page shows. A line `...` stands for any lines, and `...` at the end of a line
+//! stands for any text.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

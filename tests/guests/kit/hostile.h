@@ -1,13 +1,13 @@
 /*
- * hostile.h: a guest that does what its command line says, past the bindings: `COMMAND NUMBER…`,
- * all numbers hexadecimal. So a case is one line of a unikernel's directives.
+ * hostile.h: a guest that bypasses the bindings and does what its command line says:
+ * `COMMAND NUMBER…`, with hexadecimal numbers. So a case is one line of a unikernel's directives.
  *
  *   call N WORD…          hypercall N with these words as its argument
  *   odd N WORD…           the same, the argument not aligned
  *   at N ADDRESS          hypercall N that claims its argument is at ADDRESS
- *   wait N WORD…          the same as `call`, which waits for a signal
+ *   wait N WORD…          the same as `call`, for a call that lasts until a signal comes
  *   out|outw|outb PORT    writes 0 to a port; in|inw|inb reads from it
- *   rep-outs|rep-ins PORT `rep outsl`, `rep insl` of four
+ *   rep-outs|rep-ins PORT `rep outsl`, `rep insl` of four words
  *   peek|poke ADDRESS     reads from, writes to memory
  *   jump ADDRESS          executes there
  *   rdmsr|wrmsr NUMBER    reads a model-specific register, writes all ones
@@ -108,7 +108,7 @@ static struct {
 } hostile_idt[14];
 static uint64_t hostile_refused __attribute__((used));
 
-/* The handler of #GP: counts, and goes on behind the `rdmsr` or `wrmsr`, which has two bytes. */
+/* The handler of #GP: counts, and continues after the `rdmsr` or `wrmsr`, which has two bytes. */
 __asm__(".pushsection .text\n"
         "hostile_general_protection:\n"
         "  incq hostile_refused(%rip)\n"

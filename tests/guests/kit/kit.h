@@ -1,9 +1,9 @@
 /*
- * kit.h: what every test unikernel shares.
+ * kit.h: functions that all test unikernels share.
  *
- * Only the public API of solo5.h is used, so a guest compiles against any Solo5's headers. The
- * bindings keep their own string functions to themselves, hence the ones below, which compilers
- * also call on their own account (memcpy and friends).
+ * They use only the public API of solo5.h, so a guest compiles against any Solo5's headers. The
+ * bindings do not export their string functions, so the kit has its own. Compilers, too, call some of
+ * them, such as memcpy.
  */
 #ifndef KIT_H
 #define KIT_H

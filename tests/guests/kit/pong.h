@@ -16,7 +16,7 @@ struct interface {
 
 enum pong {
     PONG_NOTHING,     /* not for us */
-    PONG_UNSUPPORTED, /* for us, and nothing we know */
+    PONG_UNSUPPORTED, /* for us, but of an unknown kind */
     PONG_ARP,         /* the buffer now holds an ARP reply */
     PONG_ECHO,        /* the buffer now holds an echo reply */
 };
@@ -146,7 +146,7 @@ static inline enum pong answer(const struct interface *nic, uint8_t *frame, size
     }
 }
 
-/* Acquires the device, says so, and tells everyone our address. */
+/* Acquires the device, prints that, and announces our address on the network. */
 static inline bool start_interface(struct interface *nic)
 {
     uint8_t frame[ARP + ARP_SIZE];

@@ -1,4 +1,4 @@
-/* syscall.h: a Linux system call made by the guest itself, past the bindings. */
+/* syscall.h: a Linux system call made by the guest itself, without the bindings. */
 #ifndef KIT_SYSCALL_H
 #define KIT_SYSCALL_H
 

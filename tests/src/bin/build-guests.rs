@@ -1,5 +1,6 @@
-//! Builds every unikernel that runs on a target, for a machine without a compiler:
-//! `build-guests TARGET DIRECTORY`. There, `SOLO5_IMAGES=DIRECTORY` makes the tests use them.
+//! Builds every unikernel that runs on a target, for tests on a machine without a compiler:
+//! `build-guests TARGET DIRECTORY`. On that machine, `SOLO5_IMAGES=DIRECTORY` makes the tests use the
+//! images.
 
 #![forbid(unsafe_code)]
 
