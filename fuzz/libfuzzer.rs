@@ -1,4 +1,4 @@
-//! libFuzzer around the targets: one program for all of them, because compiling takes longest.
+//! libFuzzer around the targets. One program has all of them, because compiling takes longest.
 //! `cargo xtask fuzz` builds and runs it.
 //!
 //! | variable | meaning |

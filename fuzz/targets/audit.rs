@@ -19,7 +19,7 @@ fn run(data: &[u8]) -> bool {
     let clean = findings.iter().all(|finding| finding.severity < Severity::Error);
     let errors = audit_subject(&subject, &Selection::errors());
     assert_eq!(errors.is_empty(), clean, "selecting errors changes them");
-    // Where the note names another target, no tender of ours decides.
+    // An image for another target is not loaded by a tender of ours.
     if subject.target().is_none_or(solo5_abi::Target::has_tender) {
         let minimum = subject.plan().map_or(u64::MAX, |plan| plan.minimum_memory);
         for memory in [0, minimum.saturating_sub(1), minimum, u64::MAX] {

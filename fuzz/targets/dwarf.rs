@@ -39,7 +39,7 @@ fn run(data: &[u8]) -> bool {
         assert_eq!(first, core.registers.get(Registers::RIP));
         asked.extend(calls.iter().map(|(address, _)| *address));
     }
-    // Every part of the code, up to the limit of work.
+    // Addresses throughout the code.
     let start = 0x40_0000;
     asked.extend(
         (0..64).map(|index| Address { value: start + index * 16, returns: index % 2 == 0 }),
@@ -58,7 +58,7 @@ fn run(data: &[u8]) -> bool {
     functions > 0
 }
 
-/// Programs of the C compilers that are there, with a core each.
+/// Programs by each C compiler that is installed, with debugging information in several forms.
 static PROGRAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let clang = std::process::Command::new("clang").arg("--version").output();
     let compilers = std::iter::once("cc").chain(clang.is_ok().then_some("clang"));

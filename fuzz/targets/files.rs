@@ -1,5 +1,5 @@
-//! What several targets share: small images as seeds, a file larger than its bytes, case files of
-//! other crates, words of a schema, and a look at every printer of a diagnostic.
+//! Parts that several targets share: small images as seeds, a file larger than its bytes, case files
+//! of other crates, words of a schema, and a check of every printer of diagnostics.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) struct File<'a> {
     size: u64,
 }
 
-/// Largest N: 16 MiB. Larger files differ in nothing but the time to go through their zeros.
+/// Largest N: 16 MiB. Larger files would only take longer, because of their zeros.
 const SPARSE_BITS: u8 = 24;
 
 impl<'a> File<'a> {

@@ -12,7 +12,7 @@ use crate::files::{self, File};
 pub(crate) const TARGET: Target =
     Target { name: "image", run, seeds: files::images, words: files::note_words };
 
-/// Most symbols looked at.
+/// Most symbols that are read.
 const SYMBOLS_MAX: usize = 4096;
 
 fn run(data: &[u8]) -> bool {

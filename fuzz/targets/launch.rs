@@ -18,7 +18,7 @@ use crate::policy;
 
 pub(crate) const TARGET: Target = Target { name: "launch", run, seeds, words };
 
-/// What the image declares, all of it optional.
+/// The devices that the image declares, all of them optional.
 const DEVICES: [(&str, DeviceType); 8] = [
     ("service", DeviceType::NetBasic),
     ("management", DeviceType::NetBasic),
@@ -30,7 +30,7 @@ const DEVICES: [(&str, DeviceType); 8] = [
     ("b", DeviceType::BlockBasic),
 ];
 
-/// Its two notes.
+/// The image's two notes of a manifest.
 static NOTES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let optional = DEVICE_OPTIONAL.to_le_bytes();
     let devices = 1..=DEVICES.len() as u32;
@@ -166,7 +166,7 @@ fn seeds() -> Vec<Vec<u8>> {
     own.chain(policy::launches()).collect()
 }
 
-/// Every option there is, from usage, with values.
+/// Every option, taken from the usage text, and values.
 fn words() -> Vec<Vec<u8>> {
     let usage = MODULES.map(|modules| launch::usage("solo5", &modules)).concat();
     let options = usage.split_whitespace().filter(|word| word.starts_with("--"));

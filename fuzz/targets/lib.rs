@@ -1,24 +1,24 @@
-//! Fuzz targets: for every reader of foreign bytes, a function that hands it any bytes and asserts
-//! what must hold of the answer. Besides, no reader may panic, hang or run out of memory.
+//! Fuzz targets: for every reader of foreign bytes, a function that passes any bytes to it and asserts
+//! what must hold for the answer. In addition, no reader may panic, hang or run out of memory.
 //!
 //! | file | reader | what must hold |
 //! |---|---|---|
 //! | `image` | `solo5_image` | a plan fits exactly into its minimum memory; its segments do not overlap |
 //! | `audit` | `solo5_audit` | an error is found if and only if no size of memory lets the image load |
 //! | `dwarf` | `solo5_dwarf` | there is an answer for every address, and callers lie in code |
-//! | `notes` | `solo5_abi::note`, `solo5_manifest::decode` | what is decoded can be said in YAML, and says the same |
-//! | `mft1` | `solo5_abi::mft1` | what a loader takes has one encoding |
+//! | `notes` | `solo5_abi::note`, `solo5_manifest::decode` | decoded notes can be written as YAML, which means the same |
+//! | `mft1` | `solo5_abi::mft1` | a manifest that a loader accepts has one encoding |
 //! | `mft2` | `solo5_abi::mft2` | every set of known properties has one encoding |
 //! | `signature` | `solo5_signature` | a trailer has one form; nothing but what was signed counts as signed |
 //! | `source` | `solo5_source` | spans lie in their parents; formatting keeps the tree and settles at once |
-//! | `manifest` | `solo5_manifest` | what is accepted survives notes and YAML |
+//! | `manifest` | `solo5_manifest` | an accepted manifest is the same after encoding as notes and as YAML |
 //! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
-//! | `plan` | `solo5_policies::plan`, `solo5_policies::case` | formatting keeps the command lines; a tender reads them as meant |
+//! | `plan` | `solo5_policies::plan`, `solo5_policies::case` | formatting keeps the command lines; a tender reads them as the plan means them |
 //! | `launch` | `solo5_launch` | the two ways to give a command line agree |
 //!
-//! Seeds are made by code, from the builders and case files that the crates' own tests use; a
-//! target of text also has a dictionary. The targets know nothing of libFuzzer: `tests/` runs the
-//! same functions over the seeds and damaged copies of them.
+//! Code makes the seeds, from the builders and case files that the crates' own tests use. Each target
+//! also has a dictionary. The targets do not depend on libFuzzer: `tests/` runs the same functions
+//! over the seeds and damaged copies of them.
 //!
 //! Adversary: none. This crate is the adversary.
 
@@ -43,7 +43,7 @@ mod source;
 pub struct Target {
     /// Its name, which is that of its file.
     pub name: &'static str,
-    /// Hands bytes to the reader and returns whether it accepted them. Panics if a claim does not
+    /// Passes bytes to the reader and returns whether it accepted them. Panics if a claim does not
     /// hold.
     pub run: fn(&[u8]) -> bool,
     /// Inputs to start from. Some are accepted and some refused.

@@ -1,5 +1,5 @@
-//! The properties note's descriptor. In an input, 8 bytes stand before it: the lowest 6 bits are
-//! how many devices the manifest has, the bits behind them their types.
+//! The properties note's descriptor. In an input, 8 bytes stand before it: the lowest 6 bits are the
+//! number of devices in the manifest, the next bits are their types.
 
 use solo5_abi::mft1::{self, DeviceType, Mft1};
 use solo5_abi::mft2::{self, Mft2, tag};

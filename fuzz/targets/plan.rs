@@ -34,7 +34,7 @@ fn run(data: &[u8]) -> bool {
     assert!(!tests, "a file is of one type");
     started(&plan);
     conflicts(&plan);
-    // Another layout starts the same.
+    // Another layout of the file starts the same unikernels.
     let document = solo5_source::parse("plan.yaml", data).expect("a plan is YAML");
     let formatted = source::formatted(&document);
     let formatted = plan::read("plan.yaml", formatted.as_bytes());
@@ -47,7 +47,7 @@ fn run(data: &[u8]) -> bool {
     true
 }
 
-/// A tender splits the arguments of a launch as the plan meant them.
+/// A tender splits the arguments of a launch as the plan means them.
 fn started(plan: &Plan) {
     for unikernel in &plan.unikernels {
         let words: Vec<OsString> = plan.words(unikernel).into_iter().map(OsString::from).collect();
@@ -60,7 +60,7 @@ fn started(plan: &Plan) {
     }
 }
 
-/// Whatever is found can be shown, and knowing that all paths are one file finds no less.
+/// Every finding can be shown. If all paths are one file, at least as many conflicts are found.
 fn conflicts(plan: &Plan) {
     let access = |index: usize, number: usize| plan.unikernels[index].blocks[number].access;
     let errors = |identity: fn(&str) -> Option<Identity>| {

@@ -73,7 +73,7 @@ fn list(text: &[u8]) -> bool {
     true
 }
 
-/// One policy, the same given twice, and the same formatted.
+/// One policy decides the same as when it is given twice, and when it is formatted.
 fn decided(once: &[Policy], twice: &[Policy], formatted: &[Policy], asked: &Asked) {
     for facts in hosts(asked, once) {
         let decisions = [Phase::Strings, Phase::Descriptors].map(|phase| {

@@ -1,4 +1,4 @@
-//! Signatures behind an image, and keys. An input is a file; what ends it may be a trailer.
+//! Signatures behind an image, and keys. An input is a file that may end with a trailer.
 
 use std::sync::LazyLock;
 

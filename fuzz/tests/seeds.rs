@@ -6,20 +6,20 @@ use proptest::sample::Index;
 use solo5_fuzz::TARGETS;
 
 #[test]
-fn every_target_takes_some_of_its_seeds_and_refuses_others() {
+fn every_target_accepts_some_of_its_seeds_and_refuses_others() {
     for target in &TARGETS {
         let seeds = (target.seeds)();
         let taken = seeds.iter().filter(|seed| (target.run)(seed)).count();
-        println!("{}: {taken} of {} seeds are taken", target.name, seeds.len());
+        println!("{}: {taken} of {} seeds are accepted", target.name, seeds.len());
         assert!(taken > 0, "{} refuses every seed", target.name);
-        assert!(!(target.run)(b""), "{} takes nothing at all", target.name);
+        assert!(!(target.run)(b""), "{} accepts an empty input", target.name);
         let longest = seeds.iter().map(Vec::len).max();
         assert!(longest < Some(16 * 1024), "{}: seeds of {longest:?} bytes", target.name);
     }
 }
 
 #[test]
-fn names_are_those_of_files() {
+fn targets_are_named_after_their_files() {
     for target in &TARGETS {
         let file = format!("{}/targets/{}.rs", env!("CARGO_MANIFEST_DIR"), target.name);
         assert!(std::path::Path::new(&file).is_file(), "{file}");
@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn damaged_seeds_are_taken_or_refused(
+    fn damaged_seeds_are_accepted_or_refused(
         seed: Index,
         changes in vec((any::<Index>(), any::<u8>()), 0..4),
         cut in prop::option::of(any::<Index>()),
