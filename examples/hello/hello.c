@@ -1,6 +1,6 @@
 /*
- * The smallest unikernel that says something: it greets, prints its command line, and returns 0.
- * There is no C library; what is not here is in solo5.h.
+ * The smallest unikernel that prints something: it greets, prints its command line, and returns 0.
+ * There is no C library; solo5.h declares everything that a unikernel can call.
  */
 #include "solo5.h"
 

@@ -17,7 +17,7 @@ const PAGE: &str = include_str!("page.html");
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// How many bytes of the input the request was.
@@ -38,7 +38,7 @@ pub fn answer(input: &[u8], output: &mut Vec<u8>) -> Option<Answered> {
             (length, response, close)
         }
         Ok(Status::Partial) if input.len() < HEAD_LIMIT => return None,
-        // What follows cannot be told apart from the rest of this request.
+        // The end of this request is unknown, so no further request can be read.
         Ok(Status::Partial) | Err(Error::TooManyHeaders) => {
             (input.len(), Response::error("431 Request Header Fields Too Large"), true)
         }
@@ -98,7 +98,7 @@ fn respond<'r>(request: &Request<'_, 'r>) -> (Response<'r>, bool) {
     if hosts > 1 || (hosts == 0 && version == 1) {
         return (Response::error("400 Bad Request"), true);
     }
-    // No request needs a body. It is not read either, so nothing can follow it.
+    // No request needs a body. A body is not read, so no request can follow it.
     let body = match body_follows(request.headers) {
         Some(body) => body,
         None => return (Response::error("400 Bad Request"), true),
@@ -122,7 +122,7 @@ fn values<'h>(headers: &'h [Header<'_>], name: &'static str) -> impl Iterator<It
     headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
 }
 
-/// Whether the head announces a body; `None` if it does so in a way that can be misunderstood.
+/// Whether the head announces a body; `None` if it does so ambiguously.
 fn body_follows(headers: &[Header<'_>]) -> Option<bool> {
     let coded = values(headers, "Transfer-Encoding").next().is_some();
     let mut lengths = values(headers, "Content-Length");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_are_too_strange() {
+    fn damaged_requests_get_an_answer_or_wait() {
         let request = b"GET http://a/echo/1?b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\
             Connection: close, x\r\nTransfer-Encoding: y\r\n\r\n";
         let mut state = 0x2545_f491_4f6c_dd1d_u64;

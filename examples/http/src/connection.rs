@@ -12,7 +12,8 @@ use crate::answer::{HEAD_LIMIT, answer};
 const REQUEST: Duration = Duration::from_secs(10);
 /// Time for a client to take a response.
 const RESPONSE: Duration = Duration::from_secs(20);
-/// Time for a client to close its side after ours is closed, and then to find its address.
+/// Time for a client to close its side after ours is closed. Then the same time to find the client's
+/// address for a reset.
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// What a connection waits for. Each wait has an end.
@@ -26,7 +27,7 @@ enum Phase {
     Response { until: Instant, close: bool },
     /// For the client to close.
     Closing { until: Instant },
-    /// For the reset to be sent, which takes a client that is still on the network.
+    /// For the reset to be sent. If the client has left the network, its address is not found.
     Reset { until: Instant },
 }
 
@@ -58,7 +59,7 @@ impl Connection {
         }
     }
 
-    /// Does everything that can be done now; says whether the socket has something to send.
+    /// Does everything that can be done now. Returns whether the socket has something to send.
     pub(crate) fn serve(&mut self, socket: &mut Socket<'_>, port: u16, now: Instant) -> bool {
         match socket.state() {
             // A client's reset before the connection is open also leads here.
@@ -66,19 +67,19 @@ impl Connection {
                 self.forget();
                 return false;
             }
-            // The connection is over. Nothing lingers: with ten seconds for each client no socket
-            // would be left.
+            // The connection is over. The server does not linger: with ten seconds for each client,
+            // no socket would be free.
             State::TimeWait => {
                 self.listen(socket, port);
                 return false;
             }
             // Over as well, but the client may still have to be reset.
             State::Closed => {
-                let told = socket.remote_endpoint().is_none();
+                let reset_sent = socket.remote_endpoint().is_none();
                 match self.phase {
-                    Phase::Reset { until } if !told && now < until => {}
+                    Phase::Reset { until } if !reset_sent && now < until => {}
                     Phase::Reset { .. } => self.listen(socket, port),
-                    _ if told => self.listen(socket, port),
+                    _ if reset_sent => self.listen(socket, port),
                     _ => self.phase = Phase::Reset { until: now + CLOSE },
                 }
                 return false;
@@ -95,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Leaves nothing of the last client to the next.
+    /// Drops everything of the last client, so that none of it reaches the next.
     fn forget(&mut self) {
         self.phase = Phase::Listening;
         self.input.clear();
@@ -123,7 +124,7 @@ impl Connection {
                     self.phase = Phase::Response { until: now + RESPONSE, close: answered.close };
                     false
                 } else if socket.state() == State::SynReceived && now >= until {
-                    // The client never confirmed the connection.
+                    // The client never acknowledged the connection.
                     self.reset(socket, now)
                 } else if now >= until || client_closed(socket) {
                     self.close(socket, now)
@@ -149,11 +150,11 @@ impl Connection {
                 true
             }
             Phase::Closing { until } => {
-                // Further data is dropped; taking it lets the client's end come through.
+                // Further data is dropped. It has to be taken, so that the client's end is seen.
                 let taken = socket.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0);
                 if now >= until { self.reset(socket, now) } else { taken > 0 }
             }
-            // The socket is closed, which `serve` has dealt with.
+            // `serve` has already handled a closed socket.
             Phase::Reset { .. } => false,
         }
     }
@@ -175,7 +176,7 @@ impl Connection {
 
     /// Ends our side, after what is queued.
     fn close(&mut self, socket: &mut Socket<'_>, now: Instant) -> bool {
-        // The last packet of the client is to be confirmed at once: `serve` does not linger.
+        // The client's last packet must be acknowledged at once, because `serve` does not linger.
         socket.set_ack_delay(None);
         socket.close();
         self.phase = Phase::Closing { until: now + CLOSE };

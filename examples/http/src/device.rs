@@ -21,8 +21,8 @@ impl Device {
         Device { net, input: buffer.clone(), output: buffer, failure: None }
     }
 
-    /// Why reading failed, if it did. Such a device stays ready for ever: go on and burn the host's
-    /// processor, or end.
+    /// Why reading failed, if it did. Such a device may stay ready for ever: a server that went on would
+    /// only use up the host's processor.
     pub fn failure(&self) -> Option<solo5::Error> {
         self.failure
     }

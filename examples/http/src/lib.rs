@@ -1,8 +1,8 @@
 //! An HTTP/1.1 server for one network interface, without an operating system.
 //!
 //! 1. `options.rs` reads the command line.
-//! 2. `server.rs` moves frames between the interface and a fixed set of TCP sockets, and says until
-//!    when nothing can happen.
+//! 2. `server.rs` moves frames between the interface and a fixed set of TCP sockets, and says how long
+//!    the server can sleep.
 //! 3. `connection.rs` is one client: it reads, answers, closes, and never waits longer than its
 //!    limit.
 //! 4. `answer.rs` turns the bytes of a request into the bytes of a response.

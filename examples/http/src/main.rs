@@ -44,7 +44,7 @@ fn serve(start: &Start) -> Result<Infallible, String> {
     }
 }
 
-/// Differs from start to start. Solo5 gives a guest no better source than its clocks
+/// A number that differs from start to start. Solo5 gives a guest no better source than its clocks
 /// (docs/reference/guest-api.md#time).
 fn seed() -> u64 {
     wall_clock().as_nanos() as u64 ^ Instant::now().as_nanos().rotate_left(32)
@@ -55,7 +55,8 @@ fn net_time(time: Instant) -> NetInstant {
     NetInstant::from_micros(i64::try_from(time.as_nanos() / 1000).unwrap_or(i64::MAX))
 }
 
-/// Not before `time`: a point that is rounded down could be waited for again and again.
+/// A point in time that is not before `time`. One that was rounded down could be waited for again and
+/// again.
 fn solo5_time(time: NetInstant) -> Instant {
     let microseconds = u64::try_from(time.total_micros()).unwrap_or(0);
     Instant::from_nanos(microseconds.saturating_mul(1000))

@@ -9,7 +9,7 @@ use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 pub struct Options {
     /// The server's address and the size of its network.
     pub ipv4: Ipv4Cidr,
-    /// Where everything outside that network goes.
+    /// The router for everything outside that network.
     pub gateway: Option<Ipv4Address>,
 }
 
@@ -18,7 +18,7 @@ pub struct Options {
 pub enum Error<'a> {
     /// `--ipv4=` is not given.
     Missing,
-    /// A word that means nothing here.
+    /// A word that is not an option of this server.
     Unknown(&'a str),
     /// An option given twice.
     Twice(&'a str),
@@ -26,7 +26,7 @@ pub enum Error<'a> {
     Cidr(&'a str),
     /// A value that is not an address of one host.
     Address(&'a str),
-    /// A gateway that cannot be reached, for it is outside the network.
+    /// A gateway that cannot be reached, because it is outside the network.
     Outside(Ipv4Address),
 }
 
@@ -53,7 +53,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// The first mistake.
     pub fn parse(command_line: &str) -> Result<Options, Error<'_>> {
         let mut ipv4 = None;
         let mut gateway = None;

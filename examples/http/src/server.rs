@@ -17,18 +17,17 @@ use crate::options::Options;
 /// The port of HTTP.
 const PORT: u16 = 80;
 
-/// How many clients there can be at once, those included whose connection is being opened or
-/// closed: each needs a socket, for there is no queue before them. A socket and its buffers take
-/// 7 KiB.
+/// Most clients at once, including those whose connection is being opened or closed: each needs a
+/// socket, because there is no queue of waiting clients. A socket and its buffers take 7 KiB.
 const CONNECTIONS: usize = 256;
 
 const RECEIVE_BUFFER: usize = 2048;
 const SEND_BUFFER: usize = 4096;
 
-/// A client that confirms nothing for so long is gone.
+/// A client that acknowledges nothing for this long counts as gone.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Frames read in one turn, so that a flood does not keep the answers from going out.
+/// Most frames read in one turn, so that a flood does not delay the answers.
 const BURST: usize = 64;
 
 /// An HTTP server on one network interface.
@@ -78,8 +77,8 @@ impl Server {
         server
     }
 
-    /// Does everything that can be done now, and says when there will be something to do again even
-    /// if no frame comes: `None` for never.
+    /// Does everything that can be done now. Returns when there is something to do again even if no
+    /// frame comes; `None` for never.
     pub fn turn(&mut self, device: &mut impl Device, now: Instant) -> Option<Instant> {
         let mut flooded = true;
         for _ in 0..BURST {
@@ -104,7 +103,7 @@ impl Server {
         limits.chain(self.interface.poll_at(now, &self.sockets)).min()
     }
 
-    /// Lets every connection go on; says whether any has something to send.
+    /// Serves every connection. Returns whether any has something to send.
     fn serve(&mut self, now: Instant) -> bool {
         let mut active = false;
         for (handle, connection) in &mut self.connections {

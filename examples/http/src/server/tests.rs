@@ -99,7 +99,7 @@ impl Net {
         Net { now, server, server_end, host, host_end, clients, next_port: 1024 }
     }
 
-    /// A client that is connecting and sends `request` as soon as it can.
+    /// A client that is connecting.
     fn client(&mut self) -> SocketHandle {
         let mut socket = tcp::Socket::new(
             tcp::SocketBuffer::new(vec![0; 8192]),
@@ -136,7 +136,7 @@ impl Net {
             let server = self.settle();
             let host = self.host.poll_at(self.now, &self.clients);
             let next = server.into_iter().chain(host).min().unwrap_or(end);
-            // A deadline of now would be repeated for ever: waiting without sleeping.
+            // With a deadline that is not later, the server would wait without sleeping.
             assert!(server.is_none_or(|deadline| deadline > self.now), "the server does not sleep");
             self.now = next.clamp(self.now + Duration::from_micros(1), end);
         }
@@ -210,7 +210,7 @@ fn many_connections_one_after_another_leave_no_socket_behind() {
         net.socket(client).close();
         net.settle();
         net.clients.remove(client);
-        // No time has passed, so none lingers.
+        // No time has passed, so no connection lingers.
         assert_eq!(net.listening(), CONNECTIONS);
     }
 }
@@ -308,7 +308,7 @@ fn a_connection_that_is_reset_while_it_opens() {
 fn clients_that_vanish_from_the_network_are_given_up() {
     let mut net = Net::new();
     let client = net.connected();
-    // Longer than an address is remembered, so that it must be asked for again.
+    // Longer than the server remembers an address, so that it has to ask for it again.
     for number in 0..14 {
         net.send(client, &request(number, "keep-alive"));
         net.wait(Duration::from_secs(5));
@@ -323,7 +323,7 @@ fn clients_that_vanish_from_the_network_are_given_up() {
 fn a_client_that_does_not_read_is_given_up() {
     let mut net = Net::new();
     let client = net.connected();
-    // More answers than all buffers between hold, and nobody takes them.
+    // More answers than all buffers can hold, and the client reads none.
     for _ in 0..10 {
         let ahead: String = (0..20).map(|_| "GET / HTTP/1.1\r\nHost: a\r\n\r\n").collect();
         let _ = net.socket(client).send_slice(ahead.as_bytes());
