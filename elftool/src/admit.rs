@@ -16,8 +16,8 @@ fn unreadable(name: &str, text: &[u8]) -> Option<String> {
     Some(found.first().map(|found| found.message.clone()).unwrap_or_default())
 }
 
-/// Writes down what is admitted. `asked` is whether a policy was asked about any image. If none was,
-/// the list stays as it was: an empty one would forget what the older one says.
+/// Writes the list of admitted images. `asked` says whether a policy was asked about any image. If
+/// none was, an existing list is kept, because an empty one would replace it.
 pub(crate) fn record(
     console: &Console,
     path: Option<&Path>,

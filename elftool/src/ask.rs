@@ -35,7 +35,7 @@ pub(crate) struct Question<'q> {
     pub(crate) words: &'q [OsString],
     /// Policies to ask in addition to the host's.
     pub(crate) policies: &'q [FileOrFd],
-    /// Whose policies are the host's.
+    /// Which host's policies apply.
     pub(crate) host: &'q Host,
     /// The list of admitted images that is about to be written.
     pub(crate) lock: Option<&'q Path>,
@@ -51,7 +51,7 @@ pub(crate) enum Answer {
     Decided(Decided),
 }
 
-/// What policies say of an image.
+/// What policies say about an image.
 pub(crate) struct Decided {
     pub(crate) decision: Decision,
     /// Findings of the audit that would deny the launch but are waived until a day.
@@ -65,7 +65,7 @@ pub(crate) struct Decided {
 #[serde(untagged)]
 pub(crate) enum Shown {
     /// No policy was asked.
-    Not {
+    NotAsked {
         decision: &'static str,
         messages: Vec<String>,
     },
@@ -152,7 +152,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
     let asked = examine(&file, path, question.words)?;
-    // Policies named to `check`, then those named by the tender's options.
+    // Policies named to `check`, then those that the tender's options name.
     let given = question.policies.iter().chain(&asked.launch.policies).cloned();
     let policies = lists
         .get(given.collect(), question.host)
@@ -183,7 +183,7 @@ impl Answer {
 
     pub(crate) fn human(&self, name: &str) -> String {
         let lines = match self {
-            // Said on standard error.
+            // Printed on standard error.
             Answer::Failed(_) => Vec::new(),
             Answer::Cannot(reasons) => {
                 reasons.iter().map(|reason| format!("cannot start: {reason}")).collect()
@@ -201,8 +201,12 @@ impl Answer {
     /// The answer for programs.
     pub(crate) fn shown(&self) -> Shown {
         match self {
-            Answer::Failed(why) => Shown::Not { decision: "failed", messages: vec![why.clone()] },
-            Answer::Cannot(reasons) => Shown::Not { decision: "cannot", messages: reasons.clone() },
+            Answer::Failed(why) => {
+                Shown::NotAsked { decision: "failed", messages: vec![why.clone()] }
+            }
+            Answer::Cannot(reasons) => {
+                Shown::NotAsked { decision: "cannot", messages: reasons.clone() }
+            }
             Answer::Decided(found) => Shown::Decided(ShownDecision {
                 decision: found.decision.json(),
                 waived: found.waived.iter().map(ShownWaiver::of).collect(),
@@ -211,7 +215,7 @@ impl Answer {
         }
     }
 
-    /// What a list of admitted images says of this one, if it is one.
+    /// The entry of this image for a list of admitted images, if it is admitted.
     pub(crate) fn admission(&self, path: &Path) -> Option<(Digest, Admission)> {
         let Answer::Decided(found) = self else {
             return None;

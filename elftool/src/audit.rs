@@ -18,7 +18,7 @@ use crate::options::Level;
 use crate::parallel::in_order;
 use crate::policy_files::{Host, given, load, today};
 use crate::printers::{AuditFormat, Audited, Counts, Printer, Totals, printer};
-use crate::waive::Scales;
+use crate::waive::Criteria;
 
 /// Most unreadable files that the end of a report lists.
 const UNREADABLE_MAX: usize = 1000;
@@ -43,13 +43,13 @@ pub(crate) struct AuditOptions {
     /// Apply only rules whose code starts with this, such as S2 or S201
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     select: Vec<String>,
-    /// Apply every rule, also the optional families S4 and S5
+    /// Apply every rule, including the optional families S4 and S5
     #[arg(long, conflicts_with = "select")]
     all: bool,
     /// Leave out rules whose code starts with this, except where they find errors
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     ignore: Vec<String>,
-    /// Report what is larger (S503): `loaded`, `memory`, or a section, such as `.text=300KiB`
+    /// Report (S503) if `loaded`, `memory` or a section is larger, such as `.text=300KiB`
     #[arg(long, value_name = "WHAT=SIZE", value_parser = budget)]
     budget: Vec<Budget>,
     /// Take waivers, and what to fail on besides --fail-on, from `audit` of this policy
@@ -75,8 +75,8 @@ enum Outcome {
 
 impl AuditOptions {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let scales = self.scales()?;
-        let rules = RULES.iter().filter(|rule| scales.selection.selects(rule)).collect();
+        let criteria = self.criteria()?;
+        let rules = RULES.iter().filter(|rule| criteria.selection.selects(rule)).collect();
         let printer = printer(self.format, Colour::detect(&io::stdout()), rules);
         let files_from = self.files_from.iter().cloned();
         let lists: Vec<List> = files_from.map(|file| List { file, null: self.null }).collect();
@@ -90,7 +90,7 @@ impl AuditOptions {
         in_order(
             threads,
             inputs(self.images.clone(), lists),
-            |input| look(input, &scales, &*printer),
+            |input| look(input, &criteria, &*printer),
             |outcome| {
                 let piece = match outcome {
                     Outcome::Skipped => {
@@ -128,16 +128,16 @@ impl AuditOptions {
         })
     }
 
-    fn scales(&self) -> Result<Scales, Failure> {
+    fn criteria(&self) -> Result<Criteria, Failure> {
         if let Some(unknown) = self.unknown_prefix() {
             let text = format!("no rule starts with '{unknown}'; see `explain`");
             return Err(Failure::Cannot(text));
         }
-        Ok(Scales {
+        Ok(Criteria {
             selection: Selection {
                 select: self.select.clone(),
                 all: self.all,
-                // A budget would do nothing without the rule that compares it.
+                // Without this rule a budget would have no effect.
                 also: if self.budget.is_empty() { Vec::new() } else { vec!["S503"] },
                 ignore: self.ignore.clone(),
                 least: None,
@@ -198,7 +198,7 @@ fn progress() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn look(input: Result<Input, InputError>, scales: &Scales, printer: &dyn Printer) -> Outcome {
+fn look(input: Result<Input, InputError>, criteria: &Criteria, printer: &dyn Printer) -> Outcome {
     let input = match input {
         Ok(input) => input,
         Err(unusable) => return Outcome::Unreadable(unusable),
@@ -211,8 +211,8 @@ fn look(input: Result<Input, InputError>, scales: &Scales, printer: &dyn Printer
         return Outcome::Skipped;
     }
     let name = name(&input.path);
-    let subject = Subject::new(&name, &file).with_budgets(&scales.budgets);
-    let findings = scales.weigh(&input.path, &file, &subject);
+    let subject = Subject::new(&name, &file).with_budgets(&criteria.budgets);
+    let findings = criteria.audit(&input.path, &file, &subject);
     let image = Audited { subject: &subject, size, findings: &findings };
     let piece = piece(|out| printer.image(&image, out));
     Outcome::Audited(piece, Counts::of(&findings), findings.fail())

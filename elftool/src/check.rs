@@ -23,14 +23,14 @@ pub(crate) struct CheckOptions {
     /// Check every launch of a plan, and whether the launches conflict
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "launch"])]
     plan: Option<PathBuf>,
-    /// Show the plan as a table, with what would start each unikernel
+    /// Show the plan as a table, and the command that starts each unikernel
     #[arg(long, requires = "plan", conflicts_with = "images")]
     explain: bool,
     /// A policy to ask; those of this host if none is given
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
-    /// Folder with the policies of another host; where one of them applies, policies named besides can
-    /// only deny
+    /// Folder with the policies of another host; where one of them applies, other policies can only
+    /// deny
     #[arg(long, value_name = "DIR")]
     host_policies: Option<PathBuf>,
     /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy

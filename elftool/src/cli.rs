@@ -48,14 +48,14 @@ enum Command {
     },
     /// Apply the audit rules to images
     ///
-    /// Exits 0 if nothing is found, 1 on findings at or above --fail-on, 2 if an image could not
+    /// Exits 0 if nothing at or above --fail-on is found, 1 if something is, 2 if an image could not
     /// be read. An error means that the loader of the image's target refuses it for every size
     /// of guest memory.
     Audit(AuditOptions),
     /// Say whether policies allow images to be started with the given options
     ///
-    /// Exits 0 if they are allowed, also where that depends on facts only the host knows, 1 if one
-    /// is denied or could not start, 2 if the question could not be answered.
+    /// Exits 0 if all are allowed, even if that depends on facts that only the host knows, 1 if one is
+    /// denied or could not start, 2 if the question could not be answered.
     Check(CheckOptions),
     /// Check, format, show or test policies
     #[command(subcommand)]

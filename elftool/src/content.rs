@@ -37,7 +37,7 @@ impl Content {
     /// allocated once.
     pub(crate) fn read(file: &File) -> Result<Content, String> {
         let size = bounded(file)?;
-        // What is signed gets a trailer.
+        // Room for the trailer, if the image gets signed.
         let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(TRAILER_ROOM);
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(room).map_err(|_| String::from("does not fit into memory"))?;
@@ -89,8 +89,8 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The signatures beside the image at `path`, and why others there prove nothing. None of either if
-/// there is no such file.
+/// The signatures in the file beside the image at `path`, and the errors of those that are
+/// unusable. Both are empty if there is no such file.
 ///
 /// # Errors
 ///

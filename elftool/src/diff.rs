@@ -68,7 +68,7 @@ impl DiffOptions {
 /// whole. The flag of each lock says whether it was made from an image.
 fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared> {
     let known = by_path(&old.images);
-    let alone = new.len() == 1;
+    let single = new.len() == 1;
     let pair = |file: &str, old: Option<&Facts>, new: Option<&Facts>| Compared {
         file: file.to_owned(),
         changes: between(old, new),
@@ -77,7 +77,7 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
     for (lock, new_is_image) in new {
         match (old.images.as_slice(), lock.images.as_slice()) {
             // A lock with one entry is compared whatever its path.
-            ([old], [new]) if is_image && (*new_is_image || alone) || *new_is_image && alone => {
+            ([old], [new]) if is_image && (*new_is_image || single) || *new_is_image && single => {
                 results.push(pair(&new.file, Some(old), Some(new)));
             }
             ([old], all) if is_image => {
@@ -90,7 +90,7 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
             })),
         }
     }
-    // Compare only the lock's entries for the given images.
+    // Only between locks are missing entries a change: given images need not be all of a lock.
     if !is_image && new.iter().all(|(_, is_image)| !is_image) {
         let locks = new.iter().flat_map(|(lock, _)| &lock.images);
         let there: BTreeSet<&str> = locks.map(|facts| facts.file.as_str()).collect();
@@ -149,7 +149,7 @@ fn changes(old: &Facts, new: &Facts) -> Vec<Change> {
         let both = (old.devices.join(", "), new.devices.join(", "));
         out.push(Change { what: String::from("devices"), old: Some(both.0), new: Some(both.1) });
     }
-    // Nothing is known of an image without symbols, so nothing is said to have changed.
+    // For an image without symbols the functions it uses are unknown, so no change is reported.
     if let (Some(old), Some(new)) = (&old.api, &new.api) {
         sets("api", old, new, &mut out);
     }
@@ -228,9 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn each_fact_that_changes_is_told() {
+    fn each_fact_that_changes_is_reported() {
         assert_eq!(shown(|_| {}), "a.spt  unchanged\n");
-        for (change, told) in [
+        for (change, expected) in [
             (
                 (|facts| facts.digest = String::from("sha256:1")) as fn(&mut Facts),
                 "    digest: sha256:0 → sha256:1\n",
@@ -264,15 +264,15 @@ mod tests {
                 "  + section .bss: 64\n  - section .data: 8\n    section .text: 100 → 120  (+20)\n",
             ),
             (|facts| facts.findings.clear(), "  - finding: S301 odd\n"),
-            // Nothing is known of an image without symbols.
+            // The functions that an image without symbols uses are unknown.
             (|facts| facts.api = None, ""),
         ] {
-            let told = if told.is_empty() {
+            let expected = if expected.is_empty() {
                 String::from("a.spt  unchanged\n")
             } else {
-                format!("a.spt\n{told}")
+                format!("a.spt\n{expected}")
             };
-            assert_eq!(shown(change), told);
+            assert_eq!(shown(change), expected);
         }
     }
 }

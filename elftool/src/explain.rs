@@ -9,7 +9,7 @@ use crate::console::{Console, Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainOptions {
-    /// Code, such as S201, or family, such as S2; all rules without
+    /// Code, such as S201, or family, such as S2; absent: list all rules
     code: Option<String>,
 }
 

@@ -50,18 +50,18 @@ pub(crate) struct Facts {
     pub(crate) arch: Option<String>,
     /// Target and version of its ABI note.
     pub(crate) abi: Option<String>,
-    /// Devices by `net NAME` or `block NAME`, with what the manifest says of them behind, in the order
-    /// of their handles.
+    /// Devices as `net NAME` or `block NAME`, followed by what the manifest requires of them, in
+    /// the order of their handles.
     pub(crate) devices: Vec<String>,
     /// Version of the manifest: 2 if there are properties.
     pub(crate) manifest: Option<u32>,
-    /// What the manifest says of the unikernel as a whole.
+    /// What the manifest requires for the unikernel as a whole.
     pub(crate) needs: Vec<String>,
     /// The smallest guest memory it can be loaded into.
     pub(crate) memory: Option<u64>,
     /// Memory that it may write to.
     pub(crate) writable: u64,
-    /// Functions of the API that it refers to; none known without symbols.
+    /// Functions of the API that it refers to; `None` without symbols.
     pub(crate) api: Option<Vec<String>>,
     /// Sizes of the loaded sections.
     pub(crate) sections: BTreeMap<String, u64>,

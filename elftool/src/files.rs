@@ -44,7 +44,8 @@ pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
     Ok(got == magic.len() && magic == elf::MAGIC)
 }
 
-/// Reads a file that an operator wrote, up to one byte more than its size limit.
+/// Reads a file that an operator wrote, up to one byte more than its size limit, which shows that
+/// it is too long.
 ///
 /// # Errors
 ///
@@ -61,8 +62,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
 /// Most bytes of a key file or a password file.
 const SECRET_MAX: u64 = 16 * 1024;
 
-/// A key or a password in a file. Only a regular file is read, because a named pipe could make the
-/// program wait; and a descriptor that the caller has opened, such as `/dev/fd/3` or `/dev/stdin`.
+/// Reads a key or a password from a file. It must be a regular file, or a pipe that the caller has
+/// opened, such as `/dev/fd/3` or `/dev/stdin`. A named pipe could make the program wait.
 ///
 /// # Errors
 ///

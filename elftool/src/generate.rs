@@ -69,7 +69,8 @@ fn complaints(console: &Console, name: &str, bytes: &[u8], found: &[Diagnostic])
 fn line(name: &str, bytes: &[u8], diagnostic: &Diagnostic) -> usize {
     let labelled =
         diagnostic.labels.first().map_or(1, |label| label.source.position(label.span.start).line);
-    // Upstream counts entries when it has seen the whole list, and names the line it starts on.
+    // Upstream counts entries after it has seen the whole list, and reports the line where the list
+    // starts.
     if diagnostic.code != codes::TOO_MANY_DEVICES {
         return labelled;
     }

@@ -66,7 +66,7 @@ fn tender_option(word: &OsStr) -> Option<&'static str> {
     let name = str::from_utf8(name).ok().filter(|name| name.starts_with("--"))?;
     let is_like =
         |known: &str| name.starts_with(known) || strsim::damerau_levenshtein(known, name) <= 1;
-    // The debug tender of hvt has every option that there is.
+    // The debug tender of hvt has the options of all tenders.
     let all = completion::names(&Modules::debug(Target::Hvt));
     let exact = all.iter().copied().find(|known| *known == name);
     exact.or_else(|| all.into_iter().find(|known| is_like(known)))
@@ -76,7 +76,7 @@ fn is_guests(word: Option<&OsString>) -> bool {
     word.is_some_and(|word| tender_option(word).is_none())
 }
 
-/// The error with what to do about a word that may be meant for the guest.
+/// Adds advice to an error about a word that may be meant for the guest.
 fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
     let known = words.get(error.argument).and_then(|word| tender_option(word));
     if let Some(known) = known.filter(|_| error.usage && error.advice.is_none()) {
@@ -87,7 +87,7 @@ fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
     error
 }
 
-/// An option of a tender follows `first`, the guest's first argument.
+/// The error that an option of a tender follows `first`, the guest's first argument.
 fn follows(argument: usize, option: &OsStr, first: &OsStr) -> OptionError {
     let (option, first) = (option.to_string_lossy(), first.to_string_lossy());
     OptionError {

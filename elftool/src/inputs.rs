@@ -73,8 +73,8 @@ fn none(path: &Path, why: impl Into<String>) -> Inputs {
     failed(InputError::new(path, why))
 }
 
-/// A file, what is in a folder, or what fits a pattern. A pattern is one only if there is no such
-/// file: names may hold any character.
+/// A file, what is in a folder, or what fits a pattern. A name is taken as a pattern only if there
+/// is no such file, because names may hold any character.
 fn expand(name: PathBuf) -> Inputs {
     let pattern =
         name.to_str().filter(|name| name.contains(['*', '?', '[']) && !Path::new(name).exists());
@@ -87,7 +87,7 @@ fn expand(name: PathBuf) -> Inputs {
     };
     let mut found = found.peekable();
     if found.peek().is_none() {
-        return none(&name, "nothing fits");
+        return none(&name, "no file fits this pattern");
     }
     Box::new(found.flat_map(|found| found.map_or_else(failed, entry)))
 }

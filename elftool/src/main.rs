@@ -4,15 +4,15 @@
 //! |---|---|
 //! | upstream's three verbs, parsed from argv itself: their start-up cost counts | [`upstream`], [`generate`] |
 //! | the command line of the other verbs | [`cli`] |
-//! | `audit`: the verb, what stands and what is waived, the formats | [`audit`], [`waive`], [`printers`] |
-//! | `check`: the verb, one question, a plan, the list of what is admitted | [`check`], [`ask`], [`plan`], [`admit`] |
+//! | `audit`: the verb, waivers, the formats | [`audit`], [`waive`], [`printers`] |
+//! | `check`: the verb, a plan, one launch, options and guest arguments, the list of admitted images | [`check`], [`plan`], [`ask`], [`guest_words`], [`admit`] |
 //! | `policy` | [`policies`] |
 //! | `sign`, `verify` | [`sign`], [`verify`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
 //! | `show`, `symbolize`, `explain` | [`show`], [`symbolize`], [`explain`] |
-//! | what people see of an image: one line, and segments to scale | [`draw`] |
+//! | what people see of an image: one line, segments to scale, properties | [`draw`], [`properties`] |
 //! | the content of an image and its signatures; policies in files | [`content`], [`policy_files`] |
-//! | names, patterns, folders, lists → files; many at once | [`inputs`], [`parallel`] |
+//! | names, patterns, folders, lists → files; work in parallel | [`inputs`], [`parallel`] |
 //! | values of options; files; standard output and error, and how a verb ends | [`options`], [`files`], [`console`] |
 //!
 //! Imports point down this table; only `main` imports [`cli`]. A verb is a struct of its options with a

@@ -50,7 +50,7 @@ pub(crate) fn in_order<T, R: Send>(
     });
 }
 
-/// How many results were consumed.
+/// Stops threads that are too far ahead: counts the results that were consumed.
 #[derive(Default)]
 struct Gate {
     done: Mutex<usize>,

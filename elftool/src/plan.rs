@@ -1,7 +1,7 @@
 //! `check --plan`: every launch of a plan, and the conflicts between them.
 //!
-//! Each unikernel is judged as `check` judges one image. [`Plan::conflicts`] finds what the launches have
-//! in common; this host tells which paths lead to the same file.
+//! Each unikernel is judged as `check` judges one image. [`Plan::conflicts`] finds the conflicts;
+//! this host tells which paths lead to the same file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,13 +31,13 @@ use crate::files::{name, read, readable};
 use crate::options::Format;
 use crate::policy_files::{Host, Lists, given};
 
-/// What to do with a plan.
+/// The options of `check --plan`.
 pub(crate) struct PlanOptions<'o> {
     /// The plan.
     pub(crate) plan: &'o Path,
     /// Policies to ask besides the plan's own.
     pub(crate) policies: &'o [PathBuf],
-    /// The folder of policies of the host in question.
+    /// Folder with the policies of another host.
     pub(crate) host: Option<&'o Path>,
     /// Where to write what is admitted.
     pub(crate) lock: Option<&'o Path>,
@@ -187,7 +187,8 @@ fn declared<'d>(
     devices.iter().find(|device| device.kind == kind && device.name == name.value)
 }
 
-/// Devices of the plan that the image does not declare, or cannot go without.
+/// Devices that the plan attaches or declines and the image does not declare, and declined devices
+/// that the image needs.
 fn undeclared(plan: &Plan, unikernel: &Unikernel, devices: &[Declared]) -> Vec<Diagnostic> {
     let Unikernel { nets, blocks, without_nets, without_blocks, .. } = unikernel;
     let (net, block) = (DeviceType::NetBasic, DeviceType::BlockBasic);
@@ -210,7 +211,7 @@ fn undeclared(plan: &Plan, unikernel: &Unikernel, devices: &[Declared]) -> Vec<D
                 let names: Vec<&str> = of_kind.map(|device| device.name.as_str()).collect();
                 let message = format!("{image} declares no {kind_name} '{}'", name.value);
                 let help = if names.is_empty() {
-                    format!("it declares none for {kind_name}; remove this")
+                    format!("it declares no {kind_name} device; remove this")
                 } else {
                     format!("it declares {}", names.join(", "))
                 };
@@ -246,9 +247,10 @@ impl Entry<'_> {
             Answer::Cannot(_) => String::from("cannot start"),
             Answer::Decided(found) => match found.decision.outcome {
                 Outcome::Allowed => String::from("allowed"),
-                Outcome::Conditional => {
-                    format!("allowed, if {}", found.decision.conditions.len())
-                }
+                Outcome::Conditional => match found.decision.conditions.len() {
+                    1 => String::from("allowed on 1 condition"),
+                    count => format!("allowed on {count} conditions"),
+                },
                 Outcome::Denied => {
                     let reasons = found.decision.reasons.iter();
                     let mut codes: Vec<&str> = reasons.map(|reason| reason.code).collect();
@@ -269,7 +271,7 @@ impl Entry<'_> {
         }
     }
 
-    /// The command that starts it, if anything does.
+    /// The command that starts it; `None` if no tender starts its image.
     fn command(&self) -> Option<Vec<OsString>> {
         let tender = self.target?.name();
         let policies = self.policies.iter().map(|path| {
@@ -375,7 +377,7 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
     out + &commands
 }
 
-/// The last line.
+/// The summary line.
 fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
     let Sums { unikernels, memory, .. } = plan.sums();
     let name = plan.name.as_deref().unwrap_or("plan");
@@ -410,7 +412,7 @@ fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
     )
 }
 
-/// What programs see.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report<'p> {
     plan: &'p str,

@@ -17,14 +17,14 @@ use crate::policy_files::{read_policy, today};
 pub(crate) enum PolicyVerb {
     /// Read policies and say what is wrong with them
     ///
-    /// Exits 0 if nothing is, also where there is a warning, 1 on errors, 2 if a file cannot be
+    /// Exits 0 if there is no error, even if there are warnings, 1 on errors, 2 if a file cannot be
     /// read.
     Check {
         /// Policies; those of one host belong together
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Write policies in the one layout
+    /// Write policies in the standard layout
     Fmt {
         /// Change nothing; exit 1 if a file would change
         #[arg(long)]
@@ -88,7 +88,7 @@ fn fmt(console: &Console, path: &Path, check: bool) -> Exit {
     if check {
         let changes = text.as_bytes() != bytes;
         if changes {
-            console.say_of(path, "is laid out otherwise");
+            console.say_of(path, "is not in the standard layout");
         }
         return Exit::objection_if(changes);
     }

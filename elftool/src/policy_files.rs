@@ -56,7 +56,7 @@ impl Host {
     }
 }
 
-/// The host's policies, then those in `files`.
+/// The host's policies, then the `given` ones.
 pub(crate) fn load(given: &[FileOrFd], host: &Host) -> Result<Vec<Policy>, Vec<Diagnostic>> {
     let folder = sources::folder();
     let host = match host {
@@ -72,7 +72,7 @@ pub(crate) fn load(given: &[FileOrFd], host: &Host) -> Result<Vec<Policy>, Vec<D
 /// Policies that are used together; `None` if one of them cannot be used.
 type List = Option<Rc<[Policy]>>;
 
-/// Policies by how they are named, each list of them loaded once.
+/// Lists of policies by the options that name them; each list is loaded once.
 pub(crate) struct Lists<'c> {
     console: &'c Console,
     known: HashMap<(Vec<FileOrFd>, Host), List>,

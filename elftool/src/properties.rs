@@ -1,4 +1,4 @@
-//! The properties of a manifest as output, row by row of their table.
+//! The properties of a manifest as output, driven by their table in `solo5_abi::mft2`.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;

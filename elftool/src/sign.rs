@@ -79,7 +79,7 @@ impl SignOptions {
             let plain: String = name.chars().filter(|c| !c.is_control()).collect();
             format!("file:{plain}")
         });
-        let made = |signed: &mut dyn Read, comment: &str| {
+        let signature = |signed: &mut dyn Read, comment: &str| {
             key.sign(signed, comment).map_err(|error| error.to_string())
         };
         let public = key.public().map_err(|error| error.to_string())?;
@@ -94,13 +94,14 @@ impl SignOptions {
             }
             // Signs the whole file with its trailer, because `minisign` verifies whole files.
             let mut file = content.bytes.as_slice().chain(content.note.as_slice());
-            return write(&beside(path), made(&mut file, &comment)?.to_string().as_bytes());
+            return write(&beside(path), signature(&mut file, &comment)?.to_string().as_bytes());
         }
         let renewed = stale(path, &content, &public)?;
         let Content { mut bytes, signatures, .. } = content;
         let mut all = without(signatures, &public, &bytes);
-        // The signature of no bytes is as long, so the size is known before the image is hashed.
-        let room = [all.as_slice(), &[made(&mut std::io::empty(), &comment)?]].concat();
+        // A signature of no bytes has the same length, so the new size is known before the image is
+        // hashed.
+        let room = [all.as_slice(), &[signature(&mut std::io::empty(), &comment)?]].concat();
         let room = trailer::write(&room).ok_or(TOO_MANY)?.len();
         if bytes.len().saturating_add(room) as u64 > IMAGE_MAX {
             let mib = IMAGE_MAX >> 20;
@@ -109,20 +110,20 @@ impl SignOptions {
                  sign it with --detached"
             ));
         }
-        all.push(made(&mut bytes.as_slice(), &comment)?);
+        all.push(signature(&mut bytes.as_slice(), &comment)?);
         let note = trailer::write(&all).ok_or(TOO_MANY)?;
         bytes.extend(note);
         write(path, &bytes)?;
         if other {
             console.say_of(
                 &beside(path),
-                "warning: it holds signatures of other keys, which are of the file as it was; \
+                "warning: it holds signatures of other keys, made before this change; \
                  `minisign` refuses them until those keys sign again",
             );
         }
         if let Some(comment) = renewed {
-            let made = made(&mut bytes.as_slice(), &comment)?;
-            write(&beside(path), made.to_string().as_bytes())?;
+            let signature = signature(&mut bytes.as_slice(), &comment)?;
+            write(&beside(path), signature.to_string().as_bytes())?;
         }
         Ok(())
     }
@@ -138,8 +139,8 @@ fn read_detached(path: &Path) -> Result<(Vec<Signature>, Vec<SignatureError>), S
     detached(path).map_err(|why| format!("{}: {why}", name(&beside(path))))
 }
 
-/// The comment of a valid detached signature by `key`, which `minisign` will refuse once the trailer
-/// of the file changes.
+/// The comment of the detached signature by `key`, if that is valid. `minisign` will refuse it once
+/// the trailer of the file changes.
 fn stale(path: &Path, content: &Content, key: &PublicKey) -> Result<Option<String>, String> {
     let (detached, _) = read_detached(path)?;
     let [one] = detached.as_slice() else {
@@ -174,12 +175,12 @@ fn new_key(path: &Path) -> Result<(), Failure> {
 fn without(signatures: Vec<Signature>, key: &PublicKey, content: &[u8]) -> Vec<Signature> {
     let keys = [key.clone()];
     let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
-    let is_its = |signature: &Signature| {
+    let is_by_key = |signature: &Signature| {
         let proof = prove(content, size, std::slice::from_ref(signature).into(), &keys);
         proof.is_ok_and(|proof| !proof.signed_by.is_empty())
     };
     let kept = signatures.into_iter();
-    kept.filter(|signature| !is_its(signature)).collect()
+    kept.filter(|signature| !is_by_key(signature)).collect()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

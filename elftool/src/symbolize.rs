@@ -62,7 +62,7 @@ const REGISTERS: [(&str, u16); 17] = [
     ("r15", 15),
 ];
 
-/// A trace and what is known of the addresses in it.
+/// A trace and what is known about the addresses in it.
 struct Traced<'a> {
     image: &'a str,
     text: &'a str,
@@ -90,7 +90,7 @@ struct Dumped<'a> {
     calls: Vec<Place>,
 }
 
-/// An address and what is known of it.
+/// An address and what is known about it.
 #[derive(Serialize)]
 struct Place {
     address: u64,
@@ -179,7 +179,7 @@ impl SymbolizeOptions {
         if traced.places.is_empty() {
             console.say_of(&self.trace, "no address of the image's code is in it");
         } else if traced.cut {
-            let why = format!("of its addresses, {ADDRESSES_MAX} are looked up, and no more");
+            let why = format!("only {ADDRESSES_MAX} of its addresses are looked up");
             console.say_of(&self.trace, format_args!("warning: {why}"));
         }
         Ok(Exit::objection_if(traced.places.is_empty()))
@@ -195,7 +195,7 @@ impl SymbolizeOptions {
             Some(gap) => format!("{gap}: not all of it is read"),
             None if !info.is_empty() => return,
             None if tracer.has_symbols() => String::from(
-                "it has no debugging information, so there are symbols alone; compile it with -g",
+                "it has no debugging information, so only symbols are shown; compile it with -g",
             ),
             None => String::from(
                 "it has neither debugging information nor symbols; name the image from before `strip`",
@@ -238,7 +238,7 @@ impl<'a> Traced<'a> {
         Traced { image, text, places: places.collect(), cut }
     }
 
-    /// Every line, with what is known of its addresses.
+    /// Every line, with what is known about its addresses.
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let lines = self.text.lines().zip(1..);
         lines.map(|(text, line)| {
@@ -248,7 +248,7 @@ impl<'a> Traced<'a> {
         })
     }
 
-    /// The trace with what its addresses are below each line.
+    /// The trace, with the meaning of its addresses below each line.
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
         for line in self.lines() {
             let mut shown = one_line(line.text) + "\n";
@@ -357,7 +357,7 @@ fn describe(place: &Place, indent: &str, out: &mut String) {
     }
     for (index, call) in place.frames.iter().enumerate() {
         let last = index + 1 == place.frames.len();
-        // The symbol is of the function that was not inlined.
+        // The symbol belongs to the outermost function, which was not inlined.
         let symbol = symbol.as_deref().filter(|_| last);
         let name = symbol.or(call.function.as_deref()).unwrap_or("?");
         let source = match (&call.file, call.line) {

@@ -66,21 +66,21 @@ fn usage(program: &str) -> String {
              audit IMAGES...:\n        \
                  Apply the audit rules to IMAGES.\n    \
              check IMAGES... [ --policy=FILE ... ] -- LAUNCH-OPTIONS:\n        \
-                 Say whether policies allow IMAGES to be started so.\n    \
+                 Say whether policies allow IMAGES to be started with LAUNCH-OPTIONS.\n    \
              sign --key=FILE IMAGES...:\n        \
-                 Sign IMAGES with a key of minisign's.\n    \
+                 Sign IMAGES with a minisign key.\n    \
              verify [ --key=KEY ... ] IMAGES...:\n        \
                  Print digests of IMAGES, and which keys signed them.\n    \
              policy check | fmt FILES...:\n        \
-                 Check policies, or write them in the one layout.\n    \
+                 Check policies, or write them in the standard layout.\n    \
              show IMAGE:\n        \
                  Display segments, notes and manifest of IMAGE.\n    \
              lock IMAGES... [ -o FILE ]:\n        \
-                 Write down what IMAGES are.\n    \
+                 Record digests, devices, sizes and findings of IMAGES.\n    \
              diff OLD NEW...:\n        \
-                 Say what changed between images, or since a lock.\n    \
+                 Show what changed between images, or since a lock.\n    \
              symbolize IMAGE [ TRACE | --core=FILE ]:\n        \
-                 Say which functions and lines the addresses in TRACE or a core are.\n    \
+                 Show the functions and lines of the addresses in TRACE or a core.\n    \
              explain [ CODE ]:\n        \
                  Explain a rule or another code of a message.\n"
     )

@@ -105,9 +105,9 @@ fn verify(path: &Path, keys: &[PublicKey]) -> Result<Verified, String> {
     let mut unusable: Vec<String> = Vec::new();
     if found.is_none() {
         if trailer::looks_signed(&file, size).map_err(failed)? {
-            unusable.push(String::from("behind the image: what is there is damaged"));
+            unusable.push(String::from("the trailer of the image is damaged"));
         } else if trailer::is_misplaced(&file, size).map_err(failed)? {
-            let why = "behind the image: it is not at the end of the file; \
+            let why = "the trailer of the image is not at the end of the file; \
                        bytes were added or cut off after signing";
             unusable.push(String::from(why));
         }
@@ -145,7 +145,7 @@ impl Verified {
             text += &format!("{name}: signed by {key}\n");
         }
         for key in &self.changed_since {
-            text += &format!("{name}: changed, or its signature was, since {key} signed it\n");
+            text += &format!("{name}: the image or the signature changed after {key} signed it\n");
         }
         for why in &self.unusable {
             text += &format!("{name}: unusable signature: {}\n", one_line(why));

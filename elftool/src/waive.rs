@@ -12,8 +12,8 @@ use solo5_signature::Proof;
 
 use crate::content::Content;
 
-/// How findings are weighed.
-pub(crate) struct Scales {
+/// What decides which findings count.
+pub(crate) struct Criteria {
     /// Which rules are applied.
     pub(crate) selection: Selection,
     /// What S503 reports.
@@ -44,15 +44,15 @@ impl Findings {
     }
 }
 
-impl Scales {
+impl Criteria {
     /// Audits the image in `file`, which is at `path`.
-    pub(crate) fn weigh(&self, path: &Path, file: &File, subject: &Subject<'_>) -> Findings {
+    pub(crate) fn audit(&self, path: &Path, file: &File, subject: &Subject<'_>) -> Findings {
         let findings = audit_subject(subject, &self.selection);
         if !needs_proof(&self.policies, &findings) {
             return self.sort(findings, None);
         }
-        // A waiver is for the bytes that are hashed, so these are what is audited. An image too large
-        // for that is none that a tender would prove anything of, and no waiver is for it.
+        // A waiver is for the bytes that are hashed, so the bytes in memory are audited again. If
+        // the image is too large to be hashed, no tender would verify it, and no waiver covers it.
         let Ok(content) = Content::read(file) else {
             return self.sort(findings, None);
         };

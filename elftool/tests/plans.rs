@@ -69,7 +69,7 @@ fn each_unikernel_gets_the_verdict_of_its_policies() {
     ] {
         assert!(run.stdout.contains(line), "{line:?} in\n{}", run.stdout);
     }
-    // The same unikernels without a word against them.
+    // A plan without objections.
     plan(
         &place,
         "policies: node.yaml\nunikernels:\n- { name: ok, image: none.hvt, memory: 64MiB }\n",
@@ -90,7 +90,7 @@ fn each_unikernel_gets_the_verdict_of_its_policies() {
     assert!(run.stdout.contains("a: denied: P300 "), "{}", run.stdout);
 }
 
-/// Two paths to one file, one of them through a link to its folder, another a second name.
+/// Several paths to one file: one through a link to its folder, one a hard link.
 #[test]
 fn one_file_under_several_names_is_written_once() {
     let (place, folder) = place();
@@ -133,7 +133,7 @@ fn one_file_under_several_names_is_written_once() {
     ] {
         assert!(run.stdout.contains(&line), "{line:?} in\n{}", run.stdout);
     }
-    // A warning alone is no failure.
+    // A warning is no failure.
     let two = [
         unikernel("one", "tap-1", "disks/a.img", "read-write"),
         unikernel("two", "tap-2", "c.img", "read-only"),
@@ -219,7 +219,7 @@ fn sums_are_held_to_the_limits() {
     );
 }
 
-/// The command has everything in it that the verdict depends on.
+/// The command contains everything that the verdict depends on.
 #[test]
 fn commands_ask_for_what_the_plan_asks_for() {
     let (place, folder) = place();
@@ -254,7 +254,7 @@ fn commands_ask_for_what_the_plan_asks_for() {
     assert_eq!(value["unikernels"][0]["command"], serde_json::json!(words));
 }
 
-/// Nothing starts an image of a target without a tender, and nothing is known of a broken one.
+/// No tender starts an image of another target, and nothing is known about a broken one.
 #[test]
 fn images_that_nothing_starts_have_no_command() {
     let (place, folder) = place();
@@ -291,7 +291,7 @@ fn images_that_nothing_starts_have_no_command() {
 }
 
 #[test]
-fn a_broken_policy_is_told_once() {
+fn a_broken_policy_is_reported_once() {
     let (place, _) = place();
     place.write("broken.yaml", b"type: solo5.policy\nversion: x\n");
     plan(
@@ -309,7 +309,7 @@ fn a_broken_policy_is_told_once() {
     }
 }
 
-/// A warning: it may be meant.
+/// Only a warning, because it may be intended.
 #[test]
 fn an_address_is_pointed_out_if_it_is_given_twice() {
     let (place, folder) = place();
@@ -383,7 +383,7 @@ fn a_plan_writes_down_what_it_admits() {
 
 /// The example's plan, with an image that asks for what the example does.
 #[test]
-fn the_example_works_out() {
+fn the_example_is_allowed() {
     let place = Place::new();
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/http");
     for name in ["plan.yaml", "policy.yaml"] {
@@ -420,7 +420,7 @@ fn the_documentation_is_right() {
     assert_eq!(run.stdout, shown, "prints\n{}", run.stdout);
 }
 
-/// What is printed to be copied into a shell starts what was checked.
+/// A printed command, pasted into a shell, starts what was checked.
 #[test]
 fn printed_commands_are_the_words_that_were_checked() {
     let place = Place::new();

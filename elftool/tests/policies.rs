@@ -45,7 +45,7 @@ fn test(place: &Place, options: &[&str]) -> common::Run {
     place.run(&[&["policy", "test", "node-test.yaml"], options].concat())
 }
 
-/// A launch of the manifest that needs facts of the host, and what follows it.
+/// A case that launches the manifest and needs facts of the host. `more` is the rest of the case.
 fn case(name: &str, more: &str) -> String {
     format!(
         "- name: {name}\n  manifest: manifest.yaml\n  target: spt\n\
@@ -61,7 +61,7 @@ fn facts_of_the_host_decide_as_they_do_at_boot() {
     let place = place();
     let facts = |change: (&str, &str)| FACTS.replace(change.0, change.1);
     let cases = [
-        case("nobody has asked", "  decision: conditional"),
+        case("no facts known", "  decision: conditional"),
         case("all fits", &format!("{FACTS}  decision: allowed")),
         case(
             "another bridge",
@@ -97,7 +97,7 @@ fn facts_of_the_host_decide_as_they_do_at_boot() {
 }
 
 #[test]
-fn every_failure_is_told_with_its_line_and_what_differs() {
+fn every_failure_is_reported_with_its_line_and_what_differs() {
     let place = place();
     let cases = [
         case("is allowed", &format!("{FACTS}  decision: denied\n  codes: P305")),
@@ -188,8 +188,8 @@ fn a_policy_is_counted_once() {
     assert_eq!(summary(&both).0, ["\"node.yaml\""]);
 }
 
-/// Each clause is looked at with a policy in memory that lacks it, one at a time: 4,000 of them with
-/// 4,000 digests each would be 512 MB.
+/// For each clause, a copy of the policy without it is made. Only one copy is kept at a time: 4,000
+/// copies with 4,000 digests each would take 512 MB.
 #[test]
 fn large_policies_take_little_memory() {
     let place = place();
@@ -235,7 +235,7 @@ fn digests_signatures_and_findings_are_tested_too() {
         &place,
         &[
             "- { name: unsigned, image: a.spt, decision: denied, codes: P351 }\n".to_owned(),
-            manifest("nobody looked", "decision: denied, codes: P353"),
+            manifest("nothing proven", "decision: denied, codes: P353"),
             manifest("signed", &format!("{proven}, decision: allowed")),
             manifest(
                 "waived",
@@ -260,7 +260,7 @@ fn digests_signatures_and_findings_are_tested_too() {
 }
 
 #[test]
-fn what_cannot_be_tested_is_said() {
+fn cases_that_cannot_be_tested_are_reported() {
     let place = place();
     place.write(
         "m2.yaml",
@@ -290,7 +290,7 @@ fn what_cannot_be_tested_is_said() {
         ("- { name: x, image: node.yaml, decision: allowed }\n", "error[P232]: node.yaml: "),
         (
             &case("x", &format!("{}  decision: allowed", FACTS.replace("service0", "service1"))),
-            "the launch attaches no such device 'service1'",
+            "the launch attaches no device 'service1'",
         ),
         (
             "- { name: x, manifest: manifest.yaml, target: spt, findings: S999, decision: allowed,\n    \
@@ -391,11 +391,11 @@ fn a_policy_is_shown_as_a_tender_understands_it() {
     assert_eq!(value["denied-by-silence"], serde_json::json!([]));
     let run = place.run(&["policy", "show", "gone.yaml"]);
     assert_eq!((run.status, run.stdout.as_str()), (2, ""));
-    // The names of devices are those of the image.
+    // The image in `place` has two devices.
     assert_eq!(DEVICES.len(), 2);
 }
 
-/// The tests and the policy that the documentation shows print what it says.
+/// The policy and the tests on the page print what the page shows.
 #[test]
 fn the_documentation_is_right() {
     let after = |mark: &str| documented("policy.md", mark, 0);
@@ -413,7 +413,7 @@ fn the_documentation_is_right() {
     assert_eq!((run.status, run.stdout), (0, shown));
 }
 
-/// A host's policies, and one that a launch brings to say yes to all.
+/// A host's policies, and one that a launch brings and that allows everything.
 fn layers() -> Place {
     let place = place();
     std::fs::create_dir(place.path("policy.d")).unwrap();

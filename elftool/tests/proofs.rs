@@ -86,7 +86,7 @@ fn a_detached_signature_is_minisigns() {
 }
 
 #[test]
-fn what_cannot_be_signed_is_said_and_left_alone() {
+fn what_cannot_be_signed_is_reported_and_not_changed() {
     let place = place();
     place.write("text", b"no image");
     for arguments in [
@@ -143,7 +143,7 @@ fn check_writes_down_what_it_admits() {
     assert_eq!(images[0]["digest"], digest(&place, "a.spt"));
     assert_eq!(images[0]["policies"][0], "node");
     assert!(run.stdout.contains("a.spt: allowed by 1 applicable policy\n"), "{}", run.stdout);
-    // What could not be asked about leaves the list alone.
+    // An image that cannot be read leaves the list as it was.
     let run = place.run(&["check", "--policy=node.yaml", &lock, "none"]);
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("not written"), "{}", run.stderr);
@@ -158,12 +158,12 @@ fn check_writes_down_what_it_admits() {
 }
 
 #[test]
-fn findings_of_the_audit_are_a_denial_for_check() {
+fn findings_of_the_audit_make_check_deny() {
     let place = place();
     let check = || place.run(&["check", "--policy=node.yaml", "a.spt"]);
     policy(&place, "audit: { fail-on: warning }");
     assert_eq!(check().status, 0, "{:?}", check());
-    // Without section headers, tools that look for notes by name find none: S319.
+    // Without section headers, notes cannot be found by section name: S319.
     let mut bytes = fs::read(place.path("a.spt")).unwrap();
     let (offset, count) = (40, 60);
     bytes[offset..offset + 8].fill(0);
@@ -228,7 +228,7 @@ fn policies_are_checked_and_laid_out() {
 }
 
 #[test]
-fn a_changed_image_and_an_unusable_signature_are_said() {
+fn a_changed_image_and_an_unusable_signature_are_reported() {
     let place = place();
     assert_eq!(place.run(&["sign", "--key=key", "--detached", "a.spt"]).status, 0);
     let mut image = fs::read(place.path("a.spt")).unwrap();
@@ -236,7 +236,8 @@ fn a_changed_image_and_an_unusable_signature_are_said() {
     image[last] ^= 1;
     place.write("a.spt", &image);
     let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
-    let said = format!("a.spt: changed, or its signature was, since {} signed it\n", key(&place));
+    let said =
+        format!("a.spt: the image or the signature changed after {} signed it\n", key(&place));
     assert_eq!((run.status, run.stdout.ends_with(&said)), (1, true), "{}", run.stdout);
     let json = place.run(&["verify", "--key=key.pub", "--format=json", "a.spt"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
@@ -261,10 +262,14 @@ fn a_changed_image_and_an_unusable_signature_are_said() {
     image[end - 8] ^= 0x20;
     place.write("a.spt", &image);
     let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
-    assert!(run.stdout.contains("unusable signature: behind the image: "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("unusable signature: the trailer of the image is damaged"),
+        "{}",
+        run.stdout
+    );
 }
 
-/// `minisign` hashes the file, whatever is behind the image in it.
+/// `minisign` hashes the whole file, including a trailer after the image.
 #[test]
 fn attached_and_detached_signatures_go_together() {
     let minisign = |place: &Place, arguments: &[&str]| {
@@ -291,7 +296,7 @@ fn attached_and_detached_signatures_go_together() {
         }
         verified(&place);
         minisign(&place, &verify);
-        // Either alone is enough here.
+        // The attached signature is enough for `verify`.
         let detached = fs::read(place.path("a.spt.minisig")).unwrap();
         fs::remove_file(place.path("a.spt.minisig")).unwrap();
         verified(&place);
@@ -314,7 +319,7 @@ fn attached_and_detached_signatures_go_together() {
     }
 }
 
-/// A size is asked for before memory is taken, and memory is taken for what there is.
+/// The size is checked before memory is allocated, and no more is allocated than the image needs.
 #[test]
 fn memory_stays_within_the_budget() {
     const MIB: u64 = 1 << 20;
@@ -353,7 +358,7 @@ fn memory_stays_within_the_budget() {
     }
 }
 
-/// A key or a password that is endless, too long or a pipe is an error and not a wait.
+/// A key or a password that is endless, too long or a named pipe is an error; nothing waits.
 #[test]
 fn keys_are_small_regular_files() {
     let place = place();
@@ -399,7 +404,7 @@ fn an_image_that_no_tender_could_prove_is_not_signed() {
 }
 
 #[test]
-fn signatures_that_cannot_be_read_are_said() {
+fn signatures_that_cannot_be_read_are_reported() {
     let place = place();
     policy(&place, &format!("image: {{ signed-by: {} }}", key(&place)));
     let beside = place.path("a.spt.minisig");
@@ -444,7 +449,7 @@ fn signatures_of_other_keys_beside_an_image_are_kept() {
 }
 
 #[test]
-fn a_signature_that_is_not_at_the_end_is_said() {
+fn a_signature_that_is_not_at_the_end_is_reported() {
     let place = place();
     assert_eq!(place.run(&["sign", "--key=key", "a.spt"]).status, 0);
     let signed = fs::read(place.path("a.spt")).unwrap();
@@ -452,7 +457,7 @@ fn a_signature_that_is_not_at_the_end_is_said() {
         place.write("a.spt", image);
         let run = place.run(&["verify", "--key=key.pub", "a.spt"]);
         assert_eq!(run.status, 1);
-        let told = "unusable signature: behind the image: it is not at the end of the file";
+        let told = "unusable signature: the trailer of the image is not at the end of the file";
         assert!(run.stdout.contains(told), "{}", run.stdout);
     }
 }

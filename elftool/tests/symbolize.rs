@@ -65,9 +65,9 @@ fn a_trace_is_passed_on_with_functions_and_lines() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn what_is_missing_is_reported() {
     for (options, note, shown) in [
-        (&["-g0"][..], "symbols alone; compile it with -g", "leaf+0x0\n"),
+        (&["-g0"][..], "only symbols are shown; compile it with -g", "leaf+0x0\n"),
         (&["-g0", "-s"], "name the image from before `strip`", "code without a symbol\n"),
         (&["-gz"], "compressed, which is not read", "leaf+0x0\n"),
     ] {
@@ -81,8 +81,8 @@ fn what_is_missing_is_said() {
     }
 }
 
-/// An address that comes again and again is looked up once, so none behind it is missed; of distinct
-/// ones there is a limit, and it is said.
+/// A repeated address is looked up once, so the addresses after it are not missed. The number of
+/// distinct addresses is limited, and a warning says so.
 #[test]
 fn every_address_of_a_long_trace_is_resolved() {
     let (place, leaf) = program(&[]);
@@ -94,18 +94,17 @@ fn every_address_of_a_long_trace_is_resolved() {
     assert!(run.stdout.ends_with(&end), "ends otherwise");
     assert_eq!(run.stdout.matches(" leaf+0x0 at ").count(), 20_000);
 
-    // Code with much room in it.
+    // Code with large gaps, for many distinct addresses.
     let (place, _) = program(&["-falign-functions=16384"]);
     let (start, size) = code(&std::fs::read(place.path("program")).unwrap());
     assert!(size > 16384, "{size}");
     let distinct: String = (0..size).map(|at| format!("rip={:#x}\n", start + at)).collect();
-    // As return addresses they count anew.
+    // As return addresses they count once more.
     let distinct = distinct.replace("rip=", "return address? ") + &distinct;
     place.write("log", distinct.as_bytes());
     let run = place.run(&["symbolize", "program", "log"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    let warning =
-        "solo5-elftool: log: warning: of its addresses, 16384 are looked up, and no more\n";
+    let warning = "solo5-elftool: log: warning: only 16384 of its addresses are looked up\n";
     assert_eq!(run.stderr, warning);
 }
 
@@ -140,7 +139,7 @@ fn a_core_shows_its_calls() {
 }
 
 #[test]
-fn statuses() {
+fn exit_statuses() {
     let (place, _) = program(&[]);
     place.write("text", b"rip=0x12\n");
     for (arguments, status, message) in [
@@ -160,7 +159,8 @@ fn statuses() {
     }
 }
 
-/// What `llvm-symbolizer` says of an address, where it is there: functions and lines, innermost first.
+/// What `llvm-symbolizer`, if it is installed, says about an address: functions and lines,
+/// innermost first.
 fn llvm(place: &Place, file: &str, address: u64) -> Option<Vec<String>> {
     let run = Command::new("llvm-symbolizer")
         .current_dir(place.path(""))
@@ -180,7 +180,7 @@ fn llvm(place: &Place, file: &str, address: u64) -> Option<Vec<String>> {
     Some(shown.collect())
 }
 
-/// The same of ours.
+/// The same, from `symbolize`.
 fn ours(place: &Place, file: &str, address: u64) -> Vec<String> {
     let line = format!("rip={address:#x}\n");
     let run = place.run_with(&["symbolize", "--format=json", file], line.as_bytes());
@@ -204,10 +204,10 @@ fn objcopy(place: &Place, arguments: &[&str]) {
     assert!(run.unwrap().success(), "{arguments:?}");
 }
 
-/// Types in units of their own, and files with debugging information alone, hide nothing: every
-/// address has what `llvm-symbolizer` finds.
+/// With type units, and with debugging information in a file of its own, every address still has
+/// what `llvm-symbolizer` finds.
 #[test]
-fn units_of_types_and_files_for_debugging_are_read() {
+fn type_units_and_separate_debug_files_are_read() {
     let types: [&[&str]; 4] = [
         &["-gdwarf-4"],
         &["-gdwarf-5"],
@@ -238,7 +238,7 @@ fn units_of_types_and_files_for_debugging_are_read() {
 }
 
 #[test]
-fn a_file_for_debugging_that_is_missing_or_of_another_image_is_said() {
+fn a_separate_debug_file_that_is_missing_or_of_another_image_is_reported() {
     let (place, leaf) = program(&[]);
     objcopy(&place, &["--only-keep-debug", "program", "program.debug"]);
     let link = "--add-gnu-debuglink=program.debug";

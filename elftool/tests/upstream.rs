@@ -35,7 +35,7 @@ fn usage_is_upstreams_and_fails() {
     for arguments in cases {
         let run = place.run(arguments);
         assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{arguments:?}");
-        let version = solo5_report_version();
+        let version = version_printed();
         let upstream = format!(
             "usage: solo5-elftool COMMAND ...\nsolo5-elftool version {version}\n\nCOMMAND is:\n    \
              gen-manifest SOURCE OUTPUT:\n        Generate application manifest from SOURCE, \
@@ -49,7 +49,7 @@ fn usage_is_upstreams_and_fails() {
 }
 
 /// The version as the program itself says it.
-fn solo5_report_version() -> String {
+fn version_printed() -> String {
     let run = Place::new().run(&["--version"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let version = run.stdout.strip_prefix("solo5-elftool ").expect("name and version");
@@ -63,11 +63,11 @@ fn help_and_version_succeed() {
     for verb in ["gen-manifest", "query-abi", "query-manifest", "audit", "check", "show"] {
         assert!(run.stdout.contains(verb), "{verb}");
     }
-    assert!(solo5_report_version().starts_with('v'));
+    assert!(version_printed().starts_with('v'));
 }
 
 #[test]
-fn the_program_is_called_what_it_was_called() {
+fn messages_start_with_the_name_in_argument_0() {
     let place = Place::new();
     let other = place.path("my-tool");
     symlink(env!("CARGO_BIN_EXE_solo5-elftool"), &other).unwrap();

@@ -80,7 +80,7 @@ fn audit_statuses_and_selections() {
     assert_eq!(status(&["good", "--no-such-option"]), 2);
 }
 
-/// A line end in a name starts no line, wherever the name is said.
+/// A line end in a name never starts a line of output, wherever the name is printed.
 #[test]
 fn names_cannot_forge_lines() {
     let place = Place::new();
@@ -107,7 +107,7 @@ fn names_cannot_forge_lines() {
         &["query-abi", name],
         &["gen-manifest", name, "out.c"],
     ] {
-        // First nothing of this name, then an image, then a policy.
+        // First there is no file of this name, then an image, then a text.
         let image = std::fs::read(place.path("a.spt")).unwrap();
         let contents: [Option<&[u8]>; 3] = [None, Some(&image), Some(b"type: x\n")];
         for content in contents {
@@ -234,9 +234,9 @@ fn readelf_agrees() {
             }
         }
     }
-    let mut behind = testing::manifest_note(&DEVICES);
-    behind.extend(testing::properties_note(3, &[(0, mft2::tag::SYNOPSIS, b"x")]));
-    let groups = [testing::openbsd_note(), testing::abi_note(Target::Hvt), behind];
+    let mut manifest = testing::manifest_note(&DEVICES);
+    manifest.extend(testing::properties_note(3, &[(0, mft2::tag::SYNOPSIS, b"x")]));
+    let groups = [testing::openbsd_note(), testing::abi_note(Target::Hvt), manifest];
     place.write("version2", &Sample::with_notes(Target::Hvt, Arch::X86_64, &groups).bytes());
     assert!(agrees(&place, "version2"));
 
@@ -401,7 +401,7 @@ fn policies_are_asked() {
     assert!(run.stderr.contains("broken.yaml"), "{}", run.stderr);
 }
 
-/// Each verb's page, as `--help` prints it.
+/// The help of each verb, as `--help` prints it.
 #[test]
 fn help_is_the_snapshots() {
     let place = Place::new();
@@ -446,7 +446,7 @@ fn completions_and_manual_page() {
     for told in [".SS audit\n", "\\-\\-fail\\-on", ".SS policy fmt\n", ".SS query-manifest\n"] {
         assert!(run.stdout.contains(told), "{told} in:\n{}", run.stdout);
     }
-    // Pages that nobody installs.
+    // It refers to no further pages, because none are installed.
     assert!(!run.stdout.contains("(1)"), "{}", run.stdout);
 }
 
@@ -514,14 +514,14 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
         (&["other.spt", "--require-policy"], "'--require-policy' follows 'other.spt'"),
         (&["--mem=2", "y", "--net:n=tap"], "write -- before the guest's arguments"),
         (&["y", "--user=1:1"], "'--user=1:1' follows 'y'"),
-        // In front of the image are options only.
+        // Before the image's name, only options are allowed.
         (&["--ipv4=x", "a.spt"], "Invalid option: `--ipv4=x'"),
     ] {
         let run = check(words);
         assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{words:?}: {}", run.stderr);
         assert!(run.stderr.contains(part), "{words:?}: {}", run.stderr);
     }
-    // The image's name ends the options, and `--` does; the policy refuses these as arguments.
+    // The image's name or `--` ends the options, so the policy refuses the rest as arguments.
     for words in [
         &["--mem=2", "a.spt", "--mem=3"][..],
         &["--mem=2", "a.spt", "--", "--mem=3"],
@@ -535,7 +535,7 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
 }
 
-/// However links lie, a pattern ends, and finds each image once.
+/// Whatever links there are, expanding a pattern ends, and finds each path once.
 #[test]
 fn patterns_do_not_follow_links_to_folders() {
     use std::os::unix::fs::symlink;
@@ -562,11 +562,12 @@ fn patterns_do_not_follow_links_to_folders() {
     assert_eq!(found("t/*.spt"), all[..2]);
     assert_eq!(found("t/s*"), all[2..]);
     let run = place.run(&["audit", "t/**/x*"]);
-    assert_eq!((run.status, run.stderr.as_str()), (2, "solo5-elftool: t/**/x*: nothing fits\n"));
+    let told = "solo5-elftool: t/**/x*: no file fits this pattern\n";
+    assert_eq!((run.status, run.stderr.as_str()), (2, told));
 }
 
-/// A line feed, a C1 control and a bidirectional control in a section's name start no line and drive
-/// nothing in any format, and names of files that are no UTF-8 stay apart.
+/// Control characters in a section's name cannot forge a line or drive a terminal, in any format.
+/// File names that are not UTF-8 stay distinct.
 #[test]
 fn nothing_in_an_image_forges_output_in_any_format() {
     use std::os::unix::ffi::OsStrExt;
@@ -612,7 +613,7 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
 }
 
 #[test]
-fn notes_outside_of_the_known_are_shown() {
+fn notes_are_shown_with_owner_and_meaning() {
     let place = Place::new();
     let mut sample = Sample::new(Target::Spt, Arch::X86_64, &DEVICES);
     sample.segments[NOTES].p_flags = PF_R;

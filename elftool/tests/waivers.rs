@@ -54,12 +54,13 @@ fn people_see_what_is_waived() {
     ] {
         assert!(run.stdout.contains(part), "{part:?} in\n{}", run.stdout);
     }
-    // Without the policy it counts, and the policy's limit counts without `--fail-on`.
+    // Without the policy the finding counts. With other content the waiver does not apply, and the
+    // policy's `fail-on` decides.
     let plain = place.run(&["audit", "warned.spt", "--fail-on=warning"]);
     assert_eq!(plain.status, 1);
     place.write("warned.spt", &{
         let mut changed = std::fs::read(place.path("warned.spt")).unwrap();
-        // A byte of the header that nobody reads.
+        // A byte of the header that no reader uses.
         changed[15] = 1;
         changed
     });

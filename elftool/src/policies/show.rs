@@ -13,7 +13,7 @@ use crate::policy_files::{Host, given, load};
 pub(crate) struct ShowOptions {
     /// Policies that are used together; those of this host if none is given
     files: Vec<PathBuf>,
-    /// The folder of policies of the host that is meant
+    /// Folder with the policies of another host
     #[arg(long, value_name = "DIR")]
     host_policies: Option<PathBuf>,
     /// How to print them

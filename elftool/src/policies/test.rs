@@ -34,11 +34,11 @@ pub(crate) struct TestOptions {
     /// Files of tests
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The folder of policies of the host that is meant; those that a file names can then only deny,
-    /// where one of them applies
+    /// Folder with the policies of another host; where one of them applies, the policies that a file
+    /// names can only deny
     #[arg(long, value_name = "DIR")]
     host_policies: Option<PathBuf>,
-    /// Fail if fewer of the policies' clauses decided a case, in percent
+    /// Fail if less than this percentage of the policies' clauses decided a case
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     coverage: Option<u8>,
     /// How to print results
@@ -73,7 +73,7 @@ struct Clause {
 /// The coverage of one policy.
 #[derive(Serialize)]
 struct Tested {
-    /// The name it was read under first.
+    /// The name under which it was first read.
     file: String,
     clauses: Vec<Clause>,
 }
@@ -255,7 +255,7 @@ fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Opt
     for line in decision.lines() {
         diagnostic = diagnostic.with_note(line);
     }
-    Some(diagnostic.with_help("mend the policy, or write what is decided if that is right"))
+    Some(diagnostic.with_help("mend the policy, or, if the decision is right, the test"))
 }
 
 type Refused = Box<Diagnostic>;
@@ -310,7 +310,7 @@ fn situation(
         blocks: vec![Default::default(); asked.launch.blocks.len()],
     };
     let unknown = |name: &At<String>| {
-        let message = format!("the launch attaches no such device '{}'", name.value);
+        let message = format!("the launch attaches no device '{}'", name.value);
         refuse(&name.span, message)
     };
     for (name, found) in &case.host.nets {
@@ -348,7 +348,7 @@ fn finding(code: &str) -> Result<Diagnostic, (String, &'static str)> {
     }
     if rule.severity == Severity::Error {
         let message = format!("an image with {code} cannot start, so no policy is asked");
-        return Err((message, "remove it, or write one of a warning or a note"));
+        return Err((message, "remove it, or name a rule that finds warnings or notes"));
     }
     Ok(Diagnostic::new(rule.severity, rule.code, rule.title))
 }
@@ -413,7 +413,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, As
     Ok(Asked::new(launch, target, mft2.as_ref()))
 }
 
-/// What programs see.
+/// The JSON output.
 #[derive(Serialize)]
 struct Tests<'t> {
     suites: Vec<SuiteShown<'t>>,

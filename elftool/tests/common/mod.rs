@@ -1,4 +1,4 @@
-//! Running the program over images made for the purpose.
+//! Runs the program on images made for the tests.
 
 #![allow(unreachable_pub, dead_code, reason = "each test program uses its part of this")]
 
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-/// What a page of the documentation has behind the `index`-th `mark`, up to the end of the block.
+/// What a page of the documentation has after the `index`-th `mark`, up to the end of the block.
 pub fn documented(page: &str, mark: &str, index: usize) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let page = std::fs::read_to_string(path.join(page)).expect("a page");
@@ -114,7 +114,7 @@ pub fn tool(test: &str, program: &str, arguments: &[&OsStr]) -> Option<String> {
 }
 
 /// Compares what was printed with `snapshots/NAME.snap`; `INSTA_UPDATE=always` writes it anew. The
-/// release is replaced, so that a snapshot outlives it.
+/// version is replaced, so that a new release changes no snapshot.
 pub fn snapshot(name: &str, printed: &str) {
     let mut settings = insta::Settings::clone_current();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");

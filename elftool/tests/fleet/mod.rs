@@ -80,7 +80,7 @@ fn one_broken_file_does_not_stop_the_rest() {
     let long = format!("{}\nfleet/a.spt\n", "x".repeat(5000));
     for (arguments, stdin, message) in [
         (&["none", "fleet"][..], "", "none: No such file or directory\n"),
-        (&["n*", "fleet"], "", "n*: nothing fits\n"),
+        (&["n*", "fleet"], "", "n*: no file fits this pattern\n"),
         (&["[a", "fleet"], "", "[a: not a pattern: "),
         (&["fleet", "--files-from=none"], "", "none: No such file or directory\n"),
         (&["fleet", "--files-from=-"], &long, "-: a name in it is too long\n"),
@@ -94,7 +94,7 @@ fn one_broken_file_does_not_stop_the_rest() {
         assert_eq!(files(&report).len(), 3);
         assert_eq!(report["summary"]["unreadable"], 1);
     }
-    // A file that somebody names is looked at, whatever it is.
+    // A file that is named is audited, whatever it is.
     let run = place.run(&["audit", "fleet/notes.txt"]);
     assert_eq!(run.status, 1);
     assert!(run.stdout.contains("S101"), "{}", run.stdout);
@@ -116,9 +116,9 @@ fn reports_fit_their_schema() {
     }
 }
 
-/// What the official schema has against a log.
+/// The errors that the official schema finds in a log.
 fn sarif_errors(log: &Value) -> Vec<String> {
-    // Two patterns in it have a bracket too many, which not every reader of patterns lets pass.
+    // Two patterns in it have one bracket too many, which not every regex engine accepts.
     let schema = include_str!("../schemas/sarif-2.1.0.json").replace("{2}]?$", "{2}$");
     let options = jsonschema::options().should_validate_formats(true);
     let validator = options.build(&json(&schema)).unwrap();
@@ -134,7 +134,7 @@ fn sarif_fits_the_official_schema_and_another_reader() {
     let log = json(&run.stdout);
     let errors = sarif_errors(&log);
     assert!(errors.is_empty(), "{errors:?}");
-    // The schema does refuse something.
+    // The schema does find errors.
     let mut odd = log.clone();
     odd["runs"][0]["results"][0]["level"] = "fatal".into();
     assert!(!sarif_errors(&odd).is_empty());
@@ -213,7 +213,7 @@ fn terminals_see_colours_and_a_count() {
     assert!(!text.contains(" images, "), "{text:?}");
     let silent = on_terminal(format!("NO_COLOR=1 {program} audit fleet/b.spt")).unwrap();
     assert!(!silent.contains("\u{1b}["), "{silent:?}");
-    // Images enough for the count to be drawn.
+    // Enough images for the count to be drawn.
     let list: String = (0..3000).map(|_| "fleet/a.spt\n").collect();
     place.write("list", list.as_bytes());
     let command = format!("{program} audit --files-from=list > report");
@@ -299,10 +299,10 @@ fn a_large_file_costs_no_more_than_a_small_one() {
 
 /// Every program and library this host has.
 #[test]
-fn no_elf_file_of_this_host_is_too_much() {
+fn every_elf_file_of_this_host_is_audited() {
     let place = Place::new();
     let run = place.run(&["audit", "--all", "--format=json", "/usr/bin", "/usr/lib"]);
-    // 2 where a file may not be read. A panic ends with SIGABRT, which is no status.
+    // The status is 2 if a file may not be read. A panic aborts and gives no status.
     assert!(run.status == 1 || run.status == 2, "{}", run.stderr);
     let report = json(&run.stdout);
     let elf = files(&report).len();
@@ -328,7 +328,7 @@ fn generate(place: &Place, count: u64) -> Vec<u8> {
     for index in 0..count {
         let mut image = sound[(index % sound.len() as u64) as usize].clone();
         for _ in 0..random() % 4 {
-            // The first program headers are where damage tells most.
+            // Damage to the first program headers has the most effect.
             let reach = if random() % 2 == 0 { 0x240 } else { image.len() as u64 };
             image[(random() % reach) as usize] = random() as u8;
         }
@@ -343,7 +343,7 @@ fn generate(place: &Place, count: u64) -> Vec<u8> {
     names
 }
 
-/// The most memory a run held at a time, in KiB, and how long it took.
+/// The peak memory of a run in KiB, how long it took, and its report.
 fn measured(place: &Place, names: &str, jobs: &str) -> (u64, Duration, Value) {
     let start = Instant::now();
     let list = format!("--files-from={names}");
@@ -392,14 +392,14 @@ fn ten_thousand_images_take_little_time_and_no_more_memory() {
     let clean = |image: &&Value| image["findings"].as_array().unwrap().is_empty();
     let clean = report["images"].as_array().unwrap().iter().filter(clean).count();
     println!("{clean} clean; {time:?}; {much} KiB of memory");
-    // The images would be worth little if all had one fate.
+    // The test means little if almost all images are clean, or almost none.
     assert!(clean > 1000 && clean < 9000, "{clean} clean images");
     assert!(much < 64 * 1024, "{much} KiB");
     // A release does 2,000 in a second (`cargo xtask bench`); this is without optimisation, and
     // the machine may be busy.
     let rate = COUNT as f64 / time.as_secs_f64();
     assert!(rate > 200.0, "{rate} images a second");
-    // As many threads as asked for do not change what is said.
+    // The number of threads does not change the report.
     let (_, _, again) = measured(&place, "all", "3");
     assert!(again == report);
 }
@@ -414,7 +414,7 @@ fn a_lock_says_what_changed() {
         (same.status, same.stdout.as_str()),
         (0, "fleet/a.spt  unchanged\nfleet/b.spt  unchanged\n",)
     );
-    // A device more, another segment writable, and no W+X any more.
+    // Another network device, and no W+X any more.
     place.write("fleet/b.spt", &{
         let devices = [DEVICES[0], ("uplink", DEVICES[1].1)];
         Sample::new(Target::Spt, Arch::X86_64, &devices).bytes()
@@ -434,7 +434,7 @@ fn a_lock_says_what_changed() {
     let changes = value["images"][0]["changes"].as_array().unwrap();
     let whats: Vec<_> = changes.iter().map(|change| change["what"].as_str().unwrap()).collect();
     assert_eq!(whats, ["digest", "device", "device", "devices"], "{}", run.stdout);
-    // Of two locks, what came and went.
+    // Between two locks, images are added and removed.
     let run = place.run(&["lock", "fleet/a.spt", "fleet/old", "-o", "new.lock"]);
     assert_eq!(run.status, 0);
     let run = place.run(&["diff", "fleet.lock", "new.lock"]);
@@ -442,7 +442,7 @@ fn a_lock_says_what_changed() {
     assert!(run.stdout.contains("fleet/b.spt\n  - image: sha256:"), "{}", run.stdout);
 }
 
-/// What a folder holds beside images is no part of a lock, its own one included.
+/// Other files in a folder, such as the lock itself, are not part of a lock.
 #[test]
 fn a_folder_is_locked_without_what_is_no_image() {
     let place = fleet();
@@ -454,9 +454,9 @@ fn a_folder_is_locked_without_what_is_no_image() {
     }
 }
 
-/// Each image with the one, however many they are; a lock with what it says of the one.
+/// The first image is compared with each of the others, or with the entry of a lock for its path.
 #[test]
-fn an_image_is_compared_with_each() {
+fn an_image_is_compared_with_each_of_the_others() {
     let place = fleet();
     let run = place.run(&["diff", "fleet/a.spt", "fleet/old/c.spt", "fleet/b.spt"]);
     assert_eq!((run.status, run.stderr.as_str()), (1, ""));
@@ -470,7 +470,7 @@ fn an_image_is_compared_with_each() {
     let run = place.run(&["diff", "new.spt", "all.lock"]);
     assert_eq!(run.status, 1);
     assert!(run.stdout.starts_with("new.spt\n  - image: sha256:"), "{}", run.stdout);
-    // A lock of one image is about no other, if one is asked about.
+    // A lock of one image is compared whatever the path, but only if one image is given.
     let run = place.run(&["lock", "fleet/a.spt", "-o", "one.lock"]);
     assert_eq!(run.status, 0);
     let run = place.run(&["diff", "one.lock", "fleet/old/c.spt"]);
@@ -482,9 +482,9 @@ fn an_image_is_compared_with_each() {
     assert_eq!(lines[2..], ["fleet/a.spt  unchanged"]);
 }
 
-/// Texts of a lock are texts, even if they look like numbers of any size.
+/// Texts in a lock stay texts, even if they look like numbers, whose difference would overflow.
 #[test]
-fn numbers_in_a_lock_are_not_counted_with() {
+fn texts_that_look_like_numbers_are_not_subtracted() {
     let place = fleet();
     let run = place.run(&["lock", "fleet/a.spt"]);
     let mut lock = json(&run.stdout);
@@ -510,8 +510,7 @@ fn locks_fit_their_schema() {
             validator.iter_errors(&lock).take(3).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{folder}: {errors:?}");
     }
-    // Nothing can be left out of a lock, renamed in it, or added to it: neither the schema takes that
-    // nor `diff`.
+    // The schema refuses a lock that lacks a key or has an unknown one, and so does `diff`.
     let run = place.run(&["lock", "fleet/a.spt"]);
     let lock = json(&run.stdout);
     let keys: Vec<String> = lock["images"][0].as_object().unwrap().keys().cloned().collect();

@@ -120,8 +120,7 @@ pub(super) fn human(policy: &Policy) -> String {
     }
     if let Some(audit) = &policy.audit {
         let severity = audit.fail_on.value.name();
-        let text =
-            format!("nothing of severity {severity} or above (asked by solo5-elftool alone)");
+        let text = format!("nothing of severity {severity} or above (only solo5-elftool asks)");
         say("audit", Some(audit.fail_on.span.start), text);
         for waiver in &audit.waive {
             let waived = &waiver.value;

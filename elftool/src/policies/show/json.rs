@@ -1,4 +1,4 @@
-//! Policies for programs, with everything filled in that they leave to defaults.
+//! Policies for programs, with all defaults filled in.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -60,7 +60,7 @@ struct ShownMatch<'p> {
     label: Labels<'p>,
 }
 
-/// What labels must be, by their keys.
+/// The patterns that labels must fit, by key.
 struct Labels<'p>(&'p [LabelRule]);
 
 #[derive(Serialize)]
