@@ -330,7 +330,7 @@ impl SectionHeader {
         }
     }
 
-    /// The header as stored, without alignment.
+    /// The header as stored, with an `sh_addralign` of 1.
     pub fn encode(&self) -> [u8; SECTION_HEADER_SIZE] {
         zerocopy::transmute!(RawSectionHeader {
             sh_name: self.sh_name.into(),

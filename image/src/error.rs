@@ -42,7 +42,7 @@ pub enum ImageError {
     NoAbi,
     /// The ABI note names another target.
     AbiTarget { wanted: Target, found: u32 },
-    /// The ABI note asks for another version than the target's.
+    /// The ABI note asks for another version of the target's ABI.
     AbiVersion { found: u32 },
     /// No manifest note.
     NoManifest,
@@ -51,7 +51,7 @@ pub enum ImageError {
     /// The manifest's properties are invalid; `offset` is that of their descriptor.
     Properties { phdr: usize, offset: u64, fault: mft2::Error },
 
-    /// The entry point is below the lowest address, or behind guest memory.
+    /// The entry point is below the lowest address, or past the end of guest memory.
     Entry { entry: u64, base: u64, memory: Option<u64> },
     /// The entry point is in no executable segment, or nothing is loaded at all.
     EntryNotExecutable { entry: u64, base: u64 },
@@ -63,13 +63,13 @@ pub enum ImageError {
     Align { phdr: usize, align: u64 },
     /// Rounded to pages, two segments overlap.
     Overlap { phdr: usize, start: u64, previous_end: u64 },
-    /// A segment starts behind guest memory.
+    /// A segment starts past the end of guest memory.
     FileBeyond { phdr: usize, address: u64, memory: u64 },
-    /// Address and file size overflow, or end behind guest memory.
+    /// Address plus file size overflows, or lies past the end of guest memory.
     FileEnd { phdr: usize, address: u64, size: u64, memory: Option<u64> },
     /// The memory size is below the file size.
     MemoryBelowFile { phdr: usize, memory_size: u64, file_size: u64 },
-    /// Address and memory size overflow, or end behind guest memory.
+    /// Address plus memory size overflows, or lies past the end of guest memory.
     MemoryEnd { phdr: usize, address: u64, size: u64, memory: Option<u64> },
     /// The content cannot be read.
     SegmentRead { phdr: usize, offset: u64, error: ReadError },

@@ -23,7 +23,7 @@
 //!     let plan = image.plan(file, Target::Spt)?; // checks that do not depend on the memory size
 //!     plan.fits(memory)?; // exactly `memory >= plan.minimum_memory`
 //!     for segment in &plan.segments {
-//!         // Copy `segment.file` to `segment.address`, zero `segment.zero` bytes behind it, then
+//!         // Copy `segment.file` to `segment.address`, zero the `segment.zero` bytes after it, then
 //!         // give the pages `segment.pages` the rights `segment.protection`.
 //!     }
 //!     # let _ = (manifest.devices(), properties);
@@ -35,9 +35,10 @@
 //! [`Image::abi`] or [`Image::manifest`]; errors after that note do not affect them. The audit
 //! collects every error with [`Notes::faults`] and [`plan::examine`].
 //!
-//! Adversary: a hostile file of any size. Arithmetic on numbers from the file is checked. No length
-//! field alone causes an allocation. The limits are 65535 program headers, [`notes::NOTES_MAX`] notes,
-//! 6668 bytes of MFT1 and 64 KiB of MFT2, and of these only as much as the file really holds.
+//! Adversary: a hostile file of any size. Arithmetic on numbers from the file is checked. A length
+//! field alone allocates at most 64 KiB; more is allocated only as the file yields that many bytes.
+//! The limits are 65535 program headers, [`notes::NOTES_MAX`] notes, 6668 bytes of MFT1 and 64 KiB of
+//! MFT2.
 
 #![forbid(unsafe_code)]
 

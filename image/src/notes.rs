@@ -192,7 +192,9 @@ impl Notes {
         Ok(())
     }
 
-    /// Keeps the note if it is a Solo5 note, and returns whether it is.
+    /// Keeps a Solo5 note: the first ABI1, the first MFT1, and MFT2, of which a second one is an error.
+    /// Returns whether the note is any of these three types. `have` is the number of bytes left in the
+    /// PT_NOTE.
     fn take<R: ReadAt + ?Sized>(&mut self, reader: &R, note: &Note, size: u32, have: u64) -> bool {
         let is = |kind| note.is(note::OWNER_SOLO5, kind);
         let (phdr, offset) = (note.phdr, note.descriptor.start);

@@ -79,7 +79,7 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// Whether guest memory of `memory` bytes from address 0 holds everything.
+    /// Fails unless guest memory of `memory` bytes from address 0 holds everything.
     pub fn fits(&self, memory: u64) -> Result<(), ImageError> {
         let (entry, base) = (self.entry, self.base);
         if entry >= memory {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Something with bytes at offsets.
+/// Content that can be read at any offset.
 pub trait ReadAt {
     /// Fills `out` with the bytes from `offset` on and returns how many there were: fewer than
     /// `out.len()` only at the end of the content.
@@ -61,8 +61,8 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Reads `length` bytes from `offset`, or as many as there are. The allocation grows with the bytes
-/// that are read, so a length field alone allocates nothing.
+/// Reads `length` bytes from `offset`, or as many as there are. The allocation grows in steps of
+/// 64 KiB as bytes are read, so a length field alone allocates only one step.
 pub fn read_vec<R: ReadAt + ?Sized>(
     reader: &R,
     offset: u64,

@@ -18,10 +18,10 @@ pub const NAMES_MAX: usize = 16 * 1024 * 1024;
 pub const SYMBOLS_MAX: u64 = 1024 * 1024;
 /// Most bytes of symbols' names read at once.
 pub const STRINGS_MAX: usize = 16 * 1024 * 1024;
-/// Longest name of a section kept, in bytes.
+/// Longest name of a section kept, in bytes. [`Sections::visit_named`] also cuts symbol names to this.
 pub const NAME_MAX: usize = 256;
-/// Longest name of a symbol kept, in bytes. Mangled names are long, and a truncated one cannot be
-/// demangled.
+/// Longest name of a symbol that [`Sections::symbol_name`] keeps, in bytes. Mangled names are long, and
+/// a truncated one cannot be demangled.
 pub const SYMBOL_NAME_MAX: usize = 4096;
 
 /// Symbols read in one step.

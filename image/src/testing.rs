@@ -100,8 +100,7 @@ impl Sample {
         let base = target.base();
         let mut text = note::NO_EXEC_INTERP.to_vec();
         let mut data = Vec::new();
-        // On targets without a tender the bindings fill in the manifest in place, so it lies with the
-        // data.
+        // The bindings of virtio and xen fill in the manifest in place, so it lies with the data.
         let with_data = matches!(target, Target::Virtio | Target::Xen);
         let holder = if with_data { &mut data } else { &mut text };
         let mut places = vec![0; groups.len()];
@@ -319,7 +318,7 @@ pub fn object(address: u64, size: u64) -> Symbol {
     symbol(1, address, size)
 }
 
-/// Stands for the index of the section that contains the symbol's address.
+/// An `st_shndx` that [`Sample::bytes`] replaces by the index of the section at the symbol's address.
 pub const HOME: u16 = 0xfeff;
 
 fn symbol(kind: u8, address: u64, size: u64) -> Symbol {

@@ -277,7 +277,7 @@ fn a_loaders_errors_name_its_memory_size() {
     assert!(wraps.ends_with(" + 18446744073709551615 > 2097152)"), "{wraps}");
 }
 
-/// The image with its PT_NOTE `index` changed.
+/// The refusal of an image whose PT_NOTE `index` is changed.
 fn note_header(index: usize, change: impl FnOnce(&mut ProgramHeader)) -> String {
     spoilt(|sample| change(&mut sample.segments[NOTES + index]))
 }
@@ -329,7 +329,7 @@ fn notes_are_refused_with_upstreams_texts() {
 }
 
 #[test]
-fn the_fixture_with_a_one_byte_manifest_is_refused() {
+fn a_manifest_note_of_a_wrong_length_is_refused() {
     for size in [0u32, 1, 4, 6669] {
         let mut sample = spt();
         let offset = sample.segments[NOTES + 2].p_offset - sample.contents[0].0;
@@ -390,7 +390,7 @@ fn the_first_of_two_notes_counts() {
 }
 
 #[test]
-fn manifests_are_checked_twice() {
+fn structure_and_content_of_a_manifest_are_checked_separately() {
     let change = |entry: usize, field: usize, bytes: &[u8]| {
         let mut sample = spt();
         let offset = sample.segments[NOTES + 2].p_offset - sample.contents[0].0;
@@ -502,7 +502,7 @@ fn numbers_that_do_not_fit_are_read_from_section_0() {
 }
 
 #[test]
-fn sections_of_symbols_that_do_not_fit_are_in_their_table() {
+fn section_indices_that_do_not_fit_a_symbol_are_read_from_their_table() {
     let mut sample = spt();
     for (_, symbol) in &mut sample.symbols {
         symbol.st_shndx = elf::SHN_XINDEX;

@@ -36,7 +36,8 @@ pub fn is_descriptor(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// The system's error, or that the file is a named pipe or a socket. A failed write of even the last byte is reported.
+/// The system's error, or that the file is a named pipe or a socket. A failed write is reported even if
+/// only the last byte is missing.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     if path == Path::new("-") {
         let mut stdout = io::stdout().lock();
@@ -46,8 +47,8 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     }
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {
-            // A rename needs no write permission on the file itself. Opening it checks that: a
-            // process without write permission must not replace the file.
+            // A rename needs no write permission on the file itself, but a process without it must
+            // not replace the file. Opening the file for writing checks the permission.
             OpenOptions::new().write(true).open(path)?;
             if found.len() == content.len() as u64 && holds(path, content) {
                 return Ok(Outcome::Unchanged);

@@ -5,7 +5,8 @@
 //! start a line that looks like this program's output, and bidirectional controls reorder the text on
 //! the screen. Each is written as an escape, such as `\n` or `\u{1b}`. A backslash that would start an
 //! escape is doubled, so that different texts are printed differently. [`unescape`] restores the text.
-//! Text is escaped once, where it is printed. The stored, compared and passed value is the text itself.
+//! Text is escaped once, where it is printed. Everywhere else the original text is stored, compared and
+//! passed on.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -88,20 +89,20 @@ pub fn unescape(escaped: &str) -> Option<String> {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
-        let behind = escape.get(1..)?;
-        let (c, length) = match behind.chars().next() {
+        let after = escape.get(1..)?;
+        let (c, length) = match after.chars().next() {
             Some('n') => ('\n', 1),
             Some('r') => ('\r', 1),
             Some('t') => ('\t', 1),
             Some('\\') => ('\\', 1),
             Some('u') => {
-                let (digits, _) = behind.strip_prefix("u{")?.split_once('}')?;
+                let (digits, _) = after.strip_prefix("u{")?.split_once('}')?;
                 (char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, digits.len() + 3)
             }
             _ => ('\\', 0),
         };
         out.push(c);
-        rest = behind.get(length..)?;
+        rest = after.get(length..)?;
     }
     out.push_str(rest);
     Some(out)

@@ -76,18 +76,19 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         if whole_lines && escaped == text {
             snippet = snippet.path(name);
         } else {
-            // The renderer would count columns from the cut, and count the characters of escapes.
+            // The renderer would count columns from the cut and in escaped text, so it is told the
+            // position of the label instead.
             let at = first.source.position(first.span.start);
             let origin = Origin::path(name);
             group = group.element(origin.line(at.line).char_column(at.column));
         }
         for (index, label) in run {
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let place = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
             // The label's range may start or end inside a character.
             let all = label.source.text.as_str();
             let place = |offset: usize| {
-                let before = text.get(..place(offset)).unwrap_or_default();
+                let in_text = offset.clamp(shown.start, shown.end) - shown.start;
+                let before = text.get(..in_text).unwrap_or_default();
                 source(before).len()
             };
             let span = place(all.floor_char_boundary(label.span.start))
@@ -109,7 +110,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     renderer.render(&[group]).to_string()
 }
 
-/// Most bytes shown of a label, and of its line on either side.
+/// Most bytes shown of a label, and of its line on each side of it.
 const SIDE: usize = 512;
 /// Most bytes of text in one snippet. Labels further apart get separate snippets.
 const WINDOW_MAX: usize = 8192;
@@ -145,7 +146,7 @@ pub fn place_text(place: &Place) -> String {
             let _ = write!(out, "+{length:#x}");
         }
     }
-    // The input section tells more than the output section, so it replaces it.
+    // The input section tells more than the output section, so only the input section is named.
     if let Some(origin) = &place.origin {
         let _ = write!(out, ", from {}", one_line(origin));
         return out;

@@ -112,7 +112,7 @@ fn words(finding: &Diagnostic) -> String {
     lines.join("\n")
 }
 
-/// A text on one line. Readers of attributes would make spaces of line ends.
+/// A text on one line. XML readers would turn line ends in attributes into spaces.
 fn text(words: &str) -> String {
     characters(one_line(words))
 }

@@ -6,8 +6,8 @@ use clap::Error;
 
 use crate::printable;
 
-/// The message of a command line that makes no sense. It quotes arguments, which may hold any
-/// characters, so it is printed without `clap`'s colours and with every unsafe character escaped.
+/// The message about a wrong command line. It quotes arguments, which may hold any characters, so it is
+/// printed without `clap`'s colours and with every unsafe character escaped.
 pub fn text(error: &Error) -> String {
     printable(&error.render().to_string()).into_owned()
 }

@@ -9,8 +9,8 @@
 //! The feature `sign` adds `signer`: secret keys, and making a signature.
 //!
 //! The *content* is hashed and signed: the file without the trailer, as the linker wrote it. So
-//! signing does not change the digest, removing the trailer restores the signed file, and a signature
-//! may be in the image or in a file beside it.
+//! signing does not change the digest, removing the trailer restores the file that was signed, and a
+//! signature may be in the image or in a file beside it.
 //!
 //! Adversary: hostile images and signatures of any bytes. A signature proves something only about a
 //! key that the caller names. A caller that relies on a proof must use only the content, from a copy

@@ -152,7 +152,7 @@ impl Signature {
         (signatures, errors)
     }
 
-    /// Why this signature can prove nothing, although its form is right; otherwise `None`.
+    /// Why this signature can prove nothing although its form is right; `None` if it can.
     pub fn error(&self) -> Option<SignatureError> {
         let [one, ..] = &self.lines;
         // The mark of the algorithm: `Ed` signs the content, `ED` its hash.

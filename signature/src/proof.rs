@@ -5,8 +5,8 @@ use solo5_image::{ReadAt, ReadError};
 use crate::digest::{Digest, Hasher};
 use crate::minisign::{PublicKey, Signature};
 
-/// Largest image in bytes that callers ask a proof of. They hold a copy of the image in memory, and
-/// this bounds it.
+/// Largest image in bytes that callers ask a proof of. They hold a copy of the image in memory; this
+/// limits its size.
 pub const IMAGE_MAX: u64 = 256 * 1024 * 1024;
 
 /// Bytes per read.
@@ -31,9 +31,9 @@ pub struct Signatures<'s> {
     /// Signatures in the image's trailer, over its content.
     pub attached: &'s [Signature],
     /// Signatures in a file beside the image: over its content, or over the whole file with its
-    /// trailer, because `minisign` knows no trailers.
+    /// trailer, because `minisign` does not know trailers.
     pub detached: &'s [Signature],
-    /// The trailer: the bytes behind the content in the file.
+    /// The trailer: the bytes after the content in the file.
     pub note: &'s [u8],
 }
 

@@ -1,4 +1,4 @@
-//! The trailer: a note with the signatures, behind the last byte of the image.
+//! The trailer: a note with the signatures, after the last byte of the image.
 //!
 //! The note is framed like every note (owner `Solo5`, type [`KIND`]) but belongs to no segment. So a
 //! loader never sees it, and the image needs no room for it. Its descriptor is the text of the
@@ -17,7 +17,7 @@ use crate::minisign::{SIGNATURES_MAX, Signature, SignatureError, TEXT_MAX};
 /// Type of the note: `SIG1` in memory.
 pub const KIND: u32 = note::TYPE_SIG1;
 
-/// Bytes behind the text and its padding: the text's length, and the type.
+/// Size in bytes of what follows the text and its padding: the text's length, and the type.
 const FOOT: usize = 8;
 
 /// The signatures appended to an image.
@@ -65,8 +65,8 @@ pub fn looks_signed<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, R
 /// Bytes at the end of a file that [`is_misplaced`] searches.
 const SEARCHED: u64 = 1 << 20;
 
-/// Whether a note's header is near the end of a file of `size` bytes. If [`locate`] finds no note,
-/// bytes follow the note, or its end is missing.
+/// Whether a note's header is near the end of a file of `size` bytes. If it is but [`locate`] finds no
+/// note, then bytes follow the note, or its end is missing.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ const SEARCHED: u64 = 1 << 20;
 pub fn is_misplaced<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, ReadError> {
     let mut end = vec![0; usize::try_from(size.min(SEARCHED)).unwrap_or(0)];
     let got = reader.read_at(size.saturating_sub(SEARCHED), &mut end)?;
-    // A note's header: the owner's length, the descriptor's length, the type, the owner.
+    // The end of a note's header, and the owner after it. The lengths before them vary.
     let mark = [&KIND.to_le_bytes()[..], b"Solo5\0\0\0"].concat();
     Ok(end.get(..got).unwrap_or(&end).windows(mark.len()).any(|bytes| bytes == mark))
 }

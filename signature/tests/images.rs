@@ -146,7 +146,7 @@ fn a_locked_key_needs_its_password() {
     assert!(matches!(SecretKey::parse("no\nkey\n", None), Err(SignError::Key(_))));
 }
 
-/// `minisign` knows no trailers, so it signs the whole file.
+/// `minisign` does not know trailers, so it signs the whole file.
 #[test]
 fn a_detached_signature_covers_the_content_or_the_file() {
     let ((secret, public), (_, other)) = (pair(), pair());
