@@ -74,7 +74,7 @@ const SEARCHED: u64 = 1 << 20;
 pub fn is_misplaced<R: ReadAt + ?Sized>(reader: &R, size: u64) -> Result<bool, ReadError> {
     let mut end = vec![0; usize::try_from(size.min(SEARCHED)).unwrap_or(0)];
     let got = reader.read_at(size.saturating_sub(SEARCHED), &mut end)?;
-    // The end of a note's header, and the owner after it. The lengths before them vary.
+    // The type, which ends a note's header, and the owner after it. The length before it varies.
     let mark = [&KIND.to_le_bytes()[..], b"Solo5\0\0\0"].concat();
     Ok(end.get(..got).unwrap_or(&end).windows(mark.len()).any(|bytes| bytes == mark))
 }
