@@ -50,7 +50,7 @@ fn list(root: &Node, reader: &mut Reader) -> Option<BTreeSet<Digest>> {
             if let Some(node) = image.required("digest") {
                 digests.extend(digest(node, reader));
             }
-            // For people.
+            // These keys are for people, so their values are not read.
             for key in ["file", "policies"] {
                 image.optional(key);
             }

@@ -1,7 +1,7 @@
 //! The diagnostic codes of this crate; each has a page in `docs/codes`.
 //!
-//! `P2xx` is a file that cannot be taken, `P3xx` a reason for a denial. One code is one cause, so
-//! programs may act on them. `solo5-policies` has further ones.
+//! `P2xx` is an error in a file, `P3xx` a reason for a denial: what was denied, or why. Each code has
+//! one cause, so programs may act on it. `solo5-policies` has further codes.
 
 solo5_report::codes! {
     /// A policy cannot be read.
@@ -72,7 +72,7 @@ solo5_report::codes! {
     NET_MAC = "P314";
     /// A fact of a network interface cannot be read.
     NET_UNREAD = "P315";
-    /// A network interface that is no descriptor.
+    /// A network interface that is not given as a descriptor.
     NET_DESCRIPTOR = "P316";
     /// Too many block devices.
     BLOCK_MAXIMUM = "P320";
@@ -90,7 +90,7 @@ solo5_report::codes! {
     BLOCK_SECTOR_SIZE = "P326";
     /// A fact of a block device cannot be read.
     BLOCK_UNREAD = "P327";
-    /// A block device that is no descriptor.
+    /// A block device that is not given as a descriptor.
     BLOCK_DESCRIPTOR = "P328";
     /// Debugging with gdb.
     GDB = "P330";
@@ -117,6 +117,6 @@ solo5_report::codes! {
     IMAGE_SIGNER = "P351";
     /// The image is not among those admitted.
     IMAGE_ADMITTED = "P352";
-    /// What has to be known of the image's content is not.
+    /// A required fact about the image's content is not known.
     IMAGE_UNPROVEN = "P353";
 }

@@ -26,7 +26,7 @@ impl Date {
         exists.then_some(Date { year, month, day })
     }
 
-    /// The day this many days after 1970-01-01; the last day there is if it is too far away.
+    /// The day this many days after 1970-01-01, but at most 9999-12-31.
     pub fn from_days(mut rest: u64) -> Date {
         let mut year = 1970;
         while year < 9999 {

@@ -14,7 +14,7 @@ use solo5_report::SourceText;
 pub enum Outcome {
     /// It may.
     Allowed,
-    /// It may, if facts that are not known yet are as [`Decision::conditions`] say.
+    /// It may, if facts that are not known yet turn out as [`Decision::conditions`] say.
     Conditional,
     /// It may not.
     Denied,
@@ -64,7 +64,7 @@ pub struct Condition {
     pub subject: String,
     /// The condition, such as `its tap is on bridge "br-public"`.
     pub message: String,
-    /// Which policy sets it, and where; `None` if no policy would say yes otherwise.
+    /// Which policy sets it, and where; `None` if no policy says anything about the thing.
     pub place: Option<Place>,
 }
 
@@ -86,10 +86,10 @@ pub struct Decision {
     pub applicable: Vec<String>,
     /// Names of those whose `match` does not hold.
     pub skipped: Vec<String>,
-    /// The reasons for a denial, at most [`REASONS_MAX`](crate::evaluate::REASONS_MAX) and one of each
-    /// code; empty unless denied.
+    /// The reasons for a denial: [`REASONS_MAX`](crate::evaluate::REASONS_MAX) at most, plus the first
+    /// of each code that is not among them; empty unless denied.
     pub reasons: Vec<Reason>,
-    /// How many further reasons there are.
+    /// How many further reasons there are, which are only counted.
     pub untold: usize,
     /// Every condition; empty if denied.
     pub conditions: Vec<Condition>,
@@ -194,7 +194,7 @@ impl Decision {
                 };
                 let told = match self.untold {
                     0 => String::new(),
-                    untold => format!(", {untold} of them not told"),
+                    untold => format!(", {untold} of them not shown"),
                 };
                 format!("not started: {by}, {reasons}{told}")
             }

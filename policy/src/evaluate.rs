@@ -1,13 +1,15 @@
 //! Evaluation: the yes-and-no rule.
 //!
-//! Each thing asked for is put to each applicable policy, whose answer is a [`Verdict`]. One no is
-//! a denial; no yes at all is silence, which is a denial too; what depends on facts not known yet
-//! is a condition. Answers are collected, never cut short: a denial names every reason.
+//! Every applicable policy is asked about each thing that the launch asks for; its answer is a
+//! [`Verdict`]. One no is a denial. No yes at all is silence, which is a denial too. An answer that
+//! depends on facts not known yet is a condition. Evaluation does not stop at the first no, so a
+//! denial names every reason, up to [`REASONS_MAX`].
 //!
-//! There are two layers. If one of the host's policies applies, the yes must be one of the host's,
-//! and what the launch brings can only deny. If none does, the launch's policies stand alone.
+//! There are two layers. If one of the host's policies applies, every yes must come from the host's,
+//! and the launch's policies can only deny. If none of the host's applies, only the launch's count.
 //!
-//! [`rules`] judges devices against lists of rules, [`image`] what is said and proven of the image.
+//! [`rules`] judges devices against lists of rules, [`image`] the image by what it claims and what is
+//! proven of it.
 
 mod image;
 mod rules;
@@ -37,19 +39,19 @@ pub enum Phase {
     Descriptors,
 }
 
-/// Most words of a command line that a policy names as fitting none of its rules.
+/// Most words of a command line that a denial by one policy names.
 const WORDS_MAX: usize = 16;
 
-/// Most reasons that a denial names, but for one of each further code.
+/// Most reasons that a denial names. Of the others it names only the first of each further code.
 pub const REASONS_MAX: usize = 256;
 
 /// The answer of one policy about one thing.
 enum Verdict {
-    /// Nothing.
+    /// The policy says nothing about it.
     Silent,
     /// Yes, and where it says so.
     Yes(Range<usize>),
-    /// Yes, if facts not known yet turn out like this.
+    /// Yes, if facts that are not known yet turn out like this.
     If(Vec<Provision>),
     /// No, for these reasons.
     No(Vec<Denial>),
@@ -72,12 +74,14 @@ struct Denial {
 /// One thing that a launch asks for.
 struct Thing<'e> {
     subject: String,
-    /// The section that decides it, and the code if no policy has that section.
+    /// The section that decides it.
     section: &'static str,
+    /// The code of the denial if no policy says anything about it.
     silence: &'static str,
     /// What the launch asks for, for the message about silence.
     asks: String,
-    /// If it is not known whether the launch asks for the thing: what must be true for it not to.
+    /// Set if it is not known yet whether the launch asks for the thing: the condition under which it
+    /// does not. A no then becomes this condition.
     unless: Option<&'static str>,
     judge: Box<dyn Fn(&Policy) -> Verdict + 'e>,
 }
@@ -130,7 +134,7 @@ pub fn decide(
     }
     let mut denying = vec![false; applicable.len()];
     for thing in things(asked, facts, phase) {
-        put(&thing, &applicable, decisive, &mut decision, &mut denying);
+        ask(&thing, &applicable, decisive, &mut decision, &mut denying);
     }
     for (policy, denies) in applicable.iter().zip(&mut denying) {
         for (subject, denial) in rules::limits(policy, asked) {
@@ -148,8 +152,8 @@ pub fn decide(
     decision
 }
 
-/// Whether `match` holds. Without a proof, a policy that selects by proof applies too. Its image section
-/// then denies: the caller should have proven the content first.
+/// Whether `match` holds. Without a proof, a policy that selects by proof applies too, and then denies
+/// the image: the caller should have proven the content first.
 pub fn applies(policy: &Policy, asked: &Asked) -> bool {
     labels_hold(policy, &asked.launch.labels) && selects(policy, asked.proof.as_ref())
 }
@@ -207,8 +211,8 @@ pub fn admission_lists<'p>(policies: &'p [Policy], asked: &Asked) -> BTreeSet<&'
     policies.filter_map(|policy| Some(policy.admitted.as_ref()?.value.as_str())).collect()
 }
 
-/// Puts `thing` to every policy that applies. The yes must come from one of the `decisive` layer.
-fn put(
+/// Asks every applicable policy about `thing`. A yes counts only from the `decisive` layer.
+fn ask(
     thing: &Thing<'_>,
     policies: &[&Policy],
     decisive: Layer,
@@ -240,7 +244,7 @@ fn put(
             }
             Verdict::No(denials) => {
                 answered = true;
-                // It is not known whether the launch asks for the thing, so the no is a condition.
+                // It is not known whether the launch asks for the thing, so the no becomes a condition.
                 if let Some(unless) = thing.unless {
                     provisions.extend(denials.into_iter().map(|denial| Condition {
                         subject: thing.subject.clone(),
@@ -389,7 +393,7 @@ fn image<'e>(asked: &'e Asked, facts: &'e HostFacts, phase: Phase) -> Thing<'e> 
 struct BadState {
     /// The state, for people.
     asks: String,
-    /// If the state is not known yet: what must be true for the launch not to ask for it.
+    /// Set if the state is not known yet: the condition under which the launch does not ask for it.
     unless: Option<&'static str>,
 }
 

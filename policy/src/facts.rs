@@ -13,7 +13,7 @@ use solo5_launch::Launch;
 /// Everything a launch of an image asks for. Known before anything is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The launch itself, the very value that the tender attaches.
+    /// The launch itself, the same value from which the tender attaches devices.
     pub launch: Launch,
     /// The image's target.
     pub target: Target,
@@ -52,7 +52,7 @@ impl Asked {
             target,
             proof: None,
             manifest_version: if properties.is_some() { 2 } else { 1 },
-            // A launch with too much of it is refused before policies are asked.
+            // A launch with too much memory is refused before policies are asked.
             memory: launch.guest_memory(target).unwrap_or_else(|too_much| too_much.bytes),
             executable_heap,
             arguments: words(&launch.arguments),
@@ -72,7 +72,7 @@ fn words(arguments: &[OsString]) -> Vec<OsString> {
         .collect()
 }
 
-/// White space as C has it.
+/// Whether C's `isspace` holds, which also takes the vertical tab.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
@@ -120,7 +120,8 @@ pub struct NetFacts {
 pub struct BlockFacts {
     /// What it is.
     pub kind: Fact<BlockKind>,
-    /// Those of [`crate::directories`] from which the file was reached without leaving them.
+    /// The folders among [`crate::directories`] from which the file was reached without leaving the
+    /// folder.
     pub beneath: Fact<Vec<String>>,
     /// Its capacity in bytes.
     pub capacity: Fact<u64>,

@@ -12,8 +12,8 @@ use crate::model::At;
 /// Longest name of a policy in characters.
 pub const NAME_MAX: usize = 64;
 
-/// `type` and `version`, with which every file of an operator starts. `what` names the kind of file, in
-/// singular and plural.
+/// `type` and `version`, with which every file of an operator starts. `type` must be `kind`, `version`
+/// must be `known`. The last argument names such a file in messages, in singular and plural.
 pub fn header(
     fields: &mut Fields<'_>,
     reader: &mut Reader,
@@ -57,7 +57,7 @@ pub fn at<T>(node: &Node, value: T) -> At<T> {
     At { value, span: node.span.clone() }
 }
 
-/// A path of a file that is read later; `code` is for a text that can be no path.
+/// A path of a file that is read later. `code` is that of the error for an empty path.
 pub fn path(
     node: &Node,
     what: &str,

@@ -93,7 +93,7 @@ fn section<'t>((key, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Fie
     reader.fields(node, format!("`{}`", key.text))
 }
 
-/// A switch between `allow` and `forbid`. If it is absent, it forbids, at the place of the section's key.
+/// A switch between `allow` and `forbid`. An absent one forbids; its place is the section's key.
 fn allowed(
     fields: &mut Fields<'_>,
     key: &'static str,
@@ -142,7 +142,7 @@ fn pattern_of(text: &str, node: &Node, what: &str, reader: &mut Reader) -> Optio
     let help = match error {
         PatternError::Long => "write a shorter pattern, or several",
         PatternError::Character(_) => {
-            "`*` stands for any text, `?` for one character; every other is itself"
+            "`*` stands for any text, `?` for one character; others stand for themselves"
         }
         PatternError::TwoStars => {
             "write `*`; in names of the host it stops at `/`, so `*/*` reaches one folder deeper"
@@ -168,7 +168,7 @@ fn matching(node: &Node, reader: &mut Reader) -> Selector {
                 let rules = rules.filter_map(|pair| label(&pair.key, &pair.value, reader));
                 selector.labels = rules.collect();
             }
-            // Reports that the node is no mapping.
+            // This reports that the value is not a mapping.
             _ => {
                 if let Some(fields) = reader.fields(labels, "`label`") {
                     fields.finish(reader);
@@ -202,8 +202,8 @@ fn proofs(fields: &mut Fields<'_>, reader: &mut Reader) -> Proofs {
 
 fn label(key: &Key, value: &Node, reader: &mut Reader) -> Option<LabelRule> {
     if !is_label_key(&key.text) {
-        let message = format!("`{}` can be no label's key", key.text);
-        let help = "keys are of letters, digits, `.`, `_`, `-` and `/`";
+        let message = format!("`{}` cannot be a label's key", key.text);
+        let help = "a key has only letters, digits, `.`, `_`, `-` and `/`";
         reader.error(codes::LABEL_KEY, key.span.clone(), message, "", help);
     }
     let value = pattern(value, "a label's value", reader)?.value;
@@ -274,7 +274,7 @@ fn word_pattern(node: &Node, reader: &mut Reader) -> Option<At<Pattern>> {
     let found = pattern(node, "an argument's pattern", reader)?;
     if found.value.as_str().contains(char::is_whitespace) {
         let message = "an argument's pattern has a blank in it, so it fits nothing";
-        let help = "a guest parts its command line at blanks; write a pattern for each word";
+        let help = "a guest splits its command line at blanks; write a pattern for each word";
         reader.error(codes::PATTERN, node.span.clone(), message, "", help);
         return None;
     }
@@ -379,7 +379,8 @@ fn file_rule(node: &Node, reader: &mut Reader) -> Option<At<BackingRule>> {
         let plain = text.strip_suffix('/').unwrap_or(text);
         if !is_plain_path(plain) {
             let message = format!("`under` must be the plain path of a folder, not `{text}`");
-            let help = "write it from `/` on, without `.`, `..` or `//`; a `*` is itself here";
+            let help = "write it from `/` on, without `.`, `..` or `//`; a `*` has no special \
+                        meaning here";
             reader.error(codes::DIRECTORY, node.span.clone(), message, "", help);
             return None;
         }

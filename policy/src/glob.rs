@@ -2,10 +2,10 @@
 //! interfaces, bridges) both stop at `/`, which separates folders there. Elsewhere `/` is a character
 //! like any other, as in `--ipv4=10.1.0.2/24`.
 //!
-//! Written here instead of taken from `globset`, because a tender links it: the crate brings a
-//! regular expression engine several times this crate's size, and more syntax than a policy should
-//! have. Characters with a meaning in shells are refused, not taken literally: a pattern that silently
-//! means less could keep a policy from applying.
+//! This is not taken from `globset`, because tenders link it: `globset` brings a regular expression
+//! engine several times the size of this crate, and more syntax than a policy should have. Characters
+//! with a meaning in shells are refused instead of taken literally: a pattern that silently matches
+//! less than intended could keep a policy from applying.
 
 use std::fmt;
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_meaning_elsewhere_is_refused() {
+    fn characters_with_a_meaning_in_shells_are_refused() {
         assert_eq!(Pattern::new("tap[0-9]"), Err(PatternError::Character('[')));
         assert_eq!(Pattern::new("{a,b}"), Err(PatternError::Character('{')));
         assert_eq!(Pattern::new("a\\*"), Err(PatternError::Character('\\')));
@@ -198,24 +198,24 @@ mod tests {
         assert_eq!(Pattern::new(&"a".repeat(LENGTH_MAX + 1)), Err(PatternError::Long));
     }
 
-    /// The meaning, written down without regard for time.
+    /// The definition of a match, without regard for time.
     fn slow(pattern: &[char], text: &[char], stop: Option<char>) -> bool {
         match (pattern, text) {
             ([], []) => true,
             (['*', rest @ ..], _) => {
                 slow(rest, text, stop)
-                    || matches!(text, [c, behind @ ..]
-                        if Some(*c) != stop && slow(pattern, behind, stop))
+                    || matches!(text, [c, after @ ..]
+                        if Some(*c) != stop && slow(pattern, after, stop))
             }
-            (['?', rest @ ..], [c, behind @ ..]) => Some(*c) != stop && slow(rest, behind, stop),
-            ([p, rest @ ..], [c, behind @ ..]) => p == c && slow(rest, behind, stop),
+            (['?', rest @ ..], [c, after @ ..]) => Some(*c) != stop && slow(rest, after, stop),
+            ([p, rest @ ..], [c, after @ ..]) => p == c && slow(rest, after, stop),
             _ => false,
         }
     }
 
     proptest! {
         #[test]
-        fn fits_as_its_meaning_says(pattern in "[ab/é*?]{0,8}", text in "[ab/é]{0,8}") {
+        fn matching_agrees_with_its_definition(pattern in "[ab/é*?]{0,8}", text in "[ab/é]{0,8}") {
             prop_assume!(!pattern.contains("**"));
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             let compiled = Pattern::new(&pattern).unwrap();

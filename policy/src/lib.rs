@@ -1,9 +1,10 @@
-//! Operator policy: what a unikernel may have on this host, and why not.
+//! Operator policy: what a unikernel may have on this host, and the reasons for a denial.
 //!
 //! One engine, two uses: a tender asks before it opens anything and again before the guest runs;
-//! `solo5-elftool check` asks before deployment, when facts of the host are not known yet. The law
-//! is the yes-and-no rule: *each thing asked for needs a yes from at least one applicable policy and
-//! a no from none.* Silence is a denial and is reported as such, so a further policy only narrows.
+//! `solo5-elftool check` asks before deployment, when facts of the host are not known yet. Both apply
+//! the yes-and-no rule: *each thing asked for needs a yes from at least one applicable policy and a no
+//! from none.* Silence is a denial and is reported as one. A further policy can end silence; otherwise
+//! it can only narrow.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
@@ -13,15 +14,15 @@
 //! | 4 | [`evaluate`] | policies, what is asked, facts → [`Decision`] |
 //! | 5 | [`decision`] | decision → lines for people, JSON for programs |
 //!
-//! Beside them: [`model`] (what a policy says), [`fields`] (keys and values of all files), [`glob`]
+//! Other files: [`model`] (what a policy says), [`fields`] (keys and values of all files), [`glob`]
 //! (patterns), [`date`] (days), [`admitted`] (lists of admitted images), [`codes`] (diagnostic codes).
 //!
 //! Tenders link and trust all of this crate. What only tools do with policies is in `solo5-policies`.
 //!
 //! Adversary: any bytes as a policy (bounded by `solo5-source`); strings from the command line of
-//! any content; an image that says anything of itself, which therefore never selects a policy.
-//! Nothing here opens a device: facts of the host are handed in, and a fact that could not be read
-//! is a no.
+//! any content; an image that claims anything about itself, so no such claim selects a policy.
+//! Nothing here opens a device: the caller passes in facts of the host. A fact that could not be read
+//! counts as a no.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! A policy as a value; each part has its place in the source.
 //!
-//! A section that is there decides its subject completely. In it, a limit or a list that is left
-//! out restricts nothing; a switch for something dangerous that is left out says `forbid` (or
+//! A section that is present decides its subject completely. In it, a limit or a list that is left
+//! out restricts nothing. A switch for something dangerous that is left out says `forbid` (or
 //! `require`, for the sandbox).
 
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub enum Layer {
 pub struct Policy {
     /// Its name in reasons: `name`, else that of its file without the ending.
     pub name: String,
-    /// Who brings it.
+    /// Where it comes from.
     pub layer: Layer,
     /// Its text, which every span refers to.
     pub source: Arc<SourceText>,
@@ -98,7 +98,7 @@ impl Proofs {
 pub struct LabelRule {
     /// Its key.
     pub key: String,
-    /// What its value must fit.
+    /// The pattern that its value must fit.
     pub value: Pattern,
     /// The key's place.
     pub span: Range<usize>,
@@ -137,7 +137,7 @@ pub struct Memory {
     pub span: Range<usize>,
 }
 
-/// What a guest may be told.
+/// What arguments a guest may get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// Most bytes of its command line.
@@ -212,7 +212,7 @@ pub struct Debug {
 /// What an audit of an image may find if the image is to be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// The least severity that is a denial.
+    /// The least severity of a finding that leads to a denial.
     pub fail_on: At<Severity>,
     /// Findings that are accepted for a time.
     pub waive: Vec<At<Waiver>>,

@@ -96,8 +96,8 @@ pub fn load(
 }
 
 /// Whether the image with this digest is in the list of admitted images at `path`. The list must be as
-/// trustworthy as a policy of the host, its folder too: a writer of the folder could put an older
-/// list back.
+/// trustworthy as a policy of the host, and so must its folder: who can write to the folder could put
+/// an older list back.
 pub fn admitted(path: &str, digest: &Digest) -> Fact<bool> {
     let found = open_trusted(Path::new(path))
         .and_then(|file| bytes(path, &file))
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_no_policy() {
+    fn an_absent_folder_means_no_policies() {
         let folder = folder(&[]);
         assert_eq!(load_folder(folder.path()), Ok(vec![]));
         assert_eq!(load_folder(&folder.path().join("none/policy.d")), Ok(vec![]));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_are_told_apart_and_a_model_may_be_anybodys() {
+    fn layers_are_told_apart_and_a_model_may_belong_to_anybody() {
         let folder = folder(&[("a.yaml", POLICY, 0o666)]);
         let given = [FileOrFd::Path(folder.path().join("a.yaml").into())];
         let load = |host| load(host, &given, |_| Err(io::Error::other("no descriptors here")));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_nowhere_is_not_a_folder_that_is_not_there() {
+    fn a_dangling_link_does_not_count_as_an_absent_folder() {
         let place = folder(&[]);
         let link = place.path().join("policy.d");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_where_its_links_lead() {
+    fn the_folder_of_a_list_is_checked_where_its_links_lead() {
         let digest = Digest::of(b"x");
         let list = format!(
             "{{ type: solo5.admitted, version: 1, images: [ {{ digest: \"{digest}\" }} ] }}"
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_launch_brings_its_own() {
+    fn a_launch_can_bring_policies_in_files_and_descriptors() {
         let folder = folder(&[("a.yaml", POLICY, 0o666)]);
         let mut inherited = tempfile::tempfile().unwrap();
         inherited.write_all(POLICY.as_bytes()).unwrap();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_without_end_is_cut_off() {
+    fn an_endless_policy_is_refused() {
         let given = [FileOrFd::Path("/dev/zero".into())];
         let found = load(Host::None, &given, |_| Err(io::Error::other("")));
         assert_eq!(found.unwrap_err().len(), 1);

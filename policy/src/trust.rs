@@ -55,7 +55,7 @@ pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
     Ok(Some(place))
 }
 
-/// The parts of a path, the first one last.
+/// The parts of a path in reverse order, for a stack.
 fn parts(path: &Path) -> Vec<PathBuf> {
     let parts = path
         .components()
@@ -94,9 +94,9 @@ fn is_trusted(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
-/// Whether an owner has no number in this user namespace. In a namespace of an ordinary user, root
-/// outside is such an owner, and the folders on the way are often root's. If every owner has a number,
-/// the answer is no.
+/// Whether an owner has no number in this user namespace. In a namespace of an ordinary user, the
+/// host's root is such an owner, and the folders on the way often belong to it. If the namespace maps
+/// every owner, the answer is no.
 fn is_unmapped(owner: u32) -> bool {
     let shown = |file| std::fs::read_to_string(file).ok();
     let overflow = shown("/proc/sys/kernel/overflowuid");

@@ -59,7 +59,7 @@ fn rules_and_devices_do_not_multiply() {
     let decision = denied(&many, &launch);
     assert_eq!(decision.reasons.len() + decision.untold, 630);
     assert!(
-        decision.closing().ends_with("630 reasons, 374 of them not told"),
+        decision.closing().ends_with("630 reasons, 374 of them not shown"),
         "{}",
         decision.closing()
     );

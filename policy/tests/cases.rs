@@ -18,12 +18,12 @@ struct Case {
     /// Texts by name; the order of names is that of the host's folder.
     #[serde(default)]
     policies: BTreeMap<String, String>,
-    /// The host's, as `policies`; those are what the launch brings.
+    /// The host's policies, in the same form; `policies` are those of the launch.
     #[serde(default)]
     host: BTreeMap<String, String>,
     #[serde(default)]
     launch: common::Launch,
-    /// `strings`, or `descriptors` for after everything is opened.
+    /// `strings`, or `descriptors` for a decision after everything is opened.
     #[serde(default)]
     phase: Option<String>,
     #[serde(default)]
@@ -32,7 +32,7 @@ struct Case {
     lines: Option<Vec<String>>,
 }
 
-/// What people see, and the JSON decision if there is one.
+/// What people see. Compares the JSON form of the decision with it.
 fn run(case: &Case) -> Vec<String> {
     let mut policies = Vec::new();
     let mut errors = Vec::new();

@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 use solo5_policy::model::Layer;
 use solo5_policy::{Decision, Outcome, Phase, Policy, decide, front};
 
-/// Sections of a policy; several of one subject, so that policies differ.
+/// Sections of a policy. There are several for one subject, so that policies differ.
 const SECTIONS: &[&str] = &[
     "otherwise: allow",
     "match: { label: { tenant: \"a*\" } }",
@@ -147,8 +147,7 @@ proptest! {
         }
     }
 
-    /// A launch that is allowed by two sets of policies together is denied by neither: a further
-    /// policy can end silence, and can do nothing else for a launch.
+    /// If a further policy turns a denial into a yes, every reason of the denial was silence.
     #[test]
     fn only_silence_can_be_ended(
         policies in prop::collection::vec(policy(), 1..4),
@@ -164,9 +163,9 @@ proptest! {
         }
     }
 
-    /// Where one of the host's policies applies, what a launch brings allows nothing.
+    /// Where one of the host's policies applies, a launch's own policies allow nothing.
     #[test]
-    fn a_launch_brings_no_yes(
+    fn a_launchs_own_policies_allow_nothing_under_the_hosts(
         host in prop::collection::vec(policy(), 1..3),
         brought in prop::collection::vec(policy(), 0..3),
         launch in launch(),

@@ -509,8 +509,8 @@ fn unikernel(node: &Node, reader: &mut Reader) -> Option<Unikernel> {
 fn label(pair: &Pair, reader: &mut Reader) -> Option<(String, String)> {
     let key = &pair.key.text;
     if !is_label_key(key) {
-        let message = format!("`{}` can be no label's key", excerpt(key));
-        let help = "keys are of letters, digits, `.`, `_`, `-` and `/`";
+        let message = format!("`{}` cannot be a label's key", excerpt(key));
+        let help = "a key has only letters, digits, `.`, `_`, `-` and `/`";
         reader.error(codes::LABEL_KEY, pair.key.span.clone(), message, "", help);
     }
     let value = reader.text(&pair.value, "a label's value")?;

@@ -1,5 +1,5 @@
-//! The sections `image` and `admitted`, which give one answer about the image. If nothing is proven of
-//! it, the proofs that `match` wants are judged here too.
+//! The sections `image` and `admitted`, which together give one answer about the image. If nothing is
+//! proven of the image, the proofs that `match` wants are judged here too.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub(super) fn judge(policy: &Policy, asked: &Asked, facts: &HostFacts, phase: Ph
     }
 }
 
-/// Judges what the image says of itself.
+/// Judges what the image says about itself.
 fn said(rules: &Image, asked: &Asked, section: &mut Section) {
     if let Some(targets) = &rules.targets
         && !targets.value.contains(&asked.target)
@@ -113,7 +113,7 @@ fn proofs(wanted: &Proofs, asked: &Asked, section: &mut Section) {
 }
 
 fn unproven(section: &mut Section, span: &Range<usize>) {
-    let message = "nobody has looked at its content".to_owned();
+    let message = "its content was not examined".to_owned();
     let wants = "wants to know its digest or signers".to_owned();
     section.deny(codes::IMAGE_UNPROVEN, message, wants, span);
 }

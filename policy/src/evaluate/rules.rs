@@ -80,7 +80,7 @@ impl Alternatives {
         self.others
     }
 
-    /// All of them, with `between` two.
+    /// All of them, joined by `between`.
     fn joined(&self, between: &str) -> String {
         let others = if self.others { format!("{between}others") } else { String::new() };
         self.named.join(between) + &others
@@ -124,7 +124,7 @@ fn fact<T>(fact: Option<&Fact<T>>, phase: Phase, fits: impl FnOnce(&T) -> bool) 
     }
 }
 
-/// Whether nobody has asked for a fact.
+/// Whether the host was not asked for a fact yet.
 fn is_unknown<T>(fact: Option<&Fact<T>>) -> bool {
     matches!(fact, None | Some(Fact::Unknown))
 }
@@ -137,7 +137,7 @@ fn shown<T>(fact: Option<&Fact<T>>, show: impl FnOnce(&T) -> String) -> String {
     }
 }
 
-/// What a `net` section says to one network interface.
+/// The answer of a `net` section about one network interface.
 pub(super) fn net(
     section: &Devices<NetRule>,
     net: &Net,
@@ -147,12 +147,12 @@ pub(super) fn net(
     judge(section, codes::NET_NAME, |rule| net_standing(rule, net, facts, phase))
 }
 
-/// How one rule takes one network interface.
+/// How one network interface compares with one rule.
 pub fn net_standing(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase) -> Standing {
     Standing::of(net_checks(rule, net, facts, phase))
 }
 
-/// How one rule takes one block device.
+/// How one block device compares with one rule.
 pub fn block_standing(
     rule: &BlockRule,
     block: &Block,
@@ -181,7 +181,8 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
         let tap = facts.map(|facts| &facts.tap);
         let fits = |name: &OsStr| pattern.value.fits_name(name.as_bytes());
         let (fit, name) = match &net.interface {
-            // The name given is judged before it is attached, the name found as soon as it is known.
+            // Before the tap is attached, the name given is judged. Once the host has reported a
+            // name, that one is judged.
             Interface::Tap(name) if !fits(name) || (phase == Phase::Strings && is_unknown(tap)) => {
                 (known(fits(name)), name.to_string_lossy().into_owned())
             }
@@ -224,7 +225,7 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
         });
     }
     if let Some(pattern) = &rule.mac {
-        // A random address is another one at each start, so only `*` surely fits.
+        // A random address differs at each start, so only `*` is sure to fit.
         let (fits, what) = match net.mac {
             Some(mac) => {
                 let text = mac.to_string();
@@ -237,7 +238,7 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
     checks
 }
 
-/// What a `block` section says to one block device.
+/// The answer of a `block` section about one block device.
 pub(super) fn block(
     section: &Devices<BlockRule>,
     block: &Block,
@@ -374,7 +375,7 @@ fn backing_check(
     }
 }
 
-/// How one rule takes one device.
+/// How a device compares with one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The device fits all keys of the rule.
@@ -430,11 +431,11 @@ impl Miss {
     }
 }
 
-/// Puts a device to a section's rules; `standing` compares it with one of them. `name` is the code of
-/// a denial by an empty list.
+/// Judges a device by a section's rules; `standing` compares it with one of them. `empty_list` is the
+/// code of a denial by a list without rules.
 fn judge<Rule>(
     section: &Devices<Rule>,
-    name: &'static str,
+    empty_list: &'static str,
     standing: impl Fn(&Rule) -> Standing,
 ) -> Verdict {
     let Some(allow) = &section.allow else {
@@ -456,11 +457,11 @@ fn judge<Rule>(
     if let Some((conditions, span)) = open {
         return Verdict::If(vec![Provision { message: conditions.joined(", or "), span }]);
     }
-    Verdict::No(closest.denials(name, &allow.span))
+    Verdict::No(closest.denials(empty_list, &allow.span))
 }
 
-/// The reasons of the rules that come closest: those whose name fits, if any, and of these the ones
-/// with the fewest keys that do not. The other rules are meant for other devices.
+/// The reasons of the rules that come closest: if the name of any rule fits, those whose name fits; and
+/// of these, the ones with the fewest keys that do not fit. Other rules are meant for other devices.
 #[derive(Default)]
 struct Closest {
     distance: Option<Distance>,
@@ -490,11 +491,11 @@ impl Closest {
         }
     }
 
-    /// The reasons; `name` is the code if the list, which is at `span`, has no rules.
-    fn denials(self, name: &'static str, list: &Range<usize>) -> Vec<Denial> {
+    /// The reasons. `empty_list` is the code if the list, which is at `list`, has no rules.
+    fn denials(self, empty_list: &'static str, list: &Range<usize>) -> Vec<Denial> {
         if self.distance.is_none() {
             return vec![Denial {
-                code: name,
+                code: empty_list,
                 message: "the list of rules is empty".to_owned(),
                 wants: "allows none".to_owned(),
                 span: list.clone(),
@@ -505,7 +506,7 @@ impl Closest {
     }
 }
 
-/// The limits of a policy on the number of devices that a launch exceeds.
+/// A denial for each limit on the number of devices that a launch exceeds, with its section.
 pub(super) fn limits(policy: &Policy, asked: &Asked) -> Vec<(String, Denial)> {
     let limit = |maximum: Option<&At<u64>>, count: usize, section: &str, code| {
         let maximum = maximum?;

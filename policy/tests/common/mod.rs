@@ -24,11 +24,11 @@ pub(crate) struct Launch {
     pub(crate) properties: bool,
     /// Whether the manifest asks for an executable heap.
     pub(crate) executable_heap: bool,
-    /// What the image's content is, if anybody looks at it.
+    /// The image's content; absent: it is not examined.
     pub(crate) content: Option<String>,
     /// The keys that signed it.
     pub(crate) signed_by: Vec<String>,
-    /// Options, parted at blanks.
+    /// Options, separated by blanks.
     pub(crate) options: String,
     /// The guest's arguments.
     pub(crate) arguments: Vec<String>,
@@ -153,8 +153,8 @@ impl Launch {
         (mft1, mft2)
     }
 
-    /// What the host says. A tender always knows how it runs itself, so that is known unless said
-    /// otherwise: not as root, and with a sandbox.
+    /// What the host says. A tender always knows how it runs itself, so by default it does not run as
+    /// root and has a sandbox.
     pub(crate) fn facts(&self) -> HostFacts {
         let facts = &self.facts;
         let nets = facts.nets.iter().map(|net| NetFacts {
