@@ -222,7 +222,7 @@ fn look(input: Result<Input, InputError>, criteria: &Criteria, printer: &dyn Pri
 fn budget(text: &str) -> Result<Budget, String> {
     let (what, size) = text.split_once('=').ok_or("write WHAT=SIZE")?;
     let bytes = size::parse(size)
-        .map_err(|_| format!("'{size}' is no size; write a number and KiB, MiB or GiB"))?;
+        .map_err(|_| format!("'{size}' is not a size; write a number and KiB, MiB or GiB"))?;
     let what = match what {
         "loaded" => Measure::Loaded,
         "memory" => Measure::Memory,

@@ -73,7 +73,7 @@ impl Content {
 pub(crate) fn bounded(file: &File) -> Result<u64, String> {
     let metadata = file.metadata().map_err(|error| reason(&error))?;
     if !metadata.is_file() {
-        return Err(String::from("is no regular file"));
+        return Err(String::from("is not a regular file"));
     }
     if metadata.len() > IMAGE_MAX {
         let mib = IMAGE_MAX >> 20;

@@ -93,7 +93,7 @@ fn follows(argument: usize, option: &OsStr, first: &OsStr) -> OptionError {
     OptionError {
         argument,
         lines: vec![format!(
-            "'{option}' follows '{first}', which is no option of the tender and ended its options"
+            "'{option}' follows '{first}', which is not an option of the tender and so ended its options"
         )],
         usage: false,
         advice: Some(format!(

@@ -73,7 +73,9 @@ impl SignOptions {
     fn sign(&self, console: &Console, path: &Path, key: &SecretKey) -> Result<(), String> {
         let content = Content::open(path)?;
         let image = Image::read(&content.bytes, &Arch::ALL);
-        image.and_then(|image| image.abi()).map_err(|error| format!("is no unikernel: {error}"))?;
+        image
+            .and_then(|image| image.abi())
+            .map_err(|error| format!("is not a unikernel: {error}"))?;
         let comment = self.comment.clone().unwrap_or_else(|| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let plain: String = name.chars().filter(|c| !c.is_control()).collect();

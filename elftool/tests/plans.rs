@@ -144,7 +144,7 @@ fn one_file_under_several_names_is_written_once() {
     assert!(run.stdout.contains("warning[P402]"), "{}", run.stdout);
 }
 
-/// What the manifest says of a device counts, not only what the plan says.
+/// The manifest's read-only flag counts, not only the access in the plan.
 #[test]
 fn the_image_decides_what_is_written() {
     let (place, folder) = place();

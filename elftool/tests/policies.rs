@@ -285,7 +285,7 @@ fn cases_that_cannot_be_tested_are_reported() {
         ),
         (
             "- { name: x, image: router.spt, options: [mem=1], decision: allowed }\n",
-            "`mem=1` is no option of a tender",
+            "`mem=1` is not an option of a tender",
         ),
         ("- { name: x, image: node.yaml, decision: allowed }\n", "error[P232]: node.yaml: "),
         (
@@ -295,7 +295,7 @@ fn cases_that_cannot_be_tested_are_reported() {
         (
             "- { name: x, manifest: manifest.yaml, target: spt, findings: S999, decision: allowed,\n    \
              options: [\"--net:service0=tap-1\", \"--block:storage=/srv/a\"] }\n",
-            "`S999` is no rule of the audit",
+            "`S999` is not a rule of the audit",
         ),
         (
             "- { name: x, manifest: m2.yaml, target: spt, findings: S401, decision: allowed }\n",

@@ -81,7 +81,7 @@ pub(crate) fn overlap(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn alignment(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
         ImageError::Align { phdr, align } => {
-            Some(format!("the alignment {align:#x} of segment {phdr} is no power of two"))
+            Some(format!("the alignment {align:#x} of segment {phdr} is not a power of two"))
         }
         ImageError::StartUnaligned { phdr, start, page } => {
             Some(format!("segment {phdr} starts at {start:#x}, not on a page of {page:#x} bytes"))
@@ -196,7 +196,7 @@ pub(crate) fn tls(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             Some(format!("the TLS segment {index} is smaller in memory than in the file"))
         } else if header.p_align > 1 && !header.p_align.is_power_of_two() {
             Some(format!(
-                "the alignment {:#x} of the TLS segment is no power of two",
+                "the alignment {:#x} of the TLS segment is not a power of two",
                 header.p_align
             ))
         } else {

@@ -209,7 +209,7 @@ pub(crate) fn package(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 fn package_fault(subject: &Subject<'_>, bytes: &[u8]) -> Option<String> {
     let json = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let Ok(Value::Object(fields)) = serde_json::from_slice(json) else {
-        return Some(String::from("the packaging note is no JSON object"));
+        return Some(String::from("the packaging note is not a JSON object"));
     };
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     match text("type") {

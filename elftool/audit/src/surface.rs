@@ -55,7 +55,7 @@ pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             Measure::Loaded => {
                 let loads = image.segments().iter().filter(|header| header.is_load());
                 let sizes = loads.map(|header| header.p_filesz);
-                ("what is loaded", sizes.fold(0, u64::saturating_add))
+                ("the loaded part", sizes.fold(0, u64::saturating_add))
             }
             Measure::Memory => {
                 let minimum = subject.plan().map_or(0, |plan| plan.minimum_memory);

@@ -334,8 +334,8 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     let message = "1 function of library.c with an unchecked array on the stack";
     assert_eq!(finding.message, message);
     // If no function is checked, S401 reports it instead.
-    let alone = [("all.c", "void _start(void) { for (;;) {} }", &bare[..])];
-    assert!(found(Compiled::linked("cc", &alone).bytes()).is_empty());
+    let single = [("all.c", "void _start(void) { for (;;) {} }", &bare[..])];
+    assert!(found(Compiled::linked("cc", &single).bytes()).is_empty());
 }
 
 #[test]

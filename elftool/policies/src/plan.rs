@@ -534,7 +534,7 @@ fn net(pair: &Pair, reader: &mut Reader) -> Option<Net> {
         let text = reader.text(node, "`mac`")?;
         let mac = parse_mac(text.as_bytes());
         if mac.is_none() {
-            let message = format!("`{}` is no address", excerpt(text));
+            let message = format!("`{}` is not an address", excerpt(text));
             let help = "write six fields of two digits, such as `\"52:54:00:12:34:56\"`";
             reader.error(codes::MAC, node.span.clone(), message, "", help);
         }

@@ -339,7 +339,7 @@ fn situation(
 /// A finding of an audit by its code. The error is a message and help, if `check` never has such a finding.
 fn finding(code: &str) -> Result<Diagnostic, (String, &'static str)> {
     let Some(rule) = RULES.iter().find(|rule| rule.code == code) else {
-        let message = format!("`{code}` is no rule of the audit");
+        let message = format!("`{code}` is not a rule of the audit");
         return Err((message, "`solo5-elftool explain` lists them"));
     };
     if !Selection::default().selects(rule) {
@@ -358,7 +358,7 @@ fn words(case: &Case) -> Result<Vec<OsString>, String> {
     let options = &case.options.value;
     let option = |word: &&String| word.starts_with("--") && *word != "--";
     if let Some(word) = options.iter().find(|word| !option(word)) {
-        return Err(format!("`{word}` is no option of a tender"));
+        return Err(format!("`{word}` is not an option of a tender"));
     }
     let options = options.iter().map(OsString::from);
     let arguments = case.arguments.iter().map(OsString::from);

@@ -269,7 +269,7 @@ fn many_images_keep_their_order() {
     }
 }
 
-/// A valid image with a hole of `size` bytes behind it.
+/// A valid image followed by a hole, `size` bytes in all.
 fn sparse(place: &Place, name: &str, size: u64) -> PathBuf {
     let path = place.write(name, &good());
     let mut file = File::options().write(true).open(&path).unwrap();
