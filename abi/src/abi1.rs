@@ -4,6 +4,7 @@
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::offer::Features;
 use crate::{Target, note};
 
 /// Descriptor of the ABI note.
@@ -14,7 +15,8 @@ use crate::{Target, note};
 pub struct Abi1 {
     target: U32,
     version: U32,
-    reserved: [U32; 2],
+    features: U32,
+    reserved: U32,
 }
 
 const _: () = assert!(size_of::<Abi1>() == Abi1::SIZE);
@@ -32,12 +34,19 @@ impl Abi1 {
         Abi1 {
             target: U32::new(target.number()),
             version: U32::new(version),
-            reserved: [U32::ZERO; 2],
+            features: U32::ZERO,
+            reserved: U32::ZERO,
         }
     }
 
+    /// The same, for bindings that know `features`.
+    #[must_use]
+    pub const fn knowing(self, features: Features) -> Abi1 {
+        Abi1 { features: U32::new(features.bits()), ..self }
+    }
+
     /// Reads a descriptor; `None` unless its length is between [`Abi1::SIZE`] and
-    /// [`Abi1::SIZE_MAX`]. Reserved words are ignored.
+    /// [`Abi1::SIZE_MAX`]. The reserved word is ignored.
     pub fn parse(descriptor: &[u8]) -> Option<Abi1> {
         if descriptor.len() > Abi1::SIZE_MAX {
             return None;
@@ -63,6 +72,11 @@ impl Abi1 {
     /// `abi_version`.
     pub fn version(&self) -> u32 {
         self.version.get()
+    }
+
+    /// The features that the bindings know; none in images of older bindings.
+    pub fn features(&self) -> Features {
+        Features::from_bits(self.features.get())
     }
 
     /// The whole note, header and padding included.

@@ -12,6 +12,7 @@
 //! | [`abi1`] | the ABI note: which tender, which version |
 //! | [`mft1`] | the manifest note that every Solo5 release reads |
 //! | [`mft2`] | the properties of a version 2 manifest |
+//! | [`offer`] | features that a tender offers beyond Solo5 0.12 |
 //! | [`spt`] | boot information and memory map of the spt target |
 //! | [`hvt`] | hypercalls, boot information, ring and memory map of the hvt target |
 //!
@@ -29,6 +30,7 @@ pub mod hvt;
 pub mod mft1;
 pub mod mft2;
 pub mod note;
+pub mod offer;
 pub mod spt;
 pub mod target;
 

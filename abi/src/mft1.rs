@@ -12,6 +12,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::note;
+use crate::offer::Offer;
 
 /// Version of the layout.
 pub const VERSION: u32 = 1;
@@ -219,6 +220,16 @@ impl Entry {
     /// The properties, read as a network interface's.
     pub fn net(&self) -> Net {
         zerocopy::transmute!(self.properties)
+    }
+
+    /// The properties of the first entry, read as what the tender offers.
+    pub fn offer(&self) -> Offer {
+        zerocopy::transmute!(self.properties)
+    }
+
+    /// Writes an offer into the first entry.
+    pub fn set_offer(&mut self, offer: Offer) {
+        self.properties = zerocopy::transmute!(offer);
     }
 
     /// The host's file descriptor for the device.

@@ -17,6 +17,7 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::mft1::Mft1;
+use crate::offer::{Features, STACK_GRANULE};
 
 pub use table::*;
 
@@ -117,6 +118,8 @@ pub enum ErrorKind {
     Text(u16),
     /// An unknown flag is set, or none is set.
     Flags(u16),
+    /// The size of a stack is 0, or not a multiple of [`STACK_GRANULE`].
+    Stack,
     /// Padding is not zero.
     Padding,
 }
@@ -157,6 +160,7 @@ impl fmt::Display for Error {
             ErrorKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
             ErrorKind::Text(tag) => write!(f, "{}: not text", name(tag)),
             ErrorKind::Flags(tag) => write!(f, "{}: an unknown flag, or none at all", name(tag)),
+            ErrorKind::Stack => write!(f, "stack: not a multiple of {} KiB", STACK_GRANULE >> 10),
             ErrorKind::Padding => write!(f, "padding is not zero"),
         }?;
         write!(f, " (at offset {:#x})", self.offset)
@@ -298,12 +302,31 @@ impl<'a> Mft2<'a> {
         self.u32(0, tag::FLAGS).is_some_and(|flags| flags & FLAG_EXECUTABLE_HEAP != 0)
     }
 
+    /// Size of the stack in bytes, if the unikernel asks for one with a guard.
+    pub fn stack(&self) -> Option<u64> {
+        self.u64(0, tag::STACK)
+    }
+
+    /// Whether the unikernel takes a seed.
+    pub fn seed(&self) -> bool {
+        self.u32(0, tag::FLAGS).is_some_and(|flags| flags & FLAG_SEED != 0)
+    }
+
+    /// The features that the properties need.
+    pub fn needs(&self) -> Features {
+        let needed = |record: Record<'a>| {
+            known(record.tag).filter_map(move |row| row.value(record.payload).and(row.feature))
+        };
+        self.records().flat_map(needed).fold(Features::NONE, Features::with)
+    }
+
     /// The properties of the device with this index in MFT1.
     pub fn device(&self, index: usize) -> DeviceProperties<'a> {
         let flags = self.u32(index, tag::DEVICE_FLAGS).unwrap_or(0);
         DeviceProperties {
             optional: flags & DEVICE_OPTIONAL != 0,
             read_only: flags & DEVICE_READ_ONLY != 0,
+            flush: flags & DEVICE_FLUSH != 0,
             description: self.text(index, tag::DESCRIPTION),
             sector_size: self.u32(index, tag::SECTOR_SIZE),
             capacity_minimum: self.u64(index, tag::CAPACITY_MINIMUM),
@@ -319,6 +342,8 @@ pub struct DeviceProperties<'a> {
     pub optional: bool,
     /// The unikernel only reads the device.
     pub read_only: bool,
+    /// The unikernel flushes the device.
+    pub flush: bool,
     /// What the device is for.
     pub description: Option<&'a str>,
     /// Required sector size in bytes.
@@ -327,6 +352,11 @@ pub struct DeviceProperties<'a> {
     pub capacity_minimum: Option<u64>,
     /// Least MTU in bytes.
     pub mtu_minimum: Option<u32>,
+}
+
+/// Whether a stack can have this size in bytes.
+pub fn is_stack_size(size: u64) -> bool {
+    size != 0 && size.is_multiple_of(STACK_GRANULE)
 }
 
 fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
@@ -357,6 +387,12 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
         if stored == 0 || stored & !bits != 0 {
             return Err(ErrorKind::Flags(tag));
         }
+    }
+    if first.shape == Shape::Stack
+        && let Some(Value::Number(size)) = first.value(record.payload)
+        && !is_stack_size(size)
+    {
+        return Err(ErrorKind::Stack);
     }
     let text = matches!(first.shape, Shape::Text(_));
     if text && (record.payload.contains(&0) || str::from_utf8(record.payload).is_err()) {

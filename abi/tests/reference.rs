@@ -31,7 +31,7 @@ fn every_property_has_its_row() {
         assert_eq!(row[4], if property.critical { "yes" } else { "no" }, "{name}");
         let stored = match property.shape {
             Shape::Flag(_) | Shape::Choice(..) | Shape::SectorSize | Shape::Mtu => "`u32`".into(),
-            Shape::Size => "`u64`".into(),
+            Shape::Size | Shape::Stack => "`u64`".into(),
             Shape::Text(most) => format!("1 to {most} bytes"),
         };
         assert!(row[3].contains(&stored), "{name}: {}", row[3]);

@@ -1,10 +1,11 @@
-//! The attached devices: the manifest that the tender fills in and hands over.
+//! The attached devices, and what the tender offers: the manifest that it fills in and hands over.
 
 use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE};
+use solo5_abi::offer::{Feature, Features, Record};
 
 use crate::api_types::{BlockInfo, Error, NetInfo};
 use crate::device::Devices;
@@ -14,6 +15,8 @@ static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
 static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
 static ACQUIRED: AtomicU64 = AtomicU64::new(0);
 static HAS_NET: AtomicBool = AtomicBool::new(false);
+static OFFERED: AtomicU32 = AtomicU32::new(0);
+static RECORD: AtomicPtr<Record> = AtomicPtr::new(ptr::dangling_mut());
 
 /// Makes the manifest at `address` the table of devices.
 ///
@@ -28,6 +31,9 @@ pub(crate) unsafe fn set(address: u64) {
     ENTRIES.store(entries.cast(), Relaxed);
     ENTRY_COUNT.store(count, Relaxed);
     HAS_NET.store(devices().longest_frame().is_some(), Relaxed);
+    let offer = devices().offer();
+    OFFERED.store(offer.features().bits(), Relaxed);
+    RECORD.store(ptr::with_exposed_provenance_mut(offer.address() as usize), Relaxed);
 }
 
 /// The table of devices.
@@ -37,6 +43,15 @@ pub(crate) fn devices() -> Devices<'static> {
     let entries =
         unsafe { slice::from_raw_parts(ENTRIES.load(Relaxed), ENTRY_COUNT.load(Relaxed) as usize) };
     Devices::new(entries, &ACQUIRED)
+}
+
+/// The values of the tender's offer, if it offers `feature`.
+pub(crate) fn offered(feature: Feature) -> Option<Record> {
+    if !Features::from_bits(OFFERED.load(Relaxed)).has(feature) {
+        return None;
+    }
+    // SAFETY: a tender that offers a feature has put the record there, and it never changes.
+    Some(unsafe { RECORD.load(Relaxed).read_unaligned() })
 }
 
 /// Whether any network interface is attached, so that input can arrive.

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use solo5_abi::device::ETHERNET_HEADER;
 use solo5_abi::mft1::{Block, DeviceType, ENTRIES_MAX, Entry, Net};
+use solo5_abi::offer::Offer;
 
 use crate::api_types::Error;
 
@@ -22,6 +23,11 @@ impl<'a> Devices<'a> {
     /// The devices of a manifest with `entries`; bits in `acquired` are set as they are acquired.
     pub fn new(entries: &'a [Entry], acquired: &'a AtomicU64) -> Devices<'a> {
         Devices { entries: entries.get(..ENTRIES_MAX).unwrap_or(entries), acquired }
+    }
+
+    /// What the tender offers; nothing if it is older than offers.
+    pub fn offer(&self) -> Offer {
+        self.entries.first().map_or(Offer::default(), Entry::offer)
     }
 
     /// Acquires the device of this name and type. `Invalid` if there is none or it has been acquired

@@ -38,14 +38,15 @@ mod guest {
         [a, b, c, d, e, f, 0, 0]
     }
 
-    /// Target and ABI version of the tender that can run the image.
+    /// Target and ABI version of the tender that can run the image, and the features that these
+    /// bindings know.
     #[used]
     #[unsafe(export_name = "__solo5_abi1_note")]
     #[unsafe(link_section = ".note.solo5.abi")]
     static ABI1: Note<Abi1> = Note {
         header: note::Header::new(note::OWNER_SOLO5, note::TYPE_ABI1, Abi1::SIZE as u32),
         owner: pad(note::OWNER_SOLO5),
-        descriptor: Abi1::new(target::TARGET, target::ABI_VERSION),
+        descriptor: Abi1::new(target::TARGET, target::ABI_VERSION).knowing(target::FEATURES),
     };
 
     /// Makes an OpenBSD host honour the interpreter.

@@ -241,6 +241,7 @@ pub(crate) fn examine<R: ReadAt>(
     })?;
     image.abi_of(target)?;
     let manifest = image.checked_manifest()?;
+    image.features()?;
     let properties = image.properties()?;
     let properties = properties.as_ref();
     let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;

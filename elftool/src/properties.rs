@@ -52,7 +52,7 @@ impl<'a> Properties<'a> {
 
 fn written(property: &Property, number: u64, size: fn(u64) -> String) -> String {
     match property.shape {
-        Shape::Size => size(number),
+        Shape::Size | Shape::Stack => size(number),
         _ => number.to_string(),
     }
 }

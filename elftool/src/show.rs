@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::{Target, mft1, note};
 use solo5_audit::Subject;
 use solo5_image::elf;
@@ -35,6 +36,10 @@ struct Shown<'a> {
     target: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     abi_version: Option<u32>,
+    /// Features that the bindings know.
+    known: Vec<&'static str>,
+    /// Features that the manifest needs.
+    needed: Vec<&'static str>,
     entry: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<Load>,
@@ -130,6 +135,8 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) ->
         arch: image.arch().name(),
         target: abi.map(|abi| abi.target_name()),
         abi_version: abi.map(|abi| abi.version()),
+        known: names(abi.map(|abi| abi.features())),
+        needed: names(image.properties().ok().flatten().map(|properties| properties.needs())),
         entry: image.entry(),
         load,
         refused: refused.map(ToString::to_string),
@@ -160,6 +167,10 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) ->
             })
             .collect(),
     }
+}
+
+fn names(features: Option<Features>) -> Vec<&'static str> {
+    features.into_iter().flat_map(Features::iter).map(Feature::name).collect()
 }
 
 fn manifest(image: &Image) -> Option<Manifest<'_>> {
@@ -216,6 +227,11 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
         let (memory, end) = (load.minimum_memory, load.kernel_end);
         let mib = memory.div_ceil(1 << 20);
         let _ = writeln!(out, "memory   {mib} MiB to load it ({memory:#x}), kernel_end {end:#x}");
+    }
+    if !shown.known.is_empty() {
+        let needed = if shown.needed.is_empty() { "none".into() } else { shown.needed.join(", ") };
+        let known = shown.known.join(", ");
+        let _ = writeln!(out, "features {needed} needed; the bindings know {known}");
     }
     if let Some(refused) = &shown.refused {
         let _ = writeln!(out, "refused  {}", one_line(refused));

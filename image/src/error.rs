@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use solo5_abi::offer::Features;
 use solo5_abi::{Target, mft1, mft2};
 
 use crate::read::ReadError;
@@ -50,6 +51,9 @@ pub enum ImageError {
     Manifest { phdr: usize, offset: u64, fault: mft1::Error },
     /// The manifest's properties are invalid; `offset` is that of their descriptor.
     Properties { phdr: usize, offset: u64, fault: mft2::Error },
+
+    /// The manifest needs features that the bindings do not know.
+    Features { missing: Features },
 
     /// The entry point is below the lowest address, or past the end of guest memory.
     Entry { entry: u64, base: u64, memory: Option<u64> },
@@ -167,6 +171,7 @@ impl ImageError {
             | ImageError::AbiTarget { .. }
             | ImageError::AbiVersion { .. }
             | ImageError::NoManifest
+            | ImageError::Features { .. }
             | ImageError::Entry { .. }
             | ImageError::EntryNotExecutable { .. } => None,
             ImageError::NoteSegmentShort { phdr, .. }
@@ -299,6 +304,9 @@ impl fmt::Display for ImageError {
             ImageError::Manifest { .. } => write!(f, "Solo5 manifest is invalid"),
             ImageError::Properties { fault, .. } => {
                 write!(f, "Solo5 manifest properties are invalid: {fault}")
+            }
+            ImageError::Features { missing } => {
+                write!(f, "The manifest needs what the image's bindings do not know: {missing}")
             }
             ImageError::Entry { entry, base, memory } => write!(
                 f,

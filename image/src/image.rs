@@ -3,6 +3,7 @@
 use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
+use solo5_abi::offer::Features;
 use solo5_abi::{Arch, Target};
 
 use crate::elf::{self, FileHeader, ProgramHeader};
@@ -110,6 +111,15 @@ impl Image {
     /// because unread properties may follow it.
     pub fn properties(&self) -> Result<Option<Mft2<'_>>, ImageError> {
         self.notes.properties()
+    }
+
+    /// The features that the bindings know, and those that the manifest needs. Fails if one that is
+    /// needed is not known.
+    pub fn features(&self) -> Result<(Features, Features), ImageError> {
+        let known = self.abi()?.features();
+        let needed = self.properties()?.map_or(Features::NONE, |properties| properties.needs());
+        let missing = needed.without(known);
+        if missing.is_empty() { Ok((known, needed)) } else { Err(ImageError::Features { missing }) }
     }
 
     /// 2 if the manifest has properties, otherwise 1.

@@ -35,6 +35,7 @@ use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
+use solo5_abi::offer::Features;
 use solo5_abi::target::Target;
 use solo5_source::reader::similar;
 
@@ -107,6 +108,8 @@ pub struct Launch {
     pub format: Format,
     /// Where to write the report, one line of JSON about the outcome.
     pub report: Option<FileOrFd>,
+    /// The features that the guest may be offered; a tender that offers none is like an older one.
+    pub offer: Features,
     /// Where to wait for gdb, if `--gdb` is given.
     pub gdb: Option<Gdb>,
     /// Folder for core dumps of the guest.

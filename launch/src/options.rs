@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, is_name};
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::target::Target;
 use solo5_source::reader::similar;
 
@@ -143,6 +144,12 @@ pub(super) static OPTIONS: &[Row] = &[
         Module::Core,
         Form::Value(report),
         "  [ --report=NN | FILE ] (write one line of JSON on the outcome to fd NN or FILE)",
+    ),
+    row(
+        "--offer",
+        Module::Core,
+        Form::Value(offer),
+        "  [ --offer=all | none | LIST ] (features that an older tender lacks: stack, transfers, flush, seed)",
     ),
     // For launchers that start the tender as root because it opens taps and devices.
     row(
@@ -301,6 +308,7 @@ pub(super) fn read(
             explain: false,
             format: Format::Human,
             report: None,
+            offer: Features::ALL,
             gdb: None,
             dumpcore: None,
         },
@@ -532,6 +540,19 @@ fn format(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
         b"human" => Format::Human,
         b"json" => Format::Json,
         _ => return Err(ValueError::Malformed),
+    };
+    Ok(())
+}
+
+/// `all`, `none`, or names with commas between them.
+fn offer(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    let text = str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
+    reader.launch.offer = match text {
+        "all" => Features::ALL,
+        "none" => Features::NONE,
+        list => list.split(',').try_fold(Features::NONE, |set, name| {
+            Some(set.with(Feature::from_name(name)?))
+        }).ok_or(ValueError::Malformed)?,
     };
     Ok(())
 }

@@ -6,8 +6,10 @@ use std::ops::Range;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{self, DEVICES_MAX, DeviceType, NAME_MAX};
 use solo5_abi::mft2::{self, DESCRIPTOR_MAX, Property, Shape, Subject, Value, tag};
+use solo5_abi::offer::STACK_GRANULE;
 use solo5_report::Diagnostic;
 use solo5_source::reader::{excerpt, list, similar};
+use solo5_source::size as sizes;
 use solo5_source::{Fields, Node, Reader};
 
 use crate::model::{Device, Manifest, PACKAGE_TEXT_MAX, Package, Properties, TYPE, Version};
@@ -174,6 +176,7 @@ fn value(property: &Property, node: &Node, reader: &mut Reader) -> Option<Value<
             reader.choice(node, &what, &[(set, true), (clear, false)]).and_then(flag)
         }
         Shape::Size => size(node, reader, &what).map(Value::Number),
+        Shape::Stack => stack_size(node, reader, &what).map(Value::Number),
         Shape::SectorSize => sector_size(node, reader, &what).map(Value::Number),
         Shape::Mtu => reader.integer(node, &what, Mtu::RANGE).map(Value::Number),
         Shape::Text(most) => text(node, reader, &what, most).map(Value::Text),
@@ -222,6 +225,22 @@ fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     if bytes == 0 {
         let message = format!("{what} is 0");
         let help = "write the required size, or remove the key";
+        reader.error(codes::SIZE, node.span.clone(), message, "", help);
+        return None;
+    }
+    Some(bytes)
+}
+
+fn stack_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
+    let bytes = size(node, reader, what)?;
+    if !mft2::is_stack_size(bytes) {
+        let granule = STACK_GRANULE >> 10;
+        let message = format!("{what} is not a multiple of {granule}KiB");
+        let next = bytes.checked_next_multiple_of(STACK_GRANULE).and_then(sizes::format);
+        let help = match next {
+            Some(next) => format!("a guard lies below it, in whole pages of any machine; the next size is {next}"),
+            None => format!("write a multiple of {granule}KiB"),
+        };
         reader.error(codes::SIZE, node.span.clone(), message, "", help);
         return None;
     }

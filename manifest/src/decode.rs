@@ -121,7 +121,7 @@ fn properties(
         let value = match value {
             Value::Number(number) if !model::is_expressible(property.shape, number) => {
                 let kib =
-                    if property.shape == Shape::Size { ", which are not whole KiB" } else { "" };
+                    if matches!(property.shape, Shape::Size | Shape::Stack) { ", which are not whole KiB" } else { "" };
                 return inexpressible(format!("a {} of {number} bytes{kib}", property.name));
             }
             Value::Number(number) => Value::Number(number),

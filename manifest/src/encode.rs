@@ -101,7 +101,7 @@ fn store(shape: Shape, value: &Value<String>, payload: &mut Vec<u8>) -> Option<(
         (Shape::SectorSize | Shape::Mtu, Value::Number(number)) => {
             u32::try_from(*number).ok()?.to_le_bytes().into()
         }
-        (Shape::Size, Value::Number(number)) => number.to_le_bytes().into(),
+        (Shape::Size | Shape::Stack, Value::Number(number)) => number.to_le_bytes().into(),
         (Shape::Text(_), Value::Text(text)) => text.as_bytes().into(),
         (_, Value::Set | Value::Number(_) | Value::Text(_)) => return None,
     };

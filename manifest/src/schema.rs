@@ -114,7 +114,7 @@ fn value_of(property: &Property) -> Value {
         Shape::Choice(_, [clear, set]) => {
             json!({ "enum": [set, clear], "description": description })
         }
-        Shape::Size => size(description),
+        Shape::Size | Shape::Stack => size(description),
         Shape::SectorSize => {
             let sizes: Vec<_> = SectorSize::all().map(SectorSize::bytes).collect();
             json!({ "enum": sizes, "description": description })

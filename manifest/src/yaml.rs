@@ -87,7 +87,7 @@ fn written(property: &Property, value: &Value<String>) -> String {
     match (property.shape, value) {
         (Shape::Choice(_, [_, set]), Value::Set) => set.to_owned(),
         (_, Value::Set) => "true".to_owned(),
-        (Shape::Size, Value::Number(bytes)) => size::display(*bytes),
+        (Shape::Size | Shape::Stack, Value::Number(bytes)) => size::display(*bytes),
         (_, Value::Number(number)) => number.to_string(),
         (_, Value::Text(text)) => quote(text),
     }

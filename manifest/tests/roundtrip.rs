@@ -34,6 +34,7 @@ fn value_of(shape: Shape) -> BoxedStrategy<String> {
         Shape::Flag(_) => any::<bool>().prop_map(|truth| truth.to_string()).boxed(),
         Shape::Choice(_, words) => prop::sample::select(words.map(str::to_owned).to_vec()).boxed(),
         Shape::Size => size().boxed(),
+        Shape::Stack => (1u64..1000).prop_map(|count| format!("{}KiB", count * 64)).boxed(),
         Shape::SectorSize => {
             let sizes: Vec<_> = SectorSize::all().map(|size| size.to_string()).collect();
             prop::sample::select(sizes).boxed()

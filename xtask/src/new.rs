@@ -108,7 +108,7 @@ fn property(root: &Path, key: &str, subject: &str) -> Result<&'static str> {
     let constant =
         format!("    /// {MARK}: what it is.\n    pub const {upper}: u16 = {number:#04x};\n");
     let row = format!(
-        "    Property {{\n        tag: tag::{upper},\n        name: \"{hyphened}\",\n        key: \"{key}\",\n        subject: {subject},\n        shape: Shape::Size,\n        critical: true,\n        meaning: \"{MARK}.\",\n        phrase: \"{MARK} {{}}\",\n    }},\n"
+        "    Property {{\n        tag: tag::{upper},\n        name: \"{hyphened}\",\n        key: \"{key}\",\n        subject: {subject},\n        shape: Shape::Size,\n        critical: true,\n        feature: None,\n        meaning: \"{MARK}.\",\n        phrase: \"{MARK} {{}}\",\n    }},\n"
     );
     let tags = text.find("pub mod tag {").ok_or("there is no list of tags")?;
     let tags_end = text[tags..].find("\n}\n").ok_or("the list of tags has no end")? + tags + 1;

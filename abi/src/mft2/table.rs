@@ -4,6 +4,7 @@
 //! `solo5-elftool show` and the warning about properties that upstream's tenders ignore.
 
 use crate::mft1::DeviceType;
+use crate::offer::Feature;
 
 /// Bit of a stored tag: a reader that does not know the tag must refuse the manifest.
 pub const CRITICAL: u16 = 1 << 15;
@@ -14,10 +15,14 @@ pub const DESCRIPTION_MAX: usize = 1024;
 
 /// Bit 0 of the unikernel's flags: it needs an executable heap.
 pub const FLAG_EXECUTABLE_HEAP: u32 = 1;
+/// Bit 1 of the unikernel's flags: it needs a seed.
+pub const FLAG_SEED: u32 = 2;
 /// Bit 0 of a device's flags: the unikernel also starts without the device.
 pub const DEVICE_OPTIONAL: u32 = 1;
 /// Bit 1 of a device's flags: the unikernel only reads the device.
 pub const DEVICE_READ_ONLY: u32 = 2;
+/// Bit 2 of a device's flags: the unikernel flushes the device.
+pub const DEVICE_FLUSH: u32 = 4;
 
 /// Tags by name, without the critical bit.
 pub mod tag {
@@ -29,6 +34,8 @@ pub mod tag {
     pub const SYNOPSIS: u16 = 3;
     /// Flags of the unikernel, u32.
     pub const FLAGS: u16 = 4;
+    /// Size of the stack in bytes, u64.
+    pub const STACK: u16 = 5;
     /// Flags of a device, u32.
     pub const DEVICE_FLAGS: u16 = 0x10;
     /// What the device is for; a string.
@@ -61,6 +68,9 @@ pub enum Shape {
     Choice(u32, [&'static str; 2]),
     /// A number of 8 bytes: a size in bytes, written with a unit.
     Size,
+    /// A number of 8 bytes: the size of a stack, a multiple of
+    /// [`STACK_GRANULE`](crate::offer::STACK_GRANULE), written with a unit.
+    Stack,
     /// A number of 4 bytes: a [`SectorSize`](crate::device::SectorSize).
     SectorSize,
     /// A number of 4 bytes: an [`Mtu`](crate::device::Mtu).
@@ -74,7 +84,7 @@ impl Shape {
     pub const fn bit(self) -> Option<u32> {
         match self {
             Shape::Flag(bit) | Shape::Choice(bit, _) => Some(bit),
-            Shape::Size | Shape::SectorSize | Shape::Mtu | Shape::Text(_) => None,
+            Shape::Size | Shape::Stack | Shape::SectorSize | Shape::Mtu | Shape::Text(_) => None,
         }
     }
 
@@ -82,7 +92,7 @@ impl Shape {
     pub fn takes(self, length: usize) -> bool {
         match self {
             Shape::Flag(_) | Shape::Choice(..) | Shape::SectorSize | Shape::Mtu => length == 4,
-            Shape::Size => length == 8,
+            Shape::Size | Shape::Stack => length == 8,
             Shape::Text(most) => (1..=most).contains(&length),
         }
     }
@@ -114,6 +124,8 @@ pub struct Property {
     pub shape: Shape,
     /// Whether a reader that does not know the property must refuse the manifest.
     pub critical: bool,
+    /// The feature it needs, of the bindings and of the tender.
+    pub feature: Option<Feature>,
     /// What it means, as a sentence about its subject.
     pub meaning: &'static str,
     /// The property as an item of a list; `{}` stands for the value.
@@ -141,14 +153,14 @@ impl Property {
             Shape::SectorSize | Shape::Mtu => {
                 Some(Value::Number(u32::from_le_bytes(payload.try_into().ok()?).into()))
             }
-            Shape::Size => Some(Value::Number(u64::from_le_bytes(payload.try_into().ok()?))),
+            Shape::Size | Shape::Stack => Some(Value::Number(u64::from_le_bytes(payload.try_into().ok()?))),
             Shape::Text(_) => Some(Value::Text(str::from_utf8(payload).ok()?)),
         }
     }
 }
 
 /// Every property this version knows, in the order of a manifest's source.
-pub const PROPERTIES: [Property; 10] = [
+pub const PROPERTIES: [Property; 13] = [
     Property {
         tag: tag::SYNOPSIS,
         name: "synopsis",
@@ -156,6 +168,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Text(SYNOPSIS_MAX),
         critical: false,
+        feature: None,
         meaning: "The command line that the unikernel takes, as text for people.",
         phrase: "command line {}",
     },
@@ -166,6 +179,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Size,
         critical: true,
+        feature: None,
         meaning: "Least memory the unikernel can start with.",
         phrase: "{} of memory",
     },
@@ -176,6 +190,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Size,
         critical: false,
+        feature: None,
         meaning: "Recommended memory.",
         phrase: "{} of memory recommended",
     },
@@ -186,8 +201,31 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Unikernel,
         shape: Shape::Flag(FLAG_EXECUTABLE_HEAP),
         critical: true,
+        feature: None,
         meaning: "Whether the unikernel generates code at run time.",
         phrase: "an executable heap",
+    },
+    Property {
+        tag: tag::STACK,
+        name: "stack",
+        key: "stack",
+        subject: Subject::Unikernel,
+        shape: Shape::Stack,
+        critical: true,
+        feature: Some(Feature::Stack),
+        meaning: "Size of its stack, which then has a guard; a multiple of 64KiB.",
+        phrase: "a stack of {}",
+    },
+    Property {
+        tag: tag::FLAGS,
+        name: "seed",
+        key: "seed",
+        subject: Subject::Unikernel,
+        shape: Shape::Flag(FLAG_SEED),
+        critical: true,
+        feature: Some(Feature::Seed),
+        meaning: "Whether it takes 32 random bytes from the host at its start.",
+        phrase: "a seed",
     },
     Property {
         tag: tag::DESCRIPTION,
@@ -196,6 +234,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Device,
         shape: Shape::Text(DESCRIPTION_MAX),
         critical: false,
+        feature: None,
         meaning: "What the device is for.",
         phrase: "for {}",
     },
@@ -206,6 +245,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Device,
         shape: Shape::Flag(DEVICE_OPTIONAL),
         critical: true,
+        feature: None,
         meaning: "Whether the unikernel also starts without it.",
         phrase: "optional",
     },
@@ -216,8 +256,20 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::BlockBasic),
         shape: Shape::Choice(DEVICE_READ_ONLY, ["read-write", "read-only"]),
         critical: true,
+        feature: None,
         meaning: "Whether the unikernel only reads it.",
         phrase: "read-only",
+    },
+    Property {
+        tag: tag::DEVICE_FLAGS,
+        name: "flush",
+        key: "flush",
+        subject: Subject::Only(DeviceType::BlockBasic),
+        shape: Shape::Flag(DEVICE_FLUSH),
+        critical: true,
+        feature: Some(Feature::Flush),
+        meaning: "Whether the unikernel waits until its writes are durable.",
+        phrase: "flushed",
     },
     Property {
         tag: tag::SECTOR_SIZE,
@@ -226,6 +278,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::BlockBasic),
         shape: Shape::SectorSize,
         critical: true,
+        feature: None,
         meaning: "Required sector size in bytes.",
         phrase: "sectors of {} bytes",
     },
@@ -236,6 +289,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::BlockBasic),
         shape: Shape::Size,
         critical: true,
+        feature: None,
         meaning: "Least capacity.",
         phrase: "at least {}",
     },
@@ -246,6 +300,7 @@ pub const PROPERTIES: [Property; 10] = [
         subject: Subject::Only(DeviceType::NetBasic),
         shape: Shape::Mtu,
         critical: true,
+        feature: None,
         meaning: "Least MTU in bytes.",
         phrase: "an MTU of at least {}",
     },

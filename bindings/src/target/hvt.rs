@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::
 use solo5_abi::hvt::ring::Ring;
 use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::hvt::{Block, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
+use solo5_abi::offer::Features;
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
@@ -27,6 +28,8 @@ use crate::scale::Scale;
 pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
+/// The features of the ABI note.
+pub(crate) const FEATURES: Features = Features::NONE;
 
 // State from the boot information. There is one thread. Atomics only make the statics writable.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);

@@ -1,7 +1,7 @@
 //! The differences between tenders and hypervisors. Each target is one file.
 //!
 //! A target that runs an application has its `_start` in `entry/`. It offers what `api.rs`, `start.rs`
-//! and `notes.rs` use: `TARGET`, `ABI_VERSION`, `console_write`, `exit`, `panic`, `clock_monotonic`,
+//! and `notes.rs` use: `TARGET`, `ABI_VERSION`, `FEATURES`, `console_write`, `exit`, `panic`, `clock_monotonic`,
 //! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`. A target without a kernel also offers
 //! `fault`, which ends the guest after a trap.
 

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::mft1::{ENTRIES_MAX, Entry};
 use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
+use solo5_abi::offer::Features;
 
 use crate::abort::abort;
 use crate::api_types::Error;
@@ -22,6 +23,8 @@ use crate::clock::Clock;
 pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
+/// The features of the ABI note.
+pub(crate) const FEATURES: Features = Features::NONE;
 
 const STDOUT: usize = 1;
 const CLOCK_REALTIME: usize = 0;

@@ -151,6 +151,6 @@ pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), ImageError> {
     };
     image.abi_of(target)?;
     image.checked_manifest()?;
-    image.properties()?;
+    image.features()?;
     image.plan(reader, target)?.fits(memory)
 }

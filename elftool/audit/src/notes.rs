@@ -62,6 +62,13 @@ pub(crate) fn malformed(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     });
 }
 
+pub(crate) fn features(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    subject.report(out, |fault| match fault {
+        ImageError::Features { missing } => Some(format!("the bindings do not know: {missing}")),
+        _ => None,
+    });
+}
+
 /// Reports the manifest's fault if it is one of those `wanted`.
 fn manifest_fault(subject: &Subject<'_>, out: &mut Vec<Finding>, wanted: fn(ErrorKind) -> bool) {
     subject.report(out, |fault| match fault {

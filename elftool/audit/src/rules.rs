@@ -351,6 +351,12 @@ pub const RULES: &[Rule] = &[
         "make .note.solo5.manifest the first section of its page",
         notes::manifest_alignment,
     ),
+    error(
+        "S321",
+        "bindings lack a feature that the manifest needs",
+        "link it with the bindings of this release, or remove the key from the manifest",
+        notes::features,
+    ),
     warning(
         "S401",
         "no stack protector",

@@ -129,6 +129,7 @@ impl<'a> Subject<'a> {
         push(image.checked_manifest().err());
         if image.manifest().is_ok() {
             push(image.properties().err());
+            push(image.features().err());
         }
         let target = self.target.unwrap_or(Target::Spt);
         let plan = plan::examine(image, self.reader, target, &mut |fault| {

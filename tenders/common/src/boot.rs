@@ -17,6 +17,8 @@ use std::fs::File;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
+use solo5_abi::mft2::Mft2;
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::{Arch, Target};
 use solo5_image::{Image, ImageError, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
@@ -30,6 +32,7 @@ use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, W
 use crate::explain;
 use crate::gate::{self, Gate, denial};
 use crate::needs;
+use crate::offer;
 use crate::report::{self, Reporter, Sink};
 use crate::safeguard::Safeguard;
 use crate::seal::prove_if_asked;
@@ -77,6 +80,10 @@ pub struct Guest {
     pub devices: Vec<Device>,
     /// Guest memory in bytes; a multiple of 1 MiB.
     pub memory: u64,
+    /// What it is offered beyond the interface of Solo5 0.12.
+    pub features: Features,
+    /// Size of its stack in bytes, if a stack with a guard is offered.
+    pub stack: Option<u64>,
     /// Whether heap and stack are executable.
     pub executable_heap: bool,
     /// The guest's arguments.
@@ -206,6 +213,7 @@ fn run<T: Tender>(
     let image = Image::read(&file, machines).map_err(fault)?;
     image.abi_of(T::TARGET).map_err(fault)?;
     let manifest = image.checked_manifest().map_err(fault)?;
+    let (known, needed) = image.features().map_err(fault)?;
     let properties = image.properties().map_err(fault)?;
     let properties = properties.as_ref();
 
@@ -225,6 +233,7 @@ fn run<T: Tender>(
     }
     let memory = launch.guest_memory(T::TARGET).map_err(Error::from)?;
     needs::check_unikernel(&launch, T::TARGET, memory, properties)?;
+    let features = offer::features(known, needed, launch.offer);
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;
@@ -256,6 +265,7 @@ fn run<T: Tender>(
             plan: &plan,
             launch,
             memory,
+            features,
             devices: devices.as_deref(),
             decision: &decision,
             rules: &tender.rules(launch, devices.as_deref().unwrap_or_default()),
@@ -278,6 +288,8 @@ fn run<T: Tender>(
         manifest: entries(&manifest, &devices),
         devices,
         memory,
+        features,
+        stack: properties.and_then(Mft2::stack).filter(|_| features.has(Feature::Stack)),
         executable_heap: launch.exec_heap,
         arguments: launch.arguments,
         user: launch.user,

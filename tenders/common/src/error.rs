@@ -129,6 +129,7 @@ impl Error {
                 ImageError::NoManifest
                 | ImageError::Manifest { .. }
                 | ImageError::Properties { .. } => "T404",
+                ImageError::Features { .. } => "T444",
                 _ => "T402",
             },
             Error::Protect { .. } => "T402",
@@ -181,6 +182,9 @@ impl Error {
     fn advice(&self) -> Option<String> {
         match self {
             Error::NotTap { interface, what } => Some(format!("{interface} is {what}")),
+            Error::Image { fault: ImageError::Features { .. }, .. } => {
+                Some("link the image with the bindings of this release".to_owned())
+            }
             Error::Pipe { .. } => Some("give the name of a regular file".to_owned()),
             _ => None,
         }

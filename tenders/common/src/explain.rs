@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
 use solo5_abi::Target;
+use solo5_abi::offer::{Feature, Features};
 use solo5_image::{LoadPlan, Protection};
 use solo5_launch::{Format, Launch};
 use solo5_policy::Decision;
@@ -33,6 +34,8 @@ pub struct Explanation<'e> {
     pub launch: &'e Launch,
     /// Guest memory in bytes.
     pub memory: u64,
+    /// What the guest is offered beyond the interface of Solo5 0.12.
+    pub features: Features,
     /// The devices. `None` if they were not inspected, because the launch is already denied.
     pub devices: Option<&'e [Device]>,
     /// The policies' decision.
@@ -94,6 +97,7 @@ impl Explanation<'_> {
         let heap = if launch.exec_heap { "RWX, by --x-exec-heap" } else { "RW-" };
         writeln!(out, "  heap and stack         {heap}")?;
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
+        writeln!(out, "\noffered features: {}", self.features)?;
         let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
         writeln!(
             out,
@@ -228,6 +232,7 @@ impl Explanation<'_> {
                 "segments": segments.collect::<Vec<_>>(),
             },
             "memory": self.memory,
+            "offered": self.features.iter().map(Feature::name).collect::<Vec<_>>(),
             "executable_heap": self.launch.exec_heap,
             "arguments": self.launch.arguments.iter().map(|word| text(word)).collect::<Vec<_>>(),
             "devices": devices,

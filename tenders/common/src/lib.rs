@@ -37,6 +37,7 @@ pub mod gate;
 pub mod load;
 pub mod memory;
 pub mod needs;
+pub mod offer;
 #[cfg(feature = "net")]
 pub mod netlink;
 pub mod report;

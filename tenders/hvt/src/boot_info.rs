@@ -3,11 +3,12 @@
 use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::hvt::{BOOT_INFO_BASE, BootInfo, FEATURE_RING_IO, GUEST_MIN_BASE};
 use solo5_abi::mft1::{self, ENTRIES_MAX, Entry};
+use solo5_tender::offer::{self, Offered};
 use zerocopy::IntoBytes;
 
 // Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
-    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE
+    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE + offer::SPACE
         < GUEST_MIN_BASE as usize
 );
 
@@ -22,6 +23,8 @@ pub struct Facts {
     pub frequency: u64,
     /// Address of the network ring, if the guest is offered one.
     pub ring: Option<u64>,
+    /// What the guest is offered.
+    pub offer: Offered,
 }
 
 /// The boot information for a manifest with `entries` entries.
@@ -40,7 +43,8 @@ pub fn info(facts: Facts, entries: usize) -> BootInfo {
     }
 }
 
-/// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
+/// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line, and the record
+/// of what is offered.
 ///
 /// The caller has cleared the descriptors in `manifest`, because the guest has no use for them
 /// (`docs/reference/manifest.md#entry`).
@@ -49,8 +53,10 @@ pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> 
     let mut out = Vec::with_capacity(info.cmdline.get() as usize + command_line.len());
     out.extend_from_slice(info.as_bytes());
     out.extend_from_slice(&mft1::header(manifest.len()));
+    let manifest_at = out.len();
     out.extend_from_slice(manifest.as_bytes());
     out.extend_from_slice(command_line);
+    offer::append(&mut out, BOOT_INFO_BASE, manifest_at, facts.offer);
     out
 }
 
@@ -66,6 +72,7 @@ mod tests {
         kernel_end: 0x10_9000,
         frequency: 2_596_100_000,
         ring: Some(0x200_0000),
+        offer: Offered::NOTHING,
     };
 
     #[test]

@@ -3,11 +3,12 @@
 use solo5_abi::mft1::{self, Entry};
 use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};
 use solo5_abi::{CMDLINE_SIZE, mft1::ENTRIES_MAX};
+use solo5_tender::offer::{self, Offered};
 use zerocopy::IntoBytes;
 
 // Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
-    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE < 0x15000
+    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE + offer::SPACE < 0x15000
 );
 
 /// Numbers that are copied into the boot information.
@@ -21,9 +22,12 @@ pub struct Facts {
     pub epollfd: i32,
     /// Descriptor of the timer.
     pub timerfd: i32,
+    /// What the guest is offered.
+    pub offer: Offered,
 }
 
-/// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line.
+/// The bytes at [`BOOT_INFO_BASE`]: boot information, manifest, command line, and the record
+/// of what is offered.
 pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> {
     let before_command_line = BootInfo::SIZE + mft1::size(manifest.len());
     let mft = BOOT_INFO_BASE + BootInfo::SIZE as u64;
@@ -39,8 +43,10 @@ pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> 
     let mut out = Vec::with_capacity(before_command_line + command_line.len());
     out.extend_from_slice(info.as_bytes());
     out.extend_from_slice(&mft1::header(manifest.len()));
+    let manifest_at = out.len();
     out.extend_from_slice(manifest.as_bytes());
     out.extend_from_slice(command_line);
+    offer::append(&mut out, BOOT_INFO_BASE, manifest_at, facts.offer);
     out
 }
 
@@ -54,7 +60,7 @@ mod tests {
     fn boot_information_has_the_published_layout() {
         let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
         net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), 7);
-        let facts = Facts { memory: 0x2000_0000, kernel_end: 0x10_9000, epollfd: 5, timerfd: 6 };
+        let facts = Facts { memory: 0x2000_0000, kernel_end: 0x10_9000, epollfd: 5, timerfd: 6, offer: Offered::NOTHING };
         let bytes = encode(facts, &[Entry::RESERVED, net], b"hi\0");
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         assert_eq!(word(0), 0x2000_0000);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 
+use solo5_abi::offer::Record;
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
@@ -14,6 +15,7 @@ use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
 use solo5_tender::load::load;
 use solo5_tender::memory::GuestMemory;
+use solo5_tender::offer::Offered;
 use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
@@ -86,6 +88,8 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         mut manifest,
         devices,
         memory: size,
+        features,
+        stack: _,
         executable_heap,
         arguments,
         // The other fields are set only by options of hvt.
@@ -112,6 +116,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         kernel_end: plan.kernel_end,
         epollfd: epoll.as_raw_fd(),
         timerfd: timer.as_raw_fd(),
+        offer: Offered { features, record: Record::default() },
     };
     for device in &devices {
         // Tells the bindings that they may remove a deleted tap from the epoll set. The filter

@@ -1,0 +1,85 @@
+//! What the guest is offered beyond the interface of Solo5 0.12 (`docs/reference/features.md`).
+
+use solo5_abi::mft1::Entry;
+use solo5_abi::offer::{Feature, Features, Offer, Record};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Most bytes that [`append`] adds.
+pub const SPACE: usize = 7 + Record::SIZE;
+
+/// What a guest is offered, with the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The features.
+    pub features: Features,
+    /// Their values.
+    pub record: Record,
+}
+
+impl Offered {
+    /// Nothing, as by tenders that are older than offers.
+    pub const NOTHING: Offered = Offered {
+        features: Features::NONE,
+        record: Record {
+            heap_end: zerocopy::little_endian::U64::ZERO,
+            transfer_max: zerocopy::little_endian::U64::ZERO,
+            seed: zerocopy::little_endian::U64::ZERO,
+        },
+    };
+}
+
+/// The features to offer to an image whose bindings know `known` and whose manifest needs `needs`,
+/// if the launch permits `permitted`. For an image whose bindings know nothing, nothing changes.
+pub fn features(known: Features, needs: Features, permitted: Features) -> Features {
+    // A feature that costs the host something is offered only if it is needed.
+    let wanted = needs.with(Feature::Transfers);
+    known.and(wanted).and(permitted)
+}
+
+/// Appends the record to low memory that begins at the guest address `base`, and leads to it from
+/// the manifest's first entry, at `manifest` in `low`. An empty offer changes nothing.
+pub fn append(low: &mut Vec<u8>, base: u64, manifest: usize, offered: Offered) {
+    if offered.features.is_empty() {
+        return;
+    }
+    low.resize(low.len().next_multiple_of(8), 0);
+    let at = base + low.len() as u64;
+    low.extend_from_slice(offered.record.as_bytes());
+    let entry = low.get_mut(manifest..).and_then(|rest| Entry::mut_from_prefix(rest).ok());
+    if let Some((entry, _)) = entry {
+        entry.set_offer(Offer::new(offered.features, at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_offered_is_known_and_permitted() {
+        let (all, none) = (Features::ALL, Features::NONE);
+        assert_eq!(features(none, all, all), none, "old bindings");
+        assert_eq!(features(all, all, none), none, "switched off");
+        assert_eq!(features(all, all, all), all);
+        assert_eq!(features(all, none, all), Features::of(&[Feature::Transfers]), "no needs");
+        let flush = Features::of(&[Feature::Flush]);
+        assert_eq!(features(flush, all, all), flush);
+    }
+
+    #[test]
+    fn the_first_entry_leads_to_the_record() {
+        let mut low = vec![0xaa; 3];
+        low.extend_from_slice(Entry::RESERVED.as_bytes());
+        let before = low.clone();
+        append(&mut low, 0x1000, 3, Offered::NOTHING);
+        assert_eq!(low, before);
+        let record = Record { heap_end: 0x12_3000.into(), ..Record::default() };
+        let features = Features::of(&[Feature::Stack]);
+        append(&mut low, 0x1000, 3, Offered { features, record });
+        let (entry, _) = Entry::read_from_prefix(&low[3..]).unwrap();
+        assert_eq!(entry.offer().features(), features);
+        let at = (entry.offer().address() - 0x1000) as usize;
+        assert_eq!(at % 8, 0);
+        assert_eq!(&low[at..], record.as_bytes());
+    }
+}
