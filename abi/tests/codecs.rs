@@ -173,7 +173,14 @@ fn every_error_in_a_properties_note_has_its_kind() {
     assert_eq!(records(&[(c | 0x20, 1, &[0; 4])]), Ok(()));
     assert_eq!(records(&[(c | 0x20, 2, &[0; 4])]), Err(F::Subject(0x20)));
     assert_eq!(records(&[(c | 0x20, 3, &[0; 4])]), Err(F::Device(3)));
-    assert_eq!(records(&[(c | 0x10, 1, &4u32.to_le_bytes())]), Err(F::Flags(0x10)));
+    assert_eq!(records(&[(c | 0x10, 1, &8u32.to_le_bytes())]), Err(F::Flags(0x10)));
+    // Device 2 is a network interface, which is not flushed.
+    assert_eq!(records(&[(c | 0x10, 1, &4u32.to_le_bytes())]), Ok(()));
+    assert_eq!(records(&[(c | 0x10, 2, &4u32.to_le_bytes())]), Err(F::Flags(0x10)));
+    assert_eq!(records(&[(c | 5, 0, &0x1_0000u64.to_le_bytes())]), Ok(()));
+    for size in [0u64, 0xffff, 0x1_0001] {
+        assert_eq!(records(&[(c | 5, 0, &size.to_le_bytes())]), Err(F::Stack));
+    }
     assert_eq!(records(&[(c | 0x10, 1, &0u32.to_le_bytes())]), Err(F::Flags(0x10)));
     assert_eq!(records(&[(3, 0, b"a\0b")]), Err(F::Text(3)));
     assert_eq!(records(&[(3, 0, &[0xff])]), Err(F::Text(3)));
