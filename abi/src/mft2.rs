@@ -382,7 +382,10 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
         return Err(ErrorKind::Length(tag));
     }
     if first.shape.bit().is_some() {
-        let bits = rows.filter(|row| has(row)).filter_map(|property| property.shape.bit()).fold(0, |all, bit| all | bit);
+        let bits = rows
+            .filter(|row| has(row))
+            .filter_map(|property| property.shape.bit())
+            .fold(0, |all, bit| all | bit);
         let stored = record.payload.try_into().map(u32::from_le_bytes).unwrap_or(0);
         if stored == 0 || stored & !bits != 0 {
             return Err(ErrorKind::Flags(tag));

@@ -141,7 +141,17 @@ impl fmt::Display for Features {
 
 /// The properties of the manifest's first entry in a guest's copy.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
 )]
 #[repr(C)]
 pub struct Offer {
@@ -163,7 +173,11 @@ impl Offer {
     /// What is offered. Nothing if the record is shorter than this version's, because its values
     /// would be missing.
     pub fn features(&self) -> Features {
-        if self.length.get() as usize >= Record::SIZE { Features(self.features.get()) } else { Features::NONE }
+        if self.length.get() as usize >= Record::SIZE {
+            Features(self.features.get())
+        } else {
+            Features::NONE
+        }
     }
 
     /// The address of the record.
@@ -175,7 +189,17 @@ impl Offer {
 /// The values of an offer. A field has a meaning only if its feature is offered. Later versions
 /// append fields.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
 )]
 #[repr(C)]
 pub struct Record {

@@ -257,9 +257,7 @@ fn each_row_is_read_by_the_table_and_by_an_accessor() {
         let (payload, value) = match property.shape {
             Shape::Flag(bit) | Shape::Choice(bit, _) => (bit.to_le_bytes().to_vec(), Value::Set),
             Shape::SectorSize | Shape::Mtu => (1024u32.to_le_bytes().to_vec(), Value::Number(1024)),
-            Shape::Stack => {
-                ((1u64 << 20).to_le_bytes().to_vec(), Value::Number(1 << 20))
-            }
+            Shape::Stack => ((1u64 << 20).to_le_bytes().to_vec(), Value::Number(1 << 20)),
             Shape::Size => (4096u64.to_le_bytes().to_vec(), Value::Number(4096)),
             Shape::Text(_) => (b"text".to_vec(), Value::Text("text")),
         };

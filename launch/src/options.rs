@@ -550,9 +550,10 @@ fn offer(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     reader.launch.offer = match text {
         "all" => Features::ALL,
         "none" => Features::NONE,
-        list => list.split(',').try_fold(Features::NONE, |set, name| {
-            Some(set.with(Feature::from_name(name)?))
-        }).ok_or(ValueError::Malformed)?,
+        list => list
+            .split(',')
+            .try_fold(Features::NONE, |set, name| Some(set.with(Feature::from_name(name)?)))
+            .ok_or(ValueError::Malformed)?,
     };
     Ok(())
 }

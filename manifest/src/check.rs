@@ -238,7 +238,9 @@ fn stack_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
         let message = format!("{what} is not a multiple of {granule}KiB");
         let next = bytes.checked_next_multiple_of(STACK_GRANULE).and_then(sizes::format);
         let help = match next {
-            Some(next) => format!("a guard lies below it, in whole pages of any machine; the next size is {next}"),
+            Some(next) => format!(
+                "a guard lies below it, in whole pages of any machine; the next size is {next}"
+            ),
             None => format!("write a multiple of {granule}KiB"),
         };
         reader.error(codes::SIZE, node.span.clone(), message, "", help);

@@ -120,8 +120,11 @@ fn properties(
         }
         let value = match value {
             Value::Number(number) if !model::is_expressible(property.shape, number) => {
-                let kib =
-                    if matches!(property.shape, Shape::Size | Shape::Stack) { ", which are not whole KiB" } else { "" };
+                let kib = if matches!(property.shape, Shape::Size | Shape::Stack) {
+                    ", which are not whole KiB"
+                } else {
+                    ""
+                };
                 return inexpressible(format!("a {} of {number} bytes{kib}", property.name));
             }
             Value::Number(number) => Value::Number(number),

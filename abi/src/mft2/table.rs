@@ -153,7 +153,9 @@ impl Property {
             Shape::SectorSize | Shape::Mtu => {
                 Some(Value::Number(u32::from_le_bytes(payload.try_into().ok()?).into()))
             }
-            Shape::Size | Shape::Stack => Some(Value::Number(u64::from_le_bytes(payload.try_into().ok()?))),
+            Shape::Size | Shape::Stack => {
+                Some(Value::Number(u64::from_le_bytes(payload.try_into().ok()?)))
+            }
             Shape::Text(_) => Some(Value::Text(str::from_utf8(payload).ok()?)),
         }
     }

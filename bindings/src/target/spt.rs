@@ -8,8 +8,8 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::mft1::{ENTRIES_MAX, Entry};
-use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
 use solo5_abi::offer::Features;
+use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
 
 use crate::abort::abort;
 use crate::api_types::Error;

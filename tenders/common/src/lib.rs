@@ -37,9 +37,9 @@ pub mod gate;
 pub mod load;
 pub mod memory;
 pub mod needs;
-pub mod offer;
 #[cfg(feature = "net")]
 pub mod netlink;
+pub mod offer;
 pub mod report;
 pub mod safeguard;
 pub mod seal;

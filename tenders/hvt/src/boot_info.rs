@@ -8,7 +8,11 @@ use zerocopy::IntoBytes;
 
 // Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
-    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE + offer::SPACE
+    BOOT_INFO_BASE as usize
+        + BootInfo::SIZE
+        + mft1::size(ENTRIES_MAX)
+        + CMDLINE_SIZE
+        + offer::SPACE
         < GUEST_MIN_BASE as usize
 );
 

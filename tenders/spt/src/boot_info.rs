@@ -8,7 +8,12 @@ use zerocopy::IntoBytes;
 
 // Even with the maximum number of entries, everything ends far below the guest's lowest address.
 const _: () = assert!(
-    BOOT_INFO_BASE as usize + BootInfo::SIZE + mft1::size(ENTRIES_MAX) + CMDLINE_SIZE + offer::SPACE < 0x15000
+    BOOT_INFO_BASE as usize
+        + BootInfo::SIZE
+        + mft1::size(ENTRIES_MAX)
+        + CMDLINE_SIZE
+        + offer::SPACE
+        < 0x15000
 );
 
 /// Numbers that are copied into the boot information.
@@ -60,7 +65,13 @@ mod tests {
     fn boot_information_has_the_published_layout() {
         let mut net = Entry::device("service", DeviceType::NetBasic).unwrap();
         net.attach_net(Net::new([2, 0, 0, 0, 0, 1], 1500), 7);
-        let facts = Facts { memory: 0x2000_0000, kernel_end: 0x10_9000, epollfd: 5, timerfd: 6, offer: Offered::NOTHING };
+        let facts = Facts {
+            memory: 0x2000_0000,
+            kernel_end: 0x10_9000,
+            epollfd: 5,
+            timerfd: 6,
+            offer: Offered::NOTHING,
+        };
         let bytes = encode(facts, &[Entry::RESERVED, net], b"hi\0");
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         assert_eq!(word(0), 0x2000_0000);
