@@ -223,3 +223,89 @@ impl Events {
         unsafe { libc::timerfd_settime(self.timer, 0, &new, std::ptr::null_mut()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use solo5_abi::device::SectorSize;
+    use solo5_tender::attach::FileId;
+    use solo5_tender::memory::Allegation;
+
+    use super::*;
+    use crate::memory::Use;
+    use crate::memory::testing::memory;
+
+    fn device(index: usize, backing: Backing, fd: Option<OwnedFd>) -> Device {
+        Device { index, name: "device".to_owned(), backing, fd }
+    }
+
+    fn net() -> Backing {
+        let interface = b"tap0".to_vec();
+        Backing::Net { interface, mtu: Mtu::ETHERNET, mac: None, mtu_minimum: None }
+    }
+
+    fn block() -> Backing {
+        Backing::Block {
+            path: "disk".to_owned(),
+            file: FileId::Inode(0, 0),
+            capacity: 4096,
+            sector_size: SectorSize::DEFAULT,
+            access: Access::ReadOnly,
+            capacity_minimum: None,
+        }
+    }
+
+    #[test]
+    fn a_handle_finds_the_device_of_its_kind_only() {
+        let fd = || OwnedFd::from(tempfile::tempfile().unwrap());
+        let (tap, disk) = (fd(), fd());
+        let (tap_fd, disk_fd) = (tap.as_raw_fd(), disk.as_raw_fd());
+        let attached = vec![
+            device(1, net(), Some(tap)),
+            device(2, block(), Some(disk)),
+            device(3, net(), None),
+        ];
+        let devices = Devices::new(attached);
+        assert!(devices.has_net() && devices.has_block());
+        assert_eq!(devices.net(1), Some(NetDevice { fd: tap_fd, mtu: Mtu::ETHERNET }));
+        let found = BlockDevice { fd: disk_fd, capacity: 4096, access: Access::ReadOnly };
+        assert_eq!(devices.block(2), Some(found));
+        assert_eq!((devices.net(2), devices.block(1)), (None, None), "the other kind");
+        assert_eq!((devices.net(3), devices.net(u64::MAX)), (None, None), "not attached");
+        let none = Devices::default();
+        assert!(!none.has_net() && !none.has_block());
+    }
+
+    #[test]
+    fn a_full_console_is_waited_for_and_a_closed_one_is_dropped() {
+        let memory = memory(64, Vec::new());
+        memory.store(0, b"guest output").unwrap();
+        let text = memory.piece(Allegation::new(0, 12), Use::Read).unwrap();
+        let (mut from, to) = std::os::unix::net::UnixStream::pair().unwrap();
+        to.set_nonblocking(true).unwrap();
+        let mut filled = 0;
+        while let Ok(count) = (&to).write(&[0; 4096]) {
+            filled += count;
+        }
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            from.read_to_end(&mut all).unwrap();
+            all
+        });
+        write_stream(to.as_raw_fd(), text);
+        drop(to);
+        assert_eq!(reader.join().unwrap()[filled..], *b"guest output");
+        let (closed, writer) = std::io::pipe().unwrap();
+        drop(closed);
+        write_stream(writer.as_raw_fd(), text);
+    }
+
+    #[test]
+    fn an_interrupted_call_is_repeated() {
+        let mut results = [Err(Errno::INTR), Err(Errno::INTR), Err(Errno::IO)].into_iter();
+        assert_eq!(retry(|| results.next().unwrap_or(Ok(()))), Err(Errno::IO));
+        assert_eq!(retry(|| results.next().unwrap_or(Ok(()))), Ok(()));
+    }
+}

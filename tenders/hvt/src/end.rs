@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_bindings::kvm_regs;
+use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_tender::error::{CODE_GUEST_FAULT, EXIT_CANNOT};
 use solo5_tender::report::{Outcome, ending};
 
@@ -45,10 +46,21 @@ impl EndContext {
                 std::hint::spin_loop();
             }
         }
-        let rip = registers.map(|registers| registers.rip);
         let mut message = Text::new();
-        let _ = fault.write(&mut message, rip);
+        let _ = fault.write(&mut message, registers.map(|registers| registers.rip));
         let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
+        say(STDERR, &self.fault_text(fault, message, registers));
+        if let Some(report) = self.report {
+            let mut line = Text::new();
+            let reason = Some((CODE_GUEST_FAULT, message));
+            let _ = ending(&mut line, Outcome::GuestFault, EXIT_CANNOT, reason);
+            say(report, &line);
+        }
+        exit(EXIT_CANNOT.into())
+    }
+
+    /// What standard error says about a fault, whose own text is `message`.
+    fn fault_text(&self, fault: GuestFault, message: &str, registers: Option<kvm_regs>) -> Text {
         let mut text = Text::new();
         let program = &self.program;
         let _ = writeln!(text, "{program}: {message}");
@@ -59,14 +71,7 @@ impl EndContext {
         if let Some(advice) = fault.advice() {
             let _ = writeln!(text, "{program}: {advice}");
         }
-        say(STDERR, &text);
-        if let Some(report) = self.report {
-            let mut line = Text::new();
-            let reason = Some((CODE_GUEST_FAULT, message));
-            let _ = ending(&mut line, Outcome::GuestFault, EXIT_CANNOT, reason);
-            say(report, &line);
-        }
-        exit(EXIT_CANNOT.into())
+        text
     }
 
     /// Prints `line` and ends the process with `status`.
@@ -81,13 +86,18 @@ impl EndContext {
     /// it reported one.
     pub fn exit(&self, end: End) -> ! {
         if let Some(trap) = end.trap {
-            let mut text = Text::new();
-            let _ = write_trap(&mut text, &self.program, &trap);
-            let stack = trap.rsp.get();
-            let _ = self.code.write_stack(&mut text, &self.program, self.memory, stack);
-            say(STDERR, &text);
+            say(STDERR, &self.trap_text(&trap));
         }
         exit(end.status)
+    }
+
+    /// What standard error says about a trap that the guest reported.
+    fn trap_text(&self, trap: &TrapFrame) -> Text {
+        let mut text = Text::new();
+        let _ = write_trap(&mut text, &self.program, trap);
+        let stack = trap.rsp.get();
+        let _ = self.code.write_stack(&mut text, &self.program, self.memory, stack);
+        text
     }
 }
 
@@ -117,6 +127,8 @@ fn exit(status: i32) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write as _};
+    use std::os::fd::AsRawFd;
     use std::process::Command;
     use std::sync::Barrier;
 
@@ -126,16 +138,79 @@ mod tests {
     /// Environment variable that marks the child process in which the guest's end is tested.
     const ENDS: &str = "SOLO5_TEST_ENDS";
 
+    /// The end of a guest with code at 0x1000, which has the word 0x1005 on its stack at 56.
+    fn end_context(report: Option<RawFd>) -> EndContext {
+        let memory = memory(64, Vec::new());
+        memory.store(56, &0x1005u64).unwrap();
+        EndContext {
+            program: "solo5-hvt".to_owned(),
+            report,
+            code: Code(std::iter::once(0x1000..0x2000).collect()),
+            memory: Box::leak(Box::new(memory)),
+            reported: AtomicBool::new(false),
+        }
+    }
+
+    fn lines(text: &Text) -> Vec<&str> {
+        str::from_utf8(text.as_bytes()).unwrap().lines().collect()
+    }
+
+    #[test]
+    fn a_fault_shows_registers_then_the_stack_then_advice() {
+        let end_context = end_context(None);
+        let registers = kvm_regs { rip: 0x1005, rsp: 48, ..kvm_regs::default() };
+        let text = end_context.fault_text(GuestFault::Internal(3), "message", Some(registers));
+        let lines = lines(&text);
+        assert_eq!(lines[0], "solo5-hvt: message");
+        assert!(lines[1].starts_with("solo5-hvt:   rip=0x0000000000001005 rsp="), "{lines:?}");
+        assert_eq!(
+            lines[7..],
+            [
+                "solo5-hvt:   return address? 0x1005 at rsp+0x8",
+                "solo5-hvt: the host's kernel log may say more: see dmesg",
+            ]
+        );
+        let text = end_context.fault_text(GuestFault::RingSleep, "message", None);
+        assert_eq!(text.as_bytes(), b"solo5-hvt: message\n");
+    }
+
+    #[test]
+    fn a_trap_shows_the_stack_at_its_pointer() {
+        let trap = TrapFrame { rip: 0x1001.into(), rsp: 56.into(), ..TrapFrame::default() };
+        let text = end_context(None).trap_text(&trap);
+        let lines = lines(&text);
+        assert!(lines[0].starts_with("solo5-hvt: guest trap: rip=0x1001 rsp=0x38 "), "{lines:?}");
+        assert_eq!(lines[1..], ["solo5-hvt:   return address? 0x1005 at rsp+0x0"]);
+    }
+
+    #[test]
+    fn a_text_reaches_a_slow_reader_whole_and_none_is_needed() {
+        let (mut from, to) = std::os::unix::net::UnixStream::pair().unwrap();
+        to.set_nonblocking(true).unwrap();
+        // The socket is full before the text comes.
+        let mut filled = 0;
+        while let Ok(count) = (&to).write(&[0; 4096]) {
+            filled += count;
+        }
+        let mut text = Text::new();
+        write!(text, "the end").unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            from.read_to_end(&mut all).unwrap();
+            all
+        });
+        say(to.as_raw_fd(), &text);
+        drop(to);
+        assert_eq!(reader.join().unwrap()[filled..], *b"the end");
+        let (closed, writer) = std::io::pipe().unwrap();
+        drop(closed);
+        say(writer.as_raw_fd(), &text);
+    }
+
     #[test]
     fn only_one_of_two_threads_reports_a_fault() {
         if std::env::var_os(ENDS).is_some() {
-            let end_context = EndContext {
-                program: "solo5-hvt".to_owned(),
-                report: None,
-                code: Code(Vec::new()),
-                memory: Box::leak(Box::new(memory(64, Vec::new()))),
-                reported: AtomicBool::new(false),
-            };
+            let end_context = end_context(None);
             let both = Barrier::new(2);
             std::thread::scope(|scope| {
                 for _ in 0..2 {

@@ -230,4 +230,45 @@ mod tests {
         }
         assert_eq!(out.as_bytes().len(), Text::CAPACITY);
     }
+
+    #[test]
+    fn faults_of_the_ring_name_its_counters() {
+        let claimed = GuestFault::RingSubmissions { claimed: 1025 };
+        assert_eq!(claimed.to_string(), "Invalid guest ring: ent_tail claims 1025 submissions");
+        let full = "Invalid guest ring: com_head leaves no room for a commit";
+        assert_eq!(GuestFault::RingCommits.to_string(), full);
+        assert_eq!(GuestFault::RingCommits.advice(), None);
+    }
+
+    #[test]
+    fn registers_are_shown_three_in_a_row() {
+        let regs = kvm_regs { rip: 0x10_0018, r15: u64::MAX, ..kvm_regs::default() };
+        let mut out = Text::default();
+        write_registers(&mut out, "solo5-hvt", &regs).unwrap();
+        let text = str::from_utf8(out.as_bytes()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let zero = "0x0000000000000000";
+        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[0], format!("solo5-hvt:   rip=0x0000000000100018 rsp={zero} rfl={zero}"));
+        assert_eq!(lines[3], format!("solo5-hvt:   rbp={zero} r8 ={zero} r9 ={zero}"));
+        assert_eq!(lines[5], format!("solo5-hvt:   r13={zero} r14={zero} r15=0xffffffffffffffff"));
+    }
+
+    #[test]
+    fn a_trap_is_one_line() {
+        let frame = TrapFrame {
+            cr2: 0x28.into(),
+            error_code: 2.into(),
+            rip: 0x10_0020.into(),
+            cs: 8.into(),
+            rflags: 0x246.into(),
+            rsp: 0x1ff_fff0.into(),
+            ss: 0x10.into(),
+        };
+        let mut out = String::new();
+        write_trap(&mut out, "p", &frame).unwrap();
+        let expected = "p: guest trap: rip=0x100020 rsp=0x1fffff0 rflags=0x246 cs=0x8 ss=0x10 \
+                        ec=0x2 cr2=0x28\n";
+        assert_eq!(out, expected);
+    }
 }

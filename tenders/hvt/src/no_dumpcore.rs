@@ -53,3 +53,18 @@ impl Dump {
 pub fn rules(_: RawFd, _: RawFd, _: RawFd) -> Vec<Rule> {
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tender_without_debugging_says_so_and_allows_no_call_for_it() {
+        let error = Dump::create(OsStr::new("/tmp"), 0x20_0000).unwrap_err();
+        assert_eq!(
+            error.line(),
+            "dumpcore: this tender is not for debugging: Function not implemented (ENOSYS)"
+        );
+        assert!(rules(-1, -1, -1).is_empty());
+    }
+}

@@ -47,3 +47,18 @@ pub fn rules(_: RawFd, _: RawFd) -> Vec<Rule> {
 pub fn backing(_: u64) -> Result<OwnedFd, Error> {
     Err(none())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tender_without_debugging_says_so_and_allows_no_call_for_it() {
+        let error = backing(0x20_0000).unwrap_err();
+        assert_eq!(
+            error.line(),
+            "GDB: this tender is not for debugging: Function not implemented (ENOSYS)"
+        );
+        assert!(rules(-1, -1).is_empty());
+    }
+}

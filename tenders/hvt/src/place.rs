@@ -127,3 +127,146 @@ fn in_host(wanted: Protection) -> Protection {
         execute: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    use solo5_abi::hvt::{BOOT_INFO_BASE, GUEST_MIN_BASE, MEMORY_GRANULE};
+    use solo5_abi::{Arch, Target};
+    use solo5_image::testing::{DATA, Sample, TEXT};
+    use solo5_image::{Image, ImageError};
+    use solo5_tender::memory::Allegation;
+
+    use super::*;
+    use crate::memory::Use;
+
+    /// Guest memory of one granule, without a ring.
+    const SMALL: Size = Size { guest: MEMORY_GRANULE, mapped: MEMORY_GRANULE };
+
+    /// A sample image, its file and its load plan.
+    fn image() -> (Sample, File, LoadPlan) {
+        let sample = Sample::new(Target::Hvt, Arch::X86_64, &[]);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&sample.bytes()).unwrap();
+        let image = Image::read(&file, &[Arch::X86_64]).unwrap();
+        let plan = image.plan(&file, Target::Hvt).unwrap();
+        (sample, file, plan)
+    }
+
+    fn loaded(size: Size) -> (Sample, Loaded) {
+        let (sample, file, plan) = image();
+        (sample, Loaded::new(&plan, &file, size, None, "image".into()).unwrap())
+    }
+
+    /// A shared file of one granule, as for a debugger.
+    fn shared_file() -> OwnedFd {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(MEMORY_GRANULE).unwrap();
+        file.into()
+    }
+
+    #[test]
+    fn segments_are_loaded_with_their_rights() {
+        let (sample, loaded) = loaded(SMALL);
+        let memory = loaded.shared();
+        assert_eq!(memory.size(), MEMORY_GRANULE);
+        let (text, data) = (sample.segments[TEXT], sample.segments[DATA]);
+        for segment in [text, data] {
+            let content = sample.contents.iter().find(|(at, _)| *at == segment.p_offset);
+            let at = Allegation::new(segment.p_vaddr, segment.p_filesz);
+            let mut found = vec![0; segment.p_filesz as usize];
+            memory.piece(at, Use::Read).unwrap().copy_to(&mut found);
+            assert_eq!(found, content.unwrap().1);
+        }
+        assert!(memory.store(text.p_vaddr, &1u8).is_err(), "code is read-only");
+        assert!(memory.store(data.p_vaddr, &1u8).is_ok());
+        assert!(memory.store(GUEST_MIN_BASE - 1, &1u8).is_err(), "below the image");
+        let page = text.p_vaddr..text.p_vaddr + 0x1000;
+        assert_eq!(loaded.code, [page], "the only executable pages");
+    }
+
+    #[test]
+    fn the_kernel_cannot_write_to_protected_pages_either() {
+        let (sample, loaded) = loaded(SMALL);
+        // SAFETY: the mapping lives until the process ends, and only the kernel writes to it,
+        // which gets an error for read-only pages.
+        let unchecked = unsafe { SharedMemory::new(loaded.base, MEMORY_GRANULE, Vec::new()) };
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(&[1; 2]).unwrap();
+        let read = |at| {
+            let piece = unchecked.piece(Allegation::new(at, 1), Use::Write).unwrap();
+            piece.read_from(from.as_raw_fd())
+        };
+        assert_eq!(read(sample.segments[TEXT].p_vaddr), Err(Errno::FAULT));
+        assert_eq!(read(sample.segments[DATA].p_vaddr), Ok(1));
+    }
+
+    #[test]
+    fn the_tender_writes_below_the_image_before_the_guest_runs() {
+        let (_, loaded) = loaded(SMALL);
+        loaded.write_low(&[(BOOT_INFO_BASE, b"boot"), (0x1000, b"tables")]).unwrap();
+        let memory = loaded.shared();
+        assert_eq!(memory.load::<[u8; 4]>(BOOT_INFO_BASE), Ok(*b"boot"));
+        assert_eq!(memory.load::<[u8; 6]>(0x1000), Ok(*b"tables"));
+        let error = loaded.write_low(&[(MEMORY_GRANULE - 1, b"12")]).unwrap_err();
+        let expected = Error::Host { what: "writing boot information", error: Errno::FAULT };
+        assert_eq!(error, expected, "outside memory");
+    }
+
+    #[test]
+    fn an_image_that_does_not_fit_is_named() {
+        let (_, file, mut plan) = image();
+        let last = plan.segments.last_mut().unwrap();
+        last.pages.end = MEMORY_GRANULE + 0x1000;
+        let error = Loaded::new(&plan, &file, SMALL, None, "image".into()).unwrap_err();
+        let Error::Image { kernel, fault: ImageError::MemoryEnd { memory, .. } } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((kernel.to_str(), *memory), (Some("image"), Some(MEMORY_GRANULE)));
+    }
+
+    #[test]
+    fn both_mappings_of_a_file_show_the_same_memory() {
+        let (sample, image, plan) = image();
+        let file = shared_file();
+        let loaded = Loaded::new(&plan, &image, SMALL, Some(&file), "image".into()).unwrap();
+        let alias = map(MEMORY_GRANULE, Some(&file)).unwrap();
+        assert_ne!(alias, loaded.base);
+        // SAFETY: a mapping of its own, readable and writable until the process ends.
+        let alias = unsafe { SharedMemory::new(alias, MEMORY_GRANULE, Vec::new()) };
+        let text = sample.segments[TEXT].p_vaddr;
+        // A debugger sets a breakpoint in code, which the other mapping protects.
+        alias.store(text, &0xccu8).unwrap();
+        assert_eq!(loaded.shared().load::<u8>(text), Ok(0xcc));
+    }
+
+    #[test]
+    fn memory_that_the_host_does_not_have_is_an_error() {
+        let error = map(1 << 60, None).unwrap_err();
+        assert_eq!(error, Error::Allocate { error: Errno::NOMEM });
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn the_ring_follows_guest_memory() {
+        use std::sync::atomic::Ordering;
+
+        assert!(loaded(SMALL).1.ring().is_none());
+        let (_, with_ring) = loaded(Size { mapped: 2 * MEMORY_GRANULE, ..SMALL });
+        let ring = with_ring.ring().unwrap();
+        assert_eq!(std::ptr::from_ref(ring).addr(), with_ring.base + MEMORY_GRANULE as usize);
+        assert_eq!(ring.guest.ent_tail.load(Ordering::Relaxed), 0);
+        let outside = with_ring.shared().load::<u8>(MEMORY_GRANULE);
+        assert!(outside.is_err(), "no hypercall reaches the ring");
+    }
+
+    #[test]
+    fn the_tender_never_executes_and_always_reads_what_the_guest_uses() {
+        let rights = |read, write, execute| Protection { read, write, execute };
+        assert_eq!(in_host(rights(false, false, true)), rights(true, false, false));
+        assert_eq!(in_host(rights(false, true, false)), Protection::READ_WRITE);
+        assert_eq!(in_host(rights(false, false, false)), rights(false, false, false));
+    }
+}

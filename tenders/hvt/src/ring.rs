@@ -221,6 +221,9 @@ impl<F: Frames> Shared<F> {
 }
 
 #[cfg(test)]
+mod network;
+
+#[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::sync::Arc;

@@ -112,4 +112,69 @@ mod tests {
             assert!(reported.ends_with('\n'));
         }
     }
+
+    /// Environment variable that marks a child process, and says what it does.
+    const CHILD: &str = "SOLO5_TEST_SIGNALS";
+
+    /// Runs the test `name` in a child process that finds `what` in [`CHILD`].
+    fn child(name: &str, what: &str) -> std::process::Output {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &format!("signals::tests::{name}")]).env(CHILD, what);
+        command.output().unwrap()
+    }
+
+    fn raise(signal: libc::c_int) {
+        // SAFETY: only a number is passed.
+        assert_eq!(unsafe { libc::raise(signal) }, 0);
+    }
+
+    #[test]
+    fn sigterm_removes_the_file_and_is_reported_and_sigpipe_ends_nothing() {
+        const NAME: &str = "sigterm_removes_the_file_and_is_reported_and_sigpipe_ends_nothing";
+        const STDOUT: RawFd = 1;
+        if let Ok(what) = std::env::var(CHILD) {
+            // The start of a Rust program ignores it already.
+            install(libc::SIGPIPE, libc::SIG_DFL).unwrap();
+            handle("solo5-hvt", Some(STDOUT)).unwrap();
+            let (place, kept) = what.split_once(' ').unwrap();
+            let directory = std::fs::File::open(place).unwrap();
+            let directory = std::os::fd::IntoRawFd::into_raw_fd(directory);
+            remove_unless_kept(directory, CString::new("core").unwrap());
+            raise(libc::SIGPIPE);
+            if kept == "kept" {
+                keep_file();
+                return remove_file();
+            }
+            return raise(libc::SIGTERM);
+        }
+        let place = tempfile::tempdir().unwrap();
+        let core = place.path().join("core");
+        std::fs::write(&core, "").unwrap();
+        let place = place.path().display();
+
+        let kept = child(NAME, &format!("{place} kept"));
+        assert!(kept.status.success() && core.exists(), "{kept:?}");
+
+        let ended = child(NAME, &format!("{place} raise"));
+        assert_eq!(ended.status.code(), Some(EXIT_CANNOT.into()), "{ended:?}");
+        assert!(!core.exists());
+        assert_eq!(str::from_utf8(&ended.stderr), Ok("solo5-hvt: Exiting on signal 15\n"));
+        let out = String::from_utf8(ended.stdout).unwrap();
+        assert!(out.ends_with(LINES[1].2), "{out}");
+    }
+
+    #[test]
+    fn a_thread_can_leave_all_signals_to_others() {
+        let blocked = std::thread::spawn(|| {
+            leave_to_others().unwrap();
+            // SAFETY: a signal set is plain bits, so all zero is a value.
+            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+            let nothing = std::ptr::null();
+            // SAFETY: without a new set, the call only fills in the old one.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, nothing, &mut set) };
+            // SAFETY: the call before has initialised the set.
+            [libc::SIGINT, libc::SIGTERM].map(|signal| unsafe { libc::sigismember(&set, signal) })
+        });
+        assert_eq!(blocked.join().unwrap(), [1, 1]);
+    }
 }

@@ -235,3 +235,60 @@ fn port_value(run: &kvm_run, offset: u64) -> u32 {
     // SAFETY: these are the operand's 4 bytes, and nothing writes to them while the CPU is stopped.
     unsafe { from.cast::<u32>().read_unaligned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use kvm_bindings::KVM_EXIT_HLT;
+
+    use super::*;
+
+    /// What KVM reports for a port access of the given kind; the operand is 0x1122_3344.
+    fn port(direction: u32, size: u8, count: u32) -> kvm_run {
+        let mut run = kvm_run { exit_reason: KVM_EXIT_IO, ..kvm_run::default() };
+        // SAFETY: every bit pattern is a valid value of this member.
+        let io = unsafe { &mut run.__bindgen_anon_1.io };
+        (io.port, io.direction, io.size, io.count) = (0x501, direction as u8, size, count);
+        io.data_offset = offset_of!(kvm_run, s) as u64;
+        // SAFETY: as above.
+        let operand = unsafe { &mut run.s.padding };
+        for (to, byte) in operand.iter_mut().zip(0x1122_3344u32.to_ne_bytes()) {
+            *to = byte as _;
+        }
+        run
+    }
+
+    #[test]
+    fn a_port_access_carries_its_operand_if_it_has_32_bits() {
+        let exit =
+            |write, size, count, value| Exit::Port { port: 0x501, write, size, count, value };
+        let run = |direction, size, count| decoded(&mut port(direction, size, count));
+        assert_eq!(run(KVM_EXIT_IO_OUT, 4, 1), exit(true, 4, 1, 0x1122_3344));
+        assert_eq!(run(0, 4, 1), exit(false, 4, 1, 0x1122_3344));
+        assert_eq!(run(KVM_EXIT_IO_OUT, 2, 1), exit(true, 2, 1, 0), "another size");
+        assert_eq!(run(KVM_EXIT_IO_OUT, 4, 2), exit(true, 4, 2, 0), "a repetition");
+    }
+
+    #[test]
+    fn other_exits_keep_what_kvm_says() {
+        let reason = |exit_reason| kvm_run { exit_reason, ..kvm_run::default() };
+        let mut run = reason(KVM_EXIT_MMIO);
+        run.__bindgen_anon_1.mmio.phys_addr = 0x4000_0000;
+        run.__bindgen_anon_1.mmio.is_write = 1;
+        assert_eq!(decoded(&mut run), Exit::Mmio { address: 0x4000_0000, write: true });
+        let mut run = reason(KVM_EXIT_FAIL_ENTRY);
+        run.__bindgen_anon_1.fail_entry.hardware_entry_failure_reason = 0x8000_0021;
+        assert_eq!(decoded(&mut run), Exit::Entry(0x8000_0021));
+        let mut run = reason(KVM_EXIT_INTERNAL_ERROR);
+        run.__bindgen_anon_1.internal.suberror = 1;
+        assert_eq!(decoded(&mut run), Exit::Internal(1));
+        assert_eq!(decoded(&mut reason(KVM_EXIT_HLT)), Exit::Other(KVM_EXIT_HLT));
+    }
+
+    #[test]
+    fn a_failed_call_is_named_with_its_error() {
+        let error = failed("SET_REGS")(kvm_ioctls::Error::new(libc::EINVAL));
+        assert_eq!(error, Error::KvmCall { name: "SET_REGS", error: Errno::INVAL });
+    }
+}
