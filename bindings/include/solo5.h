@@ -133,6 +133,24 @@ solo5_time_t solo5_clock_monotonic(void);
 solo5_time_t solo5_clock_wall(void);
 
 /*
+ * Randomness.
+ */
+
+/* Size of a seed in bytes. */
+#define SOLO5_SEED_SIZE 32
+
+/*
+ * Takes the seed: SOLO5_SEED_SIZE random bytes that the host makes anew for every start. `size` is
+ * SOLO5_SEED_SIZE. There is one seed; a generator of random numbers is seeded with it and keeps it
+ * secret. No copy of it stays in the unikernel's memory but the one in `buf`.
+ *
+ * The manifest has to declare `seed: true`. SOLO5_R_EUNSPEC if it does not, or if the tender offers
+ * no seed, as those of Solo5 0.12 do not: then there is no substitute. SOLO5_R_EINVAL if `buf` is
+ * NULL, if `size` is another, or if the seed was taken before. In both cases `buf` is not written.
+ */
+solo5_result_t solo5_seed(uint8_t *buf, size_t size);
+
+/*
  * Devices.
  *
  * A unikernel names the devices it needs in its manifest; their names and types are fixed when it

@@ -8,10 +8,12 @@ use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::slice;
 
+use solo5_abi::offer::SEED_SIZE;
+
 use crate::api_types::{BlockInfo, NetInfo, Status};
 use crate::arch::{self, symbol};
 use crate::tls::Layout;
-use crate::{start, target};
+use crate::{seed, start, target};
 
 // `_stls_align` comes from linker scripts that know the alignment of the TLS segment. Under an
 // older script the symbol is undefined, and its value is 0.
@@ -44,6 +46,15 @@ extern "C" fn solo5_clock_monotonic() -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn solo5_clock_wall() -> u64 {
     target::clock_wall()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_seed(buf: *mut u8, size: usize) -> Status {
+    if buf.is_null() || size != SEED_SIZE {
+        return Status::Invalid;
+    }
+    // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
+    unsafe { seed::take(buf) }.into()
 }
 
 #[unsafe(no_mangle)]

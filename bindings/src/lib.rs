@@ -14,6 +14,7 @@
 //! | the application, and the end | `start.rs`, `abort.rs` |
 //! | calls of the application, as C sees them | `api.rs` |
 //! | thread-local storage | [`tls`] |
+//! | random bytes of the host | `seed.rs` |
 //! | devices, and the calls that each permits | [`device`], `attached.rs` |
 //! | frames queued for the tender | [`queue`] |
 //! | the clock, from a counter of known frequency | [`scale`] |
@@ -66,6 +67,8 @@ mod api;
 mod attached;
 #[cfg(all(feature = "guest", not(test)))]
 mod entry;
+#[cfg(all(feature = "guest", not(test)))]
+mod seed;
 #[cfg(all(feature = "guest", not(test)))]
 mod start;
 #[cfg(all(feature = "hvt", not(test)))]

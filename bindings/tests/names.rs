@@ -31,6 +31,7 @@ const HEADERS: &[Header] = &[
             ("SOLO5_EXIT_SUCCESS", "0"),
             ("SOLO5_EXIT_FAILURE", "1"),
             ("SOLO5_EXIT_ABORT", "255"),
+            ("SOLO5_SEED_SIZE", "32"),
             ("SOLO5_NET_ALEN", "6"),
             ("SOLO5_NET_HLEN", "14"),
         ],
@@ -63,6 +64,7 @@ const HEADERS: &[Header] = &[
             ("solo5_tls_init", "solo5_result_t (*@)(uintptr_t)"),
             ("solo5_clock_monotonic", "solo5_time_t (*@)(void)"),
             ("solo5_clock_wall", "solo5_time_t (*@)(void)"),
+            ("solo5_seed", "solo5_result_t (*@)(uint8_t *, size_t)"),
             ("solo5_yield", "void (*@)(solo5_time_t, solo5_handle_set_t *)"),
             ("solo5_console_write", "void (*@)(const char *, size_t)"),
             (

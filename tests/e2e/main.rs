@@ -21,6 +21,7 @@
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
 //! | `sandbox.rs` | what the kernel says of a running tender |
+//! | `seed.rs` | the seed is random and is wiped |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ mod loader;
 mod peer;
 mod robustness;
 mod sandbox;
+mod seed;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -151,6 +153,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
     trials.extend(sandbox::trials(&suite));
+    trials.extend(seed::trials(&suite));
     Ok(trials)
 }
 

@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::mft1::{ENTRIES_MAX, Entry};
-use solo5_abi::offer::Features;
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::spt::{BootInfo, INTERNAL_TIMERFD};
 
 use crate::abort::abort;
@@ -24,7 +24,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
 /// The features of the ABI note.
-pub(crate) const FEATURES: Features = Features::NONE;
+pub(crate) const FEATURES: Features = Features::of(&[Feature::Seed]);
 
 const STDOUT: usize = 1;
 const CLOCK_REALTIME: usize = 0;

@@ -53,6 +53,11 @@ extern "C" fn solo5_clock_wall() -> u64 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn solo5_seed(_buf: *mut u8, _size: usize) -> Status {
+    Status::Unspecified
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn solo5_yield(_deadline: u64, _ready_set: *mut u64) {}
 
 #[unsafe(no_mangle)]

@@ -131,6 +131,29 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Fills `length` bytes at guest address `at`, at most 256, with random bytes of the host. The
+    /// kernel writes them, so this program has no copy. The outer error is a range outside guest
+    /// memory, the inner one a call that failed.
+    pub fn randomize(&self, at: u64, length: usize) -> Result<Result<(), Errno>, OutOfBounds> {
+        let host = self.host(at, length as u64)?;
+        let to = std::ptr::with_exposed_provenance_mut::<u8>(host);
+        loop {
+            // SAFETY: by `host` and `from_raw`, `to` is the start of `length` writable bytes; the
+            // kernel writes no more than that.
+            let got = unsafe { libc::syscall(libc::SYS_getrandom, to, length, 0) };
+            if usize::try_from(got) == Ok(length) {
+                return Ok(Ok(()));
+            }
+            // Up to 256 bytes come whole, unless a signal ends the wait for the host's first
+            // random bytes.
+            let error = Errno::from_io_error(&std::io::Error::last_os_error());
+            match error.unwrap_or(Errno::IO) {
+                Errno::INTR => {}
+                error => return Ok(Err(error)),
+            }
+        }
+    }
+
     /// Reads the range `content` of a file to guest address `at`. Returns the number of bytes read,
     /// which is less than requested only at the end of the file. The outer error is a range outside
     /// guest memory, the inner one a read that failed.
@@ -209,6 +232,17 @@ mod tests {
             assert_eq!(memory.write(bad, b"ab"), Err(OutOfBounds), "{bad}");
             assert_eq!(memory.read(bad, &mut read), Err(OutOfBounds), "{bad}");
         }
+    }
+
+    #[test]
+    fn randomize_fills_exactly_its_range() {
+        let mut buffer = [0; 64];
+        let memory = memory(&mut buffer);
+        assert_eq!(memory.randomize(24, 32), Ok(Ok(())));
+        assert_eq!(memory.randomize(40, 32), Err(OutOfBounds));
+        assert_eq!(memory.randomize(0, 32), Err(OutOfBounds));
+        assert_ne!(buffer[24..56], [0; 32]);
+        assert_eq!((&buffer[..24], &buffer[56..]), (&[0; 24][..], &[0; 8][..]));
     }
 
     #[test]

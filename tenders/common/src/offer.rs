@@ -1,8 +1,12 @@
 //! What the guest is offered beyond the interface of Solo5 0.12 (`docs/reference/features.md`).
 
 use solo5_abi::mft1::Entry;
-use solo5_abi::offer::{Feature, Features, Offer, Record};
+use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_PAGE, SEED_SIZE};
 use zerocopy::{FromBytes, IntoBytes};
+
+use crate::error::Error;
+use crate::memory::GuestMemory;
+use crate::sys::Errno;
 
 /// Most bytes that [`append`] adds.
 pub const SPACE: usize = 7 + Record::SIZE;
@@ -34,6 +38,18 @@ pub fn features(known: Features, needs: Features, permitted: Features) -> Featur
     // A feature that costs the host something is offered only if it is needed.
     let wanted = needs.with(Feature::Transfers);
     known.and(wanted).and(permitted)
+}
+
+/// Puts a new seed at the start of its page, if one is offered, and its address into the record.
+/// The host's kernel writes it, so the tender has no copy.
+pub fn seed(memory: &GuestMemory, offered: &mut Offered) -> Result<(), Error> {
+    if !offered.features.has(Feature::Seed) {
+        return Ok(());
+    }
+    let random = memory.randomize(SEED_PAGE, SEED_SIZE).unwrap_or(Err(Errno::FAULT));
+    random.map_err(|error| Error::Host { what: "getrandom()", error })?;
+    offered.record.seed = SEED_PAGE.into();
+    Ok(())
 }
 
 /// Appends the record to low memory that begins at the guest address `base`, and leads to it from

@@ -1,12 +1,14 @@
 //! The contents of low memory when the guest starts (`docs/reference/spt.md#boot-info`).
 
 use solo5_abi::mft1::{self, Entry};
-use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo};
+use solo5_abi::offer::SEED_PAGE;
+use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo, GUEST_MIN_BASE};
 use solo5_abi::{CMDLINE_SIZE, mft1::ENTRIES_MAX};
 use solo5_tender::offer::{self, Offered};
 use zerocopy::IntoBytes;
 
-// Even with the maximum number of entries, everything ends far below the guest's lowest address.
+// Even with the maximum number of entries, everything ends far below the guest's lowest address, and
+// below the seed's page.
 const _: () = assert!(
     BOOT_INFO_BASE as usize
         + BootInfo::SIZE
@@ -15,6 +17,7 @@ const _: () = assert!(
         + offer::SPACE
         < 0x15000
 );
+const _: () = assert!(0x15000 <= SEED_PAGE && SEED_PAGE < GUEST_MIN_BASE);
 
 /// Numbers that are copied into the boot information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

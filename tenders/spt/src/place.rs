@@ -3,6 +3,7 @@
 //! ```text
 //! 0x10000  .. 0x11000     unused: no access
 //! 0x11000  .. 0x100000    boot information, manifest, command line: read-only once written
+//! 0x1f000  .. 0x20000     in between, the seed's page: writable if a seed is offered
 //! 0x100000 .. mem_size    the guest's segments, heap and stack
 //! ```
 //!
@@ -13,6 +14,7 @@
 use std::ops::Range;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use solo5_abi::offer::SEED_PAGE;
 use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
 use solo5_image::Protection;
 use solo5_tender::error::Error;
@@ -77,8 +79,14 @@ fn mapping_in(addresses: Range<u64>) -> Option<String> {
     found.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Makes low memory read-only. Call it after everything there is written.
-pub fn seal_low(memory: &GuestMemory) -> Result<(), Errno> {
+/// Makes low memory read-only, except for the seed's page if there is a seed: the guest wipes it.
+/// Call it after everything there is written.
+pub fn seal_low(memory: &GuestMemory, seed: bool) -> Result<(), Errno> {
+    const PAGE: u64 = 0x1000;
     let read_only = Protection { read: true, write: false, execute: false };
-    memory.protect(LOW, read_only)
+    memory.protect(LOW, read_only)?;
+    if !seed {
+        return Ok(());
+    }
+    memory.protect(SEED_PAGE..SEED_PAGE + PAGE, Protection::READ_WRITE)
 }

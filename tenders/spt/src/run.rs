@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 
-use solo5_abi::offer::Record;
+use solo5_abi::offer::{Feature, Record};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
@@ -15,7 +15,7 @@ use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
 use solo5_tender::load::load;
 use solo5_tender::memory::GuestMemory;
-use solo5_tender::offer::Offered;
+use solo5_tender::offer::{self, Offered};
 use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
@@ -111,12 +111,14 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     drop(file);
 
     let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
+    let mut offer = Offered { features, record: Record::default() };
+    offer::seed(&memory, &mut offer)?;
     let facts = Facts {
         memory: size,
         kernel_end: plan.kernel_end,
         epollfd: epoll.as_raw_fd(),
         timerfd: timer.as_raw_fd(),
-        offer: Offered { features, record: Record::default() },
+        offer,
     };
     for device in &devices {
         // Tells the bindings that they may remove a deleted tap from the epoll set. The filter
@@ -128,6 +130,8 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         }
     }
     write_low(&memory, &boot_info::encode(facts, &manifest, &command_line))?;
+    let seed = features.has(Feature::Seed);
+    place::seal_low(&memory, seed).map_err(host("mprotect()"))?;
 
     let mut rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
     rules.extend(report.map(filter::closing));
@@ -157,8 +161,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
 fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Error> {
     // It always fits: even the longest boot information ends far below the lowest guest address.
     let outside = |_| Error::Host { what: "writing boot information", error: Errno::FAULT };
-    memory.write(BOOT_INFO_BASE, bytes).map_err(outside)?;
-    place::seal_low(memory).map_err(host("mprotect()"))
+    memory.write(BOOT_INFO_BASE, bytes).map_err(outside)
 }
 
 impl Ready {
