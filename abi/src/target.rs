@@ -1,5 +1,10 @@
 //! The kinds of tender or hypervisor a unikernel can be linked for.
 
+use crate::hvt;
+
+/// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
+const MEMORY_MAX: u64 = 1 << 46;
+
 /// A Solo5 target, the `abi_target` of the ABI note (`docs/reference/notes.md#abi1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
@@ -72,6 +77,16 @@ impl Target {
         match self {
             Target::Hvt | Target::Spt | Target::Virtio | Target::Genode | Target::Xen => 0x10_0000,
             Target::Muen => 0x20_0000,
+        }
+    }
+
+    /// Most memory in bytes, from address 0, that a tender gives a guest of this target. hvt's ring,
+    /// which network interfaces need, lies above the guest's memory.
+    pub const fn most_memory(self, nets: bool) -> u64 {
+        match self {
+            Target::Hvt if nets => hvt::MEMORY_MAX - hvt::MEMORY_GRANULE,
+            Target::Hvt => hvt::MEMORY_MAX,
+            Target::Spt | Target::Virtio | Target::Muen | Target::Genode | Target::Xen => MEMORY_MAX,
         }
     }
 

@@ -24,7 +24,7 @@ use solo5_signature::{Digest, Proof};
 use crate::console::Exit;
 use crate::content::Content;
 use crate::files::{name, readable};
-use crate::guest_words;
+use crate::guest_words::{self, Tender};
 use crate::policy_files::{Host, Lists, today};
 
 /// A launch to judge.
@@ -33,6 +33,8 @@ pub(crate) struct Question<'q> {
     pub(crate) path: &'q Path,
     /// Options of the tender, then arguments of the guest.
     pub(crate) words: &'q [OsString],
+    /// Whose options they are.
+    pub(crate) tender: Tender,
     /// Policies to ask in addition to the host's.
     pub(crate) policies: &'q [FileOrFd],
     /// Which host's policies apply.
@@ -151,7 +153,7 @@ pub(crate) fn ask(question: &Question<'_>, lists: &mut Lists<'_>) -> Answer {
 fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answer> {
     let path = question.path;
     let (file, _) = readable(path).map_err(Answer::Failed)?;
-    let asked = examine(&file, path, question.words)?;
+    let asked = examine(&file, path, question.words, question.tender)?;
     // Policies named to `check`, then those that the tender's options name.
     let given = question.policies.iter().chain(&asked.launch.policies).cloned();
     let policies = lists
@@ -164,7 +166,7 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     }
     // The file may change meanwhile, so the bytes that are hashed are examined again.
     let content = Content::read(&file).map_err(Answer::Failed)?;
-    let asked = examine(&content.bytes, path, question.words)?;
+    let asked = examine(&content.bytes, path, question.words, question.tender)?;
     let proof = content.prove(path, &keys.unwrap_or_default()).map_err(Answer::Failed)?;
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
@@ -232,6 +234,7 @@ pub(crate) fn examine<R: ReadAt>(
     file: &R,
     path: &Path,
     words: &[OsString],
+    tender: Tender,
 ) -> Result<Asked, AskError> {
     let image = Image::read(file, &Arch::ALL)?;
     let target = image.abi()?.target();
@@ -244,7 +247,8 @@ pub(crate) fn examine<R: ReadAt>(
     image.features()?;
     let properties = image.properties()?;
     let properties = properties.as_ref();
-    let (launch, mut problems) = options(path.as_os_str(), words, target, &manifest, properties)?;
+    let (launch, mut problems) =
+        options(path.as_os_str(), words, (tender, target), &manifest, properties)?;
     let plan = image.plan(file, target)?;
     if let Ok(memory) = launch.guest_memory(target) {
         problems.extend(plan.fits(memory).err().map(|error| error.to_string()));
@@ -260,44 +264,20 @@ pub(crate) fn examine<R: ReadAt>(
 pub(crate) fn options(
     kernel: &OsStr,
     words: &[OsString],
-    target: Target,
+    (tender, target): (Tender, Target),
     manifest: &Mft1<'_>,
     properties: Option<&Mft2<'_>>,
 ) -> Result<(Launch, Vec<String>), AskError> {
-    let launch = guest_words::read(kernel, words, target, manifest, properties);
+    let launch = guest_words::read(kernel, words, (tender, target), manifest, properties);
     let launch = launch.map_err(|error| AskError::Options(error.to_string()))?;
     let mut problems = launch.unattached(manifest);
-    let minimum = properties.and_then(Mft2::memory_minimum).unwrap_or(0);
-    match launch.guest_memory(target) {
-        Err(too_much) => problems.push(too_much.to_string()),
-        Ok(memory) if memory < minimum => {
-            problems.push(match launch.enough_memory_mib(target, minimum) {
-                Some(mib) => format!("the manifest asks for more memory; add --mem={mib}MiB"),
-                None => {
-                    format!(
-                        "the manifest asks for {minimum} bytes of memory, and a guest of this \
-                         target can have {} at most",
-                        launch.most_memory(target)
-                    )
-                }
-            });
-        }
-        Ok(_) => {}
-    }
+    let memory = launch.guest_memory(target);
+    problems.extend(memory.err().map(|too_much| too_much.to_string()));
+    let have = memory.unwrap_or(u64::MAX);
+    problems.extend(launch.unmet(target, have, properties).iter().map(ToString::to_string));
     if !launch.command_line_fits() {
         let longest = CMDLINE_SIZE - 1;
         problems.push(format!("Guest command line too long (max={longest} characters)"));
-    }
-    if properties.is_some_and(Mft2::executable_heap) && !launch.exec_heap {
-        problems.push("the manifest asks for an executable heap; add --x-exec-heap".into());
-    }
-    for block in &launch.blocks {
-        if let Some(exact) = block.sector_size_exact
-            && exact != u32::from(block.sector_size.bytes())
-        {
-            let name = &block.name;
-            problems.push(format!("the manifest wants sectors of {exact} bytes for '{name}'"));
-        }
     }
     Ok((launch, problems))
 }

@@ -11,6 +11,7 @@ use crate::admit;
 use crate::ask::{Answer, Question, Shown, ask};
 use crate::console::{Console, Exit, Failure};
 use crate::files::name;
+use crate::guest_words::Tender;
 use crate::options::Format;
 use crate::plan::{self, PlanOptions};
 use crate::policy_files::{Host, Lists, given};
@@ -36,6 +37,9 @@ pub(crate) struct CheckOptions {
     /// Write the digests of the images that are allowed to FILE, for `admitted` in a policy
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
+    /// Read the options as solo5-hvt-debug does, which has --gdb and --dumpcore too
+    #[arg(long, conflicts_with = "plan")]
+    debug_tender: bool,
     /// How to print decisions
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -68,14 +72,15 @@ impl CheckOptions {
         }
         let policies = given(&self.policy);
         let host = Host::asked(self.host_policies.as_deref(), !policies.is_empty());
+        let tender = if self.debug_tender { Tender::Debug } else { Tender::Plain };
         let mut lists = Lists::new(console);
         let mut exit = Exit::Clean;
         let mut images = Vec::new();
         let mut admitted = BTreeMap::new();
         let mut asked = false;
         for path in &self.images {
-            let question =
-                Question { path, words: &self.launch, policies: &policies, host: &host, lock };
+            let (words, policies, host) = (&self.launch[..], &policies[..], &host);
+            let question = Question { path, words, tender, policies, host, lock };
             let answer = ask(&question, &mut lists);
             exit = exit.max(answer.exit());
             asked |= matches!(answer, Answer::Decided(_));

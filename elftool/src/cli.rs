@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::audit::AuditOptions;
 use crate::check::CheckOptions;
-use crate::console::{Console, Exit, Failure};
+use crate::console::{Console, Exit, Failure, no_output};
 use crate::diff::DiffOptions;
 use crate::explain::ExplainOptions;
 use crate::lock::LockOptions;
@@ -98,8 +98,8 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Result<Exit, Fai
         Ok(cli) => cli,
         // Help and the version are "errors" that go to standard output.
         Err(error) if !error.use_stderr() => {
-            let _ = solo5_report::usage::print(&error);
-            return Ok(Exit::Clean);
+            let printed = solo5_report::usage::print(&error);
+            return printed.map(|()| Exit::Clean).map_err(|why| no_output(&why));
         }
         Err(error) => return Err(Failure::Options(Box::new(error))),
     };

@@ -70,6 +70,11 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Results cannot be printed.
+pub(crate) fn no_output(error: &io::Error) -> Failure {
+    Failure::Cannot(format!("standard output: {}", reason(error)))
+}
+
 /// Prints messages under the program's name.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -129,7 +134,7 @@ impl Console {
         let mut out = BufWriter::new(io::stdout().lock());
         match write(&mut out).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::Cannot(format!("standard output: {}", reason(&error))))
+                Err(no_output(&error))
             }
             _ => Ok(()),
         }

@@ -1,25 +1,18 @@
 //! Opening and reading files, their names in messages, and the system's error texts.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use solo5_image::{ReadAt, ReadError, elf};
+use solo5_output::input::Input;
+pub(crate) use solo5_output::input::open;
 use solo5_report::path_text;
 
 /// The name of a file in messages and results. Different names stay different.
 pub(crate) fn name(path: &Path) -> String {
     path_text(path).into_owned()
-}
-
-/// Opens an image without blocking, since a named pipe may have no writer. After that, reads block
-/// until the writer has written.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let flags = rustix::fs::fcntl_getfl(&file)?;
-    rustix::fs::fcntl_setfl(&file, flags & !rustix::fs::OFlags::NONBLOCK)?;
-    Ok(file)
 }
 
 /// Opens an image and says how long it is.
@@ -49,14 +42,12 @@ pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
 ///
 /// # Errors
 ///
-/// The system's text.
+/// The system's text, or that it is a named pipe that nobody writes to.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let most = u64::try_from(solo5_source::SIZE_MAX).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let file = open(path).map_err(|error| reason(&error))?;
-    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|error| reason(&error))?;
-    Ok(bytes)
+    let input = open(path).and_then(|file| Input::of(file, path));
+    let read = input.and_then(|input| input.all(most.saturating_add(1)));
+    read.map_err(|error| reason(&error))
 }
 
 /// Most bytes of a key file or a password file.

@@ -4,11 +4,11 @@
 //! The source is validated before anything is written, and the output appears whole or not at all.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use solo5_manifest::{c, codes};
+use solo5_output::input::Input;
 use solo5_report::{Diagnostic, Severity};
 use solo5_source::Kind;
 
@@ -17,7 +17,9 @@ use crate::files::{name, reason};
 
 pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(), Failure> {
     let named = Path::new(source);
-    let bytes = read(source).map_err(|error| {
+    // One byte more than the limit, which the check of the length sees.
+    let limit = solo5_source::SIZE_MAX as u64 + 1;
+    let bytes = Input::read_all(named, limit).map_err(|error| {
         Failure::of(named, format_args!("Could not open for reading: {}", reason(&error)))
     })?;
     let name = name(named);
@@ -34,18 +36,6 @@ pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(
         };
         Failure::of(Path::new(output), format_args!("{what}: {}", reason(&error)))
     })
-}
-
-/// Reads SOURCE, up to one byte more than its size limit.
-fn read(source: &OsStr) -> io::Result<Vec<u8>> {
-    let limit = solo5_source::SIZE_MAX as u64 + 1;
-    let mut bytes = Vec::new();
-    if source == "-" {
-        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    } else {
-        File::open(source)?.take(limit).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 /// The diagnostics as upstream prints them, `PROG: SOURCE:LINE: TEXT`, each help on a line of its

@@ -11,6 +11,25 @@ use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_launch::{Launch, Modules, OptionError, completion, read_for};
+use solo5_report::os_text;
+
+/// Whose options the words are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tender {
+    /// `solo5-spt` or `solo5-hvt`.
+    Plain,
+    /// The debug tender, for a target that has one.
+    Debug,
+}
+
+impl Tender {
+    fn modules(self, target: Target) -> Modules {
+        match (self, target) {
+            (Tender::Debug, Target::Hvt) => Modules::debug(target),
+            _ => Modules::ordinary(target),
+        }
+    }
+}
 
 /// Reads the words of a launch against a manifest.
 ///
@@ -20,15 +39,11 @@ use solo5_launch::{Launch, Modules, OptionError, completion, read_for};
 pub(crate) fn read(
     kernel: &OsStr,
     words: &[OsString],
-    target: Target,
+    (tender, target): (Tender, Target),
     manifest: &Mft1<'_>,
     properties: Option<&Mft2<'_>>,
 ) -> Result<Launch, OptionError> {
-    // Only hvt has a debug tender.
-    let modules = match target {
-        Target::Hvt => Modules::debug(target),
-        _ => Modules::ordinary(target),
-    };
+    let modules = tender.modules(target);
     let check = |words: &[OsString]| read_for(kernel, words, &modules).check(manifest, properties);
     let is_end = |word: &OsString| word == "--" || !word.as_bytes().starts_with(b"-");
     let end = words.iter().position(is_end).unwrap_or(words.len());
@@ -78,18 +93,27 @@ fn is_guests(word: Option<&OsString>) -> bool {
 
 /// Adds advice to an error about a word that may be meant for the guest.
 fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
-    let known = words.get(error.argument).and_then(|word| tender_option(word));
-    if let Some(known) = known.filter(|_| error.usage && error.advice.is_none()) {
-        error.advice = Some(format!(
-            "{known} is an option of a tender; if the guest is to get this word, write -- in front of it"
-        ));
+    let Some(word) = words.get(error.argument).filter(|_| error.usage) else {
+        return error;
+    };
+    if let Some(known) = tender_option(word) {
+        let guests = "if the guest is to get this word, write -- in front of it";
+        let advice = match error.advice.take() {
+            None => format!("{known} is an option of a tender; {guests}"),
+            // Another tender has it.
+            Some(advice) if word.as_bytes().starts_with(known.as_bytes()) => {
+                format!("{advice}; {guests}")
+            }
+            Some(advice) => advice,
+        };
+        error.advice = Some(advice);
     }
     error
 }
 
 /// The error that an option of a tender follows `first`, the guest's first argument.
 fn follows(argument: usize, option: &OsStr, first: &OsStr) -> OptionError {
-    let (option, first) = (option.to_string_lossy(), first.to_string_lossy());
+    let (option, first) = (os_text(option), os_text(first));
     OptionError {
         argument,
         lines: vec![format!(

@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, PatternError};
+use solo5_output::input;
 use walkdir::WalkDir;
 
 use crate::files::{name, reason};
@@ -179,11 +179,7 @@ fn entry(path: PathBuf) -> Inputs {
 }
 
 fn listed(list: &List) -> io::Result<Inputs> {
-    let mut reader: Box<dyn BufRead + Send> = if list.file == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        Box::new(BufReader::new(File::open(&list.file)?))
-    };
+    let mut reader = BufReader::new(input::Input::open(&list.file)?);
     let end = if list.null { 0 } else { b'\n' };
     let file = list.file.clone();
     let mut ended = false;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
 use solo5_image::Image;
-use solo5_launch::Access;
+use solo5_launch::{Access, guest_memory};
 use solo5_policies::codes;
 use solo5_policies::plan::{self, Block, Identity, Plan, Sums, Unikernel};
 use solo5_policy::Outcome;
@@ -28,6 +28,7 @@ use crate::admit;
 use crate::ask::{Answer, Question, Shown, ask};
 use crate::console::{Console, Exit, Failure};
 use crate::files::{name, read, readable};
+use crate::guest_words::Tender;
 use crate::options::Format;
 use crate::policy_files::{Host, Lists, given};
 
@@ -84,7 +85,8 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
             entry.and_then(|entry| Some(entry.access(entry.unikernel.blocks.get(number)?)));
         access.unwrap_or(Access::ReadWrite)
     };
-    findings.extend(plan.conflicts(access, identity));
+    let sums = plan.sums(|index| entries.get(index).map_or(0, Entry::memory));
+    findings.extend(plan.conflicts(access, identity, sums));
     let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
     findings.sort_by_key(place);
 
@@ -101,11 +103,11 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
     let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
     exit = exit.max(Exit::objection_if(errors > 0));
     match options.format {
-        Format::Json => console.print_json(&report(&plan, &entries, &findings, exit))?,
+        Format::Json => console.print_json(&report(&plan, &entries, sums, &findings, exit))?,
         Format::Human => {
             let mut text = String::new();
             if options.explain {
-                text += &table(&plan, &entries);
+                text += &table(&plan, &entries, sums);
                 text.push('\n');
             }
             for entry in &entries {
@@ -116,7 +118,7 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
                 text += &human::human(&findings, Colour::detect(&io::stdout()));
                 text.push('\n');
             }
-            console.print(&(text + &closing(&plan, &entries, errors)))?;
+            console.print(&(text + &closing(&plan, &entries, sums, errors)))?;
         }
     }
     let asked = entries.iter().any(|entry| matches!(entry.answer, Answer::Decided(_)));
@@ -154,7 +156,8 @@ fn look<'p>(
         let policies = given(&policies);
         let host = &Host::asked(options.host, !policies.is_empty());
         let (path, words, policies) = (&path, &words[..], &policies[..]);
-        let question = Question { path, words, policies, host, lock: options.lock };
+        let (tender, lock) = (Tender::Plain, options.lock);
+        let question = Question { path, words, tender, policies, host, lock };
         ask(&question, lists)
     } else {
         Answer::Cannot(wrong.iter().map(|found| found.message.clone()).collect())
@@ -261,6 +264,13 @@ impl Entry<'_> {
         }
     }
 
+    /// Bytes of memory that its guest gets, as far as the target is known.
+    fn memory(&self) -> u64 {
+        let (asked, nets) = (self.unikernel.memory.value, !self.unikernel.nets.is_empty());
+        let given = self.target.map(|target| guest_memory(target, asked, nets));
+        given.map_or(asked, |given| given.unwrap_or_else(|too_much| too_much.bytes))
+    }
+
     /// The access it gets to a block device.
     fn access(&self, block: &Block) -> Access {
         let declared = declared(&self.devices, DeviceType::BlockBasic, &block.name);
@@ -319,7 +329,7 @@ fn of(sum: String, limit: Option<String>) -> String {
 }
 
 /// The plan as a table, then the commands that start its unikernels.
-fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
+fn table(plan: &Plan, entries: &[Entry<'_>], sums: Sums) -> String {
     let cell = |text: &str| vec![text.to_owned()];
     let head = ["unikernel", "image", "memory", "net", "block", "verdict"];
     let mut rows: Vec<[Vec<String>; 6]> = vec![head.map(cell)];
@@ -328,13 +338,13 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
         rows.push([
             cell(&unikernel.name.value),
             cell(&unikernel.image.value),
-            cell(&size::display(unikernel.memory.value)),
+            cell(&size::display(entry.memory())),
             entry.nets(),
             entry.blocks(),
             cell(&entry.verdict()),
         ]);
     }
-    let (sums, limits) = (plan.sums(), &plan.limits);
+    let limits = &plan.limits;
     let number = |limit: &Option<At<u64>>| limit.as_ref().map(|limit| limit.value.to_string());
     let most = limits.memory.as_ref().map(|limit| size::display(limit.value));
     rows.push([
@@ -378,8 +388,8 @@ fn table(plan: &Plan, entries: &[Entry<'_>]) -> String {
 }
 
 /// The summary line.
-fn closing(plan: &Plan, entries: &[Entry<'_>], errors: usize) -> String {
-    let Sums { unikernels, memory, .. } = plan.sums();
+fn closing(plan: &Plan, entries: &[Entry<'_>], sums: Sums, errors: usize) -> String {
+    let Sums { unikernels, memory, .. } = sums;
     let name = plan.name.as_deref().unwrap_or("plan");
     let count = |is: fn(&Answer) -> bool| entries.iter().filter(|entry| is(&entry.answer)).count();
     let failed = count(|answer| matches!(answer, Answer::Failed(_)));
@@ -450,6 +460,7 @@ struct SumShown {
 fn report<'p>(
     plan: &'p Plan,
     entries: &[Entry<'p>],
+    sums: Sums,
     findings: &[Diagnostic],
     exit: Exit,
 ) -> Report<'p> {
@@ -457,12 +468,12 @@ fn report<'p>(
         answer: entry.answer.shown(),
         image: name(&entry.path),
         name: &entry.unikernel.name.value,
-        memory: entry.unikernel.memory.value,
+        memory: entry.memory(),
         command: entry
             .command()
             .map(|words| words.iter().map(|word| os_text(word).into_owned()).collect()),
     });
-    let (sums, limits) = (plan.sums(), &plan.limits);
+    let limits = &plan.limits;
     let shown = |sum: u64, limit: &Option<At<u64>>| SumShown {
         sum,
         limit: limit.as_ref().map(|limit| limit.value),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeStruct;
@@ -15,6 +15,7 @@ use solo5_dwarf::link::DebugLink;
 use solo5_dwarf::trace::{Address, By, Resolved, Tracer, addresses};
 use solo5_dwarf::{Frame, Gap, Limits};
 use solo5_image::Image;
+use solo5_output::input::Input;
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
@@ -207,16 +208,8 @@ impl SymbolizeOptions {
 
 /// Reads a trace; bytes that are not UTF-8 are replaced.
 fn read(path: &Path) -> Result<String, String> {
-    let stdin = io::stdin();
-    let mut reader: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(stdin.lock())
-    } else {
-        Box::new(File::open(path).map_err(|error| reason(&error))?)
-    };
-    let mut bytes = Vec::new();
-    let read = reader.by_ref().take(TRACE_MAX + 1).read_to_end(&mut bytes);
-    let length = read.map_err(|error| reason(&error))?;
-    if length as u64 > TRACE_MAX {
+    let bytes = Input::read_all(path, TRACE_MAX + 1).map_err(|error| reason(&error))?;
+    if bytes.len() as u64 > TRACE_MAX {
         return Err(String::from(
             "longer than 16 MiB; take the part with the trace, such as its end by `tail`",
         ));

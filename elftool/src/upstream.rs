@@ -8,6 +8,7 @@ use std::path::Path;
 
 use solo5_abi::{Arch, mft1};
 use solo5_image::{Image, ImageError};
+use solo5_source::reader::similar;
 
 use crate::console::{Console, Failure};
 use crate::files::{open, reason};
@@ -15,6 +16,9 @@ use crate::generate;
 
 /// Exit status of these verbs if they fail.
 pub(crate) const FAILED: u8 = 1;
+
+/// The verbs of this file.
+const THEIRS: [&str; 3] = ["gen-manifest", "query-manifest", "query-abi"];
 
 /// The verbs that [`crate::cli`] takes, and options that end with status 0.
 const OURS: [&str; 16] = [
@@ -45,9 +49,19 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Option<Result<()
         (Some("query-manifest"), [_, file]) => query(console, Path::new(file), manifest),
         (Some("gen-manifest"), [_, source, output]) => generate::run(console, source, output),
         (Some(verb), _) if OURS.contains(&verb) => return None,
-        _ => Err(Failure::Lines(usage(console.program()))),
+        _ => Err(Failure::Lines(usage(console.program()) + &advice(console, verb))),
     };
     Some(ended)
+}
+
+/// A line on a verb that does not exist and resembles one that does; else nothing.
+fn advice(console: &Console, verb: Option<&str>) -> String {
+    let known: Vec<&str> = THEIRS.into_iter().chain(OURS).collect();
+    let meant = verb.filter(|verb| !known.contains(verb)).and_then(|verb| {
+        let similar = similar(verb, &known)?;
+        Some(console.line(&format!("there is no {verb}; did you mean {similar}?")))
+    });
+    meant.unwrap_or_default()
 }
 
 fn usage(program: &str) -> String {

@@ -219,6 +219,29 @@ fn sums_are_held_to_the_limits() {
     );
 }
 
+/// hvt gives whole granules of 2 MiB: a guest gets 2 MiB of 3, and 2 MiB of 1.
+#[test]
+fn memory_is_what_the_guests_get() {
+    let (place, _) = place();
+    let none = Sample::new(Target::Spt, Arch::X86_64, &[]);
+    place.write("none.spt", &none.bytes());
+    let all = "limits: { memory: MOST }\nunikernels:\n\
+         - { name: a, image: none.hvt, memory: 3MiB }\n\
+         - { name: b, image: none.hvt, memory: 1MiB }\n\
+         - { name: c, image: none.spt, memory: 3MiB }\n";
+    plan(&place, &all.replace("MOST", "7MiB"));
+    let run = check(&place, &["--explain"]);
+    assert!(run.stdout.contains("7MiB of 7MiB"), "{}", run.stdout);
+    assert!(!run.stdout.contains("P404"), "{}", run.stdout);
+    plan(&place, &all.replace("MOST", "6MiB"));
+    let run = check(&place, &["--format=json"]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(value["findings"][0]["code"], "P404");
+    assert_eq!(value["sums"]["memory"]["sum"], 7 << 20);
+    let each = [0, 1, 2].map(|index| value["unikernels"][index]["memory"].as_u64().unwrap());
+    assert_eq!(each.map(|bytes| bytes >> 20), [2, 2, 3]);
+}
+
 /// The command contains everything that the verdict depends on.
 #[test]
 fn commands_ask_for_what_the_plan_asks_for() {

@@ -311,7 +311,7 @@ fn cases_that_cannot_be_tested_are_reported() {
         ),
         (
             "- { name: x, manifest: m2.yaml, target: spt, options: [--mem=31], decision: allowed }\n",
-            "the manifest asks for more memory; add --mem=32MiB",
+            "the manifest asks for at least 32 MiB of memory, but the guest would get 31 MiB; add --mem=32",
         ),
         (
             "- { name: x, image: router.spt, decision: allowed,\n    \

@@ -482,6 +482,30 @@ fn outputs_are_no_named_pipes() {
     assert!(run.stdout.contains("sha256:"), "{}", run.stdout);
 }
 
+/// An input that is a named pipe without a writer is an error too. Pipes by their descriptor are read.
+#[test]
+fn inputs_are_no_named_pipes_that_nobody_writes_to() {
+    let place = place();
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    assert!(made.unwrap().success());
+    for arguments in [
+        &["symbolize", "a.spt", "pipe"][..],
+        &["audit", "--files-from=pipe"],
+        &["check", "--plan=pipe"],
+        &["policy", "check", "pipe"],
+        &["policy", "test", "pipe"],
+        &["gen-manifest", "pipe", "out.c"],
+    ] {
+        let run = place.run(arguments);
+        assert!(run.status == 1 || run.status == 2, "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains("a named pipe that nobody writes to"), "{}", run.stderr);
+    }
+    for list in ["-", "/dev/stdin", "/dev/fd/0"] {
+        let run = place.run_with(&["audit", &format!("--files-from={list}")], b"a.spt\n");
+        assert!(run.stdout.contains("a.spt"), "{list}: {run:?}");
+    }
+}
+
 #[test]
 fn arguments_in_messages_are_escaped() {
     let place = place();

@@ -48,6 +48,19 @@ fn usage_is_upstreams_and_fails() {
     }
 }
 
+/// After the usage text.
+#[test]
+fn a_misspelt_verb_or_option_is_advised_on() {
+    let place = Place::new();
+    for (word, meant) in [("--hlep", "--help"), ("adit", "audit"), ("query-abl", "query-abi")] {
+        let run = place.run(&[word]);
+        let line = format!("\nsolo5-elftool: there is no {word}; did you mean {meant}?\n");
+        assert!(run.status == 1 && run.stderr.ends_with(&line), "{run:?}");
+    }
+    let run = place.run(&["query-abi"]);
+    assert!(!run.stderr.contains("did you mean"), "{}", run.stderr);
+}
+
 /// The version as the program itself says it.
 fn version_printed() -> String {
     let run = Place::new().run(&["--version"]);

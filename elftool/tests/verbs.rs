@@ -314,7 +314,7 @@ fn check_judges_the_memory_that_the_guest_gets() {
             "a.hvt",
             "--mem=3",
             1,
-            "a.hvt: cannot start: the manifest asks for more memory; add --mem=4MiB",
+            "a.hvt: cannot start: the manifest asks for at least 3 MiB of memory, but the guest would get 2 MiB; add --mem=4",
         ),
         ("a.spt", "--mem=3", 0, "a.spt: allowed"),
         ("a.hvt", "--mem=5", 0, "a.hvt: allowed"),
@@ -504,8 +504,8 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
     assert_eq!(check(&["--mem=x", "--ipv4=x"]).status, 2);
     for (words, part) in [
         // An option of another tender, and what resembles one.
-        (&["--user=1:1"][..], "`--user=1:1'; --user is an option of a tender; "),
-        (&["--gdb"], "`--gdb'; --gdb is an option of a tender; "),
+        (&["--user=1:1"][..], "`--user=1:1'; --user is an option of solo5-hvt; if the guest"),
+        (&["--gdb"], "`--gdb'; --gdb is an option of solo5-hvt-debug; if the guest "),
         (&["--dumpcore=/d", "y"], "`--dumpcore=/d'"),
         (&["--memory=64"], "`--memory=64'; --mem is an option of a tender; "),
         // An option that follows what only the guest can mean.
@@ -533,6 +533,27 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
     }
     let run = check(&["--mem=2", "a.spt", "--ipv4=x", "y"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+}
+
+/// `solo5-hvt` refuses the options of `solo5-hvt-debug`, so `check` does, unless the latter is meant.
+#[test]
+fn check_takes_options_of_the_debug_tender_only_if_told_so() {
+    let place = Place::new();
+    for (name, target) in [("a.hvt", Target::Hvt), ("a.spt", Target::Spt)] {
+        place.image_with(name, target, solo5_image::testing::manifest_note(&[]));
+    }
+    place.write("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    for option in ["--gdb", "--gdb-port=1", "--gdb-socket=/s", "--dumpcore=/d"] {
+        let check = |image: &str, more: &[&str]| {
+            place.run(&[&["check", image, "--policy=p.yaml"], more, &["--", option]].concat())
+        };
+        let run = check("a.hvt", &[]);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{option}: {run:?}");
+        assert!(run.stderr.contains("is an option of solo5-hvt-debug"), "{}", run.stderr);
+        let run = check("a.hvt", &["--debug-tender"]);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{option}: {run:?}");
+        assert_eq!(check("a.spt", &["--debug-tender"]).status, 2, "spt has no debug tender");
+    }
 }
 
 /// Whatever links there are, expanding a pattern ends, and finds each path once.
@@ -609,6 +630,12 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     run("query-abi", "> /dev/full", 1);
     run("audit", "> /dev/full", 2);
     run("show", "> /dev/full", 2);
+    for words in ["--help", "--version", "audit --help", "explain S201", "explain", "man"] {
+        let script = format!("'{program}' {words} > /dev/full");
+        let run = place.run_program("/bin/sh".as_ref(), &["-c", &script], b"");
+        assert_eq!(run.status, 2, "{words}: {run:?}");
+        assert!(run.stderr.contains("standard output: No space left on device"), "{run:?}");
+    }
     run("show", "| true", 0);
 }
 

@@ -74,7 +74,7 @@ fn run(data: &[u8]) -> bool {
             Err(stop) => {
                 let options =
                     arguments.iter().all(|argument| argument.as_bytes().starts_with(b"-"));
-                assert!(options || stop != Stop::MissingKernel);
+                assert!(options || !matches!(stop, Stop::MissingKernel { .. }));
                 continue;
             }
         };

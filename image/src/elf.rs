@@ -56,6 +56,8 @@ pub const SHN_LORESERVE: u16 = 0xff00;
 
 /// Symbols.
 pub const SHT_SYMTAB: u32 = 2;
+/// Section type: names.
+pub const SHT_STRTAB: u32 = 3;
 /// Relocations with addends.
 pub const SHT_RELA: u32 = 4;
 /// Notes.

@@ -48,6 +48,10 @@ pub enum SectionError {
     ManySymbols(u64),
     /// Symbols refer to an SHT_SYMTAB_SHNDX table that is missing.
     NoSymbolSections,
+    /// `sh_link` of the symbol table is not the index of a string table.
+    SymbolNames(u32),
+    /// The names of symbols reach past the end of the file.
+    ShortSymbolNames,
 }
 
 impl fmt::Display for SectionError {
@@ -65,6 +69,12 @@ impl fmt::Display for SectionError {
             SectionError::ManySymbols(count) => write!(f, "{count} symbols, at most {SYMBOLS_MAX}"),
             SectionError::NoSymbolSections => {
                 write!(f, "the symbols refer to a missing table (SHT_SYMTAB_SHNDX)")
+            }
+            SectionError::SymbolNames(link) => {
+                write!(f, "sh_link {link} of the symbol table is not a table of names")
+            }
+            SectionError::ShortSymbolNames => {
+                write!(f, "the names of symbols reach past the end of the file")
             }
         }
     }
@@ -192,7 +202,7 @@ impl Sections {
     /// # Errors
     ///
     /// Some symbols could not be visited: a read failed, the file ends before them, or there are more
-    /// than [`SYMBOLS_MAX`].
+    /// than [`SYMBOLS_MAX`]. Or all were visited, and their sections or their names cannot be found.
     pub fn visit_symbols<R: ReadAt + ?Sized>(
         &self,
         reader: &R,
@@ -233,7 +243,26 @@ impl Sections {
         if all > count {
             return Err(SectionError::ManySymbols(all));
         }
-        if lost { Err(SectionError::NoSymbolSections) } else { Ok(()) }
+        if lost {
+            return Err(SectionError::NoSymbolSections);
+        }
+        let names = self.symbol_names(table)?;
+        match names.sh_size.checked_sub(1).map(|last| names.sh_offset.checked_add(last)) {
+            None => Ok(()),
+            Some(last) => match last.map(|last| reader.read_at(last, &mut [0])) {
+                Some(Ok(1)) => Ok(()),
+                Some(Err(error)) => Err(SectionError::Read(error)),
+                Some(Ok(_)) | None => Err(SectionError::ShortSymbolNames),
+            },
+        }
+    }
+
+    /// The section with the names of a symbol table.
+    fn symbol_names(&self, table: &Section) -> Result<&SectionHeader, SectionError> {
+        let link = table.header.sh_link;
+        let names = usize::try_from(link).ok().and_then(|index| self.list.get(index));
+        let names = names.filter(|names| names.header.sh_type == elf::SHT_STRTAB);
+        names.map(|names| &names.header).ok_or(SectionError::SymbolNames(link))
     }
 
     /// Visits the symbols with their names, as [`Self::visit_symbols`] does. Names that are not in
@@ -244,8 +273,7 @@ impl Sections {
         mut visit: impl FnMut(&Symbol, &str) -> ControlFlow<()>,
     ) -> Result<(), SectionError> {
         let strings = self.symbol_table().and_then(|(_, table)| {
-            let index = usize::try_from(table.header.sh_link).ok()?;
-            let strings = &self.list.get(index)?.header;
+            let strings = self.symbol_names(table).ok()?;
             let length = usize::try_from(strings.sh_size).unwrap_or(STRINGS_MAX);
             read_vec(reader, strings.sh_offset, length.min(STRINGS_MAX)).ok()
         });
@@ -268,8 +296,8 @@ impl Sections {
     /// The name of a symbol.
     pub fn symbol_name<R: ReadAt + ?Sized>(&self, reader: &R, symbol: &Symbol) -> Option<String> {
         let (_, table) = self.symbol_table()?;
-        let strings = self.list.get(usize::try_from(table.header.sh_link).ok()?)?;
-        let offset = strings.header.sh_offset.checked_add(symbol.st_name.into())?;
+        let strings = self.symbol_names(table).ok()?;
+        let offset = strings.sh_offset.checked_add(symbol.st_name.into())?;
         let bytes = read_vec(reader, offset, SYMBOL_NAME_MAX).ok()?;
         Some(text(&bytes)).filter(|name| !name.is_empty())
     }

@@ -258,7 +258,7 @@ impl Sample {
         };
         let names = [".symtab", ".strtab"].map(|name| intern(&mut strings, name));
         push(names[0], elf::SHT_SYMTAB, &symbols, strings_index);
-        push(names[1], 3, &strings, 0);
+        push(names[1], elf::SHT_STRTAB, &strings, 0);
         out.resize(out.len().next_multiple_of(8), 0);
         header.e_shoff = out.len() as u64;
         header.e_shnum = headers.len() as u16;

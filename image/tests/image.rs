@@ -545,6 +545,28 @@ fn symbols_missing_from_the_file_are_an_error() {
     assert!(symbols.len() > seen);
 }
 
+/// All symbols are seen, and that their names are not is an error.
+#[test]
+fn names_of_symbols_that_cannot_be_found_are_an_error() {
+    let plain = spt().bytes();
+    let (sections, wanted, _) = read_sections(&plain);
+    let header = *Image::read(&plain, &Arch::ALL).unwrap().header();
+    let table = sections.all().iter().position(|section| section.name == ".symtab").unwrap();
+    let link = header.e_shoff as usize + table * elf::SECTION_HEADER_SIZE + 40;
+    let count = sections.all().len() as u32;
+    for (index, fault) in [0, 1, count, u32::MAX].map(|link| (link, SectionError::SymbolNames(link)))
+    {
+        let mut file = plain.clone();
+        file[link..link + 4].copy_from_slice(&index.to_le_bytes());
+        let (_, symbols, visited) = read_sections(&file);
+        assert_eq!((symbols, visited), (wanted.clone(), Err(fault)));
+    }
+    let names = sections.find(".strtab").unwrap().header;
+    let cut = plain[..(names.sh_offset + names.sh_size - 1) as usize].to_vec();
+    let visited = sections.visit_symbols(&cut, |_| ControlFlow::Continue(()));
+    assert_eq!(visited, Err(SectionError::ShortSymbolNames));
+}
+
 #[test]
 fn readelf_accepts_a_sample() {
     let folder = tempfile::tempdir().unwrap();

@@ -22,6 +22,7 @@
 
 pub mod completion;
 mod memory;
+mod needs;
 mod options;
 mod resolve;
 mod usage;
@@ -37,9 +38,11 @@ use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::Features;
 use solo5_abi::target::Target;
+use solo5_report::os_text;
 use solo5_source::reader::similar;
 
-pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, rounded};
+pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, guest_memory, mebibytes, rounded};
+pub use needs::Unmet;
 pub use options::is_label_key;
 use resolve::{Wishes, undeclared};
 pub use usage::usage;
@@ -250,7 +253,10 @@ pub enum Stop {
     /// `--explain=CODE`: the page on this code, exit 0.
     Explain(String),
     /// No operand: [`MISSING_KERNEL`], then usage, exit 1.
-    MissingKernel,
+    MissingKernel {
+        /// Advice on the first wrong option, if there is any.
+        advice: Option<String>,
+    },
 }
 
 /// The text of [`Stop::MissingKernel`].
@@ -277,7 +283,7 @@ impl OptionError {
         why: Option<String>,
         advice: Option<String>,
     ) -> OptionError {
-        let invalid = format!("Invalid option: `{}'", option.to_string_lossy());
+        let invalid = format!("Invalid option: `{}'", os_text(option));
         let usage = why.is_none();
         OptionError { argument, lines: why.into_iter().chain([invalid]).collect(), usage, advice }
     }
@@ -328,12 +334,15 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
             b"--version" => return Err(Stop::Version),
             option => {
                 if let Some(code) = option.strip_prefix(b"--explain=") {
-                    return Err(Stop::Explain(String::from_utf8_lossy(code).into_owned()));
+                    return Err(Stop::Explain(os_text(OsStr::from_bytes(code)).into_owned()));
                 }
             }
         }
     }
-    let (kernel, guest) = rest.split_first().ok_or(Stop::MissingKernel)?;
+    let Some((kernel, guest)) = rest.split_first() else {
+        let wrong = options::read(arguments, OsStr::new(""), &[], modules).error;
+        return Err(Stop::MissingKernel { advice: wrong.and_then(|error| error.advice) });
+    };
     let seen = arguments.len() - rest.len();
     let options = arguments.get(..seen).unwrap_or_default();
     Ok(options::read(options, kernel, guest, modules))
@@ -476,7 +485,7 @@ impl Launch {
         let found = self.arguments.iter().find(|argument| options::is_for_device(argument))?;
         Some(format!(
             "'{}' follows the image, so it is the guest's; options come before the image",
-            found.to_string_lossy()
+            os_text(found)
         ))
     }
 
@@ -534,7 +543,7 @@ impl Launch {
 
     /// Most memory in bytes that a guest of `target` can get in this launch.
     pub fn most_memory(&self, target: Target) -> u64 {
-        memory::most_memory(target, !self.nets.is_empty())
+        target.most_memory(!self.nets.is_empty())
     }
 
     /// How many MiB to ask for with `--mem` so that a guest of `target` gets `least` bytes; `None` if

@@ -8,9 +8,6 @@ use solo5_abi::{DEFAULT_MEMORY, hvt};
 /// Guest memory in MiB when `--mem` is not given.
 pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
 
-/// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
-const MEMORY_MAX: u64 = 1 << 46;
-
 /// More memory than a guest of this target can have. Both numbers are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMuchMemory {
@@ -41,7 +38,11 @@ pub fn rounded(target: Target, asked: u64) -> u64 {
 /// Guest memory in bytes that a guest of `target` gets if `asked` bytes are asked for. hvt's ring,
 /// which network interfaces need, lies above guest memory; if hvt's maximum is asked for, the guest
 /// gets one granule less to make room for the ring.
-pub(super) fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64, TooMuchMemory> {
+///
+/// # Errors
+///
+/// If it is more than the target allows.
+pub fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64, TooMuchMemory> {
     let bytes = rounded(target, asked);
     if target != Target::Hvt {
         return Ok(bytes);
@@ -49,21 +50,21 @@ pub(super) fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64
     if bytes > hvt::MEMORY_MAX {
         return Err(TooMuchMemory { bytes, most: hvt::MEMORY_MAX });
     }
-    Ok(bytes.min(most_memory(target, nets)))
-}
-
-/// Most memory in bytes that a guest of `target` can get, with network devices or without.
-pub(super) const fn most_memory(target: Target, nets: bool) -> u64 {
-    match target {
-        Target::Hvt if nets => hvt::MEMORY_MAX - hvt::MEMORY_GRANULE,
-        Target::Hvt => hvt::MEMORY_MAX,
-        _ => MEMORY_MAX,
-    }
+    Ok(bytes.min(target.most_memory(nets)))
 }
 
 /// How many MiB to ask for with `--mem` so that a guest gets `least` bytes; `None` if no size
 /// suffices. For hvt it is a whole number of granules, because the tender rounds down to that.
 pub(super) fn enough_memory_mib(target: Target, least: u64, nets: bool) -> Option<u64> {
     let unit = if matches!(target, Target::Hvt) { hvt::MEMORY_GRANULE } else { 1 << 20 };
-    (least <= most_memory(target, nets)).then(|| least.div_ceil(unit).max(1) * (unit >> 20))
+    (least <= target.most_memory(nets)).then(|| least.div_ceil(unit).max(1) * (unit >> 20))
+}
+
+/// A size for messages: in MiB if it is a whole number of MiB, else in bytes.
+pub fn mebibytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
 }

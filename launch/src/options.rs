@@ -1,6 +1,6 @@
 //! Reads options one by one, in argument order. [`OPTIONS`] is the table of all of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -8,6 +8,7 @@ use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, is_name};
 use solo5_abi::offer::{Feature, Features};
 use solo5_abi::target::Target;
+use solo5_report::os_text;
 use solo5_source::reader::similar;
 
 use super::resolve::{BlockWish, NetWish, Wishes};
@@ -40,6 +41,15 @@ impl Module {
             Module::Block => modules.block,
             Module::Gdb => modules.gdb,
             Module::Dumpcore => modules.dumpcore,
+        }
+    }
+
+    /// The tender that has its options, if not every one has them.
+    const fn tender(self) -> Option<&'static str> {
+        match self {
+            Module::Core | Module::ExecHeap | Module::Net | Module::Block => None,
+            Module::Confinement => Some("solo5-hvt"),
+            Module::Gdb | Module::Dumpcore => Some("solo5-hvt-debug"),
         }
     }
 }
@@ -98,6 +108,8 @@ enum ValueError {
     Because(String),
     /// Not a valid sector size.
     SectorSize,
+    /// No memory size; what to write instead.
+    Memory(String),
     /// `Malformed argument to --option`, without usage.
     Malformed,
 }
@@ -241,11 +253,18 @@ pub(super) static OPTIONS: &[Row] = &[
     ),
 ];
 
-/// Advice on an unknown option that resembles a known one.
+/// The options that end reading before an image is opened.
+pub(super) const ENDING: [&str; 2] = ["--help", "--version"];
+
+/// Advice on an unknown option that another tender has, or that resembles a known one.
 fn meant(name: &[u8], modules: &Modules) -> Option<String> {
-    let names: Vec<_> =
-        OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name).collect();
     let name = str::from_utf8(name).ok()?;
+    let tender = OPTIONS.iter().find(|row| row.name == name).and_then(|row| row.module.tender());
+    if let Some(tender) = tender {
+        return Some(format!("{name} is an option of {tender}"));
+    }
+    let known = OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name);
+    let names: Vec<_> = known.chain(ENDING).collect();
     similar(name, &names).map(|similar| format!("there is no {name}; did you mean {similar}?"))
 }
 
@@ -263,18 +282,20 @@ pub(super) fn is_for_device(argument: &OsStr) -> bool {
 /// Port for gdb when none is given.
 const GDB_PORT_DEFAULT: u16 = 1234;
 
-/// A setting of a device. It may precede or follow the option that attaches the device; the last one wins.
-enum Setting {
-    Mac(Option<Mac>),
-    SectorSize(SectorSize),
-    Access(Access),
+/// Settings of devices, by the device's name. One may precede or follow the option that attaches the
+/// device; the last one of a kind wins.
+#[derive(Default)]
+struct Settings {
+    macs: HashMap<String, Option<Mac>>,
+    sector_sizes: HashMap<String, SectorSize>,
+    accesses: HashMap<String, Access>,
 }
 
 struct Reader {
     launch: Launch,
     wishes: Wishes,
     mentions: Vec<Mention>,
-    settings: Vec<(String, Setting)>,
+    settings: Settings,
     /// The keys of all labels so far. A set, because there may be thousands.
     label_keys: HashSet<String>,
     /// All devices attached or declined so far. A set for the same reason.
@@ -314,7 +335,7 @@ pub(super) fn read(
         },
         wishes: Wishes::default(),
         mentions: Vec::new(),
-        settings: Vec::new(),
+        settings: Settings::default(),
         label_keys: HashSet::new(),
         devices: HashSet::new(),
         gdb: false,
@@ -358,12 +379,10 @@ impl Reader {
                 let advice = "a sector size is a power of two from 512 to 32768, such as 4096";
                 OptionError::invalid(index, option, Some(why.to_owned()), Some(advice.to_owned()))
             }
-            ValueError::Malformed => OptionError {
-                argument: index,
-                lines: vec![format!("Malformed argument to {}", row.name)],
-                usage: false,
-                advice: Some(format!("write it as in usage:{}", row.usage.trim_end())),
-            },
+            ValueError::Malformed => {
+                malformed(index, row, format!("write it as in usage:{}", row.usage.trim_end()))
+            }
+            ValueError::Memory(advice) => malformed(index, row, advice),
         })
     }
 
@@ -433,22 +452,43 @@ impl Reader {
         Ok(())
     }
 
-    /// Applies settings to the devices that are attached.
+    /// Applies settings to the devices that are attached; there may be thousands of both.
     fn settle(&mut self) {
+        let settings = &self.settings;
         let Wishes { nets, blocks } = &mut self.wishes;
-        for (name, setting) in self.settings.drain(..) {
-            let net = nets.iter_mut().find(|net| net.name == name);
-            let block = blocks.iter_mut().find(|block| block.name == name);
-            match (setting, net, block) {
-                (Setting::Mac(mac), Some(net), _) => net.mac = mac,
-                (Setting::SectorSize(size), _, Some(block)) => block.sector_size = Some(size),
-                (Setting::Access(access), _, Some(block)) => block.access = access,
-                // As upstream: a setting does not attach a device.
-                _ => {}
-            }
+        // As upstream: a setting does not attach a device.
+        for net in nets {
+            net.mac = settings.macs.get(&net.name).copied().flatten();
+        }
+        for block in blocks {
+            block.sector_size = settings.sector_sizes.get(&block.name).copied();
+            block.access = settings.accesses.get(&block.name).copied().unwrap_or(block.access);
         }
         self.launch.gdb = self.gdb.then(|| self.gdb_at.clone());
     }
+}
+
+/// What to write for a memory size that is none: if it is a number with another unit, that one.
+fn memory_advice(value: &[u8]) -> String {
+    let text = str::from_utf8(value).unwrap_or_default();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let meant = match unit.to_ascii_lowercase().as_str() {
+        "m" | "mb" | "mib" => Some("MiB"),
+        "g" | "gb" | "gib" => Some("GiB"),
+        _ => None,
+    };
+    let meant = meant.map(|unit| format!("{number}{unit}"));
+    match meant.filter(|meant| parse_memory(meant.as_bytes()).is_some()) {
+        Some(meant) => format!("write --mem={meant}"),
+        None => "write a number of MiB, such as --mem=512, or a size such as --mem=2GiB".to_owned(),
+    }
+}
+
+/// Upstream's text on a value that is none, with what to write.
+fn malformed(argument: usize, row: &Row, advice: String) -> OptionError {
+    let lines = vec![format!("Malformed argument to {}", row.name)];
+    OptionError { argument, lines, usage: false, advice: Some(advice) }
 }
 
 /// `:NAME` or `:NAME=VALUE`.
@@ -468,7 +508,8 @@ fn os(bytes: &[u8]) -> OsString {
 }
 
 fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
-    reader.launch.memory_mib = parse_memory(value).ok_or(ValueError::Malformed)?;
+    let wrong = || ValueError::Memory(memory_advice(value));
+    reader.launch.memory_mib = parse_memory(value).ok_or_else(wrong)?;
     Ok(())
 }
 
@@ -575,7 +616,7 @@ fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, ValueError> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     parse_fd(number).ok_or_else(|| {
         let why = if is_number { "Numerical result out of range" } else { "Invalid argument" };
-        let value = String::from_utf8_lossy(value);
+        let value = os_text(OsStr::from_bytes(value));
         ValueError::Because(format!("Could not attach interface: {value}: {why}"))
     })
 }
@@ -584,7 +625,7 @@ fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueErr
     let mac = parse_mac(value).ok_or(ValueError::Invalid)?;
     // As upstream: an address of zeros counts as absent.
     let mac = Some(mac).filter(|mac| mac.0 != [0; 6]);
-    reader.settings.push((name.to_owned(), Setting::Mac(mac)));
+    reader.settings.macs.insert(name.to_owned(), mac);
     Ok(())
 }
 
@@ -599,14 +640,14 @@ fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueEr
 
 fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let size = parse_sector_size(value).ok_or(ValueError::SectorSize)?;
-    reader.settings.push((name.to_owned(), Setting::SectorSize(size)));
+    reader.settings.sector_sizes.insert(name.to_owned(), size);
     Ok(())
 }
 
 fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let access = str::from_utf8(value).ok().and_then(Access::from_name);
     let access = access.ok_or(ValueError::Malformed)?;
-    reader.settings.push((name.to_owned(), Setting::Access(access)));
+    reader.settings.accesses.insert(name.to_owned(), access);
     Ok(())
 }
 

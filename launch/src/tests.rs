@@ -49,11 +49,16 @@ fn lines(text: &str) -> (Vec<String>, bool) {
 #[test]
 fn the_first_pass_stops_where_upstream_does() {
     let modules = Modules::ordinary(Target::Spt);
+    let missing = || Some(Stop::MissingKernel { advice: None });
+    let advised = |advice: &str| Some(Stop::MissingKernel { advice: Some(advice.to_owned()) });
     for (text, expected) in [
-        ("", Some(Stop::MissingKernel)),
-        ("--nonsense", Some(Stop::MissingKernel)),
-        ("--mem=64 --", Some(Stop::MissingKernel)),
-        ("-", Some(Stop::MissingKernel)),
+        ("", missing()),
+        ("--nonsense", missing()),
+        ("--mem=64 --", missing()),
+        ("-", missing()),
+        ("--hlep", advised("there is no --hlep; did you mean --help?")),
+        ("--mem=64 --verison", advised("there is no --verison; did you mean --version?")),
+        ("--mem=64M", advised("write --mem=64MiB")),
         ("--help", Some(Stop::Help)),
         ("--nonsense --version --help k", Some(Stop::Version)),
         ("--nonsense --help --version k", Some(Stop::Help)),
@@ -107,6 +112,19 @@ fn memory_is_strict_and_takes_units() {
         let (lines, usage) = lines(&format!("--mem={value} k"));
         assert_eq!(lines, ["Malformed argument to --mem"], "{value:?}");
         assert!(!usage);
+    }
+    for (value, meant) in [
+        ("64M", "64MiB"),
+        ("64mb", "64MiB"),
+        ("2G", "2GiB"),
+        ("2gib", "2GiB"),
+        ("0M", "512, or a size"),
+        ("64K", "512, or a size"),
+        ("M", "512, or a size"),
+    ] {
+        let error = launch(&format!("--mem={value} k")).unwrap_err();
+        let advice = error.advice.unwrap();
+        assert!(advice.contains(&format!("--mem={meant}")), "{value:?}: {advice}");
     }
 }
 
@@ -195,7 +213,7 @@ fn advice_says_what_is_wrong_and_how_to_mend_it() {
         ("--block-sector-size:storage=1000", "a sector size is a power of two from 512 to 32768"),
         ("--blok:storage=d", "there is no --blok; did you mean --block?"),
         ("--net=tap100", "write it as in usage:    --net:NAME=IFACE | @NN"),
-        ("--mem=lots", "write it as in usage:  [ --mem=512 ]"),
+        ("--mem=lots", "write a number of MiB, such as --mem=512, or a size"),
     ] {
         let error = launch(&format!("{options} k")).unwrap_err();
         let told = error.advice.unwrap_or_default();
@@ -491,4 +509,57 @@ fn memory_that_is_advised_is_enough() {
         let launch = launch(&format!("{devices} k")).unwrap();
         assert_eq!(launch.enough_memory_mib(target, least), None, "{least}");
     }
+}
+
+#[test]
+fn what_the_manifest_requires_of_a_launch_names_its_option() {
+    let mut note = vec![0; mft2::DESCRIPTOR_MAX];
+    let mut writer = mft2::Writer::new(&mut note, 3).unwrap();
+    let records: [(u16, u16, &[u8]); 3] = [
+        (0, tag::MEMORY_MINIMUM, &(3u64 << 20).to_le_bytes()),
+        (0, tag::FLAGS, &mft2::FLAG_EXECUTABLE_HEAP.to_le_bytes()),
+        (1, tag::SECTOR_SIZE, &4096u32.to_le_bytes()),
+    ];
+    for (device, tag, value) in records {
+        writer.push(device.into(), tag, value).unwrap();
+    }
+    let length = writer.finish();
+    let bytes = manifest();
+    let manifest = Mft1::parse(&bytes).unwrap();
+    let note = Mft2::parse(&note[..length], &manifest).unwrap();
+    let unmet = |text: &str, have: u64| -> Vec<String> {
+        let request = read(&words(text), &Modules::ordinary(Target::Hvt)).expect("no stop");
+        let launch = request.check(&manifest, Some(&note)).unwrap();
+        let unmet = launch.unmet(Target::Hvt, have, Some(&note));
+        assert_eq!(launch.unmet(Target::Hvt, 0, None), []);
+        unmet.iter().map(ToString::to_string).collect()
+    };
+    let block = "--block:storage=x";
+    assert_eq!(unmet(&format!("{block} --x-exec-heap k"), 3 << 20), [""; 0]);
+    assert_eq!(
+        unmet(&format!("{block} --block-sector-size:storage=512 k"), 2 << 20),
+        [
+            "the manifest asks for at least 3 MiB of memory, but the guest would get 2 MiB; add --mem=4",
+            "the manifest asks for an executable heap; add --x-exec-heap if you trust the unikernel \
+             with one",
+            "the manifest asks for sectors of 4096 bytes for 'storage', not 512; leave \
+             --block-sector-size:storage out, or give 4096",
+        ]
+    );
+}
+
+/// Different bytes stay different in messages.
+#[test]
+fn options_that_are_no_utf_8_are_shown_byte_by_byte() {
+    let invalid = |word: &[u8]| {
+        let words = [OsStr::from_bytes(word).to_owned(), OsString::from("k")];
+        let request = read(&words, &Modules::ordinary(Target::Spt)).expect("no stop");
+        let bytes = manifest();
+        request.check(&Mft1::parse(&bytes).unwrap(), None).unwrap_err().lines
+    };
+    assert_eq!(invalid(b"--\xff"), ["Invalid option: `--\\xff'"]);
+    assert_eq!(invalid(b"--net:service=@\xfe")[0], "Could not attach interface: @\\xfe: Invalid argument");
+    let words = [OsStr::from_bytes(b"--explain=\xff").to_owned()];
+    let stop = read(&words, &Modules::ordinary(Target::Spt)).unwrap_err();
+    assert_eq!(stop, Stop::Explain("\\xff".into()));
 }

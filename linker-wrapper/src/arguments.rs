@@ -9,7 +9,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, os_text};
 
 use crate::codes;
 use crate::name::Tool;
@@ -456,14 +456,14 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
             .ok_or_else(|| {
                 Diagnostic::error(
                     codes::OPTION,
-                    format!("unknown audit level '{}'", level.display()),
+                    format!("unknown audit level '{}'", os_text(&level)),
                 )
                 .with_help("levels are off, error and warning")
             })?;
     } else {
         return Err(Diagnostic::error(
             codes::OPTION,
-            format!("unknown option '-z {}'", keyword.display()),
+            format!("unknown option '-z {}'", os_text(&keyword)),
         )
         .with_help("options are solo5-abi=NAME, solo5-manifest=FILE and solo5-audit=LEVEL"));
     }

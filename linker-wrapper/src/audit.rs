@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use solo5_audit::Selection;
-use solo5_report::{Diagnostic, Severity, diagnostic};
+use solo5_report::{Diagnostic, Severity, diagnostic, path_text};
 
 use crate::arguments::AuditLevel;
 
@@ -30,7 +30,7 @@ pub fn audit(file: &File, path: &Path, level: AuditLevel) -> Verdict {
             (selection, Severity::Warning)
         }
     };
-    let findings = solo5_audit::audit(&path.display().to_string(), file, &selection);
+    let findings = solo5_audit::audit(&path_text(path), file, &selection);
     let refused = diagnostic::worst(&findings).is_some_and(|worst| worst >= refuse_from);
     Verdict { findings, refused }
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, os_text};
 
 use crate::codes;
 use crate::relay::{Heard, Relay};
@@ -113,7 +113,7 @@ fn quoted(word: &OsStr) -> Vec<u8> {
 /// The diagnostic for a tool that could not be run, and the status that a shell would return.
 pub fn not_run(program: &OsStr, error: &io::Error) -> (Diagnostic, u8) {
     let diagnostic =
-        Diagnostic::error(codes::TOOL, format!("cannot run '{}': {error}", program.display()))
+        Diagnostic::error(codes::TOOL, format!("cannot run '{}': {error}", os_text(program)))
             .with_help("install it, or name another in SOLO5_CC, SOLO5_LD or SOLO5_OBJCOPY");
     let status = match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,

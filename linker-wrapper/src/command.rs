@@ -1,11 +1,12 @@
 //! The tool's command, put together from the installed files and the arguments.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use solo5_abi::Arch;
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, os_text, path_text};
 
 use crate::arguments::{Arguments, Linked, Mode};
 use crate::codes;
@@ -51,11 +52,11 @@ pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, 
         }));
     }
     let help = if installed.is_empty() {
-        format!("no bindings are installed in {}", library.display())
+        format!("no bindings are installed in {}", path_text(library))
     } else {
         format!("installed are {}", installed.join(", "))
     };
-    Err(Diagnostic::error(codes::UNKNOWN_ABI, format!("unknown ABI '{}'", name.display()))
+    Err(Diagnostic::error(codes::UNKNOWN_ABI, format!("unknown ABI '{}'", os_text(&name)))
         .with_help(help))
 }
 
@@ -100,9 +101,35 @@ pub fn arguments(
     if links || !compiler {
         out.extend(link(identity.arch, installed, abi, objects));
     }
+    if links && read.linked == Linked::Target && uses_lld(identity, program, read) {
+        // Objects may name libraries, which lld would look for in the host's folders.
+        let option = "--no-dependent-libraries";
+        out.push(if compiler { format!("-Wl,{option}") } else { option.to_owned() }.into());
+    }
     out.extend(libraries.folders.iter().flat_map(|folder| ["-L".into(), folder.clone()]));
     out.extend(read.rest(&libraries.left_out));
     out
+}
+
+/// Whether lld links, as far as names tell.
+fn uses_lld(identity: &Identity, program: &Program, read: &Arguments) -> bool {
+    if identity.tool != Tool::Cc {
+        return tools::is_lld(&program.name);
+    }
+    let chosen = read.rest(&[]).into_iter().filter_map(|word| {
+        let word = word.into_vec();
+        let linker = [&b"-fuse-ld="[..], b"--ld-path="].iter().find_map(|it| word.strip_prefix(*it));
+        linker.map(|linker| OsStr::from_bytes(linker).to_owned())
+    });
+    match chosen.last() {
+        Some(linker) => tools::is_lld(&linker),
+        // Clang is told to use the linker that a variable names.
+        None => {
+            Family::of(program) == Family::Clang
+                && Program::is_chosen(Tool::Ld, identity.arch)
+                && tools::is_lld(&Program::of(Tool::Ld, identity.arch).name)
+        }
+    }
 }
 
 fn link(

@@ -32,6 +32,7 @@ pub mod child;
 pub mod codes;
 pub mod command;
 pub mod libraries;
+pub mod library_script;
 pub mod manifest;
 pub mod name;
 pub mod option;
@@ -117,7 +118,7 @@ fn explain(codes: &[OsString]) -> u8 {
     }
     for code in codes {
         let Some(page) = code.to_str().and_then(solo5_report::explain) else {
-            let code = solo5_report::one_line(&code.to_string_lossy());
+            let code = solo5_report::one_line(&solo5_report::os_text(code));
             let text = format!("there is no code {code}; `explain` without a code lists them\n");
             say("solo5-toolchain", &text);
             return FAILED;
@@ -147,7 +148,8 @@ fn linker_script(words: &[OsString]) -> u8 {
 
 /// Writes a text to standard output, and returns the exit status.
 fn print(out: &str) -> u8 {
-    match io::stdout().write_all(out.as_bytes()) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => 0,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {

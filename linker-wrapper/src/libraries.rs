@@ -13,10 +13,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSymbol, ReadCache};
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, os_text, path_text};
 
 use crate::arguments::{Arguments, Linked};
 use crate::codes;
+use crate::library_script::{self, Named};
 use crate::name::Tool;
 use crate::tools::{self, Program};
 
@@ -30,6 +31,8 @@ const EMPTY: &[(&str, &str)] = &[
     ("util", "libutil.so.1"),
     ("gcc_s", "libgcc_s.so.1"),
 ];
+/// Most files that linker scripts name, one after another.
+const SCRIPTS_MAX: usize = 1000;
 /// Most symbols named after a link that failed.
 const SHOWN_MAX: usize = 8;
 
@@ -57,10 +60,15 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
         libraries.folders.clone_from(&read.late_folders);
     }
     let mut own = None;
+    let folders: Vec<PathBuf> =
+        read.folders.iter().map(|folder| resolved(folder, read.sysroot.as_deref())).collect();
     for library in &read.libraries {
         let file = file(library);
         let is_in = |folder: &Path| folder.join(&file).is_file();
-        if read.folders.iter().any(|folder| is_in(&resolved(folder, read.sysroot.as_deref()))) {
+        if let Some(folder) = folders.iter().find(|folder| is_in(folder)) {
+            if tool == Tool::Cc {
+                check_script(&folder.join(&file), &folders)?;
+            }
             continue;
         }
         if tool == Tool::Cc {
@@ -84,8 +92,33 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
     Ok(libraries)
 }
 
+/// Checks that a library which is a linker script, or names one, leads to no folder of the host.
+fn check_script(library: &Path, folders: &[PathBuf]) -> Result<(), Diagnostic> {
+    let mut seen = BTreeSet::from([library.to_owned()]);
+    let mut pending = vec![library.to_owned()];
+    while let Some(script) = pending.pop() {
+        for named in library_script::named(&script) {
+            let (name, file) = match named {
+                Named::Library(name) => (name.clone(), file(&name)),
+                Named::File(name) => (name.clone(), name),
+            };
+            let beside = script.parent().map(Path::to_owned);
+            let places = [PathBuf::new()].into_iter().chain(beside).chain(folders.iter().cloned());
+            let mut places = places.map(|folder| folder.join(&file));
+            let Some(found) = places.find(|place| place.is_file()) else {
+                let note = format!("the linker script {} asks for it", path_text(&script));
+                return Err(not_found(&name).with_note(note));
+            };
+            if seen.len() < SCRIPTS_MAX && seen.insert(found.clone()) {
+                pending.push(found);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn not_found(library: &OsStr) -> Diagnostic {
-    let name = library.display();
+    let name = os_text(library);
     Diagnostic::error(codes::LIBRARY, format!("library {name} is in no folder of the link"))
         .with_note(
             "a unikernel has no libraries of the host, so the host's folders are not searched",
@@ -158,7 +191,7 @@ pub fn missed(
     left_out: &[OsString],
     undefined: &BTreeSet<String>,
 ) -> Vec<Diagnostic> {
-    let names = left_out.iter().map(|name| format!("-l{}", name.display())).collect::<Vec<_>>();
+    let names = left_out.iter().map(|name| format!("-l{}", os_text(name))).collect::<Vec<_>>();
     let named = names.join(" ");
     let host: Vec<(&str, BTreeSet<Vec<u8>>)> =
         EMPTY.iter().filter_map(|(name, file)| Some((*name, symbols(compiler, file)?))).collect();

@@ -1,12 +1,11 @@
 //! Compiles a manifest's source to the objects that bring its notes into the image.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use solo5_abi::Arch;
 use solo5_manifest::object;
-use solo5_report::{Diagnostic, Severity};
+use solo5_output::input::{self, Input};
+use solo5_report::{Diagnostic, Severity, path_text};
 
 use crate::codes;
 
@@ -29,16 +28,14 @@ pub struct Compiled {
 ///
 /// All faults of the manifest, or the failure to read it.
 pub fn compile(file: &Path, arch: Arch) -> Result<Compiled, Vec<Diagnostic>> {
-    let name = file.display().to_string();
-    let mut source = Vec::new();
-    File::open(file).and_then(|file| file.take(SOURCE_MAX).read_to_end(&mut source)).map_err(
-        |error| {
-            vec![
-                Diagnostic::error(codes::MANIFEST, format!("cannot read manifest {name}: {error}"))
-                    .with_help("`-z solo5-manifest=` takes the path of a manifest's source"),
-            ]
-        },
-    )?;
+    let name = path_text(file).into_owned();
+    let input = input::open(file).and_then(|opened| Input::of(opened, file));
+    let source = input.and_then(|input| input.all(SOURCE_MAX)).map_err(|error| {
+        vec![
+            Diagnostic::error(codes::MANIFEST, format!("cannot read manifest {name}: {error}"))
+                .with_help("`-z solo5-manifest=` takes the path of a manifest's source"),
+        ]
+    })?;
     let checked = solo5_manifest::parse(&name, &source)?;
     let mut objects = vec![("o", object::write(&checked.manifest.notes(), arch))];
     if let Some(note) = solo5_manifest::package_note(&checked.manifest) {

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, path_text};
 
 use crate::codes;
 
@@ -61,7 +61,7 @@ impl Output {
         File::open(&self.path).map(Some).map_err(|error| {
             Diagnostic::error(
                 codes::UNREADABLE,
-                format!("cannot read {}: {error}", self.path.display()),
+                format!("cannot read {}: {error}", path_text(&self.path)),
             )
             .with_help("`-z solo5-audit=off` links without an audit")
         })
@@ -77,7 +77,7 @@ impl Output {
         fs::canonicalize(&self.path).and_then(fs::remove_file).map_err(|error| {
             Diagnostic::error(
                 codes::UNREADABLE,
-                format!("cannot remove {}: {error}", self.path.display()),
+                format!("cannot remove {}: {error}", path_text(&self.path)),
             )
             .with_help("remove it: it did not pass the audit")
         })

@@ -10,6 +10,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use solo5_report::{one_line, os_text};
+
 /// Longest piece of a line that is searched at once.
 const LINE_MAX: u64 = 1 << 20;
 /// Most undefined symbols noted.
@@ -45,8 +47,18 @@ impl Relay {
         Relay { names: self.names.iter().map(escaped).collect() }
     }
 
+    /// The same names as people see them: they may have any character.
+    fn for_people(&self) -> Relay {
+        let shown = |(object, name): &(Vec<u8>, Vec<u8>)| {
+            let name = one_line(&os_text(OsStr::from_bytes(name)));
+            (object.clone(), name.into_bytes())
+        };
+        Relay { names: self.names.iter().map(shown).collect() }
+    }
+
     /// Passes on all of `from`.
     pub fn pass(&self, from: impl Read, mut to: impl Write) -> Heard {
+        let names = self.for_people();
         let mut from = BufReader::new(from);
         let mut heard = Heard::default();
         let mut line = Vec::new();
@@ -60,7 +72,7 @@ impl Relay {
                 heard.undefined.extend(undefined(&line));
             }
             // A failure to write does not stop the tool, just as without the relay.
-            let _ = to.write_all(&self.replaced(&line));
+            let _ = to.write_all(&names.replaced(&line));
             let _ = to.flush();
         }
     }
@@ -144,6 +156,15 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), "a my app.yaml:(.n) my app.yaml\nlast");
         let make = relay().replaced_for_make(b"x: /tmp/x\\ y/app.yaml.o\n/tmp/x y/app.yaml.o:\n");
         assert_eq!(String::from_utf8(make).unwrap(), "x: my\\ app.yaml\nmy app.yaml:\n");
+    }
+
+    #[test]
+    fn names_are_escaped_in_what_people_see() {
+        let relay = Relay::new(&["/tmp/o"], OsStr::from_bytes(b"a\x1b[31m\xff.yaml"));
+        let mut out = Vec::new();
+        relay.pass(&b"/tmp/o\n"[..], &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "a\\u{1b}[31m\\xff.yaml\n");
+        assert_eq!(relay.replaced(b"/tmp/o"), b"a\x1b[31m\xff.yaml", "a file names it as it is");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, path_text};
 
 use crate::arguments::{Arguments, Mode, SideFile};
 use crate::codes;
@@ -100,7 +100,9 @@ fn path(side: &SideFile, read: &Arguments) -> PathBuf {
 
 fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Diagnostic> {
     // Other than files, there are standard streams, which the relay has changed, and devices.
-    if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= FILE_MAX) {
+    // A descriptor such as `/dev/stdout` may be a log, which holds more than this file.
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= FILE_MAX);
+    if !is_file || solo5_output::is_descriptor(path) {
         return Ok(());
     }
     let changed = |path: &Path| -> io::Result<()> {
@@ -109,7 +111,7 @@ fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Dia
         if changed == text { Ok(()) } else { fs::write(path, changed) }
     };
     changed(path).map_err(|error| {
-        let text = format!("cannot put the manifest's name into {}: {error}", path.display());
+        let text = format!("cannot put the manifest's name into {}: {error}", path_text(path));
         Diagnostic::error(codes::TEMPORARY, text)
     })
 }

@@ -111,6 +111,14 @@ impl Family {
     }
 }
 
+/// Whether the linker of this name is lld. Its file name tells, with links resolved.
+pub fn is_lld(name: &OsStr) -> bool {
+    let has = |name: &[u8]| name.windows(3).any(|part| part == b"lld");
+    let file = find(name).and_then(|path| fs::canonicalize(path).ok());
+    let file = file.as_deref().and_then(Path::file_name).unwrap_or_default();
+    has(name.as_bytes()) || has(file.as_bytes())
+}
+
 /// Variables that add folders of the host to every search for a header or a library.
 pub const HOST_FOLDERS: &[&str] =
     &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];

@@ -309,8 +309,17 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     let said = ends(&folder.run(&["compile", "m.yaml", "--emit=raw", "-o", "/dev/full"]), 2);
     assert!(said.contains("M151"), "{said}");
     let to_full = "exec >/dev/full";
-    for arguments in [&["compile", "m.yaml", "--emit=raw", "-o", "-"][..], &["schema"], &["man"]] {
-        ends(&folder.run_under(to_full, arguments), 2);
+    for arguments in [
+        &["compile", "m.yaml", "--emit=raw", "-o", "-"][..],
+        &["schema"],
+        &["man"],
+        &["explain", "M101"],
+        &["--help"],
+        &["compile", "--help"],
+        &["--version"],
+    ] {
+        let said = ends(&folder.run_under(to_full, arguments), 2);
+        assert!(said.contains("No space left on device"), "{arguments:?}: {said}");
     }
     // A file size limit of 0 acts like a full disk.
     let full = "trap '' XFSZ; ulimit -f 0";
@@ -490,6 +499,27 @@ fn named_pipes_are_refused() {
     assert!(said.contains("cannot write pipe: it is not a regular file"), "{said}");
     let said = ends(&folder.run(&["fmt", "pipe"]), 2);
     assert!(said.contains("cannot read pipe: it is not a regular file"), "{said}");
+}
+
+/// A pipe is a source like any other, unless nobody writes to it: then the program does not wait.
+#[test]
+fn sources_may_be_pipes_but_none_that_nobody_writes_to() {
+    let folder = Folder::new();
+    let made = Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap();
+    assert!(made.success());
+    for arguments in [&["check", "pipe"][..], &["show", "pipe"], &["compile", "pipe", "-om.o"]] {
+        let said = ends(&folder.run(arguments), 2);
+        let expected = "cannot read pipe: it is a named pipe that nobody writes to";
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    let source = std::fs::read(folder.path("m.yaml")).unwrap();
+    for input in ["-", "/dev/stdin", "/dev/fd/0"] {
+        let output = folder.run_with(&["compile", input, "-om.c"], &source);
+        ends(&output, 0);
+    }
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "\"$0\" check <(cat m.yaml)", PROGRAM]).current_dir(folder.path("."));
+    ends(&shell.output().unwrap(), 0);
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! Writes the output files of a program. A file gets all of its content or none, and a file that
-//! already has the content is left untouched.
+//! Opens the files that a program reads ([`input`]), and writes its output files. An output file gets
+//! all of its content or none, and a file that already has the content is left untouched.
 //!
 //! Adversary: another user who can put symbolic links into the folder. File names come from the
 //! program's user and are trusted.
 
 #![forbid(unsafe_code)]
+
+pub mod input;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -14,11 +14,12 @@
 mod image;
 mod rules;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
+use solo5_report::os_text;
 use solo5_signature::{Proof, PublicKey};
 use solo5_source::size;
 
@@ -190,13 +191,15 @@ fn is_signed(proofs: &Proofs, proof: &Proof) -> bool {
 pub fn keys_to_prove(policies: &[Policy], labels: &[Label]) -> Option<Vec<PublicKey>> {
     let mut needed = false;
     let mut keys: Vec<PublicKey> = Vec::new();
+    // A policy may have thousands of keys.
+    let mut seen: HashSet<&PublicKey> = HashSet::new();
     for policy in policies.iter().filter(|policy| labels_hold(policy, labels)) {
         let image = policy.image.as_ref().map(|image| &image.proofs);
         needed |= policy.admitted.is_some();
         for proofs in [&policy.selector.proofs].into_iter().chain(image) {
             needed |= !proofs.is_empty();
             for key in proofs.signed_by.iter().flat_map(|keys| &keys.value) {
-                if !keys.contains(key) {
+                if seen.insert(key) {
                     keys.push(key.clone());
                 }
             }
@@ -557,7 +560,7 @@ fn arguments(asked: &Asked) -> Thing<'_> {
                 });
                 let mut wrong = ordered.filter(|word| !fits(word));
                 for word in wrong.by_ref().take(WORDS_MAX) {
-                    let message = format!("'{}' fits no rule", word.to_string_lossy());
+                    let message = format!("'{}' fits no rule", os_text(word));
                     section.deny(codes::ARGUMENT, message, patterns.wants(), span);
                 }
                 if wrong.next().is_some() {

@@ -92,7 +92,7 @@ pub enum Fact<T> {
 /// The facts of the host for one launch. By default nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Whether the tender runs as root: an effective user ID of 0.
+    /// Whether the tender runs as root: one of its users is.
     pub root: Fact<bool>,
     /// Whether the host has everything that the tender confines itself with.
     pub sandbox: Fact<bool>,

@@ -159,6 +159,9 @@ pub struct Devices<Rule> {
     pub span: Range<usize>,
 }
 
+/// The value of `bridge` for a tap that is on no bridge, in rules and in tests of policies.
+pub const NO_BRIDGE: &str = "none";
+
 /// A network interface that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetRule {
@@ -166,7 +169,7 @@ pub struct NetRule {
     pub name: At<Pattern>,
     /// The name of the tap.
     pub interface: Option<At<Pattern>>,
-    /// The name of the bridge the tap is on.
+    /// The name of the bridge the tap is on; [`NO_BRIDGE`] if it must be on none.
     pub bridge: Option<At<Pattern>>,
     /// Its address, in lower case with two digits a field.
     pub mac: Option<At<Pattern>>,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use solo5_launch::FileOrFd;
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, os_text, path_text};
 use solo5_signature::Digest;
 
 use crate::admitted;
@@ -69,7 +69,7 @@ pub fn load(
     match files(host) {
         Ok(files) => {
             for path in files {
-                let name = path.to_string_lossy();
+                let name = path_text(&path);
                 let file = match host {
                     Host::Model(_) => open_path(&path, &name),
                     _ => open_trusted(&path),
@@ -82,7 +82,7 @@ pub fn load(
     for source in given {
         match source {
             FileOrFd::Path(path) => {
-                let name = path.to_string_lossy();
+                let name = os_text(path);
                 take(&name, Layer::Launch, open_path(Path::new(path), &name));
             }
             FileOrFd::Fd(fd) => {
@@ -120,14 +120,14 @@ fn files(host: Host<'_>) -> Result<Vec<PathBuf>, Diagnostic> {
         Host::Folder(folder) => match trust::real(folder)? {
             None => return Ok(Vec::new()),
             Some(real) => {
-                let name = folder.to_string_lossy();
+                let name = path_text(folder);
                 let metadata = real.metadata().map_err(|error| unreadable(&name, &error))?;
                 trust::check(&name, &metadata)?;
                 folder.to_owned()
             }
         },
     };
-    let name = folder.to_string_lossy();
+    let name = path_text(&folder);
     let failed = |error: &io::Error| unreadable(&name, error);
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(|error| failed(&error))? {
@@ -157,7 +157,7 @@ fn is_policy(name: &[u8]) -> bool {
 /// Opens a policy of the host's folder, or a list of admitted images, if only root and the caller can
 /// change or replace it.
 fn open_trusted(path: &Path) -> Result<File, Diagnostic> {
-    let name = path.to_string_lossy();
+    let name = path_text(path);
     let failed = |error: &io::Error| unreadable(&name, error);
     let real = trust::real(path)?;
     let real = real.ok_or_else(|| failed(&io::Error::from(io::ErrorKind::NotFound)))?;

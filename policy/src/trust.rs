@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use solo5_report::Diagnostic;
+use solo5_report::{Diagnostic, path_text};
 
 use crate::codes;
 
@@ -17,7 +17,7 @@ const LINKS_MAX: usize = 40;
 
 /// The real place of `path`; `None` if it does not exist. A dangling link is an error.
 pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
-    let name = path.to_string_lossy();
+    let name = path_text(path);
     let failed = |error: &io::Error| unreadable(&name, error);
     let path = std::path::absolute(path).map_err(|error| failed(&error))?;
     let mut place = PathBuf::from("/");
@@ -67,7 +67,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 /// Refuses a folder on the way if another user can replace its entry. Others may write to it only if it
 /// is sticky and the entry belongs to root or the caller, as in `/tmp` and in a Nix store.
 fn holds(place: &Path, folder: &Metadata, entry: Option<&Metadata>) -> Result<(), Diagnostic> {
-    let name = place.to_string_lossy();
+    let name = path_text(place);
     let sticky = folder.mode() & 0o1000 != 0;
     let ours = |metadata: &Metadata| is_trusted(metadata.uid());
     if !ours(folder) && !is_unmapped(folder.uid()) {

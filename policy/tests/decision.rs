@@ -3,6 +3,7 @@
 mod common;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 use solo5_policy::evaluate::rest_beneath;
@@ -46,6 +47,32 @@ fn json_has_every_reason_with_its_place() {
     );
     let lines: Vec<_> = decision.grants.iter().map(|grant| grant.line()).collect();
     assert_eq!(lines[1], "memory: allowed by edge-node (edge.yaml:4:1)");
+}
+
+/// Different names stay different in reasons.
+#[test]
+fn names_that_are_no_utf_8_are_shown_byte_by_byte() {
+    let text = "type: solo5.policy\nversion: 1\notherwise: allow\narguments: { allow: [x] }\n\
+                net: { allow: [ { name: \"*\", interface: tap } ] }\n\
+                block: { allow: [ { name: \"*\", file: { under: /srv } } ] }\n";
+    let policies = [front::read("p.yaml", text.as_bytes()).unwrap()];
+    let launch = common::Launch {
+        devices: vec!["net service".into(), "block storage".into()],
+        options: "--net:service=tap --block:storage=/srv/a".into(),
+        ..common::Launch::default()
+    };
+    let mut asked = launch.asked();
+    let name = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    asked.arguments = vec![name(b"\xff"), name(b"\xfe")];
+    asked.launch.nets[0].interface = solo5_launch::Interface::Tap(name(b"t\xff"));
+    asked.launch.blocks[0].backing = solo5_launch::Backing::Path(name(b"/x/\xff"));
+    let decision = decide(&policies, &asked, &launch.facts(), Phase::Strings, false);
+    let mut messages: Vec<_> =
+        decision.reasons.iter().map(|reason| reason.message.as_str()).collect();
+    messages.sort_unstable();
+    let shown = ["'\\xfe' fits no rule", "'\\xff' fits no rule", "interface 't\\xff' fits no rule"];
+    assert_eq!(messages.get(..3), Some(&shown[..]), "{messages:?}");
+    assert!(messages[3].starts_with("path '/x/\\xff'"), "{messages:?}");
 }
 
 #[test]

@@ -13,19 +13,31 @@ pub fn text(error: &Error) -> String {
 }
 
 /// Prints `error`: help and the version to standard output as they are, a wrong command line to
-/// standard error as [`text`].
+/// standard error as [`text`]. A closed pipe is not an error: the reader needs no more.
 ///
 /// # Errors
 ///
 /// The system's error.
 pub fn print(error: &Error) -> io::Result<()> {
-    if error.use_stderr() { io::stderr().write_all(text(error).as_bytes()) } else { error.print() }
+    let printed = if error.use_stderr() {
+        io::stderr().write_all(text(error).as_bytes())
+    } else {
+        error.print().and_then(|()| io::stdout().flush())
+    };
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
-/// Prints `error` and ends the program with `clap`'s status: 2 for a wrong command line.
-pub fn exit(error: &Error) -> ! {
-    // Nothing can be reported if printing fails.
-    let _ = print(error);
+/// Prints `error` and ends the `program` with `clap`'s status, 2 for a wrong command line; also with 2
+/// if help or the version cannot be printed.
+pub fn exit(program: &str, error: &Error) -> ! {
+    if let Err(why) = print(error) {
+        // If standard error cannot be written to either, only the status tells.
+        let _ = writeln!(io::stderr(), "{program}: standard output: {why}");
+        std::process::exit(2);
+    }
     std::process::exit(error.exit_code())
 }
 

@@ -4,6 +4,7 @@
 //! signs the content itself, so verifying one needs the whole content in memory.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// First line of every signature in a trailer. The line is not signed, so it is always the same.
 pub const UNTRUSTED_COMMENT: &str = "untrusted comment: signature of a Solo5 image";
@@ -27,6 +28,13 @@ const SIGNATURE_LENGTHS: [usize; 2] = [100, 88];
 pub struct PublicKey {
     text: String,
     key: minisign_verify::PublicKey,
+}
+
+impl Hash for PublicKey {
+    /// A key has one text form.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 impl PublicKey {

@@ -245,3 +245,19 @@ fn a_list_starts_at_its_dash() {
         assert_eq!(text.get(list.head()), Some("-"), "{text:?}");
     }
 }
+
+/// Other readers make numbers, truth values or dates of some of these.
+#[test]
+fn texts_are_never_converted() {
+    for text in ["1.10", "0x1F", "0o17", "017", "1_000", "1e3", ".5", "2026-01-01", "12:30", "no"] {
+        for written in [text.to_owned(), format!("'{text}'"), format!("\"{text}\"")] {
+            let source = format!("version: {written}\n");
+            let (document, mut reader) = solo5_source::read("a.yaml", source.as_bytes()).unwrap();
+            let mut fields = reader.fields(&document.root, "it").unwrap();
+            let found = fields.required("version").and_then(|node| reader.text(node, "`version`"));
+            assert_eq!(found, Some(text), "{written}");
+            fields.finish(&mut reader);
+            assert!(reader.finish().is_empty());
+        }
+    }
+}

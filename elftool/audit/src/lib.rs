@@ -152,5 +152,6 @@ pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), ImageError> {
     image.abi_of(target)?;
     image.checked_manifest()?;
     image.features()?;
-    image.plan(reader, target)?.fits(memory)
+    let plan = image.plan(reader, target)?;
+    plan.fits(memory.min(loadable::most_memory_of(&image, target)))
 }

@@ -1,6 +1,8 @@
 //! S1: can it be loaded?
 
-use solo5_abi::DEFAULT_MEMORY;
+use solo5_abi::mft1::DeviceType;
+use solo5_abi::{DEFAULT_MEMORY, Target};
+use solo5_image::Image;
 use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::error::{HeaderField, ImageError};
 
@@ -116,14 +118,40 @@ pub(crate) fn content(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let most = subject.most_memory().unwrap_or(u64::MAX);
+    if subject.plan().is_some_and(|plan| plan.minimum_memory <= most) {
+        larger_than(DEFAULT_MEMORY, "a tender's default is", subject, out);
+    }
+}
+
+pub(crate) fn most_memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    if let Some(most) = subject.most_memory() {
+        larger_than(most, "the most that a guest can have is", subject, out);
+    }
+}
+
+/// Reports a load plan that takes more than `limit` bytes; `what` says whose limit it is.
+fn larger_than(limit: u64, what: &str, subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(plan) = subject.plan() else { return };
-    if plan.minimum_memory > DEFAULT_MEMORY {
+    if plan.minimum_memory > limit {
         let mib = plan.minimum_memory.div_ceil(1 << 20);
-        let message = format!("loading takes {mib} MiB; a tender's default is 512 MiB");
+        let message = format!("loading takes {mib} MiB; {what} {} MiB", limit >> 20);
         let last = plan.segments.last().map(|segment| segment.phdr);
         let place = last.map_or_else(|| subject.whole(), |phdr| subject.phdr(phdr));
         out.push(Finding::new(message, place));
     }
+}
+
+/// Most memory in bytes that any launch can give the image. A launch attaches every device that is not
+/// optional, and network interfaces may take some of the memory.
+pub(crate) fn most_memory_of(image: &Image, target: Target) -> u64 {
+    let properties = image.properties().ok().flatten();
+    let optional = |index| properties.as_ref().is_some_and(|all| all.device(index).optional);
+    let needs_net = image.manifest().is_ok_and(|manifest| {
+        let mut devices = manifest.devices();
+        devices.any(|(index, entry)| entry.kind() == Some(DeviceType::NetBasic) && !optional(index))
+    });
+    target.most_memory(needs_net)
 }
 
 pub(crate) fn dynamic(subject: &Subject<'_>, out: &mut Vec<Finding>) {

@@ -5,6 +5,7 @@ use solo5_abi::{Target, note};
 use solo5_image::elf::{PF_W, PT_INTERP, PT_NOTE};
 use solo5_image::error::ImageError;
 use solo5_image::{Note, ProgramHeader};
+use solo5_report::Place;
 
 use crate::finding::{FINDINGS_MAX, Finding};
 use crate::subject::Subject;
@@ -217,11 +218,34 @@ pub(crate) fn memory_minimum(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             "the manifest declares a minimum of {declared} bytes, and loading takes {}",
             plan.minimum_memory
         );
-        let place = solo5_notes(subject, note::TYPE_MFT2)
-            .next()
-            .map_or_else(|| subject.whole(), |note| subject.phdr(note.phdr));
-        out.push(Finding::new(message, place));
+        out.push(Finding::new(message, properties_place(subject)));
     }
+}
+
+pub(crate) fn memory_beyond(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let (Some(image), Some(most)) = (subject.image(), subject.most_memory()) else {
+        return;
+    };
+    let Ok(Some(properties)) = image.properties() else {
+        return;
+    };
+    for (what, declared) in [
+        ("declares a minimum of", properties.memory_minimum()),
+        ("recommends", properties.memory_recommended()),
+    ] {
+        if let Some(declared) = declared.filter(|declared| *declared > most) {
+            let message = format!(
+                "the manifest {what} {declared} bytes, and the most that a guest can have is {most}"
+            );
+            out.push(Finding::new(message, properties_place(subject)));
+        }
+    }
+}
+
+/// Where the properties are.
+fn properties_place(subject: &Subject<'_>) -> Place {
+    let note = solo5_notes(subject, note::TYPE_MFT2).next();
+    note.map_or_else(|| subject.whole(), |note| subject.phdr(note.phdr))
 }
 
 /// The manifest note and the segment it is loaded with.

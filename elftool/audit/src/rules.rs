@@ -187,6 +187,12 @@ pub const RULES: &[Rule] = &[
         loadable::tls,
     ),
     error(
+        "S117",
+        "larger than the memory of any guest",
+        "make its static data smaller; no --mem is large enough",
+        loadable::most_memory,
+    ),
+    error(
         "S201",
         "segment writable and executable",
         "keep code and data in different sections, and drop the W or X flag",
@@ -356,6 +362,12 @@ pub const RULES: &[Rule] = &[
         "bindings lack a feature that the manifest needs",
         "link it with the bindings of this release, or remove the key from the manifest",
         notes::features,
+    ),
+    warning(
+        "S322",
+        "declared memory is more than a guest can have",
+        "lower memory.minimum or memory.recommended in the manifest, or build it for spt",
+        notes::memory_beyond,
     ),
     warning(
         "S401",

@@ -16,6 +16,7 @@ use solo5_report::diagnostic::SourceLine;
 use crate::budget::Budget;
 use crate::calls::{self, Calls, Use};
 use crate::finding::{FINDINGS_MAX, Finding};
+use crate::loadable::most_memory_of;
 use crate::strings::{self, Traces};
 
 /// Most faults kept of one image.
@@ -164,6 +165,12 @@ impl<'a> Subject<'a> {
     /// The load plan of the segments without fault.
     pub fn plan(&self) -> Option<&LoadPlan> {
         self.plan.as_ref()
+    }
+
+    /// Most memory in bytes that any launch can give it; `None` if no tender of this suite loads it.
+    pub(crate) fn most_memory(&self) -> Option<u64> {
+        let target = self.target.filter(|target| target.has_tender())?;
+        Some(most_memory_of(self.image()?, target))
     }
 
     /// Its sections, if they can be read.

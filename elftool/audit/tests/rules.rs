@@ -416,6 +416,19 @@ fn broken_section_headers_are_no_error() {
 }
 
 #[test]
+fn symbols_whose_names_cannot_be_found_are_told() {
+    let mut file = spt().bytes();
+    let header = *Image::read(&file, &Arch::ALL).unwrap().header();
+    let sections = Sections::read(&file, &header).unwrap();
+    let table = sections.all().iter().position(|section| section.name == ".symtab").unwrap();
+    let link = header.e_shoff as usize + table * elf::SECTION_HEADER_SIZE + 40;
+    file[link..link + 4].copy_from_slice(&1u32.to_le_bytes());
+    let [found] = &audit("a", &file, &Selection::default())[..] else { panic!("one finding") };
+    assert_eq!(found.code, "S319");
+    assert!(found.message.ends_with("sh_link 1 of the symbol table is not a table of names"));
+}
+
+#[test]
 fn extended_numbers_change_no_finding() {
     let all = Selection { all: true, ..Selection::default() };
     let plain = spt().bytes();
@@ -505,6 +518,11 @@ fn number() -> impl Strategy<Value = u64> {
         (0u64..32).prop_map(|half| (1 << 20) + half * 0x800),
         (0u32..64).prop_map(|bit| 1 << bit),
         (0u32..64).prop_map(|bit| (1u64 << bit).wrapping_sub(1)),
+        // A bss of this size ends near the most memory of a guest.
+        (any::<bool>(), any::<bool>(), 0u64..4).prop_map(|(hvt, nets, pages)| {
+            let target = if hvt { Target::Hvt } else { Target::Spt };
+            target.most_memory(nets) - 0x10_2000 - 0x2000 + pages * 0x1000
+        }),
     ]
 }
 
@@ -519,14 +537,15 @@ proptest! {
         fields in prop::collection::vec((0usize..9, 0usize..7, number()), 0..3),
         bytes in prop::collection::vec((0usize..0x1400, any::<u8>()), 0..3),
         cut in prop::option::of(0usize..0x2100),
-        records in any::<bool>(),
+        optional in 0u32..3,
         memory in number(),
     ) {
         let target = if hvt { Target::Hvt } else { Target::Spt };
         let mut manifest = testing::manifest_note(&DEVICES);
-        if records {
-            let optional = mft2::DEVICE_OPTIONAL.to_le_bytes();
-            manifest.extend(properties(&[(1, mft2::tag::DEVICE_FLAGS, &optional)]));
+        // The block device or the network interface.
+        if optional > 0 {
+            let flags = mft2::DEVICE_OPTIONAL.to_le_bytes();
+            manifest.extend(properties(&[(optional, mft2::tag::DEVICE_FLAGS, &flags)]));
         }
         let groups = [testing::openbsd_note(), testing::abi_note(target), manifest];
         let mut sample = Sample::with_notes(target, Arch::X86_64, &groups);

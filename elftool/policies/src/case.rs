@@ -21,14 +21,12 @@ use solo5_policy::facts::{BlockFacts, BlockKind, Fact, NetFacts};
 use solo5_policy::fields::{
     at, date, digest, header, is_plain_path, one_or_many, path, public_key,
 };
-use solo5_policy::model::At;
+use solo5_policy::model::{At, NO_BRIDGE};
 
 /// `type` of such a file.
 pub const TYPE: &str = "solo5.policy-test";
 /// Its one version.
 pub const VERSION: u64 = 1;
-/// The value of `bridge` for a tap that is on no bridge.
-pub const NO_BRIDGE: &str = "none";
 
 /// Cases for policies that are used together.
 #[derive(Clone, Debug)]

@@ -67,7 +67,7 @@ pub struct Unikernel {
     pub name: At<String>,
     /// Path of its image, relative to the plan's folder.
     pub image: At<String>,
-    /// Guest memory in bytes: whole MiB, at least one.
+    /// Guest memory in bytes to ask for: whole MiB, at least one.
     pub memory: At<u64>,
     /// Whether heap and stack are to be executable.
     pub executable_heap: bool,
@@ -125,7 +125,7 @@ pub enum Identity {
 pub struct Sums {
     /// Unikernels.
     pub unikernels: u64,
-    /// Bytes of guest memory.
+    /// Bytes of memory that the guests get.
     pub memory: u64,
     /// Network interfaces.
     pub net: u64,
@@ -185,12 +185,13 @@ impl Plan {
         words
     }
 
-    /// The sums over all unikernels.
-    pub fn sums(&self) -> Sums {
+    /// The sums over all unikernels. `memory` gives the bytes of memory that a guest gets, by the index
+    /// of its unikernel: a tender may round what is asked for.
+    pub fn sums(&self, memory: impl Fn(usize) -> u64) -> Sums {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let start = Sums { unikernels: count(self.unikernels.len()), ..Sums::default() };
-        self.unikernels.iter().fold(start, |sums, one| Sums {
-            memory: sums.memory.saturating_add(one.memory.value),
+        self.unikernels.iter().enumerate().fold(start, |sums, (index, one)| Sums {
+            memory: sums.memory.saturating_add(memory(index)),
             net: sums.net.saturating_add(count(one.nets.len())),
             block: sums.block.saturating_add(count(one.blocks.len())),
             ..sums
@@ -199,16 +200,17 @@ impl Plan {
 
     /// The conflicts, in order of position. `access` gives the access that a block device will get, by the
     /// indices of unikernel and device; `identity` gives what a path leads to on this host, if that is
-    /// known. If it is not, equal paths are one device.
+    /// known. If it is not, equal paths are one device. `sums` are those of [`Plan::sums`].
     pub fn conflicts(
         &self,
         access: impl Fn(usize, usize) -> Access,
         identity: impl Fn(&str) -> Option<Identity>,
+        sums: Sums,
     ) -> Vec<Diagnostic> {
         let mut found = self.taps();
         found.extend(self.addresses());
         found.extend(self.devices(access, identity));
-        found.extend(self.beyond());
+        found.extend(self.beyond(sums));
         let place = |found: &Diagnostic| found.labels.first().map_or(0, |label| label.span.start);
         found.sort_by_key(place);
         found
@@ -338,8 +340,7 @@ impl Plan {
         found
     }
 
-    fn beyond(&self) -> Vec<Diagnostic> {
-        let sums = self.sums();
+    fn beyond(&self, sums: Sums) -> Vec<Diagnostic> {
         let limits = &self.limits;
         let number = |number: u64| number.to_string();
         let rows: [(_, _, _, _, &dyn Fn(u64) -> String); 4] = [

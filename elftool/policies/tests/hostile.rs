@@ -34,7 +34,8 @@ proptest! {
                 let access = |index: usize, number: usize| {
                     plan.unikernels[index].blocks[number].access
                 };
-                let found = plan.conflicts(access, |_| None);
+                let sums = plan.sums(|index| plan.unikernels[index].memory.value);
+                let found = plan.conflicts(access, |_| None, sums);
                 solo5_report::human::human(&found, solo5_report::Colour::Never);
                 assert!(plan.unikernels.iter().all(|one| plan.words(one).contains(&"--".to_owned())));
             }

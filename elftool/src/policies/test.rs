@@ -26,6 +26,7 @@ use crate::ask::{AskError, examine, options};
 use crate::console::{Console, Exit, Failure};
 use crate::content::Content;
 use crate::files::{name, read};
+use crate::guest_words::Tender;
 use crate::options::Format;
 use crate::policy_files::{Host, load, read_policy, today};
 
@@ -258,7 +259,11 @@ fn difference(source: &Arc<SourceText>, case: &Case, decision: &Decision) -> Opt
     Some(diagnostic.with_help("mend the policy, or, if the decision is right, the test"))
 }
 
-type Refused = Box<Diagnostic>;
+/// Cases may have `--gdb` and `--dumpcore`: they are what `debug` of a policy is about.
+const TENDER: Tender = Tender::Debug;
+
+/// What is wrong with a case, so that it cannot be run.
+type Fault = Box<Diagnostic>;
 
 /// A case as a situation that policies can decide.
 fn situation(
@@ -266,7 +271,7 @@ fn situation(
     suite: &Suite,
     folder: &Path,
     policies: &[Policy],
-) -> Result<Situation, Refused> {
+) -> Result<Situation, Fault> {
     let source = &suite.source;
     let refuse = |span: &Range<usize>, message: String| {
         let help = "the case is about a launch that a tender would not ask policies about";
@@ -373,7 +378,7 @@ fn image(
     policies: &[Policy],
 ) -> Result<(Asked, Vec<Diagnostic>), AskError> {
     let content = Content::open(path).map_err(AskError::Image)?;
-    let asked = examine(&content.bytes, path, words)?;
+    let asked = examine(&content.bytes, path, words, TENDER)?;
     let keys = keys_to_prove(policies, &asked.launch.labels).unwrap_or_default();
     let proof = content.prove(path, &keys).map_err(AskError::Image)?;
     let asked = Asked { proof: Some(proof), ..asked };
@@ -406,7 +411,7 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, As
             note.and_then(|note| Mft2::parse(note, &mft1).ok()).ok_or_else(broken)
         })
         .transpose()?;
-    let (launch, problems) = options(path.as_os_str(), words, target, &mft1, mft2.as_ref())?;
+    let (launch, problems) = options(path.as_os_str(), words, (TENDER, target), &mft1, mft2.as_ref())?;
     if !problems.is_empty() {
         return Err(AskError::Launch(problems));
     }

@@ -321,6 +321,11 @@ fn every_code_of_ours_is_explained() {
         assert_ok(&page);
         assert!(page.stdout.starts_with(format!("# {line}\n").as_bytes()));
     }
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_solo5-toolchain"));
+    let refused = program.args(["explain", "L501"]).stdout(full).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("No space left on device"), "{}", errors(&refused));
     let unknown = run(&["explain", "L999"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(errors(&unknown).contains("there is no code L999"));

@@ -240,3 +240,44 @@ fn stubs_and_partial_links_stay_as_they_are() {
     assert_ne!(output.status.code(), Some(0));
     assert!(!errors(&output).contains("L50"), "{}", errors(&output));
 }
+
+/// A library may be a script that names others, and an object may name libraries for lld.
+#[test]
+fn libraries_that_name_others_lead_to_no_folder_of_the_host() {
+    let tree = Tree::new();
+    tree.manifest();
+    tree.object("calls", CALLS_LIBC);
+    tree.object("mine", "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n");
+    let folder = tree.work.join("folder");
+    fs::create_dir_all(&folder).unwrap();
+    let packed =
+        Command::new("ar").args(["rcs", "folder/libmine.a", "mine.o"]).current_dir(&tree.work).output();
+    assert_ok(&packed.unwrap());
+    let script = |text: &str| fs::write(folder.join("libscript.a"), text).unwrap();
+    for driver in drivers() {
+        for text in ["INPUT(-lc)", "GROUP(libc.a)", "/* x */ INPUT(AS_NEEDED(-lc))"] {
+            script(text);
+            let output = link(&tree, driver, &["calls.o", "-Lfolder", "-lscript"]);
+            assert_eq!(output.status.code(), Some(1), "{driver:?} {text}");
+            let said = errors(&output);
+            assert!(said.contains("error[L508]") && said.contains("libscript.a"), "{said}");
+        }
+        for text in ["INPUT(-lmine)", "INPUT(libmine.a)"] {
+            script(text);
+            assert_ok(&link(&tree, driver, &["calls.o", "-Lfolder", "-lscript"]));
+            fs::remove_file(tree.work.join("image")).unwrap();
+        }
+    }
+    let asks = "__asm__(\".section .deplibs,\\\"MS\\\",@llvm_dependent_libraries,1\\n.asciz \\\"c\\\"\\n.previous\");\n";
+    tree.file("asks.c", &format!("{CALLS_LIBC}{asks}"));
+    let compiled = tree.command("solo5-cc").env("SOLO5_CC", "clang").args(["-c", "asks.c"]).output();
+    if !compiled.is_ok_and(|output| output.status.success()) {
+        println!("skip: libraries that an object names: no clang");
+        return;
+    }
+    for driver in drivers().into_iter().filter(|(_, linker)| *linker == "lld") {
+        let output = link(&tree, driver, &["asks.o"]);
+        assert_ne!(output.status.code(), Some(0), "{driver:?}");
+        assert!(errors(&output).contains("getrandom"), "{driver:?}: {}", errors(&output));
+    }
+}

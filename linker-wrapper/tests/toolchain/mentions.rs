@@ -158,6 +158,25 @@ fn dependencies_that_a_compiler_writes_have_the_manifest() {
     }
 }
 
+/// A log that standard output goes to is not the rules that a compiler writes into it.
+#[test]
+fn a_log_is_not_taken_for_a_file_of_dependencies() {
+    let tree = tree();
+    let log = tree.work.join("log");
+    let first = "first: line\n";
+    fs::write(&log, first).unwrap();
+    let output = tree
+        .command("solo5-cc")
+        .args(["-z", "solo5-abi=spt", "-z", &format!("solo5-manifest={MANIFEST_NAME}")])
+        .args(["app.c", "-o", "image.spt", "-MD", "-MF", "/dev/stdout"])
+        .stdout(fs::OpenOptions::new().append(true).open(&log).unwrap())
+        .output()
+        .unwrap();
+    assert_ok(&output);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.starts_with(first) && text.contains("image.spt: app.c"), "{text}");
+}
+
 /// GNU ld writes through a symbolic link. An image that a loader refuses must not stay at its target.
 #[test]
 fn a_refused_image_is_gone_where_a_link_points() {

@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use solo5_report::os_text;
 use solo5_source::size;
 
 use super::{Denial, Phase, Provision, Verdict, applies};
 use crate::codes;
 use crate::facts::{Asked, BlockFacts, BlockKind, Fact, NetFacts};
 use crate::glob::Pattern;
-use crate::model::{At, BackingRule, BlockRule, Devices, NetRule, Policy};
+use crate::model::{At, BackingRule, BlockRule, Devices, NO_BRIDGE, NetRule, Policy};
 use solo5_launch::{Backing, Block, Interface, Net};
 
 /// Whether one key of a rule fits.
@@ -184,10 +185,10 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
             // Before the tap is attached, the name given is judged. Once the host has reported a
             // name, that one is judged.
             Interface::Tap(name) if !fits(name) || (phase == Phase::Strings && is_unknown(tap)) => {
-                (known(fits(name)), name.to_string_lossy().into_owned())
+                (known(fits(name)), os_text(name).into_owned())
             }
             Interface::Tap(_) | Interface::Fd(_) => {
-                let name = shown(tap, |name| name.to_string_lossy().into_owned());
+                let name = shown(tap, |name| os_text(name).into_owned());
                 (fact(tap, phase, |name| fits(name)), name)
             }
         };
@@ -198,21 +199,26 @@ fn net_checks(rule: &NetRule, net: &Net, facts: Option<&NetFacts>, phase: Phase)
     }
     if let Some(pattern) = &rule.bridge {
         let bridge = facts.map(|facts| &facts.bridge);
-        let fit = fact(bridge, phase, |bridge| {
-            bridge.as_ref().is_some_and(|name| pattern.value.fits_name(name.as_bytes()))
+        let wants_none = pattern.value.as_str() == NO_BRIDGE;
+        let fit = fact(bridge, phase, |bridge| match bridge {
+            Some(name) => !wants_none && pattern.value.fits_name(name.as_bytes()),
+            None => wants_none,
         });
         let what = shown(bridge, |bridge| match bridge {
-            Some(name) => format!("bridge '{}'", name.to_string_lossy()),
+            Some(name) => format!("bridge '{}'", os_text(name)),
             None => "a tap without bridge".to_owned(),
         });
         let what = if what.is_empty() { "bridge".to_owned() } else { what };
-        let condition = format!("its tap is on bridge {}", quoted(&pattern.value));
+        let condition = match wants_none {
+            true => "its tap is on no bridge".to_owned(),
+            false => format!("its tap is on bridge {}", quoted(&pattern.value)),
+        };
         checks.push(check(codes::NET_BRIDGE, pattern, fit, what, condition));
     }
     if let Some(allowed) = &rule.descriptor {
         let (fits, what) = match &net.interface {
             Interface::Fd(_) => (true, String::new()),
-            Interface::Tap(name) => (false, format!("interface '{}'", name.to_string_lossy())),
+            Interface::Tap(name) => (false, format!("interface '{}'", os_text(name))),
         };
         checks.push(Check {
             fit: known(fits),
@@ -315,7 +321,11 @@ fn backing_check(
     phase: Phase,
 ) -> Check {
     let (shown_path, path) = match &block.backing {
-        Backing::Path(path) => (format!("path '{}'", path.to_string_lossy()), Some(path)),
+        Backing::Path(path) => {
+            // Rules name places from `/` on.
+            let relative = if Path::new(path).is_relative() { "relative " } else { "" };
+            (format!("{relative}path '{}'", os_text(path)), Some(path))
+        }
         Backing::Fd(fd) => (format!("descriptor {fd}"), None),
     };
     let kind = facts.map(|facts| &facts.kind);

@@ -7,6 +7,8 @@
 #[cfg(feature = "block")]
 pub mod block;
 pub mod device;
+pub mod disks;
+pub mod extent;
 pub mod file_id;
 pub mod inherited;
 pub mod locks;

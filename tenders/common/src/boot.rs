@@ -25,13 +25,12 @@ use solo5_launch::{self as launch, Request, Stop};
 pub use solo5_launch::{Gdb, Launch, Modules, User};
 use solo5_policy::{Asked, Phase};
 
-use crate::attach::file_id::check_disks;
+use crate::attach::disks::check_disks;
 use crate::attach::{Backing, Device, FileId, Inherited};
 use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain;
 use crate::gate::{self, Gate, denial};
-use crate::needs;
 use crate::offer;
 use crate::report::{self, Reporter, Sink};
 use crate::safeguard::Safeguard;
@@ -39,7 +38,7 @@ use crate::seal::prove_if_asked;
 use crate::seccomp::Rule;
 use crate::signals;
 use crate::start::host;
-use crate::sys;
+use crate::sys::descriptors::fill_standard_descriptors;
 
 /// What differs between tenders.
 pub trait Tender {
@@ -109,7 +108,7 @@ pub fn modules(target: Target) -> Modules {
 
 /// The whole program. Returns the exit status if no guest is started; otherwise it does not return.
 pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
-    let filled = sys::fill_standard_descriptors();
+    let filled = fill_standard_descriptors();
     let (zero, arguments) = match arguments.split_first() {
         Some((zero, rest)) => (Some(zero.as_os_str()), rest),
         None => (None, arguments),
@@ -165,31 +164,36 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
 /// Handles requests that need no image.
 fn answer_without_image<T: Tender>(stop: &Stop, console: &Console, modules: &Modules) -> u8 {
     let program = console.program();
+    let status = |printed: Result<(), Error>| match printed {
+        Ok(()) => 0,
+        Err(error) => {
+            console.error(&error);
+            EXIT_CANNOT
+        }
+    };
     match stop {
         Stop::Version => {
             let abi = T::TARGET.abi_version().unwrap_or_default();
             let version = solo5_report::VERSION;
-            console.text(&format!("{program} tender, version {version}\nABI version {abi}\n"));
-            0
+            let text = format!("{program} tender, version {version}\nABI version {abi}\n");
+            status(console.text(&text))
         }
         Stop::Explain(code) => match solo5_report::explain(code) {
-            Some(page) => {
-                output(page);
-                0
-            }
+            Some(page) => status(output(page)),
             None => {
                 console.line(&format!("no page about '{code}'"));
                 EXIT_CANNOT
             }
         },
-        Stop::MissingKernel => {
+        Stop::MissingKernel { advice } => {
             let lines = vec![launch::MISSING_KERNEL.to_owned()];
-            let refusal = Refusal { usage: true, ..Refusal::cannot(CODE_OPTIONS, lines) };
+            let refusal = Refusal::cannot(CODE_OPTIONS, lines);
+            let refusal = Refusal { usage: true, advice: advice.clone(), ..refusal };
             console.refuse(&refusal, || launch::usage(program, modules));
             EXIT_CANNOT
         }
         Stop::Help => {
-            console.text(&launch::usage(program, modules));
+            let _ = console.text(&launch::usage(program, modules));
             EXIT_CANNOT
         }
     }
@@ -232,7 +236,9 @@ fn run<T: Tender>(
         console.warn(&Warning::MemoryAdjusted { bytes });
     }
     let memory = launch.guest_memory(T::TARGET).map_err(Error::from)?;
-    needs::check_unikernel(&launch, T::TARGET, memory, properties)?;
+    if let Some(unmet) = launch.unmet(T::TARGET, memory, properties).into_iter().next() {
+        return Err(Error::from(unmet).into());
+    }
     let features = offer::features(known, needed, launch.offer);
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
@@ -271,7 +277,7 @@ fn run<T: Tender>(
             rules: &tender.rules(launch, devices.as_deref().unwrap_or_default()),
             safeguards: &safeguards,
         };
-        output(&explanation.shown(launch.format));
+        output(&explanation.shown(launch.format))?;
         return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };
     }
 
@@ -346,7 +352,7 @@ fn check_devices(devices: &[Device], image: Option<FileId>) -> Result<(), Error>
             #[cfg(not(all(feature = "net", feature = "block")))]
             _ => {}
         }
-        needs::check_device(device)?;
+        device.check_minimum()?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use rustix::stdio::{stderr, stdout};
 use solo5_report::{one_line, os_text, printable};
 
 use crate::error::{Error, Reason, Refusal, Warning};
+use crate::start::host;
 
 /// Prints the tender's messages.
 #[derive(Clone, Debug)]
@@ -39,17 +40,23 @@ impl Console {
     /// Prints one line: the program's name, a colon, and `text`.
     pub fn line(&self, text: &str) {
         let line = format!("{}: {}\n", one_line(&self.program), one_line(text));
-        write_all(stderr(), line.as_bytes());
+        // There is no other place to report a failure.
+        let _ = write_all(stderr(), line.as_bytes());
     }
 
     /// Prints a command for the user to copy: a line of its own that starts with a tab.
     pub fn example(&self, text: &str) {
-        write_all(stderr(), format!("\t{}\n", one_line(text)).as_bytes());
+        let _ = write_all(stderr(), format!("\t{}\n", one_line(text)).as_bytes());
     }
 
     /// Prints a text of whole lines, without the program's name.
-    pub fn text(&self, text: &str) {
-        write_all(stderr(), printable(text).as_bytes());
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn text(&self, text: &str) -> Result<(), Error> {
+        let what = "writing to standard error";
+        write_all(stderr(), printable(text).as_bytes()).map_err(host(what))
     }
 
     /// Prints a warning; the tender goes on.
@@ -74,7 +81,7 @@ impl Console {
             self.line(line);
         }
         if refusal.usage {
-            self.text(&usage());
+            let _ = self.text(&usage());
         }
         if let Some(closing) = refusal.closing() {
             self.line(&closing);
@@ -83,23 +90,31 @@ impl Console {
 }
 
 /// Writes results to standard output. A reader that has closed the pipe is no error.
-pub fn output(text: &str) {
-    write_all(stdout(), text.as_bytes());
+///
+/// # Errors
+///
+/// If they cannot be written.
+pub fn output(text: &str) -> Result<(), Error> {
+    match write_all(stdout(), text.as_bytes()) {
+        Err(Errno::PIPE) | Ok(()) => Ok(()),
+        Err(error) => Err(host("writing to standard output")(error)),
+    }
 }
 
-/// Writes all of `bytes`, and gives up silently at the first error: there is no other place to
-/// report it. Waits for a slow reader, even if the descriptor is non-blocking.
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
+/// Writes all of `bytes`. Waits for a slow reader, even if the descriptor is non-blocking.
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match retry_on_intr(|| rustix::io::write(to, bytes)) {
-            Ok(count) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
             Err(Errno::AGAIN) => {
                 let mut ready = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
                 let _ = retry_on_intr(|| rustix::event::poll(&mut ready, None));
             }
-            _ => return,
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// Reopens standard output, if it is a pipe or a terminal, for a guest that writes to it directly.

@@ -10,7 +10,7 @@ use std::fmt;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
-use solo5_launch::TooMuchMemory;
+use solo5_launch::{Gdb, TooMuchMemory, Unmet, mebibytes};
 use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
@@ -66,12 +66,8 @@ pub enum Error {
     /// The disk is also the image, and the guest could write to it.
     BlockImage { path: String },
 
-    /// The manifest requires more guest memory; `enough_mib` is the size to ask for, if one suffices.
-    Memory { have: u64, least: u64, enough_mib: Option<u64> },
-    /// The manifest requires an executable heap.
-    ExecHeap,
-    /// The manifest requires another sector size than the option gives.
-    SectorSize { name: String, have: SectorSize, exact: u32 },
+    /// The launch lacks what the manifest requires of it.
+    Unmet(Unmet),
     /// The manifest requires a larger block device.
     CapacityMinimum { name: String, have: u64, least: u64 },
     /// The manifest requires a larger MTU.
@@ -106,6 +102,8 @@ pub enum Error {
     Dumpcore { what: String, error: Errno },
     /// Waiting for a debugger failed.
     Gdb { what: String, error: Errno },
+    /// The place where a debugger would connect cannot be listened at.
+    GdbPlace { place: Gdb, error: Errno },
 
     /// A system call failed that normally cannot fail.
     Host { what: &'static str, error: Errno },
@@ -146,9 +144,9 @@ impl Error {
             Error::BlockFd { .. } => "T425",
             Error::BlockTwice { .. } | Error::BlockFdTwice { .. } => "T426",
             Error::BlockStandard { .. } | Error::BlockImage { .. } => "T427",
-            Error::Memory { .. } => "T431",
-            Error::ExecHeap => "T432",
-            Error::SectorSize { .. } => "T433",
+            Error::Unmet(Unmet::Memory { .. }) => "T431",
+            Error::Unmet(Unmet::ExecutableHeap) => "T432",
+            Error::Unmet(Unmet::SectorSize { .. }) => "T433",
             Error::CapacityMinimum { .. } => "T434",
             Error::MtuMinimum { .. } => "T435",
             Error::Allocate { .. } => "T436",
@@ -164,7 +162,7 @@ impl Error {
             Error::RingOff { .. } => "T452",
             Error::Confine { .. } => "T453",
             Error::Dumpcore { .. } => "T455",
-            Error::Gdb { .. } => "T456",
+            Error::Gdb { .. } | Error::GdbPlace { .. } => "T456",
             Error::FilterLength => "T441",
             Error::Report { .. } | Error::ReportUsed { .. } => "T443",
         }
@@ -186,6 +184,13 @@ impl Error {
                 Some("link the image with the bindings of this release".to_owned())
             }
             Error::Pipe { .. } => Some("give the name of a regular file".to_owned()),
+            Error::GdbPlace { place: Gdb::Port(_), error: Errno::ADDRINUSE } => {
+                Some("give another port with --gdb-port; 0 takes a free one".to_owned())
+            }
+            Error::GdbPlace { place: Gdb::Socket(path), error: Errno::ADDRINUSE } => Some(format!(
+                "remove {} if no tender waits there any more, or name another socket",
+                solo5_report::os_text(path)
+            )),
             _ => None,
         }
     }
@@ -252,6 +257,13 @@ impl Error {
                 format!("dumpcore: {what}: {}", strerror(*error))
             }
             Error::Gdb { what, error } => format!("GDB: {what}: {}", strerror(*error)),
+            Error::GdbPlace { place, error } => {
+                let place = match place {
+                    Gdb::Port(port) => format!("port {port}"),
+                    Gdb::Socket(path) => file(path),
+                };
+                format!("GDB: listening on {place}: {}", strerror(*error))
+            }
             _ => return None,
         })
     }
@@ -325,32 +337,7 @@ impl Error {
                 format!("{path} is also the image, which the guest could change"),
                 "attach another file, or give the device --block-access:NAME=read-only".into(),
             ),
-            Error::Memory { have, least, enough_mib } => (
-                format!(
-                    "the manifest asks for at least {} of memory, but the guest would get {}",
-                    mebibytes(*least),
-                    mebibytes(*have)
-                ),
-                match enough_mib {
-                    Some(mib) => format!("add --mem={mib}"),
-                    None => "no size suffices: a guest of this target cannot have that much".into(),
-                },
-            ),
-            Error::ExecHeap => (
-                "the manifest asks for an executable heap".into(),
-                "add --x-exec-heap if you trust the unikernel with one".into(),
-            ),
-            Error::SectorSize { name, have, exact } => (
-                format!("the manifest asks for sectors of {exact} bytes for '{name}', not {have}"),
-                match (SectorSize::new((*exact).into()), SectorSize::MIN, SectorSize::MAX) {
-                    (Some(_), ..) => {
-                        format!("leave --block-sector-size:{name} out, or give {exact}")
-                    }
-                    (None, least, most) => format!(
-                        "no tender offers that size: sizes are powers of two from {least} to {most}"
-                    ),
-                },
-            ),
+            Error::Unmet(unmet) => (unmet.text(), unmet.advice()),
             Error::CapacityMinimum { name, have, least } => (
                 format!(
                     "the manifest asks for at least {least} bytes for '{name}', but it has {have}"
@@ -450,15 +437,6 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A size for messages: in MiB if it is a whole number of MiB, else in bytes.
-fn mebibytes(bytes: u64) -> String {
-    if bytes.is_multiple_of(1 << 20) {
-        format!("{} MiB", bytes >> 20)
-    } else {
-        format!("{bytes} bytes")
-    }
-}
-
 /// One reason why no guest is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -530,6 +508,12 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<Unmet> for Error {
+    fn from(unmet: Unmet) -> Error {
+        Error::Unmet(unmet)
+    }
+}
 
 impl From<TooMuchMemory> for Error {
     fn from(too_much: TooMuchMemory) -> Error {
@@ -605,7 +589,10 @@ mod tests {
 
     #[test]
     fn our_own_texts_carry_their_code_and_advice() {
-        let error = Error::Memory { have: 1 << 20, least: 64 << 20, enough_mib: Some(64) };
+        let memory = |least, enough_mib| {
+            Error::Unmet(Unmet::Memory { have: 1 << 20, least, enough_mib })
+        };
+        let error = memory(64 << 20, Some(64));
         assert_eq!(
             error.line(),
             "error[T431]: the manifest asks for at least 64 MiB of memory, but the guest would get \
@@ -613,11 +600,24 @@ mod tests {
         );
         // An option that cannot help is not advised.
         for least in [u64::MAX, 1 << 63, (1 << 46) + 1] {
-            let line = Error::Memory { have: 1 << 20, least, enough_mib: None }.line();
+            let line = memory(least, None).line();
             assert!(
                 line.ends_with("no size suffices: a guest of this target cannot have that much")
             );
         }
+    }
+
+    #[test]
+    fn a_debuggers_place_in_use_is_advised_on() {
+        let refusal = |place| Refusal::from(Error::GdbPlace { place, error: Errno::ADDRINUSE });
+        let port = refusal(Gdb::Port(1234));
+        let line = "GDB: listening on port 1234: Address already in use (EADDRINUSE)";
+        assert_eq!(port.reasons[0].text, line);
+        assert!(port.closing().unwrap().contains("--gdb-port"));
+        let socket = refusal(Gdb::Socket("/run/s".into())).closing().unwrap();
+        assert!(socket.contains("remove /run/s if no tender"), "{socket}");
+        let other = Error::GdbPlace { place: Gdb::Port(1), error: Errno::ACCESS };
+        assert_eq!(Refusal::from(other).closing().as_deref(), Some("not started"));
     }
 
     #[test]

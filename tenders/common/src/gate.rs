@@ -17,8 +17,8 @@ use solo5_policy::{
 
 use crate::attach::{Device, Inherited, NAMED_TWICE, check_descriptors};
 use crate::error::{Reason, Refusal};
+use crate::root::is_root;
 use crate::safeguard::Safeguard;
-use crate::sys;
 
 /// The policies of a launch, and the launch they judge.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Gate {
         });
         Gate {
             facts: HostFacts {
-                root: Fact::Known(sys::user_ids().contains(&0)),
+                root: is_root(),
                 admitted: lists.unwrap_or_default(),
                 ..HostFacts::default()
             },

@@ -7,7 +7,6 @@
 //! | options | `solo5_launch` |
 //! | digest and signers of the image, if a policy needs them | [`seal`] |
 //! | image | `solo5_image` |
-//! | the manifest's requirements | [`needs`] |
 //! | policy: first on option strings, then on open descriptors | [`gate`] |
 //! | devices | [`attach`] |
 //! | guest memory, segments | [`memory`], [`mod@load`] |
@@ -16,8 +15,9 @@
 //! | system call filters | [`seccomp`] |
 //!
 //! Used by all phases: [`error`] (every code `T4xx` and its text), [`console`] (messages),
-//! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`entry`] (the
-//! entry point of a tender), [`signals`] (signal dispositions).
+//! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`process`] (the
+//! parent of a guest), [`entry`] (the entry point of a tender), [`signals`] (signal dispositions),
+//! [`root`] (whether the tender runs as root).
 //!
 //! Threat model: a hostile image, read by `solo5_image`; a malformed policy, read by
 //! `solo5_policy`; a hostile guest, which reaches only [`memory`] and the filter; and a host on
@@ -36,11 +36,12 @@ pub mod explain;
 pub mod gate;
 pub mod load;
 pub mod memory;
-pub mod needs;
 #[cfg(feature = "net")]
 pub mod netlink;
 pub mod offer;
+pub mod process;
 pub mod report;
+pub mod root;
 pub mod safeguard;
 pub mod seal;
 pub mod seccomp;

@@ -13,7 +13,8 @@ use std::os::fd::AsRawFd;
 use rustix::mm::{MapFlags, MprotectFlags};
 use solo5_image::{Protection, ReadError};
 
-use crate::sys::{self, Errno};
+use crate::sys::Errno;
+use crate::sys::limits::limit;
 
 /// An unchecked claim that two numbers are a range of guest memory.
 ///
@@ -69,7 +70,7 @@ impl std::error::Error for OutOfBounds {}
 /// -d`). That limit counts only private memory, and guest memory must not count as the tender's
 /// data. If the limit cannot be read, the memory is shared too.
 pub fn mapping() -> MapFlags {
-    match sys::limit(libc::RLIMIT_DATA as libc::c_int) {
+    match limit(libc::RLIMIT_DATA as libc::c_int) {
         Ok(None) => MapFlags::PRIVATE,
         Ok(Some(_)) | Err(_) => MapFlags::SHARED,
     }

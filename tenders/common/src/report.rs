@@ -25,8 +25,9 @@ use solo5_report::{json as json_text, os_text};
 
 use crate::attach::Inherited;
 use crate::error::{EXIT_CANNOT, Error, Reason, Refusal};
-use crate::sys::process::{self, Pid, WaitStatus};
-use crate::sys::{CallersRights, Errno};
+use crate::process::{self, Pid, WaitStatus};
+use crate::sys::Errno;
+use crate::sys::users::CallersRights;
 use crate::used_files;
 
 /// How a launch ended.
@@ -353,7 +354,7 @@ mod tests {
         ending(&mut said, Outcome::GuestFault, 1, reason).unwrap();
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
         assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
-        let refusal = Refusal::from(Error::ExecHeap);
+        let refusal = Refusal::from(Error::Unmet(solo5_launch::Unmet::ExecutableHeap));
         let said = format!("started\n{}\n", refusal_json(&refusal));
         assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last line counts");
         let reason = &conclude(End::Exit(1), &said)["reasons"][0];

@@ -9,7 +9,8 @@ use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior
 use rustix::thread::{capabilities, set_capabilities};
 
 use crate::confine;
-use crate::sys;
+use crate::sys::descriptors::can_close_ranges;
+use crate::sys::filters;
 
 /// Something that confines a guest besides what its filter allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +54,16 @@ impl Safeguard {
 /// It does no harm, because a tender executes no programs.
 pub fn common(filter: &'static str) -> Vec<Safeguard> {
     let no_new_privileges = confine::no_new_privileges().is_ok();
-    let filters = sys::check_filters().is_ok() && sys::has_seccomp_kill_process();
+    let works = filters::check_filters().is_ok() && filters::has_seccomp_kill_process();
     vec![
-        Safeguard::host("system calls", filter, filters),
+        Safeguard::host("system calls", filter, works),
         Safeguard::host("no capabilities", "capset", can_drop_capabilities()),
         Safeguard::host(
             "no privileges gained by executing a program",
             "no_new_privs",
             no_new_privileges,
         ),
-        Safeguard::host("no other descriptors", "close_range", sys::can_close_ranges()),
+        Safeguard::host("no other descriptors", "close_range", can_close_ranges()),
         Safeguard::host(
             "no core file, no debugger of the same user",
             "PR_SET_DUMPABLE",

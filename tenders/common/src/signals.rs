@@ -4,36 +4,15 @@
 //! the guest gets an error. And as process 1 of a container, the tender ends by the signals that
 //! end every other process.
 
+pub mod kinds;
+
 use std::os::raw::c_int;
 
+use self::kinds::{Kind, SIGNAL_MAX, kind};
 use crate::sys::Errno;
 
 /// Bytes of stack for a handler: the kernel saves all registers there, with AMX more than 8 KiB.
 const STACK: usize = 64 << 10;
-
-/// Signals that do not end a process by default, that cannot be handled, or that report a fault of
-/// the program itself. A fault ends even process 1.
-const NOT_ENDING: [c_int; 16] = [
-    libc::SIGKILL,
-    libc::SIGSTOP,
-    libc::SIGTSTP,
-    libc::SIGTTIN,
-    libc::SIGTTOU,
-    libc::SIGCONT,
-    libc::SIGCHLD,
-    libc::SIGURG,
-    libc::SIGWINCH,
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGABRT,
-    libc::SIGSYS,
-];
-
-/// Highest number of a signal.
-const SIGNAL_MAX: c_int = 64;
 
 /// Ignores SIGXFSZ, so that a write beyond `RLIMIT_FSIZE` fails with `EFBIG`.
 pub fn survive_file_size_limit() -> Result<(), Errno> {
@@ -58,7 +37,7 @@ pub fn end_as_process_1() -> Result<(), Errno> {
     for signal in 1..=SIGNAL_MAX {
         // The C library reserves some real-time signals.
         let is_default = action(signal).is_ok_and(|found| found == libc::SIG_DFL);
-        if is_default && !NOT_ENDING.contains(&signal) {
+        if is_default && kind(signal) == Kind::Ending {
             install(signal, handler as libc::sighandler_t)?;
         }
     }

@@ -10,7 +10,7 @@ use solo5_abi::CMDLINE_SIZE;
 
 use crate::attach::{Backing, Device};
 use crate::error::Error;
-use crate::sys::{self, Errno};
+use crate::sys::{Errno, limits};
 
 /// The guest's command line: its arguments joined by spaces, and a terminating zero byte. An error
 /// if it is longer than [`CMDLINE_SIZE`].
@@ -26,8 +26,8 @@ pub fn command_line(arguments: &[OsString]) -> Result<Vec<u8>, Error> {
 
 /// Refuses to run under READ_IMPLIES_EXEC, which makes every readable page executable.
 pub fn check_personality() -> Result<(), Error> {
-    let personality = sys::personality().map_err(host("personality()"))?;
-    if personality & sys::READ_IMPLIES_EXEC != 0 {
+    let personality = limits::personality().map_err(host("personality()"))?;
+    if personality & limits::READ_IMPLIES_EXEC != 0 {
         return Err(Error::ReadImpliesExec);
     }
     Ok(())

@@ -11,8 +11,10 @@ use solo5_policy::sources;
 use solo5_report::os_text;
 
 use crate::attach::FileId;
+use crate::attach::extent::extents;
 use crate::attach::file_id::silence;
-use crate::sys::{self, CallersRights};
+use crate::sys::descriptors::status_of;
+use crate::sys::users::CallersRights;
 
 /// Describes the file that `report` is open on, such as `the disk 'disk'`, if the launch uses that
 /// file too. The launch's files are only looked up, so this works before any of them is judged or
@@ -34,10 +36,14 @@ fn use_of_file(report: FileId, request: &Request) -> Option<String> {
     let at_path =
         |path: &OsStr| stat(path).ok().as_ref().and_then(FileId::with_content) == Some(report);
     let at_fd =
-        |fd| sys::status_of(fd).ok().as_ref().and_then(FileId::with_content) == Some(report);
-    let disk = request.disks().find(|(_, backing)| match backing {
-        Backing::Path(path) => at_path(path),
-        Backing::Fd(fd) => at_fd(*fd),
+        |fd| status_of(fd).ok().as_ref().and_then(FileId::with_content) == Some(report);
+    let disk = request.disks().find(|(_, backing)| {
+        let found = match backing {
+            Backing::Path(path) => stat(path).ok(),
+            Backing::Fd(fd) => status_of(*fd).ok(),
+        };
+        let disk = found.as_ref().and_then(FileId::with_content);
+        disk.is_some_and(|disk| extents(disk).iter().any(|piece| piece.file == report))
     });
     if let Some((name, _)) = disk {
         return Some(format!("the disk '{name}'"));

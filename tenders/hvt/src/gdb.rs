@@ -21,6 +21,7 @@ use gdbstub::common::Signal;
 use gdbstub::stub::run_blocking::{BlockingEventLoop, Event, WaitForStopReasonError};
 use gdbstub::stub::{BaseStopReason, DisconnectReason, GdbStubBuilder};
 use rustix::fs::MemfdFlags;
+use solo5_report::path_text;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::error::{EXIT_CANNOT, Error};
@@ -29,7 +30,7 @@ use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
 
 use self::debuggee::{Debuggee, Over, Stop};
-use self::wire::{PACKET, Wire, failed, set_immediate_exit, watch_input};
+use self::wire::{PACKET, Wire, failed, set_immediate_exit, unavailable, watch_input};
 use crate::memory::SharedMemory;
 use crate::running::Running;
 
@@ -61,14 +62,14 @@ impl Debugger {
     ) -> Result<Debugger, Error> {
         let invite = |target: String| {
             console.line("Waiting for a debugger. Connect to it like this:");
-            let kernel = kernel.display();
+            let kernel = path_text(kernel);
             console.example(&format!("gdb --ex=\"target remote {target}\" {kernel}"));
         };
         let accepting = || failed("accepting a connection".to_owned());
         let connection = match place {
             Gdb::Port(port) => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port));
-                let listener = listener.map_err(failed(format!("listening on port {port}")))?;
+                let listener = listener.map_err(unavailable(place))?;
                 let bound = listener.local_addr();
                 let port = bound.map_or(*port, |address| address.port());
                 invite(format!("localhost:{port}"));
@@ -81,8 +82,8 @@ impl Debugger {
             Gdb::Socket(path) => {
                 let path = Path::new(path);
                 let listener = UnixListener::bind(path);
-                let shown = path.display();
-                let listener = listener.map_err(failed(format!("listening on {shown}")))?;
+                let shown = path_text(path);
+                let listener = listener.map_err(unavailable(place))?;
                 invite(shown.to_string());
                 let accepted = listener.accept();
                 // Only one connection is accepted, and a stale socket would make the next start

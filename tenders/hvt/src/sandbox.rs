@@ -14,7 +14,9 @@ use solo5_tender::boot::User;
 use solo5_tender::confine;
 use solo5_tender::error::Error;
 use solo5_tender::seccomp::Instruction;
-use solo5_tender::sys::{self, Errno, landlock};
+use solo5_tender::sys::descriptors::close_all_but;
+use solo5_tender::sys::filters::install_filter;
+use solo5_tender::sys::{Errno, landlock};
 
 use crate::signals;
 
@@ -76,14 +78,14 @@ impl Sandbox {
         confine::undumpable().map_err(failed("prctl(PR_SET_DUMPABLE)"))?;
         // SAFETY: `keep` has all descriptors that a running guest needs. The caller forgets or
         // leaks every other owner of a descriptor.
-        unsafe { sys::close_all_but(&mut self.keep) }.map_err(failed("close_range()"))?;
+        unsafe { close_all_but(&mut self.keep) }.map_err(failed("close_range()"))?;
         // SAFETY: the disks' descriptors are among the kept ones.
         unsafe { self.locks.take() }?;
         threads()?;
         // Freeing memory may need a system call, so everything is freed now or never.
         let filter: &'static [Instruction] = std::mem::take(&mut self.guest).leak();
         drop(self);
-        sys::install_filter(filter).map_err(failed("seccomp(SECCOMP_SET_MODE_FILTER)"))
+        install_filter(filter).map_err(failed("seccomp(SECCOMP_SET_MODE_FILTER)"))
     }
 }
 
@@ -98,7 +100,7 @@ const STACK: usize = 128 << 10;
 pub fn thread(filter: Vec<Instruction>, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let state: &'static AtomicI32 = Box::leak(Box::new(AtomicI32::new(STARTING)));
     let body = move || {
-        let ready = signals::leave_to_others().and_then(|()| sys::install_filter(&filter));
+        let ready = signals::leave_to_others().and_then(|()| install_filter(&filter));
         // Dropping it would call the allocator, which may make a system call.
         std::mem::forget(filter);
         match ready {

@@ -99,7 +99,7 @@ pub fn leave_to_others() -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    use solo5_tender::sys::process::signal_name;
+    use solo5_tender::process::signal_name;
 
     use super::*;
 

@@ -20,7 +20,7 @@ use std::os::fd::RawFd;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use solo5_tender::seccomp::Instruction;
 use solo5_tender::signals;
-use solo5_tender::sys::{self, Errno};
+use solo5_tender::sys::{Errno, filters, image};
 
 /// Where the guest starts.
 #[derive(Clone, Copy, Debug)]
@@ -236,7 +236,7 @@ fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Rang
 /// process has one thread and `no_new_privs` set. `filter` allows `arch_prctl(ARCH_SET_FS)` and
 /// closing `start.close`, which nothing else uses. `strings` is at the end of this thread's stack.
 pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -> Errno {
-    if let Err(error) = sys::check_filters().and_then(|()| sys::leave_restartable_sequences()) {
+    if let Err(error) = filters::check_filters().and_then(|()| image::leave_restartable_sequences()) {
         return error;
     }
     let code = code();
@@ -253,7 +253,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     };
     let base = own.expose_provenance() as u64;
     let kept = pages(strings.clone());
-    let ranges = unmapped(start.memory_end..kept.start, base..base + size as u64, sys::vdso());
+    let ranges = unmapped(start.memory_end..kept.start, base..base + size as u64, image::vdso());
 
     let mut words = vec![0u64; INITIAL_STATE];
     // `MXCSR`: all exceptions masked, round to nearest. The other fields of the area are 0, which

@@ -20,7 +20,8 @@ use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
 use solo5_tender::start;
-use solo5_tender::sys::{self, Errno};
+use solo5_tender::sys::Errno;
+use solo5_tender::sys::descriptors::close_all_but;
 
 use crate::boot_info::{self, Facts};
 use crate::enter::{Start, enter};
@@ -192,7 +193,7 @@ impl Ready {
         open_output_again();
         // SAFETY: the guest's descriptors and the report's are kept. No other owner of a descriptor
         // from 3 on is used again, because the process becomes the guest or exits.
-        unsafe { sys::close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
+        unsafe { close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
         // SAFETY: the devices' descriptors are among the kept ones.
         unsafe { self.locks.take() }?;
         reporter.map_or(Ok(()), Reporter::started)

@@ -1,7 +1,6 @@
 //! The manifest in a binary: a linked image, an object, or a file of notes.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use object::{Object, ObjectSection, SectionFlags, elf};
@@ -9,6 +8,7 @@ use solo5_abi::{Arch, note};
 use solo5_image::{Image, ImageError, ReadAt};
 use solo5_manifest::decode;
 use solo5_manifest::{Manifest, codes};
+use solo5_output::input::{self, Input};
 use solo5_report::{Diagnostic, Place};
 
 use crate::console::{Failure, cannot_read, name_of};
@@ -27,20 +27,18 @@ enum ReadError {
 /// The manifest in the binary at `path`, or the diagnostic that says why there is none.
 pub(crate) fn manifest(path: &Path) -> Result<Result<Manifest, Diagnostic>, Failure> {
     let failed = |error: io::Error| cannot_read(path, &error);
-    let mut bytes = Vec::new();
     let result = if path == Path::new("-") {
-        io::stdin().lock().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-        in_bytes(&bytes)
+        in_bytes(&Input::read_all(path, SIZE_MAX).map_err(failed)?)
     } else {
-        let file = File::open(path).map_err(failed)?;
+        let file = input::open(path).map_err(failed)?;
         let mut head = [0; 18];
         let got = file.read_at(0, &mut head).unwrap_or(0);
         if is_image(head.get(..got).unwrap_or_default()) {
             // Reading by offset needs little memory for an image of any size.
             in_image(&file)
         } else {
-            file.take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-            in_bytes(&bytes)
+            let bytes = Input::of(file, path).and_then(|input| input.all(SIZE_MAX));
+            in_bytes(&bytes.map_err(failed)?)
         }
     };
     Ok(result.map_err(|error| diagnose(path, &error)))

@@ -1,13 +1,13 @@
 //! Inputs, diagnostics and the exit status.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
 use solo5_manifest::codes;
-use solo5_report::{Colour, Diagnostic, Severity, human, json};
+use solo5_output::input::Input;
+use solo5_report::{Colour, Diagnostic, Severity, human, json, path_text};
 
 use crate::args::Format;
 
@@ -90,21 +90,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// The name of a file in diagnostics.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    path_text(path).into_owned()
 }
 
 /// Reads a source, at most one byte more than the limit on its length. The extra byte tells the check
 /// that the file is too long.
 pub(crate) fn read_source(path: &Path) -> Result<Vec<u8>, Failure> {
     let limit = solo5_source::SIZE_MAX as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(limit).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| cannot_read(path, &error))?;
-    Ok(bytes)
+    Input::read_all(path, limit).map_err(|error| cannot_read(path, &error))
 }
 
 /// The diagnostic of a file that cannot be read.

@@ -23,10 +23,13 @@ use crate::console::Console;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+/// The name of this program.
+const PROGRAM: &str = "solo5-mft";
+
 fn main() -> ExitCode {
     // On wrong usage, this ends the program with status 2.
     let arguments = Arguments::try_parse();
-    let arguments = arguments.unwrap_or_else(|error| solo5_report::usage::exit(&error));
+    let arguments = arguments.unwrap_or_else(|error| solo5_report::usage::exit(PROGRAM, &error));
     let mut console = Console::new(arguments.format);
     let result = match arguments.verb {
         Verb::Compile(options) => verbs::compile(&options, &mut console),

@@ -1,6 +1,7 @@
 //! One function per verb.
 
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use solo5_manifest::{Version, c, codes, object, schema, yaml};
 use solo5_report::Diagnostic;
 use solo5_source::format;
 
+use crate::PROGRAM;
 use crate::args::{Arguments, Compile, Emit};
 use crate::binary;
 use crate::console::{Console, Failure, cannot_read, cannot_write, name_of, print, read_source};
@@ -22,7 +24,8 @@ fn usage(message: &str) -> ! {
     program.build();
     let compile = program.find_subcommand_mut("compile");
     let mut command = compile.cloned().unwrap_or(program);
-    solo5_report::usage::exit(&Error::raw(ErrorKind::ValueValidation, message).format(&mut command))
+    let error = Error::raw(ErrorKind::ValueValidation, message).format(&mut command);
+    solo5_report::usage::exit(PROGRAM, &error)
 }
 
 /// `compile`.
@@ -70,31 +73,32 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
     };
     write(&options.output, &content)?;
     if let Some(depfile) = &options.depfile {
-        write(depfile, dependencies(&options.output, &options.source).as_bytes())?;
+        write(depfile, &dependencies(&options.output, &options.source))?;
     }
     Ok(())
 }
 
 /// A rule for make: `output` depends on `source`.
-fn dependencies(output: &Path, source: &Path) -> String {
+fn dependencies(output: &Path, source: &Path) -> Vec<u8> {
     let escape = |path: &Path| {
-        let mut out = String::new();
-        for c in name_of(path).chars() {
-            match c {
-                ' ' | '#' | '\\' | ':' => out.extend(['\\', c]),
-                '$' => out.push_str("$$"),
-                c => out.push(c),
+        let mut out = Vec::new();
+        for byte in path.as_os_str().as_bytes() {
+            match byte {
+                b' ' | b'#' | b'\\' | b':' => out.push(b'\\'),
+                b'$' => out.push(b'$'),
+                _ => {}
             }
+            out.push(*byte);
         }
         out
     };
     let output = escape(output);
     if source == Path::new("-") {
-        return format!("{output}:\n");
+        return [&output[..], b":\n"].concat();
     }
     let source = escape(source);
     // With the empty rule, make does not fail after the source was removed or renamed.
-    format!("{output}: {source}\n{source}:\n")
+    [&output[..], b": ", &source, b"\n", &source, b":\n"].concat()
 }
 
 /// `check`.

@@ -6,6 +6,7 @@ use solo5_abi::device::{Mtu, SectorSize};
 use solo5_launch::Access;
 
 use super::file_id::FileId;
+use crate::error::Error;
 
 /// A device of the manifest, with the host's device that backs it.
 #[derive(Debug)]
@@ -56,5 +57,24 @@ impl Device {
     /// The descriptor's number; -1 under `--explain`.
     pub fn fd_number(&self) -> RawFd {
         self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Checks the device against the minimum that the manifest requires
+    /// (`docs/reference/manifest.md#requirements`).
+    pub fn check_minimum(&self) -> Result<(), Error> {
+        let name = || self.name.clone();
+        match self.backing {
+            Backing::Net { mtu: have, mtu_minimum: Some(least), .. }
+                if u32::from(have.bytes()) < least =>
+            {
+                Err(Error::MtuMinimum { name: name(), have, least })
+            }
+            Backing::Block { capacity: have, capacity_minimum: Some(least), .. }
+                if have < least =>
+            {
+                Err(Error::CapacityMinimum { name: name(), have, least })
+            }
+            Backing::Net { .. } | Backing::Block { .. } => Ok(()),
+        }
     }
 }

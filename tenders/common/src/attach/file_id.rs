@@ -5,10 +5,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::stdio::{stderr, stdin, stdout};
-use solo5_launch::Access;
 
-use super::{Backing, Device};
-use crate::error::Error;
 use crate::sys::Errno;
 
 /// Identity of a file, independent of its path.
@@ -42,7 +39,7 @@ impl FileId {
     }
 
     /// The standard descriptor that is open for writing on this file, if any.
-    fn standard_writer(self) -> Option<usize> {
+    pub(super) fn standard_writer(self) -> Option<usize> {
         let writes = |fd| -> Result<bool, Errno> {
             let flags = rustix::fs::fcntl_getfl(fd)?;
             Ok(flags & OFlags::ACCMODE != OFlags::RDONLY && FileId::of(fd)? == self)
@@ -50,31 +47,6 @@ impl FileId {
         let standard = [stdin(), stdout(), stderr()];
         standard.into_iter().position(|fd| writes(fd).unwrap_or(false))
     }
-}
-
-/// Refuses a disk that something else could write to: a standard descriptor, or another disk of the
-/// same guest unless both are read-only. Also refuses a disk through which the guest could write to
-/// its own `image`. Locks detect none of this, because they only exclude other processes.
-pub fn check_disks(devices: &[Device], image: Option<FileId>) -> Result<(), Error> {
-    let mut seen: Vec<(FileId, Access, &str)> = Vec::new();
-    for device in devices {
-        let Backing::Block { path, file, access, .. } = &device.backing else { continue };
-        if let Some(standard) = file.standard_writer() {
-            silence(standard);
-            return Err(Error::BlockStandard { path: path.clone(), standard });
-        }
-        if *access == Access::ReadWrite && image == Some(*file) {
-            return Err(Error::BlockImage { path: path.clone() });
-        }
-        let writes = |other: Access| [*access, other].contains(&Access::ReadWrite);
-        let same = seen.iter().find(|(other, access, _)| other == file && writes(*access));
-        if let Some((_, _, other)) = same {
-            let names = [(*other).to_owned(), device.name.clone()];
-            return Err(Error::BlockTwice { names, path: path.clone() });
-        }
-        seen.push((*file, *access, &device.name));
-    }
-    Ok(())
 }
 
 /// If `standard` is standard error, redirects it to `/dev/null`. Otherwise a message would be
@@ -93,19 +65,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use solo5_abi::device::SectorSize;
-
-    fn disk(name: &str, file: FileId, access: Access) -> Device {
-        let backing = Backing::Block {
-            path: "d".into(),
-            file,
-            capacity: 512,
-            sector_size: SectorSize::DEFAULT,
-            access,
-            capacity_minimum: None,
-        };
-        Device { index: 1, name: name.into(), backing, fd: None }
-    }
 
     #[test]
     fn a_file_has_one_identity_under_all_its_names() {
@@ -119,30 +78,5 @@ mod tests {
         assert_eq!(id("a"), id("hard"));
         assert_eq!(id("a"), id("soft"));
         assert_ne!(id("a"), id("b"));
-    }
-
-    #[test]
-    fn a_disk_that_is_the_image_is_refused_unless_read_only() {
-        let (image, other) = (FileId::Inode(1, 1), FileId::Inode(1, 2));
-        let check = |file, access| check_disks(&[disk("a", file, access)], Some(image));
-        assert_eq!(check(other, Access::ReadWrite), Ok(()));
-        assert_eq!(check(image, Access::ReadOnly), Ok(()));
-        assert_eq!(check(image, Access::ReadWrite).unwrap_err().code(), "T427");
-    }
-
-    #[test]
-    fn a_disk_given_twice_is_refused_unless_both_are_read_only() {
-        let (one, other) = (FileId::Device(1), FileId::Inode(1, 1));
-        let (reads, writes) = (Access::ReadOnly, Access::ReadWrite);
-        let check = |first, second, access| {
-            let disks = [disk("a", one, access), disk("b", first, reads), disk("c", second, reads)];
-            check_disks(&disks, None)
-        };
-        assert_eq!(check(other, other, writes), Ok(()));
-        assert_eq!(check(one, other, reads), Ok(()));
-        for result in [check(one, other, writes), check(other, one, writes)] {
-            let line = result.unwrap_err().line();
-            assert!(line.contains("T426") && line.contains("'a' and '"), "{line}");
-        }
     }
 }

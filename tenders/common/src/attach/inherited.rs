@@ -9,7 +9,8 @@ use solo5_launch::{Backing, Interface, Launch};
 #[cfg(any(feature = "net", feature = "block"))]
 use super::file_id;
 use crate::error::Error;
-use crate::sys::{self, Errno, Filled};
+use crate::sys::Errno;
+use crate::sys::descriptors::{self, Filled, is_open};
 
 /// The descriptors named on the command line that were open when the tender started.
 ///
@@ -32,7 +33,7 @@ impl Inherited {
             usize::try_from(fd).is_ok_and(|fd| filled.get(fd).copied().unwrap_or(false))
         };
         let mut open: Vec<RawFd> =
-            numbers.into_iter().filter(|fd| !was_filled(*fd) && sys::is_open(*fd)).collect();
+            numbers.into_iter().filter(|fd| !was_filled(*fd) && is_open(*fd)).collect();
         open.sort_unstable();
         open.dedup();
         Inherited { open, taken: Vec::new() }
@@ -56,7 +57,7 @@ impl Inherited {
         }
         // SAFETY: it was open before the tender opened anything, so no value of this program owns
         // it. It has just been removed from the list, so it is adopted only once.
-        Ok(unsafe { sys::adopt(fd) })
+        Ok(unsafe { descriptors::adopt(fd) })
     }
 }
 
@@ -125,7 +126,7 @@ mod tests {
         let mut standard = Inherited::find([0, 1, 2], [false; 3]);
         for fd in 0..3 {
             assert!(standard.take(fd).unwrap().as_raw_fd() > 2, "a copy");
-            assert!(sys::is_open(fd));
+            assert!(is_open(fd));
         }
         let mut filled = Inherited::find([0], [true, false, false]);
         assert_eq!(filled.take(0).unwrap_err(), Errno::BADF, "opened by the tender");

@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use solo5_abi::device::Mtu;
 use solo5_launch::{Interface, Net};
 use solo5_policy::{Fact, NetFacts};
+use solo5_report::os_text;
 
 use super::{Backing, Device, Inherited, NAMED_TWICE, check_not_standard};
 use crate::error::Error;
@@ -54,16 +55,16 @@ fn check_up(control: &OwnedFd, name: &OsStr) -> Result<(), Error> {
 fn mtu_of(control: &OwnedFd, name: &OsStr) -> Result<Mtu, Error> {
     let mtu = tap::mtu(control.as_fd(), name.as_bytes());
     let mtu = mtu.map_err(|error| tap_problem(name, error))?;
-    checked_mtu(&name.to_string_lossy(), mtu)
+    checked_mtu(&os_text(name), mtu)
 }
 
 fn tap_problem(name: &OsStr, error: Errno) -> Error {
-    Error::Tap { interface: name.to_string_lossy().into_owned(), error }
+    Error::Tap { interface: os_text(name).into_owned(), error }
 }
 
 /// Explains why an existing interface cannot be attached, if the kernel reports its driver.
 fn not_a_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
-    let interface = name.to_string_lossy().into_owned();
+    let interface = os_text(name).into_owned();
     let driver = tap::driver(control.as_fd(), name.as_bytes()).ok()?;
     let driver = (driver.name.as_slice(), driver.bus.as_slice());
     let make = format!("make one with `ip tuntap add mode tap name {interface}`");
@@ -72,7 +73,7 @@ fn not_a_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
         (b"tun", _) => format!("a tun, which has no Ethernet frames, not a tap; {make}"),
         (b"bridge", _) => "a bridge, not a tap; attach a tap that is a port of it".to_owned(),
         (other, _) => {
-            format!("an interface of the driver {}, not a tap", String::from_utf8_lossy(other))
+            format!("an interface of the driver {}, not a tap", os_text(OsStr::from_bytes(other)))
         }
     };
     Some(Error::NotTap { interface, what })
@@ -141,7 +142,7 @@ pub fn identify(fd: &OwnedFd) -> Result<TapInfo, Error> {
         Ok(()) => tap::control_socket().and_then(|control| tap::mtu(control.as_fd(), &name)).ok(),
         Err(_) => None,
     };
-    let mtu = mtu.map(|mtu| checked_mtu(&String::from_utf8_lossy(&name), mtu));
+    let mtu = mtu.map(|mtu| checked_mtu(&os_text(OsStr::from_bytes(&name)), mtu));
     Ok(TapInfo { name, mtu: mtu.unwrap_or(Ok(MTU_UNKNOWN))?, in_own_namespace })
 }
 
@@ -252,7 +253,7 @@ pub fn check_taps(devices: &[Device]) -> Result<(), Error> {
         });
         if let Some((.., other)) = same {
             let names = [(*other).to_owned(), device.name.clone()];
-            let interface = String::from_utf8_lossy(interface).into_owned();
+            let interface = os_text(OsStr::from_bytes(interface)).into_owned();
             return Err(Error::NetTwice { names, interface });
         }
         seen.push((interface, fd, &device.name));

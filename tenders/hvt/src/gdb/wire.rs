@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use gdbstub::conn::{Connection, ConnectionExt};
 use rustix::event::epoll::{self, EventData, EventFlags};
+use solo5_tender::boot::Gdb;
 use solo5_tender::error::Error;
 use solo5_tender::signals::install;
 use solo5_tender::sys::Errno;
@@ -16,6 +17,14 @@ pub(super) const PACKET: usize = 4096;
 pub(super) fn failed(what: String) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Gdb {
         what: what.clone(),
+        error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+    }
+}
+
+/// Turns a system error at the place to listen at into the tender's error.
+pub(super) fn unavailable(place: &Gdb) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::GdbPlace {
+        place: place.clone(),
         error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
     }
 }

@@ -6,7 +6,7 @@
 //! | [`options`] | command lines, texts and statuses, without KVM |
 //! | [`machine`] | CPU and memory at entry; guest faults |
 //! | [`devices`] | console, clock, block devices, reports, the sandbox |
-//! | [`safeguards`] | hosts that lack one safeguard |
+//! | [`safeguards`], [`without`] | hosts that lack one safeguard |
 //!
 //! Tests that run a guest need a KVM that runs code on the CPU. Without one they are skipped, and
 //! print their names.
@@ -16,3 +16,5 @@ mod guest;
 mod machine;
 mod options;
 mod safeguards;
+#[path = "../../../common/tests/shared/without.rs"]
+mod without;

@@ -235,6 +235,38 @@ fn a_disk_is_not_given_twice_to_one_guest() {
     Ran::of(shell.current_dir(guest.folder.path())).gives(1).mentions("error[T426]");
 }
 
+/// A loop device over a disk of the same guest is that disk.
+#[test]
+fn a_loop_device_over_a_disk_is_that_disk() {
+    let guest = Guest::new(Code::new().exit(3), &[("one", BLOCK), ("two", BLOCK)]);
+    guest.file("disk.img", &[7; 8192]);
+    let losetup = |arguments: &[&str]| {
+        let made = Command::new("losetup").args(arguments).current_dir(guest.folder.path()).output();
+        let made = made.ok().filter(|made| made.status.success());
+        made.map(|made| String::from_utf8(made.stdout).unwrap().trim().to_owned())
+    };
+    let second = ["-f", "--show", "-o", "4096", "disk.img"];
+    let made = losetup(&["-f", "--show", "--sizelimit", "4096", "disk.img"]).zip(losetup(&second));
+    let Some((first, second)) = made else {
+        println!("skip: a_loop_device_over_a_disk_is_that_disk: no loop devices");
+        return;
+    };
+    let run = |one: &str, two: &str| {
+        guest.run(&[&format!("--block:one={one}"), &format!("--block:two={two}")])
+    };
+    let results = [run("disk.img", &first), run(&second, "disk.img"), run(&first, &second)];
+    let report = format!("--report={}", text(&guest.folder.path().join("disk.img")));
+    let reported = guest.run(&[&report, &format!("--block:one={first}"), "--block:two=none"]);
+    for device in [&first, &second] {
+        losetup(&["-d", device]).unwrap();
+    }
+    let [file, device, apart] = results;
+    file.gives(1).mentions("error[T426]: 'one' and 'two' are the same disk");
+    device.gives(1).mentions("error[T426]");
+    apart.gives(3);
+    reported.gives(1).mentions("error[T443]");
+}
+
 #[test]
 fn a_disk_that_is_also_a_standard_descriptor_is_refused() {
     let guest = guest(Code::new().print(0x100000, 16).exit(0));

@@ -9,7 +9,7 @@
 //! | [`proofs`] | policies on the image's digest and signatures |
 //! | [`running`] | signals, limits, a console shared with other processes |
 //! | [`policies`] | policy decisions; `--explain` and `--report` |
-//! | [`safeguards`] | hosts that lack one safeguard |
+//! | [`safeguards`], [`without`] | hosts that lack one safeguard |
 
 mod block;
 mod confinement;
@@ -20,3 +20,5 @@ mod policies;
 mod proofs;
 mod running;
 mod safeguards;
+#[path = "../../../common/tests/shared/without.rs"]
+mod without;

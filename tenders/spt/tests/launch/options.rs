@@ -58,6 +58,16 @@ fn explain_prints_the_built_in_page_of_a_code() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let reason = "writing to standard output failed: No space left on device (ENOSPC)";
+    Ran::of(tender().arg("--explain=T424").stdout(full())).gives(1).says(reason);
+    let guest = Guest::new(Code::new().exit(0), &[]);
+    Ran::of(guest.command(&["--explain"]).stdout(full())).gives(1).says(reason);
+    Ran::of(tender().arg("--version").stderr(full())).gives(1);
+}
+
+#[test]
 fn arguments_reach_the_guest_joined_by_spaces() {
     // Boot information and a manifest with one entry are 152 bytes.
     let guest = Guest::new(Code::new().print(0x11000 + 152, 8).exit(0), &[]);

@@ -371,3 +371,22 @@ fn one_descriptor_for_two_options_gets_its_own_message() {
         run(&format!("{explain}{policy_as_disk}")).mentions("another option names it too");
     }
 }
+
+/// `unshare -U` makes no map of users, so the tender's user may be anybody.
+#[test]
+fn a_user_without_a_number_may_be_root() {
+    let guest = Guest::new(Code::new().exit(5), &[]);
+    let process = |root| format!("otherwise: allow\nprocess: {{ root: {root}, sandbox: optional }}\n");
+    let run = |policy: &str| {
+        let mut outer = std::process::Command::new("unshare");
+        outer.arg("-U").arg(env!("CARGO_BIN_EXE_solo5-spt")).arg(policy).arg(&guest.image);
+        Ran::of(&mut outer)
+    };
+    let ran = run(&policy(&guest, &process("forbid")));
+    if ran.err.contains("unshare failed") {
+        println!("skip: a_user_without_a_number_may_be_root: user namespaces are not allowed here");
+        return;
+    }
+    ran.gives(60).mentions("P303").mentions("is unknown in this user namespace");
+    run(&policy(&guest, &process("allow"))).gives(5);
+}

@@ -1,0 +1,93 @@
+//! What a manifest requires of the launch itself (`docs/reference/manifest.md#requirements`): memory,
+//! an executable heap, sector sizes. A tender refuses a launch that lacks any of it, and
+//! `solo5-elftool check` says so before.
+//!
+//! Each text names the option that mends it. What the manifest requires of a device that is open,
+//! such as its capacity, is the tender's to check.
+
+use std::fmt;
+
+use solo5_abi::device::SectorSize;
+use solo5_abi::mft2::Mft2;
+use solo5_abi::target::Target;
+
+use super::{Launch, memory};
+
+/// A requirement that the launch does not meet. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are what the texts print")]
+pub enum Unmet {
+    /// More guest memory; `enough_mib` is the size to ask for, if one suffices.
+    Memory { have: u64, least: u64, enough_mib: Option<u64> },
+    /// An executable heap.
+    ExecutableHeap,
+    /// Another sector size than the option gives.
+    SectorSize { name: String, have: SectorSize, exact: u32 },
+}
+
+impl Unmet {
+    /// What is required.
+    pub fn text(&self) -> String {
+        match self {
+            Unmet::Memory { have, least, .. } => format!(
+                "the manifest asks for at least {} of memory, but the guest would get {}",
+                memory::mebibytes(*least),
+                memory::mebibytes(*have)
+            ),
+            Unmet::ExecutableHeap => "the manifest asks for an executable heap".to_owned(),
+            Unmet::SectorSize { name, have, exact } => {
+                format!("the manifest asks for sectors of {exact} bytes for '{name}', not {have}")
+            }
+        }
+    }
+
+    /// How to meet it.
+    pub fn advice(&self) -> String {
+        match self {
+            Unmet::Memory { enough_mib: Some(mib), .. } => format!("add --mem={mib}"),
+            Unmet::Memory { enough_mib: None, .. } => {
+                "no size suffices: a guest of this target cannot have that much".to_owned()
+            }
+            Unmet::ExecutableHeap => {
+                "add --x-exec-heap if you trust the unikernel with one".to_owned()
+            }
+            Unmet::SectorSize { name, exact, .. } => match SectorSize::new((*exact).into()) {
+                Some(_) => format!("leave --block-sector-size:{name} out, or give {exact}"),
+                None => {
+                    let (least, most) = (SectorSize::MIN, SectorSize::MAX);
+                    format!(
+                        "no tender offers that size: sizes are powers of two from {least} to {most}"
+                    )
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.text(), self.advice())
+    }
+}
+
+impl Launch {
+    /// What the manifest requires of a launch with `have` bytes of memory and does not get, in the
+    /// order in which tenders check it. Devices that are not attached are [`Launch::unattached`].
+    pub fn unmet(&self, target: Target, have: u64, properties: Option<&Mft2<'_>>) -> Vec<Unmet> {
+        let Some(properties) = properties else {
+            return Vec::new();
+        };
+        let least = properties.memory_minimum().filter(|least| have < *least);
+        let memory = least.map(|least| {
+            let enough_mib = self.enough_memory_mib(target, least);
+            Unmet::Memory { have, least, enough_mib }
+        });
+        let heap = (properties.executable_heap() && !self.exec_heap).then_some(Unmet::ExecutableHeap);
+        let sectors = self.blocks.iter().filter_map(|block| {
+            let (name, have) = (block.name.clone(), block.sector_size);
+            let exact = block.sector_size_exact.filter(|exact| *exact != u32::from(have.bytes()))?;
+            Some(Unmet::SectorSize { name, have, exact })
+        });
+        memory.into_iter().chain(heap).chain(sectors).collect()
+    }
+}
