@@ -86,7 +86,9 @@ impl Target {
         match self {
             Target::Hvt if nets => hvt::MEMORY_MAX - hvt::MEMORY_GRANULE,
             Target::Hvt => hvt::MEMORY_MAX,
-            Target::Spt | Target::Virtio | Target::Muen | Target::Genode | Target::Xen => MEMORY_MAX,
+            Target::Spt | Target::Virtio | Target::Muen | Target::Genode | Target::Xen => {
+                MEMORY_MAX
+            }
         }
     }
 

@@ -133,9 +133,7 @@ impl Console {
     ) -> Result<(), Failure> {
         let mut out = BufWriter::new(io::stdout().lock());
         match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(no_output(&error))
-            }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(no_output(&error)),
             _ => Ok(()),
         }
     }

@@ -554,7 +554,8 @@ fn names_of_symbols_that_cannot_be_found_are_an_error() {
     let table = sections.all().iter().position(|section| section.name == ".symtab").unwrap();
     let link = header.e_shoff as usize + table * elf::SECTION_HEADER_SIZE + 40;
     let count = sections.all().len() as u32;
-    for (index, fault) in [0, 1, count, u32::MAX].map(|link| (link, SectionError::SymbolNames(link)))
+    for (index, fault) in
+        [0, 1, count, u32::MAX].map(|link| (link, SectionError::SymbolNames(link)))
     {
         let mut file = plain.clone();
         file[link..link + 4].copy_from_slice(&index.to_le_bytes());

@@ -82,10 +82,12 @@ impl Launch {
             let enough_mib = self.enough_memory_mib(target, least);
             Unmet::Memory { have, least, enough_mib }
         });
-        let heap = (properties.executable_heap() && !self.exec_heap).then_some(Unmet::ExecutableHeap);
+        let heap =
+            (properties.executable_heap() && !self.exec_heap).then_some(Unmet::ExecutableHeap);
         let sectors = self.blocks.iter().filter_map(|block| {
             let (name, have) = (block.name.clone(), block.sector_size);
-            let exact = block.sector_size_exact.filter(|exact| *exact != u32::from(have.bytes()))?;
+            let exact =
+                block.sector_size_exact.filter(|exact| *exact != u32::from(have.bytes()))?;
             Some(Unmet::SectorSize { name, have, exact })
         });
         memory.into_iter().chain(heap).chain(sectors).collect()

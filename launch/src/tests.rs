@@ -558,7 +558,10 @@ fn options_that_are_no_utf_8_are_shown_byte_by_byte() {
         request.check(&Mft1::parse(&bytes).unwrap(), None).unwrap_err().lines
     };
     assert_eq!(invalid(b"--\xff"), ["Invalid option: `--\\xff'"]);
-    assert_eq!(invalid(b"--net:service=@\xfe")[0], "Could not attach interface: @\\xfe: Invalid argument");
+    assert_eq!(
+        invalid(b"--net:service=@\xfe")[0],
+        "Could not attach interface: @\\xfe: Invalid argument"
+    );
     let words = [OsStr::from_bytes(b"--explain=\xff").to_owned()];
     let stop = read(&words, &Modules::ordinary(Target::Spt)).unwrap_err();
     assert_eq!(stop, Stop::Explain("\\xff".into()));

@@ -463,7 +463,7 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
     } else {
         return Err(Diagnostic::error(
             codes::OPTION,
-            format!("unknown option '-z {}'", os_text(&keyword)),
+            format!("unknown option '-z {}'", os_text(keyword)),
         )
         .with_help("options are solo5-abi=NAME, solo5-manifest=FILE and solo5-audit=LEVEL"));
     }

@@ -116,12 +116,13 @@ fn uses_lld(identity: &Identity, program: &Program, read: &Arguments) -> bool {
     if identity.tool != Tool::Cc {
         return tools::is_lld(&program.name);
     }
-    let chosen = read.rest(&[]).into_iter().filter_map(|word| {
+    let mut chosen = read.rest(&[]).into_iter().filter_map(|word| {
         let word = word.into_vec();
-        let linker = [&b"-fuse-ld="[..], b"--ld-path="].iter().find_map(|it| word.strip_prefix(*it));
+        let linker =
+            [&b"-fuse-ld="[..], b"--ld-path="].iter().find_map(|it| word.strip_prefix(*it));
         linker.map(|linker| OsStr::from_bytes(linker).to_owned())
     });
-    match chosen.last() {
+    match chosen.next_back() {
         Some(linker) => tools::is_lld(&linker),
         // Clang is told to use the linker that a variable names.
         None => {

@@ -12,7 +12,8 @@ use std::path::Path;
 const SCRIPT_MAX: u64 = 1 << 20;
 
 /// Starts of files that are no scripts: archives, thin archives, ELF, and LLVM's two kinds of bitcode.
-const BINARY: &[&[u8]] = &[b"!<arch>\n", b"!<thin>\n", b"\x7fELF", b"BC\xc0\xde", b"\xde\xc0\x17\x0b"];
+const BINARY: &[&[u8]] =
+    &[b"!<arch>\n", b"!<thin>\n", b"\x7fELF", b"BC\xc0\xde", b"\xde\xc0\x17\x0b"];
 
 /// What a script names.
 #[derive(Debug, PartialEq, Eq)]

@@ -411,7 +411,8 @@ fn manifest(path: &Path, target: Target, words: &[OsString]) -> Result<Asked, As
             note.and_then(|note| Mft2::parse(note, &mft1).ok()).ok_or_else(broken)
         })
         .transpose()?;
-    let (launch, problems) = options(path.as_os_str(), words, (TENDER, target), &mft1, mft2.as_ref())?;
+    let (launch, problems) =
+        options(path.as_os_str(), words, (TENDER, target), &mft1, mft2.as_ref())?;
     if !problems.is_empty() {
         return Err(AskError::Launch(problems));
     }

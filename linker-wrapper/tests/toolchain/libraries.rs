@@ -247,11 +247,16 @@ fn libraries_that_name_others_lead_to_no_folder_of_the_host() {
     let tree = Tree::new();
     tree.manifest();
     tree.object("calls", CALLS_LIBC);
-    tree.object("mine", "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n");
+    tree.object(
+        "mine",
+        "long getrandom(void *b, unsigned long n, unsigned f) { return (long)b + n + f; }\n",
+    );
     let folder = tree.work.join("folder");
     fs::create_dir_all(&folder).unwrap();
-    let packed =
-        Command::new("ar").args(["rcs", "folder/libmine.a", "mine.o"]).current_dir(&tree.work).output();
+    let packed = Command::new("ar")
+        .args(["rcs", "folder/libmine.a", "mine.o"])
+        .current_dir(&tree.work)
+        .output();
     assert_ok(&packed.unwrap());
     let script = |text: &str| fs::write(folder.join("libscript.a"), text).unwrap();
     for driver in drivers() {
@@ -269,8 +274,9 @@ fn libraries_that_name_others_lead_to_no_folder_of_the_host() {
         }
     }
     let asks = "__asm__(\".section .deplibs,\\\"MS\\\",@llvm_dependent_libraries,1\\n.asciz \\\"c\\\"\\n.previous\");\n";
-    tree.file("asks.c", &format!("{CALLS_LIBC}{asks}"));
-    let compiled = tree.command("solo5-cc").env("SOLO5_CC", "clang").args(["-c", "asks.c"]).output();
+    tree.file("asks.c", format!("{CALLS_LIBC}{asks}"));
+    let compiled =
+        tree.command("solo5-cc").env("SOLO5_CC", "clang").args(["-c", "asks.c"]).output();
     if !compiled.is_ok_and(|output| output.status.success()) {
         println!("skip: libraries that an object names: no clang");
         return;

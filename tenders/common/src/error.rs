@@ -589,9 +589,8 @@ mod tests {
 
     #[test]
     fn our_own_texts_carry_their_code_and_advice() {
-        let memory = |least, enough_mib| {
-            Error::Unmet(Unmet::Memory { have: 1 << 20, least, enough_mib })
-        };
+        let memory =
+            |least, enough_mib| Error::Unmet(Unmet::Memory { have: 1 << 20, least, enough_mib });
         let error = memory(64 << 20, Some(64));
         assert_eq!(
             error.line(),

@@ -13,5 +13,5 @@ pub mod limits;
 pub mod tap;
 pub mod users;
 
-pub(crate) use errno::{check, last_error};
 pub use errno::{Errno, name, strerror};
+pub(crate) use errno::{check, last_error};

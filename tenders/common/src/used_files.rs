@@ -35,8 +35,7 @@ fn use_of_file(report: FileId, request: &Request) -> Option<String> {
     let _rights = CallersRights::take();
     let at_path =
         |path: &OsStr| stat(path).ok().as_ref().and_then(FileId::with_content) == Some(report);
-    let at_fd =
-        |fd| status_of(fd).ok().as_ref().and_then(FileId::with_content) == Some(report);
+    let at_fd = |fd| status_of(fd).ok().as_ref().and_then(FileId::with_content) == Some(report);
     let disk = request.disks().find(|(_, backing)| {
         let found = match backing {
             Backing::Path(path) => stat(path).ok(),

@@ -236,7 +236,8 @@ fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Rang
 /// process has one thread and `no_new_privs` set. `filter` allows `arch_prctl(ARCH_SET_FS)` and
 /// closing `start.close`, which nothing else uses. `strings` is at the end of this thread's stack.
 pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -> Errno {
-    if let Err(error) = filters::check_filters().and_then(|()| image::leave_restartable_sequences()) {
+    if let Err(error) = filters::check_filters().and_then(|()| image::leave_restartable_sequences())
+    {
         return error;
     }
     let code = code();

@@ -134,7 +134,11 @@ const DESCRIPTOR: Key = key(
 const NET_RULE: &[Key] = &[
     required("name", "The device's name in the manifest", Shape::Pattern),
     key("interface", "The tap's name", Shape::Pattern),
-    key("bridge", "The name of the bridge the tap is on; `none` if it must be on no bridge", Shape::Pattern),
+    key(
+        "bridge",
+        "The name of the bridge the tap is on; `none` if it must be on no bridge",
+        Shape::Pattern,
+    ),
     key("mac", "The Ethernet address", Shape::Expression("^[0-9A-Fa-f:*?]+$")),
     DESCRIPTOR,
 ];

@@ -118,7 +118,10 @@ mod tests {
         let id = FileId::of(fs::File::open(&file).unwrap()).unwrap();
         let device_at = folder.path().join("loop0");
         let name = file.to_str().unwrap();
-        device(&device_at, &[("loop/backing_file", name), ("loop/offset", "0"), ("loop/sizelimit", "0")]);
+        device(
+            &device_at,
+            &[("loop/backing_file", name), ("loop/offset", "0"), ("loop/sizelimit", "0")],
+        );
         assert_eq!(loop_device(&device_at), Some((id, 0..u64::MAX)));
         device(&device_at, &[("loop/offset", "512"), ("loop/sizelimit", "1024")]);
         assert_eq!(loop_device(&device_at), Some((id, 512..1536)));

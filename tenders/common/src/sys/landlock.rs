@@ -64,9 +64,8 @@ fn ruleset(version: u32) -> Result<OwnedFd, Errno> {
         _ => size_of::<Ruleset>(),
     };
     // SAFETY: the kernel only reads `size` bytes of the structure.
-    let made = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0)
-    };
+    let made =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0) };
     let made = check(made as libc::c_int)?;
     // SAFETY: the call has just made this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(made) })

@@ -39,11 +39,7 @@ fn name_of(request: &libc::ifreq) -> Vec<u8> {
     name.take_while(|c| *c != 0).collect()
 }
 
-fn ioctl(
-    fd: BorrowedFd<'_>,
-    number: libc::Ioctl,
-    request: &mut libc::ifreq,
-) -> Result<(), Errno> {
+fn ioctl(fd: BorrowedFd<'_>, number: libc::Ioctl, request: &mut libc::ifreq) -> Result<(), Errno> {
     // SAFETY: every number passed by this module reads and writes one `ifreq`, which outlives
     // the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), number, request as *mut libc::ifreq) }).map(drop)
@@ -146,8 +142,7 @@ fn filter_ioctl(
 ) -> Result<(), Errno> {
     // SAFETY: every number passed by this module reads or writes one `sock_fprog`, which
     // outlives the call. The kernel only reads the instructions.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), number, filter as *mut libc::sock_fprog) })
-        .map(drop)
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), number, filter as *mut libc::sock_fprog) }).map(drop)
 }
 
 /// Whether the kernel puts packet information in front of the frames of the tap behind `fd`,

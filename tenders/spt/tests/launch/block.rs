@@ -241,7 +241,8 @@ fn a_loop_device_over_a_disk_is_that_disk() {
     let guest = Guest::new(Code::new().exit(3), &[("one", BLOCK), ("two", BLOCK)]);
     guest.file("disk.img", &[7; 8192]);
     let losetup = |arguments: &[&str]| {
-        let made = Command::new("losetup").args(arguments).current_dir(guest.folder.path()).output();
+        let made =
+            Command::new("losetup").args(arguments).current_dir(guest.folder.path()).output();
         let made = made.ok().filter(|made| made.status.success());
         made.map(|made| String::from_utf8(made.stdout).unwrap().trim().to_owned())
     };

@@ -376,7 +376,8 @@ fn one_descriptor_for_two_options_gets_its_own_message() {
 #[test]
 fn a_user_without_a_number_may_be_root() {
     let guest = Guest::new(Code::new().exit(5), &[]);
-    let process = |root| format!("otherwise: allow\nprocess: {{ root: {root}, sandbox: optional }}\n");
+    let process =
+        |root| format!("otherwise: allow\nprocess: {{ root: {root}, sandbox: optional }}\n");
     let run = |policy: &str| {
         let mut outer = std::process::Command::new("unshare");
         outer.arg("-U").arg(env!("CARGO_BIN_EXE_solo5-spt")).arg(policy).arg(&guest.image);

@@ -14,9 +14,8 @@ fn a_missing_safeguard_is_named_and_denies_the_launch() {
     let (require, optional) = (policy(&guest, "require"), policy(&guest, "optional"));
     guest.run(&[&require]).gives(5);
     for ((what, call, first), error) in failures(&COMMON) {
-        let start = |options: &[&str]| {
-            Ran::of(without(&mut guest.command(options), call, first, error))
-        };
+        let start =
+            |options: &[&str]| Ran::of(without(&mut guest.command(options), call, first, error));
         let denied = start(&[&require]).gives(60).mentions("denied: P304");
         denied.mentions(&format!("cannot confine the tender: it lacks {what}"));
         // If any of these is missing, spt starts no guest, whatever the policy says.
