@@ -59,6 +59,7 @@ fn names_that_are_no_utf_8_are_shown_byte_by_byte() {
     let launch = common::Launch {
         devices: vec!["net service".into(), "block storage".into()],
         options: "--net:service=tap --block:storage=/srv/a".into(),
+        arguments: vec!["y".into()],
         ..common::Launch::default()
     };
     let mut asked = launch.asked();
