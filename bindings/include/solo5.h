@@ -232,7 +232,7 @@ typedef uint64_t solo5_off_t;
 struct solo5_block_info {
     /* Size of the device, a multiple of block_size. */
     solo5_off_t capacity;
-    /* Size of every transfer: a power of two, 512 or more. */
+    /* Size of a block, in which transfers are counted: a power of two, 512 or more. */
     solo5_off_t block_size;
 };
 
@@ -251,6 +251,23 @@ solo5_result_t solo5_block_acquire(const char *name, solo5_handle_t *handle,
 solo5_result_t solo5_block_write(solo5_handle_t handle, solo5_off_t offset, const uint8_t *buf,
         size_t size);
 solo5_result_t solo5_block_read(solo5_handle_t handle, solo5_off_t offset, uint8_t *buf,
+        size_t size);
+
+/*
+ * Writes or reads any number of whole blocks: `size` and `offset` are multiples of block_size, `size`
+ * is not 0, and the end is not above capacity; else SOLO5_R_EINVAL, and nothing is transferred. Waits
+ * until the host is done.
+ *
+ * Not in Solo5 0.12: a program that calls these does not link with its bindings. They work under every
+ * tender. One that knows them transfers up to 1 MiB at a time; an older one, one block at a time.
+ *
+ * A call is not atomic. If the host fails, the result is SOLO5_R_EUNSPEC: some blocks may then be
+ * transferred and others not, in any order. The same holds if the host loses power. Each single block
+ * is as atomic as the host's disk makes it.
+ */
+solo5_result_t solo5_block_write_many(solo5_handle_t handle, solo5_off_t offset, const uint8_t *buf,
+        size_t size);
+solo5_result_t solo5_block_read_many(solo5_handle_t handle, solo5_off_t offset, uint8_t *buf,
         size_t size);
 
 #ifdef __cplusplus

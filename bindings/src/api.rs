@@ -199,3 +199,24 @@ unsafe extern "C" fn solo5_block_read(
     // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
     unsafe { target::block_read(handle, offset, buf, size) }.into()
 }
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_write_many(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Status {
+    target::block_write_many(handle, offset, buf, size).into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_block_read_many(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Status {
+    // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
+    unsafe { target::block_read_many(handle, offset, buf, size) }.into()
+}

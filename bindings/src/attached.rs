@@ -8,7 +8,7 @@ use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE};
 use solo5_abi::offer::{Feature, Features, Record};
 
 use crate::api_types::{BlockInfo, Error, NetInfo};
-use crate::device::Devices;
+use crate::device::{Devices, transfer_most};
 
 // There is one thread. Atomics only make the statics writable.
 static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
@@ -57,6 +57,18 @@ pub(crate) fn offered(feature: Feature) -> Option<Record> {
 /// Whether any network interface is attached, so that input can arrive.
 pub(crate) fn has_net() -> bool {
     HAS_NET.load(Relaxed)
+}
+
+/// The block device `handle`, if `size` bytes at `offset` are whole blocks of it, and the most bytes
+/// in one transfer.
+pub(crate) fn blocks(
+    handle: u64,
+    offset: u64,
+    size: usize,
+) -> Result<(&'static Entry, usize), Error> {
+    let entry = devices().blocks(handle, offset, size)?;
+    let offers = offered(Feature::Transfers).map(|record| record.transfer_max.get());
+    Ok((entry, transfer_most(entry.block().block_size.get().into(), offers)))
 }
 
 /// Acquires a network interface: its handle, and its properties for the application.

@@ -86,6 +86,13 @@ impl<'a> Devices<'a> {
         if is_block(&entry.block(), offset, size) { Ok(entry) } else { Err(Error::Invalid) }
     }
 
+    /// The block device `handle`, if it has `size` bytes at `offset` and these are whole blocks, at
+    /// least one.
+    pub fn blocks(&self, handle: u64, offset: u64, size: usize) -> Result<&'a Entry, Error> {
+        let entry = self.attached(handle, DeviceType::BlockBasic)?;
+        if are_blocks(&entry.block(), offset, size) { Ok(entry) } else { Err(Error::Invalid) }
+    }
+
     /// Length in bytes of the longest frame of any attached network interface. `None` if none is
     /// attached: then no input can arrive.
     pub fn longest_frame(&self) -> Option<usize> {
@@ -108,6 +115,23 @@ fn is_block(block: &Block, offset: u64, size: usize) -> bool {
     size as u64 == block_size
         && offset.checked_rem(block_size) == Some(0)
         && last.is_some_and(|last| offset <= last)
+}
+
+/// Whether `size` bytes at `offset` are whole blocks of the device, at least one.
+fn are_blocks(block: &Block, offset: u64, size: usize) -> bool {
+    let block_size = u64::from(block.block_size.get());
+    let end = offset.checked_add(size as u64);
+    size != 0
+        && (size as u64).checked_rem(block_size) == Some(0)
+        && offset.checked_rem(block_size) == Some(0)
+        && end.is_some_and(|end| end <= block.capacity.get())
+}
+
+/// Most bytes in one transfer, whole blocks: as many as the tender `offers`, else one block.
+pub fn transfer_most(block_size: usize, offers: Option<u64>) -> usize {
+    let most = offers.map_or(0, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let odd = most.checked_rem(block_size).unwrap_or(0);
+    most.saturating_sub(odd).max(block_size)
 }
 
 #[cfg(test)]
@@ -217,12 +241,54 @@ mod tests {
     }
 
     #[test]
+    fn several_blocks_are_whole_and_on_the_device() {
+        with(|devices| {
+            let cases = [
+                (0, 512, true),
+                (0, 4096, true),
+                (512, 3584, true),
+                (3584, 512, true),
+                (512, 4096, false),
+                (0, 4608, false),
+                (0, 0, false),
+                (4096, 0, false),
+                (4096, 512, false),
+                (0, 511, false),
+                (0, 1025, false),
+                (1, 1024, false),
+                (256, 1024, false),
+                (u64::MAX - 511, 512, false),
+                (u64::MAX - 511, 1024, false),
+                (512, usize::MAX - 511, false),
+                (0, 512 + (1 << 32), false),
+            ];
+            for (offset, size, ok) in cases {
+                assert_eq!(devices.blocks(1, offset, size).is_ok(), ok, "{offset} {size}");
+            }
+            assert!(devices.blocks(4, u64::MAX - 4095 - 8192, 8192).is_ok());
+            assert!(devices.blocks(4, u64::MAX - 4095 - 4096, 8192).is_err());
+            assert_eq!(devices.blocks(2, 0, 512).err(), Some(Error::Invalid));
+        });
+    }
+
+    #[test]
+    fn a_transfer_has_at_least_one_block_and_only_whole_ones() {
+        assert_eq!(transfer_most(512, None), 512);
+        assert_eq!(transfer_most(512, Some(1 << 20)), 1 << 20);
+        assert_eq!(transfer_most(4096, Some(4097)), 4096);
+        assert_eq!(transfer_most(4096, Some(512)), 4096);
+        assert_eq!(transfer_most(512, Some(u64::MAX)), usize::MAX - 511);
+        assert_eq!(transfer_most(0, Some(4096)), 4096, "no device has it");
+    }
+
+    #[test]
     fn a_device_without_properties_permits_nothing() {
         let mut entry = Entry::device("z", BLOCK).unwrap();
         entry.attach_block(Block::new(0, 0), 3);
         let (entries, acquired) = ([Entry::RESERVED, entry], AtomicU64::new(0));
         let devices = Devices::new(&entries, &acquired);
         assert!(devices.block(1, 0, 0).is_err());
+        assert!(devices.blocks(1, 0, 0).is_err());
         assert_eq!(devices.longest_frame(), None);
     }
 

@@ -60,8 +60,8 @@ impl Block {
 
     /// Fills `buffer` from `offset` on; both are whole numbers of blocks.
     ///
-    /// A call of the guest API transfers one block (docs/reference/guest-api.md#block). This
-    /// function makes as many calls as it needs.
+    /// One call transfers any number of blocks (docs/reference/guest-api.md#many); under a tender
+    /// older than this suite, the bindings transfer them one by one.
     ///
     /// # Errors
     ///
@@ -70,11 +70,10 @@ impl Block {
     /// if the device failed: the buffer may be filled in part.
     pub fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.check(offset, buffer.len())?;
-        let offsets = (offset..).step_by(self.block_size);
-        for (block, offset) in buffer.chunks_exact_mut(self.block_size).zip(offsets) {
-            sys::block_read(self.handle.index(), offset, block)?;
+        if buffer.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        sys::block_read(self.handle.index(), offset, buffer)
     }
 
     /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush
@@ -82,15 +81,14 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// As [`read`](Block::read). After [`Error::Unspecified`] the blocks before the failed one are
-    /// written. A device attached for reading only also gives [`Error::Unspecified`].
+    /// As [`read`](Block::read). After [`Error::Unspecified`] some of the blocks may be written. A
+    /// device attached for reading only also gives [`Error::Unspecified`].
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
-        let offsets = (offset..).step_by(self.block_size);
-        for (block, offset) in data.chunks_exact(self.block_size).zip(offsets) {
-            sys::block_write(self.handle.index(), offset, block)?;
+        if data.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        sys::block_write(self.handle.index(), offset, data)
     }
 
     /// Whether `length` bytes at `offset` are whole blocks of this device.

@@ -142,18 +142,19 @@ unsafe extern "C" fn solo5_block_acquire(
     OK
 }
 
-/// The bytes of the disk that a call may touch: exactly one block, as on real targets.
+/// The bytes of the disk that a call may touch: at least one block, and only whole ones, as on real targets.
 fn place(handle: u64, offset: u64, size: usize) -> Option<std::ops::Range<usize>> {
     let offset = usize::try_from(offset).ok()?;
     ((2..=READ_ONLY).contains(&handle)
-        && size == 512
+        && size != 0
+        && size.is_multiple_of(512)
         && offset.is_multiple_of(512)
-        && offset <= 4096 - 512)
-        .then(|| offset..offset + size)
+        && offset.checked_add(size).is_some_and(|end| end <= 4096))
+    .then(|| offset..offset + size)
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_block_write(
+unsafe extern "C" fn solo5_block_write_many(
     handle: u64,
     offset: u64,
     buf: *const u8,
@@ -172,7 +173,7 @@ unsafe extern "C" fn solo5_block_write(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_block_read(
+unsafe extern "C" fn solo5_block_read_many(
     handle: u64,
     offset: u64,
     buf: *mut u8,

@@ -40,13 +40,13 @@ mod c {
             handle: *mut u64,
             info: *mut BlockInfo,
         ) -> c_int;
-        pub(super) fn solo5_block_write(
+        pub(super) fn solo5_block_write_many(
             handle: u64,
             offset: u64,
             buf: *const u8,
             size: usize,
         ) -> c_int;
-        pub(super) fn solo5_block_read(
+        pub(super) fn solo5_block_read_many(
             handle: u64,
             offset: u64,
             buf: *mut u8,
@@ -147,14 +147,16 @@ pub(crate) fn block_acquire(name: &str) -> Result<(u64, BlockInfo)> {
     Ok((handle, info))
 }
 
-pub(crate) fn block_write(handle: u64, offset: u64, block: &[u8]) -> Result<()> {
+/// At least one block.
+pub(crate) fn block_write(handle: u64, offset: u64, blocks: &[u8]) -> Result<()> {
     // SAFETY: pointer and length are those of one slice, which the call only reads.
-    check(unsafe { c::solo5_block_write(handle, offset, block.as_ptr(), block.len()) })
+    check(unsafe { c::solo5_block_write_many(handle, offset, blocks.as_ptr(), blocks.len()) })
 }
 
-pub(crate) fn block_read(handle: u64, offset: u64, block: &mut [u8]) -> Result<()> {
+/// At least one block.
+pub(crate) fn block_read(handle: u64, offset: u64, blocks: &mut [u8]) -> Result<()> {
     // SAFETY: pointer and length are those of one slice borrowed for writing.
-    check(unsafe { c::solo5_block_read(handle, offset, block.as_mut_ptr(), block.len()) })
+    check(unsafe { c::solo5_block_read_many(handle, offset, blocks.as_mut_ptr(), blocks.len()) })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::
 use solo5_abi::hvt::ring::Ring;
 use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::hvt::{Block, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
-use solo5_abi::offer::Features;
+use solo5_abi::offer::{Feature, Features};
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
@@ -19,7 +19,7 @@ use crate::arch;
 use crate::arch::hvt::{hypercall, kick};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
 pub(crate) use crate::attached::{block_acquire, net_acquire};
-use crate::attached::{devices, has_net};
+use crate::attached::{blocks, devices, has_net};
 use crate::memory::Heap;
 use crate::queue::{Buffers, Machine, NAP, Queue};
 use crate::scale::Scale;
@@ -29,7 +29,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
 /// The features of the ABI note.
-pub(crate) const FEATURES: Features = Features::NONE;
+pub(crate) const FEATURES: Features = Features::of(&[Feature::Transfers]);
 
 // State from the boot information. There is one thread. Atomics only make the statics writable.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);
@@ -259,9 +259,20 @@ pub(crate) fn block_write(
     buf: *const u8,
     size: usize,
 ) -> Result<(), Error> {
-    let buf = buf.expose_provenance();
+    devices().block(handle, offset, size)?;
     // SAFETY: the block is only read.
-    unsafe { block(Hypercall::BlockWrite, handle, offset, buf, size) }
+    unsafe { transfer(Hypercall::BlockWrite, handle, offset, buf.expose_provenance(), size, size) }
+}
+
+pub(crate) fn block_write_many(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Result<(), Error> {
+    let (_, most) = blocks(handle, offset, size)?;
+    // SAFETY: the blocks are only read.
+    unsafe { transfer(Hypercall::BlockWrite, handle, offset, buf.expose_provenance(), size, most) }
 }
 
 /// # Safety
@@ -273,32 +284,53 @@ pub(crate) unsafe fn block_read(
     buf: *mut u8,
     size: usize,
 ) -> Result<(), Error> {
-    let buf = buf.expose_provenance();
+    devices().block(handle, offset, size)?;
     // SAFETY: the caller's promise.
-    unsafe { block(Hypercall::BlockRead, handle, offset, buf, size) }
+    unsafe { transfer(Hypercall::BlockRead, handle, offset, buf.expose_provenance(), size, size) }
 }
 
-/// Transfers one block.
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn block_read_many(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Result<(), Error> {
+    let (_, most) = blocks(handle, offset, size)?;
+    // SAFETY: the caller's promise.
+    unsafe { transfer(Hypercall::BlockRead, handle, offset, buf.expose_provenance(), size, most) }
+}
+
+/// Transfers whole blocks, at most `most` bytes in one call.
 ///
 /// # Safety
 ///
 /// The memory that `direction` writes has to be the caller's to write.
-unsafe fn block(
+unsafe fn transfer(
     direction: Hypercall,
     handle: u64,
     offset: u64,
     buf: usize,
     size: usize,
+    most: usize,
 ) -> Result<(), Error> {
-    devices().block(handle, offset, size)?;
-    let mut argument = Block {
-        handle: handle.into(),
-        offset: offset.into(),
-        data: (buf as u64).into(),
-        len: (size as u64).into(),
-        ..Block::default()
-    };
-    // SAFETY: both directions take this type; the caller vouches for the memory.
-    unsafe { hypercall(direction, &mut argument) };
-    result(argument.ret.get())
+    let mut done = 0;
+    while done < size {
+        // The range is on the device and in memory, so no sum overflows.
+        let length = size.wrapping_sub(done).min(most);
+        let mut argument = Block {
+            handle: handle.into(),
+            offset: offset.wrapping_add(done as u64).into(),
+            data: (buf.wrapping_add(done) as u64).into(),
+            len: (length as u64).into(),
+            ..Block::default()
+        };
+        // SAFETY: both directions take this type; the caller vouches for the memory.
+        unsafe { hypercall(direction, &mut argument) };
+        result(argument.ret.get())?;
+        done = done.wrapping_add(length);
+    }
+    Ok(())
 }

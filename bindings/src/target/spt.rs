@@ -16,7 +16,7 @@ use crate::api_types::Error;
 use crate::arch;
 use crate::arch::linux::{self, Call, EpollEvent, call};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
-use crate::attached::{devices, has_net};
+use crate::attached::{blocks, devices, has_net};
 use crate::clock::Clock;
 
 /// The target of the ABI note.
@@ -24,7 +24,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
 /// The features of the ABI note.
-pub(crate) const FEATURES: Features = Features::of(&[Feature::Seed]);
+pub(crate) const FEATURES: Features = Features::of(&[Feature::Transfers, Feature::Seed]);
 
 const STDOUT: usize = 1;
 const CLOCK_REALTIME: usize = 0;
@@ -262,9 +262,20 @@ pub(crate) fn block_write(
     buf: *const u8,
     size: usize,
 ) -> Result<(), Error> {
-    let buf = buf.expose_provenance();
+    let entry = devices().block(handle, offset, size)?;
     // SAFETY: `pwrite64` writes no memory.
-    unsafe { transfer(Call::Pwrite64, handle, offset, buf, size) }
+    unsafe { transfer(Call::Pwrite64, entry, offset, buf.expose_provenance(), size, size) }
+}
+
+pub(crate) fn block_write_many(
+    handle: u64,
+    offset: u64,
+    buf: *const u8,
+    size: usize,
+) -> Result<(), Error> {
+    let (entry, most) = blocks(handle, offset, size)?;
+    // SAFETY: `pwrite64` writes no memory.
+    unsafe { transfer(Call::Pwrite64, entry, offset, buf.expose_provenance(), size, most) }
 }
 
 /// # Safety
@@ -276,31 +287,56 @@ pub(crate) unsafe fn block_read(
     buf: *mut u8,
     size: usize,
 ) -> Result<(), Error> {
-    let buf = buf.expose_provenance();
+    let entry = devices().block(handle, offset, size)?;
     // SAFETY: `pread64` writes at most `size` bytes at `buf`, which is the caller's promise.
-    unsafe { transfer(Call::Pread64, handle, offset, buf, size) }
+    unsafe { transfer(Call::Pread64, entry, offset, buf.expose_provenance(), size, size) }
 }
 
-/// Transfers one block.
+/// # Safety
+///
+/// `size` bytes at `buf` are the caller's to write.
+pub(crate) unsafe fn block_read_many(
+    handle: u64,
+    offset: u64,
+    buf: *mut u8,
+    size: usize,
+) -> Result<(), Error> {
+    let (entry, most) = blocks(handle, offset, size)?;
+    // SAFETY: all calls together write at most `size` bytes at `buf`, which is the caller's promise.
+    unsafe { transfer(Call::Pread64, entry, offset, buf.expose_provenance(), size, most) }
+}
+
+/// Transfers whole blocks, at most `most` bytes in one call. A call that transfers less is continued
+/// at the first block that is not complete.
 ///
 /// # Safety
 ///
 /// Memory that `direction` writes has to be the caller's to write.
 unsafe fn transfer(
     direction: Call,
-    handle: u64,
+    entry: &Entry,
     offset: u64,
     buf: usize,
     size: usize,
+    most: usize,
 ) -> Result<(), Error> {
-    let entry = devices().block(handle, offset, size)?;
-    let arguments = [fd(entry), buf, size, offset as usize, 0, 0];
-    loop {
+    let block_size = usize::from(entry.block().block_size.get());
+    let mut done = 0;
+    while done < size {
+        // The range is on the device and in memory, so no sum overflows.
+        let length = size.wrapping_sub(done).min(most);
+        let (from, at) = (buf.wrapping_add(done), (offset as usize).wrapping_add(done));
         // SAFETY: the caller's promise.
-        match unsafe { call(direction, arguments) } {
-            EINTR => {}
-            done if usize::try_from(done) == Ok(size) => return Ok(()),
-            _ => return Err(Error::Unspecified),
+        let result = unsafe { call(direction, [fd(entry), from, length, at, 0, 0]) };
+        if result == EINTR {
+            continue;
         }
+        let moved = usize::try_from(result).unwrap_or(0);
+        let whole = moved.wrapping_sub(moved.checked_rem(block_size).unwrap_or(moved));
+        if whole == 0 {
+            return Err(Error::Unspecified);
+        }
+        done = done.wrapping_add(whole);
     }
+    Ok(())
 }

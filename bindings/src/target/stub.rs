@@ -127,3 +127,23 @@ extern "C" fn solo5_block_write(
 extern "C" fn solo5_block_read(_handle: u64, _offset: u64, _buf: *mut u8, _size: usize) -> Status {
     Status::Unspecified
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_block_write_many(
+    _handle: u64,
+    _offset: u64,
+    _buf: *const u8,
+    _size: usize,
+) -> Status {
+    Status::Unspecified
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_block_read_many(
+    _handle: u64,
+    _offset: u64,
+    _buf: *mut u8,
+    _size: usize,
+) -> Status {
+    Status::Unspecified
+}

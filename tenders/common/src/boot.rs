@@ -53,9 +53,9 @@ pub trait Tender {
         modules(Self::TARGET)
     }
 
-    /// The system calls that stay allowed for this launch with these devices. Under `--explain` the
-    /// devices have no descriptors.
-    fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule>;
+    /// The system calls that stay allowed for this launch with these devices, if the guest is
+    /// offered `features`. Under `--explain` the devices have no descriptors.
+    fn rules(&self, launch: &Launch, features: Features, devices: &[Device]) -> Vec<Rule>;
 
     /// What else confines the guest, and whether this host supports it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
@@ -274,7 +274,7 @@ fn run<T: Tender>(
             features,
             devices: devices.as_deref(),
             decision: &decision,
-            rules: &tender.rules(launch, devices.as_deref().unwrap_or_default()),
+            rules: &tender.rules(launch, features, devices.as_deref().unwrap_or_default()),
             safeguards: &safeguards,
         };
         output(&explanation.shown(launch.format))?;

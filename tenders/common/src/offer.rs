@@ -1,7 +1,7 @@
 //! What the guest is offered beyond the interface of Solo5 0.12 (`docs/reference/features.md`).
 
 use solo5_abi::mft1::Entry;
-use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_PAGE, SEED_SIZE};
+use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_PAGE, SEED_SIZE, TRANSFER_MAX};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::Error;
@@ -30,6 +30,15 @@ impl Offered {
             seed: zerocopy::little_endian::U64::ZERO,
         },
     };
+
+    /// `features`, with the values that are the same for every guest.
+    pub fn of(features: Features) -> Offered {
+        let mut record = Record::default();
+        if features.has(Feature::Transfers) {
+            record.transfer_max = TRANSFER_MAX.into();
+        }
+        Offered { features, record }
+    }
 }
 
 /// The features to offer to an image whose bindings know `known` and whose manifest needs `needs`,

@@ -23,6 +23,10 @@ use std::fmt;
 
 use solo5_abi::Arch;
 
+mod sectors;
+
+pub use sectors::Sectors;
+
 /// A system call and its number on each architecture; `None` where no rule uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -101,6 +105,8 @@ pub enum Test {
     /// The low 32 bits equal one of two values. For an `int` argument: the kernel ignores its upper
     /// half.
     LowOneOf(u32, u32),
+    /// A size, and the argument after it an offset: whole sectors that lie on the device.
+    Sectors(Sectors),
 }
 
 /// A condition on one argument.
@@ -157,6 +163,7 @@ impl fmt::Display for Condition {
             (Test::LowOneOf(one, other), None) => {
                 write!(f, "{} = {} or {}", self.name, one as i32, other as i32)
             }
+            (Test::Sectors(sectors), _) => sectors.fmt(f),
         }
     }
 }
@@ -219,6 +226,13 @@ const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_GREATER: u16 = 0x25;
 const JUMP_GREATER_EQUAL: u16 = 0x35;
+/// Whether a bit of the operand is set.
+const JUMP_BITS: u16 = 0x45;
+/// The next four use the index register, a second register of 32 bits.
+const JUMP_GREATER_EQUAL_INDEX: u16 = 0x3d;
+const ADD_INDEX: u16 = 0x0c;
+const TO_INDEX: u16 = 0x07;
+const FROM_INDEX: u16 = 0x87;
 const RETURN: u16 = 0x06;
 
 /// Offsets in `struct seccomp_data`.
@@ -235,8 +249,8 @@ pub const fn audit_arch(arch: Arch) -> u32 {
     }
 }
 
-/// Assembles the filter for `rules`. `None` if it would be longer than [`INSTRUCTIONS_MAX`]; the
-/// largest manifest needs less than half of that. Rules for calls that `arch` does not have are
+/// Assembles the filter for `rules`. `None` if it would be longer than [`INSTRUCTIONS_MAX`]. The
+/// largest manifest needs less. Rules for calls that `arch` does not have are
 /// left out.
 pub fn assemble(rules: &[Rule], arch: Arch) -> Option<Vec<Instruction>> {
     let numbered =
@@ -267,8 +281,8 @@ struct Label(usize);
 /// A program that is built from its end to its start. Jumps only go forward, so the target of each
 /// jump already exists, and all rules can share their return instructions.
 ///
-/// A branch names both its targets, so other instructions may be inserted in front of them. Only a
-/// load falls through to the instruction that was emitted before it.
+/// A branch names both its targets, so other instructions may be inserted in front of them. Only
+/// loads and arithmetic fall through to the instruction that was emitted before them.
 #[derive(Default)]
 struct Program {
     /// The instructions in reverse order.
@@ -392,6 +406,7 @@ impl Program {
                 self.compare(JUMP_EQUAL, one, fits, otherwise);
                 self.load(low)
             }
+            Test::Sectors(sectors) => self.sectors(&sectors, low, fits, next),
         }
     }
 
@@ -416,7 +431,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Runs a program on a call, as the kernel's interpreter does.
-    fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    pub(super) fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
         let load = |offset: u32| match offset {
             DATA_NUMBER => number,
             DATA_ARCH => arch,
@@ -426,7 +441,7 @@ pub(crate) mod tests {
                 if word.is_multiple_of(2) { value as u32 } else { (value >> 32) as u32 }
             }
         };
-        let (mut at, mut accumulator) = (0, 0);
+        let (mut at, mut accumulator, mut index) = (0, 0u32, 0);
         loop {
             let instruction = program[at];
             let operand = instruction.operand;
@@ -441,6 +456,20 @@ pub(crate) mod tests {
                 JUMP_EQUAL => skip(accumulator == operand),
                 JUMP_GREATER => skip(accumulator > operand),
                 JUMP_GREATER_EQUAL => skip(accumulator >= operand),
+                JUMP_BITS => skip(accumulator & operand != 0),
+                JUMP_GREATER_EQUAL_INDEX => skip(accumulator >= index),
+                ADD_INDEX => {
+                    accumulator = accumulator.wrapping_add(index);
+                    0
+                }
+                TO_INDEX => {
+                    index = accumulator;
+                    0
+                }
+                FROM_INDEX => {
+                    accumulator = index;
+                    0
+                }
                 RETURN => return operand,
                 code => panic!("unknown operation {code:#x}"),
             };
@@ -455,6 +484,9 @@ pub(crate) mod tests {
                 Test::Equal(wanted) => value == wanted,
                 Test::AtMost(most) => value <= most,
                 Test::LowOneOf(one, other) => [one, other].contains(&(value as u32)),
+                Test::Sectors(sectors) => {
+                    sectors.has(value, arguments[usize::from(condition.argument) + 1])
+                }
             }
         };
         let rule = rules.iter().find(|rule| {
@@ -505,6 +537,7 @@ pub(crate) mod tests {
                     Test::LowOneOf(value, _) => {
                         (SeccompCmpOp::Eq, value.into(), SeccompCmpArgLen::Dword)
                     }
+                    Test::Sectors(_) => unreachable!("the tests do not generate it"),
                 };
                 SeccompCondition::new(condition.argument, length, operator, value).unwrap()
             });

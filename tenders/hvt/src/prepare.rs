@@ -10,7 +10,6 @@ use solo5_abi::Arch;
 use solo5_abi::hvt::x86_64::table;
 use solo5_abi::hvt::{BOOT_INFO_BASE, MEMORY_GRANULE};
 use solo5_abi::mft1::Entry;
-use solo5_abi::offer::Record;
 use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Gdb, Guest};
 use solo5_tender::console::Console;
@@ -113,7 +112,7 @@ pub(crate) fn prepare(
         kernel_end: plan.kernel_end,
         frequency,
         ring: kick.map(|_| size.guest),
-        offer: Offered { features, record: Record::default() },
+        offer: Offered::of(features),
     };
     manifest.iter_mut().for_each(Entry::hide_host_fd);
     let boot_info = boot_info::encode(facts, &manifest, &command_line);

@@ -2,6 +2,7 @@
 
 use rustix::thread::CapabilitySet;
 use solo5_abi::Target;
+use solo5_abi::offer::Features;
 use solo5_tender::attach::Device;
 use solo5_tender::boot::{self, Guest, Launch, Modules, Tender};
 use solo5_tender::console::Console;
@@ -31,7 +32,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         }
     }
 
-    fn rules(&self, launch: &Launch, devices: &[Device]) -> Vec<Rule> {
+    fn rules(&self, launch: &Launch, _features: Features, devices: &[Device]) -> Vec<Rule> {
         let own = Descriptors {
             vcpu: -1,
             epoll: -1,

@@ -6,12 +6,13 @@
 //! times. Frame sizes are not limited: a guest may read with a larger buffer, and the kernel
 //! refuses a frame that is too long.
 
+use solo5_abi::offer::{Feature, Features, TRANSFER_MAX};
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
     ARCH_PRCTL, CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, PREAD64, PWRITE64, READ,
     TIMERFD_SETTIME, WRITE,
 };
-use solo5_tender::seccomp::{Action, Condition, Rule, Test};
+use solo5_tender::seccomp::{Action, Condition, Rule, Sectors, Test};
 
 const STDOUT: i32 = 1;
 const CLOCK_REALTIME: u64 = 0;
@@ -21,8 +22,8 @@ const TFD_TIMER_ABSTIME: u32 = 1;
 const EPOLL_CTL_DEL: u32 = 2;
 const EBADF: u16 = 9;
 
-/// The rules for a guest with `devices`.
-pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
+/// The rules for a guest with `devices` that is offered `features`.
+pub fn rules(epollfd: i32, timerfd: i32, features: Features, devices: &[Device]) -> Vec<Rule> {
     let mut rules = vec![
         Rule::allow(WRITE, vec![Condition::descriptor(STDOUT, "standard output")], "the console"),
         Rule::allow(EXIT_GROUP, Vec::new(), "the end of the guest"),
@@ -63,7 +64,7 @@ pub fn rules(epollfd: i32, timerfd: i32, devices: &[Device]) -> Vec<Rule> {
         ),
     ];
     for device in devices {
-        device_rules(epollfd, device, &mut rules);
+        device_rules(epollfd, features, device, &mut rules);
     }
     rules
 }
@@ -75,7 +76,7 @@ pub fn closing(report: i32) -> Rule {
     Rule::allow(CLOSE, fd, "closing the report before the guest runs")
 }
 
-fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
+fn device_rules(epollfd: i32, features: Features, device: &Device, rules: &mut Vec<Rule>) {
     let (name, fd) = (&device.name, device.fd_number());
     match &device.backing {
         Backing::Net { .. } => {
@@ -95,17 +96,27 @@ fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
         }
         Backing::Block { capacity, sector_size, access, .. } => {
             let size = u64::from(sector_size.bytes());
-            let one_sector = || {
-                vec![
-                    Condition::descriptor(fd, "the file"),
-                    Condition::new(2, "size", Test::Equal(size)),
-                    Condition::new(3, "offset", Test::AtMost(capacity.saturating_sub(size))),
-                ]
+            let several = features.has(Feature::Transfers);
+            let transfers = || {
+                let mut when = vec![Condition::descriptor(fd, "the file")];
+                if several {
+                    let sectors = Sectors {
+                        sector: sector_size.bytes().into(),
+                        most: TRANSFER_MAX as u32,
+                        capacity: *capacity,
+                    };
+                    when.push(Condition::new(2, "size", Test::Sectors(sectors)));
+                } else {
+                    let last = capacity.saturating_sub(size);
+                    when.push(Condition::new(2, "size", Test::Equal(size)));
+                    when.push(Condition::new(3, "offset", Test::AtMost(last)));
+                }
+                when
             };
-            rules.push(Rule::allow(PREAD64, one_sector(), format!("reading '{name}'")));
+            rules.push(Rule::allow(PREAD64, transfers(), format!("reading '{name}'")));
             rules.push(match access {
                 Access::ReadWrite => {
-                    Rule::allow(PWRITE64, one_sector(), format!("writing '{name}'"))
+                    Rule::allow(PWRITE64, transfers(), format!("writing '{name}'"))
                 }
                 // A write to a read-only device returns an error instead of killing the guest.
                 Access::ReadOnly => Rule {
@@ -121,9 +132,11 @@ fn device_rules(epollfd: i32, device: &Device, rules: &mut Vec<Rule>) {
 
 #[cfg(test)]
 mod tests {
-    use solo5_tender::attach::FileId;
-
+    use solo5_abi::Arch;
     use solo5_abi::device::{Mtu, SectorSize};
+    use solo5_abi::mft1::DEVICES_MAX;
+    use solo5_tender::attach::FileId;
+    use solo5_tender::seccomp::{INSTRUCTIONS_MAX, assemble};
 
     use super::*;
 
@@ -131,16 +144,53 @@ mod tests {
         Device { index: 1, name: "x".into(), backing, fd: None }
     }
 
-    #[test]
-    fn rules_exist_only_for_attached_devices() {
-        let disk = |access| Backing::Block {
+    fn disk(access: Access) -> Backing {
+        Backing::Block {
             path: "disk".into(),
             file: FileId::Inode(0, 0),
             capacity: 4096,
             sector_size: SectorSize::DEFAULT,
             access,
             capacity_minimum: None,
+        }
+    }
+
+    fn conditions(features: Features) -> Vec<String> {
+        let rules = rules(5, 6, features, &[device(disk(Access::ReadWrite))]);
+        let read = rules.iter().find(|rule| rule.call == PREAD64).unwrap();
+        let write = rules.iter().find(|rule| rule.call == PWRITE64).unwrap();
+        assert_eq!(read.when, write.when);
+        read.when.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn several_sectors_are_for_guests_that_are_offered_them() {
+        let several = "size a multiple of 512 up to 1048576, offset + size <= 4096";
+        assert_eq!(conditions(Features::of(&[Feature::Transfers])), ["fd = the file", several]);
+        let one = ["fd = the file", "size = 512", "offset <= 3584"];
+        assert_eq!(conditions(Features::NONE), one);
+        assert_eq!(conditions(Features::ALL.without(Features::of(&[Feature::Transfers]))), one);
+    }
+
+    #[test]
+    fn a_filter_for_the_largest_manifest_fits() {
+        let largest = Backing::Block {
+            path: "disk".into(),
+            file: FileId::Inode(0, 0),
+            capacity: (5 << 32) + 512,
+            sector_size: SectorSize::DEFAULT,
+            access: Access::ReadWrite,
+            capacity_minimum: None,
         };
+        let devices: Vec<Device> = (0..DEVICES_MAX).map(|_| device(largest.clone())).collect();
+        let mut rules = rules(5, 6, Features::ALL, &devices);
+        rules.push(closing(7));
+        let program = assemble(&rules, Arch::X86_64).unwrap();
+        assert!(program.len() < INSTRUCTIONS_MAX, "{}", program.len());
+    }
+
+    #[test]
+    fn rules_exist_only_for_attached_devices() {
         let tap = Backing::Net {
             interface: b"tap".to_vec(),
             mtu: Mtu::ETHERNET,
@@ -148,7 +198,7 @@ mod tests {
             mtu_minimum: None,
         };
         let names = |devices: &[Device]| -> Vec<&str> {
-            let rules = rules(5, 6, devices);
+            let rules = rules(5, 6, Features::ALL, devices);
             let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);
             allowed.map(|rule| rule.call.name).collect()
         };

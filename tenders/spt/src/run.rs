@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 
-use solo5_abi::offer::{Feature, Record};
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
 use solo5_image::Protection;
@@ -35,8 +35,8 @@ impl Tender for Spt {
     const TARGET: Target = Target::Spt;
     const NAME: &'static str = "solo5-spt";
 
-    fn rules(&self, _launch: &Launch, devices: &[Device]) -> Vec<Rule> {
-        filter::rules(-1, -1, devices)
+    fn rules(&self, _launch: &Launch, features: Features, devices: &[Device]) -> Vec<Rule> {
+        filter::rules(-1, -1, features, devices)
     }
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
@@ -112,7 +112,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     drop(file);
 
     let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
-    let mut offer = Offered { features, record: Record::default() };
+    let mut offer = Offered::of(features);
     offer::seed(&memory, &mut offer)?;
     let facts = Facts {
         memory: size,
@@ -134,7 +134,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     let seed = features.has(Feature::Seed);
     place::seal_low(&memory, seed).map_err(host("mprotect()"))?;
 
-    let mut rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), &devices);
+    let mut rules = filter::rules(epoll.as_raw_fd(), timer.as_raw_fd(), features, &devices);
     rules.extend(report.map(filter::closing));
     let arch = Arch::HOST.unwrap_or(Arch::X86_64);
     let filter = assemble(&rules, arch).ok_or(Error::FilterLength)?;
