@@ -56,7 +56,7 @@ pub(crate) fn read(
     let start = match check(&parted(options, rest)) {
         Ok(_) => end,
         Err(error) if error.usage && is_guests(words.get(error.argument)) => error.argument,
-        Err(error) => return Err(advised(error, words)),
+        Err(error) => return Err(advised(error, words, tender, target)),
     };
     let (options, arguments) = words.split_at(start);
     if let Some((first, others)) = arguments.split_first()
@@ -92,7 +92,12 @@ fn is_guests(word: Option<&OsString>) -> bool {
 }
 
 /// Adds advice to an error about a word that may be meant for the guest.
-fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
+fn advised(
+    mut error: OptionError,
+    words: &[OsString],
+    tender: Tender,
+    target: Target,
+) -> OptionError {
     let Some(word) = words.get(error.argument).filter(|_| error.usage) else {
         return error;
     };
@@ -102,7 +107,13 @@ fn advised(mut error: OptionError, words: &[OsString]) -> OptionError {
             None => format!("{known} is an option of a tender; {guests}"),
             // Another tender has it.
             Some(advice) if word.as_bytes().starts_with(known.as_bytes()) => {
-                format!("{advice}; {guests}")
+                let by_debug = completion::names(&Tender::Debug.modules(target)).contains(&known);
+                let ask = if tender == Tender::Plain && by_debug {
+                    ", which --debug-tender asks about"
+                } else {
+                    ""
+                };
+                format!("{advice}{ask}; {guests}")
             }
             Some(advice) => advice,
         };

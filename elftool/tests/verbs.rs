@@ -549,7 +549,8 @@ fn check_takes_options_of_the_debug_tender_only_if_told_so() {
         };
         let run = check("a.hvt", &[]);
         assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{option}: {run:?}");
-        assert!(run.stderr.contains("is an option of solo5-hvt-debug"), "{}", run.stderr);
+        let advice = "is an option of solo5-hvt-debug, which --debug-tender asks about; ";
+        assert!(run.stderr.contains(advice), "{}", run.stderr);
         let run = check("a.hvt", &["--debug-tender"]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{option}: {run:?}");
         assert_eq!(check("a.spt", &["--debug-tender"]).status, 2, "spt has no debug tender");
