@@ -21,6 +21,7 @@
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
 //! | `sandbox.rs` | what the kernel says of a running tender |
+//! | `features.rs` | features under old and new tenders |
 //! | `seed.rs` | the seed is random and is wiped |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
@@ -28,6 +29,7 @@
 
 mod debugger;
 mod downstream;
+mod features;
 mod guests;
 mod http;
 mod images;
@@ -154,6 +156,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(debugger::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(seed::trials(&suite));
+    trials.extend(features::trials(&suite));
     Ok(trials)
 }
 

@@ -1,10 +1,10 @@
 //! The seed: new at every start, and nowhere in memory once the guest has wiped its copy.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use solo5_tests::outcome::Outcome;
+use solo5_tests::outcome::{Context, Outcome};
 use solo5_tests::{ensure, process};
 
 use crate::{Suite, trial};
@@ -15,20 +15,55 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
             new_at_every_start(suite, target)
         })
     };
-    vec![new("spt")]
+    vec![new("spt"), new("hvt"), trial(suite, "seed/not-in-a-core/hvt", not_in_a_core)]
+}
+
+/// The core file of a guest that has taken the seed and wiped its copy has the seed nowhere.
+fn not_in_a_core(suite: &Suite) -> Outcome {
+    suite.kvm()?.require(false)?;
+    let image = suite.builder.image(suite.guest("seed")?, "hvt")?;
+    let folder = tempfile::tempdir()?;
+    let mut tender = suite.tool("solo5-hvt-debug");
+    tender.arg("--mem=4").arg(format!("--dumpcore={}", folder.path().display()));
+    tender.arg(image).arg("core").stdin(Stdio::null());
+    let finished = process::run(tender)?.expect(255, "Seed: ")?;
+    let said = finished.text();
+    let digits = seed_in(&said)?;
+    let seed: Vec<u8> = (0..32)
+        .map(|at| u8::from_str_radix(&digits[2 * at..][..2], 16))
+        .collect::<Result<_, _>>()
+        .during("the seed")?;
+    let mut entries = std::fs::read_dir(folder.path())?;
+    let core = entries.next().ok_or_else(|| format!("no core file: {said}"))??;
+    let core = std::fs::read(core.path())?;
+    ensure!(core.len() > 1 << 20, "the core file has {} bytes", core.len());
+    // Not even a part of it.
+    for part in seed.chunks_exact(8) {
+        ensure!(!core.windows(8).any(|bytes| bytes == part), "the core file has {part:x?}");
+    }
+    Ok(())
+}
+
+/// The seed that the guest has printed, in 64 digits.
+fn seed_in(said: &str) -> Outcome<String> {
+    let seed = said.lines().find_map(|line| line.strip_prefix("Seed: "));
+    let seed = seed.ok_or_else(|| format!("no seed in {said}"))?.trim().to_owned();
+    ensure!(seed.len() == 64 && seed.is_ascii(), "{seed} has another length");
+    Ok(seed)
 }
 
 /// Eight starts give eight seeds, none of which has an obvious pattern.
 fn new_at_every_start(suite: &Suite, target: &str) -> Outcome {
+    if target == "hvt" {
+        suite.kvm()?.require(false)?;
+    }
     let image = suite.builder.image(suite.guest("seed")?, target)?;
     let mut seeds = std::collections::BTreeSet::new();
     for _ in 0..8 {
         let mut tender = Command::new(suite.tree.program(&format!("solo5-{target}")));
         tender.arg("--mem=4").arg(&image);
         let said = process::succeed(tender)?;
-        let seed = said.lines().find_map(|line| line.strip_prefix("Seed: "));
-        let seed = seed.ok_or_else(|| format!("no seed in {said}"))?.to_owned();
-        ensure!(seed.len() == 64, "{seed} has another length");
+        let seed = seed_in(&said)?;
         let bytes: std::collections::BTreeSet<_> = (0..32).map(|at| &seed[2 * at..][..2]).collect();
         // 32 random bytes have fewer than 16 values once in 10^9 times.
         ensure!(bytes.len() >= 16, "{seed} is not random");

@@ -1,16 +1,21 @@
 /*
  * seed: random bytes of the host, taken once. Without an offer there are none.
  *
- * The word on the command line names an access that must fault.
+ * The word on the command line names an access that must fault, or asks for a core file.
  */
-//@ run spt taken: expect=success output="Seed: " peer=no
-//@ run spt switched-off: options=--offer=none expect=success output="No seed" absent="Seed: " peer=no
-//@ run spt others-only: options=--offer=flush,transfers expect=success output="No seed" peer=no
+//@ run spt hvt taken: expect=success output="Seed: " peer=no
+//@ run spt hvt switched-off: options=--offer=none expect=success output="No seed" absent="Seed: " peer=no
+//@ run spt hvt others-only: options=--offer=flush,transfers expect=success output="No seed" peer=no
 //@ run spt not-executable: args=jump expect=exit:139 output=JUMP absent=FAILURE peer=no
 //@ run spt never-executable: options=--x-exec-heap args=jump expect=exit:139 output=JUMP absent=FAILURE peer=no
 //@ run spt page-before: args=before expect=exit:139 output=WRITE absent=FAILURE peer=no
 //@ run spt page-after: args=after expect=exit:139 output=WRITE absent=FAILURE peer=no
 //@ run spt no-offer-no-page: options=--offer=none args=page expect=exit:139 output=WRITE absent=FAILURE peer=no
+//@ run hvt not-executable: args=jump expect=abort output=JUMP absent=FAILURE peer=no
+//@ run hvt page-before: args=before expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt page-after: args=after expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt no-offer-no-page: options=--offer=none args=page expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt core: args=core expect=exit:255 output="Seed: " absent=FAILURE peer=no
 #include "kit.h"
 
 #include "code.h"
@@ -77,5 +82,11 @@ int solo5_app_main(const struct solo5_start_info *info)
     for (size_t i = 0; i < sizeof seed; i++)
         say_hex(seed[i], 2);
     say("\n");
+    if (strcmp(info->cmdline, "core") == 0) {
+        /* Now no copy is left, not even in a core file. */
+        for (size_t i = 0; i < sizeof seed; i++)
+            *(volatile uint8_t *)&seed[i] = 0;
+        solo5_abort();
+    }
     return succeed();
 }

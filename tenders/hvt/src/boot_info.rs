@@ -3,18 +3,20 @@
 use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::hvt::{BOOT_INFO_BASE, BootInfo, FEATURE_RING_IO, GUEST_MIN_BASE};
 use solo5_abi::mft1::{self, ENTRIES_MAX, Entry};
+use solo5_abi::offer::SEED_PAGE;
 use solo5_tender::offer::{self, Offered};
 use zerocopy::IntoBytes;
 
-// Even with the maximum number of entries, everything ends far below the guest's lowest address.
+// Even with the maximum number of entries, everything ends far below the seed's page.
 const _: () = assert!(
     BOOT_INFO_BASE as usize
         + BootInfo::SIZE
         + mft1::size(ENTRIES_MAX)
         + CMDLINE_SIZE
         + offer::SPACE
-        < GUEST_MIN_BASE as usize
+        < SEED_PAGE as usize
 );
+const _: () = assert!(SEED_PAGE < GUEST_MIN_BASE);
 
 /// Numbers that are copied into the boot information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! ```text
 //! 0x1000   .. 0x10000    GDT and page tables: not mapped for the guest
 //! 0x10000  .. 0x100000   boot information, manifest, command line: read-only
+//! 0x1f000  .. 0x20000    in between, the seed's page: writable if a seed is offered
 //! 0x100000 .. guest      the guest's segments, heap and stack
 //! guest    .. mapped     the network ring, if any
 //! ```
@@ -21,6 +22,7 @@ use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use solo5_abi::hvt::x86_64::page::{LARGE, NO_EXECUTE, PRESENT, WRITABLE};
 use solo5_abi::hvt::x86_64::{self as x86, table};
 use solo5_abi::hvt::{BOOT_INFO_BASE, GUEST_MIN_BASE, MEMORY_GRANULE};
+use solo5_abi::offer::SEED_PAGE;
 
 const PAGE: u64 = 0x1000;
 
@@ -66,12 +68,12 @@ impl Executable<'_> {
 }
 
 /// The content of memory from guest address [`table::GDT`] on: the GDT and page tables for `mapped`
-/// bytes of memory.
+/// bytes of memory. With `seed` the seed's page is writable.
 ///
 /// Memory is mapped in pages of 2 MiB. Where one would hold both code and data, small pages are
 /// used instead, while there is room for their tables. Without room, the whole large page is
 /// executable; no known linker script comes close to this limit.
-pub fn tables(mapped: u64, executable: Executable<'_>) -> Vec<u8> {
+pub fn tables(mapped: u64, executable: Executable<'_>, seed: bool) -> Vec<u8> {
     let mut out = Tables(vec![0; (BOOT_INFO_BASE - table::GDT) as usize]);
     for (index, descriptor) in (0..).zip(x86::GDT) {
         out.set(table::GDT, index, descriptor);
@@ -105,6 +107,7 @@ pub fn tables(mapped: u64, executable: Executable<'_>) -> Vec<u8> {
             let at = start + page * PAGE;
             let rights = match at {
                 0..BOOT_INFO_BASE => continue,
+                SEED_PAGE if seed => PRESENT | WRITABLE,
                 BOOT_INFO_BASE..GUEST_MIN_BASE => PRESENT,
                 _ => PRESENT | WRITABLE,
             };
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn tables_hold_the_published_values() {
-        let tables = tables(32 * MIB, Executable::All);
+        let tables = tables(32 * MIB, Executable::All, false);
         assert_eq!(tables.len(), 0xf000);
         assert_eq!(word(&tables, 0x1000), 0);
         assert_eq!(word(&tables, 0x1008), 0x00af_9900_0000_ffff);
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn four_gibibytes_fill_all_directories() {
-        let tables = tables(4096 * MIB, Executable::All);
+        let tables = tables(4096 * MIB, Executable::All, false);
         assert_eq!(word(&tables, 0x7ff8), 0xffe0_0083);
         assert_eq!(word(&tables, 0x8000), 0, "the first page is not present");
     }
@@ -245,18 +248,20 @@ mod tests {
     }
 
     proptest! {
-        /// In a CPU's page walk, every page maps to itself, and exactly the code pages are
-        /// executable.
+        /// In a CPU's page walk, every page maps to itself, exactly the code pages are executable,
+        /// and exactly guest memory and the seed's page are writable.
         #[test]
         fn exactly_code_is_executable(
             bounds in prop::collection::btree_set(0x100u64..0x1000, 0..5),
             probes in prop::collection::vec(0u64..0x2000, 64),
+            seed: bool,
         ) {
             let bounds: Vec<u64> = bounds.into_iter().collect();
             let ranges: Vec<Range<u64>> =
                 bounds.chunks_exact(2).map(|pair| pair[0] * PAGE..pair[1] * PAGE).collect();
-            let tables = tables(16 * MIB, Executable::Only(&ranges));
-            for page in probes.into_iter().chain(bounds).flat_map(|page| [page, page + 1]) {
+            let tables = tables(16 * MIB, Executable::Only(&ranges), seed);
+            let pages = probes.into_iter().chain(bounds).chain([SEED_PAGE / PAGE - 1, SEED_PAGE / PAGE]);
+            for page in pages.flat_map(|page| [page, page + 1]) {
                 let address = page * PAGE;
                 let entry = walk(&tables, address);
                 if !(BOOT_INFO_BASE..16 * MIB).contains(&address) {
@@ -267,7 +272,8 @@ mod tests {
                 prop_assert_eq!(entry & mask & !NO_EXECUTE, address & mask);
                 let code = ranges.iter().any(|range| range.contains(&address));
                 prop_assert_eq!(entry & NO_EXECUTE == 0, code, "{:#x}", address);
-                prop_assert_eq!(entry & WRITABLE != 0, address >= GUEST_MIN_BASE);
+                let writable = address >= GUEST_MIN_BASE || seed && address == SEED_PAGE;
+                prop_assert_eq!(entry & WRITABLE != 0, writable, "{:#x}", address);
             }
         }
     }
@@ -276,7 +282,7 @@ mod tests {
     fn mixed_pages_beyond_the_table_room_stay_executable() {
         let ranges: Vec<Range<u64>> =
             (1..12).map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE).collect();
-        let tables = tables(32 * MIB, Executable::Only(&ranges));
+        let tables = tables(32 * MIB, Executable::Only(&ranges), false);
         assert_ne!(walk(&tables, 7 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
         assert_eq!(walk(&tables, 8 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
         assert_ne!(walk(&tables, 12 * MEMORY_GRANULE) & NO_EXECUTE, 0);

@@ -43,8 +43,8 @@ pub enum Use {
     Write,
 }
 
-/// Memory below the image: page tables, boot information, the command line. Once the guest runs,
-/// the tender never writes there. Reading is allowed, because a guest may print its command line.
+/// Memory below the image: page tables, boot information, the command line, the seed. Once the guest
+/// runs, the tender never writes there. Reading is allowed, because a guest may print its command line.
 pub const LOW: (Range<u64>, Protection) =
     (0..GUEST_MIN_BASE, Protection { read: true, write: false, execute: false });
 
@@ -265,7 +265,9 @@ mod tests {
         assert!(is_ok(0x100a8, 100, Use::Read), "the command line");
         assert!(is_ok(GUEST_MIN_BASE - 8, 16, Use::Read));
         assert!(is_ok(GUEST_MIN_BASE, 64, Use::Write));
-        for (at, length) in [(0, 8), (0x2000, 8), (0x8000, 0), (GUEST_MIN_BASE - 1, 2)] {
+        for (at, length) in
+            [(0, 8), (0x2000, 8), (0x8000, 0), (0x1_f000, 32), (GUEST_MIN_BASE - 1, 2)]
+        {
             assert!(!is_ok(at, length, Use::Write), "{at:#x}");
         }
     }

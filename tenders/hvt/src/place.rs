@@ -6,10 +6,12 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use rustix::mm::{MapFlags, ProtFlags};
+use solo5_abi::hvt::GUEST_MIN_BASE;
 use solo5_image::{LoadPlan, Protection};
 use solo5_tender::error::Error;
 use solo5_tender::load::load;
 use solo5_tender::memory::{GuestMemory, mapping};
+use solo5_tender::offer::{self, Offered};
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 
@@ -63,10 +65,20 @@ impl Loaded {
         })
     }
 
+    /// Memory below the image, to be written before the guest runs.
+    fn low(&self) -> GuestMemory {
+        // SAFETY: as in `new`; no segment, and therefore no protected page, is this low.
+        unsafe { GuestMemory::from_raw(self.base, 0, GUEST_MIN_BASE) }
+    }
+
+    /// Puts a seed into its page, if one is offered.
+    pub fn seed(&self, offered: &mut Offered) -> Result<(), Error> {
+        offer::seed(&self.low(), offered)
+    }
+
     /// Writes memory below the image: pairs of guest address and content.
     pub fn write_low(&self, pieces: &[(u64, &[u8])]) -> Result<(), Error> {
-        // SAFETY: as in `new`; no segment, and therefore no protected page, is this low.
-        let memory = unsafe { GuestMemory::from_raw(self.base, 0, self.size.guest) };
+        let memory = self.low();
         for (at, bytes) in pieces {
             // It always fits: all pieces end below the lowest guest address.
             let outside = |_| host("writing boot information")(Errno::FAULT);

@@ -10,6 +10,7 @@ use solo5_abi::Arch;
 use solo5_abi::hvt::x86_64::table;
 use solo5_abi::hvt::{BOOT_INFO_BASE, MEMORY_GRANULE};
 use solo5_abi::mft1::Entry;
+use solo5_abi::offer::Feature;
 use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Gdb, Guest};
 use solo5_tender::console::Console;
@@ -98,7 +99,7 @@ pub(crate) fn prepare(
     } else {
         Executable::Only(&loaded.code)
     };
-    let tables = layout::tables(size.mapped, executable);
+    let tables = layout::tables(size.mapped, executable, features.has(Feature::Seed));
     let special = layout::special_registers(executable);
     let registers = layout::registers(plan.entry, size.guest);
     machine.set_cpu(&special, &registers)?;
@@ -107,12 +108,14 @@ pub(crate) fn prepare(
     let (epoll, timer) = start::events(&devices, TIMER)?;
     let kick = if ring > 0 { or_warn(kick(&machine), console)? } else { None };
 
+    let mut offer = Offered::of(features);
+    loaded.seed(&mut offer)?;
     let facts = Facts {
         memory: size.guest,
         kernel_end: plan.kernel_end,
         frequency,
         ring: kick.map(|_| size.guest),
-        offer: Offered::of(features),
+        offer,
     };
     manifest.iter_mut().for_each(Entry::hide_host_fd);
     let boot_info = boot_info::encode(facts, &manifest, &command_line);
