@@ -1,4 +1,4 @@
-//! Structures of the guest API, `solo5.h`, which the bindings fill in for an application.
+//! Structures of the guest API, `solo5.h`, which bindings and application exchange.
 
 /// `struct solo5_net_info`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,6 +8,16 @@ pub struct NetInfo {
     pub mac_address: [u8; 6],
     /// Longest frame in bytes, without its Ethernet header.
     pub mtu: usize,
+}
+
+/// `struct solo5_net_frame`, for calls with several frames.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct NetFrame {
+    /// The frame, or room for one.
+    pub buf: *mut u8,
+    /// Its length in bytes; before a read, that of the room.
+    pub size: usize,
 }
 
 /// `struct solo5_block_info`, in bytes.
@@ -24,5 +34,6 @@ pub struct BlockInfo {
 const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<NetInfo>() == 16 && offset_of!(NetInfo, mtu) == 8);
+    assert!(size_of::<NetFrame>() == 16 && offset_of!(NetFrame, size) == 8);
     assert!(size_of::<BlockInfo>() == 16 && offset_of!(BlockInfo, block_size) == 8);
 };

@@ -222,6 +222,38 @@ solo5_result_t solo5_net_write(solo5_handle_t handle, const uint8_t *buf, size_t
 solo5_result_t solo5_net_read(solo5_handle_t handle, uint8_t *buf, size_t size,
         size_t *read_size);
 
+/* One of several frames. */
+struct solo5_net_frame {
+    /* The frame, header included. A write only reads it. */
+    uint8_t *buf;
+    /* Its length. Before a read, the size of `buf`; afterwards, the length of the frame. */
+    size_t size;
+};
+
+/*
+ * Sends `count` frames in order, each as solo5_net_write() does. On hvt the tender is woken at most
+ * once, unless its queue is full; elsewhere this is a convenience.
+ *
+ * `*written` is always set: so many frames, the first ones, were sent or dropped for lack of room.
+ * The result is SOLO5_R_OK if these are all. Otherwise it is the result of the frame after them, and
+ * no later one was sent.
+ */
+solo5_result_t solo5_net_write_many(solo5_handle_t handle, const struct solo5_net_frame *frames,
+        size_t count, size_t *written);
+
+/*
+ * Receives up to `count` frames in order, each as solo5_net_read() does, and sets their sizes. What was
+ * read can be given to solo5_net_write_many() as it is; before the next read the sizes are those of the
+ * buffers again.
+ *
+ * `*read` is always set: so many frames, the first ones, were received, whatever the result. It is
+ * SOLO5_R_OK if there was at least one and the next read did not fail, or if `count` is 0; SOLO5_R_AGAIN
+ * if there was none. Any other result is that of the read after them. The frame of a read that was not
+ * done keeps its size.
+ */
+solo5_result_t solo5_net_read_many(solo5_handle_t handle, struct solo5_net_frame *frames,
+        size_t count, size_t *read);
+
 /*
  * Block storage: devices of type BLOCK_BASIC.
  */
@@ -285,6 +317,7 @@ SOLO5_STATIC_ASSERT(sizeof(solo5_result_t) == 4, "solo5_result_t");
 SOLO5_STATIC_ASSERT(sizeof(struct solo5_start_info) == 24, "struct solo5_start_info");
 SOLO5_STATIC_ASSERT(sizeof(struct solo5_net_info) == 16, "struct solo5_net_info");
 SOLO5_STATIC_ASSERT(offsetof(struct solo5_net_info, mtu) == 8, "struct solo5_net_info");
+SOLO5_STATIC_ASSERT(sizeof(struct solo5_net_frame) == 16, "struct solo5_net_frame");
 SOLO5_STATIC_ASSERT(sizeof(struct solo5_block_info) == 16, "struct solo5_block_info");
 #undef SOLO5_STATIC_ASSERT
 #endif

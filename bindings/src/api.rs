@@ -10,7 +10,7 @@ use core::slice;
 
 use solo5_abi::offer::SEED_SIZE;
 
-use crate::api_types::{BlockInfo, NetInfo, Status};
+use crate::api_types::{BlockInfo, Error, NetFrame, NetInfo, Status};
 use crate::arch::{self, symbol};
 use crate::tls::Layout;
 use crate::{seed, start, target};
@@ -157,6 +157,57 @@ unsafe extern "C" fn solo5_net_read(
         unsafe { read_size.write(len) };
     });
     read.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_write_many(
+    handle: u64,
+    frames: *const NetFrame,
+    count: usize,
+    written: *mut usize,
+) -> Status {
+    let mut done = 0;
+    let mut result = Ok(());
+    while done < count && result.is_ok() {
+        // SAFETY: `count` frames are at `frames`, by the API's contract.
+        let frame = unsafe { frames.wrapping_add(done).read() };
+        result = target::net_submit(handle, frame.buf, frame.size);
+        done += usize::from(result.is_ok());
+    }
+    target::net_submitted();
+    // SAFETY: by the API's contract it points to a number of the application.
+    unsafe { written.write(done) };
+    result.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_read_many(
+    handle: u64,
+    frames: *mut NetFrame,
+    count: usize,
+    read: *mut usize,
+) -> Status {
+    let mut done = 0;
+    let mut result = Ok(());
+    while done < count {
+        let place = frames.wrapping_add(done);
+        // SAFETY: `count` frames are at `frames`, by the API's contract.
+        let frame = unsafe { place.read() };
+        // SAFETY: `frame.size` bytes at `frame.buf` are the application's, by the API's contract.
+        match unsafe { target::net_read(handle, frame.buf, frame.size) } {
+            // SAFETY: as for `frame`, which is the application's.
+            Ok(size) => unsafe { place.write(NetFrame { size, ..frame }) },
+            Err(Error::Again) if done > 0 => break,
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+        done += 1;
+    }
+    // SAFETY: by the API's contract it points to a number of the application.
+    unsafe { read.write(done) };
+    result.into()
 }
 
 #[unsafe(no_mangle)]

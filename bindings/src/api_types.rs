@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
-pub use solo5_abi::guest::{BlockInfo, NetInfo};
+pub use solo5_abi::guest::{BlockInfo, NetFrame, NetInfo};
 
 /// `solo5_result_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

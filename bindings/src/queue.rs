@@ -114,9 +114,9 @@ impl<'a> Queue<'a> {
         })
     }
 
-    /// Queues the frame that is in the place's buffer at `data`, and wakes the I/O thread if it
-    /// sleeps.
-    pub fn submit(&self, place: Place, handle: u32, data: u64, len: u32, machine: &impl Machine) {
+    /// Queues the frame that is in the place's buffer at `data`. [`Queue::wake`] has to follow, after
+    /// this frame or several.
+    pub fn submit(&self, place: Place, handle: u32, data: u64, len: u32) {
         let entry = self.ring.submission(place.counter);
         entry.operation.store(Operation::NetWrite.number(), Ordering::Relaxed);
         entry.handle.store(handle, Ordering::Relaxed);
@@ -125,6 +125,10 @@ impl<'a> Queue<'a> {
         entry.id.store(place.counter, Ordering::Relaxed);
         let tail = place.counter.wrapping_add(1);
         self.ring.guest.ent_tail.store(tail, Ordering::Release);
+    }
+
+    /// Wakes the I/O thread if it sleeps.
+    pub fn wake(&self, machine: &impl Machine) {
         // Either the I/O thread sees the new tail before it sleeps, or the guest sees it asleep.
         fence(Ordering::SeqCst);
         if self.ring.tender.needs_kick.load(Ordering::Relaxed) != 0 {
@@ -145,6 +149,8 @@ impl<'a> Queue<'a> {
         if self.stalled.load(Ordering::Relaxed) {
             return false;
         }
+        // The I/O thread may not know yet of what it has to take.
+        self.wake(machine);
         for _ in 0..SPINS {
             machine.pause();
             if done() {
@@ -259,14 +265,21 @@ mod tests {
         RefCell::new(vec![0; BUFFERS.total() as usize])
     }
 
-    /// Queues a frame that is one number. Returns whether there was a place.
+    /// Queues a frame that is one number, and wakes the tender. Returns whether there was a place.
     fn write(queue: &Queue<'_>, machine: &Simulation<'_>, number: u32) -> bool {
+        let placed = submit(queue, machine, number);
+        queue.wake(machine);
+        placed
+    }
+
+    /// Queues a frame that is one number. Returns whether there was a place.
+    fn submit(queue: &Queue<'_>, machine: &Simulation<'_>, number: u32) -> bool {
         let Some(place) = queue.place(machine) else {
             return false;
         };
         let at = place.offset as usize;
         machine.memory.borrow_mut()[at..at + 4].copy_from_slice(&number.to_le_bytes());
-        queue.submit(place, 1, place.offset.into(), 4, machine);
+        queue.submit(place, 1, place.offset.into(), 4);
         true
     }
 
@@ -358,6 +371,24 @@ mod tests {
     }
 
     #[test]
+    fn several_frames_need_one_kick() {
+        let (ring, memory, stalled) = (ring(0), buffers(), AtomicBool::new(false));
+        let queue = Queue::new(&ring, BUFFERS, &stalled);
+        let machine = Simulation { later: 8, ..simulation(&ring, &memory) };
+        ring.tender.needs_kick.store(1, Ordering::Relaxed);
+        for number in 0..BUFFERS.count {
+            assert!(submit(&queue, &machine, number));
+        }
+        assert_eq!(machine.kicks.get(), 0);
+        queue.wake(&machine);
+        assert_eq!(machine.kicks.get(), 1);
+        // Without a free place the tender has to know of the frames at once.
+        assert!(submit(&queue, &machine, BUFFERS.count));
+        assert_eq!(machine.kicks.get(), 2);
+        assert_eq!(machine.now(), 11, "it did not nap");
+    }
+
+    #[test]
     fn the_ring_is_never_filled_entirely() {
         let all = Buffers { count: ENTRIES, size: 64 };
         let (ring, stalled) = (ring(u32::MAX - 5), AtomicBool::new(false));
@@ -432,7 +463,10 @@ mod tests {
                     thread::yield_now();
                 }
                 let place = queue.place(&&bell).unwrap();
-                queue.submit(place, 1, number.into(), 4, &&bell);
+                queue.submit(place, 1, number.into(), 4);
+                if number % 3 == 2 || number == FRAMES - 1 {
+                    queue.wake(&&bell);
+                }
             }
             tender.join().unwrap();
         });

@@ -43,6 +43,7 @@ const HEADERS: &[Header] = &[
             ("solo5_off_t", 8),
             ("struct solo5_start_info", 24),
             ("struct solo5_net_info", 16),
+            ("struct solo5_net_frame", 16),
             ("struct solo5_block_info", 16),
         ],
         fields: &[
@@ -51,6 +52,8 @@ const HEADERS: &[Header] = &[
             ("struct solo5_start_info", "heap_size", 16, 8),
             ("struct solo5_net_info", "mac_address", 0, 6),
             ("struct solo5_net_info", "mtu", 8, 8),
+            ("struct solo5_net_frame", "buf", 0, 8),
+            ("struct solo5_net_frame", "size", 8, 8),
             ("struct solo5_block_info", "capacity", 0, 8),
             ("struct solo5_block_info", "block_size", 8, 8),
         ],
@@ -73,6 +76,14 @@ const HEADERS: &[Header] = &[
             ),
             ("solo5_net_write", "solo5_result_t (*@)(solo5_handle_t, const uint8_t *, size_t)"),
             ("solo5_net_read", "solo5_result_t (*@)(solo5_handle_t, uint8_t *, size_t, size_t *)"),
+            (
+                "solo5_net_write_many",
+                "solo5_result_t (*@)(solo5_handle_t, const struct solo5_net_frame *, size_t, size_t *)",
+            ),
+            (
+                "solo5_net_read_many",
+                "solo5_result_t (*@)(solo5_handle_t, struct solo5_net_frame *, size_t, size_t *)",
+            ),
             (
                 "solo5_block_acquire",
                 "solo5_result_t (*@)(const char *, solo5_handle_t *, struct solo5_block_info *)",

@@ -181,6 +181,20 @@ impl Machine for Tender {
 }
 
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
+    let result = net_submit(handle, buf, size);
+    net_submitted();
+    result
+}
+
+/// Wakes the tender for the frames of [`net_submit`].
+pub(crate) fn net_submitted() {
+    if let Some(queue) = queue() {
+        queue.wake(&Tender);
+    }
+}
+
+/// Sends a frame. The tender may get to know of it only by [`net_submitted`].
+pub(crate) fn net_submit(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     devices().net_write(handle, size)?;
     // A queued frame has no outcome. A frame to a tap that is gone needs one, so it is not queued.
     let gone = GONE.load(Relaxed) >> handle & 1 != 0;
@@ -210,7 +224,7 @@ fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {
     unsafe { buffer.copy_from_nonoverlapping(buf, size) };
     // Handles are below 64, and frames are at most 64 KiB and a header, so the casts lose nothing.
     let data = buffer.expose_provenance() as u64;
-    queue.submit(place, handle as u32, data, size as u32, &Tender);
+    queue.submit(place, handle as u32, data, size as u32);
 }
 
 /// # Safety

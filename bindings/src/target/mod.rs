@@ -2,7 +2,8 @@
 //!
 //! A target that runs an application has its `_start` in `entry/`. It offers what `api.rs`, `start.rs`
 //! and `notes.rs` use: `TARGET`, `ABI_VERSION`, `FEATURES`, `console_write`, `exit`, `panic`, `clock_monotonic`,
-//! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`. A target without a kernel also offers
+//! `clock_wall`, `wait`, `set_tls_base`, `net_*` and `block_*`. After calls of `net_submit` comes one of
+//! `net_submitted`. A target without a kernel also offers
 //! `fault`, which ends the guest after a trap.
 
 #[cfg(feature = "hvt")]

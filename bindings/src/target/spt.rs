@@ -243,6 +243,11 @@ pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), 
     }
 }
 
+pub(crate) use net_write as net_submit;
+
+/// Every frame of [`net_submit`] has been sent already.
+pub(crate) fn net_submitted() {}
+
 /// # Safety
 ///
 /// `size` bytes at `buf` are the caller's to write.

@@ -4,7 +4,7 @@
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::AtomicU64;
 
-use crate::api_types::{BlockInfo, NetInfo, Status};
+use crate::api_types::{BlockInfo, NetFrame, NetInfo, Status};
 
 #[unsafe(no_mangle)]
 static __stack_chk_guard: AtomicU64 = AtomicU64::new(0);
@@ -100,6 +100,26 @@ extern "C" fn solo5_net_read(
     _buf: *mut u8,
     _size: usize,
     _read_size: *mut usize,
+) -> Status {
+    Status::Unspecified
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_net_write_many(
+    _handle: u64,
+    _frames: *const NetFrame,
+    _count: usize,
+    _written: *mut usize,
+) -> Status {
+    Status::Unspecified
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_net_read_many(
+    _handle: u64,
+    _frames: *mut NetFrame,
+    _count: usize,
+    _read: *mut usize,
 ) -> Status {
     Status::Unspecified
 }
