@@ -3,13 +3,13 @@
 //!
 //! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes),
 //! block `constant` (3, the same but read-only), and net and block `declined`, which are optional
-//! and not attached.
+//! and not attached. A test offers a seed itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int};
 
-use solo5_abi::guest::{BlockInfo, NetInfo};
+use solo5_abi::guest::{BlockInfo, NetFrame, NetInfo};
 
 pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
 
@@ -21,10 +21,24 @@ const EUNSPEC: c_int = 3;
 /// Handle of the block device for reading only.
 const READ_ONLY: u64 = 3;
 
+/// What this thread's host has for `solo5_seed`.
+#[derive(Clone, Copy)]
+enum Seed {
+    None,
+    Ready([u8; 32]),
+    Taken,
+}
+
 thread_local! {
     static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static QUEUE: RefCell<VecDeque<Vec<u8>>> = const { RefCell::new(VecDeque::new()) };
+    static SEED: Cell<Seed> = const { Cell::new(Seed::None) };
     static DISK: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
+}
+
+/// Offers this thread a seed.
+pub(crate) fn offer_seed(seed: [u8; 32]) {
+    SEED.set(Seed::Ready(seed));
 }
 
 /// The console writes of this thread since the last call of this function, one item a write.
@@ -65,6 +79,21 @@ extern "C" fn solo5_clock_wall() -> u64 {
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_seed(buf: *mut u8, size: usize) -> c_int {
+    match SEED.get() {
+        _ if size != 32 => EINVAL,
+        Seed::None => EUNSPEC,
+        Seed::Taken => EINVAL,
+        Seed::Ready(seed) => {
+            SEED.set(Seed::Taken);
+            // SAFETY: the caller passes a writable buffer of this size.
+            unsafe { core::slice::from_raw_parts_mut(buf, size) }.copy_from_slice(&seed);
+            OK
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn solo5_yield(_deadline: u64, ready_set: *mut u64) {
     let ready = u64::from(!QUEUE.with_borrow(VecDeque::is_empty)) << 1;
     // SAFETY: the caller passes a writable integer.
@@ -91,7 +120,7 @@ unsafe extern "C" fn solo5_net_acquire(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn solo5_net_write(handle: u64, buf: *const u8, size: usize) -> c_int {
-    if handle != 1 {
+    if handle != 1 || size < 14 {
         return EINVAL;
     }
     // SAFETY: the caller passes a readable buffer of this size.
@@ -118,6 +147,53 @@ unsafe extern "C" fn solo5_net_read(
     buffer[..frame.len()].copy_from_slice(&frame);
     // SAFETY: the caller passes a writable length.
     unsafe { *read_size = frame.len() };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_write_many(
+    handle: u64,
+    frames: *const NetFrame,
+    count: usize,
+    written: *mut usize,
+) -> c_int {
+    // SAFETY: the caller passes this many frames.
+    let frames = unsafe { core::slice::from_raw_parts(frames, count) };
+    for (done, frame) in frames.iter().enumerate() {
+        // SAFETY: the caller passes a writable number.
+        unsafe { *written = done };
+        // SAFETY: the caller passes a readable frame.
+        let result = unsafe { solo5_net_write(handle, frame.buf, frame.size) };
+        if result != OK {
+            return result;
+        }
+    }
+    // SAFETY: the caller passes a writable number.
+    unsafe { *written = count };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn solo5_net_read_many(
+    handle: u64,
+    frames: *mut NetFrame,
+    count: usize,
+    read: *mut usize,
+) -> c_int {
+    // SAFETY: the caller passes this many frames.
+    let frames = unsafe { core::slice::from_raw_parts_mut(frames, count) };
+    for (done, frame) in frames.iter_mut().enumerate() {
+        // SAFETY: the caller passes a writable number.
+        unsafe { *read = done };
+        let room = frame.size;
+        // SAFETY: the caller passes a writable buffer of this size.
+        let result = unsafe { solo5_net_read(handle, frame.buf, room, &mut frame.size) };
+        if result != OK {
+            return if done > 0 && result == AGAIN { OK } else { result };
+        }
+    }
+    // SAFETY: the caller passes a writable number.
+    unsafe { *read = count };
     OK
 }
 

@@ -28,9 +28,11 @@
 //!    an exit status (`status.rs`).
 //! 2. The program takes its devices by their names in the manifest: [`Net::acquire`] (`net.rs`),
 //!    [`Block::acquire`] (`block.rs`). It prints with [`println!`] (`console.rs`).
-//! 3. It sleeps in [`yield_until`] until a device has input or a deadline has come (`ready.rs`,
+//! 3. It takes random bytes of the host with [`seed`] (`seed.rs`), or through the crate `getrandom`
+//!    (`random.rs`).
+//! 4. It sleeps in [`yield_until`] until a device has input or a deadline has come (`ready.rs`,
 //!    `time.rs`).
-//! 4. It returns, or panics: the message goes to the console and the status is 255.
+//! 5. It returns, or panics: the message goes to the console and the status is 255.
 //!
 //! Only `sys.rs` calls the bindings. `mem.rs` holds the functions that compiled code expects from a
 //! C library.
@@ -62,7 +64,10 @@ mod block;
 mod console;
 mod error;
 mod net;
+#[cfg(feature = "getrandom")]
+pub mod random;
 mod ready;
+mod seed;
 mod start;
 mod status;
 mod sys;
@@ -83,8 +88,9 @@ pub use arguments::{Argument, Arguments};
 pub use block::Block;
 pub use console::Console;
 pub use error::{Error, Result};
-pub use net::Net;
+pub use net::{Frames, Net, Unsent};
 pub use ready::{Handle, HandleSet, yield_until};
+pub use seed::{SEED_SIZE, SeedError, seed};
 pub use start::Start;
 pub use status::{Status, Termination};
 pub use time::{Instant, wall_clock};

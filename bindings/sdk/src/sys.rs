@@ -6,15 +6,17 @@
 //! back, so no lock is needed.
 
 use core::ffi::{c_char, c_int};
+use core::ptr::null_mut;
 
-use solo5_abi::guest::{BlockInfo, NetInfo};
+use solo5_abi::guest::{BlockInfo, NetFrame, NetInfo};
 use solo5_abi::mft1::NAME_MAX;
+use solo5_abi::offer::SEED_SIZE;
 
 use crate::error::{Error, Result};
 use crate::status::Status;
 
 mod c {
-    use super::{BlockInfo, NetInfo, c_char, c_int};
+    use super::{BlockInfo, NetFrame, NetInfo, c_char, c_int};
 
     unsafe extern "C" {
         pub(super) safe fn solo5_exit(status: c_int) -> !;
@@ -22,6 +24,7 @@ mod c {
         pub(super) fn solo5_console_write(buf: *const c_char, size: usize);
         pub(super) safe fn solo5_clock_monotonic() -> u64;
         pub(super) safe fn solo5_clock_wall() -> u64;
+        pub(super) fn solo5_seed(buf: *mut u8, size: usize) -> c_int;
         pub(super) fn solo5_yield(deadline: u64, ready_set: *mut u64);
         pub(super) fn solo5_net_acquire(
             name: *const c_char,
@@ -34,6 +37,18 @@ mod c {
             buf: *mut u8,
             size: usize,
             read_size: *mut usize,
+        ) -> c_int;
+        pub(super) fn solo5_net_write_many(
+            handle: u64,
+            frames: *const NetFrame,
+            count: usize,
+            written: *mut usize,
+        ) -> c_int;
+        pub(super) fn solo5_net_read_many(
+            handle: u64,
+            frames: *mut NetFrame,
+            count: usize,
+            read: *mut usize,
         ) -> c_int;
         pub(super) fn solo5_block_acquire(
             name: *const c_char,
@@ -101,6 +116,14 @@ pub(crate) fn clock_wall() -> u64 {
     c::solo5_clock_wall()
 }
 
+/// The seed.
+pub(crate) fn seed() -> Result<[u8; SEED_SIZE]> {
+    let mut seed = [0; SEED_SIZE];
+    // SAFETY: pointer and length are those of one array, which outlives the call.
+    check(unsafe { c::solo5_seed(seed.as_mut_ptr(), seed.len()) })?;
+    Ok(seed)
+}
+
 /// The set of ready handles. It is zeroed first: the stub bindings leave it untouched.
 pub(crate) fn yield_until(deadline: u64) -> u64 {
     let mut ready = 0;
@@ -136,6 +159,52 @@ pub(crate) fn net_read(handle: u64, buffer: &mut [u8]) -> Result<Option<usize>> 
     check(result)?;
     // A size above the buffer's would be a fault of the bindings; it must not become an index.
     if size > buffer.len() { Err(Error::Unspecified) } else { Ok(Some(size)) }
+}
+
+/// Most frames of one call.
+pub(crate) const FRAMES_MAX: usize = 32;
+
+/// Sends frames in order, at most [`FRAMES_MAX`]. How many were sent, and the result of the next.
+pub(crate) fn net_write_many(handle: u64, frames: &[&[u8]]) -> (usize, Result<()>) {
+    let mut list = [NetFrame { buf: null_mut(), size: 0 }; FRAMES_MAX];
+    for (place, frame) in list.iter_mut().zip(frames) {
+        *place = NetFrame { buf: frame.as_ptr().cast_mut(), size: frame.len() };
+    }
+    let count = frames.len().min(FRAMES_MAX);
+    let mut written = 0;
+    // SAFETY: the first `count` frames of the list have pointer and length of one slice each, which
+    // the call only reads; `written` outlives the call.
+    let result = unsafe { c::solo5_net_write_many(handle, list.as_ptr(), count, &mut written) };
+    (written.min(count), check(result))
+}
+
+/// Reads frames into consecutive parts of `buffer` of `part` bytes each, at most [`FRAMES_MAX`].
+/// Returns how many, and stores their lengths. A failure after the first frame is left to the next
+/// call, which meets it again.
+pub(crate) fn net_read_many(
+    handle: u64,
+    buffer: &mut [u8],
+    part: usize,
+    lengths: &mut [usize; FRAMES_MAX],
+) -> Result<usize> {
+    let mut list = [NetFrame { buf: null_mut(), size: 0 }; FRAMES_MAX];
+    let mut count = 0;
+    for (place, part) in list.iter_mut().zip(buffer.chunks_exact_mut(part)) {
+        *place = NetFrame { buf: part.as_mut_ptr(), size: part.len() };
+        count += 1;
+    }
+    let mut read = 0;
+    // SAFETY: the first `count` frames of the list have pointer and length of separate parts of
+    // `buffer`, borrowed for writing; `read` outlives the call.
+    let result = unsafe { c::solo5_net_read_many(handle, list.as_mut_ptr(), count, &mut read) };
+    for (length, frame) in lengths.iter_mut().zip(&list) {
+        *length = frame.size;
+    }
+    match read.min(count) {
+        0 if result == AGAIN => Ok(0),
+        0 => check(result).map(|()| 0),
+        read => Ok(read),
+    }
 }
 
 pub(crate) fn block_acquire(name: &str) -> Result<(u64, BlockInfo)> {
