@@ -21,11 +21,14 @@ pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
     let failed = |error: &io::Error| unreadable(&name, error);
     let path = std::path::absolute(path).map_err(|error| failed(&error))?;
     let mut place = PathBuf::from("/");
+    // What is known of `place`.
+    let mut folder = None;
     let mut way = parts(&path);
     let mut links = 0;
     while let Some(part) = way.pop() {
         if part == Path::new("..") {
             place.pop();
+            folder = None;
             continue;
         }
         let entry = place.join(&part);
@@ -35,11 +38,15 @@ pub(crate) fn real(path: &Path) -> Result<Option<PathBuf>, Diagnostic> {
             Err(error) if error.kind() == ErrorKind::NotFound && links == 0 => None,
             Err(error) => return Err(failed(&error)),
         };
-        let folder = place.symlink_metadata().map_err(|error| failed(&error))?;
-        holds(&place, &folder, found.as_ref())?;
+        let above = match folder.take() {
+            Some(above) => above,
+            None => place.symlink_metadata().map_err(|error| failed(&error))?,
+        };
+        holds(&place, &above, found.as_ref())?;
         let Some(found) = found else { return Ok(None) };
         if !found.is_symlink() {
             place = entry;
+            folder = Some(found);
             continue;
         }
         links += 1;

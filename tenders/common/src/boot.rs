@@ -12,7 +12,7 @@
 //! | fitness | devices against the manifest and the sector size |
 //! | the tender's own part | [`Tender::start`]; it takes the locks on disks last |
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -67,6 +67,8 @@ pub trait Tender {
 /// A guest that the policies allow and whose devices are attached. It has no memory yet.
 #[derive(Debug)]
 pub struct Guest {
+    /// The tender's name as it was called; empty if it was called without one.
+    pub program: OsString,
     /// Name of the image as given.
     pub kernel: OsString,
     /// The image.
@@ -147,8 +149,10 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
         let handled = signals::end_as_process_1().map_err(host("sigaction()"));
         handled.map_err(Refusal::from)
     });
-    let result = result
-        .and_then(|()| run(tender, request, &mut inherited, &modules, reporter.as_mut(), &console));
+    let result = result.and_then(|()| {
+        let zero = zero.unwrap_or_default();
+        run(tender, request, zero, &mut inherited, &modules, reporter.as_mut(), &console)
+    });
     match result {
         Ok(status) => status,
         Err(refusal) => {
@@ -202,6 +206,7 @@ fn answer_without_image<T: Tender>(stop: &Stop, console: &Console, modules: &Mod
 fn run<T: Tender>(
     tender: &T,
     request: Request,
+    program: &OsStr,
     inherited: &mut Inherited,
     modules: &Modules,
     reporter: Option<&mut Reporter>,
@@ -290,6 +295,7 @@ fn run<T: Tender>(
     warn(&launch, console);
 
     let guest = Guest {
+        program: program.to_owned(),
         plan,
         manifest: entries(&manifest, &devices),
         devices,

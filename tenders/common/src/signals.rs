@@ -7,12 +7,16 @@
 pub mod kinds;
 
 use std::os::raw::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::kinds::{Kind, SIGNAL_MAX, kind};
 use crate::sys::Errno;
 
 /// Bytes of stack for a handler: the kernel saves all registers there, with AMX more than 8 KiB.
 const STACK: usize = 64 << 10;
+
+/// Whether [`end_as_process_1`] has installed handlers.
+static HANDLED: AtomicBool = AtomicBool::new(false);
 
 /// Ignores SIGXFSZ, so that a write beyond `RLIMIT_FSIZE` fails with `EFBIG`.
 pub fn survive_file_size_limit() -> Result<(), Errno> {
@@ -26,6 +30,7 @@ pub fn end_as_process_1() -> Result<(), Errno> {
     if rustix::process::getpid() != rustix::process::Pid::INIT {
         return Ok(());
     }
+    HANDLED.store(true, Ordering::Relaxed);
     let stack: &'static mut [u8] = vec![0; STACK].leak();
     let stack =
         libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
@@ -52,6 +57,9 @@ pub fn end_as_process_1() -> Result<(), Errno> {
 /// `handler` is code that stays mapped. It takes the signal's number as its argument, and ends the
 /// process with status 128 plus that number.
 pub unsafe fn end_elsewhere(handler: libc::sighandler_t) -> Result<(), Errno> {
+    if !HANDLED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let own: extern "C" fn(c_int) = end;
     for signal in 1..=SIGNAL_MAX {
         if action(signal).is_ok_and(|found| found == own as libc::sighandler_t) {

@@ -66,6 +66,7 @@ pub(crate) fn prepare(
     console: &Console,
 ) -> Result<Ready, Error> {
     let Guest {
+        program: _,
         kernel,
         file,
         plan,

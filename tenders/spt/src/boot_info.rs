@@ -1,5 +1,8 @@
 //! The contents of low memory when the guest starts (`docs/reference/spt.md#boot-info`).
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use solo5_abi::mft1::{self, Entry};
 use solo5_abi::offer::SEED_PAGE;
 use solo5_abi::spt::{BOOT_INFO_BASE, BootInfo, GUEST_MIN_BASE};
@@ -56,6 +59,25 @@ pub fn encode(facts: Facts, manifest: &[Entry], command_line: &[u8]) -> Vec<u8> 
     out.extend_from_slice(command_line);
     offer::append(&mut out, BOOT_INFO_BASE, manifest_at, facts.offer);
     out
+}
+
+/// Longest name that `ps` shows, in bytes.
+const NAME_MAX: usize = 4096;
+
+/// Where the names are: the last pages of low memory that two of the longest fit into. Bytes after
+/// the boot information stay 0, as guests know them.
+pub const NAMES_BASE: u64 = GUEST_MIN_BASE - 0x3000;
+
+const _: () = assert!(2 * (NAME_MAX + 1) <= 0x3000);
+
+/// The bytes at [`NAMES_BASE`]: what `ps` is to show, the names of `program` and `image`.
+pub fn names(program: &OsStr, image: &OsStr) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for name in [program, image] {
+        bytes.extend(name.as_bytes().iter().take(NAME_MAX));
+        bytes.push(0);
+    }
+    bytes
 }
 
 #[cfg(test)]

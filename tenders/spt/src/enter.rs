@@ -4,8 +4,8 @@
 //! The guest could read whatever the tender left in memory: paths, options, addresses. So before
 //! the guest runs, everything except guest memory is unmapped: program, heap, stack, and the
 //! kernel's vdso. The instructions that do this are copied into a mapping of their own, together
-//! with the data that they read. Two mappings stay: this one, and, read-only, the end of the stack
-//! with the two strings that `ps` shows.
+//! with the data that they read. Only this mapping stays. The two names that `ps` shows are in the
+//! guest's read-only low memory; the kernel is told so.
 //!
 //! After the filter is installed, the registers are cleared: all general and vector registers, the
 //! x87 state and the FS base. Only `%rax` is not zero: it holds the guest's entry point.
@@ -18,12 +18,13 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use solo5_abi::spt::GUEST_MIN_BASE;
 use solo5_tender::seccomp::Instruction;
 use solo5_tender::signals;
 use solo5_tender::sys::{Errno, filters, image};
 
 /// Where the guest starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Start {
     /// Entry point.
     pub entry: u64,
@@ -33,26 +34,31 @@ pub struct Start {
     pub boot_info: u64,
     /// End of guest memory.
     pub memory_end: u64,
+    /// Where the names of program and image are: two strings in guest memory.
+    pub names: Range<u64>,
     /// A descriptor to close after the filter is installed.
     pub close: Option<RawFd>,
 }
 
 const PAGE: u64 = 0x1000;
 
-/// How many pages before the start of the vdso, and how many from there on, may belong to the
-/// kernel. The kernel may refuse to unmap them, and then refuses every request that includes one.
-const KERNEL_PAGES: (u64, u64) = (16, 8);
+/// End of the addresses that a process can map without asking for more.
+const ADDRESSES_END: u64 = 0x7fff_ffff_f000;
+
+/// How many pages before the start of the vdso may belong to the kernel, in ranges that are
+/// unmapped one by one. The kernel may refuse to unmap its pages, and then refuses every range that
+/// includes one. Kernels that refuse have 6 such pages.
+const KERNEL_PAGES: [u64; 6] = [4, 4, 2, 2, 2, 2];
 
 /// Size, in words, of an XSAVE area with every component in its initial state.
 const INITIAL_STATE: usize = 128;
 
 /// Upper bound, in words, of the data that the code below reads, not counting the filter.
-const WORDS_MAX: usize = INITIAL_STATE + 2 * 48;
+const WORDS_MAX: usize = INITIAL_STATE + 2 * 24;
 
-// In: rbx = a list of address and length pairs to unmap, ended by a length of 0; then one pair to
-// zero, and one pair to make read-only. rbp = a `struct sock_fprog`, r8 = whether `xrstor` exists,
-// r9 = an XSAVE area, r12 = entry, r13 = stack, r14 = boot information, r15 = a descriptor to
-// close, or -1. The guest's stack is not written.
+// In: rbx = a list of address and length pairs to unmap, ended by a length of 0. rbp = a `struct
+// sock_fprog`, r8 = whether `xrstor` exists, r9 = an XSAVE area, r12 = entry, r13 = stack, r14 =
+// boot information, r15 = a descriptor to close, or -1. The guest's stack is not written.
 global_asm!(
     ".pushsection .text.solo5_spt_leave, \"ax\", @progbits",
     ".balign 16",
@@ -65,20 +71,24 @@ global_asm!(
     "add rbx, 16",
     "test rsi, rsi",
     "jz 3f",
-    "mov eax, 11", // munmap; a failure is ignored: the kernel keeps these pages
+    "mov eax, 11", // munmap
     "syscall",
+    "test eax, eax",
+    "jz 2b",
+    // The kernel keeps a page of this range. A short range is unmapped page by page, and refusals
+    // are ignored.
+    "cmp rsi, 0x4000",
+    "ja 2b",
+    "lea rdx, [rdi + rsi]",
+    "mov esi, 0x1000",
+    "7:",
+    "mov eax, 11",
+    "syscall",
+    "add rdi, rsi",
+    "cmp rdi, rdx",
+    "jb 7b",
     "jmp 2b",
     "3:",
-    "mov rdi, [rbx]",
-    "mov rcx, [rbx + 8]",
-    "xor eax, eax",
-    "cld",
-    "rep stosb",
-    "mov rdi, [rbx + 16]",
-    "mov rsi, [rbx + 24]",
-    "mov edx, 1",  // PROT_READ
-    "mov eax, 10", // mprotect
-    "syscall",
     "mov eax, 317", // seccomp
     "mov edi, 1",   // SECCOMP_SET_MODE_FILTER
     "xor esi, esi",
@@ -179,9 +189,13 @@ fn code() -> &'static [u8] {
     unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
 }
 
-/// Whether `xrstor` may be used: bit 27 (OSXSAVE) of `%ecx` in leaf 1.
+/// Whether `xrstor` may be used: the system enables components that only it can restore, or bit 27
+/// (OSXSAVE) of `%ecx` in leaf 1 is set. The first question is a system call; in a virtual machine
+/// the second one takes as long as dozens of them.
 fn has_xrstor() -> bool {
-    std::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
+    const LEGACY: u64 = 0b11;
+    image::register_components().is_some_and(|components| components & !LEGACY != 0)
+        || std::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
 }
 
 /// A filter instruction as the 8 bytes of the kernel's `struct sock_filter`.
@@ -191,11 +205,6 @@ fn word(step: &Instruction) -> u64 {
         | u64::from(if_true) << 16
         | u64::from(if_false) << 24
         | u64::from(operand) << 32
-}
-
-/// The whole pages that `range` touches.
-fn pages(range: Range<u64>) -> Range<u64> {
-    range.start & !(PAGE - 1)..range.end.next_multiple_of(PAGE)
 }
 
 /// The parts of `all` that are in none of `kept`.
@@ -212,30 +221,34 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     left
 }
 
-/// The ranges to unmap: everything in `between` (from guest memory to the strings on the stack)
-/// except the mapping `own`. Pages around the `vdso` that may belong to the kernel are listed one
-/// by one.
-fn unmapped(between: Range<u64>, own: Range<u64>, vdso: Option<u64>) -> Vec<Range<u64>> {
-    let kernel = vdso.map_or(0..0, |vdso| {
-        let (before, after) = KERNEL_PAGES;
-        vdso.saturating_sub(before * PAGE)..vdso.saturating_add(after * PAGE)
-    });
-    let single = (kernel.start..kernel.end).step_by(PAGE as usize).map(|page| page..page + PAGE);
-    let single = single.filter(|page| !own.contains(&page.start) && between.contains(&page.start));
-    let mut ranges = without(between.clone(), &[own.clone(), kernel.clone()]);
-    ranges.extend(single);
+/// The ranges to unmap: everything from address `from` on, except the mapping `own`. Pages before
+/// the `vdso` that may belong to the kernel, and the vdso itself, are ranges of their own.
+fn unmapped(from: u64, own: Range<u64>, vdso: Option<Range<u64>>) -> Vec<Range<u64>> {
+    let all = from..ADDRESSES_END;
+    let vdso = vdso.unwrap_or(all.end..all.end);
+    let before = KERNEL_PAGES.iter().sum::<u64>() * PAGE;
+    let kernel = vdso.start.saturating_sub(before).max(from)..vdso.end;
+    let mut ranges = without(all, &[own.clone(), kernel.clone()]);
+    let mut start = kernel.start;
+    for pages in KERNEL_PAGES {
+        let end = start.saturating_add(pages * PAGE).min(vdso.start);
+        ranges.extend(without(start..end, std::slice::from_ref(&own)));
+        start = end;
+    }
+    ranges.push(vdso);
+    ranges.retain(|range| range.start < range.end);
     ranges
 }
 
-/// Unmaps the tender, installs `filter` and starts the guest. `strings` is the address range on the
-/// stack that stays. Returns only on an error before anything is unmapped.
+/// Unmaps the tender, installs `filter` and starts the guest. Returns only on an error before
+/// anything is unmapped.
 ///
 /// # Safety
 ///
 /// `start.entry` is guest code; `start.stack` is writable and below the end of guest memory. The
 /// process has one thread and `no_new_privs` set. `filter` allows `arch_prctl(ARCH_SET_FS)` and
-/// closing `start.close`, which nothing else uses. `strings` is at the end of this thread's stack.
-pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -> Errno {
+/// closing `start.close`, which nothing else uses.
+pub unsafe fn enter(filter: &[Instruction], start: Start) -> Errno {
     if let Err(error) = filters::check_filters().and_then(|()| image::leave_restartable_sequences())
     {
         return error;
@@ -253,8 +266,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
         Err(error) => return error,
     };
     let base = own.expose_provenance() as u64;
-    let kept = pages(strings.clone());
-    let ranges = unmapped(start.memory_end..kept.start, base..base + size as u64, image::vdso());
+    let ranges = unmapped(start.memory_end, base..base + size as u64, image::vdso());
 
     let mut words = vec![0u64; INITIAL_STATE];
     // `MXCSR`: all exceptions masked, round to nearest. The other fields of the area are 0, which
@@ -262,11 +274,9 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     if let Some(word) = words.get_mut(3) {
         *word = 0x1f80;
     }
-    // The list in `rbx`: ranges to unmap and their end, the range to zero, the range to protect.
+    // The list in `rbx`: ranges to unmap, and its end.
     words.extend(ranges.iter().flat_map(|range| [range.start, range.end - range.start]));
     words.extend([0, 0]);
-    words.extend([kept.start, strings.start - kept.start]);
-    words.extend([kept.start, kept.end - kept.start]);
     // The `struct sock_fprog` in `rbp`, and the filter that it points to.
     let program = words.len() as u64;
     words.extend([filter.len() as u64, base + 8 * (program + 2)]);
@@ -275,13 +285,14 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     if entry + code.len() > size {
         return Errno::TOOBIG;
     }
-    let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
-    for (index, byte) in bytes.chain(code.iter().copied()).enumerate() {
-        // SAFETY: `index` is below `size`, so this is inside the mapping.
-        let at = unsafe { own.cast::<u8>().add(index) };
-        // SAFETY: as above; it is writable, and nothing else uses it.
-        unsafe { at.write(byte) };
-    }
+    let at = own.cast::<u64>();
+    // SAFETY: words and code fit into the mapping, as checked above; it is writable and nothing
+    // else uses it. Words are aligned, because mappings start at a page.
+    unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), at, words.len()) };
+    // SAFETY: as above; the code follows the words.
+    let at = unsafe { at.add(words.len()) }.cast::<u8>();
+    // SAFETY: as above.
+    unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), at, code.len()) };
     let rights = MprotectFlags::READ | MprotectFlags::EXEC;
     // SAFETY: this is the mapping made above, which is never written again.
     if let Err(error) = unsafe { rustix::mm::mprotect(own, size, rights) } {
@@ -292,9 +303,11 @@ pub unsafe fn enter(filter: &[Instruction], start: Start, strings: Range<u64>) -
     if let Err(error) = unsafe { signals::end_elsewhere(base as usize + entry + signal) } {
         return error;
     }
+    // If the kernel refuses, `ps` shows the program's file name only.
+    let _ = image::show_names(start.names, GUEST_MIN_BASE..start.memory_end);
     // SAFETY: the jump goes to the copy of the code above. The copy uses no stack, and all data
     // that it reads is in the same mapping. It never returns, so nothing that it unmaps is used
-    // again; `ranges` contains neither guest memory, nor the copy's own mapping, nor the strings.
+    // again; `ranges` contains neither guest memory nor the copy's own mapping.
     // The filter allows the call that clears FS. The last jump starts the guest on its own stack,
     // as the caller promises. `xrstor` is used only where the system enables it, and reads no more
     // than its area.
@@ -323,23 +336,27 @@ mod tests {
 
     #[test]
     fn unmapped_covers_everything_except_the_kept_ranges() {
-        let kernel = 0x7_0000_0000;
-        let (between, own) = (0x20_0000..0x8_0000_0000, 0x6_0000_0000..0x6_0000_3000);
-        let ranges = unmapped(between.clone(), own.clone(), Some(kernel));
-        let (before, after) = KERNEL_PAGES;
-        assert_eq!(ranges.len() as u64, 3 + before + after);
-        let mut sorted = ranges;
-        sorted.push(own);
-        sorted.sort_by_key(|range| range.start);
-        assert_eq!(sorted.first().unwrap().start, between.start);
-        assert_eq!(sorted.last().unwrap().end, between.end);
-        assert!(sorted.windows(2).all(|pair| pair[0].end == pair[1].start), "{sorted:x?}");
+        let kernel = 0x7_0000_0000..0x7_0000_2000;
+        let (from, own) = (0x20_0000, 0x6_0000_0000..0x6_0000_3000);
+        let ranges = unmapped(from, own.clone(), Some(kernel.clone()));
+        assert_eq!(ranges.len(), 3 + KERNEL_PAGES.len() + 1);
+        let whole = |mut ranges: Vec<Range<u64>>, own: Range<u64>| {
+            ranges.push(own);
+            ranges.sort_by_key(|range| range.start);
+            assert_eq!(ranges.first().unwrap().start, from);
+            assert_eq!(ranges.last().unwrap().end, ADDRESSES_END);
+            assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start), "{ranges:x?}");
+        };
+        whole(ranges, own.clone());
         // The vdso's address may be unknown, and the tender's mapping may lie among the kernel's
         // pages.
-        let own = kernel - PAGE..kernel;
-        assert_eq!(unmapped(between.clone(), own.clone(), None).len(), 2);
-        let ranges = unmapped(between, own.clone(), Some(kernel));
-        assert!(ranges.iter().all(|range| range.end <= own.start || range.start >= own.end));
-        assert!(2 * (ranges.len() + 3) <= WORDS_MAX - INITIAL_STATE - 2);
+        for own in [own, kernel.start - PAGE..kernel.start, kernel.end..kernel.end + PAGE] {
+            whole(unmapped(from, own.clone(), None), own.clone());
+            let ranges = unmapped(from, own.clone(), Some(kernel.clone()));
+            assert!(2 * (ranges.len() + 2) <= WORDS_MAX - INITIAL_STATE, "{}", ranges.len());
+            whole(ranges, own);
+        }
+        let own = kernel.start - 5 * PAGE..kernel.start - PAGE;
+        whole(unmapped(from, own.clone(), Some(kernel)), own);
     }
 }

@@ -12,9 +12,9 @@
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
 //! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`] |
 //!
-//! The tender's process becomes the guest. Two things of the tender stay mapped: the names of the
-//! program and the image, and one mapping with the last instructions and the filter. Of that code
-//! only a signal handler can still run, and only in process 1 of a container.
+//! The tender's process becomes the guest. Two things of the tender stay: the names of the program
+//! and the image, in the guest's low memory, and one mapping with the last instructions and the
+//! filter. Of that code only a signal handler can still run, and only in process 1 of a container.
 //!
 //! Threat model: before the jump, a hostile image; after it, a hostile process whose only way out
 //! is a call that the filter allows.

@@ -1,8 +1,7 @@
 //! Guest memory in the tender's own address space (`docs/reference/spt.md#memory`).
 //!
 //! ```text
-//! 0x10000  .. 0x11000     unused: no access
-//! 0x11000  .. 0x100000    boot information, manifest, command line: read-only once written
+//! 0x11000  .. 0x100000    boot information, manifest, command line, names: read-only once written
 //! 0x1f000  .. 0x20000     in between, the seed's page: writable if a seed is offered
 //! 0x100000 .. mem_size    the guest's segments, heap and stack
 //! ```
@@ -13,9 +12,9 @@
 
 use std::ops::Range;
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{MapFlags, ProtFlags};
 use solo5_abi::offer::SEED_PAGE;
-use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE, HOST_MEM_BASE};
+use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE};
 use solo5_image::Protection;
 use solo5_tender::error::Error;
 use solo5_tender::memory::{GuestMemory, mapping};
@@ -27,36 +26,30 @@ const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
 /// Maps guest memory up to address `size`: readable, writable, and also executable if `executable`.
 /// `size` is a multiple of the page size and at least 1 MiB.
 pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
-    match reserve(HOST_MEM_BASE..size) {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let access = if executable { access | ProtFlags::EXEC } else { access };
+    match reserve(BOOT_INFO_BASE..size, access) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            return Err(Error::Overlap { size, mapping: mapping_in(HOST_MEM_BASE..size) });
+            return Err(Error::Overlap { size, mapping: mapping_in(BOOT_INFO_BASE..size) });
         }
         Err(error) => return Err(Error::Allocate { error }),
     }
-    let flags = MprotectFlags::READ | MprotectFlags::WRITE;
-    let flags = if executable { flags | MprotectFlags::EXEC } else { flags };
-    let start = std::ptr::with_exposed_provenance_mut(BOOT_INFO_BASE as usize);
-    let length = (size - BOOT_INFO_BASE) as usize;
-    // SAFETY: the range is part of the mapping that `reserve` has just made, and nothing uses it
-    // yet.
-    unsafe { rustix::mm::mprotect(start, length, flags) }
-        .map_err(|error| Error::Allocate { error })?;
     // SAFETY: from `BOOT_INFO_BASE` to `size` this is a readable and writable mapping that is never
     // unmapped. It is fresh, so it holds no object of this program. Base 0 cannot overflow.
     Ok(unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) })
 }
 
-/// Maps these addresses without access. `EEXIST` if something is already mapped at one of them.
-fn reserve(addresses: Range<u64>) -> Result<(), Errno> {
+/// Maps these addresses. `EEXIST` if something is already mapped at one of them.
+fn reserve(addresses: Range<u64>, access: ProtFlags) -> Result<(), Errno> {
     let start = std::ptr::with_exposed_provenance_mut(addresses.start as usize);
     let length =
         addresses.end.checked_sub(addresses.start).filter(|_| i64::try_from(addresses.end).is_ok());
     let length = length.ok_or(Errno::NOMEM)? as usize;
     let flags = mapping() | MapFlags::FIXED_NOREPLACE;
-    // SAFETY: the mapping has no access and replaces nothing, so it does not change existing
-    // memory. Its length is not 0, and the caller chose its address for the guest.
-    let mapped = unsafe { rustix::mm::mmap_anonymous(start, length, ProtFlags::empty(), flags) }?;
+    // SAFETY: the mapping replaces nothing, so it does not change existing memory. Its length is
+    // not 0, and the caller chose its address for the guest.
+    let mapped = unsafe { rustix::mm::mmap_anonymous(start, length, access, flags) }?;
     if mapped == start {
         return Ok(());
     }

@@ -1,6 +1,5 @@
 //! Loads an allowed guest, drops all privileges, and starts it.
 
-use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 
 use solo5_abi::offer::{Feature, Features};
@@ -11,7 +10,6 @@ use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
 use solo5_tender::console::{Console, open_output_again};
-use solo5_tender::entry::wipe;
 use solo5_tender::error::{Error, Refusal};
 use solo5_tender::load::load;
 use solo5_tender::memory::GuestMemory;
@@ -23,7 +21,7 @@ use solo5_tender::start;
 use solo5_tender::sys::Errno;
 use solo5_tender::sys::descriptors::close_all_but;
 
-use crate::boot_info::{self, Facts};
+use crate::boot_info::{self, Facts, NAMES_BASE};
 use crate::enter::{Start, enter};
 use crate::{filter, place};
 
@@ -49,7 +47,7 @@ impl Tender for Spt {
             ),
             Safeguard::tender(
                 "nothing below 0x11000, boot information read-only",
-                "pages without access, mprotect",
+                "nothing is mapped there, mprotect",
             ),
             Safeguard::tender("no program, heap or stack of the tender in memory", "munmap"),
             Safeguard::tender(
@@ -72,7 +70,6 @@ impl Tender for Spt {
 struct Ready {
     filter: Vec<Instruction>,
     start: Start,
-    kernel: OsString,
     keep: Vec<RawFd>,
     locks: Locks,
 }
@@ -83,6 +80,7 @@ fn host(what: &'static str) -> impl Fn(Errno) -> Error {
 
 fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     let Guest {
+        program,
         kernel,
         file,
         plan,
@@ -130,7 +128,8 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
             entry.allow_forgetting();
         }
     }
-    write_low(&memory, &boot_info::encode(facts, &manifest, &command_line))?;
+    let names = boot_info::names(&program, &kernel);
+    write_low(&memory, &boot_info::encode(facts, &manifest, &command_line), &names)?;
     let seed = features.has(Feature::Seed);
     place::seal_low(&memory, seed).map_err(host("mprotect()"))?;
 
@@ -151,18 +150,19 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
             stack: size - 8,
             boot_info: BOOT_INFO_BASE,
             memory_end: size,
+            names: NAMES_BASE..NAMES_BASE + names.len() as u64,
             close: report,
         },
-        kernel,
         keep,
         locks,
     })
 }
 
-fn write_low(memory: &GuestMemory, bytes: &[u8]) -> Result<(), Error> {
+fn write_low(memory: &GuestMemory, bytes: &[u8], names: &[u8]) -> Result<(), Error> {
     // It always fits: even the longest boot information ends far below the lowest guest address.
     let outside = |_| Error::Host { what: "writing boot information", error: Errno::FAULT };
-    memory.write(BOOT_INFO_BASE, bytes).map_err(outside)
+    memory.write(BOOT_INFO_BASE, bytes).map_err(outside)?;
+    memory.write(NAMES_BASE, names).map_err(outside)
 }
 
 impl Ready {
@@ -171,15 +171,12 @@ impl Ready {
         match self.confine(reporter) {
             Err(error) => error,
             Ok(()) => {
-                // SAFETY: the arguments were copied, and nothing reads the environment after this.
-                let strings = unsafe { wipe(&self.kernel) };
-                let strings = strings.start as u64..strings.end as u64;
                 // SAFETY: the plan's entry is in an executable segment of the guest, and the stack
                 // ends where the memory that `place::map` made ends. No thread was ever started,
                 // and `confine` has set no_new_privs. The filter has rules for
                 // arch_prctl(ARCH_SET_FS) and for closing the report, to which nothing writes any
-                // more. The kernel puts the strings at the end of the stack.
-                let error = unsafe { enter(&self.filter, self.start, strings) };
+                // more.
+                let error = unsafe { enter(&self.filter, self.start) };
                 host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
             }
         }

@@ -1,9 +1,11 @@
-//! What the kernel and the C library keep in the memory of this process: the vdso, and the area for
-//! restartable sequences.
+//! What the kernel and the C library keep in the memory of this process, and what the kernel shows of
+//! it: the vdso, the area for restartable sequences, components of registers, names.
 
-use super::errno::Errno;
+use std::ops::Range;
+
 #[cfg(target_env = "gnu")]
 use super::errno::last_error;
+use super::errno::{Errno, check};
 
 /// Unregisters the calling thread's area for restartable sequences (rseq), so that it can be
 /// unmapped: while it is registered, the kernel may write to it at any time. Only glibc registers
@@ -41,9 +43,79 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Address of the vdso.
-pub fn vdso() -> Option<u64> {
+/// Where the kernel's vdso is: from its ELF header to the end of its only segment, in whole pages.
+pub fn vdso() -> Option<Range<u64>> {
+    const PAGE: u64 = 0x1000;
+    const AT_LEAST: u64 = 2 * PAGE;
     // SAFETY: the call looks a number up.
     let address = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
-    (address != 0).then_some(address)
+    if address == 0 {
+        return None;
+    }
+    let header = std::ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(address as usize);
+    // SAFETY: the kernel says that an ELF header is there.
+    let header = unsafe { &*header };
+    let table = address.saturating_add(header.e_phoff);
+    let segments = (0..u64::from(header.e_phnum)).map(|index| {
+        let at = table + index * size_of::<libc::Elf64_Phdr>() as u64;
+        let segment = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(at as usize);
+        // SAFETY: as above; the header says that its table is there.
+        unsafe { segment.read() }
+    });
+    let loaded = segments.filter(|segment| segment.p_type == libc::PT_LOAD);
+    let size = loaded.map(|segment| segment.p_vaddr.saturating_add(segment.p_memsz)).max();
+    let size = size.unwrap_or(AT_LEAST).next_multiple_of(PAGE);
+    Some(address..address.saturating_add(size))
+}
+
+/// The components of registers that the system saves and restores by XSAVE, if the kernel is new
+/// enough to say.
+#[cfg(target_arch = "x86_64")]
+pub fn register_components() -> Option<u64> {
+    const ARCH_GET_XCOMP_SUPP: libc::c_long = 0x1021;
+    let mut components = 0u64;
+    // SAFETY: the call writes one number, to a variable that outlives it.
+    let result =
+        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &raw mut components) };
+    (result == 0).then_some(components)
+}
+
+/// Tells the kernel that the strings at `names` are the process's arguments, that there is no
+/// environment, and that its program is at `program`. Kernels without CONFIG_CHECKPOINT_RESTORE
+/// refuse.
+pub fn show_names(names: Range<u64>, program: Range<u64>) -> Result<(), Errno> {
+    const PR_SET_MM: libc::c_int = 35;
+    const PR_SET_MM_MAP: libc::c_ulong = 14;
+    /// The kernel's `struct prctl_mm_map`.
+    #[repr(C)]
+    struct Map {
+        code: [u64; 2],
+        data: [u64; 2],
+        brk: [u64; 2],
+        stack: u64,
+        arguments: [u64; 2],
+        environment: [u64; 2],
+        auxv: u64,
+        auxv_size: u32,
+        executable: u32,
+    }
+    let map = Map {
+        code: [program.start, program.end],
+        data: [program.start; 2],
+        // Older kernels want it after the data.
+        brk: [program.end; 2],
+        stack: program.end,
+        arguments: [names.start, names.end],
+        environment: [names.end; 2],
+        auxv: 0,
+        auxv_size: 0,
+        // The executable stays.
+        executable: u32::MAX,
+    };
+    // SAFETY: the call reads the structure, which has the given size. It changes only what the
+    // kernel shows to other processes.
+    check(unsafe {
+        libc::prctl(PR_SET_MM, PR_SET_MM_MAP, &raw const map, size_of::<Map>(), 0 as libc::c_ulong)
+    })
+    .map(drop)
 }
