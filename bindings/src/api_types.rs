@@ -62,3 +62,21 @@ const _: () = {
     assert!(size_of::<Status>() == 4);
     assert!(size_of::<StartInfo>() == 24 && offset_of!(StartInfo, heap_size) == 16);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_result_has_its_number_in_the_header() {
+        let numbers = [
+            (Ok(()), 0),
+            (Err(Error::Again), 1),
+            (Err(Error::Invalid), 2),
+            (Err(Error::Unspecified), 3),
+        ];
+        for (result, number) in numbers {
+            assert_eq!(Status::from(result) as i32, number, "{result:?}");
+        }
+    }
+}

@@ -204,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn a_network_interface_is_found_only_by_its_handle() {
+        with(|devices| {
+            assert_eq!(devices.network(2).map(Entry::name_bytes), Some(&b"a"[..]));
+            for handle in [0, 1, 3, 5, 2 + (1 << 32), u64::MAX] {
+                assert!(devices.network(handle).is_none(), "{handle}");
+            }
+        });
+    }
+
+    #[test]
     fn frames_fit_the_mtu() {
         with(|devices| {
             for (size, ok) in [(0, false), (13, false), (14, true), (1514, true), (1515, false)] {

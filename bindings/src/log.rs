@@ -54,5 +54,11 @@ mod tests {
     fn levels_are_ordered() {
         assert!(enabled(Level::Info) && !enabled(Level::Debug));
         assert!(Level::Error < Level::Warn && Level::Info < Level::Debug);
+        for level in [Level::Error, Level::Debug, Level::Info] {
+            set_level(level);
+            for other in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
+                assert_eq!(enabled(other), other <= level, "{other:?} at {level:?}");
+            }
+        }
     }
 }

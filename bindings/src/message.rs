@@ -129,4 +129,9 @@ mod tests {
             assert_eq!(message.finish(), (&[b'x'; 319][..], true));
         }
     }
+
+    #[test]
+    fn a_new_message_is_empty() {
+        assert_eq!(Message::default().finish(), (&b""[..], false));
+    }
 }

@@ -191,4 +191,62 @@ mod tests {
             mode(open, 0o755);
         }
     }
+
+    /// Gives `path` to another user. Only root may do that; the test is skipped by name otherwise.
+    fn give_away(path: &Path, test: &str) -> bool {
+        use std::io::Write;
+        let given = std::os::unix::fs::chown(path, Some(OTHER), None);
+        if given.is_err() {
+            // The test harness captures `println!`.
+            let _ = writeln!(io::stdout(), "skip: {test}: only root can give a file away");
+        }
+        given.is_ok()
+    }
+
+    /// A user that is neither root nor the caller.
+    const OTHER: u32 = 54321;
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused_with_its_number() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (folder, file) = (root.join("folder"), root.join("folder/file"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        let trusted = check("file", &file.metadata().unwrap());
+        assert!(trusted.is_ok(), "{trusted:?}");
+        if !give_away(&file, "what_belongs_to_another_user_is_refused_with_its_number") {
+            return;
+        }
+        let found = check("file", &file.metadata().unwrap()).unwrap_err();
+        assert_eq!(found.message, "file belongs to user 54321");
+        assert_eq!(found.help.as_deref(), Some("run `chown root file`"));
+        assert_eq!(code(&file), Ok(Some(file.clone())), "the way to it is ours");
+        mode(&folder, 0o1777);
+        assert_eq!(code(&file), Err("P202"), "its owner could replace it");
+        mode(&folder, 0o755);
+        std::os::unix::fs::chown(&folder, Some(OTHER), None).unwrap();
+        let found = real(&file).unwrap_err();
+        assert_eq!(found.message, format!("{} belongs to user 54321", folder.display()));
+    }
+
+    #[test]
+    fn an_owner_with_a_number_is_not_unmapped() {
+        assert!(!is_unmapped(0));
+        assert!(!is_unmapped(rustix::process::geteuid().as_raw()));
+    }
+
+    #[test]
+    fn a_way_of_too_many_links_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        fs::write(root.join("0"), "").unwrap();
+        for link in 1..=LINKS_MAX + 1 {
+            symlink((link - 1).to_string(), root.join(link.to_string())).unwrap();
+        }
+        let end = |links: usize| real(&root.join(links.to_string()));
+        assert_eq!(end(LINKS_MAX).unwrap(), Some(root.join("0")));
+        let found = end(LINKS_MAX + 1).unwrap_err();
+        assert!(found.message.ends_with("cannot be read: too many links"), "{}", found.message);
+    }
 }

@@ -95,4 +95,17 @@ mod tests {
         assert_eq!(display(1000), "1000 bytes");
         assert_eq!(display(3 << 20), "3MiB");
     }
+
+    #[test]
+    fn an_error_says_what_is_wrong() {
+        let told = [
+            ("64", "a number without a unit"),
+            ("64MB", "unknown unit `MB`"),
+            ("big", "it does not start with a whole number"),
+            ("17179869184GiB", "larger than 64 bits can count"),
+        ];
+        for (text, error) in told {
+            assert_eq!(parse(text).unwrap_err().to_string(), error);
+        }
+    }
 }

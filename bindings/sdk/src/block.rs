@@ -120,6 +120,7 @@ mod tests {
     fn blocks_keep_what_is_written() {
         let mut storage = Block::acquire("storage").unwrap();
         assert_eq!((storage.block_size(), storage.capacity()), (512, 4096));
+        assert_eq!(storage.handle().index(), 2);
         let mut data = [7; 1536];
         data[512..1024].fill(8);
         data[1024..].fill(9);

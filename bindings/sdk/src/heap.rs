@@ -122,4 +122,34 @@ mod tests {
         // SAFETY: the layout has a size.
         assert!(unsafe { heap.alloc(Layout::new::<u64>()) }.is_null());
     }
+
+    #[test]
+    fn released_memory_is_used_again_and_contents_move_along() {
+        let mut region = vec![0xffu8; 4 << 20];
+        let heap = Heap::default();
+        // SAFETY: the vector outlives the heap and nothing else uses it.
+        unsafe { heap.start(region.as_mut_ptr(), region.len()) };
+        let layout = Layout::from_size_align(2 << 20, 16).unwrap();
+        for round in 0..3 {
+            // SAFETY: the layout has a size.
+            let block = unsafe { heap.alloc_zeroed(layout) };
+            assert!(!block.is_null(), "round {round}: the heap has room for one such block");
+            // SAFETY: the block has this many bytes, and the call above has set them.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(block, layout.size()) };
+            assert!(bytes.iter().all(|byte| *byte == 0), "round {round}");
+            bytes.fill(7);
+            // SAFETY: the block comes from this heap, with this layout.
+            unsafe { heap.dealloc(block, layout) };
+        }
+        let small = Layout::from_size_align(100, 16).unwrap();
+        // SAFETY: the layout has a size.
+        let block = unsafe { heap.alloc(small) };
+        // SAFETY: the block has this many bytes.
+        unsafe { block.write_bytes(9, 100) };
+        // SAFETY: the block comes from this heap, with this layout; the new size is not 0.
+        let block = unsafe { heap.realloc(block, small, 1 << 20) };
+        // SAFETY: the first 100 bytes are those set above.
+        let bytes = unsafe { core::slice::from_raw_parts(block, 100) };
+        assert_eq!(bytes, [9; 100]);
+    }
 }

@@ -11,6 +11,11 @@ use std::ffi::{CStr, c_char, c_int};
 
 use solo5_abi::guest::{BlockInfo, NetFrame, NetInfo};
 
+/// What the monotonic clock says.
+pub(crate) const MONOTONIC: u64 = 1;
+/// What the wall clock says.
+pub(crate) const WALL: u64 = 2;
+
 pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
 
 const OK: c_int = 0;
@@ -70,12 +75,12 @@ unsafe extern "C" fn solo5_console_write(buf: *const c_char, size: usize) {
 
 #[unsafe(no_mangle)]
 extern "C" fn solo5_clock_monotonic() -> u64 {
-    1
+    MONOTONIC
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn solo5_clock_wall() -> u64 {
-    2
+    WALL
 }
 
 #[unsafe(no_mangle)]

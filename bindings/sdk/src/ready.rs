@@ -98,4 +98,16 @@ mod tests {
             assert!(!HandleSet(u64::MAX).contains(Handle(beyond)));
         }
     }
+
+    #[test]
+    fn a_device_is_ready_while_it_has_frames() {
+        let mut net = crate::Net::acquire("service").unwrap();
+        assert!(yield_until(Instant::MIN).is_empty());
+        net.write(&[0; 60]).unwrap();
+        let ready = yield_until(Instant::MAX);
+        assert!(ready.contains(net.handle()));
+        assert_eq!(format!("{ready:?}"), "{Handle(1)}");
+        net.read(&mut [0; 1514]).unwrap();
+        assert_eq!(yield_until(Instant::MIN), HandleSet::default());
+    }
 }

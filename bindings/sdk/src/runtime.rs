@@ -139,3 +139,36 @@ macro_rules! main {
         };
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use core::alloc::{GlobalAlloc, Layout};
+
+    use super::*;
+    use crate::{Status, host};
+
+    static HEAP: Heap = Heap::new();
+
+    fn program(start: &Start) -> Status {
+        // SAFETY: the layout has a size.
+        let block = unsafe { HEAP.alloc(Layout::new::<[u64; 1000]>()) };
+        assert!(!block.is_null(), "the heap is ready before the program");
+        let words = start.arguments().unwrap().count();
+        crate::println!("{words} in {:?}", start.command_line().unwrap());
+        Status::new(7).unwrap()
+    }
+
+    #[test]
+    fn a_program_gets_its_heap_and_command_line_and_its_status_is_returned() {
+        let region = vec![0u8; 1 << 20].leak();
+        let info = StartInfo {
+            cmdline: c"one two".as_ptr(),
+            heap_start: region.as_mut_ptr().expose_provenance(),
+            heap_size: region.len(),
+        };
+        host::take_output();
+        // SAFETY: the only call with this heap; region and command line live as long as the process.
+        assert_eq!(unsafe { enter(&info, &HEAP, program) }, 7);
+        assert_eq!(host::take_output(), b"2 in \"one two\"\n");
+    }
+}

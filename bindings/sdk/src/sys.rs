@@ -251,4 +251,12 @@ mod tests {
             assert_eq!(device_name(bad), Err(Error::Invalid), "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_device_of_another_handle_is_refused() {
+        assert_eq!(net_write(2, &[0; 60]), Err(Error::Invalid));
+        assert_eq!(net_read(2, &mut [0; 1514]), Err(Error::Invalid));
+        assert_eq!(block_read(1, 0, &mut [0; 512]), Err(Error::Invalid));
+        assert_eq!(block_write(1, 0, &[0; 512]), Err(Error::Invalid));
+    }
 }

@@ -87,6 +87,7 @@ pub fn wall_clock() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host;
 
     #[test]
     fn arithmetic_stays_in_range() {
@@ -95,5 +96,20 @@ mod tests {
         assert_eq!(one + Duration::MAX, Instant::MAX);
         assert_eq!(Instant::MIN - one, Duration::ZERO);
         assert_eq!(one - Instant::MIN, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn each_clock_is_read_by_its_own_call() {
+        assert_eq!(Instant::now().as_nanos(), host::MONOTONIC);
+        assert_eq!(wall_clock().as_nanos(), u128::from(host::WALL));
+    }
+
+    #[test]
+    fn a_deadline_can_be_moved() {
+        let mut deadline = Instant::from_nanos(5);
+        deadline += Duration::from_nanos(7);
+        assert_eq!(deadline, Instant::from_nanos(12));
+        deadline += Duration::MAX;
+        assert_eq!(deadline, Instant::MAX);
     }
 }

@@ -332,3 +332,20 @@ pub(crate) fn ranges<'a>(
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_says_why_and_how_much() {
+        let told = [
+            (Gap::Compressed, "debugging information is compressed"),
+            (Gap::Large(Limits::MANY.bytes), "debugging information has more than 32 MiB"),
+            (Gap::Long, "debugging information takes too long to read"),
+        ];
+        for (gap, text) in told {
+            assert_eq!(gap.to_string(), text);
+        }
+    }
+}

@@ -192,4 +192,63 @@ mod tests {
         assert_eq!(meter.charge(7), Some(()));
         assert_eq!(meter.charge(1), None);
     }
+
+    /// gimli's own reader, which does not count.
+    fn plain(bytes: &[u8]) -> EndianSlice<'_, LittleEndian> {
+        EndianSlice::new(bytes, LittleEndian)
+    }
+
+    #[test]
+    fn bytes_and_text_are_those_of_gimlis_own_reader() {
+        let meter = Meter::new(1000);
+        for bytes in [&b"a name\0rest"[..], b"\xff\xfe\0", b""] {
+            let (ours, theirs) = (Metered::new(bytes, &meter), plain(bytes));
+            assert_eq!(ours.len(), theirs.len());
+            assert_eq!(ours.endian(), theirs.endian());
+            assert_eq!(ours.to_slice(), Reader::to_slice(&theirs));
+            assert_eq!(ours.to_string().ok(), Reader::to_string(&theirs).ok());
+            assert_eq!(ours.to_string_lossy(), Reader::to_string_lossy(&theirs));
+            assert_eq!(ours.find(0).ok(), Reader::find(&theirs, 0).ok());
+        }
+    }
+
+    #[test]
+    fn parts_know_where_they_are() {
+        let meter = Meter::new(1000);
+        let whole = Metered::new(&[1, 2, 3, 4, 5, 6], &meter);
+        let mut rest = whole.clone();
+        rest.skip(2).unwrap();
+        assert_eq!(rest.offset_from(&whole), 2);
+        assert_eq!(whole.lookup_offset_id(rest.offset_id()), Some(2));
+        let mut part = rest.split(3).unwrap();
+        assert_eq!((part.bytes(), rest.bytes()), (&[3, 4, 5][..], &[6][..]));
+        part.truncate(2).unwrap();
+        let mut read = [0; 2];
+        part.read_slice(&mut read).unwrap();
+        assert_eq!(read, [3, 4]);
+        assert!(part.read_u8().is_err() && rest.skip(2).is_err());
+        rest.empty();
+        assert_eq!(rest.len(), 0);
+    }
+
+    #[test]
+    fn no_offset_is_larger_than_a_section() {
+        let meter = Meter::new(1000);
+        let offset = |word: u64| {
+            let bytes = word.to_le_bytes();
+            Metered::new(&bytes, &meter).read_offset(Format::Dwarf64)
+        };
+        assert_eq!(offset(1 << 40), Ok(1 << 40));
+        assert_eq!(offset(1 << 63), Err(Error::UnsupportedOffset));
+    }
+
+    #[test]
+    fn text_is_cut_and_each_byte_of_it_counts() {
+        let meter = Meter::new(10);
+        let reader = Metered::new(b"a long name", &meter);
+        assert_eq!(reader.text(6).as_deref(), Some("a long"));
+        assert_eq!(meter.left(), 4);
+        assert_eq!(reader.text(6), None);
+        assert!(meter.fell_short());
+    }
 }
