@@ -5,62 +5,88 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::part::Part;
 use crate::{Arguments, Result, stage};
 
-pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR]";
-pub(crate) const HELP: &str = "Build, then install to DESTDIR/PREFIX (PREFIX: /usr/local by default); the variables DESTDIR and PREFIX count, too.";
+pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR] [--only=PART,...] [--staged]";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers and toolchain; then install to DESTDIR/PREFIX (PREFIX: /usr/local by default; the variables DESTDIR and PREFIX count, too). --staged installs what was built last, and builds nothing.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();
-    let to = destination(arguments, variable("PREFIX"), variable("DESTDIR"))?;
-    stage::build(stage::Effort::Full)?;
-    let files = copy(&stage::prefix(), &to)?;
-    println!("installed {files} files in {}", to.display());
+    let options = Options::read(arguments, variable("PREFIX"), variable("DESTDIR"))?;
+    let staged = stage::prefix();
+    if !options.staged {
+        stage::build_parts(stage::Effort::Full, &options.parts)?;
+    } else if !staged.is_dir() {
+        return Err(format!("nothing is staged in {}: build first", staged.display()).into());
+    }
+    let files = copy(&staged, Path::new(""), &options)?;
+    println!("installed {files} files in {}", options.to.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder to install to. `prefix` and `destdir` come from the environment; arguments override them.
-fn destination(
-    arguments: Arguments,
-    prefix: Option<String>,
-    destdir: Option<String>,
-) -> Result<PathBuf> {
-    let mut prefix = prefix.unwrap_or_else(|| "/usr/local".to_owned());
-    let mut destdir = destdir.unwrap_or_default();
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => {
-                let value = arguments.next().ok_or(format!("'{argument}' needs a folder"))?;
-                (argument, value)
-            }
-        };
-        match name.as_str() {
-            "--prefix" => prefix = value,
-            "--destdir" => destdir = value,
-            _ => return Err(format!("unknown option '{name}'; known: {ARGUMENTS}").into()),
-        }
-    }
-    if !Path::new(&prefix).is_absolute() {
-        return Err(format!("the prefix '{prefix}' is not an absolute path").into());
-    }
-    Ok(PathBuf::from(format!("{destdir}{prefix}")))
+/// What to install, and where.
+struct Options {
+    to: PathBuf,
+    parts: Vec<Part>,
+    staged: bool,
 }
 
-/// Copies a tree: executables as 0755, the rest as 0644, links as links. Each file takes its place by
-/// a rename, so the file of a running program is never written to.
-fn copy(from: &Path, to: &Path) -> Result<usize> {
-    fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
+impl Options {
+    /// `prefix` and `destdir` come from the environment; arguments override them.
+    fn read(
+        arguments: Arguments,
+        prefix: Option<String>,
+        destdir: Option<String>,
+    ) -> Result<Options> {
+        let mut prefix = prefix.unwrap_or_else(|| "/usr/local".to_owned());
+        let mut destdir = destdir.unwrap_or_default();
+        let (mut parts, mut staged) = (Part::ALL.to_vec(), false);
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--staged" {
+                staged = true;
+                continue;
+            }
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name.to_owned(), value.to_owned()),
+                None => {
+                    let value = arguments.next().ok_or(format!("'{argument}' needs a value"))?;
+                    (argument, value)
+                }
+            };
+            match name.as_str() {
+                "--prefix" => prefix = value,
+                "--destdir" => destdir = value,
+                "--only" => parts = Part::list(&value)?,
+                _ => return Err(format!("unknown option '{name}'; known: {ARGUMENTS}").into()),
+            }
+        }
+        if !Path::new(&prefix).is_absolute() {
+            return Err(format!("the prefix '{prefix}' is not an absolute path").into());
+        }
+        Ok(Options { to: PathBuf::from(format!("{destdir}{prefix}")), parts, staged })
+    }
+}
+
+/// Copies `folder` of the tree `staged`: executables as 0755, the rest as 0644, links as links. Each
+/// file takes its place by a rename, so the file of a running program is never written to.
+fn copy(staged: &Path, folder: &Path, options: &Options) -> Result<usize> {
     let mut files = 0;
-    for entry in fs::read_dir(from)? {
+    for entry in fs::read_dir(staged.join(folder))? {
         let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let place = folder.join(entry.file_name());
+        let (from, to) = (entry.path(), options.to.join(&place));
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            files += copy(&from, &to)?;
+            files += copy(staged, &place, options)?;
             continue;
         }
+        if !options.parts.contains(&Part::of(&place)) {
+            continue;
+        }
+        let parent = options.to.join(folder);
+        fs::create_dir_all(&parent).map_err(|error| format!("{}: {error}", parent.display()))?;
         let name = entry.file_name();
         let new = to.with_file_name(format!(".{}.new", name.to_string_lossy()));
         let placed = if kind.is_symlink() {
@@ -89,8 +115,8 @@ mod tests {
         let to = |arguments: &[&str], prefix: Option<&str>, destdir: Option<&str>| {
             let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
             let own = |text: Option<&str>| text.map(str::to_owned);
-            destination(arguments, own(prefix), own(destdir))
-                .map(|path| path.display().to_string())
+            Options::read(arguments, own(prefix), own(destdir))
+                .map(|options| options.to.display().to_string())
                 .map_err(|error| error.to_string())
         };
         assert_eq!(to(&[], None, None).unwrap(), "/usr/local");
@@ -100,7 +126,7 @@ mod tests {
         assert_eq!(typed.unwrap(), "/tmp/y/opt/solo5");
         assert!(to(&["--prefix=opt"], None, None).unwrap_err().contains("absolute"));
         assert!(to(&["--root=/"], None, None).unwrap_err().contains("--root"));
-        assert!(to(&["--destdir"], None, None).unwrap_err().contains("folder"));
+        assert!(to(&["--destdir"], None, None).unwrap_err().contains("value"));
     }
 
     #[test]
@@ -118,7 +144,13 @@ mod tests {
         symlink("program", from.join("bin/other")).unwrap();
         fs::write(from.join("header.h"), "first").unwrap();
         set(&from.join("header.h"), 0o600);
-        assert_eq!(copy(&from, &to).unwrap(), 3);
+        let copy = |parts: &[Part]| {
+            let options = Options { to: to.clone(), parts: parts.to_vec(), staged: true };
+            copy(&from, Path::new(""), &options)
+        };
+        assert_eq!(copy(&[Part::Tools]).unwrap(), 0, "none of these is a tool");
+        assert!(!to.exists());
+        assert_eq!(copy(&Part::ALL).unwrap(), 3);
         assert_eq!(mode(to.join("bin/program")), 0o755);
         assert_eq!(mode(to.join("header.h")), 0o644);
         let link = fs::read_link(to.join("bin/other")).unwrap();
@@ -127,7 +159,7 @@ mod tests {
         let mut running = std::process::Command::new(to.join("bin/program"));
         let mut running = running.arg("60").spawn().unwrap();
         fs::write(from.join("header.h"), "second").unwrap();
-        let again = copy(&from, &to);
+        let again = copy(&Part::ALL);
         running.kill().unwrap();
         running.wait().unwrap();
         assert_eq!(again.unwrap(), 3);

@@ -14,7 +14,7 @@
 //! | [`new`] | `new`: begins a rule, a code, a property or a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas |
 //!
-//! [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
+//! [`part`] names the parts of the tree. [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
 //! [`version`] finds the version that every program is built with.
 
 #![forbid(unsafe_code)]
@@ -27,6 +27,7 @@ mod install;
 mod lab;
 mod namespace;
 mod new;
+mod part;
 mod peer;
 mod run;
 mod schemas;

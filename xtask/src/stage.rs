@@ -19,12 +19,12 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solo5_abi::Arch;
 use tempfile::TempDir;
 
+use crate::part::Part;
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, bindings, version};
 
-pub(crate) const ARGUMENTS: &str = "[--quick]";
-pub(crate) const HELP: &str =
-    "Build everything and stage it under target/solo5; --quick without optimisation, in seconds.";
+pub(crate) const ARGUMENTS: &str = "[--quick] [--only=PART,...]";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers and toolchain, and stage it under target/solo5; --quick without optimisation, in seconds.";
 
 /// Where the tree is.
 pub(crate) fn prefix() -> PathBuf {
@@ -118,32 +118,62 @@ const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt"])];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    let effort = match arguments.as_slice() {
-        [] => Effort::Full,
-        [quick] if quick == "--quick" => Effort::Quick,
-        [unknown, ..] => {
-            return Err(format!("unknown argument '{unknown}'; known: {ARGUMENTS}").into());
+    let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());
+    for argument in arguments {
+        match argument.split_once('=') {
+            None if argument == "--quick" => effort = Effort::Quick,
+            Some(("--only", list)) => parts = Part::list(list)?,
+            _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
-    };
-    build(effort)?;
+    }
+    build_parts(effort, &parts)?;
     println!("staged in {}", prefix().display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds and stages everything.
 pub(crate) fn build(effort: Effort) -> Result<()> {
+    build_parts(effort, &Part::ALL)
+}
+
+/// Builds these parts, and stages them as the whole tree.
+pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
     let root = crate::root();
     let arch = arch()?;
-    let programs: Vec<_> = PROGRAMS.iter().collect();
+    let has = |part| parts.contains(&part);
+    let wanted = |program: &&Program| has(Part::of(&Path::new("bin").join(program.name)));
+    let programs: Vec<_> = PROGRAMS.iter().filter(wanted).collect();
     let compiled = compile(&root, &programs, effort)?;
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
-    documents(&root, new.path(), arch)?;
-    headers(&root, new.path(), arch)?;
-    for (arch, all) in BINDINGS {
-        libraries(&root, new.path(), *arch, all)?;
+    documents(&root, &programs, new.path(), arch)?;
+    if has(Part::Headers) {
+        copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
     }
+    if has(Part::Toolchain) {
+        compiler_headers(new.path(), arch)?;
+        for (arch, all) in BINDINGS {
+            libraries(&root, new.path(), *arch, all)?;
+        }
+    }
+    remove_others(new.path(), new.path(), parts)?;
     replace(new, &prefix())
+}
+
+/// Removes the files of other parts, and folders that are empty then.
+fn remove_others(tree: &Path, folder: &Path, parts: &[Part]) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.is_symlink() {
+            remove_others(tree, &path, parts)?;
+            if fs::read_dir(&path)?.next().is_none() {
+                fs::remove_dir(&path)?;
+            }
+        } else if !parts.contains(&Part::of(path.strip_prefix(tree)?)) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds what the demo shows, quickly, and stages it in a place of its own.
@@ -155,7 +185,8 @@ pub(crate) fn build_demo() -> Result<()> {
     let compiled = compile(&root, &programs, Effort::Quick)?;
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
-    headers(&root, new.path(), arch)?;
+    copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
+    compiler_headers(new.path(), arch)?;
     libraries(&root, new.path(), arch, &DEMO_BINDINGS)?;
     replace(new, &demo_prefix())
 }
@@ -307,6 +338,9 @@ fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) 
     for Program { name, .. } in programs {
         fs::copy(compiled.join(name), bin.join(name))?;
     }
+    if !programs.iter().any(|program| program.name == TOOLCHAIN) {
+        return Ok(());
+    }
     for verb in TOOLCHAIN_VERBS {
         symlink(TOOLCHAIN, bin.join(format!("solo5-{verb}")))?;
         symlink(TOOLCHAIN, bin.join(format!("{}-{verb}", arch.triple())))?;
@@ -316,7 +350,7 @@ fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) 
 
 /// Manual pages and shell completions. Tools print their own; those of the other programs are in
 /// `docs/man` and `docs/completions`.
-fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
+fn documents(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
     const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
         ("bash", "share/bash-completion/completions", "", ""),
         ("zsh", "share/zsh/site-functions", "_", ""),
@@ -344,7 +378,7 @@ fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
             }
         }
     }
-    for Program { name, .. } in PROGRAMS.iter().filter(|program| program.kind == Kind::Tool) {
+    for Program { name, .. } in programs.iter().filter(|program| program.kind == Kind::Tool) {
         let program = tree.join("bin").join(name);
         let man = output(Command::new(&program).arg("man"))?;
         write(&tree.join("share/man/man1").join(format!("{name}.1")), &man)?;
@@ -356,10 +390,11 @@ fn documents(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-fn headers(root: &Path, tree: &Path, arch: Arch) -> Result<()> {
-    let public = tree.join("include/solo5");
-    copy_headers(&root.join("bindings/include"), &public)?;
-    // The compiler's own freestanding headers, so that guests never need headers of the host.
+/// Where the headers of the guest API are in the tree.
+const PUBLIC_HEADERS: &str = "include/solo5";
+
+/// The compiler's own freestanding headers, so that guests never need headers of the host.
+fn compiler_headers(tree: &Path, arch: Arch) -> Result<()> {
     let cc = std::env::var_os("TARGET_CC").unwrap_or_else(|| "cc".into());
     let own = output(Command::new(cc).arg("-print-file-name=include"))?;
     let own = PathBuf::from(String::from_utf8(own)?.trim());
