@@ -1,0 +1,138 @@
+#!/bin/sh
+# Prepares `make` with the options that Solo5's packages have always used, and says early what is missing.
+# Writes Makeconf (for make) and Makeconf.sh (the same for shells).
+set -u
+cd "$(dirname "$0")" || exit 1
+
+say() { echo "configure.sh: $*"; }
+warn() { echo "configure.sh: WARNING: $*" >&2; }
+die() { echo "configure.sh: ERROR: $*" >&2; exit 1; }
+
+usage() {
+    cat >&2 <<'END'
+Usage: configure.sh [ OPTIONS ]
+
+    --prefix=DIR
+        Install to DIR (default: /usr/local).
+
+    --enable-toolchain, --disable-toolchain
+        Whether to build the toolchain: wrappers, bindings and headers.
+        --only-tools is another name for --disable-toolchain.
+
+    --enable-elftool, --disable-elftool
+        Whether to build solo5-elftool and solo5-mft.
+
+    --enable-tenders, --disable-tenders
+        Whether to build solo5-spt, solo5-hvt and solo5-hvt-debug.
+
+    --help
+        This text.
+
+Variables: CARGO and RUSTC (cargo, rustc), TARGET_CC, TARGET_LD and
+TARGET_OBJCOPY (cc, ld, objcopy).
+END
+    exit 1
+}
+
+prefix=/usr/local toolchain=1 elftool=1 tenders=1
+for option in "$@"; do
+    case $option in
+        --prefix=*) prefix=${option#*=} ;;
+        --enable-toolchain) toolchain=1 ;;
+        --disable-toolchain|--only-tools) toolchain= ;;
+        --enable-elftool) elftool=1 ;;
+        --disable-elftool) elftool= ;;
+        --enable-tenders) tenders=1 ;;
+        --disable-tenders) tenders= ;;
+        --help) usage ;;
+        *) echo "configure.sh: ERROR: Unknown option: '$option'" >&2; usage ;;
+    esac
+done
+case $prefix in
+    /*) ;;
+    *) die "the prefix '$prefix' is not an absolute path" ;;
+esac
+case $prefix in
+    *[!A-Za-z0-9/._+:@%,=~-]*) die "the prefix '$prefix' has characters that make cannot take" ;;
+esac
+
+[ "$(uname -s)" = Linux ] || die "Unsupported host: $(uname -s); the suite is built on Linux"
+arch=$(uname -m)
+[ "$arch" = x86_64 ] || die "Unsupported host: $arch; tenders and bindings are for x86_64 so far"
+
+# --- Rust ---
+CARGO=${CARGO:-cargo} RUSTC=${RUSTC:-rustc}
+needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+command -v "$CARGO" >/dev/null 2>&1 ||
+    die "there is no '$CARGO': install Rust $needed or later, or set CARGO"
+found=$("$RUSTC" --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p')
+[ -n "$found" ] || die "'$RUSTC' does not work: install Rust $needed or later, or set RUSTC"
+older=$(printf '%s\n%s\n' "$needed" "$found" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)
+[ "$older" = "$needed" ] || die "Rust $found is too old: $needed or later is needed"
+
+# --- The compiler and linker of unikernels ---
+TARGET_CC=${TARGET_CC:-cc} TARGET_LD=${TARGET_LD:-ld} TARGET_OBJCOPY=${TARGET_OBJCOPY:-objcopy}
+for tool in cc "$TARGET_CC" "$TARGET_LD" "$TARGET_OBJCOPY" ld objcopy; do
+    command -v "$tool" >/dev/null 2>&1 || die "there is no '$tool'; Debian: gcc libc6-dev binutils"
+done
+triple=$("$TARGET_CC" -dumpmachine) || die "'$TARGET_CC -dumpmachine' fails"
+case $triple in
+    x86_64-*|amd64-*) ;;
+    *) die "Unsupported target: $triple, by '$TARGET_CC -dumpmachine'; bindings are for x86_64 so far" ;;
+esac
+scratch=$(mktemp -d) || die "no folder for temporary files"
+trap 'rm -rf "$scratch"' EXIT
+echo 'int main(void) { return 0; }' >"$scratch/main.c"
+cc -o "$scratch/main" "$scratch/main.c" 2>"$scratch/log" ||
+    die "'cc' cannot make a program: $(head -n 1 "$scratch/log")"
+[ -z "$toolchain" ] ||
+    "$TARGET_CC" -ffreestanding -fstack-protector-strong -mstack-protector-guard=global \
+        -c -o "$scratch/main.o" "$scratch/main.c" 2>"$scratch/log" ||
+    die "'$TARGET_CC' does not compile for Solo5: $(head -n 1 "$scratch/log")"
+
+parts=
+[ -z "$elftool" ] || parts=$parts,tools
+[ -z "$tenders" ] || parts=$parts,tenders
+[ -z "$toolchain" ] || parts=$parts,headers,toolchain
+parts=${parts#,}
+[ -n "$parts" ] || die "nothing is left to build"
+
+quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
+: >"$scratch/Makeconf"
+: >"$scratch/Makeconf.sh"
+put() {
+    printf 'CONFIG_%s=%s\n' "$1" "$2" >>"$scratch/Makeconf"
+    printf 'CONFIG_%s=%s\n' "$1" "$(quoted "$2")" >>"$scratch/Makeconf.sh"
+}
+negated() { [ -n "$1" ] || printf 1; }
+put PREFIX "$prefix"
+put DISABLE_TOOLCHAIN "$(negated "$toolchain")"
+put DISABLE_ELFTOOL "$(negated "$elftool")"
+put PARTS "$parts"
+put HOST Linux
+put HOST_ARCH "$arch"
+put HVT_TENDER "$tenders"
+put SPT_TENDER "$tenders"
+put HVT "$toolchain"
+put SPT "$toolchain"
+put VIRTIO ''
+put MUEN ''
+put XEN ''
+put CARGO "$CARGO"
+put RUSTC "$RUSTC"
+put TARGET_ARCH x86_64
+put TARGET_TRIPLE x86_64-solo5-none-static
+put TARGET_CC "$TARGET_CC"
+put TARGET_LD "$TARGET_LD"
+put TARGET_OBJCOPY "$TARGET_OBJCOPY"
+mv "$scratch/Makeconf" Makeconf && mv "$scratch/Makeconf.sh" Makeconf.sh || die "Makeconf cannot be written"
+
+say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
+[ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt."
+[ -z "$tenders" ] || say "Enabled tenders: hvt spt."
+if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }
+then
+    warn "Rust has no library for $arch-unknown-linux-musl; programs are linked with the C library of"
+    warn "this machine if rustup cannot add it, and start slower."
+fi
+say "Now run make, then make install."
