@@ -5,6 +5,7 @@
 //! | [`stage`] | `build`: the installed tree, under `target/solo5` |
 //! | [`bindings`] | its `solo5_<target>.o` |
 //! | [`install`] | `install`: that tree, copied to a prefix |
+//! | [`dist`] | `dist`: the archives of a release |
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
 //! | [`test`] | `test`: all tests |
 //! | [`peer`] | `peer`: another Solo5, to compare with |
@@ -22,6 +23,7 @@
 mod bench;
 mod bindings;
 mod demo;
+mod dist;
 mod fuzz;
 mod install;
 mod lab;
@@ -59,6 +61,7 @@ const TASKS: &[Task] = &[
         help: install::HELP,
         run: install::task,
     },
+    Task { name: "dist", arguments: dist::ARGUMENTS, help: dist::HELP, run: dist::task },
     Task { name: "demo", arguments: "", help: demo::HELP, run: demo::task },
     Task { name: "test", arguments: "", help: test::HELP, run: test::task },
     Task { name: "lab", arguments: lab::ARGUMENTS, help: lab::HELP, run: lab::task },

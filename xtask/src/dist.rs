@@ -1,0 +1,228 @@
+//! `dist`: what a release publishes, under `target/dist`.
+//!
+//! * `solo5-VERSION.tar.gz`: the sources with every crate that they need, so that they build without
+//!   a network. What only tests need is left out, and so are crates for other systems.
+//! * `solo5-VERSION-ARCH-linux.tar.gz`: the installed tree.
+//! * `SHA256SUMS` of both; with `--sign=KEY`, also its minisign signature.
+//!
+//! The same commit makes the same bytes: files have the time of the commit.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::Value;
+use solo5_abi::Arch;
+use toml_edit::DocumentMut;
+
+use crate::run::{cargo, output, run};
+use crate::{Arguments, Result, stage, version};
+
+pub(crate) const ARGUMENTS: &str = "[--sources] [--sign=KEY]";
+pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, and the installed tree; --sources makes only the first, --sign signs their sums with a minisign key.";
+
+/// The folder of crates in the sources.
+const VENDOR: &str = "vendor";
+
+/// Makes cargo take crates from [`VENDOR`] and nothing from a network.
+const CONFIG: &str = "
+# Everything that the sources need is beside them.
+[source.crates-io]
+replace-with = \"vendored-sources\"
+
+[source.vendored-sources]
+directory = \"vendor\"
+
+[net]
+offline = true
+";
+
+/// Members of the workspace that only test.
+const TEST_MEMBERS: [&str; 1] = ["tests"];
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    let (mut key, mut only_sources) = (None, false);
+    for argument in arguments {
+        match argument.split_once('=') {
+            None if argument == "--sources" => only_sources = true,
+            Some(("--sign", file)) => key = Some(PathBuf::from(file)),
+            _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
+        }
+    }
+    let root = crate::root();
+    let version = version::find(&root);
+    let folder = root.join("target/dist");
+    fs::create_dir_all(&folder)?;
+    let time = commit_time(&root)?;
+    let name = format!("solo5-{version}");
+    let work = tempfile::Builder::new().prefix("solo5-dist").tempdir_in(root.join("target"))?;
+
+    println!("collecting sources and crates");
+    sources(&root, &version, &work.path().join(&name))?;
+    let mut made = vec![pack(work.path(), &name, &name, &time, &folder)?];
+    if !only_sources {
+        stage::build(stage::Effort::Full)?;
+        let arch = Arch::HOST.ok_or("this machine's architecture is not known")?.name();
+        let place = work.path().join("tree").join(&name);
+        run(Command::new("cp").arg("-a").arg("-T").arg(stage::prefix()).arg({
+            fs::create_dir_all(place.parent().ok_or("a path without a folder")?)?;
+            &place
+        }))?;
+        let archive = format!("{name}-{arch}-linux");
+        made.push(pack(&work.path().join("tree"), &name, &archive, &time, &folder)?);
+    }
+    let sums = output(Command::new("sha256sum").args(&made).current_dir(&folder))?;
+    fs::write(folder.join("SHA256SUMS"), sums)?;
+    if let Some(key) = key {
+        let key = std::path::absolute(key)?;
+        let mut minisign = Command::new("minisign");
+        minisign.current_dir(&folder).arg("-S").arg("-s").arg(key).args(["-m", "SHA256SUMS"]);
+        run(&mut minisign)?;
+    }
+    for archive in &made {
+        println!("{}", folder.join(archive).display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Seconds since 1970 of the commit, or `SOURCE_DATE_EPOCH`.
+fn commit_time(root: &Path) -> Result<String> {
+    if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+        return Ok(epoch);
+    }
+    let mut git = Command::new("git");
+    let time = output(git.arg("-C").arg(root).args(["log", "-1", "--format=%ct"]))?;
+    Ok(String::from_utf8(time)?.trim().to_owned())
+}
+
+/// Writes the sources of the commit to the new folder `to`, with every crate that they need.
+fn sources(root: &Path, version: &str, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let mut git = Command::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(["archive", "--format=tar", "HEAD"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let archive = git.stdout.take().ok_or("git has no output")?;
+    run(Command::new("tar").arg("-x").arg("-C").arg(to).stdin(archive))?;
+    if !git.wait()?.success() {
+        return Err("git archive failed".into());
+    }
+    fs::write(to.join(".version"), format!("{version}\n"))?;
+    without_tests(to)?;
+    // Not locked: cargo takes the packages that only tests needed out of the lock.
+    run(cargo().current_dir(to).args(["vendor", "--quiet", VENDOR]).stdout(Stdio::null()))?;
+    let config = to.join(".cargo/config.toml");
+    fs::write(&config, fs::read_to_string(&config)? + CONFIG)?;
+    empty_unneeded(to)
+}
+
+/// Removes what only tests need: their members of the workspace, and all dev-dependencies.
+fn without_tests(tree: &Path) -> Result<()> {
+    let manifest = tree.join("Cargo.toml");
+    let mut workspace = read(&manifest)?;
+    let members = workspace
+        .get_mut("workspace")
+        .and_then(|table| table.get_mut("members"))
+        .and_then(|list| list.as_array_mut())
+        .ok_or("the workspace lists no members")?;
+    members.retain(|member| !member.as_str().is_some_and(|name| TEST_MEMBERS.contains(&name)));
+    let members: Vec<_> = members.iter().filter_map(|member| member.as_str()).collect();
+    let manifests: Vec<_> = members.iter().map(|name| tree.join(name).join("Cargo.toml")).collect();
+    fs::write(&manifest, workspace.to_string())?;
+    for manifest in manifests {
+        let mut package = read(&manifest)?;
+        package.remove("dev-dependencies");
+        fs::write(&manifest, package.to_string())?;
+    }
+    Ok(())
+}
+
+fn read(manifest: &Path) -> Result<DocumentMut> {
+    let text = fs::read_to_string(manifest)?;
+    text.parse().map_err(|error| format!("{}: {error}", manifest.display()).into())
+}
+
+/// Empties the crates that no Linux build of the suite compiles. Their manifests stay, because the
+/// lock names them.
+fn empty_unneeded(tree: &Path) -> Result<()> {
+    let needed = needed(tree)?;
+    for entry in fs::read_dir(tree.join(VENDOR))? {
+        let folder = entry?.path();
+        let mut package = read(&folder.join("Cargo.toml"))?;
+        let text = |field: &str| {
+            let value = package.get("package").and_then(|table| table.get(field));
+            value.and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+        };
+        if needed.contains(&(text("name"), text("version"))) {
+            continue;
+        }
+        for targets in ["lib", "bin", "test", "example", "bench"] {
+            package.remove(targets);
+        }
+        if let Some(table) = package.get_mut("package").and_then(|table| table.as_table_mut()) {
+            for file in ["build", "readme", "license-file"] {
+                table.remove(file);
+            }
+        }
+        let checksum: Value =
+            serde_json::from_slice(&fs::read(folder.join(".cargo-checksum.json"))?)?;
+        let checksum = serde_json::json!({ "files": {}, "package": checksum["package"] });
+        fs::remove_dir_all(&folder)?;
+        fs::create_dir_all(folder.join("src"))?;
+        fs::write(folder.join("src/lib.rs"), "")?;
+        fs::write(folder.join("Cargo.toml"), package.to_string())?;
+        fs::write(folder.join(".cargo-checksum.json"), checksum.to_string())?;
+    }
+    Ok(())
+}
+
+/// Name and version of every package that a build of `tree` for Linux compiles.
+fn needed(tree: &Path) -> Result<BTreeSet<(String, String)>> {
+    let mut needed = BTreeSet::new();
+    for arch in ["x86_64", "aarch64", "powerpc64le"] {
+        for library in ["gnu", "musl"] {
+            let triple = format!("{arch}-unknown-linux-{library}");
+            let mut command = cargo();
+            command.current_dir(tree).args(["metadata", "--format-version=1", "--locked"]);
+            let metadata = output(command.args(["--filter-platform", &triple]))?;
+            let metadata: Value = serde_json::from_slice(&metadata)?;
+            let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+            let resolved: BTreeSet<String> = list(&metadata["resolve"]["nodes"])
+                .iter()
+                .filter_map(|node| Some(node["id"].as_str()?.to_owned()))
+                .collect();
+            needed.extend(list(&metadata["packages"]).iter().filter_map(|package| {
+                let field = |name: &str| package[name].as_str().map(str::to_owned);
+                resolved.contains(&field("id")?).then_some(())?;
+                Some((field("name")?, field("version")?))
+            }));
+        }
+    }
+    Ok(needed)
+}
+
+/// Packs the folder `name` of `parent` as `archive`.tar.gz in `to`, and returns the file's name.
+fn pack(parent: &Path, name: &str, archive: &str, time: &str, to: &Path) -> Result<String> {
+    let file = format!("{archive}.tar.gz");
+    println!("packing {file}");
+    let mut tar = Command::new("tar")
+        .args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0"])
+        .args(["--numeric-owner", "--mode=u+rw,go=u-w", &format!("--mtime=@{time}")])
+        .arg("-C")
+        .arg(parent)
+        .arg(name)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let new = to.join(format!("{file}.new"));
+    let packed = tar.stdout.take().ok_or("tar has no output")?;
+    let mut gzip = Command::new("gzip");
+    run(gzip.args(["-9", "-n"]).stdin(packed).stdout(fs::File::create(&new)?))?;
+    if !tar.wait()?.success() {
+        return Err("tar failed".into());
+    }
+    fs::rename(new, to.join(&file))?;
+    Ok(file)
+}
