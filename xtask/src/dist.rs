@@ -17,10 +17,10 @@ use solo5_abi::Arch;
 use toml_edit::DocumentMut;
 
 use crate::run::{cargo, output, run};
-use crate::{Arguments, Result, stage, version};
+use crate::{Arguments, Result, namespace, stage, version};
 
-pub(crate) const ARGUMENTS: &str = "[--sources] [--sign=KEY]";
-pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, and the installed tree; --sources makes only the first, --sign signs their sums with a minisign key.";
+pub(crate) const ARGUMENTS: &str = "[--sources] [--check] [--sign=KEY]";
+pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, and the installed tree; --sources makes only the first, --check builds and installs it without a network and boots a unikernel, --sign signs their sums with a minisign key.";
 
 /// The folder of crates in the sources.
 const VENDOR: &str = "vendor";
@@ -42,10 +42,11 @@ offline = true
 const TEST_MEMBERS: [&str; 1] = ["tests"];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    let (mut key, mut only_sources) = (None, false);
+    let (mut key, mut only_sources, mut checked) = (None, false, false);
     for argument in arguments {
         match argument.split_once('=') {
             None if argument == "--sources" => only_sources = true,
+            None if argument == "--check" => checked = true,
             Some(("--sign", file)) => key = Some(PathBuf::from(file)),
             _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
@@ -61,6 +62,9 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     println!("collecting sources and crates");
     sources(&root, &version, &work.path().join(&name))?;
     let mut made = vec![pack(work.path(), &name, &name, &time, &folder)?];
+    if checked {
+        check(&folder, &name)?;
+    }
     if !only_sources {
         stage::build(stage::Effort::Full)?;
         let arch = Arch::HOST.ok_or("this machine's architecture is not known")?.name();
@@ -84,6 +88,31 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         println!("{}", folder.join(archive).display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a packager does, without a network and without crates from elsewhere: configure, make,
+/// install, and then compile, link and boot a unikernel with what was installed.
+fn check(folder: &Path, name: &str) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let place = work.path();
+    run(Command::new("tar")
+        .arg("-xzf")
+        .arg(folder.join(format!("{name}.tar.gz")))
+        .arg("-C")
+        .arg(place))?;
+    let script = "set -e
+        ./configure.sh --prefix=/usr
+        make
+        make install DESTDIR=\"$1/root\"
+        PATH=\"$1/root/usr/bin:$PATH\"
+        cd examples/hello
+        solo5-cc -O2 -z solo5-abi=spt -z solo5-manifest=manifest.yaml -o \"$1/hello.spt\" hello.c
+        solo5-spt --mem=2 \"$1/hello.spt\" Hello_Solo5 | grep SUCCESS";
+    let mut shell = namespace::unshare()?;
+    shell.args(["sh", "-c", script, "sh"]).arg(place).current_dir(place.join(name));
+    // Cargo must not find crates that were fetched for something else, nor our own task runner's variables.
+    shell.env("CARGO_HOME", place.join("cargo")).env_remove("CARGO").env_remove("RUSTC");
+    run(&mut shell)
 }
 
 /// Seconds since 1970 of the commit, or `SOURCE_DATE_EPOCH`.
@@ -163,8 +192,8 @@ fn empty_unneeded(tree: &Path) -> Result<()> {
             package.remove(targets);
         }
         if let Some(table) = package.get_mut("package").and_then(|table| table.as_table_mut()) {
-            for file in ["build", "readme", "license-file"] {
-                table.remove(file);
+            for key in ["build", "links", "readme", "license-file", "autolib"] {
+                table.remove(key);
             }
         }
         let checksum: Value =
@@ -225,4 +254,43 @@ fn pack(parent: &Path, name: &str, archive: &str, time: &str, to: &Path) -> Resu
     }
     fs::rename(new, to.join(&file))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_tests_need_is_left_out() {
+        let tree = tempfile::tempdir().unwrap();
+        let file = |name: &str| tree.path().join(name);
+        fs::create_dir(file("abi")).unwrap();
+        fs::write(file("Cargo.toml"), "[workspace]\nmembers = [\"abi\", \"tests\"]\n").unwrap();
+        let manifest = "[package]\nname = \"abi\"\n\n[dependencies]\nlibc = \"0.2\"\n\n\
+                        [dev-dependencies]\nproptest = \"1\"\n\n[dev-dependencies.insta]\nversion = \"1\"\n";
+        fs::write(file("abi/Cargo.toml"), manifest).unwrap();
+        without_tests(tree.path()).unwrap();
+        let workspace = fs::read_to_string(file("Cargo.toml")).unwrap();
+        assert!(workspace.contains("\"abi\"") && !workspace.contains("tests"), "{workspace}");
+        let left = fs::read_to_string(file("abi/Cargo.toml")).unwrap();
+        assert!(left.contains("libc"), "{left}");
+        assert!(!left.contains("proptest") && !left.contains("insta"), "{left}");
+    }
+
+    #[test]
+    fn packed_twice_an_archive_has_the_same_bytes() {
+        let work = tempfile::tempdir().unwrap();
+        let tree = work.path().join("tree/x");
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("b"), "b").unwrap();
+        let packed = |to: &str| {
+            fs::write(tree.join("a"), "a").unwrap();
+            let to = work.path().join(to);
+            fs::create_dir(&to).unwrap();
+            let name = pack(&work.path().join("tree"), "x", "x-1", "1000000000", &to).unwrap();
+            assert_eq!(name, "x-1.tar.gz");
+            fs::read(to.join(name)).unwrap()
+        };
+        assert_eq!(packed("one"), packed("two"));
+    }
 }

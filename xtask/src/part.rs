@@ -19,8 +19,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// Every part.
-    pub(crate) const ALL: [Part; 4] =
-        [Part::Tools, Part::Tenders, Part::Headers, Part::Toolchain];
+    pub(crate) const ALL: [Part; 4] = [Part::Tools, Part::Tenders, Part::Headers, Part::Toolchain];
 
     fn name(self) -> &'static str {
         match self {
