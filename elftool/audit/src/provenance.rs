@@ -7,7 +7,9 @@ use solo5_image::sections::Section;
 use solo5_report::Place;
 
 use crate::calls::Use;
-use crate::finding::{FINDINGS_MAX, Finding};
+#[cfg(feature = "dwarf")]
+use crate::finding::FINDINGS_MAX;
+use crate::finding::Finding;
 use crate::strings::Texts;
 use crate::subject::Subject;
 #[cfg(feature = "dwarf")]
