@@ -22,6 +22,7 @@ fn punctuation_in_brackets() {
     for text in ["[ , a ]", "{ a: [ , b ] }"] {
         one(text, codes::COMMA, "a comma with no value before it");
     }
+    one("{ \"a\": 1 \"b\":2 }", codes::COMMA, "a comma is missing before this");
     let second = "a second `:` in one entry: a comma is missing before its key";
     one("{ \"a\": 1 \"b\": 2 }", codes::COMMA, second);
     one("[ a ]\n]\n", codes::UNCLOSED, "this closes nothing");
@@ -48,6 +49,9 @@ fn texts() {
         let text = format!("a: \"{escape}\"\n");
         one(&text, codes::ESCAPE, "this quoted string has an escape that does not exist");
     }
+    one("a: b\n\t# c\n  d\n", codes::SYNTAX, "a comment in the middle of a text");
+    one("a: \"\\0\"\n", codes::CHARACTER, "a text contains the character U+0000");
+    one("a: [ -, b ]\n", codes::SYNTAX, "`-` is not a value here");
     one("a: \"b\n", codes::UNCLOSED, "this quoted string never ends");
 }
 
@@ -57,6 +61,8 @@ fn limits() {
     one(&deep, codes::TOO_DEEP, "nested deeper than 64 levels");
     let deep = "- ".repeat(DEPTH_MAX + 1) + "a\n";
     one(&deep, codes::TOO_DEEP, "nested deeper than 64 levels");
+    let mixed = "- ".repeat(DEPTH_MAX) + "[ a ]\n";
+    one(&mixed, codes::TOO_DEEP, "nested deeper than 64 levels");
     let many = format!("[{}]", vec!["a"; NODES_MAX + 1].join(","));
     one(&many, codes::TOO_MANY_NODES, "more than 100000 values");
     let key = "k".repeat(KEY_MAX);
