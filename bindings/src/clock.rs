@@ -11,7 +11,8 @@
 //!   of that; after a host's sleep or a guest's move to another machine the rates differ by more;
 //! * a sample is valid for [`VALID_FOR`] ticks, a few milliseconds. So an error of the rate adds up
 //!   to a fraction of a microsecond at most, and after any pause the host's clock is read again;
-//! * a counter whose rate is refuted [`STRIKES`] times is not used again.
+//! * a counter whose rate is refuted [`STRIKES`] times is not used again, unless [`FORGIVEN`] pairs
+//!   in a row confirmed it in between: a host that sleeps now and then has a good counter.
 //!
 //! Readings never decrease, whatever the counter does: each is at least the one before.
 
@@ -23,8 +24,10 @@ pub const MEASURE_MIN: u64 = 1 << 22;
 pub const VALID_FOR: u64 = 1 << 24;
 /// Most ticks that an uninterrupted reading of the host's clock takes.
 pub const SAMPLE_MAX: u64 = 1 << 12;
-/// Refutations after which the counter is given up.
+/// Refutations after which the counter is given up. A host's sleep costs two.
 pub const STRIKES: u32 = 4;
+/// Confirmations in a row after which earlier refutations do not count.
+pub const FORGIVEN: u32 = 64;
 /// Fraction bits of a rate. The product of at most [`VALID_FOR`] ticks and [`RATE_MAX`] fits 64 bits.
 const FRACTION: u32 = 32;
 /// Highest rate accepted: 64 ns a tick.
@@ -46,6 +49,8 @@ pub struct Clock {
     /// The trusted rate; 0: none.
     rate: AtomicU64,
     strikes: AtomicU32,
+    /// Confirmations in a row.
+    confirmed: AtomicU32,
 }
 
 impl Default for Clock {
@@ -65,6 +70,7 @@ impl Clock {
             measured: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             strikes: AtomicU32::new(0),
+            confirmed: AtomicU32::new(0),
         }
     }
 
@@ -133,8 +139,12 @@ impl Clock {
         let earlier = self.measured.load(Relaxed);
         self.measured.store(rate, Relaxed);
         let confirmed = rate != 0 && rate <= RATE_MAX && rate.abs_diff(earlier) <= earlier >> 10;
+        let row = if confirmed { self.confirmed.load(Relaxed).saturating_add(1) } else { 0 };
+        self.confirmed.store(row, Relaxed);
         if earlier != 0 && !confirmed {
-            self.strikes.store(self.strikes.load(Relaxed) + 1, Relaxed);
+            self.strikes.store(self.strikes.load(Relaxed).saturating_add(1), Relaxed);
+        } else if row == FORGIVEN && self.is_usable() {
+            self.strikes.store(0, Relaxed);
         }
         let trusted = confirmed && self.is_usable();
         self.rate.store(if trusted { rate } else { 0 }, Relaxed);
@@ -228,6 +238,24 @@ mod tests {
             host.offset = host.offset.wrapping_add_signed(jump);
             assert!(host.monotonic(&clock).abs_diff(host.now) <= 100);
             assert!(host.run(&clock, 50_000_000) < 1000);
+        }
+    }
+
+    /// While a host sleeps its clock stands still; the counter goes on or starts again from 0.
+    #[test]
+    fn a_host_that_sleeps_keeps_its_counter() {
+        let (clock, mut host) = (Clock::new(), Host::new(2_500_000_000));
+        for sleep in 0..20u64 {
+            assert!(host.run(&clock, 600_000_000) < 1000);
+            let (before, ticks) = (host.now, host.ticks());
+            let jump = if sleep % 2 == 0 { sleep << 40 } else { ticks.wrapping_neg() };
+            host.offset = host.offset.wrapping_add(jump);
+            assert!(host.monotonic(&clock).abs_diff(before) <= 200, "{sleep}");
+            // The rate is learnt again.
+            assert!(host.run(&clock, 20_000_000) < 1000);
+            host.asked = 0;
+            assert!(host.run(&clock, 100_000_000) < 1000);
+            assert!(clock.is_usable() && host.asked < 25, "{sleep}: asked {} times", host.asked);
         }
     }
 

@@ -20,30 +20,50 @@ use crate::{Suite, trial};
 /// A row of the table. Texts are keys of a directive (`docs/testing.md`).
 struct Row {
     feature: &'static str,
-    /// The new guest, which makes the same calls everywhere.
-    new: &'static str,
-    /// What both guests need.
-    setup: &'static str,
+    /// The new guest, which makes the same calls everywhere, and what it needs.
+    new: (&'static str, &'static str),
     /// What the new guest does where the feature is offered.
     offered: &'static str,
     /// What it does elsewhere: the fallback.
     fallback: &'static str,
-    /// The old guest, and how it is run.
+    /// The old guest, with what it needs and does.
     old: (&'static str, &'static str),
     /// The key of a manifest that needs the feature.
     need: Option<&'static str>,
 }
 
 /// One row for each feature.
-const TABLE: &[Row] = &[Row {
-    feature: "seed",
-    new: "seed",
-    setup: "",
-    offered: "output=\"Seed: \" absent=\"No seed\"",
-    fallback: "output=\"No seed\" absent=\"Seed: \"",
-    old: ("hello", "args=Hello_Solo5"),
-    need: Some("seed: true"),
-}];
+const TABLE: &[Row] = &[
+    Row {
+        feature: "seed",
+        new: ("seed", ""),
+        offered: "output=\"Seed: \" absent=\"No seed\"",
+        fallback: "output=\"No seed\" absent=\"Seed: \"",
+        old: ("hello", "args=Hello_Solo5"),
+        need: Some("seed: true"),
+    },
+    Row {
+        feature: "transfers",
+        new: ("blk_many", "mem=8 block.storage=4MiB"),
+        // The same sectors are read and written; only the number of calls differs.
+        offered: "",
+        fallback: "",
+        old: ("blk", "block.storage=4MiB"),
+        need: None,
+    },
+    // Works without an offer.
+    Row {
+        feature: "frames",
+        new: ("net_many", "tap.service0=10.0.0.1/24 ping=10.0.0.2*1000 ping-pattern=deadbeef"),
+        offered: "output=\"Answered 1000 pings\"",
+        fallback: "output=\"Answered 1000 pings\"",
+        old: (
+            "net_ring",
+            "tap.service0=10.0.0.1/24 ping=10.0.0.2*10000 ping-pattern=deadbeef needs=processor",
+        ),
+        need: None,
+    },
+];
 
 /// The tenders: a name, the option that makes ours an old one, and whether it is ours.
 const TENDERS: [(&str, &str, bool); 3] =
@@ -57,15 +77,13 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
                 for new in [true, false] {
                     let guest = if new { "new-guest" } else { "old-guest" };
                     let name = format!("features/{}/{target}/{guest}/{tender}", row.feature);
-                    let expected = match (new, ours && option.is_empty()) {
-                        (true, true) => row.offered,
-                        (true, false) => row.fallback,
-                        (false, _) => row.old.1,
+                    let (setup, expected) = match (new, ours && option.is_empty()) {
+                        (true, true) => (row.new.1, row.offered),
+                        (true, false) => (row.new.1, row.fallback),
+                        (false, _) => (row.old.1, ""),
                     };
-                    let line = format!(
-                        "//@ run {target}: {} {option} {expected} expect=success",
-                        row.setup
-                    );
+                    let line =
+                        format!("//@ run {target}: {setup} {option} {expected} expect=success");
                     trials.push(trial(suite, name, move |suite| {
                         combination(suite, row, target, (new, ours), &line)
                     }));
@@ -98,7 +116,7 @@ fn combination(
         suite.kvm()?.require(run.processor)?;
     }
     let image = if new {
-        suite.builder.image(suite.guest(row.new)?, target)?
+        suite.builder.image(suite.guest(row.new.0)?, target)?
     } else {
         peer(suite)?.unikernel(row.old.0, target)
     };

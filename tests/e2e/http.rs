@@ -29,7 +29,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
 
 /// Boots the server under a target's tender, and makes `requests`.
 fn serve(suite: &Suite, target: &str, requests: fn(SocketAddr) -> Outcome) -> Outcome {
-    let image = suite.builder.http(target)?;
+    let image = suite.builder.example("http", target)?;
     namespace::with_network(|| {
         namespace::add_tap("tap100", None)?;
         namespace::bring_up("tap100", "10.0.0.1/24")?;

@@ -21,12 +21,14 @@
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
 //! | `sandbox.rs` | what the kernel says of a running tender |
+//! | `clock.rs` | clocks and waits of a guest that is stopped |
 //! | `features.rs` | features under old and new tenders |
 //! | `seed.rs` | the seed is random and is wiped |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod debugger;
 mod downstream;
 mod features;
@@ -155,6 +157,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
     trials.extend(sandbox::trials(&suite));
+    trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));
     trials.extend(features::trials(&suite));
     Ok(trials)

@@ -1,10 +1,12 @@
 //! The seed: new at every start, and nowhere in memory once the guest has wiped its copy.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use solo5_tests::outcome::{Context, Outcome};
+use solo5_tests::tree::Tree;
 use solo5_tests::{ensure, process};
 
 use crate::{Suite, trial};
@@ -15,7 +17,45 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
             new_at_every_start(suite, target)
         })
     };
-    vec![new("spt"), new("hvt"), trial(suite, "seed/not-in-a-core/hvt", not_in_a_core)]
+    vec![new("spt"), new("hvt"), trial(suite, "seed/not-in-a-core/hvt", not_in_a_core),
+        trial(suite, "seed/getrandom/spt", |suite| getrandom(suite, "spt")),
+        trial(suite, "seed/getrandom/hvt", |suite| getrandom(suite, "hvt")),
+    ]
+}
+
+/// A Rust unikernel gets random bytes from `getrandom`, or an error that tells why there are none.
+fn getrandom(suite: &Suite, target: &str) -> Outcome {
+    if target == "hvt" {
+        suite.kvm()?.require(true)?;
+    }
+    let image = suite.builder.example("random", target)?;
+    let name = format!("solo5-{target}");
+    let run = |tree: &Tree, option: Option<&str>, word: Option<&str>| {
+        let mut tender = Command::new(tree.program(&name));
+        tender.arg("--mem=8").args(option).arg(&image).args(word);
+        process::run(tender)?.expect(0, "SUCCESS")
+    };
+    let mut seen = BTreeSet::new();
+    for _ in 0..2 {
+        let said = run(&suite.tree, None, None)?.text();
+        seen.extend(said.lines().filter(|line| line.starts_with("Random: ")).map(str::to_owned));
+    }
+    ensure!(seen.len() == 4, "the same bytes twice: {seen:?}");
+    let zero = format!("Random: {:02x?}", [0; 40]);
+    ensure!(!seen.contains(&zero), "zeroes: {seen:?}");
+    let taken = run(&suite.tree, None, Some("take"))?;
+    for text in ["Seed: 32 bytes, then Err(Taken)", "Taken\n"] {
+        ensure!(taken.printed(text), "{text:?} is missing: {}", taken.text());
+    }
+    let mut old = vec![run(&suite.tree, Some("--offer=none"), None)?];
+    if let Some(peer) = &suite.peer {
+        old.push(run(&peer.tree, None, None)?);
+    }
+    for finished in old {
+        let said = finished.text();
+        ensure!(said.contains("Not offered: true") && !said.contains("Random: "), "{said}");
+    }
+    Ok(())
 }
 
 /// The core file of a guest that has taken the seed and wiped its copy has the seed nowhere.
@@ -58,13 +98,13 @@ fn new_at_every_start(suite: &Suite, target: &str) -> Outcome {
         suite.kvm()?.require(false)?;
     }
     let image = suite.builder.image(suite.guest("seed")?, target)?;
-    let mut seeds = std::collections::BTreeSet::new();
+    let mut seeds = BTreeSet::new();
     for _ in 0..8 {
         let mut tender = Command::new(suite.tree.program(&format!("solo5-{target}")));
         tender.arg("--mem=4").arg(&image);
         let said = process::succeed(tender)?;
         let seed = seed_in(&said)?;
-        let bytes: std::collections::BTreeSet<_> = (0..32).map(|at| &seed[2 * at..][..2]).collect();
+        let bytes: BTreeSet<_> = (0..32).map(|at| &seed[2 * at..][..2]).collect();
         // 32 random bytes have fewer than 16 values once in 10^9 times.
         ensure!(bytes.len() >= 16, "{seed} is not random");
         seeds.insert(seed.clone());

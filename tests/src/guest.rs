@@ -73,6 +73,9 @@ pub fn all() -> Outcome<Vec<Guest>> {
 /// Helper programs of runs: one passes an open tap to a program, one imitates a container runtime.
 pub const HOST_PROGRAMS: [&str; 2] = ["with_tap", "in_container"];
 
+/// Examples that are unikernels in Rust.
+pub const EXAMPLES: [&str; 2] = ["http", "random"];
+
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
 /// directory that `build-guests` filled, takes them from there.
 #[derive(Debug)]
@@ -114,14 +117,14 @@ impl Builder {
         self.once(&format!("{}.{target}", guest.name), |image| self.link(guest, target, image))
     }
 
-    /// The image of `examples/http`, built as a user does: plain `cargo build`, which finds everything
-    /// it needs in the example's own folder.
+    /// The image of `examples/NAME`, which is in Rust, built as a user does: plain `cargo build`, which
+    /// finds everything it needs in the example's own folder.
     ///
     /// # Errors
     /// Cargo fails.
-    pub fn http(&self, target: &str) -> Outcome<PathBuf> {
-        self.once(&format!("http.{target}"), |image| {
-            let example = repository().join("examples/http");
+    pub fn example(&self, name: &str, target: &str) -> Outcome<PathBuf> {
+        self.once(&format!("{name}.{target}"), |image| {
+            let example = repository().join("examples").join(name);
             let mut cargo =
                 Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             cargo.args(["build", "--release"]).current_dir(&example);
@@ -138,8 +141,8 @@ impl Builder {
                 cargo.arg("--target-dir").arg(&folder);
             }
             let finished = process::run_within(cargo, process::BUILD_TIME_LIMIT)?;
-            ensure!(finished.status == 0, "building examples/http:\n{}", finished.text());
-            let built = folder.join("x86_64-unknown-linux-gnu/release/http");
+            ensure!(finished.status == 0, "building examples/{name}:\n{}", finished.text());
+            let built = folder.join("x86_64-unknown-linux-gnu/release").join(name);
             std::fs::copy(&built, image).during(built.display())?;
             Ok(())
         })

@@ -16,7 +16,9 @@ fn build(target: &str, directory: &Path) -> Outcome {
     for program in guest::HOST_PROGRAMS {
         builder.host_program(program)?;
     }
-    builder.http(target)?;
+    for example in guest::EXAMPLES {
+        builder.example(example, target)?;
+    }
     for guest in guest::all()? {
         if guest.directives.runs.iter().any(|run| run.targets.iter().any(|name| name == target)) {
             println!("{}", builder.image(&guest, target)?.display());
