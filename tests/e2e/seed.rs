@@ -17,7 +17,10 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
             new_at_every_start(suite, target)
         })
     };
-    vec![new("spt"), new("hvt"), trial(suite, "seed/not-in-a-core/hvt", not_in_a_core),
+    vec![
+        new("spt"),
+        new("hvt"),
+        trial(suite, "seed/not-in-a-core/hvt", not_in_a_core),
         trial(suite, "seed/getrandom/spt", |suite| getrandom(suite, "spt")),
         trial(suite, "seed/getrandom/hvt", |suite| getrandom(suite, "hvt")),
     ]
