@@ -58,8 +58,8 @@ const TABLE: &[Row] = &[
         offered: "output=\"Answered 1000 pings\"",
         fallback: "output=\"Answered 1000 pings\"",
         old: (
-            "net_ring",
-            "tap.service0=10.0.0.1/24 ping=10.0.0.2*10000 ping-pattern=deadbeef needs=processor",
+            "net",
+            "tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 needs=processor",
         ),
         need: None,
     },
