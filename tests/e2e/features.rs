@@ -57,10 +57,7 @@ const TABLE: &[Row] = &[
         new: ("net_many", "tap.service0=10.0.0.1/24 ping=10.0.0.2*1000 ping-pattern=deadbeef"),
         offered: "output=\"Answered 1000 pings\"",
         fallback: "output=\"Answered 1000 pings\"",
-        old: (
-            "net",
-            "tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 needs=processor",
-        ),
+        old: ("net", "tap.service0=10.0.0.1/24 args=limit ping=10.0.0.2*100000 needs=processor"),
         need: None,
     },
 ];
