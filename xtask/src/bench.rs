@@ -7,6 +7,7 @@
 
 mod hvt;
 mod io;
+mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,7 @@ impl Bench {
         let calls = self.link(&self.ours, &crate::root().join("xtask/bench/calls.c"), "calls")?;
         let empty = self.empty()?;
         let mut rows = vec![self.start(&hello, empty)?];
+        rows.extend(process::rows(self, &hello)?);
         rows.extend(self.start_against_peer("spt")?);
         rows.push(self.start_under_policy(&hello, &hello, None)?);
         let (signed, key) = self.sign(&hello)?;

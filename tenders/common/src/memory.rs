@@ -10,7 +10,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-use rustix::mm::{MapFlags, MprotectFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags};
 use solo5_image::{Protection, ReadError};
 
 use crate::sys::Errno;
@@ -76,6 +76,23 @@ pub fn mapping() -> MapFlags {
     }
 }
 
+/// Size of a huge page. Guest address 0 must be aligned to it for guest memory to have any.
+pub const HUGE_PAGE: u64 = 2 << 20;
+
+/// Whether guest memory of `size` bytes is large enough for huge pages.
+pub fn has_huge_pages(size: u64) -> bool {
+    huge(&(0..size)).is_some()
+}
+
+/// The part of guest memory that is worth huge pages: not the image and the start of the heap, and
+/// not the stack.
+fn huge(addresses: &Range<u64>) -> Option<Range<u64>> {
+    const START: u64 = 16 << 20;
+    const REST: u64 = 8 << 20;
+    let end = addresses.end.checked_sub(REST)? / HUGE_PAGE * HUGE_PAGE;
+    (addresses.start <= START && START < end).then_some(START..end)
+}
+
 /// The memory of one guest, mapped into this process.
 ///
 /// Guest addresses from `first` to `size` are backed by memory; `base` is the host address of guest
@@ -110,6 +127,22 @@ impl GuestMemory {
         let range = Allegation::new(at, length).within(&self.addresses)?;
         // In bounds, and `base + size` does not overflow.
         Ok(self.base + range.start)
+    }
+
+    /// Asks the kernel to back guest memory by huge pages, which the processor finds faster. This
+    /// is a wish: nothing depends on it. Guests that use little memory touch only the ends, and
+    /// those keep small pages: a huge page is zeroed as a whole and counts as a whole.
+    pub fn prefer_huge_pages(&self) {
+        let Some(range) = huge(&self.addresses) else { return };
+        let Ok(host) = self.host(range.start, range.end - range.start) else { return };
+        let start = std::ptr::with_exposed_provenance_mut(host);
+        // SAFETY: by `host` the range is guest memory, whose content the advice does not change.
+        let advised = unsafe {
+            let length = (range.end - range.start) as usize;
+            rustix::mm::madvise(start, length, Advice::LinuxHugepage)
+        };
+        // A kernel without huge pages refuses.
+        let _ = advised;
     }
 
     /// Copies `bytes` to guest address `at`.
@@ -217,6 +250,16 @@ mod tests {
         let base = buffer.as_mut_ptr().expose_provenance();
         // SAFETY: the caller keeps the buffer borrowed while the value is in use.
         unsafe { GuestMemory::from_raw(base, 16, 64) }
+    }
+
+    #[test]
+    fn only_large_memory_has_huge_pages_and_only_in_the_middle() {
+        const MIB: u64 = 1 << 20;
+        for size in [0, MIB, 24 * MIB, 25 * MIB, 26 * MIB - 1] {
+            assert_eq!(huge(&(0x11000..size)), None, "{size}");
+        }
+        assert_eq!(huge(&(0x11000..26 * MIB)), Some(16 * MIB..18 * MIB));
+        assert_eq!(huge(&(0..513 * MIB)), Some(16 * MIB..504 * MIB));
     }
 
     #[test]

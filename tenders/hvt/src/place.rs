@@ -10,7 +10,7 @@ use solo5_abi::hvt::GUEST_MIN_BASE;
 use solo5_image::{LoadPlan, Protection};
 use solo5_tender::error::Error;
 use solo5_tender::load::load;
-use solo5_tender::memory::{GuestMemory, mapping};
+use solo5_tender::memory::{GuestMemory, HUGE_PAGE, has_huge_pages, mapping};
 use solo5_tender::offer::{self, Offered};
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
@@ -45,6 +45,7 @@ impl Loaded {
         // SAFETY: this is the mapping that `map` has made: readable, writable, fresh, and never
         // unmapped.
         let memory = unsafe { GuestMemory::from_raw(base, 0, size.guest) };
+        memory.prefer_huge_pages();
         let mut protected = vec![LOW];
         let loaded = load(&memory, file, plan, |pages, wanted| {
             let rights = in_host(wanted);
@@ -112,6 +113,26 @@ impl Loaded {
     }
 }
 
+/// A free place of `length` bytes that begins at a huge page, so that the machine can have huge pages
+/// too; null if there is none, or if the memory is too small. It is a hint: the caller's mapping may end
+/// up elsewhere.
+fn aligned(length: usize) -> *mut libc::c_void {
+    let huge = HUGE_PAGE as usize;
+    let (nowhere, none) = (std::ptr::null_mut(), ProtFlags::empty());
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    let room = length.checked_add(huge).filter(|_| has_huge_pages(length as u64));
+    let Some(room) = room else { return nowhere };
+    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+    let Ok(found) = (unsafe { rustix::mm::mmap_anonymous(nowhere, room, none, flags) }) else {
+        return nowhere;
+    };
+    // SAFETY: the mapping made above, which nothing uses.
+    match unsafe { rustix::mm::munmap(found, room) } {
+        Ok(()) => found.with_addr(found.addr().next_multiple_of(huge)),
+        Err(_) => nowhere,
+    }
+}
+
 /// Maps `size` zeroed bytes, from the file `shared` if given, for the rest of the process's life.
 /// Returns the address.
 pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
@@ -121,7 +142,7 @@ pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
         None => {
             let flags = mapping() | MapFlags::NORESERVE;
             // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-            unsafe { rustix::mm::mmap_anonymous(at, length, access, flags) }
+            unsafe { rustix::mm::mmap_anonymous(aligned(length), length, access, flags) }
         }
         // SAFETY: as above; no other process has the file.
         Some(file) => unsafe { rustix::mm::mmap(at, length, access, MapFlags::SHARED, file, 0) },

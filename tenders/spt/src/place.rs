@@ -37,7 +37,9 @@ pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
     }
     // SAFETY: from `BOOT_INFO_BASE` to `size` this is a readable and writable mapping that is never
     // unmapped. It is fresh, so it holds no object of this program. Base 0 cannot overflow.
-    Ok(unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) })
+    let memory = unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) };
+    memory.prefer_huge_pages();
+    Ok(memory)
 }
 
 /// Maps these addresses. `EEXIST` if something is already mapped at one of them.

@@ -289,6 +289,39 @@ fn the_tenders_memory_is_unmapped() {
     }
 }
 
+#[test]
+fn only_the_middle_of_large_memory_has_huge_pages() {
+    for (memory, wanted) in [("--mem=25", &[][..]), ("--mem=64", &[(0x100_0000, 0x380_0000)])] {
+        let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
+        let mut child = guest.command(&[memory]).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let Ok(maps) = maps else {
+            println!("skip: only_the_middle_of_large_memory_has_huge_pages: not root");
+            return;
+        };
+        let mut found = Vec::new();
+        let mut mapping = None;
+        for line in maps.lines() {
+            match line.strip_prefix("VmFlags:") {
+                None if !line.contains(": ") => mapping = Some(Mapping::of(line)),
+                None => {}
+                Some(flags) if flags.split_whitespace().any(|flag| flag == "hg") => {
+                    found.extend(mapping.take().map(|mapping| (mapping.start, mapping.end)));
+                }
+                Some(_) => {}
+            }
+        }
+        if !fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap() {
+            println!("skip: only_the_middle_of_large_memory_has_huge_pages: no huge pages here");
+            return;
+        }
+        assert_eq!(found, wanted, "{memory}: {maps}");
+    }
+}
+
 /// Writes every page of these addresses to standard output, as far as the guest may read it: for the
 /// other pages the call fails.
 fn dump(addresses: Range<u64>) -> Code {
