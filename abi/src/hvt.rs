@@ -48,11 +48,13 @@ pub enum Hypercall {
     NetRead,
     /// Ends the guest: [`Halt`].
     Halt,
+    /// Makes what was written to a block device durable: [`BlockFlush`].
+    BlockFlush,
 }
 
 impl Hypercall {
     /// Every hypercall, by its number.
-    pub const ALL: [Hypercall; 8] = [
+    pub const ALL: [Hypercall; 9] = [
         Hypercall::Walltime,
         Hypercall::Puts,
         Hypercall::Poll,
@@ -61,8 +63,10 @@ impl Hypercall {
         Hypercall::NetWrite,
         Hypercall::NetRead,
         Hypercall::Halt,
+        Hypercall::BlockFlush,
     ];
-    /// One more than the highest number of a hypercall.
+    /// One more than the highest number of a hypercall of Solo5 0.12. All numbers below are
+    /// hypercalls' or reserved.
     pub const MAX: u16 = 9;
 
     /// The hypercall's number.
@@ -76,12 +80,19 @@ impl Hypercall {
             Hypercall::NetWrite => 6,
             Hypercall::NetRead => 7,
             Hypercall::Halt => 8,
+            Hypercall::BlockFlush => 64,
         }
     }
 
     /// The hypercall with this number.
     pub fn from_number(number: u16) -> Option<Hypercall> {
         Hypercall::ALL.into_iter().find(|call| call.number() == number)
+    }
+
+    /// The hypercall with this number. `None` if there is none; `Err` holds a reserved number.
+    pub(crate) fn decode(number: u16) -> Option<Result<Hypercall, u16>> {
+        let call = Hypercall::from_number(number);
+        call.map(Ok).or((number < Hypercall::MAX).then_some(Err(number)))
     }
 
     /// Size in bytes of its argument.
@@ -93,6 +104,7 @@ impl Hypercall {
             Hypercall::BlockWrite | Hypercall::BlockRead => size_of::<Block>(),
             Hypercall::NetWrite | Hypercall::NetRead => size_of::<Net>(),
             Hypercall::Halt => size_of::<Halt>(),
+            Hypercall::BlockFlush => size_of::<BlockFlush>(),
         }
     }
 }
@@ -226,6 +238,30 @@ pub struct Block {
     pub data: U64,
     /// In: how many bytes.
     pub len: U64,
+    /// Out: an [`Outcome`].
+    pub ret: I32,
+    /// No meaning.
+    pub padding: U32,
+}
+
+/// Argument of [`Hypercall::BlockFlush`].
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct BlockFlush {
+    /// In: the device.
+    pub handle: U64,
     /// Out: an [`Outcome`].
     pub ret: I32,
     /// No meaning.
@@ -366,5 +402,5 @@ const _: () = {
     assert!(offset_of!(BootInfo, cmdline) == 24 && offset_of!(BootInfo, mft) == 32);
     assert!(offset_of!(BootInfo, host_features) == BootInfo::SIZE_WITHOUT_RING);
     assert!(offset_of!(BootInfo, guest_features) == 44 && offset_of!(BootInfo, net_ring) == 48);
-    assert!(Hypercall::ALL.len() == Hypercall::MAX as usize - 1);
+    assert!(size_of::<BlockFlush>() == 16 && offset_of!(BlockFlush, ret) == 8);
 };

@@ -133,6 +133,17 @@ impl Net {
     }
 }
 
+/// Whether the guest can flush a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// No: the manifest does not ask for it, or the tender does not offer it.
+    Unavailable,
+    /// Yes.
+    Available,
+    /// There is never anything to flush, because the device is read-only.
+    Needless,
+}
+
 /// One entry as stored.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
@@ -265,6 +276,26 @@ impl Entry {
     /// Whether the guest may remove the device from the epoll set that it waits on.
     pub fn may_forget(&self) -> bool {
         matches!(self.padding, [1, ..])
+    }
+
+    /// Tells the guest whether it can flush the block device. The value is in a byte that used to be
+    /// padding, so older tenders leave it 0, which is [`Flush::Unavailable`].
+    pub fn set_flush(&mut self, flush: Flush) {
+        let [first, ..] = &mut self.padding;
+        *first = match flush {
+            Flush::Unavailable => 0,
+            Flush::Available => 1,
+            Flush::Needless => 2,
+        };
+    }
+
+    /// Whether the guest can flush the block device.
+    pub fn flush(&self) -> Flush {
+        match self.padding {
+            [1, ..] => Flush::Available,
+            [2, ..] => Flush::Needless,
+            _ => Flush::Unavailable,
+        }
     }
 
     /// Clears the host's file descriptor. A guest that makes no system calls has no use for it.

@@ -21,6 +21,7 @@ fn numbers_ports_and_addresses() {
         (Hypercall::NetWrite, 6, 0x506, 32),
         (Hypercall::NetRead, 7, 0x507, 32),
         (Hypercall::Halt, 8, 0x508, 16),
+        (Hypercall::BlockFlush, 64, 0x540, 16),
     ];
     for (call, number, port, size) in table {
         assert_eq!((call.number(), call.port()), (number, port));
@@ -44,6 +45,7 @@ proptest! {
         let expected = match port {
             0x500 => Some(Err(0)),
             0x501..=0x508 => Some(Ok(Hypercall::ALL[usize::from(port) - 0x501])),
+            0x540 => Some(Ok(Hypercall::BlockFlush)),
             _ => None,
         };
         prop_assert_eq!(Hypercall::from_port(port), expected);
@@ -51,13 +53,14 @@ proptest! {
 
     #[test]
     fn only_the_hypercalls_addresses_decode(
-        address in prop_oneof![any::<u64>(), 0xffff_ff00u64..0x1_0000_0200],
+        address in prop_oneof![any::<u64>(), 0xffff_ff00u64..0x1_0000_0300],
     ) {
         let expected = match address {
             0x1_0000_0000..0x1_0000_0008 => Some(Err(0)),
             0x1_0000_0008..0x1_0000_0048 => {
                 Some(Ok(Hypercall::ALL[(address as usize - 0x1_0000_0008) / 8]))
             }
+            0x1_0000_0200..0x1_0000_0208 => Some(Ok(Hypercall::BlockFlush)),
             _ => None,
         };
         prop_assert_eq!(Hypercall::from_mmio(address), expected);
@@ -86,6 +89,8 @@ proptest! {
         prop_assert_eq!((poll.ret.get(), poll.as_bytes()), (ret, &bytes[..]));
 
         let bytes = words(&[a, last]);
+        let flush = hvt::BlockFlush::read_from_bytes(&bytes).expect("its size");
+        prop_assert_eq!((flush.handle.get(), flush.ret.get()), (a, ret));
         let halt = hvt::Halt::read_from_bytes(&bytes).expect("its size");
         prop_assert_eq!((halt.cookie.get(), halt.exit_status.get()), (a, ret));
         prop_assert_eq!(halt.as_bytes(), &bytes);

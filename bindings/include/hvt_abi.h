@@ -59,8 +59,10 @@ enum hvt_hypercall {
     HVT_HYPERCALL_NET_READ,
     /* Does not return. */
     HVT_HYPERCALL_HALT,
-    /* One more than the last hypercall. */
-    HVT_HYPERCALL_MAX
+    /* One more than the last hypercall of Solo5 0.12. */
+    HVT_HYPERCALL_MAX,
+    /* With a block device that the unikernel can flush. */
+    HVT_HYPERCALL_BLOCK_FLUSH = 64
 };
 
 /* The outcomes in `ret` are those of solo5_result_t: done, not now, bad argument, failure. */
@@ -100,6 +102,14 @@ struct hvt_hc_block {
 };
 ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_block) == 40, "struct hvt_hc_block");
 ELF_ABI_STATIC_ASSERT(offsetof(struct hvt_hc_block, ret) == 32, "struct hvt_hc_block");
+
+/* Argument of HVT_HYPERCALL_BLOCK_FLUSH. */
+struct hvt_hc_block_flush {
+    uint64_t handle;
+    /* Out. */
+    int32_t ret;
+};
+ELF_ABI_STATIC_ASSERT(sizeof(struct hvt_hc_block_flush) == 16, "struct hvt_hc_block_flush");
 
 /* Argument of HVT_HYPERCALL_NET_WRITE and HVT_HYPERCALL_NET_READ. */
 struct hvt_hc_net {

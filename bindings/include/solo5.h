@@ -302,6 +302,22 @@ solo5_result_t solo5_block_write_many(solo5_handle_t handle, solo5_off_t offset,
 solo5_result_t solo5_block_read_many(solo5_handle_t handle, solo5_off_t offset, uint8_t *buf,
         size_t size);
 
+/*
+ * Waits until all that was written to the device before is durable: it is still there after the host
+ * loses power. What is not flushed may be lost, in any part and in any order. On a device that is
+ * connected for reading only, there is nothing to do: SOLO5_R_OK. SOLO5_R_EINVAL if `handle` is no block
+ * device.
+ *
+ * SOLO5_R_EUNSPEC if the host fails. What was written since the last flush may then be lost, and the
+ * host may not report it again. So the device fails for ever: every later transfer or flush of it is
+ * SOLO5_R_EUNSPEC.
+ *
+ * SOLO5_R_EUNSPEC too, and the device goes on working, if it cannot be flushed: the manifest does not
+ * have `flush: true` for it, or the tender is older. A unikernel that must not run so flushes once at
+ * its start. Not in Solo5 0.12: a program that calls it does not link with its bindings.
+ */
+solo5_result_t solo5_block_flush(solo5_handle_t handle);
+
 #ifdef __cplusplus
 }
 #endif

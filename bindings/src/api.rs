@@ -271,3 +271,8 @@ unsafe extern "C" fn solo5_block_read_many(
     // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
     unsafe { target::block_read_many(handle, offset, buf, size) }.into()
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_block_flush(handle: u64) -> Status {
+    target::block_flush(handle).into()
+}

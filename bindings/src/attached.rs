@@ -4,7 +4,7 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE};
+use solo5_abi::mft1::{DeviceType, Entry, Flush, HEADER_SIZE};
 use solo5_abi::offer::{Feature, Features, Record};
 
 use crate::api_types::{BlockInfo, Error, NetInfo};
@@ -15,6 +15,8 @@ static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::dangling_mut());
 static ENTRY_COUNT: AtomicU32 = AtomicU32::new(0);
 static ACQUIRED: AtomicU64 = AtomicU64::new(0);
 static HAS_NET: AtomicBool = AtomicBool::new(false);
+/// The block devices on which a flush has failed, bit N for handle N.
+static FAILED: AtomicU64 = AtomicU64::new(0);
 static OFFERED: AtomicU32 = AtomicU32::new(0);
 static RECORD: AtomicPtr<Record> = AtomicPtr::new(ptr::dangling_mut());
 
@@ -59,6 +61,12 @@ pub(crate) fn has_net() -> bool {
     HAS_NET.load(Relaxed)
 }
 
+/// The block device `handle`, if `size` bytes at `offset` are one block of it.
+pub(crate) fn block(handle: u64, offset: u64, size: usize) -> Result<&'static Entry, Error> {
+    let entry = devices().block(handle, offset, size)?;
+    if has_failed(handle) { Err(Error::Unspecified) } else { Ok(entry) }
+}
+
 /// The block device `handle`, if `size` bytes at `offset` are whole blocks of it, and the most bytes
 /// in one transfer.
 pub(crate) fn blocks(
@@ -67,8 +75,35 @@ pub(crate) fn blocks(
     size: usize,
 ) -> Result<(&'static Entry, usize), Error> {
     let entry = devices().blocks(handle, offset, size)?;
+    if has_failed(handle) {
+        return Err(Error::Unspecified);
+    }
     let offers = offered(Feature::Transfers).map(|record| record.transfer_max.get());
     Ok((entry, transfer_most(entry.block().block_size.get().into(), offers)))
+}
+
+/// Flushes the block device `handle` by `call`, which returns whether it succeeds.
+///
+/// After a failure the device fails for ever: the host reports the loss of data once, and may count
+/// the data as written from then on.
+pub(crate) fn block_flush(handle: u64, call: impl FnOnce(&Entry) -> bool) -> Result<(), Error> {
+    let entry = devices().block_device(handle)?;
+    match entry.flush() {
+        Flush::Unavailable => Err(Error::Unspecified),
+        Flush::Needless => Ok(()),
+        Flush::Available if has_failed(handle) => Err(Error::Unspecified),
+        Flush::Available if call(entry) => Ok(()),
+        Flush::Available => {
+            // The device exists, so the handle is below 64.
+            FAILED.fetch_or(1u64.wrapping_shl(handle as u32), Relaxed);
+            Err(Error::Unspecified)
+        }
+    }
+}
+
+/// Whether a flush of this device, which exists, has failed.
+fn has_failed(handle: u64) -> bool {
+    FAILED.load(Relaxed).wrapping_shr(handle as u32) & 1 != 0
 }
 
 /// Acquires a network interface: its handle, and its properties for the application.

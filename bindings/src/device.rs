@@ -93,6 +93,11 @@ impl<'a> Devices<'a> {
         if are_blocks(&entry.block(), offset, size) { Ok(entry) } else { Err(Error::Invalid) }
     }
 
+    /// The block device `handle`.
+    pub fn block_device(&self, handle: u64) -> Result<&'a Entry, Error> {
+        self.attached(handle, DeviceType::BlockBasic)
+    }
+
     /// Length in bytes of the longest frame of any attached network interface. `None` if none is
     /// attached: then no input can arrive.
     pub fn longest_frame(&self) -> Option<usize> {

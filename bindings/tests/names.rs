@@ -96,6 +96,7 @@ const HEADERS: &[Header] = &[
                 "solo5_block_read",
                 "solo5_result_t (*@)(solo5_handle_t, solo5_off_t, uint8_t *, size_t)",
             ),
+            ("solo5_block_flush", "solo5_result_t (*@)(solo5_handle_t)"),
             (
                 "solo5_block_write_many",
                 "solo5_result_t (*@)(solo5_handle_t, solo5_off_t, const uint8_t *, size_t)",

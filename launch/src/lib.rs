@@ -180,6 +180,8 @@ pub struct Block {
     pub sector_size_exact: Option<u32>,
     /// Least capacity in bytes that the manifest asks for.
     pub capacity_minimum: Option<u64>,
+    /// Whether the manifest asks for flushing.
+    pub flush: bool,
 }
 
 /// The host's side of a block device.

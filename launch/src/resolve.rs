@@ -69,6 +69,7 @@ impl Wishes {
                 sector_size: sector_size.or(exact).unwrap_or(SectorSize::DEFAULT),
                 sector_size_exact: declared.sector_size,
                 capacity_minimum: declared.capacity_minimum,
+                flush: declared.flush,
             })
         });
         let (nets, blocks) = (nets.collect::<Result<_, _>>()?, blocks.collect::<Result<_, _>>()?);

@@ -313,6 +313,7 @@ fn settings_may_precede_or_follow_their_device() {
             index: 1,
             sector_size_exact: None,
             capacity_minimum: None,
+            flush: false,
         }]
     );
     let bytes = manifest();

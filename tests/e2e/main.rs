@@ -17,6 +17,7 @@
 //! | `images.rs` | what we build, read by readelf and by our own tools |
 //! | `downstream.rs` | how other programs use ours |
 //! | `robustness.rs` | SIGKILL, full disks |
+//! | `power_cut.rs` | flushed data after a power cut |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
@@ -37,6 +38,7 @@ mod http;
 mod images;
 mod loader;
 mod peer;
+mod power_cut;
 mod robustness;
 mod sandbox;
 mod seed;

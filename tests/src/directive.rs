@@ -35,6 +35,8 @@ pub struct Run {
     pub arguments: Vec<String>,
     /// Whether the tender runs as in a container.
     pub container: bool,
+    /// Whether the host cannot flush files for the tender.
+    pub failing_flush: bool,
     /// Standard descriptors that are closed when the tender starts.
     pub closed: Vec<u8>,
     /// Pings sent while it runs.
@@ -201,6 +203,7 @@ impl Run {
             separator: true,
             arguments: Vec::new(),
             container: false,
+            failing_flush: false,
             closed: Vec::new(),
             pings: Vec::new(),
             pattern: Vec::new(),
@@ -230,6 +233,7 @@ impl Run {
                 self.arguments = vec![letters.collect()];
             }
             "container" => self.container = yes_or_no(value)?,
+            "host-flush" if value == "fails" => self.failing_flush = true,
             "closed" => {
                 self.closed = value.split(',').map(number).collect::<Result<_, _>>()?;
             }

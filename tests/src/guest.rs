@@ -70,8 +70,9 @@ pub fn all() -> Outcome<Vec<Guest>> {
     Ok(guests)
 }
 
-/// Helper programs of runs: one passes an open tap to a program, one imitates a container runtime.
-pub const HOST_PROGRAMS: [&str; 2] = ["with_tap", "in_container"];
+/// Helper programs of runs: one passes an open tap to a program, one imitates a container runtime, one
+/// a host that cannot flush files; one records what a program does with a disk.
+pub const HOST_PROGRAMS: [&str; 4] = ["with_tap", "in_container", "failing_flush", "record_disk"];
 
 /// Examples that are unikernels in Rust.
 pub const EXAMPLES: [&str; 2] = ["http", "random"];

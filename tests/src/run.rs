@@ -137,6 +137,9 @@ fn command(
     if run.container {
         words.push(builder.host_program("in_container")?.into());
     }
+    if run.failing_flush {
+        words.push(builder.host_program("failing_flush")?.into());
+    }
     if let Some(interface) = &host.inherited_tap {
         let with_tap = builder.host_program("with_tap")?;
         words.extend([with_tap.into(), interface.into(), TAP_DESCRIPTOR.into()]);

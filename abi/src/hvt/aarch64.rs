@@ -16,12 +16,12 @@ impl Hypercall {
         HYPERCALL_BASE + ((self.number() as u64) << HYPERCALL_SHIFT)
     }
 
-    /// The hypercall with this address; the low [`HYPERCALL_SHIFT`] bits are ignored. `None` outside
-    /// the range of hypercalls; `Err` holds a number in that range that is not a hypercall.
+    /// The hypercall with this address; the low [`HYPERCALL_SHIFT`] bits are ignored. `None` if
+    /// there is none; `Err` holds a reserved number.
     pub fn from_mmio(address: u64) -> Option<Result<Hypercall, u16>> {
         let number = address.checked_sub(HYPERCALL_BASE)? >> HYPERCALL_SHIFT;
         let number = u16::try_from(number).ok()?;
-        (number < Hypercall::MAX).then(|| Hypercall::from_number(number).ok_or(number))
+        Hypercall::decode(number)
     }
 }
 

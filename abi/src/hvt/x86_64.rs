@@ -16,11 +16,10 @@ impl Hypercall {
         HYPERCALL_PORT + self.number()
     }
 
-    /// The hypercall with this port. `None` outside the range of hypercalls; `Err` holds a number in
-    /// that range that is not a hypercall.
+    /// The hypercall with this port. `None` if there is none; `Err` holds a reserved number.
     pub fn from_port(port: u16) -> Option<Result<Hypercall, u16>> {
         let number = port.checked_sub(HYPERCALL_PORT)?;
-        (number < Hypercall::MAX).then(|| Hypercall::from_number(number).ok_or(number))
+        Hypercall::decode(number)
     }
 }
 

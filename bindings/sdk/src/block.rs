@@ -76,8 +76,8 @@ impl Block {
         sys::block_read(self.handle.index(), offset, buffer)
     }
 
-    /// Writes `data` at `offset`; both are whole numbers of blocks. There is no flush
-    /// (docs/reference/guest-api.md#block).
+    /// Writes `data` at `offset`; both are whole numbers of blocks. The data is durable after a
+    /// [`flush`](Block::flush).
     ///
     /// # Errors
     ///
@@ -89,6 +89,19 @@ impl Block {
             return Ok(());
         }
         sys::block_write(self.handle.index(), offset, data)
+    }
+
+    /// Waits until all that was written before is durable (docs/reference/guest-api.md#flush). On a
+    /// device that is attached for reading only there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unspecified`] if the host failed. Data may be lost then, and every later call fails
+    /// in the same way. Also if the device cannot be flushed, because the manifest does not have
+    /// `flush: true` for it or the tender is older; the device goes on working. A program can flush
+    /// once at its start to find out.
+    pub fn flush(&mut self) -> Result<()> {
+        sys::block_flush(self.handle.index())
     }
 
     /// Whether `length` bytes at `offset` are whole blocks of this device.
@@ -114,6 +127,7 @@ mod tests {
         let mut constant = Block::acquire("constant").unwrap();
         constant.read(0, &mut [0; 512]).unwrap();
         assert_eq!(constant.write(0, &[0; 512]), Err(Error::Unspecified));
+        assert_eq!(constant.flush(), Err(Error::Unspecified), "not in the manifest");
     }
 
     #[test]
@@ -125,6 +139,7 @@ mod tests {
         data[512..1024].fill(8);
         data[1024..].fill(9);
         storage.write(2560, &data).unwrap();
+        storage.flush().unwrap();
         let mut read = [0; 2048];
         storage.read(2048, &mut read).unwrap();
         assert_eq!(read[..512], [0; 512]);

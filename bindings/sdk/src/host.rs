@@ -1,9 +1,9 @@
 //! The guest API for this crate's own tests on the host. It replaces the functions that the
 //! bindings would export; its state is thread-local.
 //!
-//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes),
-//! block `constant` (3, the same but read-only), and net and block `declined`, which are optional
-//! and not attached. A test offers a seed itself.
+//! The manifest of this host: net `service` (1), block `storage` (2, eight blocks of 512 bytes,
+//! `flush: true`), block `constant` (3, the same but read-only and without `flush`), and net and block
+//! `declined`, which are optional and not attached. A test offers a seed itself.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -267,4 +267,13 @@ unsafe extern "C" fn solo5_block_read_many(
     let data = unsafe { core::slice::from_raw_parts_mut(buf, size) };
     DISK.with_borrow(|disk| data.copy_from_slice(&disk[place]));
     OK
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_block_flush(handle: u64) -> c_int {
+    match handle {
+        2 => OK,
+        READ_ONLY => EUNSPEC,
+        _ => EINVAL,
+    }
 }

@@ -61,6 +61,7 @@ mod c {
             buf: *const u8,
             size: usize,
         ) -> c_int;
+        pub(super) safe fn solo5_block_flush(handle: u64) -> c_int;
         pub(super) fn solo5_block_read_many(
             handle: u64,
             offset: u64,
@@ -226,6 +227,10 @@ pub(crate) fn block_write(handle: u64, offset: u64, blocks: &[u8]) -> Result<()>
 pub(crate) fn block_read(handle: u64, offset: u64, blocks: &mut [u8]) -> Result<()> {
     // SAFETY: pointer and length are those of one slice borrowed for writing.
     check(unsafe { c::solo5_block_read_many(handle, offset, blocks.as_mut_ptr(), blocks.len()) })
+}
+
+pub(crate) fn block_flush(handle: u64) -> Result<()> {
+    check(c::solo5_block_flush(handle))
 }
 
 #[cfg(test)]

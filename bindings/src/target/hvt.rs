@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::
 
 use solo5_abi::hvt::ring::Ring;
 use solo5_abi::hvt::x86_64::TrapFrame;
-use solo5_abi::hvt::{Block, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
+use solo5_abi::hvt::{Block, BlockFlush, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
 use solo5_abi::offer::{Feature, Features};
 
 use crate::abort::abort;
@@ -18,8 +18,8 @@ use crate::api_types::{EXIT_ABORT, Error};
 use crate::arch;
 use crate::arch::hvt::{hypercall, kick};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
+use crate::attached::{self, block, blocks, devices, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
-use crate::attached::{blocks, devices, has_net};
 use crate::memory::Heap;
 use crate::queue::{Buffers, Machine, NAP, Queue};
 use crate::scale::Scale;
@@ -29,7 +29,8 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
 /// The features of the ABI note.
-pub(crate) const FEATURES: Features = Features::of(&[Feature::Transfers, Feature::Seed]);
+pub(crate) const FEATURES: Features =
+    Features::of(&[Feature::Transfers, Feature::Flush, Feature::Seed]);
 
 // State from the boot information. There is one thread. Atomics only make the statics writable.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);
@@ -267,13 +268,22 @@ fn result(ret: i32) -> Result<(), Error> {
     }
 }
 
+pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
+    attached::block_flush(handle, |_| {
+        let mut argument = BlockFlush { handle: handle.into(), ..BlockFlush::default() };
+        // SAFETY: the argument has the call's type, and only it is written.
+        unsafe { hypercall(Hypercall::BlockFlush, &mut argument) };
+        result(argument.ret.get()).is_ok()
+    })
+}
+
 pub(crate) fn block_write(
     handle: u64,
     offset: u64,
     buf: *const u8,
     size: usize,
 ) -> Result<(), Error> {
-    devices().block(handle, offset, size)?;
+    block(handle, offset, size)?;
     // SAFETY: the block is only read.
     unsafe { transfer(Hypercall::BlockWrite, handle, offset, buf.expose_provenance(), size, size) }
 }
@@ -298,7 +308,7 @@ pub(crate) unsafe fn block_read(
     buf: *mut u8,
     size: usize,
 ) -> Result<(), Error> {
-    devices().block(handle, offset, size)?;
+    block(handle, offset, size)?;
     // SAFETY: the caller's promise.
     unsafe { transfer(Hypercall::BlockRead, handle, offset, buf.expose_provenance(), size, size) }
 }

@@ -15,8 +15,8 @@ use crate::abort::abort;
 use crate::api_types::Error;
 use crate::arch;
 use crate::arch::linux::{self, Call, EpollEvent, call};
+use crate::attached::{self, block, blocks, devices, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
-use crate::attached::{blocks, devices, has_net};
 use crate::clock::Clock;
 
 /// The target of the ABI note.
@@ -24,7 +24,8 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
 /// The version of the ABI note.
 pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
 /// The features of the ABI note.
-pub(crate) const FEATURES: Features = Features::of(&[Feature::Transfers, Feature::Seed]);
+pub(crate) const FEATURES: Features =
+    Features::of(&[Feature::Transfers, Feature::Flush, Feature::Seed]);
 
 const STDOUT: usize = 1;
 const CLOCK_REALTIME: usize = 0;
@@ -261,13 +262,25 @@ pub(crate) unsafe fn net_read(handle: u64, buf: *mut u8, size: usize) -> Result<
     }
 }
 
+pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
+    attached::block_flush(handle, |entry| {
+        loop {
+            // SAFETY: writes no memory.
+            match unsafe { call(Call::Fdatasync, [fd(entry), 0, 0, 0, 0, 0]) } {
+                EINTR => {}
+                result => return result == 0,
+            }
+        }
+    })
+}
+
 pub(crate) fn block_write(
     handle: u64,
     offset: u64,
     buf: *const u8,
     size: usize,
 ) -> Result<(), Error> {
-    let entry = devices().block(handle, offset, size)?;
+    let entry = block(handle, offset, size)?;
     // SAFETY: `pwrite64` writes no memory.
     unsafe { transfer(Call::Pwrite64, entry, offset, buf.expose_provenance(), size, size) }
 }
@@ -292,7 +305,7 @@ pub(crate) unsafe fn block_read(
     buf: *mut u8,
     size: usize,
 ) -> Result<(), Error> {
-    let entry = devices().block(handle, offset, size)?;
+    let entry = block(handle, offset, size)?;
     // SAFETY: `pread64` writes at most `size` bytes at `buf`, which is the caller's promise.
     unsafe { transfer(Call::Pread64, entry, offset, buf.expose_provenance(), size, size) }
 }

@@ -167,3 +167,8 @@ extern "C" fn solo5_block_read_many(
 ) -> Status {
     Status::Unspecified
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn solo5_block_flush(_handle: u64) -> Status {
+    Status::Unspecified
+}

@@ -297,7 +297,7 @@ fn run<T: Tender>(
     let guest = Guest {
         program: program.to_owned(),
         plan,
-        manifest: entries(&manifest, &devices),
+        manifest: entries(&manifest, &devices, features),
         devices,
         memory,
         features,
@@ -376,7 +376,7 @@ fn warn(launch: &Launch, console: &Console) {
 }
 
 /// The manifest's entries as the guest receives them.
-fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
+fn entries(manifest: &Mft1<'_>, devices: &[Device], features: Features) -> Vec<Entry> {
     let mut entries = manifest.entries().to_vec();
     for (index, entry) in entries.iter_mut().enumerate() {
         for device in devices.iter().filter(|device| device.index == index) {
@@ -386,7 +386,8 @@ fn entries(manifest: &Mft1<'_>, devices: &[Device]) -> Vec<Entry> {
                     entry.attach_net(mft1::Net::new(mac.unwrap_or_default(), mtu.bytes()), fd);
                 }
                 Backing::Block { capacity, sector_size, .. } => {
-                    entry.attach_block(mft1::Block::new(*capacity, sector_size.bytes()), fd)
+                    entry.attach_block(mft1::Block::new(*capacity, sector_size.bytes()), fd);
+                    entry.set_flush(device.flush(features));
                 }
             }
         }

@@ -68,6 +68,8 @@ pub mod calls {
     pub const PREAD64: Call = Call::new("pread64", 17, 67, 179);
     /// `pwrite64(fd, buffer, size, offset)`
     pub const PWRITE64: Call = Call::new("pwrite64", 18, 68, 180);
+    /// `fdatasync(fd)`
+    pub const FDATASYNC: Call = Call::new("fdatasync", 75, 83, 148);
     /// `clock_gettime(clock, time)`
     pub const CLOCK_GETTIME: Call = Call::new("clock_gettime", 228, 113, 246);
     /// `exit_group(status)`

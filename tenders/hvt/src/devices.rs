@@ -1,8 +1,11 @@
 //! The devices of a running guest, by handle, and waiting for input on them.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::AtomicBool;
 
 use solo5_abi::device::Mtu;
+use solo5_abi::mft1::Flush;
+use solo5_abi::offer::Features;
 use solo5_tender::attach::{Access, Backing, Device};
 
 use crate::memory::Piece;
@@ -18,7 +21,7 @@ pub struct NetDevice {
 }
 
 /// A block device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct BlockDevice {
     /// Its file.
     pub fd: RawFd,
@@ -26,9 +29,14 @@ pub struct BlockDevice {
     pub capacity: u64,
     /// What the guest may do.
     pub access: Access,
+    /// Whether the guest can flush it.
+    pub flush: Flush,
+    /// Whether a flush has failed. The host may then have lost any data that it had not written, so
+    /// the device fails for ever.
+    pub failed: AtomicBool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Entry {
     Net(NetDevice),
     Block(BlockDevice),
@@ -39,14 +47,16 @@ enum Entry {
 pub struct Devices(Vec<(u64, Entry)>);
 
 impl Devices {
-    /// Takes over attached devices.
-    pub fn new(devices: Vec<Device>) -> Devices {
+    /// Takes over attached devices, for a guest that is offered `features`.
+    pub fn new(devices: Vec<Device>, features: Features) -> Devices {
         let entries = devices.into_iter().filter_map(|device| {
+            let flush = device.flush(features);
             let fd = std::os::fd::IntoRawFd::into_raw_fd(device.fd?);
             let entry = match device.backing {
                 Backing::Net { mtu, .. } => Entry::Net(NetDevice { fd, mtu }),
                 Backing::Block { capacity, access, .. } => {
-                    Entry::Block(BlockDevice { fd, capacity, access })
+                    let failed = AtomicBool::new(false);
+                    Entry::Block(BlockDevice { fd, capacity, access, flush, failed })
                 }
             };
             Some((device.index as u64, entry))
@@ -67,9 +77,9 @@ impl Devices {
     }
 
     /// The block device with this handle.
-    pub fn block(&self, handle: u64) -> Option<BlockDevice> {
+    pub fn block(&self, handle: u64) -> Option<&BlockDevice> {
         match self.entry(handle)? {
-            Entry::Block(block) => Some(*block),
+            Entry::Block(block) => Some(block),
             Entry::Net(_) => None,
         }
     }
@@ -82,6 +92,12 @@ impl Devices {
     /// Whether there is a block device.
     pub fn has_block(&self) -> bool {
         self.0.iter().any(|(_, entry)| matches!(entry, Entry::Block(_)))
+    }
+
+    /// Whether there is a block device that the guest can flush.
+    pub fn has_flush(&self) -> bool {
+        let flushes = |block: &BlockDevice| block.flush != Flush::Unavailable;
+        self.0.iter().any(|(_, entry)| matches!(entry, Entry::Block(block) if flushes(block)))
     }
 
     /// Adds a device, for tests.
@@ -254,6 +270,7 @@ mod tests {
             sector_size: SectorSize::DEFAULT,
             access: Access::ReadOnly,
             capacity_minimum: None,
+            flush: false,
         }
     }
 
@@ -267,12 +284,13 @@ mod tests {
             device(2, block(), Some(disk)),
             device(3, net(), None),
         ];
-        let devices = Devices::new(attached);
+        let devices = Devices::new(attached, Features::ALL);
         assert!(devices.has_net() && devices.has_block());
         assert_eq!(devices.net(1), Some(NetDevice { fd: tap_fd, mtu: Mtu::ETHERNET }));
-        let found = BlockDevice { fd: disk_fd, capacity: 4096, access: Access::ReadOnly };
-        assert_eq!(devices.block(2), Some(found));
-        assert_eq!((devices.net(2), devices.block(1)), (None, None), "the other kind");
+        let found = devices.block(2).unwrap();
+        assert_eq!((found.fd, found.capacity, found.access), (disk_fd, 4096, Access::ReadOnly));
+        assert!(!devices.has_flush() && found.flush == Flush::Unavailable, "not asked for");
+        assert!(devices.net(2).is_none() && devices.block(1).is_none(), "the other kind");
         assert_eq!((devices.net(3), devices.net(u64::MAX)), (None, None), "not attached");
         let none = Devices::default();
         assert!(!none.has_net() && !none.has_block());

@@ -6,10 +6,12 @@
 
 use std::os::fd::RawFd;
 
+use solo5_abi::mft1::Flush;
+use solo5_abi::offer::Features;
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
-    CLOCK_GETTIME, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FUTEX, IOCTL, PPOLL, PREAD64, PWRITE64,
-    READ, TIMERFD_SETTIME, WRITE,
+    CLOCK_GETTIME, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FDATASYNC, FUTEX, IOCTL, PPOLL, PREAD64,
+    PWRITE64, READ, TIMERFD_SETTIME, WRITE,
 };
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
@@ -85,8 +87,8 @@ fn lock(own: &Descriptors) -> Option<Rule> {
     Some(Rule::allow(FUTEX, vec![operation], "the lock of the network ring"))
 }
 
-/// The rules for the guest's thread.
-pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
+/// The rules for the guest's thread, for a guest that is offered `features`.
+pub fn guest_thread(own: &Descriptors, features: Features, devices: &[Device]) -> Vec<Rule> {
     let mut rules = vec![
         Rule::allow(
             IOCTL,
@@ -126,6 +128,7 @@ pub fn guest_thread(own: &Descriptors, devices: &[Device]) -> Vec<Rule> {
     for device in devices {
         rules.extend(frames(device));
         rules.extend(sectors(device));
+        rules.extend(flushing(features, device));
         rules.extend(removing_tap(own, device));
     }
     rules
@@ -193,6 +196,13 @@ fn sectors(device: &Device) -> Vec<Rule> {
     }
 }
 
+/// The rule for flushing a block device, if the guest can.
+fn flushing(features: Features, device: &Device) -> Option<Rule> {
+    let fd = || vec![Condition::descriptor(device.fd_number(), "the file")];
+    let reason = || format!("flushing '{}'", device.name);
+    (device.flush(features) == Flush::Available).then(|| Rule::allow(FDATASYNC, fd(), reason()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -233,6 +243,7 @@ mod tests {
                 sector_size: SectorSize::DEFAULT,
                 access,
                 capacity_minimum: None,
+                flush: true,
             },
             fd: None,
         }
@@ -245,7 +256,7 @@ mod tests {
     #[test]
     fn fewer_than_18_calls_and_only_exit_group_without_a_condition() {
         let devices = [net("service"), block(Access::ReadWrite)];
-        let guest = guest_thread(&OWN, &devices);
+        let guest = guest_thread(&OWN, Features::ALL, &devices);
         let io = io_thread(&OWN, &devices);
         assert!(names(&guest).union(&names(&io)).count() < 18);
         for rule in guest.iter().chain(&io) {
@@ -258,13 +269,17 @@ mod tests {
     #[test]
     fn rules_exist_only_for_declared_devices() {
         let alone = Descriptors { kick: None, report: None, ..OWN };
-        let none = names(&guest_thread(&alone, &[]));
+        let none = names(&guest_thread(&alone, Features::ALL, &[]));
         for absent in ["read", "futex", "pread64", "pwrite64"] {
             assert!(!none.contains(absent), "{absent}");
         }
         assert!(io_thread(&alone, &[]).is_empty());
-        let read_only = names(&guest_thread(&alone, &[block(Access::ReadOnly)]));
-        assert!(read_only.contains("pread64") && !read_only.contains("pwrite64"));
+        let read_only = names(&guest_thread(&alone, Features::ALL, &[block(Access::ReadOnly)]));
+        assert!(read_only.contains("pread64"));
+        assert!(!read_only.contains("pwrite64") && !read_only.contains("fdatasync"));
+        let writable = [block(Access::ReadWrite)];
+        assert!(names(&guest_thread(&alone, Features::ALL, &writable)).contains("fdatasync"));
+        assert!(!names(&guest_thread(&alone, Features::NONE, &writable)).contains("fdatasync"));
         let io = names(&io_thread(&OWN, &[net("service"), block(Access::ReadWrite)]));
         let expected = BTreeSet::from(["read", "write", "futex", "ppoll", "exit_group"]);
         assert_eq!(io, expected, "only frames");
@@ -275,7 +290,7 @@ mod tests {
         let nets: Vec<Device> = (0..63).map(|_| net("n")).collect();
         let blocks: Vec<Device> = (0..63).map(|_| block(Access::ReadWrite)).collect();
         for devices in [nets, blocks] {
-            assert!(assemble(&guest_thread(&OWN, &devices), Arch::X86_64).is_some());
+            assert!(assemble(&guest_thread(&OWN, Features::ALL, &devices), Arch::X86_64).is_some());
         }
     }
 }

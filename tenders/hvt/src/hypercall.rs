@@ -4,9 +4,9 @@
 //! copies the answer back. So another thread cannot change an argument between check and use.
 //! Mistakes that a correct guest can make are returned as an outcome; anything else ends the guest.
 
-#[cfg(feature = "block")]
-use solo5_abi::hvt::Block;
 use solo5_abi::hvt::x86_64::TrapFrame;
+#[cfg(feature = "block")]
+use solo5_abi::hvt::{Block, BlockFlush};
 use solo5_abi::hvt::{HALT_COOKIE_MAX, Halt, Hypercall, Poll, Puts, Walltime};
 #[cfg(feature = "net")]
 use solo5_abi::hvt::{Net, Outcome};
@@ -84,6 +84,12 @@ impl Host {
                 block.ret = outcome.number().into();
                 self.memory.store(argument, &block)?;
             }
+            #[cfg(feature = "block")]
+            Hypercall::BlockFlush if self.devices.has_flush() => {
+                let mut flush: BlockFlush = self.load_argument(argument)?;
+                flush.ret = crate::block::flush(self.devices, &flush).number().into();
+                self.memory.store(argument, &flush)?;
+            }
             #[cfg(feature = "net")]
             Hypercall::NetWrite if self.devices.has_net() => {
                 let mut net: Net = self.load_argument(argument)?;
@@ -144,12 +150,13 @@ impl Host {
 mod tests {
     use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
     use std::os::unix::net::UnixDatagram;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use proptest::prelude::*;
     use rustix::event::epoll::{self, EventData, EventFlags};
     use rustix::time::{TimerfdClockId, TimerfdFlags};
     use solo5_abi::hvt::ring;
+    use solo5_abi::mft1::Flush;
     use solo5_tender::attach::Access;
 
     use super::*;
@@ -177,8 +184,13 @@ mod tests {
         .unwrap();
         epoll::add(&set, timer.as_fd(), EventData::new_u64(TIMER), EventFlags::IN).unwrap();
         epoll::add(&set, tap.as_fd(), EventData::new_u64(1), EventFlags::IN).unwrap();
-        let block =
-            BlockDevice { fd: file.into_raw_fd(), capacity: 1024, access: Access::ReadWrite };
+        let block = BlockDevice {
+            fd: file.into_raw_fd(),
+            capacity: 1024,
+            access: Access::ReadWrite,
+            flush: Flush::Available,
+            failed: AtomicBool::new(false),
+        };
         let devices = Devices::default()
             .with_net(1, tap.into_raw_fd(), solo5_abi::device::Mtu::ETHERNET)
             .with_block(2, block);
@@ -301,6 +313,10 @@ mod tests {
         call(&host, Hypercall::BlockWrite, 0, &block).unwrap();
         let told: Block = host.memory.load(0).unwrap();
         assert_eq!(told.ret.get(), 0);
+        let flush = BlockFlush { handle: 2.into(), ret: 9.into(), ..BlockFlush::default() };
+        call(&host, Hypercall::BlockFlush, 0, &flush).unwrap();
+        let told: BlockFlush = host.memory.load(0).unwrap();
+        assert_eq!(told.ret.get(), 0);
         let net_of_block = Net { handle: 2.into(), ..net };
         call(&host, Hypercall::NetRead, 0, &net_of_block).unwrap();
         let told: Net = host.memory.load(0).unwrap();
@@ -400,9 +416,13 @@ mod tests {
     fn without_a_device_its_hypercalls_do_not_exist() {
         let Fixture { mut host, .. } = fixture();
         host.devices = Box::leak(Box::default());
-        for kind in
-            [Hypercall::BlockRead, Hypercall::BlockWrite, Hypercall::NetRead, Hypercall::NetWrite]
-        {
+        for kind in [
+            Hypercall::BlockRead,
+            Hypercall::BlockWrite,
+            Hypercall::BlockFlush,
+            Hypercall::NetRead,
+            Hypercall::NetWrite,
+        ] {
             let argument = 0;
             let fault = host.handle(Call { kind, argument });
             assert_eq!(fault, Err(GuestFault::Hypercall(kind.number())));
@@ -423,6 +443,7 @@ mod tests {
             Hypercall::Walltime,
             Hypercall::Poll,
             Hypercall::BlockRead,
+            Hypercall::BlockFlush,
             Hypercall::NetRead,
             Hypercall::NetWrite,
         ] {

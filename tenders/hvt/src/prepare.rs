@@ -132,7 +132,7 @@ pub(crate) fn prepare(
         kick,
         report,
     };
-    let mut rules = filter::guest_thread(&own, &devices);
+    let mut rules = filter::guest_thread(&own, features, &devices);
     let io = filter::io_thread(&own, &devices);
     let mut keep = vec![own.vcpu, own.epoll, own.timer];
     keep.extend([own.kick, own.report].into_iter().flatten());
@@ -163,7 +163,7 @@ pub(crate) fn prepare(
         guest: assembled(&rules)?,
     };
     let memory = loaded.shared();
-    let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices)));
+    let devices: &'static Devices = Box::leak(Box::new(Devices::new(devices, features)));
     let events = Events { epoll: epoll.into_raw_fd(), timer: timer.into_raw_fd() };
     let end_context = EndContext {
         program: console.program().to_owned(),

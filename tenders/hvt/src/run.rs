@@ -32,7 +32,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         }
     }
 
-    fn rules(&self, launch: &Launch, _features: Features, devices: &[Device]) -> Vec<Rule> {
+    fn rules(&self, launch: &Launch, features: Features, devices: &[Device]) -> Vec<Rule> {
         let own = Descriptors {
             vcpu: -1,
             epoll: -1,
@@ -40,7 +40,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
             kick: has_net(devices).then_some(-1),
             report: None,
         };
-        let mut rules = filter::guest_thread(&own, devices);
+        let mut rules = filter::guest_thread(&own, features, devices);
         let io = filter::io_thread(&own, devices);
         rules.extend(
             io.into_iter()

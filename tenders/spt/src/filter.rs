@@ -6,11 +6,12 @@
 //! times. Frame sizes are not limited: a guest may read with a larger buffer, and the kernel
 //! refuses a frame that is too long.
 
+use solo5_abi::mft1::Flush;
 use solo5_abi::offer::{Feature, Features, TRANSFER_MAX};
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
-    ARCH_PRCTL, CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, PREAD64, PWRITE64, READ,
-    TIMERFD_SETTIME, WRITE,
+    ARCH_PRCTL, CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FDATASYNC, PREAD64,
+    PWRITE64, READ, TIMERFD_SETTIME, WRITE,
 };
 use solo5_tender::seccomp::{Action, Condition, Rule, Sectors, Test};
 
@@ -126,6 +127,10 @@ fn device_rules(epollfd: i32, features: Features, device: &Device, rules: &mut V
                     reason: format!("'{name}' is read-only").into(),
                 },
             });
+            if device.flush(features) == Flush::Available {
+                let fd = vec![Condition::descriptor(fd, "the file")];
+                rules.push(Rule::allow(FDATASYNC, fd, format!("flushing '{name}'")));
+            }
         }
     }
 }
@@ -152,6 +157,7 @@ mod tests {
             sector_size: SectorSize::DEFAULT,
             access,
             capacity_minimum: None,
+            flush: true,
         }
     }
 
@@ -181,6 +187,7 @@ mod tests {
             sector_size: SectorSize::DEFAULT,
             access: Access::ReadWrite,
             capacity_minimum: None,
+            flush: true,
         };
         let devices: Vec<Device> = (0..DEVICES_MAX).map(|_| device(largest.clone())).collect();
         let mut rules = rules(5, 6, Features::ALL, &devices);
@@ -214,7 +221,7 @@ mod tests {
         assert_eq!(names(&[]), core);
         assert_eq!(names(&[device(tap)])[core.len()..], ["read", "write", "epoll_ctl"]);
         let writable = device(disk(Access::ReadWrite));
-        assert_eq!(names(&[writable])[core.len()..], ["pread64", "pwrite64"]);
+        assert_eq!(names(&[writable])[core.len()..], ["pread64", "pwrite64", "fdatasync"]);
         let read_only = device(disk(Access::ReadOnly));
         assert_eq!(names(&[read_only])[core.len()..], ["pread64"]);
     }

@@ -10,6 +10,7 @@ pub(crate) enum Call {
     Write = 1,
     Pread64 = 17,
     Pwrite64 = 18,
+    Fdatasync = 75,
     ArchPrctl = 158,
     ClockGettime = 228,
     ExitGroup = 231,

@@ -141,6 +141,7 @@ pub fn attach(
             sector_size: block.sector_size,
             access: block.access,
             capacity_minimum: block.capacity_minimum,
+            flush: block.flush,
         },
         fd: (!only_inspect).then_some(fd),
     };
@@ -261,6 +262,7 @@ mod tests {
             sector_size: SectorSize::DEFAULT,
             sector_size_exact: None,
             capacity_minimum: None,
+            flush: false,
         };
         Lookup::of(&block, directories)
     }

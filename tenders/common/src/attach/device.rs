@@ -3,6 +3,8 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use solo5_abi::device::{Mtu, SectorSize};
+use solo5_abi::mft1::Flush;
+use solo5_abi::offer::{Feature, Features};
 use solo5_launch::Access;
 
 use super::file_id::FileId;
@@ -50,10 +52,25 @@ pub enum Backing {
         access: Access,
         /// Minimum capacity in bytes that the manifest requires.
         capacity_minimum: Option<u64>,
+        /// Whether the manifest asks for flushing.
+        flush: bool,
     },
 }
 
 impl Device {
+    /// Whether the guest can flush the device, if it is offered `features`.
+    pub fn flush(&self, features: Features) -> Flush {
+        match self.backing {
+            Backing::Block { flush: true, access, .. } if features.has(Feature::Flush) => {
+                match access {
+                    Access::ReadWrite => Flush::Available,
+                    Access::ReadOnly => Flush::Needless,
+                }
+            }
+            Backing::Block { .. } | Backing::Net { .. } => Flush::Unavailable,
+        }
+    }
+
     /// The descriptor's number; -1 under `--explain`.
     pub fn fd_number(&self) -> RawFd {
         self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)

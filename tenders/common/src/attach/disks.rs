@@ -61,6 +61,7 @@ mod tests {
             sector_size: SectorSize::DEFAULT,
             access,
             capacity_minimum: None,
+            flush: false,
         };
         Device { index: 1, name: name.into(), backing, fd: None }
     }
