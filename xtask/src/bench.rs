@@ -5,6 +5,7 @@
 //! another installed Solo5 to compare with; the default is the one that `cargo xtask peer` built. If
 //! the variable is empty there is no peer, and rows that need one say so.
 
+mod blocks;
 mod hvt;
 mod io;
 mod process;
@@ -102,6 +103,7 @@ impl Bench {
         rows.push(self.linking()?);
         rows.extend(self.sizes(&hello)?);
         rows.extend(io::rows(self)?);
+        rows.extend(blocks::rows(self)?);
         rows.extend(hvt::rows(self)?);
         Ok(rows)
     }

@@ -41,16 +41,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The result of one run or of several.
 #[derive(Clone, Copy)]
-struct Measured {
+pub(super) struct Measured {
     /// Operations a second.
-    rate: f64,
+    pub(super) rate: f64,
     /// Processor time in seconds for each second that passed, guest and tender together.
     load: f64,
 }
 
 impl Measured {
     /// The median of several runs, of each number separately.
-    fn of(runs: &[Measured]) -> Measured {
+    pub(super) fn of(runs: &[Measured]) -> Measured {
         Measured {
             rate: median(runs.iter().map(|run| run.rate).collect()),
             load: median(runs.iter().map(|run| run.load).collect()),
@@ -59,7 +59,7 @@ impl Measured {
 }
 
 /// Runs a guest that prints how many operations it did and how long they took.
-fn measure(tender: &mut Command) -> Result<Measured> {
+pub(super) fn measure(tender: &mut Command) -> Result<Measured> {
     let used = || -> Result<f64> {
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         let times = [usage.user_time(), usage.system_time()];
