@@ -51,6 +51,15 @@ const TABLE: &[Row] = &[
         old: ("blk", "block.storage=4MiB"),
         need: None,
     },
+    Row {
+        feature: "flush",
+        new: ("blk_journal", "block.storage=32KiB args=probe"),
+        offered: "output=\"Durable\" absent=\"Not durable\"",
+        fallback: "output=\"Not durable\"",
+        old: ("blk", "block.storage=4MiB"),
+        // The test that uses it has no device.
+        need: None,
+    },
     // Works without an offer.
     Row {
         feature: "frames",

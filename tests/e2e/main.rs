@@ -154,6 +154,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(images::trials(&suite));
     trials.extend(downstream::trials(&suite));
     trials.extend(robustness::trials(&suite));
+    trials.extend(power_cut::trials(&suite));
     trials.extend(loader::trials(&suite));
     trials.extend(peer::trials(&suite)?);
     trials.extend(http::trials(&suite));

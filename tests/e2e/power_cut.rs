@@ -21,6 +21,8 @@ const ROUNDS: u64 = 1000;
 /// So many of the rounds are also recovered by the guest itself.
 const LAUNCHED: u64 = 10;
 const TRANSACTIONS: u64 = 40;
+/// What the guest writes for each transaction; nothing else that it writes has this length.
+const DURABLE: &str = "is durable\n";
 const SECTOR: usize = 512;
 const DISK: usize = 64 * SECTOR;
 
@@ -64,7 +66,8 @@ fn power_cut(suite: &Suite, target: &str) -> Outcome {
             std::fs::write(&disk, &cut.disk)?;
             let mut check = Command::new(&tender);
             launch(&mut check, &disk, &image, ["check", ""]);
-            let said = process::succeed(check).during(format!("round {round}"))?;
+            let said =
+                process::succeed(check).map_err(|stop| stop.during(format!("round {round}")))?;
             ensure!(said.contains(&format!("state {state}\n")), "{state} is expected:\n{said}");
             ensure!(std::fs::read(&disk)? == content, "round {round}: recovered otherwise");
         }
@@ -116,7 +119,7 @@ fn read(mut log: &[u8]) -> Result<Vec<Record>, String> {
                 Record::Write { offset, data: data.to_vec() }
             }
             b'F' => Record::Flush,
-            b'C' if number(&mut log)? == ".".len() => Record::Durable,
+            b'C' if number(&mut log)? == DURABLE.len() => Record::Durable,
             b'C' => continue,
             _ => return Err("it is none".to_owned()),
         });

@@ -1,13 +1,14 @@
 /*
  * blk_journal: pages that change in transactions, by a journal and flushes. `run N` recovers, then
- * makes transactions up to number N and writes one `.` as soon as one is durable. `check` recovers,
- * checks every page, and prints the last transaction. The power-cut test knows this layout:
+ * makes transactions up to number N and says `is durable` as soon as one is. `check` recovers,
+ * checks every page, and prints the last transaction. `probe` only says whether the device can be
+ * flushed. The power-cut test knows this layout:
  *
  *   block 0             magic, transaction, number of pages, sum, then the pages' numbers
  *   blocks 1 to 8       the journal's pages
  *   blocks 16 to 47     the pages: transaction, number, two words that depend on both, zeros
  */
-//@ run spt hvt: block.storage=32KiB args="run 20" expect=success output="...................." peer=no
+//@ run spt hvt: block.storage=32KiB args="run 20" expect=success output="is durable" peer=no
 //@ run spt hvt new: block.storage=32KiB args=check expect=success output="state 0\n" peer=no
 #include "kit.h"
 
@@ -118,7 +119,7 @@ static void commit(uint64_t transaction)
     const size_t size = (1 + count) * BLOCK;
     CHECK(solo5_block_write_many(disk, 0, (const uint8_t *)journal, size) == SOLO5_R_OK);
     CHECK(solo5_block_flush(disk) == SOLO5_R_OK);
-    say(".");
+    say("is durable\n");
     home(count);
 }
 
@@ -129,6 +130,10 @@ int solo5_app_main(const struct solo5_start_info *info)
     title("test_blk_journal");
     CHECK(solo5_block_acquire("storage", &disk, &about) == SOLO5_R_OK);
     CHECK(about.block_size == BLOCK && about.capacity >= (HOME + PAGES) * BLOCK);
+    if (strcmp(info->cmdline, "probe") == 0) {
+        say(solo5_block_flush(disk) == SOLO5_R_OK ? "Durable\n" : "Not durable\n");
+        return succeed();
+    }
     CHECK(solo5_block_flush(disk) == SOLO5_R_OK);
     recover();
     uint64_t state = check();
@@ -136,7 +141,6 @@ int solo5_app_main(const struct solo5_start_info *info)
         const uint64_t wanted = to_number(info->cmdline + strlen("run "));
         while (state < wanted)
             commit(++state);
-        say("\n");
         CHECK(check() == wanted);
     }
     say("state ");

@@ -36,7 +36,8 @@ pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
             }
         }
         let [many, each] = &runs;
-        let ratio = median(many.iter().zip(each).map(|(many, each)| many.rate / each.rate).collect());
+        let ratio =
+            median(many.iter().zip(each).map(|(many, each)| many.rate / each.rate).collect());
         let rate = Measured::of(many).rate;
         Ok(Row {
             what: what.to_owned(),
