@@ -215,7 +215,12 @@ fn needed(tree: &Path) -> Result<BTreeSet<(String, String)>> {
         for library in ["gnu", "musl"] {
             let triple = format!("{arch}-unknown-linux-{library}");
             let mut command = cargo();
-            command.current_dir(tree).args(["metadata", "--format-version=1", "--locked"]);
+            command.current_dir(tree).args([
+                "metadata",
+                "--format-version=1",
+                "--all-features",
+                "--locked",
+            ]);
             let metadata = output(command.args(["--filter-platform", &triple]))?;
             let metadata: Value = serde_json::from_slice(&metadata)?;
             let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
