@@ -76,7 +76,7 @@ const TENDERS: [(&str, &str, bool); 3] =
     [("new-tender", "", true), ("no-offer", "options=--offer=none", true), ("peer", "", false)];
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(suite, "features/missing-functions", missing_functions)];
     for row in TABLE {
         for target in ["spt", "hvt"] {
             for (tender, option, ours) in TENDERS {
@@ -102,6 +102,37 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// A program compiled with our headers whose calls their bindings do not have: their linker names
+/// each missing function, and nothing else is wrong.
+fn missing_functions(suite: &Suite) -> Outcome {
+    const CALLS: [(&str, &str); 4] = [
+        ("solo5_seed", "seed"),
+        ("solo5_block_read_many", "blk_many"),
+        ("solo5_net_read_many", "net_many"),
+        ("solo5_net_write_many", "net_many"),
+    ];
+    let peer = peer(suite)?;
+    if suite.builder.is_prebuilt() {
+        return Err(Stop::Skip("there is no compiler".to_owned()));
+    }
+    let folder = tempfile::tempdir()?;
+    for (function, name) in CALLS {
+        let object = folder.path().join(format!("{name}.o"));
+        let mut cc = Command::new(suite.tree.cc());
+        cc.args(C_FLAGS).arg("-I").arg(guest::directory().join("kit"));
+        cc.arg("-c").arg(&suite.guest(name)?.source).arg("-o").arg(&object);
+        process::succeed(cc)?;
+        let image = folder.path().join(name);
+        let mut cc = Command::new(peer.tree.cc());
+        cc.args(["-z", "solo5-abi=spt"]).arg(&object).arg("-o").arg(&image);
+        let finished = process::run(cc)?;
+        ensure!(finished.status != 0 && !image.exists(), "{name} was linked");
+        let text = format!("undefined reference to `{function}'");
+        ensure!(finished.printed(&text), "{text} is missing: {}", finished.text());
+    }
+    Ok(())
 }
 
 fn peer(suite: &Suite) -> Outcome<&Peer> {
