@@ -107,9 +107,10 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
 /// A program compiled with our headers whose calls their bindings do not have: their linker names
 /// each missing function, and nothing else is wrong.
 fn missing_functions(suite: &Suite) -> Outcome {
-    const CALLS: [(&str, &str); 4] = [
+    const CALLS: [(&str, &str); 5] = [
         ("solo5_seed", "seed"),
         ("solo5_block_read_many", "blk_many"),
+        ("solo5_block_flush", "blk_journal"),
         ("solo5_net_read_many", "net_many"),
         ("solo5_net_write_many", "net_many"),
     ];
