@@ -200,6 +200,15 @@ impl Entry {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
+    /// Whether [`name_bytes`](Entry::name_bytes) is `name`. For bindings: a search for the terminator
+    /// in an array becomes a kilobyte of code.
+    pub fn has_name(&self, name: &[u8]) -> bool {
+        self.name.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+            let ends = rest.first().is_none_or(|next| *next == 0);
+            ends && start == name && name.iter().all(|byte| *byte != 0)
+        })
+    }
+
     /// The name if it is valid ([`is_name`]), else the empty string.
     pub fn name(&self) -> &str {
         match str::from_utf8(self.name_bytes()) {

@@ -8,6 +8,7 @@ use solo5_abi::mft2::{
 };
 use solo5_abi::note::{self, Notes};
 use solo5_abi::{Arch, Target};
+use zerocopy::FromBytes;
 
 type Device = (String, DeviceType);
 
@@ -30,6 +31,21 @@ fn descriptor(note: &[u8]) -> &[u8] {
 }
 
 proptest! {
+    /// For any bytes of an entry, and names near its own: with a terminator, longer, shorter.
+    #[test]
+    fn an_entry_has_exactly_its_name(
+        bytes in prop::collection::vec(prop_oneof![3 => 0u8..3, 1 => any::<u8>()], Entry::SIZE),
+        length in 0usize..80,
+        other in prop::collection::vec(0u8..3, 0..4),
+    ) {
+        let (entry, _) = Entry::read_from_prefix(&bytes).expect("any bytes are an entry");
+        let name = entry.name_bytes();
+        prop_assert!(entry.has_name(name));
+        for near in [&bytes[..length], &other, &[name, b"\0"].concat(), &[name, b"\x01"].concat()] {
+            prop_assert_eq!(entry.has_name(near), near == name);
+        }
+    }
+
     #[test]
     fn a_manifest_survives_its_note(devices in devices()) {
         let note = encoded(&devices);

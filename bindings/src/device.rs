@@ -35,7 +35,7 @@ impl<'a> Devices<'a> {
     pub fn acquire(&self, name: &[u8], kind: DeviceType) -> Result<(u64, &'a Entry), Error> {
         let (handle, entry) = (0..)
             .zip(self.entries)
-            .find(|(_, entry)| entry.kind_number() == kind.number() && entry.name_bytes() == name)
+            .find(|(_, entry)| entry.kind_number() == kind.number() && entry.has_name(name))
             .ok_or(Error::Invalid)?;
         if !entry.is_attached() {
             return Err(Error::Unspecified);
