@@ -13,6 +13,7 @@
 //! | [`mft1`] | the manifest note that every Solo5 release reads |
 //! | [`mft2`] | the properties of a version 2 manifest |
 //! | [`offer`] | features that a tender offers beyond Solo5 0.12 |
+//! | [`stack`] | where stack and guard lie in memory |
 //! | [`spt`] | boot information and memory map of the spt target |
 //! | [`hvt`] | hypercalls, boot information, ring and memory map of the hvt target |
 //!
@@ -32,6 +33,7 @@ pub mod mft2;
 pub mod note;
 pub mod offer;
 pub mod spt;
+pub mod stack;
 pub mod target;
 
 pub use arch::Arch;

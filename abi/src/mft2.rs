@@ -13,11 +13,12 @@ mod table;
 
 use core::fmt;
 
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::mft1::Mft1;
-use crate::offer::{Features, STACK_GRANULE};
+use crate::offer::Features;
+use crate::stack;
 
 pub use table::*;
 
@@ -118,7 +119,7 @@ pub enum ErrorKind {
     Text(u16),
     /// An unknown flag is set, or none is set.
     Flags(u16),
-    /// The size of a stack is 0, or not a multiple of [`STACK_GRANULE`].
+    /// The size of a stack is 0, or not a multiple of [`stack::GUARD`].
     Stack,
     /// Padding is not zero.
     Padding,
@@ -160,7 +161,7 @@ impl fmt::Display for Error {
             ErrorKind::Length(tag) => write!(f, "{}: wrong length", name(tag)),
             ErrorKind::Text(tag) => write!(f, "{}: not text", name(tag)),
             ErrorKind::Flags(tag) => write!(f, "{}: an unknown flag, or none at all", name(tag)),
-            ErrorKind::Stack => write!(f, "stack: not a multiple of {} KiB", STACK_GRANULE >> 10),
+            ErrorKind::Stack => write!(f, "stack: not a multiple of {} KiB", stack::GUARD >> 10),
             ErrorKind::Padding => write!(f, "padding is not zero"),
         }?;
         write!(f, " (at offset {:#x})", self.offset)
@@ -354,9 +355,23 @@ pub struct DeviceProperties<'a> {
     pub mtu_minimum: Option<u32>,
 }
 
-/// Whether a stack can have this size in bytes.
-pub fn is_stack_size(size: u64) -> bool {
-    size != 0 && size.is_multiple_of(STACK_GRANULE)
+/// Size in bytes of the stack that the note with this descriptor asks for. It is for a guest, which
+/// reads its own note, in little code: whoever starts a guest has checked the note with
+/// [`Mft2::parse`].
+pub fn stack_asked(descriptor: &[u8]) -> Option<u64> {
+    let mut records = descriptor.get(HEADER_SIZE..)?;
+    loop {
+        let (header, rest) = RecordHeader::read_from_prefix(records).ok()?;
+        // Records of the unikernel itself come first.
+        if header.device.get() != 0 {
+            return None;
+        }
+        if header.tag.get() & !CRITICAL == tag::STACK {
+            return U64::read_from_prefix(rest).ok().map(|(size, _)| size.get());
+        }
+        let padded = usize::from(header.length.get()).next_multiple_of(RECORD_HEADER_SIZE);
+        records = rest.get(padded..)?;
+    }
 }
 
 fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
@@ -393,7 +408,7 @@ fn check(record: &Record<'_>, manifest: &Mft1<'_>) -> Result<(), ErrorKind> {
     }
     if first.shape == Shape::Stack
         && let Some(Value::Number(size)) = first.value(record.payload)
-        && !is_stack_size(size)
+        && !stack::is_size(size)
     {
         return Err(ErrorKind::Stack);
     }

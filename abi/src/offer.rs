@@ -223,10 +223,6 @@ const _: () = {
     assert!(offset_of!(Record, transfer_max) == 8 && offset_of!(Record, seed) == 16);
 };
 
-/// Least size in bytes of the guard below a stack, and what the sizes of stacks are multiples of.
-/// No architecture has larger pages.
-pub const STACK_GRANULE: u64 = 64 << 10;
-
 /// Most bytes that this suite's tenders transfer in one call.
 pub const TRANSFER_MAX: u64 = 1 << 20;
 

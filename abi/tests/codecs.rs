@@ -299,7 +299,35 @@ fn each_row_is_read_by_the_table_and_by_an_accessor() {
         let seen = unikernel != (None, None, None, None, None, None)
             || all.device(device as usize) != DeviceProperties::default();
         assert!(seen, "{} has no accessor", property.name);
+        assert_eq!(mft2::stack_asked(&out[..length]), all.stack(), "{}", property.name);
         assert!(known(property.tag).any(|row| row == property));
+    }
+}
+
+#[test]
+fn a_guest_finds_its_stack_among_other_records() {
+    let write = |records: &[(u32, u16, &[u8])]| {
+        let mut out = vec![0; mft2::DESCRIPTOR_MAX];
+        let mut writer = Writer::new(&mut out, 2).expect("room");
+        for (device, tag, payload) in records {
+            writer.push(*device, *tag, payload).expect("room");
+        }
+        let length = writer.finish();
+        out.truncate(length);
+        out
+    };
+    let size = (1u64 << 20).to_le_bytes();
+    let before = (0, mft2::tag::SYNOPSIS, &b"eleven char"[..]);
+    let stack = (0, mft2::tag::STACK, &size[..]);
+    let after = (1, mft2::tag::DESCRIPTION, &b"disk"[..]);
+    let whole = write(&[before, stack, after]);
+    assert_eq!(mft2::stack_asked(&whole), Some(1 << 20));
+    assert_eq!(mft2::stack_asked(&write(&[before, after])), None);
+    assert_eq!(mft2::stack_asked(&write(&[(1, mft2::tag::STACK, &size[..])])), None);
+    // Cut notes end the search.
+    for length in 0..whole.len() {
+        let found = mft2::stack_asked(&whole[..length]);
+        assert!(found.is_none() || found == Some(1 << 20), "{length}");
     }
 }
 

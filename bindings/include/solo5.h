@@ -65,6 +65,11 @@ struct solo5_start_info {
      * Memory the unikernel may use as it likes: readable, writable, not executable, zero at
      * start. The initial stack lies at its upper end and grows down into it; nothing keeps heap
      * and stack apart. Nothing else may be assumed of the layout of memory.
+     *
+     * With `stack: SIZE` in the manifest the stack is not in this region: it has SIZE bytes of its
+     * own. Below it lies a guard of 64 KiB without access, so a stack that overflows ends the
+     * unikernel. Under a tender that does not offer a guard the region is 64 KiB larger, and an
+     * overflow writes to its end.
      */
     uintptr_t heap_start;
     size_t heap_size;

@@ -1,10 +1,9 @@
 //! Layout of the guest's memory (`docs/reference/guest-api.md#memory`). Addresses and sizes in
 //! bytes.
 
-use crate::message::Message;
+use solo5_abi::stack::HEAP_MIN;
 
-/// Least space for heap and stack together; without it a guest does not start.
-pub const HEAP_MIN: u64 = 0x8_0000;
+use crate::message::Message;
 
 /// The parts of the image, by the linker script's symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +28,12 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// The memory behind the image, up to `mem_size`; `None` if that is less than [`HEAP_MIN`].
+    /// The memory behind the image, up to `end`; `None` if that is less than [`HEAP_MIN`].
     /// `page_size` is a power of two.
-    pub fn behind(image: &Image, mem_size: u64, page_size: u64) -> Option<Heap> {
+    pub fn behind(image: &Image, end: u64, page_size: u64) -> Option<Heap> {
         let mask = page_size.checked_sub(1)?;
         let start = image.end.checked_add(mask)? & !mask;
-        let size = mem_size.checked_sub(start)?;
+        let size = end.checked_sub(start)?;
         (size >= HEAP_MIN).then_some(Heap { start, size })
     }
 
@@ -52,8 +51,10 @@ impl Heap {
     }
 }
 
-/// The lines that print the layout, in one message so that one write suffices.
-pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
+/// The lines that print the layout, in one message so that one write suffices. `stack` is the size of
+/// a stack of its own, or 0 if heap and stack share the heap's region. A guard shows as a gap between
+/// them.
+pub fn describe(image: &Image, heap: &Heap, stack: u64, mem_size: u64) -> Message {
     let mut message = Message::new();
     message.text("Solo5: Memory map: ").decimal(mem_size >> 20).text(" MB addressable:\n");
     let parts = [
@@ -65,12 +66,14 @@ pub fn describe(image: &Image, heap: &Heap, mem_size: u64) -> Message {
     for (name, start, end) in parts {
         message.text(name).text(" @ (").hex(start).text(" - ").hex(end.wrapping_sub(1)).text(")\n");
     }
-    message
-        .text("Solo5:       heap >= ")
-        .hex(heap.start)
-        .text(" < stack < ")
-        .hex(mem_size)
-        .text("\n");
+    message.text("Solo5:       heap >= ").hex(heap.start).text(" < ");
+    if stack > 0 {
+        message.hex(heap.start.wrapping_add(heap.size)).text(", stack >= ");
+        message.hex(mem_size.wrapping_sub(stack)).text(" < ");
+    } else {
+        message.text("stack < ");
+    }
+    message.hex(mem_size).text("\n");
     message
 }
 
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn lines() {
         let heap = Heap { start: 0x10_7000, size: 0 };
-        let message = describe(&IMAGE, &heap, 0x2000_0000);
+        let message = describe(&IMAGE, &heap, 0, 0x2000_0000);
         let expected = "\
 Solo5: Memory map: 512 MB addressable:
 Solo5:   reserved @ (0x0 - 0xfffff)
@@ -124,9 +127,17 @@ Solo5:       data @ (0x104000 - 0x106000)
 Solo5:       heap >= 0x107000 < stack < 0x20000000
 ";
         assert_eq!(message.finish(), (expected.as_bytes(), false));
+
+        let heap = Heap { start: 0x10_7000, size: 0x1fe9_9000 };
+        let message = describe(&IMAGE, &heap, 0x4_0000, 0x2000_0000);
+        let (text, cut) = message.finish();
+        let last =
+            &b"Solo5:       heap >= 0x107000 < 0x1ffa0000, stack >= 0x1ffc0000 < 0x20000000\n"[..];
+        assert!(text.ends_with(last) && !cut);
     }
 
-    /// Images lie below 4 GiB, because code refers to them with 32 bits; memory may be larger.
+    /// Images lie below 4 GiB, because code refers to them with 32 bits; memory may be larger, up to
+    /// half of what a program can address.
     #[test]
     fn the_longest_lines_fit_into_one_message() {
         let image = Image {
@@ -136,6 +147,8 @@ Solo5:       heap >= 0x107000 < stack < 0x20000000
             end: 0xffff_fff3,
         };
         let heap = Heap { start: 0x1_0000_0000, size: 0 };
-        assert!(!describe(&image, &heap, u64::MAX).finish().1);
+        assert!(!describe(&image, &heap, 0, u64::MAX).finish().1);
+        let heap = Heap { start: 0x1_0000_0000, size: 0x7ffe_0000_0000 };
+        assert!(!describe(&image, &heap, 0x1_0000, 0x8000_0000_0000).finish().1);
     }
 }

@@ -2,8 +2,13 @@
 //! (`docs/reference/guest-api.md#start`).
 
 use core::ffi::{CStr, c_char, c_int};
-use core::ptr::null_mut;
+use core::ptr::{self, null_mut};
+use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use solo5_abi::mft2;
+use solo5_abi::note::Header;
+use solo5_abi::offer::Feature;
 
 use crate::abort::abort;
 use crate::api_types::StartInfo;
@@ -11,7 +16,7 @@ use crate::arch::{self, symbol};
 use crate::log::{self, Level};
 use crate::memory::{self, Heap, Image};
 use crate::message::Message;
-use crate::{cmdline, guard, target};
+use crate::{attached, cmdline, guard, target};
 
 const BANNER: &str = "            |      ___|
   __|  _ \\  |  _ \\ __ \\
@@ -58,8 +63,29 @@ pub(crate) fn greet(line: &'static CStr) -> *const c_char {
     line.as_ptr().wrapping_add(options.rest)
 }
 
-/// Finds the memory that the image leaves of `mem_size` bytes, lets the target reserve its part,
-/// and prints the layout. The rest is the application's.
+// A manifest of version 1 has no properties. The symbol is then undefined, and its value is 0.
+core::arch::global_asm!(".weak __solo5_mft2_note");
+
+/// Size in bytes of the stack that the manifest asks for, 0 if it asks for none.
+fn stack_size() -> u64 {
+    /// Length of the owner's name, with its padding.
+    const OWNER: usize = 8;
+    let note = symbol!("__solo5_mft2_note");
+    if note == 0 {
+        return 0;
+    }
+    let note: *const Header = ptr::with_exposed_provenance(note as usize);
+    // SAFETY: the linker put a note there, which begins with its header and never changes.
+    let length = unsafe { (*note).descsz.get() };
+    let descriptor = note.wrapping_add(1).cast::<u8>().wrapping_add(OWNER);
+    // SAFETY: as above; the descriptor of this length follows header and owner.
+    let descriptor = unsafe { slice::from_raw_parts(descriptor, length as usize) };
+    mft2::stack_asked(descriptor).unwrap_or(0)
+}
+
+/// Finds the memory that image and stack leave of `mem_size` bytes, lets the target reserve its part,
+/// and prints the layout. The rest is the application's. A tender that offers a guard says where the
+/// heap ends; without an offer, the stack still has its size.
 pub(crate) fn memory(mem_size: u64, reserve: impl FnOnce(&mut Heap)) -> Heap {
     let image = Image {
         text: symbol!("_stext"),
@@ -67,11 +93,16 @@ pub(crate) fn memory(mem_size: u64, reserve: impl FnOnce(&mut Heap)) -> Heap {
         rodata_end: symbol!("_erodata"),
         end: symbol!("_end"),
     };
-    let Some(mut heap) = Heap::behind(&image, mem_size, arch::PAGE_SIZE) else {
+    let stack = stack_size();
+    let end = match attached::offered(Feature::Stack) {
+        Some(record) => record.heap_end.get(),
+        None => mem_size.saturating_sub(stack),
+    };
+    let Some(mut heap) = Heap::behind(&image, end, arch::PAGE_SIZE) else {
         abort!("Not enough memory");
     };
     reserve(&mut heap);
-    log::print(Level::Info, &memory::describe(&image, &heap, mem_size));
+    log::print(Level::Info, &memory::describe(&image, &heap, stack, mem_size));
     heap
 }
 

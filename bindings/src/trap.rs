@@ -4,10 +4,12 @@
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_abi::offer::Feature;
+use solo5_abi::stack;
 
 use crate::arch::exception::{self, PAGE_FAULT};
 use crate::log::{self, Level};
-use crate::{abort, target};
+use crate::{abort, attached, target};
 
 /// Whether a trap is being reported.
 static TRAPPED: AtomicBool = AtomicBool::new(false);
@@ -17,10 +19,23 @@ pub(crate) extern "C" fn report(vector: usize, frame: &TrapFrame) -> ! {
     // A trap in this handler would only cause more traps.
     if !TRAPPED.swap(true, Relaxed) {
         log::print(Level::Info, &exception::describe(vector, frame));
+        let mut line = abort::line!("Fatal trap");
         if vector == PAGE_FAULT {
             log::print(Level::Info, &exception::describe_address(frame));
+            if is_overflow(frame) {
+                line = abort::line!("Stack overflow");
+            }
         }
-        target::console_write(abort::line!("Fatal trap"));
+        target::console_write(line);
     }
     target::fault(frame)
+}
+
+/// Whether the stack has grown into its guard, if the tender gave it one.
+fn is_overflow(frame: &TrapFrame) -> bool {
+    attached::offered(Feature::Stack).is_some_and(|record| {
+        let start = record.heap_end.get();
+        let guard = start..start.wrapping_add(stack::GUARD);
+        stack::is_overflow(&guard, frame.cr2.get(), frame.rsp.get())
+    })
 }

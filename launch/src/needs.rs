@@ -6,9 +6,11 @@
 //! such as its capacity, is the tender's to check.
 
 use std::fmt;
+use std::ops::Range;
 
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft2::Mft2;
+use solo5_abi::stack;
 use solo5_abi::target::Target;
 
 use super::{Launch, memory};
@@ -19,6 +21,8 @@ use super::{Launch, memory};
 pub enum Unmet {
     /// More guest memory; `enough_mib` is the size to ask for, if one suffices.
     Memory { have: u64, least: u64, enough_mib: Option<u64> },
+    /// Memory for image, heap, guard and a stack of `stack` bytes.
+    Stack { have: u64, stack: u64, enough_mib: Option<u64> },
     /// An executable heap.
     ExecutableHeap,
     /// Another sector size than the option gives.
@@ -34,6 +38,11 @@ impl Unmet {
                 memory::mebibytes(*least),
                 memory::mebibytes(*have)
             ),
+            Unmet::Stack { have, stack, .. } => format!(
+                "{} of memory cannot hold the image, a heap, and a stack of {} KiB with its guard",
+                memory::mebibytes(*have),
+                stack >> 10
+            ),
             Unmet::ExecutableHeap => "the manifest asks for an executable heap".to_owned(),
             Unmet::SectorSize { name, have, exact } => {
                 format!("the manifest asks for sectors of {exact} bytes for '{name}', not {have}")
@@ -44,8 +53,9 @@ impl Unmet {
     /// How to meet it.
     pub fn advice(&self) -> String {
         match self {
-            Unmet::Memory { enough_mib: Some(mib), .. } => format!("add --mem={mib}"),
-            Unmet::Memory { enough_mib: None, .. } => {
+            Unmet::Memory { enough_mib: Some(mib), .. }
+            | Unmet::Stack { enough_mib: Some(mib), .. } => format!("add --mem={mib}"),
+            Unmet::Memory { enough_mib: None, .. } | Unmet::Stack { enough_mib: None, .. } => {
                 "no size suffices: a guest of this target cannot have that much".to_owned()
             }
             Unmet::ExecutableHeap => {
@@ -71,6 +81,26 @@ impl fmt::Display for Unmet {
 }
 
 impl Launch {
+    /// The guard below a stack of `stack` bytes, in `have` bytes of memory with an image that ends at
+    /// `image_end`.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for them and for a heap.
+    pub fn guard(
+        &self,
+        target: Target,
+        have: u64,
+        image_end: u64,
+        stack: u64,
+    ) -> Result<Range<u64>, Unmet> {
+        stack::guard(image_end, stack, have).ok_or_else(|| {
+            let least = stack::least_memory(image_end, stack);
+            let enough_mib = least.and_then(|least| self.enough_memory_mib(target, least));
+            Unmet::Stack { have, stack, enough_mib }
+        })
+    }
+
     /// What the manifest requires of a launch with `have` bytes of memory and does not get, in the
     /// order in which tenders check it. Devices that are not attached are [`Launch::unattached`].
     pub fn unmet(&self, target: Target, have: u64, properties: Option<&Mft2<'_>>) -> Vec<Unmet> {

@@ -124,7 +124,8 @@ pub const HOST_FOLDERS: &[&str] =
     &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];
 
 /// Arguments for compiling: no header of the host, the headers of Solo5, and the guard of the stack
-/// protector where the bindings have it.
+/// protector where the bindings have it. On x86_64, code touches every page that it extends the stack
+/// by, because a large frame would otherwise skip the guard below it.
 pub fn compile(
     program: &Program,
     family: Family,
@@ -147,6 +148,9 @@ pub fn compile(
         out.extend(["-I".into(), include.join("solo5").into()]);
     }
     out.extend(["-ffreestanding".into(), "-fstack-protector-strong".into()]);
+    if arch == Arch::X86_64 {
+        out.push("-fstack-clash-protection".into());
+    }
     out
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{self, DEVICES_MAX, DeviceType, NAME_MAX};
 use solo5_abi::mft2::{self, DESCRIPTOR_MAX, Property, Shape, Subject, Value, tag};
-use solo5_abi::offer::STACK_GRANULE;
+use solo5_abi::stack;
 use solo5_report::Diagnostic;
 use solo5_source::reader::{excerpt, list, similar};
 use solo5_source::size as sizes;
@@ -233,10 +233,10 @@ fn size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
 
 fn stack_size(node: &Node, reader: &mut Reader, what: &str) -> Option<u64> {
     let bytes = size(node, reader, what)?;
-    if !mft2::is_stack_size(bytes) {
-        let granule = STACK_GRANULE >> 10;
+    if !stack::is_size(bytes) {
+        let granule = stack::GUARD >> 10;
         let message = format!("{what} is not a multiple of {granule}KiB");
-        let next = bytes.checked_next_multiple_of(STACK_GRANULE).and_then(sizes::format);
+        let next = bytes.checked_next_multiple_of(stack::GUARD).and_then(sizes::format);
         let help = match next {
             Some(next) => format!(
                 "a guard lies below it, in whole pages of any machine; the next size is {next}"

@@ -2,7 +2,8 @@
 
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
-use solo5_abi::mft2::{Property, Shape, Subject, Value, is_stack_size, tag};
+use solo5_abi::mft2::{Property, Shape, Subject, Value, tag};
+use solo5_abi::stack;
 use solo5_source::size;
 
 /// The value of `type` in every manifest.
@@ -142,7 +143,7 @@ pub(crate) fn has(kind: Option<DeviceType>, property: &Property) -> bool {
 pub(crate) fn is_expressible(shape: Shape, number: u64) -> bool {
     match shape {
         Shape::Size => number > 0 && size::format(number).is_some(),
-        Shape::Stack => is_stack_size(number) && size::format(number).is_some(),
+        Shape::Stack => stack::is_size(number) && size::format(number).is_some(),
         Shape::SectorSize => SectorSize::new(number).is_some(),
         Shape::Mtu => Mtu::new(number).is_some(),
         Shape::Flag(_) | Shape::Choice(..) | Shape::Text(_) => false,

@@ -35,6 +35,14 @@ struct Row {
 /// One row for each feature.
 const TABLE: &[Row] = &[
     Row {
+        feature: "stack",
+        new: ("stack", "args=\"depths 20\""),
+        offered: "output=\"guard 65536\"",
+        fallback: "output=\"guard 0\"",
+        old: ("hello", "args=Hello_Solo5"),
+        need: Some("stack: 64KiB"),
+    },
+    Row {
         feature: "seed",
         new: ("seed", ""),
         offered: "output=\"Seed: \" absent=\"No seed\"",

@@ -25,6 +25,7 @@
 //! | `clock.rs` | clocks and waits of a guest that is stopped |
 //! | `features.rs` | features under old and new tenders |
 //! | `seed.rs` | the seed is random and is wiped |
+//! | `stack.rs` | overflows of guarded stacks |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@ mod power_cut;
 mod robustness;
 mod sandbox;
 mod seed;
+mod stack;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -159,6 +161,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(peer::trials(&suite)?);
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
+    trials.extend(stack::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));

@@ -137,6 +137,8 @@ fn guest(root: &Path, name: &str) -> Result<&'static str> {
          title(\"test_{name}\");\n    return SOLO5_EXIT_SUCCESS;\n}}\n"
     );
     create(&root.join(format!("tests/guests/{name}.c")), &text)?;
+    let manifest = "type: solo5.manifest\nversion: 2\nstack: 64KiB\ndevices: []\n";
+    create(&root.join(format!("tests/guests/{name}.yaml")), manifest)?;
     Ok("cargo xtask build --quick && cargo test -p solo5-tests --test e2e -- guest/")
 }
 

@@ -69,7 +69,7 @@ pub enum Shape {
     /// A number of 8 bytes: a size in bytes, written with a unit.
     Size,
     /// A number of 8 bytes: the size of a stack, a multiple of
-    /// [`STACK_GRANULE`](crate::offer::STACK_GRANULE), written with a unit.
+    /// [`GUARD`](crate::stack::GUARD), written with a unit.
     Stack,
     /// A number of 4 bytes: a [`SectorSize`](crate::device::SectorSize).
     SectorSize,

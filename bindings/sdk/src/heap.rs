@@ -9,12 +9,15 @@ use talc::DefaultBinning;
 use talc::cell::TalcCell;
 use talc::source::Manual;
 
-/// Bytes at the top of the region that stay free for the stack, if the region is large enough.
+/// Bytes at the top of the region that stay free for the stack if it lies there and the region is large
+/// enough.
 const STACK: usize = 1024 * 1024;
 
-/// The heap's share of a region of `size` bytes; the rest, at its top, is the stack's.
-fn heap_part(size: usize) -> usize {
-    size - STACK.min(size / 2)
+/// The heap's share of a region of `size` bytes at `start`: all of it if the stack, with a variable at
+/// `stack`, lies elsewhere (docs/reference/guest-api.md#stack). Otherwise the rest, at the top, is the
+/// stack's.
+pub(crate) fn heap_part(start: usize, size: usize, stack: usize) -> usize {
+    if stack.wrapping_sub(start) < size { size - STACK.min(size / 2) } else { size }
 }
 
 /// The global allocator of a unikernel, empty until it is given its region.
@@ -31,17 +34,17 @@ impl Heap {
         Heap(TalcCell::new(Manual))
     }
 
-    /// Gives the allocator its share of the region of `size` bytes at `start`.
+    /// Gives the allocator the region of `size` bytes at `start`.
     ///
     /// # Safety
     ///
     /// The region is readable and writable, lives as long as the allocator, and no other code uses
-    /// the heap's share of it. This is called once.
+    /// it. This is called once.
     pub(crate) unsafe fn start(&self, start: *mut u8, size: usize) {
         // A region too small for the allocator's own tables leaves the heap empty: the first
         // allocation fails and says so.
-        // SAFETY: the caller vouches for the region; `heap_part` is never more than `size`.
-        let _ = unsafe { self.0.claim(start, heap_part(size)) };
+        // SAFETY: the caller vouches for the region.
+        let _ = unsafe { self.0.claim(start, size) };
     }
 }
 
@@ -80,10 +83,13 @@ mod tests {
 
     #[test]
     fn the_stack_keeps_its_share() {
-        assert_eq!(heap_part(32 << 20), 31 << 20);
-        assert_eq!(heap_part(2 << 20), 1 << 20);
-        assert_eq!(heap_part(512 << 10), 256 << 10);
-        assert_eq!(heap_part(0), 0);
+        for (size, part) in [(32 << 20, 31 << 20), (2 << 20, 1 << 20), (512 << 10, 256 << 10)] {
+            assert_eq!(heap_part(0x10_6000, size, 0x10_6000 + size - 8), part);
+            // With a guard between them, and without one.
+            assert_eq!(heap_part(0x10_6000, size, 0x10_6000 + size + (64 << 10)), size);
+            assert_eq!(heap_part(0x10_6000, size, 0x10_6000 + size), size);
+        }
+        assert_eq!(heap_part(0x10_6000, 0, 0x10_6000), 0);
     }
 
     #[test]
@@ -95,7 +101,7 @@ mod tests {
         // SAFETY: the layout has a size.
         assert!(unsafe { heap.alloc(layout) }.is_null());
         // SAFETY: the vector outlives the heap and nothing else uses it.
-        unsafe { heap.start(range.start, region.len()) };
+        unsafe { heap.start(range.start, region.len() - STACK) };
         let mut blocks = Vec::new();
         loop {
             // SAFETY: the layout has a size.

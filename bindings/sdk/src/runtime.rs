@@ -12,15 +12,16 @@ use crate::status::Termination;
 use crate::{println, sys};
 
 pub use crate::heap::Heap;
+use crate::heap::heap_part;
 
 /// `struct solo5_start_info` (docs/reference/guest-api.md#lifecycle).
 #[repr(C)]
 pub struct StartInfo {
     /// NUL-terminated command line, never null.
     pub cmdline: *const c_char,
-    /// First address of the region for heap and stack.
+    /// First address of the region for the heap, and for the stack if the manifest asks for none.
     pub heap_start: usize,
-    /// Length of that region in bytes; the initial stack begins at its end.
+    /// Length of that region in bytes. A stack in it begins at its end.
     pub heap_size: usize,
 }
 
@@ -41,8 +42,10 @@ pub unsafe fn enter<T: Termination>(
     // (docs/reference/guest-api.md#lifecycle).
     let info = unsafe { &*info };
     let region = core::ptr::with_exposed_provenance_mut(info.heap_start);
-    // SAFETY: the region is the program's alone; the stack at its top keeps its share.
-    unsafe { heap.start(region, info.heap_size) };
+    let on_stack = 0u8;
+    let size = heap_part(info.heap_start, info.heap_size, (&raw const on_stack).addr());
+    // SAFETY: the region is the program's alone; a stack at its top keeps its share.
+    unsafe { heap.start(region, size) };
     // SAFETY: never null, NUL-terminated, and as long-lived as the guest
     // (docs/reference/guest-api.md#lifecycle).
     let command_line = unsafe { CStr::from_ptr(info.cmdline) };

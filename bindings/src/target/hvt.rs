@@ -30,7 +30,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Hvt;
 pub(crate) const ABI_VERSION: u32 = solo5_abi::hvt::ABI_VERSION;
 /// The features of the ABI note.
 pub(crate) const FEATURES: Features =
-    Features::of(&[Feature::Transfers, Feature::Flush, Feature::Seed]);
+    Features::of(&[Feature::Stack, Feature::Transfers, Feature::Flush, Feature::Seed]);
 
 // State from the boot information. There is one thread. Atomics only make the statics writable.
 static CLOCK_MULT: AtomicU32 = AtomicU32::new(0);

@@ -25,7 +25,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Spt;
 pub(crate) const ABI_VERSION: u32 = solo5_abi::spt::ABI_VERSION;
 /// The features of the ABI note.
 pub(crate) const FEATURES: Features =
-    Features::of(&[Feature::Transfers, Feature::Flush, Feature::Seed]);
+    Features::of(&[Feature::Stack, Feature::Transfers, Feature::Flush, Feature::Seed]);
 
 const STDOUT: usize = 1;
 const CLOCK_REALTIME: usize = 0;

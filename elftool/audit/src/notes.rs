@@ -4,7 +4,7 @@ use solo5_abi::mft1::ErrorKind;
 use solo5_abi::{Target, note};
 use solo5_image::elf::{PF_W, PT_INTERP, PT_NOTE};
 use solo5_image::error::ImageError;
-use solo5_image::{Note, ProgramHeader};
+use solo5_image::{Image, Note, ProgramHeader};
 use solo5_report::Place;
 
 use crate::finding::{FINDINGS_MAX, Finding};
@@ -68,6 +68,17 @@ pub(crate) fn features(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         ImageError::Features { missing } => Some(format!("the bindings do not know: {missing}")),
         _ => None,
     });
+}
+
+pub(crate) fn no_stack(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let has_guard = matches!(subject.target(), Some(Target::Spt | Target::Hvt));
+    let Some(Ok(properties)) = subject.image().filter(|_| has_guard).map(Image::properties) else {
+        return;
+    };
+    if properties.and_then(|properties| properties.stack()).is_none() {
+        let message = "heap and stack share one region, with no guard between them";
+        out.push(Finding::new(message, subject.whole()));
+    }
 }
 
 /// Reports the manifest's fault if it is one of those `wanted`.

@@ -417,6 +417,12 @@ pub const RULES: &[Rule] = &[
         "compile every C file with solo5-cc, also those of libraries",
         provenance::unprotected,
     ),
+    note(
+        "S409",
+        "no guard below the stack",
+        "give the manifest a stack:, such as `stack: 256KiB`",
+        notes::no_stack,
+    ),
     warning(
         "S501",
         "device used but not declared",

@@ -14,6 +14,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::ops::Range;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
@@ -83,8 +84,8 @@ pub struct Guest {
     pub memory: u64,
     /// What it is offered beyond the interface of Solo5 0.12.
     pub features: Features,
-    /// Size of its stack in bytes, if a stack with a guard is offered.
-    pub stack: Option<u64>,
+    /// The guard below its stack, if one is offered. The heap ends where the guard begins.
+    pub guard: Option<Range<u64>>,
     /// Whether heap and stack are executable.
     pub executable_heap: bool,
     /// The guest's arguments.
@@ -139,7 +140,9 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     let result = match request.report().filter(|_| !request.only_explains()) {
         None => Ok(()),
         Some(target) => Sink::open(target, &request, &mut inherited)
-            .and_then(|sink| report::watch(sink, |error| console.error(error)))
+            .and_then(|sink| {
+                report::watch(sink, T::TARGET == Target::Spt, |error| console.error(error))
+            })
             .map(|made| reporter = Some(made))
             .map_err(Refusal::from),
     };
@@ -248,6 +251,9 @@ fn run<T: Tender>(
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;
+    let stack = properties.and_then(Mft2::stack).filter(|_| features.has(Feature::Stack));
+    let guard = stack.map(|stack| launch.guard(T::TARGET, memory, plan.minimum_memory, stack));
+    let guard = guard.transpose().map_err(Error::Unmet)?;
 
     let asked = Asked { proof, ..Asked::new(launch, T::TARGET, properties) };
     let mut gate = Gate::new(policies, asked);
@@ -277,6 +283,7 @@ fn run<T: Tender>(
             launch,
             memory,
             features,
+            guard: guard.as_ref(),
             devices: devices.as_deref(),
             decision: &decision,
             rules: &tender.rules(launch, features, devices.as_deref().unwrap_or_default()),
@@ -301,7 +308,7 @@ fn run<T: Tender>(
         devices,
         memory,
         features,
-        stack: properties.and_then(Mft2::stack).filter(|_| features.has(Feature::Stack)),
+        guard,
         executable_heap: launch.exec_heap,
         arguments: launch.arguments,
         user: launch.user,

@@ -144,6 +144,7 @@ impl Error {
             Error::BlockFd { .. } => "T425",
             Error::BlockTwice { .. } | Error::BlockFdTwice { .. } => "T426",
             Error::BlockStandard { .. } | Error::BlockImage { .. } => "T427",
+            Error::Unmet(Unmet::Stack { .. }) => "T430",
             Error::Unmet(Unmet::Memory { .. }) => "T431",
             Error::Unmet(Unmet::ExecutableHeap) => "T432",
             Error::Unmet(Unmet::SectorSize { .. }) => "T433",
@@ -466,6 +467,10 @@ pub struct Refusal {
 pub const CODE_OPTIONS: &str = "T400";
 /// Code of a guest that was ended for a fault.
 pub const CODE_GUEST_FAULT: &str = "T454";
+/// Code of a guest whose stack has overflowed.
+pub const CODE_STACK_OVERFLOW: &str = "T445";
+/// What messages and reports call it.
+pub const STACK_OVERFLOW: &str = "stack overflow";
 /// Code of a declared device that is not attached.
 pub const CODE_UNATTACHED: &str = "T406";
 

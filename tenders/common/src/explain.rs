@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub struct Explanation<'e> {
     pub memory: u64,
     /// What the guest is offered beyond the interface of Solo5 0.12.
     pub features: Features,
+    /// The guard below its stack, if one is offered.
+    pub guard: Option<&'e Range<u64>>,
     /// The devices. `None` if they were not inspected, because the launch is already denied.
     pub devices: Option<&'e [Device]>,
     /// The policies' decision.
@@ -95,7 +98,15 @@ impl Explanation<'_> {
             writeln!(out, "  {:#010x} {:#010x}  {what}", pages.start, pages.end)?;
         }
         let heap = if launch.exec_heap { "RWX, by --x-exec-heap" } else { "RW-" };
-        writeln!(out, "  heap and stack         {heap}")?;
+        match self.guard {
+            None => writeln!(out, "  heap and stack         {heap}")?,
+            Some(guard) => {
+                let (start, end) = (guard.start, guard.end);
+                writeln!(out, "  up to {start:#010x}       {heap}, the heap")?;
+                writeln!(out, "  {start:#010x} {end:#010x}  ---, the guard below the stack")?;
+                writeln!(out, "  {end:#010x} {:#010x}  {heap}, the stack", self.memory)?;
+            }
+        }
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
         writeln!(out, "\noffered features: {}", self.features)?;
         let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
@@ -233,6 +244,7 @@ impl Explanation<'_> {
             },
             "memory": self.memory,
             "offered": self.features.iter().map(Feature::name).collect::<Vec<_>>(),
+            "guard": self.guard.map(|guard| json!({"start": guard.start, "end": guard.end})),
             "executable_heap": self.launch.exec_heap,
             "arguments": self.launch.arguments.iter().map(|word| text(word)).collect::<Vec<_>>(),
             "devices": devices,

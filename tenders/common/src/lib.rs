@@ -15,7 +15,7 @@
 //! | system call filters | [`seccomp`] |
 //!
 //! Used by all phases: [`error`] (every code `T4xx` and its text), [`console`] (messages),
-//! [`mod@explain`] (`--explain`), [`report`] (`--report`), [`sys`] (system calls), [`process`] (the
+//! [`mod@explain`] (`--explain`), [`report`] and [`trace`] (`--report`), [`sys`] (system calls), [`process`] (the
 //! parent of a guest), [`entry`] (the entry point of a tender), [`signals`] (signal dispositions),
 //! [`root`] (whether the tender runs as root).
 //!
@@ -48,4 +48,5 @@ pub mod seccomp;
 pub mod signals;
 pub mod start;
 pub mod sys;
+pub mod trace;
 mod used_files;

@@ -1,5 +1,7 @@
 //! What the guest is offered beyond the interface of Solo5 0.12 (`docs/reference/features.md`).
 
+use std::ops::Range;
+
 use solo5_abi::mft1::Entry;
 use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_PAGE, SEED_SIZE, TRANSFER_MAX};
 use zerocopy::{FromBytes, IntoBytes};
@@ -31,9 +33,11 @@ impl Offered {
         },
     };
 
-    /// `features`, with the values that are the same for every guest.
-    pub fn of(features: Features) -> Offered {
-        let mut record = Record::default();
+    /// `features`, with the end of the heap below `guard`, and the values that are the same for every
+    /// guest.
+    pub fn of(features: Features, guard: Option<&Range<u64>>) -> Offered {
+        let heap_end = guard.map_or(0, |guard| guard.start);
+        let mut record = Record { heap_end: heap_end.into(), ..Record::default() };
         if features.has(Feature::Transfers) {
             record.transfer_max = TRANSFER_MAX.into();
         }

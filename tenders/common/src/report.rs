@@ -15,19 +15,22 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags};
+use rustix::pipe::PipeFlags;
 use serde_json::{Value, json};
 use solo5_launch::{FileOrFd, Request};
 use solo5_report::{json as json_text, os_text};
 
 use crate::attach::Inherited;
-use crate::error::{EXIT_CANNOT, Error, Reason, Refusal};
+use crate::error::{CODE_STACK_OVERFLOW, EXIT_CANNOT, Error, Reason, Refusal, STACK_OVERFLOW};
 use crate::process::{self, Pid, WaitStatus};
 use crate::sys::Errno;
 use crate::sys::users::CallersRights;
+use crate::trace::{self, Fault};
 use crate::used_files;
 
 /// How a launch ended.
@@ -75,11 +78,22 @@ pub struct Reporter {
 }
 
 const STARTED: &str = "started";
+/// Followed by start and end of the guard below the guest's stack.
+const GUARD: &str = "guard ";
 
 impl Reporter {
+    /// Records where the guard below the guest's stack lies.
+    pub fn guard(&mut self, guard: &Range<u64>) -> Result<(), Error> {
+        self.line(format_args!("{GUARD}{} {}", guard.start, guard.end))
+    }
+
     /// Records that the guest is about to start.
     pub fn started(&mut self) -> Result<(), Error> {
-        writeln!(self.shared, "{STARTED}").map_err(|error| Error::Host {
+        self.line(format_args!("{STARTED}"))
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) -> Result<(), Error> {
+        writeln!(self.shared, "{line}").map_err(|error| Error::Host {
             what: "write()",
             error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         })
@@ -126,8 +140,15 @@ fn refusal_json(refusal: &Refusal) -> Value {
     })
 }
 
-/// The report on a child that wrote `said` to the shared file and then ended with `end`.
-fn conclude(end: End, said: &str) -> Value {
+/// The guard that the child has recorded.
+fn guard(said: &str) -> Option<Range<u64>> {
+    let (start, end) = said.lines().find_map(|line| line.strip_prefix(GUARD))?.split_once(' ')?;
+    Some(start.parse().ok()?..end.parse().ok()?)
+}
+
+/// The report on a child that wrote `said` to the shared file and then ended with `end`, after the
+/// fault `fault`.
+fn conclude(end: End, said: &str, fault: Option<Fault>) -> Value {
     let last = said.lines().last().unwrap_or_default();
     if last != STARTED
         && let Ok(refusal) = serde_json::from_str::<Value>(last)
@@ -144,13 +165,21 @@ fn conclude(end: End, said: &str) -> Value {
         // recorded a refusal.
         _ => Outcome::Bug,
     };
+    let mut reasons = Vec::new();
+    if outcome == Outcome::GuestFault
+        && let Some(fault) = fault
+        && guard(said).is_some_and(|guard| fault.is_overflow(&guard))
+    {
+        let message = format!("{STACK_OVERFLOW}: access to {:#x}", fault.address);
+        reasons.push(json!({"code": CODE_STACK_OVERFLOW, "message": message}));
+    }
     match end {
         End::Exit(status) => json!({"outcome": outcome.name(), "status": status, "reasons": []}),
         End::Signal(signal) => json!({
             "outcome": outcome.name(),
             "status": 128 + signal,
             "signal": process::signal_name(signal),
-            "reasons": [],
+            "reasons": reasons,
         }),
     }
 }
@@ -253,9 +282,10 @@ fn can_make(path: &OsStr) -> Result<(), Errno> {
 }
 
 /// Forks, and returns in the child, which does the rest of the launch. The parent never returns: it
-/// reports to `sink` how the child ended, and ends the same way. `complain` prints an error.
-pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Error> {
-    let (shared, child, blocked) = match split() {
+/// reports to `sink` how the child ended, and ends the same way. `complain` prints an error. With
+/// `trace`, for a tender whose process becomes the guest, the parent also finds out where it faults.
+pub fn watch(mut sink: Sink, trace: bool, complain: impl Fn(&Error)) -> Result<Reporter, Error> {
+    let (shared, child, blocked) = match split(trace) {
         Ok(Split::Child(reporter)) => return Ok(reporter),
         Ok(Split::Parent(shared, child, blocked)) => (shared, child, blocked),
         Err(error) => {
@@ -263,8 +293,8 @@ pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Erro
             return Err(error);
         }
     };
-    let end = match wait(child, &blocked) {
-        Ok(end) => end,
+    let (end, fault) = match wait(child, &blocked) {
+        Ok(ended) => ended,
         Err(error) => {
             let what = "waitpid()";
             complain(&Error::Host { what, error });
@@ -272,7 +302,7 @@ pub fn watch(mut sink: Sink, complain: impl Fn(&Error)) -> Result<Reporter, Erro
             std::process::exit(EXIT_CANNOT.into());
         }
     };
-    if let Err(error) = sink.write(&conclude(end, &read_shared(shared))) {
+    if let Err(error) = sink.write(&conclude(end, &read_shared(shared), fault)) {
         complain(&error);
     }
     match end {
@@ -286,15 +316,28 @@ enum Split {
     Parent(File, Pid, process::Signals),
 }
 
-/// Makes the shared file, blocks signals, and forks.
-fn split() -> Result<Split, Error> {
+/// Makes the shared file, blocks signals, and forks. With `trace` the child goes on when it is traced,
+/// or when it cannot be.
+fn split(trace: bool) -> Result<Split, Error> {
     let host = |what| move |error| Error::Host { what, error };
     let shared = rustix::fs::memfd_create(c"outcome", MemfdFlags::CLOEXEC);
     let shared = shared.map(File::from).map_err(host("memfd_create()"))?;
     let (blocked, before) = process::block_signals().map_err(host("sigprocmask()"))?;
+    // The child waits for the end of this pipe. Later it could not be traced any more.
+    let (traced, tracing) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(host("pipe2()"))?;
     match process::fork().map_err(host("fork()"))? {
-        Some(child) => Ok(Split::Parent(shared, child, blocked)),
+        Some(child) => {
+            if trace {
+                // Without it, the report only says less.
+                let _ = trace::seize(child);
+            }
+            drop(tracing);
+            Ok(Split::Parent(shared, child, blocked))
+        }
         None => {
+            drop(tracing);
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(&traced, &mut [0]));
+            read.map_err(host("read()"))?;
             process::restore_signals(&before).map_err(host("sigprocmask()"))?;
             Ok(Split::Child(Reporter { shared }))
         }
@@ -308,16 +351,23 @@ fn read_shared(mut shared: File) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Passes signals on to `child` until it has ended.
-fn wait(child: Pid, blocked: &process::Signals) -> Result<End, Errno> {
+/// Passes signals on to `child` until it has ended. Also returns its last fault, if it is traced.
+fn wait(child: Pid, blocked: &process::Signals) -> Result<(End, Option<Fault>), Errno> {
+    let mut fault = None;
     loop {
         let signal = process::next_signal(blocked)?;
         if !process::is_about_children(signal) {
             process::forward(child, signal);
             continue;
         }
-        if let Some(status) = process::ended(child)? {
-            return end_of(status).ok_or(Errno::CHILD);
+        // Several changes of a child may come with one signal.
+        while let Some(status) = process::ended(child)? {
+            if status.stopped() {
+                fault = trace::resume(child, status).or(fault);
+                continue;
+            }
+            let end = end_of(status).ok_or(Errno::CHILD)?;
+            return Ok((end, fault));
         }
     }
 }
@@ -337,7 +387,7 @@ mod tests {
     #[test]
     fn a_report_claims_no_more_than_is_known() {
         let outcome = |end, said| {
-            let report = conclude(end, said);
+            let report = conclude(end, said, None);
             (report["outcome"].as_str().unwrap().to_owned(), report["status"].as_i64().unwrap())
         };
         let started = "started\n";
@@ -353,11 +403,26 @@ mod tests {
         let reason = Some(("T454", "Invalid guest hypercall: num=4"));
         ending(&mut said, Outcome::GuestFault, 1, reason).unwrap();
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
-        assert_eq!(conclude(End::Exit(1), &said)["reasons"][0]["code"], "T454");
+        assert_eq!(conclude(End::Exit(1), &said, None)["reasons"][0]["code"], "T454");
+        let said = "guard 4096 8192\nstarted\n";
+        let fault = |address, stack| Some(Fault { address, stack });
+        let reasons = |end, said, fault| conclude(end, said, fault)["reasons"].clone();
+        let segv = End::Signal(libc::SIGSEGV);
+        let overflow = reasons(segv, said, fault(8191, 8192));
+        let expected = json!([{"code": "T445", "message": "stack overflow: access to 0x1fff"}]);
+        assert_eq!(overflow, expected);
+        for (end, said, fault) in [
+            (segv, said, None),
+            (segv, said, fault(8191, 1 << 20)),
+            (segv, started, fault(8191, 8192)),
+            (End::Exit(0), said, fault(8191, 8192)),
+        ] {
+            assert_eq!(reasons(end, said, fault), json!([]));
+        }
         let refusal = Refusal::from(Error::Unmet(solo5_launch::Unmet::ExecutableHeap));
         let said = format!("started\n{}\n", refusal_json(&refusal));
         assert_eq!(outcome(End::Exit(1), &said), is("cannot", 1), "the last line counts");
-        let reason = &conclude(End::Exit(1), &said)["reasons"][0];
+        let reason = &conclude(End::Exit(1), &said, None)["reasons"][0];
         assert_eq!(reason["code"], "T432");
         let message = reason["message"].as_str().unwrap();
         assert!(!message.contains("T432") && !message.contains("error"), "{message}");

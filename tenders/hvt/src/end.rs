@@ -2,12 +2,14 @@
 //! allocates.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_bindings::kvm_regs;
 use solo5_abi::hvt::x86_64::TrapFrame;
-use solo5_tender::error::{CODE_GUEST_FAULT, EXIT_CANNOT};
+use solo5_abi::stack;
+use solo5_tender::error::{CODE_GUEST_FAULT, CODE_STACK_OVERFLOW, EXIT_CANNOT, STACK_OVERFLOW};
 use solo5_tender::report::{Outcome, ending};
 
 use crate::devices::wait_writable;
@@ -30,6 +32,8 @@ pub struct EndContext {
     pub code: Code,
     /// Guest memory.
     pub memory: &'static SharedMemory,
+    /// The guard below the guest's stack, if there is one.
+    pub guard: Option<Range<u64>>,
     /// Whether a thread is already reporting a fault.
     pub reported: AtomicBool,
 }
@@ -87,17 +91,46 @@ impl EndContext {
     pub fn exit(&self, end: End) -> ! {
         if let Some(trap) = end.trap {
             say(STDERR, &self.trap_text(&trap));
+            if self.overflowed(&trap).is_some() {
+                self.report_overflow(trap.cr2.get(), end.status);
+            }
         }
         exit(end.status)
+    }
+
+    /// The guard, if the trap says that the stack has grown into it.
+    fn overflowed(&self, trap: &TrapFrame) -> Option<&Range<u64>> {
+        let (address, stack) = (trap.cr2.get(), trap.rsp.get());
+        self.guard.as_ref().filter(|guard| stack::is_overflow(guard, address, stack))
     }
 
     /// What standard error says about a trap that the guest reported.
     fn trap_text(&self, trap: &TrapFrame) -> Text {
         let mut text = Text::new();
         let _ = write_trap(&mut text, &self.program, trap);
-        let stack = trap.rsp.get();
+        let mut stack = trap.rsp.get();
+        if let Some(guard) = self.overflowed(trap) {
+            let (program, address) = (&self.program, trap.cr2.get());
+            let _ = writeln!(text, "{program}: {STACK_OVERFLOW}: access to {address:#x}");
+            // The stack pointer may be in the guard, where nothing can be read.
+            stack = stack.max(guard.end);
+        }
         let _ = self.code.write_stack(&mut text, &self.program, self.memory, stack);
         text
+    }
+
+    /// Writes the reason to the report, if there is one.
+    fn report_overflow(&self, address: u64, status: i32) {
+        let Some(report) = self.report else {
+            return;
+        };
+        let (mut message, mut line) = (Text::new(), Text::new());
+        let _ = write!(message, "{STACK_OVERFLOW}: access to {address:#x}");
+        let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
+        let reason = Some((CODE_STACK_OVERFLOW, message));
+        // The shell, too, sees 8 bits.
+        let _ = ending(&mut line, Outcome::GuestFault, status as u8, reason);
+        say(report, &line);
     }
 }
 
@@ -147,6 +180,7 @@ mod tests {
             report,
             code: Code(std::iter::once(0x1000..0x2000).collect()),
             memory: Box::leak(Box::new(memory)),
+            guard: None,
             reported: AtomicBool::new(false),
         }
     }
@@ -181,6 +215,19 @@ mod tests {
         let lines = lines(&text);
         assert!(lines[0].starts_with("solo5-hvt: guest trap: rip=0x1001 rsp=0x38 "), "{lines:?}");
         assert_eq!(lines[1..], ["solo5-hvt:   return address? 0x1005 at rsp+0x0"]);
+    }
+
+    #[test]
+    fn an_overflow_shows_the_stack_above_the_guard() {
+        let end_context = EndContext { guard: Some(32..56), ..end_context(None) };
+        let trap = TrapFrame { cr2: 48.into(), rsp: 40.into(), ..TrapFrame::default() };
+        let text = end_context.trap_text(&trap);
+        let lines = lines(&text);
+        let expected = [
+            "solo5-hvt: stack overflow: access to 0x30",
+            "solo5-hvt:   return address? 0x1005 at rsp+0x0",
+        ];
+        assert_eq!(lines[1..], expected);
     }
 
     #[test]

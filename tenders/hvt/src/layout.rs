@@ -9,7 +9,7 @@
 //! guest    .. mapped     the network ring, if any
 //! ```
 //!
-//! `guest` and `mapped` are the fields of [`Size`].
+//! `guest` and `mapped` are the fields of [`Size`]. A guard below the stack is not mapped for the guest.
 //!
 //! Stricter than upstream: only pages of executable segments can be executed; all others have the
 //! no-execute bit (`docs/reference/hvt.md#tables`). The bit is in EFER and in table entries that no
@@ -68,12 +68,26 @@ impl Executable<'_> {
 }
 
 /// The content of memory from guest address [`table::GDT`] on: the GDT and page tables for `mapped`
-/// bytes of memory. With `seed` the seed's page is writable.
+/// bytes of memory, in which the pages of `guard` are not present. With `seed` the seed's page is
+/// writable.
 ///
 /// Memory is mapped in pages of 2 MiB. Where one would hold both code and data, small pages are
 /// used instead, while there is room for their tables. Without room, the whole large page is
-/// executable; no known linker script comes close to this limit.
-pub fn tables(mapped: u64, executable: Executable<'_>, seed: bool) -> Vec<u8> {
+/// executable; no known linker script comes close to this limit. The guard gets its table first,
+/// because without one there would be no guard.
+pub fn tables(
+    mapped: u64,
+    executable: Executable<'_>,
+    guard: Option<&Range<u64>>,
+    seed: bool,
+) -> Vec<u8> {
+    let guarded = |pages: &Range<u64>| {
+        guard.is_some_and(|guard| guard.start < pages.end && guard.end > pages.start)
+    };
+    let granule = |index| index * MEMORY_GRANULE..(index + 1) * MEMORY_GRANULE;
+    let all = 0..mapped / MEMORY_GRANULE;
+    let first = all.clone().filter(|index| guarded(&granule(*index)));
+    let later = all.filter(|index| !guarded(&granule(*index)));
     let mut out = Tables(vec![0; (BOOT_INFO_BASE - table::GDT) as usize]);
     for (index, descriptor) in (0..).zip(x86::GDT) {
         out.set(table::GDT, index, descriptor);
@@ -85,12 +99,12 @@ pub fn tables(mapped: u64, executable: Executable<'_>, seed: bool) -> Vec<u8> {
         out.set(table::PDPT, index, directory | link);
     }
     let mut next = table::END;
-    for index in 0..mapped / MEMORY_GRANULE {
-        let start = index * MEMORY_GRANULE;
-        let pages = start..start + MEMORY_GRANULE;
+    for index in first.chain(later) {
+        let pages = granule(index);
+        let start = pages.start;
         let small = if index == 0 {
             Some(table::PAGES)
-        } else if executable.is_mixed(&pages) && next < BOOT_INFO_BASE {
+        } else if (guarded(&pages) || executable.is_mixed(&pages)) && next < BOOT_INFO_BASE {
             next += PAGE;
             Some(next - PAGE)
         } else {
@@ -107,6 +121,7 @@ pub fn tables(mapped: u64, executable: Executable<'_>, seed: bool) -> Vec<u8> {
             let at = start + page * PAGE;
             let rights = match at {
                 0..BOOT_INFO_BASE => continue,
+                _ if guarded(&(at..at + PAGE)) => continue,
                 SEED_PAGE if seed => PRESENT | WRITABLE,
                 BOOT_INFO_BASE..GUEST_MIN_BASE => PRESENT,
                 _ => PRESENT | WRITABLE,
@@ -187,6 +202,7 @@ pub fn special_registers(executable: Executable<'_>) -> kvm_sregs {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use solo5_abi::stack;
 
     use super::*;
 
@@ -199,7 +215,7 @@ mod tests {
 
     #[test]
     fn tables_hold_the_published_values() {
-        let tables = tables(32 * MIB, Executable::All, false);
+        let tables = tables(32 * MIB, Executable::All, None, false);
         assert_eq!(tables.len(), 0xf000);
         assert_eq!(word(&tables, 0x1000), 0);
         assert_eq!(word(&tables, 0x1008), 0x00af_9900_0000_ffff);
@@ -226,7 +242,7 @@ mod tests {
 
     #[test]
     fn four_gibibytes_fill_all_directories() {
-        let tables = tables(4096 * MIB, Executable::All, false);
+        let tables = tables(4096 * MIB, Executable::All, None, false);
         assert_eq!(word(&tables, 0x7ff8), 0xffe0_0083);
         assert_eq!(word(&tables, 0x8000), 0, "the first page is not present");
     }
@@ -259,7 +275,7 @@ mod tests {
             let bounds: Vec<u64> = bounds.into_iter().collect();
             let ranges: Vec<Range<u64>> =
                 bounds.chunks_exact(2).map(|pair| pair[0] * PAGE..pair[1] * PAGE).collect();
-            let tables = tables(16 * MIB, Executable::Only(&ranges), seed);
+            let tables = tables(16 * MIB, Executable::Only(&ranges), None, seed);
             let pages = probes.into_iter().chain(bounds).chain([SEED_PAGE / PAGE - 1, SEED_PAGE / PAGE]);
             for page in pages.flat_map(|page| [page, page + 1]) {
                 let address = page * PAGE;
@@ -282,10 +298,53 @@ mod tests {
     fn mixed_pages_beyond_the_table_room_stay_executable() {
         let ranges: Vec<Range<u64>> =
             (1..12).map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE).collect();
-        let tables = tables(32 * MIB, Executable::Only(&ranges), false);
+        let tables = tables(32 * MIB, Executable::Only(&ranges), None, false);
         assert_ne!(walk(&tables, 7 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
         assert_eq!(walk(&tables, 8 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
         assert_ne!(walk(&tables, 12 * MEMORY_GRANULE) & NO_EXECUTE, 0);
+    }
+
+    proptest! {
+        /// The guard's pages are not present; every other page is as without a guard, as long as there
+        /// is room for tables.
+        #[test]
+        fn a_guard_is_not_mapped(mib in 1u64..64, stack in 1u64..16, code in any::<bool>()) {
+            let (size, stack) = (2 * mib * MIB, stack * stack::GUARD);
+            let guard = size - stack - stack::GUARD..size - stack;
+            let ranges = [GUEST_MIN_BASE..GUEST_MIN_BASE + PAGE];
+            let code = if code { &ranges[..] } else { &[] };
+            let with = tables(size, Executable::Only(code), Some(&guard), false);
+            let without = tables(size, Executable::Only(code), None, false);
+            for at in (0..size).step_by(PAGE as usize) {
+                let (new, old) = (walk(&with, at), walk(&without, at));
+                if guard.contains(&at) {
+                    prop_assert_eq!(new, 0, "{:#x}", at);
+                    continue;
+                }
+                // The same page and rights, in a small page or a large one.
+                let page = |entry: u64| {
+                    let large = entry & LARGE != 0;
+                    let base = if large { at & !(MEMORY_GRANULE - 1) } else { at };
+                    (entry.wrapping_sub(base)) & !LARGE
+                };
+                prop_assert_eq!(page(new), page(old), "{:#x}", at);
+            }
+        }
+    }
+
+    #[test]
+    fn a_guard_has_its_table_before_code_does() {
+        let ranges: Vec<Range<u64>> =
+            (1..12).map(|index| index * MEMORY_GRANULE..index * MEMORY_GRANULE + PAGE).collect();
+        let guard = 31 * MIB..31 * MIB + stack::GUARD;
+        let tables = tables(32 * MIB, Executable::Only(&ranges), Some(&guard), false);
+        assert_eq!(walk(&tables, guard.start), 0);
+        assert_eq!(walk(&tables, guard.end - PAGE), 0);
+        assert_ne!(walk(&tables, guard.start - PAGE), 0);
+        assert_ne!(walk(&tables, guard.end), 0);
+        // Code has one table less.
+        assert_ne!(walk(&tables, 6 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
+        assert_eq!(walk(&tables, 7 * MEMORY_GRANULE + PAGE) & NO_EXECUTE, 0);
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub enum Use {
 pub const LOW: (Range<u64>, Protection) =
     (0..GUEST_MIN_BASE, Protection { read: true, write: false, execute: false });
 
+/// The rights to a guard: it is none of the guest's memory.
+pub const NO_ACCESS: Protection = Protection { read: false, write: false, execute: false };
+
 impl SharedMemory {
     /// Guest memory of `size` bytes from guest address 0, at host address `base`. `protected` lists
     /// the pages that are not both readable and writable, with their rights in the host's mapping.

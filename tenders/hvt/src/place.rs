@@ -16,7 +16,7 @@ use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 
 use crate::layout::Size;
-use crate::memory::{LOW, SharedMemory};
+use crate::memory::{LOW, NO_ACCESS, SharedMemory};
 
 /// Guest memory with the image loaded.
 #[derive(Debug)]
@@ -32,12 +32,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Maps guest memory (from the file `shared`, if given), and loads the image's segments into
-    /// it.
+    /// Maps guest memory (from the file `shared`, if given), loads the image's segments into it, and
+    /// takes all access from the `guard` below the stack.
     pub fn new(
         plan: &LoadPlan,
         file: &File,
         size: Size,
+        guard: Option<&Range<u64>>,
         shared: Option<&OwnedFd>,
         kernel: OsString,
     ) -> Result<Loaded, Error> {
@@ -57,6 +58,10 @@ impl Loaded {
             Ok(())
         });
         loaded.map_err(|error| error.of(kernel))?;
+        if let Some(guard) = guard {
+            memory.protect(guard.clone(), NO_ACCESS).map_err(host("mprotect()"))?;
+            protected.push((guard.clone(), NO_ACCESS));
+        }
         let code = plan.segments.iter().filter(|segment| segment.protection.execute);
         Ok(Loaded {
             base,
@@ -178,6 +183,9 @@ mod tests {
     /// Guest memory of one granule, without a ring.
     const SMALL: Size = Size { guest: MEMORY_GRANULE, mapped: MEMORY_GRANULE };
 
+    /// The guard below a stack of 64 KiB.
+    const GUARD: Range<u64> = 0x1e_0000..0x1f_0000;
+
     /// A sample image, its file and its load plan.
     fn image() -> (Sample, File, LoadPlan) {
         let sample = Sample::new(Target::Hvt, Arch::X86_64, &[]);
@@ -190,7 +198,7 @@ mod tests {
 
     fn loaded(size: Size) -> (Sample, Loaded) {
         let (sample, file, plan) = image();
-        (sample, Loaded::new(&plan, &file, size, None, "image".into()).unwrap())
+        (sample, Loaded::new(&plan, &file, size, Some(&GUARD), None, "image".into()).unwrap())
     }
 
     /// A shared file of one granule, as for a debugger.
@@ -221,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn the_guard_is_none_of_the_guests_memory() {
+        let (_, loaded) = loaded(SMALL);
+        let memory = loaded.shared();
+        for at in [GUARD.start, GUARD.end - 1] {
+            assert!(memory.load::<u8>(at).is_err() && memory.store(at, &1u8).is_err(), "{at:#x}");
+        }
+        for at in [GUARD.start - 1, GUARD.end] {
+            assert!(memory.store(at, &1u8).is_ok() && memory.load(at) == Ok(1u8), "{at:#x}");
+        }
+        for at in [GUARD.start - 1, GUARD.end - 1] {
+            assert!(memory.piece(Allegation::new(at, 2), Use::Read).is_err(), "{at:#x}");
+        }
+    }
+
+    #[test]
     fn the_kernel_cannot_write_to_protected_pages_either() {
         let (sample, loaded) = loaded(SMALL);
         // SAFETY: the mapping lives until the process ends, and only the kernel writes to it,
@@ -234,6 +257,8 @@ mod tests {
         };
         assert_eq!(read(sample.segments[TEXT].p_vaddr), Err(Errno::FAULT));
         assert_eq!(read(sample.segments[DATA].p_vaddr), Ok(1));
+        assert_eq!(read(GUARD.start), Err(Errno::FAULT));
+        assert_eq!(read(GUARD.end - 1), Err(Errno::FAULT));
     }
 
     #[test]
@@ -253,7 +278,7 @@ mod tests {
         let (_, file, mut plan) = image();
         let last = plan.segments.last_mut().unwrap();
         last.pages.end = MEMORY_GRANULE + 0x1000;
-        let error = Loaded::new(&plan, &file, SMALL, None, "image".into()).unwrap_err();
+        let error = Loaded::new(&plan, &file, SMALL, None, None, "image".into()).unwrap_err();
         let Error::Image { kernel, fault: ImageError::MemoryEnd { memory, .. } } = &error else {
             panic!("{error:?}");
         };
@@ -264,7 +289,7 @@ mod tests {
     fn both_mappings_of_a_file_show_the_same_memory() {
         let (sample, image, plan) = image();
         let file = shared_file();
-        let loaded = Loaded::new(&plan, &image, SMALL, Some(&file), "image".into()).unwrap();
+        let loaded = Loaded::new(&plan, &image, SMALL, None, Some(&file), "image".into()).unwrap();
         let alias = map(MEMORY_GRANULE, Some(&file)).unwrap();
         assert_ne!(alias, loaded.base);
         // SAFETY: a mapping of its own, readable and writable until the process ends.

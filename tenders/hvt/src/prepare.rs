@@ -1,6 +1,7 @@
 //! Prepares an allowed guest: loads it into memory and makes everything that it needs to run.
 
 use std::ffi::{CString, OsString};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -30,7 +31,7 @@ use crate::filter::{self, Descriptors};
 use crate::gdb::{self, Debugger};
 use crate::hypercall::Host;
 use crate::layout::{self, Executable, Size};
-use crate::memory::SharedMemory;
+use crate::memory::{NO_ACCESS, SharedMemory};
 use crate::place::{self, Loaded};
 use crate::ring;
 use crate::running::Running;
@@ -74,7 +75,7 @@ pub(crate) fn prepare(
         devices,
         memory,
         features,
-        stack: _,
+        guard,
         executable_heap,
         arguments,
         user,
@@ -90,7 +91,7 @@ pub(crate) fn prepare(
     let ring = if has_net(&devices) { MEMORY_GRANULE } else { 0 };
     let size = Size { guest: memory, mapped: memory + ring };
     let shared = gdb.as_ref().map(|_| gdb::backing(size.mapped)).transpose()?;
-    let loaded = Loaded::new(&plan, &file, size, shared.as_ref(), kernel.clone())?;
+    let loaded = Loaded::new(&plan, &file, size, guard.as_ref(), shared.as_ref(), kernel.clone())?;
     drop(file);
     // SAFETY: `Loaded::new` has made this mapping, and it is never unmapped.
     unsafe { machine.set_memory(loaded.base, size.mapped) }?;
@@ -100,7 +101,8 @@ pub(crate) fn prepare(
     } else {
         Executable::Only(&loaded.code)
     };
-    let tables = layout::tables(size.mapped, executable, features.has(Feature::Seed));
+    let tables =
+        layout::tables(size.mapped, executable, guard.as_ref(), features.has(Feature::Seed));
     let special = layout::special_registers(executable);
     let registers = layout::registers(plan.entry, size.guest);
     machine.set_cpu(&special, &registers)?;
@@ -109,7 +111,7 @@ pub(crate) fn prepare(
     let (epoll, timer) = start::events(&devices, TIMER)?;
     let kick = if ring > 0 { or_warn(kick(&machine), console)? } else { None };
 
-    let mut offer = Offered::of(features);
+    let mut offer = Offered::of(features, guard.as_ref());
     loaded.seed(&mut offer)?;
     let facts = Facts {
         memory: size.guest,
@@ -145,7 +147,8 @@ pub(crate) fn prepare(
     }
     let debugging = match (&gdb, &shared) {
         (Some(place), Some(shared)) => {
-            Some(wait_for_debugger(place, kernel.as_ref(), &epoll, size, shared, console)?)
+            let memory = (size, guard.as_ref(), shared);
+            Some(wait_for_debugger(place, kernel.as_ref(), &epoll, memory, console)?)
         }
         _ => None,
     };
@@ -170,6 +173,7 @@ pub(crate) fn prepare(
         report,
         code: Code(loaded.code.clone()),
         memory,
+        guard,
         reported: AtomicBool::new(false),
     };
     let ring = kick.and_then(|kick| ring::shared(&loaded, memory, devices, kick));
@@ -188,19 +192,19 @@ pub(crate) fn prepare(
     })
 }
 
-/// Waits for a debugger, and maps guest memory a second time for it.
+/// Waits for a debugger, and maps guest memory a second time for it. It cannot access the guard either.
 fn wait_for_debugger(
     place: &Gdb,
     kernel: &Path,
     epoll: &OwnedFd,
-    size: Size,
-    shared: &OwnedFd,
+    (size, guard, shared): (Size, Option<&Range<u64>>, &OwnedFd),
     console: &Console,
 ) -> Result<Debugging, Error> {
     let debugger = Debugger::wait(place, kernel, epoll, TIMER, console)?;
     let alias = place::map(size.mapped, Some(shared))?;
+    let guard = guard.map(|guard| (guard.clone(), NO_ACCESS));
     // SAFETY: this is a new mapping, readable and writable, and never unmapped.
-    let memory = unsafe { SharedMemory::new(alias, size.guest, Vec::new()) };
+    let memory = unsafe { SharedMemory::new(alias, size.guest, guard.into_iter().collect()) };
     Ok((debugger, memory))
 }
 

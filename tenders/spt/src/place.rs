@@ -6,6 +6,8 @@
 //! 0x100000 .. mem_size    the guest's segments, heap and stack
 //! ```
 //!
+//! If the guest has a guard below its stack, the guard has no access.
+//!
 //! No existing mapping is ever replaced: the tender asks the kernel for exactly these addresses,
 //! and the kernel refuses if something is mapped there. So the tender need not check where program,
 //! heap, stack and vdso lie, and guest memory may extend as far up as there is room.
@@ -72,6 +74,11 @@ fn mapping_in(addresses: Range<u64>) -> Option<String> {
             .is_some_and(|(start, end)| start < addresses.end && end > addresses.start)
     });
     found.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Takes all access from the guard below the stack.
+pub fn seal_guard(memory: &GuestMemory, guard: Range<u64>) -> Result<(), Errno> {
+    memory.protect(guard, Protection { read: false, write: false, execute: false })
 }
 
 /// Makes low memory read-only, except for the seed's page if there is a seed: the guest wipes it.

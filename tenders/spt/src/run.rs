@@ -1,5 +1,6 @@
 //! Loads an allowed guest, drops all privileges, and starts it.
 
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use solo5_abi::offer::{Feature, Features};
@@ -70,6 +71,7 @@ impl Tender for Spt {
 struct Ready {
     filter: Vec<Instruction>,
     start: Start,
+    guard: Option<Range<u64>>,
     keep: Vec<RawFd>,
     locks: Locks,
 }
@@ -88,7 +90,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         devices,
         memory: size,
         features,
-        stack: _,
+        guard,
         executable_heap,
         arguments,
         // The other fields are set only by options of hvt.
@@ -108,9 +110,12 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     });
     loaded.map_err(|error| error.of(kernel.clone()))?;
     drop(file);
+    if let Some(guard) = guard.clone() {
+        place::seal_guard(&memory, guard).map_err(host("mprotect()"))?;
+    }
 
     let (epoll, timer) = start::events(&devices, INTERNAL_TIMERFD)?;
-    let mut offer = Offered::of(features);
+    let mut offer = Offered::of(features, guard.as_ref());
     offer::seed(&memory, &mut offer)?;
     let facts = Facts {
         memory: size,
@@ -153,6 +158,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
             names: NAMES_BASE..NAMES_BASE + names.len() as u64,
             close: report,
         },
+        guard,
         keep,
         locks,
     })
@@ -193,6 +199,12 @@ impl Ready {
         unsafe { close_all_but(&mut self.keep) }.map_err(host("close_range()"))?;
         // SAFETY: the devices' descriptors are among the kept ones.
         unsafe { self.locks.take() }?;
-        reporter.map_or(Ok(()), Reporter::started)
+        let Some(reporter) = reporter else {
+            return Ok(());
+        };
+        if let Some(guard) = &self.guard {
+            reporter.guard(guard)?;
+        }
+        reporter.started()
     }
 }

@@ -32,7 +32,7 @@ fn guest(kick: RawFd) -> Guest {
     let image = Image::read(&file, &[Arch::X86_64]).unwrap();
     let plan = image.plan(&file, Target::Hvt).unwrap();
     let size = Size { guest: MEMORY_GRANULE, mapped: 2 * MEMORY_GRANULE };
-    let loaded = Loaded::new(&plan, &file, size, None, "image".into()).unwrap();
+    let loaded = Loaded::new(&plan, &file, size, None, None, "image".into()).unwrap();
     let (tap, wire) = UnixDatagram::pair().unwrap();
     tap.set_nonblocking(true).unwrap();
     wire.set_nonblocking(true).unwrap();

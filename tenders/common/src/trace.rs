@@ -1,0 +1,89 @@
+//! The parent of `--report` as its child's tracer: it learns where a guest faulted.
+//!
+//! Only signals stop a traced process, no system calls, so a guest runs as fast as without. A
+//! kernel or a container may forbid tracing, and another tracer may be there first. Then the report
+//! lacks this reason, and nothing else changes.
+
+use std::ops::Range;
+use std::ptr;
+
+use libc::{c_long, c_void};
+use solo5_abi::stack;
+
+use crate::process::{Pid, WaitStatus};
+use crate::sys::Errno;
+
+/// A memory access of the child that the kernel refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The address accessed.
+    pub address: u64,
+    /// The stack pointer.
+    pub stack: u64,
+}
+
+impl Fault {
+    /// Whether the stack has grown into `guard`.
+    pub fn is_overflow(&self, guard: &Range<u64>) -> bool {
+        stack::is_overflow(guard, self.address, self.stack)
+    }
+}
+
+/// Becomes the tracer of `child`.
+pub fn seize(child: Pid) -> Result<(), Errno> {
+    request(libc::PTRACE_SEIZE.into(), child, ptr::null_mut())
+}
+
+/// Lets `child`, which a signal has stopped, go on as if it were not traced. Returns where it
+/// faulted, if that is what stopped it.
+pub fn resume(child: Pid, status: WaitStatus) -> Option<Fault> {
+    let signal = status.stopping_signal()?;
+    let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let event = status.as_raw() >> 16;
+    let (how, passed) = match event {
+        // The signal itself: it is delivered now.
+        0 => (libc::PTRACE_CONT, signal),
+        // Its effect: a stopped process stays stopped until a signal continues it.
+        libc::PTRACE_EVENT_STOP if stops.contains(&signal) => (libc::PTRACE_LISTEN, 0),
+        _ => (libc::PTRACE_CONT, 0),
+    };
+    let fault = if event == 0 && signal == libc::SIGSEGV { fault(child) } else { None };
+    // It fails only if the child has been killed, and then there is nothing to resume.
+    let _ = request(how.into(), child, ptr::without_provenance_mut(passed as usize));
+    fault
+}
+
+/// The address and the stack pointer of the SIGSEGV that has stopped `child`.
+fn fault(child: Pid) -> Option<Fault> {
+    // SAFETY: a `siginfo_t` is integers and pointers, for which all zero is valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    request(libc::PTRACE_GETSIGINFO.into(), child, (&raw mut info).cast()).ok()?;
+    // SAFETY: the kernel fills in the address of every SIGSEGV, and any bits are an address.
+    let address = unsafe { info.si_addr() } as u64;
+    Some(Fault { address, stack: stack_pointer(child)? })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn stack_pointer(child: Pid) -> Option<u64> {
+    // SAFETY: the structure is integers, for which all zero is valid.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    request(libc::PTRACE_GETREGS.into(), child, (&raw mut registers).cast()).ok()?;
+    Some(registers.rsp)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn stack_pointer(_child: Pid) -> Option<u64> {
+    None
+}
+
+/// A request without an address. `data` is a number, or points to what the request fills in. C
+/// libraries differ in the type of their `ptrace`, so this is the system call.
+fn request(request: c_long, child: Pid, data: *mut c_void) -> Result<(), Errno> {
+    let (child, address): (c_long, c_long) = (child.as_raw_nonzero().get().into(), 0);
+    // SAFETY: of the requests above, two write: GETSIGINFO and GETREGS get a structure of the type
+    // that they fill in. The others take a number.
+    match unsafe { libc::syscall(libc::SYS_ptrace, request, child, address, data) } {
+        -1 => Err(crate::sys::last_error()),
+        _ => Ok(()),
+    }
+}
