@@ -1,4 +1,8 @@
 //! Several blocks in one call against one call for each block, in one guest of spt.
+//!
+//! The database mix flushes twice in each transaction. On a real disk these flushes take nearly all
+//! of the time, with both kinds of calls: then the ratio is about 1. So its disk is in memory, where
+//! a flush takes no time and the calls are what is measured.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,6 +23,9 @@ const MANIFEST: &str = "type: solo5.manifest\nversion: 2\ndevices:\n\
 pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let disk = bench.work.join("disk.many");
     File::create(&disk)?.set_len(DISK)?;
+    let memory = tempfile::tempdir_in("/dev/shm")?;
+    let in_memory = memory.path().join("disk");
+    File::create(&in_memory)?.set_len(DISK)?;
     let manifest = bench.work.join("block_many.yaml");
     fs::write(&manifest, MANIFEST)?;
     let image = bench.work.join("block_many");
@@ -28,11 +35,11 @@ pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
         .arg(crate::root().join("xtask/bench/block_many.c"))
         .arg("-o")
         .arg(&image))?;
-    let compare = |what: &str, [many, each]: [&str; 2], least: f64| -> Result<Row> {
+    let compare = |what: &str, disk: &Path, [many, each]: [&str; 2], least: f64| -> Result<Row> {
         let mut runs = [Vec::new(), Vec::new()];
         for _ in 0..RUNS {
             for (kind, runs) in [many, each].into_iter().zip(&mut runs) {
-                runs.push(guest(bench, &image, &disk, kind)?);
+                runs.push(guest(bench, &image, disk, kind)?);
             }
         }
         let [many, each] = &runs;
@@ -47,8 +54,13 @@ pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
         })
     };
     Ok(vec![
-        compare("spt block, bytes at 64 KiB / at one sector", ["many", "sectors"], 3.0)?,
-        compare("spt database mix, 4 KiB pages, many / each", ["mix-many", "mix-sectors"], 1.5)?,
+        compare("spt block, bytes at 64 KiB / at one sector", &disk, ["many", "sectors"], 3.0)?,
+        compare(
+            "spt database mix, 4 KiB pages, many / each",
+            &in_memory,
+            ["mix-many", "mix-sectors"],
+            1.5,
+        )?,
     ])
 }
 
