@@ -15,6 +15,7 @@
 //! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
 //! | `plan` | `solo5_policies::plan`, `solo5_policies::case` | formatting keeps the command lines; a tender reads them as the plan means them |
 //! | `launch` | `solo5_launch` | the two ways to give a command line agree |
+//! | `filter` | `solo5_tender::seccomp` | a filter decides on transfers as plain arithmetic does |
 //!
 //! Code makes the seeds, from the builders and case files that the crates' own tests use. Each target
 //! also has a dictionary. The targets do not depend on libFuzzer: `tests/` runs the same functions
@@ -27,6 +28,7 @@
 mod audit;
 mod dwarf;
 mod files;
+mod filter;
 mod image;
 mod launch;
 mod manifest;
@@ -74,7 +76,7 @@ fn escaped(byte: &u8) -> String {
 }
 
 /// Every target.
-pub static TARGETS: [Target; 12] = [
+pub static TARGETS: [Target; 13] = [
     image::TARGET,
     audit::TARGET,
     dwarf::TARGET,
@@ -87,4 +89,5 @@ pub static TARGETS: [Target; 12] = [
     policy::TARGET,
     plan::TARGET,
     launch::TARGET,
+    filter::TARGET,
 ];

@@ -23,6 +23,8 @@ use std::fmt;
 
 use solo5_abi::Arch;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod interpreter;
 mod sectors;
 
 pub use sectors::Sectors;
@@ -430,52 +432,11 @@ pub(crate) mod tests {
     };
 
     use super::calls::*;
+    use super::interpreter::decision;
     use super::*;
 
-    /// Runs a program on a call, as the kernel's interpreter does.
     pub(super) fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let load = |offset: u32| match offset {
-            DATA_NUMBER => number,
-            DATA_ARCH => arch,
-            _ => {
-                let word = (offset - DATA_ARGUMENTS) / 4;
-                let value = arguments[word as usize / 2];
-                if word.is_multiple_of(2) { value as u32 } else { (value >> 32) as u32 }
-            }
-        };
-        let (mut at, mut accumulator, mut index) = (0, 0u32, 0);
-        loop {
-            let instruction = program[at];
-            let operand = instruction.operand;
-            let skip =
-                |holds| usize::from(if holds { instruction.if_true } else { instruction.if_false });
-            at += 1 + match instruction.code {
-                LOAD => {
-                    accumulator = load(operand);
-                    0
-                }
-                JUMP => operand as usize,
-                JUMP_EQUAL => skip(accumulator == operand),
-                JUMP_GREATER => skip(accumulator > operand),
-                JUMP_GREATER_EQUAL => skip(accumulator >= operand),
-                JUMP_BITS => skip(accumulator & operand != 0),
-                JUMP_GREATER_EQUAL_INDEX => skip(accumulator >= index),
-                ADD_INDEX => {
-                    accumulator = accumulator.wrapping_add(index);
-                    0
-                }
-                TO_INDEX => {
-                    index = accumulator;
-                    0
-                }
-                FROM_INDEX => {
-                    accumulator = index;
-                    0
-                }
-                RETURN => return operand,
-                code => panic!("unknown operation {code:#x}"),
-            };
-        }
+        decision(program, arch, number, arguments).expect("one of our programs")
     }
 
     /// The decision on a call, computed directly from the rules.

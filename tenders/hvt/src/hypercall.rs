@@ -462,6 +462,7 @@ mod tests {
             argument in prop_oneof![0..SIZE as u64 + 64, any::<u64>(), SIZE as u64 - 48..SIZE as u64],
             words in prop::array::uniform4(prop_oneof![
                 0u64..4, any::<u64>(), SIZE as u64 - 520..SIZE as u64 + 8, Just(u64::MAX),
+                (0u64..4).prop_map(|sectors| sectors * 512),
             ]),
         ) {
             prop_assume!(kind != Hypercall::Puts);
