@@ -27,13 +27,16 @@ pub(crate) enum Use {
 
 /// The functions looked for (`docs/reference/guest-api.md`; functions that only compute are left
 /// out).
-const FUNCTIONS: [(&str, Use); 14] = [
+const FUNCTIONS: [(&str, Use); 17] = [
     ("solo5_net_acquire", Use::Net),
     ("solo5_net_read", Use::Net),
     ("solo5_net_write", Use::Net),
     ("solo5_block_acquire", Use::Block),
     ("solo5_block_read", Use::Block),
+    ("solo5_block_read_many", Use::Block),
     ("solo5_block_write", Use::Block),
+    ("solo5_block_write_many", Use::Block),
+    ("solo5_block_flush", Use::Block),
     ("solo5_abort", Use::Other),
     ("solo5_clock_monotonic", Use::Other),
     ("solo5_clock_wall", Use::Other),

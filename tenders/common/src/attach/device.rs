@@ -46,7 +46,7 @@ pub enum Backing {
         file: FileId,
         /// Size in bytes.
         capacity: u64,
-        /// Sector size: the guest transfers one sector per call.
+        /// Sector size: the guest transfers whole sectors.
         sector_size: SectorSize,
         /// What the guest may do.
         access: Access,
