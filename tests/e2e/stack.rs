@@ -21,6 +21,11 @@ use crate::{Suite, trial};
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     vec![
         trial(suite, "stack/overflow-spares-the-heap/spt", overflow_spares_the_heap),
+        trial(suite, "stack/safe-rust/spt", |suite| safe_rust(suite, "spt", 139, "")),
+        trial(suite, "stack/safe-rust/hvt", |suite| {
+            suite.kvm()?.require(true)?;
+            safe_rust(suite, "hvt", 255, "Stack overflow")
+        }),
         trial(suite, "stack/report/spt", |suite| reports(suite, "spt", 139)),
         trial(suite, "stack/report/hvt", |suite| {
             suite.kvm()?.require(false)?;
@@ -117,6 +122,21 @@ fn reports(suite: &Suite, target: &str, status: i32) -> Outcome {
         ensure!(is == overflow, "{mode}: {report}");
         ensure!(report["status"] == status, "{mode}: {report}");
         ensure!(!overflow || report["outcome"] == "guest-fault", "{mode}: {report}");
+    }
+    Ok(())
+}
+
+/// A recursion in safe Rust, and a frame that is larger than stack and guard together.
+fn safe_rust(suite: &Suite, target: &str, status: i32, text: &str) -> Outcome {
+    let image = suite.builder.example("deep", target)?;
+    let cases = [("10", 0, "SUCCESS"), ("300", status, text), ("large", status, text)];
+    for (argument, status, text) in cases {
+        let mut command = suite.tool(&format!("solo5-{target}"));
+        command.args(["--mem=4", "--"]).arg(&image).arg(argument).stdin(Stdio::null());
+        let finished = Running::start(command)?.finish()?;
+        let is = finished.status == status && finished.printed(text);
+        ensure!(is, "{argument}: {}:\n{}", finished.status, finished.text());
+        ensure!(status == 0 || !finished.printed("SUCCESS"), "{argument}: {}", finished.text());
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ pub fn all() -> Outcome<Vec<Guest>> {
 pub const HOST_PROGRAMS: [&str; 4] = ["with_tap", "in_container", "failing_flush", "record_disk"];
 
 /// Examples that are unikernels in Rust.
-pub const EXAMPLES: [&str; 2] = ["http", "random"];
+pub const EXAMPLES: [&str; 3] = ["deep", "http", "random"];
 
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
 /// directory that `build-guests` filled, takes them from there.

@@ -347,7 +347,12 @@ fn the_testing_page_names_the_packages_that_ci_installs() {
 /// of ours changes.
 #[test]
 fn the_locks_of_programs_outside_the_workspace_are_fresh() {
-    for manifest in ["examples/http/Cargo.toml", "examples/random/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in [
+        "examples/deep/Cargo.toml",
+        "examples/http/Cargo.toml",
+        "examples/random/Cargo.toml",
+        "fuzz/Cargo.toml",
+    ] {
         let mut cargo = std::process::Command::new(env!("CARGO"));
         cargo.current_dir(repository()).args(["metadata", "--locked"]);
         cargo.args(["--format-version=1", "--manifest-path", manifest]);
