@@ -8,14 +8,17 @@
 mod blocks;
 mod hvt;
 mod io;
+mod measure;
 mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
 
-use crate::run::{output, run, show};
+use self::measure::{
+    Bench, LIBRARY, Row, difference, median, median_time, pairs, ratio, row, times,
+};
+use crate::run::{output, run};
 use crate::{Arguments, Result, peer, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
@@ -26,24 +29,13 @@ const PAIRS: usize = 1000;
 /// Images in one call of the audit.
 const IMAGES: usize = 4000;
 /// Largest text in bytes of bindings.
-const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 13_400), ("solo5_hvt.o", 20_300)];
-/// The bindings' folder under a prefix.
-const LIBRARY: &str = "lib/x86_64-solo5-none-static";
+const TEXT_MAX: [(&str, u64); 2] = [("solo5_spt.o", 9_500), ("solo5_hvt.o", 14_600)];
 /// Programs that run guests.
 const TENDERS: [&str; 3] = ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"];
 /// Largest tender in bytes.
 const TENDER_MAX: u64 = 2 << 20;
 /// Most allow rules of the filter for a guest without devices (`docs/reference/spt.md#calls`).
 const SPT_RULES_MAX: u64 = 7;
-
-/// One line of the result.
-struct Row {
-    what: String,
-    measured: String,
-    bar: String,
-    /// `None` where there was nothing to compare with.
-    held: Option<bool>,
-}
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     if let Some((first, pairs)) = arguments.split_first()
@@ -77,14 +69,6 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-#[derive(Clone)]
-struct Bench {
-    work: PathBuf,
-    ours: PathBuf,
-    peer: Option<PathBuf>,
-    pairs: usize,
-}
-
 impl Bench {
     fn rows(&self) -> Result<Vec<Row>> {
         let hello =
@@ -108,38 +92,6 @@ impl Bench {
         Ok(rows)
     }
 
-    /// Compiles and links a C guest for spt with the toolchain under `prefix`.
-    fn link(&self, prefix: &Path, source: &Path, name: &str) -> Result<PathBuf> {
-        self.link_for("spt", "", prefix, source, name)
-    }
-
-    /// The same for any target, with these devices in its manifest.
-    fn link_for(
-        &self,
-        target: &str,
-        devices: &str,
-        prefix: &Path,
-        source: &Path,
-        name: &str,
-    ) -> Result<PathBuf> {
-        let cc = prefix.join("bin/x86_64-solo5-none-static-cc");
-        let manifest = self.work.join("none.c");
-        let json = self.work.join("none.json");
-        fs::write(
-            &json,
-            format!(r#"{{"type":"solo5.manifest","version":1,"devices":[{devices}]}}"#),
-        )?;
-        let elftool = prefix.join("bin/solo5-elftool");
-        run(Command::new(elftool).arg("gen-manifest").arg(&json).arg(&manifest))?;
-        let image = self.work.join(name);
-        run(Command::new(cc)
-            .args(["-O2", "-z", &format!("solo5-abi={target}")])
-            .args([source, &manifest])
-            .arg("-o")
-            .arg(&image))?;
-        Ok(image)
-    }
-
     fn empty(&self) -> Result<Command> {
         let source = self.work.join("empty.c");
         let program = self.work.join("empty");
@@ -148,34 +100,10 @@ impl Bench {
         Ok(Command::new(program))
     }
 
-    fn spt(&self, image: &Path) -> Command {
-        tender(&self.ours, "spt", image)
-    }
-
     fn start(&self, hello: &Path, mut empty: Command) -> Result<Row> {
         let ratio = ratio(&mut self.spt(hello), &mut empty, self.pairs)?;
         let what = "spt hello, full banner / empty program".to_owned();
         Ok(Row { what, measured: times(ratio), bar: "<= 1.25 x".into(), held: Some(ratio <= 1.25) })
-    }
-
-    /// The same source, linked by each toolchain and run by its own tender.
-    fn start_against_peer(&self, target: &str) -> Result<Option<Row>> {
-        let Some(peer) = &self.peer else {
-            return Ok(None);
-        };
-        let hello = crate::root().join("examples/hello/hello.c");
-        let command = |prefix: &Path, name: &str| -> Result<Command> {
-            let image = self.link_for(target, "", prefix, &hello, &format!("{name}.{target}"))?;
-            Ok(tender(prefix, target, &image))
-        };
-        let (mut ours, mut theirs) = (command(&self.ours, "ours")?, command(peer, "peers")?);
-        let ratio = ratio(&mut ours, &mut theirs, self.pairs)?;
-        Ok(Some(Row {
-            what: format!("{target} hello / peer's hello and tender"),
-            measured: times(ratio),
-            bar: "<= 1.0 x".into(),
-            held: Some(ratio <= 1.0),
-        }))
     }
 
     /// A copy of `image` with a signature appended, and the public key as text.
@@ -378,13 +306,6 @@ impl Bench {
     }
 }
 
-/// The command that runs hello in `image` with the tender for `target` under `prefix`.
-fn tender(prefix: &Path, target: &str, image: &Path) -> Command {
-    let mut command = Command::new(prefix.join(format!("bin/solo5-{target}")));
-    command.arg("--mem=2").arg(image).arg("Hello_Solo5");
-    command
-}
-
 /// Bytes of code in an object.
 fn text_size(object: &Path) -> Result<u64> {
     let table = String::from_utf8(output(Command::new("size").arg("-A").arg(object))?)?;
@@ -398,67 +319,4 @@ fn text_size(object: &Path) -> Result<u64> {
         0 => Err(format!("{} has no code", object.display()).into()),
         size => Ok(size),
     }
-}
-
-/// A number with its limit.
-fn row(what: String, value: u64, unit: &str, most: u64) -> Row {
-    Row {
-        what,
-        measured: format!("{value}{unit}"),
-        bar: format!("<= {most}{unit}"),
-        held: Some(value <= most),
-    }
-}
-
-fn times(ratio: f64) -> String {
-    format!("{ratio:.3} x")
-}
-
-fn once(command: &mut Command) -> Result<f64> {
-    let start = Instant::now();
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
-    let taken = start.elapsed();
-    if !status.success() {
-        return Err(format!("{}: {status}", show(command)).into());
-    }
-    Ok(taken.max(Duration::from_nanos(1)).as_secs_f64())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn median_time(command: &mut Command, times: usize) -> Result<f64> {
-    Ok(median((0..times).map(|_| once(command)).collect::<Result<_>>()?))
-}
-
-/// Starts two commands in turns; the times of each pair.
-fn pairs(a: &mut Command, b: &mut Command, count: usize) -> Result<Vec<(f64, f64)>> {
-    for _ in 0..count.min(10) {
-        once(a)?;
-        once(b)?;
-    }
-    let mut pair = |index: usize| -> Result<(f64, f64)> {
-        // The order alternates, so that neither always benefits from warm caches.
-        if index.is_multiple_of(2) {
-            let first = once(a)?;
-            Ok((first, once(b)?))
-        } else {
-            let second = once(b)?;
-            Ok((once(a)?, second))
-        }
-    };
-    (0..count).map(&mut pair).collect()
-}
-
-fn ratio(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
-    let pairs = pairs(a, b, count)?;
-    Ok(median(pairs.into_iter().map(|(a, b)| a / b).collect()))
-}
-
-/// Seconds that `a` takes longer than `b`.
-fn difference(a: &mut Command, b: &mut Command, count: usize) -> Result<f64> {
-    let pairs = pairs(a, b, count)?;
-    Ok(median(pairs.into_iter().map(|(a, b)| a - b).collect()))
 }

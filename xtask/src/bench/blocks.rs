@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::io::{Measured, measure};
-use super::{Bench, Row, median, times};
+use super::measure::{Bench, Row, median, times};
 use crate::Result;
 use crate::run::run;
 

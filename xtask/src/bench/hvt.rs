@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::{Bench, LIBRARY, Row, median_time, ratio, row, tender, times};
+use super::measure::{Bench, LIBRARY, Row, median_time, ratio, row, tender, times};
 use crate::run::output;
 use crate::{Result, namespace};
 

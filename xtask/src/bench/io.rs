@@ -14,7 +14,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 
-use super::{Bench, Row, median, times};
+use super::measure::{Bench, Row, median, times};
 use crate::run::{output, run, show};
 use crate::{Result, namespace};
 

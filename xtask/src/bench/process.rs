@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::thread::disable_transparent_huge_pages;
 
-use super::{Bench, Row, median, ratio, times};
+use super::measure::{Bench, Row, median, ratio, times};
 use crate::Result;
 use crate::run::{output, run};
 
