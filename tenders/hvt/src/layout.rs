@@ -311,8 +311,8 @@ mod tests {
         fn a_guard_is_not_mapped(mib in 1u64..64, stack in 1u64..16, code in any::<bool>()) {
             let (size, stack) = (2 * mib * MIB, stack * stack::GUARD);
             let guard = size - stack - stack::GUARD..size - stack;
-            let ranges = [GUEST_MIN_BASE..GUEST_MIN_BASE + PAGE];
-            let code = if code { &ranges[..] } else { &[] };
+            let page = GUEST_MIN_BASE..GUEST_MIN_BASE + PAGE;
+            let code = if code { std::slice::from_ref(&page) } else { &[] };
             let with = tables(size, Executable::Only(code), Some(&guard), false);
             let without = tables(size, Executable::Only(code), None, false);
             for at in (0..size).step_by(PAGE as usize) {
