@@ -67,9 +67,9 @@ struct solo5_start_info {
      * and stack apart. Nothing else may be assumed of the layout of memory.
      *
      * With `stack: SIZE` in the manifest the stack is not in this region: it has SIZE bytes of its
-     * own. Below it lies a guard of 64 KiB without access, so a stack that overflows ends the
-     * unikernel. Under a tender that does not offer a guard the region is 64 KiB larger, and an
-     * overflow writes to its end.
+     * own, above the region. Between the two lies a guard of 64 KiB without access, so a stack that
+     * overflows ends the unikernel. Older tenders make no guard. Then its 64 KiB belong to the
+     * region, and a stack that overflows writes there.
      */
     uintptr_t heap_start;
     size_t heap_size;
@@ -149,9 +149,10 @@ solo5_time_t solo5_clock_wall(void);
  * SOLO5_SEED_SIZE. There is one seed; a generator of random numbers is seeded with it and keeps it
  * secret. No copy of it stays in the unikernel's memory but the one in `buf`.
  *
- * The manifest has to declare `seed: true`. SOLO5_R_EUNSPEC if it does not, or if the tender offers
- * no seed, as those of Solo5 0.12 do not: then there is no substitute. SOLO5_R_EINVAL if `buf` is
- * NULL, if `size` is another, or if the seed was taken before. In both cases `buf` is not written.
+ * SOLO5_R_EUNSPEC if there is no seed: the manifest does not declare `seed: true`, or the tender
+ * offers none, as those of Solo5 0.12 do not. Nothing else takes its place. SOLO5_R_EINVAL if `buf`
+ * is NULL, if `size` is another, or if the seed was taken before. `buf` is written only if the
+ * result is SOLO5_R_OK.
  */
 solo5_result_t solo5_seed(uint8_t *buf, size_t size);
 
@@ -214,7 +215,7 @@ solo5_result_t solo5_net_acquire(const char *name, solo5_handle_t *handle,
 /*
  * Sends one frame, header included. Does not block: if the host has no room for the frame right now,
  * the frame is dropped, as any network may do, and the result is SOLO5_R_OK. SOLO5_R_EINVAL if the frame is
- * longer than mtu + SOLO5_NET_HLEN or `handle` is no network device.
+ * shorter than SOLO5_NET_HLEN or longer than mtu + SOLO5_NET_HLEN, or if `handle` is no network device.
  */
 solo5_result_t solo5_net_write(solo5_handle_t handle, const uint8_t *buf, size_t size);
 
@@ -251,10 +252,12 @@ solo5_result_t solo5_net_write_many(solo5_handle_t handle, const struct solo5_ne
  * read can be given to solo5_net_write_many() as it is; before the next read the sizes are those of the
  * buffers again.
  *
- * `*read` is always set: so many frames, the first ones, were received, whatever the result. It is
- * SOLO5_R_OK if there was at least one and the next read did not fail, or if `count` is 0; SOLO5_R_AGAIN
- * if there was none. Any other result is that of the read after them. The frame of a read that was not
- * done keeps its size.
+ * `*read` is always set, whatever the result: so many frames, the first ones, were received. The others
+ * keep their sizes.
+ *
+ * SOLO5_R_OK if at least one frame was received and no read failed, or if `count` is 0. SOLO5_R_AGAIN if
+ * there was no frame to read. If a read failed, the result is that of the read, and the frames before it
+ * were received.
  */
 solo5_result_t solo5_net_read_many(solo5_handle_t handle, struct solo5_net_frame *frames,
         size_t count, size_t *read);
@@ -313,13 +316,17 @@ solo5_result_t solo5_block_read_many(solo5_handle_t handle, solo5_off_t offset, 
  * connected for reading only, there is nothing to do: SOLO5_R_OK. SOLO5_R_EINVAL if `handle` is no block
  * device.
  *
- * SOLO5_R_EUNSPEC if the host fails. What was written since the last flush may then be lost, and the
- * host may not report it again. So the device fails for ever: every later transfer or flush of it is
- * SOLO5_R_EUNSPEC.
+ * SOLO5_R_EUNSPEC has two reasons:
  *
- * SOLO5_R_EUNSPEC too, and the device goes on working, if it cannot be flushed: the manifest does not
- * have `flush: true` for it, or the tender is older. A unikernel that must not run so flushes once at
- * its start. Not in Solo5 0.12: a program that calls it does not link with its bindings.
+ *   - The device cannot be flushed: the manifest does not have `flush: true` for it, or the tender is
+ *     older. The device goes on working.
+ *   - The host failed. What was written since the last flush may be lost, and the host may not report it
+ *     again. So the device fails for ever: every later transfer or flush of it is SOLO5_R_EUNSPEC.
+ *
+ * A flush at the start, before anything is written, tells them apart: if it returns SOLO5_R_OK, the
+ * device can be flushed, and a later SOLO5_R_EUNSPEC is a failure of the host.
+ *
+ * Not in Solo5 0.12: a program that calls it does not link with its bindings.
  */
 solo5_result_t solo5_block_flush(solo5_handle_t handle);
 
