@@ -23,6 +23,7 @@
 pub mod completion;
 mod memory;
 mod needs;
+mod offer;
 mod options;
 mod resolve;
 mod usage;

@@ -6,11 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft1::{DeviceType, is_name};
-use solo5_abi::offer::{Feature, Features};
+use solo5_abi::offer::Features;
 use solo5_abi::target::Target;
 use solo5_report::os_text;
 use solo5_source::reader::similar;
 
+use super::offer::parse_offer;
 use super::resolve::{BlockWish, NetWish, Wishes};
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
@@ -108,10 +109,10 @@ enum ValueError {
     Because(String),
     /// Not a valid sector size.
     SectorSize,
-    /// No memory size; what to write instead.
-    Memory(String),
     /// `Malformed argument to --option`, without usage.
     Malformed,
+    /// The same, with what to write instead.
+    Advised(String),
 }
 
 const fn row(name: &'static str, module: Module, form: Form, usage: &'static str) -> Row {
@@ -161,7 +162,8 @@ pub(super) static OPTIONS: &[Row] = &[
         "--offer",
         Module::Core,
         Form::Value(offer),
-        "  [ --offer=all | none | LIST ] (features that an older tender lacks: stack, transfers, flush, seed)",
+        "  [ --offer=all | none | LIST ] (offer only these features, with commas between: \
+         stack,transfers,flush,seed)",
     ),
     // For launchers that start the tender as root because it opens taps and devices.
     row(
@@ -382,7 +384,7 @@ impl Reader {
             ValueError::Malformed => {
                 malformed(index, row, format!("write it as in usage:{}", row.usage.trim_end()))
             }
-            ValueError::Memory(advice) => malformed(index, row, advice),
+            ValueError::Advised(advice) => malformed(index, row, advice),
         })
     }
 
@@ -508,7 +510,7 @@ fn os(bytes: &[u8]) -> OsString {
 }
 
 fn memory(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
-    let wrong = || ValueError::Memory(memory_advice(value));
+    let wrong = || ValueError::Advised(memory_advice(value));
     reader.launch.memory_mib = parse_memory(value).ok_or_else(wrong)?;
     Ok(())
 }
@@ -585,17 +587,8 @@ fn format(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// `all`, `none`, or names with commas between them.
 fn offer(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
-    let text = str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
-    reader.launch.offer = match text {
-        "all" => Features::ALL,
-        "none" => Features::NONE,
-        list => list
-            .split(',')
-            .try_fold(Features::NONE, |set, name| Some(set.with(Feature::from_name(name)?)))
-            .ok_or(ValueError::Malformed)?,
-    };
+    reader.launch.offer = parse_offer(value).map_err(ValueError::Advised)?;
     Ok(())
 }
 

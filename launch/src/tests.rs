@@ -246,6 +246,33 @@ fn a_malformed_value_is_reported_in_one_line_without_usage() {
 }
 
 #[test]
+fn a_wrong_list_of_features_is_named() {
+    for (value, advice) in [
+        ("stak", "there is no feature 'stak'; did you mean 'stack'?"),
+        ("flush,sed", "there is no feature 'sed'; did you mean 'seed'?"),
+        ("none,seed", "'none' stands alone: write --offer=none, or leave it out of the list"),
+        ("seed,all", "'all' stands alone: write --offer=all, or leave it out of the list"),
+        ("al", "there is no feature 'al'; did you mean 'all'?"),
+        ("stack,_seed", "names have commas between and no blanks: write --offer=stack,seed"),
+        ("stack_seed", "names have commas between and no blanks: write --offer=stack,seed"),
+        (
+            "stack;seed",
+            "there is no feature 'stack;seed'; the features are stack, transfers, flush, seed",
+        ),
+        ("", "write all, none, or names with commas between: stack,transfers,flush,seed"),
+        ("seed,", "write all, none, or names with commas between: stack,transfers,flush,seed"),
+    ] {
+        let error = launch(&format!("--offer={value} k")).unwrap_err();
+        assert_eq!(error.lines, ["Malformed argument to --offer"], "{value:?}");
+        assert_eq!(error.advice.as_deref(), Some(advice), "{value:?}");
+        assert!(!error.usage);
+    }
+    let offer = |options| launch(options).unwrap().offer.to_string();
+    assert_eq!(offer("--offer=seed,stack k"), "stack, seed");
+    assert_eq!(offer("--offer=none --offer=flush k"), "flush", "the last one counts");
+}
+
+#[test]
 fn the_first_wrong_argument_is_reported() {
     assert_eq!(lines("--net:nope=t --bogus k").0[0], "Resource not declared in manifest: 'nope'");
     assert_eq!(lines("--bogus --net:nope=t k").0, ["Invalid option: `--bogus'"]);

@@ -122,6 +122,13 @@ fn reports(suite: &Suite, target: &str, status: i32) -> Outcome {
         ensure!(is == overflow, "{mode}: {report}");
         ensure!(report["status"] == status, "{mode}: {report}");
         ensure!(!overflow || report["outcome"] == "guest-fault", "{mode}: {report}");
+        if overflow {
+            let mut elftool = suite.tool("solo5-elftool");
+            elftool.arg("symbolize").arg(&image).arg(&path).stdin(Stdio::null());
+            let named = Running::start(elftool)?.finish()?;
+            let is = named.status == 0 && named.printed("+0x");
+            ensure!(is, "{mode}: no function: {}", named.text());
+        }
     }
     Ok(())
 }

@@ -170,7 +170,9 @@ fn conclude(end: End, said: &str, fault: Option<Fault>) -> Value {
         && let Some(fault) = fault
         && guard(said).is_some_and(|guard| fault.is_overflow(&guard))
     {
-        let message = format!("{STACK_OVERFLOW}: access to {:#x}", fault.address);
+        let Fault { address, instruction, .. } = fault;
+        // `solo5-elftool symbolize` looks for `rip=`.
+        let message = format!("{STACK_OVERFLOW}: access to {address:#x}, rip={instruction:#x}");
         reasons.push(json!({"code": CODE_STACK_OVERFLOW, "message": message}));
     }
     match end {
@@ -405,11 +407,12 @@ mod tests {
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
         assert_eq!(conclude(End::Exit(1), &said, None)["reasons"][0]["code"], "T454");
         let said = "guard 4096 8192\nstarted\n";
-        let fault = |address, stack| Some(Fault { address, stack });
+        let fault = |address, stack| Some(Fault { address, stack, instruction: 0x10_0d21 });
         let reasons = |end, said, fault| conclude(end, said, fault)["reasons"].clone();
         let segv = End::Signal(libc::SIGSEGV);
         let overflow = reasons(segv, said, fault(8191, 8192));
-        let expected = json!([{"code": "T445", "message": "stack overflow: access to 0x1fff"}]);
+        let expected =
+            json!([{"code": "T445", "message": "stack overflow: access to 0x1fff, rip=0x100d21"}]);
         assert_eq!(overflow, expected);
         for (end, said, fault) in [
             (segv, said, None),

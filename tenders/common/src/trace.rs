@@ -20,6 +20,8 @@ pub struct Fault {
     pub address: u64,
     /// The stack pointer.
     pub stack: u64,
+    /// The instruction pointer.
+    pub instruction: u64,
 }
 
 impl Fault {
@@ -53,26 +55,28 @@ pub fn resume(child: Pid, status: WaitStatus) -> Option<Fault> {
     fault
 }
 
-/// The address and the stack pointer of the SIGSEGV that has stopped `child`.
+/// The address and the registers of the SIGSEGV that has stopped `child`.
 fn fault(child: Pid) -> Option<Fault> {
     // SAFETY: a `siginfo_t` is integers and pointers, for which all zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     request(libc::PTRACE_GETSIGINFO.into(), child, (&raw mut info).cast()).ok()?;
     // SAFETY: the kernel fills in the address of every SIGSEGV, and any bits are an address.
     let address = unsafe { info.si_addr() } as u64;
-    Some(Fault { address, stack: stack_pointer(child)? })
+    let (stack, instruction) = registers(child)?;
+    Some(Fault { address, stack, instruction })
 }
 
+/// The stack pointer and the instruction pointer.
 #[cfg(target_arch = "x86_64")]
-fn stack_pointer(child: Pid) -> Option<u64> {
+fn registers(child: Pid) -> Option<(u64, u64)> {
     // SAFETY: the structure is integers, for which all zero is valid.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
     request(libc::PTRACE_GETREGS.into(), child, (&raw mut registers).cast()).ok()?;
-    Some(registers.rsp)
+    Some((registers.rsp, registers.rip))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn stack_pointer(_child: Pid) -> Option<u64> {
+fn registers(_child: Pid) -> Option<(u64, u64)> {
     None
 }
 

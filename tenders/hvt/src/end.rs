@@ -92,7 +92,7 @@ impl EndContext {
         if let Some(trap) = end.trap {
             say(STDERR, &self.trap_text(&trap));
             if self.overflowed(&trap).is_some() {
-                self.report_overflow(trap.cr2.get(), end.status);
+                self.report_overflow(&trap, end.status);
             }
         }
         exit(end.status)
@@ -120,12 +120,13 @@ impl EndContext {
     }
 
     /// Writes the reason to the report, if there is one.
-    fn report_overflow(&self, address: u64, status: i32) {
+    fn report_overflow(&self, trap: &TrapFrame, status: i32) {
         let Some(report) = self.report else {
             return;
         };
         let (mut message, mut line) = (Text::new(), Text::new());
-        let _ = write!(message, "{STACK_OVERFLOW}: access to {address:#x}");
+        let (address, rip) = (trap.cr2.get(), trap.rip.get());
+        let _ = write!(message, "{STACK_OVERFLOW}: access to {address:#x}, rip={rip:#x}");
         let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
         let reason = Some((CODE_STACK_OVERFLOW, message));
         // The shell, too, sees 8 bits.
