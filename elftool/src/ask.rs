@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
+use solo5_abi::offer::Feature;
 use solo5_abi::{Arch, CMDLINE_SIZE, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
 use solo5_image::{Image, ImageError, ReadAt};
@@ -244,14 +245,24 @@ pub(crate) fn examine<R: ReadAt>(
     })?;
     image.abi_of(target)?;
     let manifest = image.checked_manifest()?;
-    image.features()?;
+    let (known, needed) = image.features()?;
     let properties = image.properties()?;
     let properties = properties.as_ref();
     let (launch, mut problems) =
         options(path.as_os_str(), words, (tender, target), &manifest, properties)?;
     let plan = image.plan(file, target)?;
     if let Ok(memory) = launch.guest_memory(target) {
-        problems.extend(plan.fits(memory).err().map(|error| error.to_string()));
+        let stack = properties.and_then(Mft2::stack);
+        let stack = stack.filter(|_| launch.features(known, needed).has(Feature::Stack));
+        let image_end = plan.minimum_memory;
+        problems.extend(match (plan.fits(memory), stack) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(()), Some(stack)) => {
+                let guard = launch.guard(target, memory, image_end, stack);
+                guard.err().map(|unmet| unmet.to_string())
+            }
+            (Ok(()), None) => None,
+        });
     }
     if !problems.is_empty() {
         return Err(AskError::Launch(problems));

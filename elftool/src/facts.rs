@@ -57,7 +57,7 @@ pub(crate) struct Facts {
     pub(crate) manifest: Option<u32>,
     /// What the manifest requires for the unikernel as a whole.
     pub(crate) needs: Vec<String>,
-    /// The smallest guest memory it can be loaded into.
+    /// The smallest guest memory it starts with, its stack included.
     pub(crate) memory: Option<u64>,
     /// Memory that it may write to.
     pub(crate) writable: u64,
@@ -147,7 +147,7 @@ impl Facts {
             devices: devices.unwrap_or_default(),
             manifest: image.map(|image| image.manifest_version()),
             needs: image.map(needs).unwrap_or_default(),
-            memory: subject.plan().map(|plan| plan.minimum_memory),
+            memory: subject.least_memory(),
             writable,
             api: subject.api_used().map(|names| names.into_iter().map(str::to_owned).collect()),
             sections: loaded

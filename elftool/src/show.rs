@@ -54,6 +54,9 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct Load {
     minimum_memory: u64,
+    /// The smallest memory that also holds a heap, the guard and the stack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_with_stack: Option<u64>,
     kernel_end: u64,
 }
 
@@ -128,7 +131,11 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) ->
     let load = subject
         .plan()
         .filter(|_| loaded && refused.is_none())
-        .map(|plan| Load { minimum_memory: plan.minimum_memory, kernel_end: plan.kernel_end });
+        .map(|plan| Load {
+            minimum_memory: plan.minimum_memory,
+            memory_with_stack: subject.least_memory().filter(|least| *least > plan.minimum_memory),
+            kernel_end: plan.kernel_end,
+        });
     Shown {
         file: subject.name(),
         size,
@@ -226,7 +233,14 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
     if let Some(load) = &shown.load {
         let (memory, end) = (load.minimum_memory, load.kernel_end);
         let mib = memory.div_ceil(1 << 20);
-        let _ = writeln!(out, "memory   {mib} MiB to load it ({memory:#x}), kernel_end {end:#x}");
+        let stack = load.memory_with_stack.map(|memory| {
+            format!(", {} MiB to start it with its stack ({memory:#x})", memory.div_ceil(1 << 20))
+        });
+        let stack = stack.unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "memory   {mib} MiB to load it ({memory:#x}){stack}, kernel_end {end:#x}"
+        );
     }
     if !shown.known.is_empty() {
         let needed = if shown.needed.is_empty() { "none".into() } else { shown.needed.join(", ") };

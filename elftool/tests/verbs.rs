@@ -341,6 +341,60 @@ fn check_judges_the_memory_that_the_guest_gets() {
 }
 
 #[test]
+fn memory_that_a_guest_needs_counts_its_stack() {
+    let place = Place::new();
+    let manifest = "type: solo5.manifest\nversion: 2\nstack: 8MiB\ndevices: []\n";
+    let parsed = solo5_manifest::parse("m.yaml", manifest.as_bytes()).expect("a manifest");
+    let notes = parsed.manifest.notes();
+    let notes = [notes.mft1(), notes.mft2().expect("properties")].concat();
+    for (name, target) in [("a.hvt", Target::Hvt), ("a.spt", Target::Spt)] {
+        let mut abi = testing::abi_note(target);
+        let known = abi.len() - 8;
+        abi[known] = 1;
+        let groups = [testing::openbsd_note(), abi, notes.clone()];
+        place.write(name, &Sample::with_notes(target, Arch::X86_64, &groups).bytes());
+    }
+    place.write("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    let lacks = |image, have, enough| {
+        format!(
+            "{image}: cannot start: {have} MiB of memory cannot hold the image, a heap, and a stack of 8192 \
+             KiB with its guard; add --mem={enough}\n"
+        )
+    };
+    for (image, options, expected) in [
+        ("a.spt", &["--mem=8"][..], lacks("a.spt", 8, 10)),
+        ("a.hvt", &["--mem=9"], lacks("a.hvt", 8, 10)),
+        ("a.spt", &["--mem=10"], String::from("a.spt: allowed")),
+        ("a.hvt", &["--mem=10"], String::from("a.hvt: allowed")),
+        // Without a guard it starts as under an older tender.
+        ("a.spt", &["--mem=8", "--offer=none"], String::from("a.spt: allowed")),
+    ] {
+        let run = place.run(&[&["check", image, "--policy=p.yaml", "--"], options].concat());
+        let status = i32::from(expected.contains("cannot"));
+        assert_eq!(run.status, status, "{image} {options:?}: {}{}", run.stdout, run.stderr);
+        assert!(run.stdout.starts_with(&expected), "{image} {options:?}: {}", run.stdout);
+    }
+    let plan = "type: solo5.plan\nversion: 1\nunikernels:\n  - { name: a, image: a.spt, memory: 8MiB }\n";
+    place.write("plan.yaml", plan.as_bytes());
+    let run = place.run(&["check", "--plan=plan.yaml", "--policy=p.yaml"]);
+    assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("add --mem=10"), "{}", run.stdout);
+
+    let run = place.run(&["show", "--format=json", "a.spt"]);
+    let load = &serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap()["load"];
+    let needed = load["minimum_memory"].as_u64().unwrap() + (512 << 10) + (64 << 10) + (8 << 20);
+    assert_eq!(load["memory_with_stack"], needed);
+    let run = place.run(&["show", "a.spt"]);
+    let line = format!("10 MiB to start it with its stack ({needed:#x})");
+    assert!(run.stdout.contains(&line), "{}", run.stdout);
+    let run = place.run(&["lock", "a.spt"]);
+    let lock: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(lock["images"][0]["memory"], needed);
+    let run = place.run(&["audit", "--budget=memory=9MiB", "a.spt"]);
+    assert!(run.stdout.contains("S503"), "{}", run.stdout);
+}
+
+#[test]
 fn policies_are_asked() {
     let place = Place::new();
     place.image("a.spt", Target::Spt);

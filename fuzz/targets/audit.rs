@@ -21,7 +21,7 @@ fn run(data: &[u8]) -> bool {
     assert_eq!(errors.is_empty(), clean, "selecting errors changes them");
     // An image for another target is not loaded by a tender of ours.
     if subject.target().is_none_or(solo5_abi::Target::has_tender) {
-        let minimum = subject.plan().map_or(u64::MAX, |plan| plan.minimum_memory);
+        let minimum = subject.least_memory().unwrap_or(u64::MAX);
         for memory in [0, minimum.saturating_sub(1), minimum, u64::MAX] {
             let loaded = loads(&file, memory);
             assert_eq!(

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use solo5_abi::device::SectorSize;
 use solo5_abi::mft2::Mft2;
+use solo5_abi::offer::{Feature, Features};
 use solo5_abi::stack;
 use solo5_abi::target::Target;
 
@@ -81,6 +82,14 @@ impl fmt::Display for Unmet {
 }
 
 impl Launch {
+    /// The features to offer to an image whose bindings know `known` and whose manifest needs `needs`.
+    /// For an image whose bindings know nothing, nothing changes.
+    pub fn features(&self, known: Features, needs: Features) -> Features {
+        // A feature that costs the host something is offered only if it is needed.
+        let wanted = needs.with(Feature::Transfers);
+        known.and(wanted).and(self.offer)
+    }
+
     /// The guard below a stack of `stack` bytes, in `have` bytes of memory with an image that ends at
     /// `image_end`.
     ///

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE, PADDING};
 use solo5_abi::mft2::{self, tag};
+use solo5_abi::offer::Feature;
 use zerocopy::IntoBytes;
 
 use super::*;
@@ -593,4 +594,20 @@ fn options_that_are_no_utf_8_are_shown_byte_by_byte() {
     let words = [OsStr::from_bytes(b"--explain=\xff").to_owned()];
     let stop = read(&words, &Modules::ordinary(Target::Spt)).unwrap_err();
     assert_eq!(stop, Stop::Explain("\\xff".into()));
+}
+
+#[test]
+fn what_is_offered_is_known_and_permitted() {
+    let features = |known, needs, permitted| {
+        let mut launch = launch("k").expect("a launch");
+        launch.offer = permitted;
+        launch.features(known, needs)
+    };
+    let (all, none) = (Features::ALL, Features::NONE);
+    assert_eq!(features(none, all, all), none, "old bindings");
+    assert_eq!(features(all, all, none), none, "switched off");
+    assert_eq!(features(all, all, all), all);
+    assert_eq!(features(all, none, all), Features::of(&[Feature::Transfers]), "no needs");
+    let flush = Features::of(&[Feature::Flush]);
+    assert_eq!(features(flush, all, all), flush);
 }

@@ -12,7 +12,7 @@
 //!
 //! Severity *error* means exactly that the loader of the image's target refuses it for every size
 //! of guest memory; everything else is at most a warning. So, for hvt and spt, an image loads into
-//! `memory` bytes if and only if there is no error and `memory >= plan.minimum_memory`. A virtio,
+//! `memory` bytes if and only if there is no error and `memory >= least_memory`, which counts the stack. A virtio,
 //! xen or muen image has no tender in this suite; what a tender would refuse is a warning there.
 //! Errors cannot be ignored, only left out by selecting other rules.
 //!
@@ -35,6 +35,7 @@ mod strings;
 pub mod subject;
 mod surface;
 
+use solo5_abi::stack;
 use solo5_image::{ImageError, ReadAt};
 use solo5_report::{Diagnostic, Place, Severity};
 
@@ -140,18 +141,38 @@ pub fn audit_subject(subject: &Subject<'_>, selection: &Selection) -> Vec<Diagno
     diagnostics
 }
 
-/// Whether the loader of the image's target accepts it for `memory` bytes of guest memory. Tests
+/// Whether the loader of the image's target accepts it for `memory` bytes of guest memory, which
+/// must hold the stack that the manifest asks for. Tests
 /// compare severity *error* with this function.
-pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), ImageError> {
+pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), Refused> {
     let image = solo5_image::Image::read(reader, &solo5_abi::Arch::ALL)?;
     let abi = image.abi()?;
     let Some(target) = abi.target() else {
         // Without a known target the check fails for any.
-        return image.abi_of(solo5_abi::Target::Hvt).map(drop);
+        return Ok(image.abi_of(solo5_abi::Target::Hvt).map(drop)?);
     };
     image.abi_of(target)?;
     image.checked_manifest()?;
     image.features()?;
     let plan = image.plan(reader, target)?;
-    plan.fits(memory.min(loadable::most_memory_of(&image, target)))
+    let memory = memory.min(loadable::most_memory_of(&image, target));
+    plan.fits(memory)?;
+    let stack = subject::stack_of(&image).filter(|_| target.has_tender());
+    let guard = stack.map(|stack| stack::guard(plan.minimum_memory, stack, memory));
+    if guard == Some(None) { Err(Refused::Stack) } else { Ok(()) }
+}
+
+/// Why [`loads`] refuses an image.
+#[derive(Debug)]
+pub enum Refused {
+    /// The loader does.
+    Image(ImageError),
+    /// There is no room for heap, guard and stack.
+    Stack,
+}
+
+impl From<ImageError> for Refused {
+    fn from(error: ImageError) -> Refused {
+        Refused::Image(error)
+    }
 }

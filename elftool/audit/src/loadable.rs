@@ -7,6 +7,7 @@ use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::error::{HeaderField, ImageError};
 
 use crate::finding::{FINDINGS_MAX, Finding};
+use crate::notes;
 use crate::subject::Subject;
 
 pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
@@ -119,7 +120,7 @@ pub(crate) fn content(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 
 pub(crate) fn memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let most = subject.most_memory().unwrap_or(u64::MAX);
-    if subject.plan().is_some_and(|plan| plan.minimum_memory <= most) {
+    if subject.least_memory().is_some_and(|least| least <= most) {
         larger_than(DEFAULT_MEMORY, "a tender's default is", subject, out);
     }
 }
@@ -130,16 +131,25 @@ pub(crate) fn most_memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// Reports a load plan that takes more than `limit` bytes; `what` says whose limit it is.
+/// Reports an image that takes more than `limit` bytes, with its stack; `what` says whose limit it is.
 fn larger_than(limit: u64, what: &str, subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Some(plan) = subject.plan() else { return };
-    if plan.minimum_memory > limit {
-        let mib = plan.minimum_memory.div_ceil(1 << 20);
-        let message = format!("loading takes {mib} MiB; {what} {} MiB", limit >> 20);
+    let loading = plan.minimum_memory;
+    let least = subject.least_memory().unwrap_or(u64::MAX);
+    if least <= limit {
+        return;
+    }
+    let (takes, place) = if loading > limit {
         let last = plan.segments.last().map(|segment| segment.phdr);
         let place = last.map_or_else(|| subject.whole(), |phdr| subject.phdr(phdr));
-        out.push(Finding::new(message, place));
-    }
+        (format!("loading takes {} MiB", loading.div_ceil(1 << 20)), place)
+    } else {
+        let mib = least.div_ceil(1 << 20);
+        let takes = format!("image, heap, guard and stack take {mib} MiB");
+        (takes, notes::properties_place(subject))
+    };
+    let message = format!("{takes}; {what} {} MiB", limit >> 20);
+    out.push(Finding::new(message, place));
 }
 
 /// Most memory in bytes that any launch can give the image. A launch attaches every device that is not

@@ -222,13 +222,17 @@ pub(crate) fn memory_minimum(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let Ok(Some(properties)) = image.properties() else {
         return;
     };
+    let loading = plan.minimum_memory;
+    let least = subject.least_memory().unwrap_or(u64::MAX);
     if let Some(declared) = properties.memory_minimum()
-        && plan.minimum_memory > declared
+        && least > declared
     {
-        let message = format!(
-            "the manifest declares a minimum of {declared} bytes, and loading takes {}",
-            plan.minimum_memory
-        );
+        let takes = if loading > declared {
+            format!("loading takes {loading}")
+        } else {
+            format!("image, heap, guard and stack take {least}")
+        };
+        let message = format!("the manifest declares a minimum of {declared} bytes, and {takes}");
         out.push(Finding::new(message, properties_place(subject)));
     }
 }
@@ -254,7 +258,7 @@ pub(crate) fn memory_beyond(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 /// Where the properties are.
-fn properties_place(subject: &Subject<'_>) -> Place {
+pub(crate) fn properties_place(subject: &Subject<'_>) -> Place {
     let note = solo5_notes(subject, note::TYPE_MFT2).next();
     note.map_or_else(|| subject.whole(), |note| subject.phdr(note.phdr))
 }

@@ -189,7 +189,7 @@ pub const RULES: &[Rule] = &[
     error(
         "S117",
         "larger than the memory of any guest",
-        "make its static data smaller; no --mem is large enough",
+        "make its static data or its stack smaller; no --mem is large enough",
         loadable::most_memory,
     ),
     error(

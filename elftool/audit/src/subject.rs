@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use solo5_abi::{Arch, Target};
+use solo5_abi::{Arch, Target, stack};
 #[cfg(feature = "dwarf")]
 use solo5_dwarf::{DebugInfo, Limits, Source};
 use solo5_image::elf::{self, Symbol};
@@ -165,6 +165,18 @@ impl<'a> Subject<'a> {
     /// The load plan of the segments without fault.
     pub fn plan(&self) -> Option<&LoadPlan> {
         self.plan.as_ref()
+    }
+
+    /// The smallest memory in bytes that a guest starts with: for the segments, and for heap, guard
+    /// and stack if the manifest asks for a stack and a tender of this suite loads the image. `None`
+    /// without a load plan, or if the number has more than 64 bits.
+    pub fn least_memory(&self) -> Option<u64> {
+        let image_end = self.plan()?.minimum_memory;
+        let tender = self.target.is_some_and(Target::has_tender);
+        match self.image().filter(|_| tender).and_then(stack_of) {
+            Some(stack) => stack::least_memory(image_end, stack),
+            None => Some(image_end),
+        }
     }
 
     /// Most memory in bytes that any launch can give it; `None` if no tender of this suite loads it.
@@ -451,6 +463,11 @@ impl<'a> Subject<'a> {
 #[cfg(feature = "dwarf")]
 pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
     Box::new(SourceLine { file: source.file, line: source.line })
+}
+
+/// The bytes of stack that the manifest asks for.
+pub(crate) fn stack_of(image: &Image) -> Option<u64> {
+    image.properties().ok().flatten().and_then(|properties| properties.stack())
 }
 
 /// A name, cut to a length that suits a report.

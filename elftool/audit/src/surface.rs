@@ -58,8 +58,8 @@ pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
                 ("the loaded part", sizes.fold(0, u64::saturating_add))
             }
             Measure::Memory => {
-                let minimum = subject.plan().map_or(0, |plan| plan.minimum_memory);
-                ("the smallest memory", minimum)
+                let least = subject.plan().map(|_| subject.least_memory().unwrap_or(u64::MAX));
+                ("the smallest memory", least.unwrap_or(0))
             }
             Measure::Section(name) => {
                 let Some(section) = subject.sections().and_then(|all| all.find(name)) else {

@@ -572,7 +572,7 @@ proptest! {
         // If the note no longer names hvt or spt, no tender decides whether the image loads.
         prop_assume!(subject.target().is_none_or(Target::has_tender));
         let clean = findings.iter().all(|finding| finding.severity != Severity::Error);
-        let minimum = subject.plan().map_or(u64::MAX, |plan| plan.minimum_memory);
+        let minimum = subject.least_memory().unwrap_or(u64::MAX);
         for memory in [memory, minimum.saturating_sub(1), minimum, u64::MAX] {
             prop_assert_eq!(
                 loads(&file, memory).is_ok(),

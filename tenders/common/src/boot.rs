@@ -247,7 +247,7 @@ fn run<T: Tender>(
     if let Some(unmet) = launch.unmet(T::TARGET, memory, properties).into_iter().next() {
         return Err(Error::from(unmet).into());
     }
-    let features = offer::features(known, needed, launch.offer);
+    let features = launch.features(known, needed);
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(fault)?;

@@ -45,14 +45,6 @@ impl Offered {
     }
 }
 
-/// The features to offer to an image whose bindings know `known` and whose manifest needs `needs`,
-/// if the launch permits `permitted`. For an image whose bindings know nothing, nothing changes.
-pub fn features(known: Features, needs: Features, permitted: Features) -> Features {
-    // A feature that costs the host something is offered only if it is needed.
-    let wanted = needs.with(Feature::Transfers);
-    known.and(wanted).and(permitted)
-}
-
 /// Puts a new seed at the start of its page, if one is offered, and its address into the record.
 /// The host's kernel writes it, so the tender has no copy.
 pub fn seed(memory: &GuestMemory, offered: &mut Offered) -> Result<(), Error> {
@@ -83,17 +75,6 @@ pub fn append(low: &mut Vec<u8>, base: u64, manifest: usize, offered: Offered) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_offered_is_known_and_permitted() {
-        let (all, none) = (Features::ALL, Features::NONE);
-        assert_eq!(features(none, all, all), none, "old bindings");
-        assert_eq!(features(all, all, none), none, "switched off");
-        assert_eq!(features(all, all, all), all);
-        assert_eq!(features(all, none, all), Features::of(&[Feature::Transfers]), "no needs");
-        let flush = Features::of(&[Feature::Flush]);
-        assert_eq!(features(flush, all, all), flush);
-    }
 
     #[test]
     fn the_first_entry_leads_to_the_record() {
