@@ -13,6 +13,7 @@ use solo5_source::size as sizes;
 use solo5_source::{Fields, Node, Reader};
 
 use crate::model::{Device, Manifest, PACKAGE_TEXT_MAX, Package, Properties, TYPE, Version};
+use crate::place::{self, Level};
 use crate::{codes, encode};
 
 /// Reads a manifest from `root`. Its errors are in `reader`; if there are any, the value must not be
@@ -46,7 +47,18 @@ pub(crate) fn manifest(root: &Node, reader: &mut Reader) -> Option<Manifest> {
         reader.error(codes::SIZE, span.clone(), message, "", help);
     }
     let devices = fields.required("devices").map(|node| devices(node, reader, &gate));
-    fields.finish(reader);
+    let needs_2 = package.is_some()
+        || !spans.is_empty()
+        || devices.iter().flatten().any(|device| device.properties.iter().next().is_some());
+    let missing = |key: &str| {
+        let (number, why) = match (key, needs_2) {
+            ("version", true) => (2, "as other keys here need it"),
+            ("version", false) => (1, "or `version: 2` for properties such as `memory`"),
+            _ => return None,
+        };
+        Some(format!("add `version: {number}`, {why}"))
+    };
+    fields.finish_with(reader, |key| place::of(key, Level::Unikernel), missing);
     let manifest = Manifest {
         version: gate.version,
         package: package.flatten(),
@@ -156,7 +168,7 @@ fn properties(
                 take(property, node, reader);
             }
         }
-        inner.finish(reader);
+        inner.finish_with(reader, |key| place::of(key, Level::Inside(first.outer_key())), |_| None);
     }
     (properties, spans)
 }
@@ -293,7 +305,7 @@ fn device(
     let kind = fields.required("type").and_then(|node| kind(node, reader));
     let of_device = |subject| subject != Subject::Unikernel;
     let (properties, _) = properties(&mut fields, reader, gate, kind, of_device);
-    fields.finish(reader);
+    fields.finish_with(reader, |key| place::of(key, Level::Device), |_| None);
     let (name, name_at) = name?;
     Some((Device { name, kind: kind?, properties }, name_at))
 }
@@ -366,12 +378,12 @@ fn remarks(manifest: &Manifest, at: Range<usize>, reader: &mut Reader) {
     if !ignored.is_empty() {
         let ignored = ignored.join(", ");
         let message = format!("a tender that knows only version 1 does not see {ignored}");
-        let diagnostic = Diagnostic::note(codes::UPSTREAM_IGNORES, message)
+        let mut diagnostic = Diagnostic::note(codes::UPSTREAM_IGNORES, message)
             .label(reader.source(), at, "")
-            .with_note(
-                "it requires every device to be attached, and opens block devices for writing too",
-            )
             .with_help("start the unikernel with a tender of this suite if that matters");
+        for note in encode::under_upstream(manifest) {
+            diagnostic = diagnostic.with_note(note);
+        }
         reader.report(diagnostic);
     }
 }

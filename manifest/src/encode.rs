@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use solo5_abi::mft1::{self, DeviceType};
-use solo5_abi::mft2::{self, Shape, Value, Writer};
+use solo5_abi::mft2::{self, Property, Shape, Value, Writer};
 use solo5_abi::note;
+use solo5_abi::offer::Feature;
 
 use crate::model::{self, Manifest, Properties, Version};
 
@@ -116,6 +117,21 @@ pub(crate) fn ignored_upstream(manifest: &Manifest) -> Vec<&'static str> {
         .filter(|(_, property)| property.critical && said(*property))
         .map(|(mapping, property)| model::called(property, mapping))
         .collect()
+}
+
+/// What happens under a tender that does not see the properties.
+pub(crate) fn under_upstream(manifest: &Manifest) -> Vec<&'static str> {
+    let needs = |wanted: Option<Feature>| {
+        let critical = |(has, _): (&Property, _)| has.critical && has.feature == wanted;
+        subjects(manifest).any(|all| all.iter().any(critical))
+    };
+    let notes = [
+        (None, "it requires every device to be attached, and opens block devices for writing too"),
+        (Some(Feature::Stack), "there the stack has its size, and no guard below it"),
+        (Some(Feature::Flush), "there solo5_block_flush returns EUNSPEC"),
+        (Some(Feature::Seed), "there solo5_seed returns EUNSPEC"),
+    ];
+    notes.into_iter().filter(|(feature, _)| needs(*feature)).map(|(_, note)| note).collect()
 }
 
 /// The whole packaging metadata note of a manifest with a `package`. Its descriptor is a JSON object.

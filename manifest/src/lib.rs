@@ -34,6 +34,7 @@ pub mod decode;
 mod encode;
 pub mod model;
 pub mod object;
+mod place;
 pub mod schema;
 pub mod yaml;
 

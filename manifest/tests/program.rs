@@ -100,6 +100,14 @@ fn compile_says_what_upstream_ignores_and_check_finds_errors() {
     let folder = Folder::new();
     let said = ends(&folder.run(&["compile", "m.yaml", "-o", "m.o"]), 0);
     assert!(said.contains("note[M120]") && said.contains("m.yaml:2:10"), "{said}");
+    let features = "type: solo5.manifest\nversion: 2\nstack: 256KiB\nseed: true\ndevices:\n  \
+                    - { name: a, type: BLOCK_BASIC, flush: true }\n";
+    folder.put("features.yaml", features);
+    let said = ends(&folder.run(&["compile", "features.yaml", "-o", "f.o"]), 0);
+    for note in ["no guard below it", "solo5_block_flush returns EUNSPEC", "solo5_seed returns EUNSPEC"] {
+        assert!(said.contains(note), "{said}");
+    }
+    assert!(!said.contains("requires every device"), "none is optional: {said}");
     ends(&folder.run(&["check", "m.yaml"]), 0);
     folder.put("bad.yaml", "type: solo5.manifest\nversion: 1\ndevices: [ { name: a-b } ]\n");
     let said = ends(&folder.run(&["compile", "bad.yaml", "-o", "bad.o"]), 1);

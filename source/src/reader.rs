@@ -245,7 +245,7 @@ impl Reader {
         let (message, help) = match fault {
             size::Error::NoUnit => (
                 format!("{what} has no unit"),
-                format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(text)),
+                with_unit(text),
             ),
             size::Error::Unit(unit) => (
                 format!("{what} has the unknown unit `{}`", excerpt(unit.trim_start())),
@@ -287,6 +287,18 @@ impl Reader {
         };
         self.error(codes::NOT_CHOICE, node.span.clone(), message, "", help);
         None
+    }
+}
+
+/// Help for a size without a unit.
+fn with_unit(number: &str) -> String {
+    match number.parse::<u64>() {
+        Ok(0) => "write a size such as `32MiB`; the units are KiB, MiB and GiB".to_owned(),
+        // Few people write a multiple of 1024 for anything but bytes.
+        Ok(bytes) if let Some(size) = size::format(bytes) => {
+            format!("write `{size}` if these are bytes; the units are KiB, MiB and GiB")
+        }
+        _ => format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(number)),
     }
 }
 
@@ -356,6 +368,17 @@ impl<'t> Fields<'t> {
     /// Reports every required key that is missing and every key that the caller never read. A misspelt
     /// key causes both, and is reported once.
     pub fn finish(self, reader: &mut Reader) {
+        self.finish_with(reader, |_| None, |_| None);
+    }
+
+    /// [`Fields::finish`], with better help for some keys: `elsewhere` says where an unknown key
+    /// belongs, `missing` what to write for a missing one.
+    pub fn finish_with(
+        self,
+        reader: &mut Reader,
+        elsewhere: impl Fn(&str) -> Option<String>,
+        missing: impl Fn(&str) -> Option<String>,
+    ) {
         let absent: Vec<_> = (self.asked.iter().copied())
             .filter(|asked| self.pairs.iter().all(|pair| pair.key.text != *asked))
             .collect();
@@ -368,7 +391,9 @@ impl<'t> Fields<'t> {
             let message = format!("{} cannot have the key `{}`", self.what, excerpt(&key.text));
             // YAML reads all of `key:"value"` as a key.
             let glued = key.text.split_once(':').map(|(start, _)| start);
-            let help = match (similar(&key.text, &absent), glued) {
+            let similar = similar(&key.text, &absent);
+            let help = match (similar, glued) {
+                _ if let Some(place) = elsewhere(&key.text) => place,
                 (Some(known), _) => {
                     meant.push(known);
                     format!("did you mean `{known}`?")
@@ -384,7 +409,7 @@ impl<'t> Fields<'t> {
         for key in self.missing {
             if !meant.contains(&key) {
                 let message = format!("{} has no `{key}`", self.what);
-                let help = format!("add `{key}: ...`");
+                let help = missing(key).unwrap_or_else(|| format!("add `{key}: ...`"));
                 reader.error(codes::MISSING_KEY, self.head.clone(), message, "", help);
             }
         }

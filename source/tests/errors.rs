@@ -118,6 +118,11 @@ fn numbers_and_words_and_sizes() {
         |text: &str| told(value(text, |reader, node| assert_eq!(reader.size(node, "it"), None)));
     for (text, expected) in [
         ("64", "it has no unit; write `64MiB`, or whichever of KiB, MiB and GiB is meant"),
+        (
+            "262144",
+            "it has no unit; write `256KiB` if these are bytes; the units are KiB, MiB and GiB",
+        ),
+        ("0", "it has no unit; write a size such as `32MiB`; the units are KiB, MiB and GiB"),
         ("\"4 mB\"", "it has the unknown unit `mB`; units count in 1024s: write `MiB`"),
         ("4pages", "it has the unknown unit `pages`; the units are KiB, MiB and GiB"),
         ("1.5GiB", "it is not a size; write a whole number and a unit, such as `32MiB`"),
