@@ -128,14 +128,11 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) ->
     // Only targets with a tender have a loader to ask.
     let loaded = subject.target().is_some_and(Target::has_tender);
     let refused = subject.faults().first().filter(|_| loaded);
-    let load = subject
-        .plan()
-        .filter(|_| loaded && refused.is_none())
-        .map(|plan| Load {
-            minimum_memory: plan.minimum_memory,
-            memory_with_stack: subject.least_memory().filter(|least| *least > plan.minimum_memory),
-            kernel_end: plan.kernel_end,
-        });
+    let load = subject.plan().filter(|_| loaded && refused.is_none()).map(|plan| Load {
+        minimum_memory: plan.minimum_memory,
+        memory_with_stack: subject.least_memory().filter(|least| *least > plan.minimum_memory),
+        kernel_end: plan.kernel_end,
+    });
     Shown {
         file: subject.name(),
         size,

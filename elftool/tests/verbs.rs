@@ -374,7 +374,8 @@ fn memory_that_a_guest_needs_counts_its_stack() {
         assert_eq!(run.status, status, "{image} {options:?}: {}{}", run.stdout, run.stderr);
         assert!(run.stdout.starts_with(&expected), "{image} {options:?}: {}", run.stdout);
     }
-    let plan = "type: solo5.plan\nversion: 1\nunikernels:\n  - { name: a, image: a.spt, memory: 8MiB }\n";
+    let plan =
+        "type: solo5.plan\nversion: 1\nunikernels:\n  - { name: a, image: a.spt, memory: 8MiB }\n";
     place.write("plan.yaml", plan.as_bytes());
     let run = place.run(&["check", "--plan=plan.yaml", "--policy=p.yaml"]);
     assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);

@@ -27,7 +27,9 @@ pub(crate) fn of(key: &str, here: Level) -> Option<String> {
                 Subject::Unikernel => {
                     format!("`{key}` belongs to the manifest itself, at the level of `devices`")
                 }
-                Subject::Only(kind) => format!("`{key}` belongs to a device of type {}", kind.name()),
+                Subject::Only(kind) => {
+                    format!("`{key}` belongs to a device of type {}", kind.name())
+                }
                 _ => format!("`{key}` belongs to a device"),
             });
         }

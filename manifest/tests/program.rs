@@ -104,7 +104,9 @@ fn compile_says_what_upstream_ignores_and_check_finds_errors() {
                     - { name: a, type: BLOCK_BASIC, flush: true }\n";
     folder.put("features.yaml", features);
     let said = ends(&folder.run(&["compile", "features.yaml", "-o", "f.o"]), 0);
-    for note in ["no guard below it", "solo5_block_flush returns EUNSPEC", "solo5_seed returns EUNSPEC"] {
+    for note in
+        ["no guard below it", "solo5_block_flush returns EUNSPEC", "solo5_seed returns EUNSPEC"]
+    {
         assert!(said.contains(note), "{said}");
     }
     assert!(!said.contains("requires every device"), "none is optional: {said}");

@@ -243,10 +243,7 @@ impl Reader {
             Err(fault) => fault,
         };
         let (message, help) = match fault {
-            size::Error::NoUnit => (
-                format!("{what} has no unit"),
-                with_unit(text),
-            ),
+            size::Error::NoUnit => (format!("{what} has no unit"), with_unit(text)),
             size::Error::Unit(unit) => (
                 format!("{what} has the unknown unit `{}`", excerpt(unit.trim_start())),
                 match unit.trim_start().chars().next().map(|c| c.to_ascii_uppercase()) {
