@@ -512,6 +512,28 @@ impl Launch {
         lines
     }
 
+    /// The options that attach the devices of [`unattached`](Launch::unattached), or decline those that are
+    /// optional.
+    pub fn attaching(&self, manifest: &Mft1<'_>, properties: Option<&Mft2<'_>>) -> Option<String> {
+        let options: Vec<String> = manifest
+            .devices()
+            .filter_map(|(index, entry)| {
+                let (kind, name) = (entry.kind()?, entry.name());
+                if self.mentions(kind, name) {
+                    return None;
+                }
+                let attach = attaching(kind, name);
+                let optional = properties.is_some_and(|all| all.device(index).optional);
+                Some(match kind {
+                    _ if !optional => format!("--{attach}"),
+                    DeviceType::NetBasic => format!("--{attach} or --without-net:{name}"),
+                    DeviceType::BlockBasic => format!("--{attach} or --without-block:{name}"),
+                })
+            })
+            .collect();
+        (!options.is_empty()).then(|| format!("add {}", options.join(", ")))
+    }
+
     /// Whether an option of the launch attaches or declines a device.
     fn mentions(&self, kind: DeviceType, name: &str) -> bool {
         self.declines(kind, name)

@@ -60,6 +60,11 @@ pub(super) fn enough_memory_mib(target: Target, least: u64, nets: bool) -> Optio
     (least <= target.most_memory(nets)).then(|| least.div_ceil(unit).max(1) * (unit >> 20))
 }
 
+/// A size for messages that is a whole number of KiB: in MiB if it is a whole number of these.
+pub(super) fn kibibytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) { mebibytes(bytes) } else { format!("{} KiB", bytes >> 10) }
+}
+
 /// A size for messages: in MiB if it is a whole number of MiB, else in bytes.
 pub fn mebibytes(bytes: u64) -> String {
     if bytes.is_multiple_of(1 << 20) {

@@ -40,9 +40,9 @@ impl Unmet {
                 memory::mebibytes(*have)
             ),
             Unmet::Stack { have, stack, .. } => format!(
-                "{} of memory cannot hold the image, a heap, and a stack of {} KiB with its guard",
+                "{} of memory cannot hold the image, a heap, and a stack of {} with its guard",
                 memory::mebibytes(*have),
-                stack >> 10
+                memory::kibibytes(*stack)
             ),
             Unmet::ExecutableHeap => "the manifest asks for an executable heap".to_owned(),
             Unmet::SectorSize { name, have, exact } => {

@@ -310,6 +310,8 @@ fn an_optional_device_is_attached_or_declined() {
     assert!(declined.unattached(&manifest).is_empty());
     let silent = check("--net:service=t k").unwrap();
     assert_eq!(silent.unattached(&manifest).len(), 2, "silence declines nothing");
+    let advice = silent.attaching(&manifest, Some(&properties)).unwrap();
+    assert_eq!(advice, "add --block:storage=PATH or --without-block:storage");
     let both = check("--block:storage=a --without-block:storage k").unwrap_err();
     assert_eq!(both.lines[0], "Device 'storage' is given more than once");
 }
@@ -422,6 +424,10 @@ fn devices_left_out_are_listed_with_upstreams_text() {
             "All declared devices must be attached. See --help for syntax.",
         ]
     );
+    let advice = launch("k").unwrap().attaching(&manifest, None);
+    assert_eq!(advice.as_deref(), Some("add --block:storage=PATH, --net:service=TAP"));
+    let all = launch("--net:service=tap --block:storage=disk k").unwrap();
+    assert_eq!(all.attaching(&manifest, None), None);
 }
 
 /// A properties note with these records for the block device `storage`.

@@ -20,6 +20,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::{Feature, Features};
+use solo5_abi::stack::HEAP_MIN;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Image, ImageError, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
@@ -235,7 +236,7 @@ fn run<T: Tender>(
     if let Some(closing) = unattached.pop() {
         return Err(Refusal {
             summary: vec![closing],
-            advice: launch.misplaced(),
+            advice: launch.misplaced().or_else(|| launch.attaching(&manifest, properties)),
             ..Refusal::cannot(CODE_UNATTACHED, unattached)
         });
     }
@@ -250,7 +251,11 @@ fn run<T: Tender>(
     let features = launch.features(known, needed);
     let plan = image.plan(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
-    plan.fits(memory).map_err(fault)?;
+    plan.fits(memory).map_err(|found| {
+        let least = plan.minimum_memory.checked_add(HEAP_MIN);
+        let enough = least.and_then(|least| launch.enough_memory_mib(T::TARGET, least));
+        Refusal { advice: enough.map(|mib| format!("add --mem={mib}")), ..fault(found).into() }
+    })?;
     let stack = properties.and_then(Mft2::stack).filter(|_| features.has(Feature::Stack));
     let guard = stack.map(|stack| launch.guard(T::TARGET, memory, plan.minimum_memory, stack));
     let guard = guard.transpose().map_err(Error::Unmet)?;

@@ -184,6 +184,16 @@ impl Error {
             Error::Image { fault: ImageError::Features { .. }, .. } => {
                 Some("link the image with the bindings of this release".to_owned())
             }
+            Error::Tap { interface, error: Errno::NOENT } => Some(format!(
+                "there is no {interface}: make it with `ip tuntap add mode tap name {interface}` and \
+                 `ip link set {interface} up`"
+            )),
+            Error::Tap { interface, error: Errno::NETDOWN } => {
+                Some(format!("{interface} is down: `ip link set {interface} up`"))
+            }
+            Error::BlockOpen { path, error: Errno::NOENT } => Some(format!(
+                "there is no {path}: name another file, or make one with `truncate -s SIZE`"
+            )),
             Error::Pipe { .. } => Some("give the name of a regular file".to_owned()),
             Error::GdbPlace { place: Gdb::Port(_), error: Errno::ADDRINUSE } => {
                 Some("give another port with --gdb-port; 0 takes a free one".to_owned())

@@ -179,7 +179,12 @@ fn a_failed_launch_ends_with_the_line_not_started() {
     let last = |ran: Ran| ran.err.lines().last().unwrap_or_default().to_owned();
     let guest = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
     let cannot = guest.run(&["--block:disk=/nonexistent"]).gives(1);
-    assert_eq!(last(cannot), "solo5-spt: not started");
+    let advice = "there is no /nonexistent: name another file, or make one with `truncate -s SIZE`";
+    assert_eq!(last(cannot), format!("solo5-spt: not started: {advice}"));
+    let unattached = guest.run(&[]).gives(1);
+    assert_eq!(last(unattached), "solo5-spt: not started: add --block:disk=PATH");
+    let large = Guest::new(Code::new().exit(0), &[]).run(&["--mem=1"]).gives(1);
+    assert_eq!(last(large), "solo5-spt: not started: add --mem=2");
     let denied = guest.run(&["--block:disk=/dev/null", "--require-policy"]).gives(60);
     assert!(last(denied).starts_with("solo5-spt: not started: "));
     let misused = guest.run(&["--blok:disk=x"]).gives(1).mentions("usage: ");
