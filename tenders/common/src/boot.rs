@@ -33,7 +33,6 @@ use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain;
 use crate::gate::{self, Gate, denial};
-use crate::offer;
 use crate::report::{self, Reporter, Sink};
 use crate::safeguard::Safeguard;
 use crate::seal::prove_if_asked;
@@ -288,6 +287,8 @@ fn run<T: Tender>(
             launch,
             memory,
             features,
+            needs: needed,
+            stack: properties.and_then(Mft2::stack),
             guard: guard.as_ref(),
             devices: devices.as_deref(),
             decision: &decision,

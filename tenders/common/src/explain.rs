@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
 use solo5_abi::Target;
-use solo5_abi::offer::{Feature, Features};
+use solo5_abi::offer::{Feature, Features, SEED_PAGE};
 use solo5_image::{LoadPlan, Protection};
 use solo5_launch::{Format, Launch};
 use solo5_policy::Decision;
@@ -37,6 +37,10 @@ pub struct Explanation<'e> {
     pub memory: u64,
     /// What the guest is offered beyond the interface of Solo5 0.12.
     pub features: Features,
+    /// What the manifest needs beyond it.
+    pub needs: Features,
+    /// The size of the stack in bytes, if the manifest asks for one.
+    pub stack: Option<u64>,
     /// The guard below its stack, if one is offered.
     pub guard: Option<&'e Range<u64>>,
     /// The devices. `None` if they were not inspected, because the launch is already denied.
@@ -92,15 +96,27 @@ impl Explanation<'_> {
             self.manifest_version,
         )?;
         writeln!(out, "\nmemory {} MiB, from address 0", self.memory >> 20)?;
+        if self.features.has(Feature::Seed) {
+            // hvt makes all memory executable.
+            let all = launch.exec_heap && self.target == Target::Hvt;
+            let (end, what) = (SEED_PAGE + 0x1000, if all { "RWX" } else { "RW-" });
+            writeln!(out, "  {SEED_PAGE:#010x} {end:#010x}  {what}, the seed")?;
+        }
         for segment in &self.plan.segments {
             let pages = &segment.pages;
             let what = rights(segment.protection);
             writeln!(out, "  {:#010x} {:#010x}  {what}", pages.start, pages.end)?;
         }
         let heap = if launch.exec_heap { "RWX, by --x-exec-heap" } else { "RW-" };
-        match self.guard {
-            None => writeln!(out, "  heap and stack         {heap}")?,
-            Some(guard) => {
+        let stack = self.stack.and_then(|stack| self.memory.checked_sub(stack));
+        match (self.guard, stack) {
+            (None, None) => writeln!(out, "  heap and stack         {heap}")?,
+            // Without a guard the stack keeps its size.
+            (None, Some(start)) => {
+                writeln!(out, "  up to {start:#010x}       {heap}, the heap")?;
+                writeln!(out, "  {start:#010x} {:#010x}  {heap}, the stack", self.memory)?;
+            }
+            (Some(guard), _) => {
                 let (start, end) = (guard.start, guard.end);
                 writeln!(out, "  up to {start:#010x}       {heap}, the heap")?;
                 writeln!(out, "  {start:#010x} {end:#010x}  ---, the guard below the stack")?;
@@ -109,6 +125,10 @@ impl Explanation<'_> {
         }
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
         writeln!(out, "\noffered features: {}", self.features)?;
+        let lacks = self.needs.without(self.features);
+        if !lacks.is_empty() {
+            writeln!(out, "needed, not offered: {lacks}")?;
+        }
         let words: Vec<_> = launch.arguments.iter().map(|word| format!("{word:?}")).collect();
         writeln!(
             out,
@@ -244,6 +264,7 @@ impl Explanation<'_> {
             },
             "memory": self.memory,
             "offered": self.features.iter().map(Feature::name).collect::<Vec<_>>(),
+            "not_offered": self.needs.without(self.features).iter().map(Feature::name).collect::<Vec<_>>(),
             "guard": self.guard.map(|guard| json!({"start": guard.start, "end": guard.end})),
             "executable_heap": self.launch.exec_heap,
             "arguments": self.launch.arguments.iter().map(|word| text(word)).collect::<Vec<_>>(),

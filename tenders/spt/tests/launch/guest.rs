@@ -6,7 +6,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use solo5_abi::abi1::Abi1;
 use solo5_abi::mft1::DeviceType;
+use solo5_abi::offer::Features;
 use solo5_abi::{Arch, Target};
 use solo5_image::testing::{BSS, Sample, TEXT, abi_note, manifest_note, properties_note};
 use tempfile::TempDir;
@@ -94,9 +96,25 @@ impl Guest {
         devices: &[(&str, DeviceType)],
         properties: &[(u32, u16, &[u8])],
     ) -> Guest {
+        Guest::with_notes(code, abi_note(Target::Spt), devices, properties)
+    }
+
+    /// The same, with bindings that know every feature.
+    pub(crate) fn with_features(code: Code, properties: &[(u32, u16, &[u8])]) -> Guest {
+        let version = Target::Spt.abi_version().unwrap();
+        let abi = Abi1::new(Target::Spt, version).knowing(Features::ALL).note();
+        Guest::with_notes(code, abi.to_vec(), &[], properties)
+    }
+
+    fn with_notes(
+        code: Code,
+        abi: Vec<u8>,
+        devices: &[(&str, DeviceType)],
+        properties: &[(u32, u16, &[u8])],
+    ) -> Guest {
         let mut manifest = manifest_note(devices);
         manifest.extend(properties_note(devices.len() + 1, properties));
-        let groups = [abi_note(Target::Spt), manifest];
+        let groups = [abi, manifest];
         let sample = Sample::with_notes(Target::Spt, Arch::X86_64, &groups);
         Guest::from_sample(with_code(sample, code))
     }

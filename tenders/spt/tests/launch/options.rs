@@ -1,6 +1,6 @@
 //! Command lines, texts and statuses.
 
-use solo5_abi::mft2::{FLAG_EXECUTABLE_HEAP, tag};
+use solo5_abi::mft2::{FLAG_EXECUTABLE_HEAP, FLAG_SEED, tag};
 
 use crate::guest::{BLOCK, Code, Guest, NET, Ran, tender};
 
@@ -174,4 +174,32 @@ fn an_unmet_requirement_names_the_option_that_mends_it() {
         "WARNING: The use of --x-exec-heap is dangerous and not recommended as it makes the heap \
          and stack executable.",
     );
+}
+
+#[test]
+fn explain_shows_the_seed_and_the_stack_and_what_is_not_offered() {
+    let (stack, seed) = ((256u64 << 10).to_le_bytes(), FLAG_SEED.to_le_bytes());
+    let properties: [(u32, u16, &[u8]); 2] = [(0, tag::FLAGS, &seed), (0, tag::STACK, &stack)];
+    let guest = Guest::with_features(Code::new().exit(0), &properties);
+    let shown = |options: &[&str]| {
+        let options = [&["--explain", "--mem=4"], options].concat();
+        String::from_utf8(guest.run(&options).gives(0).out).unwrap()
+    };
+    let (page, missing) = ("  0x0001f000 0x00020000  RW-, the seed\n", "needed, not offered: ");
+    let stack = "  0x003c0000 0x00400000  RW-, the stack\n";
+    let guard = "  0x003b0000 0x003c0000  ---, the guard below the stack\n";
+    let all = shown(&[]);
+    for text in [page, guard, stack, "  up to 0x003b0000       RW-, the heap\n"] {
+        assert!(all.contains(text), "{text}{all}");
+    }
+    assert!(!all.contains(missing), "{all}");
+    let none = shown(&["--offer=none"]);
+    for text in
+        [stack, "  up to 0x003c0000       RW-, the heap\n", "needed, not offered: stack, seed\n"]
+    {
+        assert!(none.contains(text), "{text}{none}");
+    }
+    assert!(!none.contains(page) && !none.contains("the guard"), "{none}");
+    let json = shown(&["--offer=seed", "--format=json"]);
+    assert!(json.contains(r#""not_offered":["stack"]"#), "{json}");
 }
