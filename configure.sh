@@ -2,7 +2,6 @@
 # Prepares `make` with the options that Solo5's packages have always used, and says early what is missing.
 # Writes Makeconf (for make) and Makeconf.sh (the same for shells).
 set -u
-cd "$(dirname "$0")" || exit 1
 
 say() { echo "configure.sh: $*"; }
 warn() { echo "configure.sh: WARNING: $*" >&2; }
@@ -14,6 +13,9 @@ Usage: configure.sh [ OPTIONS ]
 
     --prefix=DIR
         Install to DIR (default: /usr/local).
+
+    --sysconfdir=DIR
+        Policies of the host are in DIR/solo5/policy.d (default: /etc).
 
     --enable-toolchain, --disable-toolchain
         Whether to build the toolchain: wrappers, bindings and headers.
@@ -29,15 +31,21 @@ Usage: configure.sh [ OPTIONS ]
         This text.
 
 Variables: CARGO and RUSTC (cargo, rustc), TARGET_CC, TARGET_LD and
-TARGET_OBJCOPY (cc, ld, objcopy).
+TARGET_OBJCOPY (cc, ld, objcopy). Arguments may follow the name of one of
+the last three, as in TARGET_CC="gcc -m64".
 END
     exit 1
 }
 
-prefix=/usr/local toolchain=1 elftool=1 tenders=1
+here=$PWD
+cd "$(dirname "$0")" || exit 1
+
+prefix=/usr/local sysconfdir=/etc toolchain=1 elftool=1 tenders=1
 for option in "$@"; do
     case $option in
         --prefix=*) prefix=${option#*=} ;;
+        --sysconfdir=*) sysconfdir=${option#*=} ;;
+        --prefix|--sysconfdir) die "write $option=DIR, with = and no blank" ;;
         --enable-toolchain) toolchain=1 ;;
         --disable-toolchain|--only-tools) toolchain= ;;
         --enable-elftool) elftool=1 ;;
@@ -48,13 +56,17 @@ for option in "$@"; do
         *) echo "configure.sh: ERROR: Unknown option: '$option'" >&2; usage ;;
     esac
 done
-case $prefix in
-    /*) ;;
-    *) die "the prefix '$prefix' is not an absolute path" ;;
-esac
-case $prefix in
-    *[!A-Za-z0-9/._+:@%,=~-]*) die "the prefix '$prefix' has characters that make cannot take" ;;
-esac
+folder() {
+    case $2 in
+        /*) ;;
+        *) die "$1 '$2' is not an absolute path" ;;
+    esac
+    case $2 in
+        *[!A-Za-z0-9/._+:@%,=~-]*) die "$1 '$2' has characters that make cannot take" ;;
+    esac
+}
+folder "the prefix" "$prefix"
+folder "the folder of settings" "$sysconfdir"
 
 [ "$(uname -s)" = Linux ] || die "Unsupported host: $(uname -s); the suite is built on Linux"
 arch=$(uname -m)
@@ -72,10 +84,28 @@ older=$(printf '%s\n%s\n' "$needed" "$found" | sort -t. -k1,1n -k2,2n -k3,3n | h
 
 # --- The compiler and linker of unikernels ---
 TARGET_CC=${TARGET_CC:-cc} TARGET_LD=${TARGET_LD:-ld} TARGET_OBJCOPY=${TARGET_OBJCOPY:-objcopy}
-for tool in cc "$TARGET_CC" "$TARGET_LD" "$TARGET_OBJCOPY" ld objcopy; do
-    command -v "$tool" >/dev/null 2>&1 || die "there is no '$tool'; Debian: gcc libc6-dev binutils"
+need() {
+    case ${1##*/} in
+        cc|gcc|gcc-*) package="gcc libc6-dev" ;;
+        clang|clang-*) package=clang ;;
+        lld|lld-*|ld.lld|ld.lld-*) package=lld ;;
+        llvm-*) package=llvm ;;
+        ld|ld.*|objcopy) package=binutils ;;
+        *) package= ;;
+    esac
+    command -v "$1" >/dev/null 2>&1 || die "there is no '$1'${package:+; Debian: $package}"
+}
+for tool in "$TARGET_CC" "$TARGET_LD" "$TARGET_OBJCOPY"; do
+    case $tool in
+        *[\\\'\"\$\#\`]*) die "'$tool' has characters that make cannot take; words are split at blanks" ;;
+    esac
 done
-triple=$("$TARGET_CC" -dumpmachine) || die "'$TARGET_CC -dumpmachine' fails"
+# shellcheck disable=SC2086 # The first word of each is a program; its arguments follow.
+for tool in cc ${TARGET_CC%% *} ${TARGET_LD%% *} ${TARGET_OBJCOPY%% *} ld objcopy; do
+    need "$tool"
+done
+# shellcheck disable=SC2086
+triple=$($TARGET_CC -dumpmachine) || die "'$TARGET_CC -dumpmachine' fails"
 case $triple in
     x86_64-*|amd64-*) ;;
     *) die "Unsupported target: $triple, by '$TARGET_CC -dumpmachine'; bindings are for x86_64 so far" ;;
@@ -85,8 +115,9 @@ trap 'rm -rf "$scratch"' EXIT
 echo 'int main(void) { return 0; }' >"$scratch/main.c"
 cc -o "$scratch/main" "$scratch/main.c" 2>"$scratch/log" ||
     die "'cc' cannot make a program: $(head -n 1 "$scratch/log")"
+# shellcheck disable=SC2086
 [ -z "$toolchain" ] ||
-    "$TARGET_CC" -ffreestanding -fstack-protector-strong -mstack-protector-guard=global \
+    $TARGET_CC -ffreestanding -fstack-protector-strong -mstack-protector-guard=global \
         -c -o "$scratch/main.o" "$scratch/main.c" 2>"$scratch/log" ||
     die "'$TARGET_CC' does not compile for Solo5: $(head -n 1 "$scratch/log")"
 
@@ -106,6 +137,7 @@ put() {
 }
 negated() { [ -n "$1" ] || printf 1; }
 put PREFIX "$prefix"
+put SYSCONFDIR "$sysconfdir"
 put DISABLE_TOOLCHAIN "$(negated "$toolchain")"
 put DISABLE_ELFTOOL "$(negated "$elftool")"
 put PARTS "$parts"
@@ -128,6 +160,8 @@ put TARGET_OBJCOPY "$TARGET_OBJCOPY"
 mv "$scratch/Makeconf" Makeconf && mv "$scratch/Makeconf.sh" Makeconf.sh || die "Makeconf cannot be written"
 
 say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
+say "Policies of the host: $sysconfdir/solo5/policy.d."
+[ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft."
 [ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt."
 [ -z "$tenders" ] || say "Enabled tenders: hvt spt."
 if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }
@@ -135,4 +169,8 @@ then
     warn "Rust has no library for $arch-unknown-linux-musl; programs are linked with the C library of"
     warn "this machine if rustup cannot add it, and start slower."
 fi
-say "Now run make, then make install."
+if [ "$here" = "$PWD" ]; then
+    say "Now run make, then make install."
+else
+    say "Now run make, then make install, in $PWD: nothing is built in another folder."
+fi

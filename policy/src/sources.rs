@@ -25,6 +25,8 @@ pub const SYSCONFDIR: &str = match option_env!("SOLO5_SYSCONFDIR") {
     Some(folder) => folder,
     None => "/etc",
 };
+const _: () =
+    assert!(matches!(SYSCONFDIR.as_bytes(), [b'/', ..]), "SOLO5_SYSCONFDIR is no absolute path");
 
 /// Most policies in the host's folder.
 pub const POLICIES_MAX: usize = 1000;

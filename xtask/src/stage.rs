@@ -395,12 +395,20 @@ const PUBLIC_HEADERS: &str = "include/solo5";
 
 /// The compiler's own freestanding headers, so that guests never need headers of the host.
 fn compiler_headers(tree: &Path, arch: Arch) -> Result<()> {
-    let cc = std::env::var_os("TARGET_CC").unwrap_or_else(|| "cc".into());
-    let own = output(Command::new(cc).arg("-print-file-name=include"))?;
+    let cc = std::env::var("TARGET_CC").unwrap_or_default();
+    let own = output(compiler(&cc).arg("-print-file-name=include"))?;
     let own = PathBuf::from(String::from_utf8(own)?.trim());
     let compiler = tree.join("include").join(arch.triple());
     fs::create_dir_all(&compiler)?;
     if own.is_absolute() { copy_headers(&own, &compiler) } else { Ok(()) }
+}
+
+/// The compiler `words`: a program, then arguments; `cc` if there are none.
+fn compiler(words: &str) -> Command {
+    let mut words = words.split_ascii_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("cc"));
+    command.args(words);
+    command
 }
 
 fn copy_headers(from: &Path, to: &Path) -> Result<()> {
