@@ -15,12 +15,11 @@ pub(crate) enum Level {
 
 /// Where `key` belongs, as help; `None` if no other level than `here` has it.
 pub(crate) fn of(key: &str, here: Level) -> Option<String> {
-    let found = PROPERTIES.iter().find_map(|property| {
+    PROPERTIES.iter().find_map(|property| {
         let (inner, outer) = (property.inner_key(), property.outer_key());
         let at_level = match property.subject {
             Subject::Unikernel => Level::Unikernel,
             Subject::Only(_) | Subject::Device => Level::Device,
-            _ => return None,
         };
         if key == outer && at_level != here {
             return Some(match property.subject {
@@ -30,13 +29,12 @@ pub(crate) fn of(key: &str, here: Level) -> Option<String> {
                 Subject::Only(kind) => {
                     format!("`{key}` belongs to a device of type {}", kind.name())
                 }
-                _ => format!("`{key}` belongs to a device"),
+                Subject::Device => format!("`{key}` belongs to a device"),
             });
         }
         // A key such as `minimum` belongs to several mappings, so only where there is one is it named.
         let alone = PROPERTIES.iter().filter(|other| other.inner_key() == Some(key)).count() == 1;
         (inner == Some(key) && alone && here != Level::Inside(outer))
             .then(|| format!("`{key}` belongs in `{outer}`"))
-    });
-    found
+    })
 }

@@ -27,10 +27,12 @@ pub(crate) enum Use {
 
 /// The functions looked for (`docs/reference/guest-api.md`; functions that only compute are left
 /// out).
-const FUNCTIONS: [(&str, Use); 17] = [
+const FUNCTIONS: [(&str, Use); 20] = [
     ("solo5_net_acquire", Use::Net),
     ("solo5_net_read", Use::Net),
+    ("solo5_net_read_many", Use::Net),
     ("solo5_net_write", Use::Net),
+    ("solo5_net_write_many", Use::Net),
     ("solo5_block_acquire", Use::Block),
     ("solo5_block_read", Use::Block),
     ("solo5_block_read_many", Use::Block),
@@ -42,6 +44,7 @@ const FUNCTIONS: [(&str, Use); 17] = [
     ("solo5_clock_wall", Use::Other),
     ("solo5_console_write", Use::Other),
     ("solo5_exit", Use::Other),
+    ("solo5_seed", Use::Other),
     ("solo5_set_tls_base", Use::Other),
     ("solo5_yield", Use::Other),
     ("__stack_chk_fail", Use::StackCheck),
@@ -82,6 +85,11 @@ impl Calls {
     /// The first reference of a kind.
     pub(crate) fn first(&self, usage: Use) -> Option<&Reference> {
         self.references.iter().find(|found| found.usage == usage)
+    }
+
+    /// The first reference to the function with this name.
+    pub(crate) fn first_to(&self, name: &str) -> Option<&Reference> {
+        self.references.iter().find(|found| found.name == name)
     }
 }
 
@@ -273,7 +281,19 @@ fn ppc_branch(here: u64, word: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn every_function_of_the_bindings_is_known() {
+        let symbols = include_str!("../../../bindings/symbols/spt.txt");
+        let api = symbols.lines().filter_map(|line| line.strip_prefix("T "));
+        let only_compute = ["solo5_tls_init", "solo5_tls_size", "solo5_tls_tp_offset"];
+        let api: BTreeSet<_> =
+            api.filter(|name| *name != "_start" && !only_compute.contains(name)).collect();
+        assert_eq!(BTreeSet::from(FUNCTIONS.map(|(name, _)| name)), api);
+    }
 
     fn targets(arch: Arch, code: &[u8]) -> Vec<u64> {
         let mut targets = Vec::new();

@@ -425,14 +425,14 @@ pub const RULES: &[Rule] = &[
     ),
     warning(
         "S501",
-        "device used but not declared",
-        "declare the device in the manifest, or link without the code that uses it",
+        "device or feature used but not declared",
+        "declare it in the manifest, or link without the code that uses it",
         surface::undeclared,
     ),
     note(
         "S502",
-        "device declared but not used",
-        "remove the device from the manifest, or make it optional",
+        "device or feature declared but not used",
+        "remove it from the manifest, or make the device optional",
         surface::unused,
     ),
     warning(

@@ -1,6 +1,7 @@
 //! S5: size and attack surface.
 
 use solo5_abi::mft1::DeviceType;
+use solo5_abi::offer::{Feature, Features};
 use solo5_image::elf::SHF_ALLOC;
 use solo5_report::Place;
 
@@ -21,6 +22,18 @@ fn declares(subject: &Subject<'_>, kind: DeviceType) -> Option<bool> {
     Some(devices.any(|(_, entry)| entry.kind() == Some(kind)))
 }
 
+/// Functions of features, with what the manifest has to say for them.
+const FEATURES: [(&str, Feature, &str); 2] = [
+    ("solo5_seed", Feature::Seed, "`seed: true`"),
+    ("solo5_block_flush", Feature::Flush, "`flush: true` of a block device"),
+];
+
+/// The features that the manifest needs; `None` if it cannot be read.
+fn needs(subject: &Subject<'_>) -> Option<Features> {
+    let properties = subject.image()?.properties().ok()?;
+    Some(properties.map_or(Features::NONE, |properties| properties.needs()))
+}
+
 pub(crate) fn undeclared(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     for (usage, kind, name) in KINDS {
         if declares(subject, kind) != Some(false) {
@@ -29,6 +42,20 @@ pub(crate) fn undeclared(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         let Some(calls) = subject.calls() else { return };
         if let Some(first) = calls.first(usage) {
             let message = format!("uses {}, but declares no {name} device", first.name);
+            out.push(Finding::new(message, subject.at(first.from)));
+        }
+    }
+    let Some(needs) = needs(subject) else { return };
+    for (name, feature, key) in FEATURES {
+        // Without any block device, the absent device is what is reported.
+        let of_device = feature == Feature::Flush;
+        if needs.has(feature) || of_device && declares(subject, DeviceType::BlockBasic) != Some(true)
+        {
+            continue;
+        }
+        let Some(calls) = subject.calls() else { return };
+        if let Some(first) = calls.first_to(name) {
+            let message = format!("uses {name}, but the manifest has no {key}");
             out.push(Finding::new(message, subject.at(first.from)));
         }
     }
@@ -42,6 +69,14 @@ pub(crate) fn unused(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         let Some(calls) = subject.calls() else { return };
         if calls.first(usage).is_none() {
             let message = format!("declares a {name} device, but uses none");
+            out.push(Finding::new(message, subject.whole()));
+        }
+    }
+    let Some(needs) = needs(subject) else { return };
+    for (name, _, key) in FEATURES.into_iter().filter(|(_, feature, _)| needs.has(*feature)) {
+        let Some(calls) = subject.calls() else { return };
+        if calls.first_to(name).is_none() {
+            let message = format!("the manifest has {key}, but nothing uses {name}");
             out.push(Finding::new(message, subject.whole()));
         }
     }
