@@ -12,7 +12,8 @@ pub enum Error {
     /// declare or that was acquired before, an offset beyond the end, a buffer of the wrong length.
     Invalid,
     /// Any other failure: the operator did not attach an optional device, a write went to a device
-    /// that is attached for reading only, the host's disk failed.
+    /// that is attached for reading only, the host's disk failed, the manifest does not have
+    /// `flush: true` for a device that is flushed.
     Unspecified,
 }
 
@@ -23,7 +24,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Error::Invalid => "invalid argument, or no such device",
-            Error::Unspecified => "the device failed, is not attached, or is read-only",
+            Error::Unspecified => "the device failed, is not attached, is read-only, or has no `flush: true` in the manifest",
         })
     }
 }

@@ -39,7 +39,7 @@ pub enum SeedError {
 impl fmt::Display for SeedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SeedError::NotOffered => "the tender offers no seed",
+            SeedError::NotOffered => "no seed: the manifest has no `seed: true`, or the tender offers none",
             SeedError::Taken => "the seed was taken before",
         })
     }
@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn there_is_one_seed_or_none() {
-        assert_eq!(seed(), Err(SeedError::NotOffered));
+        let error = seed().unwrap_err();
+        assert_eq!(error, SeedError::NotOffered);
+        assert!(std::format!("{error}").contains("`seed: true`"), "names the manifest's key");
         host::offer_seed([7; SEED_SIZE]);
         assert_eq!(seed(), Ok([7; SEED_SIZE]));
         assert_eq!(seed(), Err(SeedError::Taken));

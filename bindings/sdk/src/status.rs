@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(Err::<(), _>(Error::Unspecified).report(), Status::FAILURE);
         assert_eq!(
             host::take_output(),
-            b"error: the device failed, is not attached, or is read-only\n"
+            b"error: the device failed, is not attached, is read-only, or has no `flush: true` in the manifest\n"
         );
     }
 }
