@@ -39,7 +39,9 @@ pub enum SeedError {
 impl fmt::Display for SeedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SeedError::NotOffered => "no seed: the manifest has no `seed: true`, or the tender offers none",
+            SeedError::NotOffered => {
+                "no seed: the manifest has no `seed: true`, or the tender offers none"
+            }
             SeedError::Taken => "the seed was taken before",
         })
     }

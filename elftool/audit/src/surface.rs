@@ -49,7 +49,8 @@ pub(crate) fn undeclared(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     for (name, feature, key) in FEATURES {
         // Without any block device, the absent device is what is reported.
         let of_device = feature == Feature::Flush;
-        if needs.has(feature) || of_device && declares(subject, DeviceType::BlockBasic) != Some(true)
+        if needs.has(feature)
+            || of_device && declares(subject, DeviceType::BlockBasic) != Some(true)
         {
             continue;
         }
