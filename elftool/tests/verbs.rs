@@ -357,8 +357,8 @@ fn memory_that_a_guest_needs_counts_its_stack() {
     place.write("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
     let lacks = |image, have, enough| {
         format!(
-            "{image}: cannot start: {have} MiB of memory cannot hold the image, a heap, and a stack of 8192 \
-             KiB with its guard; add --mem={enough}\n"
+            "{image}: cannot start: {have} MiB of memory cannot hold the image, a heap, and a stack of 8 MiB \
+             with its guard; add --mem={enough}\n"
         )
     };
     for (image, options, expected) in [
