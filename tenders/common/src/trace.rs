@@ -60,6 +60,10 @@ fn fault(child: Pid) -> Option<Fault> {
     // SAFETY: a `siginfo_t` is integers and pointers, for which all zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     request(libc::PTRACE_GETSIGINFO.into(), child, (&raw mut info).cast()).ok()?;
+    // Another process can send this signal too, and then there is no address.
+    if info.si_code <= 0 {
+        return None;
+    }
     // SAFETY: the kernel fills in the address of every SIGSEGV, and any bits are an address.
     let address = unsafe { info.si_addr() } as u64;
     let (stack, instruction) = registers(child)?;
