@@ -11,10 +11,10 @@
 //@ run spt page-before: args=before expect=exit:139 output=WRITE absent=FAILURE peer=no
 //@ run spt page-after: args=after expect=exit:139 output=WRITE absent=FAILURE peer=no
 //@ run spt no-offer-no-page: options=--offer=none args=page expect=exit:139 output=WRITE absent=FAILURE peer=no
-//@ run hvt not-executable: args=jump expect=abort output=JUMP absent=FAILURE peer=no
-//@ run hvt page-before: args=before expect=abort output=WRITE absent=FAILURE peer=no
-//@ run hvt page-after: args=after expect=abort output=WRITE absent=FAILURE peer=no
-//@ run hvt no-offer-no-page: options=--offer=none args=page expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt not-executable-trap: args=jump expect=abort output=JUMP absent=FAILURE peer=no
+//@ run hvt page-before-trap: args=before expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt page-after-trap: args=after expect=abort output=WRITE absent=FAILURE peer=no
+//@ run hvt no-offer-no-page-trap: options=--offer=none args=page expect=abort output=WRITE absent=FAILURE peer=no
 //@ run hvt core: args=core expect=exit:255 output="Seed: " absent=FAILURE peer=no
 #include "kit.h"
 

@@ -63,6 +63,9 @@ fn another_folder_is_told_where_to_run_make() {
     assert!(!elsewhere.path().join("Makeconf").exists());
 }
 
+/// Options, variables, and what is said.
+type Case<'c> = (&'c [&'c str], &'c [(&'c str, &'c str)], &'c str);
+
 #[test]
 fn what_is_wrong_is_said() {
     let sources = sources();
@@ -71,7 +74,7 @@ fn what_is_wrong_is_said() {
     let script = at.join("cc");
     fs::write(&script, "#!/bin/sh\nexit 1\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let cases: [(&[&str], &[(&str, &str)], &str); 8] = [
+    let cases: [Case; 8] = [
         (&["--prefix", "/opt"], &[], "write --prefix=DIR, with = and no blank"),
         (&["--sysconfdir", "/etc"], &[], "write --sysconfdir=DIR, with = and no blank"),
         (&["--sysconfdir=etc"], &[], "the folder of settings 'etc' is not an absolute path"),
