@@ -110,7 +110,8 @@ pub fn forward(child: Pid, signal: i32) {
     unsafe { libc::kill(child.as_raw_nonzero().get(), signal) };
 }
 
-/// The wait status of `child` if it has ended; `None` if it runs or is stopped.
+/// The wait status of `child` if it has ended, or if it is traced and a signal has stopped it; `None`
+/// while it runs, and if it is stopped and not traced.
 pub fn ended(child: Pid) -> Result<Option<WaitStatus>, Errno> {
     use rustix::process::{WaitOptions, waitpid};
     let found = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::NOHANG))?;

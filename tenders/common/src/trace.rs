@@ -95,3 +95,35 @@ fn request(request: c_long, child: Pid, data: *mut c_void) -> Result<(), Errno> 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+    use crate::process::ended;
+
+    /// Waits until something has become of the child.
+    fn changed(child: Pid) -> WaitStatus {
+        loop {
+            if let Some(status) = ended(child).unwrap() {
+                return status;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The kernel stores the sender where it stores the address of a fault.
+    #[test]
+    fn a_signal_that_another_process_sends_is_no_fault() {
+        let mut program = Command::new("sleep").arg("60").spawn().unwrap();
+        let child = Pid::from_child(&program);
+        seize(child).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::SEGV).unwrap();
+        let status = changed(child);
+        assert_eq!(status.stopping_signal(), Some(libc::SIGSEGV));
+        assert_eq!(resume(child, status), None);
+        assert_eq!(program.wait().unwrap().signal(), Some(libc::SIGSEGV));
+    }
+}
