@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::run::{cargo, show};
+use crate::run::{cargo, show, this_program};
 use crate::{Arguments, Result, namespace, stage};
 
 pub(crate) const HELP: &str = "Show the main job: manifest, link, audit, policy, boot; exits with 3 if network namespaces are not allowed.";
@@ -130,7 +130,7 @@ impl Demo {
                 return Ok(false);
             }
         };
-        inside.arg("--").arg(std::env::current_exe()?).args(["demo", INSIDE]);
+        inside.arg("--").arg(this_program()?).args(["demo", INSIDE]);
         expect(inside.status()?.success(), "the page is served")?;
         Ok(true)
     }

@@ -1,7 +1,9 @@
 //! Starting other programs.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use crate::Result;
 
@@ -34,4 +36,15 @@ pub(crate) fn show(command: &Command) -> String {
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The path of this program as it was at the start, when `main` asks for it. Tests of the workspace link
+/// the program again, and after that Linux names the running file as deleted.
+static THIS_PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::current_exe().ok());
+
+/// This program, to start another task of it.
+pub(crate) fn this_program() -> Result<&'static Path> {
+    THIS_PROGRAM
+        .as_deref()
+        .ok_or_else(|| "Linux does not name this program; is /proc mounted?".into())
 }

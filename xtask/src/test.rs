@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::run::cargo;
+use crate::run::{cargo, this_program};
 use crate::{Arguments, Result, demo, lab, peer, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 makes a skip \
@@ -117,7 +117,7 @@ impl Summary {
         let run = |demo: &mut Command| -> Result<Option<i32>> {
             Ok(demo.arg("demo").stdin(Stdio::null()).status()?.code())
         };
-        let whole = run(&mut Command::new(std::env::current_exe()?))?;
+        let whole = run(&mut Command::new(this_program()?))?;
         if whole == Some(demo::NO_NAMESPACE.into()) {
             let skip = "skip: demo: no network namespace can be made".to_owned();
             println!("{skip}");
@@ -128,7 +128,7 @@ impl Summary {
         fs::write(&refuses, "#!/bin/sh\necho 'not permitted' >&2\nexit 1\n")?;
         fs::set_permissions(&refuses, fs::Permissions::from_mode(0o755))?;
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut without = Command::new(std::env::current_exe()?);
+        let mut without = Command::new(this_program()?);
         without.env("PATH", format!("{}:{path}", folder.path().display()));
         let without = run(&mut without)?;
         let held = [

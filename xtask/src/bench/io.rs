@@ -15,7 +15,7 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 
 use super::measure::{Bench, Row, median, times};
-use crate::run::{output, run, show};
+use crate::run::{output, run, show, this_program};
 use crate::{Result, namespace};
 
 /// The argument that makes `bench` run inside the namespace.
@@ -128,7 +128,7 @@ fn net(bench: &Bench, prefixes: &[&Path]) -> Result<Vec<Row>> {
     let device = r#"{"name":"service","type":"NET_BASIC"}"#;
     let images = guests(bench, prefixes, "net", device)?;
     let mut inside = namespace::unshare()?;
-    inside.arg("--").arg(std::env::current_exe()?).args(["bench", INSIDE]);
+    inside.arg("--").arg(this_program()?).args(["bench", INSIDE]);
     for (prefix, image) in prefixes.iter().zip(&images) {
         inside.args([prefix, &image.as_path()]);
     }
