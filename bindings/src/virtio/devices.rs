@@ -44,11 +44,7 @@ pub(crate) fn net_submitted() {}
 /// # Safety
 ///
 /// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn net_read(
-    _handle: u64,
-    _buf: *mut u8,
-    _size: usize,
-) -> Result<usize, Error> {
+pub(crate) unsafe fn net_read(_handle: u64, _buf: *mut u8, _size: usize) -> Result<usize, Error> {
     Err(Error::Unspecified)
 }
 
