@@ -127,6 +127,7 @@ parts=
 [ -z "$toolchain" ] || parts=$parts,headers,toolchain
 parts=${parts#,}
 [ -n "$parts" ] || die "nothing is left to build"
+parts=$parts,docs
 
 quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 : >"$scratch/Makeconf"

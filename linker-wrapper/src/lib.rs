@@ -13,8 +13,8 @@
 //! | 8 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
 //! | 9 | [`side`] | the other files it wrote → with the manifest's name in them |
 //!
-//! [`script`] is the template of the linker scripts, [`codes`] has the codes of the wrapper's
-//! errors.
+//! [`script`] is the template of the linker scripts, `pkg_config.rs` that of the files for pkg-config, and
+//! [`codes`] has the codes of the wrapper's errors.
 //!
 //! If nothing is left to do after the tool, the wrapper replaces itself by the tool. Otherwise the
 //! tool runs as a child. It writes the output under its final name: linkers put that name into
@@ -38,6 +38,7 @@ pub mod name;
 pub mod option;
 pub mod origin;
 pub mod output;
+mod pkg_config;
 pub mod relay;
 pub mod response;
 pub mod script;
@@ -76,7 +77,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     {
         match verb.to_str() {
             Some("explain") => return explain(words).into(),
-            Some("script") => return linker_script(words).into(),
+            Some("script") => return of_bindings("script", words, script::render).into(),
+            Some("pkg-config") => {
+                return of_bindings("pkg-config", words, pkg_config::render).into();
+            }
             _ => {}
         }
     }
@@ -84,7 +88,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         say(
             "solo5-toolchain",
             "call it solo5-cc, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
-             argument; `explain CODE` explains a message, `script ARCH TARGET` prints a linker script\n",
+             argument; `explain CODE` explains a message, `script ARCH TARGET` prints a linker script, \
+             `pkg-config ARCH TARGET` a file for pkg-config\n",
         );
         return FAILED.into();
     };
@@ -128,8 +133,8 @@ fn explain(codes: &[OsString]) -> u8 {
     print(&out)
 }
 
-/// `script ARCH TARGET`: the linker script that an installation has for them.
-fn linker_script(words: &[OsString]) -> u8 {
+/// `VERB ARCH TARGET`: a text that an installation has for them.
+fn of_bindings(verb: &str, words: &[OsString], render: fn(Arch, Bindings) -> String) -> u8 {
     let found = match words {
         [arch, target] => arch
             .to_str()
@@ -138,9 +143,10 @@ fn linker_script(words: &[OsString]) -> u8 {
         _ => None,
     };
     match found.filter(|(arch, target)| Bindings::of(*arch).contains(target)) {
-        Some((arch, target)) => print(&script::render(arch, target)),
+        Some((arch, target)) => print(&render(arch, target)),
         None => {
-            say("solo5-toolchain", "`script` takes an architecture and one of its targets\n");
+            let text = format!("`{verb}` takes an architecture and one of its targets\n");
+            say("solo5-toolchain", &text);
             FAILED
         }
     }

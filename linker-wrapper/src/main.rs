@@ -1,6 +1,6 @@
 //! `solo5-cc`, `solo5-ld`, `solo5-objcopy` and their names with a triple: one program, told apart by
 //! the name it is called by. As `solo5-toolchain TOOL ARGUMENT…` it takes the tool's name as its
-//! first argument, `explain CODE` or `script ARCH TARGET`.
+//! first argument, `explain CODE`, `script ARCH TARGET` or `pkg-config ARCH TARGET`.
 
 #![forbid(unsafe_code)]
 

@@ -132,6 +132,19 @@ pub fn compile(
     arch: Arch,
     installed: &Installed,
 ) -> Vec<OsString> {
+    let include = installed.include.as_deref();
+    let own =
+        include.and_then(|folder| compiler_headers(program, family, folder.join(arch.triple())));
+    compile_with(family, arch, include, own)
+}
+
+/// The arguments of [`compile`], with `own` for the folder of the compiler's own headers.
+pub fn compile_with(
+    family: Family,
+    arch: Arch,
+    include: Option<&Path>,
+    own: Option<PathBuf>,
+) -> Vec<OsString> {
     let mut out: Vec<OsString> = match family {
         Family::Gcc => vec!["-nostdinc".into()],
         Family::Clang => vec!["-nostdlibinc".into(), "-Wno-unused-command-line-argument".into()],
@@ -141,10 +154,10 @@ pub fn compile(
         // It is global anyway, and Clang refuses the option.
         Arch::Aarch64 => {}
     }
-    if let Some(include) = &installed.include {
-        if let Some(own) = compiler_headers(program, family, include.join(arch.triple())) {
-            out.extend(["-isystem".into(), own.into()]);
-        }
+    if let Some(own) = own {
+        out.extend(["-isystem".into(), own.into()]);
+    }
+    if let Some(include) = include {
         out.extend(["-I".into(), include.join("solo5").into()]);
     }
     out.extend(["-ffreestanding".into(), "-fstack-protector-strong".into()]);

@@ -22,7 +22,10 @@ pub fn page(program: Command) -> io::Result<String> {
     man.render_options_section(&mut page)?;
     writeln!(page, ".SH COMMANDS")?;
     verbs(&program, "", &mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    let page = String::from_utf8_lossy(&page);
+    // An empty date needs its quotes, or the version stands in its place; and an empty line between
+    // two breaks is one request.
+    Ok(page.replacen(" 1  \"", " 1 \"\" \"", 1).replace("\n.br\n\n.br\n", "\n.sp\n"))
 }
 
 /// Writes every verb of `command`, each followed by its own verbs. `before` are the verbs typed before

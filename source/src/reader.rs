@@ -289,13 +289,16 @@ impl Reader {
 
 /// Help for a size without a unit.
 fn with_unit(number: &str) -> String {
-    match number.parse::<u64>() {
-        Ok(0) => "write a size such as `32MiB`; the units are KiB, MiB and GiB".to_owned(),
-        // Few people write a multiple of 1024 for anything but bytes.
-        Ok(bytes) if let Some(size) = size::format(bytes) => {
-            format!("write `{size}` if these are bytes; the units are KiB, MiB and GiB")
+    let bytes = number.parse::<u64>().ok();
+    if bytes == Some(0) {
+        return "write a size such as `32MiB`; the units are KiB, MiB and GiB".to_owned();
+    }
+    // Few people write a multiple of 1024 for anything but bytes.
+    match bytes.and_then(size::format) {
+        Some(size) => format!("write `{size}` if these are bytes; the units are KiB, MiB and GiB"),
+        None => {
+            format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(number))
         }
-        _ => format!("write `{}MiB`, or whichever of KiB, MiB and GiB is meant", excerpt(number)),
     }
 }
 
@@ -389,17 +392,17 @@ impl<'t> Fields<'t> {
             // YAML reads all of `key:"value"` as a key.
             let glued = key.text.split_once(':').map(|(start, _)| start);
             let similar = similar(&key.text, &absent);
-            let help = match (similar, glued) {
-                _ if let Some(place) = elsewhere(&key.text) => place,
-                (Some(known), _) => {
+            let help = match (elsewhere(&key.text), similar, glued) {
+                (Some(place), _, _) => place,
+                (None, Some(known), _) => {
                     meant.push(known);
                     format!("did you mean `{known}`?")
                 }
-                (None, Some(start)) => {
+                (None, None, Some(start)) => {
                     meant.extend(absent.iter().copied().filter(|known| *known == start));
                     "put a space after the `:`".to_owned()
                 }
-                (None, None) => format!("the keys are {}", list(&self.asked, "and")),
+                (None, None, None) => format!("the keys are {}", list(&self.asked, "and")),
             };
             reader.error(codes::UNKNOWN_KEY, key.span.clone(), message, "", help);
         }

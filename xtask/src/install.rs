@@ -9,7 +9,7 @@ use crate::part::Part;
 use crate::{Arguments, Result, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR] [--only=PART,...] [--staged]";
-pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers and toolchain; then install to DESTDIR/PREFIX (PREFIX: /usr/local by default; the variables DESTDIR and PREFIX count, too). --staged installs what was built last, and builds nothing.";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs; then install to DESTDIR/PREFIX (PREFIX: /usr/local by default; the variables DESTDIR and PREFIX count, too). --staged installs what was built last, and builds nothing.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();

@@ -15,15 +15,19 @@
 //! | [`new`] | `new`: begins a rule, a code, a property or a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas |
 //!
-//! [`part`] names the parts of the tree. [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
+//! [`programs`] is the table of programs, and [`part`] names the parts of the tree. [`documents`], [`format_pages`] and [`build_systems`] stage what is no
+//! program. [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
 //! [`version`] finds the version that every program is built with.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod bindings;
+mod build_systems;
 mod demo;
 mod dist;
+mod documents;
+mod format_pages;
 mod fuzz;
 mod install;
 mod lab;
@@ -31,6 +35,7 @@ mod namespace;
 mod new;
 mod part;
 mod peer;
+mod programs;
 mod run;
 mod schemas;
 mod stage;

@@ -2,24 +2,27 @@
 
 use std::path::Path;
 
-use crate::Result;
+use crate::{Result, programs};
 
 /// A part of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// `solo5-elftool` and `solo5-mft`.
+    /// The tools that read manifests, policies and unikernels; the formats' pages and schemas.
     Tools,
     /// The tenders.
     Tenders,
     /// The headers of the guest API.
     Headers,
-    /// The wrappers, the bindings, and the compiler's own headers.
+    /// The wrappers, the bindings, the compiler's own headers, and files for build systems.
     Toolchain,
+    /// The documentation and an example.
+    Docs,
 }
 
 impl Part {
     /// Every part.
-    pub(crate) const ALL: [Part; 4] = [Part::Tools, Part::Tenders, Part::Headers, Part::Toolchain];
+    pub(crate) const ALL: [Part; 5] =
+        [Part::Tools, Part::Tenders, Part::Headers, Part::Toolchain, Part::Docs];
 
     fn name(self) -> &'static str {
         match self {
@@ -27,6 +30,7 @@ impl Part {
             Part::Tenders => "tenders",
             Part::Headers => "headers",
             Part::Toolchain => "toolchain",
+            Part::Docs => "docs",
         }
     }
 
@@ -47,17 +51,19 @@ impl Part {
         if path.starts_with("include/solo5") {
             return Part::Headers;
         }
+        if path.starts_with("share/doc") {
+            return Part::Docs;
+        }
+        if path.starts_with("share/man/man5") || path.starts_with("share/solo5") {
+            return Part::Tools;
+        }
         if !path.starts_with("bin") && !path.starts_with("share") {
             return Part::Toolchain;
         }
         // Pages and completions have the name of their program, with something around it.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_start_matches('_').trim_end_matches(".fish").trim_end_matches(".1");
-        match name {
-            "solo5-elftool" | "solo5-mft" => Part::Tools,
-            "solo5-spt" | "solo5-hvt" | "solo5-hvt-debug" => Part::Tenders,
-            _ => Part::Toolchain,
-        }
+        programs::part_of(name).unwrap_or(Part::Toolchain)
     }
 }
 
@@ -71,18 +77,27 @@ mod tests {
             ("bin/solo5-elftool", Part::Tools),
             ("share/man/man1/solo5-mft.1", Part::Tools),
             ("bin/solo5-hvt-debug", Part::Tenders),
+            ("bin/solo5-hvt.2", Part::Tenders),
+            ("share/man/man1/solo5-hvt.2.1", Part::Tenders),
             ("share/fish/vendor_completions.d/solo5-spt.fish", Part::Tenders),
             ("share/zsh/site-functions/_solo5-hvt", Part::Tenders),
             ("include/solo5/solo5.h", Part::Headers),
             ("include/x86_64-solo5-none-static/stddef.h", Part::Toolchain),
             ("bin/x86_64-solo5-none-static-cc", Part::Toolchain),
             ("share/man/man1/solo5-cc.1", Part::Toolchain),
+            ("share/man/man5/solo5-policy.5", Part::Tools),
+            ("share/solo5/schemas/policy.json", Part::Tools),
+            ("share/doc/solo5/docs/policy.md", Part::Docs),
+            ("share/man/man1/x86_64-solo5-none-static-ld.1", Part::Toolchain),
+            ("share/bash-completion/completions/solo5-toolchain", Part::Toolchain),
+            ("lib/pkgconfig/solo5-bindings-spt.pc", Part::Toolchain),
+            ("lib/cmake/Solo5/Solo5Config.cmake", Part::Toolchain),
             ("lib/x86_64-solo5-none-static/solo5_spt.o", Part::Toolchain),
         ] {
             assert_eq!(Part::of(Path::new(path)), part, "{path}");
         }
         assert_eq!(Part::list("tools,headers").unwrap(), [Part::Tools, Part::Headers]);
-        let unknown = Part::list("tools,docs").unwrap_err().to_string();
-        assert!(unknown.contains("'docs'") && unknown.contains("tenders"), "{unknown}");
+        let unknown = Part::list("tools,books").unwrap_err().to_string();
+        assert!(unknown.contains("'books'") && unknown.contains("tenders"), "{unknown}");
     }
 }

@@ -20,11 +20,12 @@ use solo5_abi::Arch;
 use tempfile::TempDir;
 
 use crate::part::Part;
+use crate::programs::{Kind, PROGRAMS, Program, TOOLCHAIN};
 use crate::run::{cargo, output, run};
-use crate::{Arguments, Result, bindings, version};
+use crate::{Arguments, Result, bindings, build_systems, documents, version};
 
 pub(crate) const ARGUMENTS: &str = "[--quick] [--only=PART,...]";
-pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers and toolchain, and stage it under target/solo5; --quick without optimisation, in seconds.";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs, and stage it under target/solo5; --quick without optimisation, in seconds.";
 
 /// Where the tree is.
 pub(crate) fn prefix() -> PathBuf {
@@ -44,75 +45,9 @@ pub(crate) enum Effort {
     Quick,
 }
 
-/// A program of the suite.
-struct Program {
-    name: &'static str,
-    package: &'static str,
-    kind: Kind,
-    purpose: &'static str,
-}
-
-/// What sort of program it is.
-#[derive(PartialEq)]
-enum Kind {
-    /// A command line tool with `man` and `completions` verbs. Linked at a fixed address, which
-    /// starts faster.
-    Tool,
-    /// The toolchain program: a tool under other names.
-    Toolchain,
-    /// A tender. It is position-independent: at a fixed address it would lie where guest memory belongs.
-    Tender,
-    /// A tender with what debugging needs.
-    DebugTender,
-}
-
-/// What ends up in `bin/`.
-const PROGRAMS: &[Program] = &[
-    Program {
-        name: "solo5-mft",
-        package: "solo5-manifest",
-        kind: Kind::Tool,
-        purpose: "compiles manifests",
-    },
-    Program {
-        name: TOOLCHAIN,
-        package: "solo5-linker-wrapper",
-        kind: Kind::Toolchain,
-        purpose: "is solo5-cc, solo5-ld and solo5-objcopy: compiles, links and audits unikernels",
-    },
-    Program {
-        name: "solo5-elftool",
-        package: "solo5-elftool",
-        kind: Kind::Tool,
-        purpose: "shows, audits and checks unikernels",
-    },
-    Program {
-        name: "solo5-spt",
-        package: "solo5-spt",
-        kind: Kind::Tender,
-        purpose: "runs a unikernel as a Linux process under seccomp",
-    },
-    Program {
-        name: "solo5-hvt",
-        package: "solo5-hvt",
-        kind: Kind::Tender,
-        purpose: "runs a unikernel in a virtual machine under KVM",
-    },
-    Program {
-        name: "solo5-hvt-debug",
-        package: "solo5-hvt",
-        kind: Kind::DebugTender,
-        purpose: "is solo5-hvt with a server for gdb and core files",
-    },
-];
-
 /// The programs that the demo shows; its unikernels are for spt.
 const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
-
-/// The toolchain program, and the endings of the names under which it is a tool.
-const TOOLCHAIN: &str = "solo5-toolchain";
-const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
 
 /// The bindings that exist, for each architecture that has any.
 const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt"])];
@@ -141,12 +76,12 @@ pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
     let root = crate::root();
     let arch = arch()?;
     let has = |part| parts.contains(&part);
-    let wanted = |program: &&Program| has(Part::of(&Path::new("bin").join(program.name)));
+    let wanted = |program: &&Program| has(program.part);
     let programs: Vec<_> = PROGRAMS.iter().filter(wanted).collect();
     let compiled = compile(&root, &programs, effort)?;
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
-    documents(&root, &programs, new.path(), arch)?;
+    documents::stage(&root, &programs, new.path(), arch)?;
     if has(Part::Headers) {
         copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
     }
@@ -154,6 +89,7 @@ pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
         compiler_headers(new.path(), arch)?;
         for (arch, all) in BINDINGS {
             libraries(&root, new.path(), *arch, all)?;
+            build_systems::stage(&root, new.path(), *arch, all)?;
         }
     }
     remove_others(new.path(), new.path(), parts)?;
@@ -242,7 +178,7 @@ impl Program {
     fn full(&self, cargo: &mut Command, root: &Path) {
         let (model, features, level) = match self.kind {
             Kind::Tool | Kind::Toolchain => ("static", "", "3"),
-            Kind::Tender => ("pie", "", "3"),
+            Kind::Tender(_) => ("pie", "", "3"),
             // To optimise the debugger's protocol for speed takes more than ten minutes; for size,
             // seconds.
             Kind::DebugTender => ("pie", "debug", "\"s\""),
@@ -335,56 +271,10 @@ fn rustc() -> Command {
 fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
     let bin = tree.join("bin");
     fs::create_dir_all(&bin)?;
-    for Program { name, .. } in programs {
-        fs::copy(compiled.join(name), bin.join(name))?;
-    }
-    if !programs.iter().any(|program| program.name == TOOLCHAIN) {
-        return Ok(());
-    }
-    for verb in TOOLCHAIN_VERBS {
-        symlink(TOOLCHAIN, bin.join(format!("solo5-{verb}")))?;
-        symlink(TOOLCHAIN, bin.join(format!("{}-{verb}", arch.triple())))?;
-    }
-    Ok(())
-}
-
-/// Manual pages and shell completions. Tools print their own; those of the other programs are in
-/// `docs/man` and `docs/completions`.
-fn documents(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
-    const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
-        ("bash", "share/bash-completion/completions", "", ""),
-        ("zsh", "share/zsh/site-functions", "_", ""),
-        ("fish", "share/fish/vendor_completions.d", "", ".fish"),
-    ];
-    for page in fs::read_dir(root.join("docs/man"))? {
-        let page = page?;
-        write(&tree.join("share/man/man1").join(page.file_name()), &fs::read(page.path())?)?;
-    }
-    for (shell, folder, prefix, suffix) in COMPLETIONS {
-        for script in fs::read_dir(root.join("docs/completions").join(shell))? {
-            let script = script?;
-            let name = script.file_name();
-            let name = format!("{prefix}{}{suffix}", name.to_string_lossy());
-            write(&tree.join(folder).join(name), &fs::read(script.path())?)?;
-        }
-        // Bash and fish look for a script by the name of the program; zsh reads the names in it.
-        for verb in TOOLCHAIN_VERBS {
-            let script = if verb == "objcopy" { "solo5-objcopy" } else { "solo5-cc" };
-            for name in [format!("solo5-{verb}"), format!("{}-{verb}", arch.triple())] {
-                if name != script && shell != "zsh" {
-                    let link = tree.join(folder).join(format!("{prefix}{name}{suffix}"));
-                    symlink(format!("{prefix}{script}{suffix}"), link)?;
-                }
-            }
-        }
-    }
-    for Program { name, .. } in programs.iter().filter(|program| program.kind == Kind::Tool) {
-        let program = tree.join("bin").join(name);
-        let man = output(Command::new(&program).arg("man"))?;
-        write(&tree.join("share/man/man1").join(format!("{name}.1")), &man)?;
-        for (shell, folder, prefix, suffix) in COMPLETIONS {
-            let text = output(Command::new(&program).args(["completions", shell]))?;
-            write(&tree.join(folder).join(format!("{prefix}{name}{suffix}")), &text)?;
+    for program in programs {
+        fs::copy(compiled.join(program.name), bin.join(program.name))?;
+        for link in program.links(arch) {
+            symlink(program.name, bin.join(link))?;
         }
     }
     Ok(())
@@ -439,7 +329,8 @@ fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<()> {
+/// Writes a file of the tree, in a folder that may not be there yet.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
     Ok(fs::write(path, content)?)
 }

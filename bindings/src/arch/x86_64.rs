@@ -29,7 +29,7 @@ pub(crate) use trap::handle_traps;
 #[cfg(all(feature = "guest", not(test)))]
 mod cpu {
     use core::arch::asm;
-    use core::arch::x86_64::__cpuid;
+    use core::arch::x86_64::{__cpuid, CpuidResult};
 
     use crate::tls::Variant;
 
@@ -67,11 +67,18 @@ mod cpu {
         high << 32 | low
     }
 
+    /// A leaf of CPUID.
+    #[allow(unused_unsafe, reason = "newer versions of Rust have a safe function")]
+    fn cpuid(leaf: u32) -> CpuidResult {
+        // SAFETY: every processor with 64 bits has the instruction, and it only writes registers.
+        unsafe { __cpuid(leaf) }
+    }
+
     /// Whether the counter runs at one rate, whatever the CPU's state: "invariant TSC".
     #[cfg(feature = "spt")]
     pub(crate) fn has_steady_counter() -> bool {
         const POWER: u32 = 0x8000_0007;
-        __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & 1 << 8 != 0
+        cpuid(0x8000_0000).eax >= POWER && cpuid(POWER).edx & 1 << 8 != 0
     }
 
     /// A random number from the CPU, if it makes any.
@@ -79,7 +86,7 @@ mod cpu {
         const RDRAND: u32 = 1 << 30;
         /// Attempts that Intel advises before giving up.
         const TRIES: u32 = 10;
-        if __cpuid(1).ecx & RDRAND == 0 {
+        if cpuid(1).ecx & RDRAND == 0 {
             return None;
         }
         (0..TRIES).find_map(|_| {

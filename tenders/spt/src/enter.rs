@@ -195,7 +195,14 @@ fn code() -> &'static [u8] {
 fn has_xrstor() -> bool {
     const LEGACY: u64 = 0b11;
     image::register_components().is_some_and(|components| components & !LEGACY != 0)
-        || std::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
+        || features().ecx & 1 << 27 != 0
+}
+
+/// Leaf 1 of CPUID.
+#[allow(unused_unsafe, reason = "newer versions of Rust have a safe function")]
+fn features() -> std::arch::x86_64::CpuidResult {
+    // SAFETY: every processor with 64 bits has the instruction and this leaf.
+    unsafe { std::arch::x86_64::__cpuid(1) }
 }
 
 /// A filter instruction as the 8 bytes of the kernel's `struct sock_filter`.
