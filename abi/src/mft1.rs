@@ -211,6 +211,11 @@ impl Entry {
         })
     }
 
+    /// Whether the name has more than `most` bytes. For bindings, as [`has_name`](Entry::has_name) is.
+    pub fn name_is_longer(&self, most: usize) -> bool {
+        self.name.get(most).is_some_and(|byte| *byte != 0)
+    }
+
     /// The name if it is valid ([`is_name`]), else the empty string.
     pub fn name(&self) -> &str {
         match str::from_utf8(self.name_bytes()) {

@@ -359,15 +359,28 @@ pub struct DeviceProperties<'a> {
 /// reads its own note, in little code: whoever starts a guest has checked the note with
 /// [`Mft2::parse`].
 pub fn stack_asked(descriptor: &[u8]) -> Option<u64> {
+    let payload = find(descriptor, 0, tag::STACK)?;
+    U64::read_from_prefix(payload).ok().map(|(size, _)| size.get())
+}
+
+/// The flags of the device with this index in MFT1, read as [`stack_asked`] reads.
+pub fn device_flags(descriptor: &[u8], index: u32) -> u32 {
+    let payload = find(descriptor, index, tag::DEVICE_FLAGS);
+    let flags = payload.and_then(|payload| U32::read_from_prefix(payload).ok());
+    flags.map_or(0, |(flags, _)| flags.get())
+}
+
+/// The payload of a record, and what follows it.
+fn find(descriptor: &[u8], device: u32, tag: u16) -> Option<&[u8]> {
     let mut records = descriptor.get(HEADER_SIZE..)?;
     loop {
         let (header, rest) = RecordHeader::read_from_prefix(records).ok()?;
         // Records of the unikernel itself come first.
-        if header.device.get() != 0 {
+        if device == 0 && header.device.get() != 0 {
             return None;
         }
-        if header.tag.get() & !CRITICAL == tag::STACK {
-            return U64::read_from_prefix(rest).ok().map(|(size, _)| size.get());
+        if header.device.get() == device && header.tag.get() & !CRITICAL == tag {
+            return Some(rest);
         }
         let padded = usize::from(header.length.get()).next_multiple_of(RECORD_HEADER_SIZE);
         records = rest.get(padded..)?;

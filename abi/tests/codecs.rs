@@ -300,6 +300,15 @@ fn each_row_is_read_by_the_table_and_by_an_accessor() {
             || all.device(device as usize) != DeviceProperties::default();
         assert!(seen, "{} has no accessor", property.name);
         assert_eq!(mft2::stack_asked(&out[..length]), all.stack(), "{}", property.name);
+        let flags = mft2::device_flags(&out[..length], device);
+        let about = all.device(device as usize);
+        let bits = [
+            (about.optional, mft2::DEVICE_OPTIONAL),
+            (about.read_only, mft2::DEVICE_READ_ONLY),
+            (about.flush, mft2::DEVICE_FLUSH),
+        ];
+        let expected = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum::<u32>();
+        assert_eq!(flags, if device == 0 { 0 } else { expected }, "{}", property.name);
         assert!(known(property.tag).any(|row| row == property));
     }
 }

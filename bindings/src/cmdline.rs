@@ -31,8 +31,9 @@ fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Reads options up to the first word that is not an option.
-pub fn parse(line: &[u8]) -> Options<'_> {
+/// Reads options up to the first word that is not an option. Words that `is_for_target` takes are
+/// options of the target, which reads them itself.
+pub fn parse(line: &[u8], is_for_target: impl Fn(&[u8]) -> bool) -> Options<'_> {
     let mut options = Options { level: None, rest: 0, unknown: None };
     let mut left = line;
     loop {
@@ -44,6 +45,10 @@ pub fn parse(line: &[u8]) -> Options<'_> {
         let Some(name) = word.strip_prefix(PREFIX) else {
             return options;
         };
+        if is_for_target(word) {
+            left = after;
+            continue;
+        }
         let Some((_, level)) = OPTIONS.iter().find(|(option, _)| *option == name) else {
             options.unknown = Some(word);
             return options;
@@ -56,6 +61,20 @@ pub fn parse(line: &[u8]) -> Options<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As most targets do: none has options of its own.
+    fn parse(line: &[u8]) -> Options<'_> {
+        super::parse(line, |_| false)
+    }
+
+    #[test]
+    fn options_of_the_target_are_taken_off() {
+        let line = b"--solo5:net=a@1 --solo5:quiet --solo5:net=b --solo5:x --solo5:net=c";
+        let options = super::parse(line, |word| word.starts_with(b"--solo5:net="));
+        assert_eq!(options.level, Some(Level::Error));
+        assert_eq!(line.get(options.rest..), Some(&b"--solo5:x --solo5:net=c"[..]));
+        assert_eq!(options.unknown, Some(&b"--solo5:x"[..]));
+    }
 
     #[test]
     fn cases() {

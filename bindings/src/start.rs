@@ -16,6 +16,7 @@ use crate::arch::{self, symbol};
 use crate::log::{self, Level};
 use crate::memory::{self, Heap, Image};
 use crate::message::Message;
+use crate::virtio::names;
 use crate::{attached, cmdline, guard, target};
 
 const BANNER: &str = "            |      ___|
@@ -49,7 +50,9 @@ pub(crate) fn guard() {
 
 /// Reads the options for Solo5, prints the banner, and returns the rest of the command line.
 pub(crate) fn greet(line: &'static CStr) -> *const c_char {
-    let options = cmdline::parse(line.to_bytes());
+    // On virtio, some words are for the drivers.
+    let is_for_target = |word: &[u8]| cfg!(feature = "virtio") && names::is_option(word);
+    let options = cmdline::parse(line.to_bytes(), is_for_target);
     if let Some(level) = options.level {
         log::set_level(level);
     }
@@ -66,21 +69,25 @@ pub(crate) fn greet(line: &'static CStr) -> *const c_char {
 // A manifest of version 1 has no properties. The symbol is then undefined, and its value is 0.
 core::arch::global_asm!(".weak __solo5_mft2_note");
 
-/// Size in bytes of the stack that the manifest asks for, 0 if it asks for none.
-fn stack_size() -> u64 {
+/// The descriptor of the manifest's properties, empty if it has none.
+pub(crate) fn properties() -> &'static [u8] {
     /// Length of the owner's name, with its padding.
     const OWNER: usize = 8;
     let note = symbol!("__solo5_mft2_note");
     if note == 0 {
-        return 0;
+        return &[];
     }
     let note: *const Header = ptr::with_exposed_provenance(note as usize);
     // SAFETY: the linker put a note there, which begins with its header and never changes.
     let length = unsafe { (*note).descsz.get() };
     let descriptor = note.wrapping_add(1).cast::<u8>().wrapping_add(OWNER);
     // SAFETY: as above; the descriptor of this length follows header and owner.
-    let descriptor = unsafe { slice::from_raw_parts(descriptor, length as usize) };
-    mft2::stack_asked(descriptor).unwrap_or(0)
+    unsafe { slice::from_raw_parts(descriptor, length as usize) }
+}
+
+/// Size in bytes of the stack that the manifest asks for, 0 if it asks for none.
+pub(crate) fn stack_size() -> u64 {
+    mft2::stack_asked(properties()).unwrap_or(0)
 }
 
 /// Finds the memory that image and stack leave of `mem_size` bytes, lets the target reserve its part,

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn many_or_foolish_ranges_do_no_harm() {
-        let mut ranges = std::vec![MIB..4 * MIB, u64::MAX - 5..u64::MAX, 3 * MIB..9 * MIB, 7..3];
+        let mut ranges = std::vec![MIB..4 * MIB, u64::MAX - 5..u64::MAX, 3 * MIB..9 * MIB, 7..7];
         ranges.extend((1..30).map(|n| n * GIB..n * GIB + 3 * MIB));
         let ram = Ram::new(&ranges).unwrap();
         let pieces: std::vec::Vec<_> = ram.pieces().collect();

@@ -1,0 +1,327 @@
+//! Finding the devices of the machine, and matching them to the manifest's entries
+//! (`docs/reference/virtio.md#devices`).
+
+use solo5_abi::mft1::{Block, Entry, Flush, Net};
+use solo5_abi::mft2;
+
+use super::devices::{Bus, DEVICES, Device, Driver, MOST, OWNED, Pc, RUNNING};
+use super::disk::Disk;
+use super::hardware::Hardware;
+use super::names::{self, Identity, Problem};
+use super::nic::Nic;
+use super::pci::{self, Kind, Place, Space};
+use super::setup::Setup;
+use super::transport::Failure;
+use crate::arch::port::{in32, out32};
+use crate::log::{self, Level};
+use crate::message::Message;
+use crate::{arch, start};
+
+/// PCI's configuration space, by its two ports.
+struct Ports;
+
+impl Ports {
+    const ADDRESS: u16 = 0xcf8;
+    const DATA: u16 = 0xcfc;
+    const ENABLE: u32 = 1 << 31;
+
+    /// Whether the machine has PCI.
+    fn exist() -> bool {
+        // SAFETY: selects a register, where there is PCI.
+        unsafe { out32(Ports::ADDRESS, Ports::ENABLE) };
+        in32(Ports::ADDRESS) == Ports::ENABLE
+    }
+
+    fn select(place: Place, register: u8) {
+        let [bus, device, function] =
+            [place.bus, place.device & 31, place.function & 7].map(u32::from);
+        let address = bus << 16 | device << 11 | function << 8 | u32::from(register & !3);
+        // SAFETY: selects the register of the next access.
+        unsafe { out32(Ports::ADDRESS, Ports::ENABLE | address) };
+    }
+}
+
+impl Space for Ports {
+    fn read(&self, place: Place, register: u8) -> u32 {
+        Ports::select(place, register);
+        in32(Ports::DATA)
+    }
+
+    fn write(&self, place: Place, register: u8, value: u32) {
+        Ports::select(place, register);
+        // SAFETY: `pci` writes registers that let a device use memory, of which the drivers give it
+        // theirs, or keep it from doing so.
+        unsafe { out32(Ports::DATA, value) };
+    }
+}
+
+/// Two digits in hexadecimal.
+fn pair(message: &mut Message, byte: u8) -> &mut Message {
+    let digit = |number: u8| if number < 10 { b'0' + number } else { b'a' - 10 + number };
+    message.bytes(&[digit(byte >> 4), digit(byte & 15)])
+}
+
+impl Bus {
+    /// The beginning of a message about the device.
+    fn message<'a>(self, message: &'a mut Message, before: &str) -> &'a mut Message {
+        message.text("Solo5: ").text(before);
+        match self {
+            Bus::Pci(place) => {
+                pair(message.text("PCI:"), place.bus);
+                pair(message.text(":"), place.device);
+                if place.function != 0 {
+                    message.text(".").decimal(place.function.into());
+                }
+                message
+            }
+            Bus::Mmio(base) => message.text("MMIO:").hex(base),
+        }
+    }
+}
+
+/// Prints a message about a device, and ends the unikernel.
+fn fail(bus: Bus, before: &str, after: &str) -> ! {
+    let mut message = Message::new();
+    log::print(Level::Error, bus.message(&mut message, before).text(after).text("\n"));
+    let what = match bus {
+        Bus::Pci(_) => "Solo5: PCI enumeration failed. Aborting.\n",
+        Bus::Mmio(_) => "Solo5: Enumeration of virtio-mmio failed. Aborting.\n",
+    };
+    log::print(Level::Error, Message::new().text(what));
+    start::abort()
+}
+
+/// Finds the devices and attaches them to the manifest's entries: properties, `attached`, and what a
+/// flush does. Runs once, after the clock has started and before the application. Ends the unikernel
+/// if a device that the manifest declares is missing.
+pub(crate) fn attach(setup: &mut Setup<'_>) {
+    let mut count = 0;
+    if Ports::exist() {
+        pci::functions(&Ports, |place| find_pci(setup, &mut count, place));
+    }
+    for transport in setup.transports() {
+        if let Some((hardware, number)) = Hardware::mmio(setup, transport.base, transport.size) {
+            let found = Found {
+                bus: Bus::Mmio(transport.base),
+                base: transport.base,
+                line: transport.line,
+                kind: Kind::from_number(number),
+            };
+            found.take(setup, &mut count, hardware);
+        }
+    }
+    assign(setup, count);
+    share_lines();
+}
+
+/// Takes over the function at `place`, if it is virtio's.
+fn find_pci(setup: &mut Setup<'_>, count: &mut usize, place: Place) {
+    let Some(function) = pci::virtio(&Ports, place) else { return };
+    let bus = Bus::Pci(place);
+    let registers = function.modern.as_ref();
+    let modern = registers.and_then(|registers| {
+        Hardware::modern(setup, registers).map(|hardware| (hardware, registers.common.start))
+    });
+    let hardware =
+        modern.or_else(|| function.legacy.map(|port| (Hardware::Legacy(port), u64::from(port))));
+    let Some((hardware, base)) = hardware else {
+        fail(bus, "", ": virtio device without registers that can be used")
+    };
+    let found = Found { bus, base, line: function.line.into(), kind: function.kind };
+    found.take(setup, count, hardware);
+}
+
+/// A device before it has a driver.
+struct Found {
+    bus: Bus,
+    base: u64,
+    line: u32,
+    kind: Kind,
+}
+
+impl Found {
+    /// Takes it over as the next device.
+    fn take(self, setup: &mut Setup<'_>, count: &mut usize, hardware: Hardware) {
+        let mut message = Message::new();
+        self.bus.message(&mut message, "");
+        let name = match self.kind {
+            Kind::Net => ": virtio-net device",
+            Kind::Block => ": virtio-block device",
+            Kind::Other(number) => {
+                message.text(": unknown virtio device (").hex(number.into()).text(")\n");
+                log::print(Level::Warn, &message);
+                return;
+            }
+        };
+        message.text(name).text(", base=").hex(self.base).text(", irq=").decimal(self.line.into());
+        log::print(Level::Info, message.text("\n"));
+        let made = self.drive(setup, hardware);
+        let driver = match made {
+            Ok(driver) => driver,
+            Err(failure) => fail(self.bus, "", failure.text()),
+        };
+        let mut message = Message::new();
+        self.bus.message(&mut message, "").text(": configured, ");
+        let features = match &driver {
+            Driver::Disk(disk) => {
+                message.text("capacity=").decimal(disk.capacity / 512).text(" sectors");
+                disk.offered
+            }
+            Driver::Nic(nic) => {
+                message.text("mac=");
+                for (index, byte) in (0..).zip(nic.mac.unwrap_or_default()) {
+                    pair(message.text(if index == 0 { "" } else { ":" }), byte);
+                }
+                message.text(", mtu=").decimal(nic.mtu.into());
+                nic.offered
+            }
+        };
+        log::print(Level::Info, message.text(", features=").hex(features).text("\n"));
+        // SAFETY: the reference is the only one and ends here.
+        let devices = unsafe { DEVICES.get() };
+        let Some(slot) = devices.get_mut(*count) else {
+            fail(self.bus, "", ": not configured: too many devices")
+        };
+        *slot = Some(Device { driver, bus: self.bus, line: self.line, shares: false });
+        *count = count.wrapping_add(1);
+    }
+
+    fn drive(&self, setup: &mut Setup<'_>, hardware: Hardware) -> Result<Driver, Failure> {
+        if self.kind == Kind::Block {
+            return Disk::new(hardware, &mut Pc(Some(setup))).map(Driver::Disk);
+        }
+        let mut nic = Nic::new(hardware, &mut Pc(Some(setup)))?;
+        nic.mac = nic.mac.or_else(|| Some(own_address()));
+        setup.interrupt(self.line);
+        Ok(Driver::Nic(nic))
+    }
+}
+
+/// An address for a device that has none: locally administered, and hardly another's.
+fn own_address() -> [u8; 6] {
+    let number = arch::random().unwrap_or_else(arch::counter);
+    // The low bits of a counter differ most.
+    let [a, b, c, d, e, ..] = number.to_le_bytes();
+    [2, a, b, c, d, e]
+}
+
+/// Gives each entry its device.
+fn assign(setup: &mut Setup<'_>, count: usize) {
+    let line = setup.command_line;
+    // SAFETY: the only reference to the devices, until the end of this function.
+    let devices = unsafe { DEVICES.get() };
+    let found = devices.get_mut(..count).unwrap_or_default();
+    let count = match names::boot_disk(line) {
+        Some(number) => without_boot_disk(found, number),
+        None => count,
+    };
+    let found = found.get_mut(..count).unwrap_or_default();
+    let mut identities = [Identity::Net(None); MOST];
+    for (identity, device) in identities.iter_mut().zip(found.iter_mut()) {
+        *identity = match device.as_mut().map(|device| &mut device.driver) {
+            Some(Driver::Disk(disk)) => Identity::Block(disk.serial(&RUNNING)),
+            Some(Driver::Nic(nic)) => Identity::Net(nic.mac),
+            None => continue,
+        };
+    }
+    let identities = identities.get(..count).unwrap_or_default();
+    let owned = match names::assign(identities, setup.entries, line) {
+        Ok(owned) => owned,
+        Err(problem) => refuse(problem, found),
+    };
+    let mut missing = false;
+    for (index, (entry, owner)) in (0u32..).zip(setup.entries.iter_mut().zip(owned)) {
+        let device = owner.and_then(|owner| found.get(usize::from(owner))).and_then(Option::as_ref);
+        let flags = mft2::device_flags(start::properties(), index);
+        match device.map(|device| &device.driver) {
+            Some(Driver::Disk(disk)) => {
+                entry.attach_block(Block::new(disk.capacity, disk.sector_size), 0);
+                let flush = if disk.needs_flush() { Flush::Available } else { Flush::Needless };
+                let asked = flags & mft2::DEVICE_FLUSH != 0;
+                entry.set_flush(if asked { flush } else { Flush::Unavailable });
+            }
+            Some(Driver::Nic(nic)) => {
+                entry.attach_net(Net::new(nic.mac.unwrap_or_default(), nic.mtu), 0);
+            }
+            None => missing |= index != 0 && is_missing(entry, flags),
+        }
+    }
+    if missing {
+        let text = "Solo5: All declared devices must be attached. Aborting.\n";
+        log::print(Level::Error, Message::new().text(text));
+        start::abort()
+    }
+    // SAFETY: the reference is the only one and ends here.
+    *unsafe { OWNED.get() } = owned;
+}
+
+/// Says that an entry has no device, unless it needs none.
+fn is_missing(entry: &Entry, flags: u32) -> bool {
+    let Some(kind) = entry.kind().filter(|_| flags & mft2::DEVICE_OPTIONAL == 0) else {
+        return false;
+    };
+    let mut message = Message::new();
+    message.text("Solo5: Device '").bytes(entry.name_bytes()).text("' of type ");
+    log::print(Level::Error, message.text(kind.name()).text(" not attached.\n"));
+    true
+}
+
+/// Ends the unikernel because devices and entries do not match.
+fn refuse(problem: Problem<'_>, found: &[Option<Device>]) -> ! {
+    let (index, what) = match problem {
+        Problem::Word(word) => {
+            let mut message = Message::new();
+            message.text("Solo5: --solo5:net=").bytes(word);
+            message.text(": not NAME@ADDRESS with a network device of the manifest. Aborting.\n");
+            log::print(Level::Error, &message);
+            start::abort()
+        }
+        Problem::Surplus(index) => (index, " not in manifest"),
+        Problem::Twice(index) => (index, " has the name of another device"),
+    };
+    match found.get(index).and_then(Option::as_ref) {
+        Some(Device { driver: Driver::Nic(_), bus, .. }) => fail(*bus, "Virtio net: ", what),
+        Some(Device { bus, .. }) => fail(*bus, "Virtio blk: ", what),
+        None => start::abort(),
+    }
+}
+
+/// Takes the boot disk out; returns the number of devices that are left.
+fn without_boot_disk(found: &mut [Option<Device>], number: u32) -> usize {
+    let mut kept = 0;
+    for index in 0..found.len() {
+        let Some(mut device) = found.get_mut(index).and_then(Option::take) else { continue };
+        if let Driver::Disk(disk) = &mut device.driver
+            && let Some([id, end]) = disk.first_sector(&RUNNING, [names::BOOT_ID, names::BOOT_END])
+            && names::is_boot_disk(number, id, end)
+        {
+            disk.give_up(&RUNNING);
+            if let Bus::Pci(place) = device.bus {
+                pci::disable(&Ports, place);
+            }
+            let mut message = Message::new();
+            let text = ": boot disk, not a device of the manifest\n";
+            log::print(Level::Info, device.bus.message(&mut message, "").text(text));
+            continue;
+        }
+        if let Some(slot) = found.get_mut(kept) {
+            *slot = Some(device);
+        }
+        kept = kept.wrapping_add(1);
+    }
+    kept
+}
+
+/// Notes which disks share a line with a network device.
+fn share_lines() {
+    // SAFETY: the reference is the only one and ends with this function.
+    let devices = unsafe { DEVICES.get() };
+    let is_nic = |device: &Device| matches!(device.driver, Driver::Nic(_));
+    let mut lines = 0u64;
+    for device in devices.iter().flatten().filter(|device| is_nic(device)) {
+        lines |= 1u64.checked_shl(device.line).unwrap_or(0);
+    }
+    for device in devices.iter_mut().flatten() {
+        device.shares = lines.checked_shr(device.line).unwrap_or(0) & 1 != 0;
+    }
+}
