@@ -129,8 +129,8 @@ pub(crate) fn poll() -> u64 {
     for (handle, owner) in (0u32..).zip(owned) {
         let device = owner.and_then(|owner| devices.get_mut(usize::from(owner))?.as_mut());
         match device {
-            Some(Device { driver: Driver::Nic(nic), .. }) if nic.poll() => {
-                ready |= 1u64.wrapping_shl(handle);
+            Some(Device { driver: Driver::Nic(nic), .. }) => {
+                ready |= u64::from(nic.poll()).wrapping_shl(handle);
             }
             Some(Device { driver: Driver::Disk(disk), shares: true, .. }) => disk.acknowledge(),
             _ => {}
