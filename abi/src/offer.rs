@@ -214,6 +214,10 @@ pub struct Record {
 impl Record {
     /// Size in bytes.
     pub const SIZE: usize = 24;
+
+    /// No value.
+    pub const NONE: Record =
+        Record { heap_end: U64::ZERO, transfer_max: U64::ZERO, seed: U64::ZERO };
 }
 
 const _: () = {

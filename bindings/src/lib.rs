@@ -8,7 +8,7 @@
 //! |---|---|
 //! | entry, thread pointer and stack protector | `entry/<target>.rs`, [`guard`] |
 //! | options for Solo5 on the command line | [`cmdline`] |
-//! | banner and messages | [`log`], [`message`] |
+//! | banner and messages | [`log`], [`message`], `say.rs` |
 //! | layout of memory | [`memory`] |
 //! | traps, where no kernel takes them | `trap.rs`, `arch/<arch>/trap.rs` |
 //! | the application, and the end | `start.rs`, `abort.rs` |
@@ -73,6 +73,8 @@ mod api;
 mod attached;
 #[cfg(all(feature = "guest", not(test)))]
 mod entry;
+#[cfg(all(feature = "virtio", not(test)))]
+mod say;
 #[cfg(all(feature = "guest", not(test)))]
 mod seed;
 #[cfg(all(feature = "guest", not(test)))]

@@ -8,7 +8,7 @@
 //!   note in PT_INTERP, where it breaks the no-exec trick.
 //! * PT_TLS covers `.tdata` and `.tbss`, so that every linker computes the same offsets, and
 //!   `_stls_align` tells the bindings their alignment. Neither is padded.
-//! * spt and stub have their read-only data in a segment of its own, not executable.
+//! * spt, virtio and stub have their read-only data in a segment of its own, not executable.
 //! * `.bss` gets its rights even where no tender loads it.
 
 use std::fmt::{self, Write};
@@ -79,6 +79,20 @@ enum Notes {
     Data,
 }
 
+/// The Multiboot header, and what it asks of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Multiboot {
+    /// There is none.
+    None,
+    /// At the start of `.text`.
+    Text,
+    /// In a section of its own, in a flat file: a Multiboot loader takes the file as one piece, so each
+    /// byte lies in it at the distance that it has in memory. GNU ld gives a section a place that is
+    /// equal to its address modulo its alignment. That is the place wanted if the file begins at the
+    /// base, so the ELF header and the program headers are in the text segment.
+    Flat,
+}
+
 /// One row of the table: the features of a target's script.
 struct Layout {
     /// Address of the first byte.
@@ -91,8 +105,8 @@ struct Layout {
     notes: Notes,
     /// Whether `.interp` follows `.text`, which then starts with what the loader looks for.
     interp_behind_text: bool,
-    /// Whether `.text` starts with a Multiboot header.
-    multiboot: bool,
+    /// Whether there is a Multiboot header, and where.
+    multiboot: Multiboot,
     /// Whether Xen's note is kept, with a PT_NOTE of its own.
     xen_note: bool,
     /// Whether there are ABI and OpenBSD notes. The stub has neither, and an empty PT_NOTE would
@@ -108,7 +122,7 @@ impl Layout {
             rodata_segment: true,
             notes: Notes::Rodata,
             interp_behind_text: false,
-            multiboot: false,
+            multiboot: Multiboot::None,
             xen_note: false,
             identified: true,
         };
@@ -124,13 +138,13 @@ impl Layout {
             // Genode's number is reserved and no bindings exist: nothing is known to differ.
             Target::Spt | Target::Muen | Target::Genode => based,
             Target::Virtio => {
-                Layout { rodata_segment: false, notes: Notes::Data, multiboot: true, ..based }
+                Layout { notes: Notes::Data, multiboot: Multiboot::Flat, xen_note: true, ..based }
             }
             Target::Xen => Layout {
                 rodata_segment: false,
                 notes: Notes::Data,
                 interp_behind_text: true,
-                multiboot: true,
+                multiboot: Multiboot::Text,
                 xen_note: true,
                 ..based
             },
@@ -191,12 +205,22 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     )?;
     program_headers(out, &layout)?;
     writeln!(out, "\nSECTIONS\n{{")?;
-    writeln!(out, "    . = {:#x};\n    _stext = .;\n", layout.base)?;
+    let headers = match layout.multiboot {
+        Multiboot::Flat => "    . += SIZEOF_HEADERS;\n",
+        Multiboot::None | Multiboot::Text => "",
+    };
+    writeln!(out, "    . = {:#x};\n    _stext = .;\n{headers}", layout.base)?;
     let interp = "    .interp : { KEEP(*(.interp)) } :interp :text\n";
     if !layout.interp_behind_text {
         out.push_str(interp);
     }
-    let multiboot = if layout.multiboot { "KEEP(*(.data.multiboot)) " } else { "" };
+    if layout.multiboot == Multiboot::Flat {
+        writeln!(out, "    .multiboot : {{ KEEP(*(.multiboot)) }} :text")?;
+    }
+    let multiboot = match layout.multiboot {
+        Multiboot::Text => "KEEP(*(.data.multiboot)) ",
+        Multiboot::None | Multiboot::Flat => "",
+    };
     writeln!(out, "    .text : {{ {multiboot}*(.text .text.* .gnu.linkonce.t.*) }} :text")?;
     if layout.interp_behind_text {
         out.push_str(interp);
@@ -213,11 +237,15 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     if layout.notes == Notes::Data {
         notes(out, &layout, "data")?;
     }
+    let end_of_data = match layout.multiboot {
+        Multiboot::Flat => "\n    _egot = .;",
+        Multiboot::None | Multiboot::Text => "",
+    };
     write!(
         out,
         "    /* .data is first: if it is aligned above a page, the segment starts at that alignment. */
     .data : {{ *(.data .data.* .gnu.linkonce.d.*){} }} :data
-    .got : {{ *(.got.plt) *(.got .got.*){} }} :data
+    .got : {{ *(.got.plt) *(.got .got.*){} }} :data{}
 
     /* A thread's block repeats .tdata and .tbss at their distance here, so .tdata starts at an
        address that is aligned for both. .tbss takes no addresses. */
@@ -243,13 +271,24 @@ _ltdata = SIZEOF(.tdata) == 0 ? 0 : SIZEOF(.tbss) == 0 ? SIZEOF(.tdata) : ADDR(.
 _ltbss = SIZEOF(.tbss);
 _stls_align = MAX(1, MAX(ALIGNOF(.tdata), ALIGNOF(.tbss)));
 ",
-        extra.data, extra.got, extra.bss
-    )
+        extra.data, extra.got, end_of_data, extra.bss
+    )?;
+    if layout.multiboot == Multiboot::Flat {
+        out.push_str(
+            "\n/* What a Multiboot loader reads ends here; behind it the file may end too. */\n\
+             _eload = SIZEOF(.tdata) == 0 ? _egot : _edata;\n",
+        );
+    }
+    Ok(())
 }
 
 fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     writeln!(out, "PHDRS\n{{\n    interp PT_INTERP;")?;
-    writeln!(out, "    text PT_LOAD FLAGS({});", layout.text_flags)?;
+    let headers = match layout.multiboot {
+        Multiboot::Flat => "FILEHDR PHDRS ",
+        Multiboot::None | Multiboot::Text => "",
+    };
+    writeln!(out, "    text PT_LOAD {headers}FLAGS({});", layout.text_flags)?;
     if layout.rodata_segment {
         writeln!(out, "    rodata PT_LOAD FLAGS({R});")?;
     }

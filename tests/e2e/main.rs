@@ -26,6 +26,7 @@
 //! | `features.rs` | features under old and new tenders |
 //! | `seed.rs` | the seed is random and is wiped |
 //! | `stack.rs` | overflows of guarded stacks |
+//! | `virtio.rs` | unikernels on QEMU's machines, by a table |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -44,6 +45,7 @@ mod robustness;
 mod sandbox;
 mod seed;
 mod stack;
+mod virtio;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -162,6 +164,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
     trials.extend(stack::trials(&suite));
+    trials.extend(virtio::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));

@@ -190,7 +190,7 @@ mod tests {
     /// `build` has checked the symbols. This checks sections, notes and relocations.
     fn has_what_linker_scripts_place_and_nothing_else(target: &str) {
         let (_folder, object) = object(target);
-        let expected = set(&[
+        let mut expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".rodata", "PROGBITS", "A"],
             [".data", "PROGBITS", "WA"],
@@ -199,6 +199,12 @@ mod tests {
             [".note.solo5.abi", "NOTE", "AR"],
             [".note.solo5.not_openbsd", "NOTE", "AR"],
         ]);
+        if target == "virtio" {
+            // What loaders look for.
+            let for_loaders =
+                [[".multiboot", "PROGBITS", "A"], [".note.solo5.xen", "NOTE", "A"]];
+            expected.extend(set(&for_loaders));
+        }
         assert_eq!(sections(&object), expected);
 
         let notes = rows(Command::new("readelf").arg("-nW"), &object);
@@ -220,7 +226,7 @@ mod tests {
 
     #[test]
     fn objects_have_what_linker_scripts_place_and_nothing_else() {
-        for target in ["hvt", "spt"] {
+        for target in ["hvt", "spt", "virtio"] {
             has_what_linker_scripts_place_and_nothing_else(target);
         }
     }
@@ -229,7 +235,7 @@ mod tests {
     /// bindings must not need much memory.
     #[test]
     fn objects_are_small() {
-        for (target, text_max, bss_max) in [("hvt", 20_300, 0x1_0000), ("spt", 13_400, 0x1000)] {
+        for (target, text_max, bss_max) in [("hvt", 20_300, 0x1_0000), ("spt", 13_400, 0x1000), ("virtio", 64_000, 0x4_0000)] {
             let (_folder, object) = object(target);
             let rows = rows(&mut Command::new("size"), &object);
             let [text, bss] = [0, 2].map(|column| rows[1][column].parse::<u64>().unwrap());
@@ -239,8 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn hvt_object_uses_no_vector_registers() {
-        let (_folder, object) = object("hvt");
+    fn objects_without_a_kernel_use_no_vector_registers() {
+        // An interrupt of a virtio guest must not change them.
+        for target in ["hvt", "virtio"] {
+            uses_no_vector_registers(target);
+        }
+    }
+
+    fn uses_no_vector_registers(target: &str) {
+        let (_folder, object) = object(target);
         let listing =
             output(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&object))
                 .unwrap();

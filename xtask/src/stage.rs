@@ -50,7 +50,7 @@ const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
 /// The bindings that exist, for each architecture that has any.
-const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt"])];
+const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt", "virtio"])];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());

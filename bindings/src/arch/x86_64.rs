@@ -7,7 +7,7 @@
 //! | exceptions as text, tested on the host | [`exception`] |
 //! | taking exceptions | `trap.rs` |
 //! | calls to a tender | `hvt.rs`, `linux.rs` |
-//! | ports of a PC | `port.rs` |
+//! | the boot of a PC, its control registers, interrupts and ports | `boot.rs`, `control.rs`, `interrupt.rs`, `port.rs` |
 //! | memory functions | `mem.rs` |
 
 pub mod descriptor;
@@ -20,6 +20,13 @@ pub(crate) mod linux;
 #[cfg(all(feature = "freestanding", not(test)))]
 mod mem;
 #[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod boot;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod control;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod interrupt;
+#[cfg(all(feature = "virtio", not(test)))]
+#[allow(dead_code, reason = "drivers use more of it than the start")]
 pub(crate) mod port;
 #[cfg(all(feature = "machine", not(test)))]
 mod trap;
@@ -75,7 +82,7 @@ mod cpu {
     }
 
     /// Whether the counter runs at one rate, whatever the CPU's state: "invariant TSC".
-    #[cfg(feature = "spt")]
+    #[cfg(any(feature = "spt", feature = "virtio"))]
     pub(crate) fn has_steady_counter() -> bool {
         const POWER: u32 = 0x8000_0007;
         cpuid(0x8000_0000).eax >= POWER && cpuid(POWER).edx & 1 << 8 != 0

@@ -1,4 +1,4 @@
-//! Where a tender enters the guest: `_start`, one file for each target that has an application.
+//! Where a tender or a loader enters the guest: `_start`, one file for each target that has an application.
 //!
 //! It passes the boot information to the other modules, in order, and runs the application.
 
@@ -6,3 +6,5 @@
 mod hvt;
 #[cfg(feature = "spt")]
 mod spt;
+#[cfg(feature = "virtio")]
+mod virtio;

@@ -21,6 +21,11 @@ mod stub;
 #[cfg(feature = "stub")]
 pub(crate) use stub::*;
 
+#[cfg(feature = "virtio")]
+mod virtio;
+#[cfg(feature = "virtio")]
+pub(crate) use virtio::*;
+
 /// Prints `text`, whatever the log level, and ends the guest (`docs/reference/guest-api.md#abort`).
 #[cfg(feature = "guest")]
 #[cold]

@@ -12,10 +12,10 @@ use super::nic::Nic;
 use super::pci::{self, Kind, Place, Space};
 use super::setup::Setup;
 use super::transport::Failure;
+use crate::arch;
 use crate::arch::port::{in32, out32};
-use crate::log::{self, Level};
 use crate::message::Message;
-use crate::{arch, start};
+use crate::say::{give_up, say};
 
 /// PCI's configuration space, by its two ports.
 struct Ports;
@@ -82,13 +82,13 @@ impl Bus {
 /// Prints a message about a device, and ends the unikernel.
 fn fail(bus: Bus, before: &str, after: &str) -> ! {
     let mut message = Message::new();
-    log::print(Level::Error, bus.message(&mut message, before).text(after).text("\n"));
+    say!(Error, bus.message(&mut message, before).text(after).text("\n"));
     let what = match bus {
         Bus::Pci(_) => "Solo5: PCI enumeration failed. Aborting.\n",
         Bus::Mmio(_) => "Solo5: Enumeration of virtio-mmio failed. Aborting.\n",
     };
-    log::print(Level::Error, Message::new().text(what));
-    start::abort()
+    say!(Error, Message::new().text(what));
+    give_up!()
 }
 
 /// Finds the devices and attaches them to the manifest's entries: properties, `attached`, and what a
@@ -149,12 +149,12 @@ impl Found {
             Kind::Block => ": virtio-block device",
             Kind::Other(number) => {
                 message.text(": unknown virtio device (").hex(number.into()).text(")\n");
-                log::print(Level::Warn, &message);
+                say!(Warn, &message);
                 return;
             }
         };
         message.text(name).text(", base=").hex(self.base).text(", irq=").decimal(self.line.into());
-        log::print(Level::Info, message.text("\n"));
+        say!(Info, message.text("\n"));
         let made = self.drive(setup, hardware);
         let driver = match made {
             Ok(driver) => driver,
@@ -176,7 +176,7 @@ impl Found {
                 nic.offered
             }
         };
-        log::print(Level::Info, message.text(", features=").hex(features).text("\n"));
+        say!(Info, message.text(", features=").hex(features).text("\n"));
         // SAFETY: the reference is the only one and ends here.
         let devices = unsafe { DEVICES.get() };
         let Some(slot) = devices.get_mut(*count) else {
@@ -232,7 +232,7 @@ fn assign(setup: &mut Setup<'_>, count: usize) {
     let mut missing = false;
     for (index, (entry, owner)) in (0u32..).zip(setup.entries.iter_mut().zip(owned)) {
         let device = owner.and_then(|owner| found.get(usize::from(owner))).and_then(Option::as_ref);
-        let flags = mft2::device_flags(start::properties(), index);
+        let flags = mft2::device_flags(setup.properties, index);
         match device.map(|device| &device.driver) {
             Some(Driver::Disk(disk)) => {
                 entry.attach_block(Block::new(disk.capacity, disk.sector_size), 0);
@@ -248,8 +248,8 @@ fn assign(setup: &mut Setup<'_>, count: usize) {
     }
     if missing {
         let text = "Solo5: All declared devices must be attached. Aborting.\n";
-        log::print(Level::Error, Message::new().text(text));
-        start::abort()
+        say!(Error, Message::new().text(text));
+        give_up!()
     }
     // SAFETY: the reference is the only one and ends here.
     *unsafe { OWNED.get() } = owned;
@@ -262,7 +262,7 @@ fn is_missing(entry: &Entry, flags: u32) -> bool {
     };
     let mut message = Message::new();
     message.text("Solo5: Device '").bytes(entry.name_bytes()).text("' of type ");
-    log::print(Level::Error, message.text(kind.name()).text(" not attached.\n"));
+    say!(Error, message.text(kind.name()).text(" not attached.\n"));
     true
 }
 
@@ -273,8 +273,8 @@ fn refuse(problem: Problem<'_>, found: &[Option<Device>]) -> ! {
             let mut message = Message::new();
             message.text("Solo5: --solo5:net=").bytes(word);
             message.text(": not NAME@ADDRESS with a network device of the manifest. Aborting.\n");
-            log::print(Level::Error, &message);
-            start::abort()
+            say!(Error, &message);
+            give_up!()
         }
         Problem::Surplus(index) => (index, " not in manifest"),
         Problem::Twice(index) => (index, " has the name of another device"),
@@ -282,7 +282,7 @@ fn refuse(problem: Problem<'_>, found: &[Option<Device>]) -> ! {
     match found.get(index).and_then(Option::as_ref) {
         Some(Device { driver: Driver::Nic(_), bus, .. }) => fail(*bus, "Virtio net: ", what),
         Some(Device { bus, .. }) => fail(*bus, "Virtio blk: ", what),
-        None => start::abort(),
+        None => give_up!(),
     }
 }
 
@@ -301,7 +301,7 @@ fn without_boot_disk(found: &mut [Option<Device>], number: u32) -> usize {
             }
             let mut message = Message::new();
             let text = ": boot disk, not a device of the manifest\n";
-            log::print(Level::Info, device.bus.message(&mut message, "").text(text));
+            say!(Info, device.bus.message(&mut message, "").text(text));
             continue;
         }
         if let Some(slot) = found.get_mut(kept) {

@@ -6,6 +6,7 @@
 use solo5_abi::mft1::ENTRIES_MAX;
 
 pub(crate) use super::attach::attach;
+use super::clock;
 use super::disk::{Disk, Request};
 use super::hardware::Hardware;
 use super::names::Devices;
@@ -15,7 +16,6 @@ use super::setup::{Global, Setup, physical};
 use super::shared::Shared;
 use super::transport::Machine;
 use crate::api_types::Error;
-use crate::target;
 
 /// Most devices, a boot disk included.
 pub(super) const MOST: usize = ENTRIES_MAX;
@@ -57,7 +57,7 @@ pub(super) struct Pc<'a, 'b>(pub(super) Option<&'a mut Setup<'b>>);
 
 impl Machine for Pc<'_, '_> {
     fn now(&self) -> u64 {
-        target::clock_monotonic()
+        clock::monotonic()
     }
 
     fn pause(&self) {

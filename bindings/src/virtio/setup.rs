@@ -6,7 +6,10 @@ use core::ptr;
 
 use solo5_abi::mft1::Entry;
 
+use super::interrupt;
+use super::pages;
 use super::ram::{PAGE, Ram};
+use super::transports::{self, Transport};
 use crate::memory::Heap;
 
 /// A value that only the one thread of the unikernel uses. Interrupt handlers touch none.
@@ -58,24 +61,17 @@ pub(crate) struct Pages {
     pub(crate) physical: u64,
 }
 
-/// The registers of a virtio-mmio device, as the machine announces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Transport {
-    /// Physical address of the first register.
-    pub(crate) base: u64,
-    /// Size in bytes.
-    pub(crate) size: u64,
-    /// The interrupt line, for [`Setup::interrupt`].
-    pub(crate) line: u32,
-}
-
 /// The machine while drivers attach.
 pub(crate) struct Setup<'a> {
-    pub(super) heap: &'a mut Heap,
+    pub(crate) heap: &'a mut Heap,
     /// The manifest's entries, the reserved one first. Attaching fills them in.
     pub(crate) entries: &'a mut [Entry],
     /// The machine's command line as it came, the options for Solo5 included.
     pub(crate) command_line: &'static [u8],
+    /// The descriptor of the manifest's properties, empty if it has none.
+    pub(crate) properties: &'static [u8],
+    /// The line that announces virtio-mmio transports.
+    pub(crate) announced: &'static [u8],
 }
 
 impl Setup<'_> {
@@ -98,20 +94,43 @@ impl Setup<'_> {
     }
 
     /// A window to `size` bytes of a device's registers at a physical address, not cached. `None` if
-    /// the range is memory, is beyond what the CPU can address, or no page for tables is left.
+    /// the range is empty, is larger than any device's, is memory, is beyond what a window can show,
+    /// or no page for tables is left.
     pub(crate) fn registers(&mut self, physical: u64, size: u64) -> Option<*mut u8> {
-        let _ = (physical, size);
-        None
+        /// Tables for a larger window would take too much memory.
+        const MOST: u64 = 16 << 20;
+        let end = physical.checked_add(size)?;
+        // SAFETY: the reference ends here.
+        let ram = unsafe { RAM.get() };
+        let is_memory = ram.pieces().any(|piece| {
+            physical < piece.physical.saturating_add(piece.size) && piece.physical < end
+        });
+        if is_memory || !(1..=MOST).contains(&size) {
+            return None;
+        }
+        pages::map_registers(self.heap, physical, size)
     }
 
     /// Lets interrupts of this line end waits. A wait also ends by itself every few milliseconds, so
     /// a line that cannot be used costs only latency.
     pub(crate) fn interrupt(&mut self, line: u32) {
-        let _ = line;
+        interrupt::use_line(line);
     }
 
     /// The virtio-mmio transports that the machine announces.
     pub(crate) fn transports(&self) -> impl Iterator<Item = Transport> + use<> {
-        core::iter::empty()
+        transports::announced(self.announced)
+    }
+
+    /// Starts the timer and the interrupt controllers. Those for lines from 16 on are only looked for
+    /// on a machine that announces such lines.
+    pub(crate) fn start_interrupts(&mut self) {
+        let local = interrupt::local_base().and_then(|base| self.registers(base, PAGE));
+        let io = interrupt::IO_BASES.map(|base| {
+            let needed = self.transports().any(|transport| transport.line >= 16);
+            let window = if needed { self.registers(base, PAGE) } else { None };
+            window.unwrap_or_default().cast()
+        });
+        interrupt::start(local.unwrap_or_default().cast(), io);
     }
 }

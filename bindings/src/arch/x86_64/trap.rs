@@ -1,7 +1,7 @@
 //! Exception handling, for targets without a kernel (`docs/reference/hvt.md#bindings-traps`).
 //!
 //! A trap never returns: it is reported, and the guest ends. So the entries save no registers.
-//! Interrupts are never enabled. Traps have their own stack, because the application's stack may be
+//! Interrupts are off, except while a virtio guest sleeps. Traps have their own stack, because the application's stack may be
 //! the cause. NMI and double fault have another, because they may come during a trap.
 
 use core::arch::{asm, global_asm};
@@ -12,12 +12,25 @@ use solo5_abi::hvt::x86_64::{GDT, SELECTOR_CODE, SELECTOR_DATA, TrapFrame};
 
 use super::descriptor::{self, Pointer, SELECTOR_TASK, STACKS, TASK_WORDS};
 use super::exception::{self, COUNT, DOUBLE_FAULT, NMI, PAGE_FAULT};
+#[cfg(feature = "virtio")]
+use super::interrupt;
+
+/// What a target without interrupts has of them.
+#[cfg(not(feature = "virtio"))]
+mod interrupt {
+    pub(super) const COUNT: usize = 0;
+
+    pub(super) fn gates(_stack: u8) -> impl Iterator<Item = u64> {
+        core::iter::empty()
+    }
+}
 
 const STACK_SIZE: usize = 4096;
 
 /// The interrupt stack of traps, and the one of NMI and double fault.
 const STACK_TRAP: u8 = 1;
 const STACK_NMI: u8 = 2;
+const STACK_INTERRUPT: u8 = 3;
 
 /// Distance in bytes between the entries of two vectors.
 const ENTRY_SIZE: u64 = 16;
@@ -48,10 +61,12 @@ struct Task([AtomicU32; TASK_WORDS]);
 
 /// The segments at entry, and the two words of the task state segment's descriptor.
 static SEGMENTS: Words64<{ GDT.len() + 2 }> = Words64::new();
-static GATES: Words64<{ 2 * COUNT }> = Words64::new();
+static GATES: Words64<{ 2 * (COUNT + interrupt::COUNT) }> = Words64::new();
 static TASK: Task = Task([const { AtomicU32::new(0) }; TASK_WORDS]);
 static TRAP_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 static NMI_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
+#[cfg(feature = "virtio")]
+static INTERRUPT_STACK: Words64<{ STACK_SIZE / 8 }> = Words64::new();
 
 /// The [`Handler`] that every entry calls.
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -120,22 +135,27 @@ unsafe extern "C" {
 pub(crate) fn handle_traps(handler: Handler) {
     HANDLER.store(handler as *mut (), Relaxed);
     let mut stacks = [0; STACKS];
-    let [trap_stack, nmi_stack, ..] = &mut stacks;
+    let [trap_stack, nmi_stack, _interrupt_stack, ..] = &mut stacks;
     *trap_stack = end(&TRAP_STACK);
     *nmi_stack = end(&NMI_STACK);
+    #[cfg(feature = "virtio")]
+    {
+        *_interrupt_stack = end(&INTERRUPT_STACK);
+    }
     for (slot, word) in TASK.0.iter().zip(descriptor::task_state(stacks)) {
         slot.store(word, Relaxed);
     }
     let task = descriptor::task(address(&TASK));
     SEGMENTS.set(GDT.into_iter().chain(task));
     let entries = (&raw const ENTRIES).addr() as u64;
-    GATES.set((0..COUNT).flat_map(|vector| {
+    let traps = (0..COUNT).flat_map(|vector| {
         let stack = match vector {
             NMI | DOUBLE_FAULT => STACK_NMI,
             _ => STACK_TRAP,
         };
         descriptor::gate(entries + vector as u64 * ENTRY_SIZE, stack)
-    }));
+    });
+    GATES.set(traps.chain(interrupt::gates(STACK_INTERRUPT)));
     let (segments, gates) = (SEGMENTS.pointer(), GATES.pointer());
     // SAFETY: the tables are complete and stay. The code and data segments are as before, so code
     // and stack go on. Loading FS or GS would clear its base, so they keep what they have.

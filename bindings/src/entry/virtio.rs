@@ -1,0 +1,224 @@
+//! The entry of a virtio guest (`docs/reference/virtio.md#boot`).
+
+use core::ffi::{CStr, c_char};
+use core::ptr;
+use core::slice;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+use solo5_abi::mft1::{self, ENTRIES_MAX, Entry, HEADER_SIZE};
+use solo5_abi::note::Header;
+use solo5_abi::offer::{Feature, Features, Offer, Record, TRANSFER_MAX};
+use solo5_abi::stack::GUARD;
+
+use crate::abort::abort;
+use crate::arch::{self, boot, control, symbol};
+use crate::memory::Heap;
+use crate::virtio::info::{self, LINE_MAX, Multiboot, Pvh, RANGES};
+use crate::virtio::ram::{PAGE, Ram};
+use crate::virtio::setup::{self, Global, Setup};
+use crate::virtio::{clock, devices, fw_cfg, pages, power, serial, transports};
+use crate::{attached, start, target, trap};
+
+/// The command line, with the terminator that the application expects.
+static LINE: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
+/// Where QEMU's list of virtio-mmio transports goes.
+static ANNOUNCED: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
+/// What the bindings offer the application, as a tender would.
+static RECORD: Global<Record> = Global::new(Record::NONE);
+/// What the second part of the start needs.
+static HEAP: Global<Heap> = Global::new(Heap { start: 0, size: 0 });
+static REST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+
+/// What the loader said.
+struct Machine {
+    ram: Option<Ram>,
+    /// Whether the command line was too long.
+    cut: bool,
+}
+
+/// Entered from `arch::boot`, with `info` as the loader's and the number of its protocol.
+///
+/// # Safety
+///
+/// The loader follows the protocol.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
+    start::guard();
+    // Uses of thread-local storage before the application sets it up have to fault.
+    target::set_tls_base(0);
+    serial::init();
+    arch::handle_traps(trap::report);
+    control::harden();
+    // SAFETY: the caller's promise.
+    let machine = unsafe { read(info, protocol == boot::PVH.into()) };
+    // SAFETY: the reference is the only one, and nothing writes there from now on.
+    let line: &'static [u8] = unsafe { LINE.get() };
+    // SAFETY: the last byte was never written, so there is a terminator.
+    let line = unsafe { CStr::from_ptr(line.as_ptr().cast()) };
+    if machine.cut {
+        target::console_write(b"Solo5: warning: command line too long, truncated\n");
+    }
+    let rest = start::greet(line);
+    REST.store(rest.cast_mut(), Relaxed);
+    let Some(ram) = machine.ram else {
+        abort!("The loader names no memory at 1 MiB");
+    };
+    setup::set_ram(ram);
+    let end = ram.end();
+    let stack = offer(end);
+    if ram.physical(symbol!("_end")).is_none_or(|(physical, _)| physical != symbol!("_end")) {
+        abort!("Not enough memory");
+    }
+    let heap = start::memory(end, |heap| {
+        let guard = (stack != 0).then(|| {
+            let start = end.wrapping_sub(stack).wrapping_sub(GUARD);
+            start..start.wrapping_add(GUARD)
+        });
+        if pages::map_memory(&ram, heap, guard).is_none() {
+            abort!("Not enough memory");
+        }
+    });
+    // SAFETY: the reference is the only one and ends here.
+    *unsafe { HEAP.get() } = heap;
+    // SAFETY: the stack's pages are mapped, and nothing uses them.
+    unsafe { control::go_on(end, on_its_stack) }
+}
+
+/// The second part, on the stack of the application.
+extern "C" fn on_its_stack() -> ! {
+    // SAFETY: the reference is the only one: the first part has ended.
+    let heap = unsafe { HEAP.get() };
+    // SAFETY: as above.
+    let line = unsafe { LINE.get() };
+    // SAFETY: as above.
+    let announced = unsafe { ANNOUNCED.get() };
+    clock::start();
+    let mut setup = Setup {
+        heap,
+        entries: entries(),
+        command_line: until_nul(line),
+        properties: start::properties(),
+        announced: until_nul(announced),
+    };
+    setup.start_interrupts();
+    devices::attach(&mut setup);
+    // SAFETY: the linker put the manifest there, and it no longer changes.
+    unsafe { attached::set(manifest()) };
+    start::run(REST.load(Relaxed), heap)
+}
+
+fn until_nul(line: &'static [u8]) -> &'static [u8] {
+    let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
+    line.get(..end).unwrap_or_default()
+}
+
+/// Copies what the loader says out of the memory that the heap will be.
+///
+/// # Safety
+///
+/// `info` is the loader's, and its structures are below 4 GiB.
+unsafe fn read(info: u64, pvh: bool) -> Machine {
+    let bytes = |address: u64, size: usize| -> &'static [u8] {
+        if address == 0 || address >> 32 != 0 {
+            return &[];
+        }
+        // SAFETY: the loader's structures are mapped, and stay until the heap is used.
+        unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(address as usize), size) }
+    };
+    let mut ranges = [const { 0..0 }; RANGES];
+    let mut keep = |found: &mut dyn Iterator<Item = core::ops::Range<u64>>| {
+        for (slot, range) in ranges.iter_mut().zip(found) {
+            *slot = range;
+        }
+    };
+    let line = if pvh {
+        let Some(read) = Pvh::read(bytes(info, Pvh::SIZE)) else {
+            abort!("Not a PVH start information");
+        };
+        power::set_root(read.rsdp);
+        keep(&mut info::pvh_ranges(bytes(read.map, read.map_length)));
+        read.line
+    } else {
+        let read = Multiboot::read(bytes(info, Multiboot::SIZE));
+        keep(&mut info::multiboot_ranges(bytes(read.map, read.map_length)));
+        read.line
+    };
+    // SAFETY: the reference is the only one and ends with this function.
+    let own = unsafe { LINE.get() };
+    // SAFETY: as above.
+    let announced = unsafe { ANNOUNCED.get() };
+    let mut text: &[u8] = &[];
+    if line != 0 && line >> 32 == 0 {
+        // SAFETY: the loader's string is mapped, and stays until the heap is used.
+        text = unsafe { CStr::from_ptr(ptr::with_exposed_provenance(line as usize)) }.to_bytes();
+    }
+    if pvh {
+        // Transports are announced on the same line, at its end.
+        if let (Some(slots), Some(all)) = (announced.get_mut(..LINE_MAX), text.get(..)) {
+            copy(slots, all.get(transports::without(all)..).unwrap_or_default());
+        }
+        text = text.get(..transports::without(text)).unwrap_or_default();
+    } else {
+        text = info::behind_name(text);
+        if let Some(slots) = announced.get_mut(..LINE_MAX) {
+            fw_cfg::command_line(slots);
+        }
+    }
+    if let Some(slots) = own.get_mut(..LINE_MAX) {
+        copy(slots, text);
+    }
+    Machine { ram: Ram::new(&ranges), cut: text.len() > LINE_MAX }
+}
+
+/// Copies as much as there is room for.
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (slot, byte) in to.iter_mut().zip(from) {
+        *slot = *byte;
+    }
+}
+
+/// The address of the manifest.
+fn manifest() -> u64 {
+    /// Length of the owner's name, with its padding.
+    const OWNER: u64 = 8;
+    symbol!("__solo5_mft1_note") + size_of::<Header>() as u64 + OWNER + mft1::PADDING as u64
+}
+
+/// The manifest's entries.
+fn entries() -> &'static mut [Entry] {
+    let manifest = ptr::with_exposed_provenance_mut::<u8>(manifest() as usize);
+    // SAFETY: a manifest begins with its version and the number of its entries, 4 bytes each.
+    let count = unsafe { manifest.wrapping_add(4).cast::<u32>().read_unaligned() };
+    if count == 0 || count as usize > ENTRIES_MAX {
+        abort!("Built-in manifest validation failed.");
+    }
+    let first = manifest.wrapping_add(HEADER_SIZE).cast::<Entry>();
+    // SAFETY: this many entries follow, in a writable segment. They are bytes, so that every pattern
+    // is one, and the start is the only one who has them: `attached` gets them when it is done.
+    unsafe { slice::from_raw_parts_mut(first, count as usize) }
+}
+
+/// Offers the application what these bindings do beyond the interface of Solo5 0.12; returns the size
+/// of a stack of its own, 0 if it asks for none.
+fn offer(end: u64) -> u64 {
+    let stack = start::stack_size().next_multiple_of(PAGE);
+    let mut features = Features::of(&[Feature::Transfers, Feature::Flush]);
+    // SAFETY: the reference is the only one, and nothing writes there afterwards.
+    let record = unsafe { RECORD.get() };
+    record.transfer_max = TRANSFER_MAX.into();
+    if stack != 0 {
+        let Some(heap_end) = end.checked_sub(stack).and_then(|end| end.checked_sub(GUARD)) else {
+            abort!("Not enough memory");
+        };
+        record.heap_end = heap_end.into();
+        features = features.with(Feature::Stack);
+    }
+    let address = ptr::from_ref(record).expose_provenance() as u64;
+    let Some(first) = entries().first_mut().filter(|entry| entry.is_reserved()) else {
+        abort!("first entry in manifest is not of type MFT_RESERVED_FIRST");
+    };
+    first.set_offer(Offer::new(features, address));
+    // SAFETY: the linker put the manifest there. The devices come later, by a second call.
+    unsafe { attached::set(manifest()) };
+    stack
+}
