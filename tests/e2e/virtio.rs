@@ -162,7 +162,16 @@ fn qemu(options: &[&str], image: &Path, line: &str) -> Outcome<Command> {
         return Err(Stop::Skip("qemu-system-x86_64 is not installed".into()));
     }
     let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]);
+    qemu.args([
+        "-accel",
+        "tcg",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]);
     qemu.args(options).arg("-kernel").arg(image).args(["-append", line]);
     qemu.stdin(std::process::Stdio::null());
     Ok(qemu)
@@ -238,7 +247,9 @@ fn longest_line(suite: &Suite) -> Outcome {
 fn off_by_acpi(suite: &Suite) -> Outcome {
     let image = image(suite, "hello")?;
     let log = "Solo5: ACPI: power off via PM1a=";
-    for (machine, text) in [("pc", "0x604 "), ("q35", "0x604 "), ("microvm", "0x0 PM1b=0x0 SLP_TYPa=5")] {
+    for (machine, text) in
+        [("pc", "0x604 "), ("q35", "0x604 "), ("microvm", "0x0 PM1b=0x0 SLP_TYPa=5")]
+    {
         // A reset would end QEMU too if it may not start again, so it may.
         let mut qemu = qemu(&["-M", machine, "-m", "64"], &image, "Hello_Solo5")?;
         qemu.args(["-action", "reboot=reset"]);

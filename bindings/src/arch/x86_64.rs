@@ -13,18 +13,18 @@
 pub mod descriptor;
 pub mod exception;
 
-#[cfg(all(feature = "hvt", not(test)))]
-pub(crate) mod hvt;
-#[cfg(all(feature = "spt", not(test)))]
-pub(crate) mod linux;
-#[cfg(all(feature = "freestanding", not(test)))]
-mod mem;
 #[cfg(all(feature = "virtio", not(test)))]
 pub(crate) mod boot;
 #[cfg(all(feature = "virtio", not(test)))]
 pub(crate) mod control;
+#[cfg(all(feature = "hvt", not(test)))]
+pub(crate) mod hvt;
 #[cfg(all(feature = "virtio", not(test)))]
 pub(crate) mod interrupt;
+#[cfg(all(feature = "spt", not(test)))]
+pub(crate) mod linux;
+#[cfg(all(feature = "freestanding", not(test)))]
+mod mem;
 #[cfg(all(feature = "virtio", not(test)))]
 #[allow(dead_code, reason = "drivers use more of it than the start")]
 pub(crate) mod port;

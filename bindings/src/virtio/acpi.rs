@@ -205,11 +205,7 @@ mod tests {
         // As QEMU's `pc` has it: Package (4) { 0, 0, 0, 0 }.
         let memory = machine(b"_S5_\x12\x06\x04\x00\x00\x00\x00");
         assert_eq!(find_root(&memory.0), Some(0x40));
-        let expected = Off {
-            control: [0x604, 0],
-            enable: (0xb2, 0xf1),
-            ..Off::default()
-        };
+        let expected = Off { control: [0x604, 0], enable: (0xb2, 0xf1), ..Off::default() };
         assert_eq!(read(&memory, 0x40), Ok(expected));
         // Values with a prefix, a length of two bytes, and a name that is no package before it.
         let memory = machine(b"_S5_x_S5_\x12\x40\x06\x04\x0a\x05\x0b\x07\x00");

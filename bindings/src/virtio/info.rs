@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn pvh_maps() {
         let mut map = Vec::new();
-        for (start, length, kind) in [(0u64, 0x9_f000u64, 1u64), (0xf_0000, 0x1_0000, 2), (1 << 20, 5, 1)]
+        for (start, length, kind) in
+            [(0u64, 0x9_f000u64, 1u64), (0xf_0000, 0x1_0000, 2), (1 << 20, 5, 1)]
         {
             map.extend([start, length, kind].into_iter().flat_map(u64::to_le_bytes));
         }

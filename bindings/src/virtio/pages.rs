@@ -72,7 +72,8 @@ pub(crate) fn map_memory(ram: &Ram, heap: &mut Heap, guard: Option<Range<u64>>) 
     let guard = guard.unwrap_or(0..0);
     for piece in ram.pieces() {
         let piece_end = piece.start.checked_add(piece.size)?;
-        for (from, to) in [(image_end, guard.start.max(image_end)), (guard.end.max(image_end), piece_end)]
+        for (from, to) in
+            [(image_end, guard.start.max(image_end)), (guard.end.max(image_end), piece_end)]
         {
             // Without a guard its two ends are 0, and the second part is the whole.
             let (from, to) = (from.max(piece.start), to.min(piece_end));

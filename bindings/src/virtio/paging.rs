@@ -186,7 +186,8 @@ mod tests {
     fn rights() {
         let (mut memory, tables) = tables(99);
         let all = [Rights::Execute, Rights::Read, Rights::Write, Rights::Registers];
-        for (rights, expected) in all.into_iter().zip([0x1, NO_EXECUTE | 1, NO_EXECUTE | 3, NO_EXECUTE | 0x1b])
+        for (rights, expected) in
+            all.into_iter().zip([0x1, NO_EXECUTE | 1, NO_EXECUTE | 3, NO_EXECUTE | 0x1b])
         {
             tables.map(&mut memory, WINDOW, 0xfeb0_0000, PAGE, rights).unwrap();
             assert_eq!(memory.walk(tables.root, WINDOW + 5), Some((0xfeb0_0005, expected)));

@@ -53,7 +53,9 @@ impl Physical for Low {
         }
         // SAFETY: the tables in use map it. Memory that the firmware uses does not change now, and
         // where there is no memory, a read gives ones.
-        Some(unsafe { slice::from_raw_parts(core::ptr::with_exposed_provenance(address as usize), size) })
+        Some(unsafe {
+            slice::from_raw_parts(core::ptr::with_exposed_provenance(address as usize), size)
+        })
     }
 }
 

@@ -36,7 +36,8 @@ pub fn seconds(registers: [u8; 6], mode: u8) -> Option<u64> {
     }
     // Years begin in March here, so that the day of a leap year is the last. 2000 was a leap year,
     // and 2100 is beyond two digits.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.wrapping_sub(1), month + 9) };
+    let (year, month) =
+        if month > 2 { (year, month - 3) } else { (year.wrapping_sub(1), month + 9) };
     // From 1 March 1968 on, which was 671 days before 1970.
     let years = year.wrapping_add(32);
     let days = years * 365 + years / 4 + (153 * month + 2) / 5 + day - 1;

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_is_not_one_is_skipped() {
-        for word in ["", "4K", "4K@", "4K@1", "@1:2", "4K@1:", "4K@0x:1", "1@2:4294967296", "z@1:2"] {
+        for word in ["", "4K", "4K@", "4K@1", "@1:2", "4K@1:", "4K@0x:1", "1@2:4294967296", "z@1:2"]
+        {
             let line = std::format!("virtio_mmio.device={word}");
             assert_eq!(announced(line.as_bytes()).count(), 0, "{word}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Interrupts are on only while the unikernel sleeps. An entry keeps the registers that a function
 //! may change, and calls the handler with the vector. The code of the bindings uses no vector
-//! registers, so those keep their values. There is one stack for all, because none comes while
+//! registers on this path, so those keep their values. There is one stack for all, because none comes while
 //! another is handled.
 
 use core::arch::global_asm;
