@@ -1,6 +1,7 @@
 //! The seed: new at every start, and nowhere in memory once the guest has wiped its copy.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -33,26 +34,29 @@ fn getrandom(suite: &Suite, target: &str) -> Outcome {
     }
     let image = suite.builder.example("random", target)?;
     let name = format!("solo5-{target}");
-    let run = |tree: &Tree, option: Option<&str>, word: Option<&str>| {
+    let run_in = |tree: &Tree, image: &Path, option: Option<&str>, word: Option<&str>| {
         let mut tender = Command::new(tree.program(&name));
-        tender.arg("--mem=8").args(option).arg(&image).args(word);
+        tender.arg("--mem=8").args(option).arg(image).args(word);
         process::run(tender)?.expect(0, "SUCCESS")
     };
+    let run = |option, word| run_in(&suite.tree, &image, option, word);
     let mut seen = BTreeSet::new();
     for _ in 0..2 {
-        let said = run(&suite.tree, None, None)?.text();
+        let said = run(None, None)?.text();
         seen.extend(said.lines().filter(|line| line.starts_with("Random: ")).map(str::to_owned));
     }
     ensure!(seen.len() == 4, "the same bytes twice: {seen:?}");
     let zero = format!("Random: {:02x?}", [0; 40]);
     ensure!(!seen.contains(&zero), "zeroes: {seen:?}");
-    let taken = run(&suite.tree, None, Some("take"))?;
+    let taken = run(None, Some("take"))?;
     for text in ["Seed: 32 bytes, then Err(Taken)", "Taken\n"] {
         ensure!(taken.printed(text), "{text:?} is missing: {}", taken.text());
     }
-    let mut old = vec![run(&suite.tree, Some("--offer=none"), None)?];
+    let mut old = vec![run(Some("--offer=none"), None)?];
+    let folder = tempfile::tempdir()?;
     if let Some(peer) = &suite.peer {
-        old.push(run(&peer.tree, None, None)?);
+        let image = peer.image(&image, folder.path())?;
+        old.push(run_in(&peer.tree, &image, None, None)?);
     }
     for finished in old {
         let said = finished.text();
