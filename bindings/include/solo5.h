@@ -151,8 +151,8 @@ solo5_time_t solo5_clock_wall(void);
  *
  * SOLO5_R_EUNSPEC if there is no seed: the manifest does not declare `seed: true`, or the tender
  * offers none, as those of Solo5 0.12 do not. Nothing else takes its place. SOLO5_R_EINVAL if `buf`
- * is NULL, if `size` is another, or if the seed was taken before. `buf` is written only if the
- * result is SOLO5_R_OK.
+ * is NULL or lies where the host puts the seed, if `size` is another, or if the seed was taken
+ * before. `buf` is written only if the result is SOLO5_R_OK.
  */
 solo5_result_t solo5_seed(uint8_t *buf, size_t size);
 

@@ -12,6 +12,7 @@ use solo5_abi::offer::SEED_SIZE;
 
 use crate::api_types::{BlockInfo, Error, NetFrame, NetInfo, Status};
 use crate::arch::{self, symbol};
+use crate::attached::Transfer;
 use crate::tls::Layout;
 use crate::{seed, start, target};
 
@@ -237,7 +238,10 @@ unsafe extern "C" fn solo5_block_write(
     buf: *const u8,
     size: usize,
 ) -> Status {
-    target::block_write(handle, offset, buf, size).into()
+    let buf = buf.expose_provenance();
+    let all = Transfer { writes: true, many: false, handle, offset, buf, size };
+    // SAFETY: the block is only read.
+    unsafe { target::block_transfer(all) }.into()
 }
 
 #[unsafe(no_mangle)]
@@ -247,8 +251,10 @@ unsafe extern "C" fn solo5_block_read(
     buf: *mut u8,
     size: usize,
 ) -> Status {
+    let buf = buf.expose_provenance();
+    let all = Transfer { writes: false, many: false, handle, offset, buf, size };
     // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
-    unsafe { target::block_read(handle, offset, buf, size) }.into()
+    unsafe { target::block_transfer(all) }.into()
 }
 
 #[unsafe(no_mangle)]
@@ -258,7 +264,10 @@ unsafe extern "C" fn solo5_block_write_many(
     buf: *const u8,
     size: usize,
 ) -> Status {
-    target::block_write_many(handle, offset, buf, size).into()
+    let buf = buf.expose_provenance();
+    let all = Transfer { writes: true, many: true, handle, offset, buf, size };
+    // SAFETY: the blocks are only read.
+    unsafe { target::block_transfer(all) }.into()
 }
 
 #[unsafe(no_mangle)]
@@ -268,8 +277,10 @@ unsafe extern "C" fn solo5_block_read_many(
     buf: *mut u8,
     size: usize,
 ) -> Status {
+    let buf = buf.expose_provenance();
+    let all = Transfer { writes: false, many: true, handle, offset, buf, size };
     // SAFETY: `size` bytes at `buf` are the application's, by the API's contract.
-    unsafe { target::block_read_many(handle, offset, buf, size) }.into()
+    unsafe { target::block_transfer(all) }.into()
 }
 
 #[unsafe(no_mangle)]

@@ -61,25 +61,62 @@ pub(crate) fn has_net() -> bool {
     HAS_NET.load(Relaxed)
 }
 
-/// The block device `handle`, if `size` bytes at `offset` are one block of it.
-pub(crate) fn block(handle: u64, offset: u64, size: usize) -> Result<&'static Entry, Error> {
-    let entry = devices().block(handle, offset, size)?;
-    if has_failed(handle) { Err(Error::Unspecified) } else { Ok(entry) }
+/// A transfer of blocks, as the application asks for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Transfer {
+    /// Whether blocks are written; otherwise they are read.
+    pub(crate) writes: bool,
+    /// Whether there may be several blocks; otherwise there is exactly one.
+    pub(crate) many: bool,
+    pub(crate) handle: u64,
+    /// Where the blocks are on the device.
+    pub(crate) offset: u64,
+    /// The address of their content.
+    pub(crate) buf: usize,
+    pub(crate) size: usize,
 }
 
-/// The block device `handle`, if `size` bytes at `offset` are whole blocks of it, and the most bytes
-/// in one transfer.
-pub(crate) fn blocks(
-    handle: u64,
-    offset: u64,
-    size: usize,
-) -> Result<(&'static Entry, usize), Error> {
-    let entry = devices().blocks(handle, offset, size)?;
-    if has_failed(handle) {
+/// Transfers blocks by calls of `call`, as few as the tender offers. It gets the device and a part of
+/// the transfer, and returns how many bytes of it were transferred. After a part of a part, the next
+/// one begins at the first block that is not complete.
+pub(crate) fn transfer(
+    all: Transfer,
+    mut call: impl FnMut(&Entry, Transfer) -> Result<usize, Error>,
+) -> Result<(), Error> {
+    let devices = devices();
+    let entry = if all.many {
+        devices.blocks(all.handle, all.offset, all.size)?
+    } else {
+        devices.block(all.handle, all.offset, all.size)?
+    };
+    if has_failed(all.handle) {
         return Err(Error::Unspecified);
     }
-    let offers = offered(Feature::Transfers).map(|record| record.transfer_max.get());
-    Ok((entry, transfer_most(entry.block().block_size.get().into(), offers)))
+    let block_size = usize::from(entry.block().block_size.get());
+    let most = if all.many {
+        let offers = offered(Feature::Transfers).map(|record| record.transfer_max.get());
+        transfer_most(block_size, offers)
+    } else {
+        all.size
+    };
+    let mut part = all;
+    while part.size > 0 {
+        let length = part.size.min(most);
+        let moved = call(entry, Transfer { size: length, ..part })?;
+        let whole = if moved == length {
+            moved
+        } else {
+            moved.wrapping_sub(moved.checked_rem(block_size).unwrap_or(moved))
+        };
+        if whole == 0 {
+            return Err(Error::Unspecified);
+        }
+        // The range is on the device and in memory, so no sum overflows.
+        part.offset = part.offset.wrapping_add(whole as u64);
+        part.buf = part.buf.wrapping_add(whole);
+        part.size = part.size.wrapping_sub(whole);
+    }
+    Ok(())
 }
 
 /// Flushes the block device `handle` by `call`, which returns whether it succeeds.

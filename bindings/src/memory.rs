@@ -51,6 +51,11 @@ impl Heap {
     }
 }
 
+/// Whether two ranges, each of a start and a length, have an address in common.
+pub fn overlap(one: (u64, u64), other: (u64, u64)) -> bool {
+    one.0 < other.0.saturating_add(other.1) && other.0 < one.0.saturating_add(one.1)
+}
+
 /// The lines that print the layout, in one message so that one write suffices. `stack` is the size of
 /// a stack of its own, or 0 if heap and stack share the heap's region. A guard shows as a gap between
 /// them.
@@ -83,6 +88,23 @@ mod tests {
 
     const IMAGE: Image =
         Image { text: 0x10_0000, text_end: 0x10_3000, rodata_end: 0x10_4000, end: 0x10_6001 };
+
+    #[test]
+    fn ranges_overlap_if_they_share_a_byte() {
+        let page = (0x1_f000, 0x1000);
+        for (start, shares) in [
+            (0x1_f000, true),
+            (0x1_ffff, true),
+            (0x1_f000 - 31, true),
+            (0x1_f000 - 32, false),
+            (0x2_0000, false),
+            (0, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(overlap(page, (start, 32)), shares, "{start:#x}");
+            assert_eq!(overlap((start, 32), page), shares, "{start:#x}");
+        }
+    }
 
     #[test]
     fn heap_begins_at_the_next_page() {

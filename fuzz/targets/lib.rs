@@ -15,6 +15,7 @@
 //! | `policy` | `solo5_policy` | formatting keeps the decision; facts only settle conditions |
 //! | `plan` | `solo5_policies::plan`, `solo5_policies::case` | formatting keeps the command lines; a tender reads them as the plan means them |
 //! | `launch` | `solo5_launch` | the two ways to give a command line agree |
+//! | `hypercall` | `solo5_hvt::exit`, `solo5_hvt::hypercall` | nothing is written to protected memory, nor to a disk behind its end or if it is read-only; frames have a valid length |
 //! | `filter` | `solo5_tender::seccomp` | a filter decides on transfers as plain arithmetic does |
 //!
 //! Code makes the seeds, from the builders and case files that the crates' own tests use. Each target
@@ -29,6 +30,7 @@ mod audit;
 mod dwarf;
 mod files;
 mod filter;
+mod hypercall;
 mod image;
 mod launch;
 mod manifest;
@@ -76,7 +78,7 @@ fn escaped(byte: &u8) -> String {
 }
 
 /// Every target.
-pub static TARGETS: [Target; 13] = [
+pub static TARGETS: [Target; 14] = [
     image::TARGET,
     audit::TARGET,
     dwarf::TARGET,
@@ -90,4 +92,5 @@ pub static TARGETS: [Target; 13] = [
     plan::TARGET,
     launch::TARGET,
     filter::TARGET,
+    hypercall::TARGET,
 ];

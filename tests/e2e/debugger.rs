@@ -1,5 +1,6 @@
 //! `solo5-hvt-debug` with Debian's gdb, on running guests and on core files.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -25,8 +26,12 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         trial(suite, "gdb/kill/hvt", kill),
         trial(suite, "gdb/loopback/hvt", loopback),
         trial(suite, "gdb/explain/hvt", explain),
+        trial(suite, "gdb/stack/hvt", stack_with_a_guard),
+        trial(suite, "gdb/stack/spt", stack_of_an_spt_guest),
         trial(suite, "dumpcore/abort/hvt", core_of_an_abort),
         trial(suite, "dumpcore/trap/hvt", core_of_a_trap),
+        trial(suite, "dumpcore/stack/hvt", core_of_an_overflow),
+        trial(suite, "dumpcore/stack/spt", no_core_of_an_spt_guest),
         trial(suite, "dumpcore/none/hvt", no_core_of_a_good_end),
     ]
 }
@@ -68,7 +73,7 @@ fn waiting(
 ) -> Outcome<(Running, String)> {
     let mut tender = suite.tool(TENDER);
     tender.args(["--mem=2", "--gdb"]).args(options);
-    tender.arg(image).arg(guest).stdin(Stdio::null());
+    tender.arg(image).args(guest.split_whitespace()).stdin(Stdio::null());
     let mut running = Running::start(tender)?;
     // The line ends with the image's name.
     running.wait_for(&format!("{}\n", image.display()))?;
@@ -276,13 +281,70 @@ fn explain(suite: &Suite) -> Outcome {
     Ok(())
 }
 
+/// A guest with a stack of its own: gdb walks its frames, and reads the stack but not the guard.
+fn stack_with_a_guard(suite: &Suite) -> Outcome {
+    let image = image(suite, "stack", false)?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "overflow 1")?;
+    let told = process::run(gdb(
+        &image,
+        &[
+            &target,
+            "break dive",
+            "continue",
+            "backtrace",
+            &format!("print $sp >= {0:#x} && $sp < {0:#x} + 0x20000", STACK.1),
+            &format!("x/xb {:#x}", STACK.1),
+            &format!("x/xb {:#x}", STACK.0),
+            &format!("x/xb {:#x} - 1", STACK.1),
+            "delete",
+            // The guest reports its trap and aborts.
+            "continue",
+        ],
+    )?)?;
+    expect_in_order(
+        &told,
+        &[
+            "Breakpoint 1, dive",
+            "#0  dive",
+            "solo5_app_main",
+            "_start",
+            "$1 = 1",
+            &format!("{:#x}:", STACK.1),
+            &format!("Cannot access memory at address {:#x}", STACK.0),
+            &format!("Cannot access memory at address {:#x}", STACK.1 - 1),
+            "exited with code 0377",
+        ],
+    )?;
+    tender.finish()?.expect(255, "Stack overflow").map(drop)
+}
+
+/// `guests/stack.c` with 2 MiB of memory: where the guard starts, and where the stack does.
+const STACK: (u64, u64) = (0x1d_0000, 0x1e_0000);
+
+/// gdb starts the tender, which becomes the guest, and stops where the stack overflows.
+fn stack_of_an_spt_guest(suite: &Suite) -> Outcome {
+    let image = suite.spt_image("stack")?;
+    let run = format!("run --mem=2 -- {} overflow 1", image.display());
+    let symbols = format!("add-symbol-file {}", image.display());
+    let within = format!("print $_siginfo._sifields._sigfault.si_addr >= {:#x}", STACK.0);
+    let below = format!("print $_siginfo._sifields._sigfault.si_addr < {:#x}", STACK.1);
+    let commands = [&run, &symbols, "backtrace -4", &within, &below, "continue"];
+    let told = process::run(gdb(&suite.tree.program("solo5-spt"), &commands)?)?;
+    let expected = ["SIGSEGV", "solo5_app_main", "$1 = 1", "$2 = 1", "no longer exists"];
+    expect_in_order(&told, &expected)
+}
+
 /// A run with `--dumpcore`, and the core files it left.
-fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfile::TempDir)> {
+fn dump(
+    suite: &Suite,
+    image: &Path,
+    arguments: &[&str],
+) -> Outcome<(Finished, Vec<PathBuf>, tempfile::TempDir)> {
     let directory = tempfile::tempdir()?;
     let mut tender = suite.tool(TENDER);
     let mut option = std::ffi::OsString::from("--dumpcore=");
     option.push(directory.path());
-    tender.arg(option).arg(image).stdin(Stdio::null());
+    tender.arg(option).arg("--mem=2").arg(image).args(arguments).stdin(Stdio::null());
     let finished = process::run(tender)?;
     let entries = std::fs::read_dir(directory.path())?;
     let files = entries.map(|entry| Ok(entry?.path())).collect::<Outcome<_>>()?;
@@ -291,7 +353,12 @@ fn dump(suite: &Suite, image: &Path) -> Outcome<(Finished, Vec<PathBuf>, tempfil
 
 /// The output of gdb for the only core file of a guest that ends with status 255.
 pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
-    let (finished, files, _directory) = dump(suite, image)?;
+    in_core(suite, image, &[], &["backtrace", "info registers rip"])
+}
+
+/// What gdb says to `commands` on the only core file of a guest that ends with status 255.
+fn in_core(suite: &Suite, image: &Path, arguments: &[&str], commands: &[&str]) -> Outcome<Finished> {
+    let (finished, files, _directory) = dump(suite, image, arguments)?;
     let [core] = files.as_slice() else {
         fail!("{} core files:\n{}", files.len(), finished.text());
     };
@@ -304,8 +371,9 @@ pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
         "{name}:\n{}",
         finished.text()
     );
+    ensure!(!finished.printed("incomplete"), "{}", finished.text());
     let command = format!("core-file {}", core.display());
-    process::run(gdb(image, &[&command, "backtrace", "info registers rip"])?)
+    process::run(gdb(image, &[&[command.as_str()], commands].concat())?)
 }
 
 fn core_of_an_abort(suite: &Suite) -> Outcome {
@@ -321,9 +389,40 @@ fn core_of_a_trap(suite: &Suite) -> Outcome {
     expect_in_order(&told, &["SIGSEGV", "#0  solo5_app_main", "_start"])
 }
 
+/// The core of a guest whose stack has overflowed has all frames, and zeroes for the guard.
+fn core_of_an_overflow(suite: &Suite) -> Outcome {
+    let image = image(suite, "stack", false)?;
+    let commands = [
+        "backtrace 2",
+        "backtrace -4",
+        &format!("print (char *)$sp - (char *){:#x} < 4096", STACK.1),
+        &format!("x/xg {:#x}", STACK.0),
+        &format!("x/xg {:#x} - 8", STACK.1),
+    ];
+    let told = in_core(suite, &image, &["overflow", "1"], &commands)?;
+    let guard = format!("{:#x}:\t0x0000000000000000", STACK.0);
+    let guards_end = format!("{:#x}:\t0x0000000000000000", STACK.1 - 8);
+    let expected =
+        ["SIGSEGV", "#0  ", "dive", "solo5_app_main", "_start", "$1 = ", &guard, &guards_end];
+    expect_in_order(&told, &expected)
+}
+
+/// An spt guest leaves no core: its process cannot be dumped, whatever the host does with cores.
+fn no_core_of_an_spt_guest(suite: &Suite) -> Outcome {
+    let image = suite.spt_image("stack")?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]);
+    command.arg(suite.tree.program("solo5-spt")).args(["--mem=2", "--"]).arg(&image);
+    command.args(["overflow", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.stderr(Stdio::null()).status()?;
+    ensure!(status.signal() == Some(11), "{status}");
+    ensure!(!status.core_dumped(), "{status}");
+    Ok(())
+}
+
 fn no_core_of_a_good_end(suite: &Suite) -> Outcome {
     let image = image(suite, "debuggee", false)?;
-    let (finished, files, _directory) = dump(suite, &image)?;
+    let (finished, files, _directory) = dump(suite, &image, &[])?;
     finished.expect(0, "SUCCESS\n")?;
     ensure!(files.is_empty(), "left behind: {files:?}");
     Ok(())

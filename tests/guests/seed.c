@@ -44,7 +44,8 @@ static int store(uintptr_t address)
 
 int solo5_app_main(const struct solo5_start_info *info)
 {
-    volatile uint8_t *page = (uint8_t *)opaque(SEED_PAGE);
+    uint8_t *const own = (uint8_t *)opaque(SEED_PAGE);
+    volatile uint8_t *page = own;
 
     title("test_seed");
     if (strcmp(info->cmdline, "before") == 0)
@@ -68,6 +69,12 @@ int solo5_app_main(const struct solo5_start_info *info)
     CHECK(solo5_seed(again, 0) == SOLO5_R_EINVAL);
     CHECK(solo5_seed(again, SOLO5_SEED_SIZE - 1) == SOLO5_R_EINVAL);
     CHECK(solo5_seed(again, SOLO5_SEED_SIZE + 1) == SOLO5_R_EINVAL);
+    /* A seed in its own page would be wiped with it. */
+    if (solo5_seed(own, SOLO5_SEED_SIZE) != SOLO5_R_EUNSPEC) {
+        CHECK(solo5_seed(own, SOLO5_SEED_SIZE) == SOLO5_R_EINVAL);
+        CHECK(solo5_seed(own + 1, SOLO5_SEED_SIZE) == SOLO5_R_EINVAL);
+        CHECK(solo5_seed(own - 1, SOLO5_SEED_SIZE) == SOLO5_R_EINVAL);
+    }
     if (solo5_seed(seed, sizeof seed) == SOLO5_R_EUNSPEC) {
         CHECK(solo5_seed(seed, sizeof seed) == SOLO5_R_EUNSPEC);
         CHECK(is_zero(seed, sizeof seed));

@@ -18,7 +18,7 @@ use crate::api_types::{EXIT_ABORT, Error};
 use crate::arch;
 use crate::arch::hvt::{hypercall, kick};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
-use crate::attached::{self, block, blocks, devices, has_net};
+use crate::attached::{self, Transfer, devices, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::memory::Heap;
 use crate::queue::{Buffers, Machine, NAP, Queue};
@@ -277,84 +277,21 @@ pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
     })
 }
 
-pub(crate) fn block_write(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    block(handle, offset, size)?;
-    // SAFETY: the block is only read.
-    unsafe { transfer(Hypercall::BlockWrite, handle, offset, buf.expose_provenance(), size, size) }
-}
-
-pub(crate) fn block_write_many(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    let (_, most) = blocks(handle, offset, size)?;
-    // SAFETY: the blocks are only read.
-    unsafe { transfer(Hypercall::BlockWrite, handle, offset, buf.expose_provenance(), size, most) }
-}
-
 /// # Safety
 ///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    block(handle, offset, size)?;
-    // SAFETY: the caller's promise.
-    unsafe { transfer(Hypercall::BlockRead, handle, offset, buf.expose_provenance(), size, size) }
-}
-
-/// # Safety
-///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read_many(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    let (_, most) = blocks(handle, offset, size)?;
-    // SAFETY: the caller's promise.
-    unsafe { transfer(Hypercall::BlockRead, handle, offset, buf.expose_provenance(), size, most) }
-}
-
-/// Transfers whole blocks, at most `most` bytes in one call.
-///
-/// # Safety
-///
-/// The memory that `direction` writes has to be the caller's to write.
-unsafe fn transfer(
-    direction: Hypercall,
-    handle: u64,
-    offset: u64,
-    buf: usize,
-    size: usize,
-    most: usize,
-) -> Result<(), Error> {
-    let mut done = 0;
-    while done < size {
-        // The range is on the device and in memory, so no sum overflows.
-        let length = size.wrapping_sub(done).min(most);
+/// Memory that a read writes has to be the caller's to write.
+pub(crate) unsafe fn block_transfer(all: Transfer) -> Result<(), Error> {
+    let direction = if all.writes { Hypercall::BlockWrite } else { Hypercall::BlockRead };
+    attached::transfer(all, |_, part| {
         let mut argument = Block {
-            handle: handle.into(),
-            offset: offset.wrapping_add(done as u64).into(),
-            data: (buf.wrapping_add(done) as u64).into(),
-            len: (length as u64).into(),
+            handle: part.handle.into(),
+            offset: part.offset.into(),
+            data: (part.buf as u64).into(),
+            len: (part.size as u64).into(),
             ..Block::default()
         };
         // SAFETY: both directions take this type; the caller vouches for the memory.
         unsafe { hypercall(direction, &mut argument) };
-        result(argument.ret.get())?;
-        done = done.wrapping_add(length);
-    }
-    Ok(())
+        result(argument.ret.get()).map(|()| part.size)
+    })
 }

@@ -15,7 +15,7 @@ use crate::abort::abort;
 use crate::api_types::Error;
 use crate::arch;
 use crate::arch::linux::{self, Call, EpollEvent, call};
-use crate::attached::{self, block, blocks, devices, has_net};
+use crate::attached::{self, Transfer, devices, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::clock::Clock;
 
@@ -274,87 +274,20 @@ pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
     })
 }
 
-pub(crate) fn block_write(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    let entry = block(handle, offset, size)?;
-    // SAFETY: `pwrite64` writes no memory.
-    unsafe { transfer(Call::Pwrite64, entry, offset, buf.expose_provenance(), size, size) }
-}
-
-pub(crate) fn block_write_many(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    let (entry, most) = blocks(handle, offset, size)?;
-    // SAFETY: `pwrite64` writes no memory.
-    unsafe { transfer(Call::Pwrite64, entry, offset, buf.expose_provenance(), size, most) }
-}
-
 /// # Safety
 ///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    let entry = block(handle, offset, size)?;
-    // SAFETY: `pread64` writes at most `size` bytes at `buf`, which is the caller's promise.
-    unsafe { transfer(Call::Pread64, entry, offset, buf.expose_provenance(), size, size) }
-}
-
-/// # Safety
-///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read_many(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    let (entry, most) = blocks(handle, offset, size)?;
-    // SAFETY: all calls together write at most `size` bytes at `buf`, which is the caller's promise.
-    unsafe { transfer(Call::Pread64, entry, offset, buf.expose_provenance(), size, most) }
-}
-
-/// Transfers whole blocks, at most `most` bytes in one call. A call that transfers less is continued
-/// at the first block that is not complete.
-///
-/// # Safety
-///
-/// Memory that `direction` writes has to be the caller's to write.
-unsafe fn transfer(
-    direction: Call,
-    entry: &Entry,
-    offset: u64,
-    buf: usize,
-    size: usize,
-    most: usize,
-) -> Result<(), Error> {
-    let block_size = usize::from(entry.block().block_size.get());
-    let mut done = 0;
-    while done < size {
-        // The range is on the device and in memory, so no sum overflows.
-        let length = size.wrapping_sub(done).min(most);
-        let (from, at) = (buf.wrapping_add(done), (offset as usize).wrapping_add(done));
-        // SAFETY: the caller's promise.
-        let result = unsafe { call(direction, [fd(entry), from, length, at, 0, 0]) };
-        if result == EINTR {
-            continue;
+/// Memory that a read writes has to be the caller's to write.
+pub(crate) unsafe fn block_transfer(all: Transfer) -> Result<(), Error> {
+    let direction = if all.writes { Call::Pwrite64 } else { Call::Pread64 };
+    attached::transfer(all, |entry, part| {
+        let arguments = [fd(entry), part.buf, part.size, part.offset as usize, 0, 0];
+        loop {
+            // SAFETY: `pwrite64` writes no memory, and `pread64` at most the part's bytes at its
+            // address, which is the caller's promise.
+            match unsafe { call(direction, arguments) } {
+                EINTR => {}
+                result => return usize::try_from(result).map_err(|_| Error::Unspecified),
+            }
         }
-        let moved = usize::try_from(result).unwrap_or(0);
-        let whole = moved.wrapping_sub(moved.checked_rem(block_size).unwrap_or(moved));
-        if whole == 0 {
-            return Err(Error::Unspecified);
-        }
-        done = done.wrapping_add(whole);
-    }
-    Ok(())
+    })
 }

@@ -30,7 +30,7 @@ use crate::error::{CODE_STACK_OVERFLOW, EXIT_CANNOT, Error, Reason, Refusal, STA
 use crate::process::{self, Pid, WaitStatus};
 use crate::sys::Errno;
 use crate::sys::users::CallersRights;
-use crate::trace::{self, Fault};
+use crate::trace::{self, Cause, Fault};
 use crate::used_files;
 
 /// How a launch ended.
@@ -146,16 +146,18 @@ fn guard(said: &str) -> Option<Range<u64>> {
     Some(start.parse().ok()?..end.parse().ok()?)
 }
 
-/// The report on a child that wrote `said` to the shared file and then ended with `end`, after the
-/// fault `fault`.
-fn conclude(end: End, said: &str, fault: Option<Fault>) -> Value {
+/// The report on a child that wrote `said` to the shared file and then ended with `end`. `cause` is
+/// that of its last signal.
+fn conclude(end: End, said: &str, cause: Option<Cause>) -> Value {
     let last = said.lines().last().unwrap_or_default();
     if last != STARTED
         && let Ok(refusal) = serde_json::from_str::<Value>(last)
     {
         return refusal;
     }
+    let sent = |signal| cause == Some(Cause::Sent(signal));
     let outcome = match end {
+        End::Signal(signal) if sent(signal) => Outcome::Signal,
         End::Exit(_) if last == STARTED => Outcome::GuestExit,
         End::Signal(signal) if last == STARTED && process::is_fault(signal) => Outcome::GuestFault,
         End::Signal(signal) if !process::is_fault(signal) && signal != libc::SIGABRT => {
@@ -167,7 +169,7 @@ fn conclude(end: End, said: &str, fault: Option<Fault>) -> Value {
     };
     let mut reasons = Vec::new();
     if outcome == Outcome::GuestFault
-        && let Some(fault) = fault
+        && let Some(Cause::Access(fault)) = cause
         && guard(said).is_some_and(|guard| fault.is_overflow(&guard))
     {
         let Fault { address, instruction, .. } = fault;
@@ -285,7 +287,8 @@ fn can_make(path: &OsStr) -> Result<(), Errno> {
 
 /// Forks, and returns in the child, which does the rest of the launch. The parent never returns: it
 /// reports to `sink` how the child ended, and ends the same way. `complain` prints an error. With
-/// `trace`, for a tender whose process becomes the guest, the parent also finds out where it faults.
+/// `trace`, for a tender whose process becomes the guest, the parent also finds out where it faults, and
+/// which signals come from other processes.
 pub fn watch(mut sink: Sink, trace: bool, complain: impl Fn(&Error)) -> Result<Reporter, Error> {
     let (shared, child, blocked) = match split(trace) {
         Ok(Split::Child(reporter)) => return Ok(reporter),
@@ -295,7 +298,7 @@ pub fn watch(mut sink: Sink, trace: bool, complain: impl Fn(&Error)) -> Result<R
             return Err(error);
         }
     };
-    let (end, fault) = match wait(child, &blocked) {
+    let (end, cause) = match wait(child, &blocked) {
         Ok(ended) => ended,
         Err(error) => {
             let what = "waitpid()";
@@ -304,7 +307,7 @@ pub fn watch(mut sink: Sink, trace: bool, complain: impl Fn(&Error)) -> Result<R
             std::process::exit(EXIT_CANNOT.into());
         }
     };
-    if let Err(error) = sink.write(&conclude(end, &read_shared(shared), fault)) {
+    if let Err(error) = sink.write(&conclude(end, &read_shared(shared), cause)) {
         complain(&error);
     }
     match end {
@@ -353,9 +356,10 @@ fn read_shared(mut shared: File) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Passes signals on to `child` until it has ended. Also returns its last fault, if it is traced.
-fn wait(child: Pid, blocked: &process::Signals) -> Result<(End, Option<Fault>), Errno> {
-    let mut fault = None;
+/// Passes signals on to `child` until it has ended. Also returns the cause of its last signal, if it is
+/// traced.
+fn wait(child: Pid, blocked: &process::Signals) -> Result<(End, Option<Cause>), Errno> {
+    let mut cause = None;
     loop {
         let signal = process::next_signal(blocked)?;
         if !process::is_about_children(signal) {
@@ -365,11 +369,11 @@ fn wait(child: Pid, blocked: &process::Signals) -> Result<(End, Option<Fault>), 
         // Several changes of a child may come with one signal.
         while let Some(status) = process::ended(child)? {
             if status.stopped() {
-                fault = trace::resume(child, status).or(fault);
+                cause = trace::resume(child, status).or(cause);
                 continue;
             }
             let end = end_of(status).ok_or(Errno::CHILD)?;
-            return Ok((end, fault));
+            return Ok((end, cause));
         }
     }
 }
@@ -407,8 +411,10 @@ mod tests {
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
         assert_eq!(conclude(End::Exit(1), &said, None)["reasons"][0]["code"], "T454");
         let said = "guard 4096 8192\nstarted\n";
-        let fault = |address, stack| Some(Fault { address, stack, instruction: 0x10_0d21 });
-        let reasons = |end, said, fault| conclude(end, said, fault)["reasons"].clone();
+        let fault = |address, stack| {
+            Some(Cause::Access(Fault { address, stack, instruction: 0x10_0d21 }))
+        };
+        let reasons = |end, said, cause| conclude(end, said, cause)["reasons"].clone();
         let segv = End::Signal(libc::SIGSEGV);
         let overflow = reasons(segv, said, fault(8191, 8192));
         let expected =
@@ -421,6 +427,15 @@ mod tests {
             (End::Exit(0), said, fault(8191, 8192)),
         ] {
             assert_eq!(reasons(end, said, fault), json!([]));
+        }
+        for (signal, said, sent, expected) in [
+            (libc::SIGSEGV, said, libc::SIGSEGV, "signal"),
+            (libc::SIGABRT, said, libc::SIGABRT, "signal"),
+            (libc::SIGSEGV, "", libc::SIGSEGV, "signal"),
+            (libc::SIGSYS, said, libc::SIGSEGV, "guest-fault"),
+        ] {
+            let report = conclude(End::Signal(signal), said, Some(Cause::Sent(sent)));
+            assert_eq!((&report["outcome"], &report["reasons"]), (&json!(expected), &json!([])));
         }
         let refusal = Refusal::from(Error::Unmet(solo5_launch::Unmet::ExecutableHeap));
         let said = format!("started\n{}\n", refusal_json(&refusal));

@@ -1,4 +1,5 @@
-//! The parent of `--report` as its child's tracer: it learns where a guest faulted.
+//! The parent of `--report` as its child's tracer: it learns where a guest faulted, and whether a
+//! signal came from another process.
 //!
 //! Only signals stop a traced process, no system calls, so a guest runs as fast as without. A
 //! kernel or a container may forbid tracing, and another tracer may be there first. Then the report
@@ -10,7 +11,7 @@ use std::ptr;
 use libc::{c_long, c_void};
 use solo5_abi::stack;
 
-use crate::process::{Pid, WaitStatus};
+use crate::process::{self, Pid, WaitStatus};
 use crate::sys::Errno;
 
 /// A memory access of the child that the kernel refused.
@@ -22,6 +23,16 @@ pub struct Fault {
     pub stack: u64,
     /// The instruction pointer.
     pub instruction: u64,
+}
+
+/// What is known of a signal that ends the child: one of those that a process's own instructions
+/// raise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Another process has sent this signal.
+    Sent(i32),
+    /// The child has made this access.
+    Access(Fault),
 }
 
 impl Fault {
@@ -36,9 +47,9 @@ pub fn seize(child: Pid) -> Result<(), Errno> {
     request(libc::PTRACE_SEIZE.into(), child, ptr::null_mut())
 }
 
-/// Lets `child`, which a signal has stopped, go on as if it were not traced. Returns where it
-/// faulted, if that is what stopped it.
-pub fn resume(child: Pid, status: WaitStatus) -> Option<Fault> {
+/// Lets `child`, which a signal has stopped, go on as if it were not traced. Returns what
+/// stopped it, if it is known and ends the child.
+pub fn resume(child: Pid, status: WaitStatus) -> Option<Cause> {
     let signal = status.stopping_signal()?;
     let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
     let event = status.as_raw() >> 16;
@@ -49,25 +60,32 @@ pub fn resume(child: Pid, status: WaitStatus) -> Option<Fault> {
         libc::PTRACE_EVENT_STOP if stops.contains(&signal) => (libc::PTRACE_LISTEN, 0),
         _ => (libc::PTRACE_CONT, 0),
     };
-    let fault = if event == 0 && signal == libc::SIGSEGV { fault(child) } else { None };
+    let ends = event == 0 && (process::is_fault(signal) || signal == libc::SIGABRT);
+    let cause = if ends { cause(child, signal) } else { None };
     // It fails only if the child has been killed, and then there is nothing to resume.
     let _ = request(how.into(), child, ptr::without_provenance_mut(passed as usize));
-    fault
+    cause
 }
 
-/// The address and the registers of the SIGSEGV that has stopped `child`.
-fn fault(child: Pid) -> Option<Fault> {
+/// The cause of the signal that has stopped `child`.
+fn cause(child: Pid, signal: i32) -> Option<Cause> {
     // SAFETY: a `siginfo_t` is integers and pointers, for which all zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     request(libc::PTRACE_GETSIGINFO.into(), child, (&raw mut info).cast()).ok()?;
-    // Another process can send this signal too, and then there is no address.
+    // With such a code a process has sent the signal, and there is no address.
     if info.si_code <= 0 {
+        // SAFETY: these codes have a sender, and any bits are a process id.
+        let sender = unsafe { info.si_pid() };
+        // A program sends itself SIGABRT.
+        return (sender != child.as_raw_nonzero().get()).then_some(Cause::Sent(signal));
+    }
+    if signal != libc::SIGSEGV {
         return None;
     }
     // SAFETY: the kernel fills in the address of every SIGSEGV, and any bits are an address.
     let address = unsafe { info.si_addr() } as u64;
     let (stack, instruction) = registers(child)?;
-    Some(Fault { address, stack, instruction })
+    Some(Cause::Access(Fault { address, stack, instruction }))
 }
 
 /// The stack pointer and the instruction pointer.
@@ -114,16 +132,32 @@ mod tests {
         }
     }
 
+    /// Starts a shell with this script, sends it `signal` unless that is 0, and returns the cause and
+    /// the signal that ended it.
+    fn ended_by(script: &str, signal: i32) -> (Option<Cause>, Option<i32>) {
+        let mut program = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let child = Pid::from_child(&program);
+        seize(child).unwrap();
+        process::forward(child, signal);
+        let mut status = changed(child);
+        // The shell's own children come and go.
+        while status.stopping_signal() == Some(libc::SIGCHLD) {
+            assert_eq!(resume(child, status), None);
+            status = changed(child);
+        }
+        assert!(status.stopping_signal().is_some(), "{status:?}");
+        let cause = resume(child, status);
+        (cause, program.wait().unwrap().signal())
+    }
+
     /// The kernel stores the sender where it stores the address of a fault.
     #[test]
     fn a_signal_that_another_process_sends_is_no_fault() {
-        let mut program = Command::new("sleep").arg("60").spawn().unwrap();
-        let child = Pid::from_child(&program);
-        seize(child).unwrap();
-        rustix::process::kill_process(child, rustix::process::Signal::SEGV).unwrap();
-        let status = changed(child);
-        assert_eq!(status.stopping_signal(), Some(libc::SIGSEGV));
-        assert_eq!(resume(child, status), None);
-        assert_eq!(program.wait().unwrap().signal(), Some(libc::SIGSEGV));
+        for signal in [libc::SIGSEGV, libc::SIGILL, libc::SIGSYS, libc::SIGABRT] {
+            let found = ended_by("sleep 60", signal);
+            assert_eq!(found, (Some(Cause::Sent(signal)), Some(signal)));
+        }
+        // The shell sends it to itself.
+        assert_eq!(ended_by("sleep 1; kill -ABRT $$", 0), (None, Some(libc::SIGABRT)));
     }
 }

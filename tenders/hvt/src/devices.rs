@@ -101,14 +101,14 @@ impl Devices {
     }
 
     /// Adds a device, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn with_net(mut self, handle: u64, fd: RawFd, mtu: Mtu) -> Devices {
         self.0.push((handle, Entry::Net(NetDevice { fd, mtu })));
         self
     }
 
     /// Adds a device, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn with_block(mut self, handle: u64, device: BlockDevice) -> Devices {
         self.0.push((handle, Entry::Block(device)));
         self

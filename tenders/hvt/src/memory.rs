@@ -214,7 +214,7 @@ fn count(result: isize) -> Result<usize, Errno> {
 }
 
 /// Guest memory in a buffer, for tests.
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing {
     use super::*;
 
@@ -228,8 +228,8 @@ pub mod testing {
 
     impl SharedMemory {
         /// The same memory, with these pages protected.
-        pub fn protecting(self, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
-            SharedMemory { protected, ..self }
+        pub fn protecting(&self, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
+            SharedMemory { base: self.base, size: self.size, protected }
         }
     }
 }

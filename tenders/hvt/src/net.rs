@@ -44,12 +44,18 @@ pub fn send(
     if !(ETHERNET_HEADER as u64..=net.mtu.frame() as u64).contains(&data.length) {
         return Ok(Outcome::Invalid);
     }
-    Ok(match retry(|| frame.write_to(net.fd)) {
-        Ok(count) if count == frame.length() => Outcome::Ok,
-        Err(Errno::AGAIN | Errno::NOBUFS) => Outcome::Ok,
+    Ok(sent(retry(|| frame.write_to(net.fd)), frame.length()))
+}
+
+/// What a write of a frame of `length` bytes to a tap means.
+fn sent(written: Result<usize, Errno>, length: usize) -> Outcome {
+    match written {
+        Ok(count) if count == length => Outcome::Ok,
+        // The host has no room for the frame. Under spt, the bindings have the same list.
+        Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => Outcome::Ok,
         Err(Errno::INVAL) => Outcome::Invalid,
         Ok(_) | Err(_) => Outcome::Unspecified,
-    })
+    }
 }
 
 /// Receives a frame into `data`. If the frame is longer, the rest is lost.
@@ -146,6 +152,22 @@ mod tests {
         }
         drop(network);
         assert_eq!(send(), Outcome::Unspecified);
+    }
+
+    #[test]
+    fn a_frame_without_room_is_dropped_and_other_errors_are_told() {
+        for error in [Errno::AGAIN, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(sent(Err(error), 60), Outcome::Ok, "{error}");
+        }
+        for (written, outcome) in [
+            (Ok(60), Outcome::Ok),
+            (Ok(59), Outcome::Unspecified),
+            (Err(Errno::INVAL), Outcome::Invalid),
+            (Err(Errno::IO), Outcome::Unspecified),
+            (Err(Errno::BADFD), Outcome::Unspecified),
+        ] {
+            assert_eq!(sent(written, 60), outcome, "{written:?}");
+        }
     }
 
     #[test]

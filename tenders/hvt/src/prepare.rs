@@ -180,7 +180,7 @@ pub(crate) fn prepare(
     Ok(Ready {
         running: Running {
             vcpu,
-            host: Host { memory, devices, events, ring },
+            host: Host { memory, devices, events, ring, console: libc::STDOUT_FILENO },
             end_context: Box::leak(Box::new(end_context)),
             dump,
         },

@@ -193,18 +193,42 @@ fn a_report_tells_the_outcome_and_leaves_status_and_output_unchanged() {
 
 #[test]
 fn with_a_report_signals_still_reach_the_guest() {
-    let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
-    let path = guest.folder.path().join("report");
-    let option = format!("--report={}", text(&path));
-    let mut child = guest.command(&[&option]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut byte = [0];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    let (_guest, parent, path, _) = endless();
     // SAFETY: this test started the process and has not waited for it, so the PID is not reused.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-    Ran::from(child.wait_with_output().unwrap()).gives(143);
+    unsafe { libc::kill(parent.id() as i32, libc::SIGTERM) };
+    Ran::from(parent.wait_with_output().unwrap()).gives(143);
     let told: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(told["outcome"], "signal");
     assert_eq!(told["signal"], "SIGTERM");
+}
+
+/// A guest that runs without end, its tender with `--report`, the report's path, and the process that
+/// has become the guest.
+fn endless() -> (Guest, std::process::Child, std::path::PathBuf, i32) {
+    let guest = Guest::new(Code::new().print(0x100000, 1).bytes(&[0xeb, 0xfe]), &[]);
+    let path = guest.folder.path().join("report");
+    let option = format!("--report={}", text(&path));
+    let mut parent = guest.command(&[&option]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut byte = [0];
+    std::io::Read::read_exact(parent.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let child = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    (guest, parent, path, child)
+}
+
+#[test]
+fn a_signal_that_another_process_sends_to_the_guest_is_no_fault_of_it() {
+    for (signal, name) in [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGABRT, "SIGABRT")] {
+        let (_guest, parent, path, child) = endless();
+        // SAFETY: its parent waits for it no earlier than it ends.
+        assert_eq!(unsafe { libc::kill(child, signal) }, 0);
+        Ran::from(parent.wait_with_output().unwrap()).gives(128 + signal);
+        let told: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let expected = serde_json::json!(
+            {"outcome": "signal", "status": 128 + signal, "signal": name, "reasons": []}
+        );
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]
