@@ -8,6 +8,7 @@
 mod blocks;
 mod hvt;
 mod io;
+mod lab;
 mod measure;
 mod process;
 
@@ -21,8 +22,20 @@ use self::measure::{
 use crate::run::{output, run};
 use crate::{Arguments, Result, peer, stage};
 
-pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--check]";
-pub(crate) const HELP: &str = "Measure against the bars; SOLO5_PEER=PREFIX (default: target/peer) is the Solo5 to compare with; --check fails if a bar is missed.";
+pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--only=PART] [--check]";
+pub(crate) const HELP: &str = "Measure against the bars; SOLO5_PEER=PREFIX (default: target/peer) is the Solo5 to compare with; PART is programs, io, blocks, hvt or lab; --check fails if a bar is missed.";
+
+/// The rows of one part of the table.
+type Part = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
+
+/// The parts of the table, by their names for `--only`.
+const PARTS: [Part; 5] = [
+    ("programs", Bench::programs),
+    ("io", io::rows),
+    ("blocks", blocks::rows),
+    ("hvt", hvt::rows),
+    ("lab", lab::rows),
+];
 
 /// Starts per row and command.
 const PAIRS: usize = 1000;
@@ -43,10 +56,13 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     {
         return io::inside(pairs).map(|()| ExitCode::SUCCESS);
     }
-    let (mut pairs, mut check) = (PAIRS, false);
+    let (mut pairs, mut check, mut parts) = (PAIRS, false, PARTS.to_vec());
     for argument in arguments {
         match argument.split_once('=') {
             Some(("--pairs", count)) => pairs = count.parse()?,
+            Some(("--only", name)) if PARTS.iter().any(|(part, _)| *part == name) => {
+                parts.retain(|(part, _)| *part == name);
+            }
             None if argument == "--check" => check = true,
             _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
@@ -55,7 +71,10 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let work = tempfile::tempdir()?;
     let bench =
         Bench { work: work.path().to_owned(), ours: stage::prefix(), peer: peer::there(), pairs };
-    let rows = bench.rows()?;
+    let mut rows = Vec::new();
+    for (_, part) in parts {
+        rows.extend(part(&bench)?);
+    }
     println!("{:<44} {:>22} {:>18}  verdict", "what", "measured", "bar");
     for Row { what, measured, bar, held } in &rows {
         let verdict = match held {
@@ -70,7 +89,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 }
 
 impl Bench {
-    fn rows(&self) -> Result<Vec<Row>> {
+    fn programs(&self) -> Result<Vec<Row>> {
         let hello =
             self.link(&self.ours, &crate::root().join("examples/hello/hello.c"), "hello")?;
         let calls = self.link(&self.ours, &crate::root().join("xtask/bench/calls.c"), "calls")?;
@@ -86,9 +105,6 @@ impl Bench {
         rows.push(self.audit(&hello)?);
         rows.push(self.linking()?);
         rows.extend(self.sizes(&hello)?);
-        rows.extend(io::rows(self)?);
-        rows.extend(blocks::rows(self)?);
-        rows.extend(hvt::rows(self)?);
         Ok(rows)
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Scenario {
     /// Modules in the order they are loaded. A module without a file is built into the kernel.
     modules: &'static [&'static str],
     /// Texts of which an end-to-end test's name must contain one.
-    tests: &'static [&'static str],
+    names: &'static [&'static str],
     /// Texts in the names of tests that are left out.
     not: &'static [&'static str],
 }
@@ -57,7 +57,7 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
         machine: svm::machine,
         programs: &svm::PROGRAMS,
         modules: &["irqbypass", "rng-core", "ccp", "kvm", "kvm-amd", "tun"],
-        tests: &["/hvt"],
+        names: &["/hvt"],
         // QEMU arms no debug registers for the guests of its guests.
         not: &["gdb/hardware"],
     },
@@ -66,7 +66,7 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
         machine: vmx::machine,
         programs: &vmx::PROGRAMS,
         modules: &["irqbypass", "kvm", "kvm-intel", "tun"],
-        tests: &["/hvt"],
+        names: &["/hvt"],
         not: &[
             // Floods, a race and the largest guest: they would take longer than all other tests.
             "guest/net/",
@@ -127,30 +127,46 @@ impl Scenario {
     /// # Errors
     /// The machine cannot be made, or ends before its tests do.
     pub(crate) fn run(&self, filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bool> {
+        self.boot(self.tests()?, &self.commands(filter), self.name, show)
+    }
+
+    /// Boots the machine with `tree`, in which `commands` run; its files under `target/lab` get `name`.
+    fn boot(
+        &self,
+        mut tree: Initramfs,
+        commands: &[String],
+        name: &str,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<bool> {
         let lab = lab();
         let kernel = packages::kernel(&lab)?;
+        tree.program(&packages::which("busybox")?, "/bin/busybox")?;
+        tree.program(&packages::which("ip")?, "/sbin/ip")?;
+        for module in self.modules {
+            if let Some(file) =
+                packages::find(&kernel.join("lib/modules"), &format!("{module}.ko"))?
+            {
+                tree.module(module, &file)?;
+            }
+        }
         let boot = Boot {
             kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
                 .ok_or("the kernel package has no kernel")?,
-            initramfs: self
-                .tree(&kernel)?
-                .pack(&self.commands(filter), &lab.join(self.name).with_extension("cpio"))?,
-            log: lab.join(self.name).with_extension("log"),
-            emulator: lab.join(self.name).with_extension("emulator.log"),
+            initramfs: tree.pack(commands, &lab.join(name).with_extension("cpio"))?,
+            log: lab.join(name).with_extension("log"),
+            emulator: lab.join(name).with_extension("emulator.log"),
         };
         machine::run(&boot, self.machine, show)
     }
 
     /// Everything the tests need, where they expect it.
-    fn tree(&self, kernel: &Path) -> Result<Initramfs> {
+    fn tests(&self) -> Result<Initramfs> {
         let root = crate::root();
         let lab = lab();
         let images = lab.join("images");
         guests("hvt", &images)?;
 
         let mut tree = Initramfs::new()?;
-        tree.program(&packages::which("busybox")?, "/bin/busybox")?;
-        tree.program(&packages::which("ip")?, "/sbin/ip")?;
         tree.program(&packages::debugger(&lab)?, "/sbin/gdb")?;
         for (package, name) in [("solo5-tests", "e2e"), ("solo5-hvt", "launch")] {
             tree.stripped(&test_program(package, name)?, &Path::new("/bin").join(name))?;
@@ -170,13 +186,6 @@ impl Scenario {
             }
             tree.variable("SOLO5_PEER", peer);
         }
-        for module in self.modules {
-            if let Some(file) =
-                packages::find(&kernel.join("lib/modules"), &format!("{module}.ko"))?
-            {
-                tree.module(module, &file)?;
-            }
-        }
         tree.variable("SOLO5_PREFIX", stage::prefix());
         tree.variable("SOLO5_IMAGES", images);
         tree.variable("SOLO5_HVT", stage::prefix().join("bin/solo5-hvt"));
@@ -192,12 +201,42 @@ impl Scenario {
         let elsewhere = ["/spt", "stub/", "image/", "peer/tools/"];
         let not = elsewhere.iter().chain(self.not);
         let not: String = not.map(|name| format!(" --skip={name}")).collect();
-        let tests = filter.as_ref().map_or(self.tests, std::slice::from_ref);
+        let tests = filter.as_ref().map_or(self.names, std::slice::from_ref);
         let e2e = tests.iter().map(|test| ("e2e", *test));
         let launch = ("launch", filter.unwrap_or_default());
         e2e.chain([launch])
             .map(|(program, test)| format!("{program} {test}{not} {options}"))
             .collect()
+    }
+}
+
+/// Runs a shell script in a machine with AMD's virtualisation and returns the lines that it prints.
+/// `files` are pairs of a program or another file of this host and its path in the machine. The lines
+/// are also left in `target/lab/bench.results`.
+///
+/// # Errors
+/// The machine cannot be made, or the script fails.
+pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<String>> {
+    const SCRIPT: &str = "/bench/script";
+    let [scenario, ..] = &SCENARIOS;
+    scenario.prepare()?;
+    let mut tree = Initramfs::new()?;
+    for (from, to) in files {
+        tree.program(from, to)?;
+    }
+    let text = tempfile::NamedTempFile::new()?;
+    std::fs::write(&text, script)?;
+    tree.file(text.path(), Path::new(SCRIPT))?;
+    let mut lines = Vec::new();
+    let done = scenario.boot(tree, &[format!("sh {SCRIPT}")], "bench", &mut |line| {
+        lines.push(line.to_owned());
+    })?;
+    std::fs::write(lab().join("bench.results"), lines.join("\n"))?;
+    if done {
+        Ok(lines)
+    } else {
+        let last = lines.split_off(lines.len().saturating_sub(5)).join("\n");
+        Err(format!("the script in the lab failed after:\n{last}").into())
     }
 }
 
