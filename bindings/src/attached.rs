@@ -76,11 +76,12 @@ pub(crate) struct Transfer {
     pub(crate) size: usize,
 }
 
-/// Transfers blocks by calls of `call`, as few as the tender offers. It gets the device and a part of
-/// the transfer, and returns how many bytes of it were transferred. After a part of a part, the next
-/// one begins at the first block that is not complete.
+/// Transfers blocks by calls of `call`: one call for all of them, or with `by_offer` as few as the
+/// tender offers. It gets the device and a part of the transfer, and returns how many bytes of it were
+/// transferred. After a part of a part, the next one begins at the first block that is not complete.
 pub(crate) fn transfer(
     all: Transfer,
+    by_offer: bool,
     mut call: impl FnMut(&Entry, Transfer) -> Result<usize, Error>,
 ) -> Result<(), Error> {
     let devices = devices();
@@ -93,7 +94,7 @@ pub(crate) fn transfer(
         return Err(Error::Unspecified);
     }
     let block_size = usize::from(entry.block().block_size.get());
-    let most = if all.many {
+    let most = if all.many && by_offer {
         let offers = offered(Feature::Transfers).map(|record| record.transfer_max.get());
         transfer_most(block_size, offers)
     } else {

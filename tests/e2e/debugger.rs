@@ -357,7 +357,12 @@ pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
 }
 
 /// What gdb says to `commands` on the only core file of a guest that ends with status 255.
-fn in_core(suite: &Suite, image: &Path, arguments: &[&str], commands: &[&str]) -> Outcome<Finished> {
+fn in_core(
+    suite: &Suite,
+    image: &Path,
+    arguments: &[&str],
+    commands: &[&str],
+) -> Outcome<Finished> {
     let (finished, files, _directory) = dump(suite, image, arguments)?;
     let [core] = files.as_slice() else {
         fail!("{} core files:\n{}", files.len(), finished.text());

@@ -282,7 +282,7 @@ pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
 /// Memory that a read writes has to be the caller's to write.
 pub(crate) unsafe fn block_transfer(all: Transfer) -> Result<(), Error> {
     let direction = if all.writes { Hypercall::BlockWrite } else { Hypercall::BlockRead };
-    attached::transfer(all, |_, part| {
+    attached::transfer(all, true, |_, part| {
         let mut argument = Block {
             handle: part.handle.into(),
             offset: part.offset.into(),

@@ -279,7 +279,7 @@ pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
 /// Memory that a read writes has to be the caller's to write.
 pub(crate) unsafe fn block_transfer(all: Transfer) -> Result<(), Error> {
     let direction = if all.writes { Call::Pwrite64 } else { Call::Pread64 };
-    attached::transfer(all, |entry, part| {
+    attached::transfer(all, true, |entry, part| {
         let arguments = [fd(entry), part.buf, part.size, part.offset as usize, 0, 0];
         loop {
             // SAFETY: `pwrite64` writes no memory, and `pread64` at most the part's bytes at its

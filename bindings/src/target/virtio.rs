@@ -3,13 +3,15 @@
 //! The unikernel runs in the CPU's most privileged mode on page tables of its own. Interrupts are on
 //! only while it sleeps. The machine is in `virtio/`.
 
+use core::ptr;
+
 use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::offer::{Feature, Features};
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
-use crate::attached::{self, block, blocks, devices as table, has_net};
+use crate::attached::{self, Transfer, devices as table, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 pub(crate) use crate::virtio::clock::{monotonic as clock_monotonic, wall as clock_wall};
 use crate::virtio::interrupt::{self, NAP};
@@ -88,52 +90,21 @@ pub(crate) fn block_flush(handle: u64) -> Result<(), Error> {
     attached::block_flush(handle, |_| devices::block_flush(handle))
 }
 
-pub(crate) fn block_write(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    block(handle, offset, size)?;
-    // SAFETY: by the API's contract the application may read `size` bytes at `buf`.
-    unsafe { devices::block_write(handle, offset, buf, size) }
-}
-
-pub(crate) fn block_write_many(
-    handle: u64,
-    offset: u64,
-    buf: *const u8,
-    size: usize,
-) -> Result<(), Error> {
-    blocks(handle, offset, size)?;
-    // SAFETY: as above.
-    unsafe { devices::block_write(handle, offset, buf, size) }
-}
-
 /// # Safety
 ///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    block(handle, offset, size)?;
-    // SAFETY: the caller's promise.
-    unsafe { devices::block_read(handle, offset, buf, size) }
-}
-
-/// # Safety
-///
-/// `size` bytes at `buf` are the caller's to write.
-pub(crate) unsafe fn block_read_many(
-    handle: u64,
-    offset: u64,
-    buf: *mut u8,
-    size: usize,
-) -> Result<(), Error> {
-    blocks(handle, offset, size)?;
-    // SAFETY: the caller's promise.
-    unsafe { devices::block_read(handle, offset, buf, size) }
+/// Memory that a read writes has to be the caller's to write.
+pub(crate) unsafe fn block_transfer(all: Transfer) -> Result<(), Error> {
+    // The devices take any number of blocks in one call.
+    attached::transfer(all, false, |_, part| {
+        let Transfer { writes, handle, offset, size, .. } = part;
+        let buf = ptr::with_exposed_provenance_mut::<u8>(part.buf);
+        if writes {
+            // SAFETY: by the API's contract the application may read `size` bytes at `buf`.
+            unsafe { devices::block_write(handle, offset, buf, size) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { devices::block_read(handle, offset, buf, size) }
+        }
+        .map(|()| size)
+    })
 }

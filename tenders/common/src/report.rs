@@ -411,9 +411,8 @@ mod tests {
         assert_eq!(outcome(End::Exit(1), &said), is("guest-fault", 1));
         assert_eq!(conclude(End::Exit(1), &said, None)["reasons"][0]["code"], "T454");
         let said = "guard 4096 8192\nstarted\n";
-        let fault = |address, stack| {
-            Some(Cause::Access(Fault { address, stack, instruction: 0x10_0d21 }))
-        };
+        let fault =
+            |address, stack| Some(Cause::Access(Fault { address, stack, instruction: 0x10_0d21 }));
         let reasons = |end, said, cause| conclude(end, said, cause)["reasons"].clone();
         let segv = End::Signal(libc::SIGSEGV);
         let overflow = reasons(segv, said, fault(8191, 8192));
