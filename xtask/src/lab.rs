@@ -127,15 +127,16 @@ impl Scenario {
     /// # Errors
     /// The machine cannot be made, or ends before its tests do.
     pub(crate) fn run(&self, filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bool> {
-        self.boot(self.tests()?, &self.commands(filter), self.name, show)
+        self.boot(self.tests()?, &self.commands(filter), self.name, self.machine, show)
     }
 
-    /// Boots the machine with `tree`, in which `commands` run; its files under `target/lab` get `name`.
+    /// Boots a machine with `tree`, in which `commands` run; its files under `target/lab` get `name`.
     fn boot(
         &self,
         mut tree: Initramfs,
         commands: &[String],
         name: &str,
+        machine: fn(&Boot) -> Result<Command>,
         show: &mut dyn FnMut(&str),
     ) -> Result<bool> {
         let lab = lab();
@@ -156,7 +157,7 @@ impl Scenario {
             log: lab.join(name).with_extension("log"),
             emulator: lab.join(name).with_extension("emulator.log"),
         };
-        machine::run(&boot, self.machine, show)
+        machine::run(&boot, machine, show)
     }
 
     /// Everything the tests need, where they expect it.
@@ -210,7 +211,7 @@ impl Scenario {
     }
 }
 
-/// Runs a shell script in a machine with AMD's virtualisation and returns the lines that it prints.
+/// Runs a shell script in [`svm::counting`]'s machine and returns the lines that it prints.
 /// `files` are pairs of a program or another file of this host and its path in the machine. The lines
 /// are also left in `target/lab/bench.results`.
 ///
@@ -220,7 +221,7 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
     const SCRIPT: &str = "/bench/script";
     let [scenario, ..] = &SCENARIOS;
     scenario.prepare()?;
-    let mut tree = Initramfs::new()?;
+    let tree = Initramfs::new()?;
     for (from, to) in files {
         tree.program(from, to)?;
     }
@@ -228,7 +229,8 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
     std::fs::write(&text, script)?;
     tree.file(text.path(), Path::new(SCRIPT))?;
     let mut lines = Vec::new();
-    let done = scenario.boot(tree, &[format!("sh {SCRIPT}")], "bench", &mut |line| {
+    let command = format!("sh {SCRIPT}");
+    let done = scenario.boot(tree, &[command], "bench", svm::counting, &mut |line| {
         lines.push(line.to_owned());
     })?;
     std::fs::write(lab().join("bench.results"), lines.join("\n"))?;

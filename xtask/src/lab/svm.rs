@@ -13,11 +13,23 @@ const SECONDS: u32 = 2400;
 
 /// A machine that boots `boot`.
 pub(crate) fn machine(boot: &Boot) -> Result<Command> {
+    with_processors(boot, "2")
+}
+
+/// The same with one processor, whose clocks count its instructions, a nanosecond each: nothing else on
+/// the host changes what is measured in it.
+pub(crate) fn counting(boot: &Boot) -> Result<Command> {
+    let mut qemu = with_processors(boot, "1")?;
+    qemu.args(["-icount", "shift=0,sleep=off"]);
+    Ok(qemu)
+}
+
+fn with_processors(boot: &Boot, count: &str) -> Result<Command> {
     let mut qemu = limited(SECONDS, "qemu-system-x86_64");
     // With a thread for each processor QEMU 7.2 loses interrupts under nested virtualisation, and
     // the machine locks up within a minute.
     qemu.args(["-accel", "tcg,thread=single", "-cpu", "max,+svm"])
-        .args(["-smp", "2", "-m", "3072"])
+        .args(["-smp", count, "-m", "3072"])
         .args(["-display", "none", "-nic", "none", "-no-reboot"])
         .arg("-serial")
         .arg(format!("file:{}", boot.log.display()))
