@@ -22,7 +22,7 @@ Usage: configure.sh [ OPTIONS ]
         --only-tools is another name for --disable-toolchain.
 
     --enable-elftool, --disable-elftool
-        Whether to build solo5-elftool and solo5-mft.
+        Whether to build solo5-elftool, solo5-mft and solo5-virtio-mkimage.
 
     --enable-tenders, --disable-tenders
         Whether to build solo5-spt, solo5-hvt and solo5-hvt-debug.
@@ -162,7 +162,7 @@ mv "$scratch/Makeconf" Makeconf && mv "$scratch/Makeconf.sh" Makeconf.sh || die 
 
 say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
 say "Policies of the host: $sysconfdir/solo5/policy.d."
-[ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft."
+[ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft solo5-virtio-mkimage."
 [ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt."
 [ -z "$tenders" ] || say "Enabled tenders: hvt spt."
 if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }

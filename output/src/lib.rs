@@ -1,5 +1,6 @@
-//! Opens the files that a program reads ([`input`]), and writes its output files. An output file gets
-//! all of its content or none, and a file that already has the content is left untouched.
+//! Opens the files that a program reads ([`input`]), and writes its output files ([`write()`], or
+//! [`prepare`] for large files, folders and several outputs). An output file gets all of its content or
+//! none, and a file that already has the content is left untouched.
 //!
 //! Adversary: another user who can put symbolic links into the folder. File names come from the
 //! program's user and are trusted.
@@ -7,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod input;
+pub mod prepare;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,74 +45,125 @@ pub fn is_descriptor(path: &Path) -> bool {
 /// The system's error, or that the file is a named pipe or a socket. A failed write is reported even if
 /// only the last byte is missing.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
-    if path == Path::new("-") {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(content)?;
-        stdout.flush()?;
-        return Ok(Outcome::Written);
-    }
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => {
-            // A rename needs no write permission on the file itself, but a process without it must
-            // not replace the file. Opening the file for writing checks the permission.
-            OpenOptions::new().write(true).open(path)?;
-            if found.len() == content.len() as u64 && holds(path, content) {
-                return Ok(Outcome::Unchanged);
-            }
-            replace(&fs::canonicalize(path)?, content, Some(found.mode()))
+    match Target::of(path)? {
+        Target::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(content)?;
+            stdout.flush()?;
+            Ok(Outcome::Written)
         }
-        Ok(found)
-            if !found.is_dir() && !found.file_type().is_char_device() && !is_descriptor(path) =>
-        {
-            let why = "it is not a regular file; name one, or `-` for standard output";
-            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
-        }
-        Ok(_) => {
+        Target::Direct => {
             let mut file = OpenOptions::new().write(true).open(path)?;
             file.write_all(content)?;
             Ok(Outcome::Written)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match fs::read_link(path) {
+        Target::Replace { path, mode } => {
+            if mode.is_some() && same(&mut io::Cursor::new(content), &path).unwrap_or(false) {
+                return Ok(Outcome::Unchanged);
+            }
+            let mut file = beside(&path, mode)?;
+            file.write_all(content)?;
+            // On error the temporary file is removed when it is dropped.
+            file.persist(path).map_err(|error| error.error)?;
+            Ok(Outcome::Written)
+        }
+    }
+}
+
+/// What an output file's name stands for.
+enum Target {
+    Stdout,
+    /// A device or a descriptor, which is written directly.
+    Direct,
+    /// A regular file at `path`, without links; `mode` if it exists.
+    Replace {
+        path: PathBuf,
+        mode: Option<u32>,
+    },
+}
+
+impl Target {
+    fn of(path: &Path) -> io::Result<Target> {
+        if path == Path::new("-") {
+            return Ok(Target::Stdout);
+        }
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => {
+                // A rename needs no write permission on the file itself, but a process without it must
+                // not replace the file. Opening the file for writing checks the permission.
+                OpenOptions::new().write(true).open(path)?;
+                Ok(Target::Replace { path: fs::canonicalize(path)?, mode: Some(found.mode()) })
+            }
+            Ok(found)
+                if !found.is_dir()
+                    && !found.file_type().is_char_device()
+                    && !is_descriptor(path) =>
+            {
+                let why = "it is not a regular file; name one, or `-` for standard output";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+            }
+            // Opening a folder for writing says that it is one.
+            Ok(found) if found.is_dir() => {
+                OpenOptions::new().write(true).open(path).map(|_| Target::Direct)
+            }
+            Ok(_) => Ok(Target::Direct),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
                 // A dangling link: create its target.
                 Ok(target) => {
                     let target = path.parent().unwrap_or(Path::new("")).join(target);
                     if fs::symlink_metadata(&target).is_ok_and(|found| found.is_symlink()) {
                         return Err(error);
                     }
-                    replace(&target, content, None)
+                    Ok(Target::Replace { path: target, mode: None })
                 }
-                Err(_) => replace(path, content, None),
-            }
+                Err(_) => Ok(Target::Replace { path: path.to_owned(), mode: None }),
+            },
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     }
 }
 
-fn holds(path: &Path, content: &[u8]) -> bool {
-    let mut found = Vec::with_capacity(content.len());
-    let limit = content.len() as u64 + 1;
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut found)).is_ok()
-        && found == content
+/// Whether the file at `path` has the content of `new`, which is read from its start.
+fn same(new: &mut (impl Read + Seek), path: &Path) -> io::Result<bool> {
+    let mut old = File::open(path)?;
+    let length = new.seek(SeekFrom::End(0))?;
+    if old.metadata()?.len() != length {
+        return Ok(false);
+    }
+    new.rewind()?;
+    let (mut ours, mut theirs) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut left = length;
+    while left > 0 {
+        let count = left.min(ours.len() as u64) as usize;
+        let (Some(ours), Some(theirs)) = (ours.get_mut(..count), theirs.get_mut(..count)) else {
+            return Ok(false);
+        };
+        new.read_exact(ours)?;
+        old.read_exact(theirs)?;
+        if ours != theirs {
+            return Ok(false);
+        }
+        left -= count as u64;
+    }
+    Ok(true)
 }
 
-fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<Outcome> {
+/// A temporary file beside `path`, which is to be renamed to it, with the mode that it is to have.
+fn beside(path: &Path, mode: Option<u32>) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => PathBuf::from(folder),
-        _ => PathBuf::from("."),
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     };
-    let mode = fs::Permissions::from_mode(mode.map_or(0o666, |mode| mode & 0o7777));
+    let permissions = fs::Permissions::from_mode(mode.map_or(0o666, |mode| mode & 0o7777));
     // The umask restricts the mode given here. The mode of an existing file is set again below.
-    let existing = path.exists();
-    let mut file =
-        tempfile::Builder::new().prefix(".solo5-").permissions(mode.clone()).tempfile_in(folder)?;
-    file.write_all(content)?;
-    if existing {
-        file.as_file().set_permissions(mode)?;
+    let file = tempfile::Builder::new()
+        .prefix(".solo5-")
+        .permissions(permissions.clone())
+        .tempfile_in(folder)?;
+    if mode.is_some() {
+        file.as_file().set_permissions(permissions)?;
     }
-    // On error the temporary file is removed when it is dropped.
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(Outcome::Written)
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use clap::{Arg, Command};
 use clap_mangen::Man;
 
-/// The manual page of a program with verbs, in roff.
+/// The manual page of a program, with its verbs if it has any, in roff.
 pub fn page(program: Command) -> io::Result<String> {
     // The page itself puts a `v` before the version.
     let version = crate::VERSION.trim_start_matches('v');
@@ -20,8 +20,10 @@ pub fn page(program: Command) -> io::Result<String> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    writeln!(page, ".SH COMMANDS")?;
-    verbs(&program, "", &mut page)?;
+    if program.has_subcommands() {
+        writeln!(page, ".SH COMMANDS")?;
+        verbs(&program, "", &mut page)?;
+    }
     let page = String::from_utf8_lossy(&page);
     // An empty date needs its quotes, or the version stands in its place; and an empty line between
     // two breaks is one request.

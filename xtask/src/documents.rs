@@ -59,7 +59,8 @@ fn pages(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<
     for program in programs {
         let own = folder.join(format!("{}.1", program.name));
         if program.page_of.is_none() && !own.exists() {
-            let man = output(Command::new(tree.join("bin").join(program.name)).arg("man"))?;
+            let (argument, _) = program.own_documents();
+            let man = output(Command::new(tree.join("bin").join(program.name)).arg(argument))?;
             write(&own, &man)?;
         }
         let page = format!("{}.1", program.page());
@@ -88,7 +89,8 @@ fn completions(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> R
                 continue;
             }
             let mut command = Command::new(tree.join("bin").join(program.name));
-            let text = output(command.args(["completions", shell]))?;
+            let (_, argument) = program.own_documents();
+            let text = output(command.args([argument, shell]))?;
             write(&folder.join(file(program.name)), &text)?;
         }
         // Bash and fish look for a script by the name of the program; zsh reads the names in it.

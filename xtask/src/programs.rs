@@ -1,7 +1,7 @@
 //! The programs of the suite: one table, which the build, the parts of an installation and the packages
 //! take their lists from. A new program is a row of [`PROGRAMS`]. Its manual page is `docs/man/NAME.1` and its
 //! completions are `docs/completions/SHELL/NAME`; a program without them prints them: `NAME man` and
-//! `NAME completions SHELL`.
+//! `NAME completions SHELL`, or with `--` in front of those words.
 
 use solo5_abi::{Arch, Target};
 
@@ -24,6 +24,8 @@ pub(crate) struct Program {
 pub(crate) enum Kind {
     /// A command line tool. Linked at a fixed address, which starts faster.
     Tool,
+    /// A tool without verbs, as upstream's of that name has none. It has options for its page and completions.
+    ToolWithoutVerbs,
     /// The toolchain program: a tool under other names.
     Toolchain,
     /// A tender. It is position-independent: at a fixed address it would lie where guest memory belongs.
@@ -56,6 +58,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
         kind: Kind::Tool,
         part: Part::Tools,
         purpose: "shows, audits and checks unikernels",
+        page_of: None,
+    },
+    Program {
+        name: "solo5-virtio-mkimage",
+        package: "solo5-mkimage",
+        kind: Kind::ToolWithoutVerbs,
+        part: Part::Tools,
+        purpose: "makes disk and container images of unikernels",
         page_of: None,
     },
     Program {
@@ -101,7 +111,17 @@ impl Program {
                 let number = target.abi_version();
                 number.map(|number| format!("{}.{number}", self.name)).into_iter().collect()
             }
-            Kind::Tool | Kind::DebugTender => Vec::new(),
+            Kind::Tool | Kind::ToolWithoutVerbs | Kind::DebugTender => Vec::new(),
+        }
+    }
+
+    /// The arguments with which it prints its manual page, and completions for the shell named next.
+    pub(crate) fn own_documents(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            Kind::ToolWithoutVerbs => ("--man", "--completions"),
+            Kind::Tool | Kind::Toolchain | Kind::Tender(_) | Kind::DebugTender => {
+                ("man", "completions")
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl Program {
     /// Optimised, and built alone: packages built together share the union of their features.
     fn full(&self, cargo: &mut Command, root: &Path) {
         let (model, features, level) = match self.kind {
-            Kind::Tool | Kind::Toolchain => ("static", "", "3"),
+            Kind::Tool | Kind::ToolWithoutVerbs | Kind::Toolchain => ("static", "", "3"),
             Kind::Tender(_) => ("pie", "", "3"),
             // To optimise the debugger's protocol for speed takes more than ten minutes; for size,
             // seconds.

@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Parser, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+/// Make a disk, cloud or container image of a unikernel.
+///
+/// The disk formats take a virtio unikernel and make a disk that a BIOS boots: QEMU, bhyve, VirtualBox
+/// and clouds. oci takes every target and makes an image for podman, containerd and Kubernetes. No root
+/// and no other program is needed. IMAGE.json beside the image says what it was made of. The same input
+/// gives the same bytes; SOURCE_DATE_EPOCH sets the one time in an image.
+#[derive(Debug, Parser)]
+#[command(
+    name = crate::PROGRAM,
+    version = solo5_report::VERSION,
+    override_usage = "solo5-virtio-mkimage [OPTIONS] [--] IMAGE UNIKERNEL [ARGUMENTS]...",
+    after_help = AFTER_HELP,
+)]
+pub struct Arguments {
+    /// What to make
+    #[arg(short, long, value_enum, default_value_t = Format::Raw)]
+    pub format: Format,
+    /// Name of the image in its layout; only with --format=oci
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub tag: Option<String>,
+    /// What the runtime urunc takes the unikernel for; only with --format=oci [default: mirage]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub framework: Option<String>,
+    /// Write no IMAGE.json
+    #[arg(long)]
+    pub no_record: bool,
+    /// Accepted and ignored: Solo5 0.12 ran its tools in Docker then, and none are needed here
+    #[arg(short = 'd')]
+    pub docker: bool,
+    /// Print a completion script
+    #[arg(long, value_name = "SHELL", exclusive = true, hide = true)]
+    pub completions: Option<Shell>,
+    /// Print the manual page
+    #[arg(long, exclusive = true, hide = true)]
+    pub man: bool,
+
+    /// File to write, or folder for oci; `-` is standard output
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["completions", "man"])]
+    pub image: Option<PathBuf>,
+    /// Unikernel to put into the image
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["completions", "man"])]
+    pub unikernel: Option<PathBuf>,
+    /// Arguments of the unikernel; everything after UNIKERNEL is one
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  solo5-virtio-mkimage disk.img http.virtio --ipv4=10.0.0.2/24
+  qemu-system-x86_64 -m 128 -nographic -drive file=disk.img,format=raw,if=ide
+
+  solo5-virtio-mkimage -f tar disk.tar.gz http.virtio     # Google Compute Engine
+  solo5-virtio-mkimage -f qcow2 disk.qcow2 http.virtio    # libvirt, OpenStack
+  solo5-virtio-mkimage -f oci http http.hvt               # skopeo copy oci:http ...
+
+Exit status: 0 done, 1 not done, and nothing is left behind.";
+
+/// Formats of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Sparse file with the bytes of the disk
+    Raw,
+    /// Compressed archive with disk.raw, for Google Compute Engine
+    Tar,
+    /// For QEMU, libvirt, OpenStack
+    Qcow2,
+    /// Stream optimised, for VMware and AWS
+    Vmdk,
+    /// Of fixed size, for Azure, Hyper-V, VirtualBox
+    Vhd,
+    /// Folder with a container image, for podman, containerd, Kubernetes
+    Oci,
+}
+
+impl Format {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Raw => "raw",
+            Format::Tar => "tar",
+            Format::Qcow2 => "qcow2",
+            Format::Vmdk => "vmdk",
+            Format::Vhd => "vhd",
+            Format::Oci => "oci",
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `solo5-virtio-mkimage`: a unikernel → a disk that a BIOS boots, or a container image.
+//!
+//! | phase | file | from → to |
+//! |---|---|---|
+//! | 1 | [`cli`] | arguments → options |
+//! | 2 | [`unikernel`] | file → its bytes, audited |
+//! | 3 | [`payload`] | Multiboot header → what belongs where in memory |
+//! | 4 | [`boot`], [`layout`], `boot/*.S` | payload and arguments → boot sector, loader, [`disk`] |
+//! | 5 | [`format`] | disk → `raw`, `tar`, `qcow2`, `vmdk`, `vhd` |
+//! | 5 | [`oci`] | unikernel → image layout |
+//! | 6 | [`record`], [`epoch`] | digests of everything → `IMAGE.json`; the one time in an image |
+//! | 7 | [`make`](mod@make) | all of it, put in its place in one step |
+//!
+//! `boot/sector.S` and `boot/loader.S` run on the machine that boots the disk. The loader copies
+//! sectors and checks their CRC-32; everything else is done here.
+//!
+//! Adversary: a hostile unikernel of any bytes; it is read once, and the audit, the headers, the digest
+//! and the image are about the same bytes. On the booting machine: a damaged disk, which the loader
+//! reports instead of entering. Who can write to the disk decides what is booted.
+
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod cli;
+pub mod codes;
+pub mod disk;
+pub mod epoch;
+pub mod format;
+pub mod layout;
+pub mod make;
+pub mod oci;
+pub mod payload;
+pub mod record;
+pub mod unikernel;
+
+/// The name of the program.
+pub const PROGRAM: &str = "solo5-virtio-mkimage";

@@ -1,0 +1,190 @@
+//! `oci`: an image layout with the unikernel in its only layer (Open Container Initiative, Image Format
+//! Specification 1.1: image-layout.md, manifest.md, config.md, layer.md).
+//!
+//! Runtimes get a process whose first argument is the unikernel's path. `urunc` wants annotations of its
+//! own, and reads them from the file `urunc.json` where an engine hands no annotations on
+//! (`docs/reference/disk-image.md#oci`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use ct_codecs::{Base64, Encoder};
+use flate2::{Compression, GzBuilder};
+use serde_json::{Value, json};
+use solo5_abi::mft1::DeviceType;
+use solo5_abi::{Arch, Target};
+use solo5_report::json;
+use solo5_signature::Digest;
+
+use crate::epoch;
+use crate::unikernel::Unikernel;
+
+const LAYOUT_FILE: &str = "oci-layout";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// gzip's number for "no system in particular".
+const NO_SYSTEM: u8 = 255;
+
+/// What the caller chooses.
+pub struct Options<'a> {
+    /// The image's name in the layout, such as `latest`.
+    pub tag: &'a str,
+    /// What `urunc` takes the unikernel for, such as `mirage`.
+    pub framework: &'a str,
+    /// Arguments of the guest.
+    pub arguments: &'a [String],
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+/// Whether the folder is an image layout.
+pub fn is_layout(folder: &Path) -> bool {
+    folder.join(LAYOUT_FILE).is_file() && folder.join("index.json").is_file()
+}
+
+/// Writes the layout into the empty folder `to`, and returns the digest of its manifest.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn write(unikernel: &Unikernel, options: &Options<'_>, to: &Path) -> io::Result<Digest> {
+    let path = format!("/unikernel.{}", unikernel.target.name());
+    let urunc = urunc(unikernel, options, &path);
+    let layer = layer(unikernel, &path, &urunc, options.time)?;
+    let layer_id = Digest::of(&layer);
+    let mut gzip =
+        GzBuilder::new().operating_system(NO_SYSTEM).write(Vec::new(), Compression::best());
+    gzip.write_all(&layer)?;
+    let layer = gzip.finish()?;
+
+    let annotations = annotations(unikernel, &urunc, options.time);
+    let created = epoch::rfc3339(options.time);
+    let config = json!({
+        "created": created,
+        "architecture": architecture(unikernel.arch),
+        "os": "linux",
+        "config": {
+            "Entrypoint": [path],
+            "Cmd": options.arguments,
+            "WorkingDir": "/",
+            "Labels": annotations,
+        },
+        "rootfs": { "type": "layers", "diff_ids": [layer_id.to_string()] },
+        "history": [{ "created": created, "created_by": crate::PROGRAM }],
+    });
+
+    let blobs = to.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    let blob = |kind: &str, bytes: &[u8]| -> io::Result<(Value, Digest)> {
+        let digest = Digest::of(bytes);
+        let text = digest.to_string();
+        fs::write(blobs.join(text.trim_start_matches(solo5_signature::digest::PREFIX)), bytes)?;
+        let descriptor = json!({ "mediaType": kind, "digest": text, "size": bytes.len() });
+        Ok((descriptor, digest))
+    };
+    let (config, _) = blob(CONFIG, json::pretty(&config).as_bytes())?;
+    let (layer, _) = blob(LAYER, &layer)?;
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config,
+        "layers": [layer],
+        "annotations": annotations,
+    });
+    let (mut manifest, digest) = blob(MANIFEST, json::pretty(&manifest).as_bytes())?;
+    if let Some(manifest) = manifest.as_object_mut() {
+        let platform = json!({ "architecture": architecture(unikernel.arch), "os": "linux" });
+        let name = json!({ "org.opencontainers.image.ref.name": options.tag });
+        manifest.insert("platform".into(), platform);
+        manifest.insert("annotations".into(), name);
+    }
+    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest] });
+    fs::write(to.join("index.json"), json::pretty(&index))?;
+    fs::write(to.join(LAYOUT_FILE), json::pretty(&json!({ "imageLayoutVersion": "1.0.0" })))?;
+    Ok(digest)
+}
+
+/// The machine, as Go calls it.
+fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "amd64",
+        Arch::Aarch64 => "arm64",
+        Arch::Ppc64le => "ppc64le",
+    }
+}
+
+/// What `urunc` wants to know; empty for a target that it has no monitor for.
+fn urunc(
+    unikernel: &Unikernel,
+    options: &Options<'_>,
+    path: &str,
+) -> BTreeMap<&'static str, String> {
+    let monitor = match unikernel.target {
+        Target::Hvt => "hvt",
+        Target::Spt => "spt",
+        Target::Virtio => "qemu",
+        Target::Muen | Target::Genode | Target::Xen => return BTreeMap::new(),
+    };
+    let mut all = BTreeMap::from([
+        ("com.urunc.unikernel.unikernelType", options.framework.to_owned()),
+        ("com.urunc.unikernel.hypervisor", monitor.to_owned()),
+        ("com.urunc.unikernel.binary", path.to_owned()),
+    ]);
+    if !options.arguments.is_empty() {
+        all.insert("com.urunc.unikernel.cmdline", options.arguments.join(" "));
+    }
+    all
+}
+
+/// The annotations of the manifest, which are the labels of the configuration too: engines hand one
+/// or the other to the runtime.
+fn annotations(
+    unikernel: &Unikernel,
+    urunc: &BTreeMap<&'static str, String>,
+    time: u64,
+) -> BTreeMap<&'static str, String> {
+    let devices = unikernel.devices.iter().map(|(kind, name)| match kind {
+        DeviceType::NetBasic => format!("net:{name}"),
+        DeviceType::BlockBasic => format!("block:{name}"),
+    });
+    let mut all = urunc.clone();
+    all.insert("org.opencontainers.image.created", epoch::rfc3339(time));
+    all.insert("org.solo5.target", unikernel.target.name().to_owned());
+    all.insert("org.solo5.abi", unikernel.abi_version.to_string());
+    all.insert("org.solo5.digest", unikernel.digest.to_string());
+    all.insert("org.solo5.devices", devices.collect::<Vec<_>>().join(" "));
+    all
+}
+
+/// The layer, not compressed: the unikernel, and `urunc.json` with values in base64.
+fn layer(
+    unikernel: &Unikernel,
+    path: &str,
+    urunc: &BTreeMap<&'static str, String>,
+    time: u64,
+) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, mode: u32, bytes: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(time);
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes)
+    };
+    add(path.trim_start_matches('/'), 0o755, &unikernel.bytes)?;
+    if !urunc.is_empty() {
+        let mut encoded = BTreeMap::new();
+        for (name, value) in urunc {
+            let value = Base64::encode_to_string(value).map_err(io::Error::other)?;
+            encoded.insert(*name, value);
+        }
+        add("urunc.json", 0o644, json::pretty(&encoded).as_bytes())?;
+    }
+    archive.into_inner()
+}

@@ -1,0 +1,171 @@
+//! What is refused: one clear error each, and nothing is left behind.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use common::{Workshop, text};
+use solo5_abi::Target;
+use solo5_signature::Digest;
+
+#[test]
+fn something_else_than_a_unikernel_is_refused() {
+    let shop = Workshop::new();
+    fs::write(shop.path("guest.text"), "#!/bin/sh\necho hello\n").unwrap();
+    fs::copy("/bin/true", shop.path("guest.true")).unwrap();
+    for (file, code) in [("guest.text", "error[S1"), ("guest.true", "error[S1")] {
+        for format in ["raw", "oci"] {
+            let said = shop.refused(&["-f", format, "disk.img", file]);
+            assert!(said.starts_with(code), "{file}: {said}");
+        }
+    }
+    let said = shop.refused(&["disk.img", "missing"]);
+    assert!(said.starts_with("error[D601]: cannot read missing: No such file"), "{said}");
+    assert!(shop.names().is_empty(), "{:?}", shop.names());
+}
+
+#[test]
+fn disks_are_for_virtio_and_container_images_for_every_target() {
+    let shop = Workshop::new();
+    shop.guest("guest.spt", Target::Spt, 64);
+    for format in ["raw", "tar", "qcow2", "vmdk", "vhd"] {
+        let said = shop.refused(&["-f", format, "disk.img", "guest.spt"]);
+        assert!(said.contains("guest.spt is for spt, and a disk boots only virtio"), "{said}");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+    }
+    assert!(shop.names().is_empty());
+    shop.make(&["-f", "oci", "image", "guest.spt"]);
+}
+
+#[test]
+fn a_header_that_cannot_be_booted_is_refused() {
+    let shop = Workshop::new();
+    let mut bytes = fs::read(shop.path("guest.virtio")).unwrap();
+    let magic = 0x1bad_b002_u32.to_le_bytes();
+    let at = bytes.windows(4).position(|word| word == magic).unwrap();
+    bytes[at] = 0;
+    fs::write(shop.path("guest.blank"), &bytes).unwrap();
+    let said = shop.refused(&["disk.img", "guest.blank"]);
+    assert!(said.contains("D603") && said.contains("no Multiboot header"), "{said}");
+    assert!(shop.names().is_empty());
+}
+
+/// Runs the program in a folder `small` of 64 KiB, which ends with it.
+fn on_a_small_disk(shop: &Workshop, arguments: &[&str]) -> (Option<i32>, String, String) {
+    fs::create_dir(shop.path("small")).unwrap();
+    let script =
+        "mount -t tmpfs -o size=64k none small && \"$@\"; status=$?; ls -A small; exit $status";
+    let program = shop.program(arguments);
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    unshare.args(["--mount", "sh", "-c", script, "sh"]).args(words).current_dir(shop.path(""));
+    let output = unshare.output().unwrap();
+    fs::remove_dir(shop.path("small")).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_full_disk_gets_nothing() {
+    let shop = Workshop::new();
+    shop.guest("guest.large", Target::Virtio, 400_000);
+    for format in ["raw", "qcow2", "vhd", "oci"] {
+        let arguments = ["-f", format, "small/image", "guest.large"];
+        // The layers of a container image are compressed, so that needs something larger.
+        if format == "oci" {
+            let noise =
+                (0..8000_u32).flat_map(|n| Digest::of(&n.to_le_bytes()).to_string().into_bytes());
+            let mut bytes = fs::read(shop.path("guest.large")).unwrap();
+            bytes.extend(noise);
+            fs::write(shop.path("guest.large"), bytes).unwrap();
+        }
+        let (status, left, said) = on_a_small_disk(&shop, &arguments);
+        assert_eq!(status, Some(1), "{format}: {said}");
+        assert!(said.contains("D605") && said.contains("No space left"), "{format}: {said}");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+        assert_eq!(left, "", "{format}");
+    }
+}
+
+#[test]
+fn an_unwritable_place_is_named() {
+    let shop = Workshop::new();
+    let said = shop.refused(&["missing/disk.img", "guest.virtio"]);
+    assert!(said.contains("cannot write missing/disk.img"), "{said}");
+    fs::create_dir(shop.path("folder")).unwrap();
+    let said = shop.refused(&["folder", "guest.virtio"]);
+    assert!(said.contains("Is a directory"), "{said}");
+    let said = shop.refused(&["/dev/full", "guest.virtio"]);
+    assert!(said.contains("cannot write /dev/full: No space left"), "{said}");
+    assert_eq!(shop.names(), ["folder"]);
+}
+
+#[test]
+fn an_older_image_stays_if_there_is_no_new_one() {
+    let shop = Workshop::new();
+    shop.make(&["disk.img", "guest.virtio"]);
+    let old = fs::read(shop.path("disk.img")).unwrap();
+    fs::write(shop.path("guest.text"), "x").unwrap();
+    shop.refused(&["disk.img", "guest.text"]);
+    // The record cannot be written: a folder is in its way.
+    fs::remove_file(shop.path("disk.img.json")).unwrap();
+    fs::create_dir(shop.path("disk.img.json")).unwrap();
+    let said = shop.refused(&["disk.img", "guest.virtio", "other"]);
+    assert!(said.contains("disk.img.json"), "{said}");
+    assert!(fs::read(shop.path("disk.img")).unwrap() == old);
+}
+
+#[test]
+fn files_without_write_permission_are_not_replaced() {
+    let shop = Workshop::new();
+    if rustix::process::geteuid().is_root() {
+        // Root may write everything; what is checked here is the writer's, tested in crate output.
+        return;
+    }
+    fs::write(shop.path("disk.img"), "mine").unwrap();
+    fs::set_permissions(shop.path("disk.img"), fs::Permissions::from_mode(0o444)).unwrap();
+    shop.refused(&["disk.img", "guest.virtio"]);
+}
+
+#[test]
+fn a_wrong_command_line_has_status_1_as_with_solo5_0_12() {
+    let shop = Workshop::new();
+    for arguments in [
+        &[][..],
+        &["disk.img"],
+        &["-f", "floppy", "disk.img", "guest.virtio"],
+        &["--tag=x", "a", "guest.virtio"],
+    ] {
+        shop.refused(arguments);
+    }
+    let output = shop.program(&["--help"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("solo5-virtio-mkimage disk.img"));
+    assert!(shop.names().is_empty());
+}
+
+#[test]
+fn upstreams_command_lines_work() {
+    let shop = Workshop::new();
+    shop.make(&["-f", "raw", "--", "disk.img", "guest.virtio", "--ipv4=10.0.0.2/24"]);
+    let with_end = fs::read(shop.path("disk.img")).unwrap();
+    shop.make(&["-d", "other.img", "guest.virtio", "--ipv4=10.0.0.2/24"]);
+    assert!(with_end == fs::read(shop.path("other.img")).unwrap());
+    shop.make(&["other.img", "guest.virtio", "--", "--ipv4=10.0.0.2/24"]);
+    assert!(with_end == fs::read(shop.path("other.img")).unwrap());
+}
+
+#[test]
+fn standard_output_takes_a_disk() {
+    let shop = Workshop::new();
+    shop.make(&["disk.img", "guest.virtio"]);
+    let output = shop.program(&["-", "guest.virtio"]).stdout(Stdio::piped()).output().unwrap();
+    assert!(output.stdout == fs::read(shop.path("disk.img")).unwrap());
+    assert_eq!(shop.names(), ["disk.img", "disk.img.json"]);
+    let said = shop.refused(&["-f", "oci", "-", "guest.virtio"]);
+    assert!(said.contains("is a folder"), "{said}");
+}
