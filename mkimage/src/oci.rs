@@ -1,5 +1,5 @@
 //! `oci`: an image layout with the unikernel in its only layer (Open Container Initiative, Image Format
-//! Specification 1.1: image-layout.md, manifest.md, config.md, layer.md).
+//! Specification 1.1).
 //!
 //! Runtimes get a process whose first argument is the unikernel's path. `urunc` wants annotations of its
 //! own, and reads them from the file `urunc.json` where an engine hands no annotations on
