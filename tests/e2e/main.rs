@@ -33,6 +33,7 @@
 
 mod clock;
 mod debugger;
+mod disks;
 mod downstream;
 mod features;
 mod guests;
@@ -164,6 +165,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
     trials.extend(stack::trials(&suite));
+    trials.extend(disks::trials(&suite));
     trials.extend(virtio::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));

@@ -1,0 +1,100 @@
+//! Disks of `solo5-virtio-mkimage`, booted by a BIOS from every kind of controller and in every format
+//! (`docs/reference/disk-image.md`). That damaged disks are reported is tested in crate `mkimage`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use solo5_tests::ensure;
+use solo5_tests::outcome::{Outcome, Stop};
+use solo5_tests::process::{self, Finished};
+
+use crate::{Suite, trial};
+
+/// A controller with the boot disk: its name, the machine, its devices in QEMU's words.
+const CONTROLLERS: &[(&str, &str, &[&str])] = &[
+    ("ide", "pc", &["ide-hd,drive=boot"]),
+    ("ahci", "q35", &["ide-hd,drive=boot"]),
+    ("virtio-scsi", "q35", &["virtio-scsi-pci", "scsi-hd,drive=boot"]),
+    ("nvme", "q35", &["nvme,drive=boot,serial=1"]),
+    ("usb", "pc", &["usb-ehci", "usb-storage,drive=boot"]),
+];
+
+/// A format and its name in QEMU.
+const FORMATS: &[(&str, &str)] =
+    &[("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("tar", "raw")];
+
+pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, machine, devices) in CONTROLLERS {
+        let name = format!("disk/from-{name}");
+        trials.push(trial(suite, name, move |suite| from(suite, machine, devices)));
+    }
+    for (format, qemu) in FORMATS {
+        let name = format!("disk/as-{format}");
+        trials.push(trial(suite, name, move |suite| format_boots(suite, format, qemu)));
+    }
+    trials
+}
+
+/// Makes a disk of the test unikernel `guest`.
+fn make(suite: &Suite, guest: &str, format: &str, to: &Path, arguments: &[&str]) -> Outcome {
+    let image = suite.builder.image(suite.guest(guest)?, "virtio")?;
+    let mut mkimage = Command::new(suite.tree.program("solo5-virtio-mkimage"));
+    mkimage.args(["-f", format]).arg(to).arg(image).args(arguments);
+    process::succeed(mkimage)?;
+    Ok(())
+}
+
+/// Boots a machine and returns what was printed; it ends through the debug port.
+fn boot(machine: &str, options: &[String]) -> Outcome<String> {
+    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
+        return Err(Stop::Skip("qemu-system-x86_64 is not installed".into()));
+    }
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio"])
+        .args(["-no-reboot", "-device", "isa-debug-exit", "-m", "64", "-M", machine])
+        .args(options)
+        .stdin(Stdio::null());
+    let Finished { status, output } = process::run(qemu)?;
+    let output = String::from_utf8_lossy(&output).replace("\r\n", "\n");
+    ensure!(status == 83, "QEMU ended with {status}:\n{output}");
+    Ok(output)
+}
+
+fn drive(id: &str, file: &Path, format: &str) -> [String; 2] {
+    ["-drive".into(), format!("id={id},if=none,file={},format={format}", file.display())]
+}
+
+fn from(suite: &Suite, machine: &str, devices: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let disk = folder.path().join("disk.img");
+    make(suite, "hello", "raw", &disk, &["Hello_Solo5"])?;
+    let mut options = drive("boot", &disk, "raw").to_vec();
+    options.extend(devices.iter().flat_map(|device| ["-device".into(), (*device).into()]));
+    let output = boot(machine, &options)?;
+    ensure!(output.contains("Command line is: 'Hello_Solo5'\n"), "{output}");
+    ensure!(output.contains("SUCCESS\n"), "{output}");
+    Ok(())
+}
+
+fn format_boots(suite: &Suite, format: &str, qemu: &str) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut disk = folder.path().join("disk");
+    make(suite, "hello", format, &disk, &["Hello_Solo5"])?;
+    if format == "tar" {
+        let mut tar = Command::new("tar");
+        tar.args(["--extract", "--gzip", "--file"]).arg(&disk).arg("--directory");
+        process::succeed({
+            tar.arg(folder.path());
+            tar
+        })?;
+        disk = folder.path().join("disk.raw");
+    }
+    let mut options = drive("boot", &disk, qemu).to_vec();
+    options.extend(["-device".into(), "ide-hd,drive=boot".into()]);
+    let output = boot("pc", &options)?;
+    ensure!(output.contains("SUCCESS\n"), "{format}:\n{output}");
+    Ok(())
+}
