@@ -27,6 +27,7 @@
 //! | `seed.rs` | the seed is random and is wiped |
 //! | `stack.rs` | overflows of guarded stacks |
 //! | `virtio.rs` | unikernels on QEMU's machines, by a table |
+//! | `virtio_devices.rs`, `virtio_names.rs` | their devices: each kind of registers, and which belongs to which entry |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -47,6 +48,8 @@ mod sandbox;
 mod seed;
 mod stack;
 mod virtio;
+mod virtio_devices;
+mod virtio_names;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -167,6 +170,8 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(stack::trials(&suite));
     trials.extend(disks::trials(&suite));
     trials.extend(virtio::trials(&suite));
+    trials.extend(virtio_devices::trials(&suite));
+    trials.extend(virtio_names::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));

@@ -151,12 +151,18 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     trials
 }
 
-fn image(suite: &Suite, name: &str) -> Outcome<PathBuf> {
+pub(crate) fn image(suite: &Suite, name: &str) -> Outcome<PathBuf> {
     suite.builder.image(suite.guest(name)?, "virtio")
 }
 
-/// A machine that prints to its serial port, and does not start again.
-fn qemu(options: &[&str], image: &Path, line: &str) -> Outcome<Command> {
+/// A machine that prints to its serial port, and does not start again, with this kernel.
+pub(crate) fn qemu(options: &[&str], image: &Path, line: &str) -> Outcome<Command> {
+    let mut qemu = machine(options)?;
+    qemu.arg("-kernel").arg(image).args(["-append", line]);
+    Ok(qemu)
+}
+
+fn machine(options: &[&str]) -> Outcome<Command> {
     let known = Command::new("qemu-system-x86_64").arg("--version").output();
     if known.is_err() {
         return Err(Stop::Skip("qemu-system-x86_64 is not installed".into()));
@@ -172,16 +178,24 @@ fn qemu(options: &[&str], image: &Path, line: &str) -> Outcome<Command> {
         "stdio",
         "-no-reboot",
     ]);
-    qemu.args(options).arg("-kernel").arg(image).args(["-append", line]);
+    qemu.args(options);
     qemu.stdin(std::process::Stdio::null());
     Ok(qemu)
 }
 
 /// Runs it with the ports of `solo5-virtio-run`; returns what was printed and the unikernel's status.
-fn run(options: &[&str], image: &Path, line: &str) -> Outcome<(String, Option<u8>)> {
+pub(crate) fn run(options: &[&str], image: &Path, line: &str) -> Outcome<(String, Option<u8>)> {
+    finish(qemu(options, image, line)?)
+}
+
+/// Runs a machine that boots from a disk, likewise.
+pub(crate) fn run_disk(options: &[&str]) -> Outcome<(String, Option<u8>)> {
+    finish(machine(options)?)
+}
+
+fn finish(mut qemu: Command) -> Outcome<(String, Option<u8>)> {
     let folder = tempfile::tempdir()?;
     let status = folder.path().join("status");
-    let mut qemu = qemu(options, image, line)?;
     qemu.arg("-chardev").arg(format!("file,id=status,path={}", status.display()));
     qemu.args(["-device", "isa-debugcon,iobase=0x504,readback=0x53,chardev=status"]);
     qemu.args(["-device", "isa-debug-exit"]);

@@ -16,7 +16,7 @@ use crate::memory::Heap;
 use crate::virtio::info::{self, LINE_MAX, Multiboot, Pvh, RANGES};
 use crate::virtio::ram::{PAGE, Ram};
 use crate::virtio::setup::{self, Global, Setup};
-use crate::virtio::{clock, devices, fw_cfg, pages, power, serial, transports};
+use crate::virtio::{clock, devices, fw_cfg, names, pages, power, serial, transports};
 use crate::{attached, start, target, trap};
 
 /// The command line, with the terminator that the application expects.
@@ -27,6 +27,7 @@ static ANNOUNCED: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
 static RECORD: Global<Record> = Global::new(Record::NONE);
 /// What the second part of the start needs.
 static HEAP: Global<Heap> = Global::new(Heap { start: 0, size: 0 });
+static BOOT_DISK: Global<Option<u32>> = Global::new(None);
 static REST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// What the loader said.
@@ -34,6 +35,8 @@ struct Machine {
     ram: Option<Ram>,
     /// Whether the command line was too long.
     cut: bool,
+    /// The disk that the loader was on, if it says so.
+    boot_disk: Option<u32>,
 }
 
 /// Entered from `arch::boot`, with `info` as the loader's and the number of its protocol.
@@ -60,6 +63,8 @@ unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
     }
     let rest = start::greet(line);
     REST.store(rest.cast_mut(), Relaxed);
+    // SAFETY: the reference is the only one and ends here.
+    *unsafe { BOOT_DISK.get() } = machine.boot_disk;
     let Some(ram) = machine.ram else {
         abort!("The loader names no memory at 1 MiB");
     };
@@ -97,6 +102,8 @@ extern "C" fn on_its_stack() -> ! {
         heap,
         entries: entries(),
         command_line: until_nul(line),
+        // SAFETY: the reference is the only one and ends here.
+        boot_disk: *unsafe { BOOT_DISK.get() },
         properties: start::properties(),
         announced: until_nul(announced),
     };
@@ -131,27 +138,31 @@ unsafe fn read(info: u64, pvh: bool) -> Machine {
             *slot = range;
         }
     };
-    let line = if pvh {
+    let (line, loader) = if pvh {
         let Some(read) = Pvh::read(bytes(info, Pvh::SIZE)) else {
             abort!("Not a PVH start information");
         };
         power::set_root(read.rsdp);
         keep(&mut info::pvh_ranges(bytes(read.map, read.map_length)));
-        read.line
+        (read.line, 0)
     } else {
         let read = Multiboot::read(bytes(info, Multiboot::SIZE));
         keep(&mut info::multiboot_ranges(bytes(read.map, read.map_length)));
-        read.line
+        (read.line, read.loader)
     };
     // SAFETY: the reference is the only one and ends with this function.
     let own = unsafe { LINE.get() };
     // SAFETY: as above.
     let announced = unsafe { ANNOUNCED.get() };
-    let mut text: &[u8] = &[];
-    if line != 0 && line >> 32 == 0 {
+    let string = |address: u64| -> &'static [u8] {
+        if address == 0 || address >> 32 != 0 {
+            return &[];
+        }
         // SAFETY: the loader's string is mapped, and stays until the heap is used.
-        text = unsafe { CStr::from_ptr(ptr::with_exposed_provenance(line as usize)) }.to_bytes();
-    }
+        unsafe { CStr::from_ptr(ptr::with_exposed_provenance(address as usize)) }.to_bytes()
+    };
+    let boot_disk = names::boot_disk(string(loader));
+    let mut text = string(line);
     if pvh {
         // Transports are announced on the same line, at its end.
         if let (Some(slots), Some(all)) = (announced.get_mut(..LINE_MAX), text.get(..)) {
@@ -167,7 +178,7 @@ unsafe fn read(info: u64, pvh: bool) -> Machine {
     if let Some(slots) = own.get_mut(..LINE_MAX) {
         copy(slots, text);
     }
-    Machine { ram: Ram::new(&ranges), cut: text.len() > LINE_MAX }
+    Machine { ram: Ram::new(&ranges), cut: text.len() > LINE_MAX, boot_disk }
 }
 
 /// Copies as much as there is room for.

@@ -211,7 +211,7 @@ fn assign(setup: &mut Setup<'_>, count: usize) {
     // SAFETY: the only reference to the devices, until the end of this function.
     let devices = unsafe { DEVICES.get() };
     let found = devices.get_mut(..count).unwrap_or_default();
-    let count = match names::boot_disk(line) {
+    let count = match setup.boot_disk {
         Some(number) => without_boot_disk(found, number),
         None => count,
     };

@@ -30,16 +30,19 @@ pub struct Multiboot {
     pub map: u64,
     /// Its length; 0 if there is none.
     pub map_length: usize,
+    /// Address of the loader's name, 0 if it has none.
+    pub loader: u64,
 }
 
 impl Multiboot {
     /// Size in bytes of the part that is read.
-    pub const SIZE: usize = 52;
+    pub const SIZE: usize = 68;
 
     /// Reads the structure's first [`Multiboot::SIZE`] bytes.
     pub fn read(info: &[u8]) -> Multiboot {
         const HAS_LINE: u64 = 1 << 2;
         const HAS_MAP: u64 = 1 << 6;
+        const HAS_LOADER: u64 = 1 << 9;
         /// No map of a real machine is longer.
         const MAP_MAX: u64 = 0x1_0000;
         let field = |offset| number(info, offset, 4).unwrap_or(0);
@@ -52,6 +55,9 @@ impl Multiboot {
         if flags & HAS_MAP != 0 || field(44) != 0 {
             read.map_length = field(44).min(MAP_MAX) as usize;
             read.map = field(48);
+        }
+        if flags & HAS_LOADER != 0 {
+            read.loader = field(64);
         }
         read
     }
@@ -164,12 +170,15 @@ mod tests {
         info[16] = 7;
         info[44] = 24;
         info[49] = 0x60;
-        let expected = Multiboot { line: 7, map: 0x6000, map_length: 24 };
+        let expected = Multiboot { line: 7, map: 0x6000, map_length: 24, loader: 0 };
         assert_eq!(Multiboot::read(&info), expected);
         info[0] = 0;
         info[46] = 0xff;
-        let expected = Multiboot { line: 0, map: 0x6000, map_length: 0x1_0000 };
+        let expected = Multiboot { line: 0, map: 0x6000, map_length: 0x1_0000, loader: 0 };
         assert_eq!(Multiboot::read(&info), expected);
+        info[1] = 2;
+        info[65] = 0x80;
+        assert_eq!(Multiboot::read(&info), Multiboot { loader: 0x8000, ..expected });
         assert_eq!(Multiboot::read(&[]), Multiboot::default());
     }
 

@@ -9,13 +9,15 @@ use super::disk::SERIAL_SIZE;
 
 /// The longest name that a serial holds; longer ones are written as `#INDEX`.
 const NAME_MAX: usize = SERIAL_SIZE;
-/// Beginnings of the words that are for the drivers.
+/// Beginning of the words that are for the drivers.
 const NET: &[u8] = b"--solo5:net=";
-const BOOT: &[u8] = b"--solo5:boot=";
+
+/// Beginning of the loader's name.
+const LOADER: &[u8] = b"solo5-virtio-mkimage disk=";
 
 /// Whether a word at the beginning of the command line is for the drivers.
 pub fn is_option(word: &[u8]) -> bool {
-    word.starts_with(NET) || word.starts_with(BOOT)
+    word.starts_with(NET)
 }
 
 /// What is known of a device.
@@ -58,14 +60,14 @@ fn words<'a>(line: &'a [u8], prefix: &'static [u8]) -> impl Iterator<Item = &'a 
     options.filter_map(move |word| word.strip_prefix(prefix))
 }
 
-/// The number in the boot sector of the disk that the machine was booted from, if its loader says so.
-/// It is 4 bytes at [`BOOT_ID`].
-pub fn boot_disk(line: &[u8]) -> Option<u32> {
-    let digits = words(line, BOOT).next().filter(|digits| digits.len() == 8)?;
+/// The identifier of the disk that the machine was booted from, by the name of the loader: that of
+/// `solo5-virtio-mkimage` ends with it. It is 4 bytes at [`BOOT_ID`] of the disk.
+pub fn boot_disk(loader: &[u8]) -> Option<u32> {
+    let digits = loader.strip_prefix(LOADER).filter(|digits| digits.len() == 8)?;
     digits.iter().try_fold(0u32, |number, digit| Some(number << 4 | (*digit as char).to_digit(16)?))
 }
 
-/// Offsets in a boot sector: its number, and the 4 bytes that end with its signature.
+/// Offsets in a boot sector: its identifier, and the 4 bytes that end with its signature.
 pub const BOOT_ID: usize = 440;
 /// See [`BOOT_ID`].
 pub const BOOT_END: usize = 508;
@@ -275,17 +277,17 @@ mod tests {
     }
 
     #[test]
-    fn the_boot_disk_has_the_number_of_the_command_line() {
-        assert_eq!(boot_disk(b"--solo5:quiet --solo5:boot=0011aaFF x"), Some(0x0011_aaff));
-        for line in ["", "--solo5:boot=11", "--solo5:boot=0011aafg", "x --solo5:boot=0011aaff"] {
-            assert_eq!(boot_disk(line.as_bytes()), None, "{line}");
+    fn the_boot_disk_has_the_identifier_of_the_loader_s_name() {
+        assert_eq!(boot_disk(b"solo5-virtio-mkimage disk=0011aaFF"), Some(0x0011_aaff));
+        for name in
+            ["", "GRUB 2.06", "solo5-virtio-mkimage disk=11", "solo5-virtio-mkimage disk=0011aafg"]
+        {
+            assert_eq!(boot_disk(name.as_bytes()), None, "{name}");
         }
         assert!(is_boot_disk(7, 7, 0xaa55_0000));
         assert!(!is_boot_disk(7, 8, 0xaa55_0000));
         assert!(!is_boot_disk(7, 7, 0x55aa_0000));
-        assert!(
-            is_option(b"--solo5:boot=1") && is_option(b"--solo5:net=") && !is_option(b"--solo5:n")
-        );
+        assert!(is_option(b"--solo5:net=") && !is_option(b"--solo5:n"));
     }
 
     proptest! {

@@ -70,6 +70,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) command_line: &'static [u8],
     /// The descriptor of the manifest's properties, empty if it has none.
     pub(crate) properties: &'static [u8],
+    /// The identifier of the disk that the machine was booted from, if the loader says it.
+    pub(crate) boot_disk: Option<u32>,
     /// The line that announces virtio-mmio transports.
     pub(crate) announced: &'static [u8],
 }
