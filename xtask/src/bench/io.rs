@@ -46,6 +46,8 @@ pub(super) struct Measured {
     pub(super) rate: f64,
     /// Processor time in seconds for each second that passed, guest and tender together.
     load: f64,
+    /// Processor time in seconds for each operation, with the start's share.
+    pub(super) cost: f64,
 }
 
 impl Measured {
@@ -54,6 +56,7 @@ impl Measured {
         Measured {
             rate: median(runs.iter().map(|run| run.rate).collect()),
             load: median(runs.iter().map(|run| run.load).collect()),
+            cost: median(runs.iter().map(|run| run.cost).collect()),
         }
     }
 }
@@ -69,15 +72,17 @@ pub(super) fn measure(tender: &mut Command) -> Result<Measured> {
     };
     let (before, start) = (used()?, Instant::now());
     let text = String::from_utf8(output(tender.stdin(Stdio::null()))?)?;
-    let (load, passed) = (used()? - before, start.elapsed().as_secs_f64());
+    let (used, passed) = (used()? - before, start.elapsed().as_secs_f64());
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|value| value.trim().parse::<f64>().ok())
             .ok_or(format!("no {name} printed by {}", show(tender)))
     };
+    let operations = value("operations:")?;
     Ok(Measured {
-        rate: value("operations:")? / value("microseconds:")?.max(1.0) * 1e6,
-        load: load / passed,
+        rate: operations / value("microseconds:")?.max(1.0) * 1e6,
+        load: used / passed,
+        cost: used / operations.max(1.0),
     })
 }
 
@@ -87,7 +92,7 @@ fn row(what: &str, ours: &[Measured], peers: Option<&[Measured]>) -> Row {
         let pairs = ours.iter().zip(peers);
         median(pairs.map(|(ours, peers)| ours.rate / peers.rate).collect())
     });
-    let Measured { rate, load } = Measured::of(ours);
+    let Measured { rate, load, .. } = Measured::of(ours);
     Row {
         what: format!("{what}, at {:.0} % of a CPU", load * 100.0),
         measured: match ratio {
@@ -142,7 +147,7 @@ fn net(bench: &Bench, prefixes: &[&Path]) -> Result<Vec<Row>> {
                 && found == verb
             {
                 let (rate, load) = (rate.parse()?, load.parse()?);
-                runs[index.parse::<usize>()?].push(Measured { rate, load });
+                runs[index.parse::<usize>()?].push(Measured { rate, load, cost: 0.0 });
             }
         }
         let peers = runs.get(1).map(Vec::as_slice);
@@ -178,7 +183,7 @@ pub(super) fn inside(pairs: &[String]) -> Result<()> {
                     .arg(format!("--net:service={TAP}"))
                     .arg(format!("--net-mac:service={GUEST_MAC}"))
                     .args([&pair[1], verb]);
-                let Measured { rate, load } = if verb == "receive" {
+                let Measured { rate, load, .. } = if verb == "receive" {
                     flooded(|| measure(&mut tender))?
                 } else {
                     measure(&mut tender)?
