@@ -92,11 +92,21 @@ impl Target {
         }
     }
 
-    /// Whether this suite has a tender for the target, so that its loader's rules apply.
+    /// Whether this suite has a tender that loads images of the target, so that its loader's rules apply.
     pub const fn has_tender(self) -> bool {
         match self {
             Target::Hvt | Target::Spt => true,
             Target::Virtio | Target::Muen | Target::Genode | Target::Xen => false,
+        }
+    }
+
+    /// The program of this suite that starts images of the target, after asking policies.
+    pub const fn starter(self) -> Option<&'static str> {
+        match self {
+            Target::Hvt => Some("solo5-hvt"),
+            Target::Spt => Some("solo5-spt"),
+            Target::Virtio => Some("solo5-virtio-run"),
+            Target::Muen | Target::Genode | Target::Xen => None,
         }
     }
 }

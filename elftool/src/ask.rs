@@ -239,7 +239,7 @@ pub(crate) fn examine<R: ReadAt>(
 ) -> Result<Asked, AskError> {
     let image = Image::read(file, &Arch::ALL)?;
     let target = image.abi()?.target();
-    let target = target.filter(|target| target.has_tender()).ok_or_else(|| {
+    let target = target.filter(|target| target.starter().is_some()).ok_or_else(|| {
         let name = target.map_or("this", Target::name);
         AskError::Target(format!("no tender starts a {name} image, so no policy is asked"))
     })?;
@@ -250,7 +250,7 @@ pub(crate) fn examine<R: ReadAt>(
     let properties = properties.as_ref();
     let (launch, mut problems) =
         options(path.as_os_str(), words, (tender, target), &manifest, properties)?;
-    let plan = image.plan(file, target)?;
+    let plan = image.plan_as_loaded(file, target)?;
     if let Ok(memory) = launch.guest_memory(target) {
         let stack = properties.and_then(Mft2::stack);
         let stack = stack.filter(|_| launch.features(known, needed).has(Feature::Stack));

@@ -10,13 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
-use solo5_launch::{Launch, Modules, OptionError, completion, read_for};
+use solo5_launch::{Launch, Modules, OptionError, completion, read_for, spelled};
 use solo5_report::os_text;
 
 /// Whose options the words are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tender {
-    /// `solo5-spt` or `solo5-hvt`.
+    /// `solo5-spt`, `solo5-hvt` or `solo5-virtio-run`.
     Plain,
     /// The debug tender, for a target that has one.
     Debug,
@@ -44,6 +44,7 @@ pub(crate) fn read(
     properties: Option<&Mft2<'_>>,
 ) -> Result<Launch, OptionError> {
     let modules = tender.modules(target);
+    let words = &*spelled(words, &modules);
     let check = |words: &[OsString]| read_for(kernel, words, &modules).check(manifest, properties);
     let is_end = |word: &OsString| word == "--" || !word.as_bytes().starts_with(b"-");
     let end = words.iter().position(is_end).unwrap_or(words.len());
@@ -81,8 +82,9 @@ fn tender_option(word: &OsStr) -> Option<&'static str> {
     let name = str::from_utf8(name).ok().filter(|name| name.starts_with("--"))?;
     let is_like =
         |known: &str| name.starts_with(known) || strsim::damerau_levenshtein(known, name) <= 1;
-    // The debug tender of hvt has the options of all tenders.
-    let all = completion::names(&Modules::debug(Target::Hvt));
+    // Together these two have the options of all tenders.
+    let mut all = completion::names(&Modules::debug(Target::Hvt));
+    all.extend(completion::names(&Modules::ordinary(Target::Virtio)));
     let exact = all.iter().copied().find(|known| *known == name);
     exact.or_else(|| all.into_iter().find(|known| is_like(known)))
 }

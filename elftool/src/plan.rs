@@ -148,7 +148,7 @@ fn look<'p>(
         && let Ok(image) = Image::read(&file, &Arch::ALL)
         && let Some(declared) = all_declared(&image)
     {
-        target = image.target().filter(|target| target.has_tender());
+        target = image.target().filter(|target| target.starter().is_some());
         devices = declared;
         wrong = undeclared(plan, unikernel, &devices);
     }
@@ -283,7 +283,7 @@ impl Entry<'_> {
 
     /// The command that starts it; `None` if no tender starts its image.
     fn command(&self) -> Option<Vec<OsString>> {
-        let tender = self.target?.name();
+        let tender = self.target?.starter()?;
         let policies = self.policies.iter().map(|path| {
             let mut option = OsString::from("--policy=");
             option.push(path);
@@ -292,7 +292,7 @@ impl Entry<'_> {
         let mut words = self.words.iter().cloned();
         let options: Vec<OsString> = words.by_ref().take_while(|word| word != "--").collect();
         let image = [OsString::from("--"), self.path.clone().into_os_string()];
-        let command = std::iter::once(OsString::from(format!("solo5-{tender}")))
+        let command = std::iter::once(OsString::from(tender))
             .chain(policies)
             .chain(options)
             .chain(image)

@@ -281,6 +281,7 @@ fn commands_ask_for_what_the_plan_asks_for() {
 #[test]
 fn images_that_nothing_starts_have_no_command() {
     let (place, folder) = place();
+    place.image("router.xen", Target::Xen);
     place.image("router.virtio", Target::Virtio);
     let mut manifest = testing::manifest_note(&DEVICES);
     let flags: (u32, u16, &[u8]) = (1, mft2::tag::DEVICE_FLAGS, &[0xff; 4]);
@@ -292,14 +293,14 @@ fn images_that_nothing_starts_have_no_command() {
              block: {{ storage: {{ path: {folder}/{name}.img }} }} }}\n"
         )
     };
-    let all = [unikernel("one", "router.virtio"), unikernel("two", "broken.spt")];
+    let all = [unikernel("one", "router.xen"), unikernel("two", "broken.spt")];
     plan(&place, &format!("unikernels:\n{}", all.concat()));
     let run = check(&place, &["--explain"]);
     assert_eq!(
         (run.status, run.stderr.as_str()),
         (
             2,
-            "solo5-elftool: one: router.virtio: no tender starts a virtio image, so no policy is asked\n"
+            "solo5-elftool: one: router.xen: no tender starts a xen image, so no policy is asked\n"
         )
     );
     assert!(!run.stdout.contains("solo5-"), "{}", run.stdout);
@@ -311,6 +312,10 @@ fn images_that_nothing_starts_have_no_command() {
     for index in 0..2 {
         assert_eq!(value["unikernels"][index]["command"], Value::Null);
     }
+    plan(&place, &format!("unikernels:\n{}", unikernel("one", "router.virtio")));
+    let run = check(&place, &["--format=json"]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(value["unikernels"][0]["command"][0], "solo5-virtio-run", "{}", run.stdout);
 }
 
 #[test]

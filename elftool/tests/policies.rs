@@ -266,7 +266,7 @@ fn cases_that_cannot_be_tested_are_reported() {
         "m2.yaml",
         b"type: solo5.manifest\nversion: 2\nmemory: { minimum: 32MiB }\ndevices: []\n",
     );
-    for target in [Target::Hvt, Target::Virtio] {
+    for target in [Target::Hvt, Target::Xen] {
         let image = Sample::new(target, Arch::X86_64, &[]).bytes();
         place.write(&format!("none.{}", target.name()), &image);
     }
@@ -306,8 +306,8 @@ fn cases_that_cannot_be_tested_are_reported() {
             "an image with S201 cannot start, so no policy is asked",
         ),
         (
-            "- { name: x, manifest: m2.yaml, target: virtio, decision: allowed }\n",
-            "no tender starts a virtio image, so no policy is asked",
+            "- { name: x, manifest: m2.yaml, target: xen, decision: allowed }\n",
+            "no tender starts a xen image, so no policy is asked",
         ),
         (
             "- { name: x, manifest: m2.yaml, target: spt, options: [--mem=31], decision: allowed }\n",
@@ -319,8 +319,8 @@ fn cases_that_cannot_be_tested_are_reported() {
             "error[P232]: invalid executable: ",
         ),
         (
-            "- { name: x, image: none.virtio, decision: allowed }\n",
-            "no tender starts a virtio image, so no policy is asked",
+            "- { name: x, image: none.xen, decision: allowed }\n",
+            "no tender starts a xen image, so no policy is asked",
         ),
         (
             "- { name: x, image: router.spt, decision: allowed,\n    \

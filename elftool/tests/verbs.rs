@@ -428,9 +428,16 @@ fn policies_are_asked() {
     let run = check("a.spt", &["--net:nope=tap-1"]);
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("Resource not declared in manifest: 'nope'"), "{}", run.stderr);
-    let run = check("a.virtio", &[]);
+    let short = ["-m128", "-n", "tap-1", "-d/srv/disk.img", "--block-access:storage=read-only"];
+    let run = check("a.virtio", &short);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    let run = check("a.virtio", &["-n", "eth0", "-d", "/etc/passwd"]);
+    assert_eq!(run.status, 1, "{}", run.stdout);
+
+    place.image("a.xen", Target::Xen);
+    let run = check("a.xen", &[]);
     assert_eq!(run.status, 2);
-    assert!(run.stderr.contains("no tender starts a virtio image"));
+    assert!(run.stderr.contains("no tender starts a xen image"));
 
     let mut tiny = vec!["--mem=1"];
     tiny.extend_from_slice(&fitting[1..]);

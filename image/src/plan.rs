@@ -125,6 +125,20 @@ impl Image {
         });
         first.map_or(Ok(plan), Err)
     }
+
+    /// The load plan by the rules of the loader that really loads the image. For a target that only
+    /// other programs load, what they are not known to refuse is no error, and the plan may lack
+    /// segments.
+    pub fn plan_as_loaded<R: ReadAt + ?Sized>(
+        &self,
+        reader: &R,
+        target: Target,
+    ) -> Result<LoadPlan, ImageError> {
+        match target.has_tender() {
+            true => self.plan(reader, target),
+            false => Ok(examine(self, reader, target, &mut |_| {})),
+        }
+    }
 }
 
 /// Applies the rules of `target`'s loader that do not depend on the size of memory. Passes every error

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod completion;
+mod machine;
 mod memory;
 mod needs;
 mod offer;
@@ -29,12 +30,13 @@ mod resolve;
 mod usage;
 mod value;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use solo5_abi::CMDLINE_SIZE;
-use solo5_abi::device::SectorSize;
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::Features;
@@ -42,10 +44,11 @@ use solo5_abi::target::Target;
 use solo5_report::os_text;
 use solo5_source::reader::similar;
 
-pub use memory::{MEMORY_DEFAULT_MIB, TooMuchMemory, guest_memory, mebibytes, rounded};
+pub use machine::{Hypervisor, Machine, Runner, spelled};
+pub use memory::{TooMuchMemory, guest_memory, mebibytes, memory_default_mib, rounded};
 pub use needs::Unmet;
 pub use options::is_label_key;
-use resolve::{Wishes, undeclared};
+use resolve::{Attachment, Wishes, undeclared};
 pub use usage::usage;
 
 pub use value::{Mac, parse_mac};
@@ -118,6 +121,8 @@ pub struct Launch {
     pub gdb: Option<Gdb>,
     /// Folder for core dumps of the guest.
     pub dumpcore: Option<OsString>,
+    /// What runs the machine, for the runner of virtio machines.
+    pub runner: Runner,
 }
 
 /// Where to wait for a debugger. Neither place can be reached from another host.
@@ -152,6 +157,8 @@ pub struct Net {
     pub mac: Option<Mac>,
     /// Least MTU in bytes that the manifest asks for.
     pub mtu_minimum: Option<u32>,
+    /// The MTU to announce to the guest, if an option names one.
+    pub mtu: Option<Mtu>,
 }
 
 /// The host's side of a network interface.
@@ -325,6 +332,7 @@ pub struct Request {
 
 /// Reads a tender's arguments, which do not include the name of the program.
 pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> {
+    let arguments = &*spelled(arguments, modules);
     let mut rest = arguments;
     while let Some((first, after)) = rest.split_first() {
         if !first.as_bytes().starts_with(b"-") {
@@ -346,6 +354,11 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
         let wrong = options::read(arguments, OsStr::new(""), &[], modules).error;
         return Err(Stop::MissingKernel { advice: wrong.and_then(|error| error.advice) });
     };
+    let guest = match guest.split_first() {
+        // As the runner of Solo5 0.12.
+        Some((first, guest)) if modules.target == Target::Virtio && first == "--" => guest,
+        _ => guest,
+    };
     let seen = arguments.len() - rest.len();
     let options = arguments.get(..seen).unwrap_or_default();
     Ok(options::read(options, kernel, guest, modules))
@@ -354,6 +367,7 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
 /// Reads launch options for a KERNEL that is named elsewhere. The guest's arguments follow the options
 /// or `--`.
 pub fn read_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Request {
+    let arguments = &*spelled(arguments, modules);
     let count = arguments
         .iter()
         .position(|argument| argument == "--" || !argument.as_bytes().starts_with(b"-"))
@@ -390,15 +404,26 @@ impl Request {
 
     /// The disks to attach: the name of each device, and what backs it. Before [`Request::check`] a
     /// tender may look at the files, but not open them.
-    pub fn disks(&self) -> impl Iterator<Item = (&str, &Backing)> {
-        self.wishes.blocks.iter().map(|block| (block.name.as_str(), &block.backing))
+    pub fn disks(&self) -> impl Iterator<Item = (Cow<'_, str>, &Backing)> {
+        let named = self.wishes.blocks.iter();
+        let named = named.map(|block| (Cow::Borrowed(block.name.as_str()), &block.backing));
+        let placed = self.wishes.placed.iter().filter_map(|placed| match &placed.what {
+            Attachment::Block(backing) => Some((os_text(&placed.option), backing)),
+            Attachment::Net(..) => None,
+        });
+        named.chain(placed)
     }
 
     /// Every inherited descriptor that an option names. A tender checks that they are open before it
     /// opens files of its own, which could take the same numbers.
     pub fn descriptors(&self) -> impl Iterator<Item = i32> {
-        let nets = self.wishes.nets.iter().filter_map(|net| match net.interface {
-            Interface::Fd(fd) => Some(fd),
+        let nets = self.wishes.nets.iter().map(|net| &net.interface);
+        let placed = self.wishes.placed.iter().filter_map(|placed| match &placed.what {
+            Attachment::Net(interface, _) => Some(interface),
+            Attachment::Block(_) => None,
+        });
+        let nets = nets.chain(placed).filter_map(|interface| match interface {
+            Interface::Fd(fd) => Some(*fd),
             Interface::Tap(_) => None,
         });
         let blocks = self.wishes.blocks.iter().filter_map(|block| match block.backing {
@@ -443,7 +468,10 @@ impl Request {
         let first = [wrong, self.error].into_iter().flatten().min_by_key(|error| error.argument);
         match first {
             Some(error) => Err(error),
-            None => self.wishes.resolve(self.launch, manifest, properties),
+            None => {
+                let wishes = self.wishes.placed(&self.launch, manifest)?;
+                wishes.resolve(self.launch, manifest, properties)
+            }
         }
     }
 }

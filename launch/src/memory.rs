@@ -5,8 +5,15 @@ use std::fmt;
 use solo5_abi::target::Target;
 use solo5_abi::{DEFAULT_MEMORY, hvt};
 
-/// Guest memory in MiB when `--mem` is not given.
-pub const MEMORY_DEFAULT_MIB: u64 = DEFAULT_MEMORY >> 20;
+/// Guest memory in MiB when `--mem` is not given. For virtio it is that of Solo5 0.12's runner.
+pub const fn memory_default_mib(target: Target) -> u64 {
+    match target {
+        Target::Virtio => 128,
+        Target::Hvt | Target::Spt | Target::Muen | Target::Genode | Target::Xen => {
+            DEFAULT_MEMORY >> 20
+        }
+    }
+}
 
 /// More memory than a guest of this target can have. Both numbers are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

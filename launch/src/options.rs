@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use solo5_abi::device::SectorSize;
+use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::{DeviceType, is_name};
 use solo5_abi::offer::Features;
 use solo5_abi::target::Target;
@@ -12,17 +12,21 @@ use solo5_report::os_text;
 use solo5_source::reader::similar;
 
 use super::offer::parse_offer;
-use super::resolve::{BlockWish, NetWish, Wishes};
+use super::resolve::{Attachment, BlockWish, NetWish, Placed, Wishes};
 use super::value::{Mac, parse_fd, parse_mac, parse_memory, parse_number, parse_sector_size};
 use super::{
-    Access, Backing, FileOrFd, Format, Gdb, Interface, Label, Launch, MEMORY_DEFAULT_MIB, Mention,
-    Modules, OptionError, Request, User,
+    Access, Backing, FileOrFd, Format, Gdb, Hypervisor, Interface, Label, Launch, Machine, Mention,
+    Modules, OptionError, Request, Runner, User, memory_default_mib,
 };
 
 /// The module that an option belongs to. An option exists only if its module is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Module {
     Core,
+    /// Offering features, which only a tender that stays between guest and host can do.
+    Offer,
+    /// Running a virtio machine.
+    Runner,
     Confinement,
     ExecHeap,
     Net,
@@ -37,7 +41,10 @@ impl Module {
             Module::Core => true,
             // `--user` and `--chroot`. spt's guest is the tender's own process and needs neither.
             Module::Confinement => modules.target == Target::Hvt,
-            Module::ExecHeap => matches!(modules.target, Target::Spt | Target::Hvt),
+            Module::ExecHeap | Module::Offer => {
+                matches!(modules.target, Target::Spt | Target::Hvt)
+            }
+            Module::Runner => modules.target == Target::Virtio,
             Module::Net => modules.net,
             Module::Block => modules.block,
             Module::Gdb => modules.gdb,
@@ -48,7 +55,8 @@ impl Module {
     /// The tender that has its options, if not every one has them.
     const fn tender(self) -> Option<&'static str> {
         match self {
-            Module::Core | Module::ExecHeap | Module::Net | Module::Block => None,
+            Module::Core | Module::Offer | Module::ExecHeap | Module::Net | Module::Block => None,
+            Module::Runner => Some("solo5-virtio-run"),
             Module::Confinement => Some("solo5-hvt"),
             Module::Gdb | Module::Dumpcore => Some("solo5-hvt-debug"),
         }
@@ -62,6 +70,8 @@ enum Form {
     Flag(fn(&mut Reader)),
     /// `--option=VALUE`
     Value(fn(&mut Reader, &[u8]) -> Result<(), ValueError>),
+    /// `--option=VALUE`, which attaches the next device of the manifest
+    Next(fn(&[u8]) -> Result<Attachment, ValueError>),
     /// `--option:NAME=VALUE`, of a device
     Device(DeviceType, fn(&mut Reader, &str, &[u8]) -> Result<(), ValueError>),
     /// `--option:NAME`, which declines a device
@@ -94,7 +104,7 @@ impl Row {
     pub(super) fn shape(&self) -> Shape {
         match self.form {
             Form::Flag(_) => Shape::Flag,
-            Form::Value(_) => Shape::Value,
+            Form::Value(_) | Form::Next(_) => Shape::Value,
             Form::Device(..) => Shape::Device,
             Form::Without(_) => Shape::Without,
         }
@@ -160,10 +170,40 @@ pub(super) static OPTIONS: &[Row] = &[
     ),
     row(
         "--offer",
-        Module::Core,
+        Module::Offer,
         Form::Value(offer),
         "  [ --offer=all | none | LIST ] (offer only these features, with commas between: \
          stack,transfers,flush,seed)",
+    ),
+    row(
+        "--machine",
+        Module::Runner,
+        Form::Value(machine),
+        "  [ --machine=pc | q35 | microvm ] (the machine that QEMU makes; also -M MACHINE)",
+    ),
+    row(
+        "--hypervisor",
+        Module::Runner,
+        Form::Value(hypervisor),
+        "  [ --hypervisor=best | kvm | qemu | bhyve ] (what runs the machine; also -H HYPERVISOR)",
+    ),
+    row(
+        "--quiet",
+        Module::Runner,
+        Form::Flag(|reader| reader.launch.runner.quiet = true),
+        "  [ --quiet ] (do not show the command line of the hypervisor; also -q)",
+    ),
+    row(
+        "--interface",
+        Module::Runner,
+        Form::Next(next_interface),
+        "    --interface=IFACE[:MTU] (attach tap IFACE as the manifest's next device; also -n IFACE)",
+    ),
+    row(
+        "--disk",
+        Module::Runner,
+        Form::Next(next_disk),
+        "    --disk=PATH (attach block device/file at PATH as the manifest's next device; also -d PATH)",
     ),
     // For launchers that start the tender as root because it opens taps and devices.
     row(
@@ -286,18 +326,17 @@ const GDB_PORT_DEFAULT: u16 = 1234;
 
 /// Settings of devices, by the device's name. One may precede or follow the option that attaches the
 /// device; the last one of a kind wins.
-#[derive(Default)]
-struct Settings {
-    macs: HashMap<String, Option<Mac>>,
-    sector_sizes: HashMap<String, SectorSize>,
-    accesses: HashMap<String, Access>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) macs: HashMap<String, Option<Mac>>,
+    pub(super) sector_sizes: HashMap<String, SectorSize>,
+    pub(super) accesses: HashMap<String, Access>,
 }
 
 struct Reader {
     launch: Launch,
     wishes: Wishes,
     mentions: Vec<Mention>,
-    settings: Settings,
     /// The keys of all labels so far. A set, because there may be thousands.
     label_keys: HashSet<String>,
     /// All devices attached or declined so far. A set for the same reason.
@@ -317,7 +356,7 @@ pub(super) fn read(
         launch: Launch {
             kernel: kernel.to_owned(),
             arguments: guest.to_vec(),
-            memory_mib: MEMORY_DEFAULT_MIB,
+            memory_mib: memory_default_mib(modules.target),
             exec_heap: false,
             user: None,
             chroot: None,
@@ -334,10 +373,10 @@ pub(super) fn read(
             offer: Features::ALL,
             gdb: None,
             dumpcore: None,
+            runner: Runner::default(),
         },
         wishes: Wishes::default(),
         mentions: Vec::new(),
-        settings: Settings::default(),
         label_keys: HashSet::new(),
         devices: HashSet::new(),
         gdb: false,
@@ -407,6 +446,11 @@ impl Reader {
             Form::Flag(set) if rest.is_empty() => set(self),
             Form::Flag(_) => return Err(ValueError::Invalid),
             Form::Value(set) => set(self, rest.strip_prefix(b"=").ok_or(ValueError::Invalid)?)?,
+            Form::Next(attachment) => {
+                let value = rest.strip_prefix(b"=").filter(|value| !value.is_empty());
+                let what = attachment(value.ok_or(ValueError::Invalid)?)?;
+                self.wishes.placed.push(Placed { argument, option: option.to_owned(), what });
+            }
             Form::Device(kind, set) => {
                 let (name, value) = device(rest).ok_or(ValueError::Invalid)?;
                 let value = value.filter(|value| !value.is_empty()).ok_or(ValueError::Invalid)?;
@@ -454,18 +498,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Applies settings to the devices that are attached; there may be thousands of both.
     fn settle(&mut self) {
-        let settings = &self.settings;
-        let Wishes { nets, blocks } = &mut self.wishes;
-        // As upstream: a setting does not attach a device.
-        for net in nets {
-            net.mac = settings.macs.get(&net.name).copied().flatten();
-        }
-        for block in blocks {
-            block.sector_size = settings.sector_sizes.get(&block.name).copied();
-            block.access = settings.accesses.get(&block.name).copied().unwrap_or(block.access);
-        }
+        self.wishes.settle();
         self.launch.gdb = self.gdb.then(|| self.gdb_at.clone());
     }
 }
@@ -592,13 +626,53 @@ fn offer(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
     Ok(())
 }
 
-fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
-    let interface = match value.strip_prefix(b"@") {
+fn machine(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    let machine = str::from_utf8(value).ok().and_then(Machine::from_name);
+    let advice = || ValueError::Advised("the machines are pc, q35 and microvm".to_owned());
+    reader.launch.runner.machine = machine.ok_or_else(advice)?;
+    Ok(())
+}
+
+fn hypervisor(reader: &mut Reader, value: &[u8]) -> Result<(), ValueError> {
+    let hypervisor = str::from_utf8(value).ok().and_then(Hypervisor::from_name);
+    let why = || {
+        let value = os_text(OsStr::from_bytes(value));
+        ValueError::Because(format!("Unknown hypervisor: {value}"))
+    };
+    reader.launch.runner.hypervisor = hypervisor.ok_or_else(why)?;
+    Ok(())
+}
+
+fn next_disk(value: &[u8]) -> Result<Attachment, ValueError> {
+    Ok(Attachment::Block(Backing::Path(os(value))))
+}
+
+/// `IFACE` or `IFACE:MTU`. No interface has a colon in its name.
+fn next_interface(value: &[u8]) -> Result<Attachment, ValueError> {
+    let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
+    let (name, mtu) = value.split_at(end);
+    let mtu = mtu.strip_prefix(b":").map(|text| {
+        let mtu = parse_number(text).and_then(Mtu::new);
+        mtu.ok_or_else(|| {
+            let (least, most) = (Mtu::RANGE.start(), Mtu::RANGE.end());
+            ValueError::Advised(format!("an MTU is a number from {least} to {most}"))
+        })
+    });
+    Ok(Attachment::Net(interface(name)?, mtu.transpose()?))
+}
+
+/// The name of a tap, or `@NN`.
+fn interface(value: &[u8]) -> Result<Interface, ValueError> {
+    Ok(match value.strip_prefix(b"@") {
         None => Interface::Tap(os(value)),
         Some(number) => Interface::Fd(net_fd(value, number)?),
-    };
+    })
+}
+
+fn net(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
+    let interface = interface(value)?;
     reader.once(DeviceType::NetBasic, name)?;
-    reader.wishes.nets.push(NetWish { name: name.to_owned(), interface, mac: None });
+    reader.wishes.nets.push(NetWish { name: name.to_owned(), interface, mac: None, mtu: None });
     Ok(())
 }
 
@@ -618,7 +692,7 @@ fn net_mac(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueErr
     let mac = parse_mac(value).ok_or(ValueError::Invalid)?;
     // As upstream: an address of zeros counts as absent.
     let mac = Some(mac).filter(|mac| mac.0 != [0; 6]);
-    reader.settings.macs.insert(name.to_owned(), mac);
+    reader.wishes.settings.macs.insert(name.to_owned(), mac);
     Ok(())
 }
 
@@ -633,14 +707,14 @@ fn block_fd(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueEr
 
 fn sector_size(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let size = parse_sector_size(value).ok_or(ValueError::SectorSize)?;
-    reader.settings.sector_sizes.insert(name.to_owned(), size);
+    reader.wishes.settings.sector_sizes.insert(name.to_owned(), size);
     Ok(())
 }
 
 fn block_access(reader: &mut Reader, name: &str, value: &[u8]) -> Result<(), ValueError> {
     let access = str::from_utf8(value).ok().and_then(Access::from_name);
     let access = access.ok_or(ValueError::Malformed)?;
-    reader.settings.accesses.insert(name.to_owned(), access);
+    reader.wishes.settings.accesses.insert(name.to_owned(), access);
     Ok(())
 }
 

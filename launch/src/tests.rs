@@ -94,7 +94,7 @@ fn memory_is_strict_and_takes_units() {
     {
         assert_eq!(launch(&format!("--mem={value} k")).unwrap().memory_mib, expected);
     }
-    assert_eq!(launch("k").unwrap().memory_mib, MEMORY_DEFAULT_MIB);
+    assert_eq!(launch("k").unwrap().memory_mib, memory_default_mib(Target::Spt));
     assert_eq!(launch("--mem=3 --mem=4 k").unwrap().memory_mib, 4, "the last one wins");
     for value in [
         "",
@@ -331,6 +331,7 @@ fn settings_may_precede_or_follow_their_device() {
             mac: Some(Mac([2, 0, 0, 0, 0, 10])),
             index: 2,
             mtu_minimum: None,
+            mtu: None,
         }]
     );
     assert_eq!(

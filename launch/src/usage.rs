@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use solo5_abi::target::Target;
 
-use super::Modules;
+use super::{Modules, memory_default_mib};
 use super::options::{Module, OPTIONS};
 
 /// The usage text of `program`. Each line ends with a line feed. It goes to standard error.
@@ -34,13 +34,16 @@ pub fn usage(program: &str, modules: &Modules) -> String {
     let mut core = lines(Module::Core);
     // Upstream's lines come first, for scripts that compare the beginning.
     if let Some(memory) = core.next() {
+        let default = |target| format!("--mem={}", memory_default_mib(target));
+        let memory = memory.replace(&default(Target::Spt), &default(modules.target));
         let _ = writeln!(out, "{memory}\n    --help (display this help)");
     }
     if !is_spt {
         out.push_str("    --version (display version information)\n");
     }
-    let confinement = lines(Module::Confinement).filter(|_| Module::Confinement.is_in(modules));
-    for line in core.chain(confinement) {
+    let further = [Module::Offer, Module::Runner, Module::Confinement];
+    let further = further.into_iter().filter(|module| module.is_in(modules)).flat_map(lines);
+    for line in core.chain(further) {
         let _ = writeln!(out, "{line}");
     }
     out.push_str("  [ --explain=CODE ] (explain a code such as P311)\n");

@@ -10,10 +10,11 @@ use solo5_abi::{Arch, Target};
 use solo5_launch::Modules;
 use solo5_launch::completion::{Shell, names, script};
 
-const TENDERS: [(&str, Modules); 3] = [
+const TENDERS: [(&str, Modules); 4] = [
     ("solo5-spt", Modules::ordinary(Target::Spt)),
     ("solo5-hvt", Modules::ordinary(Target::Hvt)),
     ("solo5-hvt-debug", Modules::debug(Target::Hvt)),
+    ("solo5-virtio-run", Modules::ordinary(Target::Virtio)),
 ];
 
 fn folder() -> PathBuf {

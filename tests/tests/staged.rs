@@ -33,6 +33,7 @@ fn the_tenders_pages_have_every_option_of_their_help() {
         ("solo5-spt", "solo5-spt.1"),
         ("solo5-hvt", "solo5-hvt.1"),
         ("solo5-hvt-debug", "solo5-hvt.1"),
+        ("solo5-virtio-run", "solo5-virtio-run.1"),
     ] {
         let output =
             Command::new(tree.program(tender)).arg("--help").output().expect("the tender starts");
@@ -47,7 +48,7 @@ fn the_tenders_pages_have_every_option_of_their_help() {
 #[test]
 fn a_tender_has_at_most_two_mebibytes() {
     let tree = Tree::staged().expect("a staged tree");
-    for tender in ["solo5-spt", "solo5-hvt", "solo5-hvt-debug"] {
+    for tender in ["solo5-spt", "solo5-hvt", "solo5-hvt-debug", "solo5-virtio-run"] {
         let size = fs::metadata(tree.program(tender)).expect("a tender").len();
         assert!(size <= 2 << 20, "{tender} has {size} bytes");
     }

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Tender(Target),
     /// A tender with what debugging needs.
     DebugTender,
+    /// A program that has another one run unikernels.
+    Runner,
 }
 
 /// What ends up in `bin/`.
@@ -92,6 +94,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
         purpose: "is solo5-hvt with a server for gdb and core files",
         page_of: Some("solo5-hvt"),
     },
+    Program {
+        name: "solo5-virtio-run",
+        package: "solo5-virtio-run",
+        kind: Kind::Runner,
+        part: Part::Tenders,
+        purpose: "runs a virtio unikernel under QEMU",
+        page_of: None,
+    },
 ];
 
 /// The toolchain program, and the endings of the names under which it is a tool.
@@ -111,7 +121,9 @@ impl Program {
                 let number = target.abi_version();
                 number.map(|number| format!("{}.{number}", self.name)).into_iter().collect()
             }
-            Kind::Tool | Kind::ToolWithoutVerbs | Kind::DebugTender => Vec::new(),
+            Kind::Tool | Kind::ToolWithoutVerbs | Kind::DebugTender | Kind::Runner => {
+                Vec::new()
+            }
         }
     }
 
@@ -119,9 +131,11 @@ impl Program {
     pub(crate) fn own_documents(&self) -> (&'static str, &'static str) {
         match self.kind {
             Kind::ToolWithoutVerbs => ("--man", "--completions"),
-            Kind::Tool | Kind::Toolchain | Kind::Tender(_) | Kind::DebugTender => {
-                ("man", "completions")
-            }
+            Kind::Tool
+            | Kind::Toolchain
+            | Kind::Tender(_)
+            | Kind::DebugTender
+            | Kind::Runner => ("man", "completions"),
         }
     }
 

@@ -178,7 +178,7 @@ impl Program {
     fn full(&self, cargo: &mut Command, root: &Path) {
         let (model, features, level) = match self.kind {
             Kind::Tool | Kind::ToolWithoutVerbs | Kind::Toolchain => ("static", "", "3"),
-            Kind::Tender(_) => ("pie", "", "3"),
+            Kind::Tender(_) | Kind::Runner => ("pie", "", "3"),
             // To optimise the debugger's protocol for speed takes more than ten minutes; for size,
             // seconds.
             Kind::DebugTender => ("pie", "debug", "\"s\""),

@@ -291,10 +291,10 @@ fn subject(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Subject> {
     None
 }
 
-/// A target that has a tender. Policies are not asked about images of other targets.
+/// A target whose images this suite starts. Policies are not asked about images of other targets.
 fn tender_target(node: &Node, reader: &mut Reader) -> Option<Target> {
     let (started, others): (Vec<Target>, Vec<Target>) =
-        Target::ALL.iter().partition(|target| target.has_tender());
+        Target::ALL.iter().partition(|target| target.starter().is_some());
     let is =
         |target: &&Target| matches!(&node.kind, Kind::Scalar(found) if found.text == target.name());
     if let Some(other) = others.iter().find(is) {

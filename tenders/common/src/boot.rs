@@ -17,6 +17,7 @@ use std::fs::File;
 use std::ops::Range;
 
 use rustix::fs::{FileType, Mode, OFlags};
+use solo5_abi::device::Mtu;
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::{Feature, Features};
@@ -24,7 +25,7 @@ use solo5_abi::stack::HEAP_MIN;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Image, ImageError, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
-pub use solo5_launch::{Gdb, Launch, Modules, User};
+pub use solo5_launch::{Gdb, Launch, Modules, Runner, User};
 use solo5_policy::{Asked, Phase};
 
 use crate::attach::disks::check_disks;
@@ -60,6 +61,22 @@ pub trait Tender {
 
     /// What else confines the guest, and whether this host supports it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
+
+    /// The programs that this launch would execute, for a tender that executes any. `knows_features`
+    /// says whether the image's bindings know more than those of Solo5 0.12. `memory` is in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The launch is not possible.
+    fn commands(
+        &self,
+        _launch: &Launch,
+        _knows_features: bool,
+        _memory: u64,
+        _devices: &[Device],
+    ) -> Result<Vec<explain::Command>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Runs the guest. Returns only if the guest could not be started.
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal;
@@ -98,6 +115,12 @@ pub struct Guest {
     pub gdb: Option<Gdb>,
     /// Folder to leave core dumps in.
     pub dumpcore: Option<OsString>,
+    /// What runs the machine, for the runner of virtio machines.
+    pub runner: Runner,
+    /// Whether its bindings know more than those of Solo5 0.12.
+    pub knows_features: bool,
+    /// For each device the MTU that the launch names.
+    pub mtus: Vec<Option<Mtu>>,
 }
 
 /// The modules of a tender for `target` in this build.
@@ -248,7 +271,7 @@ fn run<T: Tender>(
         return Err(Error::from(unmet).into());
     }
     let features = launch.features(known, needed);
-    let plan = image.plan(&file, T::TARGET);
+    let plan = image.plan_as_loaded(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(|found| {
         let least = plan.minimum_memory.checked_add(HEAP_MIN);
@@ -278,6 +301,10 @@ fn run<T: Tender>(
         if !decision.is_denied() {
             check_devices(devices.as_deref().unwrap_or_default(), image_file)?;
         }
+        let commands = devices.as_deref().map(|devices| {
+            tender.commands(launch, !known.is_empty(), memory, devices)
+        });
+        let commands = commands.transpose()?.unwrap_or_default();
         let explanation = explain::Explanation {
             program: console.program(),
             target: T::TARGET,
@@ -294,6 +321,7 @@ fn run<T: Tender>(
             decision: &decision,
             rules: &tender.rules(launch, features, devices.as_deref().unwrap_or_default()),
             safeguards: &safeguards,
+            commands: &commands,
         };
         output(&explanation.shown(launch.format))?;
         return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };
@@ -307,7 +335,11 @@ fn run<T: Tender>(
     let launch = gate.into_launch();
     warn(&launch, console);
 
+    let mtu = |device: &Device| launch.nets.iter().find(|net| net.index == device.index)?.mtu;
     let guest = Guest {
+        mtus: devices.iter().map(mtu).collect(),
+        knows_features: !known.is_empty(),
+        runner: launch.runner,
         program: program.to_owned(),
         plan,
         manifest: entries(&manifest, &devices, features),

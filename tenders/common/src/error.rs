@@ -105,6 +105,21 @@ pub enum Error {
     /// The place where a debugger would connect cannot be listened at.
     GdbPlace { place: Gdb, error: Errno },
 
+    /// There is no QEMU.
+    QemuMissing,
+    /// QEMU is too old, or is no QEMU.
+    QemuOld { program: String, version: String },
+    /// QEMU cannot be executed.
+    QemuStart { program: String, error: Errno },
+    /// QEMU ended before the guest said anything.
+    QemuFailed { by: String },
+    /// The machine stopped, and the guest had told no status.
+    GuestStopped { by: String },
+    /// The machine has no room for so many devices.
+    Places { machine: &'static str, count: usize, most: usize },
+    /// The hypervisor asked for cannot run this guest here.
+    Hypervisor { why: String },
+
     /// A system call failed that normally cannot fail.
     Host { what: &'static str, error: Errno },
     /// The system call filter has too many instructions.
@@ -164,6 +179,12 @@ impl Error {
             Error::Confine { .. } => "T453",
             Error::Dumpcore { .. } => "T455",
             Error::Gdb { .. } | Error::GdbPlace { .. } => "T456",
+            Error::QemuMissing | Error::QemuStart { .. } => "T460",
+            Error::QemuOld { .. } => "T461",
+            Error::QemuFailed { .. } => "T462",
+            Error::GuestStopped { .. } => "T463",
+            Error::Places { .. } => "T464",
+            Error::Hypervisor { .. } => "T465",
             Error::FilterLength => "T441",
             Error::Report { .. } | Error::ReportUsed { .. } => "T443",
         }
@@ -368,6 +389,34 @@ impl Error {
                     mapping.as_deref().unwrap_or("a mapping of the tender")
                 ),
                 "ask for less memory with --mem".into(),
+            ),
+            Error::QemuMissing => (
+                "there is no qemu-system-x86_64 in PATH".into(),
+                "install QEMU, on Debian the package qemu-system-x86".into(),
+            ),
+            Error::QemuStart { program, error } => (
+                format!("{program} cannot be executed: {}", strerror(*error)),
+                "install QEMU anew, or put another one in front of it in PATH".into(),
+            ),
+            Error::QemuOld { program, version } => (
+                format!("{program} is {version}"),
+                "install QEMU 4.2 or later, or put one in front of it in PATH".into(),
+            ),
+            Error::QemuFailed { by } => (
+                format!("QEMU ended with {by} before the guest said anything"),
+                "QEMU's own message stands above; --explain shows its command".into(),
+            ),
+            Error::GuestStopped { by } => (
+                format!("the machine stopped without a status from the guest; QEMU ended with {by}"),
+                "the guest was reset, as after a fault that it cannot handle, or QEMU was ended".into(),
+            ),
+            Error::Places { machine, count, most } => (
+                format!("a machine {machine} has room for {most} devices, not for {count}"),
+                "use --machine=pc or --machine=q35, or link the unikernel with fewer devices".into(),
+            ),
+            Error::Hypervisor { why } => (
+                why.clone(),
+                "leave --hypervisor out, or use --hypervisor=qemu".into(),
             ),
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),

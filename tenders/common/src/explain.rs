@@ -1,7 +1,7 @@
 //! `--explain`: what a launch would open, what the policies decide, and what would confine the
 //! guest. One model, printed as text or as JSON.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -51,6 +51,42 @@ pub struct Explanation<'e> {
     pub rules: &'e [Rule],
     /// What else confines the guest.
     pub safeguards: &'e [Safeguard],
+    /// The programs that would be executed, for a tender that executes any.
+    pub commands: &'e [Command],
+}
+
+/// A program that a launch executes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its name and arguments.
+    pub words: Vec<OsString>,
+    /// What it reads on standard input, if anything.
+    pub input: Option<String>,
+}
+
+impl Command {
+    /// The command as a line for a shell.
+    pub fn shown(&self) -> String {
+        let words: Vec<String> = self.words.iter().map(|word| quoted(&os_text(word))).collect();
+        let line = words.join(" ");
+        match &self.input {
+            Some(input) => {
+                let echo = |line| format!("echo {}; ", quoted(line));
+                let lines: String = input.lines().map(echo).collect();
+                format!("{{ {lines}}} | {line}")
+            }
+            None => line,
+        }
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@#%+{}".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 fn rights(protection: Protection) -> String {
@@ -124,8 +160,11 @@ impl Explanation<'_> {
             }
         }
         writeln!(out, "  entry {:#x}", self.plan.entry)?;
-        writeln!(out, "\noffered features: {}", self.features)?;
         let lacks = self.needs.without(self.features);
+        // Nobody offers a virtio guest anything.
+        if self.target != Target::Virtio {
+            writeln!(out, "\noffered features: {}", self.features)?;
+        }
         if !lacks.is_empty() {
             writeln!(out, "needed, not offered: {lacks}")?;
         }
@@ -183,6 +222,10 @@ impl Explanation<'_> {
         writeln!(out, "\nenforced by the tender, which starts no guest without these")?;
         for safeguard in self.safeguards.iter().filter(own) {
             writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
+        }
+        for (index, command) in self.commands.iter().enumerate() {
+            let head = if index == 0 { "\ncommands; a name in braces stands for a descriptor or an address\n" } else { "" };
+            writeln!(out, "{head}  {}", one_line(&command.shown()))?;
         }
         if self.rules.is_empty() {
             return Ok(());
@@ -243,6 +286,10 @@ impl Explanation<'_> {
                 "reason": rule.reason,
             })
         });
+        let commands = self.commands.iter().map(|command| {
+            let words = command.words.iter().map(|word| text(word));
+            json!({"words": words.collect::<Vec<_>>(), "input": command.input})
+        });
         let safeguards = self.safeguards.iter().map(|safeguard| {
             let mut row = json!({"what": safeguard.what, "how": safeguard.how});
             if let (By::Host(available), Some(row)) = (safeguard.by, row.as_object_mut()) {
@@ -276,6 +323,7 @@ impl Explanation<'_> {
             "policy": self.decision.json(),
             "enforced": safeguards.collect::<Vec<_>>(),
             "system_calls": rules.collect::<Vec<_>>(),
+            "commands": commands.collect::<Vec<_>>(),
         })
     }
 }

@@ -92,6 +92,19 @@ impl Reporter {
         self.line(format_args!("{STARTED}"))
     }
 
+    /// Records how the guest ended, for a tender that stays beside it.
+    pub fn ended(
+        &mut self,
+        outcome: Outcome,
+        status: u8,
+        reason: Option<(&str, &str)>,
+    ) -> Result<(), Error> {
+        let mut line = String::new();
+        // Writing to a String cannot fail.
+        let _ = ending(&mut line, outcome, status, reason);
+        self.line(format_args!("{}", line.trim_end()))
+    }
+
     fn line(&mut self, line: fmt::Arguments<'_>) -> Result<(), Error> {
         writeln!(self.shared, "{line}").map_err(|error| Error::Host {
             what: "write()",

@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use solo5_launch::Label;
@@ -46,6 +46,17 @@ pub fn prove_if_asked(
         error: Errno::from_raw_os_error(error.0),
     })?;
     Ok((copy, Some(Proof { unread, ..proof })))
+}
+
+/// A sealed copy of the image, without signatures that follow it.
+///
+/// # Errors
+///
+/// It cannot be copied.
+pub fn copy(mut file: &File) -> Result<File, Error> {
+    let copied = file.rewind().and_then(|()| sealed_copy(file));
+    let (copy, _) = copied.map_err(|error| Error::Host { what: "copying the image", error: errno(&error) })?;
+    Ok(copy)
 }
 
 /// Copies `file` into memory and seals the content. Also returns the trailer that followed the
@@ -89,7 +100,7 @@ fn errno(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek, Write};
+    use std::io::Write;
     use std::os::unix::fs::FileExt;
 
     use super::*;

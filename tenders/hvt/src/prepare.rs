@@ -82,6 +82,9 @@ pub(crate) fn prepare(
         chroot,
         dumpcore,
         gdb,
+        runner: _,
+        knows_features: _,
+        mtus: _,
     } = guest;
     let command_line = start::command_line(&arguments)?;
     start::check_personality()?;

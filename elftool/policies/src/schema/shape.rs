@@ -110,7 +110,7 @@ fn shape(shape: &Shape) -> Value {
         }
         Shape::TenderTarget => {
             let targets = solo5_abi::Target::ALL.into_iter();
-            let targets = targets.filter(|target| target.has_tender());
+            let targets = targets.filter(|target| target.starter().is_some());
             json!({ "enum": targets.map(solo5_abi::Target::name).collect::<Vec<_>>() })
         }
         Shape::SectorSize => {

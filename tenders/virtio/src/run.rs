@@ -1,0 +1,252 @@
+//! The runner as an implementation of `solo5_tender::boot::Tender`.
+
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use solo5_abi::Target;
+use solo5_abi::offer::Features;
+use solo5_launch::{Hypervisor, Runner};
+use solo5_tender::attach::{Access, Backing, Device, Locks};
+use solo5_tender::boot::{Guest, Launch, Tender};
+use solo5_tender::console::Console;
+use solo5_tender::error::{EXIT_CANNOT, Error, Refusal};
+use solo5_tender::explain::Command;
+use solo5_tender::process::die_of;
+use solo5_tender::report::{Outcome, Reporter};
+use solo5_tender::safeguard::{self, Safeguard};
+use solo5_tender::seal;
+use solo5_tender::seccomp::Rule;
+use solo5_tender::start::host;
+use solo5_tender::sys::Errno;
+
+use crate::process::{self, Ended, Inherits};
+use crate::relay::{Said, relay};
+use crate::vector::{Handle, Parts, command_words, joined, mtus};
+use crate::{accelerator, bhyve, qemu};
+
+/// Status of QEMU when a guest of Solo5 0.12 has exited, whatever its status was.
+const EXITED: i32 = 83;
+
+/// The runner of virtio machines.
+#[derive(Clone, Copy, Debug)]
+pub struct Virtio;
+
+impl Tender for Virtio {
+    const TARGET: Target = Target::Virtio;
+    const NAME: &'static str = "solo5-virtio-run";
+
+    fn rules(&self, _launch: &Launch, _features: Features, _devices: &[Device]) -> Vec<Rule> {
+        // QEMU's filter is its own.
+        Vec::new()
+    }
+
+    fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
+        let filter = "QEMU's own seccomp filter";
+        let sandbox = qemu::find().is_ok_and(|qemu| qemu.sandbox);
+        let mut rows = vec![Safeguard::host("a machine of its own", "KVM", kvm(launch.runner))];
+        // QEMU is executed, which makes a process dumpable again.
+        let common = safeguard::common(filter).into_iter();
+        rows.extend(common.filter(|row| row.how != "PR_SET_DUMPABLE").map(|row| {
+            let available = !row.is_missing() && (row.how != filter || sandbox);
+            Safeguard::host(row.what, row.how, available)
+        }));
+        rows.push(Safeguard::tender("the image that was judged", "a sealed copy in memory"));
+        rows.push(Safeguard::tender("no file but the devices given", "descriptors instead of paths"));
+        rows
+    }
+
+    fn commands(
+        &self,
+        launch: &Launch,
+        knows_features: bool,
+        memory: u64,
+        devices: &[Device],
+    ) -> Result<Vec<Command>, Error> {
+        if launch.runner.hypervisor == Hypervisor::Bhyve {
+            return bhyve::commands(launch, memory, devices, knows_features);
+        }
+        let (program, sandbox) = match qemu::find() {
+            Ok(qemu) => (qemu.path.into_os_string(), qemu.sandbox),
+            Err(_) => (qemu::NAME.into(), true),
+        };
+        let arguments = command_words(&launch.arguments, devices, knows_features);
+        let parts = Parts {
+            machine: launch.runner.machine,
+            kvm: kvm(launch.runner),
+            sandbox,
+            memory,
+            kernel: &launch.kernel,
+            image: Handle::Named("image".to_owned()),
+            status: Handle::Named("status".to_owned()),
+            command_line: joined(&arguments)?,
+            knows_features,
+            devices,
+            mtus: &mtus(launch, devices),
+        };
+        let words = std::iter::once(program).chain(parts.words()?).collect();
+        Ok(vec![Command { words, input: None }])
+    }
+
+    fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal {
+        match run(guest, reporter, console) {
+            Ok(Conclusion::Status(status)) => std::process::exit(status.into()),
+            Ok(Conclusion::Signal(signal)) => die_of(signal),
+            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// Whether KVM is to run the guest.
+fn kvm(runner: Runner) -> bool {
+    match runner.hypervisor {
+        Hypervisor::Best => accelerator::runs_guests(),
+        Hypervisor::Kvm => true,
+        Hypervisor::Qemu | Hypervisor::Bhyve => false,
+    }
+}
+
+/// How this program ends.
+enum Conclusion {
+    Status(u8),
+    Signal(i32),
+}
+
+/// Runs the guest to its end.
+fn run(
+    guest: Guest,
+    mut reporter: Option<&mut Reporter>,
+    console: &Console,
+) -> Result<Conclusion, Refusal> {
+    match guest.runner.hypervisor {
+        Hypervisor::Bhyve => {
+            let why = "bhyve runs only on FreeBSD; --explain shows its commands".to_owned();
+            return Err(Error::Hypervisor { why }.into());
+        }
+        Hypervisor::Kvm => accelerator::require()?,
+        Hypervisor::Best | Hypervisor::Qemu => {}
+    }
+    let qemu = qemu::find()?;
+    let image = seal::copy(&guest.file)?;
+    let devices = readable_only(guest.devices)?;
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(host("pipe2()"));
+    let ((said, to_console), (told, to_status)) = (pipe()?, pipe()?);
+    let arguments = command_words(&guest.arguments, &devices.given, guest.knows_features);
+    let parts = Parts {
+        machine: guest.runner.machine,
+        kvm: kvm(guest.runner),
+        sandbox: qemu.sandbox,
+        memory: guest.memory,
+        kernel: &guest.kernel,
+        image: Handle::Open(image.as_raw_fd()),
+        status: Handle::Open(to_status.as_raw_fd()),
+        command_line: joined(&arguments)?,
+        knows_features: guest.knows_features,
+        devices: &devices.given,
+        mtus: &guest.mtus,
+    };
+    let words = parts.words()?;
+    if !guest.runner.quiet {
+        let program = std::iter::once(qemu.path.clone().into_os_string());
+        let command = Command { words: program.chain(words.clone()).collect(), input: None };
+        let _ = console.text(&format!("+ exec {}\n", command.shown()));
+    }
+    // SAFETY: `devices` holds their descriptors.
+    unsafe { Locks::on(&devices.given).take() }?;
+    let keep = devices.given.iter().map(Device::fd_number).chain([image.as_raw_fd()]).collect();
+    let inherits = Inherits { console: to_console, status: to_status, keep };
+    let running = process::start(&qemu.path, words, inherits)?;
+    if let Some(reporter) = &mut reporter {
+        reporter.started()?;
+    }
+    let relaying = std::thread::Builder::new().spawn(move || relay(&said, &told));
+    let relaying = relaying.map_err(|error| {
+        let error = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
+        host("pthread_create()")(error)
+    })?;
+    let status = match running.wait()? {
+        // What the guest printed last may be lost: a reader that does not read must not hold up the
+        // end.
+        Ended::Asked(signal) => return Ok(Conclusion::Signal(signal)),
+        Ended::Itself(status) => status,
+    };
+    let said = relaying.join().unwrap_or_default();
+    let concluded = conclude(said, status.exit_status(), status.terminating_signal());
+    concluded.map_or_else(
+        |error| {
+            if matches!(error, Error::GuestStopped { .. }) {
+                console.error(&error);
+                if let Some(reporter) = &mut reporter {
+                    let reason = Some((error.code(), "the machine stopped without a status"));
+                    reporter.ended(Outcome::GuestFault, EXIT_CANNOT, reason)?;
+                }
+                return Ok(Conclusion::Status(EXIT_CANNOT));
+            }
+            Err(error.into())
+        },
+        |status| Ok(Conclusion::Status(status)),
+    )
+}
+
+/// The status of a guest that has `said` this, on a QEMU that ended with `exit` or by `signal`.
+fn conclude(said: Said, exit: Option<i32>, signal: Option<i32>) -> Result<u8, Error> {
+    let by = match (exit, signal) {
+        (Some(status), _) => format!("status {status}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    };
+    match (said.status, exit) {
+        (Some(status), _) => Ok(status),
+        (None, Some(EXITED)) => Ok(EXITED as u8),
+        (None, Some(0)) => Err(Error::GuestStopped { by }),
+        (None, _) if said.anything => Err(Error::GuestStopped { by }),
+        (None, _) => Err(Error::QemuFailed { by }),
+    }
+}
+
+/// Devices, and the descriptors that keep the locks on them.
+struct Devices {
+    given: Vec<Device>,
+    /// Closing any descriptor of a file drops the locks on it.
+    _kept: Vec<OwnedFd>,
+}
+
+/// Devices whose descriptors are open exactly for the access that the guest gets: QEMU takes no other
+/// for a disk.
+fn readable_only(devices: Vec<Device>) -> Result<Devices, Error> {
+    let (mut given, mut kept) = (Vec::new(), Vec::new());
+    for mut device in devices {
+        if let (Backing::Block { access: Access::ReadOnly, path, .. }, Some(fd)) =
+            (&device.backing, &device.fd)
+        {
+            let failed = |error| Error::BlockOpen { path: path.clone(), error };
+            let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
+            if flags & OFlags::ACCMODE != OFlags::RDONLY {
+                let this = OsString::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+                let again = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+                let again = rustix::fs::open(&this, again, Mode::empty()).map_err(failed)?;
+                kept.extend(device.fd.replace(again));
+            }
+        }
+        given.push(device);
+    }
+    Ok(Devices { given, _kept: kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_the_guests_or_the_exit_ports_or_none() {
+        let said = |anything, status| Said { anything, status };
+        let code = |error: Error| error.code();
+        let concluded = |said, exit, signal| conclude(said, exit, signal).map_err(code);
+        assert_eq!(concluded(said(true, Some(7)), Some(EXITED), None), Ok(7));
+        assert_eq!(concluded(said(true, Some(255)), Some(0), None), Ok(255));
+        assert_eq!(concluded(said(true, None), Some(EXITED), None), Ok(83), "Solo5 0.12");
+        assert_eq!(concluded(said(false, None), Some(0), None), Err("T463"), "a reset");
+        assert_eq!(concluded(said(true, None), None, Some(libc::SIGSYS)), Err("T463"));
+        assert_eq!(concluded(said(false, None), Some(1), None), Err("T462"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Runs `solo5-virtio-run` as a program.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`guest`] | images of a few instructions; a QEMU that only records; running the runner |
+//! | [`options`] | command lines, policies, `--explain` |
+//! | [`command`] | QEMU's command line and descriptors, seen by a QEMU that only records |
+//! | [`machine`] | guests on the real QEMU: statuses, signals, locks, taps |
+
+mod command;
+mod guest;
+mod machine;
+mod options;
