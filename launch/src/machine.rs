@@ -162,7 +162,10 @@ mod tests {
             ("-d disk -m 64 k", "--disk=disk --mem=64 k"),
             ("-ddisk -m64 k", "--disk=disk --mem=64 k"),
             ("-qd disk k -d x", "--quiet --disk=disk k -d x"),
-            ("-n tap:1400 -Hqemu -M q35 -- k", "--interface=tap:1400 --hypervisor=qemu --machine=q35 -- k"),
+            (
+                "-n tap:1400 -Hqemu -M q35 -- k",
+                "--interface=tap:1400 --hypervisor=qemu --machine=q35 -- k",
+            ),
             ("--mem=4 -qqq k", "--mem=4 --quiet --quiet --quiet k"),
             ("-x k", "-x k"),
             ("-qx k", "-qx k"),

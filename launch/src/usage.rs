@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use solo5_abi::target::Target;
 
-use super::{Modules, memory_default_mib};
 use super::options::{Module, OPTIONS};
+use super::{Modules, memory_default_mib};
 
 /// The usage text of `program`. Each line ends with a line feed. It goes to standard error.
 pub fn usage(program: &str, modules: &Modules) -> String {

@@ -301,9 +301,9 @@ fn run<T: Tender>(
         if !decision.is_denied() {
             check_devices(devices.as_deref().unwrap_or_default(), image_file)?;
         }
-        let commands = devices.as_deref().map(|devices| {
-            tender.commands(launch, !known.is_empty(), memory, devices)
-        });
+        let commands = devices
+            .as_deref()
+            .map(|devices| tender.commands(launch, !known.is_empty(), memory, devices));
         let commands = commands.transpose()?.unwrap_or_default();
         let explanation = explain::Explanation {
             program: console.program(),

@@ -407,17 +407,20 @@ impl Error {
                 "QEMU's own message stands above; --explain shows its command".into(),
             ),
             Error::GuestStopped { by } => (
-                format!("the machine stopped without a status from the guest; QEMU ended with {by}"),
-                "the guest was reset, as after a fault that it cannot handle, or QEMU was ended".into(),
+                format!(
+                    "the machine stopped without a status from the guest; QEMU ended with {by}"
+                ),
+                "the guest was reset, as after a fault that it cannot handle, or QEMU was ended"
+                    .into(),
             ),
             Error::Places { machine, count, most } => (
                 format!("a machine {machine} has room for {most} devices, not for {count}"),
-                "use --machine=pc or --machine=q35, or link the unikernel with fewer devices".into(),
+                "use --machine=pc or --machine=q35, or link the unikernel with fewer devices"
+                    .into(),
             ),
-            Error::Hypervisor { why } => (
-                why.clone(),
-                "leave --hypervisor out, or use --hypervisor=qemu".into(),
-            ),
+            Error::Hypervisor { why } => {
+                (why.clone(), "leave --hypervisor out, or use --hypervisor=qemu".into())
+            }
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),
                 "attach fewer devices".into(),

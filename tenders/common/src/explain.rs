@@ -224,7 +224,11 @@ impl Explanation<'_> {
             writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
         }
         for (index, command) in self.commands.iter().enumerate() {
-            let head = if index == 0 { "\ncommands; a name in braces stands for a descriptor or an address\n" } else { "" };
+            let head = if index == 0 {
+                "\ncommands; a name in braces stands for a descriptor or an address\n"
+            } else {
+                ""
+            };
             writeln!(out, "{head}  {}", one_line(&command.shown()))?;
         }
         if self.rules.is_empty() {

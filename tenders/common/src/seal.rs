@@ -55,7 +55,8 @@ pub fn prove_if_asked(
 /// It cannot be copied.
 pub fn copy(mut file: &File) -> Result<File, Error> {
     let copied = file.rewind().and_then(|()| sealed_copy(file));
-    let (copy, _) = copied.map_err(|error| Error::Host { what: "copying the image", error: errno(&error) })?;
+    let (copy, _) =
+        copied.map_err(|error| Error::Host { what: "copying the image", error: errno(&error) })?;
     Ok(copy)
 }
 

@@ -32,11 +32,22 @@ pub fn commands(
     let kernel = os_text(&launch.kernel);
     let load = format!("multiboot {kernel} placeholder {}\nboot\n", os_text(&arguments));
     let loader = ["grub-bhyve", "-M", &memory, NAME];
-    let mut bhyve: Vec<OsString> =
-        ["bhyve", "-u", "-m", &memory, "-H", "-s", "0:0,hostbridge", "-s", "1:0,lpc", "-l", "com1,stdio"]
-            .iter()
-            .map(OsString::from)
-            .collect();
+    let mut bhyve: Vec<OsString> = [
+        "bhyve",
+        "-u",
+        "-m",
+        &memory,
+        "-H",
+        "-s",
+        "0:0,hostbridge",
+        "-s",
+        "1:0,lpc",
+        "-l",
+        "com1,stdio",
+    ]
+    .iter()
+    .map(OsString::from)
+    .collect();
     for (slot, device) in (2..).zip(devices) {
         bhyve.push("-s".into());
         bhyve.push(format!("{slot}:0,{}", emulation(launch, device)?).into());
@@ -82,7 +93,9 @@ fn emulation(launch: &Launch, device: &attach::Device) -> Result<String, Error> 
 }
 
 fn no_descriptor(name: &str) -> Error {
-    Error::Hypervisor { why: format!("bhyve takes no descriptor, so '{name}' needs a name or path") }
+    Error::Hypervisor {
+        why: format!("bhyve takes no descriptor, so '{name}' needs a name or path"),
+    }
 }
 
 /// A path that bhyve's list with commas between can hold.

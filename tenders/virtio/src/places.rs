@@ -64,10 +64,7 @@ mod tests {
         assert_eq!(places(Machine::Pc, 30).unwrap()[29], "bus=pci.0,addr=0x1f");
         assert_eq!(places(Machine::Q35, 29).unwrap()[28], "bus=pcie.0,addr=0x1e");
         let many = places(Machine::Q35, 30).unwrap();
-        assert_eq!(many[..2], [
-            "bus=pcie.0,addr=0x2.0,multifunction=on",
-            "bus=pcie.0,addr=0x2.1",
-        ]);
+        assert_eq!(many[..2], ["bus=pcie.0,addr=0x2.0,multifunction=on", "bus=pcie.0,addr=0x2.1",]);
         assert_eq!(places(Machine::Microvm, 8).unwrap()[7], "bus=virtio-mmio-bus.7");
         assert_eq!(places(Machine::Microvm, 9).unwrap_err().code(), "T464");
     }

@@ -11,13 +11,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use solo5_report::os_text;
+use solo5_tender::confine;
 use solo5_tender::error::Error;
 use solo5_tender::process::{self, Pid, Signals, WaitStatus};
 use solo5_tender::signals::kinds::{Kind, kind};
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 use solo5_tender::sys::descriptors::close_all_but;
-use solo5_tender::confine;
 
 /// Status of a child that could not become QEMU. Nobody sees it: the error is in a pipe.
 const NOT_STARTED: i32 = 127;

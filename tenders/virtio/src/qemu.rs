@@ -37,7 +37,9 @@ pub struct Qemu {
 /// There is none, or it is too old.
 pub fn find() -> Result<Qemu, Error> {
     static FOUND: OnceLock<Result<Qemu, Error>> = OnceLock::new();
-    FOUND.get_or_init(|| examine(look_up(std::env::var_os("PATH")).ok_or(Error::QemuMissing)?)).clone()
+    FOUND
+        .get_or_init(|| examine(look_up(std::env::var_os("PATH")).ok_or(Error::QemuMissing)?))
+        .clone()
 }
 
 /// The first executable file of this name in `path`.
@@ -100,7 +102,10 @@ mod tests {
     #[test]
     fn versions_are_read_as_distributions_write_them() {
         for (text, found) in [
-            ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", Some([7, 2])),
+            (
+                "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright",
+                Some([7, 2]),
+            ),
             ("QEMU emulator version 10.0.0-rc1\n", Some([10, 0])),
             ("QEMU emulator version 4.2-dirty\n", Some([4, 2])),
             ("QEMU emulator version 4\n", None),

@@ -53,7 +53,10 @@ impl Tender for Virtio {
             Safeguard::host(row.what, row.how, available)
         }));
         rows.push(Safeguard::tender("the image that was judged", "a sealed copy in memory"));
-        rows.push(Safeguard::tender("no file but the devices given", "descriptors instead of paths"));
+        rows.push(Safeguard::tender(
+            "no file but the devices given",
+            "descriptors instead of paths",
+        ));
         rows
     }
 

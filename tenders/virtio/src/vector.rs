@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::fs::FileType;
 use solo5_abi::device::Mtu;
-use solo5_launch::{Launch, Machine, Mac};
+use solo5_launch::{Launch, Mac, Machine};
 use solo5_report::{one_line, os_text};
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::error::Error;
@@ -177,7 +177,8 @@ impl Parts<'_> {
     fn device(&self, device: &Device, place: &str, given: Option<Mtu>) -> Vec<String> {
         let index = device.index;
         let on_pci = self.machine != Machine::Microvm;
-        let driver = |kind: &str| format!("virtio-{kind}-{}", if on_pci { "pci" } else { "device" });
+        let driver =
+            |kind: &str| format!("virtio-{kind}-{}", if on_pci { "pci" } else { "device" });
         match &device.backing {
             Backing::Block { path, sector_size, access, .. } => {
                 let file = Handle::of(device, path);
@@ -314,7 +315,9 @@ mod tests {
     fn a_microvm_has_transports_and_no_pci() {
         let devices = [block(1, "storage", Access::ReadWrite, 512), net(2, "service", 1400)];
         let text = text(&parts(Machine::Microvm, &devices));
-        assert!(text.contains("-device virtio-blk-device,drive=disk1,serial=storage,bus=virtio-mmio-bus.0 "));
+        assert!(text.contains(
+            "-device virtio-blk-device,drive=disk1,serial=storage,bus=virtio-mmio-bus.0 "
+        ));
         assert!(text.contains(",bus=virtio-mmio-bus.1,host_mtu=1400 "), "{text}");
         assert!(!text.contains("pci"));
     }

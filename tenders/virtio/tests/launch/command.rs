@@ -45,7 +45,11 @@ fn qemu_gets_descriptors_of_what_was_judged_and_no_others() {
     assert_eq!(lines[0], "/dev/null", "{found}");
     assert!(lines[1].starts_with("pipe:["), "the console: {found}");
     let is_named = |name: &str| lines.iter().filter(|line| line.contains(name)).count();
-    assert_eq!((is_named("/disk"), is_named("memfd:image"), is_named("pipe:[")), (1, 1, 4), "{found}");
+    assert_eq!(
+        (is_named("/disk"), is_named("memfd:image"), is_named("pipe:[")),
+        (1, 1, 4),
+        "{found}"
+    );
     // Null, the disk, the image; the console, messages, the status and the shell's pipe.
     assert_eq!(lines.len(), 7, "{found}");
 }

@@ -21,10 +21,13 @@ fn the_options_of_solo5_0_12_attach_devices_in_the_manifests_order() {
         assert_eq!(ran.err, "");
         let words = fake.words();
         let serials: Vec<_> = words.lines().filter(|word| word.starts_with("virtio-blk")).collect();
-        assert_eq!(serials, [
-            "virtio-blk-pci,drive=disk1,serial=one,bus=pci.0,addr=0x2",
-            "virtio-blk-pci,drive=disk2,serial=two,bus=pci.0,addr=0x3",
-        ]);
+        assert_eq!(
+            serials,
+            [
+                "virtio-blk-pci,drive=disk1,serial=one,bus=pci.0,addr=0x2",
+                "virtio-blk-pci,drive=disk2,serial=two,bus=pci.0,addr=0x3",
+            ]
+        );
         assert!(words.contains("\n-m\n64\n") && !words.contains("-append"), "{words}");
     }
 }
@@ -59,11 +62,8 @@ fn wrong_options_are_named() {
 
 #[test]
 fn an_image_of_another_target_is_refused() {
-    let sample = solo5_image::testing::Sample::new(
-        solo5_abi::Target::Spt,
-        solo5_abi::Arch::X86_64,
-        &[],
-    );
+    let sample =
+        solo5_image::testing::Sample::new(solo5_abi::Target::Spt, solo5_abi::Arch::X86_64, &[]);
     let guest = Guest::new(Code::new(), &[]);
     fs::write(&guest.image, sample.bytes()).unwrap();
     guest.run(&["KERNEL"]).gives(1).mentions("not started");
@@ -124,9 +124,14 @@ fn bhyves_commands_are_shown() {
     let ran = guest.run(&[&words[..], &["KERNEL", "it's"]].concat()).gives(0);
     let lines: Vec<&str> = ran.out.lines().rev().take(3).collect();
     let kernel = text(&guest.image);
-    assert_eq!(lines, [
-        "  bhyvectl --destroy --vm=solo5",
-        "  bhyve -u -m 128 -H -s 0:0,hostbridge -s 1:0,lpc -l com1,stdio -s 2:0,virtio-blk,disk,ser=storage,ro solo5",
-        &format!("  {{ echo 'multiboot {kernel} placeholder it'\\''s'; echo boot; }} | grub-bhyve -M 128 solo5"),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "  bhyvectl --destroy --vm=solo5",
+            "  bhyve -u -m 128 -H -s 0:0,hostbridge -s 1:0,lpc -l com1,stdio -s 2:0,virtio-blk,disk,ser=storage,ro solo5",
+            &format!(
+                "  {{ echo 'multiboot {kernel} placeholder it'\\''s'; echo boot; }} | grub-bhyve -M 128 solo5"
+            ),
+        ]
+    );
 }
