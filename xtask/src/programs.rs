@@ -121,9 +121,7 @@ impl Program {
                 let number = target.abi_version();
                 number.map(|number| format!("{}.{number}", self.name)).into_iter().collect()
             }
-            Kind::Tool | Kind::ToolWithoutVerbs | Kind::DebugTender | Kind::Runner => {
-                Vec::new()
-            }
+            Kind::Tool | Kind::ToolWithoutVerbs | Kind::DebugTender | Kind::Runner => Vec::new(),
         }
     }
 
@@ -131,11 +129,9 @@ impl Program {
     pub(crate) fn own_documents(&self) -> (&'static str, &'static str) {
         match self.kind {
             Kind::ToolWithoutVerbs => ("--man", "--completions"),
-            Kind::Tool
-            | Kind::Toolchain
-            | Kind::Tender(_)
-            | Kind::DebugTender
-            | Kind::Runner => ("man", "completions"),
+            Kind::Tool | Kind::Toolchain | Kind::Tender(_) | Kind::DebugTender | Kind::Runner => {
+                ("man", "completions")
+            }
         }
     }
 
