@@ -1,12 +1,13 @@
 //! `audit`: applies the rules to any number of images, in parallel. Memory is bounded: each thread
 //! holds the headers and findings of a few images.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use solo5_audit::{Budget, Measure, RULES, Selection, Subject};
 use solo5_report::{Colour, Severity};
 use solo5_source::size;
@@ -194,8 +195,14 @@ fn progress() -> ProgressBar {
         return ProgressBar::hidden();
     }
     // The total is unknown: inputs are found while others are audited.
-    let style = ProgressStyle::with_template("{spinner} {human_pos} images, {per_sec}, {elapsed}");
-    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style =
+        ProgressStyle::with_template("{spinner} {human_pos} images, {rate} a second, {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A rate of less than one is shown as none; a count goes on beside it.
+        let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+    };
+    ProgressBar::new_spinner().with_style(style.with_key("rate", rate))
 }
 
 fn look(input: Result<Input, InputError>, criteria: &Criteria, printer: &dyn Printer) -> Outcome {

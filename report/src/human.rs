@@ -1,5 +1,6 @@
 //! Diagnostics for people: one snippet each, in the style of compilers.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::ops::Range;
@@ -19,15 +20,19 @@ pub enum Colour {
 }
 
 impl Colour {
-    /// Colour on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    /// No colour if `NO_COLOR` is set; else colour if `CLICOLOR_FORCE` is, and is not 0; else colour on a
+    /// terminal, unless `CLICOLOR` is 0 or `TERM` is `dumb`. An empty variable counts as not set.
     pub fn detect(stream: &impl IsTerminal) -> Colour {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if stream.is_terminal() && !set("NO_COLOR") && !dumb {
-            Colour::Always
-        } else {
-            Colour::Never
-        }
+        Colour::choose(stream.is_terminal(), |name| std::env::var_os(name))
+    }
+
+    fn choose(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Colour {
+        let value = |name| variable(name).filter(|value| !value.is_empty());
+        let is = |name, wanted| value(name).is_some_and(|value| value == wanted);
+        let never = value("NO_COLOR").is_some();
+        let force = value("CLICOLOR_FORCE").is_some() && !is("CLICOLOR_FORCE", "0");
+        let shows = terminal && !is("CLICOLOR", "0") && !is("TERM", "dumb");
+        if !never && (force || shows) { Colour::Always } else { Colour::Never }
     }
 }
 
@@ -195,6 +200,31 @@ mod tests {
         Diagnostic::error("M104", "unknown version 9")
             .label(&source, 9..10, "versions are 1 and 2")
             .with_help("write `version: 2`")
+    }
+
+    #[test]
+    fn variables_choose_the_colour() {
+        let choose = |terminal, variables: &[(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|(key, _)| *key == name);
+            Colour::choose(terminal, |name| find(name).map(|(_, value)| OsString::from(value)))
+        };
+        for (terminal, variables) in [
+            (true, &[][..]),
+            (true, &[("NO_COLOR", ""), ("TERM", "xterm"), ("CLICOLOR", "1")]),
+            (false, &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb"), ("CLICOLOR", "0")]),
+        ] {
+            assert_eq!(choose(terminal, variables), Colour::Always, "{variables:?}");
+        }
+        for (terminal, variables) in [
+            (false, &[][..]),
+            (false, &[("CLICOLOR_FORCE", "0"), ("CLICOLOR", "1")]),
+            (false, &[("CLICOLOR_FORCE", "")]),
+            (true, &[("NO_COLOR", "0"), ("CLICOLOR_FORCE", "1")]),
+            (true, &[("CLICOLOR", "0")]),
+            (true, &[("TERM", "dumb")]),
+        ] {
+            assert_eq!(choose(terminal, variables), Colour::Never, "{variables:?}");
+        }
     }
 
     #[test]

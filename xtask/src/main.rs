@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`stage`] | `build`: the installed tree, under `target/solo5` |
 //! | [`bindings`] | its `solo5_<target>.o` |
+//! | [`book`] | `book`: the pages, for browsers |
 //! | [`install`] | `install`: that tree, copied to a prefix |
 //! | [`dist`] | `dist`: the archives of a release |
 //! | [`demo`] | `demo`: manifest → link → audit → policy → boot |
@@ -23,6 +24,7 @@
 
 mod bench;
 mod bindings;
+mod book;
 mod build_systems;
 mod demo;
 mod dist;
@@ -66,6 +68,7 @@ const TASKS: &[Task] = &[
         help: install::HELP,
         run: install::task,
     },
+    Task { name: "book", arguments: "", help: book::HELP, run: book::task },
     Task { name: "dist", arguments: dist::ARGUMENTS, help: dist::HELP, run: dist::task },
     Task { name: "demo", arguments: "", help: demo::HELP, run: demo::task },
     Task { name: "test", arguments: "", help: test::HELP, run: test::task },

@@ -158,9 +158,9 @@ fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf
         // This folder already has the build scripts and macros that xtask and `cargo test` compiled.
         Effort::Quick => ("build", root.join("target"), "debug"),
     };
-    for program in programs {
+    for (number, program) in (1..).zip(programs) {
         let Program { name, purpose, .. } = program;
-        println!("building {name}, which {purpose}");
+        println!("building {name}, which {purpose} ({number} of {})", programs.len());
         let mut cargo = cargo();
         cargo.current_dir(root).args([verb, "--quiet", "--bin", name, "--target", &triple]);
         cargo.arg("--target-dir").arg(&target_dir).env("SOLO5_VERSION", &version);

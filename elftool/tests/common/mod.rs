@@ -73,6 +73,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

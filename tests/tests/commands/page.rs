@@ -221,7 +221,7 @@ fn line_matches(expected: &str, line: &str) -> bool {
 fn steps_are_read_as_the_page_means_them() {
     let text = "<!-- run: a\nb -->\n<!-- file: x/y -->\n```toml\nz\n```\n```console\n$ one\n...\n$ two   # status 3\n> t\n```\n\
                 <!-- skip: why -->\n```sh\n# no command\ncat <<END\nx\nEND\nbad   # refused: really\n```\n";
-    let page = Page::read("docs/x.md", text);
+    let page = Page::read("x", text);
     let mut items = page.items.iter();
     assert!(matches!(items.next(), Some(Item::Hidden(step)) if step.command == "a\nb"));
     assert!(matches!(items.next(), Some(Item::File(name, text)) if name == "x/y" && text == "z\n"));
