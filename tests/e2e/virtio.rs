@@ -137,6 +137,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         trial(suite, "virtio/off-by-acpi", off_by_acpi),
         trial(suite, "virtio/off-by-reset", off_by_reset),
         trial(suite, "virtio/stripped", stripped),
+        trial(suite, "virtio/seed", seed),
         trial(suite, "virtio/no-other-loader", no_other_loader),
     ];
     for machine in MACHINES {
@@ -286,6 +287,23 @@ fn off_by_reset(suite: &Suite) -> Outcome {
         let log = "Solo5: ACPI: RSDP not found, cannot power off";
         ensure!(output.contains(log), "{machine}:\n{output}");
     }
+    Ok(())
+}
+
+/// The seed comes from the CPU, and is another one at each start. A CPU without random numbers offers
+/// none.
+fn seed(suite: &Suite) -> Outcome {
+    let image = image(suite, "seed")?;
+    let seed = |cpu| {
+        let (output, status) = run(&["-M", "pc", "-m", "64", "-cpu", cpu], &image, "elsewhere")?;
+        ensure!(status == Some(0), "{cpu}: {status:?}:\n{output}");
+        let line = output.lines().find(|line| line.starts_with("Seed: ")).map(str::to_owned);
+        ensure!(line.is_some() != output.contains("No seed"), "{output}");
+        Ok::<_, Stop>(line)
+    };
+    let (first, second) = (seed("max")?, seed("max")?);
+    ensure!(first.is_some() && first != second, "{first:?} and {second:?}");
+    ensure!(seed("qemu64")?.is_none(), "a seed without RDRAND");
     Ok(())
 }
 

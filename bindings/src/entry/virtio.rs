@@ -3,11 +3,11 @@
 use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::slice;
-use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use solo5_abi::mft1::{self, ENTRIES_MAX, Entry, HEADER_SIZE};
 use solo5_abi::note::Header;
-use solo5_abi::offer::{Feature, Features, Offer, Record, TRANSFER_MAX};
+use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_SIZE, TRANSFER_MAX};
 use solo5_abi::stack::GUARD;
 
 use crate::abort::abort;
@@ -16,15 +16,22 @@ use crate::memory::Heap;
 use crate::virtio::info::{self, LINE_MAX, Multiboot, Pvh, RANGES};
 use crate::virtio::ram::{PAGE, Ram};
 use crate::virtio::setup::{self, Global, Setup};
-use crate::virtio::{clock, devices, fw_cfg, names, pages, power, serial, transports};
+use crate::virtio::transports::{MOST, Transport};
+use crate::virtio::{acpi, clock, devices, firmware, fw_cfg, names, pages, serial, transports};
 use crate::{attached, start, target, trap};
 
 /// The command line, with the terminator that the application expects.
 static LINE: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
 /// Where QEMU's list of virtio-mmio transports goes.
 static ANNOUNCED: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
+/// The transports that the firmware's tables announce, and how many there are.
+static DESCRIBED: Global<[Transport; MOST]> =
+    Global::new([Transport { base: 0, size: 0, line: 0 }; MOST]);
+static DESCRIBED_COUNT: AtomicUsize = AtomicUsize::new(0);
 /// What the bindings offer the application, as a tender would.
 static RECORD: Global<Record> = Global::new(Record::NONE);
+/// Random numbers of the CPU, until the application takes them.
+static SEED: Global<[u64; SEED_SIZE / 8]> = Global::new([0; SEED_SIZE / 8]);
 /// What the second part of the start needs.
 static HEAP: Global<Heap> = Global::new(Heap { start: 0, size: 0 });
 static BOOT_DISK: Global<Option<u32>> = Global::new(None);
@@ -97,6 +104,8 @@ extern "C" fn on_its_stack() -> ! {
     let line = unsafe { LINE.get() };
     // SAFETY: as above.
     let announced = unsafe { ANNOUNCED.get() };
+    // SAFETY: as above.
+    let described = unsafe { DESCRIBED.get() };
     clock::start();
     let mut setup = Setup {
         heap,
@@ -106,6 +115,7 @@ extern "C" fn on_its_stack() -> ! {
         boot_disk: *unsafe { BOOT_DISK.get() },
         properties: start::properties(),
         announced: until_nul(announced),
+        described: described.get(..DESCRIBED_COUNT.load(Relaxed)).unwrap_or_default(),
     };
     setup.start_interrupts();
     devices::attach(&mut setup);
@@ -142,7 +152,7 @@ unsafe fn read(info: u64, pvh: bool) -> Machine {
         let Some(read) = Pvh::read(bytes(info, Pvh::SIZE)) else {
             abort!("Not a PVH start information");
         };
-        power::set_root(read.rsdp);
+        firmware::set_root(read.rsdp);
         keep(&mut info::pvh_ranges(bytes(read.map, read.map_length)));
         (read.line, 0)
     } else {
@@ -177,6 +187,13 @@ unsafe fn read(info: u64, pvh: bool) -> Machine {
     }
     if let Some(slots) = own.get_mut(..LINE_MAX) {
         copy(slots, text);
+    }
+    if transports::announced(announced).next().is_none()
+        && let Some(root) = firmware::root()
+    {
+        // SAFETY: as above.
+        let count = acpi::transports(&firmware::Low, root, unsafe { DESCRIBED.get() });
+        DESCRIBED_COUNT.store(count, Relaxed);
     }
     Machine { ram: Ram::new(&ranges), cut: text.len() > LINE_MAX, boot_disk }
 }
@@ -223,6 +240,13 @@ fn offer(end: u64) -> u64 {
         };
         record.heap_end = heap_end.into();
         features = features.with(Feature::Stack);
+    }
+    if let [Some(a), Some(b), Some(c), Some(d)] = [(); SEED_SIZE / 8].map(|()| arch::random()) {
+        // SAFETY: the reference is the only one. The application takes the seed by its address.
+        let seed = unsafe { SEED.get() };
+        *seed = [a, b, c, d];
+        record.seed = (ptr::from_mut(seed).expose_provenance() as u64).into();
+        features = features.with(Feature::Seed);
     }
     let address = ptr::from_ref(record).expose_provenance() as u64;
     let Some(first) = entries().first_mut().filter(|entry| entry.is_reserved()) else {

@@ -23,7 +23,7 @@ pub(crate) const TARGET: solo5_abi::Target = solo5_abi::Target::Virtio;
 pub(crate) const ABI_VERSION: u32 = 1;
 /// The features of the ABI note.
 pub(crate) const FEATURES: Features =
-    Features::of(&[Feature::Stack, Feature::Transfers, Feature::Flush]);
+    Features::of(&[Feature::Stack, Feature::Transfers, Feature::Flush, Feature::Seed]);
 
 pub(crate) fn panic() -> ! {
     abort!("internal error")

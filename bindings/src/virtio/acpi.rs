@@ -1,7 +1,10 @@
-//! What ACPI says about switching the machine off (`docs/reference/virtio.md#exit`).
+//! What ACPI says about switching the machine off (`docs/reference/virtio.md#exit`), and about
+//! virtio-mmio transports (`docs/reference/virtio.md#mmio`).
 //!
 //! The tables are data of the firmware. Addresses, lengths and counts in them are checked, and what
 //! is not understood ends the search.
+
+use super::transports::Transport;
 
 /// Access to physical memory.
 pub trait Physical {
@@ -58,8 +61,12 @@ pub fn find_root(memory: &[u8]) -> Option<usize> {
     })
 }
 
-/// Reads how to switch the machine off; `root` is the address of the root pointer.
-pub fn read(memory: &impl Physical, root: u64) -> Result<Off, Missing> {
+/// The fixed description table, and the tables with definitions that `root` leads to; `root` is the
+/// address of the root pointer.
+fn definitions(
+    memory: &impl Physical,
+    root: u64,
+) -> Result<(&[u8], impl Iterator<Item = &[u8]>), Missing> {
     let pointer = memory.bytes(root, 20).filter(|bytes| bytes.starts_with(b"RSD PTR "));
     let pointer = pointer.filter(|bytes| sums_to_zero(bytes)).ok_or(Missing::Root)?;
     let revision = number(pointer, 15, 1).unwrap_or(0);
@@ -75,15 +82,56 @@ pub fn read(memory: &impl Physical, root: u64) -> Result<Off, Missing> {
             (table(memory, address, b"RSDT").ok_or(Missing::Fadt)?, 4)
         }
     };
-    let tables = || {
+    let tables = move || {
         let entries = list.get(HEADER..).unwrap_or_default().chunks_exact(size);
-        entries.take(TABLES_MAX).filter_map(|entry| number(entry, 0, size))
+        entries.take(TABLES_MAX).filter_map(move |entry| number(entry, 0, size))
     };
     let fadt = tables().find_map(|at| table(memory, at, b"FACP")).ok_or(Missing::Fadt)?;
     let field = |offset, size| number(fadt, offset, size).unwrap_or(0);
     let dsdt = [field(40, 4), field(140, 8)].into_iter().find_map(|at| table(memory, at, b"DSDT"));
     let others = tables().filter_map(|at| table(memory, at, b"SSDT"));
-    let kind = dsdt.into_iter().chain(others).find_map(sleep_kinds).ok_or(Missing::Sleep)?;
+    Ok((fadt, dsdt.into_iter().chain(others)))
+}
+
+/// Reads the virtio-mmio transports into `to`; returns their number.
+pub fn transports(memory: &impl Physical, root: u64, to: &mut [Transport]) -> usize {
+    let Ok((_, definitions)) = definitions(memory, root) else { return 0 };
+    let mut count = 0;
+    for (slot, transport) in to.iter_mut().zip(definitions.flat_map(mmio_devices)) {
+        *slot = transport;
+        count += 1;
+    }
+    count
+}
+
+/// The virtio-mmio transports of a table. Each is a device with the identifier `LNRO0005`, and its
+/// resources are a range of memory and an interrupt.
+fn mmio_devices(table: &[u8]) -> impl Iterator<Item = Transport> + '_ {
+    const NAME: &[u8] = b"LNRO0005\0";
+    /// A device's definition is shorter.
+    const LONGEST: usize = 128;
+    (HEADER..table.len()).filter_map(|at| {
+        let rest = table.get(at..)?.strip_prefix(NAME)?;
+        let rest = rest.get(..LONGEST.min(rest.len()))?;
+        // Memory32Fixed: kind and length, writability, base, size. Interrupt: kind and length, flags,
+        // one, number.
+        let memory = behind(rest, &[0x86, 9, 0])?;
+        let interrupt = behind(rest, &[0x89, 6, 0])?;
+        let line = u32::try_from(number(interrupt, 2, 4)?).ok()?;
+        Some(Transport { base: number(memory, 1, 4)?, size: number(memory, 5, 4)?, line })
+    })
+}
+
+/// What follows the first `start` in `bytes`.
+fn behind<'a>(bytes: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
+    (0..bytes.len()).find_map(|at| bytes.get(at..)?.strip_prefix(start))
+}
+
+/// Reads how to switch the machine off; `root` is the address of the root pointer.
+pub fn read(memory: &impl Physical, root: u64) -> Result<Off, Missing> {
+    let (fadt, mut definitions) = definitions(memory, root)?;
+    let field = |offset, size| number(fadt, offset, size).unwrap_or(0);
+    let kind = definitions.find_map(sleep_kinds).ok_or(Missing::Sleep)?;
 
     /// Flag: there are no control registers.
     const REDUCED: u64 = 1 << 20;
@@ -223,6 +271,28 @@ mod tests {
     }
 
     #[test]
+    fn virtio_mmio_transports() {
+        // As QEMU's `microvm` has them: name, identifier, resources.
+        let device = |base: u32, line: u8| {
+            let mut code = b"VR00\x08_HID\x0dLNRO0005\0\x08_CRS\x11\x17\x0a\x14".to_vec();
+            code.extend([0x86, 9, 0, 1]);
+            code.extend(base.to_le_bytes());
+            code.extend(512u32.to_le_bytes());
+            code.extend([0x89, 6, 0, 9, 1, line, 0, 0, 0, 0x79, 0]);
+            code
+        };
+        let code = [device(0xfeb0_0000, 16), device(0xfeb0_0200, 17), b"LNRO0005\0".to_vec()];
+        let memory = machine(&code.concat());
+        let mut found = [Transport { base: 0, size: 0, line: 0 }; 3];
+        assert_eq!(transports(&memory, 0x40, &mut found), 2);
+        let expected = [(0xfeb0_0000, 16), (0xfeb0_0200, 17)];
+        let expected = expected.map(|(base, line)| Transport { base, size: 512, line });
+        assert_eq!(found[..2], expected);
+        assert_eq!(transports(&memory, 0x40, &mut found[..1]), 1);
+        assert_eq!(transports(&memory, 0, &mut found), 0);
+    }
+
+    #[test]
     fn what_is_missing() {
         let memory = machine(b"_S5_");
         assert_eq!(read(&memory, 0x40), Err(Missing::Sleep));
@@ -239,6 +309,8 @@ mod tests {
             let mut memory = machine(b"_S5_\x12\x06\x04\x00\x00\x00\x00");
             memory.put(at, &change);
             let _ = read(&memory, 0x40);
+            let mut found = [Transport { base: 0, size: 0, line: 0 }; 3];
+            transports(&memory, 0x40, &mut found);
         }
     }
 }

@@ -198,7 +198,9 @@ fn set_io(line: u32, masked: bool) {
     const LEVEL: u32 = 1 << 15;
     let Some((window, pin)) = io_of(line) else { return };
     let vector = u32::from(VECTOR_IO) + (line - PIC_LINES);
-    let destination = local_read(LOCAL_ID) & 0xff00_0000;
+    // The number of this CPU: the high byte of the register in a window, the low one of the CPU's own.
+    let id = local_read(LOCAL_ID);
+    let destination = if LOCAL.load(Relaxed) == LOCAL_X2 { id << 24 } else { id & 0xff00_0000 };
     io_write(window, 0x11 + 2 * pin, destination);
     io_write(window, 0x10 + 2 * pin, LEVEL | vector | if masked { MASKED } else { 0 });
 }

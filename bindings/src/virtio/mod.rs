@@ -9,7 +9,8 @@
 //! | clocks | `clock.rs`, [`rtc`] |
 //! | sleeping, and interrupts | `interrupt.rs` |
 //! | transports that the machine announces | [`transports`], `fw_cfg.rs` |
-//! | the end | `power.rs`, [`acpi`] |
+//! | the firmware's tables | [`acpi`], `firmware.rs` |
+//! | the end | `power.rs` |
 //!
 //! Drivers get what they need of the machine from [`Setup`] while they attach, and from
 //! [`physical`] afterwards. The target calls the functions of [`devices`].
@@ -49,6 +50,8 @@ pub(crate) mod clock;
 pub(crate) mod devices;
 #[cfg(test)]
 mod double;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod firmware;
 #[cfg(all(feature = "virtio", not(test)))]
 pub(crate) mod fw_cfg;
 #[cfg(all(feature = "virtio", not(test)))]

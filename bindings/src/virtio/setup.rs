@@ -74,6 +74,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) boot_disk: Option<u32>,
     /// The line that announces virtio-mmio transports.
     pub(crate) announced: &'static [u8],
+    /// The transports that the firmware's tables announce.
+    pub(crate) described: &'static [Transport],
 }
 
 impl Setup<'_> {
@@ -121,7 +123,8 @@ impl Setup<'_> {
 
     /// The virtio-mmio transports that the machine announces.
     pub(crate) fn transports(&self) -> impl Iterator<Item = Transport> + use<> {
-        transports::announced(self.announced)
+        // Machines announce them in one way or the other.
+        transports::announced(self.announced).chain(self.described.iter().copied())
     }
 
     /// Starts the timer and the interrupt controllers. Those for lines from 16 on are only looked for

@@ -7,7 +7,7 @@ pub const MOST: usize = 64;
 const KEY: &[u8] = b"virtio_mmio.device=";
 
 /// The registers of a virtio-mmio device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transport {
     /// Physical address of the first register.
     pub base: u64,

@@ -3,7 +3,7 @@
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{DEFAULT_MEMORY, Target};
 use solo5_image::Image;
-use solo5_image::elf::{PT_DYNAMIC, PT_TLS, SHF_ALLOC, SHT_REL, SHT_RELA};
+use solo5_image::elf::{PT_DYNAMIC, PT_LOAD, PT_TLS, ProgramHeader, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::error::{HeaderField, ImageError};
 
 use crate::finding::{FINDINGS_MAX, Finding};
@@ -128,6 +128,25 @@ pub(crate) fn memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 pub(crate) fn most_memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     if let Some(most) = subject.most_memory() {
         larger_than(most, "the most that a guest can have is", subject, out);
+    }
+}
+
+/// A Multiboot loader takes the file of a virtio image as one piece (`docs/reference/virtio.md#image`).
+pub(crate) fn flat(subject: &Subject<'_>, out: &mut Vec<Finding>) {
+    let (Some(image), Some(Target::Virtio)) = (subject.image(), subject.target()) else { return };
+    let filled =
+        |(_, segment): &(usize, &ProgramHeader)| segment.p_type == PT_LOAD && segment.p_filesz != 0;
+    let distance = |segment: &ProgramHeader| segment.p_vaddr.wrapping_sub(segment.p_offset);
+    let mut segments = image.segments().iter().enumerate().filter(filled);
+    let Some((_, first)) = segments.next() else { return };
+    for (phdr, segment) in segments.filter(|(_, other)| distance(other) != distance(first)) {
+        let expected = segment.p_vaddr.wrapping_sub(distance(first));
+        let message = format!(
+            "segment {phdr} is at offset {:#x}, and a Multiboot loader takes its content from \
+             {expected:#x}",
+            segment.p_offset
+        );
+        out.push(Finding::new(message, subject.phdr(phdr)));
     }
 }
 

@@ -28,10 +28,10 @@ impl Rule {
     }
 
     /// The severity of its findings in this image. If the target has no tender in this suite, an error
-    /// becomes a warning, unless the image cannot be read at all.
+    /// becomes a warning, unless the image cannot be read at all or the rule is about such targets.
     pub fn severity_in(&self, subject: &Subject<'_>) -> Severity {
         let loaded_elsewhere = subject.target().is_some_and(|target| !target.has_tender());
-        if self.severity == Severity::Error && loaded_elsewhere {
+        if self.severity == Severity::Error && loaded_elsewhere && self.code != FLAT {
             Severity::Warning
         } else {
             self.severity
@@ -87,6 +87,9 @@ const fn note(
     let severity = Severity::Note;
     Rule { code, severity, title, help, check }
 }
+
+/// The rule that is only about images for machines.
+const FLAT: &str = "S118";
 
 /// Every rule, by code.
 pub const RULES: &[Rule] = &[
@@ -191,6 +194,12 @@ pub const RULES: &[Rule] = &[
         "larger than the memory of any guest",
         "make its static data or its stack smaller; no --mem is large enough",
         loadable::most_memory,
+    ),
+    error(
+        FLAT,
+        "not one piece for a Multiboot loader",
+        "align no section with content above 1 MiB, and link it with the target's linker script",
+        loadable::flat,
     ),
     error(
         "S201",
