@@ -30,8 +30,16 @@ static DESCRIBED: Global<[Transport; MOST]> =
 static DESCRIBED_COUNT: AtomicUsize = AtomicUsize::new(0);
 /// What the bindings offer the application, as a tender would.
 static RECORD: Global<Record> = Global::new(Record::NONE);
+/// A page of its own for the seed.
+#[repr(C, align(4096))]
+struct SeedPage {
+    seed: [u64; SEED_SIZE / 8],
+    _rest: [u8; PAGE as usize - SEED_SIZE],
+}
+
 /// Random numbers of the CPU, until the application takes them.
-static SEED: Global<[u64; SEED_SIZE / 8]> = Global::new([0; SEED_SIZE / 8]);
+static SEED: Global<SeedPage> =
+    Global::new(SeedPage { seed: [0; SEED_SIZE / 8], _rest: [0; PAGE as usize - SEED_SIZE] });
 /// What the second part of the start needs.
 static HEAP: Global<Heap> = Global::new(Heap { start: 0, size: 0 });
 static BOOT_DISK: Global<Option<u32>> = Global::new(None);
@@ -243,9 +251,9 @@ fn offer(end: u64) -> u64 {
     }
     if let [Some(a), Some(b), Some(c), Some(d)] = [(); SEED_SIZE / 8].map(|()| arch::random()) {
         // SAFETY: the reference is the only one. The application takes the seed by its address.
-        let seed = unsafe { SEED.get() };
-        *seed = [a, b, c, d];
-        record.seed = (ptr::from_mut(seed).expose_provenance() as u64).into();
+        let page = unsafe { SEED.get() };
+        page.seed = [a, b, c, d];
+        record.seed = (ptr::from_mut(page).expose_provenance() as u64).into();
         features = features.with(Feature::Seed);
     }
     let address = ptr::from_ref(record).expose_provenance() as u64;
