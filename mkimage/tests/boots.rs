@@ -85,7 +85,7 @@ fn damage_is_reported_and_not_entered() {
     let shop = Workshop::new();
     let payload = PAYLOAD_LBA * SECTOR;
     let loader = SECTOR;
-    for at in [payload + 40, payload + 0x2345] {
+    for at in [payload + 40, payload + 0x1234] {
         let said = damaged(&shop, at);
         assert_eq!(said, "Solo5: boot error 5: the unikernel on the disk is damaged\r\n");
     }

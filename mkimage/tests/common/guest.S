@@ -23,11 +23,17 @@
         .balign 4
         .incbin "manifest.bin"
 
-        .section .data.multiboot, "a"
+        .section .note.solo5.xen, "a", @note
+        .balign 4
+        .long   4, 4, 0x12
+        .asciz  "Xen"
+        .long   entry
+
+        .section .multiboot, "a"
         .balign 4
 header:
         .long   MAGIC, FLAGS, -(MAGIC + FLAGS)
-        .long   header, _stext, _edata, _ebss, entry
+        .long   header, _stext, _eload, _ebss, entry
 
         .data
 pattern:
@@ -61,7 +67,7 @@ entry:
         cld
         movl    %eax, %ebp
         xorl    %eax, %eax      /* the whole bss, which is the stack too */
-        movl    $_edata, %edi
+        movl    $_eload, %edi
         movl    $_ebss, %ecx
         subl    %edi, %ecx
         repe scasb
