@@ -16,6 +16,7 @@ use crate::{Suite, trial};
 const CONTROLLERS: &[(&str, &str, &[&str])] = &[
     ("ide", "pc", &["ide-hd,drive=boot"]),
     ("ahci", "q35", &["ide-hd,drive=boot"]),
+    ("virtio-blk", "pc", &["virtio-blk-pci,drive=boot"]),
     ("virtio-scsi", "q35", &["virtio-scsi-pci", "scsi-hd,drive=boot"]),
     ("nvme", "q35", &["nvme,drive=boot,serial=1"]),
     ("usb", "pc", &["usb-ehci", "usb-storage,drive=boot"]),
@@ -26,7 +27,7 @@ const FORMATS: &[(&str, &str)] =
     &[("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("tar", "raw")];
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(suite, "disk/its-own-is-none-of-the-manifest", boot_disk)];
     for (name, machine, devices) in CONTROLLERS {
         let name = format!("disk/from-{name}");
         trials.push(trial(suite, name, move |suite| from(suite, machine, devices)));
@@ -96,5 +97,28 @@ fn format_boots(suite: &Suite, format: &str, qemu: &str) -> Outcome {
     options.extend(["-device".into(), "ide-hd,drive=boot".into()]);
     let output = boot("pc", &options)?;
     ensure!(output.contains("SUCCESS\n"), "{format}:\n{output}");
+    Ok(())
+}
+
+/// A unikernel with one disk in its manifest gets the second of two virtio disks, and never writes to the
+/// one that it was booted from.
+fn boot_disk(suite: &Suite) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (disk, data) = (folder.path().join("disk.img"), folder.path().join("data.img"));
+    make(suite, "blk", "raw", &disk, &[])?;
+    std::fs::File::create(&data)?.set_len(4 << 20)?;
+    let before = std::fs::read(&disk)?;
+    for machine in ["pc", "q35"] {
+        let mut options = drive("boot", &disk, "raw").to_vec();
+        options.extend(drive("data", &data, "raw"));
+        for device in ["virtio-blk-pci,drive=boot,bootindex=1", "virtio-blk-pci,drive=data"] {
+            options.extend(["-device".into(), device.into()]);
+        }
+        let output = boot(machine, &options)?;
+        ensure!(output.contains("boot disk, not a device of the manifest"), "{output}");
+        ensure!(output.contains("SUCCESS\n"), "{machine}:\n{output}");
+        ensure!(std::fs::read(&disk)? == before, "{machine}: it wrote to its boot disk");
+    }
+    ensure!(std::fs::read(&data)?.iter().any(|byte| *byte != 0), "it wrote nothing");
     Ok(())
 }
