@@ -51,7 +51,9 @@ fn process_1_of_a_container_ends_by_signals() {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1] {
             let tender = guest.command(options);
             let mut command = Command::new("unshare");
-            command.args(["--pid", "--fork", "--kill-child"]).arg(tender.get_program());
+            command.args(["--pid", "--fork", "--kill-child"]);
+            // Under `nohup` this test inherits that SIGHUP is ignored.
+            command.args(["env", "--default-signal=HUP"]).arg(tender.get_program());
             command.args(tender.get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut outer = command.spawn().unwrap();
             if !wait_for_guest(&mut outer) {
