@@ -5,7 +5,10 @@ use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../docs");
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    // In a checkout; a published package has the pages in itself.
+    let checkout = Path::new(&here).join("../docs/codes");
+    let root = Path::new(&here).join(if checkout.is_dir() { "../docs" } else { "pages" });
     println!("cargo::rerun-if-env-changed=SOLO5_VERSION");
     let mut pages = Vec::new();
     for folder in ["codes", "rules"] {

@@ -48,3 +48,8 @@ pub const EXIT_ABORT: u8 = 255;
 
 /// Longest guest command line in bytes, terminator included (`docs/reference/hvt.md#cmdline`).
 pub const CMDLINE_SIZE: usize = 8192;
+
+/// The example in the package's README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

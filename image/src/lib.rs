@@ -59,3 +59,8 @@ pub use image::Image;
 pub use notes::{Note, Notes};
 pub use plan::{LoadPlan, LoadSegment, Protection};
 pub use read::{ReadAt, ReadError};
+
+/// The example in the package's README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,3 +68,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Checked, Vec<Diagnostic>> {
         _ => Err(found),
     }
 }
+
+/// The example in the package's README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -43,3 +43,8 @@ pub use decision::{Decision, Outcome};
 pub use evaluate::{Phase, admission_lists, decide, directories, keys_to_prove};
 pub use facts::{Asked, BlockFacts, BlockKind, Fact, HostFacts, NetFacts};
 pub use model::Policy;
+
+/// The example in the package's README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

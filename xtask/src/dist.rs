@@ -3,7 +3,9 @@
 //! * `solo5-VERSION.tar.gz`: the sources with every crate that they need, so that they build without
 //!   a network. What only tests need is left out, and so are crates for other systems.
 //! * `solo5-VERSION-ARCH-linux.tar.gz`: the installed tree.
-//! * `SHA256SUMS` of both; with `--sign=KEY`, also its minisign signature.
+//! * with `--deb`, Debian packages of the tree ([`deb`]).
+//! * `opam-repository`: the packages of opam for the two archives ([`opam`]).
+//! * `SHA256SUMS` of all archives and packages; with `--sign=KEY`, also its minisign signature.
 //!
 //! The same commit makes the same bytes: files have the time of the commit.
 
@@ -19,8 +21,13 @@ use toml_edit::DocumentMut;
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, namespace, stage, version};
 
-pub(crate) const ARGUMENTS: &str = "[--sources] [--check] [--sign=KEY]";
-pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, and the installed tree; --sources makes only the first, --check builds and installs it without a network and boots a unikernel, --sign signs their sums with a minisign key.";
+mod deb;
+mod opam;
+mod root;
+
+pub(crate) const ARGUMENTS: &str =
+    "[--sources] [--binaries] [--deb] [--staged] [--check] [--sign=KEY]";
+pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, the installed tree (--binaries), and Debian packages of it; without --sources, --binaries and --deb the first two. --staged takes the tree that was built last. --check builds and installs the sources without a network and boots a unikernel, does the same with the unpacked tree, also through opam if that is installed, and installs, upgrades and removes the packages in a root that debootstrap makes. --sign signs the sums with a minisign key.";
 
 /// The folder of crates in the sources.
 const VENDOR: &str = "vendor";
@@ -41,16 +48,42 @@ offline = true
 /// Members of the workspace that only test.
 const TEST_MEMBERS: [&str; 1] = ["tests"];
 
-pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    let (mut key, mut only_sources, mut checked) = (None, false, false);
-    for argument in arguments {
-        match argument.split_once('=') {
-            None if argument == "--sources" => only_sources = true,
-            None if argument == "--check" => checked = true,
-            Some(("--sign", file)) => key = Some(PathBuf::from(file)),
-            _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
+/// What is asked for.
+#[derive(Default)]
+struct Options {
+    sources: bool,
+    binaries: bool,
+    deb: bool,
+    staged: bool,
+    check: bool,
+    key: Option<PathBuf>,
+}
+
+impl Options {
+    fn read(arguments: Arguments) -> Result<Options> {
+        let mut options = Options::default();
+        for argument in arguments {
+            match (argument.as_str(), argument.split_once('=')) {
+                ("--sources", _) => options.sources = true,
+                ("--binaries", _) => options.binaries = true,
+                ("--deb", _) => options.deb = true,
+                ("--staged", _) => options.staged = true,
+                ("--check", _) => options.check = true,
+                (_, Some(("--sign", file))) => options.key = Some(std::path::absolute(file)?),
+                _ => {
+                    return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into());
+                }
+            }
         }
+        if !(options.sources || options.binaries || options.deb) {
+            (options.sources, options.binaries) = (true, true);
+        }
+        Ok(options)
     }
+}
+
+pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    let options = Options::read(arguments)?;
     let root = crate::root();
     let version = version::find(&root);
     let folder = root.join("target/dist");
@@ -58,36 +91,95 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let time = commit_time(&root)?;
     let name = format!("solo5-{version}");
     let work = tempfile::Builder::new().prefix("solo5-dist").tempdir_in(root.join("target"))?;
-
-    println!("collecting sources and crates");
-    sources(&root, &version, &work.path().join(&name))?;
-    let mut made = vec![pack(work.path(), &name, &name, &time, &folder)?];
-    if checked {
-        check(&folder, &name)?;
+    let mut made = Vec::new();
+    if options.sources {
+        println!("collecting sources and crates");
+        sources(&root, &version, &work.path().join(&name))?;
+        made.push(pack(work.path(), &name, &name, &time, &folder)?);
+        if options.check {
+            check(&folder, &name)?;
+        }
     }
-    if !only_sources {
+    if (options.binaries || options.deb) && !options.staged {
         stage::build(stage::Effort::Full)?;
-        let arch = Arch::HOST.ok_or("this machine's architecture is not known")?.name();
-        let place = work.path().join("tree").join(&name);
-        run(Command::new("cp").arg("-a").arg("-T").arg(stage::prefix()).arg({
-            fs::create_dir_all(place.parent().ok_or("a path without a folder")?)?;
-            &place
-        }))?;
-        let archive = format!("{name}-{arch}-linux");
-        made.push(pack(&work.path().join("tree"), &name, &archive, &time, &folder)?);
     }
-    let sums = output(Command::new("sha256sum").args(&made).current_dir(&folder))?;
-    fs::write(folder.join("SHA256SUMS"), sums)?;
-    if let Some(key) = key {
-        let key = std::path::absolute(key)?;
-        let mut minisign = Command::new("minisign");
-        minisign.current_dir(&folder).arg("-S").arg("-s").arg(key).args(["-m", "SHA256SUMS"]);
-        run(&mut minisign)?;
+    if options.binaries {
+        made.push(binaries(&name, &time, work.path(), &folder)?);
+        if options.check {
+            check_binaries(&folder, &made[made.len() - 1])?;
+        }
     }
+    if options.sources || options.binaries {
+        opam::repository(&root, &version, &made, &folder)?;
+        if options.check && options.binaries {
+            opam::check(&folder)?;
+        }
+    }
+    if options.deb {
+        let origin = deb::Origin { author: author(&root)?, time };
+        let version = deb::debian_version(&version);
+        made.extend(deb::make(&root, &stage::prefix(), &version, &origin, &folder)?);
+        if options.check {
+            root::check(&root, &stage::prefix(), &version, &origin, &folder)?;
+        }
+    }
+    seal(&folder, &made, options.key.as_deref())?;
     for archive in &made {
         println!("{}", folder.join(archive).display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the sums of the files `made`, signed if there is a key.
+fn seal(folder: &Path, made: &[String], key: Option<&Path>) -> Result<()> {
+    let sums = output(Command::new("sha256sum").args(made).current_dir(folder))?;
+    fs::write(folder.join("SHA256SUMS"), sums)?;
+    let Some(key) = key else { return Ok(()) };
+    let mut minisign = Command::new("minisign");
+    minisign.current_dir(folder).arg("-S").arg("-s").arg(key).args(["-m", "SHA256SUMS"]);
+    run(&mut minisign)
+}
+
+/// Packs the staged tree.
+fn binaries(name: &str, time: &str, work: &Path, folder: &Path) -> Result<String> {
+    let arch = Arch::HOST.ok_or("this machine's architecture is not known")?.name();
+    let parent = work.join("tree");
+    fs::create_dir_all(&parent)?;
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "-T"]).arg(stage::prefix()).arg(parent.join(name));
+    run(&mut copy)?;
+    pack(&parent, name, &format!("{name}-{arch}-linux"), time, folder)
+}
+
+/// Unpacks the archive of the tree in a folder that then cannot be written to, and boots a unikernel.
+fn check_binaries(folder: &Path, archive: &str) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let script = format!(
+        "set -e
+        mkdir tree
+        tar -xzf \"$1\" -C tree --strip-components=1
+        chmod -R a-w tree
+        PATH=\"$PWD/tree/bin:$PATH\"
+        cp tree/share/doc/solo5/examples/hello/* .
+        {BOOT}
+        chmod -R u+w tree"
+    );
+    let mut shell = namespace::unshare()?;
+    shell.args(["sh", "-c", &script, "sh"]).arg(folder.join(archive)).current_dir(work.path());
+    run(&mut shell)
+}
+
+/// Links and boots the example in the working directory, with the programs that are found first.
+const BOOT: &str =
+    "solo5-cc -O2 -z solo5-abi=spt -z solo5-manifest=manifest.yaml -o ./hello.spt hello.c
+        solo5-spt --mem=2 ./hello.spt Hello_Solo5 | grep SUCCESS
+        rm ./hello.spt";
+
+/// The commit's author.
+fn author(root: &Path) -> Result<String> {
+    let mut git = Command::new("git");
+    let author = output(git.arg("-C").arg(root).args(["log", "-1", "--format=%an <%ae>"]))?;
+    Ok(String::from_utf8(author)?.trim().to_owned())
 }
 
 /// What a packager does, without a network and without crates from elsewhere: configure, make,
@@ -100,16 +192,17 @@ fn check(folder: &Path, name: &str) -> Result<()> {
         .arg(folder.join(format!("{name}.tar.gz")))
         .arg("-C")
         .arg(place))?;
-    let script = "set -e
+    let script = format!(
+        "set -e
         ./configure.sh --prefix=/usr
         make
         make install DESTDIR=\"$1/root\"
         PATH=\"$1/root/usr/bin:$PATH\"
         cd examples/hello
-        solo5-cc -O2 -z solo5-abi=spt -z solo5-manifest=manifest.yaml -o \"$1/hello.spt\" hello.c
-        solo5-spt --mem=2 \"$1/hello.spt\" Hello_Solo5 | grep SUCCESS";
+        {BOOT}"
+    );
     let mut shell = namespace::unshare()?;
-    shell.args(["sh", "-c", script, "sh"]).arg(place).current_dir(place.join(name));
+    shell.args(["sh", "-c", &script, "sh"]).arg(place).current_dir(place.join(name));
     // Cargo must not find crates that were fetched for something else, nor our own task runner's variables.
     shell.env("CARGO_HOME", place.join("cargo")).env_remove("CARGO").env_remove("RUSTC");
     run(&mut shell)
@@ -280,6 +373,39 @@ mod tests {
         let left = fs::read_to_string(file("abi/Cargo.toml")).unwrap();
         assert!(left.contains("libc"), "{left}");
         assert!(!left.contains("proptest") && !left.contains("insta"), "{left}");
+    }
+
+    #[test]
+    fn without_a_choice_there_are_sources_and_binaries() {
+        let read = |words: &[&str]| {
+            let words = words.iter().map(|&word| word.to_owned()).collect();
+            Options::read(words).map(|options| (options.sources, options.binaries, options.deb))
+        };
+        assert_eq!(read(&["--check"]).unwrap(), (true, true, false));
+        assert_eq!(read(&["--sources"]).unwrap(), (true, false, false));
+        assert_eq!(read(&["--deb", "--binaries"]).unwrap(), (false, true, true));
+        assert!(read(&["--rpm"]).unwrap_err().to_string().contains("--deb"));
+    }
+
+    /// The commands of docs/installing.md for somebody who has downloaded a release.
+    #[test]
+    fn sums_and_signature_find_a_changed_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |program: &str, words: &[&str]| {
+            let output = Command::new(program).args(words).current_dir(folder.path()).output();
+            output.unwrap().status.success()
+        };
+        assert!(run("minisign", &["-G", "-W", "-p", "solo5.pub", "-s", "solo5.key"]));
+        fs::write(folder.path().join("a.tar.gz"), "an archive").unwrap();
+        let key = folder.path().join("solo5.key");
+        seal(folder.path(), &["a.tar.gz".to_owned()], Some(&key)).unwrap();
+        let signed = || run("minisign", &["-V", "-p", "solo5.pub", "-m", "SHA256SUMS"]);
+        let same = || run("sha256sum", &["--check", "--ignore-missing", "SHA256SUMS"]);
+        assert!(signed() && same());
+        fs::write(folder.path().join("a.tar.gz"), "another one").unwrap();
+        assert!(signed() && !same());
+        seal(folder.path(), &["a.tar.gz".to_owned()], None).unwrap();
+        assert!(!signed() && same());
     }
 
     #[test]

@@ -116,7 +116,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(from)? {
         let name = entry?.file_name();
-        if !ELSEWHERE.iter().any(|folder| name == *folder) {
+        let is_hidden = name.to_string_lossy().starts_with('.');
+        if !is_hidden && !ELSEWHERE.iter().any(|folder| name == *folder) {
             copy(&from.join(&name), &to.join(&name))?;
         }
     }

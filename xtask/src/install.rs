@@ -69,6 +69,12 @@ impl Options {
     }
 }
 
+/// Copies these parts of the tree `staged` to the folder `to`.
+pub(crate) fn copy_parts(staged: &Path, to: &Path, parts: &[Part]) -> Result<usize> {
+    let options = Options { to: to.to_owned(), parts: parts.to_vec(), staged: true };
+    copy(staged, Path::new(""), &options)
+}
+
 /// Copies `folder` of the tree `staged`: executables as 0755, the rest as 0644, links as links. Each
 /// file takes its place by a rename, so the file of a running program is never written to.
 fn copy(staged: &Path, folder: &Path, options: &Options) -> Result<usize> {

@@ -1,0 +1,118 @@
+//! A repository of opam for a release: the packages in `opam/`, with the address and the sum of their archive.
+//!
+//! `solo5.opam` builds the sources, and `solo5-binary.opam` has the static programs. Both are versions of the
+//! package `solo5`, because mirage depends on that name.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::{BOOT, namespace};
+use crate::Result;
+use crate::run::{output, run};
+
+/// Each package's file, and what the name of its archive ends in.
+const PACKAGES: [(&str, &str); 2] =
+    [("solo5.opam", ".tar.gz"), ("solo5-binary.opam", "-linux.tar.gz")];
+
+/// Where releases are downloaded from.
+const RELEASES: &str = "https://github.com/Solo5/solo5/releases/download";
+
+/// Writes the repository for those of the archives `made` in `folder` that opam can install.
+pub(super) fn repository(root: &Path, version: &str, made: &[String], folder: &Path) -> Result<()> {
+    let place = folder.join("opam-repository");
+    let _ = fs::remove_dir_all(&place);
+    crate::stage::write(&place.join("repo"), b"opam-version: \"2.0\"\n")?;
+    for (file, ending) in PACKAGES {
+        let is_binary = ending != ".tar.gz";
+        let fits =
+            |name: &&String| name.ends_with(ending) && is_binary == name.ends_with("-linux.tar.gz");
+        let Some(archive) = made.iter().find(fits) else { continue };
+        let text = fs::read_to_string(root.join("opam").join(file))?;
+        let sum = output(Command::new("sha256sum").arg(archive).current_dir(folder))?;
+        let sum = String::from_utf8(sum)?;
+        let sum = sum.split(' ').next().unwrap_or_default();
+        let url = format!("{RELEASES}/{version}/{archive}");
+        let name = format!("solo5.{}", package_version(&text)?);
+        let text = format!("{text}url {{\n  src: \"{url}\"\n  checksum: \"sha256={sum}\"\n}}\n");
+        crate::stage::write(
+            &place.join("packages/solo5").join(name).join("opam"),
+            text.as_bytes(),
+        )?;
+    }
+    Ok(())
+}
+
+/// The version that a package's file states.
+fn package_version(text: &str) -> Result<&str> {
+    let version = text.lines().find_map(|line| line.strip_prefix("version: \""));
+    let version = version.and_then(|rest| rest.strip_suffix('"'));
+    Ok(version.ok_or("a package of opam states no version")?)
+}
+
+/// Installs the static programs into an empty switch, in opam's own sandbox and without a network, boots a unikernel
+/// with them, and removes them again.
+pub(super) fn check(folder: &Path) -> Result<()> {
+    if Command::new("opam").arg("--version").output().is_err() {
+        println!("skipped: opam is not installed, so its packages were not tried");
+        return Ok(());
+    }
+    println!("installing and removing the package of opam");
+    let work = tempfile::tempdir()?;
+    let script = format!(
+        "set -e
+        export OPAMROOT=\"$PWD/root\" OPAMYES=1 OPAMROOTISOK=1 OPAMCOLOR=never OPAMNODEPEXTS=1
+        cp -R \"$1/opam-repository\" repository
+        for file in repository/packages/solo5/*/opam; do
+            opam lint \"$file\"
+            sed -i \"s|{RELEASES}/[^/]*/|file://$1/|\" \"$file\"
+        done
+        opam init --bare --no-setup --kind=local default \"$PWD/repository\"
+        opam switch create tried --empty
+        listed() {{ find root/tried \\( -type f -o -type l \\) -not -path '*/.opam-switch/*' | sort; }}
+        listed >before
+        version=$(cd repository/packages/solo5 && echo solo5.*binary)
+        opam install \"$version\"
+        cp root/tried/share/doc/solo5/examples/hello/* .
+        (PATH=\"$PWD/root/tried/bin:$PATH\"
+        {BOOT}
+        solo5-hvt.2 --version)
+        opam remove solo5
+        listed >after
+        cmp before after"
+    );
+    let mut shell = namespace::unshare()?;
+    shell.args(["sh", "-c", &script, "sh"]).arg(folder).current_dir(work.path());
+    run(&mut shell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_archive_has_its_package_in_the_range_of_mirage() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = ["solo5-v1.tar.gz".to_owned(), "solo5-v1-x86_64-linux.tar.gz".to_owned()];
+        for archive in &made {
+            fs::write(folder.path().join(archive), archive).unwrap();
+        }
+        repository(&crate::root(), "v1", &made, folder.path()).unwrap();
+        let place = folder.path().join("opam-repository/packages/solo5");
+        for (version, archive) in [("0.12.100", &made[0]), ("0.12.100~binary", &made[1])] {
+            let text = fs::read_to_string(place.join(format!("solo5.{version}")).join("opam"));
+            let text = text.unwrap();
+            assert!(text.contains(&format!("{RELEASES}/v1/{archive}\"")), "{text}");
+            assert_eq!(text.matches("sha256=").count(), 1);
+        }
+    }
+
+    #[test]
+    fn packages_have_the_version_of_the_crates() {
+        for (file, _) in PACKAGES {
+            let text = fs::read_to_string(crate::root().join("opam").join(file)).unwrap();
+            let version = package_version(&text).unwrap();
+            assert_eq!(version.split('~').next().unwrap(), env!("CARGO_PKG_VERSION"), "{file}");
+        }
+    }
+}
