@@ -39,7 +39,7 @@ fn tools_may_have_arguments_and_settings_a_folder() {
     assert!(done.status.success(), "{text}");
     for line in [
         "Policies of the host: /etc/opt/solo5/policy.d.",
-        "Enabled tools: solo5-elftool solo5-mft.",
+        "Enabled tools: solo5-elftool solo5-mft solo5-virtio-mkimage.",
         "Now run make, then make install.",
     ] {
         assert!(text.contains(line), "{line}: {text}");
