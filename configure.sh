@@ -148,7 +148,7 @@ put HVT_TENDER "$tenders"
 put SPT_TENDER "$tenders"
 put HVT "$toolchain"
 put SPT "$toolchain"
-put VIRTIO ''
+put VIRTIO "$toolchain"
 put MUEN ''
 put XEN ''
 put CARGO "$CARGO"
@@ -163,7 +163,7 @@ mv "$scratch/Makeconf" Makeconf && mv "$scratch/Makeconf.sh" Makeconf.sh || die 
 say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
 say "Policies of the host: $sysconfdir/solo5/policy.d."
 [ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft solo5-virtio-mkimage."
-[ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt."
+[ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt virtio."
 [ -z "$tenders" ] || say "Enabled tenders: hvt spt."
 if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }
 then
