@@ -74,9 +74,9 @@ mod cpu {
         high << 32 | low
     }
 
-    /// A leaf of CPUID.
+    /// A leaf of CPUID; of one that has several parts, the first.
     #[allow(unused_unsafe, reason = "newer versions of Rust have a safe function")]
-    fn cpuid(leaf: u32) -> CpuidResult {
+    pub(crate) fn cpuid(leaf: u32) -> CpuidResult {
         // SAFETY: every processor with 64 bits has the instruction, and it only writes registers.
         unsafe { __cpuid(leaf) }
     }

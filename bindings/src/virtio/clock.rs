@@ -5,7 +5,6 @@
 //! PC's timer. The real-time clock is read once, when the wall clock is first asked for.
 
 use core::arch::asm;
-use core::arch::x86_64::__cpuid;
 use core::hint::spin_loop;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -46,12 +45,12 @@ static KVM_WALL: KvmWall = KvmWall([const { AtomicU32::new(0) }; 3]);
 fn kvm() -> Option<u32> {
     const PRESENT: u32 = 1 << 31;
     const SIGNATURE: [u32; 3] = [0x4b4d_564b, 0x564b_4d56, 0x4d];
-    if __cpuid(1).ecx & PRESENT == 0 {
+    if arch::cpuid(1).ecx & PRESENT == 0 {
         return None;
     }
     // A hypervisor that also looks like another one has a second set of leaves.
     (0x4000_0000..0x4001_0000).step_by(0x100).find(|leaf| {
-        let found = __cpuid(*leaf);
+        let found = arch::cpuid(*leaf);
         [found.ebx, found.ecx, found.edx] == SIGNATURE
     })
 }
@@ -84,7 +83,7 @@ pub(crate) fn start() {
 
 /// Starts KVM's clock. Returns `false` if the hypervisor has none.
 fn start_kvm(leaf: u32) -> bool {
-    let features = __cpuid(leaf | 1).eax;
+    let features = arch::cpuid(leaf | 1).eax;
     let (time, wall) = match features {
         _ if features & 1 << 3 != 0 => (0x4b56_4d01, 0x4b56_4d00),
         _ if features & 1 != 0 => (0x12, 0x11),
@@ -148,18 +147,18 @@ fn fence() {
 fn stated(hypervisor: Option<u32>) -> Option<u64> {
     if let Some(leaf) = hypervisor {
         const TIMING: u32 = 0x10;
-        if __cpuid(leaf).eax >= leaf | TIMING {
-            let kilohertz = __cpuid(leaf | TIMING).eax;
+        if arch::cpuid(leaf).eax >= leaf | TIMING {
+            let kilohertz = arch::cpuid(leaf | TIMING).eax;
             if kilohertz != 0 {
                 return Some(u64::from(kilohertz) * 1000);
             }
         }
     }
     const COUNTER: u32 = 0x15;
-    if __cpuid(0).eax < COUNTER {
+    if arch::cpuid(0).eax < COUNTER {
         return None;
     }
-    let leaf = __cpuid(COUNTER);
+    let leaf = arch::cpuid(COUNTER);
     let ticks = u64::from(leaf.ecx) * u64::from(leaf.ebx);
     ticks.checked_div(leaf.eax.into()).filter(|frequency| *frequency != 0)
 }

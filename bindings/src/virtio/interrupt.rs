@@ -9,15 +9,14 @@
 //! Nothing depends on an interrupt that arrives: a sleep lasts [`NAP`] at most while there are devices
 //! to ask.
 
-use core::arch::x86_64::__cpuid;
 use core::hint::spin_loop;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use crate::arch::control::{self, read_msr, write_msr};
-use crate::arch::interrupt;
 use crate::arch::port::{in8, out8};
+use crate::arch::{cpuid, interrupt};
 
 /// Longest sleep in nanoseconds while a device could have input.
 pub(crate) const NAP: u64 = 10_000_000;
@@ -72,7 +71,7 @@ pub(crate) const IO_BASES: [u64; 2] = [0xfec0_0000, 0xfec1_0000];
 /// Where the local APIC's registers are, if they are in memory.
 pub(crate) fn local_base() -> Option<u64> {
     const HAS_APIC: u32 = 1 << 9;
-    if __cpuid(1).edx & HAS_APIC == 0 {
+    if cpuid(1).edx & HAS_APIC == 0 {
         return None;
     }
     const BASE: u32 = 0x1b;

@@ -1,7 +1,8 @@
 //! Control registers, model-specific registers, and waiting for interrupts.
 
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid, __cpuid_count};
+
+use super::cpuid;
 
 /// Reads a model-specific register.
 ///
@@ -37,17 +38,17 @@ pub(crate) unsafe fn write_msr(number: u32, value: u64) {
 
 /// Whether the CPU can make pages not executable.
 pub(crate) fn has_no_execute() -> bool {
-    __cpuid(0x8000_0001).edx & 1 << 20 != 0
+    cpuid(0x8000_0001).edx & 1 << 20 != 0
 }
 
 /// Makes the CPU refuse what this unikernel never does: to execute pages of unprivileged code, and to
 /// tell such code where the tables are.
 pub(crate) fn harden() {
     const LEAF: u32 = 7;
-    if __cpuid(0).eax < LEAF {
+    if cpuid(0).eax < LEAF {
         return;
     }
-    let leaf = __cpuid_count(LEAF, 0);
+    let leaf = cpuid(LEAF);
     let mut bits: u64 = 0;
     if leaf.ecx & 1 << 2 != 0 {
         bits |= 1 << 11;
