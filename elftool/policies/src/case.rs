@@ -11,7 +11,7 @@ use solo5_abi::Target;
 use solo5_abi::mft1::is_name;
 use solo5_report::{Diagnostic, SourceText};
 use solo5_signature::Proof;
-use solo5_source::reader::excerpt;
+use solo5_source::reader::{excerpt, list};
 use solo5_source::{Fields, Kind, Node, Pair, Reader};
 
 use crate::codes;
@@ -300,8 +300,8 @@ fn tender_target(node: &Node, reader: &mut Reader) -> Option<Target> {
     if let Some(other) = others.iter().find(is) {
         let name = other.name();
         let message = format!("no tender starts a {name} image, so no policy is asked");
-        let names: Vec<_> = started.iter().map(|target| format!("`{}`", target.name())).collect();
-        let help = format!("write {}", names.join(" or "));
+        let names: Vec<_> = started.iter().map(|target| target.name()).collect();
+        let help = format!("write {}", list(&names, "or"));
         reader.error(codes::CASE, node.span.clone(), message, "", help);
         return None;
     }
