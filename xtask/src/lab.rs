@@ -78,6 +78,7 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
             "peer",
             // In Bochs an interrupt does not stop a guest that has its own interrupts off.
             "an_endless_guest_ends_by_a_signal",
+            "clock/stopped-while-it-computes",
         ],
     },
 ];
