@@ -72,6 +72,7 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
             "guest/net/",
             "guest/net_2if/",
             "guest/net_ring/",
+            "features/frames/hvt/old-guest",
             "guest/hostile_net/hvt/race",
             "guest/memory/hvt/default-size",
             // The other scenario runs the tests against a peer.
