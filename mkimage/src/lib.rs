@@ -9,7 +9,8 @@
 //! | 5 | [`format`] | disk → `raw`, `tar`, `qcow2`, `vmdk`, `vhd` |
 //! | 5 | [`oci`] | unikernel → image layout |
 //! | 6 | [`record`], [`epoch`] | digests of everything → `IMAGE.json`; the one time in an image |
-//! | 7 | [`make`](mod@make) | all of it, put in its place in one step |
+//! | 7 | [`place`] | where image and record go, and what may be replaced there |
+//! | 8 | [`make`](mod@make) | all of it, put in its place in one step |
 //!
 //! `boot/sector.S` and `boot/loader.S` run on the machine that boots the disk. The loader copies
 //! sectors and checks their CRC-32; everything else is done here.
@@ -30,6 +31,7 @@ pub mod layout;
 pub mod make;
 pub mod oci;
 pub mod payload;
+pub mod place;
 pub mod record;
 pub mod unikernel;
 

@@ -19,6 +19,7 @@ use crate::disk::Disk;
 use crate::epoch;
 use crate::format::{qcow2, raw, tar, vhd, vmdk};
 use crate::oci;
+use crate::place;
 use crate::record::{self, Made};
 use crate::unikernel::Unikernel;
 
@@ -50,6 +51,7 @@ type Failure = Vec<Diagnostic>;
 ///
 /// Why there is none.
 pub fn make(order: &Order<'_>, remarks: &mut Vec<Diagnostic>) -> Result<(), Failure> {
+    place::check_image(order.image, order.unikernel).map_err(|found| vec![found])?;
     let unikernel = Unikernel::read(order.unikernel, remarks)?;
     match order.format {
         Format::Oci => layout(order, &unikernel),
@@ -177,11 +179,13 @@ fn prepare_record(
     made: &Made<'_>,
     unikernel: &Unikernel,
 ) -> Result<(PathBuf, PreparedFile), Failure> {
-    let mut path = order.image.as_os_str().to_owned();
-    path.push(".json");
-    let path = PathBuf::from(path);
-    let arguments: Vec<String> =
-        order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let path = place::of_record(order.image);
+    place::check_record(&path).map_err(|found| vec![found])?;
+    let arguments = texts(order.arguments).ok_or_else(|| {
+        let message = "an argument is not UTF-8, and the record of the image cannot express it";
+        let help = "write it as UTF-8, or give --no-record";
+        vec![Diagnostic::error(codes::ARGUMENTS, message).with_help(help)]
+    })?;
     let text = record::text(made, unikernel, &arguments, order.time);
     match PreparedFile::new(&path, |file| file.write_all(text.as_bytes())) {
         Ok(record) => Ok((path, record)),

@@ -8,6 +8,9 @@ use crate::boot;
 use crate::epoch;
 use crate::unikernel::Unikernel;
 
+/// What the record's `type` says.
+pub const TYPE: &str = "solo5.image-record";
+
 /// The record.
 #[derive(Serialize)]
 pub struct Record<'a> {
@@ -90,7 +93,7 @@ pub fn text(made: &Made<'_>, unikernel: &Unikernel, arguments: &[String], time: 
     let Made { name, format, size, digest, .. } = made;
     let image = File { name, format, size: *size, digest: digest.to_string() };
     json::pretty(&Record {
-        kind: "solo5.image-record",
+        kind: TYPE,
         version: 1,
         generator: format!("{} {}", crate::PROGRAM, solo5_report::VERSION),
         created: epoch::rfc3339(time),

@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use common::{Workshop, text};
@@ -117,6 +119,61 @@ fn an_older_image_stays_if_there_is_no_new_one() {
     let said = shop.refused(&["disk.img", "guest.virtio", "other"]);
     assert!(said.contains("disk.img.json"), "{said}");
     assert!(fs::read(shop.path("disk.img")).unwrap() == old);
+}
+
+#[test]
+fn no_input_and_no_other_file_is_replaced_by_a_slip() {
+    let shop = Workshop::new();
+    let guest = fs::read(shop.path("guest.virtio")).unwrap();
+    symlink("guest.virtio", shop.path("link")).unwrap();
+    for image in ["guest.virtio", "./guest.virtio", "link"] {
+        let said = shop.refused(&[image, "guest.virtio"]);
+        assert!(said.contains("D605") && said.contains("is the unikernel"), "{image}: {said}");
+    }
+    // The record's place is taken: by a manifest, by the unikernel, by a link to a disk.
+    fs::write(shop.path("disk.json"), "{\"type\": \"solo5.manifest\"}").unwrap();
+    fs::copy(shop.path("guest.virtio"), shop.path("other.json")).unwrap();
+    fs::write(shop.path("data"), "data").unwrap();
+    symlink("data", shop.path("third.json")).unwrap();
+    for (image, unikernel) in
+        [("disk", "guest.virtio"), ("other", "other.json"), ("third", "guest.virtio")]
+    {
+        for format in ["raw", "oci"] {
+            let said = shop.refused(&["-f", format, image, unikernel]);
+            assert!(said.contains(&format!("{image}.json")), "{image}: {said}");
+            assert!(said.contains("--no-record"), "{image}: {said}");
+            assert!(!shop.path(image).exists(), "{image}");
+        }
+        shop.make(&["--no-record", image, unikernel]);
+    }
+    assert_eq!(fs::read(shop.path("data")).unwrap(), b"data");
+    assert!(fs::read(shop.path("guest.virtio")).unwrap() == guest);
+    assert!(fs::read(shop.path("other.json")).unwrap() == guest);
+    // Its own record is replaced.
+    shop.make(&["again", "guest.virtio"]);
+    shop.make(&["again", "guest.virtio", "argument"]);
+    assert!(fs::read_to_string(shop.path("again.json")).unwrap().contains("argument"));
+}
+
+#[test]
+fn a_folder_may_be_named_with_a_slash_at_its_end() {
+    let shop = Workshop::new();
+    shop.make(&["-f", "oci", "layout/", "guest.virtio"]);
+    assert!(shop.path("layout/index.json").exists());
+    assert_eq!(shop.names(), ["layout", "layout.json"]);
+}
+
+#[test]
+fn a_record_has_the_arguments_or_there_is_none() {
+    let shop = Workshop::new();
+    let mut program = shop.program(&["disk.img", "guest.virtio"]);
+    let output = program.arg(OsStr::from_bytes(b"\xff")).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("D604") && said.contains("--no-record"), "{said}");
+    assert_eq!(shop.names(), [""; 0]);
+    let mut program = shop.program(&["--no-record", "disk.img", "guest.virtio"]);
+    assert!(program.arg(OsStr::from_bytes(b"\xff")).status().unwrap().success());
 }
 
 #[test]
