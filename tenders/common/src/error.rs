@@ -115,6 +115,9 @@ pub enum Error {
     QemuFailed { by: String },
     /// The machine stopped, and the guest had told no status.
     GuestStopped { by: String },
+    /// QEMU has stopped the machine, which cannot go on. `interprets` if it ran on a KVM that
+    /// interprets guests.
+    GuestHalted { state: &'static str, interprets: bool },
     /// The machine has no room for so many devices.
     Places { machine: &'static str, count: usize, most: usize },
     /// The hypervisor asked for cannot run this guest here.
@@ -184,6 +187,7 @@ impl Error {
             Error::QemuFailed { .. } => "T462",
             Error::GuestStopped { .. } => "T463",
             Error::Places { .. } => "T464",
+            Error::GuestHalted { .. } => "T466",
             Error::Hypervisor { .. } => "T465",
             Error::FilterLength => "T441",
             Error::Report { .. } | Error::ReportUsed { .. } => "T443",
@@ -412,6 +416,17 @@ impl Error {
                 ),
                 "the guest was reset, as after a fault that it cannot handle, or QEMU was ended"
                     .into(),
+            ),
+            Error::GuestHalted { state, interprets } => (
+                format!("the machine cannot go on: QEMU says {state}"),
+                match interprets {
+                    true => {
+                        "KVM interprets guests on this host, and not every instruction; \
+                        leave --hypervisor=kvm out"
+                    }
+                    false => "QEMU's own message stands above; try --hypervisor=qemu",
+                }
+                .into(),
             ),
             Error::Places { machine, count, most } => (
                 format!("a machine {machine} has room for {most} devices, not for {count}"),

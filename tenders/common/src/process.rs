@@ -1,8 +1,13 @@
 //! Processes and their signals, for the parent that watches a guest and reports how it ended.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Signal;
 pub use rustix::process::{Pid, WaitStatus};
 
+pub use crate::signals::is_ignored;
 use crate::signals::kinds::{Kind, SIGNAL_MAX, kind};
 use crate::sys::{Errno, check};
 
@@ -81,6 +86,46 @@ pub fn next_signal(signals: &Signals) -> Result<i32, Errno> {
             result => return result,
         }
     }
+}
+
+/// Blocked signals as a descriptor, for a program that waits for more than signals.
+#[derive(Debug)]
+pub struct SignalSource(SignalFd);
+
+impl SignalSource {
+    /// Of these signals, which stay blocked.
+    pub fn of(signals: &Signals) -> Result<SignalSource, Errno> {
+        // SAFETY: the set is initialised.
+        let set = unsafe { SigSet::from_sigset_t_unchecked(signals.0) };
+        let source = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+        source.map(SignalSource).map_err(errno)
+    }
+
+    /// The next signal, if there is one.
+    pub fn take(&self) -> Result<Option<i32>, Errno> {
+        let taken = self.0.read_signal().map_err(errno)?;
+        Ok(taken.and_then(|taken| i32::try_from(taken.ssi_signo).ok()))
+    }
+}
+
+impl AsFd for SignalSource {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn errno(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
+}
+
+/// Adds to `signals` those that whoever started this program lets it ignore, as `nohup` does.
+pub fn with_ignored(signals: &Signals) -> Result<Signals, Errno> {
+    let mut all = *signals;
+    for signal in (1..=SIGNAL_MAX).filter(|signal| is_ignored(*signal)) {
+        // SAFETY: the set is initialised, and a number that is no signal is an error.
+        check(unsafe { libc::sigaddset(&mut all.0, signal) })?;
+    }
+    Ok(all)
 }
 
 /// Whether `signal` is SIGCHLD.

@@ -87,6 +87,11 @@ fn action(signal: c_int) -> Result<libc::sighandler_t, Errno> {
     }
 }
 
+/// Whether this program ignores `signal`, as whoever started it has it do.
+pub fn is_ignored(signal: c_int) -> bool {
+    action(signal).is_ok_and(|found| found == libc::SIG_IGN)
+}
+
 /// Installs `handler`, which must be async-signal-safe. All other signals are blocked while it
 /// runs.
 pub fn install(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {

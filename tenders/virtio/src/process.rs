@@ -1,4 +1,4 @@
-//! QEMU's process: started with nothing but what it needs, and watched until it ends.
+//! QEMU's process, started with nothing but what it needs.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -13,8 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use solo5_report::os_text;
 use solo5_tender::confine;
 use solo5_tender::error::Error;
-use solo5_tender::process::{self, Pid, Signals, WaitStatus};
-use solo5_tender::signals::kinds::{Kind, kind};
+use solo5_tender::process::{self, Pid, SignalSource, Signals};
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 use solo5_tender::sys::descriptors::close_all_but;
@@ -23,18 +22,12 @@ use solo5_tender::sys::descriptors::close_all_but;
 const NOT_STARTED: i32 = 127;
 
 /// A running QEMU.
+#[derive(Debug)]
 pub struct Running {
-    child: Pid,
-    blocked: Signals,
-}
-
-/// How QEMU ended.
-#[derive(Clone, Copy, Debug)]
-pub enum Ended {
-    /// By itself, or by a signal that this program had no part in.
-    Itself(WaitStatus),
-    /// Because this signal ends this program.
-    Asked(i32),
+    /// Its process.
+    pub child: Pid,
+    /// Signals to this program.
+    pub signals: SignalSource,
 }
 
 /// What QEMU inherits.
@@ -44,12 +37,14 @@ pub struct Inherits {
     pub console: OwnedFd,
     /// The write end of the pipe for the guest's status.
     pub status: OwnedFd,
+    /// QEMU's end of the monitor.
+    pub monitor: OwnedFd,
     /// Further descriptors, by number.
     pub keep: Vec<RawFd>,
 }
 
 /// Starts `program`, which the kernel kills when this program ends. From now on signals to this
-/// program wait for [`Running::wait`].
+/// program wait to be taken from [`Running::signals`].
 ///
 /// # Errors
 ///
@@ -66,6 +61,9 @@ pub fn start(program: &Path, words: Vec<OsString>, inherits: Inherits) -> Result
     let null = null.map_err(host("opening /dev/null"))?;
     let (failure, failed) = pipe_with(PipeFlags::CLOEXEC).map_err(host("pipe2()"))?;
     let (blocked, before) = process::block_signals().map_err(host("sigprocmask()"))?;
+    let signals = SignalSource::of(&blocked).map_err(host("signalfd()"))?;
+    // QEMU handles even signals that it was started to ignore, so they are blocked for it.
+    let before = process::with_ignored(&before).map_err(host("sigaddset()"))?;
     let Some(child) = process::fork().map_err(host("fork()"))? else {
         drop(failure);
         let error = become_program(&path, &words, &null, &inherits, &failed, &before);
@@ -76,7 +74,7 @@ pub fn start(program: &Path, words: Vec<OsString>, inherits: Inherits) -> Result
     let mut number = [0; 4];
     match File::from(failure).read_exact(&mut number) {
         // The pipe was closed by executing the program.
-        Err(_) => Ok(Running { child, blocked }),
+        Err(_) => Ok(Running { child, signals }),
         Ok(()) => Err(Error::QemuStart {
             program: os_text(program.as_os_str()).into_owned(),
             error: Errno::from_raw_os_error(i32::from_ne_bytes(number)),
@@ -100,7 +98,7 @@ fn become_program(
         confine::capabilities()?;
         confine::no_new_privileges()?;
         let mut keep = inherits.keep.clone();
-        keep.push(inherits.status.as_raw_fd());
+        keep.extend([inherits.status.as_raw_fd(), inherits.monitor.as_raw_fd()]);
         for fd in &keep {
             // SAFETY: the caller holds every descriptor that it lets QEMU inherit.
             let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
@@ -118,30 +116,4 @@ fn become_program(
     // SAFETY: terminated strings, and an array of such with a null pointer at its end.
     unsafe { libc::execv(path.as_ptr(), pointers.as_ptr()) };
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::NOEXEC)
-}
-
-impl Running {
-    /// Waits until QEMU has ended. A signal that would end this program ends QEMU at once: a guest's
-    /// disks are as after any other end, because QEMU keeps nothing back that was written.
-    ///
-    /// # Errors
-    ///
-    /// A system call failed.
-    pub fn wait(&self) -> Result<Ended, Error> {
-        let failed = host("waiting for QEMU");
-        let mut asked = None;
-        loop {
-            let signal = process::next_signal(&self.blocked).map_err(&failed)?;
-            if process::is_about_children(signal) {
-                while let Some(status) = process::ended(self.child).map_err(&failed)? {
-                    if !status.stopped() {
-                        return Ok(asked.map_or(Ended::Itself(status), Ended::Asked));
-                    }
-                }
-            } else if kind(signal) == Kind::Ending {
-                asked.get_or_insert(signal);
-                process::forward(self.child, libc::SIGKILL);
-            }
-        }
-    }
 }

@@ -2,12 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access};
+use rustix::io::retry_on_intr;
 use solo5_report::os_text;
 use solo5_tender::error::Error;
 use solo5_tender::sys::Errno;
@@ -19,7 +23,9 @@ const ELSEWHERE: &str = "/usr/libexec/qemu-kvm";
 /// The first version with every option that is used here: microvm came with it.
 const LEAST: [u32; 2] = [4, 2];
 /// Most bytes of its answer that are read.
-const ANSWER_MAX: u64 = 4096;
+const ANSWER_MAX: usize = 4096;
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A QEMU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +63,34 @@ fn look_up(path: Option<OsString>) -> Option<PathBuf> {
 /// Asks the program for its version, with its filter switched on. A QEMU that was built without one
 /// refuses the option, and is asked again.
 fn examine(path: PathBuf) -> Result<Qemu, Error> {
-    let with = answer(&path, &["-sandbox", "on", "-version"])?;
+    let program = || os_text(path.as_os_str()).into_owned();
+    let unfit = |version: String| Error::QemuOld { program: program(), version };
+    let ask = |arguments: &[&str]| match answer(&path, arguments)? {
+        Answer::Text(text) => Ok(text),
+        Answer::Late => {
+            Err(unfit(format!("a program that tells no version within {} s", PATIENCE.as_secs())))
+        }
+    };
+    let with = ask(&["-sandbox", "on", "-version"])?;
     let sandbox = version(&with).is_some();
-    let text = if sandbox { with } else { answer(&path, &["-version"])? };
-    let program = os_text(path.as_os_str()).into_owned();
+    let text = if sandbox { with } else { ask(&["-version"])? };
     match version(&text) {
         Some(found) if found >= LEAST => Ok(Qemu { path, sandbox }),
-        Some([major, minor]) => {
-            Err(Error::QemuOld { program, version: format!("version {major}.{minor}") })
-        }
-        None => Err(Error::QemuOld { program, version: "a program that tells no version".into() }),
+        Some([major, minor]) => Err(unfit(format!("version {major}.{minor}"))),
+        None => Err(unfit("a program that tells no version".into())),
     }
 }
 
-/// What the program prints, at most [`ANSWER_MAX`] bytes.
-fn answer(path: &Path, arguments: &[&str]) -> Result<String, Error> {
+/// What a program prints.
+enum Answer {
+    /// All of it, or as much as tells the version.
+    Text(String),
+    /// It went on printing, or nothing, for [`PATIENCE`].
+    Late,
+}
+
+/// What the program prints, at most [`ANSWER_MAX`] bytes. Then it is ended.
+fn answer(path: &Path, arguments: &[&str]) -> Result<Answer, Error> {
     let failed = |error: std::io::Error| Error::QemuStart {
         program: os_text(path.as_os_str()).into_owned(),
         error: Errno::from_io_error(&error).unwrap_or(Errno::IO),
@@ -79,12 +98,31 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String, Error> {
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed)?;
-    let mut text = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        out.take(ANSWER_MAX).read_to_end(&mut text).map_err(failed)?;
-    }
+    let answer = child.stdout.take().map(|out| read_in_time(out, Instant::now() + PATIENCE));
+    // It may have ended by itself.
+    let _ = child.kill();
     child.wait().map_err(failed)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    answer.unwrap_or(Ok(Answer::Text(String::new()))).map_err(failed)
+}
+
+/// Reads until the line with the version is complete, or the end.
+fn read_in_time(mut out: ChildStdout, end: Instant) -> std::io::Result<Answer> {
+    let (mut text, mut chunk) = (String::new(), [0; ANSWER_MAX]);
+    while text.len() < ANSWER_MAX {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let mut polled = [PollFd::from_borrowed_fd(out.as_fd(), PollFlags::IN)];
+        if retry_on_intr(|| poll(&mut polled, Some(&left)))? == 0 {
+            return Ok(Answer::Late);
+        }
+        let count = out.read(&mut chunk)?;
+        text.push_str(&String::from_utf8_lossy(chunk.get(..count).unwrap_or_default()));
+        let is_told = text.split_once("version ").is_some_and(|(_, rest)| rest.contains('\n'));
+        if count == 0 || is_told {
+            break;
+        }
+    }
+    Ok(Answer::Text(text))
 }
 
 /// The version in `QEMU emulator version 7.2.22 (Debian …)`.

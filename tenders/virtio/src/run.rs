@@ -21,9 +21,11 @@ use solo5_tender::seccomp::Rule;
 use solo5_tender::start::host;
 use solo5_tender::sys::Errno;
 
-use crate::process::{self, Ended, Inherits};
+use crate::monitor::Monitor;
+use crate::process::{self, Inherits};
 use crate::relay::{Said, relay};
 use crate::vector::{Handle, Parts, command_words, joined, mtus};
+use crate::watch::{Ended, Relaying};
 use crate::{accelerator, bhyve, qemu};
 
 /// Status of QEMU when a guest of Solo5 0.12 has exited, whatever its status was.
@@ -83,6 +85,7 @@ impl Tender for Virtio {
             kernel: &launch.kernel,
             image: Handle::Named("image".to_owned()),
             status: Handle::Named("status".to_owned()),
+            monitor: Handle::Named("monitor".to_owned()),
             command_line: joined(&arguments)?,
             knows_features,
             devices,
@@ -135,15 +138,19 @@ fn run(
     let devices = readable_only(guest.devices)?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(host("pipe2()"));
     let ((said, to_console), (told, to_status)) = (pipe()?, pipe()?);
+    let ((has_ended, ended), (relayed, is_relayed)) = (pipe()?, pipe()?);
+    let (monitor, to_monitor) = Monitor::pair()?;
     let arguments = command_words(&guest.arguments, &devices.given, guest.knows_features);
+    let kvm = kvm(guest.runner);
     let parts = Parts {
         machine: guest.runner.machine,
-        kvm: kvm(guest.runner),
+        kvm,
         sandbox: qemu.sandbox,
         memory: guest.memory,
         kernel: &guest.kernel,
         image: Handle::Open(image.as_raw_fd()),
         status: Handle::Open(to_status.as_raw_fd()),
+        monitor: Handle::Open(to_monitor.as_raw_fd()),
         command_line: joined(&arguments)?,
         knows_features: guest.knows_features,
         devices: &devices.given,
@@ -158,35 +165,43 @@ fn run(
     // SAFETY: `devices` holds their descriptors.
     unsafe { Locks::on(&devices.given).take() }?;
     let keep = devices.given.iter().map(Device::fd_number).chain([image.as_raw_fd()]).collect();
-    let inherits = Inherits { console: to_console, status: to_status, keep };
+    let inherits = Inherits { console: to_console, status: to_status, monitor: to_monitor, keep };
     let running = process::start(&qemu.path, words, inherits)?;
     if let Some(reporter) = &mut reporter {
         reporter.started()?;
     }
-    let relaying = std::thread::Builder::new().spawn(move || relay(&said, &told));
+    let relaying = std::thread::Builder::new().spawn(move || {
+        let said = relay(said, told, has_ended);
+        drop(is_relayed);
+        said
+    });
     let relaying = relaying.map_err(|error| {
         let error = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
         host("pthread_create()")(error)
     })?;
-    let status = match running.wait()? {
-        // What the guest printed last may be lost: a reader that does not read must not hold up the
-        // end.
+    let concluded = match running.wait(monitor, Relaying { ended, relayed })? {
         Ended::Asked(signal) => return Ok(Conclusion::Signal(signal)),
-        Ended::Itself(status) => status,
+        Ended::Stopped(state) => {
+            Err(Error::GuestHalted { state, interprets: kvm && !accelerator::runs_guests() })
+        }
+        Ended::Itself(status) => {
+            let said = relaying.join().unwrap_or_default();
+            conclude(said, status.exit_status(), status.terminating_signal())
+        }
     };
-    let said = relaying.join().unwrap_or_default();
-    let concluded = conclude(said, status.exit_status(), status.terminating_signal());
     concluded.map_or_else(
         |error| {
-            if matches!(error, Error::GuestStopped { .. }) {
-                console.error(&error);
-                if let Some(reporter) = &mut reporter {
-                    let reason = Some((error.code(), "the machine stopped without a status"));
-                    reporter.ended(Outcome::GuestFault, EXIT_CANNOT, reason)?;
-                }
-                return Ok(Conclusion::Status(EXIT_CANNOT));
+            let reason = match error {
+                Error::GuestStopped { .. } => "the machine stopped without a status",
+                Error::GuestHalted { .. } => "the machine cannot go on",
+                error => return Err(error.into()),
+            };
+            console.error(&error);
+            if let Some(reporter) = &mut reporter {
+                let reason = Some((error.code(), reason));
+                reporter.ended(Outcome::GuestFault, EXIT_CANNOT, reason)?;
             }
-            Err(error.into())
+            Ok(Conclusion::Status(EXIT_CANNOT))
         },
         |status| Ok(Conclusion::Status(status)),
     )

@@ -80,6 +80,8 @@ pub struct Parts<'p> {
     pub image: Handle,
     /// The pipe for the guest's status.
     pub status: Handle,
+    /// QEMU's end of the monitor.
+    pub monitor: Handle,
     /// The guest's command line.
     pub command_line: OsString,
     /// Whether the bindings know more than those of Solo5 0.12.
@@ -158,6 +160,8 @@ impl Parts<'_> {
         add(&["-chardev", &format!("file,id=status,path={}", self.status.path())]);
         let status = format!("isa-debugcon,iobase={STATUS_PORT:#x},readback={STATUS_READ:#x}");
         add(&["-device", &format!("{status},chardev=status"), "-device", "isa-debug-exit"]);
+        add(&["-chardev", &format!("socket,id=monitor,fd={}", self.monitor)]);
+        add(&["-mon", "chardev=monitor,mode=control"]);
         let places = places(self.machine, self.devices.len())?;
         let mtus = self.mtus.iter().copied().chain(std::iter::repeat(None));
         for ((device, place), mtu) in self.devices.iter().zip(&places).zip(mtus) {
@@ -200,7 +204,11 @@ impl Parts<'_> {
                          read-only={read_only}"
                     ),
                     "-device".into(),
-                    format!("{},drive=disk{index},serial={serial},{place}{sectors}", driver("blk")),
+                    // QEMU would stop the machine when the host's disk is full.
+                    format!(
+                        "{},drive=disk{index},serial={serial},{place}{sectors},werror=report",
+                        driver("blk")
+                    ),
                 ]
             }
             Backing::Net { interface, mtu, mac: address, .. } => {
@@ -276,6 +284,7 @@ mod tests {
             kernel: OsStr::new("/srv/a,b/x,y.virtio"),
             image: Handle::Open(9),
             status: Handle::Open(10),
+            monitor: Handle::Open(11),
             command_line: "a,b  c".into(),
             knows_features: true,
             devices,
@@ -301,9 +310,9 @@ mod tests {
             "-name guest=x,,y.virtio -nodefaults",
             "-machine pc,acpi=off -accel tcg -cpu max -m 64 ",
             "read-only=on -device virtio-blk-pci,drive=disk1,serial=storage,bus=pci.0,addr=0x2,\
-             logical_block_size=4096,physical_block_size=4096 ",
+             logical_block_size=4096,physical_block_size=4096,werror=report ",
             "-device virtio-net-pci,netdev=net2,mac=02:00:00:00:00:0a,bus=pci.0,addr=0x3,romfile= ",
-            "read-only=off -device virtio-blk-pci,drive=disk3,serial=#3,bus=pci.0,addr=0x4 ",
+            "read-only=off -device virtio-blk-pci,drive=disk3,serial=#3,bus=pci.0,addr=0x4,werror=report ",
             " -kernel /proc/self/fd/9 -append a,b  c",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
@@ -316,7 +325,7 @@ mod tests {
         let devices = [block(1, "storage", Access::ReadWrite, 512), net(2, "service", 1400)];
         let text = text(&parts(Machine::Microvm, &devices));
         assert!(text.contains(
-            "-device virtio-blk-device,drive=disk1,serial=storage,bus=virtio-mmio-bus.0 "
+            "-device virtio-blk-device,drive=disk1,serial=storage,bus=virtio-mmio-bus.0,werror=report "
         ));
         assert!(text.contains(",bus=virtio-mmio-bus.1,host_mtu=1400 "), "{text}");
         assert!(!text.contains("pci"));

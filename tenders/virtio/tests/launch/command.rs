@@ -50,8 +50,9 @@ fn qemu_gets_descriptors_of_what_was_judged_and_no_others() {
         (1, 1, 4),
         "{found}"
     );
+    assert_eq!(is_named("socket:["), 1, "the monitor: {found}");
     // Null, the disk, the image; the console, messages, the status and the shell's pipe.
-    assert_eq!(lines.len(), 7, "{found}");
+    assert_eq!(lines.len(), 8, "{found}");
 }
 
 #[test]

@@ -57,6 +57,12 @@ impl Code {
         self.out(0x64, 0xfe).spin()
     }
 
+    /// Goes on at an address where there is nothing, which KVM cannot emulate.
+    pub(crate) fn leave(self) -> Code {
+        // mov eax, 0xe0000000; jmp eax
+        self.bytes(&[0xb8, 0, 0, 0, 0xe0, 0xff, 0xe0])
+    }
+
     /// Runs for ever.
     pub(crate) fn spin(self) -> Code {
         self.bytes(&[0xeb, 0xfe])

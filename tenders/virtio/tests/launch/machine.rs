@@ -49,8 +49,7 @@ fn an_image_that_qemu_cannot_boot_is_qemus_error() {
 }
 
 /// A runner whose guest has printed a line and runs for ever.
-fn spinning(guest: &Guest, words: &[&str]) -> Child {
-    let mut command = guest.command(words);
+pub(crate) fn spinning(mut command: Command) -> Child {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = [0; 6];
     child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
@@ -58,12 +57,12 @@ fn spinning(guest: &Guest, words: &[&str]) -> Child {
     child
 }
 
-fn spinner(devices: &[(&str, solo5_abi::mft1::DeviceType)]) -> Guest {
+pub(crate) fn spinner(devices: &[(&str, solo5_abi::mft1::DeviceType)]) -> Guest {
     Guest::new(Code::new().print("ready\n").spin(), devices)
 }
 
 /// The processes whose parent, or its parent, is `process`.
-fn descendants(process: u32) -> Vec<u32> {
+pub(crate) fn descendants(process: u32) -> Vec<u32> {
     let path = format!("/proc/{process}/task/{process}/children");
     let children = fs::read_to_string(path).unwrap_or_default();
     let children = children.split_whitespace().map(|child| child.parse().unwrap());
@@ -71,7 +70,7 @@ fn descendants(process: u32) -> Vec<u32> {
 }
 
 /// Waits until a process is gone, or only its parent does not know that yet.
-fn gone(process: u32) {
+pub(crate) fn gone(process: u32) {
     let state = || {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         stat.rsplit(") ").next()?.chars().next()
@@ -81,7 +80,7 @@ fn gone(process: u32) {
     }
 }
 
-fn send(process: u32, signal: i32) {
+pub(crate) fn send(process: u32, signal: i32) {
     // SAFETY: only numbers are passed.
     assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
 }
@@ -93,7 +92,7 @@ fn a_signal_to_the_runner_ends_qemu() {
     let to = format!("--report={}", text(&report));
     for words in [&["-q", "KERNEL"][..], &["-q", &to, "KERNEL"]] {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGKILL] {
-            let mut runner = spinning(&guest, words);
+            let mut runner = spinning(guest.command(words));
             let others = descendants(runner.id());
             assert_eq!(others.len(), words.len() - 1);
             send(runner.id(), signal);
@@ -110,11 +109,11 @@ fn a_signal_to_the_runner_ends_qemu() {
 fn a_disk_is_locked_while_its_guest_runs() {
     let guest = spinner(&[("storage", BLOCK)]);
     guest.file("disk", &[0; 512]);
-    let mut first = spinning(&guest, &["-q", "-d", "disk", "KERNEL"]);
+    let mut first = spinning(guest.command(&["-q", "-d", "disk", "KERNEL"]));
     guest.run(&["-q", "-d", "disk", "KERNEL"]).gives(1).mentions("error[T424]");
     send(first.id(), libc::SIGTERM);
     first.wait().unwrap();
-    let mut next = spinning(&guest, &["-q", "-d", "disk", "KERNEL"]);
+    let mut next = spinning(guest.command(&["-q", "-d", "disk", "KERNEL"]));
     send(next.id(), libc::SIGTERM);
     next.wait().unwrap();
 }

@@ -24,8 +24,8 @@ fn the_options_of_solo5_0_12_attach_devices_in_the_manifests_order() {
         assert_eq!(
             serials,
             [
-                "virtio-blk-pci,drive=disk1,serial=one,bus=pci.0,addr=0x2",
-                "virtio-blk-pci,drive=disk2,serial=two,bus=pci.0,addr=0x3",
+                "virtio-blk-pci,drive=disk1,serial=one,bus=pci.0,addr=0x2,werror=report",
+                "virtio-blk-pci,drive=disk2,serial=two,bus=pci.0,addr=0x3,werror=report",
             ]
         );
         assert!(words.contains("\n-m\n64\n") && !words.contains("-append"), "{words}");
@@ -107,7 +107,7 @@ fn explain_shows_qemus_command_and_starts_nothing() {
     let ran = fake.run(&guest, &words).gives(0);
     assert_eq!(ran.err, "");
     assert!(ran.out.contains("block 'storage': disk, read-write"), "{}", ran.out);
-    let end = "serial=storage,bus=pcie.0,addr=0x2 -kernel {image} -append 'a b'\n";
+    let end = "serial=storage,bus=pcie.0,addr=0x2,werror=report -kernel {image} -append 'a b'\n";
     assert!(ran.out.ends_with(end), "{}", ran.out);
     assert!(!fake.folder.path().join("words").exists());
     let ran = fake.run(&guest, &[&["--format=json"], &words[..]].concat()).gives(0);
