@@ -3,8 +3,10 @@
 
 use std::fmt::Write;
 
-use crate::Modules;
+use solo5_abi::target::Target;
+
 use crate::options::{OPTIONS, Shape};
+use crate::{Modules, machine};
 
 /// A shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ impl Shell {
 /// An option as a user types it.
 struct Spelling {
     name: &'static str,
+    /// The letter of its short form.
+    letter: Option<char>,
     shape: Shape,
     /// What its value is, such as `FILE | @NN`.
     value: &'static str,
@@ -47,10 +51,17 @@ fn spellings(modules: &Modules) -> Vec<Spelling> {
         let typed = typed.trim().trim_start_matches("[ ").trim_end_matches(" ]");
         let value = typed.split_once('=').map_or("", |(_, value)| value);
         let about = about.split_once(')').map_or(about, |(about, _)| about);
-        Spelling { name: row.name, shape: row.shape(), value, about }
+        let letter = machine::letter(row.name).filter(|_| modules.target == Target::Virtio);
+        Spelling { name: row.name, letter, shape: row.shape(), value, about }
     });
     let last = [("--help", "display this help"), ("--version", "display version information")];
-    let last = last.map(|(name, about)| Spelling { name, shape: Shape::Flag, value: "", about });
+    let last = last.map(|(name, about)| Spelling {
+        name,
+        letter: None,
+        shape: Shape::Flag,
+        value: "",
+        about,
+    });
     own.chain(last).collect()
 }
 
@@ -97,9 +108,13 @@ pub fn script(shell: Shell, program: &str, modules: &Modules) -> String {
 fn bash(program: &str, all: &[Spelling]) -> String {
     let function = format!("_{}", program.replace('-', "_"));
     let typed: Vec<String> = all.iter().map(Spelling::typed).collect();
-    let mut values = String::new();
+    let (mut values, mut shorts) = (String::new(), String::new());
     for spelling in all {
         let name = spelling.name;
+        // A short option's value is a word of its own, and is completed as that of the long one.
+        if let Some(letter) = spelling.letter.filter(|_| matches!(spelling.shape, Shape::Value)) {
+            let _ = writeln!(shorts, "        *\" -{letter} \") word=\"{name}=$word\" ;;");
+        }
         let choices = spelling.choices();
         // Writing to a String cannot fail.
         let _ = if spelling.is_file() {
@@ -111,12 +126,15 @@ fn bash(program: &str, all: &[Spelling]) -> String {
             Ok(())
         };
     }
+    if !shorts.is_empty() {
+        shorts = format!("    case \"${{line%\"$word\"}}\" in\n{shorts}    esac\n");
+    }
     format!(
         "{function}() {{
     local line=\"${{COMP_LINE:0:COMP_POINT}}\" word value words= files=
     word=\"${{line##*[[:space:]]}}\"
     COMPREPLY=()
-    case \"$word\" in
+{shorts}    case \"$word\" in
 {values}        --*[:=]*) return ;;
         -*) words=\"{}\" ;;
         *) files=1 ;;
@@ -157,6 +175,13 @@ fn zsh(program: &str, all: &[Spelling]) -> String {
                 writeln!(out, "  '*{name}\\:-[{about}]:device:' \\")
             }
         };
+        let _ = match (spelling.letter, spelling.shape) {
+            (Some(letter), Shape::Value) => {
+                writeln!(out, "  '*-{letter}+[{about}]:value:{action}' \\")
+            }
+            (Some(letter), _) => writeln!(out, "  '*-{letter}[{about}]' \\"),
+            (None, _) => Ok(()),
+        };
     }
     out + "  '*:file:_files'\n"
 }
@@ -176,7 +201,9 @@ fn fish(program: &str, all: &[Spelling]) -> String {
         // Writing to a String cannot fail.
         let _ = match spelling.shape {
             Shape::Flag | Shape::Value => {
-                writeln!(out, "complete -c {program} -l {name}{value} -d '{about}'")
+                let short = spelling.letter.map(|letter| format!(" -s {letter}"));
+                let short = short.unwrap_or_default();
+                writeln!(out, "complete -c {program}{short} -l {name}{value} -d '{about}'")
             }
             // Fish has no options with a colon, so these are completed as plain words.
             Shape::Device | Shape::Without => writeln!(

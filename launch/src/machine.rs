@@ -96,6 +96,14 @@ const VALUES: [(u8, &str); 5] = [
     (b'H', "--hypervisor"),
     (b'M', "--machine"),
 ];
+/// The long name of `-q`, which has no value.
+const QUIET: &str = "--quiet";
+
+/// The letter of the short option for the long one called `name`.
+pub(super) fn letter(name: &str) -> Option<char> {
+    let value = VALUES.iter().find(|(_, long)| *long == name);
+    value.map(|(letter, _)| char::from(*letter)).or((name == QUIET).then_some('q'))
+}
 
 /// `arguments` with long options in place of short ones, for the runner of virtio machines; as they
 /// are for other tenders. Stops at the first word that is no option. A word that is not understood
@@ -130,7 +138,7 @@ fn cluster(word: &OsStr, next: Option<&OsString>) -> Option<(Vec<OsString>, bool
     let mut words = Vec::new();
     while let Some((letter, value)) = letters.split_first() {
         if *letter == b'q' {
-            words.push("--quiet".into());
+            words.push(QUIET.into());
             letters = value;
             continue;
         }

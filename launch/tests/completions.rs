@@ -85,6 +85,15 @@ fn bash_completes_options_and_values_of_tenders() {
 }
 
 #[test]
+fn values_of_short_options_are_completed() {
+    let line = |rest: &str| completed("solo5-virtio-run", &format!("solo5-virtio-run {rest}"));
+    assert_eq!(line("-M mi"), ["microvm"]);
+    assert_eq!(line("-q -H b"), ["best", "bhyve"]);
+    assert_eq!(line("-d ba"), ["bash"]);
+    assert_eq!(completed("solo5-spt", "solo5-spt -M mi"), [""; 0], "has no short options");
+}
+
+#[test]
 fn bash_completes_the_options_of_the_linker_wrapper() {
     for program in called("cc").into_iter().chain(called("ld")) {
         let line = |rest: &str| completed_by("solo5-cc", &program, &format!("{program} {rest}"));

@@ -62,6 +62,15 @@ pub trait Tender {
     /// What else confines the guest, and whether this host supports it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
 
+    /// Checks what this tender demands of the image besides what all do.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    fn check_image(&self, _launch: &Launch, _file: &File, _kernel: &OsStr) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The programs that this launch would execute, for a tender that executes any. `knows_features`
     /// says whether the image's bindings know more than those of Solo5 0.12. `memory` is in bytes.
     ///
@@ -254,6 +263,7 @@ fn run<T: Tender>(
 
     check_modules(&manifest, modules)?;
     let launch = request.check(&manifest, properties)?;
+    tender.check_image(&launch, &file, &kernel)?;
     let mut unattached = launch.unattached(&manifest);
     if let Some(closing) = unattached.pop() {
         return Err(Refusal {

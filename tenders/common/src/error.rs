@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use solo5_abi::Target;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
@@ -25,6 +26,8 @@ pub enum Error {
     Pipe { kernel: OsString },
     /// The image is refused by its reader or loader.
     Image { kernel: OsString, fault: ImageError },
+    /// The image is larger than what is copied into memory. `most` is in bytes.
+    ImageSize { kernel: OsString, most: u64 },
     /// Pages of the image cannot be protected.
     Protect { kernel: OsString, error: Errno },
     /// The manifest declares a device, and this tender was built without the module for it.
@@ -148,7 +151,7 @@ impl Error {
                 ImageError::Features { .. } => "T444",
                 _ => "T402",
             },
-            Error::Protect { .. } => "T402",
+            Error::Protect { .. } | Error::ImageSize { .. } => "T402",
             Error::NoModule { .. } => "T407",
             Error::Tap { .. } | Error::NotTap { .. } => "T410",
             Error::TapFd { .. } | Error::NetTwice { .. } => "T411",
@@ -208,6 +211,29 @@ impl Error {
             Error::NotTap { interface, what } => Some(format!("{interface} is {what}")),
             Error::Image { fault: ImageError::Features { .. }, .. } => {
                 Some("link the image with the bindings of this release".to_owned())
+            }
+            Error::Image { fault: ImageError::AbiTarget { found, .. }, .. } => {
+                Some(match Target::from_number(*found) {
+                    Some(target) => match target.starter() {
+                        Some(program) => {
+                            format!("it is for solo5-{}: start it with {program}", target.name())
+                        }
+                        None => format!(
+                            "it is for solo5-{}, which no program of this suite starts",
+                            target.name()
+                        ),
+                    },
+                    None => format!("it is for a target with the number {found}, which is unknown"),
+                })
+            }
+            Error::Image { fault: ImageError::AbiVersion { .. }, .. } => {
+                Some("link the image with the bindings of this release".to_owned())
+            }
+            Error::Image { fault: ImageError::NoAbi | ImageError::NoManifest, .. } => {
+                Some("it was not linked as a unikernel; solo5-cc links one".to_owned())
+            }
+            Error::Capacity { path, error: Errno::SPIPE } => {
+                Some(format!("{path} is a pipe: name a regular file or a block device"))
             }
             Error::Tap { interface, error: Errno::NOENT } => Some(format!(
                 "there is no {interface}: make it with `ip tuntap add mode tap name {interface}` and \
@@ -394,6 +420,14 @@ impl Error {
                 ),
                 "ask for less memory with --mem".into(),
             ),
+            Error::ImageSize { kernel, most } => (
+                format!(
+                    "{} has more than {}, which is the most that is copied",
+                    solo5_report::os_text(kernel),
+                    mebibytes(*most)
+                ),
+                "remove its debugging information with solo5-objcopy -S".into(),
+            ),
             Error::QemuMissing => (
                 "there is no qemu-system-x86_64 in PATH".into(),
                 "install QEMU, on Debian the package qemu-system-x86".into(),
@@ -439,6 +473,10 @@ impl Error {
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),
                 "attach fewer devices".into(),
+            ),
+            Error::Report { target, error: Errno::SPIPE } => (
+                format!("the outcome cannot be written to {target}: it is a named pipe"),
+                "name a file, or give an open pipe by its number with --report=@NN".into(),
             ),
             Error::Report { target, error } => (
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
@@ -686,6 +724,23 @@ mod tests {
                 line.ends_with("no size suffices: a guest of this target cannot have that much")
             );
         }
+    }
+
+    #[test]
+    fn an_image_for_another_target_is_named() {
+        let closing = |found| {
+            let fault = ImageError::AbiTarget { wanted: Target::Spt, found };
+            Refusal::from(Error::Image { kernel: "k".into(), fault }).closing().unwrap()
+        };
+        for (target, end) in [
+            (Target::Hvt, ": start it with solo5-hvt"),
+            (Target::Virtio, ": start it with solo5-virtio-run"),
+            (Target::Muen, ", which no program of this suite starts"),
+        ] {
+            let wanted = format!("not started: it is for solo5-{}{end}", target.name());
+            assert_eq!(closing(target.number()), wanted);
+        }
+        assert!(closing(99).ends_with("the number 99, which is unknown"));
     }
 
     #[test]

@@ -216,7 +216,11 @@ impl Explanation<'_> {
         let own = |safeguard: &&Safeguard| safeguard.by == By::Tender;
         writeln!(out, "\nenforced by this host")?;
         for safeguard in self.safeguards.iter().filter(|safeguard| !own(safeguard)) {
-            let missing = if safeguard.is_missing() { " (missing here)" } else { "" };
+            let missing = if safeguard.is_missing() {
+                format!(" ({})", safeguard.lack)
+            } else {
+                String::new()
+            };
             writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
         }
         writeln!(out, "\nenforced by the tender, which starts no guest without these")?;

@@ -76,7 +76,7 @@ impl Gate {
     /// about them.
     pub fn confined_by(&mut self, safeguards: &[Safeguard]) {
         let lacking = safeguards.iter().filter(|safeguard| safeguard.is_missing());
-        self.facts.lacking = lacking.map(|safeguard| safeguard.how.to_owned()).collect();
+        self.facts.lacking = lacking.map(Safeguard::lacking).collect();
         self.facts.sandbox = Fact::Known(self.facts.lacking.is_empty());
     }
 

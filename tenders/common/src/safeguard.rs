@@ -21,7 +21,12 @@ pub struct Safeguard {
     pub how: &'static str,
     /// Who provides it.
     pub by: By,
+    /// Why there is none where the host lacks it.
+    pub lack: &'static str,
 }
+
+/// What is said of a safeguard that the host simply does not have.
+const MISSING: &str = "missing here";
 
 /// Who provides a safeguard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,20 @@ pub enum By {
 impl Safeguard {
     /// A safeguard that the host provides if `available`.
     pub fn host(what: &'static str, how: &'static str, available: bool) -> Safeguard {
-        Safeguard { what, how, by: By::Host(available) }
+        Safeguard { what, how, by: By::Host(available), lack: MISSING }
     }
 
     /// A safeguard that the tender itself provides.
     pub fn tender(what: &'static str, how: &'static str) -> Safeguard {
-        Safeguard { what, how, by: By::Tender }
+        Safeguard { what, how, by: By::Tender, lack: MISSING }
+    }
+
+    /// The mechanism, with the reason for its lack if that is a particular one.
+    pub fn lacking(&self) -> String {
+        match self.lack {
+            MISSING => self.how.to_owned(),
+            lack => format!("{} ({lack})", self.how),
+        }
     }
 
     /// Whether the host lacks it.

@@ -30,6 +30,7 @@ pub fn prove_if_asked(
     let Some(keys) = keys_to_prove(policies, labels) else {
         return Ok((file, None));
     };
+    check_size(&file, kernel)?;
     let (copy, trailer) =
         sealed_copy(&file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
     let (detached, unread) = match keys.is_empty() {
@@ -46,6 +47,20 @@ pub fn prove_if_asked(
         error: Errno::from_raw_os_error(error.0),
     })?;
     Ok((copy, Some(Proof { unread, ..proof })))
+}
+
+/// Refuses an image that is too large to be copied. One that grows later is refused by the copy.
+///
+/// # Errors
+///
+/// It is too large.
+pub fn check_size(file: &File, kernel: &OsStr) -> Result<(), Error> {
+    match file.metadata() {
+        Ok(found) if found.len() > IMAGE_MAX => {
+            Err(Error::ImageSize { kernel: kernel.to_owned(), most: IMAGE_MAX })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A sealed copy of the image, without signatures that follow it.
@@ -131,6 +146,8 @@ mod tests {
         file.set_len(IMAGE_MAX + 1).unwrap();
         let error = sealed_copy(&file).unwrap_err();
         assert_eq!(errno(&error), Errno::FBIG);
+        let error = check_size(&file, OsStr::new("k")).unwrap_err();
+        assert!(error.line().contains("k has more than 256 MiB"), "{error}");
     }
 
     #[test]

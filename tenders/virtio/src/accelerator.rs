@@ -27,6 +27,12 @@ pub fn runs_guests() -> bool {
     try_out().is_some_and(|halted| halted)
 }
 
+/// Why KVM does not run guests on this host, if it is there.
+pub fn flaw() -> Option<&'static str> {
+    let flaw = "it is there, and stops at the first vector instruction";
+    try_out().filter(|halted| !halted).map(|_| flaw)
+}
+
 /// Checks that KVM can be opened, for a user who asks for it by name.
 ///
 /// # Errors

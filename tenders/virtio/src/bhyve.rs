@@ -27,7 +27,8 @@ pub fn commands(
     knows_features: bool,
 ) -> Result<Vec<Command>, Error> {
     let memory = (memory >> 20).to_string();
-    let arguments = joined(&command_words(&launch.arguments, devices, knows_features))?;
+    let by_name = knows_features && have_addresses(devices);
+    let arguments = joined(&command_words(&launch.arguments, devices, by_name))?;
     // The first word is dropped by the guest.
     let kernel = os_text(&launch.kernel);
     let load = format!("multiboot {kernel} placeholder {}\nboot\n", os_text(&arguments));
@@ -92,6 +93,14 @@ fn emulation(launch: &Launch, device: &attach::Device) -> Result<String, Error> 
     }
 }
 
+/// Whether every network device can be told by its address. One whose address bhyve chooses can only be
+/// told by its place, and then all are.
+fn have_addresses(devices: &[attach::Device]) -> bool {
+    let lacks =
+        |device: &attach::Device| matches!(device.backing, attach::Backing::Net { mac: None, .. });
+    !devices.iter().any(lacks)
+}
+
 fn no_descriptor(name: &str) -> Error {
     Error::Hypervisor {
         why: format!("bhyve takes no descriptor, so '{name}' needs a name or path"),
@@ -105,4 +114,23 @@ fn plain(path: &OsStr) -> Result<String, Error> {
         return Err(Error::Hypervisor { why: format!("bhyve takes no path with a comma: {text}") });
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use solo5_abi::device::Mtu;
+
+    use super::*;
+
+    #[test]
+    fn one_unknown_address_leaves_all_devices_to_their_places() {
+        let net = |mac| {
+            let (interface, mtu) = (b"tap1".to_vec(), Mtu::ETHERNET);
+            let backing = attach::Backing::Net { interface, mtu, mac, mtu_minimum: None };
+            attach::Device { index: 1, name: "net".to_owned(), backing, fd: None }
+        };
+        let known = Some([2, 0, 0, 0, 0, 1]);
+        assert!(have_addresses(&[]) && have_addresses(&[net(known), net(known)]));
+        assert!(!have_addresses(&[net(known), net(None)]));
+    }
 }

@@ -1,6 +1,7 @@
 //! The runner as an implementation of `solo5_tender::boot::Tender`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -31,6 +32,9 @@ use crate::{accelerator, bhyve, qemu};
 /// Status of QEMU when a guest of Solo5 0.12 has exited, whatever its status was.
 const EXITED: i32 = 83;
 
+/// What protects the host from a guest in the first place.
+const MACHINE: &str = "a machine of its own";
+
 /// The runner of virtio machines.
 #[derive(Clone, Copy, Debug)]
 pub struct Virtio;
@@ -45,9 +49,19 @@ impl Tender for Virtio {
     }
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
+        if launch.runner.hypervisor == Hypervisor::Bhyve {
+            // Nothing of this host confines a guest on another one.
+            let lack = "only on FreeBSD";
+            return vec![Safeguard { lack, ..Safeguard::host(MACHINE, "bhyve", false) }];
+        }
         let filter = "QEMU's own seccomp filter";
         let sandbox = qemu::find().is_ok_and(|qemu| qemu.sandbox);
-        let mut rows = vec![Safeguard::host("a machine of its own", "KVM", kvm(launch.runner))];
+        let machine = Safeguard::host(MACHINE, "KVM", kvm(launch.runner));
+        let lack = match launch.runner.hypervisor {
+            Hypervisor::Qemu => "not used with --hypervisor=qemu",
+            _ => accelerator::flaw().unwrap_or(machine.lack),
+        };
+        let mut rows = vec![Safeguard { lack, ..machine }];
         // QEMU is executed, which makes a process dumpable again.
         let common = safeguard::common(filter).into_iter();
         rows.extend(common.filter(|row| row.how != "PR_SET_DUMPABLE").map(|row| {
@@ -60,6 +74,14 @@ impl Tender for Virtio {
             "descriptors instead of paths",
         ));
         rows
+    }
+
+    fn check_image(&self, launch: &Launch, file: &File, kernel: &OsStr) -> Result<(), Error> {
+        match launch.runner.hypervisor {
+            Hypervisor::Bhyve => Ok(()),
+            // It is copied.
+            Hypervisor::Best | Hypervisor::Kvm | Hypervisor::Qemu => seal::check_size(file, kernel),
+        }
     }
 
     fn commands(

@@ -70,7 +70,7 @@ pub(crate) fn descendants(process: u32) -> Vec<u32> {
 }
 
 /// Waits until a process is gone, or only its parent does not know that yet.
-pub(crate) fn gone(process: u32) {
+fn gone(process: u32) {
     let state = || {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         stat.rsplit(") ").next()?.chars().next()

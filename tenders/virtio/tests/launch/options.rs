@@ -66,7 +66,9 @@ fn an_image_of_another_target_is_refused() {
         solo5_image::testing::Sample::new(solo5_abi::Target::Spt, solo5_abi::Arch::X86_64, &[]);
     let guest = Guest::new(Code::new(), &[]);
     fs::write(&guest.image, sample.bytes()).unwrap();
-    guest.run(&["KERNEL"]).gives(1).mentions("not started");
+    let ran = guest.run(&["KERNEL"]).gives(1);
+    let ran = ran.mentions("Executable is not for the solo5-virtio target\n");
+    ran.mentions("not started: it is for solo5-spt: start it with solo5-spt\n");
 }
 
 #[test]
@@ -116,12 +118,63 @@ fn explain_shows_qemus_command_and_starts_nothing() {
     assert_eq!(words[words.len() - 2..], ["-append", "a b"]);
 }
 
+/// QEMU gets a copy of the image.
+#[test]
+fn an_image_that_is_too_large_is_refused_before_it_is_explained() {
+    let guest = Guest::new(Code::new(), &[]);
+    let fake = Fake::new("exit 83");
+    fs::File::options().write(true).open(&guest.image).unwrap().set_len((256 << 20) + 1).unwrap();
+    for words in [&["KERNEL"][..], &["--explain", "KERNEL"]] {
+        let ran = fake.run(&guest, words).gives(1);
+        ran.mentions("has more than 256 MiB").mentions("solo5-objcopy -S");
+    }
+    guest.run(&["--explain", "-H", "bhyve", "KERNEL"]).gives(0);
+}
+
+/// A named pipe has no size, and can be no report: nobody may read it.
+#[test]
+fn named_pipes_are_called_so() {
+    let guest = Guest::new(Code::new(), &[("storage", BLOCK)]);
+    let pipe = guest.folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let ran = guest.run(&["-d", "pipe", "KERNEL"]).gives(1);
+    let ran = ran.mentions("pipe: Could not determine capacity: Illegal seek\n");
+    ran.mentions("not started: pipe is a pipe: name a regular file or a block device\n");
+    guest.file("disk", &[0; 512]);
+    let ran = guest.run(&["--report=pipe", "-d", "disk", "KERNEL"]).gives(1);
+    ran.mentions("pipe: it is a named pipe; name a file, or give an open pipe by its number");
+}
+
+/// Whether KVM is not there, does not run guests, or was not wanted is not the same.
+#[test]
+fn what_is_said_of_kvm_is_true() {
+    let guest = Guest::new(Code::new(), &[]);
+    let fake = Fake::new("exit 83");
+    let line = |hypervisor| {
+        let ran = fake.run(&guest, &["--explain", "-H", hypervisor, "KERNEL"]).gives(0);
+        let line = ran.out.lines().find(|line| line.contains("a machine of its own")).unwrap();
+        line.trim_start().to_owned()
+    };
+    let kvm = "a machine of its own: KVM";
+    assert_eq!(line("qemu"), format!("{kvm} (not used with --hypervisor=qemu)"));
+    assert_eq!(line("bhyve"), "a machine of its own: bhyve (only on FreeBSD)");
+    let is_there = solo5_virtio_run::accelerator::require().is_ok();
+    let wanted = match (is_there, solo5_virtio_run::accelerator::runs_guests()) {
+        (_, true) => kvm.to_owned(),
+        (true, false) => format!("{kvm} (it is there, and stops at the first vector instruction)"),
+        (false, false) => format!("{kvm} (missing here)"),
+    };
+    assert_eq!(line("best"), wanted);
+}
+
 #[test]
 fn bhyves_commands_are_shown() {
     let guest = Guest::with_features(Code::new(), &[("storage", BLOCK)]);
     guest.file("disk", &[0; 4096]);
     let words = ["--explain", "-H", "bhyve", "--block-access:storage=read-only", "-d", "disk"];
     let ran = guest.run(&[&words[..], &["KERNEL", "it's"]].concat()).gives(0);
+    assert!(!ran.out.contains("seccomp"), "QEMU is not involved: {}", ran.out);
     let lines: Vec<&str> = ran.out.lines().rev().take(3).collect();
     let kernel = text(&guest.image);
     assert_eq!(

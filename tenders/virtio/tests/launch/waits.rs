@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::guest::{Code, Fake, Guest, Ran, text};
-use crate::machine::{descendants, gone, send, spinner, spinning};
+use crate::machine::{descendants, send, spinner, spinning};
 
 /// Under KVM, QEMU stops such a machine and stays. In software it goes on.
 #[test]
@@ -102,20 +102,15 @@ fn signals_that_the_launcher_has_it_ignore_are_ignored() {
 #[test]
 fn a_signal_ends_a_runner_that_nobody_reads() {
     let guest = Guest::new(Code::new(), &[]);
-    // As much as two pipes do not hold at once, and one does.
-    let fake = Fake::new("head -c 100000 /dev/zero; printf '\\007' > $status; exit 83");
+    // One pipe does not hold as much, and two do.
+    let script = "head -c 100000 /dev/zero; printf '\\007' > $status; : > ${0%/*}/done; exit 83";
+    let fake = Fake::new(script);
     let mut command = guest.command(&["-q", "KERNEL"]);
     command.env("PATH", fake.path()).stdout(Stdio::piped());
     let mut runner = command.spawn().unwrap();
-    let qemu = loop {
-        if let [qemu] = descendants(runner.id())[..]
-            && fake.folder.path().join("kernel").exists()
-        {
-            break qemu;
-        }
+    while !fake.folder.path().join("done").exists() || !descendants(runner.id()).is_empty() {
         std::thread::yield_now();
-    };
-    gone(qemu);
+    }
     send(runner.id(), libc::SIGTERM);
     assert_eq!(runner.wait().unwrap().signal(), Some(libc::SIGTERM));
 }
