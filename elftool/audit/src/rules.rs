@@ -34,7 +34,7 @@ impl Rule {
     pub fn severity_in(&self, subject: &Subject<'_>) -> Severity {
         let loaded_elsewhere = subject.target().is_some_and(|target| !target.has_tender());
         let refused_there = self.code == FLAT
-            || self.code == NO_MANIFEST && subject.target() == Some(Target::Virtio);
+            || self.code == notes::NO_MANIFEST && subject.target() == Some(Target::Virtio);
         if self.severity == Severity::Error && loaded_elsewhere && !refused_there {
             Severity::Warning
         } else {
@@ -94,8 +94,6 @@ const fn note(
 
 /// The rule that is only about images for machines.
 const FLAT: &str = "S118";
-/// The rule that bindings without a tender apply too.
-const NO_MANIFEST: &str = "S304";
 
 /// Every rule, by code.
 pub const RULES: &[Rule] = &[
@@ -280,7 +278,7 @@ pub const RULES: &[Rule] = &[
         notes::version,
     ),
     error(
-        NO_MANIFEST,
+        notes::NO_MANIFEST,
         "no manifest",
         "link with -z solo5-manifest=FILE; if the manifest's object is in an archive, \
          add -u __solo5_mft1_note",
