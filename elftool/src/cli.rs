@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use solo5_report::man::Ending;
 
 use crate::audit::AuditOptions;
 use crate::check::CheckOptions;
@@ -19,9 +20,39 @@ use crate::sign::SignOptions;
 use crate::symbolize::SymbolizeOptions;
 use crate::verify::VerifyOptions;
 
+/// What help and the manual page end with.
+const ENDING: Ending = Ending {
+    statuses: &[
+        ("0", "The work is done, and the answer is yes: nothing was found, all is allowed."),
+        ("1", "The answer is no; for the verbs of Solo5 0.12, also that the work could not be done."),
+        ("2", "The work could not be done, or the command line is wrong."),
+    ],
+    examples: "\
+solo5-elftool show app.hvt
+solo5-elftool audit --fail-on=warning *.hvt
+solo5-elftool check app.hvt --policy=node.yaml -- --mem=64
+solo5-elftool policy test policy-test.yaml
+solo5-elftool explain S201",
+    see_also: &[
+        ("solo5-mft", 1),
+        ("solo5-cc", 1),
+        ("solo5-hvt", 1),
+        ("solo5-spt", 1),
+        ("solo5-virtio-run", 1),
+        ("solo5-manifest", 5),
+        ("solo5-policy", 5),
+        ("solo5-plan", 5),
+    ],
+};
+
 /// Query, audit and check Solo5 unikernel images.
 #[derive(Debug, Parser)]
-#[command(name = "solo5-elftool", version = solo5_report::VERSION, max_term_width = 100)]
+#[command(
+    name = "solo5-elftool",
+    version = solo5_report::VERSION,
+    max_term_width = 100,
+    after_help = ENDING.help(),
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -116,7 +147,7 @@ pub(crate) fn run(console: &Console, arguments: &[OsString]) -> Result<Exit, Fai
         Command::Explain(options) => options.run(console),
         Command::Completions { shell } => completions(console, shell),
         Command::Man => {
-            let page = solo5_report::man::page(Cli::command());
+            let page = solo5_report::man::page(Cli::command(), &ENDING);
             let page = page.map_err(|error| Failure::Cannot(error.to_string()))?;
             console.print(&page).map(|()| Exit::Clean)
         }

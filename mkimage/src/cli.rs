@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
-
-use crate::name;
+use solo5_report::man::Ending;
 
 /// Make a disk, cloud or container image of a unikernel.
 ///
@@ -19,17 +19,17 @@ use crate::name;
     name = crate::PROGRAM,
     version = solo5_report::VERSION,
     override_usage = "solo5-virtio-mkimage [OPTIONS] [--] IMAGE UNIKERNEL [ARGUMENTS]...",
-    after_help = AFTER_HELP,
+    after_help = after_help(),
 )]
 pub struct Arguments {
     /// What to make
     #[arg(short, long, value_enum, default_value_t = Format::Raw)]
     pub format: Format,
     /// Name of the image in its layout; only with --format=oci
-    #[arg(long, value_name = "NAME", value_parser = name::reference)]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub tag: Option<String>,
     /// What the runtime urunc takes the unikernel for; only with --format=oci [default: mirage]
-    #[arg(long, value_name = "NAME", value_parser = name::framework)]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub framework: Option<String>,
     /// Write no IMAGE.json
     #[arg(long)]
@@ -55,16 +55,28 @@ pub struct Arguments {
     pub arguments: Vec<OsString>,
 }
 
-const AFTER_HELP: &str = "\
-Examples:
-  solo5-virtio-mkimage disk.img http.virtio --ipv4=10.0.0.2/24
-  qemu-system-x86_64 -m 128 -nographic -drive file=disk.img,format=raw,if=ide
+/// What help and the manual page end with.
+pub const ENDING: Ending = Ending {
+    statuses: &[("0", "The image is there."), ("1", "It is not, and nothing is left behind.")],
+    examples: "\
+solo5-virtio-mkimage disk.img web.virtio --ipv4=10.0.0.2/24
+qemu-system-x86_64 -nographic -drive file=disk.img,format=raw,if=ide
 
-  solo5-virtio-mkimage -f tar disk.tar.gz http.virtio     # Google Compute Engine
-  solo5-virtio-mkimage -f qcow2 disk.qcow2 http.virtio    # libvirt, OpenStack
-  solo5-virtio-mkimage -f oci http http.hvt               # skopeo copy oci:http ...
+solo5-virtio-mkimage -f tar web.tar.gz web.virtio   # Google Compute
+solo5-virtio-mkimage -f qcow2 web.qcow2 web.virtio  # libvirt, OpenStack
+solo5-virtio-mkimage -f oci web web.hvt             # podman, Kubernetes",
+    see_also: &[
+        ("solo5-virtio-run", 1),
+        ("solo5-cc", 1),
+        ("solo5-elftool", 1),
+        ("qemu-system-x86_64", 1),
+        ("skopeo", 1),
+    ],
+};
 
-Exit status: 0 done, 1 not done, and nothing is left behind.";
+fn after_help() -> String {
+    format!("{}\n\nExit status: 0 done, 1 not done, and nothing is left behind.", ENDING.help())
+}
 
 /// Formats of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use solo5_mkimage::PROGRAM;
-use solo5_mkimage::cli::Arguments;
+use solo5_mkimage::cli::{Arguments, ENDING};
 use solo5_mkimage::make::{self, Order};
 use solo5_report::{Colour, Diagnostic, human};
 
@@ -66,7 +66,7 @@ fn run(arguments: &Arguments, remarks: &mut Vec<Diagnostic>) -> Result<(), Vec<D
 fn document(arguments: &Arguments) -> ExitCode {
     let text = match arguments.completions {
         Some(shell) => Ok(solo5_report::completion::script(Arguments::command(), shell)),
-        None => solo5_report::man::page(Arguments::command()),
+        None => solo5_report::man::page(Arguments::command(), &ENDING),
     };
     let printed = text.and_then(|text| io::stdout().lock().write_all(text.as_bytes()));
     match printed {

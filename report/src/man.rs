@@ -7,8 +7,53 @@ use std::io::{self, Write};
 use clap::{Arg, Command};
 use clap_mangen::Man;
 
+/// The sections at the end of a page, which `clap` knows nothing of.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Exit statuses, with what each means.
+    pub statuses: &'static [(&'static str, &'static str)],
+    /// Command lines, printed as they are; [`Ending::help`] shows them in help, too.
+    pub examples: &'static str,
+    /// Other pages with their sections.
+    pub see_also: &'static [(&'static str, u8)],
+}
+
+impl Ending {
+    /// The examples, for the end of `--help`.
+    pub fn help(&self) -> String {
+        let lines = self.examples.lines();
+        let lines = lines.map(|line| if line.is_empty() { "\n".into() } else { format!("  {line}\n") });
+        format!("Examples:\n{}", lines.collect::<String>()).trim_end().to_owned()
+    }
+
+    fn write(&self, page: &mut Vec<u8>) -> io::Result<()> {
+        writeln!(page, ".SH \"EXIT STATUS\"")?;
+        for (status, meaning) in self.statuses {
+            writeln!(page, ".TP\n.B {status}\n{}", roff(meaning))?;
+        }
+        writeln!(page, ".SH EXAMPLES\n.nf")?;
+        for line in self.examples.lines() {
+            writeln!(page, "{}", if line.is_empty() { ".sp".to_owned() } else { roff(line) })?;
+        }
+        writeln!(page, ".fi\n.SH \"SEE ALSO\"")?;
+        let last = self.see_also.len().saturating_sub(1);
+        for (number, (name, section)) in self.see_also.iter().enumerate() {
+            let comma = if number == last { "" } else { "," };
+            writeln!(page, ".BR {} ({section}){comma}", roff(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// A line of text that roff prints as it is.
+fn roff(line: &str) -> String {
+    let line = line.replace('\\', "\\e").replace('-', "\\-");
+    // At its start, these would begin a request.
+    if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+}
+
 /// The manual page of a program, with its verbs if it has any, in roff.
-pub fn page(program: Command) -> io::Result<String> {
+pub fn page(program: Command, ending: &Ending) -> io::Result<String> {
     // The page itself puts a `v` before the version.
     let version = crate::VERSION.trim_start_matches('v');
     let mut program = program.version(version);
@@ -24,6 +69,7 @@ pub fn page(program: Command) -> io::Result<String> {
         writeln!(page, ".SH COMMANDS")?;
         verbs(&program, "", &mut page)?;
     }
+    ending.write(&mut page)?;
     let page = String::from_utf8_lossy(&page);
     // An empty date needs its quotes, or the version stands in its place; and an empty line between
     // two breaks is one request.

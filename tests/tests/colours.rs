@@ -20,6 +20,9 @@ const RUNS: &[(&str, &[&str], bool)] = &[
     ("solo5-spt", &["--policy=bad.yaml", "none"], false),
     ("solo5-hvt", &["--help"], false),
     ("solo5-hvt-debug", &["--policy=bad.yaml", "none"], false),
+    ("solo5-virtio-run", &["--policy=bad.yaml", "none"], false),
+    ("solo5-virtio-mkimage", &["disk.img", "bad.yaml"], true),
+    ("solo5-virtio-mkimage", &["--help"], true),
 ];
 
 /// Whether the program prints an escape sequence.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use solo5_tests::tree::{TRIPLE, Tree, repository};
+use walkdir::WalkDir;
 
 fn staged() -> Tree {
     Tree::staged().expect("a staged tree")
@@ -37,13 +38,95 @@ fn name(path: &Path) -> String {
     path.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
+/// What a reader sees on a terminal of 80 columns.
+fn manual(page: &Path) -> String {
+    let mut man = Command::new("man");
+    man.env("MANPAGER", "cat").env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8").arg("-l");
+    run(man.arg(page))
+}
+
+fn too_wide(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.chars().count() > 80).collect()
+}
+
+/// Help of tools and of their verbs fits a terminal of 80 columns. Tenders' help has upstream's lines, which
+/// launchers read; the terminal wraps them.
+#[test]
+fn help_fits_80_columns() {
+    let help = |program: &Path, words: &[&str]| {
+        let mut command = Command::new(program);
+        // For verbs of upstream `--help` is a file.
+        let asked = if words.is_empty() { "--help" } else { "help" };
+        command.arg(asked).args(words).env("COLUMNS", "80").env("NO_COLOR", "1");
+        let output = command.output().expect("it starts");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let mut wrong = Vec::new();
+    for program in files(&staged(), "bin") {
+        // A link is another name of a program, or a compiler, whose help is its own.
+        let tools = ["solo5-mft", "solo5-elftool", "solo5-virtio-mkimage"];
+        if !tools.contains(&&*name(&program)) {
+            continue;
+        }
+        let mut queue = vec![Vec::new()];
+        while let Some(words) = queue.pop() {
+            let words: Vec<String> = words;
+            let asked: Vec<_> = words.iter().map(String::as_str).collect();
+            let text = help(&program, &asked);
+            assert!(text.lines().count() > 4, "{} {words:?}: {text}", program.display());
+            let wide = too_wide(&text).into_iter();
+            wrong.extend(wide.map(|line| format!("{} {words:?}: {line}", name(&program))));
+            let verbs = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+            for line in verbs.take_while(|line| line.starts_with(' ')) {
+                let indent = line.len() - line.trim_start().len();
+                let verb = line.split_whitespace().next().unwrap_or_default();
+                if indent == 2 && verb != "help" {
+                    queue.push([&words[..], &[verb.to_owned()]].concat());
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The links of an installed page lead to installed files.
+#[test]
+fn links_of_the_documentation_lead_somewhere() {
+    let tree = staged();
+    let (mut pages, mut lost) = (0, Vec::new());
+    for page in WalkDir::new(tree.prefix().join("share/doc/solo5")) {
+        let page = page.expect("a readable folder").into_path();
+        if page.extension().is_none_or(|suffix| suffix != "md") {
+            continue;
+        }
+        pages += 1;
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|part| Some(part.split_once(')')?.0)) {
+            let path = link.split('#').next().unwrap_or_default();
+            let elsewhere = path.contains("://") || path.starts_with("mailto:");
+            if !elsewhere && !page.parent().expect("a folder").join(path).exists() {
+                lost.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(pages > 100, "{pages}");
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
 #[test]
 fn every_manual_page_is_whole_and_correct() {
     let tree = staged();
     for section in ["man1", "man5"] {
         for page in files(&tree, &format!("share/man/{section}")) {
-            let text = run(Command::new("man").env("MANPAGER", "cat").arg("-l").arg(&page));
+            let text = manual(&page);
             assert!(text.lines().count() > 25, "{}: {text}", page.display());
+            if section == "man1" {
+                for heading in ["EXIT STATUS", "EXAMPLES", "SEE ALSO"] {
+                    let has = text.lines().any(|line| line == heading);
+                    assert!(has, "{} has no {heading}", page.display());
+                }
+            }
+            assert_eq!(too_wide(&text), Vec::<&str>::new(), "{}", page.display());
             let file = fs::canonicalize(&page).expect("a link to a page");
             let lint = Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(file).output();
             let found = String::from_utf8(lint.expect("mandoc runs").stdout).expect("text");

@@ -98,8 +98,7 @@ fn mdbook() -> Result<PathBuf> {
         tempfile::Builder::new().prefix("tools").tempdir_in(crate::root().join("target"))?;
     let mut install = cargo();
     install
-        // It renders the pages in seconds without optimisation too, and is compiled in half the time.
-        .args(["install", "mdbook", "--locked", "--quiet", "--debug"])
+        .args(["install", "mdbook", "--locked", "--quiet"])
         .args(["--version", &format!("={MDBOOK}")])
         .args(["--no-default-features", "--features", "search"])
         .arg("--root")

@@ -8,6 +8,7 @@ use std::process::Command;
 use solo5_abi::Arch;
 
 use crate::programs::{Program, TOOLCHAIN_VERBS};
+use crate::references::{inside, links};
 use crate::run::output;
 use crate::stage::write;
 use crate::{Result, format_pages};
@@ -21,7 +22,8 @@ const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d", "", ".fish"),
 ];
 
-/// What of the checkout is documentation. Paths stay the same, so links between files work.
+/// What of the checkout is documentation, besides the files that its pages link to. Paths stay the same,
+/// so links between files work.
 const DOCUMENTATION: [&str; 6] =
     ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "docs", "examples/hello"];
 
@@ -37,8 +39,39 @@ pub(crate) fn stage(root: &Path, programs: &[&Program], tree: &Path, arch: Arch)
         let to = tree.join("share/solo5/schemas").join(schema.file_name());
         write(&to, &fs::read(schema.path())?)?;
     }
+    let documentation = tree.join("share/doc/solo5");
     for name in DOCUMENTATION {
-        copy(&root.join(name), &tree.join("share/doc/solo5").join(name))?;
+        copy(&root.join(name), &documentation.join(name))?;
+    }
+    linked(root, &documentation, Path::new(""))
+}
+
+/// Copies the files that the pages below `folder` link to, and those that these link to, if they are not
+/// there yet.
+fn linked(root: &Path, documentation: &Path, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(documentation.join(folder))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            linked(root, documentation, &path)?;
+        } else {
+            links_of(root, documentation, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn links_of(root: &Path, documentation: &Path, page: &Path) -> Result<()> {
+    if page.extension().is_none_or(|suffix| suffix != "md") {
+        return Ok(());
+    }
+    let text = fs::read_to_string(documentation.join(page))?;
+    let folder = page.parent().unwrap_or(Path::new(""));
+    for file in links(&text).filter_map(|link| inside(&folder.join(link))) {
+        if root.join(&file).is_file() && !documentation.join(&file).exists() {
+            copy(&root.join(&file), &documentation.join(&file))?;
+            links_of(root, documentation, &file)?;
+        }
     }
     Ok(())
 }

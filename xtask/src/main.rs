@@ -38,6 +38,7 @@ mod new;
 mod part;
 mod peer;
 mod programs;
+mod references;
 mod run;
 mod schemas;
 mod stage;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use html5gum::{Token, Tokenizer};
 
-use super::pages::inside;
 use crate::Result;
+use crate::references::inside;
 
 /// What a page refers to, and what can be referred to in it.
 #[derive(Default)]

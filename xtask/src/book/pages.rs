@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::Result;
+use crate::references::{inside, links};
 
 /// Where the order of the pages is.
 const SUMMARY: &str = "docs/SUMMARY.md";
@@ -72,27 +73,6 @@ fn children(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// Where the links of a text lead, without anchors and without addresses elsewhere.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    let targets = text.split("](").skip(1).filter_map(|part| part.split_once(')'));
-    let targets = targets.map(|(target, _)| target.split('#').next().unwrap_or_default());
-    targets.filter(|target| !target.is_empty() && !target.contains(':'))
-}
-
-/// `path` without `.` and `..`; `None` if it leads out of the repository.
-pub(super) fn inside(path: &Path) -> Option<PathBuf> {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => out.pop().then_some(())?,
-            Component::Normal(name) => out.push(name),
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(out)
 }
 
 /// Writes a file and the folders above it.

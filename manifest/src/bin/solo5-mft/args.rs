@@ -6,13 +6,34 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use solo5_abi::Arch;
 use solo5_manifest::Version;
+use solo5_report::man::Ending;
+
+/// What help and the manual page end with.
+pub(crate) const ENDING: Ending = Ending {
+    statuses: &[
+        ("0", "The work is done."),
+        ("1", "The input has errors; with fmt --check, a file would change."),
+        ("2", "The work could not be done, or the command line is wrong."),
+    ],
+    examples: "\
+solo5-mft check manifest.yaml
+solo5-mft compile manifest.yaml -o manifest.o
+solo5-mft show app.hvt
+solo5-mft explain M106",
+    see_also: &[("solo5-manifest", 5), ("solo5-cc", 1), ("solo5-elftool", 1)],
+};
 
 /// Compile and inspect application manifests of Solo5 unikernels.
 ///
 /// A manifest is YAML or JSON; `-` as a file name is standard input or output. Exit status: 0 done,
 /// 1 the input has errors, 2 the work could not be done.
 #[derive(Debug, Parser)]
-#[command(name = "solo5-mft", version = solo5_report::VERSION, propagate_version = true)]
+#[command(
+    name = "solo5-mft",
+    version = solo5_report::VERSION,
+    propagate_version = true,
+    after_help = ENDING.help(),
+)]
 pub(crate) struct Arguments {
     /// Format of diagnostics
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]

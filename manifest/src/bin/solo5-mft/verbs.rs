@@ -14,7 +14,7 @@ use solo5_report::Diagnostic;
 use solo5_source::format;
 
 use crate::PROGRAM;
-use crate::args::{Arguments, Compile, Emit};
+use crate::args::{Arguments, Compile, ENDING, Emit};
 use crate::binary;
 use crate::console::{Console, Failure, cannot_read, cannot_write, name_of, print, read_source};
 
@@ -200,6 +200,6 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
 
 /// `man`.
 pub(crate) fn man() -> Result<(), Failure> {
-    let page = solo5_report::man::page(Arguments::command());
+    let page = solo5_report::man::page(Arguments::command(), &ENDING);
     print(&page.map_err(|error| cannot_write(Path::new("-"), &error))?)
 }
