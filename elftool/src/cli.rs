@@ -24,7 +24,10 @@ use crate::verify::VerifyOptions;
 const ENDING: Ending = Ending {
     statuses: &[
         ("0", "The work is done, and the answer is yes: nothing was found, all is allowed."),
-        ("1", "The answer is no; for the verbs of Solo5 0.12, also that the work could not be done."),
+        (
+            "1",
+            "The answer is no; for the verbs of Solo5 0.12, also that the work could not be done.",
+        ),
         ("2", "The work could not be done, or the command line is wrong."),
     ],
     examples: "\

@@ -22,7 +22,8 @@ impl Ending {
     /// The examples, for the end of `--help`.
     pub fn help(&self) -> String {
         let lines = self.examples.lines();
-        let lines = lines.map(|line| if line.is_empty() { "\n".into() } else { format!("  {line}\n") });
+        let lines =
+            lines.map(|line| if line.is_empty() { "\n".into() } else { format!("  {line}\n") });
         format!("Examples:\n{}", lines.collect::<String>()).trim_end().to_owned()
     }
 
