@@ -204,6 +204,11 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
         bindings.name()
     )?;
     program_headers(out, &layout)?;
+    if bindings == Bindings::Target(Target::Virtio) {
+        // These bindings read the manifest in the image. Without one the audit says so, in better words
+        // than a linker that misses a symbol.
+        writeln!(out, "\nPROVIDE({} = 0);", note::SYMBOL_MFT1)?;
+    }
     writeln!(out, "\nSECTIONS\n{{")?;
     let headers = match layout.multiboot {
         Multiboot::Flat => "    . += SIZEOF_HEADERS;\n",

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use solo5_report::man::Ending;
+
+use crate::name;
 
 /// Make a disk, cloud or container image of a unikernel.
 ///
@@ -26,10 +27,10 @@ pub struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Format::Raw)]
     pub format: Format,
     /// Name of the image in its layout; only with --format=oci
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = name::reference)]
     pub tag: Option<String>,
     /// What the runtime urunc takes the unikernel for; only with --format=oci [default: mirage]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = name::framework)]
     pub framework: Option<String>,
     /// Write no IMAGE.json
     #[arg(long)]

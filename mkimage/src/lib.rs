@@ -29,6 +29,7 @@ pub mod epoch;
 pub mod format;
 pub mod layout;
 pub mod make;
+pub mod name;
 pub mod oci;
 pub mod payload;
 pub mod place;

@@ -235,6 +235,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let message = format!("cannot write {}: {error}", path_text(path));
     let help = match error.kind() {
         io::ErrorKind::StorageFull => "make room; nothing was changed",
+        io::ErrorKind::FileTooLarge => "raise the limit (`ulimit -f`); nothing was changed",
         io::ErrorKind::AlreadyExists => "only an image layout or an empty folder is replaced",
         _ => "check that its folder exists and may be written to",
     };

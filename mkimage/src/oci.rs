@@ -1,8 +1,9 @@
 //! `oci`: an image layout with the unikernel in its only layer (Open Container Initiative, Image Format
 //! Specification 1.1).
 //!
-//! Runtimes get a process whose first argument is the unikernel's path. `urunc` wants annotations of its
-//! own, and reads them from the file `urunc.json` where an engine hands no annotations on
+//! `urunc` wants annotations of its own, and reads them from the file `urunc.json` where an engine hands no
+//! annotations on. It takes all words of the process for the guest's arguments, so the unikernel's path is
+//! none of them where `urunc` has a monitor; elsewhere it is the entry point
 //! (`docs/reference/disk-image.md#oci`).
 
 use std::collections::BTreeMap;
@@ -67,12 +68,7 @@ pub fn write(unikernel: &Unikernel, options: &Options<'_>, to: &Path) -> io::Res
         "created": created,
         "architecture": architecture(unikernel.arch),
         "os": "linux",
-        "config": {
-            "Entrypoint": [path],
-            "Cmd": options.arguments,
-            "WorkingDir": "/",
-            "Labels": annotations,
-        },
+        "config": process(options, &path, !urunc.is_empty(), &annotations),
         "rootfs": { "type": "layers", "diff_ids": [layer_id.to_string()] },
         "history": [{ "created": created, "created_by": crate::PROGRAM }],
     });
@@ -108,6 +104,29 @@ pub fn write(unikernel: &Unikernel, options: &Options<'_>, to: &Path) -> io::Res
     Ok(digest)
 }
 
+/// The process of a container, with the labels.
+fn process(
+    options: &Options<'_>,
+    path: &str,
+    for_urunc: bool,
+    labels: &BTreeMap<&'static str, String>,
+) -> Value {
+    if !for_urunc {
+        return json!({
+            "Entrypoint": [path],
+            "Cmd": options.arguments,
+            "WorkingDir": "/",
+            "Labels": labels,
+        });
+    }
+    // Engines refuse an image without any word.
+    let words = match options.arguments {
+        [] => json!([""]),
+        words => json!(words),
+    };
+    json!({ "Cmd": words, "WorkingDir": "/", "Labels": labels })
+}
+
 /// The machine, as Go calls it.
 fn architecture(arch: Arch) -> &'static str {
     match arch {
@@ -137,7 +156,22 @@ fn urunc(
     if !options.arguments.is_empty() {
         all.insert("com.urunc.unikernel.cmdline", options.arguments.join(" "));
     }
+    // It attaches one device of each kind, under these names or by default `service` and `storage`.
+    for (key, kind) in [
+        ("com.urunc.unikernel.solo5NetDev", DeviceType::NetBasic),
+        ("com.urunc.unikernel.solo5BlkDev", DeviceType::BlockBasic),
+    ] {
+        let mut of_kind = unikernel.devices.iter().filter(|(found, _)| *found == kind);
+        if let Some((_, name)) = of_kind.next().filter(|(_, name)| is_urunc_device(name)) {
+            all.insert(key, name.clone());
+        }
+    }
     all
+}
+
+/// Whether `urunc` takes this name of a device; it refuses an image with another one.
+fn is_urunc_device(name: &str) -> bool {
+    (1..=67).contains(&name.len()) && name.bytes().all(|letter| letter.is_ascii_alphanumeric())
 }
 
 /// The annotations of the manifest, which are the labels of the configuration too: engines hand one

@@ -54,7 +54,8 @@ fn skopeo_and_umoci_read_it() {
     assert!(fs::read(&unpacked).unwrap() == fs::read(shop.path("guest.hvt")).unwrap());
     assert_eq!(fs::metadata(&unpacked).unwrap().permissions().mode() & 0o777, 0o755);
     let config = read(&shop, "bundle/config.json");
-    assert_eq!(config["process"]["args"], json!(["/unikernel.hvt", "--name=x", "two words"]));
+    // urunc hands all of them to the guest.
+    assert_eq!(config["process"]["args"], json!(["--name=x", "two words"]));
     assert_eq!(config["annotations"]["org.solo5.target"], "hvt");
     assert_eq!(config["annotations"]["com.urunc.unikernel.hypervisor"], "hvt");
 }
@@ -134,9 +135,12 @@ fn urunc_finds_what_it_wants_to_know() {
             ("hypervisor", monitor),
             ("binary", &*format!("/unikernel.{}", target.name())),
             ("cmdline", "--a b"),
+            ("solo5NetDev", "service"),
+            ("solo5BlkDev", "storage"),
         ];
         shop.tool(&["umoci", "unpack", "--rootless", "--image", "image", "bundle"]);
         let file = read(&shop, "bundle/rootfs/urunc.json");
+        assert_eq!(file.as_object().unwrap().len(), expected.len(), "{file}");
         for (key, value) in expected {
             let key = format!("com.urunc.unikernel.{key}");
             assert_eq!(annotations[&key], value);
@@ -151,6 +155,38 @@ fn urunc_finds_what_it_wants_to_know() {
     shop.make(&["-f", "oci", "image", "guest.xen"]);
     let manifest = object(&blob(&shop, "image", &read(&shop, "image/index.json")["manifests"][0]));
     assert!(!manifest.to_string().contains("urunc"), "it has no monitor for xen");
+    let config = object(&blob(&shop, "image", &manifest["config"]));
+    assert_eq!(config["config"]["Entrypoint"], json!(["/unikernel.xen"]));
+}
+
+/// Engines refuse an image whose process has no word, and `urunc` would hand a path on to the guest.
+#[test]
+fn without_arguments_the_process_has_one_empty_word() {
+    let shop = Workshop::new();
+    shop.guest("guest.hvt", Target::Hvt, 64);
+    shop.make(&["-f", "oci", "image", "guest.hvt"]);
+    shop.tool(&["umoci", "unpack", "--rootless", "--image", "image", "bundle"]);
+    assert_eq!(read(&shop, "bundle/config.json")["process"]["args"], json!([""]));
+}
+
+#[test]
+fn names_follow_the_specification() {
+    let shop = Workshop::new();
+    for name in ["v1", "team/http:1.2_x", "A--b", "a+b"] {
+        shop.make(&["-f", "oci", &format!("--tag={name}"), "image", "guest.virtio"]);
+        let index = read(&shop, "image/index.json");
+        let annotations = &index["manifests"][0]["annotations"];
+        assert_eq!(annotations["org.opencontainers.image.ref.name"], name);
+        shop.tool(&["skopeo", "inspect", &format!("oci:image:{name}")]);
+    }
+    for name in ["", "two words", "-a", "a-", "a---b", "a//b", "\u{e4}", "a\nb"] {
+        for option in ["tag", "framework"] {
+            let option = format!("--{option}={name}");
+            let said = shop.refused(&["-f", "oci", &option, "other", "guest.virtio"]);
+            assert!(said.contains("letters and digits"), "{name:?}: {said}");
+        }
+    }
+    assert!(!shop.path("other").exists());
 }
 
 #[test]

@@ -93,11 +93,40 @@ fn a_full_disk_gets_nothing() {
     }
 }
 
+/// The kernel would end the program by a signal, and its temporary files would stay.
+#[test]
+fn a_limit_on_files_is_an_error() {
+    let shop = Workshop::new();
+    shop.guest("guest.large", Target::Virtio, 400_000);
+    for format in ["raw", "tar", "qcow2", "vmdk", "vhd", "oci"] {
+        let program = shop.program(&["-f", format, "image", "guest.large"]);
+        let words = std::iter::once(program.get_program()).chain(program.get_args());
+        let mut sh = Command::new("sh");
+        // A unit is 512 bytes, or 1024 in some shells; no image is smaller.
+        sh.args(["-c", "ulimit -f 2 && exec \"$@\"", "sh"]).args(words);
+        let output = sh.current_dir(shop.path("")).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{format}: {said}");
+        assert!(said.contains("D605") && said.contains("`ulimit -f`"), "{format}: {said}");
+        assert!(shop.names().is_empty(), "{format}: {:?}", shop.names());
+    }
+}
+
 #[test]
 fn an_unwritable_place_is_named() {
     let shop = Workshop::new();
-    let said = shop.refused(&["missing/disk.img", "guest.virtio"]);
-    assert!(said.contains("cannot write missing/disk.img"), "{said}");
+    // The message names the user's file, and no temporary one.
+    for format in ["raw", "oci"] {
+        for (place, why) in [
+            ("missing/disk.img", "No such file or directory"),
+            ("guest.virtio/disk.img", "Not a directory"),
+            ("/proc/disk.img", ""),
+        ] {
+            let said = shop.refused(&["-f", format, place, "guest.virtio"]);
+            assert!(said.contains(&format!("cannot write {place}: {why}")), "{said}");
+            assert!(!said.contains(".solo5-"), "{said}");
+        }
+    }
     fs::create_dir(shop.path("folder")).unwrap();
     let said = shop.refused(&["folder", "guest.virtio"]);
     assert!(said.contains("Is a directory"), "{said}");

@@ -8,11 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod input;
+mod limit;
 pub mod prepare;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -154,14 +155,15 @@ fn beside(path: &Path, mode: Option<u32>) -> io::Result<NamedTempFile> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let permissions = fs::Permissions::from_mode(mode.map_or(0o666, |mode| mode & 0o7777));
-    // The umask restricts the mode given here. The mode of an existing file is set again below.
-    let file = tempfile::Builder::new()
-        .prefix(".solo5-")
-        .permissions(permissions.clone())
-        .tempfile_in(folder)?;
+    limit::becomes_an_error();
+    let mode_bits = mode.map_or(0o666, |mode| mode & 0o7777);
+    // Made by a function of ours, whose errors do not name the temporary file. The umask restricts the
+    // mode given here. The mode of an existing file is set again below.
+    let file = tempfile::Builder::new().prefix(".solo5-").make_in(folder, |path| {
+        OpenOptions::new().read(true).write(true).create_new(true).mode(mode_bits).open(path)
+    })?;
     if mode.is_some() {
-        file.as_file().set_permissions(permissions)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode_bits))?;
     }
     Ok(file)
 }

@@ -7,10 +7,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, RenameFlags, access, renameat_with};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::{Outcome, Target, beside, same};
+use crate::{Outcome, Target, beside, limit, same};
 
 /// A file that is complete, and not in its place yet.
 pub struct PreparedFile(State);
@@ -41,6 +41,7 @@ impl PreparedFile {
         path: &Path,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<PreparedFile> {
+        limit::becomes_an_error();
         let mut prepared = PreparedFile(match Target::of(path)? {
             Target::Stdout => State::Stdout(tempfile::tempfile()?),
             Target::Direct => State::Direct { file: tempfile::tempfile()?, path: path.into() },
@@ -130,7 +131,11 @@ impl PreparedFolder {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        let made = tempfile::Builder::new().prefix(".solo5-").tempdir_in(folder)?;
+        limit::becomes_an_error();
+        let made = tempfile::Builder::new()
+            .prefix(".solo5-")
+            .tempdir_in(folder)
+            .map_err(|error| cause(folder, &error))?;
         let prepared = PreparedFolder { made, path };
         fill(prepared.made.path())?;
         // A temporary folder is private; the umask restricts what it is opened to.
@@ -157,6 +162,14 @@ impl PreparedFolder {
             let _ = self.made.keep();
         }
         Ok(())
+    }
+}
+
+/// Why no folder could be made in `folder`. The library's error names the temporary folder.
+fn cause(folder: &Path, error: &io::Error) -> io::Error {
+    match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        Err(cause) => cause.into(),
+        Ok(()) => error.kind().into(),
     }
 }
 

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use solo5_tests::ensure;
 use solo5_tests::outcome::{Outcome, Stop};
-use solo5_tests::process::{self, Finished};
+use solo5_tests::process::{self, Finished, Running};
+use solo5_tests::{ensure, namespace};
 
 use crate::{Suite, trial};
 
@@ -27,7 +27,10 @@ const FORMATS: &[(&str, &str)] =
     &[("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("tar", "raw")];
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
-    let mut trials = vec![trial(suite, "disk/its-own-is-none-of-the-manifest", boot_disk)];
+    let mut trials = vec![
+        trial(suite, "disk/its-own-is-none-of-the-manifest", boot_disk),
+        trial(suite, "disk/http-answers-curl", answers_curl),
+    ];
     for (name, machine, devices) in CONTROLLERS {
         let name = format!("disk/from-{name}");
         trials.push(trial(suite, name, move |suite| from(suite, machine, devices)));
@@ -42,6 +45,10 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
 /// Makes a disk of the test unikernel `guest`.
 fn make(suite: &Suite, guest: &str, format: &str, to: &Path, arguments: &[&str]) -> Outcome {
     let image = suite.builder.image(suite.guest(guest)?, "virtio")?;
+    make_of(suite, &image, format, to, arguments)
+}
+
+fn make_of(suite: &Suite, image: &Path, format: &str, to: &Path, arguments: &[&str]) -> Outcome {
     let mut mkimage = Command::new(suite.tree.program("solo5-virtio-mkimage"));
     mkimage.args(["-f", format]).arg(to).arg(image).args(arguments);
     process::succeed(mkimage)?;
@@ -50,6 +57,13 @@ fn make(suite: &Suite, guest: &str, format: &str, to: &Path, arguments: &[&str])
 
 /// Boots a machine and returns what was printed; it ends through the debug port.
 fn boot(machine: &str, options: &[String]) -> Outcome<String> {
+    let Finished { status, output } = process::run(qemu(machine, options)?)?;
+    let output = String::from_utf8_lossy(&output).replace("\r\n", "\n");
+    ensure!(status == 83, "QEMU ended with {status}:\n{output}");
+    Ok(output)
+}
+
+fn qemu(machine: &str, options: &[String]) -> Outcome<Command> {
     if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
         return Err(Stop::Skip("qemu-system-x86_64 is not installed".into()));
     }
@@ -58,10 +72,7 @@ fn boot(machine: &str, options: &[String]) -> Outcome<String> {
         .args(["-no-reboot", "-device", "isa-debug-exit", "-m", "64", "-M", machine])
         .args(options)
         .stdin(Stdio::null());
-    let Finished { status, output } = process::run(qemu)?;
-    let output = String::from_utf8_lossy(&output).replace("\r\n", "\n");
-    ensure!(status == 83, "QEMU ended with {status}:\n{output}");
-    Ok(output)
+    Ok(qemu)
 }
 
 fn drive(id: &str, file: &Path, format: &str) -> [String; 2] {
@@ -121,4 +132,37 @@ fn boot_disk(suite: &Suite) -> Outcome {
     }
     ensure!(std::fs::read(&data)?.iter().any(|byte| *byte != 0), "it wrote nothing");
     Ok(())
+}
+
+/// A disk of `examples/http` boots from a BIOS and serves curl: a thousand requests, whose answers are
+/// compared.
+fn answers_curl(suite: &Suite) -> Outcome {
+    const REQUESTS: u32 = 1000;
+    let image = suite.builder.example("http", "virtio")?;
+    let folder = tempfile::tempdir()?;
+    let disk = folder.path().join("disk.img");
+    make_of(suite, &image, "raw", &disk, &["--ipv4=10.0.0.2/24"])?;
+    let mut options = drive("boot", &disk, "raw").to_vec();
+    let tap = "tap,id=net,ifname=tap0,script=no,downscript=no";
+    for word in ["-device", "ide-hd,drive=boot", "-netdev", tap] {
+        options.push(word.into());
+    }
+    options.extend(["-device".into(), "virtio-net-pci,netdev=net".into()]);
+    namespace::with_network(|| {
+        namespace::add_tap("tap0", None)?;
+        namespace::bring_up("tap0", "10.0.0.1/24")?;
+        let mut server = Running::start(qemu("pc", &options)?)?;
+        server.wait_for("serving http://10.0.0.2/")?;
+        // Each answer becomes a file, which is named by its number.
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--output", "#1"]);
+        curl.arg(format!("http://10.0.0.2/echo/[1-{REQUESTS}]")).current_dir(folder.path());
+        process::succeed(curl)?;
+        for number in 1..=REQUESTS {
+            let answer = std::fs::read_to_string(folder.path().join(number.to_string()))?;
+            ensure!(answer == format!("{number}\n"), "/echo/{number} answered {answer:?}");
+        }
+        server.kill();
+        Ok(())
+    })
 }

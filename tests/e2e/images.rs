@@ -14,7 +14,10 @@ use crate::{Suite, trial};
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     let names = suite.guests.iter().map(|guest| guest.name.clone());
-    let symbolize = trial(suite, "image/symbolize", symbolize);
+    let own = [
+        trial(suite, "image/symbolize", symbolize),
+        trial(suite, "image/without-manifest", without_manifest),
+    ];
     names
         .map(|name| {
             trial(suite, format!("image/{name}"), move |suite| {
@@ -25,7 +28,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
                 Ok(())
             })
         })
-        .chain([symbolize])
+        .chain(own)
         .collect()
 }
 
@@ -57,6 +60,45 @@ fn symbolize(suite: &Suite) -> Outcome {
         elftool.arg("symbolize").args([&image, &trace]);
         let said = process::succeed(elftool)?;
         ensure!(said.contains(" solo5_app_main+0x0 at hello.c:"), "{target}: {said}");
+    }
+    Ok(())
+}
+
+/// A link without a manifest ends with the rule that says so, for every target and with both linkers;
+/// a manifest in an archive is found if something refers to it.
+fn without_manifest(suite: &Suite) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let hello = repository().join("examples/hello/hello.c");
+    let object = folder.join("manifest.o");
+    let mut mft = suite.tool("solo5-mft");
+    mft.args(["compile", "-o"]).arg(&object);
+    mft.arg(solo5_tests::guest::directory().join("none.json"));
+    process::succeed(mft)?;
+    let archive = folder.join("libmanifest.a");
+    let mut ar = Command::new("ar");
+    ar.arg("rc").args([&archive, &object]);
+    process::succeed(ar)?;
+    for target in ["spt", "hvt", "virtio"] {
+        for linker in ["bfd", "lld"] {
+            let image = folder.join("image");
+            let link = || {
+                let mut cc = Command::new(suite.tree.cc());
+                cc.args(["-z", &format!("solo5-abi={target}"), &format!("-fuse-ld={linker}")]);
+                cc.arg(&hello).arg("-o").arg(&image);
+                cc
+            };
+            let finished = process::run(link())?;
+            let said = finished.text();
+            ensure!(finished.status == 1, "{target} {linker}: status {}:\n{said}", finished.status);
+            ensure!(said.contains("error[S304]"), "{target} {linker}:\n{said}");
+            ensure!(said.matches("error").count() == 1, "{target} {linker}:\n{said}");
+            ensure!(!image.exists(), "{target} {linker}: an image is left");
+            let mut whole = link();
+            whole.args(["-u", "__solo5_mft1_note"]).arg(&archive);
+            process::succeed(whole)?;
+            std::fs::remove_file(&image)?;
+        }
     }
     Ok(())
 }

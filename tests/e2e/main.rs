@@ -10,6 +10,7 @@
 //! | `SOLO5_PREFIX` | the tree under test, else `target/solo5` of the repository |
 //! | `SOLO5_PEER` | another installed Solo5, to test with and against |
 //! | `SOLO5_NO_SKIP=1` | a test that can be run neither here nor in the lab fails |
+//! | `SOLO5_SHARE=N/OF` | only this share of the tests, the first is 1: the lab divides them among machines |
 //!
 //! | file | tests |
 //! |---|---|
@@ -51,6 +52,7 @@ mod virtio;
 mod virtio_devices;
 mod virtio_names;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -146,7 +148,7 @@ fn main() -> ExitCode {
     if let Some(status) = rerun_as_root() {
         return status;
     }
-    match trials() {
+    match trials().and_then(share) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
             eprintln!("e2e: {message}");
@@ -176,6 +178,26 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));
     trials.extend(features::trials(&suite));
+    Ok(trials)
+}
+
+/// The tests that `SOLO5_SHARE` leaves. A test's name decides its share, so that neighbours, which
+/// often take as long, come into different ones.
+fn share(mut trials: Vec<Trial>) -> Outcome<Vec<Trial>> {
+    let Ok(share) = std::env::var("SOLO5_SHARE") else {
+        return Ok(trials);
+    };
+    let numbers = share.split_once('/').and_then(|(number, of)| {
+        let numbers: (u64, u64) = (number.parse().ok()?, of.parse().ok()?);
+        (1..=numbers.1).contains(&numbers.0).then_some(numbers)
+    });
+    let (number, of) = numbers
+        .ok_or_else(|| format!("SOLO5_SHARE={share} is no share: '1/2' is the first half"))?;
+    trials.retain(|trial| {
+        let mut hasher = DefaultHasher::new();
+        trial.name().hash(&mut hasher);
+        hasher.finish() % of == number - 1
+    });
     Ok(trials)
 }
 

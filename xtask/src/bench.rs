@@ -12,6 +12,7 @@ mod io;
 mod lab;
 mod measure;
 mod process;
+mod virtio;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,17 +25,18 @@ use crate::run::{output, run};
 use crate::{Arguments, Result, peer, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--pairs=N] [--only=PART] [--check]";
-pub(crate) const HELP: &str = "Measure against the bars; SOLO5_PEER=PREFIX (default: target/peer) is the Solo5 to compare with; PART is programs, io, blocks, hvt, images or lab; --check fails if a bar is missed.";
+pub(crate) const HELP: &str = "Measure against the bars; SOLO5_PEER=PREFIX (default: target/peer) is the Solo5 to compare with; PART is programs, io, blocks, hvt, virtio, images or lab; --check fails if a bar is missed.";
 
 /// The rows of one part of the table.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
 /// The parts of the table, by their names for `--only`.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("programs", Bench::programs),
     ("io", io::rows),
     ("blocks", blocks::rows),
     ("hvt", hvt::rows),
+    ("virtio", virtio::rows),
     ("images", images::rows),
     ("lab", lab::rows),
 ];

@@ -10,7 +10,7 @@
 //! | programs and the kernel, from Debian's packages | [`packages`] |
 //! | the machine's file system | [`initramfs`] |
 //! | an emulator that boots both | [`svm`], [`vmx`] |
-//! | what comes back | [`machine`] |
+//! | machines run side by side, and what comes back | [`machine`] |
 //!
 //! | scenario | machine | what runs in it |
 //! |---|---|---|
@@ -24,14 +24,14 @@ mod svm;
 mod vmx;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::OnceLock;
+use std::process::{ExitCode, Stdio};
 
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, peer, stage};
 
 use initramfs::Initramfs;
 use machine::Boot;
+pub(crate) use machine::{Line, Machine, run_all};
 
 pub(crate) const ARGUMENTS: &str = "SCENARIO [FILTER]";
 pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCENARIO: hvt (AMD's virtualisation), vmx \
@@ -40,7 +40,7 @@ pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCE
 /// A machine, and what is tested in it.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    machine: fn(&Boot) -> Result<Command>,
+    machine: machine::Emulator,
     /// Programs that the scenario needs on the host, and the packages that have them.
     programs: &'static [(&'static str, &'static str)],
     /// Modules in the order they are loaded. A module without a file is built into the kernel.
@@ -49,6 +49,8 @@ pub(crate) struct Scenario {
     names: &'static [&'static str],
     /// Texts in the names of tests that are left out.
     not: &'static [&'static str],
+    /// How many machines share the tests.
+    machines: usize,
 }
 
 pub(crate) const SCENARIOS: [Scenario; 2] = [
@@ -60,6 +62,8 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
         names: &["/hvt"],
         // QEMU arms no debug registers for the guests of its guests.
         not: &["gdb/hardware"],
+        // A machine keeps one of the host's processors busy.
+        machines: 2,
     },
     Scenario {
         name: "vmx",
@@ -81,6 +85,7 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
             "an_endless_guest_ends_by_a_signal",
             "clock/stopped-while-it-computes",
         ],
+        machines: 1,
     },
 ];
 
@@ -100,16 +105,28 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     })?;
     scenario.prepare()?;
     stage::build(stage::Effort::Full)?;
-    if scenario.run(filter, &mut |line| println!("{line}"))? {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Err("there are failures".into())
-    }
+    let mut failed = Vec::new();
+    run_all(&scenario.machines(filter)?, &mut |line| match line {
+        Line::Said { machine, text } => println!("{}: {text}", machine.name),
+        Line::Ended { result: Ok(true), .. } => {}
+        Line::Ended { machine, result: Ok(false) } => {
+            failed.push(format!("{}: there are failures", machine.name));
+        }
+        Line::Ended { machine, result: Err(error) } => {
+            failed.push(format!("{}: {error}", machine.name));
+        }
+    });
+    if failed.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(failed.join("\n").into()) }
 }
 
 /// The lab's folder.
 fn lab() -> PathBuf {
     crate::root().join("target/lab")
+}
+
+/// The folder of the unikernels.
+fn images() -> PathBuf {
+    lab().join("images")
 }
 
 impl Scenario {
@@ -123,24 +140,34 @@ impl Scenario {
         packages::debugger(&lab()).map(drop)
     }
 
-    /// Runs the tests with the staged tree: all, or those with `filter` in their name. Calls `show`
-    /// with each line that they print; false if one failed.
+    /// The machines that run the tests with the staged tree: all, or those with `filter` in their name.
     ///
     /// # Errors
-    /// The machine cannot be made, or ends before its tests do.
-    pub(crate) fn run(&self, filter: Option<&str>, show: &mut dyn FnMut(&str)) -> Result<bool> {
-        self.boot(self.tests()?, &self.commands(filter), self.name, self.machine, show)
+    /// A test program or a unikernel cannot be built, or a machine's file system cannot be written.
+    pub(crate) fn machines(&self, filter: Option<&str>) -> Result<Vec<Machine>> {
+        guests("hvt", &images())?;
+        // The tests that one is looking for are few.
+        let count = if filter.is_some() { 1 } else { self.machines };
+        (1..=count).map(|number| self.share(number, count, filter)).collect()
     }
 
-    /// Boots a machine with `tree`, in which `commands` run; its files under `target/lab` get `name`.
-    fn boot(
+    /// The machine that runs one of `count` shares of the tests.
+    fn share(&self, number: usize, count: usize, filter: Option<&str>) -> Result<Machine> {
+        let mut tree = self.tests()?;
+        tree.variable("SOLO5_SHARE", format!("{number}/{count}"));
+        let name =
+            if count == 1 { self.name.to_owned() } else { format!("{}-{number}", self.name) };
+        self.machine(tree, &self.commands(filter, number == 1), name, self.machine)
+    }
+
+    /// A machine with `tree`, in which `commands` run; its files under `target/lab` get `name`.
+    fn machine(
         &self,
         mut tree: Initramfs,
         commands: &[String],
-        name: &str,
-        machine: fn(&Boot) -> Result<Command>,
-        show: &mut dyn FnMut(&str),
-    ) -> Result<bool> {
+        name: String,
+        emulator: machine::Emulator,
+    ) -> Result<Machine> {
         let lab = lab();
         let kernel = packages::kernel(&lab)?;
         tree.program(&packages::which("busybox")?, "/bin/busybox")?;
@@ -155,20 +182,17 @@ impl Scenario {
         let boot = Boot {
             kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
                 .ok_or("the kernel package has no kernel")?,
-            initramfs: tree.pack(commands, &lab.join(name).with_extension("cpio"))?,
-            log: lab.join(name).with_extension("log"),
-            emulator: lab.join(name).with_extension("emulator.log"),
+            initramfs: tree.pack(commands, &lab.join(format!("{name}.cpio")))?,
+            log: lab.join(format!("{name}.log")),
+            emulator: lab.join(format!("{name}.emulator.log")),
         };
-        machine::run(&boot, machine, show)
+        Ok(Machine { scenario: self.name, name, boot, emulator })
     }
 
     /// Everything the tests need, where they expect it.
     fn tests(&self) -> Result<Initramfs> {
         let root = crate::root();
-        let lab = lab();
-        let images = lab.join("images");
-        guests("hvt", &images)?;
-
+        let (lab, images) = (lab(), images());
         let mut tree = Initramfs::new()?;
         tree.program(&packages::debugger(&lab)?, "/sbin/gdb")?;
         for (package, name) in [("solo5-tests", "e2e"), ("solo5-hvt", "launch")] {
@@ -196,8 +220,8 @@ impl Scenario {
         Ok(tree)
     }
 
-    /// The commands that the machine runs.
-    fn commands(&self, filter: Option<&str>) -> Vec<String> {
+    /// The commands that a machine runs; the tender's own tests only in the `first` one.
+    fn commands(&self, filter: Option<&str>, first: bool) -> Vec<String> {
         // One test at a time: the machine is slower than one real processor.
         let options = "--test-threads=1 --color=never";
         // Tests of other targets and of the tools run on the host.
@@ -206,8 +230,8 @@ impl Scenario {
         let not: String = not.map(|name| format!(" --skip={name}")).collect();
         let tests = filter.as_ref().map_or(self.names, std::slice::from_ref);
         let e2e = tests.iter().map(|test| ("e2e", *test));
-        let launch = ("launch", filter.unwrap_or_default());
-        e2e.chain([launch])
+        let launch = first.then_some(("launch", filter.unwrap_or_default()));
+        e2e.chain(launch)
             .map(|(program, test)| format!("{program} {test}{not} {options}"))
             .collect()
     }
@@ -232,9 +256,8 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
     tree.file(text.path(), Path::new(SCRIPT))?;
     let mut lines = Vec::new();
     let command = format!("sh {SCRIPT}");
-    let done = scenario.boot(tree, &[command], "bench", svm::counting, &mut |line| {
-        lines.push(line.to_owned());
-    })?;
+    let machine = scenario.machine(tree, &[command], "bench".to_owned(), svm::counting)?;
+    let done = machine.run(&mut |line| lines.push(line.to_owned()))?;
     std::fs::write(lab().join("bench.results"), lines.join("\n"))?;
     if done {
         Ok(lines)
@@ -244,21 +267,15 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
     }
 }
 
-/// Builds the unikernels that run on `target` into `images`: once for both machines.
+/// Builds the unikernels that run on `target` into `images`, if they changed.
 fn guests(target: &str, images: &Path) -> Result<()> {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    if BUILT.get().is_some() {
-        return Ok(());
-    }
     run(cargo()
         .current_dir(crate::root())
         .args(["run", "--quiet", "--package", "solo5-tests"])
         .args(["--bin", "build-guests", "--", target])
         .arg(images)
         .env("SOLO5_PREFIX", stage::prefix())
-        .stdout(Stdio::null()))?;
-    BUILT.get_or_init(|| ());
-    Ok(())
+        .stdout(Stdio::null()))
 }
 
 /// Builds the tests `name` of `package` as a static program.

@@ -35,19 +35,20 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         passed &= summary.test(arguments)?;
         println!("== the demo, with and without the right to make a network namespace");
         passed &= summary.demo()?;
-        for scenario in &lab::SCENARIOS {
-            println!("== tests in the lab: {}", scenario.name);
-            passed &= summary.lab(scenario);
-        }
+        println!("== tests in the lab");
+        passed &= summary.lab();
     }
     println!("\n== summary");
     for skip in &summary.skips {
         println!("{skip}");
     }
+    for wrong in &summary.wrong {
+        println!("failed: {wrong}");
+    }
     let Summary { passed: good, failed: bad, skips, .. } = &summary;
     println!("{good} passed, {bad} failed, {} skipped", skips.len());
     if !passed {
-        return Err("there are failures".into());
+        return Err("there are failures: the lines above that begin with 'failed:'".into());
     }
     let nowhere = |skip: &&String| !summary.ran_in_lab(skip);
     if std::env::var_os("SOLO5_NO_SKIP").is_some()
@@ -70,6 +71,8 @@ struct Summary {
     passed: usize,
     failed: usize,
     skips: Vec<String>,
+    /// Names of tests that failed, and what else went wrong.
+    wrong: Vec<String>,
     /// Names of the tests that passed in the lab.
     in_lab: HashSet<String>,
 }
@@ -97,7 +100,11 @@ impl Summary {
             println!("{line}");
             self.read(&line);
         }
-        Ok(child.wait()?.success())
+        let ended = child.wait()?;
+        if !ended.success() {
+            self.wrong.push(format!("cargo test ended with {ended}"));
+        }
+        Ok(ended.success())
     }
 
     /// Prepares the peer. If that fails, notes that its tests are skipped.
@@ -140,38 +147,62 @@ impl Summary {
                 true => self.passed += 1,
                 false => {
                     self.failed += 1;
-                    println!("the demo {what} namespaces ended {whole:?}, {without:?}");
+                    let statuses = format!("{whole:?}, {without:?}");
+                    self.wrong.push(format!("the demo {what} namespaces: {statuses}"));
                 }
             }
         }
         Ok(held == [true, true])
     }
 
-    /// Runs a scenario of the lab, or skips it where its machine cannot be made; false if it failed.
-    fn lab(&mut self, scenario: &lab::Scenario) -> bool {
-        let name = scenario.name;
-        if let Err(error) = scenario.prepare() {
-            let skip = format!("skip: lab/{name}: {error}");
-            println!("{skip}");
-            self.skips.push(skip);
-            return true;
+    /// Runs every scenario of the lab, or skips it where its machine cannot be made; false if one
+    /// failed.
+    fn lab(&mut self) -> bool {
+        let mut machines = Vec::new();
+        let mut passed = true;
+        for scenario in &lab::SCENARIOS {
+            let name = scenario.name;
+            if let Err(error) = scenario.prepare() {
+                let skip = format!("skip: lab/{name}: {error}");
+                println!("{skip}");
+                self.skips.push(skip);
+                continue;
+            }
+            match scenario.machines(None) {
+                Ok(all) => machines.extend(all),
+                Err(error) => {
+                    self.wrong.push(format!("lab/{name}: {error}"));
+                    passed = false;
+                }
+            }
         }
-        let result = scenario.run(None, &mut |line| {
-            println!("{line}");
-            self.read_in_lab(name, line);
+        lab::run_all(&machines, &mut |line| match line {
+            lab::Line::Said { machine, text } => {
+                println!("{}: {text}", machine.name);
+                self.read_in_lab(machine.scenario, &text);
+            }
+            lab::Line::Ended { machine, result } => {
+                let name = &machine.name;
+                println!("lab/{name} ended: {result:?}");
+                if let Err(error) = &result {
+                    self.wrong.push(format!("lab/{name}: {error}"));
+                }
+                passed &= result == Ok(true);
+            }
         });
-        result.unwrap_or_else(|error| {
-            println!("lab/{name}: {error}");
-            false
-        })
+        passed
     }
 
-    /// Reads a line of a scenario. A skip gets the scenario's name: no other run makes up for it.
+    /// Reads a line of a scenario. Skips and failures get the scenario's name: no other run makes up
+    /// for such a skip.
     fn read_in_lab(&mut self, scenario: &str, line: &str) {
-        let before = self.skips.len();
+        let (skips, wrong) = (self.skips.len(), self.wrong.len());
         self.read(line);
-        for skip in &mut self.skips[before..] {
+        for skip in &mut self.skips[skips..] {
             *skip = skip.replacen("skip: ", &format!("skip: lab/{scenario}: "), 1);
+        }
+        for test in &mut self.wrong[wrong..] {
+            *test = format!("lab/{scenario}: {test}");
         }
         let test = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok"));
         // A skip does not name its test's module.
@@ -200,6 +231,11 @@ impl Summary {
                 }
             }
         }
+        if let Some(name) =
+            line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED"))
+        {
+            self.wrong.push(name.trim_end().to_owned());
+        }
         // When tests run one at a time, the skip is on the line of the test's name.
         let said = line.rsplit_once("... ").map_or(line, |(_, said)| said);
         if said.starts_with("skip: ") {
@@ -223,6 +259,8 @@ mod tests {
         assert_eq!((summary.passed, summary.failed), (13, 3));
         let skips = ["skip: net: no namespace", "skip: one/at/a/time: no tap"];
         assert_eq!(summary.skips, skips);
+        summary.read("test guest/net/spt      ... FAILED");
+        assert_eq!(summary.wrong, ["guest/net/spt"]);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(crate) fn version(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     });
 }
 
+/// The rule that bindings without a tender apply too.
+pub(crate) const NO_MANIFEST: &str = "S304";
+
 pub(crate) fn no_manifest(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     subject.report(out, |fault| match fault {
         ImageError::NoManifest => Some(String::from("nothing says which devices the image needs")),

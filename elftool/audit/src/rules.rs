@@ -1,6 +1,7 @@
 //! The table of rules. A rule is one entry here, one check, one page in `docs/rules`, and a folder of
 //! images in `tests/fixtures`.
 
+use solo5_abi::Target;
 use solo5_report::Severity;
 
 use crate::finding::Finding;
@@ -28,10 +29,13 @@ impl Rule {
     }
 
     /// The severity of its findings in this image. If the target has no tender in this suite, an error
-    /// becomes a warning, unless the image cannot be read at all or the rule is about such targets.
+    /// becomes a warning, unless the image cannot be read at all or the rule is about such targets. The
+    /// bindings of virtio read the manifest themselves, and do not start without one.
     pub fn severity_in(&self, subject: &Subject<'_>) -> Severity {
         let loaded_elsewhere = subject.target().is_some_and(|target| !target.has_tender());
-        if self.severity == Severity::Error && loaded_elsewhere && self.code != FLAT {
+        let refused_there = self.code == FLAT
+            || self.code == notes::NO_MANIFEST && subject.target() == Some(Target::Virtio);
+        if self.severity == Severity::Error && loaded_elsewhere && !refused_there {
             Severity::Warning
         } else {
             self.severity
@@ -274,7 +278,7 @@ pub const RULES: &[Rule] = &[
         notes::version,
     ),
     error(
-        "S304",
+        notes::NO_MANIFEST,
         "no manifest",
         "link with -z solo5-manifest=FILE; if the manifest's object is in an archive, \
          add -u __solo5_mft1_note",

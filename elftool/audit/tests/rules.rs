@@ -271,6 +271,16 @@ fn nothing_is_an_error_where_no_tender_loads() {
     let found = audit("a.virtio", &sample.bytes(), &Selection::default());
     let ours = found.iter().find(|finding| finding.code == "S201").unwrap();
     assert_eq!(ours.severity, Severity::Warning);
+    // Except what the bindings of virtio refuse themselves.
+    for (target, severity) in [(Target::Virtio, Severity::Error), (Target::Muen, Severity::Warning)]
+    {
+        let mut sample = Sample::new(target, Arch::X86_64, &DEVICES);
+        // PT_NULL, in the place of the manifest.
+        sample.segments.last_mut().unwrap().p_type = 0;
+        let found = audit("an image", &sample.bytes(), &Selection::default());
+        let ours = found.iter().find(|finding| finding.code == "S304").unwrap();
+        assert_eq!(ours.severity, severity, "{target:?}");
+    }
 }
 
 #[test]

@@ -128,18 +128,27 @@ pub(super) fn median_time(command: &mut Command, times: usize) -> Result<f64> {
 
 /// Starts two commands in turns; the times of each pair.
 pub(super) fn pairs(a: &mut Command, b: &mut Command, count: usize) -> Result<Vec<(f64, f64)>> {
+    pairs_of(count, || once(a), || once(b))
+}
+
+/// Takes two measurements in turns.
+pub(super) fn pairs_of(
+    count: usize,
+    mut a: impl FnMut() -> Result<f64>,
+    mut b: impl FnMut() -> Result<f64>,
+) -> Result<Vec<(f64, f64)>> {
     for _ in 0..count.min(10) {
-        once(a)?;
-        once(b)?;
+        a()?;
+        b()?;
     }
     let mut pair = |index: usize| -> Result<(f64, f64)> {
         // The order alternates, so that neither always benefits from warm caches.
         if index.is_multiple_of(2) {
-            let first = once(a)?;
-            Ok((first, once(b)?))
+            let first = a()?;
+            Ok((first, b()?))
         } else {
-            let second = once(b)?;
-            Ok((once(a)?, second))
+            let second = b()?;
+            Ok((a()?, second))
         }
     };
     (0..count).map(&mut pair).collect()

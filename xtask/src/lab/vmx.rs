@@ -34,6 +34,25 @@ const SCREEN: &str = "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so"
 /// Time limit: several times what the tests take.
 const SECONDS: u32 = 900;
 
+/// Starts Bochs; the arguments are its messages' file, and its command. Standard output is for results
+/// only, so Bochs's own output goes to standard error.
+///
+/// The display draws on a terminal of its own, which Bochs names in its messages. Somebody has to read
+/// what it draws: once the terminal's buffer is full, the machine stands still.
+const START: &str = r#"
+messages=$1
+shift
+exec 3>&1 >&2
+(
+    while kill -0 $$; do
+        screen=$(sed -n 's/^Bochs connected to screen "\(.*\)"$/\1/p' "$messages")
+        [ -z "$screen" ] || exec cat "$screen" >/dev/null
+        sleep 1
+    done
+) 2>/dev/null 3>&- &
+exec "$@"
+"#;
+
 /// The machine's memory, in MiB.
 const MEMORY: usize = 1024;
 
@@ -74,9 +93,9 @@ pub(crate) fn machine(boot: &Boot) -> Result<Command> {
     // Debian's Bochs has a debugger compiled in, which waits for this command.
     fs::write(folder.join("vmx.commands"), "continue\n")?;
     let mut bochs = limited(SECONDS, "sh");
-    // Standard output is for results only, so Bochs's own output goes to standard error.
     bochs
-        .args(["-c", "exec \"$@\" 3>&1 >&2", "sh"])
+        .args(["-c", START, "sh"])
+        .arg(&boot.emulator)
         .args(["bochs", "-q", "-unlock", "-f", "vmx.bochsrc"])
         .args(["-rc", "vmx.commands"])
         .env("TERM", "linux")
