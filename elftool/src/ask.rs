@@ -5,8 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::Feature;
@@ -77,20 +76,24 @@ pub(crate) enum Shown {
 
 #[derive(Serialize)]
 pub(crate) struct ShownDecision {
-    #[serde(flatten)]
-    decision: Value,
+    #[serde(flatten, serialize_with = "decision_json")]
+    pub(crate) decision: Decision,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    waived: Vec<ShownWaiver>,
+    pub(crate) waived: Vec<ShownWaiver>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<String>,
+    pub(crate) digest: Option<String>,
+}
+
+fn decision_json<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S::Error> {
+    decision.json().serialize(serializer)
 }
 
 #[derive(Serialize)]
-struct ShownWaiver {
-    code: &'static str,
-    reason: String,
-    until: String,
-    policy: String,
+pub(crate) struct ShownWaiver {
+    pub(crate) code: &'static str,
+    pub(crate) reason: String,
+    pub(crate) until: String,
+    pub(crate) policy: String,
 }
 
 impl ShownWaiver {
@@ -211,7 +214,7 @@ impl Answer {
                 Shown::NotAsked { decision: "cannot", messages: reasons.clone() }
             }
             Answer::Decided(found) => Shown::Decided(ShownDecision {
-                decision: found.decision.json(),
+                decision: found.decision.clone(),
                 waived: found.waived.iter().map(ShownWaiver::of).collect(),
                 digest: found.digest.map(|digest| digest.to_string()),
             }),

@@ -1,5 +1,5 @@
 //! `audit`: applies the rules to any number of images, in parallel. Memory is bounded: each thread
-//! holds the headers and findings of a few images.
+//! holds the headers and findings of a few images. A page is held whole, and has a bound.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -14,6 +14,7 @@ use solo5_source::size;
 
 use crate::console::{Console, Exit, Failure};
 use crate::files::{is_elf, name, readable};
+use crate::html::Pieces;
 use crate::inputs::{Input, InputError, List, inputs};
 use crate::options::Level;
 use crate::parallel::in_order;
@@ -84,7 +85,12 @@ impl AuditOptions {
         let threads =
             self.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let progress = progress();
-        let mut report = Report { printer: &*printer, totals: Totals::default(), pieces: 0 };
+        let mut report = Report {
+            printer: &*printer,
+            totals: Totals::default(),
+            pieces: 0,
+            held: printer.is_whole().then(Pieces::default),
+        };
         let mut fails = false;
         let mut unreadable = Vec::new();
         let mut written = console.stream(|out| printer.opening(out));
@@ -109,7 +115,7 @@ impl AuditOptions {
                     }
                     Outcome::Audited(piece, counts, failed) => {
                         fails |= failed;
-                        report.totals.add(&counts);
+                        report.totals.add(&counts, failed);
                         piece
                     }
                 };
@@ -121,7 +127,10 @@ impl AuditOptions {
         );
         progress.finish_and_clear();
         written?;
-        console.stream(|out| printer.closing(&report.totals, &unreadable, out))?;
+        console.stream(|out| match &report.held {
+            Some(pieces) => printer.whole(pieces, &report.totals, out),
+            None => printer.closing(&report.totals, &unreadable, out),
+        })?;
         Ok(if report.totals.unreadable > 0 {
             Exit::Incomplete
         } else {
@@ -165,11 +174,17 @@ struct Report<'p> {
     totals: Totals,
     /// How many pieces were printed that are not empty.
     pieces: usize,
+    /// The pieces of a format that is printed whole.
+    held: Option<Pieces>,
 }
 
 impl Report<'_> {
     fn piece(&mut self, console: &Console, piece: &[u8]) -> Result<(), Failure> {
         if piece.is_empty() {
+            return Ok(());
+        }
+        if let Some(held) = &mut self.held {
+            held.add(&String::from_utf8_lossy(piece));
             return Ok(());
         }
         let separator = if self.pieces > 0 { self.printer.separator() } else { "" };

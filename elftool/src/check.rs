@@ -12,7 +12,8 @@ use crate::ask::{Answer, Question, Shown, ask};
 use crate::console::{Console, Exit, Failure};
 use crate::files::name;
 use crate::guest_words::Tender;
-use crate::options::Format;
+use crate::launch_page::{Launched, launch_page};
+use crate::options::ReportFormat;
 use crate::plan::{self, PlanOptions};
 use crate::policy_files::{Host, Lists, given};
 
@@ -42,7 +43,7 @@ pub(crate) struct CheckOptions {
     debug_tender: bool,
     /// How to print decisions
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
     /// Options and guest arguments the tender would be started with
     #[arg(last = true, value_name = "LAUNCH-OPTIONS")]
     launch: Vec<OsString>,
@@ -90,14 +91,28 @@ impl CheckOptions {
             }
             let image = name(path);
             match self.format {
-                Format::Human => console.print(&answer.human(&image))?,
-                Format::Json => images.push(Checked { answer: answer.shown(), image }),
+                ReportFormat::Human => console.print(&answer.human(&image))?,
+                ReportFormat::Json | ReportFormat::Html => {
+                    images.push(Checked { answer: answer.shown(), image });
+                }
             }
         }
-        if self.format == Format::Json {
-            console.print_json(&Report { images })?;
+        match self.format {
+            ReportFormat::Human => {}
+            ReportFormat::Json => console.print_json(&Report { images })?,
+            ReportFormat::Html => console.print(&page(&images))?,
         }
         admit::record(console, lock, &admitted, exit, asked)?;
         Ok(exit)
     }
+}
+
+fn page(images: &[Checked]) -> String {
+    let launches = images.iter().map(|checked| {
+        let image = checked.image.as_str();
+        Launched { name: image, image, answer: &checked.answer, memory: None, command: None }
+    });
+    let launches: Vec<Launched<'_>> = launches.collect();
+    let plural = if images.len() == 1 { "" } else { "s" };
+    launch_page(&format!("Check of {} image{plural}", images.len()), &launches, &[], &[])
 }

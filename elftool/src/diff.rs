@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use maud::{Markup, html};
 use serde::Serialize;
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, LOCK_MAX, Lock};
-use crate::options::Format;
+use crate::html::{Pieces, controls, left_out, page, text, tiles};
+use crate::options::ReportFormat;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffOptions {
@@ -20,7 +22,7 @@ pub(crate) struct DiffOptions {
     new: Vec<PathBuf>,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
 }
 
 /// One difference. `old` is missing where something was added, `new` where it was removed.
@@ -45,6 +47,18 @@ struct Report {
     images: Vec<Compared>,
 }
 
+impl Compared {
+    /// What became of the image, in a word.
+    fn result(&self) -> &'static str {
+        match self.changes.as_slice() {
+            [] => "unchanged",
+            [Change { what, old: None, .. }] if what == "image" => "added",
+            [Change { what, new: None, .. }] if what == "image" => "removed",
+            _ => "changed",
+        }
+    }
+}
+
 impl DiffOptions {
     /// Compares the old with each of the new.
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
@@ -57,8 +71,9 @@ impl DiffOptions {
         let images = compare((&old, old_is_image), &news);
         let changed = images.iter().any(|image| !image.changes.is_empty());
         match self.format {
-            Format::Human => console.print(&images.iter().map(human).collect::<String>())?,
-            Format::Json => console.print_json(&Report { images })?,
+            ReportFormat::Human => console.print(&images.iter().map(human).collect::<String>())?,
+            ReportFormat::Json => console.print_json(&Report { images })?,
+            ReportFormat::Html => console.print(&whole(&images))?,
         }
         Ok(Exit::objection_if(changed))
     }
@@ -196,6 +211,101 @@ fn human(Compared { file, changes }: &Compared) -> String {
         let _ = writeln!(out, "  {}", one_line(&line));
     }
     out
+}
+
+/// The page.
+fn whole(images: &[Compared]) -> String {
+    let mut rows = Pieces::default();
+    images.iter().for_each(|image| rows.add(&entry(image).into_string()));
+    let count = |wanted: &str| images.iter().filter(|image| image.result() == wanted).count();
+    let counts = [
+        (images.len(), "", "images"),
+        (count("changed"), "warning", "changed"),
+        (count("added"), "note", "added"),
+        (count("removed"), "note", "removed"),
+        (count("unchanged"), "good", "unchanged"),
+    ];
+    let counts: Vec<_> = counts.into_iter().filter(|(count, ..)| *count > 0).collect();
+    let body = html! {
+        (tiles(&counts))
+        h2 #images { "Images" }
+        (left_out(rows.left_out, images.len()))
+        (controls("name, device, .text …", &[
+            ("changed", "changed"), ("added", "added"), ("removed", "removed"), ("unchanged", "unchanged"),
+        ]))
+        table.fleet aria-labelledby="images" {
+            thead { tr {
+                th scope="col" { "Image" }
+                th scope="col" { "Result" }
+                th.number scope="col" { "Changes" }
+            } }
+            (rows.markup())
+        }
+    };
+    let changed = images.iter().filter(|image| !image.changes.is_empty()).count();
+    page(
+        &format!("{changed} of {} compared images changed", images.len()),
+        "from the old to the new",
+        &body,
+    )
+}
+
+/// An image of the page: its row and its changes.
+fn entry(image: &Compared) -> Markup {
+    let (result, count) = (image.result(), image.changes.len());
+    let changed = result != "unchanged";
+    html! {
+        tbody data-result=(result) {
+            tr {
+                th scope="row" { (text(&image.file)) }
+                td { span.tag.warning[changed].good[!changed] { (result) } }
+                td.number { (count) }
+            }
+            @if changed {
+                tr.more {
+                    td colspan="3" {
+                        details open {
+                            summary { "Changes of " (text(&image.file)) }
+                            div.card { (changes_table(image)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn changes_table(image: &Compared) -> Markup {
+    let difference =
+        |change: &Change| difference(&change.what, change.old.as_ref()?, change.new.as_ref()?);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Changes of " (text(&image.file)) } {
+            table.lines.changes aria-label="Changes" {
+                thead { tr {
+                    th scope="col" { "What" }
+                    th scope="col" { "Old" }
+                    th scope="col" { "New" }
+                    th.number scope="col" { "By" }
+                } }
+                tbody {
+                    @for change in &image.changes {
+                        tr {
+                            th scope="row" { (text(&change.what)) }
+                            td { (value(change.old.as_deref())) }
+                            td { (value(change.new.as_deref())) }
+                            td.number { (difference(change).unwrap_or_default().trim().trim_matches(['(', ')'])) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn value(value: Option<&str>) -> Markup {
+    html! {
+        @if let Some(value) = value { code { (text(value)) } } @else { span.quiet { "none" } }
+    }
 }
 
 #[cfg(test)]

@@ -29,13 +29,14 @@ pub(crate) fn headline(subject: &Subject<'_>, size: Option<u64>) -> String {
     }
     facts.extend(size.map(bytes));
     if let Some(image) = subject.image() {
-        facts.extend(devices(image));
+        facts.extend(devices(image).iter().map(|device| one_line(device)));
     }
     out.push_str(&facts.join(" · "));
     out
 }
 
-fn devices(image: &Image) -> Vec<String> {
+/// The devices that an image declares, those of one kind together.
+pub(crate) fn devices(image: &Image) -> Vec<String> {
     let Ok(manifest) = image.manifest() else {
         return vec![String::from("no manifest")];
     };
@@ -44,7 +45,7 @@ fn devices(image: &Image) -> Vec<String> {
     for (word, kind) in kinds {
         let of_kind = manifest.devices().filter(|(_, entry)| entry.kind() == Some(kind));
         let names: Vec<_> = of_kind
-            .map(|(_, entry)| one_line(&String::from_utf8_lossy(entry.name_bytes())))
+            .map(|(_, entry)| String::from_utf8_lossy(entry.name_bytes()).into_owned())
             .collect();
         match names.len() {
             0 => {}
@@ -88,12 +89,7 @@ pub(crate) fn segments(subject: &Subject<'_>, findings: &[Diagnostic]) -> String
             "█".repeat(usize::try_from(blocks).unwrap_or(1)),
             short(header.p_memsz),
         );
-        let mut codes: Vec<&str> = findings
-            .iter()
-            .filter(|finding| in_segment(finding, index))
-            .map(|finding| finding.code)
-            .collect();
-        codes.dedup();
+        let codes = codes_in(findings, index);
         if !codes.is_empty() {
             item.push_str("  ← ");
             item.push_str(&codes.join(" "));
@@ -112,6 +108,14 @@ pub(crate) fn segments(subject: &Subject<'_>, findings: &[Diagnostic]) -> String
         out.push('\n');
     }
     out
+}
+
+/// The codes of `findings` in the segment with this index.
+pub(crate) fn codes_in(findings: &[Diagnostic], index: usize) -> Vec<&'static str> {
+    let found = findings.iter().filter(|finding| in_segment(finding, index));
+    let mut codes: Vec<&'static str> = found.map(|finding| finding.code).collect();
+    codes.dedup();
+    codes
 }
 
 fn in_segment(finding: &Diagnostic, index: usize) -> bool {

@@ -6,11 +6,13 @@
 //! | the command line of the other verbs | [`cli`] |
 //! | `audit`: the verb, waivers, the formats | [`audit`], [`waive`], [`printers`] |
 //! | `check`: the verb, a plan, one launch, options and guest arguments, the list of admitted images | [`check`], [`plan`], [`ask`], [`guest_words`], [`admit`] |
+//! | the answers of `check` as a page | [`launch_page`] |
 //! | `policy` | [`policies`] |
 //! | `sign`, `verify` | [`sign`], [`verify`] |
 //! | `lock`, `diff`; the facts they are about | [`lock`], [`diff`], [`facts`] |
 //! | `show`, `symbolize`, `explain` | [`show`], [`symbolize`], [`explain`] |
 //! | what people see of an image: one line, segments to scale, properties | [`draw`], [`properties`] |
+//! | pages for browsers, which formats of `audit`, `check` and `diff` draw with | [`html`] |
 //! | the content of an image and its signatures; policies in files | [`content`], [`policy_files`] |
 //! | names, patterns, folders, lists → files; work in parallel | [`inputs`], [`parallel`] |
 //! | values of options; files; standard output and error, and how a verb ends | [`options`], [`files`], [`console`] |
@@ -42,7 +44,9 @@ mod facts;
 mod files;
 mod generate;
 mod guest_words;
+mod html;
 mod inputs;
+mod launch_page;
 mod lock;
 mod options;
 mod parallel;

@@ -13,6 +13,18 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How to print reports that people share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    #[default]
+    Human,
+    /// For programs
+    Json,
+    /// A page for browsers, in one file
+    Html,
+}
+
 /// [`Severity`] as an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {

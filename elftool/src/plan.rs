@@ -3,14 +3,14 @@
 //! Each unikernel is judged as `check` judges one image. [`Plan::conflicts`] finds the conflicts;
 //! this host tells which paths lead to the same file.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
 use solo5_image::Image;
@@ -20,17 +20,17 @@ use solo5_policies::plan::{self, Block, Identity, Plan, Sums, Unikernel};
 use solo5_policy::Outcome;
 use solo5_policy::model::At;
 use solo5_report::escape::shell_word;
-use solo5_report::json::json as diagnostic_json;
 use solo5_report::{Colour, Diagnostic, Severity, human, one_line, os_text};
 use solo5_source::size;
 
 use crate::admit;
-use crate::ask::{Answer, Question, Shown, ask};
+use crate::ask::{Answer, Question, ask};
 use crate::console::{Console, Exit, Failure};
 use crate::files::{name, read, readable};
 use crate::guest_words::Tender;
-use crate::options::Format;
+use crate::options::ReportFormat;
 use crate::policy_files::{Host, Lists, given};
+use report::{Planned, Report, SumShown, SumsShown};
 
 /// The options of `check --plan`.
 pub(crate) struct PlanOptions<'o> {
@@ -44,7 +44,7 @@ pub(crate) struct PlanOptions<'o> {
     pub(crate) lock: Option<&'o Path>,
     /// Whether to show the plan as a table.
     pub(crate) explain: bool,
-    pub(crate) format: Format,
+    pub(crate) format: ReportFormat,
 }
 
 /// A device that an image declares.
@@ -103,8 +103,13 @@ pub(crate) fn run(console: &Console, options: &PlanOptions<'_>) -> Result<Exit, 
     let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
     exit = exit.max(Exit::objection_if(errors > 0));
     match options.format {
-        Format::Json => console.print_json(&report(&plan, &entries, sums, &findings, exit))?,
-        Format::Human => {
+        ReportFormat::Json => {
+            console.print_json(&report(&plan, &entries, sums, &findings, exit))?;
+        }
+        ReportFormat::Html => {
+            console.print(&report(&plan, &entries, sums, &findings, exit).page())?;
+        }
+        ReportFormat::Human => {
             let mut text = String::new();
             if options.explain {
                 text += &table(&plan, &entries, sums);
@@ -422,46 +427,11 @@ fn closing(plan: &Plan, entries: &[Entry<'_>], sums: Sums, errors: usize) -> Str
     )
 }
 
-/// The JSON output.
-#[derive(Serialize)]
-struct Report<'p> {
-    plan: &'p str,
-    name: Option<&'p str>,
-    passed: bool,
-    unikernels: Vec<Planned<'p>>,
-    findings: Vec<Value>,
-    sums: SumsShown,
-}
-
-#[derive(Serialize)]
-struct Planned<'p> {
-    #[serde(flatten)]
-    answer: Shown,
-    image: String,
-    name: &'p str,
-    memory: u64,
-    command: Option<Vec<String>>,
-}
-
-#[derive(Serialize)]
-struct SumsShown {
-    unikernels: SumShown,
-    memory: SumShown,
-    net: SumShown,
-    block: SumShown,
-}
-
-#[derive(Serialize)]
-struct SumShown {
-    sum: u64,
-    limit: Option<u64>,
-}
-
 fn report<'p>(
     plan: &'p Plan,
     entries: &[Entry<'p>],
     sums: Sums,
-    findings: &[Diagnostic],
+    findings: &'p [Diagnostic],
     exit: Exit,
 ) -> Report<'p> {
     let unikernels = entries.iter().map(|entry| Planned {
@@ -483,7 +453,7 @@ fn report<'p>(
         name: plan.name.as_deref(),
         passed: exit == Exit::Clean,
         unikernels: unikernels.collect(),
-        findings: findings.iter().map(diagnostic_json).collect(),
+        findings,
         sums: SumsShown {
             unikernels: shown(sums.unikernels, &limits.unikernels),
             memory: shown(sums.memory, &limits.memory),

@@ -1,6 +1,7 @@
 //! The findings of an audit in each format: one printer for each.
 
 mod github;
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -27,6 +28,8 @@ pub(crate) enum AuditFormat {
     Github,
     /// JUnit's XML, for CI
     Junit,
+    /// A page for browsers, in one file
+    Html,
 }
 
 /// The printer of a format, for a report about `rules`.
@@ -41,5 +44,6 @@ pub(crate) fn printer(
         AuditFormat::Sarif => Box::new(sarif::Sarif { rules }),
         AuditFormat::Github => Box::new(github::Github),
         AuditFormat::Junit => Box::new(junit::Junit { rules }),
+        AuditFormat::Html => Box::new(html::Html { rules: rules.len() }),
     }
 }

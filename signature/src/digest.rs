@@ -32,6 +32,11 @@ impl Digest {
         hasher.update(bytes);
         hasher.finish()
     }
+
+    /// Its 32 bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 fn digit(character: u8) -> Option<u8> {

@@ -43,6 +43,7 @@ pub use budget::{Budget, Measure};
 pub use finding::FINDINGS_MAX;
 pub use rules::{RULES, Rule};
 pub use subject::Subject;
+pub use surface::measure;
 
 /// Which rules to apply. Codes are compared by prefix: `S2` is the whole family.
 #[derive(Clone, Debug, Default)]

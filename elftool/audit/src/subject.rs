@@ -113,7 +113,8 @@ impl<'a> Subject<'a> {
         Subject { budgets, ..self }
     }
 
-    pub(crate) fn budgets(&self) -> &[Budget] {
+    /// The limits that S503 compares sizes with.
+    pub fn budgets(&self) -> &[Budget] {
         self.budgets
     }
 

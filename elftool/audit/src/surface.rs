@@ -84,31 +84,37 @@ pub(crate) fn unused(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 }
 
 pub(crate) fn budgets(subject: &Subject<'_>, out: &mut Vec<Finding>) {
-    let Some(image) = subject.image() else { return };
     for budget in subject.budgets() {
-        let mut place = subject.whole();
-        let (what, size) = match &budget.what {
-            Measure::Loaded => {
-                let loads = image.segments().iter().filter(|header| header.is_load());
-                let sizes = loads.map(|header| header.p_filesz);
-                ("the loaded part", sizes.fold(0, u64::saturating_add))
-            }
-            Measure::Memory => {
-                let least = subject.plan().map(|_| subject.least_memory().unwrap_or(u64::MAX));
-                ("the smallest memory", least.unwrap_or(0))
-            }
+        let Some(size) = measure(subject, &budget.what) else { continue };
+        let (what, place) = match &budget.what {
+            Measure::Loaded => ("the loaded part", subject.whole()),
+            Measure::Memory => ("the smallest memory", subject.whole()),
             Measure::Section(name) => {
-                let Some(section) = subject.sections().and_then(|all| all.find(name)) else {
-                    continue;
-                };
-                place = subject.section(section);
-                (name.as_str(), section.header.sh_size)
+                let section = subject.sections().and_then(|all| all.find(name));
+                let place = section.map_or_else(|| subject.whole(), |it| subject.section(it));
+                (name.as_str(), place)
             }
         };
         if size > budget.bytes {
             let message = format!("{what} has {size} bytes; the budget is {}", budget.bytes);
             out.push(Finding::new(message, place));
         }
+    }
+}
+
+/// The size that a budget limits; `None` if the image does not have what is measured.
+pub fn measure(subject: &Subject<'_>, what: &Measure) -> Option<u64> {
+    let image = subject.image()?;
+    match what {
+        Measure::Loaded => {
+            let loads = image.segments().iter().filter(|header| header.is_load());
+            Some(loads.map(|header| header.p_filesz).fold(0, u64::saturating_add))
+        }
+        Measure::Memory => {
+            let least = subject.plan().map(|_| subject.least_memory().unwrap_or(u64::MAX));
+            Some(least.unwrap_or(0))
+        }
+        Measure::Section(name) => Some(subject.sections()?.find(name)?.header.sh_size),
     }
 }
 

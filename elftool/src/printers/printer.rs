@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use solo5_audit::Subject;
 use solo5_report::Severity;
 
+use crate::html::Pieces;
 use crate::inputs::InputError;
 use crate::waive::Findings;
 
@@ -27,6 +28,17 @@ pub(crate) trait Printer: Sync {
     /// Between two pieces that are not empty.
     fn separator(&self) -> &'static str {
         ""
+    }
+
+    /// Whether the format begins with sums. Its pieces are held, within a bound, and given to
+    /// [`Printer::whole`].
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    /// The report of a format that begins with sums; it is printed instead of the closing.
+    fn whole(&self, _: &Pieces, _: &Totals, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
     }
 
     /// What comes after the last image; `unreadable` are the first files that could not be read.
@@ -61,6 +73,8 @@ pub(crate) struct Counts {
 pub(crate) struct Totals {
     /// Images audited.
     pub(crate) images: usize,
+    /// Those of them that make the audit fail.
+    pub(crate) failed: usize,
     /// What was found in them.
     pub(crate) found: Counts,
     /// Files in folders that are not ELF.
@@ -85,9 +99,10 @@ impl Counts {
 }
 
 impl Totals {
-    /// Adds an image with these findings.
-    pub(crate) fn add(&mut self, counts: &Counts) {
+    /// Adds an image with these findings, which may make the audit fail.
+    pub(crate) fn add(&mut self, counts: &Counts, fails: bool) {
         self.images += 1;
+        self.failed += usize::from(fails);
         self.found.errors += counts.errors;
         self.found.warnings += counts.warnings;
         self.found.notes += counts.notes;
