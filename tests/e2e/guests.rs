@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use solo5_tests::outcome::Stop;
 use solo5_tests::{ensure, run};
 
-use crate::{Suite, trial};
+use crate::{Suite, trial, virtio_run};
 
 /// Targets with a tender of the same name.
 const TENDERS: [&str; 2] = ["spt", "hvt"];
@@ -21,6 +21,9 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         for (number, run) in guest.directives.runs.iter().enumerate() {
             for target in &run.targets {
                 let tender = format!("solo5-{target}");
+                if virtio_run::has(suite, target) {
+                    continue;
+                }
                 let runs = TENDERS.contains(&target.as_str());
                 if !runs || !suite.tree.program(&tender).exists() {
                     match missing.iter_mut().find(|(name, _)| name == target) {

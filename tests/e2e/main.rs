@@ -29,6 +29,7 @@
 //! | `stack.rs` | overflows of guarded stacks |
 //! | `virtio.rs` | unikernels on QEMU's machines, by a table |
 //! | `virtio_devices.rs`, `virtio_names.rs` | their devices: each kind of registers, and which belongs to which entry |
+//! | `virtio_run.rs` | unikernels under `solo5-virtio-run`, on each of its machines |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
@@ -51,6 +52,7 @@ mod stack;
 mod virtio;
 mod virtio_devices;
 mod virtio_names;
+mod virtio_run;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
@@ -174,6 +176,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(virtio::trials(&suite));
     trials.extend(virtio_devices::trials(&suite));
     trials.extend(virtio_names::trials(&suite));
+    trials.extend(virtio_run::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));

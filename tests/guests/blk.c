@@ -3,17 +3,17 @@
  * has sector sizes since 0.7.4.
  */
 //@ run spt hvt: block.storage=4MiB expect=success
-//@ run spt hvt sector-size-4096: block.storage=4MiB sector-size.storage=4096 expect=success peer=0.7.4
-//@ run spt hvt misaligned: block.storage=6144 sector-size.storage=4096 expect=exit:1 output="Backing storage size must be block aligned" peer=0.7.4
+//@ run spt hvt virtio sector-size-4096: block.storage=4MiB sector-size.storage=4096 expect=success peer=0.7.4
+//@ run spt hvt virtio misaligned: block.storage=6144 sector-size.storage=4096 expect=exit:1 output="Backing storage size must be block aligned" peer=0.7.4
 //@ run spt hvt odd: block.storage=1563 sector-size.storage=521 expect=exit:1 output="Block size must be a multiple of 2" peer=0.7.4
-//@ run spt hvt too-small: block.storage=256 sector-size.storage=256 expect=exit:1 output="Block size must be a multiple of 2 greater than or equal 512" peer=0.7.4
-//@ run spt hvt one-block: block.storage=512 expect=success
+//@ run spt hvt virtio too-small: block.storage=256 sector-size.storage=256 expect=exit:1 output="Block size must be a multiple of 2 greater than or equal 512" peer=0.7.4
+//@ run spt hvt virtio one-block: block.storage=512 expect=success
 //@ run spt hvt largest-sector: mem=4 block.storage=4MiB sector-size.storage=32768 expect=success peer=0.7.4
 //@ run spt hvt sector-size-wraps: block.storage=4MiB sector-size.storage=66048 expect=exit:1 output="Block size must be a multiple of 2" peer=no
 //@ run spt hvt empty: block.storage=0 expect=exit:1 output="Backing storage must be at least 1 block (512 bytes) in size"
-//@ run spt hvt not-attached: expect=exit:1 output="Device 'storage' of type BLOCK_BASIC declared but not attached." output="All declared devices must be attached. See --help for syntax."
+//@ run spt hvt virtio not-attached: expect=exit:1 output="Device 'storage' of type BLOCK_BASIC declared but not attached." output="All declared devices must be attached. See --help for syntax."
 //@ run spt hvt no-such-file: options="--block:storage=/nonexistent/image" expect=exit:1 output="Could not open block device: /nonexistent/image: No such file or directory"
-//@ run spt hvt undeclared: block.nope=4MiB expect=exit:1 output="Resource not declared in manifest: 'nope'"
+//@ run spt hvt virtio undeclared: block.nope=4MiB expect=exit:1 output="Resource not declared in manifest: 'nope'"
 //@ run spt hvt attached-twice: block.storage=4MiB block.storage=4MiB expect=exit:1 peer=no
 //@ run spt closed-standard-descriptors: block.storage=4MiB closed=0,1,2 expect=exit:0 peer=no
 //@ run spt hvt container: block.storage=4MiB container=yes expect=success

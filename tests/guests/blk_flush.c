@@ -3,12 +3,12 @@
  * argument `none` the tender offers no flush, with `any` it may or may not; with `read-only` the device is; with `fails` the host
  * cannot flush, and the device fails from then on.
  */
-//@ run spt hvt: block.storage=64KiB block.scratch=64KiB expect=success peer=no
+//@ run spt hvt virtio: block.storage=64KiB block.scratch=64KiB expect=success peer=no
 //@ run spt hvt no-offer: block.storage=64KiB block.scratch=64KiB options=--offer=none args=none expect=success peer=no
 //@ run spt hvt only-transfers: block.storage=64KiB block.scratch=64KiB options=--offer=transfers args=none expect=success peer=no
 //@ run spt hvt only-flush: block.storage=64KiB block.scratch=64KiB options=--offer=flush expect=success peer=no
 //@ run spt hvt any-tender: block.storage=64KiB block.scratch=64KiB args=any expect=success
-//@ run spt hvt read-only: block.storage=64KiB block.scratch=64KiB options="--block-access:storage=read-only" args=read-only expect=success unchanged=storage peer=no
+//@ run spt hvt virtio read-only: block.storage=64KiB block.scratch=64KiB options="--block-access:storage=read-only" args=read-only expect=success unchanged=storage peer=no
 //@ run spt hvt fails: block.storage=64KiB block.scratch=64KiB host-flush=fails args=fails expect=success peer=no
 #include "kit.h"
 

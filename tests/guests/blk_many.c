@@ -2,11 +2,11 @@
  * blk_many: several blocks in one call, up to more than a tender transfers at once, and the edges. The
  * same image runs under tenders that know it, that offer nothing, and that are older.
  */
-//@ run spt hvt: mem=8 block.storage=4MiB expect=success
+//@ run spt hvt virtio: mem=8 block.storage=4MiB expect=success
 //@ run spt hvt no-offer: mem=8 block.storage=4MiB options=--offer=none expect=success peer=no
-//@ run spt hvt sector-size-4096: mem=8 block.storage=4MiB sector-size.storage=4096 expect=success peer=0.7.4
+//@ run spt hvt virtio sector-size-4096: mem=8 block.storage=4MiB sector-size.storage=4096 expect=success peer=0.7.4
 //@ run spt hvt largest-sector: mem=8 block.storage=4MiB sector-size.storage=32768 expect=success peer=0.7.4
-//@ run spt hvt read-only: mem=8 block.storage=4MiB options="--block-access:storage=read-only" args=read-only expect=success unchanged=storage peer=no
+//@ run spt hvt virtio read-only: mem=8 block.storage=4MiB options="--block-access:storage=read-only" args=read-only expect=success unchanged=storage peer=no
 //@ run spt hvt read-only-no-offer: mem=8 block.storage=4MiB options="--block-access:storage=read-only --offer=none" args=read-only expect=success unchanged=storage peer=no
 #include "kit.h"
 

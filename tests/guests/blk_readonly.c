@@ -1,7 +1,7 @@
 /* blk_readonly: a device declared read-only can be read; a write fails and changes nothing. */
-//@ run spt hvt: block.storage=64KiB unchanged=storage expect=success peer=no
-//@ run spt hvt read-only-file: block.storage=64KiB permissions.storage=0444 unchanged=storage expect=success peer=no
-//@ run spt hvt operator-cannot-widen: block.storage=64KiB options="--block-access:storage=read-write" unchanged=storage expect=success peer=no
+//@ run spt hvt virtio: block.storage=64KiB unchanged=storage expect=success peer=no
+//@ run spt hvt virtio read-only-file: block.storage=64KiB permissions.storage=0444 unchanged=storage expect=success peer=no
+//@ run spt hvt virtio operator-cannot-widen: block.storage=64KiB options="--block-access:storage=read-write" unchanged=storage expect=success peer=no
 #include "kit.h"
 
 static uint8_t buffer[32768];

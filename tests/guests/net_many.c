@@ -1,5 +1,5 @@
 /* net_many: reads and writes several frames in one call. It answers pings with them. */
-//@ run spt hvt: tap.service0=10.0.0.1/24 ping=10.0.0.2*1000 ping-pattern=deadbeef expect=success output="Answered 1000 pings\n" peer=no
+//@ run spt hvt virtio: tap.service0=10.0.0.1/24 ping=10.0.0.2*1000 ping-pattern=deadbeef expect=success output="Answered 1000 pings\n" peer=no
 #include "kit.h"
 
 #include "pong.h"

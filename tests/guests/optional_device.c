@@ -1,5 +1,5 @@
 /* optional_device: acquiring a declined device is an error; other devices keep their handles. */
-//@ run spt hvt declined: block.storage=64KiB options="--without-net:debug --without-block:scratch" expect=success peer=no
+//@ run spt hvt virtio declined: block.storage=64KiB options="--without-net:debug --without-block:scratch" expect=success peer=no
 //@ run spt hvt silence: block.storage=64KiB expect=exit:1 output="Device 'debug' of type NET_BASIC declared but not attached." output="not started: add --net:debug=TAP or --without-net:debug" peer=no
 //@ run spt hvt required: options="--without-net:debug --without-block:scratch --without-block:storage" expect=exit:1 absent=SUCCESS peer=no
 #include "kit.h"

@@ -476,7 +476,7 @@ impl Error {
             ),
             Error::Report { target, error: Errno::SPIPE } => (
                 format!("the outcome cannot be written to {target}: it is a named pipe"),
-                "name a file, or give an open pipe by its number with --report=@NN".into(),
+                "name a file, or give an open pipe by its number with --report=NN".into(),
             ),
             Error::Report { target, error } => (
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
