@@ -20,7 +20,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     } else if !staged.is_dir() {
         return Err(format!("nothing is staged in {}: build first", staged.display()).into());
     }
-    let files = copy(&staged, Path::new(""), &options)?;
+    let mut files = copy(&staged, Path::new(""), &options)?;
+    files += copy_book(&crate::root().join("target/book"), &options)?;
     println!("installed {files} files in {}", options.to.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -67,6 +68,15 @@ impl Options {
         }
         Ok(Options { to: PathBuf::from(format!("{destdir}{prefix}")), parts, staged })
     }
+}
+
+/// Copies the book if it has been made. It is no part of the staged tree, because to make it needs mdBook, and
+/// the tree has the same bytes with and without that.
+fn copy_book(book: &Path, options: &Options) -> Result<usize> {
+    if options.parts.contains(&Part::Docs) && book.join("index.html").is_file() {
+        return copy_parts(book, &options.to.join("share/doc/solo5/book"), &Part::ALL);
+    }
+    Ok(0)
 }
 
 /// Copies these parts of the tree `staged` to the folder `to`.
@@ -133,6 +143,22 @@ mod tests {
         assert!(to(&["--prefix=opt"], None, None).unwrap_err().contains("absolute"));
         assert!(to(&["--root=/"], None, None).unwrap_err().contains("--root"));
         assert!(to(&["--destdir"], None, None).unwrap_err().contains("value"));
+    }
+
+    #[test]
+    fn a_book_that_has_been_made_is_installed_with_the_documentation() {
+        let folder = tempfile::tempdir().unwrap();
+        let (book, to) = (folder.path().join("book"), folder.path().join("usr"));
+        let options =
+            |parts: &[Part]| Options { to: to.clone(), parts: parts.to_vec(), staged: true };
+        assert_eq!(copy_book(&book, &options(&Part::ALL)).unwrap(), 0);
+        fs::create_dir_all(book.join("docs")).unwrap();
+        fs::write(book.join("index.html"), "a").unwrap();
+        fs::write(book.join("docs/policy.html"), "b").unwrap();
+        assert_eq!(copy_book(&book, &options(&[Part::Tools])).unwrap(), 0);
+        assert!(!to.exists());
+        assert_eq!(copy_book(&book, &options(&[Part::Docs])).unwrap(), 2);
+        assert_eq!(fs::read(to.join("share/doc/solo5/book/docs/policy.html")).unwrap(), b"b");
     }
 
     #[test]
