@@ -1,12 +1,14 @@
-//! Payload and command line → a disk that a BIOS boots (`docs/reference/disk-image.md#disk`).
+//! Payload and command line → a disk that a BIOS or UEFI boots (`docs/reference/disk-image.md#disk`).
 //!
-//! The boot sector and the loader are assembled from `boot/`; this file fills in their parameters.
+//! The boot sector, the loader and the system partition are made from `boot/` by `build.rs`; this file
+//! fills in their parameters.
 
 use std::ops::Range;
 
 use crate::disk::Disk;
 use crate::layout::{
-    DISK_ID_AT, LOADER_CODE_SIZE, LOADER_LBA, LOADER_NAME, LOADER_NAME_AT, LOADER_SIZE, SECTOR,
+    DISK_ID_AT, LOADER_CODE_SIZE, LOADER_LBA, LOADER_NAME, LOADER_NAME_AT, LOADER_SECTORS,
+    LOADER_SIZE, PAYLOAD_LBA, SECTOR, SYSTEM_PARTITION_LBA, SYSTEM_PARTITION_SECTORS, VOLUME_ID_AT,
 };
 use crate::payload::Payload;
 
@@ -14,13 +16,16 @@ use crate::payload::Payload;
 pub const BOOT_SECTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sector.bin"));
 /// The loader without parameters.
 pub const LOADER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/loader.bin"));
+/// The loader for UEFI, a PE file.
+pub const UEFI_LOADER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/uefi.bin"));
+/// The EFI system partition with that loader; zeros follow.
+const SYSTEM_PARTITION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/system-partition.bin"));
 
-/// First sector of the partition that holds the payload: 1 MiB, as other tools align partitions.
-pub const PAYLOAD_LBA: u64 = 2048;
 /// A disk's size is a multiple of this many bytes.
 const SIZE_UNIT: u64 = 64 << 10;
-/// Partition type "data without a file system".
-const PARTITION_TYPE: u8 = 0xda;
+/// Partition types "data without a file system" and "EFI system partition".
+const DATA: u8 = 0xda;
+const SYSTEM: u8 = 0xef;
 /// First word of the command line: by convention the name of the kernel, which unikernels drop.
 const KERNEL_NAME: &[u8] = b"unikernel.bin";
 /// Most bytes of arguments: unikernels take no more.
@@ -38,10 +43,11 @@ pub fn disk(payload: &Payload, arguments: &[u8]) -> Option<Disk> {
     let (loader, id) = loader(payload, u32::try_from(sectors).ok()?, arguments)?;
     let start = PAYLOAD_LBA * SECTOR;
     let size = (start + sectors * SECTOR).next_multiple_of(SIZE_UNIT);
-    let partition = PAYLOAD_LBA..size / SECTOR;
-    let mut head = boot_sector(id, &partition)?.to_vec();
+    let mut head = boot_sector(id, &(PAYLOAD_LBA..size / SECTOR))?.to_vec();
     head.extend(loader);
-    Disk::new(size, vec![(0, head), (start, content)])
+    let mut system = SYSTEM_PARTITION.to_vec();
+    put(&mut system, VOLUME_ID_AT, &id.to_le_bytes())?;
+    Disk::new(size, vec![(0, head), (SYSTEM_PARTITION_LBA * SECTOR, system), (start, content)])
 }
 
 /// The loader with its parameters, and the identifier of its disk.
@@ -85,28 +91,36 @@ fn put(bytes: &mut [u8], at: usize, what: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The first sector: code, identifier, and a table with one partition, which is active.
-fn boot_sector(id: u32, partition: &Range<u64>) -> Option<[u8; SECTOR as usize]> {
-    // Cylinder, head and sector of an address beyond what they can express.
-    const NOWHERE: [u8; 3] = [0xfe, 0xff, 0xff];
-    let start = u32::try_from(partition.start).ok()?;
-    let length = u32::try_from(partition.end.checked_sub(partition.start)?).ok()?;
+/// The first sector: code, identifier, and a table with the two partitions. `data` is the active one.
+fn boot_sector(id: u32, data: &Range<u64>) -> Option<[u8; SECTOR as usize]> {
     let mut sector = [0; SECTOR as usize];
     put(&mut sector, 0, BOOT_SECTOR)?;
     put(&mut sector, DISK_ID_AT, &id.to_le_bytes())?;
-    let mut entry = vec![0x80];
-    entry.extend(NOWHERE);
-    entry.push(PARTITION_TYPE);
-    entry.extend(NOWHERE);
-    entry.extend(start.to_le_bytes());
-    entry.extend(length.to_le_bytes());
-    put(&mut sector, 446, &entry)?;
+    let system = SYSTEM_PARTITION_LBA..SYSTEM_PARTITION_LBA + SYSTEM_PARTITION_SECTORS;
+    put(&mut sector, 446, &partition(&system, SYSTEM, false)?)?;
+    put(&mut sector, 462, &partition(data, DATA, true)?)?;
     put(&mut sector, 510, &[0x55, 0xaa])?;
     Some(sector)
 }
 
+/// An entry of the partition table.
+fn partition(sectors: &Range<u64>, kind: u8, active: bool) -> Option<Vec<u8>> {
+    // Cylinder, head and sector of an address beyond what they can express.
+    const NOWHERE: [u8; 3] = [0xfe, 0xff, 0xff];
+    let start = u32::try_from(sectors.start).ok()?;
+    let length = u32::try_from(sectors.end.checked_sub(sectors.start)?).ok()?;
+    let mut entry = vec![if active { 0x80 } else { 0 }];
+    entry.extend(NOWHERE);
+    entry.push(kind);
+    entry.extend(NOWHERE);
+    entry.extend(start.to_le_bytes());
+    entry.extend(length.to_le_bytes());
+    Some(entry)
+}
+
 // The loader follows the boot sector, and both have the sizes that they were assembled for.
-const _: () = assert!(LOADER_LBA == 1);
+const _: () = assert!(LOADER_LBA == 1 && LOADER_LBA + LOADER_SECTORS <= SYSTEM_PARTITION_LBA);
+const _: () = assert!(SYSTEM_PARTITION.len() as u64 <= SYSTEM_PARTITION_SECTORS * SECTOR);
 const _: () = assert!(BOOT_SECTOR.len() == DISK_ID_AT && LOADER.len() == LOADER_CODE_SIZE);
 const _: () = assert!(LOADER_CODE_SIZE + KERNEL_NAME.len() + 1 + ARGUMENTS_MAX < LOADER_SIZE);
 
@@ -139,9 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn the_partition_holds_the_payload() {
+    fn the_partitions_hold_the_payload_and_the_loader_for_uefi() {
         let disk = disk(&payload(), b"").unwrap();
         assert_eq!(disk.size(), (1 << 20) + SIZE_UNIT);
         assert_eq!(disk.block(PAYLOAD_LBA, 512).unwrap(), [7; 512]);
+        let system = disk.block(SYSTEM_PARTITION_LBA, 512).unwrap();
+        assert_eq!(system[VOLUME_ID_AT - 1], 0x29, "there is an identifier");
+        assert_eq!(system[VOLUME_ID_AT..VOLUME_ID_AT + 4], disk.block(0, 512).unwrap()[440..444]);
+        assert_eq!(UEFI_LOADER[..2], *b"MZ");
+        // Tar's sparse members consist of whole blocks.
+        let ends: Vec<usize> = disk.parts().iter().map(|(_, bytes)| bytes.len() % 512).collect();
+        assert_eq!(ends, [0, 0, 0]);
     }
 }

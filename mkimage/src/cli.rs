@@ -11,10 +11,10 @@ use crate::name;
 
 /// Make a disk, cloud or container image of a unikernel.
 ///
-/// The disk formats take a virtio unikernel and make a disk that a BIOS boots: QEMU, bhyve, VirtualBox
-/// and clouds. oci takes every target and makes an image for podman, containerd and Kubernetes. No root
-/// and no other program is needed. IMAGE.json beside the image says what it was made of. The same input
-/// gives the same bytes; SOURCE_DATE_EPOCH sets the one time in an image.
+/// The disk formats take a virtio unikernel and make a disk that a BIOS or UEFI boots: QEMU, bhyve,
+/// VirtualBox and clouds. oci takes every target and makes an image for podman, containerd and
+/// Kubernetes. No root and no other program is needed. IMAGE.json beside the image says what it was made
+/// of. The same input gives the same bytes; SOURCE_DATE_EPOCH sets the one time in an image.
 #[derive(Debug, Parser)]
 #[command(
     name = crate::PROGRAM,

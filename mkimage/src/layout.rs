@@ -12,6 +12,15 @@ pub const LOADER_LBA: u64 = 1;
 pub const LOADER_SECTORS: u64 = 32;
 /// Bytes of the loader.
 pub const LOADER_SIZE: usize = (LOADER_SECTORS * SECTOR) as usize;
+/// First sector of the EFI system partition: behind the loader, at a multiple of what any disk writes at
+/// once.
+pub const SYSTEM_PARTITION_LBA: u64 = 64;
+/// Sectors of the system partition.
+pub const SYSTEM_PARTITION_SECTORS: u64 = PAYLOAD_LBA - SYSTEM_PARTITION_LBA;
+/// Where the identifier of its file system is in the system partition.
+pub const VOLUME_ID_AT: usize = 39;
+/// First sector of the partition that holds the payload: 1 MiB, as other tools align partitions.
+pub const PAYLOAD_LBA: u64 = 2048;
 /// Where the boot sector puts the loader.
 pub const LOADER_AT: usize = 0x8000;
 /// The loader begins with a jump and this number.
@@ -29,7 +38,7 @@ pub const COMMAND_LINE_AT: usize = LOADER_AT + LOADER_CODE_SIZE;
 pub const BOOT_SECTOR_AT: usize = 0x7c00;
 
 /// The constants that the assembler sources use.
-pub const NAMES: [(&str, u64); 9] = [
+pub const NAMES: [(&str, u64); 10] = [
     ("DISK_ID_AT", DISK_ID_AT as u64),
     ("LOADER_LBA", LOADER_LBA),
     ("LOADER_SECTORS", LOADER_SECTORS),
@@ -37,6 +46,7 @@ pub const NAMES: [(&str, u64); 9] = [
     ("LOADER_AT", LOADER_AT as u64),
     ("LOADER_MAGIC", LOADER_MAGIC as u64),
     ("LOADER_CODE_SIZE", LOADER_CODE_SIZE as u64),
+    ("LOADER_NAME_AT", LOADER_NAME_AT as u64),
     ("COMMAND_LINE_AT", COMMAND_LINE_AT as u64),
     ("BOOT_SECTOR_AT", BOOT_SECTOR_AT as u64),
 ];

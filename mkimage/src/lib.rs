@@ -1,19 +1,20 @@
-//! `solo5-virtio-mkimage`: a unikernel → a disk that a BIOS boots, or a container image.
+//! `solo5-virtio-mkimage`: a unikernel → a disk that a BIOS or UEFI boots, or a container image.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
 //! | 1 | [`cli`] | arguments → options |
 //! | 2 | [`unikernel`] | file → its bytes, audited |
 //! | 3 | [`payload`] | Multiboot header → what belongs where in memory |
-//! | 4 | [`boot`], [`layout`], `boot/*.S` | payload and arguments → boot sector, loader, [`disk`] |
+//! | 4 | [`boot`], [`layout`], `boot/*` | payload and arguments → boot sector, loader, system partition, [`disk`] |
 //! | 5 | [`format`] | disk → `raw`, `tar`, `qcow2`, `vmdk`, `vhd` |
 //! | 5 | [`oci`] | unikernel → image layout |
 //! | 6 | [`record`], [`epoch`] | digests of everything → `IMAGE.json`; the one time in an image |
 //! | 7 | [`place`] | where image and record go, and what may be replaced there |
 //! | 8 | [`make`](mod@make) | all of it, put in its place in one step |
 //!
-//! `boot/sector.S` and `boot/loader.S` run on the machine that boots the disk. The loader copies
-//! sectors and checks their CRC-32; everything else is done here.
+//! `boot/sector.S` and `boot/loader.S` run on the machine that boots the disk; with UEFI, `boot/uefi.c`
+//! and `boot/uefi.S` do. Either loader copies sectors and checks their CRC-32; everything else is done
+//! here.
 //!
 //! Adversary: a hostile unikernel of any bytes; it is read once, and the audit, the headers, the digest
 //! and the image are about the same bytes. On the booting machine: a damaged disk, which the loader

@@ -89,6 +89,7 @@ pub fn text(made: &Made<'_>, unikernel: &Unikernel, arguments: &[String], time: 
     if made.boots {
         inputs.push(code("boot sector", boot::BOOT_SECTOR));
         inputs.push(code("loader", boot::LOADER));
+        inputs.push(code("UEFI loader", boot::UEFI_LOADER));
     }
     let Made { name, format, size, digest, .. } = made;
     let image = File { name, format, size: *size, digest: digest.to_string() };

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
 use common::{ENDED, SUCCESS, Workshop};
-use solo5_mkimage::boot::PAYLOAD_LBA;
+use solo5_mkimage::layout::PAYLOAD_LBA;
 use solo5_mkimage::layout::{LOADER_AT, LOADER_NAME, LOADER_NAME_AT, SECTOR};
 
 /// A disk of this format at `-drive id=disk`, and the controller.

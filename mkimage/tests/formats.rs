@@ -69,23 +69,27 @@ fn a_raw_disk_is_small_and_sparse() {
 }
 
 #[test]
-fn partition_tools_see_one_active_partition() {
+fn partition_tools_see_two_partitions_of_which_one_is_active() {
     let shop = Workshop::new();
     shop.make(&["disk.img", "guest.virtio"]);
     let table: Value = serde_json::from_str(&shop.tool(&["sfdisk", "--json", "disk.img"])).unwrap();
     let table = &table["partitiontable"];
     assert_eq!(table["label"], "dos");
     let partitions = table["partitions"].as_array().unwrap();
-    assert_eq!(partitions.len(), 1);
-    assert_eq!(partitions[0]["start"], 2048);
-    assert_eq!(partitions[0]["type"], "da");
-    assert_eq!(partitions[0]["bootable"], true);
+    assert_eq!(partitions.len(), 2);
+    assert_eq!(partitions[0]["start"], 64);
+    assert_eq!(partitions[0]["size"], 2048 - 64);
+    assert_eq!(partitions[0]["type"], "ef");
+    assert_eq!(partitions[0]["bootable"], Value::Null);
+    assert_eq!(partitions[1]["start"], 2048);
+    assert_eq!(partitions[1]["type"], "da");
+    assert_eq!(partitions[1]["bootable"], true);
     let sectors = fs::metadata(shop.path("disk.img")).unwrap().len() / 512;
-    assert_eq!(partitions[0]["size"], sectors - 2048, "up to the end");
+    assert_eq!(partitions[1]["size"], sectors - 2048, "up to the end");
     let said = shop.tool(&["sfdisk", "--verify", "disk.img"]);
-    assert!(said.contains("No errors detected"), "{said}");
+    assert_eq!(said.trim(), "disk.img:\nNo errors detected.");
     let listed = shop.tool(&["fdisk", "--list", "disk.img"]);
-    assert!(listed.contains("Non-FS data"), "{listed}");
+    assert!(listed.contains("Non-FS data") && listed.contains("EFI (FAT-12/16/32)"), "{listed}");
     let id = table["id"].as_str().unwrap();
     shop.make(&["other.img", "guest.virtio", "x"]);
     assert!(!shop.tool(&["sfdisk", "--json", "other.img"]).contains(id), "each disk has its own");
@@ -159,12 +163,13 @@ fn the_record_names_every_input() {
     assert_eq!(record["image"]["size"], size);
     assert_eq!(record["arguments"], serde_json::json!(["--an=argument", "two words"]));
     let inputs = record["inputs"].as_array().unwrap();
-    assert_eq!(inputs.len(), 3);
+    assert_eq!(inputs.len(), 4);
     assert_eq!(inputs[0]["name"], "guest.virtio");
     assert_eq!(inputs[0]["target"], "virtio");
     assert_eq!(inputs[0]["digest"], digest("guest.virtio"));
     assert_eq!(inputs[1]["role"], "boot sector");
     assert_eq!(inputs[2]["role"], "loader");
+    assert_eq!(inputs[3]["role"], "UEFI loader");
 
     shop.make(&["--no-record", "other.img", "guest.virtio"]);
     assert!(!shop.path("other.img.json").exists());

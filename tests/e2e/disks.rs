@@ -1,5 +1,5 @@
-//! Disks of `solo5-virtio-mkimage`, booted by a BIOS from every kind of controller and in every format
-//! (`docs/reference/disk-image.md`). That damaged disks are reported is tested in crate `mkimage`.
+//! Disks of `solo5-virtio-mkimage`, booted by a BIOS and UEFI from every kind of controller and in every
+//! format (`docs/reference/disk-image.md`). That damaged disks are reported is tested in crate `mkimage`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,18 +22,27 @@ const CONTROLLERS: &[(&str, &str, &[&str])] = &[
     ("usb", "pc", &["usb-ehci", "usb-storage,drive=boot"]),
 ];
 
+/// Debian's firmware for UEFI, package ovmf.
+const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
+
 /// A format and its name in QEMU.
 const FORMATS: &[(&str, &str)] =
     &[("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("tar", "raw")];
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     let mut trials = vec![
-        trial(suite, "disk/its-own-is-none-of-the-manifest", boot_disk),
+        trial(suite, "disk/its-own-is-none-of-the-manifest", |suite| boot_disk(suite, &[])),
+        trial(suite, "disk/uefi-its-own-is-none-of-the-manifest", |suite| {
+            boot_disk(suite, &uefi()?)
+        }),
+        trial(suite, "disk/uefi-ends-by-acpi", ends),
         trial(suite, "disk/http-answers-curl", answers_curl),
     ];
     for (name, machine, devices) in CONTROLLERS {
-        let name = format!("disk/from-{name}");
-        trials.push(trial(suite, name, move |suite| from(suite, machine, devices)));
+        let bios = format!("disk/from-{name}");
+        trials.push(trial(suite, bios, move |suite| from(suite, machine, devices, &[])));
+        let uefi_name = format!("disk/uefi-from-{name}");
+        trials.push(trial(suite, uefi_name, move |suite| from(suite, machine, devices, &uefi()?)));
     }
     for (format, qemu) in FORMATS {
         let name = format!("disk/as-{format}");
@@ -75,16 +84,25 @@ fn qemu(machine: &str, options: &[String]) -> Outcome<Command> {
     Ok(qemu)
 }
 
+/// QEMU's options for a machine with UEFI instead of a BIOS.
+fn uefi() -> Outcome<[String; 4]> {
+    if !Path::new(OVMF).exists() {
+        return Err(Stop::Skip(format!("{OVMF} is not installed")));
+    }
+    Ok(["-bios".into(), OVMF.into(), "-m".into(), "128".into()])
+}
+
 fn drive(id: &str, file: &Path, format: &str) -> [String; 2] {
     ["-drive".into(), format!("id={id},if=none,file={},format={format}", file.display())]
 }
 
-fn from(suite: &Suite, machine: &str, devices: &[&str]) -> Outcome {
+fn from(suite: &Suite, machine: &str, devices: &[&str], firmware: &[String]) -> Outcome {
     let folder = tempfile::tempdir()?;
     let disk = folder.path().join("disk.img");
     make(suite, "hello", "raw", &disk, &["Hello_Solo5"])?;
     let mut options = drive("boot", &disk, "raw").to_vec();
     options.extend(devices.iter().flat_map(|device| ["-device".into(), (*device).into()]));
+    options.extend_from_slice(firmware);
     let output = boot(machine, &options)?;
     ensure!(output.contains("Command line is: 'Hello_Solo5'\n"), "{output}");
     ensure!(output.contains("SUCCESS\n"), "{output}");
@@ -113,7 +131,7 @@ fn format_boots(suite: &Suite, format: &str, qemu: &str) -> Outcome {
 
 /// A unikernel with one disk in its manifest gets the second of two virtio disks, and never writes to the
 /// one that it was booted from.
-fn boot_disk(suite: &Suite) -> Outcome {
+fn boot_disk(suite: &Suite, firmware: &[String]) -> Outcome {
     let folder = tempfile::tempdir()?;
     let (disk, data) = (folder.path().join("disk.img"), folder.path().join("data.img"));
     make(suite, "blk", "raw", &disk, &[])?;
@@ -125,6 +143,7 @@ fn boot_disk(suite: &Suite) -> Outcome {
         for device in ["virtio-blk-pci,drive=boot,bootindex=1", "virtio-blk-pci,drive=data"] {
             options.extend(["-device".into(), device.into()]);
         }
+        options.extend_from_slice(firmware);
         let output = boot(machine, &options)?;
         ensure!(output.contains("boot disk, not a device of the manifest"), "{output}");
         ensure!(output.contains("SUCCESS\n"), "{machine}:\n{output}");
@@ -165,4 +184,28 @@ fn answers_curl(suite: &Suite) -> Outcome {
         server.kill();
         Ok(())
     })
+}
+
+/// Without a debug port, a unikernel switches the machine off: it finds ACPI's tables though no BIOS is
+/// there to say where they are.
+fn ends(suite: &Suite) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let disk = folder.path().join("disk.img");
+    make(suite, "hello", "raw", &disk, &["Hello_Solo5"])?;
+    for machine in ["pc", "q35"] {
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio"])
+            .args(["-no-reboot", "-M", machine])
+            .args(uefi()?)
+            .args(drive("boot", &disk, "raw"))
+            .args(["-device", "ide-hd,drive=boot"])
+            .stdin(Stdio::null());
+        let Finished { status, output } = process::run(qemu)?;
+        let output = String::from_utf8_lossy(&output).replace("\r\n", "\n");
+        ensure!(status == 0, "{machine}: QEMU ended with {status}:\n{output}");
+        ensure!(output.contains("SUCCESS\n"), "{machine}:\n{output}");
+        let last = output.trim_end().lines().last().unwrap_or_default();
+        ensure!(last.starts_with("Solo5: ACPI: power off via PM1a="), "{machine}:\n{output}");
+    }
+    Ok(())
 }

@@ -97,7 +97,7 @@ impl Workshop {
     }
 
     /// Boots a machine with `devices`, and returns QEMU's status and the serial port's output. A machine
-    /// that has printed a boot error, or nothing for a minute, is switched off: then there is no status.
+    /// that has printed a boot error, or has run for two minutes, is switched off: then there is no status.
     pub(crate) fn boot(&self, devices: &[&str]) -> (Option<i32>, String) {
         let serial = self.path("serial.bin");
         let _ = fs::remove_file(&serial);
@@ -118,7 +118,7 @@ impl Workshop {
             }
             let stopped = printed().lines().any(|line| line.contains("boot error"))
                 && printed().ends_with('\n');
-            if stopped || start.elapsed() > Duration::from_secs(60) {
+            if stopped || start.elapsed() > Duration::from_secs(120) {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 return (None, printed());
