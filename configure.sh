@@ -164,7 +164,7 @@ say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
 say "Policies of the host: $sysconfdir/solo5/policy.d."
 [ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft solo5-virtio-mkimage."
 [ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt virtio."
-[ -z "$tenders" ] || say "Enabled tenders: hvt spt."
+[ -z "$tenders" ] || say "Enabled tenders: hvt spt virtio."
 if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }
 then
     warn "Rust has no library for $arch-unknown-linux-musl; programs are linked with the C library of"
