@@ -27,7 +27,7 @@ mod root;
 
 pub(crate) const ARGUMENTS: &str =
     "[--sources] [--binaries] [--deb] [--staged] [--check] [--sign=KEY]";
-pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, the installed tree (--binaries), and Debian packages of it; without --sources, --binaries and --deb the first two. --staged takes the tree that was built last. --check builds and installs the sources without a network and boots a unikernel, does the same with the unpacked tree, also through opam if that is installed, and installs, upgrades and removes the packages in a root that debootstrap makes. --sign signs the sums with a minisign key.";
+pub(crate) const HELP: &str = "Make the archives of a release under target/dist: sources that build without network, the installed tree (--binaries), and Debian packages of it; without --sources, --binaries and --deb the first two. --staged takes the tree that was built last. --check builds and installs the sources without a network and boots a unikernel, does the same with the unpacked tree, installs both through opam if that is installed, and installs, upgrades and removes the packages in a root that debootstrap makes. --sign signs the sums with a minisign key.";
 
 /// The folder of crates in the sources.
 const VENDOR: &str = "vendor";
@@ -111,7 +111,7 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     }
     if options.sources || options.binaries {
         opam::repository(&root, &version, &made, &folder)?;
-        if options.check && options.binaries {
+        if options.check {
             opam::check(&folder)?;
         }
     }

@@ -50,14 +50,14 @@ fn package_version(text: &str) -> Result<&str> {
     Ok(version.ok_or("a package of opam states no version")?)
 }
 
-/// Installs the static programs into an empty switch, in opam's own sandbox and without a network, boots a unikernel
-/// with them, and removes them again.
+/// Installs each package of the repository into an empty switch, in opam's own sandbox and without a network, boots a
+/// unikernel with it, and removes it again. The sources are built with this machine's Rust.
 pub(super) fn check(folder: &Path) -> Result<()> {
     if Command::new("opam").arg("--version").output().is_err() {
         println!("skipped: opam is not installed, so its packages were not tried");
         return Ok(());
     }
-    println!("installing and removing the package of opam");
+    println!("installing and removing the packages of opam");
     let work = tempfile::tempdir()?;
     let script = format!(
         "set -e
@@ -71,17 +71,24 @@ pub(super) fn check(folder: &Path) -> Result<()> {
         opam switch create tried --empty
         listed() {{ find root/tried \\( -type f -o -type l \\) -not -path '*/.opam-switch/*' | sort; }}
         listed >before
-        version=$(cd repository/packages/solo5 && echo solo5.*binary)
-        opam install \"$version\"
-        cp root/tried/share/doc/solo5/examples/hello/* .
-        (PATH=\"$PWD/root/tried/bin:$PATH\"
-        {BOOT}
-        solo5-hvt.2 --version)
-        opam remove solo5
-        listed >after
-        cmp before after"
+        for package in repository/packages/solo5/*; do
+            echo \"== ${{package##*/}}\"
+            opam install \"${{package##*/}}\"
+            cp root/tried/share/doc/solo5/examples/hello/* .
+            (PATH=\"$PWD/root/tried/bin:$PATH\"
+            {BOOT}
+            solo5-hvt.2 --version)
+            opam remove solo5
+            listed >after
+            cmp before after
+        done"
     );
     let mut shell = namespace::unshare()?;
+    // opam's sandbox does not show root's home, where rustup keeps Rust.
+    let rust = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let rust = String::from_utf8(rust)?.trim().to_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("OPAM_USER_PATH_RO", &rust).env("PATH", format!("{rust}/bin:{path}"));
     shell.args(["sh", "-c", &script, "sh"]).arg(folder).current_dir(work.path());
     run(&mut shell)
 }
