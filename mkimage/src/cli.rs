@@ -1,9 +1,10 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum, ValueHint};
+use clap::{Arg, CommandFactory, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use solo5_report::man::Ending;
 
@@ -54,6 +55,51 @@ pub struct Arguments {
     /// Arguments of the unikernel; everything after UNIKERNEL is one
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
+}
+
+/// The words of a command line, the program's name first, with `--` behind UNIKERNEL. Otherwise clap would
+/// take words there that look like its options for its own.
+pub fn delimited(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let command = Arguments::command();
+    let takes_value = |is_it: &dyn Fn(&Arg) -> bool| {
+        let found = command.get_arguments().find(|argument| is_it(argument));
+        found.is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let mut words = words.peekable();
+    let mut all: Vec<OsString> = words.next().into_iter().collect();
+    let mut names = 0;
+    while let Some(word) = words.next() {
+        let bytes = word.as_bytes();
+        let value_follows = match bytes {
+            b"--" => {
+                all.push(word);
+                break;
+            }
+            [b'-', b'-', name @ ..] => takes_value(&|argument| {
+                argument.get_long().is_some_and(|long| long.as_bytes() == name)
+            }),
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                let with_value = letters.iter().position(|letter| {
+                    takes_value(&|argument| argument.get_short() == Some(char::from(*letter)))
+                });
+                with_value.is_some_and(|at| at + 1 == letters.len())
+            }
+            _ => {
+                names += 1;
+                false
+            }
+        };
+        all.push(word);
+        if value_follows {
+            all.extend(words.next());
+        }
+        if names == 2 {
+            all.push("--".into());
+            break;
+        }
+    }
+    all.extend(words);
+    all
 }
 
 /// What help and the manual page end with.
@@ -107,5 +153,45 @@ impl Format {
             Format::Vhd => "vhd",
             Format::Oci => "oci",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The image's format and the unikernel's arguments.
+    fn read(line: &str) -> (Format, Vec<OsString>) {
+        let words = ["mkimage"].into_iter().chain(line.split(' ')).map(OsString::from);
+        let arguments = Arguments::try_parse_from(delimited(words)).unwrap();
+        assert_eq!(arguments.image, Some("i".into()));
+        assert_eq!(arguments.unikernel, Some("u".into()));
+        (arguments.format, arguments.arguments)
+    }
+
+    #[test]
+    fn words_behind_the_unikernel_are_its_arguments() {
+        for own in [
+            "-f qcow2",
+            "--format qcow2",
+            "-V",
+            "-h",
+            "-d",
+            "--no-record",
+            "--tag=x",
+            "Hello -f oci",
+        ] {
+            let words: Vec<OsString> = own.split(' ').map(OsString::from).collect();
+            assert_eq!(read(&format!("i u {own}")), (Format::Raw, words.clone()), "{own}");
+            assert_eq!(read(&format!("-df vhd i u {own}")), (Format::Vhd, words.clone()), "{own}");
+            assert_eq!(
+                read(&format!("--tag t i -f oci u {own}")),
+                (Format::Oci, words.clone()),
+                "{own}"
+            );
+            assert_eq!(read(&format!("-- i u {own}")), (Format::Raw, words), "{own}");
+        }
+        // The program drops the first `--`, as tenders do.
+        assert_eq!(read("-fvmdk i u -- -d"), (Format::Vmdk, vec!["--".into(), "-d".into()]));
     }
 }

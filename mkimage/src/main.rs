@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use solo5_mkimage::PROGRAM;
-use solo5_mkimage::cli::{Arguments, ENDING};
+use solo5_mkimage::cli::{self, Arguments, ENDING};
 use solo5_mkimage::make::{self, Order};
 use solo5_report::{Colour, Diagnostic, human};
 
@@ -19,7 +19,7 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(cli::delimited(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(error) => {
             let printed = solo5_report::usage::print(&error);

@@ -180,7 +180,7 @@ const HOST: &str = "10.0.0.1/24";
 
 fn ping_of(last: [u8; 2], count: u32) -> Ping {
     let [network, host] = last;
-    Ping { address: [10, network, 0, host].into(), count }
+    Ping { address: [10, network, 0, host].into(), count, unanswered: 0 }
 }
 
 fn check_net(suite: &Suite, registers: &Registers) -> Outcome {

@@ -111,6 +111,8 @@ pub struct Ping {
     pub address: Ipv4Addr,
     /// How often.
     pub count: u32,
+    /// How many of the last may stay without a reply, because a machine may end with replies in it.
+    pub unanswered: u32,
 }
 
 /// A signal that ends programs.
@@ -240,7 +242,9 @@ impl Run {
             "ping" => {
                 let (address, count) = value.split_once('*').ok_or("is ADDRESS*COUNT")?;
                 let address = address.parse().map_err(|_| "is not an IPv4 address")?;
-                self.pings.push(Ping { address, count: number(count)? });
+                let (count, unanswered) = count.split_once('~').unwrap_or((count, "0"));
+                let (count, unanswered) = (number(count)?, number(unanswered)?);
+                self.pings.push(Ping { address, count, unanswered });
             }
             "ping-pattern" => self.pattern = hex(value)?,
             "expect" => {
@@ -423,7 +427,7 @@ mod tests {
     fn a_full_directive() {
         let run = one(
             "/* prose */\n//@ run spt hvt limited: tap.s0=10.0.0.1/24,mtu=9000 block.d{1..2}=4KiB \
-             sector-size.d1=521 options=\"--x 'a b'\" args=limit ping=10.0.0.2*7 \
+             sector-size.d1=521 options=\"--x 'a b'\" args=limit ping=10.0.0.2*7~2 \
              ping-pattern=dead expect=exit:3 output=\"a \\\"b\\\"\\n\" peer=no mem=default",
         );
         assert_eq!(run.targets, ["spt", "hvt"]);
@@ -445,7 +449,8 @@ mod tests {
                 Setup::Options(vec!["--x".to_owned(), "a b".to_owned()]),
             ]
         );
-        assert_eq!(run.pings, [Ping { address: Ipv4Addr::new(10, 0, 0, 2), count: 7 }]);
+        let address = Ipv4Addr::new(10, 0, 0, 2);
+        assert_eq!(run.pings, [Ping { address, count: 7, unanswered: 2 }]);
         assert_eq!(run.pattern, [0xde, 0xad]);
         assert_eq!(run.expect, Expect::Exit(3));
         assert_eq!(run.output, ["a \"b\"\n"]);

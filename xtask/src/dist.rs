@@ -48,6 +48,9 @@ offline = true
 /// Members of the workspace that only test.
 const TEST_MEMBERS: [&str; 1] = ["tests"];
 
+/// Unikernels in Rust with crates of their own, which the demo and their readers build.
+const EXAMPLES: [&str; 3] = ["examples/http", "examples/random", "examples/deep"];
+
 /// What is asked for.
 #[derive(Default)]
 struct Options {
@@ -235,7 +238,12 @@ fn sources(root: &Path, version: &str, to: &Path) -> Result<()> {
     fs::write(to.join(".version"), format!("{version}\n"))?;
     without_tests(to)?;
     // Not locked: cargo takes the packages that only tests needed out of the lock.
-    run(cargo().current_dir(to).args(["vendor", "--quiet", VENDOR]).stdout(Stdio::null()))?;
+    let mut vendor = cargo();
+    vendor.current_dir(to).args(["vendor", "--quiet"]);
+    for example in EXAMPLES {
+        vendor.arg("--sync").arg(to.join(example).join("Cargo.toml"));
+    }
+    run(vendor.arg(VENDOR).stdout(Stdio::null()))?;
     let config = to.join(".cargo/config.toml");
     fs::write(&config, fs::read_to_string(&config)? + CONFIG)?;
     empty_unneeded(to)
@@ -301,12 +309,14 @@ fn empty_unneeded(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Name and version of every package that a build of `tree` for Linux compiles.
+/// Name and version of every package that a build of `tree` and its examples for Linux compiles.
 fn needed(tree: &Path) -> Result<BTreeSet<(String, String)>> {
     let mut needed = BTreeSet::new();
-    for arch in ["x86_64", "aarch64", "powerpc64le"] {
-        for library in ["gnu", "musl"] {
-            let triple = format!("{arch}-unknown-linux-{library}");
+    let triples = ["x86_64", "aarch64", "powerpc64le"]
+        .into_iter()
+        .flat_map(|arch| ["gnu", "musl"].map(|library| format!("{arch}-unknown-linux-{library}")));
+    for triple in triples {
+        for package in [""].into_iter().chain(EXAMPLES) {
             let mut command = cargo();
             command.current_dir(tree).args([
                 "metadata",
@@ -314,6 +324,7 @@ fn needed(tree: &Path) -> Result<BTreeSet<(String, String)>> {
                 "--all-features",
                 "--locked",
             ]);
+            command.arg("--manifest-path").arg(tree.join(package).join("Cargo.toml"));
             let metadata = output(command.args(["--filter-platform", &triple]))?;
             let metadata: Value = serde_json::from_slice(&metadata)?;
             let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

@@ -106,7 +106,8 @@ fn entry(image: &Audited<'_>) -> Markup {
     let devices = subject.image().map(draw::devices).unwrap_or_default();
     let memory = subject.least_memory();
     let count = |count: usize, minor| number(u64::try_from(count).ok(), &count.to_string(), minor);
-    let bytes = |size: Option<u64>| number(size, &size.map(draw::bytes).unwrap_or_default(), true);
+    let size_cell = number(*size, &size.map(draw::bytes).unwrap_or_default(), true);
+    let memory_cell = number(memory, &memory.map(mebibytes).unwrap_or_default(), true);
     html! {
         tbody data-result=(result) {
             tr {
@@ -114,8 +115,8 @@ fn entry(image: &Audited<'_>) -> Markup {
                 td { span class={ "tag " (class) } { (word) } }
                 td.minor { (target(subject)) }
                 td.minor { @for device in &devices { (text(device)) br; } }
-                (bytes(*size))
-                (bytes(memory))
+                (size_cell)
+                (memory_cell)
                 (count(counts.errors, false))
                 (count(counts.warnings, false))
                 (count(counts.notes, true))
@@ -132,10 +133,15 @@ fn entry(image: &Audited<'_>) -> Markup {
     }
 }
 
+/// Memory as a tender's `--mem` is given: rounded up.
+fn mebibytes(memory: u64) -> String {
+    format!("{} MiB", memory.div_ceil(1 << 20))
+}
+
 fn details(image: &Audited<'_>, devices: &[String]) -> Markup {
     let Audited { subject, size, findings } = image;
     let memory =
-        subject.least_memory().map(|memory| format!("at least {} of memory", draw::bytes(memory)));
+        subject.least_memory().map(|memory| format!("at least {} of memory", mebibytes(memory)));
     let facts = [target(subject)].into_iter().chain(size.map(draw::bytes)).chain(memory);
     let facts: Vec<String> = facts.chain(devices.iter().cloned()).collect();
     html! {
