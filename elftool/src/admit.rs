@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use solo5_policies::admitted::{self, Admission};
-use solo5_policy::admitted::read;
+use solo5_policy::admitted::{TYPE, read};
 use solo5_signature::Digest;
 
 use crate::console::{Console, Exit, Failure};
-use crate::files::{name, reason};
+use crate::files::name;
+use crate::replace;
 
 /// Why a tender would not accept the list; `None` if it would.
 fn unreadable(name: &str, text: &[u8]) -> Option<String> {
@@ -51,8 +52,7 @@ fn write(
         let why = format!("not written: no tender could read the list of {count} images: {why}");
         return Err(Failure::of(path, why));
     }
-    let written = solo5_output::write(path, text.as_bytes());
-    written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
+    replace::write(path, TYPE, text.as_bytes())
 }
 
 #[cfg(test)]

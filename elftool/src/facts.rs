@@ -17,7 +17,7 @@ use crate::files::{is_elf, name, readable, reason};
 use crate::properties::Properties;
 
 /// The `type` of a lock.
-const TYPE: &str = "solo5.lock";
+pub(crate) const TYPE: &str = "solo5.lock";
 /// The `version` of a lock.
 const VERSION: u32 = 1;
 /// Most bytes of all locks that one `diff` compares, and so of one lock. In memory a lock may take ten

@@ -7,10 +7,11 @@ use std::thread::available_parallelism;
 use solo5_report::json::pretty;
 
 use crate::console::{Console, Exit, Failure};
-use crate::facts::{Facts, LOCK_MAX, Lock};
-use crate::files::{is_elf, readable, reason};
+use crate::facts::{Facts, LOCK_MAX, Lock, TYPE};
+use crate::files::{is_elf, readable};
 use crate::inputs::{Input, InputError, inputs};
 use crate::parallel::in_order;
+use crate::replace;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LockOptions {
@@ -63,8 +64,7 @@ fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
         let why = format!("not written: a lock of so many images is longer than {most} MiB");
         return Err(Failure::of(path, why));
     }
-    let written = solo5_output::write(path, text.as_bytes());
-    written.map(drop).map_err(|error| Failure::of(path, reason(&error)))
+    replace::write(path, TYPE, text.as_bytes())
 }
 
 /// The facts about an image; `None` for a file in a folder that is not ELF.

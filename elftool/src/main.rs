@@ -55,6 +55,7 @@ mod policies;
 mod policy_files;
 mod printers;
 mod properties;
+mod replace;
 mod show;
 mod sign;
 mod symbolize;

@@ -2,9 +2,10 @@
 //! place, so a failure leaves nothing behind, and an older image stays as it was.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use solo5_output::prepare::{PreparedFile, PreparedFolder};
@@ -97,7 +98,10 @@ fn disk(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
             digest,
             boots: true,
         };
-        Some(prepare_record(order, &made, unikernel)?)
+        let mut record = prepare_record(order, &made, unikernel)?;
+        // It has the arguments too, so nobody reads it who may not read the image.
+        no_more_open(record.1.file(), image.file()).map_err(failed(order.image))?;
+        Some(record)
     } else {
         None
     };
@@ -156,6 +160,7 @@ fn layout(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
         let help = "name a folder; `skopeo copy oci:FOLDER oci-archive:FILE` makes one file of it";
         return Err(vec![Diagnostic::error(codes::UNWRITABLE, message).with_help(help)]);
     }
+    place::check_folder(order.image).map_err(|found| vec![found])?;
     let mut digest = None;
     let folder = PreparedFolder::new(order.image, oci::is_layout, |to| {
         digest = Some(oci::write(unikernel, &options, to)?);
@@ -207,6 +212,12 @@ fn finish(
     }
 }
 
+/// Takes from `file` every permission that `other` does not have.
+fn no_more_open(file: &File, other: &File) -> io::Result<()> {
+    let mode = |file: &File| Ok::<_, io::Error>(file.metadata()?.permissions().mode() & 0o7777);
+    file.set_permissions(Permissions::from_mode(mode(file)? & mode(other)?))
+}
+
 /// Length and digest of the file.
 fn digest(file: &mut File) -> io::Result<(u64, Digest)> {
     file.rewind()?;
@@ -236,7 +247,9 @@ fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::StorageFull => "make room; nothing was changed",
         io::ErrorKind::FileTooLarge => "raise the limit (`ulimit -f`); nothing was changed",
-        io::ErrorKind::AlreadyExists => "only an image layout or an empty folder is replaced",
+        io::ErrorKind::AlreadyExists => {
+            "only an empty folder is replaced, or a layout with one image and nothing else"
+        }
         _ => "check that its folder exists and may be written to",
     };
     Diagnostic::error(codes::UNWRITABLE, message).with_help(help)

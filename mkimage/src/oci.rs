@@ -7,8 +7,8 @@
 //! (`docs/reference/disk-image.md#oci`).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ct_codecs::{Base64, Encoder};
@@ -23,6 +23,8 @@ use crate::epoch;
 use crate::unikernel::Unikernel;
 
 const LAYOUT_FILE: &str = "oci-layout";
+const INDEX_FILE: &str = "index.json";
+const BLOBS: &str = "blobs";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -42,9 +44,44 @@ pub struct Options<'a> {
     pub time: u64,
 }
 
-/// Whether the folder is an image layout.
+/// Most bytes of a layout's own two files.
+const FILE_MAX: u64 = 1 << 20;
+
+/// Whether the folder is an image layout with one image and nothing else, so that a new layout may
+/// replace it.
 pub fn is_layout(folder: &Path) -> bool {
-    folder.join(LAYOUT_FILE).is_file() && folder.join("index.json").is_file()
+    look(folder).unwrap_or(false)
+}
+
+fn look(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if ![LAYOUT_FILE, INDEX_FILE, BLOBS].iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    let images = json_of(&folder.join(INDEX_FILE))?["manifests"].as_array().map_or(0, Vec::len);
+    let is_layout = json_of(&folder.join(LAYOUT_FILE))?["imageLayoutVersion"].is_string();
+    if images != 1 || !is_layout {
+        return Ok(false);
+    }
+    for algorithm in fs::read_dir(folder.join(BLOBS))? {
+        for blob in fs::read_dir(algorithm?.path())? {
+            let blob = blob?;
+            let name = blob.file_name();
+            let is_digest = name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+            if !is_digest || !blob.file_type()?.is_file() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn json_of(path: &Path) -> io::Result<Value> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_MAX).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 /// Writes the layout into the empty folder `to`, and returns the digest of its manifest.
@@ -73,7 +110,7 @@ pub fn write(unikernel: &Unikernel, options: &Options<'_>, to: &Path) -> io::Res
         "history": [{ "created": created, "created_by": crate::PROGRAM }],
     });
 
-    let blobs = to.join("blobs/sha256");
+    let blobs = to.join(BLOBS).join("sha256");
     fs::create_dir_all(&blobs)?;
     let blob = |kind: &str, bytes: &[u8]| -> io::Result<(Value, Digest)> {
         let digest = Digest::of(bytes);
@@ -99,7 +136,7 @@ pub fn write(unikernel: &Unikernel, options: &Options<'_>, to: &Path) -> io::Res
         manifest.insert("annotations".into(), name);
     }
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest] });
-    fs::write(to.join("index.json"), json::pretty(&index))?;
+    fs::write(to.join(INDEX_FILE), json::pretty(&index))?;
     fs::write(to.join(LAYOUT_FILE), json::pretty(&json!({ "imageLayoutVersion": "1.0.0" })))?;
     Ok(digest)
 }

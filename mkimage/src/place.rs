@@ -1,6 +1,7 @@
 //! The places of an image and its record, and what may be replaced there: an older image, whatever it
 //! is, but never the unikernel; and an older record, but no other file.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -38,6 +39,21 @@ pub fn check_image(image: &Path, unikernel: &Path) -> Result<(), Diagnostic> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses to replace the working folder, or one around it: the caller would be left in the old one.
+///
+/// # Errors
+///
+/// The image is such a folder.
+pub fn check_folder(image: &Path) -> Result<(), Diagnostic> {
+    let around = |image: PathBuf| env::current_dir().is_ok_and(|here| here.starts_with(image));
+    if fs::canonicalize(image).is_ok_and(around) {
+        let message = format!("cannot write {}: the working folder is in it", path_text(image));
+        let help = "the image takes the folder's place: name another one";
+        return Err(Diagnostic::error(codes::UNWRITABLE, message).with_help(help));
+    }
+    Ok(())
 }
 
 /// Refuses to replace a file at `path` that is not a record.

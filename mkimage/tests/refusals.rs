@@ -3,7 +3,7 @@
 mod common;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
@@ -190,6 +190,62 @@ fn a_folder_may_be_named_with_a_slash_at_its_end() {
     shop.make(&["-f", "oci", "layout/", "guest.virtio"]);
     assert!(shop.path("layout/index.json").exists());
     assert_eq!(shop.names(), ["layout", "layout.json"]);
+}
+
+#[test]
+fn only_a_layout_of_one_image_is_replaced() {
+    let shop = Workshop::new();
+    let folder = |name: &str| {
+        fs::create_dir_all(shop.path(name).join("blobs/sha256")).unwrap();
+        fs::write(shop.path(name).join("index.json"), r#"{"manifests": [{}]}"#).unwrap();
+        fs::write(shop.path(name).join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#)
+            .unwrap();
+    };
+    folder("good");
+    shop.make(&["-f", "oci", "good", "guest.virtio"]);
+    shop.make(&["-f", "oci", "good", "guest.virtio", "again"]);
+    for (file, content) in [
+        ("main.c", "code"),
+        ("blobs/notes", "mine"),
+        ("blobs/sha256/main.c", "code"),
+        ("oci-layout", ""),
+        ("index.json", "{}"),
+        ("index.json", r#"{"manifests": [{}, {}]}"#),
+    ] {
+        folder("other");
+        fs::write(shop.path("other").join(file), content).unwrap();
+        let said = shop.refused(&["-f", "oci", "other", "guest.virtio"]);
+        assert!(said.contains("one image and nothing else"), "{file}: {said}");
+        assert_eq!(fs::read_to_string(shop.path("other").join(file)).unwrap(), content);
+        fs::remove_dir_all(shop.path("other")).unwrap();
+    }
+}
+
+#[test]
+fn the_working_folder_is_not_replaced() {
+    let shop = Workshop::new();
+    fs::create_dir_all(shop.path("here/below")).unwrap();
+    for image in [".", "./", "..", "../../here"] {
+        let mut program = shop.program(&["-f", "oci", image]);
+        program.arg(shop.path("guest.virtio")).current_dir(shop.path("here/below"));
+        let output = program.output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{image}: {said}");
+        assert!(said.contains("the working folder is in it"), "{image}: {said}");
+    }
+    assert!(shop.path("here/below").is_dir());
+}
+
+#[test]
+fn a_record_is_no_more_open_than_its_image() {
+    let shop = Workshop::new();
+    fs::write(shop.path("disk.img"), "").unwrap();
+    fs::set_permissions(shop.path("disk.img"), Permissions::from_mode(0o600)).unwrap();
+    shop.make(&["disk.img", "guest.virtio", "--password=secret"]);
+    for name in ["disk.img", "disk.img.json"] {
+        let mode = fs::metadata(shop.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{name}");
+    }
 }
 
 #[test]

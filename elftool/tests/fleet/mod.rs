@@ -447,6 +447,32 @@ fn a_lock_says_what_changed() {
     assert!(run.stdout.contains("fleet/b.spt\n  - image: sha256:"), "{}", run.stdout);
 }
 
+/// `lock -o *.spt` makes the first image the output.
+#[test]
+fn a_list_replaces_no_image_and_no_input() {
+    let place = fleet();
+    let image = Sample::new(Target::Spt, Arch::X86_64, &[]).bytes();
+    place.write("h.spt", &image);
+    let policy = "type: solo5.policy\nversion: 1\notherwise: allow\n";
+    place.write("p.yaml", policy.as_bytes());
+    let (list, lock) = ("--lock=h.spt", "--lock=p.yaml");
+    for words in [
+        &["lock", "-o", "h.spt", "fleet/a.spt"][..],
+        &["lock", "-o", "h.spt", "h.spt"],
+        &["check", "--policy=p.yaml", list, "h.spt"],
+        &["check", "--policy=p.yaml", lock, "h.spt"],
+    ] {
+        let run = place.run(words);
+        assert_eq!(run.status, 2, "{words:?}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("name another one"), "{words:?}: {}", run.stderr);
+    }
+    assert!(std::fs::read(place.path("h.spt")).unwrap() == image);
+    assert_eq!(std::fs::read(place.path("p.yaml")).unwrap(), policy.as_bytes());
+    place.write("m.json", br#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#);
+    let run = place.run(&["gen-manifest", "m.json", "m.json"]);
+    assert!(run.status != 0 && run.stderr.contains("the manifest itself"), "{}", run.stderr);
+}
+
 /// Other files in a folder, such as the lock itself, are not part of a lock.
 #[test]
 fn a_folder_is_locked_without_what_is_no_image() {
