@@ -14,7 +14,6 @@ use solo5_source::Kind;
 
 use crate::console::{Console, Failure};
 use crate::files::{name, reason};
-use crate::replace;
 
 pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(), Failure> {
     let named = Path::new(source);
@@ -26,7 +25,7 @@ pub(crate) fn run(console: &Console, source: &OsStr, output: &OsStr) -> Result<(
     let name = name(named);
     let text = c::compile(&name, &bytes)
         .map_err(|found| Failure::Lines(complaints(console, &name, &bytes, &found)))?;
-    if replace::is_same(named, Path::new(output)) {
+    if solo5_output::is_same_file(named, Path::new(output)) {
         return Err(Failure::of(named, "not written: it is the manifest itself"));
     }
     solo5_output::write(Path::new(output), text.as_bytes()).map(drop).map_err(|error| {

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::console::Failure;
@@ -38,10 +37,4 @@ fn may_replace(path: &Path, kind: &str) -> io::Result<bool> {
     };
     let is_kind = head.windows(kind.len()).any(|bytes| bytes == kind.as_bytes());
     Ok(head.is_empty() || is_kind)
-}
-
-/// Whether both paths lead to one file.
-pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
-    let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    file(one).is_some_and(|found| file(other) == Some(found))
 }

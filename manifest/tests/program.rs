@@ -501,6 +501,18 @@ fn compile_says_that_it_leaves_out_the_package() {
 }
 
 #[test]
+fn the_manifest_is_never_the_output() {
+    let folder = Folder::new();
+    let manifest = r#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#;
+    folder.put("m.json", manifest);
+    let output = folder.run(&["compile", "--emit=c", "m.json", "-o", "./m.json"]);
+    assert!(ends(&output, 2).contains("the manifest itself"));
+    let output = folder.run(&["compile", "m.json", "-o", "m.c", "--depfile=m.json"]);
+    assert!(ends(&output, 2).contains("the manifest itself"));
+    assert_eq!(folder.get("m.json"), manifest.as_bytes());
+}
+
+#[test]
 fn named_pipes_are_refused() {
     let folder = Folder::new();
     let made = Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap();

@@ -59,13 +59,12 @@ pub struct Arguments {
 
 /// The words of a command line, the program's name first, with `--` behind UNIKERNEL. Otherwise clap would
 /// take words there that look like its options for its own.
-pub fn delimited(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+pub fn delimited(mut words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let command = Arguments::command();
     let takes_value = |is_it: &dyn Fn(&Arg) -> bool| {
         let found = command.get_arguments().find(|argument| is_it(argument));
         found.is_some_and(|argument| argument.get_action().takes_values())
     };
-    let mut words = words.peekable();
     let mut all: Vec<OsString> = words.next().into_iter().collect();
     let mut names = 0;
     while let Some(word) = words.next() {

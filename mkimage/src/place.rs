@@ -4,7 +4,6 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -30,15 +29,12 @@ pub fn of_record(image: &Path) -> PathBuf {
 ///
 /// Both are one file.
 pub fn check_image(image: &Path, unikernel: &Path) -> Result<(), Diagnostic> {
-    let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    match (file(image), file(unikernel)) {
-        (Some(image_file), Some(unikernel_file)) if image_file == unikernel_file => {
-            let message = format!("cannot write {}: it is the unikernel", path_text(image));
-            let help = "name the image first, then the unikernel";
-            Err(Diagnostic::error(codes::UNWRITABLE, message).with_help(help))
-        }
-        _ => Ok(()),
+    if !solo5_output::is_same_file(image, unikernel) {
+        return Ok(());
     }
+    let message = format!("cannot write {}: it is the unikernel", path_text(image));
+    let help = "name the image first, then the unikernel";
+    Err(Diagnostic::error(codes::UNWRITABLE, message).with_help(help))
 }
 
 /// Refuses to replace the working folder, or one around it: the caller would be left in the old one.

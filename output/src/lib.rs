@@ -124,6 +124,12 @@ impl Target {
     }
 }
 
+/// Whether both paths lead to one file. An output must not be an input too.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    file(one).is_some_and(|found| file(other) == Some(found))
+}
+
 /// Whether the file at `path` has the content of `new`, which is read from its start.
 fn same(new: &mut (impl Read + Seek), path: &Path) -> io::Result<bool> {
     let mut old = File::open(path)?;

@@ -69,6 +69,10 @@ pub(crate) fn compile(options: &Compile, console: &mut Console) -> Result<(), Fa
         Emit::Raw => notes.bytes(),
     };
     let write = |path: &Path, content: &[u8]| {
+        if solo5_output::is_same_file(path, &options.source) {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is the manifest itself");
+            return Err(cannot_write(path, &error));
+        }
         solo5_output::write(path, content).map_err(|error| cannot_write(path, &error))
     };
     write(&options.output, &content)?;
