@@ -25,7 +25,6 @@ const LONG: &[(&str, &str)] = &[
     ("policy/src/evaluate.rs", "one question of a policy after another"),
     ("policy/src/evaluate/rules.rs", "one rule of a policy after another"),
     ("tenders/common/src/error.rs", "every error of a tender and its words"),
-    ("tenders/common/src/seccomp.rs", "an assembler of filters, and its rules' table"),
 ];
 
 /// A module: the names from its crate's root to it.

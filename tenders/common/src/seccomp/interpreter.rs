@@ -1,6 +1,6 @@
 //! Runs filters, as the kernel's interpreter does. For tests: no tender interprets its filter.
 
-use super::{
+use super::instruction::{
     ADD_INDEX, DATA_ARCH, DATA_ARGUMENTS, DATA_NUMBER, FROM_INDEX, Instruction, JUMP, JUMP_BITS,
     JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, JUMP_GREATER_EQUAL_INDEX, LOAD, RETURN, TO_INDEX,
 };

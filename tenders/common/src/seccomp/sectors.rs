@@ -5,42 +5,11 @@
 //! halves is less than the size. Nothing is added to the high half: with a carry it is compared with
 //! one less than the capacity's.
 
-use std::fmt;
-
-use super::{
-    ADD_INDEX, FROM_INDEX, JUMP_BITS, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL_INDEX, Label,
-    Program, TO_INDEX,
+use super::instruction::{
+    ADD_INDEX, FROM_INDEX, JUMP_BITS, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL_INDEX, TO_INDEX,
 };
-
-/// The transfers that a device serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sectors {
-    /// Size of a sector in bytes, a power of two.
-    pub sector: u32,
-    /// Most bytes in one transfer.
-    pub most: u32,
-    /// Size of the device in bytes.
-    pub capacity: u64,
-}
-
-impl Sectors {
-    /// Whether `size` bytes at `offset` are at least one whole sector, are not too many, and lie on
-    /// the device. The offset need not be a multiple of the sector size.
-    pub fn has(&self, size: u64, offset: u64) -> bool {
-        let end = offset.checked_add(size);
-        size != 0
-            && size.is_multiple_of(self.sector.into())
-            && size <= self.most.into()
-            && end.is_some_and(|end| end <= self.capacity)
-    }
-}
-
-impl fmt::Display for Sectors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sectors { sector, most, capacity } = self;
-        write!(f, "size a multiple of {sector} up to {most}, offset + size <= {capacity}")
-    }
-}
+use super::program::{Label, Program};
+use super::rule::Sectors;
 
 impl Program {
     /// Tests the size whose low half is at `size`, and the offset after it. Continues at `fits` if
