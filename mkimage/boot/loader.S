@@ -1,8 +1,8 @@
 /*
  * The loader. The boot sector (sector.S) loads it to LOADER_AT and enters it with the drive's number in
- * %dl. It reads the payload, checks its CRC-32, and enters it as a Multiboot 1 loader does, with the
- * command line and the map of memory. The program that wrote the disk has done everything else: the
- * payload is what belongs in memory, and the parameters below say where. (Multiboot Specification
+ * %dl. It checks the parameters below, reads the payload, checks its CRC-32, and enters it as a Multiboot 1
+ * loader does, with the command line and the map of memory. The program that wrote the disk has done
+ * everything else: the payload is what belongs in memory, and the parameters say where. (Multiboot Specification
  * 0.6.96; ACPI 6.5, 15.1, INT 15h E820h; Intel SDM volume 3, 9.9, mode switching.)
  *
  * Memory: 0x4000 table of the CRC, 0x5000 Multiboot information, 0x6000 map of memory, below 0x7c00 the
@@ -21,6 +21,7 @@
 #define BUFFER 0x10000
 #define BUFFER_SECTORS 64       /* some BIOSes read at most 127, and none across 64 KiB */
 #define SMAP 0x534d4150
+#define LOWEST 0x100000         /* where a payload may begin */
 
 #define CODE32 0x08
 #define DATA32 0x10
@@ -229,8 +230,34 @@ real:
         jmp     *%bx
 
         .code32
-/* Whether the processor and the memory are as the payload needs them: %si is 0 or a message. */
+/*
+ * Whether the parameters agree with each other, and the processor and the memory are as the payload needs
+ * them: %si is 0 or a message. uefi.c checks the same of the parameters.
+ */
 check_machine:
+        movl    $bad_parameters, %esi
+        movl    load_address, %eax
+        movl    load_end, %ecx
+        movl    entry, %edx
+        cmpl    $LOWEST, %eax
+        jb      9f
+        cmpl    %ecx, %eax
+        jae     9f
+        cmpl    bss_end, %ecx
+        ja      9f
+        cmpl    %eax, %edx
+        jb      9f
+        cmpl    %ecx, %edx
+        jae     9f
+        subl    %eax, %ecx      /* bytes of the payload, which its sectors must hold */
+        decl    %ecx
+        shrl    $9, %ecx
+        cmpl    payload_sectors, %ecx
+        jae     9f
+        movl    $no_memory, %esi
+        cmpl    $(1 << 23), payload_sectors
+        jae     9f              /* 4 GiB or more */
+
         movl    $no_long_mode, %esi
         movl    $0x80000000, %eax
         cpuid
@@ -252,8 +279,10 @@ check_machine:
         movl    %eax, destination
         movl    bss_end, %edx
         movl    payload_sectors, %ecx
+        movl    $no_memory, %esi
         shll    $9, %ecx
         addl    %eax, %ecx
+        jc      9f              /* it would end above 4 GiB */
         cmpl    %ecx, %edx
         jae     1f
         movl    %ecx, %edx      /* %edx is the end of what is written */
@@ -261,7 +290,6 @@ check_machine:
         movl    $MAP, %edi
         movzwl  map_length, %ecx
         addl    %edi, %ecx
-        movl    $no_memory, %esi
 2:
         cmpl    %ecx, %edi
         jae     9f
@@ -392,6 +420,8 @@ drive:
 
 prefix:
         .asciz  "Solo5: boot error "
+bad_parameters:
+        .asciz  "3"
 unreadable:
         .asciz  "4: the disk cannot be read"
 damaged:

@@ -5,7 +5,7 @@ mod common;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
-use common::{ENDED, SUCCESS, Workshop};
+use common::{BSS_END_AT, END_AT, ENDED, ENTRY_AT, LOAD_AT, SECTORS_AT, SUCCESS, Workshop};
 use solo5_mkimage::layout::PAYLOAD_LBA;
 use solo5_mkimage::layout::{LOADER_AT, LOADER_NAME, LOADER_NAME_AT, SECTOR};
 
@@ -92,6 +92,44 @@ fn damage_is_reported_and_not_entered() {
     for at in [loader + 5, loader + 0x123, loader + 0x1805, loader + 0x3fff] {
         assert_eq!(damaged(&shop, at), "Solo5: boot error 3\r\n", "byte {at}");
     }
+}
+
+#[test]
+fn parameters_that_cannot_be_are_reported_although_their_sum_is_right() {
+    let shop = Workshop::new();
+    shop.make(&["disk.img", "guest.virtio"]);
+    let made = fs::read(shop.path("disk.img")).unwrap();
+    let [sectors, load, end, bss_end] =
+        [SECTORS_AT, LOAD_AT, END_AT, BSS_END_AT].map(|at| shop.parameter(at));
+    let small = "7: there is too little memory for the unikernel\r\n";
+    for (at, value, error) in [
+        (LOAD_AT, 0x7c00, "3\r\n"),
+        (LOAD_AT, end, "3\r\n"),
+        (LOAD_AT, end + 1, "3\r\n"),
+        (END_AT, bss_end + 1, "3\r\n"),
+        (END_AT, 0, "3\r\n"),
+        (BSS_END_AT, end - 1, "3\r\n"),
+        (BSS_END_AT, u32::MAX, small),
+        (ENTRY_AT, load - 1, "3\r\n"),
+        (ENTRY_AT, end, "3\r\n"),
+        (SECTORS_AT, 0, "3\r\n"),
+        (SECTORS_AT, sectors - 1, "3\r\n"),
+        // Bytes of which a register of 32 bits keeps the lower part.
+        (SECTORS_AT, (1 << 23) + sectors, small),
+        (SECTORS_AT, (1 << 23) - 1, small),
+        (SECTORS_AT, u32::MAX, small),
+    ] {
+        fs::write(shop.path("disk.img"), &made).unwrap();
+        shop.set_parameter(at, value);
+        let (status, printed) = shop.boot(&["-drive", "file=disk.img,format=raw"]);
+        assert_eq!(printed, format!("Solo5: boot error {error}"), "{value:#x} at {at}");
+        assert_eq!(status, None, "{value:#x} at {at}");
+    }
+    // What was changed is all that was wrong.
+    fs::write(shop.path("disk.img"), &made).unwrap();
+    shop.set_parameter(SECTORS_AT, sectors + 1);
+    let (status, printed) = shop.boot(&["-drive", "file=disk.img,format=raw"]);
+    assert!(printed.ends_with(SUCCESS) && status == Some(ENDED), "{printed}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
-use common::{ENDED, SUCCESS, Workshop};
+use common::{ENDED, LOAD_AT, SECTORS_AT, SUCCESS, Workshop};
 use serde_json::Value;
 use solo5_mkimage::layout::{LOADER_NAME, PAYLOAD_LBA, SECTOR, SYSTEM_PARTITION_LBA};
 
@@ -98,6 +98,21 @@ fn damage_is_reported_and_not_entered() {
     for at in [SECTOR + 5, SECTOR + 0x123, SECTOR + 0x1805] {
         let said = damaged(at);
         assert!(said.ends_with("Solo5: boot error 3\r\n"), "byte {at}: {said}");
+    }
+}
+
+#[test]
+fn parameters_that_cannot_be_are_reported_although_their_sum_is_right() {
+    let shop = Workshop::new();
+    for (at, value, error) in [
+        (LOAD_AT, 0x7c00, "3\r\n"),
+        (SECTORS_AT, u32::MAX, "7: there is too little memory for the unikernel\r\n"),
+    ] {
+        shop.make(&["disk.img", "guest.virtio"]);
+        shop.set_parameter(at, value);
+        let (status, printed) = boot(&shop, &["-machine", "q35", "-device", "ide-hd,drive=disk"]);
+        assert!(printed.ends_with(&format!("Solo5: boot error {error}")), "{printed}");
+        assert_eq!(status, None, "{value:#x} at {at}");
     }
 }
 

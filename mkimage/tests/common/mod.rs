@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
 use solo5_image::testing;
+use solo5_mkimage::layout::{LOADER_LBA, LOADER_SIZE, SECTOR};
 use solo5_linker_wrapper::script::{self, Bindings};
 use tempfile::TempDir;
 
@@ -18,6 +19,14 @@ use tempfile::TempDir;
 pub(crate) const SUCCESS: &str = "SUCCESS\n";
 /// QEMU's status after the guest ended it: the guest's number, doubled, plus 1.
 pub(crate) const ENDED: i32 = 83;
+
+/// Where the loader's parameters are (`docs/reference/disk-image.md#parameters`).
+const SUM_AT: usize = 8;
+pub(crate) const SECTORS_AT: usize = 20;
+pub(crate) const LOAD_AT: usize = 28;
+pub(crate) const END_AT: usize = 32;
+pub(crate) const BSS_END_AT: usize = 36;
+pub(crate) const ENTRY_AT: usize = 40;
 
 /// A folder with a guest for each of some targets: `guest.virtio` and others.
 pub(crate) struct Workshop {
@@ -94,6 +103,27 @@ impl Workshop {
         names.retain(|name| !name.starts_with("guest.") && !name.ends_with(".bin"));
         names.sort();
         names
+    }
+
+    /// Puts `value` in the place of the parameter at `offset` of the loader of `disk.img`, and mends the sum of
+    /// the loader.
+    pub(crate) fn set_parameter(&self, offset: usize, value: u32) {
+        let mut disk = fs::read(self.path("disk.img")).unwrap();
+        let at = usize::try_from(LOADER_LBA * SECTOR).unwrap();
+        let loader = &mut disk[at..at + LOADER_SIZE];
+        loader[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+        loader[SUM_AT..SUM_AT + 4].fill(0);
+        let words = loader.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+        let sum = words.fold(0_u32, u32::wrapping_add);
+        loader[SUM_AT..SUM_AT + 4].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
+        fs::write(self.path("disk.img"), disk).unwrap();
+    }
+
+    /// The parameter at `offset` of the loader of `disk.img`.
+    pub(crate) fn parameter(&self, offset: usize) -> u32 {
+        let disk = fs::read(self.path("disk.img")).unwrap();
+        let at = usize::try_from(LOADER_LBA * SECTOR).unwrap() + offset;
+        u32::from_le_bytes(disk[at..at + 4].try_into().unwrap())
     }
 
     /// Boots a machine with `devices`, and returns QEMU's status and the serial port's output. A machine
