@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target};
 use solo5_image::testing;
-use solo5_mkimage::layout::{LOADER_LBA, LOADER_SIZE, SECTOR};
 use solo5_linker_wrapper::script::{self, Bindings};
+use solo5_mkimage::layout::{LOADER_LBA, LOADER_SIZE, SECTOR};
 use tempfile::TempDir;
 
 /// What the guest prints when everything is as it should be.
