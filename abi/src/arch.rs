@@ -72,4 +72,13 @@ impl Arch {
             Arch::Ppc64le => 0x1_0000,
         }
     }
+
+    /// The largest page size in bytes that a host of this architecture may have. The toolchain aligns
+    /// segments to it, so that every host can protect them (`docs/reference/elf-loading.md#pages`).
+    pub const fn page_size_max(self) -> u64 {
+        match self {
+            Arch::X86_64 => 0x1000,
+            Arch::Aarch64 | Arch::Ppc64le => 0x1_0000,
+        }
+    }
 }

@@ -3,11 +3,11 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::offer::Feature;
-use solo5_abi::stack;
+use solo5_abi::stack::GUARD;
 
-use crate::arch::exception::{self, PAGE_FAULT};
+use crate::arch::TrapFrame;
+use crate::arch::exception;
 use crate::log::{self, Level};
 use crate::{abort, attached, target};
 
@@ -20,9 +20,9 @@ pub(crate) extern "C" fn report(vector: usize, frame: &TrapFrame) -> ! {
     if !TRAPPED.swap(true, Relaxed) {
         log::print(Level::Info, &exception::describe(vector, frame));
         let mut line = abort::line!("Fatal trap");
-        if vector == PAGE_FAULT {
+        if let Some((address, stack)) = exception::refused(vector, frame) {
             log::print(Level::Info, &exception::describe_address(frame));
-            if is_overflow(frame) {
+            if is_overflow(address, stack) {
                 line = abort::line!("Stack overflow");
             }
         }
@@ -32,10 +32,10 @@ pub(crate) extern "C" fn report(vector: usize, frame: &TrapFrame) -> ! {
 }
 
 /// Whether the stack has grown into its guard, if the tender gave it one.
-fn is_overflow(frame: &TrapFrame) -> bool {
+fn is_overflow(address: u64, stack: u64) -> bool {
     attached::offered(Feature::Stack).is_some_and(|record| {
         let start = record.heap_end.get();
-        let guard = start..start.wrapping_add(stack::GUARD);
-        stack::is_overflow(&guard, frame.cr2.get(), frame.rsp.get())
+        let guard = start..start.wrapping_add(GUARD);
+        solo5_abi::stack::is_overflow(&guard, address, stack)
     })
 }

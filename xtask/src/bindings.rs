@@ -12,6 +12,7 @@ use std::process::Command;
 
 use solo5_abi::Arch;
 
+use crate::platform::{Binutils, Platform};
 use crate::run::{cargo, output, run};
 use crate::{Result, version};
 
@@ -21,10 +22,8 @@ use crate::{Result, version};
 /// * With relro, rustc would call memory functions through a global offset table.
 /// * A red zone would not survive interrupts, on targets that have any.
 /// * Nothing unwinds. A debugger finds a function's caller by frame pointers.
-/// * No vector registers: on some hosts KVM interprets guests and does not know them. So there is no
-///   vectorisation, and the CPU is one on which unaligned vectors are slow: for it the compiler
-///   copies and clears by words. A test finds vector instructions that slip through.
-const FLAGS: [&str; 8] = [
+/// * There is no vectorisation, for what [`Platform::flags`] says of x86_64.
+const FLAGS: [&str; 7] = [
     "-Cpanic=abort",
     "-Crelocation-model=static",
     "-Crelro-level=off",
@@ -32,7 +31,6 @@ const FLAGS: [&str; 8] = [
     "-Cforce-unwind-tables=no",
     "-Cforce-frame-pointers=yes",
     "-Cno-vectorize-slp",
-    "-Ctarget-cpu=k8",
 ];
 
 /// The name of the bindings' file.
@@ -43,13 +41,26 @@ pub(crate) fn object_file(target: &str) -> String {
 /// Builds the bindings of `target` for `arch` into `out_dir` and returns the object's path. Fails
 /// if its symbols are not exactly those listed.
 pub(crate) fn build(root: &Path, arch: Arch, target: &str, out_dir: &Path) -> Result<PathBuf> {
+    build_with(&Binutils::of(arch)?, root, arch, target, out_dir)
+}
+
+/// [`build`], with these tools.
+fn build_with(
+    tools: &Binutils,
+    root: &Path,
+    arch: Arch,
+    target: &str,
+    out_dir: &Path,
+) -> Result<PathBuf> {
     let symbols = Symbols::read(root, target)?;
+    let platform = Platform::of(arch)?;
     let scratch = tempfile::tempdir()?;
     let archive = scratch.path().join("bindings.a");
-    compile(root, arch, target, &archive)?;
+    compile(root, &platform, target, &archive)?;
     let linked = scratch.path().join("linked.o");
-    let mut ld = Command::new("ld");
-    ld.args(["-r", "--gc-sections", "--strip-debug", "--fatal-warnings", "-T"])
+    let mut ld = Command::new(&tools.ld);
+    ld.args(&tools.ld_arguments)
+        .args(["-r", "--gc-sections", "--strip-debug", "--fatal-warnings", "-T"])
         .arg(root.join("bindings/partial.lds"))
         .arg("-o")
         .arg(&linked);
@@ -59,23 +70,18 @@ pub(crate) fn build(root: &Path, arch: Arch, target: &str, out_dir: &Path) -> Re
     run(ld.arg(archive))?;
 
     let object = out_dir.join(object_file(target));
-    let mut objcopy = Command::new("objcopy");
+    let mut objcopy = Command::new(&tools.objcopy);
     for name in symbols.exported() {
         objcopy.arg("-G").arg(name);
     }
     run(objcopy.arg(&linked).arg(&object))?;
-    symbols.check(&object)?;
+    symbols.check(tools, &object)?;
     Ok(object)
 }
 
 /// Compiles the crate and everything below it into the archive `to`.
-fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
-    let triple = match arch {
-        Arch::X86_64 => "x86_64-unknown-linux-gnu",
-        Arch::Aarch64 | Arch::Ppc64le => {
-            return Err(format!("there are no bindings for {} yet", arch.name()).into());
-        }
-    };
+fn compile(root: &Path, platform: &Platform, target: &str, to: &Path) -> Result<()> {
+    let triple = platform.triple;
     // One folder for all targets, so that shared crates are compiled once. Cargo gives every target's
     // archive the same name, so the lock is held until the archive is copied.
     let target_dir = root.join("target/bindings");
@@ -83,7 +89,8 @@ fn compile(root: &Path, arch: Arch, target: &str, to: &Path) -> Result<()> {
     let lock = File::create(target_dir.join("lock"))?;
     lock.lock()?;
     let remap = format!("--remap-path-prefix={}=.", root.display());
-    let flags: Vec<_> = FLAGS.into_iter().chain([remap.as_str()]).collect();
+    let flags: Vec<_> =
+        FLAGS.iter().chain(platform.flags).copied().chain([remap.as_str()]).collect();
     let mut command = cargo();
     command
         .current_dir(root)
@@ -128,8 +135,8 @@ impl Symbols {
     }
 
     /// Compares with the global and undefined symbols of an object.
-    fn check(&self, object: &Path) -> Result<()> {
-        let text = output(Command::new("nm").args(["--extern-only", "-P"]).arg(object))?;
+    fn check(&self, tools: &Binutils, object: &Path) -> Result<()> {
+        let text = output(Command::new(&tools.nm).args(["--extern-only", "-P"]).arg(object))?;
         let text = String::from_utf8(text)?;
         // Columns: name and kind; for a defined symbol also value and size.
         let found: Vec<_> = text
@@ -181,15 +188,30 @@ mod tests {
         sections.iter().map(|section| section.map(str::to_owned)).collect()
     }
 
-    fn object(target: &str) -> (tempfile::TempDir, PathBuf) {
+    fn object(arch: Arch, target: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let object = build(&crate::root(), Arch::X86_64, target, folder.path()).unwrap();
+        let object = build(&crate::root(), arch, target, folder.path()).unwrap();
         (folder, object)
     }
 
+    /// Whether this machine can build bindings for `arch`; a test that finds that it cannot says so.
+    fn can_build(arch: Arch) -> bool {
+        let missing = Binutils::of(arch).err().or_else(|| Platform::of(arch).err());
+        if let Some(reason) = &missing {
+            eprintln!("skipped: {reason}");
+        }
+        missing.is_none()
+    }
+
+    /// The architectures that can be tested here, each with its targets.
+    fn all() -> impl Iterator<Item = (Arch, &'static str)> {
+        let tables = crate::stage::BINDINGS.iter().filter(|(arch, _)| can_build(*arch));
+        tables.flat_map(|(arch, targets)| targets.iter().map(|target| (*arch, *target)))
+    }
+
     /// `build` has checked the symbols. This checks sections, notes and relocations.
-    fn has_what_linker_scripts_place_and_nothing_else(target: &str) {
-        let (_folder, object) = object(target);
+    fn has_what_linker_scripts_place_and_nothing_else(arch: Arch, target: &str) {
+        let (_folder, object) = object(arch, target);
         let mut expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".rodata", "PROGBITS", "A"],
@@ -217,16 +239,47 @@ mod tests {
         let relocations = rows(Command::new("readelf").arg("-rW"), &object);
         let kinds: BTreeSet<_> = relocations
             .iter()
-            .filter_map(|row| row.get(2).filter(|kind| kind.starts_with("R_X86_64_")).cloned())
+            .filter_map(|row| row.get(2).filter(|kind| kind.starts_with("R_")).cloned())
             .collect();
-        let simple = ["32", "32S", "64", "PC32", "PLT32"].map(|kind| format!("R_X86_64_{kind}"));
-        assert!(kinds.is_subset(&simple.into()), "{kinds:?}");
+        let simple: BTreeSet<_> = relocation_kinds(arch).into_iter().map(str::to_owned).collect();
+        assert!(kinds.is_subset(&simple), "{kinds:?}");
+    }
+
+    /// The relocations of a static program: none needs a table of addresses. `readelf` cuts long names.
+    fn relocation_kinds(arch: Arch) -> Vec<&'static str> {
+        match arch {
+            Arch::X86_64 => {
+                vec![
+                    "R_X86_64_32",
+                    "R_X86_64_32S",
+                    "R_X86_64_64",
+                    "R_X86_64_PC32",
+                    "R_X86_64_PLT32",
+                ]
+            }
+            Arch::Aarch64 => vec![
+                "R_AARCH64_ABS64",
+                "R_AARCH64_PREL32",
+                "R_AARCH64_CALL26",
+                "R_AARCH64_JUMP26",
+                "R_AARCH64_CONDBR19",
+                "R_AARCH64_ADR_PREL_PG_HI21",
+                "R_AARCH64_ADD_ABS_LO12_NC",
+                "R_AARCH64_LDST8_ABS_LO12_NC",
+                "R_AARCH64_LDST32_ABS_LO12_NC",
+                "R_AARCH64_LDST64_ABS_LO12_NC",
+                "R_AARCH64_LDST128_ABS_LO12_NC",
+                "R_AARCH64_MOVW_UABS_G0_NC",
+                "R_AARCH64_MOVW_UABS_G1",
+            ],
+            Arch::Ppc64le => Vec::new(),
+        }
     }
 
     #[test]
     fn objects_have_what_linker_scripts_place_and_nothing_else() {
-        for target in ["hvt", "spt", "virtio"] {
-            has_what_linker_scripts_place_and_nothing_else(target);
+        for (arch, target) in all().filter(|(_, target)| *target != "stub") {
+            has_what_linker_scripts_place_and_nothing_else(arch, target);
         }
     }
 
@@ -234,10 +287,14 @@ mod tests {
     /// bindings must not need much memory.
     #[test]
     fn objects_are_small() {
-        for (target, text_max, bss_max) in
-            [("hvt", 20_300, 0x1_0000), ("spt", 13_400, 0x1000), ("virtio", 64_000, 0x4_0000)]
-        {
-            let (_folder, object) = object(target);
+        for (arch, target) in all() {
+            let (text_max, bss_max) = match target {
+                "hvt" => (20_300, 0x1_0000),
+                "spt" => (13_400, 0x1000),
+                "virtio" => (64_000, 0x4_0000),
+                _ => (4_000, 0x1000),
+            };
+            let (_folder, object) = object(arch, target);
             let rows = rows(&mut Command::new("size"), &object);
             let [text, bss] = [0, 2].map(|column| rows[1][column].parse::<u64>().unwrap());
             assert!(text <= text_max, "{target}: {text} bytes of text");
@@ -248,7 +305,7 @@ mod tests {
     /// Lines of the object's code that name a vector register, in functions whose symbol has `part`
     /// in it.
     fn vector_instructions(target: &str, part: &str) -> Vec<String> {
-        let (_folder, object) = object(target);
+        let (_folder, object) = object(Arch::X86_64, target);
         let listing =
             output(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&object))
                 .unwrap();
@@ -277,19 +334,39 @@ mod tests {
 
     #[test]
     fn stub_object_has_no_notes() {
-        let (_folder, object) = object("stub");
         let expected = set(&[
             [".text", "PROGBITS", "AX"],
             [".bss", "NOBITS", "WA"],
             [".interp", "PROGBITS", "AR"],
         ]);
-        assert_eq!(sections(&object), expected);
+        for (arch, target) in all().filter(|(_, target)| *target == "stub") {
+            let (_folder, object) = object(arch, target);
+            assert_eq!(sections(&object), expected, "{}", arch.name());
+        }
+    }
+
+    /// On a machine without binutils for the architecture.
+    #[test]
+    fn tools_of_llvm_make_the_same_content() {
+        let tools = Binutils::llvm(Arch::Aarch64);
+        if !can_build(Arch::Aarch64) || !tools.is_there() {
+            eprintln!("skipped: there are not two kinds of tools for aarch64");
+            return;
+        }
+        let (_folder, usual) = object(Arch::Aarch64, "spt");
+        let folder = tempfile::tempdir().unwrap();
+        let root = crate::root();
+        let other = build_with(&tools, &root, Arch::Aarch64, "spt", folder.path()).unwrap();
+        let sizes = |object: &Path| rows(&mut Command::new("size"), object)[1][..4].to_vec();
+        assert_eq!(sizes(&usual), sizes(&other));
     }
 
     #[test]
     fn a_wrong_symbol_is_an_error() {
-        let (_folder, object) = object("stub");
-        let errors = Symbols::of("T _start\nU malloc").check(&object).unwrap_err().to_string();
+        let (_folder, object) = object(Arch::X86_64, "stub");
+        let tools = Binutils::of(Arch::X86_64).unwrap();
+        let errors =
+            Symbols::of("T _start\nU malloc").check(&tools, &object).unwrap_err().to_string();
         assert!(errors.contains("missing: U malloc"), "{errors}");
         assert!(errors.contains("not listed: T solo5_yield"), "{errors}");
         assert!(!errors.contains("_start"), "{errors}");
@@ -298,8 +375,6 @@ mod tests {
     #[test]
     fn other_bindings_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let build = |arch, target| build(&crate::root(), arch, target, folder.path()).is_err();
-        assert!(build(Arch::X86_64, "muen"));
-        assert!(build(Arch::Aarch64, "stub"));
+        assert!(build(&crate::root(), Arch::X86_64, "muen", folder.path()).is_err());
     }
 }

@@ -37,6 +37,7 @@ mod namespace;
 mod new;
 mod part;
 mod peer;
+mod platform;
 mod programs;
 mod references;
 mod run;

@@ -50,7 +50,8 @@ const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
 /// The bindings that exist, for each architecture that has any.
-const BINDINGS: &[(Arch, &[&str])] = &[(Arch::X86_64, &["stub", "hvt", "spt", "virtio"])];
+pub(crate) const BINDINGS: &[(Arch, &[&str])] =
+    &[(Arch::X86_64, &["stub", "hvt", "spt", "virtio"]), (Arch::Aarch64, &["stub", "hvt", "spt"])];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());
@@ -87,7 +88,7 @@ pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
     }
     if has(Part::Toolchain) {
         compiler_headers(new.path(), arch)?;
-        for (arch, all) in BINDINGS {
+        for (arch, all) in BINDINGS.iter().filter(|(other, _)| *other == arch) {
             libraries(&root, new.path(), *arch, all)?;
             build_systems::stage(&root, new.path(), *arch, all)?;
         }
@@ -252,7 +253,7 @@ fn find_program_triple() -> Result<String> {
 }
 
 /// Whether the Rust compiler has the standard library for `triple`.
-fn has_library(triple: &str) -> Result<bool> {
+pub(crate) fn has_library(triple: &str) -> Result<bool> {
     let folder = output(rustc().args(["--print", "target-libdir", "--target", triple]))?;
     Ok(Path::new(String::from_utf8(folder)?.trim()).is_dir())
 }

@@ -1,6 +1,9 @@
 //! aarch64: how a guest calls, its memory map and its state at entry
 //! (`docs/reference/hvt.md#aarch64`).
 
+use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
 use super::Hypercall;
 
 /// Address of hypercall number 0. A call is a 32-bit store of its argument's address.
@@ -64,7 +67,47 @@ pub const SCTLR: u64 = 0x1005;
 /// Distance in bytes of SP from the end of memory at entry.
 pub const STACK_OFFSET: u64 = 16;
 
+/// The registers that a trap handler saves, and the content of a halt cookie. It begins as Linux's
+/// `user_pt_regs`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct TrapFrame {
+    /// X0 to X30.
+    pub x: [U64; 31],
+    /// Stack pointer.
+    pub sp: U64,
+    /// ELR_EL1: address of the trapping instruction.
+    pub pc: U64,
+    /// SPSR_EL1: the processor's state.
+    pub pstate: U64,
+    /// ESR_EL1: why the processor trapped.
+    pub esr: U64,
+    /// FAR_EL1: the address whose access was refused.
+    pub far: U64,
+}
+
+impl TrapFrame {
+    /// Size in bytes.
+    pub const SIZE: usize = 288;
+}
+
 const _: () = {
+    use super::HALT_COOKIE_MAX;
+    use core::mem::offset_of;
+    assert!(size_of::<TrapFrame>() == TrapFrame::SIZE && TrapFrame::SIZE <= HALT_COOKIE_MAX);
+    assert!(offset_of!(TrapFrame, sp) == 248 && offset_of!(TrapFrame, esr) == 272);
     assert!(Hypercall::Halt.mmio() == 0x1_0000_0040);
     assert!(KICK == 0x1_0000_0100);
 };

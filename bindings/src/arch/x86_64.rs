@@ -31,6 +31,8 @@ pub(crate) mod port;
 #[cfg(all(feature = "machine", not(test)))]
 mod trap;
 #[cfg(all(feature = "machine", not(test)))]
+pub(crate) use solo5_abi::hvt::x86_64::TrapFrame;
+#[cfg(all(feature = "machine", not(test)))]
 pub(crate) use trap::handle_traps;
 
 #[cfg(all(feature = "guest", not(test)))]
@@ -73,6 +75,10 @@ mod cpu {
         unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack)) };
         high << 32 | low
     }
+
+    /// The counter in units of about a nanosecond, which [`crate::clock`] expects.
+    #[cfg(feature = "spt")]
+    pub(crate) use counter as fine_counter;
 
     /// A leaf of CPUID; of one that has several parts, the first.
     #[allow(unused_unsafe, reason = "newer versions of Rust have a safe function")]

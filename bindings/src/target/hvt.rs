@@ -9,15 +9,14 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use solo5_abi::hvt::ring::Ring;
-use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::hvt::{Block, BlockFlush, Halt, Hypercall, Net, Outcome, Poll, Puts, Walltime};
 use solo5_abi::offer::{Feature, Features};
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
-use crate::arch;
 use crate::arch::hvt::{hypercall, kick};
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
+use crate::arch::{self, TrapFrame};
 use crate::attached::{self, Transfer, devices, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};
 use crate::memory::Heap;

@@ -129,7 +129,7 @@ pub(crate) fn clock_monotonic() -> u64 {
     if !CLOCK.is_usable() {
         return CLOCK.advance(host_clock(CLOCK_MONOTONIC));
     }
-    let before = arch::counter();
+    let before = arch::fine_counter();
     if let Some(nanos) = CLOCK.read(before) {
         return nanos;
     }
@@ -137,7 +137,7 @@ pub(crate) fn clock_monotonic() -> u64 {
         CLOCK.give_up();
     }
     let nanos = host_clock(CLOCK_MONOTONIC);
-    CLOCK.sample(before, nanos, arch::counter())
+    CLOCK.sample(before, nanos, arch::fine_counter())
 }
 
 /// Waits for the deadline or for input; returns the network devices that have some.

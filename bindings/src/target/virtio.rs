@@ -5,11 +5,11 @@
 
 use core::ptr;
 
-use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::offer::{Feature, Features};
 
 use crate::abort::abort;
 use crate::api_types::{EXIT_ABORT, Error};
+use crate::arch::TrapFrame;
 pub(crate) use crate::arch::set_thread_pointer as set_tls_base;
 use crate::attached::{self, Transfer, devices as table, has_net};
 pub(crate) use crate::attached::{block_acquire, net_acquire};

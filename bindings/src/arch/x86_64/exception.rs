@@ -49,6 +49,11 @@ pub fn describe_address(frame: &TrapFrame) -> Message {
     message
 }
 
+/// The address whose access was refused and the stack pointer, if that is what the exception means.
+pub fn refused(vector: usize, frame: &TrapFrame) -> Option<(u64, u64)> {
+    (vector == PAGE_FAULT).then(|| (frame.cr2.get(), frame.rsp.get()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +83,8 @@ mod tests {
             let message = describe(vector, &frame());
             assert_eq!(message.finish(), (expected.as_bytes(), false));
         }
+        assert_eq!(refused(PAGE_FAULT, &frame()), Some((0x28, 0x1f_fff8)));
+        assert_eq!(refused(DOUBLE_FAULT, &frame()), None);
         let message = describe_address(&frame());
         assert_eq!(message.finish(), (&b"Solo5: trap: cr2=0x28\n"[..], false));
     }
