@@ -116,7 +116,8 @@ fn uses_lld(identity: &Identity, program: &Program, read: &Arguments) -> bool {
     if identity.tool != Tool::Cc {
         return tools::is_lld(&program.name);
     }
-    let mut chosen = read.rest(&[]).into_iter().filter_map(|word| {
+    let words = program.arguments.iter().cloned().chain(read.rest(&[]));
+    let mut chosen = words.filter_map(|word| {
         let word = word.into_vec();
         let linker =
             [&b"-fuse-ld="[..], b"--ld-path="].iter().find_map(|it| word.strip_prefix(*it));

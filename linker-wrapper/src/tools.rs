@@ -32,36 +32,61 @@ const BUILT_FOR: Option<&str> = match option_env!("TARGET_ARCH") {
 
 impl Program {
     /// The tool for `arch`: from `SOLO5_CC`, `SOLO5_LD` or `SOLO5_OBJCOPY` in the environment, else
-    /// from `TARGET_CC`, `TARGET_LD` or `TARGET_OBJCOPY` at build time, else the usual name.
+    /// from `TARGET_CC`, `TARGET_LD` or `TARGET_OBJCOPY` at build time, else the usual one.
     pub fn of(tool: Tool, arch: Arch) -> Program {
-        let (variable, built, native, cross) = match tool {
-            Tool::Cc => ("SOLO5_CC", option_env!("TARGET_CC"), "cc", "gcc"),
-            Tool::Ld => ("SOLO5_LD", option_env!("TARGET_LD"), "ld", "ld"),
-            Tool::Objcopy => ("SOLO5_OBJCOPY", option_env!("TARGET_OBJCOPY"), "objcopy", "objcopy"),
+        let (variable, built) = match tool {
+            Tool::Cc => ("SOLO5_CC", option_env!("TARGET_CC")),
+            Tool::Ld => ("SOLO5_LD", option_env!("TARGET_LD")),
+            Tool::Objcopy => ("SOLO5_OBJCOPY", option_env!("TARGET_OBJCOPY")),
         };
         let built = built.filter(|_| BUILT_FOR == Some(arch.name()));
-        let usual = || {
-            if Arch::HOST == Some(arch) {
-                OsString::from(native)
-            } else {
-                format!("{}-{cross}", gnu_triple(arch)).into()
-            }
-        };
-        let command = env::var_os(variable)
-            .filter(|value| !value.is_empty())
-            .or_else(|| built.map(OsString::from))
-            .unwrap_or_else(usual);
-        let mut words = command
+        let chosen = env::var_os(variable).filter(|value| !value.is_empty());
+        let chosen = chosen.or_else(|| built.map(OsString::from));
+        chosen
+            .and_then(|words| Program::from_words(&words))
+            .unwrap_or_else(|| Program::usual(tool, arch))
+    }
+
+    /// A name, and arguments behind it.
+    fn from_words(words: &OsStr) -> Option<Program> {
+        let mut words = words
             .as_bytes()
             .split(u8::is_ascii_whitespace)
             .filter(|word| !word.is_empty())
             .map(|word| OsStr::from_bytes(word).to_owned());
-        Program { name: words.next().unwrap_or_else(usual), arguments: words.collect() }
+        Some(Program { name: words.next()?, arguments: words.collect() })
+    }
+
+    /// The host's tool for its own architecture. For another one the cross tool of the Debian family,
+    /// or LLVM's where only that is installed.
+    fn usual(tool: Tool, arch: Arch) -> Program {
+        let plain = |name: &str| Program { name: name.into(), arguments: Vec::new() };
+        if Arch::HOST == Some(arch) {
+            return plain(tool.name());
+        }
+        let triple = gnu_triple(arch);
+        let cross = match tool {
+            Tool::Cc => plain(&format!("{triple}-gcc")),
+            Tool::Ld | Tool::Objcopy => plain(&format!("{triple}-{}", tool.name())),
+        };
+        if find(&cross.name).is_some() {
+            return cross;
+        }
+        let llvm = match tool {
+            Tool::Cc => Program {
+                name: "clang".into(),
+                arguments: vec![format!("--target={triple}").into(), "-fuse-ld=lld".into()],
+            },
+            Tool::Ld => plain("ld.lld"),
+            Tool::Objcopy => plain("llvm-objcopy"),
+        };
+        // If neither is there, the error names the cross tool.
+        if find(&llvm.name).is_some() { llvm } else { cross }
     }
 
     /// Whether a variable chose the tool; otherwise it is the usual one.
     pub fn is_chosen(tool: Tool, arch: Arch) -> bool {
-        Program::of(tool, arch).name != tool.name() && Arch::HOST == Some(arch)
+        Program::of(tool, arch).name != Program::usual(tool, arch).name
     }
 }
 
@@ -124,8 +149,8 @@ pub const HOST_FOLDERS: &[&str] =
     &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];
 
 /// Arguments for compiling: no header of the host, the headers of Solo5, and the guard of the stack
-/// protector where the bindings have it. On x86_64, code touches every page that it extends the stack
-/// by, because a large frame would otherwise skip the guard below it.
+/// protector where the bindings have it. On x86_64 and aarch64, code touches the stack as it extends it,
+/// because a large frame would otherwise skip the guard below it; old compilers for aarch64 do without.
 pub fn compile(
     program: &Program,
     family: Family,
@@ -161,8 +186,9 @@ pub fn compile_with(
         out.extend(["-I".into(), include.join("solo5").into()]);
     }
     out.extend(["-ffreestanding".into(), "-fstack-protector-strong".into()]);
-    if arch == Arch::X86_64 {
-        out.push("-fstack-clash-protection".into());
+    match arch {
+        Arch::X86_64 | Arch::Aarch64 => out.push("-fstack-clash-protection".into()),
+        Arch::Ppc64le => {}
     }
     out
 }
@@ -216,15 +242,15 @@ pub fn compiler_link(family: Family, arch: Arch, chooses_linker: bool) -> Vec<Os
     out
 }
 
-/// Arguments of every link, for linker and compiler alike: nothing from the host, static, pages of
-/// the architecture's size.
+/// Arguments of every link, for linker and compiler alike: nothing from the host, static, segments on
+/// pages of the largest size that a host may have.
 pub fn link(arch: Arch, library: &Path) -> Vec<OsString> {
     vec![
         "-nostdlib".into(),
         "-L".into(),
         library.into(),
         "-z".into(),
-        format!("max-page-size={:#x}", arch.page_size()).into(),
+        format!("max-page-size={:#x}", arch.page_size_max()).into(),
         "-static".into(),
     ]
 }

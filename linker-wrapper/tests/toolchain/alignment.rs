@@ -125,7 +125,7 @@ fn images_of_other_scripts_load() {
     tree.manifest();
     let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toolchain/foreign.lds");
     let bindings = tree.library().join("solo5_spt.o");
-    let page = format!("max-page-size={:#x}", arch().page_size());
+    let page = format!("max-page-size={:#x}", arch().page_size_max());
     for (section, declaration, place) in SECTIONS {
         if matches!(place, Place::ThreadInitialised | Place::ThreadZero) {
             continue;

@@ -41,7 +41,7 @@ fn words(tree: &Tree, template: &str) -> Vec<String> {
             word.replace("{I}", &include)
                 .replace("{L}", &library)
                 .replace("{TRIPLE}", arch().triple())
-                .replace("{PAGE}", &format!("{:#x}", arch().page_size()))
+                .replace("{PAGE}", &format!("{:#x}", arch().page_size_max()))
         })
         .collect()
 }

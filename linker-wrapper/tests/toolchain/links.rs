@@ -41,7 +41,7 @@ fn both_notes_and_the_interpreter_survive_every_link() {
     tree.manifest();
     let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toolchain/foreign.lds");
     let bindings = tree.library().join("solo5_spt.o");
-    let page = format!("max-page-size={:#x}", arch().page_size());
+    let page = format!("max-page-size={:#x}", arch().page_size_max());
     for linker in linkers() {
         for collect in ["--no-gc-sections", "--gc-sections"] {
             let ours =

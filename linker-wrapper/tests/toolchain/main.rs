@@ -2,6 +2,7 @@
 
 mod alignment;
 mod commands;
+mod cross;
 mod image;
 mod libraries;
 mod links;

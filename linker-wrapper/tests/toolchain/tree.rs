@@ -74,6 +74,7 @@ pub(crate) fn arch() -> Arch {
 /// The tree.
 pub(crate) struct Tree {
     folder: TempDir,
+    arch: Arch,
     /// Prefix of the installation.
     pub(crate) prefix: PathBuf,
     /// Folder for the test's own files, where the tools are run.
@@ -81,17 +82,22 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// A fresh tree. Its path has a space in it.
+    /// A fresh tree for this machine's architecture.
     pub(crate) fn new() -> Tree {
+        Tree::of(arch(), &["cc"])
+    }
+
+    /// A fresh tree whose bindings `compiler` compiles. Its path has a space in it.
+    pub(crate) fn of(arch: Arch, compiler: &[&str]) -> Tree {
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("a prefix");
         let work = folder.path().join("work");
-        let triple = arch().triple();
+        let triple = arch.triple();
         let library = prefix.join("lib").join(triple);
         for path in [&prefix.join("bin"), &prefix.join("include/solo5"), &library, &work] {
             fs::create_dir_all(path).unwrap();
         }
-        let tree = Tree { folder, prefix, work };
+        let tree = Tree { folder, arch, prefix, work };
         let program = tree.tool("solo5-cc");
         let built = env!("CARGO_BIN_EXE_solo5-toolchain");
         if fs::hard_link(built, &program).is_err() {
@@ -105,16 +111,22 @@ impl Tree {
         }
         let source = tree.file("bindings.c", BINDINGS);
         for bindings in INSTALLED {
-            let script = script::render(arch(), bindings);
+            let script = script::render(arch, bindings);
             fs::write(library.join(bindings.script_file()), script).unwrap();
-            let mut compiler = Command::new("cc");
-            compiler.args(["-O2", "-ffreestanding", "-fno-pie", "-fno-stack-protector", "-c"]);
-            compiler.arg(match bindings {
+            let mut command = Command::new(compiler[0]);
+            command.args(&compiler[1..]).args([
+                "-O2",
+                "-ffreestanding",
+                "-fno-pie",
+                "-fno-stack-protector",
+                "-c",
+            ]);
+            command.arg(match bindings {
                 Bindings::Stub => "-DSTUB".to_owned(),
                 Bindings::Target(target) => format!("-DTARGET={}", target.number()),
             });
-            compiler.arg(&source).arg("-o").arg(library.join(bindings.object_file()));
-            assert_ok(&compiler.output().unwrap());
+            command.arg(&source).arg("-o").arg(library.join(bindings.object_file()));
+            assert_ok(&command.output().unwrap());
         }
         tree
     }
@@ -126,7 +138,7 @@ impl Tree {
 
     /// The folder of scripts and bindings.
     pub(crate) fn library(&self) -> PathBuf {
-        self.prefix.join("lib").join(arch().triple())
+        self.prefix.join("lib").join(self.arch.triple())
     }
 
     /// A folder beside the prefix.
@@ -169,7 +181,7 @@ impl Tree {
     pub(crate) fn manifest(&self) -> (PathBuf, PathBuf) {
         let source = self.file("manifest.yaml", MANIFEST);
         let checked = solo5_manifest::parse("manifest.yaml", MANIFEST.as_bytes()).unwrap();
-        let object = solo5_manifest::object::write(&checked.manifest.notes(), arch());
+        let object = solo5_manifest::object::write(&checked.manifest.notes(), self.arch);
         (source, self.file("manifest.o", object))
     }
 
@@ -178,7 +190,7 @@ impl Tree {
         let object = self.work.join(format!("{name}.o"));
         let source = self.file(&format!("{name}.c"), source);
         let output = self
-            .command("solo5-cc")
+            .command(&format!("{}-cc", self.arch.triple()))
             .args(["-O2", "-fdata-sections", "-ffunction-sections", "-c"])
             .arg(source)
             .arg("-o")
