@@ -76,6 +76,8 @@ pub enum Error {
     /// The manifest requires a larger MTU.
     MtuMinimum { name: String, have: Mtu, least: u32 },
 
+    /// Parts of the image with different rights share a page of the host. `page` is in bytes.
+    Pages { kernel: OsString, page: u64 },
     /// Guest memory cannot be allocated.
     Allocate { error: Errno },
     /// A mapping of the tender lies where guest memory must be.
@@ -173,6 +175,7 @@ impl Error {
             Error::MtuMinimum { .. } => "T435",
             Error::Allocate { .. } => "T436",
             Error::Overlap { .. } => "T437",
+            Error::Pages { .. } => "T446",
             Error::ReadImpliesExec => "T438",
             Error::CommandLine { .. } => "T439",
             Error::KvmOpen { .. }
@@ -419,6 +422,14 @@ impl Error {
                     mapping.as_deref().unwrap_or("a mapping of the tender")
                 ),
                 "ask for less memory with --mem".into(),
+            ),
+            Error::Pages { kernel, page } => (
+                format!(
+                    "{}: parts with different rights share a page of this host, which has {} KiB",
+                    solo5_report::os_text(kernel),
+                    page >> 10
+                ),
+                "link it with segments aligned to 64 KiB: -z max-page-size=0x10000".into(),
             ),
             Error::ImageSize { kernel, most } => (
                 format!(

@@ -17,7 +17,7 @@
 //! Used by all phases: [`error`] (every code `T4xx` and its text), [`console`] (messages),
 //! [`mod@explain`] (`--explain`), [`report`] and [`trace`] (`--report`), [`sys`] (system calls), [`process`] (the
 //! parent of a guest), [`entry`] (the entry point of a tender), [`signals`] (signal dispositions),
-//! [`root`] (whether the tender runs as root).
+//! [`root`] (whether the tender runs as root), [`arch`] (what depends on the processor).
 //!
 //! Threat model: a hostile image, read by `solo5_image`; a malformed policy, read by
 //! `solo5_policy`; a hostile guest, which reaches only [`memory`] and the filter; and a host on
@@ -26,6 +26,7 @@
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod arch;
 pub mod attach;
 pub mod boot;
 pub mod confine;

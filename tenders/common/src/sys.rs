@@ -9,6 +9,7 @@ pub mod filters;
 pub mod image;
 pub mod landlock;
 pub mod limits;
+pub(crate) mod ptrace;
 #[cfg(feature = "net")]
 pub mod tap;
 pub mod users;

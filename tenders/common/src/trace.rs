@@ -11,8 +11,10 @@ use std::ptr;
 use libc::{c_long, c_void};
 use solo5_abi::stack;
 
+use crate::arch;
 use crate::process::{self, Pid, WaitStatus};
 use crate::sys::Errno;
+use crate::sys::ptrace::ptrace;
 
 /// A memory access of the child that the kernel refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,34 +86,15 @@ fn cause(child: Pid, signal: i32) -> Option<Cause> {
     }
     // SAFETY: the kernel fills in the address of every SIGSEGV, and any bits are an address.
     let address = unsafe { info.si_addr() } as u64;
-    let (stack, instruction) = registers(child)?;
+    let (stack, instruction) = arch::registers(child)?;
     Some(Cause::Access(Fault { address, stack, instruction }))
 }
 
-/// The stack pointer and the instruction pointer.
-#[cfg(target_arch = "x86_64")]
-fn registers(child: Pid) -> Option<(u64, u64)> {
-    // SAFETY: the structure is integers, for which all zero is valid.
-    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    request(libc::PTRACE_GETREGS.into(), child, (&raw mut registers).cast()).ok()?;
-    Some((registers.rsp, registers.rip))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn registers(_child: Pid) -> Option<(u64, u64)> {
-    None
-}
-
-/// A request without an address. `data` is a number, or points to what the request fills in. C
-/// libraries differ in the type of their `ptrace`, so this is the system call.
+/// A request without an address. `data` is a number, or points to what the request fills in.
 fn request(request: c_long, child: Pid, data: *mut c_void) -> Result<(), Errno> {
-    let (child, address): (c_long, c_long) = (child.as_raw_nonzero().get().into(), 0);
-    // SAFETY: of the requests above, two write: GETSIGINFO and GETREGS get a structure of the type
-    // that they fill in. The others take a number.
-    match unsafe { libc::syscall(libc::SYS_ptrace, request, child, address, data) } {
-        -1 => Err(crate::sys::last_error()),
-        _ => Ok(()),
-    }
+    // SAFETY: of the requests above, one writes: GETSIGINFO gets a structure of the type that it fills
+    // in. The others take a number.
+    unsafe { ptrace(request, child, 0, data) }
 }
 
 #[cfg(test)]

@@ -10,15 +10,16 @@ use solo5_abi::mft1::Flush;
 use solo5_abi::offer::{Feature, Features, TRANSFER_MAX};
 use solo5_tender::attach::{Access, Backing, Device};
 use solo5_tender::seccomp::calls::{
-    ARCH_PRCTL, CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FDATASYNC, PREAD64,
-    PWRITE64, READ, TIMERFD_SETTIME, WRITE,
+    CLOCK_GETTIME, CLOSE, EPOLL_CTL, EPOLL_PWAIT, EXIT_GROUP, FDATASYNC, PREAD64, PWRITE64, READ,
+    TIMERFD_SETTIME, WRITE,
 };
 use solo5_tender::seccomp::{Action, Condition, Rule, Sectors, Test};
+
+use crate::arch;
 
 const STDOUT: i32 = 1;
 const CLOCK_REALTIME: u64 = 0;
 const CLOCK_MONOTONIC: u64 = 1;
-const ARCH_SET_FS: u64 = 0x1002;
 const TFD_TIMER_ABSTIME: u32 = 1;
 const EPOLL_CTL_DEL: u32 = 2;
 const EBADF: u16 = 9;
@@ -58,12 +59,8 @@ pub fn rules(epollfd: i32, timerfd: i32, features: Features, devices: &[Device])
             vec![Condition::new(0, "clock", Test::Equal(CLOCK_REALTIME)).meaning("CLOCK_REALTIME")],
             "the wall clock",
         ),
-        Rule::allow(
-            ARCH_PRCTL,
-            vec![Condition::new(0, "code", Test::Equal(ARCH_SET_FS)).meaning("ARCH_SET_FS")],
-            "the base of thread-local storage",
-        ),
     ];
+    rules.extend(arch::rules());
     for device in devices {
         device_rules(epollfd, features, device, &mut rules);
     }
@@ -209,15 +206,17 @@ mod tests {
             let allowed = rules.iter().filter(|rule| rule.action == Action::Allow);
             allowed.map(|rule| rule.call.name).collect()
         };
-        let core = [
+        let mut core = vec![
             "write",
             "exit_group",
             "epoll_pwait",
             "timerfd_settime",
             "clock_gettime",
             "clock_gettime",
-            "arch_prctl",
         ];
+        if Arch::HOST == Some(Arch::X86_64) {
+            core.push("arch_prctl");
+        }
         assert_eq!(names(&[]), core);
         assert_eq!(names(&[device(tap)])[core.len()..], ["read", "write", "epoll_ctl"]);
         let writable = device(disk(Access::ReadWrite));

@@ -6,11 +6,11 @@
 //! | phase | file |
 //! |---|---|
 //! | guest memory at the guest's own addresses | [`place`] |
-//! | segments | `solo5_tender::load` |
+//! | segments | `solo5_tender::load`, [`pages`] |
 //! | timer and epoll set | [`run`] |
 //! | boot information, manifest, command line | [`boot_info`] |
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
-//! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`] |
+//! | program, heap and stack unmapped, filter installed, registers cleared, jump | [`enter`], `arch` |
 //!
 //! The tender's process becomes the guest. Two things of the tender stay: the names of the program
 //! and the image, in the guest's low memory, and one mapping with the last instructions and the
@@ -22,9 +22,11 @@
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod arch;
 pub mod boot_info;
 pub mod enter;
 pub mod filter;
+pub mod pages;
 pub mod place;
 pub mod run;
 

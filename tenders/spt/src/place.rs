@@ -6,7 +6,9 @@
 //! 0x100000 .. mem_size    the guest's segments, heap and stack
 //! ```
 //!
-//! If the guest has a guard below its stack, the guard has no access.
+//! If the guest has a guard below its stack, the guard has no access. On a host with pages of more than
+//! 4 KiB, low memory begins at the page that 0x11000 is in, and all of the seed's page is writable. With
+//! 64 KiB the boot information is in that page.
 //!
 //! No existing mapping is ever replaced: the tender asks the kernel for exactly these addresses,
 //! and the kernel refuses if something is mapped there. So the tender need not check where program,
@@ -18,28 +20,32 @@ use rustix::mm::{MapFlags, ProtFlags};
 use solo5_abi::offer::SEED_PAGE;
 use solo5_abi::spt::{BOOT_INFO_BASE, GUEST_MIN_BASE};
 use solo5_image::Protection;
+use solo5_tender::arch::publish_code;
 use solo5_tender::error::Error;
 use solo5_tender::memory::{GuestMemory, mapping};
-use solo5_tender::sys::Errno;
+use solo5_tender::sys::{Errno, image};
 
-/// Addresses of low memory, which the guest can only read.
-const LOW: Range<u64> = BOOT_INFO_BASE..GUEST_MIN_BASE;
+/// Start of guest memory: that of the host's page with the boot information.
+fn start() -> u64 {
+    let page = image::page_size();
+    BOOT_INFO_BASE / page * page
+}
 
 /// Maps guest memory up to address `size`: readable, writable, and also executable if `executable`.
 /// `size` is a multiple of the page size and at least 1 MiB.
 pub fn map(size: u64, executable: bool) -> Result<GuestMemory, Error> {
     let access = ProtFlags::READ | ProtFlags::WRITE;
     let access = if executable { access | ProtFlags::EXEC } else { access };
-    match reserve(BOOT_INFO_BASE..size, access) {
+    match reserve(start()..size, access) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            return Err(Error::Overlap { size, mapping: mapping_in(BOOT_INFO_BASE..size) });
+            return Err(Error::Overlap { size, mapping: mapping_in(start()..size) });
         }
         Err(error) => return Err(Error::Allocate { error }),
     }
-    // SAFETY: from `BOOT_INFO_BASE` to `size` this is a readable and writable mapping that is never
+    // SAFETY: from `start` to `size` this is a readable and writable mapping that is never
     // unmapped. It is fresh, so it holds no object of this program. Base 0 cannot overflow.
-    let memory = unsafe { GuestMemory::from_raw(0, BOOT_INFO_BASE, size) };
+    let memory = unsafe { GuestMemory::from_raw(0, start(), size) };
     memory.prefer_huge_pages();
     Ok(memory)
 }
@@ -84,11 +90,23 @@ pub fn seal_guard(memory: &GuestMemory, guard: Range<u64>) -> Result<(), Errno> 
 /// Makes low memory read-only, except for the seed's page if there is a seed: the guest wipes it.
 /// Call it after everything there is written.
 pub fn seal_low(memory: &GuestMemory, seed: bool) -> Result<(), Errno> {
-    const PAGE: u64 = 0x1000;
     let read_only = Protection { read: true, write: false, execute: false };
-    memory.protect(LOW, read_only)?;
+    memory.protect(start()..GUEST_MIN_BASE, read_only)?;
     if !seed {
         return Ok(());
     }
-    memory.protect(SEED_PAGE..SEED_PAGE + PAGE, Protection::READ_WRITE)
+    let page = image::page_size();
+    let start = SEED_PAGE / page * page;
+    memory.protect(start..start + page, Protection::READ_WRITE)
+}
+
+/// Gives the segment at `pages` its rights. Code that was loaded there can be executed afterwards.
+pub fn give(memory: &GuestMemory, pages: Range<u64>, protection: Protection) -> Result<(), Errno> {
+    let (start, length) = (pages.start, pages.end.saturating_sub(pages.start));
+    if protection.execute {
+        // SAFETY: guest memory begins at address 0, so these are its pages; they are readable until
+        // they get their rights.
+        unsafe { publish_code(start as usize, length as usize) };
+    }
+    memory.protect(pages, protection)
 }

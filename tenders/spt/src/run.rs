@@ -12,19 +12,20 @@ use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
 use solo5_tender::console::{Console, open_output_again};
 use solo5_tender::error::{Error, Refusal};
-use solo5_tender::load::load;
+use solo5_tender::load::{LoadError, load};
 use solo5_tender::memory::GuestMemory;
 use solo5_tender::offer::{self, Offered};
 use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::{Instruction, Rule, assemble};
 use solo5_tender::start;
-use solo5_tender::sys::Errno;
 use solo5_tender::sys::descriptors::close_all_but;
+use solo5_tender::sys::{Errno, image};
 
+use crate::arch;
 use crate::boot_info::{self, Facts, NAMES_BASE};
 use crate::enter::{Start, enter};
-use crate::{filter, place};
+use crate::{filter, pages, place};
 
 /// The seccomp tender.
 #[derive(Clone, Copy, Debug)]
@@ -100,15 +101,20 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
     start::check_personality()?;
     let memory = place::map(size, executable_heap)?;
 
+    let page = image::page_size();
+    let rights = pages::rights(&plan, page);
+    let rights = rights.ok_or_else(|| Error::Pages { kernel: kernel.clone(), page })?;
+    // Two segments may share a page of the host, so all are loaded before any is protected.
+    let loaded = load(&memory, &file, &plan, |_, _| Ok(()));
     let base = if executable_heap { None } else { Some(Protection::READ_WRITE) };
-    let loaded = load(&memory, &file, &plan, |pages, protection| {
+    let protected = loaded.and_then(|()| {
         // The memory already has these rights, unless the heap is executable.
-        if Some(protection) == base {
-            return Ok(());
-        }
-        memory.protect(pages, protection)
+        let mut rights = rights.into_iter().filter(|(_, protection)| Some(*protection) != base);
+        let done =
+            rights.try_for_each(|(pages, protection)| place::give(&memory, pages, protection));
+        done.map_err(LoadError::Protect)
     });
-    loaded.map_err(|error| error.of(kernel.clone()))?;
+    protected.map_err(|error| error.of(kernel.clone()))?;
     drop(file);
     if let Some(guard) = guard.clone() {
         place::seal_guard(&memory, guard).map_err(host("mprotect()"))?;
@@ -152,7 +158,7 @@ fn prepare(guest: Guest, report: Option<RawFd>) -> Result<Ready, Error> {
         filter,
         start: Start {
             entry: plan.entry,
-            stack: size - 8,
+            stack: size - arch::STACK_OFFSET,
             boot_info: BOOT_INFO_BASE,
             memory_end: size,
             names: NAMES_BASE..NAMES_BASE + names.len() as u64,
@@ -179,9 +185,8 @@ impl Ready {
             Ok(()) => {
                 // SAFETY: the plan's entry is in an executable segment of the guest, and the stack
                 // ends where the memory that `place::map` made ends. No thread was ever started,
-                // and `confine` has set no_new_privs. The filter has rules for
-                // arch_prctl(ARCH_SET_FS) and for closing the report, to which nothing writes any
-                // more.
+                // and `confine` has set no_new_privs. The filter has the rules of the architecture and
+                // one for closing the report, to which nothing writes any more.
                 let error = unsafe { enter(&self.filter, self.start) };
                 host("seccomp(SECCOMP_SET_MODE_FILTER)")(error)
             }

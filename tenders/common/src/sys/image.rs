@@ -1,5 +1,5 @@
 //! What the kernel and the C library keep in the memory of this process, and what the kernel shows of
-//! it: the vdso, the area for restartable sequences, components of registers, names.
+//! it: its pages, the vdso, the area for restartable sequences, names.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::errno::{Errno, check};
 #[cfg(target_env = "gnu")]
 pub fn leave_restartable_sequences() -> Result<(), Errno> {
     const UNREGISTER: libc::c_uint = 1;
-    const SIGNATURE: libc::c_uint = 0x5305_3053;
+    const SIGNATURE: libc::c_uint = crate::arch::RSEQ_SIGNATURE;
     const AT_RSEQ_FEATURE_SIZE: libc::c_ulong = 27;
     // SAFETY: a terminated string; the call only looks it up.
     let offset = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()) };
@@ -22,10 +22,7 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
     }
     // SAFETY: glibc's variable of this name is a `ptrdiff_t`.
     let offset = unsafe { *offset.cast::<isize>() };
-    let thread: usize;
-    // SAFETY: the first word of the thread's control block is its own address.
-    unsafe { std::arch::asm!("mov {}, fs:0", out(reg) thread, options(nostack, readonly)) };
-    let area = thread.wrapping_add_signed(offset);
+    let area = crate::arch::thread_pointer().wrapping_add_signed(offset);
     // SAFETY: the call looks a number up.
     let size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) };
     // The size must be the registered one, which depends on glibc's version.
@@ -45,8 +42,8 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
 
 /// Where the kernel's vdso is: from its ELF header to the end of its only segment, in whole pages.
 pub fn vdso() -> Option<Range<u64>> {
-    const PAGE: u64 = 0x1000;
-    const AT_LEAST: u64 = 2 * PAGE;
+    let page = page_size();
+    let at_least = 2 * page;
     // SAFETY: the call looks a number up.
     let address = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
     if address == 0 {
@@ -64,20 +61,16 @@ pub fn vdso() -> Option<Range<u64>> {
     });
     let loaded = segments.filter(|segment| segment.p_type == libc::PT_LOAD);
     let size = loaded.map(|segment| segment.p_vaddr.saturating_add(segment.p_memsz)).max();
-    let size = size.unwrap_or(AT_LEAST).next_multiple_of(PAGE);
+    let size = size.unwrap_or(at_least).next_multiple_of(page);
     Some(address..address.saturating_add(size))
 }
 
-/// The components of registers that the system saves and restores by XSAVE, if the kernel is new
-/// enough to say.
-#[cfg(target_arch = "x86_64")]
-pub fn register_components() -> Option<u64> {
-    const ARCH_GET_XCOMP_SUPP: libc::c_long = 0x1021;
-    let mut components = 0u64;
-    // SAFETY: the call writes one number, to a variable that outlives it.
-    let result =
-        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &raw mut components) };
-    (result == 0).then_some(components)
+/// Size of this host's pages in bytes.
+pub fn page_size() -> u64 {
+    // SAFETY: the call looks a number up.
+    let size = unsafe { libc::getauxval(libc::AT_PAGESZ) };
+    // Every kernel says; without its word, the size that all architectures can have.
+    if size.is_power_of_two() { size } else { 0x1000 }
 }
 
 /// Tells the kernel that the strings at `names` are the process's arguments, that there is no

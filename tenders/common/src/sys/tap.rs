@@ -35,6 +35,7 @@ fn request(name: &[u8]) -> Option<libc::ifreq> {
 }
 
 fn name_of(request: &libc::ifreq) -> Vec<u8> {
+    #[allow(clippy::unnecessary_cast, reason = "only on some architectures")]
     let name = request.ifr_name.iter().map(|c| *c as u8);
     name.take_while(|c| *c != 0).collect()
 }

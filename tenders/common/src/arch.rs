@@ -1,0 +1,22 @@
+//! What depends on the processor's architecture and is the same for all tenders. Each architecture has
+//! one file with the same names in it; a tender has its own `arch` for what only it needs.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64 as host;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as host;
+
+pub use host::publish_code;
+pub(crate) use host::registers;
+#[cfg(target_env = "gnu")]
+pub(crate) use host::{RSEQ_SIGNATURE, thread_pointer};
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!(
+    "the tenders are written for x86_64 and aarch64; another architecture needs its own file here"
+);

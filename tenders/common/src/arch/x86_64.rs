@@ -1,0 +1,36 @@
+//! 64-bit x86.
+
+use rustix::process::Pid;
+
+use crate::sys::ptrace::ptrace;
+
+/// The word before the abort handler of a restartable sequence.
+#[cfg(target_env = "gnu")]
+pub(crate) const RSEQ_SIGNATURE: libc::c_uint = 0x5305_3053;
+
+/// The thread pointer: the address that offsets of thread-local variables count from.
+#[cfg(target_env = "gnu")]
+pub(crate) fn thread_pointer() -> usize {
+    let thread: usize;
+    // SAFETY: the first word of the thread's control block is its own address.
+    unsafe { std::arch::asm!("mov {}, fs:0", out(reg) thread, options(nostack, readonly)) };
+    thread
+}
+
+/// The stack pointer and the instruction pointer of a child that this process traces and that is
+/// stopped.
+pub(crate) fn registers(child: Pid) -> Option<(u64, u64)> {
+    // SAFETY: the structure is integers, for which all zero is valid.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    // SAFETY: the request fills in this structure.
+    unsafe { ptrace(libc::PTRACE_GETREGS.into(), child, 0, (&raw mut registers).cast()) }.ok()?;
+    Some((registers.rsp, registers.rip))
+}
+
+/// Makes instructions that were written to `length` bytes at `start` visible to this processor's
+/// instruction fetch. Here the hardware does that.
+///
+/// # Safety
+///
+/// The range is mapped and readable.
+pub unsafe fn publish_code(_start: usize, _length: usize) {}
