@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use solo5_abi::target::Target;
 
+use crate::modules::Modules;
 use crate::options::{OPTIONS, Shape};
-use crate::{Modules, machine};
+use crate::short;
 
 /// A shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ fn spellings(modules: &Modules) -> Vec<Spelling> {
         let typed = typed.trim().trim_start_matches("[ ").trim_end_matches(" ]");
         let value = typed.split_once('=').map_or("", |(_, value)| value);
         let about = about.split_once(')').map_or(about, |(about, _)| about);
-        let letter = machine::letter(row.name).filter(|_| modules.target == Target::Virtio);
+        let letter = short::letter(row.name).filter(|_| modules.target == Target::Virtio);
         Spelling { name: row.name, letter, shape: row.shape(), value, about }
     });
     let last = [("--help", "display this help"), ("--version", "display version information")];

@@ -14,7 +14,8 @@ use solo5_abi::offer::{Feature, Features};
 use solo5_abi::stack;
 use solo5_abi::target::Target;
 
-use super::{Launch, memory};
+use super::launch::Launch;
+use super::memory;
 
 /// A requirement that the launch does not meet. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

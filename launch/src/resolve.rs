@@ -1,5 +1,6 @@
 //! Devices as options name them, resolved against a manifest. Each is looked up once.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 use solo5_abi::device::{Mtu, SectorSize};
@@ -7,8 +8,19 @@ use solo5_abi::mft1::{DeviceType, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_report::os_text;
 
-use super::options::Settings;
-use super::{Access, Backing, Block, Interface, Launch, Mac, Net, OptionError, attaching};
+use super::devices::{attaching, undeclared};
+use super::error::OptionError;
+use super::launch::{Access, Backing, Block, Interface, Launch, Net};
+use super::value::Mac;
+
+/// Settings of devices, by the device's name. One may precede or follow the option that attaches the
+/// device; the last one of a kind wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) macs: HashMap<String, Option<Mac>>,
+    pub(super) sector_sizes: HashMap<String, SectorSize>,
+    pub(super) accesses: HashMap<String, Access>,
+}
 
 /// The devices to attach, in argument order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,11 +74,6 @@ pub(super) struct BlockWish {
     pub(super) backing: Backing,
     pub(super) sector_size: Option<SectorSize>,
     pub(super) access: Access,
-}
-
-/// Upstream's text on a device that the manifest does not have.
-pub(super) fn undeclared(name: &str) -> String {
-    format!("Resource not declared in manifest: '{name}'")
 }
 
 impl Wishes {

@@ -3,9 +3,10 @@
 
 use std::ffi::OsString;
 
-use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE, PADDING};
-use solo5_abi::mft2::{self, tag};
-use solo5_abi::offer::Feature;
+use solo5_abi::device::SectorSize;
+use solo5_abi::mft1::{DeviceType, Entry, HEADER_SIZE, Mft1, PADDING};
+use solo5_abi::mft2::{self, Mft2, tag};
+use solo5_abi::offer::{Feature, Features};
 use zerocopy::IntoBytes;
 
 use super::*;

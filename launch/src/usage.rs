@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use solo5_abi::target::Target;
 
-use super::options::{Module, OPTIONS};
-use super::{Modules, memory_default_mib};
+use super::memory::memory_default_mib;
+use super::modules::{Module, Modules};
+use super::options::OPTIONS;
 
 /// The usage text of `program`. Each line ends with a line feed. It goes to standard error.
 pub fn usage(program: &str, modules: &Modules) -> String {

@@ -66,6 +66,15 @@ pub struct Policy {
     pub audit: Option<Audit>,
 }
 
+impl Policy {
+    /// Whether the section called `section` has `switch` without setting it. The switch then has the
+    /// place of the section's key.
+    pub fn leaves_out(&self, section: &str, switch: &At<bool>) -> bool {
+        let written = self.source.text.get(switch.span.clone());
+        written.map(|word| word.trim_matches(['"', '\''])) == Some(section)
+    }
+}
+
 /// `match`: all of it must hold for the policy to apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {

@@ -18,12 +18,7 @@ const CIRCLES: &[&str] = &[];
 
 /// Files that may be longer, and why.
 const LONG: &[(&str, &str)] = &[
-    ("elftool/policies/src/plan.rs", "a plan's reader, key by key"),
-    ("launch/src/lib.rs", "the options of a launch, and their values"),
-    ("launch/src/options.rs", "the options of a launch, one after another"),
     ("linker-wrapper/src/arguments.rs", "options of three tools, most of it a table"),
-    ("policy/src/evaluate.rs", "one question of a policy after another"),
-    ("policy/src/evaluate/rules.rs", "one rule of a policy after another"),
     ("tenders/common/src/error.rs", "every error of a tender and its words"),
 ];
 

@@ -7,7 +7,7 @@ use solo5_abi::Arch;
 
 use crate::programs::TOOLCHAIN;
 use crate::run::output;
-use crate::stage::write;
+use crate::tree::write;
 use crate::{Result, version};
 
 const CONFIG: &str = include_str!("build_systems/Solo5Config.cmake");

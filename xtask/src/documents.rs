@@ -10,7 +10,7 @@ use solo5_abi::Arch;
 use crate::programs::{Program, TOOLCHAIN_VERBS};
 use crate::references::{inside, links};
 use crate::run::output;
-use crate::stage::write;
+use crate::tree::write;
 use crate::{Result, format_pages};
 
 const PAGES: &str = "share/man";

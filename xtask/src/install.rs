@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::part::Part;
+use crate::tree::part_of;
 use crate::{Arguments, Result, stage};
 
 pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR] [--only=PART,...] [--staged]";
@@ -98,7 +99,7 @@ fn copy(staged: &Path, folder: &Path, options: &Options) -> Result<usize> {
             files += copy(staged, &place, options)?;
             continue;
         }
-        if !options.parts.contains(&Part::of(&place)) {
+        if !options.parts.contains(&part_of(&place)) {
             continue;
         }
         let parent = options.to.join(folder);

@@ -44,6 +44,7 @@ mod run;
 mod schemas;
 mod stage;
 mod test;
+mod tree;
 mod version;
 
 use std::path::PathBuf;

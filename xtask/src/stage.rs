@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::part::Part;
 use crate::programs::{Kind, PROGRAMS, Program, TOOLCHAIN};
 use crate::run::{cargo, output, run};
+use crate::tree::{part_of, write};
 use crate::{Arguments, Result, bindings, build_systems, documents, version};
 
 pub(crate) const ARGUMENTS: &str = "[--quick] [--only=PART,...]";
@@ -106,7 +107,7 @@ fn remove_others(tree: &Path, folder: &Path, parts: &[Part]) -> Result<()> {
             if fs::read_dir(&path)?.next().is_none() {
                 fs::remove_dir(&path)?;
             }
-        } else if !parts.contains(&Part::of(path.strip_prefix(tree)?)) {
+        } else if !parts.contains(&part_of(path.strip_prefix(tree)?)) {
             fs::remove_file(&path)?;
         }
     }
@@ -328,10 +329,4 @@ fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[&str]) -> Result<()> {
         write(&folder.join(format!("solo5_{target}.lds")), &script)?;
     }
     Ok(())
-}
-
-/// Writes a file of the tree, in a folder that may not be there yet.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
-    fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
-    Ok(fs::write(path, content)?)
 }

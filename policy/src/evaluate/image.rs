@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use solo5_signature::PublicKey;
 
-use super::{Phase, Provision, Section, Verdict, absent, has_digest, is_signed};
+use super::applies::{has_digest, is_signed};
+use super::verdict::{Phase, Provision, Section, Verdict, absent};
 use crate::codes;
 use crate::facts::{Asked, Fact, HostFacts};
 use crate::model::{At, Image, Policy, Proofs};

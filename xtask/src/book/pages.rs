@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::references::{inside, links};
+use crate::tree::write;
 
 /// Where the order of the pages is.
 const SUMMARY: &str = "docs/SUMMARY.md";
@@ -73,12 +74,6 @@ fn children(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// Writes a file and the folders above it.
-fn write(path: &Path, content: &[u8]) -> Result<()> {
-    fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
-    Ok(fs::write(path, content)?)
 }
 
 /// Every page is in the book, so that a reader who searches finds it.

@@ -238,7 +238,7 @@ fn lay_out(
     ] {
         let file = extra(root, package.name, ending);
         if file.is_file() {
-            crate::stage::write(&tree.join(place), &fs::read(file)?)?;
+            crate::tree::write(&tree.join(place), &fs::read(file)?)?;
         }
     }
     // Files that were written here have the modes of this process's mask.

@@ -22,7 +22,7 @@ const RELEASES: &str = "https://github.com/Solo5/solo5/releases/download";
 pub(super) fn repository(root: &Path, version: &str, made: &[String], folder: &Path) -> Result<()> {
     let place = folder.join("opam-repository");
     let _ = fs::remove_dir_all(&place);
-    crate::stage::write(&place.join("repo"), b"opam-version: \"2.0\"\n")?;
+    crate::tree::write(&place.join("repo"), b"opam-version: \"2.0\"\n")?;
     for (file, ending) in PACKAGES {
         let is_binary = ending != ".tar.gz";
         let fits =
@@ -35,10 +35,7 @@ pub(super) fn repository(root: &Path, version: &str, made: &[String], folder: &P
         let url = format!("{RELEASES}/{version}/{archive}");
         let name = format!("solo5.{}", package_version(&text)?);
         let text = format!("{text}url {{\n  src: \"{url}\"\n  checksum: \"sha256={sum}\"\n}}\n");
-        crate::stage::write(
-            &place.join("packages/solo5").join(name).join("opam"),
-            text.as_bytes(),
-        )?;
+        crate::tree::write(&place.join("packages/solo5").join(name).join("opam"), text.as_bytes())?;
     }
     Ok(())
 }

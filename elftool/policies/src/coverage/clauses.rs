@@ -131,8 +131,7 @@ impl Clauses<'_> {
         }
     }
 
-    /// Adds a switch if the file sets it. A switch at its default has the span of the section's
-    /// key.
+    /// Adds a switch if the file sets it.
     fn switch(
         &mut self,
         section: &str,
@@ -140,8 +139,7 @@ impl Clauses<'_> {
         switch: &At<bool>,
         at: fn(&mut Policy) -> Option<&mut At<bool>>,
     ) {
-        let written = self.policy.source.text.get(switch.span.clone());
-        if written.map(|word| word.trim_matches(['"', '\''])) == Some(section) {
+        if self.policy.leaves_out(section, switch) {
             return;
         }
         self.add(format!("{section}.{key}"), &switch.span, move |policy| {
