@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::iter;
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
@@ -259,7 +260,11 @@ pub(crate) fn examine<R: ReadAt>(
         let stack = stack.filter(|_| launch.features(known, needed).has(Feature::Stack));
         let image_end = plan.minimum_memory;
         problems.extend(match (plan.fits(memory), stack) {
-            (Err(error), _) => Some(error.to_string()),
+            (Err(error), _) => {
+                let advice = launch.advice_on_memory(target, image_end).into_iter();
+                let parts: Vec<String> = iter::once(error.to_string()).chain(advice).collect();
+                Some(parts.join("; "))
+            }
             (Ok(()), Some(stack)) => {
                 let guard = launch.guard(target, memory, image_end, stack);
                 guard.err().map(|unmet| unmet.to_string())
@@ -285,6 +290,12 @@ pub(crate) fn options(
     let launch = guest_words::read(kernel, words, (tender, target), manifest, properties);
     let launch = launch.map_err(|error| AskError::Options(error.to_string()))?;
     let mut problems = launch.unattached(manifest);
+    // The tender's last line refers to its `--help`; its advice says more.
+    if let Some(last) = problems.last_mut()
+        && let Some(advice) = launch.advice_on_unattached(manifest, properties)
+    {
+        *last = format!("all declared devices must be attached; {advice}");
+    }
     let memory = launch.guest_memory(target);
     problems.extend(memory.err().map(|too_much| too_much.to_string()));
     let have = memory.unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use solo5_audit::{Budget, Measure, RULES, Selection, Subject};
+use solo5_audit::{Budget, Measure, RULES, Selection, Subject, measure};
 use solo5_report::{Colour, Severity};
 use solo5_source::size;
 
@@ -67,8 +67,9 @@ pub(crate) struct AuditOptions {
 
 /// The outcome of one input.
 enum Outcome {
-    /// An image: its piece of the report, its findings, and whether they make the audit fail.
-    Audited(Vec<u8>, Counts, bool),
+    /// An image: its piece of the report, its findings, whether they make the audit fail, and which
+    /// budgets are for something that it has.
+    Audited(Vec<u8>, Counts, bool, Vec<bool>),
     /// A file in a folder that is not ELF.
     Skipped,
     /// A file that cannot be read.
@@ -92,6 +93,8 @@ impl AuditOptions {
             held: printer.is_whole().then(Pieces::default),
         };
         let mut fails = false;
+        // By budget: whether no image has had what it is for.
+        let mut unused: Option<Vec<bool>> = None;
         let mut unreadable = Vec::new();
         let mut written = console.stream(|out| printer.opening(out));
         in_order(
@@ -113,8 +116,10 @@ impl AuditOptions {
                         }
                         piece
                     }
-                    Outcome::Audited(piece, counts, failed) => {
+                    Outcome::Audited(piece, counts, failed, has) => {
                         fails |= failed;
+                        let unused = unused.get_or_insert_with(|| vec![true; has.len()]);
+                        unused.iter_mut().zip(has).for_each(|(unused, has)| *unused &= !has);
                         report.totals.add(&counts, failed);
                         piece
                     }
@@ -131,6 +136,11 @@ impl AuditOptions {
             Some(pieces) => printer.whole(pieces, &report.totals, out),
             None => printer.closing(&report.totals, &unreadable, out),
         })?;
+        for (budget, _) in self.budget.iter().zip(unused.into_iter().flatten()).filter(|one| one.1) {
+            if let Measure::Section(name) = &budget.what {
+                console.say(format_args!("no image has a section '{name}', so its budget limits nothing"));
+            }
+        }
         Ok(if report.totals.unreadable > 0 {
             Exit::Incomplete
         } else {
@@ -237,7 +247,9 @@ fn look(input: Result<Input, InputError>, criteria: &Criteria, printer: &dyn Pri
     let findings = criteria.audit(&input.path, &file, &subject);
     let image = Audited { subject: &subject, size, findings: &findings };
     let piece = piece(|out| printer.image(&image, out));
-    Outcome::Audited(piece, Counts::of(&findings), findings.fail())
+    let has = |budget: &Budget| measure(&subject, &budget.what).is_some();
+    let has = criteria.budgets.iter().map(has).collect();
+    Outcome::Audited(piece, Counts::of(&findings), findings.fail(), has)
 }
 
 /// Reads `WHAT=SIZE`.

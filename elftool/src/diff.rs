@@ -45,6 +45,13 @@ struct Compared {
 #[derive(Serialize)]
 struct Report {
     images: Vec<Compared>,
+    /// How many of the new files cannot be read.
+    #[serde(skip_serializing_if = "is_none")]
+    unreadable: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Compared {
@@ -60,30 +67,47 @@ impl Compared {
 }
 
 impl DiffOptions {
-    /// Compares the old with each of the new.
+    /// Compares the old with each of the new that can be read.
     pub(crate) fn run(&self, console: &Console) -> Result<Exit, Failure> {
         let mut left = LOCK_MAX;
         let mut read =
             |path: &Path| Lock::of(path, &mut left).map_err(|why| Failure::of(path, why));
         let (old, old_is_image) = read(&self.old)?;
-        let news: Vec<(Lock, bool)> =
-            self.new.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        let images = compare((&old, old_is_image), &news);
+        let mut news = Vec::new();
+        for path in &self.new {
+            match read(path) {
+                Ok(new) => news.push(new),
+                Err(why) => console.say(why),
+            }
+        }
+        if news.is_empty() {
+            return Ok(Exit::Incomplete);
+        }
+        let unreadable = self.new.len().saturating_sub(news.len());
+        let images = compare((&old, old_is_image), &news, unreadable);
         let changed = images.iter().any(|image| !image.changes.is_empty());
         match self.format {
             ReportFormat::Human => console.print(&images.iter().map(human).collect::<String>())?,
-            ReportFormat::Json => console.print_json(&Report { images })?,
-            ReportFormat::Html => console.print(&whole(&images))?,
+            ReportFormat::Json => console.print_json(&Report { images, unreadable })?,
+            ReportFormat::Html => console.print(&whole(&images, unreadable))?,
         }
-        Ok(Exit::objection_if(changed))
+        Ok(match unreadable {
+            0 => Exit::objection_if(changed),
+            _ => Exit::Incomplete,
+        })
     }
 }
 
 /// Compares two images whatever their paths, an image with a lock's entry for its path, and two locks
-/// whole. The flag of each lock says whether it was made from an image.
-fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared> {
+/// whole. The flag of each lock says whether it was made from an image. `unreadable` is how many of the
+/// new ones are not among `new`.
+fn compare(
+    (old, is_image): (&Lock, bool),
+    new: &[(Lock, bool)],
+    unreadable: usize,
+) -> Vec<Compared> {
     let known = by_path(&old.images);
-    let single = new.len() == 1;
+    let single = new.len() == 1 && unreadable == 0;
     let pair = |file: &str, old: Option<&Facts>, new: Option<&Facts>| Compared {
         file: file.to_owned(),
         changes: between(old, new),
@@ -105,8 +129,9 @@ fn compare((old, is_image): (&Lock, bool), new: &[(Lock, bool)]) -> Vec<Compared
             })),
         }
     }
-    // Only between locks are missing entries a change: given images need not be all of a lock.
-    if !is_image && new.iter().all(|(_, is_image)| !is_image) {
+    // Only between locks are missing entries a change: given images need not be all of a lock. What is
+    // missing from those that can be read may be in another.
+    if unreadable == 0 && !is_image && new.iter().all(|(_, is_image)| !is_image) {
         let locks = new.iter().flat_map(|(lock, _)| &lock.images);
         let there: BTreeSet<&str> = locks.map(|facts| facts.file.as_str()).collect();
         let gone = old.images.iter();
@@ -214,7 +239,7 @@ fn human(Compared { file, changes }: &Compared) -> String {
 }
 
 /// The page.
-fn whole(images: &[Compared]) -> String {
+fn whole(images: &[Compared], unreadable: usize) -> String {
     let mut rows = Pieces::default();
     images.iter().for_each(|image| rows.add(&entry(image).into_string()));
     let count = |wanted: &str| images.iter().filter(|image| image.result() == wanted).count();
@@ -224,6 +249,7 @@ fn whole(images: &[Compared]) -> String {
         (count("added"), "note", "added"),
         (count("removed"), "note", "removed"),
         (count("unchanged"), "good", "unchanged"),
+        (unreadable, "error", "unreadable"),
     ];
     let counts: Vec<_> = counts.into_iter().filter(|(count, ..)| *count > 0).collect();
     let body = html! {

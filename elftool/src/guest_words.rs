@@ -89,8 +89,10 @@ fn tender_option(word: &OsStr) -> Option<&'static str> {
     exact.or_else(|| all.into_iter().find(|known| is_like(known)))
 }
 
+/// Whether a word that looks like an option can only be meant for the guest. A short option cannot be
+/// told from one of a tender: with few letters, any of them may be a mistake for another.
 fn is_guests(word: Option<&OsString>) -> bool {
-    word.is_some_and(|word| tender_option(word).is_none())
+    word.is_some_and(|word| word.as_bytes().starts_with(b"--") && tender_option(word).is_none())
 }
 
 /// Adds advice to an error about a word that may be meant for the guest.
@@ -103,24 +105,27 @@ fn advised(
     let Some(word) = words.get(error.argument).filter(|_| error.usage) else {
         return error;
     };
-    if let Some(known) = tender_option(word) {
-        let guests = "if the guest is to get this word, write -- in front of it";
-        let advice = match error.advice.take() {
-            None => format!("{known} is an option of a tender; {guests}"),
-            // Another tender has it.
-            Some(advice) if word.as_bytes().starts_with(known.as_bytes()) => {
-                let by_debug = completion::names(&Tender::Debug.modules(target)).contains(&known);
-                let ask = if tender == Tender::Plain && by_debug {
-                    ", which --debug-tender asks about"
-                } else {
-                    ""
-                };
-                format!("{advice}{ask}; {guests}")
-            }
-            Some(advice) => advice,
-        };
-        error.advice = Some(advice);
-    }
+    let guests = "if the guest is to get this word, write -- in front of it";
+    let Some(known) = tender_option(word) else {
+        let advice = error.advice.take().unwrap_or_else(|| "no tender has it".to_owned());
+        error.advice = Some(format!("{advice}; {guests}"));
+        return error;
+    };
+    let advice = match error.advice.take() {
+        None => format!("{known} is an option of a tender; {guests}"),
+        // Another tender has it.
+        Some(advice) if word.as_bytes().starts_with(known.as_bytes()) => {
+            let by_debug = completion::names(&Tender::Debug.modules(target)).contains(&known);
+            let ask = if tender == Tender::Plain && by_debug {
+                ", which --debug-tender asks about"
+            } else {
+                ""
+            };
+            format!("{advice}{ask}; {guests}")
+        }
+        Some(advice) => advice,
+    };
+    error.advice = Some(advice);
     error
 }
 

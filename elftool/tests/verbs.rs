@@ -340,6 +340,36 @@ fn check_judges_the_memory_that_the_guest_gets() {
     assert!(run.stdout.contains("cannot start: Guest command line too long (max=8191 "), "{run:?}");
 }
 
+/// `check` says which option is missing, as the tender's last line does.
+#[test]
+fn check_advises_on_memory_and_devices_that_a_launch_lacks() {
+    let place = Place::new();
+    place.write("p.yaml", b"type: solo5.policy\nversion: 1\notherwise: allow\n");
+    let versions = "type: solo5.manifest\nversion: 2\ndevices:\n\
+                    - { name: data, type: BLOCK_BASIC }\n\
+                    - { name: lan, type: NET_BASIC, optional: true }\n";
+    let parsed = solo5_manifest::parse("m.yaml", versions.as_bytes()).expect("a manifest");
+    let notes = parsed.manifest.notes();
+    let notes = [notes.mft1(), notes.mft2().expect("properties")].concat();
+    place.image_with("a.spt", Target::Spt, notes);
+    let check = |words: &[&str]| {
+        let run = place.run(&[&["check", "a.spt", "--policy=p.yaml", "--"], words].concat());
+        assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{words:?}");
+        run.stdout
+    };
+    let told = check(&["--mem=2", "--without-net:lan"]);
+    let last =
+        "a.spt: cannot start: all declared devices must be attached; add --block:data=PATH\n";
+    assert!(told.ends_with(last), "{told}");
+    let told = check(&["--mem=2", "--block:data=d"]);
+    assert!(told.contains("; add --net:lan=TAP or --without-net:lan\n"), "{told}");
+    let told = check(&["--mem=2", "--block:data=d", "--", "--net:lan=t"]);
+    assert!(told.contains("; '--net:lan=t' follows the image, so it is the guest's;"), "{told}");
+    place.image("b.spt", Target::Spt);
+    let run = place.run(&["check", "b.spt", "--policy=p.yaml", "--", "--mem=1"]);
+    assert!(run.stdout.ends_with("; add --mem=2\n"), "{}", run.stdout);
+}
+
 #[test]
 fn memory_that_a_guest_needs_counts_its_stack() {
     let place = Place::new();
@@ -537,6 +567,47 @@ fn bash_completes_the_options_of_verbs() {
     assert_eq!(completed(&["check", "--pl"]), ["--plan"]);
 }
 
+/// One of several files that cannot be read does not hide what is known of the others.
+#[test]
+fn diff_compares_the_files_that_it_can_read() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    place.image("same.spt", Target::Spt);
+    place.image("b.hvt", Target::Hvt);
+    let run = place.run(&["diff", "a.spt", "b.hvt", "gone.spt", "same.spt"]);
+    assert_eq!(run.status, 2, "{run:?}");
+    assert_eq!(run.stderr, "solo5-elftool: gone.spt: No such file or directory\n");
+    assert!(run.stdout.starts_with("b.hvt\n") && run.stdout.ends_with("same.spt  unchanged\n"));
+    let run = place.run(&["diff", "--format=json", "a.spt", "gone.spt", "same.spt"]);
+    assert_eq!((run.status, json(&run.stdout)["unreadable"].as_u64()), (2, Some(1)));
+    let run = place.run(&["diff", "a.spt", "gone.spt"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    // An image that an unreadable lock may have is not called removed.
+    for (lock, images) in [("old.lock", &["a.spt", "b.hvt"][..]), ("new.lock", &["a.spt"])] {
+        let run = place.run(&[&["lock", "-o", lock], images].concat());
+        assert_eq!(run.status, 0, "{run:?}");
+    }
+    assert!(place.run(&["diff", "old.lock", "new.lock"]).stdout.contains("- image: "));
+    let run = place.run(&["diff", "old.lock", "new.lock", "gone.lock"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, "a.spt  unchanged\n"));
+}
+
+/// A mistyped section's budget limits nothing, which is said.
+#[test]
+fn a_budget_for_a_section_that_no_image_has_is_named() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    place.image("b.spt", Target::Spt);
+    let audit = |budget: &str| {
+        let run = place.run(&["audit", budget, "a.spt", "b.spt"]);
+        assert_eq!(run.status, 0, "{run:?}");
+        run.stderr
+    };
+    assert_eq!(audit("--budget=.text=1MiB"), "");
+    let told = "solo5-elftool: no image has a section '.txet', so its budget limits nothing\n";
+    assert_eq!(audit("--budget=.txet=1MiB"), told);
+}
+
 /// A guest's options need no second `--`, unless they could be a tender's.
 #[test]
 fn arguments_of_the_guest_follow_options_of_the_tender() {
@@ -555,6 +626,7 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
         &["--ipv4=x", "y"],
         &["--mem=2", "--", "--ipv4=x"],
         &["--mem=2", "y", "--ipv4=x"],
+        &["--", "--ipv4=x"],
     ] {
         let run = check(words);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{words:?}: {}", run.stdout);
@@ -571,6 +643,17 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
         (&["--gdb"], "`--gdb'; --gdb is an option of solo5-hvt-debug; if the guest "),
         (&["--dumpcore=/d", "y"], "`--dumpcore=/d'"),
         (&["--memory=64"], "`--memory=64'; --mem is an option of a tender; "),
+        // The tender takes no short options, and none of these words is its image.
+        (
+            &["-m", "64"],
+            "`-m'; there is no -m; write --mem=VALUE; if the guest is to get this word",
+        ),
+        (&["-m64"], "`-m64'; there is no -m64; write --mem=64; "),
+        (
+            &["--mem=2", "-z", "x"],
+            "`-z'; no tender has it; if the guest is to get this word, write -- ",
+        ),
+        (&["-q"], "`-q'; -q is an option of solo5-virtio-run; if the guest"),
         // An option that follows what only the guest can mean.
         (&["--ipv4=x", "--policy=q.yaml"], "'--policy=q.yaml' follows '--ipv4=x', which "),
         (&["--ipv4=x", "y", "--mem=2"], "'--mem=2' in front of '--ipv4=x'"),

@@ -66,9 +66,22 @@ impl Launch {
         lines
     }
 
-    /// The options that attach the devices of [`unattached`](Launch::unattached), or decline those that are
-    /// optional.
-    pub fn attaching(&self, manifest: &Mft1<'_>, properties: Option<&Mft2<'_>>) -> Option<String> {
+    /// What to do about the devices of [`unattached`](Launch::unattached): the options that attach them, or
+    /// decline those that are optional. If such an option is among the guest's arguments, that is said.
+    pub fn advice_on_unattached(
+        &self,
+        manifest: &Mft1<'_>,
+        properties: Option<&Mft2<'_>>,
+    ) -> Option<String> {
+        self.misplaced().or_else(|| self.attaching(manifest, properties))
+    }
+
+    /// The options that attach or decline the devices left.
+    pub(super) fn attaching(
+        &self,
+        manifest: &Mft1<'_>,
+        properties: Option<&Mft2<'_>>,
+    ) -> Option<String> {
         let options: Vec<String> = manifest
             .devices()
             .filter_map(|(index, entry)| {

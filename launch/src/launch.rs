@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use solo5_abi::CMDLINE_SIZE;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::offer::Features;
+use solo5_abi::stack::HEAP_MIN;
 use solo5_abi::target::Target;
 
 use super::machine::Runner;
@@ -212,8 +213,16 @@ impl Launch {
 
     /// How many MiB to ask for with `--mem` so that a guest of `target` gets `least` bytes; `None` if
     /// no size suffices.
-    pub fn enough_memory_mib(&self, target: Target, least: u64) -> Option<u64> {
+    pub(super) fn enough_memory_mib(&self, target: Target, least: u64) -> Option<u64> {
         memory::enough_memory_mib(target, least, !self.nets.is_empty())
+    }
+
+    /// The option to give if an image that ends at `image_end` does not fit into guest memory; `None` if no
+    /// size suffices.
+    pub fn advice_on_memory(&self, target: Target, image_end: u64) -> Option<String> {
+        let least = image_end.checked_add(HEAP_MIN)?;
+        let enough = self.enough_memory_mib(target, least)?;
+        Some(format!("add --mem={enough}"))
     }
 
     /// Whether the guest's command line fits into the room that every target has for it.

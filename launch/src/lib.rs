@@ -110,7 +110,9 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
     };
     let seen = arguments.len() - rest.len();
     let options = arguments.get(..seen).unwrap_or_default();
-    Ok(reader::read(options, kernel, guest, modules))
+    let last = options.last();
+    let taken = last.and_then(|word| reader::taken_as_kernel(word, kernel, modules));
+    Ok(Request { taken_as_kernel: taken, ..reader::read(options, kernel, guest, modules) })
 }
 
 /// Reads launch options for a KERNEL that is named elsewhere. The guest's arguments follow the options
@@ -132,7 +134,7 @@ pub fn read_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Re
 impl Launch {
     /// Advice about the guest's first argument that looks like a device option of the tender; `None`
     /// if there is no such argument.
-    pub fn misplaced(&self) -> Option<String> {
+    pub(crate) fn misplaced(&self) -> Option<String> {
         let found = self.arguments.iter().find(|argument| options::is_for_device(argument))?;
         Some(format!(
             "'{}' follows the image, so it is the guest's; options come before the image",

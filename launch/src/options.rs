@@ -14,6 +14,7 @@ use super::setters::{
     label, machine, memory, net, net_mac, next_disk, next_interface, offer, policy, report,
     sector_size, user,
 };
+use super::short;
 
 /// How an option takes its value, and what it does with it.
 #[derive(Clone, Copy)]
@@ -245,7 +246,17 @@ pub(super) fn meant(name: &[u8], modules: &Modules) -> Option<String> {
     }
     let known = OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name);
     let names: Vec<_> = known.chain(ENDING).collect();
-    similar(name, &names).map(|similar| format!("there is no {name}; did you mean {similar}?"))
+    if let Some(similar) = similar(name, &names) {
+        return Some(format!("there is no {name}; did you mean {similar}?"));
+    }
+    let (long, written) = short::written_long(name)?;
+    let row = OPTIONS.iter().find(|row| row.name == long)?;
+    Some(match row.module.tender() {
+        Some(tender) if !row.module.is_in(modules) => {
+            format!("{name} is an option of {tender}")
+        }
+        _ => format!("there is no {name}; write {written}"),
+    })
 }
 
 /// Whether an argument is an option about a device.

@@ -1,9 +1,10 @@
 //! Reads options one by one, in argument order.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use solo5_abi::mft1::{DeviceType, is_name};
+use solo5_report::os_text;
 
 use super::draft::{Draft, ValueError};
 use super::error::OptionError;
@@ -11,6 +12,7 @@ use super::modules::Modules;
 use super::options::{Form, OPTIONS, Row, meant};
 use super::request::{Mention, Request};
 use super::resolve::Placed;
+use super::short;
 
 /// Reads `options`, each of which begins with `-`. A final `--` ends them.
 pub(super) fn read(
@@ -30,7 +32,27 @@ pub(super) fn read(
         }
     }
     draft.settle();
-    Request { launch: draft.launch, wishes: draft.wishes, error, mentions: draft.mentions }
+    let Draft { launch, wishes, mentions, .. } = draft;
+    Request { launch, wishes, error, mentions, taken_as_kernel: None }
+}
+
+/// Advice if `next` was taken as KERNEL because `word`, in front of it, is an option without its value or
+/// is no option at all.
+pub(super) fn taken_as_kernel(word: &OsStr, next: &OsStr, modules: &Modules) -> Option<String> {
+    let mut draft = Draft::new(next, &[], modules.target);
+    if word == "--" || option(&mut draft, 0, word, modules).is_ok() {
+        return None;
+    }
+    let known = short::long(word).map_or(word, OsStr::new);
+    let joined = OsString::from_vec([known.as_bytes(), b"=", next.as_bytes()].concat());
+    let (word, shown) = (os_text(word), os_text(next));
+    if option(&mut draft, 0, &joined, modules).is_ok() {
+        let joined = os_text(&joined);
+        return Some(format!("if '{shown}' is the value of {word}, write {joined}"));
+    }
+    Some(format!(
+        "'{shown}' is taken as the unikernel, and {word} in front of it is a wrong option"
+    ))
 }
 
 fn option(

@@ -32,9 +32,17 @@ pub struct Request {
     pub(super) wishes: Wishes,
     pub(super) error: Option<OptionError>,
     pub(super) mentions: Vec<Mention>,
+    /// What to write if KERNEL is the value of the option in front of it.
+    pub(super) taken_as_kernel: Option<String>,
 }
 
 impl Request {
+    /// Advice for a KERNEL that is no unikernel: it was taken as KERNEL because no option's value is a
+    /// word of its own.
+    pub fn advice_on_kernel(&self) -> Option<&str> {
+        self.taken_as_kernel.as_deref()
+    }
+
     /// The unikernel's file.
     pub fn kernel(&self) -> &OsStr {
         &self.launch.kernel

@@ -55,7 +55,21 @@ fn file_or_fd(value: &[u8], bare: bool) -> Result<FileOrFd, ValueError> {
     if value.is_empty() {
         return Err(ValueError::Malformed);
     }
+    if bare && let Some(advice) = nearly_number(value) {
+        return Err(ValueError::Advised(advice));
+    }
     Ok(FileOrFd::Path(os(value)))
+}
+
+/// Advice on a number with a sign or blanks around it, which is more likely a wrong descriptor than a
+/// file's name. No file is made of a typing mistake.
+fn nearly_number(value: &[u8]) -> Option<String> {
+    let text = str::from_utf8(value).ok()?;
+    let number = text.trim();
+    let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| {
+        format!("a descriptor is a number without sign or blanks; for a file of this name write ./{text}")
+    })
 }
 
 pub(super) fn policy(draft: &mut Draft, value: &[u8]) -> Result<(), ValueError> {

@@ -26,6 +26,26 @@ pub(super) fn letter(name: &str) -> Option<char> {
     value.map(|(letter, _)| char::from(*letter)).or((name == QUIET).then_some('q'))
 }
 
+/// The long name of the option that `word` is the letter of.
+pub(super) fn long(word: &OsStr) -> Option<&'static str> {
+    let &[b'-', letter] = word.as_bytes() else {
+        return None;
+    };
+    VALUES.iter().find(|(known, _)| *known == letter).map(|(_, long)| *long)
+}
+
+/// The long option that a word such as `-m64` or `-q` stands for in `solo5-virtio-run`.
+pub(super) fn written_long(word: &str) -> Option<(&'static str, String)> {
+    let rest = word.strip_prefix('-')?;
+    if rest == "q" {
+        return Some((QUIET, QUIET.to_owned()));
+    }
+    let letter = rest.as_bytes().first()?;
+    let (_, long) = VALUES.iter().find(|(known, _)| known == letter)?;
+    let value = rest.get(1..).filter(|value| !value.is_empty()).unwrap_or("VALUE");
+    Some((long, format!("{long}={value}")))
+}
+
 /// `arguments` with long options in place of short ones, for the runner of virtio machines; as they
 /// are for other tenders. Stops at the first word that is no option. A word that is not understood
 /// stays as it is, for the reader to refuse.

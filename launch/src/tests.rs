@@ -228,6 +228,78 @@ fn advice_says_what_is_wrong_and_how_to_mend_it() {
     assert_eq!(launch.misplaced().as_deref(), Some(expected));
 }
 
+/// As upstream, `-m 64 k` starts the unikernel `64`. What was meant is said if `64` is none.
+#[test]
+fn a_value_that_is_a_word_of_its_own_is_advised_on() {
+    let advice = |text: &str, modules: &Modules| {
+        let request = read(&words(text), modules).expect("no stop");
+        request.advice_on_kernel().map(str::to_owned)
+    };
+    let spt = Modules::ordinary(Target::Spt);
+    for (text, expected) in [
+        ("-m 64 k", Some("if '64' is the value of -m, write --mem=64")),
+        ("--mem 64 k", Some("if '64' is the value of --mem, write --mem=64")),
+        (
+            "--mem=2 --policy p.yaml k",
+            Some("if 'p.yaml' is the value of --policy, write --policy=p.yaml"),
+        ),
+        (
+            "--net:service tap0 k",
+            Some("if 'tap0' is the value of --net:service, write --net:service=tap0"),
+        ),
+        ("--label a=b k", Some("if 'a=b' is the value of --label, write --label=a=b")),
+        ("-z x k", Some("'x' is taken as the unikernel, and -z in front of it is a wrong option")),
+        (
+            "-d disk k",
+            Some("'disk' is taken as the unikernel, and -d in front of it is a wrong option"),
+        ),
+        (
+            "--mem k",
+            Some("'k' is taken as the unikernel, and --mem in front of it is a wrong option"),
+        ),
+        ("--mem=2 k 64", None),
+        ("--explain k", None),
+        ("-m -- k", None),
+        ("k", None),
+    ] {
+        assert_eq!(advice(text, &spt).as_deref(), expected, "{text}");
+    }
+    // Its short options are words of their own, its long ones are not.
+    let virtio = Modules::ordinary(Target::Virtio);
+    assert_eq!(advice("-m 64 -d disk k", &virtio), None);
+    assert!(advice("--disk disk k", &virtio).is_some_and(|advice| advice.contains("--disk=disk")));
+}
+
+#[test]
+fn a_short_option_is_answered_with_the_long_one() {
+    for (option, advice) in [
+        ("-m64", Some("there is no -m64; write --mem=64")),
+        ("-m", Some("there is no -m; write --mem=VALUE")),
+        ("-q", Some("-q is an option of solo5-virtio-run")),
+        ("-Mq35", Some("-Mq35 is an option of solo5-virtio-run")),
+        ("-z", None),
+    ] {
+        let error = launch(&format!("{option} k")).unwrap_err();
+        assert_eq!(error.lines, [format!("Invalid option: `{option}'")]);
+        assert_eq!((error.advice.as_deref(), error.usage), (advice, true), "{option}");
+    }
+}
+
+/// A mistyped descriptor is not the name of a file to make.
+#[test]
+fn a_report_goes_to_no_file_that_looks_like_a_descriptor() {
+    for value in ["-1", "+3", "3_", "_3"] {
+        let error = launch(&format!("--report={value} k")).unwrap_err();
+        assert_eq!(error.lines, ["Malformed argument to --report"]);
+        let advice = error.advice.unwrap();
+        assert!(advice.ends_with(&format!("write ./{}", value.replace('_', " "))), "{advice}");
+    }
+    for value in ["./-1", "3a", "-", "--1", "1.5"] {
+        let Err(error) = launch(&format!("--report={value} k")) else { continue };
+        panic!("{value}: {error}");
+    }
+}
+
 #[test]
 fn a_malformed_value_is_reported_in_one_line_without_usage() {
     for (option, name) in [

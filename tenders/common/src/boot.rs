@@ -21,7 +21,6 @@ use solo5_abi::device::Mtu;
 use solo5_abi::mft1::{self, DeviceType, Entry, Mft1};
 use solo5_abi::mft2::Mft2;
 use solo5_abi::offer::{Feature, Features};
-use solo5_abi::stack::HEAP_MIN;
 use solo5_abi::{Arch, Target};
 use solo5_image::{Image, ImageError, LoadPlan};
 use solo5_launch::{self as launch, Request, Stop};
@@ -34,6 +33,7 @@ use crate::console::{Console, output};
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain;
 use crate::gate::{self, Gate, denial};
+use crate::memory::check_room;
 use crate::report::{self, Reporter, Sink};
 use crate::safeguard::Safeguard;
 use crate::seal::prove_if_asked;
@@ -69,6 +69,16 @@ pub trait Tender {
     /// It cannot be started.
     fn check_image(&self, _launch: &Launch, _file: &File, _kernel: &OsStr) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Checks that this host has `memory` bytes for the guest, for `--explain`: a launch finds out when it
+    /// maps them.
+    ///
+    /// # Errors
+    ///
+    /// It has not.
+    fn check_memory(&self, _launch: &Launch, memory: u64) -> Result<(), Error> {
+        check_room(memory).map_err(|error| Error::Allocate { error })
     }
 
     /// The programs that this launch would execute, for a tender that executes any. `knows_features`
@@ -249,12 +259,18 @@ fn run<T: Tender>(
 ) -> Result<u8, Refusal> {
     let kernel = request.kernel().to_owned();
     let fault = |fault: ImageError| Error::Image { kernel: kernel.clone(), fault };
-    let file = open_image(&kernel)?;
+    // What is no unikernel may be the value of an option.
+    let advised = |error: Error| {
+        let refusal = Refusal::from(error);
+        let advice = refusal.advice.or_else(|| request.advice_on_kernel().map(str::to_owned));
+        Refusal { advice, ..refusal }
+    };
+    let file = open_image(&kernel).map_err(&advised)?;
     let image_file = FileId::of(&file).ok();
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
     let machines = Arch::HOST.as_slice();
-    let image = Image::read(&file, machines).map_err(fault)?;
+    let image = Image::read(&file, machines).map_err(fault).map_err(&advised)?;
     image.abi_of(T::TARGET).map_err(fault)?;
     let manifest = image.checked_manifest().map_err(fault)?;
     let (known, needed) = image.features().map_err(fault)?;
@@ -268,7 +284,7 @@ fn run<T: Tender>(
     if let Some(closing) = unattached.pop() {
         return Err(Refusal {
             summary: vec![closing],
-            advice: launch.misplaced().or_else(|| launch.attaching(&manifest, properties)),
+            advice: launch.advice_on_unattached(&manifest, properties),
             ..Refusal::cannot(CODE_UNATTACHED, unattached)
         });
     }
@@ -284,9 +300,8 @@ fn run<T: Tender>(
     let plan = image.plan_as_loaded(&file, T::TARGET);
     let plan = plan.map_err(|found| fault(found.in_memory(memory)))?;
     plan.fits(memory).map_err(|found| {
-        let least = plan.minimum_memory.checked_add(HEAP_MIN);
-        let enough = least.and_then(|least| launch.enough_memory_mib(T::TARGET, least));
-        Refusal { advice: enough.map(|mib| format!("add --mem={mib}")), ..fault(found).into() }
+        let advice = launch.advice_on_memory(T::TARGET, plan.minimum_memory);
+        Refusal { advice, ..fault(found).into() }
     })?;
     let stack = properties.and_then(Mft2::stack).filter(|_| features.has(Feature::Stack));
     let guard = stack.map(|stack| launch.guard(T::TARGET, memory, plan.minimum_memory, stack));
@@ -310,6 +325,7 @@ fn run<T: Tender>(
         let decision = gate.decide(Phase::Strings);
         if !decision.is_denied() {
             check_devices(devices.as_deref().unwrap_or_default(), image_file)?;
+            tender.check_memory(launch, memory)?;
         }
         let commands = devices
             .as_deref()

@@ -214,14 +214,22 @@ impl Explanation<'_> {
         }
 
         let own = |safeguard: &&Safeguard| safeguard.by == By::Tender;
-        writeln!(out, "\nenforced by this host")?;
-        for safeguard in self.safeguards.iter().filter(|safeguard| !own(safeguard)) {
-            let missing = if safeguard.is_missing() {
-                format!(" ({})", safeguard.lack)
-            } else {
-                String::new()
-            };
-            writeln!(out, "  {}: {}{missing}", safeguard.what, safeguard.how)?;
+        let (missing, present): (Vec<_>, Vec<_>) = self
+            .safeguards
+            .iter()
+            .filter(|safeguard| !own(safeguard))
+            .partition(|safeguard| safeguard.is_missing());
+        if !present.is_empty() {
+            writeln!(out, "\nenforced by this host")?;
+        }
+        for safeguard in present {
+            writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
+        }
+        if !missing.is_empty() {
+            writeln!(out, "\nnot enforced")?;
+        }
+        for Safeguard { what, how, lack, .. } in missing {
+            writeln!(out, "  {what}: {how} ({lack})")?;
         }
         writeln!(out, "\nenforced by the tender, which starts no guest without these")?;
         for safeguard in self.safeguards.iter().filter(own) {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, munmap};
 use solo5_image::{Protection, ReadError};
 
 use crate::sys::Errno;
@@ -74,6 +74,21 @@ pub fn mapping() -> MapFlags {
         Ok(None) => MapFlags::PRIVATE,
         Ok(Some(_)) | Err(_) => MapFlags::SHARED,
     }
+}
+
+/// Checks that this host gives a process `size` bytes of memory for a guest, as far as that can be known
+/// without using them.
+///
+/// # Errors
+///
+/// It does not.
+pub fn check_room(size: u64) -> Result<(), Errno> {
+    let size = usize::try_from(size).map_err(|_| Errno::NOMEM)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: without a fixed address the mapping replaces nothing.
+    let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), size, access, mapping()) }?;
+    // SAFETY: this is the mapping just made, with that length, and nothing uses it.
+    unsafe { munmap(mapped, size) }
 }
 
 /// Size of a huge page. Guest address 0 must be aligned to it for guest memory to have any.

@@ -14,6 +14,7 @@ use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::console::Console;
 use solo5_tender::error::{EXIT_CANNOT, Error, Refusal};
 use solo5_tender::explain::Command;
+use solo5_tender::memory::check_room;
 use solo5_tender::process::die_of;
 use solo5_tender::report::{Outcome, Reporter};
 use solo5_tender::safeguard::{self, Safeguard};
@@ -81,6 +82,16 @@ impl Tender for Virtio {
             Hypervisor::Bhyve => Ok(()),
             // It is copied.
             Hypervisor::Best | Hypervisor::Kvm | Hypervisor::Qemu => seal::check_size(file, kernel),
+        }
+    }
+
+    fn check_memory(&self, launch: &Launch, memory: u64) -> Result<(), Error> {
+        match launch.runner.hypervisor {
+            // Its guest runs on another host.
+            Hypervisor::Bhyve => Ok(()),
+            Hypervisor::Best | Hypervisor::Kvm | Hypervisor::Qemu => {
+                check_room(memory).map_err(|error| Error::Allocate { error })
+            }
         }
     }
 

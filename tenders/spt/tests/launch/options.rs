@@ -50,6 +50,31 @@ fn a_command_line_without_an_image_gives_usage() {
     Ran::of(tender().arg("/")).gives(1).mentions("pread_in_full for elf header");
 }
 
+/// A value is never a word of its own. What was meant for one is taken as the image, as by upstream, and
+/// the last line says what to write.
+#[test]
+fn a_value_in_a_word_of_its_own_is_advised_on() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.yaml"), "type: solo5.policy\n".repeat(9)).unwrap();
+    for (words, says, advice) in [
+        (
+            &["-m", "64"][..],
+            "64: Could not open: No such file or directory",
+            "of -m, write --mem=64",
+        ),
+        (&["--mem", "64"], "64: Could not open: No such file or directory", "write --mem=64"),
+        (
+            &["-z", "x"],
+            "x: Could not open: No such file or directory",
+            "-z in front of it is a wrong",
+        ),
+        (&["--policy", "p.yaml"], "p.yaml: ", "if 'p.yaml' is the value of --policy, write --pol"),
+    ] {
+        let ran = Ran::of(tender().args(words).arg("app.spt").current_dir(&folder)).gives(1);
+        ran.mentions(&format!("solo5-spt: {says}")).mentions("not started: ").mentions(advice);
+    }
+}
+
 #[test]
 fn explain_prints_the_built_in_page_of_a_code() {
     let ran = Ran::of(tender().arg("--explain=t424")).gives(0);
@@ -104,6 +129,11 @@ fn memory_is_given_in_mebibytes_or_with_a_unit() {
         .mentions("e_entry does not fall within the memory allocation range");
     // More than the address space of a process.
     guest.run(&["--mem=200000000"]).gives(1).mentions("Error allocating guest memory: ");
+    // What would not start is not explained as if it did.
+    guest
+        .run(&["--explain", "--mem=200000000"])
+        .gives(1)
+        .mentions("Error allocating guest memory: ");
     guest.run(&["--mem=17592186044415"]).gives(1).mentions("Error allocating guest memory: ");
 }
 

@@ -51,6 +51,8 @@ fn wrong_options_are_named() {
     guest.run(&["-H", "xen", "KERNEL"]).gives(1).mentions("Unknown hypervisor: xen\n");
     guest.run(&["-M", "isapc", "KERNEL"]).gives(1).mentions("the machines are pc, q35 and microvm");
     guest.run(&["-x", "KERNEL"]).gives(1).mentions("Invalid option: `-x'");
+    let ran = guest.run(&["--mem", "64", "KERNEL"]).gives(1);
+    ran.mentions("64: Could not open: ").mentions("if '64' is the value of --mem, write --mem=64");
     guest.run(&["-d"]).gives(1).mentions("Missing KERNEL operand");
     guest.run(&["-n", "tap:0", "KERNEL"]).gives(1).mentions("an MTU is a number from 68");
     guest.run(&["--offer=all", "KERNEL"]).gives(1).mentions("Invalid option");
@@ -166,6 +168,13 @@ fn what_is_said_of_kvm_is_true() {
         (false, false) => format!("{kvm} (missing here)"),
     };
     assert_eq!(line("best"), wanted);
+    let words = ["--explain", "-H", "qemu", "-m", "999999999", "KERNEL"];
+    fake.run(&guest, &words).gives(1).mentions("Error allocating guest memory: ");
+    fake.run(&guest, &[&["-H", "bhyve"], &words[..1], &words[3..]].concat()).gives(0);
+    // What is not used is not among what is enforced.
+    let ran = fake.run(&guest, &["--explain", "-H", "qemu", "KERNEL"]).gives(0);
+    let (_, unused) = ran.out.split_once("\nnot enforced\n").expect("that section");
+    assert!(unused.starts_with("  a machine of its own: KVM (not used "), "{}", ran.out);
 }
 
 #[test]
