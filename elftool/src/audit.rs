@@ -136,9 +136,12 @@ impl AuditOptions {
             Some(pieces) => printer.whole(pieces, &report.totals, out),
             None => printer.closing(&report.totals, &unreadable, out),
         })?;
-        for (budget, _) in self.budget.iter().zip(unused.into_iter().flatten()).filter(|one| one.1) {
+        for (budget, _) in self.budget.iter().zip(unused.into_iter().flatten()).filter(|one| one.1)
+        {
             if let Measure::Section(name) = &budget.what {
-                console.say(format_args!("no image has a section '{name}', so its budget limits nothing"));
+                console.say(format_args!(
+                    "no image has a section '{name}', so its budget limits nothing"
+                ));
             }
         }
         Ok(if report.totals.unreadable > 0 {
