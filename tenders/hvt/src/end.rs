@@ -6,14 +6,13 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kvm_bindings::kvm_regs;
-use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_abi::stack;
 use solo5_tender::error::{CODE_GUEST_FAULT, CODE_STACK_OVERFLOW, EXIT_CANNOT, STACK_OVERFLOW};
 use solo5_tender::report::{Outcome, ending};
 
+use crate::arch::{self, PC, Registers, TrapFrame, write_registers, write_trap};
 use crate::devices::wait_writable;
-use crate::fault::{GuestFault, Text, write_registers, write_trap};
+use crate::fault::{GuestFault, Text};
 use crate::hypercall::End;
 use crate::memory::SharedMemory;
 use crate::stack::Code;
@@ -43,7 +42,7 @@ impl EndContext {
     ///
     /// Both threads may find the same fault, such as an invalid ring counter. Only the first one
     /// reports it.
-    pub fn fault(&self, fault: GuestFault, registers: Option<kvm_regs>) -> ! {
+    pub fn fault(&self, fault: GuestFault, registers: Option<Registers>) -> ! {
         if self.reported.swap(true, Ordering::Relaxed) {
             loop {
                 // The other thread is about to end the process.
@@ -51,7 +50,7 @@ impl EndContext {
             }
         }
         let mut message = Text::new();
-        let _ = fault.write(&mut message, registers.map(|registers| registers.rip));
+        let _ = fault.write(&mut message, registers.as_ref().map(arch::pc));
         let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
         say(STDERR, &self.fault_text(fault, message, registers));
         if let Some(report) = self.report {
@@ -64,13 +63,13 @@ impl EndContext {
     }
 
     /// What standard error says about a fault, whose own text is `message`.
-    fn fault_text(&self, fault: GuestFault, message: &str, registers: Option<kvm_regs>) -> Text {
+    fn fault_text(&self, fault: GuestFault, message: &str, registers: Option<Registers>) -> Text {
         let mut text = Text::new();
         let program = &self.program;
         let _ = writeln!(text, "{program}: {message}");
         if let Some(registers) = registers {
             let _ = write_registers(&mut text, program, &registers);
-            let _ = self.code.write_stack(&mut text, program, self.memory, registers.rsp);
+            let _ = self.code.write_stack(&mut text, program, self.memory, arch::sp(&registers));
         }
         if let Some(advice) = fault.advice() {
             let _ = writeln!(text, "{program}: {advice}");
@@ -100,7 +99,7 @@ impl EndContext {
 
     /// The guard, if the trap says that the stack has grown into it.
     fn overflowed(&self, trap: &TrapFrame) -> Option<&Range<u64>> {
-        let (address, stack) = (trap.cr2.get(), trap.rsp.get());
+        let (address, stack) = (arch::trap_address(trap), arch::trap_sp(trap));
         self.guard.as_ref().filter(|guard| stack::is_overflow(guard, address, stack))
     }
 
@@ -108,9 +107,9 @@ impl EndContext {
     fn trap_text(&self, trap: &TrapFrame) -> Text {
         let mut text = Text::new();
         let _ = write_trap(&mut text, &self.program, trap);
-        let mut stack = trap.rsp.get();
+        let mut stack = arch::trap_sp(trap);
         if let Some(guard) = self.overflowed(trap) {
-            let (program, address) = (&self.program, trap.cr2.get());
+            let (program, address) = (&self.program, arch::trap_address(trap));
             let _ = writeln!(text, "{program}: {STACK_OVERFLOW}: access to {address:#x}");
             // The stack pointer may be in the guard, where nothing can be read.
             stack = stack.max(guard.end);
@@ -125,8 +124,8 @@ impl EndContext {
             return;
         };
         let (mut message, mut line) = (Text::new(), Text::new());
-        let (address, rip) = (trap.cr2.get(), trap.rip.get());
-        let _ = write!(message, "{STACK_OVERFLOW}: access to {address:#x}, rip={rip:#x}");
+        let (address, pc) = (arch::trap_address(trap), arch::trap_pc(trap));
+        let _ = write!(message, "{STACK_OVERFLOW}: access to {address:#x}, {PC}={pc:#x}");
         let message = str::from_utf8(message.as_bytes()).unwrap_or_default();
         let reason = Some((CODE_STACK_OVERFLOW, message));
         // The shell, too, sees 8 bits.
@@ -159,7 +158,7 @@ fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use std::io::{Read, Write as _};
     use std::os::fd::AsRawFd;
@@ -193,7 +192,7 @@ mod tests {
     #[test]
     fn a_fault_shows_registers_then_the_stack_then_advice() {
         let end_context = end_context(None);
-        let registers = kvm_regs { rip: 0x1005, rsp: 48, ..kvm_regs::default() };
+        let registers = Registers { rip: 0x1005, rsp: 48, ..Registers::default() };
         let text = end_context.fault_text(GuestFault::Internal(3), "message", Some(registers));
         let lines = lines(&text);
         assert_eq!(lines[0], "solo5-hvt: message");

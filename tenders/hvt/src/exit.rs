@@ -28,6 +28,17 @@ pub enum Exit {
         /// Whether it is a write.
         write: bool,
     },
+    /// On aarch64, an access to an address above all memory, where the hypercalls are.
+    Device {
+        /// Guest address.
+        address: u64,
+        /// Whether it is a write.
+        write: bool,
+        /// Length in bytes.
+        size: u32,
+        /// The value written, if `size` is 4.
+        value: u32,
+    },
     /// KVM_RUN failed with EFAULT.
     Translation,
     /// KVM_RUN failed with another error.
@@ -73,6 +84,14 @@ pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
             }
         }
         Exit::Port { port, .. } => Err(GuestFault::Port(port)),
+        Exit::Device { address, write: true, size: 4, value } => {
+            match Hypercall::from_mmio(address) {
+                Some(Ok(kind)) => Ok(Some(Call { kind, argument: value.into() })),
+                Some(Err(number)) => Err(GuestFault::Hypercall(number)),
+                None => Err(GuestFault::Mmio { address, size: 4 }),
+            }
+        }
+        Exit::Device { address, size, .. } => Err(GuestFault::Mmio { address, size }),
         Exit::Mmio { address, write: true } if address < memory => Err(GuestFault::Translation),
         Exit::Mmio { .. } => Err(GuestFault::Exit(REASON_MMIO)),
         Exit::Translation => Err(GuestFault::Translation),
@@ -87,6 +106,7 @@ pub fn decode(exit: Exit, memory: u64) -> Result<Option<Call>, GuestFault> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use solo5_abi::hvt::aarch64::{HYPERCALL_BASE, KICK};
 
     use super::*;
 
@@ -112,6 +132,26 @@ mod tests {
         }
         let input = Exit::Port { port: 0x502, write: false, size: 4, count: 1, value: 0 };
         assert_eq!(decode(input, MEMORY), Err(GuestFault::Port(0x502)));
+    }
+
+    #[test]
+    fn only_a_32_bit_store_to_a_known_address_is_a_hypercall() {
+        let access = |address, write, size| {
+            decode(Exit::Device { address, write, size, value: 0x1234 }, MEMORY)
+        };
+        for kind in Hypercall::ALL {
+            let call = access(kind.mmio(), true, 4);
+            assert_eq!(call, Ok(Some(Call { kind, argument: 0x1234 })));
+            for (write, size) in [(false, 4), (true, 1), (true, 2), (true, 8)] {
+                let refused = GuestFault::Mmio { address: kind.mmio(), size };
+                assert_eq!(access(kind.mmio(), write, size), Err(refused));
+            }
+        }
+        assert_eq!(access(HYPERCALL_BASE, true, 4), Err(GuestFault::Hypercall(0)));
+        // The kick without a ring, and addresses far away.
+        for address in [KICK, HYPERCALL_BASE - 4, HYPERCALL_BASE + 9 * 8, u64::MAX - 3] {
+            assert_eq!(access(address, true, 4), Err(GuestFault::Mmio { address, size: 4 }));
+        }
     }
 
     #[test]

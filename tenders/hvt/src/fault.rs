@@ -5,15 +5,23 @@
 
 use std::fmt::{self, Write};
 
-use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs};
-use solo5_abi::hvt::x86_64::TrapFrame;
+use kvm_bindings::KVM_INTERNAL_ERROR_EMULATION;
 use solo5_tender::sys;
+
+use crate::arch::PC;
 
 /// Why a guest is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuestFault {
     /// A port access that is not a single 32-bit write to a hypercall's port.
     Port(u16),
+    /// An access to an address without memory that is not a 32-bit store to a hypercall's address.
+    Mmio {
+        /// Guest address.
+        address: u64,
+        /// Length in bytes.
+        size: u32,
+    },
     /// A hypercall that does not exist for this guest.
     Hypercall(u16),
     /// An address range outside guest memory, or without the needed rights.
@@ -45,11 +53,14 @@ pub enum GuestFault {
 }
 
 impl GuestFault {
-    /// Writes the text; `rip` is the guest's instruction pointer if known.
-    pub fn write(&self, out: &mut impl Write, rip: Option<u64>) -> fmt::Result {
-        let rip = rip.unwrap_or_default();
+    /// Writes the text; `pc` is the guest's instruction pointer if known.
+    pub fn write(&self, out: &mut impl Write, pc: Option<u64>) -> fmt::Result {
+        let pc = pc.unwrap_or_default();
         match self {
             GuestFault::Port(port) => write!(out, "Invalid guest port access: port={port:#x}"),
+            GuestFault::Mmio { address, size } => {
+                write!(out, "Invalid guest mmio access: mmio={address:#x} len={size}")
+            }
             GuestFault::Hypercall(number) => {
                 write!(out, "Invalid guest hypercall: num={number}")
             }
@@ -57,10 +68,10 @@ impl GuestFault {
                 write!(out, "Invalid guest access: gpa={address:#x}, sz={size}")
             }
             GuestFault::Translation => {
-                write!(out, "KVM: host/guest translation fault: rip={rip:#x}")
+                write!(out, "KVM: host/guest translation fault: {PC}={pc:#x}")
             }
             GuestFault::Exit(reason) => {
-                write!(out, "KVM: unhandled exit: exit_reason={reason:#x}, rip={rip:#x}")
+                write!(out, "KVM: unhandled exit: exit_reason={reason:#x}, {PC}={pc:#x}")
             }
             GuestFault::Entry(reason) => {
                 write!(out, "KVM: entry failure: hw_entry_failure_reason={reason:#x}")
@@ -146,41 +157,6 @@ impl Write for Text {
     }
 }
 
-/// Writes the general registers, on lines of their own.
-pub fn write_registers(out: &mut impl Write, program: &str, regs: &kvm_regs) -> fmt::Result {
-    let rows: [[(&str, u64); 3]; 6] = [
-        [("rip", regs.rip), ("rsp", regs.rsp), ("rfl", regs.rflags)],
-        [("rax", regs.rax), ("rbx", regs.rbx), ("rcx", regs.rcx)],
-        [("rdx", regs.rdx), ("rsi", regs.rsi), ("rdi", regs.rdi)],
-        [("rbp", regs.rbp), ("r8 ", regs.r8), ("r9 ", regs.r9)],
-        [("r10", regs.r10), ("r11", regs.r11), ("r12", regs.r12)],
-        [("r13", regs.r13), ("r14", regs.r14), ("r15", regs.r15)],
-    ];
-    for row in rows {
-        write!(out, "{program}:  ")?;
-        for (name, value) in row {
-            write!(out, " {name}={value:#018x}")?;
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-/// Writes the trap frame that the guest reported.
-pub fn write_trap(out: &mut impl Write, program: &str, frame: &TrapFrame) -> fmt::Result {
-    writeln!(
-        out,
-        "{program}: guest trap: rip={:#x} rsp={:#x} rflags={:#x} cs={:#x} ss={:#x} ec={:#x} cr2={:#x}",
-        frame.rip.get(),
-        frame.rsp.get(),
-        frame.rflags.get(),
-        frame.cs.get(),
-        frame.ss.get(),
-        frame.error_code.get(),
-        frame.cr2.get(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +171,10 @@ mod tests {
     fn upstream_texts_are_kept_to_the_byte() {
         let table = [
             (GuestFault::Port(0x509), "Invalid guest port access: port=0x509"),
+            (
+                GuestFault::Mmio { address: 0x1_0000_0108, size: 8 },
+                "Invalid guest mmio access: mmio=0x100000108 len=8",
+            ),
             (GuestFault::Hypercall(4), "Invalid guest hypercall: num=4"),
             (
                 GuestFault::Access { address: 0x200_0000, size: 16 },
@@ -210,7 +190,7 @@ mod tests {
             (GuestFault::Run(libc::ENOMEM), "KVM: ioctl (RUN) failed: ENOMEM"),
         ];
         for (fault, expected) in table {
-            assert_eq!(text(fault), expected);
+            assert_eq!(text(fault), expected.replace("rip=", &format!("{PC}=")));
         }
     }
 
@@ -238,37 +218,5 @@ mod tests {
         let full = "Invalid guest ring: com_head leaves no room for a commit";
         assert_eq!(GuestFault::RingCommits.to_string(), full);
         assert_eq!(GuestFault::RingCommits.advice(), None);
-    }
-
-    #[test]
-    fn registers_are_shown_three_in_a_row() {
-        let regs = kvm_regs { rip: 0x10_0018, r15: u64::MAX, ..kvm_regs::default() };
-        let mut out = Text::default();
-        write_registers(&mut out, "solo5-hvt", &regs).unwrap();
-        let text = str::from_utf8(out.as_bytes()).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let zero = "0x0000000000000000";
-        assert_eq!(lines.len(), 6);
-        assert_eq!(lines[0], format!("solo5-hvt:   rip=0x0000000000100018 rsp={zero} rfl={zero}"));
-        assert_eq!(lines[3], format!("solo5-hvt:   rbp={zero} r8 ={zero} r9 ={zero}"));
-        assert_eq!(lines[5], format!("solo5-hvt:   r13={zero} r14={zero} r15=0xffffffffffffffff"));
-    }
-
-    #[test]
-    fn a_trap_is_one_line() {
-        let frame = TrapFrame {
-            cr2: 0x28.into(),
-            error_code: 2.into(),
-            rip: 0x10_0020.into(),
-            cs: 8.into(),
-            rflags: 0x246.into(),
-            rsp: 0x1ff_fff0.into(),
-            ss: 0x10.into(),
-        };
-        let mut out = String::new();
-        write_trap(&mut out, "p", &frame).unwrap();
-        let expected = "p: guest trap: rip=0x100020 rsp=0x1fffff0 rflags=0x246 cs=0x8 ss=0x10 \
-                        ec=0x2 cr2=0x28\n";
-        assert_eq!(out, expected);
     }
 }

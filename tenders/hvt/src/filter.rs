@@ -15,6 +15,8 @@ use solo5_tender::seccomp::calls::{
 };
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
+use crate::arch::READ_REGISTERS;
+
 /// The tender's own descriptors. -1 stands for one that is not open yet, and matches no call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
@@ -36,8 +38,6 @@ const CLOCK_REALTIME: u64 = 0;
 const EPOLL_CTL_DEL: u32 = 2;
 /// `KVM_RUN`
 pub const KVM_RUN: u32 = 0xae80;
-/// `KVM_GET_REGS`
-pub const KVM_GET_REGS: u32 = 0x8090_ae81;
 /// `FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG`
 const FUTEX_WAIT: u32 = 137;
 /// `FUTEX_WAKE | FUTEX_PRIVATE_FLAG`
@@ -94,7 +94,7 @@ pub fn guest_thread(own: &Descriptors, features: Features, devices: &[Device]) -
             IOCTL,
             vec![
                 Condition::descriptor(own.vcpu, "the CPU"),
-                request(KVM_RUN, KVM_GET_REGS, "KVM_RUN or KVM_GET_REGS"),
+                request(KVM_RUN, READ_REGISTERS.0, READ_REGISTERS.1),
             ],
             "running the guest",
         ),
@@ -215,6 +215,8 @@ mod tests {
 
     use super::*;
 
+    const HOST: Arch = Arch::HOST.unwrap();
+
     const OWN: Descriptors =
         Descriptors { vcpu: 7, epoll: 8, timer: 9, kick: Some(10), report: Some(11) };
 
@@ -262,8 +264,8 @@ mod tests {
         for rule in guest.iter().chain(&io) {
             assert_eq!(rule.when.is_empty(), rule.call == EXIT_GROUP, "{}", rule.call.name);
         }
-        assert!(assemble(&guest, Arch::X86_64).is_some());
-        assert!(assemble(&io, Arch::X86_64).is_some());
+        assert!(assemble(&guest, HOST).is_some());
+        assert!(assemble(&io, HOST).is_some());
     }
 
     #[test]
@@ -290,7 +292,7 @@ mod tests {
         let nets: Vec<Device> = (0..63).map(|_| net("n")).collect();
         let blocks: Vec<Device> = (0..63).map(|_| block(Access::ReadWrite)).collect();
         for devices in [nets, blocks] {
-            assert!(assemble(&guest_thread(&OWN, Features::ALL, &devices), Arch::X86_64).is_some());
+            assert!(assemble(&guest_thread(&OWN, Features::ALL, &devices), HOST).is_some());
         }
     }
 }

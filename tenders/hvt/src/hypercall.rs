@@ -6,7 +6,6 @@
 
 use std::os::fd::RawFd;
 
-use solo5_abi::hvt::x86_64::TrapFrame;
 #[cfg(feature = "block")]
 use solo5_abi::hvt::{Block, BlockFlush};
 use solo5_abi::hvt::{HALT_COOKIE_MAX, Halt, Hypercall, Poll, Puts, Walltime};
@@ -15,6 +14,7 @@ use solo5_abi::hvt::{Net, Outcome};
 use solo5_tender::memory::Allegation;
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::arch::TrapFrame;
 use crate::devices::{self, Devices, Events};
 use crate::exit::Call;
 use crate::fault::GuestFault;
@@ -37,6 +37,7 @@ pub struct Host {
 }
 
 /// What to do next.
+#[allow(clippy::large_enum_variant, reason = "a guest ends once, and then nothing may allocate")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Continue the guest.

@@ -9,8 +9,8 @@
 //! | the phases below, in order | `prepare` |
 //! | the virtual machine | [`vm`] |
 //! | guest memory: mapped and loaded | [`place`] |
-//! | memory map, page tables, registers | [`layout`] |
-//! | CPUID | [`cpuid`] |
+//! | memory map | [`layout`] |
+//! | page tables, the CPU and its registers, one file per architecture | [`arch`] |
 //! | boot information, manifest, command line | [`boot_info`] |
 //! | system call rules; dropping privileges | [`filter`], [`sandbox`] |
 //! | decoding a CPU exit into a hypercall | [`exit`] |
@@ -30,23 +30,21 @@
 // Input, guests and the host never cause a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("solo5-hvt is written for x86_64; another architecture needs its own `layout`");
-
+pub mod arch;
 #[cfg(feature = "block")]
 pub mod block;
 pub mod boot_info;
-pub mod cpuid;
 pub mod devices;
-#[cfg_attr(not(feature = "debug"), path = "no_dumpcore.rs")]
+#[cfg_attr(not(all(feature = "debug", target_arch = "x86_64")), path = "no_dumpcore.rs")]
 pub mod dumpcore;
 pub mod end;
 pub mod exit;
 pub mod fault;
 pub mod filter;
-#[cfg_attr(not(feature = "debug"), path = "no_gdb.rs")]
+#[cfg_attr(not(all(feature = "debug", target_arch = "x86_64")), path = "no_gdb.rs")]
 pub mod gdb;
 pub mod hypercall;
+mod kvm_error;
 pub mod layout;
 pub mod memory;
 #[cfg(feature = "net")]
@@ -61,10 +59,18 @@ pub mod sandbox;
 pub mod signals;
 pub mod stack;
 pub mod vm;
-#[cfg(feature = "debug")]
+#[cfg(all(feature = "debug", target_arch = "x86_64"))]
 pub mod xsave;
 
 use std::ffi::OsString;
+
+/// Why there is neither debugger nor core dump in this build.
+#[cfg(not(all(feature = "debug", target_arch = "x86_64")))]
+const UNDEBUGGED: &str = if cfg!(feature = "debug") {
+    "not implemented for this architecture"
+} else {
+    "this tender is not for debugging"
+};
 
 /// The whole program apart from the C entry point. Returns the exit status if no guest is started;
 /// otherwise it does not return. `arguments` starts with the program's name. `DEBUG` is true for

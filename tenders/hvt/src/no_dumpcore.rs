@@ -4,11 +4,11 @@
 use std::ffi::OsStr;
 use std::os::fd::RawFd;
 
-use solo5_abi::hvt::x86_64::TrapFrame;
 use solo5_tender::error::Error;
 use solo5_tender::seccomp::Rule;
 use solo5_tender::sys::Errno;
 
+use crate::arch::TrapFrame;
 use crate::memory::SharedMemory;
 use crate::vm::Vcpu;
 
@@ -19,8 +19,7 @@ pub enum Dump {}
 impl Dump {
     /// Always fails.
     pub fn create(_: &OsStr, _: u64) -> Result<Dump, Error> {
-        let what = "this tender is not for debugging".to_owned();
-        Err(Error::Dumpcore { what, error: Errno::NOSYS })
+        Err(Error::Dumpcore { what: crate::UNDEBUGGED.to_owned(), error: Errno::NOSYS })
     }
 
     /// Never called: there is no value.
@@ -63,7 +62,7 @@ mod tests {
         let error = Dump::create(OsStr::new("/tmp"), 0x20_0000).unwrap_err();
         assert_eq!(
             error.line(),
-            "dumpcore: this tender is not for debugging: Function not implemented (ENOSYS)"
+            format!("dumpcore: {}: Function not implemented (ENOSYS)", crate::UNDEBUGGED)
         );
         assert!(rules(-1, -1, -1).is_empty());
     }

@@ -18,7 +18,7 @@ use crate::running::Running;
 pub enum Debugger {}
 
 fn none() -> Error {
-    Error::Gdb { what: "this tender is not for debugging".to_owned(), error: Errno::NOSYS }
+    Error::Gdb { what: crate::UNDEBUGGED.to_owned(), error: Errno::NOSYS }
 }
 
 impl Debugger {
@@ -57,7 +57,7 @@ mod tests {
         let error = backing(0x20_0000).unwrap_err();
         assert_eq!(
             error.line(),
-            "GDB: this tender is not for debugging: Function not implemented (ENOSYS)"
+            format!("GDB: {}: Function not implemented (ENOSYS)", crate::UNDEBUGGED)
         );
         assert!(rules(-1, -1).is_empty());
     }

@@ -13,7 +13,7 @@ use solo5_tender::load::load;
 use solo5_tender::memory::{GuestMemory, HUGE_PAGE, has_huge_pages, mapping};
 use solo5_tender::offer::{self, Offered};
 use solo5_tender::start::host;
-use solo5_tender::sys::Errno;
+use solo5_tender::sys::{Errno, image};
 
 use crate::layout::Size;
 use crate::memory::{LOW, NO_ACCESS, SharedMemory};
@@ -53,7 +53,12 @@ impl Loaded {
             if rights == Protection::READ_WRITE {
                 return Ok(());
             }
-            memory.protect(pages.clone(), rights)?;
+            // A host with larger pages protects those that lie wholly in the segment. The others are
+            // protected by the list below, and by the guest's tables.
+            let whole = whole_pages(&pages, image::page_size());
+            if !whole.is_empty() {
+                memory.protect(whole, rights)?;
+            }
             protected.push((pages, rights));
             Ok(())
         });
@@ -156,6 +161,11 @@ pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
     Ok(mapped.expose_provenance())
 }
 
+/// The pages of `page` bytes that lie wholly in `pages`.
+fn whole_pages(pages: &Range<u64>, page: u64) -> Range<u64> {
+    pages.start.next_multiple_of(page)..pages.end / page * page
+}
+
 /// The rights of a guest page in the tender's mapping. The tender never executes it, and a page
 /// that the guest can execute or write is readable.
 fn in_host(wanted: Protection) -> Protection {
@@ -226,6 +236,15 @@ mod tests {
         assert!(memory.store(GUEST_MIN_BASE - 1, &1u8).is_err(), "below the image");
         let page = text.p_vaddr..text.p_vaddr + 0x1000;
         assert_eq!(loaded.code, [page], "the only executable pages");
+    }
+
+    #[test]
+    fn a_host_with_larger_pages_protects_whole_ones() {
+        let pages = 0x10_0000..0x10_9000;
+        assert_eq!(whole_pages(&pages, 0x1000), pages);
+        assert_eq!(whole_pages(&pages, 0x4000), 0x10_0000..0x10_8000);
+        assert!(whole_pages(&pages, 0x1_0000).is_empty());
+        assert!(whole_pages(&(0x10_9000..0x10_a000), 0x4000).is_empty());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use solo5_abi::Arch;
-use solo5_abi::hvt::x86_64::table;
 use solo5_abi::hvt::{BOOT_INFO_BASE, MEMORY_GRANULE};
 use solo5_abi::mft1::Entry;
 use solo5_abi::offer::Feature;
@@ -30,7 +29,7 @@ use crate::end::EndContext;
 use crate::filter::{self, Descriptors};
 use crate::gdb::{self, Debugger};
 use crate::hypercall::Host;
-use crate::layout::{self, Executable, Size};
+use crate::layout::{Executable, Size};
 use crate::memory::{NO_ACCESS, SharedMemory};
 use crate::place::{self, Loaded};
 use crate::ring;
@@ -38,7 +37,7 @@ use crate::running::Running;
 use crate::sandbox::{self, Sandbox};
 use crate::stack::Code;
 use crate::vm::Machine;
-use crate::{cpuid, signals};
+use crate::{arch, signals};
 
 /// Whether the guest has a network interface.
 pub(crate) fn has_net(devices: &[Device]) -> bool {
@@ -99,16 +98,13 @@ pub(crate) fn prepare(
     // SAFETY: `Loaded::new` has made this mapping, and it is never unmapped.
     unsafe { machine.set_memory(loaded.base, size.mapped) }?;
 
-    let executable = if executable_heap || !cpuid::has_no_execute(machine.supported()) {
+    let executable = if executable_heap || !machine.support().has_no_execute() {
         Executable::All
     } else {
         Executable::Only(&loaded.code)
     };
-    let tables =
-        layout::tables(size.mapped, executable, guard.as_ref(), features.has(Feature::Seed));
-    let special = layout::special_registers(executable);
-    let registers = layout::registers(plan.entry, size.guest);
-    machine.set_cpu(&special, &registers)?;
+    let tables = arch::tables(size.mapped, executable, guard.as_ref(), features.has(Feature::Seed));
+    machine.set_cpu(executable, plan.entry, size.guest)?;
     let frequency = machine.counter_frequency()?;
 
     let (epoll, timer) = start::events(&devices, TIMER)?;
@@ -127,7 +123,7 @@ pub(crate) fn prepare(
     let boot_info = boot_info::encode(facts, &manifest, &command_line);
     let without_ring = Facts { ring: None, ..facts };
     let without_ring = boot_info::info(without_ring, manifest.len());
-    loaded.write_low(&[(table::GDT, &tables), (BOOT_INFO_BASE, &boot_info)])?;
+    loaded.write_low(&[(arch::TABLES, &tables), (BOOT_INFO_BASE, &boot_info)])?;
 
     let vcpu = machine.into_vcpu();
     let own = Descriptors {

@@ -14,7 +14,7 @@ use solo5_tender::sys::landlock;
 
 use crate::filter::{self, Descriptors};
 use crate::prepare::{has_net, prepare};
-use crate::{cpuid, dumpcore, gdb, vm};
+use crate::{dumpcore, gdb, vm};
 
 /// The KVM tender; with `DEBUG`, the debug tender.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
         let no_execute = "page tables with the no-execute bit";
         // With that option, pages that are writable and executable are intended.
         if !launch.exec_heap {
-            let has = kvm.is_some_and(|supported| cpuid::has_no_execute(&supported));
+            let has = kvm.is_some_and(|support| support.has_no_execute());
             rows.push(Safeguard::host("no page writable and executable", no_execute, has));
         }
         rows.extend([

@@ -1,7 +1,6 @@
 //! Runs a guest under a confined tender, until it ends.
 
-use solo5_abi::hvt::x86_64::TrapFrame;
-
+use crate::arch::TrapFrame;
 use crate::dumpcore::Dump;
 use crate::end::EndContext;
 use crate::exit::{Exit, decode};
@@ -54,7 +53,7 @@ impl Running {
     }
 
     /// Ends the process on behalf of the debugger.
-    #[cfg(feature = "debug")]
+    #[cfg(all(feature = "debug", target_arch = "x86_64"))]
     pub(crate) fn quit(&self, line: &str, status: u8) -> ! {
         self.dump(false, None);
         self.end_context.quit(line, status)

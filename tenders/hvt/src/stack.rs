@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use solo5_tender::memory::Allegation;
 
+use crate::arch::SP;
 use crate::memory::{SharedMemory, Use};
 
 /// The guest's code ranges, to tell return addresses from other words.
@@ -42,7 +43,7 @@ impl Code {
             if !self.contains(word) {
                 continue;
             }
-            writeln!(out, "{program}:   return address? {word:#x} at rsp+{:#x}", index * 8)?;
+            writeln!(out, "{program}:   return address? {word:#x} at {SP}+{:#x}", index * 8)?;
             shown += 1;
             if shown == ADDRESSES_MAX {
                 break;
@@ -69,7 +70,7 @@ mod tests {
         code.write_stack(&mut out, "p", &memory, 192).unwrap();
         let expected = "p:   return address? 0x1005 at rsp+0x0\n\
                         p:   return address? 0x1fff at rsp+0x10\n";
-        assert_eq!(out, expected);
+        assert_eq!(out, expected.replace("rsp", SP));
         for stack in [256, 1 << 40, u64::MAX] {
             let mut out = String::new();
             code.write_stack(&mut out, "p", &memory, stack).unwrap();

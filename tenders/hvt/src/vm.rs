@@ -4,38 +4,27 @@
 use std::os::fd::{AsRawFd, RawFd};
 
 use kvm_bindings::{
-    CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR,
-    KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO, kvm_cpuid_entry2, kvm_enable_cap, kvm_regs,
-    kvm_run, kvm_sregs, kvm_userspace_memory_region,
+    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO,
+    kvm_run, kvm_userspace_memory_region,
 };
-use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VcpuExit, VcpuFd, VmFd};
-use solo5_abi::hvt::x86_64::KICK_PORT;
+use kvm_ioctls::{Cap, Kvm, NoDatamatch, VcpuFd, VmFd};
 use solo5_tender::error::Error;
-use solo5_tender::sys::Errno;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::cpuid;
+use crate::arch::{self, Registers, Support};
 use crate::exit::Exit;
+use crate::kvm_error::{errno, failed};
+use crate::layout::Executable;
 
 /// The version of KVM's API.
 const API_VERSION: i32 = 12;
-/// Maximum number of CPUID entries; upstream's 100 may not be enough.
-const CPUID_MAX: usize = 256;
-
-fn errno(error: kvm_ioctls::Error) -> Errno {
-    Errno::from_raw_os_error(error.errno())
-}
-
-fn failed(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> Error {
-    move |error| Error::KvmCall { name, error: errno(error) }
-}
 
 /// A machine with one CPU.
 #[derive(Debug)]
 pub struct Machine {
     vm: VmFd,
     vcpu: VcpuFd,
-    supported: CpuId,
+    support: Support,
 }
 
 impl Machine {
@@ -52,19 +41,14 @@ impl Machine {
             let what = "KVM_CAP_USER_MEMORY";
             return Err(Error::KvmLacks { what });
         }
-        if !vm.check_extension(Cap::GetTscKhz) {
-            let what = "KVM_CAP_GET_TSC_KHZ";
-            return Err(Error::KvmLacks { what });
-        }
-        let supported = kvm.get_supported_cpuid(CPUID_MAX);
-        let supported = supported.map_err(failed("GET_SUPPORTED_CPUID"))?;
+        let support = Support::find(&kvm, &vm)?;
         let vcpu = vm.create_vcpu(0).map_err(failed("CREATE_VCPU"))?;
-        Ok(Machine { vm, vcpu, supported })
+        Ok(Machine { vm, vcpu, support })
     }
 
-    /// The CPUID entries that KVM supports.
-    pub fn supported(&self) -> &[kvm_cpuid_entry2] {
-        self.supported.as_slice()
+    /// What KVM supports of this architecture.
+    pub fn support(&self) -> &Support {
+        &self.support
     }
 
     /// Makes host addresses `host .. host + size` the guest's memory from guest address 0.
@@ -86,42 +70,25 @@ impl Machine {
         set.map_err(failed("SET_USER_MEMORY_REGION"))
     }
 
-    /// Makes a write to the kick port signal `kick` instead of stopping the CPU.
+    /// Makes a kick signal `kick` instead of stopping the CPU.
     pub fn kick(&self, kick: &EventFd) -> Result<(), Error> {
-        let port = IoEventAddress::Pio(KICK_PORT.into());
-        let done = self.vm.register_ioevent(kick, &port, NoDatamatch);
+        let done = self.vm.register_ioevent(kick, &arch::KICK, NoDatamatch);
         done.map_err(|error| Error::RingOff { what: "KVM_IOEVENTFD", error: errno(error) })
     }
 
-    /// Whether KVM can signal an eventfd on a port write (ioeventfd).
+    /// Whether KVM can signal an eventfd on a write (ioeventfd).
     pub fn can_kick(&self) -> bool {
         self.vm.check_extension(Cap::Ioeventfd)
     }
 
-    /// Sets the CPU's initial state.
-    pub fn set_cpu(&self, special: &kvm_sregs, general: &kvm_regs) -> Result<(), Error> {
-        let shown = CpuId::from_entries(&cpuid::masked(self.supported()))
-            .map_err(|_| Error::KvmCall { name: "SET_CPUID2", error: Errno::NOMEM })?;
-        // Disables KVM's paravirtual devices that CPUID does not announce. Not every KVM supports
-        // this. That is acceptable, because these devices only write to guest memory.
-        let _ = self.vcpu.enable_cap(&kvm_enable_cap {
-            cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
-            args: [1, 0, 0, 0],
-            ..kvm_enable_cap::default()
-        });
-        self.vcpu.set_cpuid2(&shown).map_err(failed("SET_CPUID2"))?;
-        self.vcpu.set_sregs(special).map_err(failed("SET_SREGS"))?;
-        self.vcpu.set_regs(general).map_err(failed("SET_REGS"))
+    /// Sets the CPU's initial state, for an image with this entry point and `guest` bytes of memory.
+    pub fn set_cpu(&self, executable: Executable<'_>, entry: u64, guest: u64) -> Result<(), Error> {
+        arch::set_cpu(&self.vm, &self.vcpu, &self.support, executable, (entry, guest))
     }
 
     /// Frequency of the CPU's counter in Hz; not 0.
     pub fn counter_frequency(&self) -> Result<u64, Error> {
-        match self.vcpu.get_tsc_khz() {
-            Ok(0) => Err(Error::KvmClock),
-            Ok(kilohertz) => Ok(u64::from(kilohertz) * 1000),
-            Err(error) if error.errno() == libc::EIO => Err(Error::KvmClock),
-            Err(error) => Err(failed("GET_TSC_KHZ")(error)),
-        }
+        arch::counter_frequency(&self.vcpu)
     }
 
     /// Keeps only the CPU; its descriptor keeps the machine alive.
@@ -130,11 +97,10 @@ impl Machine {
     }
 }
 
-/// The CPUID entries that KVM supports; `None` if this process cannot use KVM.
-pub fn probe() -> Option<Vec<kvm_cpuid_entry2>> {
+/// What KVM supports; `None` if this process cannot use KVM.
+pub fn probe() -> Option<Support> {
     let kvm = Kvm::new().ok().filter(|kvm| kvm.get_api_version() == API_VERSION)?;
-    let supported = kvm.get_supported_cpuid(CPUID_MAX).ok()?;
-    Some(supported.as_slice().to_vec())
+    Support::probe(&kvm)
 }
 
 /// The guest's CPU.
@@ -150,7 +116,8 @@ impl Vcpu {
     /// Runs the CPU until it stops. Does not allocate.
     pub fn run(&mut self) -> Exit {
         let failed = match self.0.run() {
-            Ok(VcpuExit::Debug(debug)) => {
+            #[cfg(target_arch = "x86_64")]
+            Ok(kvm_ioctls::VcpuExit::Debug(debug)) => {
                 return Exit::Debug { dr6: debug.dr6 };
             }
             Ok(_) => None,
@@ -167,8 +134,8 @@ impl Vcpu {
     }
 
     /// Its general registers.
-    pub fn registers(&self) -> Option<kvm_regs> {
-        self.0.get_regs().ok()
+    pub fn registers(&self) -> Option<Registers> {
+        arch::registers(&self.0)
     }
 
     /// The flag that makes [`Vcpu::run`] return at once, to be set by a signal handler.
@@ -210,7 +177,13 @@ fn decoded(run: &mut kvm_run) -> Exit {
         KVM_EXIT_MMIO => {
             // SAFETY: as above.
             let mmio = unsafe { run.__bindgen_anon_1.mmio };
-            Exit::Mmio { address: mmio.phys_addr, write: mmio.is_write != 0 }
+            let (address, write, size) = (mmio.phys_addr, mmio.is_write != 0, mmio.len);
+            if arch::CALLS.is_none_or(|calls| address < calls) {
+                return Exit::Mmio { address, write };
+            }
+            let [a, b, c, d, ..] = mmio.data;
+            let value = if write && size == 4 { u32::from_le_bytes([a, b, c, d]) } else { 0 };
+            Exit::Device { address, write, size, value }
         }
         KVM_EXIT_FAIL_ENTRY => {
             // SAFETY: as above.
@@ -241,6 +214,7 @@ mod tests {
     use std::mem::offset_of;
 
     use kvm_bindings::KVM_EXIT_HLT;
+    use solo5_tender::sys::Errno;
 
     use super::*;
 

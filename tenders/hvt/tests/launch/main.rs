@@ -11,6 +11,9 @@
 //! Tests that run a guest need a KVM that runs code on the CPU. Without one they are skipped, and
 //! print their names.
 
+// The machine code is of x86_64. End-to-end tests run guests on every architecture.
+#![cfg(target_arch = "x86_64")]
+
 mod devices;
 mod guest;
 mod machine;

@@ -11,6 +11,9 @@
 //! | [`policies`] | policy decisions; `--explain` and `--report` |
 //! | [`safeguards`], [`without`] | hosts that lack one safeguard |
 
+// The machine code is of x86_64. End-to-end tests run guests on every architecture.
+#![cfg(target_arch = "x86_64")]
+
 mod block;
 mod confinement;
 mod guest;
