@@ -149,7 +149,7 @@ pub const HOST_FOLDERS: &[&str] =
     &["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "LIBRARY_PATH"];
 
 /// Arguments for compiling: no header of the host, the headers of Solo5, and the guard of the stack
-/// protector where the bindings have it. On x86_64 and aarch64, code touches the stack as it extends it,
+/// protector where the bindings have it. Code touches the stack as it extends it,
 /// because a large frame would otherwise skip the guard below it; old compilers for aarch64 do without.
 pub fn compile(
     program: &Program,
@@ -174,22 +174,25 @@ pub fn compile_with(
         Family::Gcc => vec!["-nostdinc".into()],
         Family::Clang => vec!["-nostdlibinc".into(), "-Wno-unused-command-line-argument".into()],
     };
-    match arch {
-        Arch::X86_64 | Arch::Ppc64le => out.push("-mstack-protector-guard=global".into()),
+    let protector = match (arch, family) {
+        (Arch::X86_64, _) | (Arch::Ppc64le, Family::Gcc) => {
+            out.push("-mstack-protector-guard=global".into());
+            "-fstack-protector-strong"
+        }
         // It is global anyway, and Clang refuses the option.
-        Arch::Aarch64 => {}
-    }
+        (Arch::Aarch64, _) => "-fstack-protector-strong",
+        // Clang refuses the option there too, and looks for the guard where glibc has it: in
+        // thread-local storage, before the first variable.
+        (Arch::Ppc64le, Family::Clang) => "-fno-stack-protector",
+    };
     if let Some(own) = own {
         out.extend(["-isystem".into(), own.into()]);
     }
     if let Some(include) = include {
         out.extend(["-I".into(), include.join("solo5").into()]);
     }
-    out.extend(["-ffreestanding".into(), "-fstack-protector-strong".into()]);
-    match arch {
-        Arch::X86_64 | Arch::Aarch64 => out.push("-fstack-clash-protection".into()),
-        Arch::Ppc64le => {}
-    }
+    out.extend(["-ffreestanding".into(), protector.into()]);
+    out.push("-fstack-clash-protection".into());
     out
 }
 

@@ -31,8 +31,10 @@ impl Platform {
                 Platform { triple: "x86_64-unknown-linux-gnu", flags: &["-Ctarget-cpu=k8"] }
             }
             Arch::Aarch64 => Platform { triple: "aarch64-unknown-none", flags: &[] },
+            // Rust has no target for it without a system, so this one is Linux's. Its CPU is POWER8,
+            // the first with this byte order.
             Arch::Ppc64le => {
-                return Err(format!("there are no bindings for {} yet", arch.name()).into());
+                Platform { triple: "powerpc64le-unknown-linux-gnu", flags: &["-Ctarget-cpu=pwr8"] }
             }
         };
         let triple = platform.triple;

@@ -10,13 +10,28 @@ pub mod aarch64;
 #[cfg(all(feature = "guest", not(test), target_arch = "aarch64"))]
 pub(crate) use aarch64::*;
 
+#[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
+pub mod ppc64le;
+#[cfg(all(feature = "guest", not(test), target_arch = "powerpc64", target_endian = "little"))]
+pub(crate) use ppc64le::*;
+
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
 #[cfg(all(feature = "guest", not(test), target_arch = "x86_64"))]
 pub(crate) use x86_64::*;
 
-#[cfg(all(feature = "freestanding", not(any(target_arch = "aarch64", target_arch = "x86_64"))))]
+#[cfg(all(
+    feature = "freestanding",
+    not(any(
+        target_arch = "aarch64",
+        all(target_arch = "powerpc64", target_endian = "little"),
+        target_arch = "x86_64"
+    ))
+))]
 compile_error!("no bindings for this architecture: add arch/<arch>.rs");
+
+#[cfg(all(feature = "hvt", target_arch = "powerpc64"))]
+compile_error!("there are no hvt bindings for ppc64le");
 
 #[cfg(all(feature = "virtio", not(target_arch = "x86_64")))]
 compile_error!("virtio bindings are for x86_64 only");

@@ -6,5 +6,7 @@
 mod hvt;
 #[cfg(feature = "spt")]
 mod spt;
+#[cfg(all(feature = "spt", target_arch = "powerpc64"))]
+pub(crate) use spt::_start;
 #[cfg(feature = "virtio")]
 mod virtio;

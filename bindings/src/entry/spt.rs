@@ -8,13 +8,13 @@ use solo5_abi::spt::BootInfo;
 use crate::arch::linux;
 use crate::{attached, start, target};
 
-/// Entered by the tender, with the stack at the end of memory.
+/// Entered by the tender, with the stack at the end of memory; on ppc64le through `arch/ppc64le/entry.rs`.
 ///
 /// # Safety
 ///
 /// `info` points to the boot information, which never changes.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
+#[cfg_attr(not(target_arch = "powerpc64"), unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     start::guard();
     // The guest must not use the tender's thread pointer: uses of thread-local storage before the
     // application sets it up have to fault.
