@@ -227,8 +227,7 @@ mod tests {
         if arch == Arch::Ppc64le {
             // Constants with addresses in them, which pull others along; and the table of contents.
             expected.remove(&[".rodata", "PROGBITS", "A"].map(str::to_owned));
-            expected
-                .extend(set(&[[".data.rel.ro", "PROGBITS", "WA"], [".toc", "PROGBITS", "WA"]]));
+            expected.extend(set(&[[".data.rel.ro", "PROGBITS", "WA"], [".toc", "PROGBITS", "WA"]]));
         }
         if target == "virtio" {
             // What loaders look for.

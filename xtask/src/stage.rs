@@ -51,8 +51,11 @@ const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
 /// The bindings that exist, for each architecture that has any.
-pub(crate) const BINDINGS: &[(Arch, &[&str])] =
-    &[(Arch::X86_64, &["stub", "hvt", "spt", "virtio"]), (Arch::Aarch64, &["stub", "hvt", "spt"]), (Arch::Ppc64le, &["stub", "spt"])];
+pub(crate) const BINDINGS: &[(Arch, &[&str])] = &[
+    (Arch::X86_64, &["stub", "hvt", "spt", "virtio"]),
+    (Arch::Aarch64, &["stub", "hvt", "spt"]),
+    (Arch::Ppc64le, &["stub", "spt"]),
+];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());
