@@ -136,7 +136,7 @@ impl std::error::Error for AskError {}
 
 impl From<ImageError> for AskError {
     fn from(error: ImageError) -> AskError {
-        AskError::Image(error.to_string())
+        AskError::Image(error.explained())
     }
 }
 

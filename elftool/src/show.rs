@@ -8,7 +8,7 @@ use solo5_abi::offer::{Feature, Features};
 use solo5_abi::{Target, mft1, note};
 use solo5_audit::Subject;
 use solo5_image::elf;
-use solo5_image::{Image, Note};
+use solo5_image::{Image, ImageError, Note};
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
@@ -110,7 +110,7 @@ impl ShowOptions {
         let name = name(&self.image);
         let subject = Subject::new(&name, &file);
         let Some(image) = subject.image() else {
-            let why = subject.faults().first().map(ToString::to_string);
+            let why = subject.faults().first().map(ImageError::explained);
             return Err(failed(why.unwrap_or_default()));
         };
         let shown = collect(&subject, image, size);
@@ -125,10 +125,11 @@ impl ShowOptions {
 fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) -> Shown<'a> {
     let abi = image.abi().ok();
     let headers = image.segments().iter().enumerate();
-    // Only targets with a tender have a loader to ask.
+    // Only targets with a tender have a loader to ask. `solo5-virtio-run` takes the numbers from the same plan.
     let loaded = subject.target().is_some_and(Target::has_tender);
+    let started = subject.target().is_some_and(|target| target.starter().is_some());
     let refused = subject.faults().first().filter(|_| loaded);
-    let load = subject.plan().filter(|_| loaded && refused.is_none()).map(|plan| Load {
+    let load = subject.plan().filter(|_| started && refused.is_none()).map(|plan| Load {
         minimum_memory: plan.minimum_memory,
         memory_with_stack: subject.least_memory().filter(|least| *least > plan.minimum_memory),
         kernel_end: plan.kernel_end,

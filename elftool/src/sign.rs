@@ -75,7 +75,7 @@ impl SignOptions {
         let image = Image::read(&content.bytes, &Arch::ALL);
         image
             .and_then(|image| image.abi())
-            .map_err(|error| format!("is not a unikernel: {error}"))?;
+            .map_err(|error| format!("is not a unikernel: {}", error.explained()))?;
         let comment = self.comment.clone().unwrap_or_else(|| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let plain: String = name.chars().filter(|c| !c.is_control()).collect();

@@ -126,7 +126,7 @@ impl SymbolizeOptions {
         let (file, _) = readable(&self.image).map_err(|why| Failure::of(&self.image, why))?;
         let debug = self.linked(console, &file);
         let tracer = Tracer::with_debug(&file, debug.as_ref().unwrap_or(&file), Limits::ONE);
-        let tracer = tracer.map_err(|error| Failure::of(&self.image, error))?;
+        let tracer = tracer.map_err(|error| Failure::of(&self.image, error.explained()))?;
         match &self.core {
             Some(core) => self.core(console, &tracer, core),
             None => self.trace(console, &tracer),

@@ -174,6 +174,37 @@ fn readelf(path: &Path) -> Option<(Headers, Notes)> {
     Some((headers, notes))
 }
 
+#[test]
+fn show_has_the_least_memory_of_every_target_that_a_program_starts() {
+    let place = Place::new();
+    for target in Target::ALL {
+        place.image("image", target);
+        let run = place.run(&["show", "image"]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let has_memory = run.stdout.contains("\nmemory   ");
+        assert_eq!(has_memory, target.starter().is_some(), "{target:?}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn what_is_no_image_is_named_by_every_verb_of_ours_that_reads_one() {
+    let place = Place::new();
+    place.write("script", format!("#!/bin/sh\n{}", ": nothing\n".repeat(20)).as_bytes());
+    place.write("short", b"#!/bin/sh\n");
+    for name in ["script", "short"] {
+        for words in [
+            &["show", name][..],
+            &["audit", name],
+            &["check", name, "--", "--mem=2"],
+            &["symbolize", name],
+        ] {
+            let run = place.run(words);
+            let said = run.stdout + &run.stderr;
+            assert!(run.status != 0 && said.contains("a script"), "{words:?}: {said}");
+        }
+    }
+}
+
 fn agrees(place: &Place, name: &str) -> bool {
     let Some((headers, mut notes)) = readelf(&place.path(name)) else {
         return false;

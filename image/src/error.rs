@@ -6,6 +6,7 @@ use std::fmt;
 use solo5_abi::offer::Features;
 use solo5_abi::{Target, mft1, mft2};
 
+use crate::foreign::Foreign;
 use crate::read::ReadError;
 
 /// Why an image is refused. `phdr` is an index in the program header table, and `offset` is an offset
@@ -16,7 +17,7 @@ pub enum ImageError {
     /// The file header cannot be read.
     HeaderRead(ReadError),
     /// The file is shorter than a file header.
-    HeaderShort { got: usize },
+    HeaderShort { got: usize, foreign: Option<Foreign> },
     /// Not a static ELF64 little-endian executable for an accepted machine.
     Header(HeaderField),
     /// The program header table cannot be read.
@@ -92,8 +93,8 @@ pub enum ImageError {
 /// The field of the file header that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderField {
-    /// The first four bytes.
-    Magic,
+    /// The first four bytes; what the file is instead, if that is known.
+    Magic(Option<Foreign>),
     /// `EI_CLASS` is not 64-bit.
     Class,
     /// `EI_DATA` is not little-endian.
@@ -118,7 +119,7 @@ impl HeaderField {
     /// Offset in bytes of the field in the file.
     pub fn offset(self) -> u64 {
         match self {
-            HeaderField::Magic => 0,
+            HeaderField::Magic(_) => 0,
             HeaderField::Class => 4,
             HeaderField::Data => 5,
             HeaderField::Type(_) => 16,
@@ -134,7 +135,8 @@ impl HeaderField {
 impl fmt::Display for HeaderField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeaderField::Magic => write!(f, "not an ELF file"),
+            HeaderField::Magic(Some(foreign)) => write!(f, "{foreign}, not an ELF file"),
+            HeaderField::Magic(None) => write!(f, "not an ELF file"),
             HeaderField::Class => write!(f, "not a 64-bit ELF file"),
             HeaderField::Data => write!(f, "not little-endian"),
             HeaderField::Version => write!(f, "e_version is not 1"),
@@ -159,6 +161,31 @@ impl fmt::Display for HeaderField {
 }
 
 impl ImageError {
+    /// What the file is in place of an image, as in "it is …", where its first bytes tell that. Upstream's
+    /// text does not say it.
+    pub fn what(&self) -> Option<String> {
+        match self {
+            ImageError::HeaderShort { foreign, .. } => foreign.map(|foreign| foreign.to_string()),
+            ImageError::Header(field) => match field {
+                HeaderField::Magic(None) => None,
+                HeaderField::Magic(Some(_))
+                | HeaderField::Class
+                | HeaderField::Type(1 | 3 | 4)
+                | HeaderField::Machine(_) => Some(field.to_string()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Upstream's text, and what the file is instead.
+    pub fn explained(&self) -> String {
+        match self.what() {
+            Some(what) => format!("{self}: it is {what}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Index of the program header that the error is about; `None` if it is about none.
     pub fn phdr(&self) -> Option<usize> {
         match *self {
@@ -253,7 +280,7 @@ impl fmt::Display for ImageError {
             ImageError::HeaderRead(error) => {
                 write!(f, "pread_in_full for elf header while loading note failed: {error}")
             }
-            ImageError::HeaderShort { got } => {
+            ImageError::HeaderShort { got, .. } => {
                 write!(f, "{INV}elf header does not match the expected size ({got} != 64)")
             }
             ImageError::Header(_) => write!(

@@ -8,6 +8,7 @@ use solo5_abi::{Arch, Target};
 
 use crate::elf::{self, FileHeader, ProgramHeader};
 use crate::error::{HeaderField, ImageError};
+use crate::foreign::Foreign;
 use crate::notes::Notes;
 use crate::numbers;
 use crate::read::{ReadAt, read_vec};
@@ -28,10 +29,15 @@ impl Image {
         let mut bytes = [0; elf::FILE_HEADER_SIZE];
         let got = reader.read_at(0, &mut bytes).map_err(ImageError::HeaderRead)?;
         if got < bytes.len() {
-            return Err(ImageError::HeaderShort { got });
+            return Err(ImageError::HeaderShort { got, foreign: Foreign::of(reader) });
         }
         let header = FileHeader::parse(&bytes);
-        let arch = check_header(&header, machines).map_err(ImageError::Header)?;
+        let arch = check_header(&header, machines).map_err(|field| {
+            ImageError::Header(match field {
+                HeaderField::Magic(_) => HeaderField::Magic(Foreign::of(reader)),
+                field => field,
+            })
+        })?;
         let count = numbers::program_headers(reader, &header).map_err(ImageError::TableRead)?;
         let many = ImageError::Header(HeaderField::ManyProgramHeaders(count));
         let count = u16::try_from(count).map_err(|_| many)?;
@@ -131,7 +137,7 @@ impl Image {
 fn check_header(header: &FileHeader, machines: &[Arch]) -> Result<Arch, HeaderField> {
     let require = |holds: bool, field| if holds { Ok(()) } else { Err(field) };
     let [magic @ .., class, data] = *header.ident.first_chunk::<6>().unwrap_or(&[0; 6]);
-    require(magic == elf::MAGIC, HeaderField::Magic)?;
+    require(magic == elf::MAGIC, HeaderField::Magic(None))?;
     require(class == elf::CLASS64, HeaderField::Class)?;
     require(data == elf::DATA_LE, HeaderField::Data)?;
     require(header.e_version == 1, HeaderField::Version)?;

@@ -7,6 +7,7 @@
 //! | headers → every note of every PT_NOTE | [`mod@image`], [`notes`] | [`Image`] |
 //! | segments → load addresses, sizes and protection | [`plan`] | [`LoadPlan`] |
 //! | only on demand: sections, symbols | [`sections`] | [`sections::Sections`] |
+//! | only of what is refused: the file's kind | [`foreign`] | [`Foreign`] |
 //!
 //! Every refusal is an [`ImageError`], a small `Copy` value. Its text is upstream's, to be printed
 //! after `PROG: FILE: ` (`docs/reference/elf-loading.md`). A tender reads an image like this, and
@@ -44,6 +45,7 @@
 
 pub mod elf;
 pub mod error;
+pub mod foreign;
 pub mod image;
 pub mod notes;
 pub mod numbers;
@@ -55,6 +57,7 @@ pub mod testing;
 
 pub use elf::ProgramHeader;
 pub use error::ImageError;
+pub use foreign::Foreign;
 pub use image::Image;
 pub use notes::{Note, Notes};
 pub use plan::{LoadPlan, LoadSegment, Protection};

@@ -60,10 +60,10 @@ impl Unikernel {
             vec![Diagnostic::error(codes::NOT_BOOTABLE, message).with_help(help)]
         };
         solo5_audit::loads(reader, ANY_MEMORY).map_err(|error| match error {
-            solo5_audit::Refused::Image(error) => refused(&error),
+            solo5_audit::Refused::Image(error) => refused(&error.explained()),
             solo5_audit::Refused::Stack => refused(&"its stack fits into no memory"),
         })?;
-        let image = Image::read(reader, &Arch::ALL).map_err(|error| refused(&error))?;
+        let image = Image::read(reader, &Arch::ALL).map_err(|error| refused(&error.explained()))?;
         let abi = image.abi().map_err(|error| refused(&error))?;
         let target = abi.target().ok_or_else(|| refused(&"its target is unknown"))?;
         let manifest = image.manifest().map_err(|error| refused(&error))?;

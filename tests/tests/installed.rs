@@ -113,6 +113,38 @@ fn links_of_the_documentation_lead_somewhere() {
     assert!(lost.is_empty(), "{lost:#?}");
 }
 
+/// Examples work where they are installed: every file that one names is there, and policies' tests pass.
+#[test]
+fn installed_examples_have_the_files_that_they_name() {
+    let tree = staged();
+    let (mut tests, mut lost) = (0, Vec::new());
+    for file in WalkDir::new(tree.prefix().join("share/doc/solo5/examples")) {
+        let file = file.expect("a readable folder").into_path();
+        let below = file.strip_prefix(tree.prefix()).expect("a file of the tree");
+        assert!(below.components().all(|part| part.as_os_str() != "target"), "{below:?}");
+        if file.extension().is_none_or(|suffix| suffix != "yaml") {
+            continue;
+        }
+        let (folder, text) =
+            (file.parent().expect("a folder"), fs::read_to_string(&file).expect("text"));
+        for (key, ends) in [("$schema=", '\n'), ("manifest: ", '\n'), ("policies: ", '\n')] {
+            let values = text.split(key).skip(1).filter_map(|rest| rest.split(ends).next());
+            let paths = values.filter(|value| value.ends_with(".yaml") || value.ends_with(".json"));
+            lost.extend(
+                paths
+                    .filter(|path| !folder.join(path).is_file())
+                    .map(|path| (file.clone(), path.to_owned())),
+            );
+        }
+        if name(&file) == "policy-test.yaml" {
+            tests += 1;
+            run(Command::new(tree.program("solo5-elftool")).args(["policy", "test"]).arg(&file));
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+    assert!(tests >= 2, "{tests}");
+}
+
 #[test]
 fn every_manual_page_is_whole_and_correct() {
     let tree = staged();

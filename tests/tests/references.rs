@@ -11,8 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// Folders of build results and of git.
-const NOT_OURS: [&str; 2] = ["target", ".git"];
+/// Folders of build results, of git, and of crates that `cargo vendor` has put beside the sources.
+const NOT_OURS: [&str; 3] = ["target", ".git", "vendor"];
 const EXTENSION: &str = ".md";
 
 /// The texts of a repository by their path in it, without files that are not UTF-8.

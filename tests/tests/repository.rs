@@ -226,7 +226,9 @@ fn sources() -> Vec<String> {
             if path.is_dir() {
                 // Cargo marks the folders it builds into.
                 let built = path.join("CACHEDIR.TAG").exists();
-                let tests = ["tests", "e2e", ".git"].iter().any(|name| path.ends_with(name));
+                // `cargo vendor` puts other people's crates beside the sources.
+                let tests =
+                    ["tests", "e2e", ".git", "vendor"].iter().any(|name| path.ends_with(name));
                 if !built && (!tests || path == repository().join("tests")) {
                     folders.push(path);
                 }

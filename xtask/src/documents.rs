@@ -24,11 +24,11 @@ const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
 
 /// What of the checkout is documentation, besides the files that its pages link to. Paths stay the same,
 /// so links between files work.
-const DOCUMENTATION: [&str; 6] =
-    ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "docs", "examples/hello"];
+const DOCUMENTATION: [&str; 7] =
+    ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "docs", "examples", "schemas"];
 
-/// Folders of `docs` that are installed elsewhere.
-const ELSEWHERE: [&str; 2] = ["man", "completions"];
+/// Folders that are not copied: of `docs` those that are installed elsewhere, of an example what cargo has built.
+const LEFT_OUT: [&str; 3] = ["man", "completions", "target"];
 
 /// Puts all of it into `tree`, where `programs` are already.
 pub(crate) fn stage(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
@@ -150,7 +150,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let name = entry?.file_name();
         let is_hidden = name.to_string_lossy().starts_with('.');
-        if !is_hidden && !ELSEWHERE.iter().any(|folder| name == *folder) {
+        if !is_hidden && !LEFT_OUT.iter().any(|folder| name == *folder) {
             copy(&from.join(&name), &to.join(&name))?;
         }
     }

@@ -16,7 +16,7 @@
 //! | [`new`] | `new`: begins a rule, a code, a property or a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas |
 //!
-//! [`programs`] is the table of programs, and [`part`] names the parts of the tree. [`documents`], [`format_pages`] and [`build_systems`] stage what is no
+//! [`needs`] says what tests need of the machine. [`programs`] is the table of programs, and [`part`] names the parts of the tree. [`documents`], [`format_pages`] and [`build_systems`] stage what is no
 //! program. [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
 //! [`version`] finds the version that every program is built with.
 
@@ -34,6 +34,7 @@ mod fuzz;
 mod install;
 mod lab;
 mod namespace;
+mod needs;
 mod new;
 mod part;
 mod peer;

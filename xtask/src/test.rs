@@ -7,12 +7,26 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::run::{cargo, this_program};
-use crate::{Arguments, Result, demo, lab, peer, stage};
+use crate::{Arguments, Result, demo, lab, needs, peer, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 makes a skip \
-     a failure, unless the same test passes in the lab.";
+     a failure, unless the same test passes in the lab. Without programs that the tests use, it names their packages \
+     and ends; with SOLO5_MISSING=ignore it goes on.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
+    if !needs::has_tests(&crate::root())? {
+        return of_release();
+    }
+    let missing = needs::missing(&crate::root())?;
+    if !missing.is_empty() {
+        let advice = needs::advice(&missing);
+        if arguments.is_empty()
+            && std::env::var_os("SOLO5_MISSING").is_none_or(|set| set != "ignore")
+        {
+            return Err(advice.into());
+        }
+        println!("{advice}");
+    }
     println!("== build");
     stage::build(stage::Effort::Full)?;
     let mut summary = Summary::default();
@@ -59,6 +73,27 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the sources of a release can show without their tests: they build, and the demo runs.
+fn of_release() -> Result<ExitCode> {
+    println!("== the demo, with and without the right to make a network namespace");
+    let mut summary = Summary::default();
+    let passed = summary.demo()?;
+    let skip =
+        "skip: tests: the sources of a release have none; git clone https://github.com/Solo5/solo5";
+    summary.skips.push(skip.to_owned());
+    println!("\n== summary");
+    for line in summary.skips.iter().chain(&summary.wrong) {
+        println!("{line}");
+    }
+    println!(
+        "{} passed, {} failed, {} skipped",
+        summary.passed,
+        summary.failed,
+        summary.skips.len()
+    );
+    if passed { Ok(ExitCode::SUCCESS) } else { Err("the demo did not end as it has to".into()) }
 }
 
 /// Examples in Rust with tests of their own. Their tests are run from the root, because cargo's

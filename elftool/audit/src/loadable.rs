@@ -15,8 +15,9 @@ pub(crate) fn headers(subject: &Subject<'_>, out: &mut Vec<Finding>) {
         ImageError::HeaderRead(error) | ImageError::TableRead(error) => {
             Some(format!("the headers cannot be read: {error}"))
         }
-        ImageError::HeaderShort { got } => {
-            Some(format!("the file has {got} bytes, fewer than an ELF header"))
+        ImageError::HeaderShort { got, .. } => {
+            let what = fault.what().map(|what| format!(": it is {what}")).unwrap_or_default();
+            Some(format!("the file has {got} bytes, fewer than an ELF header{what}"))
         }
         ImageError::TableShort { got, want } => {
             Some(format!("the program headers are cut short: {got} of {want} bytes"))

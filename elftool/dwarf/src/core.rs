@@ -7,7 +7,7 @@ use solo5_abi::note::Notes;
 use solo5_image::elf::{self, ProgramHeader};
 use solo5_image::numbers::program_headers;
 use solo5_image::read::read_vec;
-use solo5_image::{ReadAt, ReadError};
+use solo5_image::{Foreign, ReadAt, ReadError};
 
 use crate::unwind::Registers;
 
@@ -57,8 +57,8 @@ const NOTES_MAX: usize = 1 << 20;
 pub enum CoreError {
     /// A read failed.
     Read(ReadError),
-    /// Not a little-endian 64-bit ELF file of type ET_CORE.
-    NoCore,
+    /// Not a little-endian 64-bit ELF file of type ET_CORE; what it is instead, if that is known.
+    NoCore(Option<Foreign>),
     /// The core of a machine that is not supported, with its `e_machine`.
     Machine(u16),
     /// No note has the registers of a thread.
@@ -69,7 +69,8 @@ impl fmt::Display for CoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CoreError::Read(error) => write!(f, "{error}"),
-            CoreError::NoCore => write!(f, "not an ELF core file"),
+            CoreError::NoCore(Some(foreign)) => write!(f, "{foreign}, not an ELF core file"),
+            CoreError::NoCore(None) => write!(f, "not an ELF core file"),
             CoreError::Machine(number) => {
                 write!(f, "a core of machine {number}; only cores of x86_64 can be read")
             }
@@ -101,7 +102,7 @@ impl<'a> Core<'a> {
             && header.e_type == elf::ET_CORE
             && usize::from(header.e_phentsize) == elf::PROGRAM_HEADER_SIZE;
         if !is_core {
-            return Err(CoreError::NoCore);
+            return Err(CoreError::NoCore(Foreign::of(reader)));
         }
         if header.e_machine != solo5_abi::Arch::X86_64.e_machine() {
             return Err(CoreError::Machine(header.e_machine));

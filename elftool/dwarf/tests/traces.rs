@@ -10,6 +10,7 @@ use solo5_dwarf::core::{Core, CoreError};
 use solo5_dwarf::testing::{Compiled, core};
 use solo5_dwarf::trace::{Address, By, Tracer};
 use solo5_dwarf::{DebugInfo, Gap, Limits, Registers};
+use solo5_image::Foreign;
 
 /// Functions of the program by name: address and size, as `nm` has them.
 fn functions(program: &Compiled) -> BTreeMap<String, (u64, u64)> {
@@ -218,8 +219,8 @@ fn frame_pointers_are_followed_where_there_is_nothing_better() {
 fn other_files_are_refused_and_another_images_core_is_noticed() {
     let program = Compiled::new("cc", &[]);
     let bytes = program.bytes();
-    assert_eq!(Core::read(&bytes).err(), Some(CoreError::NoCore));
-    assert_eq!(Core::read(&Vec::new()).err(), Some(CoreError::NoCore));
+    assert_eq!(Core::read(&bytes).err(), Some(CoreError::NoCore(None)));
+    assert_eq!(Core::read(&Vec::new()).err(), Some(CoreError::NoCore(Some(Foreign::Empty))));
     let mut dump = in_leaf(&program);
     dump[18] = 183;
     assert_eq!(Core::read(&dump).err(), Some(CoreError::Machine(183)));

@@ -235,6 +235,7 @@ impl Error {
             Error::Image { fault: ImageError::NoAbi | ImageError::NoManifest, .. } => {
                 Some("it was not linked as a unikernel; solo5-cc links one".to_owned())
             }
+            Error::Image { fault, .. } => fault.what().map(|what| format!("it is {what}")),
             Error::Capacity { path, error: Errno::SPIPE } => {
                 Some(format!("{path} is a pipe: name a regular file or a block device"))
             }
@@ -752,6 +753,19 @@ mod tests {
             assert_eq!(closing(target.number()), wanted);
         }
         assert!(closing(99).ends_with("the number 99, which is unknown"));
+    }
+
+    #[test]
+    fn what_is_no_image_is_named() {
+        for (bytes, closing) in [
+            (&b"\x1f\x8b\x08\0"[..], "not started: it is a gzip file"),
+            (&[b'#'; 600], "not started: it is a text, not an ELF file"),
+            (&[0x9d; 600], "not started"),
+        ] {
+            let fault = solo5_image::Image::read(bytes, &[solo5_abi::Arch::X86_64]).unwrap_err();
+            let refusal = Refusal::from(Error::Image { kernel: "k".into(), fault });
+            assert_eq!(refusal.closing().as_deref(), Some(closing));
+        }
     }
 
     #[test]

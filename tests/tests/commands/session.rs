@@ -56,10 +56,10 @@ impl Session {
         let tree = Tree::staged().expect("a tree");
         let bin = tree.prefix().join("bin").display().to_string();
         let session = Session { folder: tempfile::tempdir().expect("a folder"), bin, namespace };
-        copy(&repository().join("tests/tests/commands/folder"), &session.folder.path().join("all"));
-        let made = session.shell("all", "set -e; . ./prepare.sh");
+        copy(&repository().join("examples/pages"), &session.folder.path().join("all"));
+        let made = session.shell("all", ". ./make.sh");
         let said = String::from_utf8_lossy(&made.stdout).into_owned();
-        assert!(made.status.success(), "prepare.sh: {said}");
+        assert!(made.status.success(), "make.sh: {said}");
         Some(session)
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use object::{Object, ObjectSection, SectionFlags, elf};
 use solo5_abi::{Arch, note};
-use solo5_image::{Image, ImageError, ReadAt};
+use solo5_image::error::HeaderField;
+use solo5_image::{Foreign, Image, ImageError, ReadAt};
 use solo5_manifest::decode;
 use solo5_manifest::{Manifest, codes};
 use solo5_output::input::{self, Input};
@@ -53,7 +54,7 @@ fn diagnose(path: &Path, error: &ReadError) -> Diagnostic {
                 ImageError::Manifest { .. } | ImageError::Properties { .. } => codes::BAD_NOTES,
                 _ => codes::NOT_AN_IMAGE,
             };
-            (code, error.to_string(), "`solo5-elftool audit` says more about the file")
+            (code, error.explained(), "`solo5-elftool audit` says more about the file")
         }
         ReadError::Notes(error) => {
             let (code, help) = match error {
@@ -80,6 +81,10 @@ fn in_bytes(bytes: &[u8]) -> Result<Manifest, ReadError> {
         in_image(bytes)
     } else if bytes.starts_with(&elf::ELFMAG) {
         in_object(bytes)
+    } else if let Some(foreign) = Foreign::of(bytes) {
+        // Notes begin with the length of their owner's name, as nothing of that does.
+        let field = HeaderField::Magic(Some(foreign));
+        Err(ReadError::Image(ImageError::Header(field)))
     } else {
         decode::notes(bytes).map_err(ReadError::Notes)
     }

@@ -1,4 +1,5 @@
-# Makes the images that pages speak of, and what they attach.
+# Makes the images that the pages speak of, and what they attach. README.md says how to run it.
+set -e
 cp manifest.yaml app.yaml; cp manifest.yaml a.yaml; cp manifest.yaml b.yaml
 solo5-mft compile manifest.yaml -o manifest.o
 solo5-cc -O2 -c app.c
