@@ -817,6 +817,57 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_not() {
     run("show", "| true", 0);
 }
 
+/// Rust's start-up opens `/dev/null` in its place, and its standard output takes no notice of `EBADF`.
+#[test]
+fn a_closed_standard_output_is_an_error_and_dev_null_is_not() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    let program = env!("CARGO_BIN_EXE_solo5-elftool");
+    for (words, failed) in [
+        ("query-abi a.spt", 1),
+        ("gen-manifest m.json -", 1),
+        ("gen-manifest m.json /dev/stdout", 1),
+        ("audit a.spt", 2),
+        ("audit --format=json a.spt", 2),
+        ("show a.spt", 2),
+        ("lock a.spt", 2),
+        ("--help", 2),
+        ("--version", 2),
+        ("audit --help", 2),
+        ("explain S201", 2),
+        ("completions bash", 2),
+        ("man", 2),
+    ] {
+        place.write("m.json", br#"{"type":"solo5.manifest","version":1,"devices":[]}"#);
+        for (output, expected) in [
+            (">&-", failed),
+            (">&- 2>&-", failed),
+            ("<&- >&- 2>&-", failed),
+            ("1</dev/null", failed),
+            (">/dev/null", 0),
+            ("1<>/dev/null", 0),
+            ("<&- >/dev/null", 0),
+        ] {
+            if words.contains("/dev/stdout") && output.starts_with("1<") {
+                continue; // Opening it anew says how.
+            }
+            let script = format!("'{program}' {words} {output}");
+            let run = place.run_program("/bin/sh".as_ref(), &["-c", &script], b"");
+            assert_eq!(run.status, expected, "{script}: {run:?}");
+            let told = run.stderr.contains("Bad file descriptor");
+            assert_eq!(told, expected != 0 && !output.contains("2>&-"), "{script}: {run:?}");
+        }
+    }
+    // Nothing is to be printed.
+    let run = |script: &str| place.run_program("/bin/sh".as_ref(), &["-c", script], b"");
+    let nothing = run(&format!("'{program}' gen-manifest m.json out >&-"));
+    assert_eq!((nothing.status, nothing.stderr.as_str()), (0, ""));
+    // An input that was closed is not an empty one.
+    let closed = run(&format!("'{program}' audit --files-from - <&-"));
+    assert_eq!(closed.status, 2, "{closed:?}");
+    assert!(closed.stderr.contains("Bad file descriptor"), "{closed:?}");
+}
+
 #[test]
 fn notes_are_shown_with_owner_and_meaning() {
     let place = Place::new();

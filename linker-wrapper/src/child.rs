@@ -1,6 +1,7 @@
 //! Runs the tool, traces its command if asked to, and passes its status on.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -47,8 +48,12 @@ pub fn run_relayed(
         command(program, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let heard = thread::scope(|scope| {
-        scope.spawn(move || stdout.map(|from| relay.pass(from, io::stdout())));
-        stderr.map(|from| relay.pass(from, io::stderr())).unwrap_or_default()
+        let output = scope.spawn(move || {
+            stdout.map(|from| relay.pass(from, solo5_streams::stdout())).unwrap_or_default()
+        });
+        let heard = stderr.map(|from| relay.pass(from, io::stderr())).unwrap_or_default();
+        let unwritten = output.join().map(|output| output.unwritten).unwrap_or_default();
+        Heard { unwritten, ..heard }
     });
     Ok((code(child.wait()?), heard))
 }
@@ -86,10 +91,26 @@ fn command(program: &OsStr, arguments: &[OsString]) -> Command {
     }
     let mut command = Command::new(program);
     command.args(arguments);
+    close_what_was_closed(&mut command);
     for variable in HOST_FOLDERS {
         command.env_remove(variable);
     }
     command
+}
+
+/// Makes the tool's standard input and output fail if ours were closed at the start, as the tool's own
+/// would. Rust's start-up opened `/dev/null` there; the tool gets it open the other way.
+fn close_what_was_closed(command: &mut Command) {
+    if solo5_streams::given(0).is_err()
+        && let Ok(null) = OpenOptions::new().write(true).open("/dev/null")
+    {
+        command.stdin(null);
+    }
+    if solo5_streams::given(1).is_err()
+        && let Ok(null) = File::open("/dev/null")
+    {
+        command.stdout(null);
+    }
 }
 
 /// The word, quoted for a shell.

@@ -154,7 +154,7 @@ fn of_bindings(verb: &str, words: &[OsString], render: fn(Arch, Bindings) -> Str
 
 /// Writes a text to standard output, and returns the exit status.
 fn print(out: &str) -> u8 {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = solo5_streams::stdout();
     match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => 0,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -300,17 +300,26 @@ fn run(
             return Err(Failure::Found(missed, status));
         }
     }
-    let Some(output) = output.filter(|_| status == 0) else {
-        return Ok(status);
+    // The tool saw a pipe that took everything.
+    let ended = |status: u8| match &heard.unwritten {
+        Some(error) if status == 0 => {
+            say(&identity.program, &format!("standard output: {error}\n"));
+            FAILED
+        }
+        _ => status,
     };
-    judge(identity, &read, &output, |findings| {
+    let Some(output) = output.filter(|_| status == 0) else {
+        return Ok(ended(status));
+    };
+    let judged = judge(identity, &read, &output, |findings| {
         let Ok(folder) = scratch.folder() else { return };
         command.extend(origin::arguments(identity.tool, &read, folder));
         // The first link has already printed its messages.
         if child::run_quietly(&program.name, &command).is_ok_and(|status| status == 0) {
             origin::add(findings, folder);
         }
-    })
+    });
+    judged.map(ended)
 }
 
 /// The warning for a manifest in a link without a target.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -27,10 +27,12 @@ pub struct Relay {
 }
 
 /// Findings in the tool's output.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Heard {
     /// Symbols that the linker found undefined.
     pub undefined: BTreeSet<String>,
+    /// Why the output could not be passed on. A reader that has closed the pipe is no reason.
+    pub unwritten: Option<io::Error>,
 }
 
 impl Relay {
@@ -72,8 +74,13 @@ impl Relay {
                 heard.undefined.extend(undefined(&line));
             }
             // A failure to write does not stop the tool, just as without the relay.
-            let _ = to.write_all(&names.replaced(&line));
-            let _ = to.flush();
+            let passed = to.write_all(&names.replaced(&line)).and_then(|()| to.flush());
+            match passed {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    heard.unwritten.get_or_insert(error);
+                }
+                _ => {}
+            }
         }
     }
 

@@ -330,7 +330,14 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     ] {
         let said = ends(&folder.run_under(to_full, arguments), 2);
         assert!(said.contains("No space left on device"), "{arguments:?}: {said}");
+        for closed in ["exec >&-", "exec 1</dev/null"] {
+            let said = ends(&folder.run_under(closed, arguments), 2);
+            assert!(said.contains("Bad file descriptor"), "{arguments:?}: {said}");
+        }
+        ends(&folder.run_under("exec 1<>/dev/null", arguments), 0);
     }
+    let said = ends(&folder.run_under("exec <&-", &["compile", "-", "--emit=raw", "-o", "x"]), 2);
+    assert!(said.contains("Bad file descriptor"), "{said}");
     // A file size limit of 0 acts like a full disk.
     let full = "trap '' XFSZ; ulimit -f 0";
     let said = ends(&folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]), 2);

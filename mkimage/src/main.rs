@@ -68,7 +68,7 @@ fn document(arguments: &Arguments) -> ExitCode {
         Some(shell) => Ok(solo5_report::completion::script(Arguments::command(), shell)),
         None => solo5_report::man::page(Arguments::command(), &ENDING),
     };
-    let printed = text.and_then(|text| io::stdout().lock().write_all(text.as_bytes()));
+    let printed = text.and_then(|text| solo5_streams::stdout().write_all(text.as_bytes()));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

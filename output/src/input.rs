@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use crate::is_descriptor;
+use crate::{is_descriptor, was_given};
 
 /// Opens `path` to be read, without waiting for the writer of a named pipe. Reads then wait for
 /// data as long as there is a writer.
@@ -19,6 +19,7 @@ use crate::is_descriptor;
 ///
 /// The system's error.
 pub fn open(path: &Path) -> io::Result<File> {
+    was_given(path)?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -42,7 +43,7 @@ impl Input {
     /// The system's error.
     pub fn open(path: &Path) -> io::Result<Input> {
         if path == Path::new("-") {
-            return Ok(Input { reader: Box::new(io::stdin()), is_silent_pipe: false });
+            return Ok(Input { reader: Box::new(solo5_streams::stdin()), is_silent_pipe: false });
         }
         Input::of(open(path)?, path)
     }

@@ -33,6 +33,25 @@ pub fn is_descriptor(path: &Path) -> bool {
         || ["/dev/stdin", "/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
 }
 
+/// The number of the standard descriptor that `path` names.
+fn standard(path: &Path) -> Option<u32> {
+    let names = [
+        ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"],
+        ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"],
+        ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"],
+    ];
+    (0..)
+        .zip(names)
+        .find(|(_, names)| names.iter().any(|name| path == Path::new(name)))
+        .map(|(n, _)| n)
+}
+
+/// An error if `path` names a standard descriptor that was closed when the program started. `/dev/null`
+/// has taken its place.
+fn was_given(path: &Path) -> io::Result<()> {
+    standard(path).map_or(Ok(()), solo5_streams::given)
+}
+
 /// Writes `content` to `path`; `-` is standard output.
 ///
 /// A regular file is replaced: a finished temporary file is renamed over it. So no reader ever sees
@@ -48,7 +67,7 @@ pub fn is_descriptor(path: &Path) -> bool {
 pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
     match Target::of(path)? {
         Target::Stdout => {
-            let mut stdout = io::stdout().lock();
+            let mut stdout = solo5_streams::stdout();
             stdout.write_all(content)?;
             stdout.flush()?;
             Ok(Outcome::Written)
@@ -88,6 +107,7 @@ impl Target {
         if path == Path::new("-") {
             return Ok(Target::Stdout);
         }
+        was_given(path)?;
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {
                 // A rename needs no write permission on the file itself, but a process without it must

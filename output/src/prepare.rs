@@ -85,7 +85,7 @@ impl PreparedFile {
             }
             State::Stdout(mut file) => {
                 file.rewind()?;
-                let mut stdout = io::stdout().lock();
+                let mut stdout = solo5_streams::stdout();
                 io::copy(&mut file, &mut stdout)?;
                 io::Write::flush(&mut stdout)?;
             }

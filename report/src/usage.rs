@@ -22,7 +22,9 @@ pub fn print(error: &Error) -> io::Result<()> {
     let printed = if error.use_stderr() {
         io::stderr().write_all(text(error).as_bytes())
     } else {
-        error.print().and_then(|()| io::stdout().flush())
+        solo5_streams::check_output()
+            .and_then(|()| error.print())
+            .and_then(|()| io::stdout().flush())
     };
     match printed {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -90,6 +90,33 @@ fn help_fits_80_columns() {
 }
 
 /// The links of an installed page lead to installed files.
+/// Tenders print help and version to standard error, as upstream does. What a compiler or a linker does is its own
+/// affair: GNU's end with 0.
+#[test]
+fn an_answer_that_nobody_sees_is_an_error() {
+    let status = |program: &Path, words: &str, how: &str| {
+        let script = format!("exec \"$0\" {words} {how}");
+        let output = Command::new("sh").args(["-c", &script]).arg(program).output();
+        output.expect("a shell").status.code().expect("it ends by itself")
+    };
+    for program in files(&staged(), "bin") {
+        let name = name(&program);
+        let (words, closed) = match name.as_str() {
+            "solo5-mft" | "solo5-elftool" => ("explain S201", 2),
+            "solo5-virtio-mkimage" => ("--version", 1),
+            "solo5-toolchain" => ("explain S201", 1),
+            _ if ["-cc", "-ld", "-objcopy"].iter().any(|tool| name.ends_with(tool)) => continue,
+            _ => ("--explain=T400", 1),
+        };
+        for how in [">&-", "<&- >&- 2>&-", "1</dev/null"] {
+            assert_eq!(status(&program, words, how), closed, "{name} {words} {how}");
+        }
+        for how in [">/dev/null", "1<>/dev/null", "| true"] {
+            assert_eq!(status(&program, words, how), 0, "{name} {words} {how}");
+        }
+    }
+}
+
 #[test]
 fn links_of_the_documentation_lead_somewhere() {
     let tree = staged();

@@ -327,6 +327,12 @@ fn every_code_of_ours_is_explained() {
     let refused = program.args(["explain", "L501"]).stdout(full).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("No space left on device"), "{}", errors(&refused));
+    for (output, status) in [(">&-", 1), ("1</dev/null", 1), ("1<>/dev/null", 0)] {
+        let script =
+            format!("exec '{}' explain L501 {output}", env!("CARGO_BIN_EXE_solo5-toolchain"));
+        let run = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(run.status.code(), Some(status), "{output}: {}", errors(&run));
+    }
     let unknown = run(&["explain", "L999"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(errors(&unknown).contains("there is no code L999"));

@@ -29,7 +29,7 @@ use solo5_policy::{Asked, Phase};
 
 use crate::attach::disks::check_disks;
 use crate::attach::{Backing, Device, FileId, Inherited};
-use crate::console::{Console, output};
+use crate::console::Console;
 use crate::error::{CODE_OPTIONS, CODE_UNATTACHED, EXIT_CANNOT, Error, Refusal, Warning};
 use crate::explain;
 use crate::gate::{self, Gate, denial};
@@ -158,7 +158,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
         Some((zero, rest)) => (Some(zero.as_os_str()), rest),
         None => (None, arguments),
     };
-    let console = Console::new(zero, T::NAME);
+    let mut console = Console::new(zero, T::NAME);
     let modules = tender.modules();
     let prepared = signals::survive_file_size_limit().map_err(host("sigaction()"));
     if let Err(error) = prepared {
@@ -173,6 +173,7 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
             return EXIT_CANNOT;
         }
     };
+    console.set_closed(filled);
     let request = match launch::read(arguments, &modules) {
         Ok(request) => request,
         Err(stop) => return answer_without_image::<T>(&stop, &console, &modules),
@@ -228,7 +229,7 @@ fn answer_without_image<T: Tender>(stop: &Stop, console: &Console, modules: &Mod
             status(console.text(&text))
         }
         Stop::Explain(code) => match solo5_report::explain(code) {
-            Some(page) => status(output(page)),
+            Some(page) => status(console.output(page)),
             None => {
                 console.line(&format!("no page about '{code}'"));
                 EXIT_CANNOT
@@ -349,7 +350,7 @@ fn run<T: Tender>(
             safeguards: &safeguards,
             commands: &commands,
         };
-        output(&explanation.shown(launch.format))?;
+        console.output(&explanation.shown(launch.format))?;
         return if decision.is_denied() { Err(denial(&decision)) } else { Ok(0) };
     }
 

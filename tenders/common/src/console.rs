@@ -13,11 +13,14 @@ use solo5_report::{one_line, os_text, printable};
 
 use crate::error::{Error, Reason, Refusal, Warning};
 use crate::start::host;
+use crate::sys::descriptors::Filled;
 
 /// Prints the tender's messages.
 #[derive(Clone, Debug)]
 pub struct Console {
     program: String,
+    /// The standard descriptors that were closed at the start. What is written to them is lost.
+    closed: Filled,
 }
 
 impl Console {
@@ -29,7 +32,12 @@ impl Console {
             base if base.is_empty() => otherwise.to_owned(),
             base => base.into_owned(),
         };
-        Console { program }
+        Console { program, closed: Filled::default() }
+    }
+
+    /// Knows which standard descriptors were `closed` at the start.
+    pub fn set_closed(&mut self, closed: Filled) {
+        self.closed = closed;
     }
 
     /// The program's name.
@@ -53,10 +61,24 @@ impl Console {
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If it cannot be written, or standard error was closed at the start.
     pub fn text(&self, text: &str) -> Result<(), Error> {
-        let what = "writing to standard error";
-        write_all(stderr(), printable(text).as_bytes()).map_err(host(what))
+        let [_, _, closed] = self.closed;
+        let written = write_given(closed, stderr(), printable(text).as_bytes());
+        written.map_err(host("writing to standard error"))
+    }
+
+    /// Writes results to standard output. A reader that has closed the pipe is no error.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written, or standard output was closed at the start.
+    pub fn output(&self, text: &str) -> Result<(), Error> {
+        let [_, closed, _] = self.closed;
+        match write_given(closed, stdout(), text.as_bytes()) {
+            Err(Errno::PIPE) | Ok(()) => Ok(()),
+            Err(error) => Err(host("writing to standard output")(error)),
+        }
     }
 
     /// Prints a warning; the tender goes on.
@@ -89,16 +111,9 @@ impl Console {
     }
 }
 
-/// Writes results to standard output. A reader that has closed the pipe is no error.
-///
-/// # Errors
-///
-/// If they cannot be written.
-pub fn output(text: &str) -> Result<(), Error> {
-    match write_all(stdout(), text.as_bytes()) {
-        Err(Errno::PIPE) | Ok(()) => Ok(()),
-        Err(error) => Err(host("writing to standard output")(error)),
-    }
+/// Writes all of `bytes` to a standard descriptor, unless it was `closed` at the start.
+fn write_given(closed: bool, to: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    if closed { Err(Errno::BADF) } else { write_all(to, bytes) }
 }
 
 /// Writes all of `bytes`. Waits for a slow reader, even if the descriptor is non-blocking.

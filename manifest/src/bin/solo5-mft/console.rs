@@ -74,7 +74,7 @@ impl Console {
 }
 
 fn write_stdout(bytes: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = solo5_streams::stdout();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     match written {
         // A closed pipe is not an error: the reader needs no more.

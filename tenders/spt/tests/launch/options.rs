@@ -2,6 +2,8 @@
 
 use solo5_abi::mft2::{FLAG_EXECUTABLE_HEAP, FLAG_SEED, tag};
 
+use std::process::Command;
+
 use crate::guest::{BLOCK, Code, Guest, NET, Ran, tender};
 
 #[test]
@@ -90,6 +92,22 @@ fn output_that_cannot_be_written_is_an_error() {
     let guest = Guest::new(Code::new().exit(0), &[]);
     Ran::of(guest.command(&["--explain"]).stdout(full())).gives(1).says(reason);
     Ran::of(tender().arg("--version").stderr(full())).gives(1);
+    // Closed at the start, so that the tender opens `/dev/null` in its place.
+    let closed = |how: &str, command: &Command| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {how}"));
+        shell.arg(command.get_program()).args(command.get_args());
+        Ran::of(&mut shell)
+    };
+    let reason = "writing to standard output failed: Bad file descriptor";
+    for how in [">&-", "<&- >&-", "1</dev/null"] {
+        closed(how, tender().arg("--explain=T424")).gives(1).says(reason);
+        closed(how, &guest.command(&["--explain"])).gives(1).says(reason);
+        closed(how, tender().arg("--version")).gives(0);
+    }
+    closed("2>&-", tender().arg("--version")).gives(1);
+    closed("1<>/dev/null", tender().arg("--explain=T424")).gives(0);
+    closed("2<>/dev/null", tender().arg("--version")).gives(0);
 }
 
 #[test]
