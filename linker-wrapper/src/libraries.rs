@@ -12,6 +12,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol, ReadCache};
 use solo5_report::{Diagnostic, os_text, path_text};
 
@@ -21,15 +22,16 @@ use crate::library_script::{self, Named};
 use crate::name::Tool;
 use crate::tools::{self, Program};
 
-/// Libraries that count as empty if no folder has them, each with the host's file.
-const EMPTY: &[(&str, &str)] = &[
-    ("c", "libc.so.6"),
-    ("m", "libm.so.6"),
-    ("pthread", "libpthread.so.0"),
-    ("dl", "libdl.so.2"),
-    ("rt", "librt.so.1"),
-    ("util", "libutil.so.1"),
-    ("gcc_s", "libgcc_s.so.1"),
+/// Libraries that count as empty if no folder has them, each with the host's files. What a program takes
+/// from glibc is not all in the shared library: `atexit` is in an archive beside it.
+const EMPTY: &[(&str, &[&str])] = &[
+    ("c", &["libc.so.6", "libc_nonshared.a"]),
+    ("m", &["libm.so.6"]),
+    ("pthread", &["libpthread.so.0"]),
+    ("dl", &["libdl.so.2"]),
+    ("rt", &["librt.so.1"]),
+    ("util", &["libutil.so.1"]),
+    ("gcc_s", &["libgcc_s.so.1"]),
 ];
 /// Most files that linker scripts name, one after another.
 const SCRIPTS_MAX: usize = 1000;
@@ -193,8 +195,11 @@ pub fn missed(
 ) -> Vec<Diagnostic> {
     let names = left_out.iter().map(|name| format!("-l{}", os_text(name))).collect::<Vec<_>>();
     let named = names.join(" ");
-    let host: Vec<(&str, BTreeSet<Vec<u8>>)> =
-        EMPTY.iter().filter_map(|(name, file)| Some((*name, symbols(compiler, file)?))).collect();
+    let host: Vec<(&str, BTreeSet<Vec<u8>>)> = EMPTY
+        .iter()
+        .flat_map(|(name, files)| files.iter().map(move |file| (*name, *file)))
+        .filter_map(|(name, file)| Some((name, symbols(compiler, file)?)))
+        .collect();
     let mut found = Vec::new();
     for symbol in undefined {
         let home = host.iter().find(|(_, symbols)| symbols.contains(symbol.as_bytes()));
@@ -226,12 +231,18 @@ pub fn missed(
     found
 }
 
-/// The symbols that a shared library of the host defines.
+/// The symbols that a library of the host defines.
 fn symbols(compiler: &Program, file: &str) -> Option<BTreeSet<Vec<u8>>> {
     let path = tools::printed_path(compiler, &format!("-print-file-name={file}"))?;
     let file = ReadCache::new(File::open(path).ok()?);
+    if let Ok(archive) = ArchiveFile::parse(&file) {
+        let index = archive.symbols().ok()??;
+        return Some(index.filter_map(|symbol| Some(symbol.ok()?.name().to_vec())).collect());
+    }
     let library = object::File::parse(&file).ok()?;
-    let defined = library.dynamic_symbols().filter(ObjectSymbol::is_definition);
+    // `is_definition` would leave out `strlen`, for example, whose type is `STT_GNU_IFUNC`: the dynamic
+    // linker chooses the code that suits the processor.
+    let defined = library.dynamic_symbols().filter(|symbol| !symbol.is_undefined());
     Some(defined.filter_map(|symbol| Some(symbol.name_bytes().ok()?.to_vec())).collect())
 }
 

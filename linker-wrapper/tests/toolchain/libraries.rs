@@ -87,6 +87,33 @@ fn a_call_into_a_library_of_the_host_is_refused_by_name() {
     }
 }
 
+/// glibc defines them in several ways: as functions, as indirect functions that the dynamic linker chooses, as data, and
+/// in an archive beside the shared library.
+#[test]
+fn every_kind_of_symbol_of_the_host_is_known() {
+    let tree = Tree::new();
+    tree.manifest();
+    for (symbol, library) in [
+        ("write", "c"),
+        ("strlen", "c"),
+        ("memcpy", "c"),
+        ("strcmp", "c"),
+        ("environ", "c"),
+        ("atexit", "c"),
+        ("sin", "m"),
+        ("pow", "m"),
+    ] {
+        let code = format!(
+            "extern char it[] __asm__(\"{symbol}\");\n\
+             int solo5_app_main(const void *at) {{ (void)at; return (int)(long)&it; }}\n"
+        );
+        tree.object("calls", &code);
+        let text = errors(&link(&tree, drivers()[0], &["calls.o", "-lc", "-lm"]));
+        let words = format!("error[L509]: `{symbol}` is from the host's library {library},");
+        assert!(text.contains(&words), "{symbol}: {text}");
+    }
+}
+
 /// rustc passes such libraries even if only types of the crate `libc` are used.
 #[test]
 fn libraries_that_nothing_needs_count_as_empty() {
