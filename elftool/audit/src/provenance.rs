@@ -26,6 +26,10 @@ pub(crate) fn stack_protector(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let message = format!("none of {} functions checks its stack", calls.functions.len());
     let mut finding = Finding::new(message, subject.whole());
     finding.notes.push(String::from("nothing calls __stack_chk_fail"));
+    // The image itself does not tell the two apart.
+    let either = "it was compiled without stack protector, or no function has an array or a variable \
+                  whose address it takes";
+    finding.notes.push(String::from(either));
     out.push(finding);
 }
 

@@ -384,8 +384,8 @@ pub const RULES: &[Rule] = &[
     ),
     warning(
         "S401",
-        "no stack protector",
-        "compile C with solo5-cc, which adds -fstack-protector-strong",
+        "no function checks its stack",
+        "compile C with solo5-cc, which adds -fstack-protector-strong; if that was done, no function needs a check",
         provenance::stack_protector,
     ),
     warning(

@@ -348,6 +348,28 @@ fn debugging_information_tells_which_functions_have_no_stack_protector() {
     assert!(found(Compiled::linked("cc", &single).bytes()).is_empty());
 }
 
+/// A compiler adds no check to a function that needs none, so the finding does not say that the option is missing.
+#[test]
+fn an_image_without_arrays_is_not_said_to_lack_the_stack_protector() {
+    let selection = Selection { select: vec![String::from("S401")], ..Selection::default() };
+    let found = |code: &str, option: &str| {
+        let files = [("all.c", code, &[option][..])];
+        audit("a", &Compiled::linked("cc", &files).bytes(), &selection)
+    };
+    let plain = "void _start(void) { for (;;) {} }";
+    for option in ["-fno-stack-protector", "-fstack-protector-strong"] {
+        let [finding] = &found(plain, option)[..] else { panic!("one finding") };
+        assert_eq!(finding.message, "none of 1 functions checks its stack");
+        assert!(
+            finding.notes.iter().any(|note| note.contains("or no function has")),
+            "{finding:?}"
+        );
+    }
+    let array = "void __stack_chk_fail(void) { for (;;) {} }
+        void _start(void) { volatile char a[16]; for (int i = 0; i < 16; i++) a[i] = 1; }";
+    assert!(found(array, "-fstack-protector-strong").is_empty());
+}
+
 #[test]
 fn debugging_information_that_is_not_read_is_noted() {
     let selection = Selection { select: vec![String::from("S408")], ..Selection::default() };
