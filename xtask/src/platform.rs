@@ -3,13 +3,13 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use solo5_abi::Arch;
 
-use crate::run::run;
-use crate::{Result, stage};
+use crate::Result;
+use crate::run::{output, run};
 
 /// What the Rust compiler needs to know of an architecture.
 pub(crate) struct Platform {
@@ -38,7 +38,7 @@ impl Platform {
             }
         };
         let triple = platform.triple;
-        if !stage::has_library(triple)? {
+        if !has_library(triple)? {
             println!("adding the Rust library for {triple}");
             let added = run(Command::new("rustup").args(["--quiet", "target", "add", triple]));
             added.map_err(|error| {
@@ -105,6 +105,17 @@ impl Binutils {
     pub(crate) fn is_there(&self) -> bool {
         [&self.ld, &self.objcopy, &self.nm].into_iter().all(|tool| find(tool).is_some())
     }
+}
+
+/// Whether the Rust compiler has the standard library for `triple`.
+pub(crate) fn has_library(triple: &str) -> Result<bool> {
+    let folder = output(rustc().args(["--print", "target-libdir", "--target", triple]))?;
+    Ok(Path::new(String::from_utf8(folder)?.trim()).is_dir())
+}
+
+/// The Rust compiler.
+pub(crate) fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
 
 /// The prefix of the Debian family's cross tools.

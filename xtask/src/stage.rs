@@ -20,6 +20,7 @@ use solo5_abi::Arch;
 use tempfile::TempDir;
 
 use crate::part::Part;
+use crate::platform::{has_library, rustc};
 use crate::programs::{Kind, PROGRAMS, Program, TOOLCHAIN};
 use crate::run::{cargo, output, run};
 use crate::tree::{part_of, write};
@@ -49,13 +50,6 @@ pub(crate) enum Effort {
 /// The programs that the demo shows; its unikernels are for spt.
 const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
-
-/// The bindings that exist, for each architecture that has any.
-pub(crate) const BINDINGS: &[(Arch, &[&str])] = &[
-    (Arch::X86_64, &["stub", "hvt", "spt", "virtio"]),
-    (Arch::Aarch64, &["stub", "hvt", "spt"]),
-    (Arch::Ppc64le, &["stub", "spt"]),
-];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());
@@ -92,7 +86,7 @@ pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
     }
     if has(Part::Toolchain) {
         compiler_headers(new.path(), arch)?;
-        for (arch, all) in BINDINGS.iter().filter(|(other, _)| *other == arch) {
+        for (arch, all) in bindings::BINDINGS.iter().filter(|(other, _)| *other == arch) {
             libraries(&root, new.path(), *arch, all)?;
             build_systems::stage(&root, new.path(), *arch, all)?;
         }
@@ -256,21 +250,11 @@ fn find_program_triple() -> Result<String> {
     Ok(musl)
 }
 
-/// Whether the Rust compiler has the standard library for `triple`.
-pub(crate) fn has_library(triple: &str) -> Result<bool> {
-    let folder = output(rustc().args(["--print", "target-libdir", "--target", triple]))?;
-    Ok(Path::new(String::from_utf8(folder)?.trim()).is_dir())
-}
-
 /// The host target of the Rust compiler.
 pub(crate) fn host_triple() -> Result<String> {
     let text = String::from_utf8(output(rustc().arg("-vV"))?)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.ok_or("rustc -vV names no host")?.to_owned())
-}
-
-fn rustc() -> Command {
-    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
 
 fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
