@@ -64,6 +64,7 @@ fn run_of(
     trial(suite, name, move |suite| {
         let guest = &suite.guests[index];
         let run = &guest.directives.runs[number];
+        run.require_arch()?;
         if target == "hvt" {
             suite.kvm()?.require(run.processor)?;
         }

@@ -22,7 +22,7 @@
 //@ run hvt block-read-without-device: args="call 5 1 0 100000 200" expect="fault:Invalid guest hypercall: num=5" absent=answered peer=no
 //@ run hvt net-write-without-device: args="call 6 1 100000 40" expect="fault:Invalid guest hypercall: num=6" absent=answered peer=no
 //@ run hvt net-read-without-device: args="call 7 1 100000 40" expect="fault:Invalid guest hypercall: num=7" absent=answered peer=no
-//@ run hvt call-behind-the-last: args="call 9" expect="fault:Invalid guest port access: port=0x509" absent=answered peer=no
+//@ run hvt call-behind-the-last: needs=x86_64 args="call 9" expect="fault:Invalid guest port access: port=0x509" absent=answered peer=no
 
 /* Not aligned: no fault. */
 //@ run hvt odd-walltime: args="odd 1" expect=exit:0 output=answered
@@ -50,50 +50,59 @@
 //@ run hvt halt-status-negative: args="call 8 0 fffffffe" expect=exit:254 absent=answered
 
 /* Ports. */
-//@ run hvt out-diagnostic: args="out 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
-//@ run hvt out-pci: args="out cf8" expect="fault:Invalid guest port access: port=0xcf8" absent=answered peer=no
-//@ run hvt out-below: args="out 4ff" expect="fault:Invalid guest port access: port=0x4ff" absent=answered peer=no
-//@ run hvt out-kick-without-ring: args="out 600" expect="fault:Invalid guest port access: port=0x600" absent=answered peer=no
-//@ run hvt out-highest: args="out ffff" expect="fault:Invalid guest port access: port=0xffff" absent=answered peer=no
-//@ run hvt outw: args="outw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt outb: args="outb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt outb-keyboard: args="outb 64" expect="fault:Invalid guest port access: port=0x64" absent=answered peer=no
-//@ run hvt in: args="in 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt inw: args="inw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt inb: args="inb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt in-pci: args="in cfc" expect="fault:Invalid guest port access: port=0xcfc" absent=answered peer=no
-//@ run hvt rep-ins: args="rep-ins 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
-//@ run hvt rep-outs: args="rep-outs 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
+//@ run hvt out-diagnostic: needs=x86_64 args="out 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
+//@ run hvt out-pci: needs=x86_64 args="out cf8" expect="fault:Invalid guest port access: port=0xcf8" absent=answered peer=no
+//@ run hvt out-below: needs=x86_64 args="out 4ff" expect="fault:Invalid guest port access: port=0x4ff" absent=answered peer=no
+//@ run hvt out-kick-without-ring: needs=x86_64 args="out 600" expect="fault:Invalid guest port access: port=0x600" absent=answered peer=no
+//@ run hvt out-highest: needs=x86_64 args="out ffff" expect="fault:Invalid guest port access: port=0xffff" absent=answered peer=no
+//@ run hvt outw: needs=x86_64 args="outw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt outb: needs=x86_64 args="outb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt outb-keyboard: needs=x86_64 args="outb 64" expect="fault:Invalid guest port access: port=0x64" absent=answered peer=no
+//@ run hvt in: needs=x86_64 args="in 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt inw: needs=x86_64 args="inw 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt inb: needs=x86_64 args="inb 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt in-pci: needs=x86_64 args="in cfc" expect="fault:Invalid guest port access: port=0xcfc" absent=answered peer=no
+//@ run hvt rep-ins: needs=x86_64 args="rep-ins 502" expect="fault:Invalid guest port access: port=0x502" absent=answered peer=no
+//@ run hvt rep-outs: needs=x86_64 args="rep-outs 80" expect="fault:Invalid guest port access: port=0x80" absent=answered peer=no
 /* KVM reports these one by one, or all at once: then it is no hypercall. */
-//@ run hvt rep-outs-calls: args="rep-outs 502" expect="fault:Invalid guest *" absent=answered peer=no
+//@ run hvt rep-outs-calls: needs=x86_64 args="rep-outs 502" expect="fault:Invalid guest *" absent=answered peer=no
 
 /* Instructions, and accesses that memory does not permit. */
-//@ run hvt halt: args=halt expect="fault:KVM: unhandled exit: exit_reason=0x5, rip=0x*" absent=answered peer=no
-//@ run hvt triple-fault: args=crash expect="fault:KVM: unhandled exit: exit_reason=0x8, rip=0x*" absent=answered peer=no
+//@ run hvt halt: needs=x86_64 args=halt expect="fault:KVM: unhandled exit: exit_reason=0x5, rip=0x*" absent=answered peer=no
+//@ run hvt triple-fault: needs=x86_64 args=crash expect="fault:KVM: unhandled exit: exit_reason=0x8, rip=0x*" absent=answered peer=no
 //@ run hvt endless-loop-sigterm: args="--solo5:quiet spin" signal=TERM expect=exit:1 only="Waiting for a signal\nsolo5-hvt: Exiting on signal 15\n" peer=no
 //@ run hvt endless-loop-sigint: args="--solo5:quiet spin" signal=INT expect=exit:1 only="Waiting for a signal\nsolo5-hvt: Exiting on signal 2\n" peer=no
-//@ run hvt undefined-instruction: args=ud2 expect=abort output="trap: type=#UD" absent=answered
-//@ run hvt read-address-0: args="peek 0" expect=abort output="trap: type=#PF" output="cr2=0x0" absent=answered peer=no
-//@ run hvt read-page-tables: args="peek 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
-//@ run hvt write-page-tables: args="poke 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
-//@ run hvt write-boot-info: args="poke 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
-//@ run hvt read-behind-memory: args="peek 200000" expect=abort output="trap: type=#PF" output="cr2=0x200000" absent=answered peer=no
-//@ run hvt read-4g: args="peek 100000000" expect=abort output="trap: type=#PF" output="cr2=0x100000000" absent=answered peer=no
-//@ run hvt read-noncanonical: args="peek 8000000000000000" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt write-code: args="poke 100100" expect="fault:KVM: host/guest translation fault: rip=0x*" absent=answered peer=no
-//@ run hvt execute-stack: args="jump 1f0000" expect=abort output="trap: type=#PF" output="cr2=0x1f0000" absent=answered peer=no
-//@ run hvt execute-boot-info: args="jump 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
+//@ run hvt undefined-instruction: needs=x86_64 args=ud2 expect=abort output="trap: type=#UD" absent=answered
+//@ run hvt read-address-0: needs=x86_64 args="peek 0" expect=abort output="trap: type=#PF" output="cr2=0x0" absent=answered peer=no
+//@ run hvt read-page-tables: needs=x86_64 args="peek 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
+//@ run hvt write-page-tables: needs=x86_64 args="poke 2000" expect=abort output="trap: type=#PF" output="cr2=0x2000" absent=answered peer=no
+//@ run hvt write-boot-info: needs=x86_64 args="poke 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
+//@ run hvt read-behind-memory: needs=x86_64 args="peek 200000" expect=abort output="trap: type=#PF" output="cr2=0x200000" absent=answered peer=no
+//@ run hvt read-4g: needs=x86_64 args="peek 100000000" expect=abort output="trap: type=#PF" output="cr2=0x100000000" absent=answered peer=no
+//@ run hvt read-noncanonical: needs=x86_64 args="peek 8000000000000000" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt write-code: needs=x86_64 args="poke 100100" expect="fault:KVM: host/guest translation fault: rip=0x*" absent=answered peer=no
+//@ run hvt execute-stack: needs=x86_64 args="jump 1f0000" expect=abort output="trap: type=#PF" output="cr2=0x1f0000" absent=answered peer=no
+//@ run hvt execute-boot-info: needs=x86_64 args="jump 10000" expect=abort output="trap: type=#PF" output="cr2=0x10000" absent=answered peer=no
+
+//@ run hvt arm-undefined-instruction: needs=aarch64 args=ud2 expect=abort output="trap: type=#UNDEF" absent=answered peer=no
+//@ run hvt arm-read-address-0: needs=aarch64 args="peek 0" expect=abort output="trap: type=#DABT" output="far=0x0" absent=answered peer=no
+//@ run hvt arm-read-page-tables: needs=aarch64 args="peek 2000" expect=abort output="trap: type=#DABT" output="far=0x2000" absent=answered peer=no
+//@ run hvt arm-write-page-tables: needs=aarch64 args="poke 2000" expect=abort output="trap: type=#DABT" output="far=0x2000" absent=answered peer=no
+//@ run hvt arm-write-boot-info: needs=aarch64 args="poke 10000" expect=abort output="trap: type=#DABT" output="far=0x10000" absent=answered peer=no
+//@ run hvt arm-read-behind-memory: needs=aarch64 args="peek 200000" expect=abort output="trap: type=#DABT" output="far=0x200000" absent=answered peer=no
+//@ run hvt arm-execute-stack: needs=aarch64 args="jump 1f0000" expect=abort output="trap: type=#IABT" output="far=0x1f0000" absent=answered peer=no
+//@ run hvt arm-execute-boot-info: needs=aarch64 args="jump 10000" expect=abort output="trap: type=#IABT" output="far=0x10000" absent=answered peer=no
 
 /* Model-specific registers: the guest gets #GP for a missing one, and KVM's own are missing. */
-//@ run hvt msr-unknown: args="rdmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-write-unknown: args="wrmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-vmx: args="wrmsr 480" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-x2apic: args="rdmsr 802" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-kvm-clock: args="wrmsr 4b564d01" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-kvm-wall-clock: args="wrmsr 4b564d00" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-kvm-steal-time: args="wrmsr 4b564d03" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-hyper-v: args="wrmsr 40000001" expect=abort output="trap: type=#GP" absent=answered peer=no
-//@ run hvt msr-all: args=probe expect=exit:0 output=answered absent=trap peer=no
+//@ run hvt msr-unknown: needs=x86_64 args="rdmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-write-unknown: needs=x86_64 args="wrmsr 12345678" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-vmx: needs=x86_64 args="wrmsr 480" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-x2apic: needs=x86_64 args="rdmsr 802" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-clock: needs=x86_64 args="wrmsr 4b564d01" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-wall-clock: needs=x86_64 args="wrmsr 4b564d00" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-kvm-steal-time: needs=x86_64 args="wrmsr 4b564d03" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-hyper-v: needs=x86_64 args="wrmsr 40000001" expect=abort output="trap: type=#GP" absent=answered peer=no
+//@ run hvt msr-all: needs=x86_64 args=probe expect=exit:0 output=answered absent=trap peer=no
 #include "hostile.h"
 
 int solo5_app_main(const struct solo5_start_info *info)

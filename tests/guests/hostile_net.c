@@ -113,7 +113,7 @@ static void queue(uint32_t operation, uint32_t handle, uint64_t data, uint32_t l
 static void let_it_be_seen(void)
 {
     solo5_handle_set_t ready;
-    hostile_out(HVT_RING_KICK_PIO, 0);
+    hostile_kick();
     solo5_yield(solo5_clock_monotonic() + 20000000, &ready);
 }
 
@@ -143,14 +143,14 @@ static void race(void)
     for (uint32_t taken = 0;; taken++) {
         queue(HVT_RING_NET_WRITE, 1, (uint64_t)(uintptr_t)frame, ARP + ARP_SIZE);
         queue(HVT_RING_NET_READ, 1, argument, 64);
-        hostile_out(HVT_RING_KICK_PIO, 0);
+        hostile_kick();
         for (int i = 0; i < 100; i++) {
             hostile_area[0] = (uint64_t)(uintptr_t)frame;
             hostile_area[1] = 0;
-            hostile_out(HVT_HYPERCALL_PIO_BASE + HVT_HYPERCALL_PUTS, (uint32_t)argument);
+            hostile_hypercall(HVT_HYPERCALL_PUTS, (uint32_t)argument);
         }
         let_it_be_seen();
-        hostile_out(HVT_HYPERCALL_PIO_BASE + HVT_HYPERCALL_PUTS, (uint32_t)argument);
+        hostile_hypercall(HVT_HYPERCALL_PUTS, (uint32_t)argument);
         store(&ring()->completions_taken, taken + 1);
     }
 }

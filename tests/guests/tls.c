@@ -20,6 +20,18 @@ static uintptr_t take(size_t size)
     return block;
 }
 
+/* Compilers assume that a function keeps its thread pointer, so these are functions of their own. */
+static __attribute__((noinline)) int are(uint64_t zeroed_wanted, uint64_t initialised_wanted)
+{
+    return zeroed == zeroed_wanted && initialised == initialised_wanted;
+}
+
+static __attribute__((noinline)) void set(uint64_t zeroed_new, uint64_t initialised_new)
+{
+    zeroed = zeroed_new;
+    initialised = initialised_new;
+}
+
 static solo5_result_t enter(uintptr_t block)
 {
     return solo5_set_tls_base(solo5_tls_tp_offset(block));
@@ -39,20 +51,19 @@ int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
 
     if (enter(first) != SOLO5_R_OK)
         return 4;
-    if (initialised != 0xc0ffee || zeroed != 0)
+    if (!are(0, 0xc0ffee))
         return 10;
-    zeroed = 1;
+    set(1, 0xc0ffee);
 
     if (enter(second) != SOLO5_R_OK)
         return 5;
-    if (initialised != 0xc0ffee || zeroed != 0)
+    if (!are(0, 0xc0ffee))
         return 11;
-    zeroed = 2;
-    initialised = 2;
+    set(2, 2);
 
-    if (enter(first) != SOLO5_R_OK || zeroed != 1 || initialised != 0xc0ffee)
+    if (enter(first) != SOLO5_R_OK || !are(1, 0xc0ffee))
         return 6;
-    if (enter(second) != SOLO5_R_OK || zeroed != 2 || initialised != 2)
+    if (enter(second) != SOLO5_R_OK || !are(2, 2))
         return 7;
     return succeed();
 }

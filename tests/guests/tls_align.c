@@ -20,7 +20,14 @@ struct range {
     uintptr_t start, size, align;
 };
 
-static void examine(uintptr_t block)
+/* Compilers assume that a function keeps its thread pointer, so these are functions of their own. */
+static __attribute__((noinline)) void change(void)
+{
+    lined = 7;
+    wide_zero[24] = 7;
+}
+
+static __attribute__((noinline)) void examine(uintptr_t block)
 {
     const struct range ranges[] = {
         {(uintptr_t)&byte, sizeof byte, 1},
@@ -63,8 +70,7 @@ int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
             CHECK(room[i][at] == 0xff);
         CHECK(solo5_set_tls_base(solo5_tls_tp_offset((uintptr_t)room[i])) == SOLO5_R_OK);
         examine((uintptr_t)room[i]);
-        lined = 7;
-        wide_zero[24] = 7;
+        change();
     }
     return succeed();
 }

@@ -9,6 +9,9 @@
 
 use std::net::Ipv4Addr;
 
+use solo5_abi::Arch;
+
+use crate::outcome::{Outcome, Stop};
 use crate::peer::Release;
 
 /// The directives of one file.
@@ -59,6 +62,8 @@ pub struct Run {
     pub peer: Option<Release>,
     /// Whether it needs a real processor: a KVM that interprets guests is not enough.
     pub processor: bool,
+    /// The only architecture that it is about, if it is not about all.
+    pub arch: Option<Arch>,
 }
 
 /// Part of a tender's command line, with what it needs on the host.
@@ -217,6 +222,7 @@ impl Run {
             unchanged: Vec::new(),
             peer: Some(Release::default()),
             processor: false,
+            arch: None,
         }
     }
 
@@ -271,6 +277,10 @@ impl Run {
             "peer" if value == "no" => self.peer = None,
             "peer" => self.peer = Some(value.parse()?),
             "needs" if value == "processor" => self.processor = true,
+            "needs" => {
+                let arch = Arch::from_name(value);
+                self.arch = Some(arch.ok_or("is processor, or an architecture")?);
+            }
             _ => return Err("is not a key".to_owned()),
         }
         Ok(())
@@ -290,6 +300,19 @@ impl Run {
             });
         }
         Ok(())
+    }
+
+    /// Checks that it is about this machine's architecture.
+    ///
+    /// # Errors
+    /// It is about another one.
+    pub fn require_arch(&self) -> Outcome {
+        match self.arch {
+            Some(arch) if Arch::HOST != Some(arch) => {
+                Err(Stop::Elsewhere(format!("it is about {}", arch.name())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it needs a network namespace of its own.

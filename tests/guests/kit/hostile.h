@@ -6,12 +6,22 @@
  *   odd N WORD…           the same, the argument not aligned
  *   at N ADDRESS          hypercall N that claims its argument is at ADDRESS
  *   wait N WORD…          the same as `call`, for a call that lasts until a signal comes
- *   out|outw|outb PORT    writes 0 to a port; in|inw|inb reads from it
- *   rep-outs|rep-ins PORT `rep outsl`, `rep insl` of four words
  *   peek|poke ADDRESS     reads from, writes to memory
  *   jump ADDRESS          executes there
+ *   halt ud2 spin         an instruction that waits for an interrupt, one that does not exist, an endless loop
+ *
+ * on x86_64 also:
+ *
+ *   out|outw|outb PORT    writes 0 to a port; in|inw|inb reads from it
+ *   rep-outs|rep-ins PORT `rep outsl`, `rep insl` of four words
  *   rdmsr|wrmsr NUMBER    reads a model-specific register, writes all ones
- *   halt ud2 crash spin probe
+ *   crash probe
+ *
+ * on aarch64 also:
+ *
+ *   store ADDRESS         a store of 32 bits; store8, store16, store64, load and pair are other accesses
+ *   smc hvc               calls of firmware and hypervisor, which find neither
+ *   mrs                   a register of the interrupt controller, which is not there
  *
  * The word `self` is the address of the hypercall's argument. The guest prints every answer.
  */
@@ -32,13 +42,57 @@ static struct {
 
 /* The argument of a hypercall, with room to misalign it. */
 static uint64_t hostile_area[WORDS_MAX + 1];
-/* What `rep outs` reads: addresses behind memory. */
-static uint32_t hostile_text[4] = {0x200000, 0x200000, 0x200000, 0x200000};
+#if defined(__x86_64__)
 
 static inline void hostile_out(uint16_t port, uint32_t value)
 {
     __asm__ volatile("outl %0, %1" : : "a"(value), "d"(port) : "memory");
 }
+
+/* Calls the tender, without a look at the number. */
+static inline void hostile_hypercall(uint64_t number, uint32_t value)
+{
+    hostile_out((uint16_t)(HVT_HYPERCALL_PIO_BASE + number), value);
+}
+
+static inline void hostile_kick(void)
+{
+    hostile_out(HVT_RING_KICK_PIO, 0);
+}
+
+#elif defined(__aarch64__)
+
+static inline void hostile_store(uint64_t address, uint32_t value)
+{
+    __asm__ volatile("dsb ish\n\tstr %w0, [%1]" : : "r"(value), "r"(address) : "memory");
+}
+
+/* Calls the tender, without a look at the number. */
+static inline void hostile_hypercall(uint64_t number, uint32_t value)
+{
+    hostile_store(HVT_HYPERCALL_MMIO_BASE + (number << HVT_HYPERCALL_MMIO_SHIFT), value);
+}
+
+static inline void hostile_kick(void)
+{
+    hostile_store(HVT_RING_KICK_MMIO, 0);
+}
+
+#else
+
+static inline void hostile_hypercall(uint64_t number, uint32_t value)
+{
+    (void)number;
+    (void)value;
+    CHECK(!"no hypercalls here");
+}
+
+static inline void hostile_kick(void)
+{
+    CHECK(!"no ring here");
+}
+
+#endif
 
 static bool hostile_is(const char *word, const char *name)
 {
@@ -84,7 +138,7 @@ static void hostile_call(unsigned shift)
     uint8_t *argument = (uint8_t *)hostile_area + shift;
     int32_t ret;
     memcpy(argument, command.words + 1, sizeof command.words - sizeof command.words[0]);
-    hostile_out((uint16_t)(HVT_HYPERCALL_PIO_BASE + number), (uint32_t)(uintptr_t)argument);
+    hostile_hypercall(number, (uint32_t)(uintptr_t)argument);
     if (number >= HVT_HYPERCALL_BLOCK_WRITE && number <= HVT_HYPERCALL_NET_READ) {
         const bool block = number <= HVT_HYPERCALL_BLOCK_READ;
         memcpy(&ret, argument + (block ? 32 : 24), sizeof ret);
@@ -95,6 +149,9 @@ static void hostile_call(unsigned shift)
 }
 
 #if defined(__x86_64__)
+
+/* What `rep outs` reads: addresses behind memory. */
+static uint32_t hostile_text[4] = {0x200000, 0x200000, 0x200000, 0x200000};
 
 /* `lidt`, `lgdt` */
 struct hostile_table {
@@ -205,11 +262,56 @@ static void hostile_machine(void)
     }
 }
 
+#elif defined(__aarch64__)
+
+static void hostile_machine(void)
+{
+    const char *name = command.name;
+    const uint64_t first = command.words[0];
+    uint64_t value = 0;
+    if (hostile_is(name, "store")) {
+        hostile_store(first, 0);
+    } else if (hostile_is(name, "store8")) {
+        __asm__ volatile("strb %w0, [%1]" : : "r"(value), "r"(first) : "memory");
+    } else if (hostile_is(name, "store16")) {
+        __asm__ volatile("strh %w0, [%1]" : : "r"(value), "r"(first) : "memory");
+    } else if (hostile_is(name, "store64")) {
+        __asm__ volatile("str %0, [%1]" : : "r"(value), "r"(first) : "memory");
+    } else if (hostile_is(name, "load")) {
+        __asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(first) : "memory");
+    } else if (hostile_is(name, "pair")) {
+        /* Of two registers the processor does not tell a hypervisor. */
+        __asm__ volatile("stp %0, %0, [%1]" : : "r"(value), "r"(first) : "memory");
+    } else if (hostile_is(name, "peek")) {
+        (void)*(volatile uint8_t *)opaque(first);
+    } else if (hostile_is(name, "poke")) {
+        *(volatile uint8_t *)opaque(first) = 0;
+    } else if (hostile_is(name, "jump")) {
+        __asm__ volatile("br %0" : : "r"(first));
+    } else if (hostile_is(name, "halt")) {
+        __asm__ volatile("wfi");
+    } else if (hostile_is(name, "ud2")) {
+        __asm__ volatile("udf #0");
+    } else if (hostile_is(name, "smc")) {
+        __asm__ volatile("mov x0, #0x84000000\n\tsmc #0" : : : "x0", "x1", "x2", "x3", "memory");
+    } else if (hostile_is(name, "hvc")) {
+        __asm__ volatile("mov x0, #0x84000000\n\thvc #0" : : : "x0", "x1", "x2", "x3", "memory");
+    } else if (hostile_is(name, "mrs")) {
+        __asm__ volatile("mrs %0, s3_0_c12_c12_0" : "=r"(value));
+    } else if (hostile_is(name, "spin")) {
+        say("Waiting for a signal\n");
+        for (;;)
+            __asm__ volatile("yield");
+    } else {
+        CHECK(!"a command");
+    }
+}
+
 #else
 
 static void hostile_machine(void)
 {
-    CHECK(!"hypercalls here are no port accesses");
+    CHECK(!"a command");
 }
 
 #endif
@@ -224,8 +326,7 @@ static int hostile_do(void)
     else if (hostile_is(command.name, "odd"))
         hostile_call(3);
     else if (hostile_is(command.name, "at"))
-        hostile_out((uint16_t)(HVT_HYPERCALL_PIO_BASE + command.words[0]),
-                    (uint32_t)command.words[1]);
+        hostile_hypercall(command.words[0], (uint32_t)command.words[1]);
     else
         hostile_machine();
     say("answered\n");
