@@ -8,7 +8,7 @@ use solo5_abi::offer::{Feature, Features};
 use solo5_abi::{Target, mft1, note};
 use solo5_audit::Subject;
 use solo5_image::elf;
-use solo5_image::{Image, ImageError, Note};
+use solo5_image::{Image, ImageError, Note, pages};
 use solo5_report::one_line;
 
 use crate::console::{Console, Exit, Failure};
@@ -58,6 +58,9 @@ struct Load {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_with_stack: Option<u64>,
     kernel_end: u64,
+    /// The largest pages of a host on which spt starts it, if hosts of its architecture differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_page_size_max: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -133,6 +136,8 @@ fn collect<'a>(subject: &'a Subject<'_>, image: &'a Image, size: Option<u64>) ->
         minimum_memory: plan.minimum_memory,
         memory_with_stack: subject.least_memory().filter(|least| *least > plan.minimum_memory),
         kernel_end: plan.kernel_end,
+        host_page_size_max: pages::largest(plan, image.arch())
+            .filter(|_| subject.target() == Some(Target::Spt)),
     });
     Shown {
         file: subject.name(),
@@ -239,6 +244,9 @@ fn human(subject: &Subject<'_>, shown: &Shown<'_>) -> String {
             out,
             "memory   {mib} MiB to load it ({memory:#x}){stack}, kernel_end {end:#x}"
         );
+        if let Some(page) = load.host_page_size_max {
+            let _ = writeln!(out, "pages    hosts with pages of up to {} KiB start it", page >> 10);
+        }
     }
     if !shown.known.is_empty() {
         let needed = if shown.needed.is_empty() { "none".into() } else { shown.needed.join(", ") };

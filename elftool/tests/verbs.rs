@@ -186,6 +186,23 @@ fn show_has_the_least_memory_of_every_target_that_a_program_starts() {
     }
 }
 
+/// The sample's segments are aligned to pages of 4 KiB.
+#[test]
+fn show_has_the_pages_of_hosts_that_differ() {
+    let place = Place::new();
+    for (arch, pages) in
+        [(Arch::Aarch64, Some(0x1000)), (Arch::X86_64, None), (Arch::Ppc64le, None)]
+    {
+        place.write("image", &Sample::new(Target::Spt, arch, &DEVICES).bytes());
+        let run = place.run(&["show", "image"]);
+        let line = "\npages    hosts with pages of up to 4 KiB start it\n";
+        assert_eq!(run.stdout.contains(line), pages.is_some(), "{}", run.stdout);
+        let run = place.run(&["show", "--format=json", "image"]);
+        let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(value["load"]["host_page_size_max"].as_u64(), pages);
+    }
+}
+
 #[test]
 fn what_is_no_image_is_named_by_every_verb_of_ours_that_reads_one() {
     let place = Place::new();

@@ -49,6 +49,7 @@ pub mod foreign;
 pub mod image;
 pub mod notes;
 pub mod numbers;
+pub mod pages;
 pub mod plan;
 pub mod read;
 pub mod sections;

@@ -6,7 +6,7 @@
 //! | phase | file |
 //! |---|---|
 //! | guest memory at the guest's own addresses | [`place`] |
-//! | segments | `solo5_tender::load`, [`pages`] |
+//! | segments | `solo5_tender::load`, [`solo5_image::pages`] |
 //! | timer and epoll set | [`run`] |
 //! | boot information, manifest, command line | [`boot_info`] |
 //! | rules and the filter | [`filter`], `solo5_tender::seccomp` |
@@ -26,7 +26,6 @@ mod arch;
 pub mod boot_info;
 pub mod enter;
 pub mod filter;
-pub mod pages;
 pub mod place;
 pub mod run;
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use solo5_abi::offer::{Feature, Features};
 use solo5_abi::spt::{BOOT_INFO_BASE, INTERNAL_TIMERFD};
 use solo5_abi::{Arch, Target};
-use solo5_image::Protection;
+use solo5_image::{Protection, pages};
 use solo5_tender::attach::{Backing, Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::confine;
@@ -25,7 +25,7 @@ use solo5_tender::sys::{Errno, image};
 use crate::arch;
 use crate::boot_info::{self, Facts, NAMES_BASE};
 use crate::enter::{Start, enter};
-use crate::{filter, pages, place};
+use crate::{filter, place};
 
 /// The seccomp tender.
 #[derive(Clone, Copy, Debug)]
