@@ -74,17 +74,27 @@ pub struct Resolved {
     pub frames: Vec<Frame>,
 }
 
+/// What stands before an address, and whether it is one to return to.
+const MARKS: [(&str, bool); 7] = [
+    ("ip=", false),
+    ("ip ", false),
+    ("ip:", false),
+    ("pc=", false),
+    ("pc : ", false),
+    ("lr=", true),
+    ("return address? ", true),
+];
+
 /// The code addresses in a line that a tender, a guest or the kernel printed: the instruction
-/// pointer (`rip=0x…`, ` ip 00…`, `ip:…`), and words that may be return addresses.
+/// pointer (`rip=0x…`, ` ip 00…`, `ip:…`; `pc=0x…`, `pc : 00…`), the link register, and words that may be return addresses.
 pub fn addresses(line: &str) -> Vec<Address> {
     let mut found = Vec::new();
-    for (mark, returns) in
-        [("ip=", false), ("ip ", false), ("ip:", false), ("return address? ", true)]
-    {
+    for (mark, returns) in MARKS {
         for (at, _) in line.match_indices(mark) {
             let (before, rest) = line.split_at(at);
             let rest = rest.get(mark.len()..).unwrap_or_default();
-            let name = before.strip_suffix('r').unwrap_or(before);
+            let name =
+                before.strip_suffix('r').filter(|_| mark.starts_with("ip")).unwrap_or(before);
             if !returns && name.ends_with(|c: char| c.is_ascii_alphanumeric()) {
                 continue;
             }
@@ -361,7 +371,12 @@ mod tests {
                 "audit: type=1326 sig=31 syscall=41 compat=0 ip=0x100a31 code=0x80000000",
                 vec![at(0x10_0a31, false)],
             ),
-            ("a trip=0x100000, a ship 12, ip=, rip=0x, skip 100000", vec![]),
+            (
+                "solo5-hvt: guest trap: pc=0x100040 sp=0x3fffe0 lr=0x100020 pstate=0x3c5 esr=0x0 far=0x28",
+                vec![at(0x10_0040, false), at(0x10_0020, true)],
+            ),
+            ("pc : 0000000000100a30", vec![at(0x10_0a30, false)]),
+            ("a rpc=0x100000, a trip=0x100000, a ship 12, ip=, rip=0x, skip 100000", vec![]),
             ("rip=0x11111111111111111", vec![]),
         ] {
             assert_eq!(addresses(line), expected, "{line}");

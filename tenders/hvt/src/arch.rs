@@ -8,6 +8,7 @@
 //! | `Support`, `set_cpu`, `counter_frequency` | what KVM offers, and the CPU |
 //! | `KICK`, `CALLS` | the kick's address; from where on stores are hypercalls |
 //! | `Registers`, `registers`, `pc`, `sp`, `PC`, `SP`, `READ_REGISTERS`, `write_registers` | registers |
+//! | `core_file` | registers in a core file |
 //! | `TrapFrame`, `trap_pc`, `trap_sp`, `trap_address`, `write_trap` | the trap that a guest reports |
 
 #[cfg(target_arch = "aarch64")]

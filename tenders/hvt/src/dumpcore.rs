@@ -8,15 +8,16 @@ use std::fmt::Write;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use kvm_bindings::{kvm_regs, kvm_sregs};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
-use solo5_abi::hvt::x86_64::TrapFrame;
+use solo5_abi::hvt::MEMORY_GRANULE;
 use solo5_tender::error::Error;
 use solo5_tender::memory::Allegation;
-use solo5_tender::seccomp::calls::{IOCTL, MINCORE, PWRITE64, UNLINKAT};
+use solo5_tender::seccomp::calls::{MINCORE, PWRITE64, UNLINKAT};
 use solo5_tender::seccomp::{Condition, Rule, Test};
-use solo5_tender::sys::Errno;
+use solo5_tender::sys::image::page_size;
 
+use crate::arch::TrapFrame;
+use crate::arch::core_file::{self, MACHINE, REGISTERS};
 use crate::fault::Text;
 use crate::memory::{SharedMemory, Use};
 use crate::signals;
@@ -25,8 +26,6 @@ use crate::vm::Vcpu;
 const PAGE: u64 = 0x1000;
 /// File offset of guest memory.
 const MEMORY_AT: u64 = PAGE;
-/// `KVM_GET_SREGS`
-const KVM_GET_SREGS: u32 = 0x8138_ae83;
 
 /// The core file of a guest.
 #[derive(Debug)]
@@ -106,27 +105,27 @@ impl Dump {
             let _ = text.write_str(piece.valid());
         }
         let _ = writeln!(text);
-        let special = vcpu.kvm().get_sregs().unwrap_or_default();
-        let mut general = vcpu.registers().unwrap_or_default();
-        if trap.is_some() {
-            general.rbp = interrupted_frame(memory, &general);
-        }
-        let head = head(memory.size(), &general, &special, trap.as_ref());
+        let load = |at| memory.load(at).ok();
+        let registers = core_file::registers(vcpu.kvm(), trap.as_ref(), load);
+        let head = head(memory.size(), &registers, trap.is_some());
         let mut complete = self.put(&head, 0);
         let mut dumped = 0;
-        for first in (0..memory.size()).step_by(PAGES * PAGE as usize) {
-            let Ok(resident) = resident(memory, first) else {
+        let page = page_size();
+        for first in (0..memory.size()).step_by(GRANULE as usize) {
+            let mut vector = [0; (GRANULE / PAGE) as usize];
+            let resident = vector.get_mut(..(GRANULE / page) as usize).unwrap_or_default();
+            if memory.resident(first, resident).is_err() {
                 complete = false;
                 continue;
-            };
-            let present = (first..).step_by(PAGE as usize).zip(resident);
-            for (at, _) in present.filter(|(_, present)| present & 1 != 0) {
-                let written = self.page(memory, at);
+            }
+            let present = (first..).step_by(page as usize).zip(resident);
+            for (at, _) in present.filter(|(_, present)| **present & 1 != 0) {
+                let written = self.page(memory, at, page);
                 complete &= written;
                 dumped += u64::from(written);
             }
         }
-        let total = memory.size() / PAGE;
+        let total = memory.size() / page;
         let _ = writeln!(text, "{program}: dumpcore: dumped {dumped} pages of total {total} pages");
         if !complete {
             let _ = writeln!(
@@ -137,8 +136,8 @@ impl Dump {
         crate::end::say(crate::end::STDERR, &text);
     }
 
-    fn page(&self, memory: &SharedMemory, at: u64) -> bool {
-        let Ok(mut piece) = memory.piece(Allegation::new(at, PAGE), Use::Read) else {
+    fn page(&self, memory: &SharedMemory, at: u64, size: u64) -> bool {
+        let Ok(mut piece) = memory.piece(Allegation::new(at, size), Use::Read) else {
             // Pages without read access are left out.
             return false;
         };
@@ -164,73 +163,38 @@ impl Dump {
 
 /// The system calls a dump needs; a descriptor that is not open yet is -1.
 pub fn rules(vcpu: RawFd, file: RawFd, directory: RawFd) -> Vec<Rule> {
-    let registers = Condition::new(1, "request", Test::low(KVM_GET_SREGS));
-    let registers = registers.meaning("KVM_GET_SREGS");
-    let cpu = Condition::descriptor(vcpu, "the CPU");
     let core = vec![Condition::descriptor(file, "the core file")];
     // An `int` argument: the C library may pass anything in the upper half.
     let directory = Condition::new(0, "fd", Test::low(directory as u32));
     let directory = directory.meaning("the directory of the core file");
-    let length = Condition::new(1, "length", Test::Equal(PAGE * PAGES as u64));
-    vec![
-        Rule::allow(IOCTL, vec![cpu, registers], "dumpcore: registers"),
+    let length = Condition::new(1, "length", Test::Equal(GRANULE));
+    let mut rules = core_file::rules(vcpu);
+    rules.extend([
         Rule::allow(MINCORE, vec![length], "dumpcore: which pages are resident"),
         Rule::allow(PWRITE64, core, "dumpcore: writing"),
         Rule::allow(UNLINKAT, vec![directory], "dumpcore: removing an unneeded core file"),
-    ]
+    ]);
+    rules
 }
 
-/// Maximum stack of a trap handler in bytes.
-const HANDLER_STACK: u64 = 0x1000;
-/// Maximum depth of calls in a trap handler.
-const HANDLER_CALLS: usize = 64;
-
-/// The frame pointer of the code that a trap interrupted, given the registers `inside` the trap's
-/// handler. It is the first frame pointer in the chain that does not point into the handler's own
-/// stack. A handler compiled without frame pointers leaves it unchanged in `rbp`.
-fn interrupted_frame(memory: &SharedMemory, inside: &kvm_regs) -> u64 {
-    let own = inside.rsp..inside.rsp.saturating_add(HANDLER_STACK);
-    let mut frame = inside.rbp;
-    for _ in 0..HANDLER_CALLS {
-        if !own.contains(&frame) {
-            break;
-        }
-        match memory.load(frame) {
-            Ok(caller) => frame = caller,
-            Err(_) => break,
-        }
-    }
-    frame
-}
-
-/// Number of pages per query: one granule of guest memory.
-const PAGES: usize = 512;
-
-/// Which pages of the granule at `first` are resident: bit 0 of each byte.
-fn resident(memory: &SharedMemory, first: u64) -> Result<[u8; PAGES], Errno> {
-    let mut vector = [0; PAGES];
-    memory.resident(first, &mut vector)?;
-    Ok(vector)
-}
+/// Bytes of guest memory per query.
+const GRANULE: u64 = MEMORY_GRANULE;
 
 const EHDR: usize = 64;
 const PHDR: usize = 56;
-const PRSTATUS: usize = 336;
+/// Where registers are in Linux's `struct elf_prstatus`, of which only they differ.
+const REGISTERS_AT: usize = 112;
+const PRSTATUS: usize = REGISTERS_AT + 8 * REGISTERS + 8;
 const NOTE: usize = 12 + 8 + PRSTATUS;
 const HEAD: usize = EHDR + 2 * PHDR + NOTE;
 
 /// The start of the file, before guest memory: headers, and the note with the registers.
-fn head(
-    memory: u64,
-    general: &kvm_regs,
-    special: &kvm_sregs,
-    trap: Option<&TrapFrame>,
-) -> [u8; HEAD] {
+fn head(memory: u64, registers: &[u64; REGISTERS], trapped: bool) -> [u8; HEAD] {
     let mut out = Bytes([0; HEAD]);
     // ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_STANDALONE
     out.put(0, &[0x7f, b'E', b'L', b'F', 2, 1, 1, 255]);
     out.put(16, &4u16.to_le_bytes()); // ET_CORE
-    out.put(18, &62u16.to_le_bytes()); // EM_X86_64
+    out.put(18, &MACHINE.to_le_bytes());
     out.put(20, &1u32.to_le_bytes());
     out.word(32, EHDR as u64);
     out.put(52, &(EHDR as u16).to_le_bytes());
@@ -256,47 +220,11 @@ fn head(
     out.put(note_at + 8, &1u32.to_le_bytes()); // NT_PRSTATUS
     out.put(note_at + 12, b"CORE\0");
     let status = note_at + 20;
-    let (mut rip, mut rsp, mut flags) = (general.rip, general.rsp, general.rflags);
-    let (mut cs, mut ss) = (u64::from(special.cs.selector), u64::from(special.ss.selector));
-    let mut signal: u16 = 6; // SIGABRT
-    if let Some(trap) = trap {
-        (rip, rsp, flags) = (trap.rip.get(), trap.rsp.get(), trap.rflags.get());
-        (cs, ss) = (trap.cs.get(), trap.ss.get());
-        signal = 11; // SIGSEGV
-    }
+    // SIGSEGV or SIGABRT.
+    let signal: u16 = if trapped { 11 } else { 6 };
     out.put(status + 12, &signal.to_le_bytes());
-    // Linux's `user_regs_struct`.
-    let registers = [
-        general.r15,
-        general.r14,
-        general.r13,
-        general.r12,
-        general.rbp,
-        general.rbx,
-        general.r11,
-        general.r10,
-        general.r9,
-        general.r8,
-        general.rax,
-        general.rcx,
-        general.rdx,
-        general.rsi,
-        general.rdi,
-        u64::MAX, // orig_rax: not in a system call
-        rip,
-        cs,
-        flags,
-        rsp,
-        ss,
-        special.fs.base,
-        special.gs.base,
-        special.ds.selector.into(),
-        special.es.selector.into(),
-        special.fs.selector.into(),
-        special.gs.selector.into(),
-    ];
-    for (index, value) in registers.into_iter().enumerate() {
-        out.word(status + 112 + index * 8, value);
+    for (index, value) in registers.iter().enumerate() {
+        out.word(status + REGISTERS_AT + index * 8, *value);
     }
     out.0
 }
@@ -324,18 +252,19 @@ mod tests {
 
     #[test]
     fn readelf_reads_the_head() {
-        let general = kvm_regs { rip: 0x10_0123, rax: 7, ..kvm_regs::default() };
-        let head = head(1 << 21, &general, &kvm_sregs::default(), None);
-        assert_eq!(head.len(), 0xb0 + 0x164);
+        let mut registers = [0; REGISTERS];
+        (registers[10], registers[16]) = (7, 0x10_0123);
+        let head = head(1 << 21, &registers, false);
+        assert_eq!(head.len(), 0xb0 + NOTE);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), head).unwrap();
         let ran = Command::new("readelf").args(["-W", "-h", "-l", "-n"]).arg(file.path()).output();
         let text = String::from_utf8(ran.unwrap().stdout).unwrap();
         for expected in [
             "CORE (Core file)",
-            "NOTE           0x0000b0 0x0000000000000000 0x0000000000000000 0x000164",
+            &format!("NOTE           0x0000b0 0x0000000000000000 0x0000000000000000 0x{NOTE:06x}"),
             "LOAD           0x001000 0x0000000000000000 0x0000000000000000 0x200000 0x200000 RWE 0x1000",
-            "CORE                 0x00000150\tNT_PRSTATUS",
+            &format!("CORE                 0x{PRSTATUS:08x}\tNT_PRSTATUS"),
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
@@ -344,32 +273,5 @@ mod tests {
             u64::from_le_bytes(head[at..at + 8].try_into().unwrap())
         };
         assert_eq!((register(10), register(16)), (7, 0x10_0123));
-    }
-
-    #[test]
-    fn interrupted_frame_skips_the_handlers_own_frames() {
-        let memory = crate::memory::testing::memory(0x4000, Vec::new());
-        let inside = |rbp| kvm_regs { rsp: 0x2000, rbp, ..kvm_regs::default() };
-        for (at, caller) in [(0x2100, 0x2200u64), (0x2200, 0x3800), (0x2300, 0x2300)] {
-            memory.store(at, &caller).unwrap();
-        }
-        assert_eq!(interrupted_frame(&memory, &inside(0x2100)), 0x3800);
-        assert_eq!(interrupted_frame(&memory, &inside(0x3800)), 0x3800);
-        for untouched in [0, 0x1fff, u64::MAX] {
-            let frame = interrupted_frame(&memory, &inside(untouched));
-            assert_eq!(frame, untouched);
-        }
-        assert_eq!(interrupted_frame(&memory, &inside(0x2300)), 0x2300, "a cycle of frames ends");
-        let above = kvm_regs { rsp: 0x3ff8, rbp: 0x4000, ..kvm_regs::default() };
-        assert_eq!(interrupted_frame(&memory, &above), 0x4000, "past the end of memory");
-    }
-
-    #[test]
-    fn the_core_has_the_registers_of_a_trap() {
-        let trap =
-            TrapFrame { rip: 0x10_0456.into(), rsp: 0x1f_0000.into(), ..TrapFrame::default() };
-        let head = head(1 << 21, &kvm_regs::default(), &kvm_sregs::default(), Some(&trap));
-        let at = 0xb0 + 20 + 112 + 16 * 8;
-        assert_eq!(head[at..at + 4], 0x10_0456u32.to_le_bytes());
     }
 }

@@ -35,7 +35,7 @@ pub mod arch;
 pub mod block;
 pub mod boot_info;
 pub mod devices;
-#[cfg_attr(not(all(feature = "debug", target_arch = "x86_64")), path = "no_dumpcore.rs")]
+#[cfg_attr(not(feature = "debug"), path = "no_dumpcore.rs")]
 pub mod dumpcore;
 pub mod end;
 pub mod exit;

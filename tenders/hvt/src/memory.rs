@@ -14,6 +14,7 @@ use solo5_abi::hvt::GUEST_MIN_BASE;
 use solo5_image::Protection;
 use solo5_tender::memory::Allegation;
 use solo5_tender::sys::Errno;
+use solo5_tender::sys::image::page_size;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::fault::GuestFault;
@@ -111,8 +112,7 @@ impl SharedMemory {
     /// Sets bit 0 of each byte of `vector` if the page is resident, for consecutive pages from
     /// guest address `at` on.
     pub fn resident(&self, at: u64, vector: &mut [u8]) -> Result<(), Errno> {
-        const PAGE: u64 = 0x1000;
-        let length = vector.len() as u64 * PAGE;
+        let length = vector.len() as u64 * page_size();
         let range = Allegation::new(at, length).within(&(0..self.size));
         let range = range.map_err(|_| Errno::INVAL)?;
         let start = std::ptr::with_exposed_provenance_mut(self.base + range.start);

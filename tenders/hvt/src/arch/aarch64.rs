@@ -1,6 +1,8 @@
 //! 64-bit Arm: page tables in [`layout`], [`registers`], and the CPU's initial state
 //! (`docs/reference/hvt.md#aarch64`). There is no interrupt controller and no PSCI.
 
+#[cfg(feature = "debug")]
+pub mod core_file;
 pub mod layout;
 mod registers;
 

@@ -1,5 +1,7 @@
 //! 64-bit x86: [`cpuid`], page tables and initial state in [`layout`], [`registers`].
 
+#[cfg(feature = "debug")]
+pub mod core_file;
 pub mod cpuid;
 pub mod layout;
 mod registers;

@@ -127,7 +127,7 @@ fn a_halt_carries_status_and_trap() {
     };
     let end = |status, trap| Ok(Next::End(End { status, trap }));
     assert_eq!(call(&host, Hypercall::Halt, 0, &halt(0, 300)), end(300, None));
-    let frame = TrapFrame { cr2: 0x28.into(), ..TrapFrame::default() };
+    let frame = TrapFrame::read_from_bytes(&[0x28; TrapFrame::SIZE]).unwrap();
     let last = (SIZE - HALT_COOKIE_MAX) as u64;
     host.memory.store(last, &frame).unwrap();
     assert_eq!(call(&host, Hypercall::Halt, 0, &halt(last, 255)), end(255, Some(frame)));
