@@ -11,8 +11,8 @@ use aarch64 as host;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as host;
 
-pub use host::publish_code;
 pub(crate) use host::registers;
+pub use host::{PC, publish_code};
 #[cfg(target_env = "gnu")]
 pub(crate) use host::{RSEQ_SIGNATURE, thread_pointer};
 

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use solo5_launch::{FileOrFd, Request};
 use solo5_report::{json as json_text, os_text};
 
+use crate::arch::PC;
 use crate::attach::Inherited;
 use crate::error::{CODE_STACK_OVERFLOW, EXIT_CANNOT, Error, Reason, Refusal, STACK_OVERFLOW};
 use crate::process::{self, Pid, WaitStatus};
@@ -186,8 +187,8 @@ fn conclude(end: End, said: &str, cause: Option<Cause>) -> Value {
         && guard(said).is_some_and(|guard| fault.is_overflow(&guard))
     {
         let Fault { address, instruction, .. } = fault;
-        // `solo5-elftool symbolize` looks for `rip=`.
-        let message = format!("{STACK_OVERFLOW}: access to {address:#x}, rip={instruction:#x}");
+        // `solo5-elftool symbolize` looks for `rip=` and `pc=`.
+        let message = format!("{STACK_OVERFLOW}: access to {address:#x}, {PC}={instruction:#x}");
         reasons.push(json!({"code": CODE_STACK_OVERFLOW, "message": message}));
     }
     match end {
@@ -429,8 +430,7 @@ mod tests {
         let reasons = |end, said, cause| conclude(end, said, cause)["reasons"].clone();
         let segv = End::Signal(libc::SIGSEGV);
         let overflow = reasons(segv, said, fault(8191, 8192));
-        let expected =
-            json!([{"code": "T445", "message": "stack overflow: access to 0x1fff, rip=0x100d21"}]);
+        let expected = json!([{"code": "T445", "message": format!("stack overflow: access to 0x1fff, {PC}=0x100d21")}]);
         assert_eq!(overflow, expected);
         for (end, said, fault) in [
             (segv, said, None),

@@ -53,9 +53,7 @@ impl Loaded {
             if rights == Protection::READ_WRITE {
                 return Ok(());
             }
-            // A host with larger pages protects those that lie wholly in the segment. The others are
-            // protected by the list below, and by the guest's tables.
-            let whole = whole_pages(&pages, image::page_size());
+            let whole = host_pages(plan, &pages, image::page_size());
             if !whole.is_empty() {
                 memory.protect(whole, rights)?;
             }
@@ -161,9 +159,20 @@ pub fn map(size: u64, shared: Option<&OwnedFd>) -> Result<usize, Error> {
     Ok(mapped.expose_provenance())
 }
 
-/// The pages of `page` bytes that lie wholly in `pages`.
-fn whole_pages(pages: &Range<u64>, page: u64) -> Range<u64> {
-    pages.start.next_multiple_of(page)..pages.end / page * page
+/// The host's pages, of `page` bytes, to protect for a segment at `pages`: those in it, and those that it
+/// shares with no other segment and not with the heap. What is in a page with others is protected by
+/// [`SharedMemory`] only, which binds the tender but not the guest.
+fn host_pages(plan: &LoadPlan, pages: &Range<u64>, page: u64) -> Range<u64> {
+    let mut others = plan.segments.iter().map(|segment| &segment.pages);
+    let is_free = |part: Range<u64>| {
+        let overlaps = |other: &Range<u64>| other.start < part.end && other.end > part.start;
+        !plan.segments.iter().any(|segment| segment.pages != *pages && overlaps(&segment.pages))
+    };
+    let (start, end) = (pages.start / page * page, pages.end.next_multiple_of(page));
+    let is_last = others.all(|other| other.end <= pages.end);
+    let start = if is_free(start..pages.start) { start } else { start + page };
+    let is_shared = end != pages.end && (is_last || !is_free(pages.end..end));
+    start..if is_shared { end - page } else { end }
 }
 
 /// The rights of a guest page in the tender's mapping. The tender never executes it, and a page
@@ -239,12 +248,24 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_larger_pages_protects_whole_ones() {
-        let pages = 0x10_0000..0x10_9000;
-        assert_eq!(whole_pages(&pages, 0x1000), pages);
-        assert_eq!(whole_pages(&pages, 0x4000), 0x10_0000..0x10_8000);
-        assert!(whole_pages(&pages, 0x1_0000).is_empty());
-        assert!(whole_pages(&(0x10_9000..0x10_a000), 0x4000).is_empty());
+    fn a_host_with_larger_pages_protects_what_no_other_segment_needs() {
+        let (_, _, mut plan) = image();
+        let mut at = |all: &[Range<u64>], page| {
+            let sample = plan.segments[0].clone();
+            plan.segments.clear();
+            for pages in all {
+                plan.segments
+                    .push(solo5_image::LoadSegment { pages: pages.clone(), ..sample.clone() });
+            }
+            all.iter().map(|pages| host_pages(&plan, pages, page)).collect::<Vec<_>>()
+        };
+        let aligned = [0x10_0000..0x10_1000, 0x11_0000..0x11_5000, 0x12_0000..0x12_1000];
+        assert_eq!(at(&aligned, 0x1000), aligned);
+        let wide = [0x10_0000..0x11_0000, 0x11_0000..0x12_0000, 0x12_0000..0x12_0000];
+        assert_eq!(at(&aligned, 0x1_0000), wide, "the last one shares its page with the heap");
+        let fine = [0x10_0000..0x10_5000, 0x10_5000..0x10_c000, 0x10_c000..0x10_d000];
+        let narrow = [0x10_0000..0x10_4000, 0x10_8000..0x10_c000, 0x10_c000..0x10_c000];
+        assert_eq!(at(&fine, 0x4000), narrow);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use kvm_ioctls::VcpuFd;
 pub use solo5_abi::hvt::aarch64::TrapFrame;
+pub use solo5_tender::arch::PC;
 
 /// KVM_REG_ARM64 | KVM_REG_SIZE_U64
 const REGISTER: u64 = 0x6030_0000_0000_0000;
@@ -64,8 +65,6 @@ pub struct Registers {
     pub pstate: u64,
 }
 
-/// Name of the instruction pointer in messages.
-pub const PC: &str = "pc";
 /// Name of the stack pointer in messages.
 pub const SP: &str = "sp";
 

@@ -5,12 +5,11 @@ use std::fmt::{self, Write};
 use kvm_bindings::kvm_regs;
 use kvm_ioctls::VcpuFd;
 pub use solo5_abi::hvt::x86_64::TrapFrame;
+pub use solo5_tender::arch::PC;
 
 /// The general registers.
 pub type Registers = kvm_regs;
 
-/// Name of the instruction pointer in messages.
-pub const PC: &str = "rip";
 /// Name of the stack pointer in messages.
 pub const SP: &str = "rsp";
 
