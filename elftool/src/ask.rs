@@ -136,7 +136,8 @@ impl std::error::Error for AskError {}
 
 impl From<ImageError> for AskError {
     fn from(error: ImageError) -> AskError {
-        AskError::Image(error.explained())
+        let advice = error.advice().map_or_else(String::new, |advice| format!("; {advice}"));
+        AskError::Image(error.explained() + &advice)
     }
 }
 

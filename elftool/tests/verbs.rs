@@ -413,6 +413,11 @@ fn check_advises_on_memory_and_devices_that_a_launch_lacks() {
     assert!(told.contains("; add --net:lan=TAP or --without-net:lan\n"), "{told}");
     let told = check(&["--mem=2", "--block:data=d", "--", "--net:lan=t"]);
     assert!(told.contains("; '--net:lan=t' follows the image, so it is the guest's;"), "{told}");
+    let groups = [testing::openbsd_note(), testing::manifest_note(&[])];
+    place.write("c.spt", &Sample::with_notes(Target::Spt, Arch::X86_64, &groups).bytes());
+    let run = place.run(&["check", "c.spt", "--policy=p.yaml"]);
+    let told = "; it was not linked as a unikernel; solo5-cc links one\n";
+    assert!(run.status == 1 && run.stdout.ends_with(told), "{run:?}");
     place.image("b.spt", Target::Spt);
     let run = place.run(&["check", "b.spt", "--policy=p.yaml", "--", "--mem=1"]);
     assert!(run.stdout.ends_with("; add --mem=2\n"), "{}", run.stdout);

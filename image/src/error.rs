@@ -273,6 +273,33 @@ impl std::error::Error for ImageError {}
 /// Prefix of the texts about the executable's content.
 const INV: &str = "invalid executable: ";
 
+impl ImageError {
+    /// What to do, which upstream's text lacks.
+    pub fn advice(&self) -> Option<String> {
+        Some(match self {
+            ImageError::Features { .. } | ImageError::AbiVersion { .. } => {
+                "link the image with the bindings of this release".to_owned()
+            }
+            ImageError::AbiTarget { found, .. } => match Target::from_number(*found) {
+                Some(target) => match target.starter() {
+                    Some(program) => {
+                        format!("it is for solo5-{}: start it with {program}", target.name())
+                    }
+                    None => format!(
+                        "it is for solo5-{}, which no program of this suite starts",
+                        target.name()
+                    ),
+                },
+                None => format!("it is for a target with the number {found}, which is unknown"),
+            },
+            ImageError::NoAbi | ImageError::NoManifest => {
+                "it was not linked as a unikernel; solo5-cc links one".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for ImageError {
     /// Upstream's text, to be printed after `PROG: FILE: `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

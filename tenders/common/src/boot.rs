@@ -263,8 +263,9 @@ fn run<T: Tender>(
     // What is no unikernel may be the value of an option.
     let advised = |error: Error| {
         let refusal = Refusal::from(error);
-        let advice = refusal.advice.or_else(|| request.advice_on_kernel().map(str::to_owned));
-        Refusal { advice, ..refusal }
+        let value = request.advice_on_kernel().map(str::to_owned);
+        let parts: Vec<String> = refusal.advice.into_iter().chain(value).collect();
+        Refusal { advice: (!parts.is_empty()).then(|| parts.join("; ")), ..refusal }
     };
     let file = open_image(&kernel).map_err(&advised)?;
     let image_file = FileId::of(&file).ok();

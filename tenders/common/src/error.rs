@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use solo5_abi::Target;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
@@ -212,30 +211,9 @@ impl Error {
     fn advice(&self) -> Option<String> {
         match self {
             Error::NotTap { interface, what } => Some(format!("{interface} is {what}")),
-            Error::Image { fault: ImageError::Features { .. }, .. } => {
-                Some("link the image with the bindings of this release".to_owned())
+            Error::Image { fault, .. } => {
+                fault.advice().or_else(|| fault.what().map(|what| format!("it is {what}")))
             }
-            Error::Image { fault: ImageError::AbiTarget { found, .. }, .. } => {
-                Some(match Target::from_number(*found) {
-                    Some(target) => match target.starter() {
-                        Some(program) => {
-                            format!("it is for solo5-{}: start it with {program}", target.name())
-                        }
-                        None => format!(
-                            "it is for solo5-{}, which no program of this suite starts",
-                            target.name()
-                        ),
-                    },
-                    None => format!("it is for a target with the number {found}, which is unknown"),
-                })
-            }
-            Error::Image { fault: ImageError::AbiVersion { .. }, .. } => {
-                Some("link the image with the bindings of this release".to_owned())
-            }
-            Error::Image { fault: ImageError::NoAbi | ImageError::NoManifest, .. } => {
-                Some("it was not linked as a unikernel; solo5-cc links one".to_owned())
-            }
-            Error::Image { fault, .. } => fault.what().map(|what| format!("it is {what}")),
             Error::Capacity { path, error: Errno::SPIPE } => {
                 Some(format!("{path} is a pipe: name a regular file or a block device"))
             }
@@ -668,6 +646,8 @@ impl From<solo5_launch::OptionError> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use solo5_abi::Target;
+
     use super::*;
 
     #[test]
