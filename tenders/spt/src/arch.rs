@@ -9,17 +9,27 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
+mod ppc64le;
+#[cfg(not(target_arch = "x86_64"))]
+mod probe;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{STACK_OFFSET, STATE, addresses_end, leave, rules, state};
+#[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
+pub(crate) use ppc64le::{STACK_OFFSET, STATE, addresses_end, leave, rules, state};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{STACK_OFFSET, STATE, addresses_end, leave, rules, state};
 
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "powerpc64", target_endian = "little")
+)))]
 compile_error!(
-    "solo5-spt is written for x86_64 and aarch64; another architecture needs its own file here"
+    "solo5-spt is written for x86_64, aarch64 and ppc64le; another architecture needs its own file here"
 );
 
 /// What the copied instructions work on. Addresses are of their mapping.

@@ -15,13 +15,12 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
     const UNREGISTER: libc::c_uint = 1;
     const SIGNATURE: libc::c_uint = crate::arch::RSEQ_SIGNATURE;
     const AT_RSEQ_FEATURE_SIZE: libc::c_ulong = 27;
-    // SAFETY: a terminated string; the call only looks it up.
-    let offset = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()) };
+    let offset = rseq_offset();
     if offset.is_null() {
         return Ok(());
     }
     // SAFETY: glibc's variable of this name is a `ptrdiff_t`.
-    let offset = unsafe { *offset.cast::<isize>() };
+    let offset = unsafe { *offset };
     let area = crate::arch::thread_pointer().wrapping_add_signed(offset);
     // SAFETY: the call looks a number up.
     let size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) };
@@ -32,6 +31,34 @@ pub fn leave_restartable_sequences() -> Result<(), Errno> {
         unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) == 0 }
     };
     if sizes.into_iter().any(leave) { Ok(()) } else { Err(last_error()) }
+}
+
+/// Where glibc says how far the area is from the thread pointer; null before glibc 2.35.
+#[cfg(all(target_env = "gnu", not(target_feature = "crt-static")))]
+fn rseq_offset() -> *const isize {
+    // SAFETY: a terminated string; the call only looks it up.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__rseq_offset".as_ptr()) }.cast()
+}
+
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+std::arch::global_asm!(
+    ".pushsection .data.rel.ro.solo5_rseq_offset, \"aw\", %progbits",
+    ".balign 8",
+    ".weak __rseq_offset",
+    ".globl solo5_rseq_offset",
+    "solo5_rseq_offset: .quad __rseq_offset",
+    ".popsection",
+);
+
+/// The same in a static program, which has no table of symbols to look in: the linker fills in the
+/// address.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+fn rseq_offset() -> *const isize {
+    unsafe extern "C" {
+        static solo5_rseq_offset: *const isize;
+    }
+    // SAFETY: the word above, which never changes.
+    unsafe { solo5_rseq_offset }
 }
 
 /// musl registers none.

@@ -7,9 +7,7 @@
 
 use std::arch::{asm, global_asm};
 
-use rustix::mm::{MapFlags, ProtFlags};
 use solo5_tender::seccomp::Rule;
-use solo5_tender::sys::{Errno, image};
 
 use super::Leave;
 
@@ -19,29 +17,9 @@ pub(crate) const STACK_OFFSET: u64 = 16;
 /// The numbers of bits that addresses of a process can have, which depends on the kernel.
 const ADDRESS_BITS: [u32; 6] = [52, 48, 47, 42, 39, 36];
 
-/// End of the addresses that a process can map. The kernel does not say it, but it refuses to map a page
-/// beyond.
+/// End of the addresses that a process can map.
 pub(crate) fn addresses_end() -> u64 {
-    let ends = ADDRESS_BITS.into_iter().map(|bits| 1u64 << bits);
-    let [.., least] = ADDRESS_BITS;
-    ends.into_iter().find(|end| is_address(end - image::page_size())).unwrap_or(1 << least)
-}
-
-/// Whether a process can map the page at `page`.
-fn is_address(page: u64) -> bool {
-    let (at, length) =
-        (std::ptr::with_exposed_provenance_mut(page as usize), image::page_size() as usize);
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
-    // SAFETY: the mapping replaces nothing.
-    match unsafe { rustix::mm::mmap_anonymous(at, length, ProtFlags::empty(), flags) } {
-        Ok(mapped) => {
-            // SAFETY: the mapping just made, which nothing uses. A kernel before 4.17 treats the
-            // address as a hint.
-            let _ = unsafe { rustix::mm::munmap(mapped, length) };
-            mapped == at
-        }
-        Err(error) => error == Errno::EXIST,
-    }
+    super::probe::addresses_end(&ADDRESS_BITS)
 }
 
 /// Size, in words, of the data that the code reads besides ranges and filter.
