@@ -11,36 +11,51 @@ use solo5_image::elf::ProgramHeader;
 use crate::image::Linked;
 use crate::tree::{APPLICATION, Tree, assert_ok, errors};
 
-const ARCH: Arch = Arch::Aarch64;
-const GCC: &str = "aarch64-linux-gnu-gcc";
+/// A compiler and a linker for an architecture, as words.
+#[derive(Clone, Copy, Debug)]
+struct Tools {
+    arch: Arch,
+    compiler: &'static str,
+    linker: &'static str,
+}
 
-/// Sets of tools: a compiler and a linker, as words.
-const TOOLS: [(&str, &str); 2] =
-    [(GCC, "aarch64-linux-gnu-ld"), ("clang --target=aarch64-linux-gnu -fuse-ld=lld", "ld.lld")];
+const fn tools(arch: Arch, compiler: &'static str, linker: &'static str) -> Tools {
+    Tools { arch, compiler, linker }
+}
 
-/// The tools that are installed.
-fn tools() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TOOLS.into_iter().filter(|(compiler, linker)| {
+const TOOLS: [Tools; 4] = [
+    tools(Arch::Aarch64, "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld"),
+    tools(Arch::Aarch64, "clang --target=aarch64-linux-gnu -fuse-ld=lld", "ld.lld"),
+    tools(Arch::Ppc64le, "powerpc64le-linux-gnu-gcc", "powerpc64le-linux-gnu-ld"),
+    tools(Arch::Ppc64le, "clang --target=powerpc64le-linux-gnu -fuse-ld=lld", "ld.lld"),
+];
+
+const ARCHES: [Arch; 2] = [Arch::Aarch64, Arch::Ppc64le];
+
+/// The tools for `arch` that are installed.
+fn installed(arch: Arch) -> impl Iterator<Item = Tools> {
+    TOOLS.into_iter().filter(move |tools| tools.arch == arch).filter(|tools| {
         let there = |words: &str| {
             let program = words.split(' ').next().unwrap();
             Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success())
         };
-        let found = there(compiler) && there(linker);
+        let found = there(tools.compiler) && there(tools.linker);
         if !found {
-            println!("skip: {compiler} with {linker}: not installed");
+            println!("skip: {tools:?}: not installed");
         }
         found
     })
 }
 
-fn tree(compiler: &str) -> Tree {
-    Tree::of(ARCH, &compiler.split(' ').collect::<Vec<_>>())
+fn tree(tools: Tools) -> Tree {
+    Tree::of(tools.arch, &tools.compiler.split(' ').collect::<Vec<_>>())
 }
 
-/// Runs `aarch64-solo5-none-static-TOOL` with these tools behind it.
-fn run(tree: &Tree, (compiler, linker): (&str, &str), tool: &str, words: &[&str]) {
+/// Runs `ARCH-solo5-none-static-TOOL` with these tools behind it.
+fn run(tree: &Tree, tools: Tools, tool: &str, words: &[&str]) {
+    let Tools { arch, compiler, linker } = tools;
     let output = tree
-        .command(&format!("{}-{tool}", ARCH.triple()))
+        .command(&format!("{}-{tool}", arch.triple()))
         .env("SOLO5_CC", compiler)
         .env("SOLO5_LD", linker)
         .args(words)
@@ -65,10 +80,10 @@ fn notes(linked: &Linked) -> Vec<(u32, Vec<u8>)> {
 
 #[test]
 fn every_set_of_tools_makes_the_same_segments_and_notes() {
-    for target in ["spt", "hvt"] {
+    for (arch, target) in [(Arch::Aarch64, "spt"), (Arch::Aarch64, "hvt"), (Arch::Ppc64le, "spt")] {
         let mut first = None;
-        for tools in tools() {
-            let tree = tree(tools.0);
+        for tools in installed(arch) {
+            let tree = tree(tools);
             tree.manifest();
             tree.file("app.c", APPLICATION);
             let abi = format!("solo5-abi={target}");
@@ -79,16 +94,16 @@ fn every_set_of_tools_makes_the_same_segments_and_notes() {
             for name in ["image", "one-step"] {
                 let path = tree.work.join(name);
                 let linked = Linked::open(&path);
-                assert_eq!(linked.image.arch(), ARCH);
+                assert_eq!(linked.image.arch(), arch);
                 let of = Target::from_name(target).unwrap();
                 let plan = linked.image.plan(&linked.file, of).unwrap();
                 for segment in &plan.segments {
                     // A host with the largest pages can protect each segment.
-                    assert_eq!(segment.pages.start % ARCH.page_size_max(), 0, "{segment:x?}");
+                    assert_eq!(segment.pages.start % arch.page_size_max(), 0, "{segment:x?}");
                 }
                 let found = (shape(&linked), notes(&linked));
                 assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{tools:?} {name}");
-                readelf_agrees(&path);
+                readelf_agrees(arch, &path);
             }
             run(&tree, tools, "objcopy", &["--strip-all", "image", "stripped"]);
             let stripped = Linked::open(&tree.work.join("stripped"));
@@ -97,10 +112,10 @@ fn every_set_of_tools_makes_the_same_segments_and_notes() {
     }
 }
 
-fn readelf_agrees(path: &Path) {
+fn readelf_agrees(arch: Arch, path: &Path) {
     let output = Command::new("readelf").args(["-hlW"]).arg(path).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let page = format!("{:#x}", ARCH.page_size_max());
+    let page = format!("{:#x}", arch.page_size_max());
     let loads: Vec<Vec<&str>> = text
         .lines()
         .filter(|line| line.trim_start().starts_with("LOAD"))
@@ -111,7 +126,13 @@ fn readelf_agrees(path: &Path) {
         assert_eq!(load.last(), Some(&page.as_str()), "{text}");
         assert!(!(load.contains(&"RWE") || load.contains(&"WE")), "{text}");
     }
-    for line in ["Machine:                           AArch64", "EXEC (Executable file)"] {
+    let machine = match arch {
+        Arch::X86_64 => "Advanced Micro Devices X86-64",
+        Arch::Aarch64 => "AArch64",
+        Arch::Ppc64le => "PowerPC64",
+    };
+    let machine = format!("Machine:                           {machine}");
+    for line in [machine.as_str(), "EXEC (Executable file)"] {
         assert!(text.contains(line), "{text}");
     }
     assert!(errors_of(&output.stderr).is_empty());
@@ -124,19 +145,19 @@ fn errors_of(bytes: &[u8]) -> String {
 /// Autoconf and its like link programs that are never run.
 #[test]
 fn probes_link_the_stub() {
-    for tools in tools() {
-        let tree = tree(tools.0);
+    for tools in ARCHES.into_iter().flat_map(installed) {
+        let tree = tree(tools);
         tree.file("probe.c", "int main(void) { return 0; }\n");
         run(&tree, tools, "cc", &["probe.c", "-o", "probe"]);
-        assert_eq!(Linked::open(&tree.work.join("probe")).image.arch(), ARCH);
+        assert_eq!(Linked::open(&tree.work.join("probe")).image.arch(), tools.arch);
     }
 }
 
 #[test]
 fn the_same_bytes_in_every_folder() {
-    for tools in tools() {
+    for tools in ARCHES.into_iter().flat_map(installed) {
         let images = [(), ()].map(|()| {
-            let tree = tree(tools.0);
+            let tree = tree(tools);
             tree.manifest();
             tree.file("app.c", APPLICATION);
             let words = ["-O2", "-g0", "-z", "solo5-abi=spt", "-zsolo5-manifest=manifest.yaml"];
@@ -150,19 +171,25 @@ fn the_same_bytes_in_every_folder() {
 /// Without variables the cross tools of the Debian family are used, or LLVM's if only they are there.
 #[test]
 fn the_usual_tools_are_the_cross_tools_or_those_of_llvm() {
-    let found: Vec<_> = tools().collect();
-    if found.len() < TOOLS.len() {
-        println!("skip: not both sets of tools are installed");
-        return;
+    for arch in ARCHES {
+        let found: Vec<_> = installed(arch).collect();
+        let [gnu, _] = found[..] else {
+            println!("skip: not both sets of tools are installed");
+            continue;
+        };
+        usual_tools(gnu);
     }
-    let tree = tree(GCC);
+}
+
+fn usual_tools(gnu: Tools) {
+    let arch = gnu.arch;
+    let tree = tree(gnu);
     tree.manifest();
     tree.file("app.c", APPLICATION);
     let only = tree.elsewhere("only");
-    for (set, programs) in [
-        ("gnu", &["aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld"][..]),
-        ("llvm", &["clang", "ld.lld", "lld"][..]),
-    ] {
+    for (set, programs) in
+        [("gnu", &[gnu.compiler, gnu.linker][..]), ("llvm", &["clang", "ld.lld", "lld"][..])]
+    {
         let folder = only.join(set);
         fs::create_dir(&folder).unwrap();
         for program in programs.iter().filter(|it| Path::new("/usr/bin").join(it).exists()) {
@@ -174,17 +201,17 @@ fn the_usual_tools_are_the_cross_tools_or_those_of_llvm() {
                 _ => &["-z", "solo5-abi=spt", "app.o", "manifest.o", "-o", "image"],
             };
             if tool == "ld" {
-                let compile = tree.run(&format!("{}-cc", ARCH.triple()), &["-c", "app.c"]);
+                let compile = tree.run(&format!("{}-cc", arch.triple()), &["-c", "app.c"]);
                 assert_ok(&compile);
             }
             let output = tree
-                .command(&format!("{}-{tool}", ARCH.triple()))
+                .command(&format!("{}-{tool}", arch.triple()))
                 .env("PATH", &folder)
                 .args(words)
                 .output()
                 .unwrap();
             assert_ok(&output);
-            assert_eq!(Linked::open(&tree.work.join("image")).image.arch(), ARCH, "{set} {tool}");
+            assert_eq!(Linked::open(&tree.work.join("image")).image.arch(), arch, "{set} {tool}");
         }
     }
 }
