@@ -6,6 +6,9 @@ use rustix::process::Pid;
 
 use crate::sys::ptrace::ptrace;
 
+/// Name of the instruction pointer in messages.
+pub const PC: &str = "pc";
+
 /// The word before the abort handler of a restartable sequence.
 #[cfg(target_env = "gnu")]
 pub(crate) const RSEQ_SIGNATURE: libc::c_uint = 0x0fe5_000b;
