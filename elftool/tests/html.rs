@@ -236,7 +236,7 @@ proptest! {
     #[test]
     fn hostile_names_never_become_markup(parts in prop::collection::vec(prop::sample::select(&[
         "<script>alert(1)</script>", "\"", "'", "<", ">", "&lt;", "&#60;", "\u{202e}", "\u{1b}[31m", "-->", "<!--",
-        "</td>", "\n", "\r", "é", "`", "\\", "=", " onload=x ", "]]>", "\u{2028}", "\u{7f}", "x", " ", "\u{2066}",
+        "</td>", "\n", "\r", "é", "`", "\\", "=", " onload=x ", "]]>", "\u{2028}", "\u{7f}", "x", " ", "\u{2066}", "\u{200b}", "\u{e0041}",
     ][..]), 1..8)) {
         // Every name has the `_` that no manifest allows, or the page would lack that finding.
         let name = parts.concat() + "_";

@@ -69,12 +69,12 @@ fn double_quoted(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // Characters that are invisible, break lines or reorder text.
-            c if solo5_report::escape::is_unsafe(c)
-                || matches!(c, '\u{200b}'..='\u{200d}')
-                || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
-            {
+            c if solo5_report::escape::is_unsafe(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
                 // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                let _ = match u32::from(c) {
+                    code @ 0x10000.. => write!(out, "\\U{code:08x}"),
+                    code => write!(out, "\\u{code:04x}"),
+                };
             }
             c => out.push(c),
         }
@@ -107,7 +107,7 @@ fn literal(scalar: &Scalar) -> Option<(&'static str, Vec<&str>)> {
         None => ("|-", scalar.text.as_str()),
     };
     let lines: Vec<_> = body.split('\n').collect();
-    let seen = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let seen = |c: char| !solo5_report::escape::is_unsafe(c);
     let starts_well = !body.starts_with([' ', '\n']) && !body.is_empty();
     let lines_well = lines.iter().all(|line| line.chars().all(seen) && !line.ends_with(' '));
     (starts_well && lines_well && !body.ends_with('\n')).then_some((header, lines))

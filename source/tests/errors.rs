@@ -152,9 +152,9 @@ fn formatted(text: &str) -> String {
 
 #[test]
 fn unusual_characters_are_written_as_escapes() {
-    let text = "a\r\u{200b}\t\"\\";
+    let text = "a\r\u{200b}\t\"\\\u{e0041}";
     let quoted = quote(text);
-    assert_eq!(quoted, r#""a\r\u200b\t\"\\""#);
+    assert_eq!(quoted, r#""a\r\u200b\t\"\\\U000e0041""#);
     let read = parse("x", format!("k: {quoted}\n").as_bytes()).unwrap();
     let solo5_source::Kind::Mapping(pairs) = &read.root.kind else { panic!("a mapping") };
     let solo5_source::Kind::Scalar(scalar) = &pairs[0].value.kind else { panic!("a text") };
