@@ -21,6 +21,7 @@ use solo5_tender::signals;
 use solo5_tender::sys::{Errno, filters, image};
 
 use crate::arch;
+use crate::leave::Leave;
 
 /// Where the guest starts.
 #[derive(Clone, Debug)]
@@ -176,7 +177,7 @@ pub unsafe fn enter(filter: &[Instruction], start: Start) -> Errno {
     // makes once the filter is installed. The last jump starts the guest on its own stack, as the
     // caller promises.
     unsafe {
-        arch::leave(&arch::Leave {
+        arch::leave(&Leave {
             code: base + entry as u64,
             state: base,
             ranges: base + 8 * arch::STATE as u64,

@@ -26,6 +26,7 @@ mod arch;
 pub mod boot_info;
 pub mod enter;
 pub mod filter;
+mod leave;
 pub mod place;
 pub mod run;
 

@@ -9,7 +9,7 @@ use std::arch::{asm, global_asm};
 
 use solo5_tender::seccomp::Rule;
 
-use super::Leave;
+use crate::leave::Leave;
 
 /// How far below the end of memory the stack begins.
 pub(crate) const STACK_OFFSET: u64 = 16;

@@ -8,7 +8,7 @@ use std::arch::{asm, global_asm};
 use solo5_tender::seccomp::calls::ARCH_PRCTL;
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
-use super::Leave;
+use crate::leave::Leave;
 
 /// How far below the end of memory the stack begins: a return address is as good as pushed.
 pub(crate) const STACK_OFFSET: u64 = 8;
