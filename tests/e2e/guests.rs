@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use solo5_tests::outcome::Stop;
 use solo5_tests::{ensure, run};
 
@@ -46,7 +46,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     for (target, count) in missing {
         let reason = format!("{count} runs wait for the {target} target: not in this tree");
         let waiting = Trial::ignorable_test(format!("guest/target-{target}"), move || {
-            Ok(libtest_mimic::Completion::ignored_with(reason))
+            Ok(Completion::ignored_with(reason))
         });
         trials.push(waiting);
     }
@@ -60,11 +60,13 @@ fn run_of(
     (index, number, target): (usize, usize, &str),
     under_peer: bool,
 ) -> Trial {
+    if let Some(reason) = suite.guests[index].directives.runs[number].elsewhere() {
+        return Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)));
+    }
     let target = target.to_owned();
     trial(suite, name, move |suite| {
         let guest = &suite.guests[index];
         let run = &guest.directives.runs[number];
-        run.require_arch()?;
         if target == "hvt" {
             suite.kvm()?.require(run.processor)?;
         }

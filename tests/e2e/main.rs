@@ -63,9 +63,10 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Completion, Trial};
 use solo5_tests::guest::{self, Builder, Guest};
 use solo5_tests::kvm::Kvm;
+use solo5_tests::not_yet;
 use solo5_tests::outcome::{Outcome, Stop};
 use solo5_tests::peer::Peer;
-use solo5_tests::tree::Tree;
+use solo5_tests::tree::{ARCH, Tree};
 
 /// What every test needs.
 struct Suite {
@@ -128,6 +129,9 @@ fn trial(
 ) -> Trial {
     let suite = Arc::clone(suite);
     let name = name.into();
+    if let Some(reason) = not_yet::reason(ARCH, &name) {
+        return Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)));
+    }
     Trial::ignorable_test(name.clone(), move || match body(&suite) {
         Ok(()) => Ok(Completion::Completed),
         Err(Stop::Fail(message)) => Err(message.into()),

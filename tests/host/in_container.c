@@ -26,9 +26,17 @@
 /* The first call that a profile of 2019 did not know; clone3 and openat2 have higher numbers. */
 #define FIRST_UNKNOWN 424
 
+#if defined(__x86_64__)
+#define MACHINE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define MACHINE AUDIT_ARCH_AARCH64
+#elif defined(__powerpc64__)
+#define MACHINE AUDIT_ARCH_PPC64LE
+#endif
+
 static const struct sock_filter rules[] = {
     LOAD(arch),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0),
     DENY(EPERM),
     LOAD(nr),
     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_UNKNOWN, 0, 1),
@@ -43,8 +51,12 @@ static const struct sock_filter rules[] = {
     REFUSE(finit_module),
     REFUSE(get_mempolicy),
     REFUSE(init_module),
+#ifdef SYS_ioperm
     REFUSE(ioperm),
+#endif
+#ifdef SYS_iopl
     REFUSE(iopl),
+#endif
     REFUSE(kcmp),
     REFUSE(kexec_file_load),
     REFUSE(kexec_load),

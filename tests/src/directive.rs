@@ -11,7 +11,6 @@ use std::net::Ipv4Addr;
 
 use solo5_abi::Arch;
 
-use crate::outcome::{Outcome, Stop};
 use crate::peer::Release;
 
 /// The directives of one file.
@@ -302,17 +301,11 @@ impl Run {
         Ok(())
     }
 
-    /// Checks that it is about this machine's architecture.
-    ///
-    /// # Errors
-    /// It is about another one.
-    pub fn require_arch(&self) -> Outcome {
-        match self.arch {
-            Some(arch) if Arch::HOST != Some(arch) => {
-                Err(Stop::Elsewhere(format!("it is about {}", arch.name())))
-            }
-            _ => Ok(()),
-        }
+    /// Why it is not run here: it is about another architecture than this machine's.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<String> {
+        let other = self.arch.filter(|arch| Arch::HOST != Some(*arch))?;
+        Some(format!("it is about {}", other.name()))
     }
 
     /// Whether it needs a network namespace of its own.

@@ -9,7 +9,7 @@ use crate::directive::{self, Directives};
 use crate::ensure;
 use crate::outcome::{Context, Outcome, Stop};
 use crate::process;
-use crate::tree::{Tree, repository};
+use crate::tree::{ARCH, Tree, repository};
 
 /// Upstream's compiler options for its test unikernels (`docs/reference/toolchain.md#tests`).
 pub const C_FLAGS: [&str; 11] = [
@@ -149,15 +149,20 @@ impl Builder {
         })
     }
 
-    /// A program of [`HOST_PROGRAMS`].
+    /// A program of [`HOST_PROGRAMS`], for machines of the unikernels' architecture.
     ///
     /// # Errors
-    /// The host's C compiler fails.
+    /// The C compiler for them fails.
     pub fn host_program(&self, name: &str) -> Outcome<PathBuf> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
         let source = folder.join(name).with_extension("c");
         self.once(name, |program| {
-            let mut cc = Command::new("cc");
+            let mut cc = Command::new(match self.tree.arch() {
+                ARCH => "cc",
+                "aarch64" => "aarch64-linux-gnu-gcc",
+                "ppc64le" => "powerpc64le-linux-gnu-gcc",
+                _ => "x86_64-linux-gnu-gcc",
+            });
             cc.args(["-Wall", "-Wextra", "-Werror", "-O2", "-static"])
                 .arg(source)
                 .arg("-o")
@@ -214,7 +219,8 @@ impl Builder {
     fn compile_manifest(&self, guest: &Guest, object: &Path) -> Outcome {
         if guest.manifest.extension().is_some_and(|suffix| suffix == "yaml") {
             let mut mft = Command::new(self.tree.program("solo5-mft"));
-            mft.arg("compile").arg(&guest.manifest).arg("-o").arg(object);
+            mft.arg("compile").arg("--arch").arg(self.tree.arch());
+            mft.arg(&guest.manifest).arg("-o").arg(object);
             return process::succeed(mft).map(drop);
         }
         let source = object.with_extension("c");

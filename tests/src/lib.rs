@@ -13,6 +13,7 @@
 //! | [`namespace`] | a network namespace with taps, a private mount, both gone with their thread |
 //! | [`ping`], [`http`] | the other end of the wire |
 //! | [`kvm`] | what the host's own KVM can run |
+//! | [`not_yet`] | what cannot be tested yet on an architecture |
 //! | [`elf`] | damaging an image on purpose |
 //! | [`peer`] | another Solo5, and the images that its release accepts |
 //! | [`outcome`] | failed or skipped, and why |
@@ -28,6 +29,7 @@ pub mod guest;
 pub mod http;
 pub mod kvm;
 pub mod namespace;
+pub mod not_yet;
 pub mod outcome;
 pub mod peer;
 pub mod ping;

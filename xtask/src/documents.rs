@@ -30,10 +30,16 @@ const DOCUMENTATION: [&str; 7] =
 /// Folders that are not copied: of `docs` those that are installed elsewhere, of an example what cargo has built.
 const LEFT_OUT: [&str; 3] = ["man", "completions", "target"];
 
-/// Puts all of it into `tree`, where `programs` are already.
-pub(crate) fn stage(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
-    pages(root, programs, tree, arch)?;
-    completions(root, programs, tree, arch)?;
+/// Puts all of it into `tree`. `programs` are in the folder `native`, for this machine.
+pub(crate) fn stage(
+    root: &Path,
+    programs: &[&Program],
+    native: &Path,
+    tree: &Path,
+    arch: Arch,
+) -> Result<()> {
+    pages(root, programs, native, tree, arch)?;
+    completions(root, programs, native, tree, arch)?;
     for schema in fs::read_dir(root.join("schemas"))? {
         let schema = schema?;
         let to = tree.join("share/solo5/schemas").join(schema.file_name());
@@ -78,7 +84,7 @@ fn links_of(root: &Path, documentation: &Path, page: &Path) -> Result<()> {
 
 /// Pages are in `docs/man`, and the end of a file's name is its section. A program without a page there
 /// prints its own. A program that another one's page describes gets a link, and so does each other name.
-fn pages(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
+fn pages(root: &Path, programs: &[&Program], native: &Path, tree: &Path, arch: Arch) -> Result<()> {
     for page in fs::read_dir(root.join("docs/man"))? {
         let page = page?;
         let name = page.file_name();
@@ -93,7 +99,7 @@ fn pages(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<
         let own = folder.join(format!("{}.1", program.name));
         if program.page_of.is_none() && !own.exists() {
             let (argument, _) = program.own_documents();
-            let man = output(Command::new(tree.join("bin").join(program.name)).arg(argument))?;
+            let man = output(Command::new(native.join(program.name)).arg(argument))?;
             write(&own, &man)?;
         }
         let page = format!("{}.1", program.page());
@@ -108,7 +114,13 @@ fn pages(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<
 }
 
 /// Shell completions are in `docs/completions`; a program without any there prints its own.
-fn completions(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
+fn completions(
+    root: &Path,
+    programs: &[&Program],
+    native: &Path,
+    tree: &Path,
+    arch: Arch,
+) -> Result<()> {
     for (shell, folder, prefix, suffix) in COMPLETIONS {
         let folder = tree.join(folder);
         let file = |name: &str| format!("{prefix}{name}{suffix}");
@@ -121,7 +133,7 @@ fn completions(root: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> R
             if folder.join(file(program.name)).exists() {
                 continue;
             }
-            let mut command = Command::new(tree.join("bin").join(program.name));
+            let mut command = Command::new(native.join(program.name));
             let (_, argument) = program.own_documents();
             let text = output(command.args([argument, shell]))?;
             write(&folder.join(file(program.name)), &text)?;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use crate::run::{cargo, output, run, show};
-use crate::{Arguments, Result, stage};
+use crate::{Arguments, Result, cross};
 
 pub(crate) const ARGUMENTS: &str = "[TARGET...] [--seconds=N] [--reproduce=FILE]";
 pub(crate) const HELP: &str =
@@ -84,7 +84,7 @@ impl Fuzzer {
         let root = crate::root();
         let compiler = compiler()?;
         // With `--target`, cargo does not instrument build scripts and macros.
-        let host = stage::host_triple()?;
+        let host = cross::host_triple()?;
         let folder = root.join("target/fuzz");
         let target_dir = folder.join("build");
         println!("== build");

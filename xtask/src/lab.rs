@@ -7,25 +7,34 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | programs and the kernel, from Debian's packages | [`packages`] |
+//! | programs and the kernel, from Debian's packages | [`packages`]; for another architecture [`foreign`] |
 //! | the machine's file system | [`initramfs`] |
-//! | an emulator that boots both | [`svm`], [`vmx`] |
+//! | an emulator that boots both | [`svm`], [`vmx`], [`virt`], [`pseries`] |
 //! | machines run side by side, and what comes back | [`machine`] |
 //!
 //! | scenario | machine | what runs in it |
 //! |---|---|---|
 //! | `hvt` | [`svm`]: QEMU, AMD's virtualisation | every end-to-end test with the target hvt in its name, except the test of debug registers; the tender's own tests |
 //! | `vmx` | [`vmx`]: Bochs, Intel's virtualisation | the same and the test of debug registers, except the tests that take longest |
+//! | `aarch64` | [`virt`]: QEMU, Arm's virtualisation | unit tests, and what this architecture has of the above |
+//! | `ppc64le` | [`pseries`]: QEMU, pages of 64 KiB | the same, without hvt |
 
+mod foreign;
 mod initramfs;
 mod machine;
 pub(crate) mod packages;
+mod pseries;
 mod svm;
+mod virt;
 mod vmx;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
+use solo5_abi::Arch;
+
+use crate::cross::Compiler;
+use crate::part::Part;
 use crate::run::{cargo, output, run};
 use crate::{Arguments, Result, peer, stage};
 
@@ -40,7 +49,11 @@ pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCE
 /// A machine, and what is tested in it.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// The machine's architecture. What runs in it is compiled for that.
+    pub(crate) arch: Arch,
     machine: machine::Emulator,
+    /// The machine's device for results.
+    results: &'static str,
     /// Programs that the scenario needs on the host, and the packages that have them.
     programs: &'static [(&'static str, &'static str)],
     /// Modules in the order they are loaded. A module without a file is built into the kernel.
@@ -49,25 +62,48 @@ pub(crate) struct Scenario {
     names: &'static [&'static str],
     /// Texts in the names of tests that are left out.
     not: &'static [&'static str],
+    /// Test programs besides the end-to-end tests.
+    programs_of: &'static [TestProgram],
     /// How many machines share the tests.
     machines: usize,
+    /// Whether `cargo xtask test` runs it; others run by name only.
+    pub(crate) in_test: bool,
 }
 
-pub(crate) const SCENARIOS: [Scenario; 2] = [
+/// A program that cargo makes of a package's tests.
+struct TestProgram {
+    package: &'static str,
+    /// A file of `tests`; `None` is for the tests in the library itself.
+    test: Option<&'static str>,
+}
+
+/// The tests of the tender hvt.
+const HVT: TestProgram = TestProgram { package: "solo5-hvt", test: Some("launch") };
+
+/// Unit tests of what depends on the architecture.
+const UNITS: [TestProgram; 1] = [TestProgram { package: "solo5-abi", test: None }];
+
+pub(crate) const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "hvt",
+        arch: Arch::X86_64,
         machine: svm::machine,
+        results: machine::RESULTS,
         programs: &svm::PROGRAMS,
         modules: &["irqbypass", "rng-core", "ccp", "kvm", "kvm-amd", "tun"],
         names: &["/hvt"],
         // QEMU arms no debug registers for the guests of its guests.
         not: &["gdb/hardware"],
+        programs_of: &[HVT],
         // A machine keeps one of the host's processors busy.
         machines: 2,
+        in_test: true,
     },
     Scenario {
         name: "vmx",
+        arch: Arch::X86_64,
         machine: vmx::machine,
+        results: machine::RESULTS,
         programs: &vmx::PROGRAMS,
         modules: &["irqbypass", "kvm", "kvm-intel", "tun"],
         names: &["/hvt"],
@@ -85,7 +121,35 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
             "an_endless_guest_ends_by_a_signal",
             "clock/stopped-while-it-computes",
         ],
+        programs_of: &[HVT],
         machines: 1,
+        in_test: true,
+    },
+    Scenario {
+        name: "aarch64",
+        arch: Arch::Aarch64,
+        machine: virt::machine,
+        results: virt::RESULTS,
+        programs: &virt::PROGRAMS,
+        modules: &["tun"],
+        names: &["/spt", "/hvt"],
+        not: &[],
+        programs_of: &UNITS,
+        machines: 1,
+        in_test: false,
+    },
+    Scenario {
+        name: "ppc64le",
+        arch: Arch::Ppc64le,
+        machine: pseries::machine,
+        results: pseries::RESULTS,
+        programs: &pseries::PROGRAMS,
+        modules: &["tun"],
+        names: &["/spt"],
+        not: &[],
+        programs_of: &UNITS,
+        machines: 1,
+        in_test: false,
     },
 ];
 
@@ -104,7 +168,9 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         format!("there is no scenario '{name}'; there are {names}")
     })?;
     scenario.prepare()?;
-    stage::build(stage::Effort::Full)?;
+    if !scenario.is_foreign() {
+        stage::build(stage::Effort::Full)?;
+    }
     let mut failed = Vec::new();
     run_all(&scenario.machines(filter)?, &mut |line| match line {
         Line::Said { machine, text } => println!("{}: {text}", machine.name),
@@ -124,11 +190,6 @@ fn lab() -> PathBuf {
     crate::root().join("target/lab")
 }
 
-/// The folder of the unikernels.
-fn images() -> PathBuf {
-    lab().join("images")
-}
-
 impl Scenario {
     /// Installs or fetches what the machine needs and this host lacks.
     ///
@@ -136,8 +197,32 @@ impl Scenario {
     /// A package cannot be installed or fetched.
     pub(crate) fn prepare(&self) -> Result<()> {
         packages::programs(self.programs)?;
+        if self.is_foreign() {
+            Compiler::of(self.arch)?;
+            return foreign::unpacked(&lab(), self.arch).map(drop);
+        }
         packages::kernel(&lab())?;
         packages::debugger(&lab()).map(drop)
+    }
+
+    /// Whether the machine is of another architecture than this host.
+    fn is_foreign(&self) -> bool {
+        Arch::HOST != Some(self.arch)
+    }
+
+    /// The folder of the unikernels.
+    fn images(&self) -> PathBuf {
+        if self.is_foreign() {
+            lab().join(format!("images-{}", self.arch.name()))
+        } else {
+            lab().join("images")
+        }
+    }
+
+    /// Targets of the scenario's unikernels that have bindings and a tender.
+    fn targets(&self) -> Vec<&'static str> {
+        let named = self.names.iter().map(|name| name.trim_start_matches('/'));
+        named.filter(|target| stage::runs(self.arch, target)).collect()
     }
 
     /// The machines that run the tests with the staged tree: all, or those with `filter` in their name.
@@ -145,7 +230,14 @@ impl Scenario {
     /// # Errors
     /// A test program or a unikernel cannot be built, or a machine's file system cannot be written.
     pub(crate) fn machines(&self, filter: Option<&str>) -> Result<Vec<Machine>> {
-        guests("hvt", &images())?;
+        if self.is_foreign() {
+            // To optimise takes longer than all tests.
+            let parts = [Part::Tools, Part::Tenders, Part::Headers, Part::Toolchain];
+            stage::build_for(self.arch, stage::Effort::Quick, &parts)?;
+        }
+        for target in self.targets() {
+            self.guests(target)?;
+        }
         // The tests that one is looking for are few.
         let count = if filter.is_some() { 1 } else { self.machines };
         (1..=count).map(|number| self.share(number, count, filter)).collect()
@@ -169,9 +261,17 @@ impl Scenario {
         emulator: machine::Emulator,
     ) -> Result<Machine> {
         let lab = lab();
-        let kernel = packages::kernel(&lab)?;
-        tree.program(&packages::which("busybox")?, "/bin/busybox")?;
-        tree.program(&packages::which("ip")?, "/sbin/ip")?;
+        let kernel = if self.is_foreign() {
+            let unpacked = foreign::unpacked(&lab, self.arch)?;
+            for (from, to) in [("bin/busybox", "/bin/busybox"), ("bin/ip", "/sbin/ip")] {
+                tree.foreign(&unpacked, from, to)?;
+            }
+            unpacked
+        } else {
+            tree.program(&packages::which("busybox")?, "/bin/busybox")?;
+            tree.program(&packages::which("ip")?, "/sbin/ip")?;
+            packages::kernel(&lab)?
+        };
         for module in self.modules {
             if let Some(file) =
                 packages::find(&kernel.join("lib/modules"), &format!("{module}.ko"))?
@@ -180,9 +280,9 @@ impl Scenario {
             }
         }
         let boot = Boot {
-            kernel: packages::find(&kernel.join("boot"), "vmlinuz")?
+            kernel: packages::find(&kernel.join("boot"), "vmlinu")?
                 .ok_or("the kernel package has no kernel")?,
-            initramfs: tree.pack(commands, &lab.join(format!("{name}.cpio")))?,
+            initramfs: tree.pack(commands, self.results, &lab.join(format!("{name}.cpio")))?,
             log: lab.join(format!("{name}.log")),
             emulator: lab.join(format!("{name}.emulator.log")),
         };
@@ -192,15 +292,34 @@ impl Scenario {
     /// Everything the tests need, where they expect it.
     fn tests(&self) -> Result<Initramfs> {
         let root = crate::root();
-        let (lab, images) = (lab(), images());
-        let mut tree = Initramfs::new()?;
-        tree.program(&packages::debugger(&lab)?, "/sbin/gdb")?;
-        for (package, name) in [("solo5-tests", "e2e"), ("solo5-hvt", "launch")] {
-            tree.stripped(&test_program(package, name)?, &Path::new("/bin").join(name))?;
+        let mut tree = Initramfs::new(self.arch)?;
+        for program in self.test_programs() {
+            let built = program.build(self.arch)?;
+            tree.stripped(&built, &Path::new("/bin").join(program.name()))?;
         }
-        for folder in [stage::prefix(), images.clone(), root.join("tests/guests")] {
-            tree.folder(&folder)?;
+        let (prefix, images) = (stage::prefix_for(self.arch), self.images());
+        tree.folder(&prefix)?;
+        if self.is_foreign() {
+            // They were compiled quickly, and are large.
+            for program in std::fs::read_dir(prefix.join("bin"))? {
+                let program = program?;
+                if program.file_type()?.is_file() {
+                    tree.stripped(&program.path(), &program.path())?;
+                }
+            }
         }
+        if !self.targets().is_empty() {
+            tree.folder(&images)?;
+            tree.folder(&root.join("tests/guests"))?;
+        }
+        tree.variable("SOLO5_PREFIX", &prefix);
+        tree.variable("SOLO5_IMAGES", images);
+        tree.variable("SOLO5_HVT", prefix.join("bin/solo5-hvt"));
+        tree.variable("SOLO5_PATIENCE", PATIENCE);
+        if self.is_foreign() {
+            return Ok(tree);
+        }
+        tree.program(&packages::debugger(&lab())?, "/sbin/gdb")?;
         if let Some(peer) = peer::there() {
             for tender in ["solo5-spt", "solo5-hvt"] {
                 let tender = peer.join("bin").join(tender);
@@ -213,27 +332,94 @@ impl Scenario {
             }
             tree.variable("SOLO5_PEER", peer);
         }
-        tree.variable("SOLO5_PREFIX", stage::prefix());
-        tree.variable("SOLO5_IMAGES", images);
-        tree.variable("SOLO5_HVT", stage::prefix().join("bin/solo5-hvt"));
-        tree.variable("SOLO5_PATIENCE", PATIENCE);
         Ok(tree)
     }
 
-    /// The commands that a machine runs; the tender's own tests only in the `first` one.
+    /// The test programs of the machine: the end-to-end tests if there are unikernels, and others.
+    fn test_programs(&self) -> Vec<&'static TestProgram> {
+        const E2E: TestProgram = TestProgram { package: "solo5-tests", test: Some("e2e") };
+        let e2e = (!self.targets().is_empty()).then_some(&E2E);
+        e2e.into_iter().chain(self.programs_of).collect()
+    }
+
+    /// Builds the unikernels that run on `target`, if they changed.
+    fn guests(&self, target: &str) -> Result<()> {
+        run(cargo()
+            .current_dir(crate::root())
+            .args(["run", "--quiet", "--package", "solo5-tests"])
+            .args(["--bin", "build-guests", "--", target])
+            .arg(self.images())
+            .arg(self.arch.name())
+            .env("SOLO5_PREFIX", stage::toolchain_for(self.arch))
+            .stdout(Stdio::null()))
+    }
+
+    /// The commands that a machine runs; tests that are not end-to-end only in the `first` one.
     fn commands(&self, filter: Option<&str>, first: bool) -> Vec<String> {
         // One test at a time: the machine is slower than one real processor.
         let options = "--test-threads=1 --color=never";
         // Tests of other targets and of the tools run on the host.
-        let elsewhere = ["/spt", "stub/", "image/", "peer/tools/"];
-        let not = elsewhere.iter().chain(self.not);
+        let elsewhere = ["stub/", "image/", "peer/tools/"];
+        let spt = (!self.names.contains(&"/spt")).then_some("/spt");
+        let not = elsewhere.into_iter().chain(spt).chain(self.not.iter().copied());
         let not: String = not.map(|name| format!(" --skip={name}")).collect();
-        let tests = filter.as_ref().map_or(self.names, std::slice::from_ref);
-        let e2e = tests.iter().map(|test| ("e2e", *test));
-        let launch = first.then_some(("launch", filter.unwrap_or_default()));
-        e2e.chain(launch)
-            .map(|(program, test)| format!("{program} {test}{not} {options}"))
-            .collect()
+        let mut commands = Vec::new();
+        for program in self.test_programs() {
+            let name = program.name();
+            match (name == "e2e", filter) {
+                (true, Some(filter)) => commands.push(format!("{name} {filter}{not} {options}")),
+                (true, None) => {
+                    let of = |target: &&str| format!("{name} /{target}{not} {options}");
+                    commands.extend(self.targets().iter().map(of));
+                }
+                (false, _) if first => {
+                    let filter = filter.unwrap_or_default();
+                    commands.push(format!("{name} {filter}{not} {options}"));
+                }
+                (false, _) => {}
+            }
+        }
+        commands
+    }
+}
+
+impl TestProgram {
+    /// Its name in the machine.
+    fn name(&self) -> &'static str {
+        self.test.unwrap_or(self.package)
+    }
+
+    /// Builds it as a static program for `arch`.
+    fn build(&self, arch: Arch) -> Result<PathBuf> {
+        let root = crate::root();
+        let mut cargo = cargo();
+        // The folder and the flags with which the programs of that machine are compiled.
+        let (folder, flags) = if Arch::HOST == Some(arch) {
+            (root.join("target/stage"), stage::rustflags(&root))
+        } else {
+            (root.join("target"), stage::STATIC.to_owned())
+        };
+        cargo
+            .current_dir(&root)
+            .args(["test", "--quiet", "--package", self.package])
+            .args(["--no-run", "--message-format=json"])
+            .arg("--target-dir")
+            .arg(folder);
+        match self.test {
+            Some(name) => cargo.args(["--test", name]),
+            None => cargo.arg("--lib"),
+        };
+        let compiler = Compiler::of(arch)?;
+        let messages = output(compiler.compile_with(&mut cargo, &flags))?;
+        // One message a line. Other programs of the package have messages too.
+        let name = self.test.map_or_else(|| self.package.replace('-', "_"), str::to_owned);
+        let path = String::from_utf8(messages)?.lines().find_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let is_ours = message["target"]["name"] == name.as_str();
+            let path = is_ours.then(|| message["executable"].as_str())??;
+            Some(PathBuf::from(path))
+        });
+        path.ok_or_else(|| format!("cargo names no test program {name}").into())
     }
 }
 
@@ -247,7 +433,7 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
     const SCRIPT: &str = "/bench/script";
     let [scenario, ..] = &SCENARIOS;
     scenario.prepare()?;
-    let tree = Initramfs::new()?;
+    let tree = Initramfs::new(scenario.arch)?;
     for (from, to) in files {
         tree.program(from, to)?;
     }
@@ -265,37 +451,4 @@ pub(crate) fn measure(files: &[(PathBuf, String)], script: &str) -> Result<Vec<S
         let last = lines.split_off(lines.len().saturating_sub(5)).join("\n");
         Err(format!("the script in the lab failed after:\n{last}").into())
     }
-}
-
-/// Builds the unikernels that run on `target` into `images`, if they changed.
-fn guests(target: &str, images: &Path) -> Result<()> {
-    run(cargo()
-        .current_dir(crate::root())
-        .args(["run", "--quiet", "--package", "solo5-tests"])
-        .args(["--bin", "build-guests", "--", target])
-        .arg(images)
-        .env("SOLO5_PREFIX", stage::prefix())
-        .stdout(Stdio::null()))
-}
-
-/// Builds the tests `name` of `package` as a static program.
-fn test_program(package: &str, name: &str) -> Result<PathBuf> {
-    let root = crate::root();
-    let messages = output(
-        cargo()
-            .current_dir(&root)
-            .args(["test", "--quiet", "--package", package])
-            .args(["--test", name, "--no-run", "--message-format=json"])
-            .args(["--target", &stage::program_triple()?, "--target-dir"])
-            .arg(root.join("target/stage"))
-            .env("CARGO_ENCODED_RUSTFLAGS", stage::rustflags(&root)),
-    )?;
-    // One message a line. Other programs of the package have messages too.
-    let path = String::from_utf8(messages)?.lines().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_ours = message["target"]["name"] == name;
-        let path = is_ours.then(|| message["executable"].as_str())??;
-        Some(PathBuf::from(path))
-    });
-    path.ok_or_else(|| format!("cargo names no test program {name}").into())
 }

@@ -16,7 +16,8 @@
 //! | [`new`] | `new`: begins a rule, a code, a property or a test unikernel |
 //! | [`schemas`] | `schemas`: writes the JSON Schemas |
 //!
-//! [`needs`] says what tests need of the machine. [`programs`] is the table of programs, and [`part`] names the parts of the tree. [`documents`], [`format_pages`] and [`build_systems`] stage what is no
+//! [`needs`] says what tests need of the machine. [`programs`] is the table of programs, and [`part`] names the parts of the tree. [`cross`] is what programs of each architecture
+//! are compiled with, [`platform`] what bindings are. [`documents`], [`format_pages`] and [`build_systems`] stage what is no
 //! program. [`run`] starts other programs, and [`namespace`] starts one in its own network namespace.
 //! [`version`] finds the version that every program is built with.
 
@@ -26,6 +27,7 @@ mod bench;
 mod bindings;
 mod book;
 mod build_systems;
+mod cross;
 mod demo;
 mod dist;
 mod documents;

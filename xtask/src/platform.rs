@@ -37,16 +37,23 @@ impl Platform {
                 Platform { triple: "powerpc64le-unknown-linux-gnu", flags: &["-Ctarget-cpu=pwr8"] }
             }
         };
-        let triple = platform.triple;
-        if !has_library(triple)? {
-            println!("adding the Rust library for {triple}");
-            let added = run(Command::new("rustup").args(["--quiet", "target", "add", triple]));
-            added.map_err(|error| {
-                format!("bindings for {} need the Rust library for {triple}: {error}", arch.name())
-            })?;
-        }
+        library(platform.triple)
+            .map_err(|error| format!("bindings for {}: {error}", arch.name()))?;
         Ok(platform)
     }
+}
+
+/// Has Rust's library for `triple` added if it is missing.
+///
+/// # Errors
+/// `rustup` cannot add it; the message says what it is.
+pub(crate) fn library(triple: &str) -> Result<()> {
+    if has_library(triple)? {
+        return Ok(());
+    }
+    println!("adding the Rust library for {triple}");
+    run(Command::new("rustup").args(["--quiet", "target", "add", triple]))
+        .map_err(|error| format!("Rust has no library for {triple} here: {error}").into())
 }
 
 /// The tools for objects of an architecture.

@@ -17,6 +17,8 @@ pub(crate) struct Program {
     pub(crate) purpose: &'static str,
     /// The program whose manual page describes this one too.
     pub(crate) page_of: Option<&'static str>,
+    /// The machines that it runs on.
+    pub(crate) architectures: &'static [Arch],
 }
 
 /// What sort of program it is.
@@ -45,6 +47,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tools,
         purpose: "compiles manifests",
         page_of: None,
+        architectures: &Arch::ALL,
     },
     Program {
         name: TOOLCHAIN,
@@ -53,6 +56,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Toolchain,
         purpose: "is solo5-cc, solo5-ld and solo5-objcopy: compiles, links and audits unikernels",
         page_of: Some("solo5-cc"),
+        architectures: &Arch::ALL,
     },
     Program {
         name: "solo5-elftool",
@@ -61,6 +65,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tools,
         purpose: "shows, audits and checks unikernels",
         page_of: None,
+        architectures: &Arch::ALL,
     },
     Program {
         name: "solo5-virtio-mkimage",
@@ -69,6 +74,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tools,
         purpose: "makes disk and container images of unikernels",
         page_of: None,
+        architectures: &Arch::ALL,
     },
     Program {
         name: "solo5-spt",
@@ -77,6 +83,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "runs a unikernel as a Linux process under seccomp",
         page_of: None,
+        architectures: &[Arch::X86_64, Arch::Aarch64],
     },
     Program {
         name: "solo5-hvt",
@@ -85,6 +92,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "runs a unikernel in a virtual machine under KVM",
         page_of: None,
+        architectures: &[Arch::X86_64],
     },
     Program {
         name: "solo5-hvt-debug",
@@ -93,6 +101,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "is solo5-hvt with a server for gdb and core files",
         page_of: Some("solo5-hvt"),
+        architectures: &[Arch::X86_64],
     },
     Program {
         name: "solo5-virtio-run",
@@ -101,6 +110,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "runs a virtio unikernel under QEMU",
         page_of: None,
+        architectures: &[Arch::X86_64],
     },
 ];
 

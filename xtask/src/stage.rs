@@ -1,5 +1,5 @@
 //! `build`: makes the tree that `install` copies, under `target/solo5`; for the demo, the part that it
-//! shows, under `target/demo`.
+//! shows, under `target/demo`; for machines of another architecture, under `target/ARCH/solo5`.
 //!
 //! A new tree is assembled beside the old one and takes its place when it is complete, so a failed
 //! build leaves the old one as it was.
@@ -13,25 +13,43 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::OnceLock;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solo5_abi::Arch;
 use tempfile::TempDir;
 
+use crate::cross::Compiler;
 use crate::part::Part;
-use crate::platform::{has_library, rustc};
+use crate::platform::{find, gnu_triple};
 use crate::programs::{Kind, PROGRAMS, Program, TOOLCHAIN};
 use crate::run::{cargo, output, run};
 use crate::tree::{part_of, write};
 use crate::{Arguments, Result, bindings, build_systems, documents, version};
 
-pub(crate) const ARGUMENTS: &str = "[--quick] [--only=PART,...]";
-pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs, and stage it under target/solo5; --quick without optimisation, in seconds.";
+pub(crate) const ARGUMENTS: &str = "[--quick] [--arch=ARCH] [--only=PART,...]";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs, and stage it under target/solo5; --quick without optimisation, in seconds; --arch=aarch64 or ppc64le for machines of that architecture, under target/ARCH/solo5.";
 
 /// Where the tree is.
 pub(crate) fn prefix() -> PathBuf {
     crate::root().join("target/solo5")
+}
+
+/// Where the tree for machines of `arch` is.
+pub(crate) fn prefix_for(arch: Arch) -> PathBuf {
+    if Arch::HOST == Some(arch) {
+        prefix()
+    } else {
+        crate::root().join("target").join(arch.name()).join("solo5")
+    }
+}
+
+/// Where the tools of this machine are that make unikernels for another architecture.
+pub(crate) fn toolchain_for(arch: Arch) -> PathBuf {
+    if Arch::HOST == Some(arch) {
+        prefix()
+    } else {
+        crate::root().join("target").join(arch.name()).join("toolchain")
+    }
 }
 
 /// Where the demo's part of a tree is. It has another name, so that the demo does not replace a whole
@@ -51,17 +69,29 @@ pub(crate) enum Effort {
 const DEMO_PROGRAMS: [&str; 4] = ["solo5-mft", TOOLCHAIN, "solo5-elftool", "solo5-spt"];
 const DEMO_BINDINGS: [&str; 1] = ["spt"];
 
+/// The programs that make unikernels and look at them.
+const MAKE_UNIKERNELS: [&str; 3] = ["solo5-mft", TOOLCHAIN, "solo5-elftool"];
+
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    let (mut effort, mut parts) = (Effort::Full, Part::ALL.to_vec());
+    let (mut effort, mut parts, mut arch) = (Effort::Full, Part::ALL.to_vec(), host()?);
     for argument in arguments {
         match argument.split_once('=') {
             None if argument == "--quick" => effort = Effort::Quick,
             Some(("--only", list)) => parts = Part::list(list)?,
+            Some(("--arch", name)) => {
+                arch = Arch::from_name(name).ok_or_else(|| {
+                    let names = Arch::ALL.map(Arch::name).join(", ");
+                    format!("'{name}' is no architecture of the suite; they are {names}")
+                })?;
+            }
             _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
     }
-    build_parts(effort, &parts)?;
-    println!("staged in {}", prefix().display());
+    build_for(arch, effort, &parts)?;
+    println!("staged in {}", prefix_for(arch).display());
+    if Arch::HOST != Some(arch) && toolchain_for(arch).exists() {
+        println!("tools that make its unikernels here: {}", toolchain_for(arch).display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,27 +102,79 @@ pub(crate) fn build(effort: Effort) -> Result<()> {
 
 /// Builds these parts, and stages them as the whole tree.
 pub(crate) fn build_parts(effort: Effort, parts: &[Part]) -> Result<()> {
+    build_for(host()?, effort, parts)
+}
+
+/// Builds these parts for machines of `arch`, and stages them as that architecture's tree. If it is not this
+/// machine's, the tools that make unikernels for it are staged beside the tree.
+pub(crate) fn build_for(arch: Arch, effort: Effort, parts: &[Part]) -> Result<()> {
     let root = crate::root();
-    let arch = arch()?;
     let has = |part| parts.contains(&part);
-    let wanted = |program: &&Program| has(program.part);
+    let wanted = |program: &&Program| has(program.part) && program.architectures.contains(&arch);
     let programs: Vec<_> = PROGRAMS.iter().filter(wanted).collect();
-    let compiled = compile(&root, &programs, effort)?;
+    let compiled = compile(&root, arch, &programs, effort)?;
+    // Programs that can be run here: they print their pages, and the linker scripts.
+    let native = if Arch::HOST == Some(arch) {
+        compiled.clone()
+    } else {
+        println!("for this machine, which makes its unikernels and prints manual pages:");
+        let ours = |program: &&Program| {
+            wanted(program) || has(Part::Toolchain) && MAKE_UNIKERNELS.contains(&program.name)
+        };
+        let ours: Vec<_> = PROGRAMS.iter().filter(ours).collect();
+        compile(&root, host()?, &ours, effort)?
+    };
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
-    documents::stage(&root, &programs, new.path(), arch)?;
+    documents::stage(&root, &programs, &native, new.path(), arch)?;
     if has(Part::Headers) {
         copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
     }
-    if has(Part::Toolchain) {
+    let all = bindings_of(arch);
+    if has(Part::Toolchain) && !all.is_empty() {
         compiler_headers(new.path(), arch)?;
-        for (arch, all) in bindings::BINDINGS.iter().filter(|(other, _)| *other == arch) {
-            libraries(&root, new.path(), *arch, all)?;
-            build_systems::stage(&root, new.path(), *arch, all)?;
-        }
+        libraries(&root, new.path(), &native, arch, all)?;
+        build_systems::stage(&root, new.path(), &native, arch, all)?;
     }
     remove_others(new.path(), new.path(), parts)?;
-    replace(new, &prefix())
+    if Arch::HOST != Some(arch) && has(Part::Toolchain) && has(Part::Headers) && !all.is_empty() {
+        toolchain(&root, &native, new.path(), arch)?;
+    }
+    replace(new, &prefix_for(arch))
+}
+
+/// The bindings of `arch`: none, if none are written yet.
+pub(crate) fn bindings_of(arch: Arch) -> &'static [&'static str] {
+    let found = bindings::BINDINGS.iter().find(|(of, _)| *of == arch);
+    found.map_or(&[], |(_, all)| all)
+}
+
+/// Whether unikernels for `target` can be made for machines of `arch`, and be run on them.
+pub(crate) fn runs(arch: Arch, target: &str) -> bool {
+    let is_tender = |program: &&Program| match program.kind {
+        Kind::Tender(of) => of.name() == target && program.architectures.contains(&arch),
+        _ => false,
+    };
+    bindings_of(arch).contains(&target) && PROGRAMS.iter().any(|program| is_tender(&program))
+}
+
+/// Stages what makes unikernels for `arch` on this machine: its own programs from `native`, with the
+/// bindings and headers of the tree `from`.
+fn toolchain(root: &Path, native: &Path, from: &Path, arch: Arch) -> Result<()> {
+    let new = new_tree(root)?;
+    let bin = new.path().join("bin");
+    fs::create_dir_all(&bin)?;
+    for program in PROGRAMS.iter().filter(|program| MAKE_UNIKERNELS.contains(&program.name)) {
+        fs::copy(native.join(program.name), bin.join(program.name))?;
+        // `solo5-cc` and the like are for this machine's architecture.
+        for link in program.links(arch).iter().filter(|link| link.starts_with(arch.triple())) {
+            symlink(program.name, bin.join(link))?;
+        }
+    }
+    for folder in ["include", "lib"] {
+        run(Command::new("cp").arg("-a").arg(from.join(folder)).arg(new.path()))?;
+    }
+    replace(new, &toolchain_for(arch))
 }
 
 /// Removes the files of other parts, and folders that are empty then.
@@ -114,19 +196,20 @@ fn remove_others(tree: &Path, folder: &Path, parts: &[Part]) -> Result<()> {
 /// Builds what the demo shows, quickly, and stages it in a place of its own.
 pub(crate) fn build_demo() -> Result<()> {
     let root = crate::root();
-    let arch = arch()?;
+    let arch = host()?;
     let shown = |program: &&Program| DEMO_PROGRAMS.contains(&program.name);
     let programs: Vec<_> = PROGRAMS.iter().filter(shown).collect();
-    let compiled = compile(&root, &programs, Effort::Quick)?;
+    let compiled = compile(&root, arch, &programs, Effort::Quick)?;
     let new = new_tree(&root)?;
     executables(&compiled, &programs, new.path(), arch)?;
     copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
     compiler_headers(new.path(), arch)?;
-    libraries(&root, new.path(), arch, &DEMO_BINDINGS)?;
+    libraries(&root, new.path(), &compiled, arch, &DEMO_BINDINGS)?;
     replace(new, &demo_prefix())
 }
 
-fn arch() -> Result<Arch> {
+/// This machine's architecture.
+fn host() -> Result<Arch> {
     Arch::HOST.ok_or_else(|| "there are no bindings for this machine's architecture".into())
 }
 
@@ -139,6 +222,7 @@ fn new_tree(root: &Path) -> Result<TempDir> {
 /// Puts a finished tree in its place.
 fn replace(new: TempDir, place: &Path) -> Result<()> {
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755))?;
+    fs::create_dir_all(place.parent().ok_or("a tree without a place")?)?;
     if place.exists() {
         // The exchange is atomic: at any moment each program is there, the old one or the new one.
         renameat_with(CWD, new.path(), CWD, place, RenameFlags::EXCHANGE)?;
@@ -148,9 +232,9 @@ fn replace(new: TempDir, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles programs as static executables and returns their folder.
-fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf> {
-    let triple = program_triple()?;
+/// Compiles programs as static executables for `arch` and returns their folder.
+fn compile(root: &Path, arch: Arch, programs: &[&Program], effort: Effort) -> Result<PathBuf> {
+    let compiler = Compiler::of(arch)?;
     let version = version::find(root);
     let (verb, target_dir, profile) = match effort {
         Effort::Full => ("rustc", root.join("target/stage"), "release"),
@@ -161,20 +245,20 @@ fn compile(root: &Path, programs: &[&Program], effort: Effort) -> Result<PathBuf
         let Program { name, purpose, .. } = program;
         println!("building {name}, which {purpose} ({number} of {})", programs.len());
         let mut cargo = cargo();
-        cargo.current_dir(root).args([verb, "--quiet", "--bin", name, "--target", &triple]);
+        cargo.current_dir(root).args([verb, "--quiet", "--bin", name]);
         cargo.arg("--target-dir").arg(&target_dir).env("SOLO5_VERSION", &version);
         match effort {
-            Effort::Full => program.full(&mut cargo, root),
-            Effort::Quick => program.quick(&mut cargo),
+            Effort::Full => program.full(&mut cargo, root, &compiler),
+            Effort::Quick => program.quick(&mut cargo, arch, &compiler),
         }
         run(&mut cargo)?;
     }
-    Ok(target_dir.join(triple).join(profile))
+    Ok(target_dir.join(compiler.triple).join(profile))
 }
 
 impl Program {
     /// Optimised, and built alone: packages built together share the union of their features.
-    fn full(&self, cargo: &mut Command, root: &Path) {
+    fn full(&self, cargo: &mut Command, root: &Path, compiler: &Compiler) {
         let (model, features, level) = match self.kind {
             Kind::Tool | Kind::ToolWithoutVerbs | Kind::Toolchain => ("static", "", "3"),
             Kind::Tender(_) | Kind::Runner => ("pie", "", "3"),
@@ -182,28 +266,28 @@ impl Program {
             // seconds.
             Kind::DebugTender => ("pie", "debug", "\"s\""),
         };
-        cargo
+        compiler
+            .compile_with(cargo, &rustflags(root))
             .args(["--release", "--package", self.package, "--features", features])
             .args(["--config", &format!("profile.release.opt-level={level}")])
-            .args(["--", &format!("-Crelocation-model={model}")])
-            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root));
+            .args(["--", &format!("-Crelocation-model={model}")]);
     }
 
     /// Not optimised, position-independent, and with the features of all packages together, so that
     /// no crate is compiled twice.
-    fn quick(&self, cargo: &mut Command) {
-        for Program { package, .. } in PROGRAMS {
-            cargo.args(["--package", package]);
+    fn quick(&self, cargo: &mut Command, arch: Arch, compiler: &Compiler) {
+        for program in PROGRAMS.iter().filter(|program| program.architectures.contains(&arch)) {
+            cargo.args(["--package", program.package]);
         }
         if self.kind == Kind::DebugTender {
             cargo.args(["--features", &format!("{}/debug", self.package)]);
         }
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", STATIC);
+        compiler.compile_with(cargo, STATIC);
     }
 }
 
 /// Linked statically, whatever the C library.
-const STATIC: &str = "-Ctarget-feature=+crt-static";
+pub(crate) const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// Flags for static linking, without paths of the build machine in the result, and without tables for
 /// unwinding: a panic aborts, and the tables would be a tenth of a tender.
@@ -218,43 +302,6 @@ pub(crate) fn rustflags(root: &Path) -> String {
     ];
     flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
     flags.join("\x1f")
-}
-
-/// The target of programs that are linked statically: the host with musl if its Rust library is
-/// installed or `rustup` can add it, else the host itself.
-///
-/// At start, glibc asks the CPU about all its caches. In a virtual machine the hypervisor answers each
-/// of these CPUID instructions, and together they take as long as the rest of the start.
-pub(crate) fn program_triple() -> Result<String> {
-    // Cached: the answer is used several times, and `rustup` is slow if it fails.
-    static TRIPLE: OnceLock<String> = OnceLock::new();
-    if let Some(triple) = TRIPLE.get() {
-        return Ok(triple.clone());
-    }
-    let triple = find_program_triple()?;
-    Ok(TRIPLE.get_or_init(|| triple).clone())
-}
-
-fn find_program_triple() -> Result<String> {
-    let host = host_triple()?;
-    let musl = host.replace("-linux-gnu", "-linux-musl");
-    if !has_library(&musl)? {
-        println!("adding the Rust library for {musl}");
-        let added = run(Command::new("rustup").args(["--quiet", "target", "add", &musl]));
-        if let Err(error) = added {
-            println!("{error}");
-            println!("programs are linked with this machine's C library instead, and start slower");
-            return Ok(host);
-        }
-    }
-    Ok(musl)
-}
-
-/// The host target of the Rust compiler.
-pub(crate) fn host_triple() -> Result<String> {
-    let text = String::from_utf8(output(rustc().arg("-vV"))?)?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }
 
 fn executables(compiled: &Path, programs: &[&Program], tree: &Path, arch: Arch) -> Result<()> {
@@ -274,8 +321,17 @@ const PUBLIC_HEADERS: &str = "include/solo5";
 
 /// The compiler's own freestanding headers, so that guests never need headers of the host.
 fn compiler_headers(tree: &Path, arch: Arch) -> Result<()> {
-    let cc = std::env::var("TARGET_CC").unwrap_or_default();
-    let own = output(compiler(&cc).arg("-print-file-name=include"))?;
+    let mut cc = if Arch::HOST == Some(arch) {
+        compiler(&std::env::var("TARGET_CC").unwrap_or_default())
+    } else {
+        let gcc = format!("{}-gcc", gnu_triple(arch));
+        if find(&gcc).is_none() {
+            // Clang, the other compiler for it, brings its own.
+            return Ok(());
+        }
+        Command::new(gcc)
+    };
+    let own = output(cc.arg("-print-file-name=include"))?;
     let own = PathBuf::from(String::from_utf8(own)?.trim());
     let compiler = tree.join("include").join(arch.triple());
     fs::create_dir_all(&compiler)?;
@@ -304,14 +360,14 @@ fn copy_headers(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The bindings `all` of `arch`, each with its linker script.
-fn libraries(root: &Path, tree: &Path, arch: Arch, all: &[&str]) -> Result<()> {
+/// The bindings `all` of `arch`, each with its linker script, which the toolchain in `native` prints.
+fn libraries(root: &Path, tree: &Path, native: &Path, arch: Arch, all: &[&str]) -> Result<()> {
     let folder = tree.join("lib").join(arch.triple());
     fs::create_dir_all(&folder)?;
     for target in all {
         println!("building {}, the guest's side", bindings::object_file(target));
         bindings::build(root, arch, target, &folder)?;
-        let mut toolchain = Command::new(tree.join("bin").join(TOOLCHAIN));
+        let mut toolchain = Command::new(native.join(TOOLCHAIN));
         let script = output(toolchain.args(["script", arch.name(), target]))?;
         write(&folder.join(format!("solo5_{target}.lds")), &script)?;
     }

@@ -5,22 +5,26 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use solo5_abi::Arch;
 use tempfile::TempDir;
 
-use super::machine;
+use super::{foreign, machine};
 use crate::Result;
+use crate::cross::binutils;
 use crate::run::{output, run};
 
-/// A root file system under construction.
+/// A root file system under construction, of a machine of `arch`.
 pub(crate) struct Initramfs {
     root: TempDir,
+    arch: Arch,
     modules: Vec<String>,
     variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Initramfs {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self { root: tempfile::tempdir()?, modules: Vec::new(), variables: Vec::new() })
+    pub(crate) fn new(arch: Arch) -> Result<Self> {
+        let (modules, variables) = (Vec::new(), Vec::new());
+        Ok(Self { root: tempfile::tempdir()?, arch, modules, variables })
     }
 
     fn inside(&self, path: &Path) -> PathBuf {
@@ -38,7 +42,7 @@ impl Initramfs {
     /// Copies a program without its debugging information.
     pub(crate) fn stripped(&self, from: &Path, to: &Path) -> Result<()> {
         self.file(from, to)?;
-        run(Command::new("strip").arg(self.inside(to)))
+        run(Command::new(binutils(self.arch, "strip")).arg(self.inside(to)))
     }
 
     /// Copies a folder to the same place.
@@ -61,12 +65,23 @@ impl Initramfs {
         Ok(())
     }
 
+    /// Copies a program of another architecture's packages, unpacked in `unpacked`, to `to`, with the libraries it loads.
+    pub(crate) fn foreign(&self, unpacked: &Path, path: &str, to: &str) -> Result<()> {
+        let program = foreign::file(unpacked, Path::new(path))?;
+        self.file(&program.content, Path::new(to))?;
+        for library in foreign::libraries(unpacked, &program)? {
+            self.file(&library.content, &library.name)?;
+        }
+        Ok(())
+    }
+
     /// Adds a module of the kernel, which is loaded after those added before.
     pub(crate) fn module(&mut self, name: &str, file: &Path) -> Result<()> {
         let to = Path::new("/lib").join(format!("{name}.ko"));
         self.file(file, &to)?;
         // The kernel would check the type information, which takes longer than all else at the start.
-        run(Command::new("objcopy").arg("--remove-section=.BTF").arg(self.inside(&to)))?;
+        let mut objcopy = Command::new(binutils(self.arch, "objcopy"));
+        run(objcopy.arg("--remove-section=.BTF").arg(self.inside(&to)))?;
         self.modules.push(name.to_owned());
         Ok(())
     }
@@ -77,8 +92,8 @@ impl Initramfs {
     }
 
     /// Writes the archive `to`. Its first program loads the modules, runs the commands with their output
-    /// on the line for results, says whether one failed, and switches the machine off.
-    pub(crate) fn pack(self, commands: &[String], to: &Path) -> Result<PathBuf> {
+    /// on the line `results`, says whether one failed, and switches the machine off.
+    pub(crate) fn pack(self, commands: &[String], results: &str, to: &Path) -> Result<PathBuf> {
         // Busybox's own `ip` cannot make taps, so busybox's folder comes last.
         let mut script = String::from(
             "#!/bin/busybox sh\n\
@@ -96,7 +111,7 @@ impl Initramfs {
         for (name, value) in &self.variables {
             script += &format!("export {name}='{}'\n", value.display());
         }
-        let (results, status) = (machine::RESULTS, machine::STATUS);
+        let status = machine::STATUS;
         script += &format!("stty -F {results} raw 115200\nexec >{results} 2>&1\nfailed=0\n");
         for command in commands {
             script += &format!("{command} || failed=1\n");

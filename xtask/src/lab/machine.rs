@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::Result;
 
-/// The machine's serial line for results. The first serial line goes to a file: it is the kernel's
+/// The serial line for results of a PC. The first serial line goes to a file: it is the kernel's
 /// console, whose messages would break into the tests' lines.
 pub(crate) const RESULTS: &str = "/dev/ttyS1";
 
@@ -17,8 +17,12 @@ pub(crate) const RESULTS: &str = "/dev/ttyS1";
 pub(crate) const STATUS: &str = "lab: status ";
 
 /// Kernel options for every machine: a panic or a lockup ends it, and the kernel's self-tests are off.
-pub(crate) const COMMAND_LINE: &str =
-    "console=ttyS0,115200 panic=-1 softlockup_panic=1 watchdog_thresh=60 cryptomgr.notests";
+pub(crate) const OPTIONS: &str = "panic=-1 softlockup_panic=1 watchdog_thresh=60 cryptomgr.notests";
+
+/// The kernel options of a PC.
+pub(crate) fn pc_options() -> String {
+    format!("console=ttyS0,115200 {OPTIONS}")
+}
 
 /// What an emulator is to boot.
 pub(crate) struct Boot {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::machine::{Boot, COMMAND_LINE, limited};
+use super::machine::{Boot, limited, pc_options};
 use crate::Result;
 
 /// The emulator.
@@ -38,6 +38,6 @@ fn with_processors(boot: &Boot, count: &str) -> Result<Command> {
         .arg(&boot.kernel)
         .arg("-initrd")
         .arg(&boot.initramfs)
-        .args(["-append", COMMAND_LINE]);
+        .args(["-append", &pc_options()]);
     Ok(qemu)
 }

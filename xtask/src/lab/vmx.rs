@@ -13,7 +13,7 @@ use object::LittleEndian;
 use object::elf::{FileHeader64, NoteType, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::machine::{Boot, COMMAND_LINE, limited};
+use super::machine::{Boot, limited, pc_options};
 use crate::Result;
 use crate::run::{output, run};
 
@@ -129,7 +129,7 @@ fn disk(boot: &Boot, to: &Path) -> Result<()> {
         .arg(format!("-DINITRAMFS={initramfs_at}"))
         .arg(format!("-DINITRAMFS_SIZE={}", initramfs.len()))
         .arg(format!("-DMEMORY={}", MEMORY << 20))
-        .arg(format!("-DCOMMAND_LINE=\"{COMMAND_LINE}\"")))?;
+        .arg(format!("-DCOMMAND_LINE=\"{}\"", pc_options())))?;
     // A BIOS loads the boot sector to this address.
     run(Command::new("ld")
         .args(["-m", "elf_x86_64", "-Ttext=0x7c00", "--oformat=binary"])
