@@ -338,21 +338,26 @@ fn the_schema_refuses_what_it_can() {
 #[test]
 fn examples_fit_their_schemas() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let folders = std::fs::read_dir(root).unwrap().map(|example| example.unwrap().path());
+    let folders = folders.filter(|folder| folder.is_dir());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = files.map(|file| file.unwrap().path());
     let mut count = 0;
-    for example in std::fs::read_dir(root).unwrap() {
-        let folder = example.unwrap().path();
-        let Ok(text) = std::fs::read_to_string(folder.join("manifest.yaml")) else {
+    for path in files.filter(|path| path.extension().is_some_and(|suffix| suffix == "yaml")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        if !text.lines().any(|line| line == "type: solo5.manifest") {
             continue;
-        };
+        }
         let checked = parse("manifest.yaml", text.as_bytes()).expect("a manifest");
         let first = text.lines().next().unwrap_or_default();
         let named = first.strip_prefix("# yaml-language-server: $schema=");
-        let named = named.unwrap_or_else(|| panic!("{folder:?} names no schema"));
-        let file = std::fs::read_to_string(folder.join(named)).expect("the schema's file");
-        assert!(file == schema::text(checked.manifest.version()), "{folder:?}");
+        let named = named.unwrap_or_else(|| panic!("{path:?} names no schema"));
+        let file = std::fs::read_to_string(path.with_file_name("").join(named));
+        let file = file.expect("the schema's file");
+        assert!(file == schema::text(checked.manifest.version()), "{path:?}");
         let schema = jsonschema::validator_for(&serde_json::from_str(&file).unwrap()).unwrap();
         let document = solo5_source::parse("x", text.as_bytes()).unwrap();
-        assert!(schema.is_valid(&value(&document.root)), "{folder:?}");
+        assert!(schema.is_valid(&value(&document.root)), "{path:?}");
         count += 1;
     }
     assert!(count >= 2);

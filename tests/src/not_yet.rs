@@ -11,6 +11,12 @@ const NOT_YET: &[(&str, Architectures, &str)] = &[
     ("http/", OTHERS, "the example is built for x86_64 only"),
     ("seed/", OTHERS, "the example is built for x86_64 only"),
     ("stack/", OTHERS, "the example is built for x86_64 only"),
+    (
+        "guest/seed/spt/page-before",
+        &["ppc64le"],
+        "on pages of 64 KiB the seed's page is that of the boot information too",
+    ),
+    ("gdb/", &["aarch64"], "the tender has no server for gdb there"),
     ("virtio", OTHERS, "there are no virtio unikernels for it"),
     ("disk/", OTHERS, "there are no virtio unikernels for it"),
 ];

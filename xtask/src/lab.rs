@@ -44,7 +44,7 @@ pub(crate) use machine::{Line, Machine, run_all};
 
 pub(crate) const ARGUMENTS: &str = "SCENARIO [FILTER]";
 pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCENARIO: hvt (AMD's virtualisation), vmx \
-     (Intel's).";
+     (Intel's), aarch64, ppc64le.";
 
 /// A machine, and what is tested in it.
 pub(crate) struct Scenario {

@@ -83,7 +83,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "runs a unikernel as a Linux process under seccomp",
         page_of: None,
-        architectures: &[Arch::X86_64, Arch::Aarch64],
+        architectures: &Arch::ALL,
     },
     Program {
         name: "solo5-hvt",
@@ -92,7 +92,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "runs a unikernel in a virtual machine under KVM",
         page_of: None,
-        architectures: &[Arch::X86_64],
+        architectures: &[Arch::X86_64, Arch::Aarch64],
     },
     Program {
         name: "solo5-hvt-debug",
@@ -101,7 +101,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         part: Part::Tenders,
         purpose: "is solo5-hvt with a server for gdb and core files",
         page_of: Some("solo5-hvt"),
-        architectures: &[Arch::X86_64],
+        architectures: &[Arch::X86_64, Arch::Aarch64],
     },
     Program {
         name: "solo5-virtio-run",

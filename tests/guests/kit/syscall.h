@@ -28,7 +28,11 @@ static inline long system_call(long number, long a, long b, long c, long d)
     register long r4 __asm__("r4") = b;
     register long r5 __asm__("r5") = c;
     register long r6 __asm__("r6") = d;
-    __asm__ volatile("sc"
+    /* The kernel tells an error by a flag; elsewhere, and here too, it is a negative result. */
+    __asm__ volatile("sc\n\t"
+                     "bns+ 1f\n\t"
+                     "neg 3, 3\n"
+                     "1:"
                      : "+r"(r0), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6)
                      :
                      : "cr0", "r7", "r8", "r9", "r10", "r11", "r12", "memory");

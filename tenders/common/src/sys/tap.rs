@@ -15,8 +15,8 @@ pub const IFF_NO_PI: u32 = libc::IFF_NO_PI as u32;
 /// Tun device flag: a virtio header in front of a frame.
 pub const IFF_VNET_HDR: u32 = libc::IFF_VNET_HDR as u32;
 
-/// `_IO('T', 227)`
-const TUNGETDEVNETNS: libc::Ioctl = 0x54e3;
+/// Its number depends on the architecture.
+const TUNGETDEVNETNS: libc::Ioctl = rustix::ioctl::opcode::none(b'T', 227) as libc::Ioctl;
 const ETHTOOL_SGSO: u32 = 0x24;
 const ETHTOOL_SGRO: u32 = 0x2c;
 
