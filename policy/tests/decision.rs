@@ -135,8 +135,8 @@ fn the_documentation_is_right() {
         .collect();
     assert_eq!(policies.len(), 4);
     let launch = common::Launch {
-        devices: vec!["net service".into()],
-        options: "--net:service=tap7".into(),
+        devices: vec!["net service0".into()],
+        options: "--net:service0=tap7".into(),
         ..common::Launch::default()
     };
     let (asked, facts) = (launch.asked(), launch.facts());
