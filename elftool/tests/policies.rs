@@ -389,6 +389,9 @@ fn a_policy_is_shown_as_a_tender_understands_it() {
     assert_eq!(tenant["process"]["sandbox"], "require");
     assert_eq!(tenant["memory"], "silent");
     assert_eq!(value["denied-by-silence"], serde_json::json!([]));
+    place.write("reversed.yaml", b"type: solo5.policy\nversion: 1\nname: \"p\\u202eq\\u200b\"\n");
+    let run = place.run(&["policy", "show", "reversed.yaml"]);
+    assert!(run.stdout.starts_with("p\\u{202e}q\\u{200b} (reversed.yaml)\n"), "{}", run.stdout);
     let run = place.run(&["policy", "show", "gone.yaml"]);
     assert_eq!((run.status, run.stdout.as_str()), (2, ""));
     // The image in `place` has two devices.

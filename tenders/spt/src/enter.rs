@@ -41,8 +41,8 @@ pub struct Start {
 }
 
 /// How many pages before the start of the vdso may belong to the kernel, in ranges that are
-/// unmapped one by one. The kernel may refuse to unmap its pages, and then refuses every range that
-/// includes one. Kernels that refuse have 6 such pages.
+/// unmapped one by one if the kernel seals its mappings. It then refuses every range that
+/// includes one of their pages. Kernels that seal have 6 such pages.
 const KERNEL_PAGES: [u64; 6] = [4, 4, 2, 2, 2, 2];
 
 /// Upper bound, in words, of the data that the code reads, not counting the filter.
@@ -84,8 +84,10 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     left
 }
 
-/// The ranges of `all` to unmap, on a host with pages of `page` bytes: everything but the mapping `own`. Pages before
-/// the `vdso` that may belong to the kernel, and the vdso itself, are ranges of their own.
+/// The ranges of `all` to unmap, on a host with pages of `page` bytes. First comes everything but the mapping
+/// `own`, as at most two ranges: the kernel unmaps a mapping of its own only as a whole. A kernel that seals
+/// its mappings refuses the range that they are in. For it the same follows in pieces: pages before the `vdso`
+/// that may belong to the kernel, and the vdso itself, are ranges of their own. To unmap nothing is no error.
 fn unmapped(
     all: Range<u64>,
     page: u64,
@@ -95,7 +97,8 @@ fn unmapped(
     let vdso = vdso.unwrap_or(all.end..all.end);
     let before = KERNEL_PAGES.iter().sum::<u64>() * page;
     let kernel = vdso.start.saturating_sub(before).max(all.start)..vdso.end;
-    let mut ranges = without(all, &[own.clone(), kernel.clone()]);
+    let mut ranges = without(all.clone(), std::slice::from_ref(&own));
+    ranges.extend(without(all, &[own.clone(), kernel.clone()]));
     let mut start = kernel.start;
     for pages in KERNEL_PAGES {
         let end = start.saturating_add(pages * page).min(vdso.start);
@@ -203,8 +206,11 @@ mod tests {
         let kernel = 0x7_0000_0000..0x7_0000_2000;
         let (from, own) = (0x20_0000, 0x6_0000_0000..0x6_0000_3000);
         let ranges = unmapped(from..ADDRESSES_END, PAGE, own.clone(), Some(kernel.clone()));
-        assert_eq!(ranges.len(), 3 + KERNEL_PAGES.len() + 1);
-        let whole = |mut ranges: Vec<Range<u64>>, own: Range<u64>| {
+        assert_eq!(ranges.len(), 2 + 3 + KERNEL_PAGES.len() + 1);
+        // Both as a whole and in pieces.
+        let whole = |ranges: Vec<Range<u64>>, own: Range<u64>| {
+            let (all, mut ranges) = (&ranges[..2], ranges[2..].to_vec());
+            assert_eq!(all, [from..own.start, own.end..ADDRESSES_END]);
             ranges.push(own);
             ranges.sort_by_key(|range| range.start);
             assert_eq!(ranges.first().unwrap().start, from);

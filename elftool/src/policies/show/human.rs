@@ -35,7 +35,7 @@ pub(super) fn human(policy: &Policy) -> String {
         Layer::Host => ", of the host",
         Layer::Launch => "",
     };
-    let mut out = format!("{} ({file}){whose}\n", policy.name);
+    let mut out = format!("{} ({file}){whose}\n", one_line(&policy.name));
     let mut rows: Vec<(String, Option<usize>, String)> = Vec::new();
     let mut say = |what: &str, at, text| rows.push((what.to_owned(), at, text));
     let selector = &policy.selector;

@@ -255,11 +255,11 @@ fn the_tenders_memory_is_unmapped() {
         let parts: Vec<_> = maps.iter().flat_map(|maps| maps.lines().map(Mapping::of)).collect();
         let beyond = parts.iter().filter(|part| part.start >= STACK_END && !part.may_stay());
         let beyond: Vec<_> = beyond.collect();
-        let mut content = Vec::new();
+        let (mut content, mut read) = (Vec::new(), Ok(()));
         if let Ok(memory) = &memory {
             for part in &beyond {
                 let mut bytes = vec![0; (part.end - part.start) as usize];
-                memory.read_exact_at(&mut bytes, part.start).unwrap();
+                read = read.and(memory.read_exact_at(&mut bytes, part.start));
                 content.extend(bytes);
             }
         }
@@ -268,6 +268,7 @@ fn the_tenders_memory_is_unmapped() {
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         child.wait().unwrap();
 
+        read.expect("what stays can be read");
         let end = command_line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let shown: Vec<_> = command_line[..end].split(|byte| *byte == 0).collect();
         let program = env!("CARGO_BIN_EXE_solo5-spt").as_bytes();
@@ -393,10 +394,19 @@ impl Mapping {
         }
     }
 
-    /// Whether the kernel may refuse to unmap it.
+    /// Whether the kernel refuses to unmap it.
     fn may_stay(&self) -> bool {
-        ["[vsyscall]", "[vdso]", "[vvar]", "[vvar_vclock]"].contains(&self.name.as_str())
+        let sealed = ["[vdso]", "[vvar]", "[vvar_vclock]"].contains(&self.name.as_str());
+        self.name == "[vsyscall]" || sealed && kernel_seals()
     }
+}
+
+/// Whether the kernel seals the mappings that it makes: it then says so of the vdso.
+fn kernel_seals() -> bool {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (_, vdso) = maps.split_once("[vdso]").expect("a vdso");
+    let flags = vdso.lines().find_map(|line| line.strip_prefix("VmFlags:")).expect("its flags");
+    flags.split_whitespace().any(|flag| flag == "sl")
 }
 
 #[test]
