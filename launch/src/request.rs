@@ -43,6 +43,12 @@ impl Request {
         self.taken_as_kernel.as_deref()
     }
 
+    /// The request as [`read_for`](crate::read_for) gives it, which is told the unikernel: without that doubt.
+    #[must_use]
+    pub fn of_a_known_kernel(self) -> Request {
+        Request { taken_as_kernel: None, ..self }
+    }
+
     /// The unikernel's file.
     pub fn kernel(&self) -> &OsStr {
         &self.launch.kernel
