@@ -13,8 +13,7 @@ use solo5_image::testing;
 use solo5_launch::{self as launch, Launch, Modules, Request, Stop};
 use solo5_policy::Asked;
 
-use crate::Target;
-use crate::policy;
+use crate::{Target, cases};
 
 pub(crate) const TARGET: Target = Target { name: "launch", run, seeds, words };
 
@@ -164,7 +163,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "--mem=0 --nonsense --net:x=y",
     ];
     let own = own.into_iter().map(|line| line.replace(' ', "\0").into_bytes());
-    own.chain(policy::launches()).collect()
+    own.chain(cases::launches()).collect()
 }
 
 /// Every option, taken from the usage text, and values.

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod cases;
 mod dwarf;
 mod files;
 mod filter;

@@ -10,11 +10,10 @@ use solo5_policy::{
 };
 use solo5_report::Diagnostic;
 use solo5_signature::{Digest, Proof};
-use solo5_source::{Document, Kind, Node};
 
 use crate::Target;
 use crate::launch::{MODULES, arguments, manifest};
-use crate::{files, source};
+use crate::{cases, files, source};
 
 pub(crate) const TARGET: Target = Target { name: "policy", run, seeds, words };
 
@@ -189,59 +188,10 @@ fn check(decision: &Decision) {
     }
 }
 
-/// The value of `key`, if `node` is a mapping that has it.
-fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    let Kind::Mapping(pairs) = &node.kind else {
-        return None;
-    };
-    pairs.iter().find(|pair| pair.key.text == key).map(|pair| &pair.value)
-}
-
-fn text(node: &Node) -> Option<&str> {
-    match &node.kind {
-        Kind::Scalar(scalar) => Some(&scalar.text),
-        _ => None,
-    }
-}
-
-/// The cases of the policy crate's own tests.
-fn cases() -> impl Iterator<Item = Document> {
-    let files = files::cases("policy/tests/cases").into_iter();
-    files.filter_map(|(_, bytes)| solo5_source::parse("case", &bytes).ok())
-}
-
-/// The policies in a case.
-fn policies(case: &Document) -> Vec<Vec<u8>> {
-    match value(&case.root, "policies").map(|node| &node.kind) {
-        Some(Kind::Mapping(pairs)) => {
-            let texts = pairs.iter().filter_map(|pair| text(&pair.value));
-            texts.map(|text| text.as_bytes().to_vec()).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The command line of a case, each argument but the first behind a NUL.
-fn command_line(case: &Document) -> Option<Vec<u8>> {
-    let options = text(value(value(&case.root, "launch")?, "options")?)?;
-    let words: Vec<_> = options.split_whitespace().chain(["k"]).collect();
-    Some(words.join("\0").into_bytes())
-}
-
-/// Every policy of the cases.
-pub(crate) fn texts() -> Vec<Vec<u8>> {
-    cases().flat_map(|case| policies(&case)).collect()
-}
-
-/// Every command line of the cases.
-pub(crate) fn launches() -> Vec<Vec<u8>> {
-    cases().filter_map(|case| command_line(&case)).collect()
-}
-
 fn seeds() -> Vec<Vec<u8>> {
-    let seeds = cases().flat_map(|case| {
-        let line = command_line(&case).unwrap_or_default();
-        let policies = policies(&case).into_iter();
+    let seeds = cases::all().flat_map(|case| {
+        let line = cases::command_line(&case).unwrap_or_default();
+        let policies = cases::policies(&case).into_iter();
         policies.map(move |policy| [policy, b"\0".to_vec(), line.clone()].concat())
     });
     let digest = Digest::of(CONTENT);

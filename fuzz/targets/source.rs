@@ -5,8 +5,7 @@ use std::ops::Range;
 use solo5_source::format::format;
 use solo5_source::{DEPTH_MAX, Document, Kind, Node, parse};
 
-use crate::Target;
-use crate::files;
+use crate::{Target, cases, files};
 
 pub(crate) const TARGET: Target = Target { name: "source", run, seeds, words: files::yaml_words };
 
@@ -103,8 +102,8 @@ fn seeds() -> Vec<Vec<u8>> {
         "? key\n: value\n",
         "---\na: b\n...\n",
     ];
-    let cases = files::cases("manifest/tests/cases/text").into_iter();
-    let policies = crate::policy::texts().into_iter();
+    let files = files::cases("manifest/tests/cases/text").into_iter();
+    let policies = cases::texts().into_iter();
     let own = own.into_iter().map(|text| text.as_bytes().to_vec());
-    own.chain(cases.map(|(_, bytes)| bytes)).chain(policies).collect()
+    own.chain(files.map(|(_, bytes)| bytes)).chain(policies).collect()
 }

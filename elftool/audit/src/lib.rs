@@ -156,7 +156,7 @@ pub fn loads(reader: &dyn ReadAt, memory: u64) -> Result<(), Refused> {
     image.checked_manifest()?;
     image.features()?;
     let plan = image.plan(reader, target)?;
-    let memory = memory.min(loadable::most_memory_of(&image, target));
+    let memory = memory.min(subject::most_memory_of(&image, target));
     plan.fits(memory)?;
     let stack = subject::stack_of(&image).filter(|_| target.has_tender());
     let guard = stack.map(|stack| stack::guard(plan.minimum_memory, stack, memory));

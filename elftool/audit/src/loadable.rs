@@ -1,8 +1,6 @@
 //! S1: can it be loaded?
 
-use solo5_abi::mft1::DeviceType;
 use solo5_abi::{DEFAULT_MEMORY, Target};
-use solo5_image::Image;
 use solo5_image::elf::{PT_DYNAMIC, PT_LOAD, PT_TLS, ProgramHeader, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::error::{HeaderField, ImageError};
 
@@ -170,18 +168,6 @@ fn larger_than(limit: u64, what: &str, subject: &Subject<'_>, out: &mut Vec<Find
     };
     let message = format!("{takes}; {what} {} MiB", limit >> 20);
     out.push(Finding::new(message, place));
-}
-
-/// Most memory in bytes that any launch can give the image. A launch attaches every device that is not
-/// optional, and network interfaces may take some of the memory.
-pub(crate) fn most_memory_of(image: &Image, target: Target) -> u64 {
-    let properties = image.properties().ok().flatten();
-    let optional = |index| properties.as_ref().is_some_and(|all| all.device(index).optional);
-    let needs_net = image.manifest().is_ok_and(|manifest| {
-        let mut devices = manifest.devices();
-        devices.any(|(index, entry)| entry.kind() == Some(DeviceType::NetBasic) && !optional(index))
-    });
-    target.most_memory(needs_net)
 }
 
 pub(crate) fn dynamic(subject: &Subject<'_>, out: &mut Vec<Finding>) {

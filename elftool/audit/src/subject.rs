@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target, stack};
 #[cfg(feature = "dwarf")]
 use solo5_dwarf::{DebugInfo, Limits, Source};
@@ -16,7 +17,6 @@ use solo5_report::diagnostic::SourceLine;
 use crate::budget::Budget;
 use crate::calls::{self, Calls, Use};
 use crate::finding::{FINDINGS_MAX, Finding};
-use crate::loadable::most_memory_of;
 use crate::strings::{self, Traces};
 
 /// Most faults kept of one image.
@@ -464,6 +464,18 @@ impl<'a> Subject<'a> {
 #[cfg(feature = "dwarf")]
 pub(crate) fn source_line(source: Source) -> Box<SourceLine> {
     Box::new(SourceLine { file: source.file, line: source.line })
+}
+
+/// Most memory in bytes that any launch can give the image. A launch attaches every device that is not
+/// optional, and network interfaces may take some of the memory.
+pub(crate) fn most_memory_of(image: &Image, target: Target) -> u64 {
+    let properties = image.properties().ok().flatten();
+    let optional = |index| properties.as_ref().is_some_and(|all| all.device(index).optional);
+    let needs_net = image.manifest().is_ok_and(|manifest| {
+        let mut devices = manifest.devices();
+        devices.any(|(index, entry)| entry.kind() == Some(DeviceType::NetBasic) && !optional(index))
+    });
+    target.most_memory(needs_net)
 }
 
 /// The bytes of stack that the manifest asks for.
