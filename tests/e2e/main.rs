@@ -29,12 +29,14 @@
 //! | `stack.rs` | overflows of guarded stacks |
 //! | `virtio.rs` | unikernels on QEMU's machines, by a table |
 //! | `virtio_devices.rs`, `virtio_names.rs` | their devices: each kind of registers, and which belongs to which entry |
+//! | `containers.rs` | unikernels under `solo5-run`, on top of runc |
 //! | `virtio_run.rs` | unikernels under `solo5-virtio-run`, on each of its machines |
 //! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
 
 mod clock;
+mod containers;
 mod debugger;
 mod disks;
 mod downstream;
@@ -181,6 +183,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(virtio_devices::trials(&suite));
     trials.extend(virtio_names::trials(&suite));
     trials.extend(virtio_run::trials(&suite));
+    trials.extend(containers::trials(&suite));
     trials.extend(sandbox::trials(&suite));
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));

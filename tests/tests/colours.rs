@@ -23,6 +23,8 @@ const RUNS: &[(&str, &[&str], bool)] = &[
     ("solo5-virtio-run", &["--policy=bad.yaml", "none"], false),
     ("solo5-virtio-mkimage", &["disk.img", "bad.yaml"], true),
     ("solo5-virtio-mkimage", &["--help"], true),
+    ("solo5-run", &["--help"], true),
+    ("solo5-run", &["create", "--bundle=none", "name"], false),
 ];
 
 /// Whether the program prints an escape sequence.

@@ -26,7 +26,8 @@ pub(crate) struct Program {
 pub(crate) enum Kind {
     /// A command line tool. Linked at a fixed address, which starts faster.
     Tool,
-    /// A tool without verbs, as upstream's of that name has none. It has options for its page and completions.
+    /// A tool whose verbs are not its own: upstream's of that name has none, or runc has them. It has options for
+    /// its page and completions.
     ToolWithoutVerbs,
     /// The toolchain program: a tool under other names.
     Toolchain,
@@ -111,6 +112,15 @@ pub(crate) const PROGRAMS: &[Program] = &[
         purpose: "runs a virtio unikernel under QEMU",
         page_of: None,
         architectures: &[Arch::X86_64],
+    },
+    Program {
+        name: "solo5-run",
+        package: "solo5-runtime",
+        kind: Kind::ToolWithoutVerbs,
+        part: Part::Tenders,
+        purpose: "starts unikernels in containers, for podman, containerd and Kubernetes",
+        page_of: None,
+        architectures: &Arch::ALL,
     },
 ];
 

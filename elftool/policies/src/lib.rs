@@ -2,6 +2,7 @@
 //!
 //! | what | file |
 //! |---|---|
+//! | a launch compared with its image, before policies are asked | [`mod@examine`] |
 //! | launch plans: unikernels that run together | [`plan`] |
 //! | tests of policies | [`mod@case`] |
 //! | which parts of a policy matter to its tests | [`coverage`] |
@@ -12,7 +13,7 @@
 //!
 //! [`codes`] has the diagnostic codes.
 //!
-//! Adversary: any bytes as a file (bounded by `solo5-source`). Nothing here opens a file.
+//! Adversary: any bytes as a file (bounded by `solo5-source`), any ELF as an image. Nothing here opens a file.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod audit;
 pub mod case;
 pub mod codes;
 pub mod coverage;
+pub mod examine;
 pub mod lint;
 pub mod plan;
 pub mod schema;
