@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -259,7 +259,10 @@ fn other_program(suite: &Suite) -> Outcome {
     let busybox = busybox.ok_or_else(|| Stop::Skip("busybox is not installed".into()))?;
     fs::copy(busybox, bundle.rootfs("bin/busybox"))?;
     let before = fs::read(bundle.config())?;
-    process::succeed(bundle.command(&["run", "--detach"]))?;
+    // What is detached keeps the streams.
+    let mut start = bundle.command(&["run", "--detach"]);
+    let start = start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ensure!(start.status()?.success(), "it does not start");
     let mut exec = bundle.command(&["exec"]);
     exec.args(["/bin/busybox", "ls", "/"]);
     let listed = process::succeed(exec)?;
