@@ -107,9 +107,24 @@ done
 # shellcheck disable=SC2086
 triple=$($TARGET_CC -dumpmachine) || die "'$TARGET_CC -dumpmachine' fails"
 case $triple in
-    x86_64-*|amd64-*) ;;
-    *) die "Unsupported target: $triple, by '$TARGET_CC -dumpmachine'; bindings are for x86_64 so far" ;;
+    x86_64-*|amd64-*) target=x86_64 bindings="stub hvt spt virtio" guard=-mstack-protector-guard=global ;;
+    aarch64-*|arm64-*) target=aarch64 bindings="stub hvt spt" guard= ;;
+    powerpc64le-*|ppc64le-*) target=ppc64le bindings="stub spt" guard= ;;
+    *) die "Unsupported target: $triple, by '$TARGET_CC -dumpmachine'; bindings are for x86_64, aarch64 and ppc64le" ;;
 esac
+# For another architecture only what makes its unikernels is built, and added to an installation.
+cross=
+if [ "$target" != "$arch" ]; then
+    [ -n "$toolchain" ] || die "for $target there is only the toolchain, which was disabled"
+    cross=$target elftool= tenders=
+    case $target in
+        aarch64) library=aarch64-unknown-none ;;
+        ppc64le) library=powerpc64le-unknown-linux-gnu ;;
+        *) library=x86_64-unknown-linux-gnu ;;
+    esac
+    "$RUSTC" --print target-libdir --target "$library" 2>/dev/null | { read -r dir && [ -d "$dir" ]; } ||
+        die "Rust has no library for $library: rustup target add $library"
+fi
 scratch=$(mktemp -d) || die "no folder for temporary files"
 trap 'rm -rf "$scratch"' EXIT
 echo 'int main(void) { return 0; }' >"$scratch/main.c"
@@ -117,8 +132,7 @@ cc -o "$scratch/main" "$scratch/main.c" 2>"$scratch/log" ||
     die "'cc' cannot make a program: $(head -n 1 "$scratch/log")"
 # shellcheck disable=SC2086
 [ -z "$toolchain" ] ||
-    $TARGET_CC -ffreestanding -fstack-protector-strong -mstack-protector-guard=global \
-        -c -o "$scratch/main.o" "$scratch/main.c" 2>"$scratch/log" ||
+    $TARGET_CC -ffreestanding -fstack-protector-strong $guard -c -o "$scratch/main.o" "$scratch/main.c" 2>"$scratch/log" ||
     die "'$TARGET_CC' does not compile for Solo5: $(head -n 1 "$scratch/log")"
 
 parts=
@@ -146,15 +160,17 @@ put HOST Linux
 put HOST_ARCH "$arch"
 put HVT_TENDER "$tenders"
 put SPT_TENDER "$tenders"
-put HVT "$toolchain"
-put SPT "$toolchain"
-put VIRTIO "$toolchain"
+has() { case " $bindings " in *" $1 "*) printf %s "$toolchain" ;; esac; }
+put HVT "$(has hvt)"
+put SPT "$(has spt)"
+put VIRTIO "$(has virtio)"
 put MUEN ''
 put XEN ''
 put CARGO "$CARGO"
 put RUSTC "$RUSTC"
-put TARGET_ARCH x86_64
-put TARGET_TRIPLE x86_64-solo5-none-static
+put CROSS "$cross"
+put TARGET_ARCH "$target"
+put TARGET_TRIPLE "$target-solo5-none-static"
 put TARGET_CC "$TARGET_CC"
 put TARGET_LD "$TARGET_LD"
 put TARGET_OBJCOPY "$TARGET_OBJCOPY"
@@ -163,7 +179,7 @@ mv "$scratch/Makeconf" Makeconf && mv "$scratch/Makeconf.sh" Makeconf.sh || die 
 say "Using Rust $found, $TARGET_CC ($triple) for unikernels, prefix $prefix."
 say "Policies of the host: $sysconfdir/solo5/policy.d."
 [ -z "$elftool" ] || say "Enabled tools: solo5-elftool solo5-mft solo5-virtio-mkimage."
-[ -z "$toolchain" ] || say "Enabled bindings: stub hvt spt virtio."
+[ -z "$toolchain" ] || say "Enabled bindings: $bindings, for $target."
 [ -z "$tenders" ] || say "Enabled tenders: hvt spt virtio."
 if ! "$RUSTC" --print target-libdir --target "$arch-unknown-linux-musl" 2>/dev/null | { read -r dir && [ -d "$dir" ]; }
 then

@@ -21,4 +21,6 @@ solo5_report::codes! {
     HOST_SYMBOL = "L509";
     /// A manifest in a link that names no target.
     NO_TARGET = "L510";
+    /// Headers or bindings of the architecture that are not installed.
+    NOT_INSTALLED = "L511";
 }

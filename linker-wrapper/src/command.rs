@@ -11,6 +11,7 @@ use solo5_report::{Diagnostic, os_text, path_text};
 use crate::arguments::{Arguments, Linked, Mode};
 use crate::codes;
 use crate::libraries::Libraries;
+use crate::missing;
 use crate::name::{Identity, Installed, Tool};
 use crate::script::Bindings;
 use crate::tools::{self, Family, Program};
@@ -31,8 +32,12 @@ pub struct Abi {
 /// # Errors
 ///
 /// If it is not installed in `library`.
-pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, Diagnostic> {
-    let stub = || (tool == Tool::Cc).then(|| OsString::from(Bindings::Stub.name()));
+pub fn abi(
+    identity: &Identity,
+    read: &Arguments,
+    library: &Path,
+) -> Result<Option<Abi>, Diagnostic> {
+    let stub = || (identity.tool == Tool::Cc).then(|| OsString::from(Bindings::Stub.name()));
     let name = match read.mode {
         Mode::Compile | Mode::Query => None,
         // An object that contains the stub could never become a unikernel.
@@ -52,7 +57,8 @@ pub fn abi(tool: Tool, read: &Arguments, library: &Path) -> Result<Option<Abi>, 
         }));
     }
     let help = if installed.is_empty() {
-        format!("no bindings are installed in {}", path_text(library))
+        let library = path_text(library);
+        format!("no bindings are installed in {library}; {}", missing::how(identity.arch))
     } else {
         format!("installed are {}", installed.join(", "))
     };

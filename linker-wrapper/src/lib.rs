@@ -13,8 +13,8 @@
 //! | 8 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
 //! | 9 | [`side`] | the other files it wrote → with the manifest's name in them |
 //!
-//! [`script`] is the template of the linker scripts, `pkg_config.rs` that of the files for pkg-config, and
-//! [`codes`] has the codes of the wrapper's errors.
+//! [`script`] is the template of the linker scripts, `pkg_config.rs` that of the files for pkg-config,
+//! [`codes`] has the codes of the wrapper's errors, and [`missing`] says what an installation lacks.
 //!
 //! If nothing is left to do after the tool, the wrapper replaces itself by the tool. Otherwise the
 //! tool runs as a child. It writes the output under its final name: linkers put that name into
@@ -34,6 +34,7 @@ pub mod command;
 pub mod libraries;
 pub mod library_script;
 pub mod manifest;
+pub mod missing;
 pub mod name;
 pub mod option;
 pub mod origin;
@@ -95,7 +96,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let installed = match &program {
         Some(program) => Installed::beside(program, identity.arch),
-        None => Installed { include: None, library: None },
+        None => Installed { prefix: None, include: None, library: None },
     };
     match run(&identity, &installed, arguments) {
         Ok(status) => status.into(),
@@ -238,12 +239,12 @@ fn run(
     let response::Expanded { arguments, from_file } = response::expand(arguments);
     let read = arguments::read(identity.tool, arguments)?;
     if identity.tool == Tool::Cc && installed.include.is_none() {
-        return Err(Failure::Said("Could not determine include path"));
+        return Err(missing::headers(installed, identity.arch).into());
     }
     let Some(library) = &installed.library else {
-        return Err(Failure::Said("Could not determine library path"));
+        return Err(missing::bindings(installed, identity.arch).into());
     };
-    let abi = command::abi(identity.tool, &read, library)?;
+    let abi = command::abi(identity, &read, library)?;
     let libraries = libraries::find(identity.tool, &program, &read)?;
 
     let mut scratch = Scratch::default();

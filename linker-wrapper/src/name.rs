@@ -93,6 +93,8 @@ pub fn find(called: &OsStr) -> Option<PathBuf> {
 /// The program's folders, found from its own location, so that a prefix can be moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
+    /// The folder above the program's.
+    pub prefix: Option<PathBuf>,
     /// `../include`, if it is there.
     pub include: Option<PathBuf>,
     /// `../lib/TRIPLE`, if it is there.
@@ -106,6 +108,7 @@ impl Installed {
         let folder =
             |name: PathBuf| prefix.map(|prefix| prefix.join(name)).filter(|it| it.is_dir());
         Installed {
+            prefix: prefix.map(Path::to_owned),
             include: folder("include".into()),
             library: folder(Path::new("lib").join(arch.triple())),
         }

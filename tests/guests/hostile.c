@@ -90,6 +90,8 @@
 //@ run hvt arm-write-page-tables: needs=aarch64 args="poke 2000" expect=abort output="trap: type=#DABT" output="far=0x2000" absent=answered peer=no
 //@ run hvt arm-write-boot-info: needs=aarch64 args="poke 10000" expect=abort output="trap: type=#DABT" output="far=0x10000" absent=answered peer=no
 //@ run hvt arm-read-behind-memory: needs=aarch64 args="peek 200000" expect=abort output="trap: type=#DABT" output="far=0x200000" absent=answered peer=no
+//@ run hvt arm-read-4g: needs=aarch64 args="peek 100000000" expect="fault:Invalid guest mmio access: mmio=0x100000000 len=1" absent=answered peer=no
+//@ run hvt arm-write-code: needs=aarch64 args="poke 100100" expect="fault:KVM: host/guest translation fault: pc=0x*" absent=answered peer=no
 //@ run hvt arm-execute-stack: needs=aarch64 args="jump 1f0000" expect=abort output="trap: type=#IABT" output="far=0x1f0000" absent=answered peer=no
 //@ run hvt arm-execute-boot-info: needs=aarch64 args="jump 10000" expect=abort output="trap: type=#IABT" output="far=0x10000" absent=answered peer=no
 

@@ -77,6 +77,15 @@ pub const HOST_PROGRAMS: [&str; 4] = ["with_tap", "in_container", "failing_flush
 /// Examples that are unikernels in Rust.
 pub const EXAMPLES: [&str; 3] = ["deep", "http", "random"];
 
+/// The target of the Rust compiler for unikernels on machines of `arch`. That of x86_64 is the examples' own.
+fn rust_target(arch: &str) -> &'static str {
+    match arch {
+        "aarch64" => "aarch64-unknown-none",
+        "ppc64le" => "powerpc64le-unknown-linux-gnu",
+        _ => "x86_64-unknown-linux-gnu",
+    }
+}
+
 /// Builds images with the tree under test, each at most once; or, where `SOLO5_IMAGES` names a
 /// directory that `build-guests` filled, takes them from there.
 #[derive(Debug)]
@@ -129,6 +138,10 @@ impl Builder {
             let mut cargo =
                 Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             cargo.args(["build", "--release"]).current_dir(&example);
+            let triple = rust_target(self.tree.arch());
+            if self.tree.arch() != "x86_64" {
+                cargo.args(["--target", triple]);
+            }
             // Variables for this test's own build must not reach the example's.
             for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
                 cargo.env_remove(variable);
@@ -143,7 +156,7 @@ impl Builder {
             }
             let finished = process::run_within(cargo, process::BUILD_TIME_LIMIT)?;
             ensure!(finished.status == 0, "building examples/{name}:\n{}", finished.text());
-            let built = folder.join("x86_64-unknown-linux-gnu/release").join(name);
+            let built = folder.join(triple).join("release").join(name);
             std::fs::copy(&built, image).during(built.display())?;
             Ok(())
         })

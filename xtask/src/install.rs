@@ -5,19 +5,25 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use solo5_abi::Arch;
+
 use crate::part::Part;
 use crate::tree::part_of;
 use crate::{Arguments, Result, stage};
 
-pub(crate) const ARGUMENTS: &str = "[--prefix=DIR] [--destdir=DIR] [--only=PART,...] [--staged]";
-pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs; then install to DESTDIR/PREFIX (PREFIX: /usr/local by default; the variables DESTDIR and PREFIX count, too). --staged installs what was built last, and builds nothing.";
+pub(crate) const ARGUMENTS: &str =
+    "[--prefix=DIR] [--destdir=DIR] [--only=PART,... | --cross=ARCH] [--staged]";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs; then install to DESTDIR/PREFIX (PREFIX: /usr/local by default; the variables DESTDIR and PREFIX count, too). --staged installs what was built last, and builds nothing. --cross=ARCH adds to an installation what its tools need to make unikernels for machines of that architecture.";
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();
     let options = Options::read(arguments, variable("PREFIX"), variable("DESTDIR"))?;
-    let staged = stage::prefix();
+    let staged = options.cross.map_or_else(stage::prefix, stage::toolchain_for);
     if !options.staged {
-        stage::build_parts(stage::Effort::Full, &options.parts)?;
+        match options.cross {
+            Some(arch) => stage::build_cross(arch, stage::Effort::Full)?,
+            None => stage::build_parts(stage::Effort::Full, &options.parts)?,
+        }
     } else if !staged.is_dir() {
         return Err(format!("nothing is staged in {}: build first", staged.display()).into());
     }
@@ -31,6 +37,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 struct Options {
     to: PathBuf,
     parts: Vec<Part>,
+    /// Only what has the name of this architecture. The rest is the same for all, and installed already.
+    cross: Option<Arch>,
     staged: bool,
 }
 
@@ -43,7 +51,7 @@ impl Options {
     ) -> Result<Options> {
         let mut prefix = prefix.unwrap_or_else(|| "/usr/local".to_owned());
         let mut destdir = destdir.unwrap_or_default();
-        let (mut parts, mut staged) = (Part::ALL.to_vec(), false);
+        let (mut parts, mut cross, mut staged) = (None, None, false);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             if argument == "--staged" {
@@ -60,14 +68,33 @@ impl Options {
             match name.as_str() {
                 "--prefix" => prefix = value,
                 "--destdir" => destdir = value,
-                "--only" => parts = Part::list(&value)?,
+                "--only" => parts = Some(Part::list(&value)?),
+                "--cross" => cross = Some(stage::another(&value)?),
                 _ => return Err(format!("unknown option '{name}'; known: {ARGUMENTS}").into()),
             }
         }
         if !Path::new(&prefix).is_absolute() {
             return Err(format!("the prefix '{prefix}' is not an absolute path").into());
         }
-        Ok(Options { to: PathBuf::from(format!("{destdir}{prefix}")), parts, staged })
+        let parts = match (parts, cross) {
+            (Some(_), Some(_)) => {
+                return Err("--cross installs one part; it goes not with --only".into());
+            }
+            (None, Some(_)) => vec![Part::Toolchain],
+            (parts, None) => parts.unwrap_or_else(|| Part::ALL.to_vec()),
+        };
+        Ok(Options { to: PathBuf::from(format!("{destdir}{prefix}")), parts, cross, staged })
+    }
+}
+
+impl Options {
+    /// Whether the file `place` of the tree is to be installed.
+    fn has(&self, place: &Path) -> bool {
+        let of = |arch: Arch| {
+            let names = place.iter().map(|name| name.to_string_lossy());
+            names.into_iter().any(|name| name.starts_with(arch.triple()))
+        };
+        self.cross.map_or_else(|| self.parts.contains(&part_of(place)), of)
     }
 }
 
@@ -82,7 +109,7 @@ fn copy_book(book: &Path, options: &Options) -> Result<usize> {
 
 /// Copies these parts of the tree `staged` to the folder `to`.
 pub(crate) fn copy_parts(staged: &Path, to: &Path, parts: &[Part]) -> Result<usize> {
-    let options = Options { to: to.to_owned(), parts: parts.to_vec(), staged: true };
+    let options = Options { to: to.to_owned(), parts: parts.to_vec(), cross: None, staged: true };
     copy(staged, Path::new(""), &options)
 }
 
@@ -99,7 +126,7 @@ fn copy(staged: &Path, folder: &Path, options: &Options) -> Result<usize> {
             files += copy(staged, &place, options)?;
             continue;
         }
-        if !options.parts.contains(&part_of(&place)) {
+        if !options.has(&place) {
             continue;
         }
         let parent = options.to.join(folder);
@@ -147,11 +174,41 @@ mod tests {
     }
 
     #[test]
+    fn a_cross_installation_adds_what_has_the_architecture_in_its_name() {
+        let other = if Arch::HOST == Some(Arch::Aarch64) { Arch::Ppc64le } else { Arch::Aarch64 };
+        let read = |words: &[&str]| {
+            Options::read(words.iter().map(|&word| word.to_owned()).collect(), None, None)
+        };
+        let options = read(&[&format!("--cross={}", other.name())]).unwrap();
+        let triple = other.triple();
+        for place in
+            ["bin/{}-cc", "lib/{}/solo5_spt.o", "include/{}/stddef.h", "lib/cmake/Solo5/{}.cmake"]
+        {
+            assert!(options.has(Path::new(&place.replace("{}", triple))), "{place}");
+        }
+        // The package of this machine's tools has these.
+        for place in
+            ["bin/solo5-toolchain", "include/solo5/solo5.h", "lib/pkgconfig/solo5-bindings-spt.pc"]
+        {
+            assert!(!options.has(Path::new(place)), "{place}");
+        }
+        assert!(read(&[&format!("--cross={}", other.name()), "--only=tools"]).is_err());
+        let host = Arch::HOST.unwrap().name();
+        for wrong in ["z80", host] {
+            assert!(read(&[&format!("--cross={wrong}")]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_book_that_has_been_made_is_installed_with_the_documentation() {
         let folder = tempfile::tempdir().unwrap();
         let (book, to) = (folder.path().join("book"), folder.path().join("usr"));
-        let options =
-            |parts: &[Part]| Options { to: to.clone(), parts: parts.to_vec(), staged: true };
+        let options = |parts: &[Part]| Options {
+            to: to.clone(),
+            parts: parts.to_vec(),
+            cross: None,
+            staged: true,
+        };
         assert_eq!(copy_book(&book, &options(&Part::ALL)).unwrap(), 0);
         fs::create_dir_all(book.join("docs")).unwrap();
         fs::write(book.join("index.html"), "a").unwrap();
@@ -178,7 +235,8 @@ mod tests {
         fs::write(from.join("header.h"), "first").unwrap();
         set(&from.join("header.h"), 0o600);
         let copy = |parts: &[Part]| {
-            let options = Options { to: to.clone(), parts: parts.to_vec(), staged: true };
+            let options =
+                Options { to: to.clone(), parts: parts.to_vec(), cross: None, staged: true };
             copy(&from, Path::new(""), &options)
         };
         assert_eq!(copy(&[Part::Tools]).unwrap(), 0, "none of these is a tool");

@@ -58,7 +58,7 @@ pub(crate) struct Scenario {
     programs: &'static [(&'static str, &'static str)],
     /// Modules in the order they are loaded. A module without a file is built into the kernel.
     modules: &'static [&'static str],
-    /// Texts of which an end-to-end test's name must contain one.
+    /// Texts of which an end-to-end test's name must contain one. Those that begin with a slash name targets.
     names: &'static [&'static str],
     /// Texts in the names of tests that are left out.
     not: &'static [&'static str],
@@ -132,7 +132,7 @@ pub(crate) const SCENARIOS: [Scenario; 4] = [
         results: virt::RESULTS,
         programs: &virt::PROGRAMS,
         modules: &["tun"],
-        names: &["/spt", "/hvt"],
+        names: &["/spt", "/hvt", "loader/", "robustness/killed", "downstream/a", "downstream/u"],
         not: &[],
         programs_of: &UNITS,
         machines: 1,
@@ -145,7 +145,7 @@ pub(crate) const SCENARIOS: [Scenario; 4] = [
         results: pseries::RESULTS,
         programs: &pseries::PROGRAMS,
         modules: &["tun"],
-        names: &["/spt"],
+        names: &["/spt", "loader/", "robustness/killed", "downstream/a", "downstream/u"],
         not: &[],
         programs_of: &UNITS,
         machines: 1,
@@ -221,7 +221,7 @@ impl Scenario {
 
     /// Targets of the scenario's unikernels that have bindings and a tender.
     fn targets(&self) -> Vec<&'static str> {
-        let named = self.names.iter().map(|name| name.trim_start_matches('/'));
+        let named = self.names.iter().filter_map(|name| name.strip_prefix('/'));
         named.filter(|target| stage::runs(self.arch, target)).collect()
     }
 
@@ -369,8 +369,12 @@ impl Scenario {
             match (name == "e2e", filter) {
                 (true, Some(filter)) => commands.push(format!("{name} {filter}{not} {options}")),
                 (true, None) => {
-                    let of = |target: &&str| format!("{name} /{target}{not} {options}");
-                    commands.extend(self.targets().iter().map(of));
+                    let targets = self.targets();
+                    let is_there = |text: &&&str| {
+                        text.strip_prefix('/').is_none_or(|target| targets.contains(&target))
+                    };
+                    let of = |text: &&str| format!("{name} {text}{not} {options}");
+                    commands.extend(self.names.iter().filter(is_there).map(of));
                 }
                 (false, _) if first => {
                     let filter = filter.unwrap_or_default();

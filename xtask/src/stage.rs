@@ -1,5 +1,6 @@
 //! `build`: makes the tree that `install` copies, under `target/solo5`; for the demo, the part that it
-//! shows, under `target/demo`; for machines of another architecture, under `target/ARCH/solo5`.
+//! shows, under `target/demo`; for machines of another architecture, under `target/ARCH/solo5`; this machine's
+//! tools that make unikernels for those, under `target/ARCH/toolchain`.
 //!
 //! A new tree is assembled beside the old one and takes its place when it is complete, so a failed
 //! build leaves the old one as it was.
@@ -26,8 +27,8 @@ use crate::run::{cargo, output, run};
 use crate::tree::{part_of, write};
 use crate::{Arguments, Result, bindings, build_systems, documents, version};
 
-pub(crate) const ARGUMENTS: &str = "[--quick] [--arch=ARCH] [--only=PART,...]";
-pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs, and stage it under target/solo5; --quick without optimisation, in seconds; --arch=aarch64 or ppc64le for machines of that architecture, under target/ARCH/solo5.";
+pub(crate) const ARGUMENTS: &str = "[--quick] [--arch=ARCH | --cross=ARCH] [--only=PART,...]";
+pub(crate) const HELP: &str = "Build everything, or some of tools, tenders, headers, toolchain and docs, and stage it under target/solo5; --quick without optimisation, in seconds; --arch=aarch64 or ppc64le for machines of that architecture, under target/ARCH/solo5; --cross=ARCH only this machine's tools that make unikernels for them, under target/ARCH/toolchain.";
 
 /// Where the tree is.
 pub(crate) fn prefix() -> PathBuf {
@@ -73,21 +74,29 @@ const DEMO_BINDINGS: [&str; 1] = ["spt"];
 const MAKE_UNIKERNELS: [&str; 3] = ["solo5-mft", TOOLCHAIN, "solo5-elftool"];
 
 pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
-    let (mut effort, mut parts, mut arch) = (Effort::Full, Part::ALL.to_vec(), host()?);
+    let (mut effort, mut parts, mut arch) = (Effort::Full, None, None);
+    let mut cross = None;
     for argument in arguments {
         match argument.split_once('=') {
             None if argument == "--quick" => effort = Effort::Quick,
-            Some(("--only", list)) => parts = Part::list(list)?,
-            Some(("--arch", name)) => {
-                arch = Arch::from_name(name).ok_or_else(|| {
-                    let names = Arch::ALL.map(Arch::name).join(", ");
-                    format!("'{name}' is no architecture of the suite; they are {names}")
-                })?;
-            }
+            Some(("--only", list)) => parts = Some(Part::list(list)?),
+            Some(("--arch", name)) => arch = Some(named(name)?),
+            Some(("--cross", name)) => cross = Some(another(name)?),
             _ => return Err(format!("unknown argument '{argument}'; known: {ARGUMENTS}").into()),
         }
     }
-    build_for(arch, effort, &parts)?;
+    if let Some(cross) = cross {
+        if arch.is_some() || parts.is_some() {
+            return Err(
+                "--cross stages one set of tools; it goes with neither --arch nor --only".into()
+            );
+        }
+        build_cross(cross, effort)?;
+        println!("staged in {}", toolchain_for(cross).display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let arch = arch.map_or_else(host, Ok)?;
+    build_for(arch, effort, &parts.unwrap_or_else(|| Part::ALL.to_vec()))?;
     println!("staged in {}", prefix_for(arch).display());
     if Arch::HOST != Some(arch) && toolchain_for(arch).exists() {
         println!("tools that make its unikernels here: {}", toolchain_for(arch).display());
@@ -141,6 +150,39 @@ pub(crate) fn build_for(arch: Arch, effort: Effort, parts: &[Part]) -> Result<()
         toolchain(&root, &native, new.path(), arch)?;
     }
     replace(new, &prefix_for(arch))
+}
+
+/// The architecture of this name.
+fn named(name: &str) -> Result<Arch> {
+    Arch::from_name(name).ok_or_else(|| {
+        let names = Arch::ALL.map(Arch::name).join(", ");
+        format!("'{name}' is no architecture of the suite; they are {names}").into()
+    })
+}
+
+/// The architecture of this name, which is not this machine's.
+pub(crate) fn another(name: &str) -> Result<Arch> {
+    match named(name)? {
+        arch if Arch::HOST == Some(arch) => {
+            Err(format!("{name} is this machine's architecture: leave --cross out").into())
+        }
+        arch => Ok(arch),
+    }
+}
+
+/// Builds and stages only this machine's tools that make unikernels for `arch`, which is another architecture.
+pub(crate) fn build_cross(arch: Arch, effort: Effort) -> Result<()> {
+    let root = crate::root();
+    let ours = |program: &&Program| MAKE_UNIKERNELS.contains(&program.name);
+    let native =
+        compile(&root, host()?, &PROGRAMS.iter().filter(ours).collect::<Vec<_>>(), effort)?;
+    let new = new_tree(&root)?;
+    let all = bindings_of(arch);
+    copy_headers(&root.join("bindings/include"), &new.path().join(PUBLIC_HEADERS))?;
+    compiler_headers(new.path(), arch)?;
+    libraries(&root, new.path(), &native, arch, all)?;
+    build_systems::stage(&root, new.path(), &native, arch, all)?;
+    toolchain(&root, &native, new.path(), arch)
 }
 
 /// The bindings of `arch`: none, if none are written yet.

@@ -92,3 +92,46 @@ fn what_is_wrong_is_said() {
         assert!(!at.join("Makeconf").exists());
     }
 }
+
+/// A script of this name, which can be run.
+fn script(at: &Path, name: &str, text: &str) -> String {
+    let path = at.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn another_architecture_gets_the_toolchain_only() {
+    let sources = sources();
+    let at = sources.path();
+    let rust = |library: &str| {
+        let text = format!("case $1 in --version) echo rustc 1.99.0;; *) echo '{library}';; esac");
+        script(at, "rustc", &text)
+    };
+    for (machine, arch, hvt, library) in [
+        ("aarch64-linux-gnu", "aarch64", "1", "aarch64-unknown-none"),
+        ("powerpc64le-linux-gnu", "ppc64le", "", "powerpc64le-unknown-linux-gnu"),
+    ] {
+        let cc = script(at, "cross-cc", &format!("[ \"$1\" != -dumpmachine ] || echo {machine}"));
+        let rustc = rust(at.to_str().unwrap());
+        let variables = [("TARGET_CC", cc.as_str()), ("RUSTC", rustc.as_str())];
+        let done = configure(at, at, &[], &variables);
+        assert!(done.status.success(), "{}", said(&done));
+        assert!(!said(&done).contains("Enabled tenders"), "{}", said(&done));
+        let made = fs::read_to_string(at.join("Makeconf")).unwrap();
+        for (name, value) in
+            [("CROSS", arch), ("TARGET_ARCH", arch), ("HVT", hvt), ("SPT", "1"), ("VIRTIO", "")]
+        {
+            assert!(made.contains(&format!("CONFIG_{name}={value}\n")), "{name}: {made}");
+        }
+        let done = configure(at, at, &["--only-tools"], &variables);
+        assert!(said(&done).contains("only the toolchain, which was disabled"), "{}", said(&done));
+        let rustc = rust("/nonexistent");
+        let done = configure(at, at, &[], &[("TARGET_CC", &cc), ("RUSTC", &rustc)]);
+        assert!(said(&done).contains(&format!("rustup target add {library}")), "{}", said(&done));
+    }
+    let cc = script(at, "cross-cc", "[ \"$1\" != -dumpmachine ] || echo riscv64-linux-gnu");
+    let done = configure(at, at, &[], &[("TARGET_CC", &cc)]);
+    assert!(said(&done).contains("Unsupported target: riscv64-linux-gnu"), "{}", said(&done));
+}

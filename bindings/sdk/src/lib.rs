@@ -34,13 +34,14 @@
 //!    `time.rs`).
 //! 5. It returns, or panics: the message goes to the console and the status is 255.
 //!
-//! Only `sys.rs` calls the bindings. `mem.rs` holds the functions that compiled code expects from a
-//! C library.
+//! Only `sys.rs` calls the bindings. `mem.rs` and `unaligned.rs` hold the functions that compiled code
+//! expects from a C library.
 //!
 //! # Linking
 //!
-//! The crate is compiled for the *host* target with `-C relocation-model=static`, `panic = "abort"`
-//! and the wrapper `…-solo5-none-static-cc` as linker, which adds the bindings of the target that
+//! The crate is compiled with `-C relocation-model=static` and `panic = "abort"`: on x86_64 and ppc64le for
+//! Linux's target, which on x86_64 is the host's own, and for `aarch64-unknown-none`. The linker is the wrapper
+//! `…-solo5-none-static-cc`, or `…-ld`, which adds the bindings of the target that
 //! `-z solo5-abi=` names and the notes of the manifest that `-z solo5-manifest=` names.
 //! `examples/http` is a complete program; `docs/rust.md` explains its configuration line by line.
 //!
@@ -80,6 +81,8 @@ mod mem;
 #[cfg(feature = "runtime")]
 #[doc(hidden)]
 pub mod runtime;
+#[cfg(any(feature = "runtime", test))]
+mod unaligned;
 
 #[cfg(test)]
 mod host;

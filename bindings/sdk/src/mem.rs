@@ -12,6 +12,8 @@
 use core::arch::asm;
 use core::ffi::c_int;
 
+use crate::unaligned;
+
 /// The piece moved in one step: two vector moves or two pairs of integer moves.
 type Piece = u128;
 const PIECE: usize = size_of::<Piece>();
@@ -31,7 +33,7 @@ fn opaque() {
 #[inline(always)]
 unsafe fn load<T: Copy>(from: *const u8, offset: usize) -> T {
     // SAFETY: inside the buffer, as the caller promises. Computing an address claims nothing.
-    unsafe { from.wrapping_add(offset).cast::<T>().read_unaligned() }
+    unsafe { unaligned::load(from.wrapping_add(offset).cast::<T>()) }
 }
 
 /// Puts a `T` at `offset`, at any alignment.
@@ -42,7 +44,7 @@ unsafe fn load<T: Copy>(from: *const u8, offset: usize) -> T {
 #[inline(always)]
 unsafe fn store<T: Copy>(to: *mut u8, offset: usize, value: T) {
     // SAFETY: as for `load`.
-    unsafe { to.wrapping_add(offset).cast::<T>().write_unaligned(value) }
+    unsafe { unaligned::store(to.wrapping_add(offset).cast::<T>(), value) }
 }
 
 /// Copies at most 32 bytes: everything is read before anything is written, so the

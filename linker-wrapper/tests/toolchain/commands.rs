@@ -187,15 +187,58 @@ fn the_machine_is_what_the_compiler_says() {
 #[test]
 fn a_missing_folder_is_named() {
     let tree = Tree::new();
+    let library = tree.prefix.join("lib").join(arch().triple());
     fs::remove_dir_all(tree.prefix.join("lib")).unwrap();
-    for tool in ["solo5-cc", "solo5-ld"] {
-        let output = tree.run(tool, &["a.o"]);
+    let lines =
+        ["a.o", "-z solo5-abi=hvt a.o", "-z solo5-abi=virtio a.o", "-z solo5-abi= a.o", "-r a.o"];
+    for (tool, line) in [("solo5-cc", "-c a.c")]
+        .into_iter()
+        .chain(["solo5-cc", "solo5-ld"].into_iter().flat_map(|tool| lines.map(|line| (tool, line))))
+    {
+        let words: Vec<_> = line.split(' ').collect();
+        let output = tree.run(tool, &words);
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(errors(&output), format!("{tool}: Could not determine library path\n"));
+        let text = errors(&output);
+        let first = format!(
+            "{tool}: error[L511]: Could not determine library path: no bindings for {} in {}\n",
+            arch().name(),
+            library.display()
+        );
+        assert!(text.starts_with(&first), "{line}: {text}");
+        assert!(text.contains("`cargo xtask build`"), "{text}");
     }
     fs::remove_dir_all(tree.prefix.join("include")).unwrap();
-    let output = tree.run("solo5-cc", &["a.o"]);
-    assert_eq!(errors(&output), "solo5-cc: Could not determine include path\n");
+    let text = errors(&tree.run("solo5-cc", &["a.o"]));
+    let include = tree.prefix.join("include");
+    let first = format!(
+        "solo5-cc: error[L511]: Could not determine include path: no headers of unikernels in {}\n",
+        include.display()
+    );
+    assert!(text.starts_with(&first), "{text}");
+}
+
+#[test]
+fn the_bindings_of_another_architecture_may_be_missing() {
+    let tree = Tree::new();
+    for other in Arch::ALL.into_iter().filter(|other| *other != arch()) {
+        let [name, triple] = [other.name(), other.triple()];
+        let how = format!("`cargo xtask build --cross={name}`");
+        for tool in ["cc", "ld"] {
+            let tool = format!("{triple}-{tool}");
+            symlink("solo5-cc", tree.tool(&tool)).unwrap();
+            let text = errors(&tree.run(&tool, &["-z", "solo5-abi=spt", "a.o"]));
+            assert!(text.contains(&format!("no bindings for {name} in ")), "{text}");
+            assert!(text.contains(&how), "{text}");
+        }
+        // It adds nothing that would have to be installed.
+        let tool = format!("{triple}-objcopy");
+        symlink("solo5-cc", tree.tool(&tool)).unwrap();
+        assert_eq!(seen(&tree, "objcopy", &tool, "a b"), ["a", "b"]);
+        // A folder without bindings.
+        fs::create_dir_all(tree.prefix.join("lib").join(triple)).unwrap();
+        let text = errors(&tree.run(&format!("{triple}-ld"), &["-z", "solo5-abi=spt", "a.o"]));
+        assert!(text.contains("error[L501]") && text.contains(&how), "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A repository of opam for a release: the packages in `opam/`, with the address and the sum of their archive.
 //!
 //! `solo5.opam` builds the sources, and `solo5-binary.opam` has the static programs. Both are versions of the
-//! package `solo5`, because mirage depends on that name.
+//! package `solo5`, because mirage depends on that name. `solo5-cross-aarch64.opam` adds to either what makes unikernels for
+//! aarch64, from the same sources.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +13,11 @@ use crate::Result;
 use crate::run::{output, run};
 
 /// Each package's file, and what the name of its archive ends in.
-const PACKAGES: [(&str, &str); 2] =
-    [("solo5.opam", ".tar.gz"), ("solo5-binary.opam", "-linux.tar.gz")];
+const PACKAGES: [(&str, &str); 3] = [
+    ("solo5.opam", ".tar.gz"),
+    ("solo5-binary.opam", "-linux.tar.gz"),
+    ("solo5-cross-aarch64.opam", ".tar.gz"),
+];
 
 /// Where releases are downloaded from.
 const RELEASES: &str = "https://github.com/Solo5/solo5/releases/download";
@@ -33,21 +37,23 @@ pub(super) fn repository(root: &Path, version: &str, made: &[String], folder: &P
         let sum = String::from_utf8(sum)?;
         let sum = sum.split(' ').next().unwrap_or_default();
         let url = format!("{RELEASES}/{version}/{archive}");
-        let name = format!("solo5.{}", package_version(&text)?);
+        let name = field(&text, "name")?;
+        let folder = format!("packages/{name}/{name}.{}", field(&text, "version")?);
         let text = format!("{text}url {{\n  src: \"{url}\"\n  checksum: \"sha256={sum}\"\n}}\n");
-        crate::tree::write(&place.join("packages/solo5").join(name).join("opam"), text.as_bytes())?;
+        crate::tree::write(&place.join(folder).join("opam"), text.as_bytes())?;
     }
     Ok(())
 }
 
-/// The version that a package's file states.
-fn package_version(text: &str) -> Result<&str> {
-    let version = text.lines().find_map(|line| line.strip_prefix("version: \""));
-    let version = version.and_then(|rest| rest.strip_suffix('"'));
-    Ok(version.ok_or("a package of opam states no version")?)
+/// What a package's file states in a line `FIELD: "…"`.
+fn field<'a>(text: &'a str, field: &str) -> Result<&'a str> {
+    let found = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(": \"")?.strip_suffix('"'));
+    found.ok_or_else(|| format!("a package of opam states no {field}").into())
 }
 
-/// Installs each package of the repository into an empty switch, in opam's own sandbox and without a network, boots a
+/// Installs each version of the package `solo5` into an empty switch, in opam's own sandbox and without a network, boots a
 /// unikernel with it, and removes it again. The sources are built with this machine's Rust.
 pub(super) fn check(folder: &Path) -> Result<()> {
     if Command::new("opam").arg("--version").output().is_err() {
@@ -60,7 +66,7 @@ pub(super) fn check(folder: &Path) -> Result<()> {
         "set -e
         export OPAMROOT=\"$PWD/root\" OPAMYES=1 OPAMROOTISOK=1 OPAMCOLOR=never OPAMNODEPEXTS=1
         cp -R \"$1/opam-repository\" repository
-        for file in repository/packages/solo5/*/opam; do
+        for file in repository/packages/*/*/opam; do
             opam lint \"$file\"
             sed -i \"s|{RELEASES}/[^/]*/|file://$1/|\" \"$file\"
         done
@@ -109,13 +115,17 @@ mod tests {
             assert!(text.contains(&format!("{RELEASES}/v1/{archive}\"")), "{text}");
             assert_eq!(text.matches("sha256=").count(), 1);
         }
+        let cross = place.with_file_name("solo5-cross-aarch64");
+        let cross = cross.join("solo5-cross-aarch64.0.12.100/opam");
+        let text = fs::read_to_string(cross).unwrap();
+        assert!(text.contains(&format!("{RELEASES}/v1/{}\"", made[0])), "{text}");
     }
 
     #[test]
     fn packages_have_the_version_of_the_crates() {
         for (file, _) in PACKAGES {
             let text = fs::read_to_string(crate::root().join("opam").join(file)).unwrap();
-            let version = package_version(&text).unwrap();
+            let version = field(&text, "version").unwrap();
             assert_eq!(version.split('~').next().unwrap(), env!("CARGO_PKG_VERSION"), "{file}");
         }
     }
