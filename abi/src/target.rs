@@ -1,6 +1,6 @@
 //! The kinds of tender or hypervisor a unikernel can be linked for.
 
-use crate::hvt;
+use crate::{Arch, hvt};
 
 /// Most guest memory in bytes that any host can give: half of what programs can address on x86_64.
 const MEMORY_MAX: u64 = 1 << 46;
@@ -72,11 +72,32 @@ impl Target {
     }
 
     /// Lowest address a unikernel of this target is linked at and loaded to
-    /// (`docs/reference/toolchain.md#scripts`).
-    pub const fn base(self) -> u64 {
-        match self {
-            Target::Hvt | Target::Spt | Target::Virtio | Target::Genode | Target::Xen => 0x10_0000,
-            Target::Muen => 0x20_0000,
+    /// (`docs/reference/toolchain.md#scripts`). A `virt` machine of Arm has its memory from
+    /// [`Target::memory_start`] on, and keeps the beginning of it for the device tree.
+    pub const fn base(self, arch: Arch) -> u64 {
+        match (self, arch) {
+            (Target::Virtio, Arch::Aarch64) => self.memory_start(arch) + 0x20_0000,
+            (Target::Hvt | Target::Spt | Target::Virtio | Target::Genode | Target::Xen, _) => {
+                0x10_0000
+            }
+            (Target::Muen, _) => 0x20_0000,
+        }
+    }
+
+    /// The address at which memory begins for a guest of this target, so that a guest with N bytes has those
+    /// from there on.
+    pub const fn memory_start(self, arch: Arch) -> u64 {
+        match (self, arch) {
+            (Target::Virtio, Arch::Aarch64) => 0x4000_0000,
+            (
+                Target::Hvt
+                | Target::Spt
+                | Target::Virtio
+                | Target::Muen
+                | Target::Genode
+                | Target::Xen,
+                _,
+            ) => 0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The numbers in `docs/reference` match those in this crate.
 
-use solo5_abi::Target;
+use solo5_abi::{Arch, Target};
 use solo5_abi::hvt::{BootInfo, Hypercall, ring};
 use solo5_abi::mft2::{self, Shape};
 
@@ -50,7 +50,15 @@ fn every_target_has_its_row() {
             Some(version) => assert_eq!(row[2], version.to_string(), "{name}"),
             None => assert!(row[2].starts_with("none"), "{name}"),
         }
-        assert_eq!(row[3], format!("{:#x}", target.base()), "{name}");
+        // A target whose base depends on the architecture has each, in the order of the architectures.
+        let mut bases: Vec<_> = Arch::ALL.map(|arch| format!("{:#x}", target.base(arch))).into();
+        bases.dedup();
+        if target == Target::Virtio {
+            // There are no virtio images for ppc64le.
+            bases.truncate(2);
+        }
+        assert!(row[3].starts_with(&bases[0]), "{name}: {}", row[3]);
+        assert!(bases.iter().all(|base| row[3].contains(base)), "{name}: {}", row[3]);
     }
 }
 

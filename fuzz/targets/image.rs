@@ -73,7 +73,8 @@ fn check(plan: &LoadPlan, page: u64) {
     let mut entered = false;
     for segment in &plan.segments {
         let (range, pages) = (segment.range(), &segment.pages);
-        assert!(end <= pages.start && pages.end <= minimum, "{plan:?}");
+        let needed = pages.end - plan.memory_start;
+        assert!(end <= pages.start && needed <= minimum, "{plan:?}");
         assert!(pages.start <= range.start && range.end <= pages.end, "{plan:?}");
         assert!(pages.start.is_multiple_of(page) && pages.end.is_multiple_of(page), "{plan:?}");
         let protection = segment.protection;

@@ -72,15 +72,19 @@ pub struct LoadPlan {
     /// Highest end of a segment with file content, rounded up to pages. The guest gets it as
     /// `kernel_end`. As with upstream, it does not include a separate bss.
     pub kernel_end: u64,
-    /// The smallest size of guest memory, in bytes from address 0, that holds all segments.
+    /// The address at which the guest's memory begins.
+    pub memory_start: u64,
+    /// The smallest size of guest memory, in bytes from its start, that holds all segments.
     pub minimum_memory: u64,
     /// The segments, in ascending order.
     pub segments: Vec<LoadSegment>,
 }
 
 impl LoadPlan {
-    /// Fails unless guest memory of `memory` bytes from address 0 holds everything.
+    /// Fails unless guest memory of `memory` bytes holds everything.
     pub fn fits(&self, memory: u64) -> Result<(), ImageError> {
+        // From here on it is the address at which memory ends.
+        let memory = self.memory_start.saturating_add(memory);
         let (entry, base) = (self.entry, self.base);
         if entry >= memory {
             return Err(ImageError::Entry { entry, base, memory: Some(memory) });
@@ -150,8 +154,16 @@ pub fn examine<R: ReadAt + ?Sized>(
     target: Target,
     report: &mut dyn FnMut(ImageError),
 ) -> LoadPlan {
-    let (entry, base) = (image.entry(), target.base());
-    let mut plan = LoadPlan { entry, base, kernel_end: 0, minimum_memory: 0, segments: Vec::new() };
+    let (entry, base) = (image.entry(), target.base(image.arch()));
+    let memory_start = target.memory_start(image.arch());
+    let mut plan = LoadPlan {
+        entry,
+        base,
+        kernel_end: 0,
+        memory_start,
+        minimum_memory: 0,
+        segments: Vec::new(),
+    };
     let entry_below = entry < base;
     if entry_below {
         let memory = None;
@@ -172,7 +184,9 @@ pub fn examine<R: ReadAt + ?Sized>(
                 if header.p_filesz > 0 {
                     plan.kernel_end = plan.kernel_end.max(segment.pages.end);
                 }
-                plan.minimum_memory = plan.minimum_memory.max(segment.pages.end);
+                // No segment is below the base, nor the base below the start of memory.
+                let needed = segment.pages.end.saturating_sub(memory_start);
+                plan.minimum_memory = plan.minimum_memory.max(needed);
                 plan.segments.push(segment);
             }
             Err(fault) => report(fault),

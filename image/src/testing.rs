@@ -97,7 +97,7 @@ impl Sample {
     /// in memory, as the manifest does in linked images.
     pub fn with_notes(target: Target, arch: Arch, groups: &[Vec<u8>]) -> Sample {
         let page = arch.page_size();
-        let base = target.base();
+        let base = target.base(arch);
         let mut text = note::NO_EXEC_INTERP.to_vec();
         let mut data = Vec::new();
         // The bindings of virtio and xen fill in the manifest in place, so it lies with the data.

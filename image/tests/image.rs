@@ -76,7 +76,7 @@ fn every_target_and_machine_is_read() {
 fn a_plan_has_addresses_sizes_and_protection() {
     let file = spt().bytes();
     let plan = accept(&file, Target::Spt).unwrap();
-    let base = Target::Spt.base();
+    let base = Target::Spt.base(Arch::X86_64);
     assert_eq!(plan.base, base);
     assert_eq!(plan.kernel_end, base + 0x2000);
     assert_eq!(plan.minimum_memory, base + 0x3000);

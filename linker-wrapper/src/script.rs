@@ -62,9 +62,12 @@ impl Bindings {
                 Bindings::Target(Target::Muen),
                 Bindings::Target(Target::Xen),
             ],
-            Arch::Aarch64 => {
-                &[Bindings::Stub, Bindings::Target(Target::Hvt), Bindings::Target(Target::Spt)]
-            }
+            Arch::Aarch64 => &[
+                Bindings::Stub,
+                Bindings::Target(Target::Hvt),
+                Bindings::Target(Target::Spt),
+                Bindings::Target(Target::Virtio),
+            ],
             Arch::Ppc64le => &[Bindings::Stub, Bindings::Target(Target::Spt)],
         }
     }
@@ -89,7 +92,7 @@ enum Multiboot {
     /// In a section of its own, in a flat file: a Multiboot loader takes the file as one piece, so each
     /// byte lies in it at the distance that it has in memory. GNU ld gives a section a place that is
     /// equal to its address modulo its alignment. That is the place wanted if the file begins at the
-    /// base, so the ELF header and the program headers are in the text segment.
+    /// base, so the text segment needs [`Layout::headers`].
     Flat,
 }
 
@@ -107,6 +110,11 @@ struct Layout {
     interp_behind_text: bool,
     /// Whether there is a Multiboot header, and where.
     multiboot: Multiboot,
+    /// Whether the ELF header and the program headers are at the start of the text segment. For aarch64 that
+    /// makes room for the header of the raw form, which replaces them.
+    headers: bool,
+    /// Whether the segment of thread-local storage has an address even if it is empty.
+    places_empty: bool,
     /// Whether Xen's note is kept, with a PT_NOTE of its own.
     xen_note: bool,
     /// Whether there are ABI and OpenBSD notes. The stub has neither, and an empty PT_NOTE would
@@ -115,14 +123,16 @@ struct Layout {
 }
 
 impl Layout {
-    const fn of(bindings: Bindings) -> Layout {
+    const fn of(arch: Arch, bindings: Bindings) -> Layout {
         let tender = Layout {
-            base: Target::Spt.base(),
+            base: Target::Spt.base(arch),
             text_flags: R | X,
             rodata_segment: true,
             notes: Notes::Rodata,
             interp_behind_text: false,
             multiboot: Multiboot::None,
+            headers: false,
+            places_empty: false,
             xen_note: false,
             identified: true,
         };
@@ -132,13 +142,20 @@ impl Layout {
             }
             Bindings::Target(target) => target,
         };
-        let based = Layout { base: target.base(), ..tender };
+        let based = Layout { base: target.base(arch), ..tender };
         match target {
             Target::Hvt => Layout { text_flags: X, ..based },
             // Genode's number is reserved and no bindings exist: nothing is known to differ.
             Target::Spt | Target::Muen | Target::Genode => based,
             Target::Virtio => {
-                Layout { notes: Notes::Data, multiboot: Multiboot::Flat, xen_note: true, ..based }
+                let virtio = Layout { notes: Notes::Data, headers: true, ..based };
+                match arch {
+                    Arch::X86_64 => {
+                        Layout { multiboot: Multiboot::Flat, xen_note: true, ..virtio }
+                    }
+                    // No bindings exist for ppc64le: nothing is known to differ.
+                    Arch::Aarch64 | Arch::Ppc64le => Layout { places_empty: true, ..virtio },
+                }
             }
             Target::Xen => Layout {
                 rodata_segment: false,
@@ -194,7 +211,7 @@ pub fn render(arch: Arch, bindings: Bindings) -> String {
 }
 
 fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result {
-    let layout = Layout::of(bindings);
+    let layout = Layout::of(arch, bindings);
     let extra = Extra::of(arch);
     writeln!(
         out,
@@ -210,10 +227,7 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
         writeln!(out, "\nPROVIDE({} = 0);", note::SYMBOL_MFT1)?;
     }
     writeln!(out, "\nSECTIONS\n{{")?;
-    let headers = match layout.multiboot {
-        Multiboot::Flat => "    . += SIZEOF_HEADERS;\n",
-        Multiboot::None | Multiboot::Text => "",
-    };
+    let headers = if layout.headers { "    . += SIZEOF_HEADERS;\n" } else { "" };
     writeln!(out, "    . = {:#x};\n    _stext = .;\n{headers}", layout.base)?;
     let interp = "    .interp : { KEEP(*(.interp)) } :interp :text\n";
     if !layout.interp_behind_text {
@@ -242,10 +256,7 @@ fn write_script(out: &mut String, arch: Arch, bindings: Bindings) -> fmt::Result
     if layout.notes == Notes::Data {
         notes(out, &layout, "data")?;
     }
-    let end_of_data = match layout.multiboot {
-        Multiboot::Flat => "\n    _egot = .;",
-        Multiboot::None | Multiboot::Text => "",
-    };
+    let end_of_data = if layout.headers { "\n    _egot = .;" } else { "" };
     write!(
         out,
         "    /* .data is first: if it is aligned above a page, the segment starts at that alignment. */
@@ -278,21 +289,23 @@ _stls_align = MAX(1, MAX(ALIGNOF(.tdata), ALIGNOF(.tbss)));
 ",
         extra.data, extra.got, end_of_data, extra.bss
     )?;
-    if layout.multiboot == Multiboot::Flat {
-        out.push_str(
-            "\n/* What a Multiboot loader reads ends here; behind it the file may end too. */\n\
-             _eload = SIZEOF(.tdata) == 0 ? _egot : _edata;\n",
-        );
+    if layout.headers {
+        let loader = match layout.multiboot {
+            Multiboot::Flat => "a Multiboot loader",
+            Multiboot::None | Multiboot::Text => "a loader of the raw form",
+        };
+        writeln!(
+            out,
+            "\n/* What {loader} reads ends here; behind it the file may end too. */\n\
+             _eload = SIZEOF(.tdata) == 0 ? _egot : _edata;"
+        )?;
     }
     Ok(())
 }
 
 fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     writeln!(out, "PHDRS\n{{\n    interp PT_INTERP;")?;
-    let headers = match layout.multiboot {
-        Multiboot::Flat => "FILEHDR PHDRS ",
-        Multiboot::None | Multiboot::Text => "",
-    };
+    let headers = if layout.headers { "FILEHDR PHDRS " } else { "" };
     writeln!(out, "    text PT_LOAD {headers}FLAGS({});", layout.text_flags)?;
     if layout.rodata_segment {
         writeln!(out, "    rodata PT_LOAD FLAGS({R});")?;
@@ -300,7 +313,9 @@ fn program_headers(out: &mut String, layout: &Layout) -> fmt::Result {
     // Without FLAGS the segment gets the rights that its sections ask for. So the audit finds code
     // among the data, which otherwise would silently lose a right.
     writeln!(out, "    data PT_LOAD;")?;
-    writeln!(out, "    tdata PT_LOAD FLAGS({R});")?;
+    // QEMU's loader for Arm counts a segment without content too, and that would be at address 0.
+    let at = if layout.places_empty { " AT(_stdata)" } else { "" };
+    writeln!(out, "    tdata PT_LOAD{at} FLAGS({R});")?;
     writeln!(out, "    tls PT_TLS FLAGS({R});")?;
     writeln!(out, "    bss PT_LOAD;")?;
     if layout.identified {

@@ -12,8 +12,9 @@ use crate::name;
 
 /// Make a disk, cloud or container image of a unikernel.
 ///
-/// The disk formats take a virtio unikernel and make a disk that a BIOS or UEFI boots: QEMU, bhyve,
-/// VirtualBox and clouds. oci takes every target and makes an image for podman, containerd and
+/// The disk formats take a virtio unikernel for x86_64 and make a disk that a BIOS or UEFI boots: QEMU,
+/// bhyve, VirtualBox and clouds. kernel takes one for aarch64 and makes the raw form that loaders of Linux
+/// kernels take. oci takes every target and makes an image for podman, containerd and
 /// Kubernetes. No root and no other program is needed. IMAGE.json beside the image says what it was made
 /// of. The same input gives the same bytes; SOURCE_DATE_EPOCH sets the one time in an image.
 #[derive(Debug, Parser)]
@@ -137,6 +138,8 @@ pub enum Format {
     Vmdk,
     /// Of fixed size, for Azure, Hyper-V, VirtualBox
     Vhd,
+    /// The raw form of a Linux kernel, for loaders of aarch64
+    Kernel,
     /// Folder with a container image, for podman, containerd, Kubernetes
     Oci,
 }
@@ -150,6 +153,7 @@ impl Format {
             Format::Qcow2 => "qcow2",
             Format::Vmdk => "vmdk",
             Format::Vhd => "vhd",
+            Format::Kernel => "kernel",
             Format::Oci => "oci",
         }
     }

@@ -1,4 +1,4 @@
-//! `solo5-virtio-mkimage`: a unikernel → a disk that a BIOS or UEFI boots, or a container image.
+//! `solo5-virtio-mkimage`: a unikernel → a disk that a BIOS or UEFI boots, a raw kernel, or a container image.
 //!
 //! | phase | file | from → to |
 //! |---|---|---|
@@ -7,6 +7,7 @@
 //! | 3 | [`payload`] | Multiboot header → what belongs where in memory |
 //! | 4 | [`boot`], [`layout`], `boot/*` | payload and arguments → boot sector, loader, system partition, [`disk`] |
 //! | 5 | [`format`] | disk → `raw`, `tar`, `qcow2`, `vmdk`, `vhd` |
+//! | 5 | [`kernel`] | unikernel for aarch64 → `kernel`, the raw form of Linux kernels |
 //! | 5 | [`oci`] | unikernel → image layout |
 //! | 6 | [`record`], [`epoch`] | digests of everything → `IMAGE.json`; the one time in an image |
 //! | 7 | [`place`] | where image and record go, and what may be replaced there |
@@ -28,6 +29,7 @@ pub mod codes;
 pub mod disk;
 pub mod epoch;
 pub mod format;
+pub mod kernel;
 pub mod layout;
 pub mod make;
 pub mod name;

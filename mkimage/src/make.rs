@@ -56,20 +56,14 @@ pub fn make(order: &Order<'_>, remarks: &mut Vec<Diagnostic>) -> Result<(), Fail
     let unikernel = Unikernel::read(order.unikernel, remarks)?;
     match order.format {
         Format::Oci => layout(order, &unikernel),
+        Format::Kernel => kernel(order, &unikernel),
         _ => disk(order, &unikernel),
     }
 }
 
 /// A disk in one of its formats.
 fn disk(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
-    if let Some(option) = [("--tag", order.tag), ("--framework", order.framework)]
-        .iter()
-        .find(|(_, value)| value.is_some())
-    {
-        let message = format!("{} is for container images", option.0);
-        let help = "add --format=oci, or leave the option out";
-        return Err(vec![Diagnostic::error(codes::OTHER_FORMAT, message).with_help(help)]);
-    }
+    only_disks(order)?;
     let payload = unikernel.payload().map_err(|found| vec![found])?;
     let words: Vec<&[u8]> = order.arguments.iter().map(|word| word.as_bytes()).collect();
     let disk = boot::disk(&payload, &words.join(&b' ')).ok_or_else(|| {
@@ -77,6 +71,37 @@ fn disk(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
         let help = "a unikernel takes no more; put data on a disk of its own";
         vec![Diagnostic::error(codes::ARGUMENTS, message).with_help(help)]
     })?;
+    write(order, unikernel, true, |file| fill(&disk, order.format, order.time, file))
+}
+
+/// The raw form of a kernel.
+fn kernel(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
+    only_disks(order)?;
+    if !order.arguments.is_empty() {
+        let message = "a raw kernel has no place for arguments";
+        let help = "leave them out, and give them to the loader, as with QEMU's -append";
+        return Err(vec![Diagnostic::error(codes::ARGUMENTS, message).with_help(help)]);
+    }
+    let bytes = unikernel.kernel().map_err(|found| vec![found])?;
+    write(order, unikernel, false, |file| file.write_all(&bytes))
+}
+
+/// Refuses options of container images.
+fn only_disks(order: &Order<'_>) -> Result<(), Failure> {
+    let given = [("--tag", order.tag), ("--framework", order.framework)];
+    let Some((option, _)) = given.iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
+    let message = format!("{option} is for container images");
+    let help = "add --format=oci, or leave the option out";
+    Err(vec![Diagnostic::error(codes::OTHER_FORMAT, message).with_help(help)])
+}
+
+/// Writes one file and its record. `boots` says whether boot sector and loaders are in it.
+fn write(
+    order: &Order<'_>,
+    unikernel: &Unikernel,
+    boots: bool,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Failure> {
     if order.image == Path::new("-") && io::stdout().is_terminal() {
         let message = "binary output could disturb the terminal";
         let help = "name a file, or write to a pipe";
@@ -86,17 +111,15 @@ fn disk(order: &Order<'_>, unikernel: &Unikernel) -> Result<(), Failure> {
         let path = path.to_owned();
         move |error: io::Error| vec![unwritable(&path, &error)]
     };
-    let format = order.format;
-    let mut image = PreparedFile::new(order.image, |file| fill(&disk, format, order.time, file))
-        .map_err(failed(order.image))?;
+    let mut image = PreparedFile::new(order.image, content).map_err(failed(order.image))?;
     let record = if order.record && image.has_name() {
         let (size, digest) = digest(image.file()).map_err(failed(order.image))?;
         let made = Made {
             name: &file_name(order.image),
-            format: format.name(),
+            format: order.format.name(),
             size: Some(size),
             digest,
-            boots: true,
+            boots,
         };
         let mut record = prepare_record(order, &made, unikernel)?;
         // It has the arguments too, so nobody reads it who may not read the image.
@@ -124,7 +147,7 @@ fn fill(disk: &Disk, format: Format, time: u64, file: &mut File) -> io::Result<(
         Format::Qcow2 => buffered(file, |out| qcow2::write(disk, out)),
         // All ones means "no parent".
         Format::Vmdk => buffered(file, |out| vmdk::write(disk, identifier as u32 >> 1, out)),
-        Format::Oci => Err(io::Error::other("an image layout is no disk")),
+        Format::Kernel | Format::Oci => Err(io::Error::other("it is no disk")),
     }
 }
 

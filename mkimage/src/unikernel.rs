@@ -98,11 +98,48 @@ impl Unikernel {
             let help = "link it with `-z solo5-abi=virtio`; `--format=oci` takes every target";
             return Err(Diagnostic::error(codes::OTHER_TARGET, message).with_help(help));
         }
+        if self.arch != Arch::X86_64 {
+            let arch = self.arch.name();
+            let message = format!("{name} is for {arch}, and a disk boots only x86_64 unikernels");
+            let help = "`--format=kernel` makes what loaders of aarch64 take";
+            return Err(Diagnostic::error(codes::OTHER_TARGET, message).with_help(help));
+        }
         Payload::of(&self.bytes).map_err(|why| {
             let message = format!("{name} cannot be booted: {why}");
             let help = "link it with the bindings of virtio, and do not strip or pack the result";
             Diagnostic::error(codes::NOT_BOOTABLE, message).with_help(help)
         })
+    }
+}
+
+impl Unikernel {
+    /// The raw form that loaders of Linux kernels take.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a virtio unikernel for aarch64, or has none.
+    pub fn kernel(&self) -> Result<Vec<u8>, Diagnostic> {
+        let name = path_text(Path::new(&self.name));
+        if (self.target, self.arch) != (Target::Virtio, Arch::Aarch64) {
+            let (target, arch) = (self.target.name(), self.arch.name());
+            let message = format!(
+                "{name} is for {target} on {arch}, and only virtio unikernels for aarch64 have a raw form"
+            );
+            let help = match (self.target, self.arch) {
+                (Target::Virtio, Arch::X86_64) => {
+                    "its file is what loaders take; a disk is made by `--format=raw`"
+                }
+                _ => "link it with `aarch64-solo5-none-static-cc -z solo5-abi=virtio`",
+            };
+            return Err(Diagnostic::error(codes::OTHER_TARGET, message).with_help(help));
+        }
+        let refused = |why: &dyn std::fmt::Display| {
+            let message = format!("{name} has no raw form: {why}");
+            let help = "link it with the bindings of virtio, and do not strip or pack the result";
+            Diagnostic::error(codes::NOT_BOOTABLE, message).with_help(help)
+        };
+        let image = Image::read(&self.bytes, &[self.arch]).map_err(|error| refused(&error))?;
+        crate::kernel::of(&self.bytes, &image).map_err(|error| refused(&error))
     }
 }
 

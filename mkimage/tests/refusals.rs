@@ -42,6 +42,22 @@ fn disks_are_for_virtio_and_container_images_for_every_target() {
 }
 
 #[test]
+fn a_raw_kernel_is_for_aarch64_and_has_no_arguments() {
+    let shop = Workshop::new();
+    shop.guest("guest.spt", Target::Spt, 64);
+    for (file, what) in [("guest.virtio", "virtio on x86_64"), ("guest.spt", "spt on x86_64")] {
+        let said = shop.refused(&["-f", "kernel", "Image", file]);
+        let text = format!("error[D602]: {file} is for {what}, and only virtio unikernels for aarch64");
+        assert!(said.starts_with(&text), "{said}");
+    }
+    let said = shop.refused(&["-f", "kernel", "Image", "guest.virtio", "word"]);
+    assert!(said.starts_with("error[D604]: a raw kernel has no place for arguments"), "{said}");
+    let said = shop.refused(&["-f", "kernel", "--tag=a", "Image", "guest.virtio"]);
+    assert!(said.starts_with("error[D607]: --tag is for container images"), "{said}");
+    assert!(shop.names().is_empty(), "{:?}", shop.names());
+}
+
+#[test]
 fn a_header_that_cannot_be_booted_is_refused() {
     let shop = Workshop::new();
     let mut bytes = fs::read(shop.path("guest.virtio")).unwrap();

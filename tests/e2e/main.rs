@@ -52,6 +52,7 @@ mod sandbox;
 mod seed;
 mod stack;
 mod virtio;
+mod virtio_arm;
 mod virtio_devices;
 mod virtio_names;
 mod virtio_run;
@@ -91,6 +92,13 @@ impl Suite {
             guests: guest::all()?,
             kvm: OnceLock::new(),
         })
+    }
+
+    /// The same with tools that make unikernels for `arch`, which may be another machine's.
+    fn for_machines_of(arch: &str, toolchain: &Path) -> Outcome<Self> {
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guests-{arch}"));
+        let builder = Builder::new(Tree::toolchain(toolchain, arch)?, &output)?;
+        Ok(Self { builder, ..Self::new()? })
     }
 
     /// What this host's KVM can run. In the lab, guests always run on a processor.
@@ -181,6 +189,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(disks::trials(&suite));
     trials.extend(virtio::trials(&suite));
     trials.extend(virtio_devices::trials(&suite));
+    trials.extend(virtio_arm::trials()?);
     trials.extend(virtio_names::trials(&suite));
     trials.extend(virtio_run::trials(&suite));
     trials.extend(containers::trials(&suite));

@@ -13,10 +13,10 @@ use solo5_tests::{ensure, fail};
 use crate::{Suite, trial};
 
 /// A machine.
-struct Machine {
-    name: &'static str,
+pub(crate) struct Machine {
+    pub(crate) name: &'static str,
     /// Its options.
-    options: &'static [&'static str],
+    pub(crate) options: &'static [&'static str],
     /// Whether it enters by PVH: QEMU prefers Multiboot, so it gets an image without that header.
     pvh: bool,
     /// Whether it runs every row, or only those that concern the start.
@@ -53,7 +53,7 @@ const MACHINES: &[Machine] = &[
 ];
 
 /// How a unikernel ends.
-enum End {
+pub(crate) enum End {
     /// Status 0 and SUCCESS.
     Success,
     /// This status.
@@ -63,18 +63,28 @@ enum End {
 }
 
 /// A unikernel with its arguments.
-struct Row {
-    guest: &'static str,
-    arguments: &'static str,
-    end: End,
-    output: &'static [&'static str],
-    absent: &'static [&'static str],
+pub(crate) struct Row {
+    pub(crate) guest: &'static str,
+    pub(crate) arguments: &'static str,
+    pub(crate) end: End,
+    pub(crate) output: &'static [&'static str],
+    pub(crate) absent: &'static [&'static str],
     /// Whether it concerns the start, so that every machine runs it.
-    start: bool,
+    pub(crate) start: bool,
 }
 
 const fn row(guest: &'static str, arguments: &'static str, end: End) -> Row {
     Row { guest, arguments, end, output: &[], absent: &[], start: false }
+}
+
+impl Row {
+    /// The guest, and the first word of its arguments.
+    pub(crate) fn name(&self) -> String {
+        let case = self.arguments.split_whitespace().next().unwrap_or_default();
+        let case = case.trim_start_matches("--solo5:");
+        let dash = if case.is_empty() { "" } else { "-" };
+        format!("{}{dash}{case}", self.guest)
+    }
 }
 
 /// A page fault: the page is absent; it is, but must not be written; it must not be executed.
@@ -82,7 +92,7 @@ const ABSENT: End = End::Abort("trap: type=#PF ec=0x2 ");
 const READ_ONLY: End = End::Abort("trap: type=#PF ec=0x3 ");
 const NOT_CODE: End = End::Abort("trap: type=#PF ec=0x11 ");
 
-const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row { start: true, ..row("hello", "Hello_Solo5", End::Success) },
     // The rest of the line arrives as it is.
     Row {
@@ -142,10 +152,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     ];
     for machine in MACHINES {
         for row in ROWS.iter().filter(|row| machine.all || row.start) {
-            let case = row.arguments.split_whitespace().next().unwrap_or_default();
-            let case = case.trim_start_matches("--solo5:");
-            let dash = if case.is_empty() { "" } else { "-" };
-            let name = format!("virtio/{}/{}{dash}{case}", machine.name, row.guest);
+            let name = format!("virtio/{}/{}", machine.name, row.name());
             trials.push(trial(suite, name, move |suite| check(suite, machine, row)));
         }
     }
@@ -163,12 +170,17 @@ pub(crate) fn qemu(options: &[&str], image: &Path, line: &str) -> Outcome<Comman
     Ok(qemu)
 }
 
+/// Whether the machine is QEMU's for Arm.
+fn is_arm(options: &[&str]) -> bool {
+    options.iter().any(|option| option.split(',').next() == Some("virt"))
+}
+
 fn machine(options: &[&str]) -> Outcome<Command> {
-    let known = Command::new("qemu-system-x86_64").arg("--version").output();
-    if known.is_err() {
-        return Err(Stop::Skip("qemu-system-x86_64 is not installed".into()));
+    let program = if is_arm(options) { "qemu-system-aarch64" } else { "qemu-system-x86_64" };
+    if Command::new(program).arg("--version").output().is_err() {
+        return Err(Stop::Skip(format!("{program} is not installed")));
     }
-    let mut qemu = Command::new("qemu-system-x86_64");
+    let mut qemu = Command::new(program);
     qemu.args([
         "-accel",
         "tcg",
@@ -186,23 +198,29 @@ fn machine(options: &[&str]) -> Outcome<Command> {
 
 /// Runs it with the ports of `solo5-virtio-run`; returns what was printed and the unikernel's status.
 pub(crate) fn run(options: &[&str], image: &Path, line: &str) -> Outcome<(String, Option<u8>)> {
-    finish(qemu(options, image, line)?)
+    finish(qemu(options, image, line)?, is_arm(options))
 }
 
 /// Runs a machine that boots from a disk, likewise.
 pub(crate) fn run_disk(options: &[&str]) -> Outcome<(String, Option<u8>)> {
-    finish(machine(options)?)
+    finish(machine(options)?, false)
 }
 
-fn finish(mut qemu: Command) -> Outcome<(String, Option<u8>)> {
+fn finish(mut qemu: Command, is_arm: bool) -> Outcome<(String, Option<u8>)> {
     let folder = tempfile::tempdir()?;
     let status = folder.path().join("status");
     qemu.arg("-chardev").arg(format!("file,id=status,path={}", status.display()));
-    qemu.args(["-device", "isa-debugcon,iobase=0x504,readback=0x53,chardev=status"]);
-    qemu.args(["-device", "isa-debug-exit"]);
+    let expected = if is_arm {
+        qemu.args(["-device", "pci-serial,chardev=status"]);
+        0
+    } else {
+        qemu.args(["-device", "isa-debugcon,iobase=0x504,readback=0x53,chardev=status"]);
+        qemu.args(["-device", "isa-debug-exit"]);
+        83
+    };
     let Finished { status: ended, output } = process::run(qemu)?;
     let output = String::from_utf8_lossy(&output).replace("\r\n", "\n");
-    ensure!(ended == 83, "QEMU ended with {ended}:\n{output}");
+    ensure!(ended == expected, "QEMU ended with {ended}:\n{output}");
     let status = std::fs::read(&status).during("reading the status")?;
     ensure!(status.len() < 2, "{} statuses", status.len());
     Ok((output, status.first().copied()))
@@ -212,7 +230,17 @@ fn check(suite: &Suite, machine: &Machine, row: &Row) -> Outcome {
     let image = image(suite, row.guest)?;
     let folder = tempfile::tempdir()?;
     let image = if machine.pvh { without_multiboot(&image, folder.path())? } else { image };
-    let (output, status) = run(machine.options, &image, row.arguments)?;
+    check_run(machine.options, &image, row, str::to_owned)
+}
+
+/// Runs a row's image. `translated` says how this architecture writes what an x86_64 guest prints.
+pub(crate) fn check_run(
+    options: &[&str],
+    image: &Path,
+    row: &Row,
+    translated: impl Fn(&str) -> String,
+) -> Outcome {
+    let (output, status) = run(options, image, row.arguments)?;
     let (expected, texts) = match row.end {
         End::Success => (0, vec!["SUCCESS"]),
         End::Status(status) => (status, vec![]),
@@ -220,7 +248,8 @@ fn check(suite: &Suite, machine: &Machine, row: &Row) -> Outcome {
     };
     ensure!(status == Some(expected), "status {status:?}:\n{output}");
     for text in texts.iter().chain(row.output) {
-        ensure!(output.contains(text), "no {text:?} in:\n{output}");
+        let text = translated(text);
+        ensure!(output.contains(&text), "no {text:?} in:\n{output}");
     }
     for text in row.absent {
         ensure!(!output.contains(text), "{text:?} in:\n{output}");

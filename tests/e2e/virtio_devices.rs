@@ -16,13 +16,13 @@ use crate::{Suite, trial};
 
 /// A kind of registers, as a machine has them.
 pub(crate) struct Registers {
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The machine.
-    options: &'static [&'static str],
+    pub(crate) options: &'static [&'static str],
     /// A device's model behind `virtio-blk` and `virtio-net`, and what follows it.
-    model: &'static str,
+    pub(crate) model: &'static str,
     /// What a message says about a device's place.
-    place: &'static str,
+    pub(crate) place: &'static str,
 }
 
 pub(crate) const LEGACY: Registers = Registers {
@@ -52,9 +52,9 @@ const MMIO_2: Registers = Registers {
 const ALL: [&Registers; 4] = [&LEGACY, &MODERN, &MMIO, &MMIO_2];
 
 /// A disk of a test: a guest, what follows the device's model, its size in KiB and the argument.
-struct Disk {
-    guest: &'static str,
-    case: &'static str,
+pub(crate) struct Disk {
+    pub(crate) guest: &'static str,
+    pub(crate) case: &'static str,
     options: &'static str,
     kib: u64,
     argument: &'static str,
@@ -65,7 +65,7 @@ const fn disk(guest: &'static str, case: &'static str, kib: u64) -> Disk {
     Disk { guest, case, options: "", kib, argument: "", read_only: false }
 }
 
-const DISKS: &[Disk] = &[
+pub(crate) const DISKS: &[Disk] = &[
     disk("blk", "", 4096),
     disk("blk_many", "", 4096),
     Disk {
@@ -111,7 +111,7 @@ pub(crate) fn with<'a>(registers: &'a Registers, more: &'a [String]) -> Vec<&'a 
     registers.options.iter().copied().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn check_disk(suite: &Suite, registers: &Registers, disk: &Disk) -> Outcome {
+pub(crate) fn check_disk(suite: &Suite, registers: &Registers, disk: &Disk) -> Outcome {
     let image = image(suite, disk.guest)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("disk");
@@ -183,7 +183,7 @@ fn ping_of(last: [u8; 2], count: u32) -> Ping {
     Ping { address: [10, network, 0, host].into(), count, unanswered: 0 }
 }
 
-fn check_net(suite: &Suite, registers: &Registers) -> Outcome {
+pub(crate) fn check_net(suite: &Suite, registers: &Registers) -> Outcome {
     let image = image(suite, "net_many")?;
     namespace::with_network(|| {
         namespace::add_tap("tap0", None)?;

@@ -18,6 +18,8 @@
 //! | `vmx` | [`vmx`]: Bochs, Intel's virtualisation | the same and the test of debug registers, except the tests that take longest |
 //! | `aarch64` | [`virt`]: QEMU, Arm's virtualisation | unit tests, and what this architecture has of the above |
 //! | `ppc64le` | [`pseries`]: QEMU, pages of 64 KiB | the same, without hvt |
+//!
+//! `virtio-aarch64` boots no such machine: there the unikernels themselves are what QEMU's `virt` starts.
 
 mod foreign;
 mod initramfs;
@@ -44,7 +46,7 @@ pub(crate) use machine::{Line, Machine, run_all};
 
 pub(crate) const ARGUMENTS: &str = "SCENARIO [FILTER]";
 pub(crate) const HELP: &str = "Boot an emulated machine and run tests in it; SCENARIO: hvt (AMD's virtualisation), vmx \
-     (Intel's), aarch64, ppc64le.";
+     (Intel's), aarch64, ppc64le; or virtio-aarch64, whose unikernels need no system.";
 
 /// A machine, and what is tested in it.
 pub(crate) struct Scenario {
@@ -162,10 +164,13 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         [name, filter] => (name, Some(filter.as_str())),
         _ => return Err(format!("usage: cargo xtask lab {ARGUMENTS}").into()),
     };
+    if name == VIRTIO {
+        return virtio(filter);
+    }
     let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
     let scenario = scenario.ok_or_else(|| {
         let names = SCENARIOS.map(|scenario| scenario.name).join(", ");
-        format!("there is no scenario '{name}'; there are {names}")
+        format!("there is no scenario '{name}'; there are {names}, {VIRTIO}")
     })?;
     scenario.prepare()?;
     if !scenario.is_foreign() {
@@ -183,6 +188,24 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
         }
     });
     if failed.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(failed.join("\n").into()) }
+}
+
+/// Virtio unikernels for aarch64, which QEMU starts without a system beneath them.
+const VIRTIO: &str = "virtio-aarch64";
+
+fn virtio(filter: Option<&str>) -> Result<ExitCode> {
+    packages::install(&[("qemu-system-aarch64", "qemu-system-arm")], "the lab")?;
+    stage::build(stage::Effort::Quick)?;
+    let parts = [Part::Headers, Part::Toolchain];
+    stage::build_for(Arch::Aarch64, stage::Effort::Quick, &parts)?;
+    // All of these tests have this in their names.
+    let mut test = cargo();
+    test.current_dir(crate::root())
+        .env("SOLO5_AARCH64", stage::toolchain_for(Arch::Aarch64))
+        .args(["test", "-p", "solo5-tests", "--test", "e2e", "--"])
+        .arg(filter.unwrap_or(VIRTIO));
+    run(&mut test)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The lab's folder.

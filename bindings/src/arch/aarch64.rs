@@ -6,6 +6,7 @@
 //! | exceptions as text, tested on the host | [`exception`] |
 //! | taking exceptions | `trap.rs` |
 //! | calls to a tender | `hvt.rs`, `linux.rs` |
+//! | the boot of a machine without a tender, its system registers, PCI's ports | `boot.rs`, `control.rs`, `port.rs` |
 //! | memory functions | `mem.rs` |
 //!
 //! An hvt guest runs in EL1 on the tender's page tables, with floating point usable from the first
@@ -13,12 +14,18 @@
 
 pub mod exception;
 
+#[cfg(all(feature = "virtio", not(test)))]
+mod boot;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod control;
 #[cfg(all(feature = "hvt", not(test)))]
 pub(crate) mod hvt;
 #[cfg(all(feature = "spt", not(test)))]
 pub(crate) mod linux;
 #[cfg(all(feature = "freestanding", not(test)))]
 mod mem;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod port;
 #[cfg(all(feature = "machine", not(test)))]
 mod trap;
 #[cfg(all(feature = "machine", not(test)))]
@@ -74,8 +81,8 @@ mod cpu {
     }
 
     /// Ticks a second of [`counter`]; 0 if the firmware has not said so.
-    #[cfg(feature = "spt")]
-    fn frequency() -> u64 {
+    #[cfg(any(feature = "spt", feature = "virtio"))]
+    pub(crate) fn frequency() -> u64 {
         let frequency: u64;
         // SAFETY: reads a constant, and touches nothing else. Whoever may read the counter may read it.
         unsafe {

@@ -33,5 +33,5 @@ compile_error!("no bindings for this architecture: add arch/<arch>.rs");
 #[cfg(all(feature = "hvt", target_arch = "powerpc64"))]
 compile_error!("there are no hvt bindings for ppc64le");
 
-#[cfg(all(feature = "virtio", not(target_arch = "x86_64")))]
-compile_error!("virtio bindings are for x86_64 only");
+#[cfg(all(feature = "virtio", target_arch = "powerpc64"))]
+compile_error!("there are no virtio bindings for ppc64le");

@@ -1,6 +1,11 @@
-//! The entry of a virtio guest (`docs/reference/virtio.md#boot`).
+//! The entry of a virtio guest: what a PC and a machine of Arm have in common, in order
+//! (`docs/reference/virtio.md#boot`).
+//!
+//! A loader enters [`pc`] or [`virt`], which copies what it says out of the memory that the heap will be, and
+//! goes on here with [`begin`].
 
 use core::ffi::{CStr, c_char};
+use core::ops::Range;
 use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
@@ -11,19 +16,26 @@ use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_SIZE, TRANSFER_MAX
 use solo5_abi::stack::GUARD;
 
 use crate::abort::abort;
-use crate::arch::{self, boot, control, symbol};
+use crate::arch::{self, control, symbol};
 use crate::memory::Heap;
-use crate::virtio::info::{self, LINE_MAX, Multiboot, Pvh, RANGES};
-use crate::virtio::ram::{PAGE, Ram};
+use crate::virtio::info::{LINE_MAX, RANGES};
+use crate::virtio::ram::{BASE, PAGE, Ram};
 use crate::virtio::setup::{self, Global, Setup};
 use crate::virtio::transports::{MOST, Transport};
-use crate::virtio::{acpi, clock, devices, firmware, fw_cfg, names, pages, serial, transports};
-use crate::{attached, start, target, trap};
+use crate::virtio::{clock, devices, pages};
+use crate::{attached, start, target};
+
+#[cfg(target_arch = "x86_64")]
+mod pc;
+#[cfg(target_arch = "x86_64")]
+use pc as machine;
+#[cfg(target_arch = "aarch64")]
+mod virt;
+#[cfg(target_arch = "aarch64")]
+use virt as machine;
 
 /// The command line, with the terminator that the application expects.
 static LINE: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
-/// Where QEMU's list of virtio-mmio transports goes.
-static ANNOUNCED: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
 /// The transports that the firmware's tables announce, and how many there are.
 static DESCRIBED: Global<[Transport; MOST]> =
     Global::new([Transport { base: 0, size: 0, line: 0 }; MOST]);
@@ -47,28 +59,18 @@ static REST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// What the loader said.
 struct Machine {
-    ram: Option<Ram>,
+    /// Usable memory.
+    ranges: [Range<u64>; RANGES],
     /// Whether the command line was too long.
     cut: bool,
     /// The disk that the loader was on, if it says so.
     boot_disk: Option<u32>,
+    /// Random bytes for the application, if the CPU makes none.
+    seed: Option<[u8; SEED_SIZE]>,
 }
 
-/// Entered from `arch::boot`, with `info` as the loader's and the number of its protocol.
-///
-/// # Safety
-///
-/// The loader follows the protocol.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
-    start::guard();
-    // Uses of thread-local storage before the application sets it up have to fault.
-    target::set_tls_base(0);
-    serial::init();
-    arch::handle_traps(trap::report);
-    control::harden();
-    // SAFETY: the caller's promise.
-    let machine = unsafe { read(info, protocol == boot::PVH.into()) };
+/// The first part, on the stack of the start. Never returns: the rest runs on another stack.
+fn begin(machine: Machine) -> ! {
     // SAFETY: the reference is the only one, and nothing writes there from now on.
     let line: &'static [u8] = unsafe { LINE.get() };
     // SAFETY: the last byte was never written, so there is a terminator.
@@ -80,12 +82,12 @@ unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
     REST.store(rest.cast_mut(), Relaxed);
     // SAFETY: the reference is the only one and ends here.
     *unsafe { BOOT_DISK.get() } = machine.boot_disk;
-    let Some(ram) = machine.ram else {
-        abort!("The loader names no memory at 1 MiB");
+    let Some(ram) = Ram::new(BASE, &machine.ranges) else {
+        machine::no_memory()
     };
     setup::set_ram(ram);
     let end = ram.end();
-    let stack = offer(end);
+    let stack = offer(end, machine.seed);
     if ram.physical(symbol!("_end")).is_none_or(|(physical, _)| physical != symbol!("_end")) {
         abort!("Not enough memory");
     }
@@ -94,7 +96,7 @@ unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
             let start = end.wrapping_sub(stack).wrapping_sub(GUARD);
             start..start.wrapping_add(GUARD)
         });
-        if pages::map_memory(&ram, heap, guard).is_none() {
+        if pages::map_memory(&ram, heap, guard, machine::registers()).is_none() {
             abort!("Not enough memory");
         }
     });
@@ -111,8 +113,6 @@ extern "C" fn on_its_stack() -> ! {
     // SAFETY: as above.
     let line = unsafe { LINE.get() };
     // SAFETY: as above.
-    let announced = unsafe { ANNOUNCED.get() };
-    // SAFETY: as above.
     let described = unsafe { DESCRIBED.get() };
     clock::start();
     let mut setup = Setup {
@@ -122,10 +122,10 @@ extern "C" fn on_its_stack() -> ! {
         // SAFETY: the reference is the only one and ends here.
         boot_disk: *unsafe { BOOT_DISK.get() },
         properties: start::properties(),
-        announced: until_nul(announced),
+        announced: machine::announced(),
         described: described.get(..DESCRIBED_COUNT.load(Relaxed)).unwrap_or_default(),
     };
-    setup.start_interrupts();
+    machine::begin(&mut setup);
     devices::attach(&mut setup);
     // SAFETY: the linker put the manifest there, and it no longer changes.
     unsafe { attached::set(manifest()) };
@@ -135,75 +135,6 @@ extern "C" fn on_its_stack() -> ! {
 fn until_nul(line: &'static [u8]) -> &'static [u8] {
     let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
     line.get(..end).unwrap_or_default()
-}
-
-/// Copies what the loader says out of the memory that the heap will be.
-///
-/// # Safety
-///
-/// `info` is the loader's, and its structures are below 4 GiB.
-unsafe fn read(info: u64, pvh: bool) -> Machine {
-    let bytes = |address: u64, size: usize| -> &'static [u8] {
-        if address == 0 || address >> 32 != 0 {
-            return &[];
-        }
-        // SAFETY: the loader's structures are mapped, and stay until the heap is used.
-        unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(address as usize), size) }
-    };
-    let mut ranges = [const { 0..0 }; RANGES];
-    let mut keep = |found: &mut dyn Iterator<Item = core::ops::Range<u64>>| {
-        for (slot, range) in ranges.iter_mut().zip(found) {
-            *slot = range;
-        }
-    };
-    let (line, loader) = if pvh {
-        let Some(read) = Pvh::read(bytes(info, Pvh::SIZE)) else {
-            abort!("Not a PVH start information");
-        };
-        firmware::set_root(read.rsdp);
-        keep(&mut info::pvh_ranges(bytes(read.map, read.map_length)));
-        (read.line, 0)
-    } else {
-        let read = Multiboot::read(bytes(info, Multiboot::SIZE));
-        keep(&mut info::multiboot_ranges(bytes(read.map, read.map_length)));
-        (read.line, read.loader)
-    };
-    // SAFETY: the reference is the only one and ends with this function.
-    let own = unsafe { LINE.get() };
-    // SAFETY: as above.
-    let announced = unsafe { ANNOUNCED.get() };
-    let string = |address: u64| -> &'static [u8] {
-        if address == 0 || address >> 32 != 0 {
-            return &[];
-        }
-        // SAFETY: the loader's string is mapped, and stays until the heap is used.
-        unsafe { CStr::from_ptr(ptr::with_exposed_provenance(address as usize)) }.to_bytes()
-    };
-    let boot_disk = names::boot_disk(string(loader));
-    let mut text = string(line);
-    if pvh {
-        // Transports are announced on the same line, at its end.
-        if let (Some(slots), Some(all)) = (announced.get_mut(..LINE_MAX), text.get(..)) {
-            copy(slots, all.get(transports::without(all)..).unwrap_or_default());
-        }
-        text = text.get(..transports::without(text)).unwrap_or_default();
-    } else {
-        text = info::behind_name(text);
-        if let Some(slots) = announced.get_mut(..LINE_MAX) {
-            fw_cfg::command_line(slots);
-        }
-    }
-    if let Some(slots) = own.get_mut(..LINE_MAX) {
-        copy(slots, text);
-    }
-    if transports::announced(announced).next().is_none()
-        && let Some(root) = firmware::root()
-    {
-        // SAFETY: as above.
-        let count = acpi::transports(&firmware::Low, root, unsafe { DESCRIBED.get() });
-        DESCRIBED_COUNT.store(count, Relaxed);
-    }
-    Machine { ram: Ram::new(&ranges), cut: text.len() > LINE_MAX, boot_disk }
 }
 
 /// Copies as much as there is room for.
@@ -236,7 +167,7 @@ fn entries() -> &'static mut [Entry] {
 
 /// Offers the application what these bindings do beyond the interface of Solo5 0.12; returns the size
 /// of a stack of its own, 0 if it asks for none.
-fn offer(end: u64) -> u64 {
+fn offer(end: u64, seed: Option<[u8; SEED_SIZE]>) -> u64 {
     let stack = start::stack_size().next_multiple_of(PAGE);
     let mut features = Features::of(&[Feature::Transfers, Feature::Flush]);
     // SAFETY: the reference is the only one, and nothing writes there afterwards.
@@ -249,10 +180,14 @@ fn offer(end: u64) -> u64 {
         record.heap_end = heap_end.into();
         features = features.with(Feature::Stack);
     }
-    if let [Some(a), Some(b), Some(c), Some(d)] = [(); SEED_SIZE / 8].map(|()| arch::random()) {
+    let random = match [(); SEED_SIZE / 8].map(|()| arch::random()) {
+        [Some(a), Some(b), Some(c), Some(d)] => Some([a, b, c, d]),
+        _ => seed.map(words),
+    };
+    if let Some(seed) = random {
         // SAFETY: the reference is the only one. The application takes the seed by its address.
         let page = unsafe { SEED.get() };
-        page.seed = [a, b, c, d];
+        page.seed = seed;
         record.seed = (ptr::from_mut(page).expose_provenance() as u64).into();
         features = features.with(Feature::Seed);
     }
@@ -264,4 +199,13 @@ fn offer(end: u64) -> u64 {
     // SAFETY: the linker put the manifest there. The devices come later, by a second call.
     unsafe { attached::set(manifest()) };
     stack
+}
+
+/// Bytes as words.
+fn words(bytes: [u8; SEED_SIZE]) -> [u64; SEED_SIZE / 8] {
+    let mut words = [0; SEED_SIZE / 8];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
 }

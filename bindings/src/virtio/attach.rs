@@ -4,56 +4,18 @@
 use solo5_abi::mft1::{Block, Entry, Flush, Net};
 use solo5_abi::mft2;
 
+use super::configuration::Configuration;
 use super::devices::{Bus, DEVICES, Device, Driver, MOST, OWNED, Pc, RUNNING};
 use super::disk::Disk;
 use super::hardware::Hardware;
 use super::names::{self, Identity, Problem};
 use super::nic::Nic;
-use super::pci::{self, Kind, Place, Space};
+use super::pci::{self, Kind, Place};
 use super::setup::Setup;
 use super::transport::Failure;
 use crate::arch;
-use crate::arch::port::{in32, out32};
 use crate::message::Message;
 use crate::say::{give_up, say};
-
-/// PCI's configuration space, by its two ports.
-struct Ports;
-
-impl Ports {
-    const ADDRESS: u16 = 0xcf8;
-    const DATA: u16 = 0xcfc;
-    const ENABLE: u32 = 1 << 31;
-
-    /// Whether the machine has PCI.
-    fn exist() -> bool {
-        // SAFETY: selects a register, where there is PCI.
-        unsafe { out32(Ports::ADDRESS, Ports::ENABLE) };
-        in32(Ports::ADDRESS) == Ports::ENABLE
-    }
-
-    fn select(place: Place, register: u8) {
-        let [bus, device, function] =
-            [place.bus, place.device & 31, place.function & 7].map(u32::from);
-        let address = bus << 16 | device << 11 | function << 8 | u32::from(register & !3);
-        // SAFETY: selects the register of the next access.
-        unsafe { out32(Ports::ADDRESS, Ports::ENABLE | address) };
-    }
-}
-
-impl Space for Ports {
-    fn read(&self, place: Place, register: u8) -> u32 {
-        Ports::select(place, register);
-        in32(Ports::DATA)
-    }
-
-    fn write(&self, place: Place, register: u8, value: u32) {
-        Ports::select(place, register);
-        // SAFETY: `pci` writes registers that let a device use memory, of which the drivers give it
-        // theirs, or keep it from doing so.
-        unsafe { out32(Ports::DATA, value) };
-    }
-}
 
 /// Two digits in hexadecimal.
 fn pair(message: &mut Message, byte: u8) -> &mut Message {
@@ -96,8 +58,9 @@ fn fail(bus: Bus, before: &str, after: &str) -> ! {
 /// if a device that the manifest declares is missing.
 pub(crate) fn attach(setup: &mut Setup<'_>) {
     let mut count = 0;
-    if Ports::exist() {
-        pci::functions(&Ports, |place| find_pci(setup, &mut count, place));
+    let space = Configuration::find(setup);
+    if let Some(space) = space {
+        pci::functions(&space, |place| find_pci(setup, &space, &mut count, place));
     }
     for transport in setup.transports() {
         if let Some((hardware, number)) = Hardware::mmio(setup, transport.base, transport.size) {
@@ -110,13 +73,13 @@ pub(crate) fn attach(setup: &mut Setup<'_>) {
             found.take(setup, &mut count, hardware);
         }
     }
-    assign(setup, count);
+    assign(setup, space, count);
     share_lines();
 }
 
 /// Takes over the function at `place`, if it is virtio's.
-fn find_pci(setup: &mut Setup<'_>, count: &mut usize, place: Place) {
-    let Some(function) = pci::virtio(&Ports, place) else { return };
+fn find_pci(setup: &mut Setup<'_>, space: &Configuration, count: &mut usize, place: Place) {
+    let Some(function) = pci::virtio(space, place) else { return };
     let bus = Bus::Pci(place);
     let registers = function.modern.as_ref();
     let modern = registers.and_then(|registers| {
@@ -127,7 +90,8 @@ fn find_pci(setup: &mut Setup<'_>, count: &mut usize, place: Place) {
     let Some((hardware, base)) = hardware else {
         fail(bus, "", ": virtio device without registers that can be used")
     };
-    let found = Found { bus, base, line: function.line.into(), kind: function.kind };
+    let line = space.line(&function);
+    let found = Found { bus, base, line, kind: function.kind };
     found.take(setup, count, hardware);
 }
 
@@ -206,13 +170,13 @@ fn own_address() -> [u8; 6] {
 }
 
 /// Gives each entry its device.
-fn assign(setup: &mut Setup<'_>, count: usize) {
+fn assign(setup: &mut Setup<'_>, space: Option<Configuration>, count: usize) {
     let line = setup.command_line;
     // SAFETY: the only reference to the devices, until the end of this function.
     let devices = unsafe { DEVICES.get() };
     let found = devices.get_mut(..count).unwrap_or_default();
     let count = match setup.boot_disk {
-        Some(number) => without_boot_disk(found, number),
+        Some(number) => without_boot_disk(found, space, number),
         None => count,
     };
     let found = found.get_mut(..count).unwrap_or_default();
@@ -287,7 +251,11 @@ fn refuse(problem: Problem<'_>, found: &[Option<Device>]) -> ! {
 }
 
 /// Takes the boot disk out; returns the number of devices that are left.
-fn without_boot_disk(found: &mut [Option<Device>], number: u32) -> usize {
+fn without_boot_disk(
+    found: &mut [Option<Device>],
+    space: Option<Configuration>,
+    number: u32,
+) -> usize {
     let mut kept = 0;
     for index in 0..found.len() {
         let Some(mut device) = found.get_mut(index).and_then(Option::take) else { continue };
@@ -296,8 +264,8 @@ fn without_boot_disk(found: &mut [Option<Device>], number: u32) -> usize {
             && names::is_boot_disk(number, id, end)
         {
             disk.give_up(&RUNNING);
-            if let Bus::Pci(place) = device.bus {
-                pci::disable(&Ports, place);
+            if let (Bus::Pci(place), Some(space)) = (device.bus, &space) {
+                pci::disable(space, place);
             }
             let mut message = Message::new();
             let text = ": boot disk, not a device of the manifest\n";
@@ -316,12 +284,13 @@ fn without_boot_disk(found: &mut [Option<Device>], number: u32) -> usize {
 fn share_lines() {
     // SAFETY: the reference is the only one and ends with this function.
     let devices = unsafe { DEVICES.get() };
-    let is_nic = |device: &Device| matches!(device.driver, Driver::Nic(_));
-    let mut lines = 0u64;
-    for device in devices.iter().flatten().filter(|device| is_nic(device)) {
-        lines |= 1u64.checked_shl(device.line).unwrap_or(0);
-    }
-    for device in devices.iter_mut().flatten() {
-        device.shares = lines.checked_shr(device.line).unwrap_or(0) & 1 != 0;
+    for index in 0..devices.len() {
+        let Some(Some(device)) = devices.get(index) else { continue };
+        let line = device.line;
+        let is_nic = |other: &Device| matches!(other.driver, Driver::Nic(_)) && other.line == line;
+        let shares = devices.iter().flatten().any(is_nic);
+        if let Some(Some(device)) = devices.get_mut(index) {
+            device.shares = shares;
+        }
     }
 }

@@ -14,6 +14,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::clock;
+use super::ram::PAGE;
+use super::setup::Setup;
 use crate::arch::control::{self, read_msr, write_msr};
 use crate::arch::port::{in8, out8};
 use crate::arch::{cpuid, interrupt};
@@ -66,10 +68,10 @@ static TIMER_RATE: AtomicU32 = AtomicU32::new(0);
 static IO: [(u32, AtomicPtr<u32>); 2] =
     [(0, AtomicPtr::new(ptr::null_mut())), (24, AtomicPtr::new(ptr::null_mut()))];
 /// Physical addresses of the two; machines without PCI have lines there and nowhere else.
-pub(crate) const IO_BASES: [u64; 2] = [0xfec0_0000, 0xfec1_0000];
+const IO_BASES: [u64; 2] = [0xfec0_0000, 0xfec1_0000];
 
 /// Where the local APIC's registers are, if they are in memory.
-pub(crate) fn local_base() -> Option<u64> {
+fn local_base() -> Option<u64> {
     const HAS_APIC: u32 = 1 << 9;
     if cpuid(1).edx & HAS_APIC == 0 {
         return None;
@@ -88,9 +90,21 @@ pub(crate) fn local_base() -> Option<u64> {
     Some(base & 0x000f_ffff_ffff_f000)
 }
 
+/// Starts the timer and the interrupt controllers. Those for lines from 16 on are only looked for on a machine
+/// that announces such lines.
+pub(crate) fn begin(setup: &mut Setup<'_>) {
+    let local = local_base().and_then(|base| setup.registers(base, PAGE));
+    let io = IO_BASES.map(|base| {
+        let needed = setup.transports().any(|transport| transport.line >= PIC_LINES);
+        let window = if needed { setup.registers(base, PAGE) } else { None };
+        window.unwrap_or_default().cast()
+    });
+    start(local.unwrap_or_default().cast(), io);
+}
+
 /// Starts interrupts. `local` and `io` are windows to the registers of the APICs, NULL where there is
 /// none.
-pub(crate) fn start(local: *mut u32, io: [*mut u32; 2]) {
+fn start(local: *mut u32, io: [*mut u32; 2]) {
     interrupt::set_handler(handle);
     start_pic();
     if !local.is_null() {

@@ -5,7 +5,7 @@ use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::paging::{Memory, Rights, Tables, WINDOW, WINDOW_SIZE};
+use super::paging::{Format, Memory, Rights, Tables, WINDOW, WINDOW_SIZE};
 use super::ram::{PAGE, Ram};
 use crate::arch::control;
 use crate::arch::symbol;
@@ -47,12 +47,22 @@ fn entry(table: u64, index: usize) -> *mut u64 {
 }
 
 fn tables() -> Tables {
-    Tables { root: ROOT.load(Relaxed), no_execute: control::has_no_execute() }
+    let format = if cfg!(target_arch = "x86_64") {
+        Format::X86_64 { no_execute: control::has_no_execute() }
+    } else {
+        Format::Aarch64
+    };
+    Tables { root: ROOT.load(Relaxed), format }
 }
 
-/// Maps the image and the machine's memory, except `guard`, and uses these tables from now on. `None`
-/// if memory does not suffice.
-pub(crate) fn map_memory(ram: &Ram, heap: &mut Heap, guard: Option<Range<u64>>) -> Option<()> {
+/// Maps the image, the machine's memory, except `guard`, and the page of registers at each of `registers`, and
+/// uses these tables from now on. `None` if memory does not suffice.
+pub(crate) fn map_memory(
+    ram: &Ram,
+    heap: &mut Heap,
+    guard: Option<Range<u64>>,
+    registers: &[u64],
+) -> Option<()> {
     let image_end = symbol!("_end").next_multiple_of(PAGE);
     let initial_end = symbol!("_edata").next_multiple_of(PAGE);
     let mut pages = Pages { heap };
@@ -81,6 +91,9 @@ pub(crate) fn map_memory(ram: &Ram, heap: &mut Heap, guard: Option<Range<u64>>) 
             let physical = piece.physical.checked_add(from.wrapping_sub(piece.start))?;
             tables.map(&mut pages, from, physical, size, Rights::Write)?;
         }
+    }
+    for address in registers {
+        map_registers(heap, *address, 1)?;
     }
     // SAFETY: the image with its stack and data, and all other memory, are where they were.
     unsafe { control::set_tables(tables.root) };

@@ -76,8 +76,10 @@ pub struct Function {
     pub place: Place,
     /// What it is.
     pub kind: Kind,
-    /// Its interrupt line.
+    /// Its interrupt line, as the firmware has noted it.
     pub line: u8,
+    /// Its interrupt pin: 1 to 4, 0 if it has none.
+    pub pin: u8,
     /// Its registers as a version 1 device.
     pub modern: Option<Registers>,
     /// The first of its ports as a legacy device.
@@ -91,10 +93,10 @@ const MODERN: core::ops::RangeInclusive<u16> = 0x1040..=0x107f;
 
 /// Registers of configuration space.
 const ID: u8 = 0x00;
-const COMMAND: u8 = 0x04;
+pub(super) const COMMAND: u8 = 0x04;
 const CLASS: u8 = 0x08;
-const HEADER: u8 = 0x0c;
-const BARS: u8 = 0x10;
+pub(super) const HEADER: u8 = 0x0c;
+pub(super) const BARS: u8 = 0x10;
 const BUSES: u8 = 0x18;
 const SUBSYSTEM: u8 = 0x2c;
 const CAPABILITIES: u8 = 0x34;
@@ -169,10 +171,12 @@ pub fn virtio(space: &impl Space, place: Place) -> Option<Function> {
     } else {
         return None;
     };
+    let [line, pin, ..] = space.read(place, INTERRUPT).to_le_bytes();
     let mut function = Function {
         place,
         kind: Kind::from_number(kind),
-        line: space.read(place, INTERRUPT) as u8,
+        line,
+        pin,
         modern: registers(space, place),
         legacy: None,
     };

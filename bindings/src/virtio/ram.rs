@@ -2,7 +2,7 @@
 //! (`docs/reference/virtio.md#memory`).
 //!
 //! The heap is one range, but a PC's memory is not: below 4 GiB there is a hole for devices. So the
-//! piece that begins at 1 MiB is at its own address, and every other piece follows the one before it.
+//! piece with the image, which begins at 1 MiB, is at its own address, and every other piece follows the one before it.
 //! Where two pieces meet, both are cut to [`LARGE_PAGE`], so that large pages map them.
 
 use core::ops::Range;
@@ -13,8 +13,8 @@ pub const PIECES: usize = 8;
 pub const LARGE_PAGE: u64 = 2 << 20;
 /// The page size of the first level.
 pub const PAGE: u64 = 4096;
-/// Where usable memory begins: below it is the firmware's.
-pub const BASE: u64 = 1 << 20;
+/// Where usable memory begins, and the image: below it is the firmware's.
+pub const BASE: u64 = if cfg!(target_arch = "aarch64") { 0x4020_0000 } else { 1 << 20 };
 
 /// A piece of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl Ram {
     /// No memory.
     pub const EMPTY: Ram = Ram { pieces: [Piece { start: 0, physical: 0, size: 0 }; PIECES] };
 
-    /// The memory of a machine whose usable ranges are `ranges`, in any order. `None` if none of them
-    /// has [`BASE`] in it. Ranges that overlap an earlier piece are skipped.
-    pub fn new(ranges: &[Range<u64>]) -> Option<Ram> {
-        let low = ranges.iter().find(|range| range.contains(&BASE))?;
+    /// The memory from `base` on of a machine whose usable ranges are `ranges`, in any order. `None` if none
+    /// of them has `base` in it. Ranges that overlap an earlier piece are skipped.
+    pub fn new(base: u64, ranges: &[Range<u64>]) -> Option<Ram> {
+        let low = ranges.iter().find(|range| range.contains(&base))?;
         let mut ram = Ram::EMPTY;
         let mut count = 0;
-        let mut end = BASE;
-        let mut next = Some(BASE..low.end & !(PAGE - 1));
+        let mut end = base;
+        let mut next = Some(base..low.end & !(PAGE - 1));
         while let Some(range) = next {
             let size = range.end.saturating_sub(range.start);
             let Some(slot) = ram.pieces.get_mut(count) else { break };
@@ -101,7 +101,7 @@ mod tests {
     fn memory_above_the_hole_follows_memory_below_it() {
         // QEMU `pc` with 4 GiB; firmware tables at the end of low memory.
         let ranges = [0..0x9_fc00, MIB..0xbffe_0000, 4 * GIB..5 * GIB];
-        let ram = Ram::new(&ranges).unwrap();
+        let ram = Ram::new(MIB, &ranges).unwrap();
         let low = 0xbfe0_0000;
         let pieces: std::vec::Vec<_> = ram.pieces().collect();
         assert_eq!(
@@ -122,16 +122,16 @@ mod tests {
     #[test]
     fn one_range_is_cut_to_pages_only() {
         let low_and_rest = 0..0x7ff_d123;
-        let ram = Ram::new(std::slice::from_ref(&low_and_rest)).unwrap();
+        let ram = Ram::new(MIB, std::slice::from_ref(&low_and_rest)).unwrap();
         assert_eq!(ram.end(), 0x7ff_d000);
-        assert_eq!(Ram::new(&[0..MIB, 2 * MIB..3 * MIB]), None);
+        assert_eq!(Ram::new(MIB, &[0..MIB, 2 * MIB..3 * MIB]), None);
     }
 
     #[test]
     fn many_or_foolish_ranges_do_no_harm() {
         let mut ranges = std::vec![MIB..4 * MIB, u64::MAX - 5..u64::MAX, 3 * MIB..9 * MIB, 7..7];
         ranges.extend((1..30).map(|n| n * GIB..n * GIB + 3 * MIB));
-        let ram = Ram::new(&ranges).unwrap();
+        let ram = Ram::new(MIB, &ranges).unwrap();
         let pieces: std::vec::Vec<_> = ram.pieces().collect();
         assert_eq!(pieces.len(), PIECES);
         assert!(pieces.windows(2).all(|two| two[0].start + two[0].size == two[1].start));
@@ -143,8 +143,8 @@ mod tests {
         fn pieces_touch_and_lie_in_the_ranges(list: std::vec::Vec<(u64, u64)>) {
             let mut ranges: std::vec::Vec<_> = list.into_iter().map(|(a, b)| a..b).collect();
             ranges.push(0..64 * MIB);
-            let ram = Ram::new(&ranges).unwrap_or_default();
-            let mut end = BASE;
+            let ram = Ram::new(MIB, &ranges).unwrap_or_default();
+            let mut end = MIB;
             for piece in ram.pieces() {
                 assert_eq!(piece.start, end);
                 end += piece.size;

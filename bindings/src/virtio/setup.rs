@@ -126,16 +126,4 @@ impl Setup<'_> {
         // Machines announce them in one way or the other.
         transports::announced(self.announced).chain(self.described.iter().copied())
     }
-
-    /// Starts the timer and the interrupt controllers. Those for lines from 16 on are only looked for
-    /// on a machine that announces such lines.
-    pub(crate) fn start_interrupts(&mut self) {
-        let local = interrupt::local_base().and_then(|base| self.registers(base, PAGE));
-        let io = interrupt::IO_BASES.map(|base| {
-            let needed = self.transports().any(|transport| transport.line >= 16);
-            let window = if needed { self.registers(base, PAGE) } else { None };
-            window.unwrap_or_default().cast()
-        });
-        interrupt::start(local.unwrap_or_default().cast(), io);
-    }
 }

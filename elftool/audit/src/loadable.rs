@@ -1,6 +1,6 @@
 //! S1: can it be loaded?
 
-use solo5_abi::{DEFAULT_MEMORY, Target};
+use solo5_abi::{Arch, DEFAULT_MEMORY, Target};
 use solo5_image::elf::{PT_DYNAMIC, PT_LOAD, PT_TLS, ProgramHeader, SHF_ALLOC, SHT_REL, SHT_RELA};
 use solo5_image::error::{HeaderField, ImageError};
 
@@ -133,6 +133,11 @@ pub(crate) fn most_memory(subject: &Subject<'_>, out: &mut Vec<Finding>) {
 /// A Multiboot loader takes the file of a virtio image as one piece (`docs/reference/virtio.md#image`).
 pub(crate) fn flat(subject: &Subject<'_>, out: &mut Vec<Finding>) {
     let (Some(image), Some(Target::Virtio)) = (subject.image(), subject.target()) else { return };
+    match image.arch() {
+        Arch::X86_64 => {}
+        // Loaders of these take segments by their addresses.
+        Arch::Aarch64 | Arch::Ppc64le => return,
+    }
     let filled =
         |(_, segment): &(usize, &ProgramHeader)| segment.p_type == PT_LOAD && segment.p_filesz != 0;
     let distance = |segment: &ProgramHeader| segment.p_vaddr.wrapping_sub(segment.p_offset);
