@@ -1,8 +1,8 @@
 //! The numbers in `docs/reference` match those in this crate.
 
-use solo5_abi::{Arch, Target};
 use solo5_abi::hvt::{BootInfo, Hypercall, ring};
 use solo5_abi::mft2::{self, Shape};
+use solo5_abi::{Arch, Target};
 
 fn page(name: &str) -> String {
     let path = format!("{}/../docs/reference/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -150,9 +150,7 @@ impl Layout {
             Target::Virtio => {
                 let virtio = Layout { notes: Notes::Data, headers: true, ..based };
                 match arch {
-                    Arch::X86_64 => {
-                        Layout { multiboot: Multiboot::Flat, xen_note: true, ..virtio }
-                    }
+                    Arch::X86_64 => Layout { multiboot: Multiboot::Flat, xen_note: true, ..virtio },
                     // No bindings exist for ppc64le: nothing is known to differ.
                     Arch::Aarch64 | Arch::Ppc64le => Layout { places_empty: true, ..virtio },
                 }

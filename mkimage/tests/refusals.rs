@@ -47,7 +47,8 @@ fn a_raw_kernel_is_for_aarch64_and_has_no_arguments() {
     shop.guest("guest.spt", Target::Spt, 64);
     for (file, what) in [("guest.virtio", "virtio on x86_64"), ("guest.spt", "spt on x86_64")] {
         let said = shop.refused(&["-f", "kernel", "Image", file]);
-        let text = format!("error[D602]: {file} is for {what}, and only virtio unikernels for aarch64");
+        let text =
+            format!("error[D602]: {file} is for {what}, and only virtio unikernels for aarch64");
         assert!(said.starts_with(&text), "{said}");
     }
     let said = shop.refused(&["-f", "kernel", "Image", "guest.virtio", "word"]);

@@ -41,7 +41,10 @@ const MACHINES: &[Machine] = &[
     machine("gic-3", &["-M", "virt,gic-version=3", "-cpu", "max", "-m", "64"]),
     // A start in EL2.
     machine("el2", &["-M", "virt,virtualization=on,gic-version=2", "-cpu", "max", "-m", "64"]),
-    machine("el2-gic-3", &["-M", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-m", "64"]),
+    machine(
+        "el2-gic-3",
+        &["-M", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-m", "64"],
+    ),
     // A CPU without random numbers, and the least memory.
     machine("old-cpu", &["-M", "virt", "-cpu", "cortex-a57", "-m", "4"]),
     // Memory above 4 GiB.

@@ -82,9 +82,7 @@ fn begin(machine: Machine) -> ! {
     REST.store(rest.cast_mut(), Relaxed);
     // SAFETY: the reference is the only one and ends here.
     *unsafe { BOOT_DISK.get() } = machine.boot_disk;
-    let Some(ram) = Ram::new(BASE, &machine.ranges) else {
-        machine::no_memory()
-    };
+    let Some(ram) = Ram::new(BASE, &machine.ranges) else { machine::no_memory() };
     setup::set_ram(ram);
     let end = ram.end();
     let stack = offer(end, machine.seed);

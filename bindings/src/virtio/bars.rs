@@ -77,7 +77,10 @@ fn set(space: &impl Space, place: Place, index: u8, memory: &mut Room, ports: &m
     // The bits that can be set tell the size; of ports the upper half may be missing.
     let mask = wanted & !bits | if is_port { 0xffff_0000 } else { 0 };
     let size = u64::from(!mask).wrapping_add(1);
-    if wanted & !bits != 0 && size.is_power_of_two() && let Some(address) = room.take(size) {
+    if wanted & !bits != 0
+        && size.is_power_of_two()
+        && let Some(address) = room.take(size)
+    {
         space.write(place, at, address);
     }
     if is_wide {

@@ -274,9 +274,8 @@ mod tests {
     fn rights_on_aarch64() {
         let (mut memory, tables) = tables(99);
         let tables = Tables { format: Format::Aarch64, ..tables };
-        let walk = |memory: &Fake, address| {
-            memory.walk_as(tables.root, address, |entry| entry & 2 == 0)
-        };
+        let walk =
+            |memory: &Fake, address| memory.walk_as(tables.root, address, |entry| entry & 2 == 0);
         // As the Arm manual has them: XN, PXN, AF, SH, AP, AttrIndx, page, valid.
         let all = [
             (Rights::Execute, 1 << 54 | 0x400 | 0x300 | 0x80 | 3),

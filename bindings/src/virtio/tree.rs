@@ -355,9 +355,10 @@ mod tests {
         assert_eq!(pci.memory, memory);
         // The pins of neighbours are one apart.
         let line = |device, pin| pci.line(Place { bus: 0, device, function: 0 }, pin);
-        assert_eq!([line(0, 1), line(1, 1), line(1, 4), line(5, 2)].map(Option::unwrap), [
-            35, 36, 35, 37
-        ]);
+        assert_eq!(
+            [line(0, 1), line(1, 1), line(1, 4), line(5, 2)].map(Option::unwrap),
+            [35, 36, 35, 37]
+        );
         assert_eq!((line(1, 0), line(1, 5)), (None, Some(36)), "the mask has three bits");
     }
 
@@ -389,7 +390,8 @@ mod tests {
         for _ in 0..2000 {
             let mut damaged = bytes[..].to_vec();
             for _ in 0..3 {
-                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                random =
+                    random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
                 let place = (random >> 33) as usize % used;
                 damaged[place] = (random >> 24) as u8;
             }

@@ -42,8 +42,7 @@ pub(crate) fn init(address: u64) {
     }
     let start = ptr::with_exposed_provenance_mut::<u8>((WINDOW | address) as usize);
     let port = Bank(start);
-    for (register, value) in
-        [(CONTROL, 0), (INTERRUPTS, 0), (LINE, LINE_8), (CONTROL, CONTROL_ON)]
+    for (register, value) in [(CONTROL, 0), (INTERRUPTS, 0), (LINE, LINE_8), (CONTROL, CONTROL_ON)]
     {
         port.write(register, value);
     }
