@@ -119,7 +119,7 @@ fn check(tree: &Tree, [one, other]: [&Path; 2], guest: &Guest, targets: &[String
 }
 
 #[test]
-#[ignore = "takes a minute and a half, and needs the tools that `cargo xtask build --cross` makes; docs/testing.md"]
+#[ignore = "takes most of a minute, and needs the tools that `cargo xtask build --cross` makes; docs/testing.md"]
 fn every_unikernel_is_made_for_every_architecture() {
     let guests = guest::all().expect("the unikernels");
     for arch in ["x86_64", "aarch64", "ppc64le"] {
