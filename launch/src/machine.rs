@@ -1,13 +1,15 @@
 //! What `solo5-virtio-run` is asked for besides the guest: the program that runs the machine, and the
 //! machine's kind.
 
+use solo5_abi::Arch;
+
 /// What is asked of `solo5-virtio-run` besides the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runner {
     /// What runs the machine.
     pub hypervisor: Hypervisor,
-    /// The machine.
-    pub machine: Machine,
+    /// The machine, if one is named; else it is the usual one of the image's architecture.
+    pub machine: Option<Machine>,
     /// Whether not to show the hypervisor's command line.
     pub quiet: bool,
 }
@@ -47,20 +49,38 @@ impl Hypervisor {
 }
 
 /// A kind of machine that QEMU makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
     /// A PC with a PCI bus, Solo5 0.12's only kind.
-    #[default]
     Pc,
     /// A PC with PCI Express.
     Q35,
     /// A machine without PCI: devices are at fixed addresses in memory.
     Microvm,
+    /// A machine of Arm, with PCI Express.
+    Virt,
 }
 
 impl Machine {
     /// Every kind.
-    pub const ALL: [Machine; 3] = [Machine::Pc, Machine::Q35, Machine::Microvm];
+    pub const ALL: [Machine; 4] = [Machine::Pc, Machine::Q35, Machine::Microvm, Machine::Virt];
+
+    /// The machine for images of `arch` if none is named; `None` if there is no such machine.
+    pub const fn usual(arch: Arch) -> Option<Machine> {
+        match arch {
+            Arch::X86_64 => Some(Machine::Pc),
+            Arch::Aarch64 => Some(Machine::Virt),
+            Arch::Ppc64le => None,
+        }
+    }
+
+    /// The architecture of its processor.
+    pub const fn arch(self) -> Arch {
+        match self {
+            Machine::Pc | Machine::Q35 | Machine::Microvm => Arch::X86_64,
+            Machine::Virt => Arch::Aarch64,
+        }
+    }
 
     /// QEMU's name for it.
     pub const fn name(self) -> &'static str {
@@ -68,6 +88,7 @@ impl Machine {
             Machine::Pc => "pc",
             Machine::Q35 => "q35",
             Machine::Microvm => "microvm",
+            Machine::Virt => "virt",
         }
     }
 

@@ -118,7 +118,8 @@ pub(super) static OPTIONS: &[Row] = &[
         "--machine",
         Module::Runner,
         Form::Value(machine),
-        "  [ --machine=pc | q35 | microvm ] (the machine that QEMU makes; also -M MACHINE)",
+        "  [ --machine=pc | q35 | microvm | virt ] (the machine that QEMU makes; virt is for aarch64 and the only \
+         one there; also -M MACHINE)",
     ),
     row(
         "--hypervisor",

@@ -111,8 +111,10 @@ pub(super) fn offer(draft: &mut Draft, value: &[u8]) -> Result<(), ValueError> {
 
 pub(super) fn machine(draft: &mut Draft, value: &[u8]) -> Result<(), ValueError> {
     let machine = str::from_utf8(value).ok().and_then(Machine::from_name);
-    let advice = || ValueError::Advised("the machines are pc, q35 and microvm".to_owned());
-    draft.launch.runner.machine = machine.ok_or_else(advice)?;
+    let advice = || {
+        ValueError::Advised("the machines are pc, q35, microvm and, for aarch64, virt".to_owned())
+    };
+    draft.launch.runner.machine = Some(machine.ok_or_else(advice)?);
     Ok(())
 }
 

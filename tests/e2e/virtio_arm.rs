@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use solo5_tests::outcome::Outcome;
+use solo5_tests::outcome::{Outcome, Stop};
 use solo5_tests::{ensure, process};
 
 use crate::virtio::{ROWS, Row, check_run, image, qemu, run};
@@ -95,6 +95,8 @@ pub(crate) fn trials() -> Outcome<Vec<Trial>> {
         trial(suite, "virtio-aarch64/longest-line", longest_line),
         trial(suite, "virtio-aarch64/no-disk", no_disk),
     ];
+    trials.push(trial(suite, "virtio-aarch64/run", runner));
+    trials.push(trial(suite, "virtio-aarch64/run-with-disk", runner_with_disk));
     for machine in MACHINES {
         for row in ROWS.iter().filter(|row| machine.all || row.start) {
             let name = format!("guest/{}/virtio-aarch64/{}", row.name(), machine.name);
@@ -179,5 +181,58 @@ fn longest_line(suite: &Suite) -> Outcome {
         ensure!(status == Some(0) && output.contains("\n8191 letters\n"), "{status:?}:\n{output}");
         ensure!(output.contains("command line too long, truncated\n") == is_cut, "{output}");
     }
+    Ok(())
+}
+
+/// The command that runs an image under `solo5-virtio-run`.
+fn under_runner(suite: &Suite, options: &[&str], guest: &str) -> Outcome<Command> {
+    if Command::new("qemu-system-aarch64").arg("--version").output().is_err() {
+        return Err(Stop::Skip("qemu-system-aarch64 is not installed".into()));
+    }
+    let mut command = suite.tool("solo5-virtio-run");
+    command.args(options).arg(image(suite, guest)?);
+    command.stdin(std::process::Stdio::null());
+    Ok(command)
+}
+
+/// The runner takes the machine and the program that the image needs, passes its status on, and refuses what
+/// cannot be.
+fn runner(suite: &Suite) -> Outcome {
+    for (argument, expected) in [("0", 0), ("7", 7), ("300", 44), ("abort", 255)] {
+        let mut command = under_runner(suite, &[], "exit_status")?;
+        let finished = process::run({
+            command.arg(argument);
+            command
+        })?;
+        let output = finished.text();
+        ensure!(finished.status == expected, "status {}:\n{output}", finished.status);
+        ensure!(output.contains("-machine virt,"), "{output}");
+        ensure!(output.contains("Solo5: Bindings version "), "{output}");
+    }
+    for (options, text) in [
+        (&["-H", "kvm"], "[T465]: kvm runs no unikernels for aarch64 here"),
+        (&["-H", "bhyve"], "[T465]: bhyve runs no unikernels for aarch64 here"),
+        (&["-M", "pc"], "[T465]: no machine pc runs unikernels for aarch64"),
+        (&["-M", "microvm"], "[T465]: no machine microvm runs unikernels for aarch64"),
+    ] {
+        let finished = process::run(under_runner(suite, options, "hello")?)?;
+        let output = finished.text();
+        ensure!(finished.status == 1 && output.contains(text), "{options:?}:\n{output}");
+    }
+    let explained = process::run(under_runner(suite, &["--explain"], "hello")?)?;
+    let output = explained.text();
+    ensure!(explained.status == 0 && output.contains("qemu-system-aarch64"), "{output}");
+    Ok(())
+}
+
+/// Devices are found by their names.
+fn runner_with_disk(suite: &Suite) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("disk");
+    std::fs::File::create(&file)?.set_len(4 << 20)?;
+    let option = format!("--block:storage={}", file.display());
+    let finished = process::run(under_runner(suite, &[&option], "blk")?)?;
+    let output = finished.text();
+    ensure!(finished.status == 0 && output.contains("SUCCESS"), "{}:\n{output}", finished.status);
     Ok(())
 }

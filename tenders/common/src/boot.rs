@@ -62,6 +62,20 @@ pub trait Tender {
     /// What else confines the guest, and whether this host supports it.
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard>;
 
+    /// The architectures whose images it starts: this machine's, if it runs them itself.
+    fn architectures(&self) -> &'static [Arch] {
+        Arch::HOST.as_slice()
+    }
+
+    /// Completes the launch of an image for `arch`.
+    ///
+    /// # Errors
+    ///
+    /// What is asked for is not possible for it.
+    fn complete(&self, _launch: &mut Launch, _arch: Arch) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Checks what this tender demands of the image besides what all do.
     ///
     /// # Errors
@@ -271,8 +285,7 @@ fn run<T: Tender>(
     let image_file = FileId::of(&file).ok();
     let policies = gate::policies(&request, inherited)?;
     let (file, proof) = prove_if_asked(file, &kernel, &policies, request.labels())?;
-    let machines = Arch::HOST.as_slice();
-    let image = Image::read(&file, machines).map_err(fault).map_err(&advised)?;
+    let image = Image::read(&file, tender.architectures()).map_err(fault).map_err(&advised)?;
     image.abi_of(T::TARGET).map_err(fault)?;
     let manifest = image.checked_manifest().map_err(fault)?;
     let (known, needed) = image.features().map_err(fault)?;
@@ -280,7 +293,8 @@ fn run<T: Tender>(
     let properties = properties.as_ref();
 
     check_modules(&manifest, modules)?;
-    let launch = request.check(&manifest, properties)?;
+    let mut launch = request.check(&manifest, properties)?;
+    tender.complete(&mut launch, image.arch())?;
     tender.check_image(&launch, &file, &kernel)?;
     let mut unattached = launch.unattached(&manifest);
     if let Some(closing) = unattached.pop() {

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use solo5_abi::Arch;
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
@@ -109,8 +110,8 @@ pub enum Error {
     /// The place where a debugger would connect cannot be listened at.
     GdbPlace { place: Gdb, error: Errno },
 
-    /// There is no QEMU.
-    QemuMissing,
+    /// There is no QEMU: the program, and the package of Debian that has it.
+    QemuMissing { program: &'static str, package: &'static str },
     /// QEMU is too old, or is no QEMU.
     QemuOld { program: String, version: String },
     /// QEMU cannot be executed.
@@ -126,6 +127,8 @@ pub enum Error {
     Places { machine: &'static str, count: usize, most: usize },
     /// The hypervisor asked for cannot run this guest here.
     Hypervisor { why: String },
+    /// The machine asked for has another architecture than the image.
+    OtherMachine { machine: &'static str, arch: Arch },
 
     /// A system call failed that normally cannot fail.
     Host { what: &'static str, error: Errno },
@@ -187,13 +190,13 @@ impl Error {
             Error::Confine { .. } => "T453",
             Error::Dumpcore { .. } => "T455",
             Error::Gdb { .. } | Error::GdbPlace { .. } => "T456",
-            Error::QemuMissing | Error::QemuStart { .. } => "T460",
+            Error::QemuMissing { .. } | Error::QemuStart { .. } => "T460",
             Error::QemuOld { .. } => "T461",
             Error::QemuFailed { .. } => "T462",
             Error::GuestStopped { .. } => "T463",
             Error::Places { .. } => "T464",
             Error::GuestHalted { .. } => "T466",
-            Error::Hypervisor { .. } => "T465",
+            Error::Hypervisor { .. } | Error::OtherMachine { .. } => "T465",
             Error::FilterLength => "T441",
             Error::Report { .. } | Error::ReportUsed { .. } => "T443",
         }
@@ -418,9 +421,9 @@ impl Error {
                 ),
                 "remove its debugging information with solo5-objcopy -S".into(),
             ),
-            Error::QemuMissing => (
-                "there is no qemu-system-x86_64 in PATH".into(),
-                "install QEMU, on Debian the package qemu-system-x86".into(),
+            Error::QemuMissing { program, package } => (
+                format!("there is no {program} in PATH"),
+                format!("install QEMU, on Debian the package {package}"),
             ),
             Error::QemuStart { program, error } => (
                 format!("{program} cannot be executed: {}", strerror(*error)),
@@ -460,6 +463,10 @@ impl Error {
             Error::Hypervisor { why } => {
                 (why.clone(), "leave --hypervisor out, or use --hypervisor=qemu".into())
             }
+            Error::OtherMachine { machine, arch } => (
+                format!("no machine {machine} runs unikernels for {}", arch.name()),
+                "leave --machine out".into(),
+            ),
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),
                 "attach fewer devices".into(),

@@ -20,6 +20,7 @@ const fn slots(machine: Machine) -> usize {
         Machine::Pc => 30,
         Machine::Q35 => 29,
         Machine::Microvm => 0,
+        Machine::Virt => 29,
     }
 }
 
@@ -40,7 +41,7 @@ pub fn places(machine: Machine, count: usize) -> Result<Vec<String>, Error> {
             return Ok((0..count).map(place).collect());
         }
         Machine::Pc => "pci.0",
-        Machine::Q35 => "pcie.0",
+        Machine::Q35 | Machine::Virt => "pcie.0",
     };
     let functions = count.div_ceil(slots).max(1);
     let place = |index| {

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access};
 use rustix::io::retry_on_intr;
+use solo5_abi::Arch;
 use solo5_report::os_text;
 use solo5_tender::error::Error;
 use solo5_tender::sys::Errno;
 
-/// The program's name.
-pub const NAME: &str = "qemu-system-x86_64";
-/// Where distributions that do not ship it under that name have it.
+/// Where distributions that do not ship the one for their own machines under its name have it.
 const ELSEWHERE: &str = "/usr/libexec/qemu-kvm";
 /// The first version with every option that is used here: microvm came with it.
 const LEAST: [u32; 2] = [4, 2];
@@ -36,28 +35,40 @@ pub struct Qemu {
     pub sandbox: bool,
 }
 
-/// The QEMU of this host. Asked once.
+/// The program's name, and the package of Debian that has it.
+pub const fn name(arch: Arch) -> (&'static str, &'static str) {
+    match arch {
+        Arch::X86_64 => ("qemu-system-x86_64", "qemu-system-x86"),
+        Arch::Aarch64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        Arch::Ppc64le => ("qemu-system-ppc64", "qemu-system-ppc"),
+    }
+}
+
+/// The QEMU of this host for machines of `arch`. Asked once: a launch is of one architecture.
 ///
 /// # Errors
 ///
 /// There is none, or it is too old.
-pub fn find() -> Result<Qemu, Error> {
+pub fn find(arch: Arch) -> Result<Qemu, Error> {
     static FOUND: OnceLock<Result<Qemu, Error>> = OnceLock::new();
-    FOUND
-        .get_or_init(|| examine(look_up(std::env::var_os("PATH")).ok_or(Error::QemuMissing)?))
-        .clone()
+    let (program, package) = name(arch);
+    let missing = Error::QemuMissing { program, package };
+    let search = || look_up(arch, std::env::var_os("PATH")).ok_or(missing);
+    FOUND.get_or_init(|| examine(search()?)).clone()
 }
 
 /// The first executable file of this name in `path`.
-fn look_up(path: Option<OsString>) -> Option<PathBuf> {
+fn look_up(arch: Arch, path: Option<OsString>) -> Option<PathBuf> {
+    let (program, _) = name(arch);
+    let elsewhere = (Arch::HOST == Some(arch)).then(|| PathBuf::from(ELSEWHERE));
     let folders = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let named = folders.as_bytes().split(|byte| *byte == b':').map(|folder| {
         // An empty part is the current folder.
         let folder = if folder.is_empty() { b"." } else { folder };
-        Path::new(OsStr::from_bytes(folder)).join(NAME)
+        Path::new(OsStr::from_bytes(folder)).join(program)
     });
     let is_program = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-    named.chain([PathBuf::from(ELSEWHERE)]).find(is_program)
+    named.chain(elsewhere).find(is_program)
 }
 
 /// Asks the program for its version, with its filter switched on. A QEMU that was built without one

@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
-use solo5_abi::Target;
 use solo5_abi::offer::Features;
-use solo5_launch::{Hypervisor, Runner};
+use solo5_abi::{Arch, Target};
+use solo5_launch::{Hypervisor, Machine, Runner};
 use solo5_tender::attach::{Access, Backing, Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::console::Console;
@@ -44,6 +44,31 @@ impl Tender for Virtio {
     const TARGET: Target = Target::Virtio;
     const NAME: &'static str = "solo5-virtio-run";
 
+    fn architectures(&self) -> &'static [Arch] {
+        // QEMU has both machines, whatever this one is.
+        &[Arch::X86_64, Arch::Aarch64]
+    }
+
+    fn complete(&self, launch: &mut Launch, arch: Arch) -> Result<(), Error> {
+        let runner = &mut launch.runner;
+        let machine = runner.machine.or(Machine::usual(arch)).unwrap_or(Machine::Pc);
+        if machine.arch() != arch {
+            return Err(Error::OtherMachine { machine: machine.name(), arch });
+        }
+        runner.machine = Some(machine);
+        let other = match runner.hypervisor {
+            Hypervisor::Kvm => Arch::HOST != Some(arch),
+            Hypervisor::Bhyve => arch != Arch::X86_64,
+            Hypervisor::Best | Hypervisor::Qemu => false,
+        };
+        if other {
+            let (hypervisor, arch) = (runner.hypervisor.name(), arch.name());
+            let why = format!("{hypervisor} runs no unikernels for {arch} here");
+            return Err(Error::Hypervisor { why });
+        }
+        Ok(())
+    }
+
     fn rules(&self, _launch: &Launch, _features: Features, _devices: &[Device]) -> Vec<Rule> {
         // QEMU's filter is its own.
         Vec::new()
@@ -56,10 +81,13 @@ impl Tender for Virtio {
             return vec![Safeguard { lack, ..Safeguard::host(MACHINE, "bhyve", false) }];
         }
         let filter = "QEMU's own seccomp filter";
-        let sandbox = qemu::find().is_ok_and(|qemu| qemu.sandbox);
+        let sandbox = qemu::find(machine(launch.runner).arch()).is_ok_and(|qemu| qemu.sandbox);
         let machine = Safeguard::host(MACHINE, "KVM", kvm(launch.runner));
         let lack = match launch.runner.hypervisor {
             Hypervisor::Qemu => "not used with --hypervisor=qemu",
+            _ if Arch::HOST != Some(self::machine(launch.runner).arch()) => {
+                "only for unikernels of this machine's architecture"
+            }
             _ => accelerator::flaw().unwrap_or(machine.lack),
         };
         let mut rows = vec![Safeguard { lack, ..machine }];
@@ -105,13 +133,14 @@ impl Tender for Virtio {
         if launch.runner.hypervisor == Hypervisor::Bhyve {
             return bhyve::commands(launch, memory, devices, knows_features);
         }
-        let (program, sandbox) = match qemu::find() {
+        let machine = machine(launch.runner);
+        let (program, sandbox) = match qemu::find(machine.arch()) {
             Ok(qemu) => (qemu.path.into_os_string(), qemu.sandbox),
-            Err(_) => (qemu::NAME.into(), true),
+            Err(_) => (qemu::name(machine.arch()).0.into(), true),
         };
         let arguments = command_words(&launch.arguments, devices, knows_features);
         let parts = Parts {
-            machine: launch.runner.machine,
+            machine,
             kvm: kvm(launch.runner),
             sandbox,
             memory,
@@ -137,8 +166,16 @@ impl Tender for Virtio {
     }
 }
 
+/// The machine, which [`Tender::complete`] has chosen.
+fn machine(runner: Runner) -> Machine {
+    runner.machine.unwrap_or(Machine::Pc)
+}
+
 /// Whether KVM is to run the guest.
 fn kvm(runner: Runner) -> bool {
+    if Arch::HOST != Some(machine(runner).arch()) {
+        return false;
+    }
     match runner.hypervisor {
         Hypervisor::Best => accelerator::runs_guests(),
         Hypervisor::Kvm => true,
@@ -166,7 +203,8 @@ fn run(
         Hypervisor::Kvm => accelerator::require()?,
         Hypervisor::Best | Hypervisor::Qemu => {}
     }
-    let qemu = qemu::find()?;
+    let machine = machine(guest.runner);
+    let qemu = qemu::find(machine.arch())?;
     let image = seal::copy(&guest.file)?;
     let devices = readable_only(guest.devices)?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(host("pipe2()"));
@@ -176,7 +214,7 @@ fn run(
     let arguments = command_words(&guest.arguments, &devices.given, guest.knows_features);
     let kvm = kvm(guest.runner);
     let parts = Parts {
-        machine: guest.runner.machine,
+        machine,
         kvm,
         sandbox: qemu.sandbox,
         memory: guest.memory,

@@ -152,14 +152,25 @@ impl Parts<'_> {
         let options = match self.machine {
             Machine::Pc | Machine::Q35 => "acpi=off",
             Machine::Microvm => "acpi=off,isa-serial=on,pic=on,pit=on,rtc=on",
+            // A host's own controller decides its version under KVM.
+            Machine::Virt => "acpi=off,gic-version=max",
         };
         add(&["-machine", &format!("{},{options}", self.machine.name())]);
         add(&["-accel", accelerator, "-cpu", cpu, "-m", &(self.memory >> 20).to_string()]);
         // Without `signal=off` QEMU would take over the terminal's keys.
         add(&["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
         add(&["-chardev", &format!("file,id=status,path={}", self.status.path())]);
-        let status = format!("isa-debugcon,iobase={STATUS_PORT:#x},readback={STATUS_READ:#x}");
-        add(&["-device", &format!("{status},chardev=status"), "-device", "isa-debug-exit"]);
+        match self.machine {
+            Machine::Pc | Machine::Q35 | Machine::Microvm => {
+                let port =
+                    format!("isa-debugcon,iobase={STATUS_PORT:#x},readback={STATUS_READ:#x}");
+                add(&["-device", &format!("{port},chardev=status"), "-device", "isa-debug-exit"]);
+            }
+            // In the slot before those of devices.
+            Machine::Virt => {
+                add(&["-device", "pci-serial,bus=pcie.0,addr=0x1,chardev=status"]);
+            }
+        }
         add(&["-chardev", &format!("socket,id=monitor,fd={}", self.monitor)]);
         add(&["-mon", "chardev=monitor,mode=control"]);
         let places = places(self.machine, self.devices.len())?;
@@ -329,6 +340,20 @@ mod tests {
         ));
         assert!(text.contains(",bus=virtio-mmio-bus.1,host_mtu=1400 "), "{text}");
         assert!(!text.contains("pci"));
+    }
+
+    #[test]
+    fn a_machine_of_arm_has_its_status_port_on_pci() {
+        let devices = [block(1, "storage", Access::ReadWrite, 512)];
+        let text = text(&parts(Machine::Virt, &devices));
+        for part in [
+            "-machine virt,acpi=off,gic-version=max -accel tcg -cpu max -m 64 ",
+            " -device pci-serial,bus=pcie.0,addr=0x1,chardev=status ",
+            "-device virtio-blk-pci,drive=disk1,serial=storage,bus=pcie.0,addr=0x2,werror=report ",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("isa-debug"), "{text}");
     }
 
     #[test]

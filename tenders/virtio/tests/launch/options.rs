@@ -49,7 +49,10 @@ fn devices_out_of_order_or_out_of_number_are_refused() {
 fn wrong_options_are_named() {
     let guest = Guest::new(Code::new(), &[]);
     guest.run(&["-H", "xen", "KERNEL"]).gives(1).mentions("Unknown hypervisor: xen\n");
-    guest.run(&["-M", "isapc", "KERNEL"]).gives(1).mentions("the machines are pc, q35 and microvm");
+    guest
+        .run(&["-M", "isapc", "KERNEL"])
+        .gives(1)
+        .mentions("the machines are pc, q35, microvm and, for aarch64, virt");
     guest.run(&["-x", "KERNEL"]).gives(1).mentions("Invalid option: `-x'");
     let ran = guest.run(&["--mem", "64", "KERNEL"]).gives(1);
     ran.mentions("64: Could not open: ").mentions("if '64' is the value of --mem, write --mem=64");
