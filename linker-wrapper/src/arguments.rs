@@ -87,6 +87,8 @@ pub struct Arguments {
     pub abi: Option<OsString>,
     /// FILE of `solo5-manifest=FILE`.
     pub manifest: Option<OsString>,
+    /// NAME of the last `solo5-libc=NAME`; an empty one means none.
+    pub libc: Option<OsString>,
     /// Value of the last `solo5-audit=`.
     pub audit: AuditLevel,
     /// File that a link writes.
@@ -241,6 +243,7 @@ pub fn read(tool: Tool, arguments: Vec<OsString>) -> Result<Arguments, Diagnosti
         mode: Mode::Link,
         abi: None,
         manifest: None,
+        libc: None,
         audit: AuditLevel::default(),
         output: "a.out".into(),
         output_named: false,
@@ -449,6 +452,8 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
                 .with_help("keep one `-z solo5-manifest=`"));
         }
         read.manifest = Some(file);
+    } else if let Some(name) = value(b"solo5-libc=") {
+        read.libc = Some(name).filter(|name| !name.is_empty());
     } else if let Some(level) = value(b"solo5-audit=") {
         read.audit = AuditLevel::ALL
             .into_iter()
@@ -465,7 +470,9 @@ fn z_keyword(keyword: &OsStr, read: &mut Arguments) -> Result<Fate, Diagnostic> 
             codes::OPTION,
             format!("unknown option '-z {}'", os_text(keyword)),
         )
-        .with_help("options are solo5-abi=NAME, solo5-manifest=FILE and solo5-audit=LEVEL"));
+        .with_help(
+            "options are solo5-abi=NAME, solo5-manifest=FILE, solo5-libc=NAME and solo5-audit=LEVEL",
+        ));
     }
     Ok(Fate::Take)
 }
@@ -552,6 +559,21 @@ mod tests {
             assert_eq!(rest(&read), "a.o", "{line}");
         }
         assert_eq!(parse(Tool::Ld, "a.o").abi, None);
+    }
+
+    #[test]
+    fn the_last_libc_counts_and_an_empty_one_is_none() {
+        let cases = [
+            ("-c a.c", None),
+            ("-z solo5-libc=musl -c a.c", Some("musl")),
+            ("-Wl,-z,solo5-libc=other -zsolo5-libc=musl a.c", Some("musl")),
+            ("-z solo5-libc=musl -z solo5-libc= a.c", None),
+        ];
+        for (line, libc) in cases {
+            let read = parse(Tool::Cc, line);
+            assert_eq!(read.libc.as_deref(), libc.map(OsStr::new), "{line}");
+            assert!(!rest(&read).contains("solo5"), "{line}");
+        }
     }
 
     #[test]

@@ -23,4 +23,6 @@ solo5_report::codes! {
     NO_TARGET = "L510";
     /// Headers or bindings of the architecture that are not installed.
     NOT_INSTALLED = "L511";
+    /// A C library that is not installed.
+    UNKNOWN_LIBC = "L512";
 }

@@ -10,6 +10,7 @@ use solo5_report::{Diagnostic, os_text, path_text};
 
 use crate::arguments::{Arguments, Linked, Mode};
 use crate::codes;
+use crate::libc::Libc;
 use crate::libraries::Libraries;
 use crate::missing;
 use crate::name::{Identity, Installed, Tool};
@@ -82,24 +83,41 @@ fn installed(library: &Path) -> Vec<String> {
     names
 }
 
+/// What the wrapper adds to what was typed.
+pub struct Added<'a> {
+    /// For the ABI.
+    pub abi: Option<&'a Abi>,
+    /// The C library.
+    pub libc: Option<&'a Libc>,
+    /// Objects that are linked right after the bindings.
+    pub objects: Vec<PathBuf>,
+}
+
 /// The arguments of the underlying compiler or linker, in the order of
-/// `docs/reference/toolchain.md#arguments`. `objects` are linked right after the bindings.
-/// Libraries that are left out are not linked.
+/// `docs/reference/toolchain.md#arguments`. Libraries that are left out are not linked.
 pub fn arguments(
     identity: &Identity,
     program: &Program,
     installed: &Installed,
     read: &Arguments,
-    abi: Option<&Abi>,
-    objects: Vec<PathBuf>,
+    added: Added<'_>,
     libraries: &Libraries,
 ) -> Vec<OsString> {
+    let Added { abi, libc, objects } = added;
     let mut out = program.arguments.clone();
     let compiler = identity.tool == Tool::Cc;
     let links = matches!(read.mode, Mode::Link | Mode::Relocatable);
     if compiler {
         let family = Family::of(program);
-        out.extend(tools::compile(program, family, identity.arch, installed));
+        if identity.plus_plus {
+            let folders = tools::plus_plus_headers(program);
+            out.extend(folders.into_iter().flat_map(|folder| ["-isystem".into(), folder.into()]));
+            if let Some(libc) = libc {
+                out.extend(["-include".into(), libc.plus_plus().into()]);
+            }
+        }
+        let headers = libc.map(|libc| libc.include.as_path());
+        out.extend(tools::compile(program, family, identity.arch, installed, headers));
         if links {
             out.extend(tools::compiler_link(family, identity.arch, read.chooses_linker));
         }
@@ -114,6 +132,10 @@ pub fn arguments(
     }
     out.extend(libraries.folders.iter().flat_map(|folder| ["-L".into(), folder.clone()]));
     out.extend(read.rest(&libraries.left_out));
+    out.extend(libraries.libc.iter().flat_map(|folder| ["-L".into(), folder.clone()]));
+    if let Some(libc) = libc {
+        out.extend(libc.link(identity, read));
+    }
     out
 }
 

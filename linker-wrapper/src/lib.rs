@@ -1,4 +1,4 @@
-//! `solo5-cc`, `solo5-ld` and `solo5-objcopy`: they make the host's compiler, linker and objcopy build
+//! `solo5-cc`, `solo5-c++`, `solo5-ld` and `solo5-objcopy`: they make the host's compilers, linker and objcopy build
 //! unikernels. The crate also has the linker scripts of an installation.
 //!
 //! | phase | file | from → to |
@@ -7,7 +7,7 @@
 //! | 2 | [`response`] | arguments → arguments without response files |
 //! | 3 | [`arguments`], [`option`] | → wrapper options, request, the tool's arguments |
 //! | 4 | [`manifest`] | a manifest's source → objects to link |
-//! | 5 | [`libraries`] | → the libraries that only the host has |
+//! | 5 | [`libc`], [`libraries`] | → the C library for unikernels, the libraries that only the host has |
 //! | 6 | [`tools`], [`command`] | → the underlying tool's command |
 //! | 7 | [`child`], [`relay`] | run it, and pass its output on |
 //! | 8 | [`output`], [`audit`], [`origin`] | the file it wrote → kept, or removed with the reasons |
@@ -31,6 +31,7 @@ pub mod audit;
 pub mod child;
 pub mod codes;
 pub mod command;
+pub mod libc;
 pub mod libraries;
 pub mod library_script;
 pub mod manifest;
@@ -58,6 +59,7 @@ use solo5_report::{Colour, Diagnostic, human};
 use tempfile::TempDir;
 
 use crate::arguments::{Arguments, AuditLevel, Mode};
+use crate::command::Added;
 use crate::name::{Identity, Installed, Tool};
 use crate::output::Output;
 use crate::relay::{Heard, Relay};
@@ -88,7 +90,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(identity) = identify(&called, program.as_deref(), &mut arguments) else {
         say(
             "solo5-toolchain",
-            "call it solo5-cc, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
+            "call it solo5-cc, solo5-c++, solo5-ld, solo5-objcopy or TRIPLE-TOOL, or name the tool as the first \
              argument; `explain CODE` explains a message, `script ARCH TARGET` prints a linker script, \
              `pkg-config ARCH TARGET` a file for pkg-config\n",
         );
@@ -227,7 +229,10 @@ fn run(
     installed: &Installed,
     arguments: Vec<OsString>,
 ) -> Result<u8, Failure> {
-    let program = Program::of(identity.tool, identity.arch);
+    let program = match identity.plus_plus {
+        true => Program::plus_plus(identity.arch),
+        false => Program::of(identity.tool, identity.arch),
+    };
     match identity.tool {
         Tool::Objcopy => return pass_on(&program, arguments),
         Tool::Cc if arguments.is_empty() => {
@@ -245,7 +250,8 @@ fn run(
         return Err(missing::bindings(installed, identity.arch).into());
     };
     let abi = command::abi(identity, &read, library)?;
-    let libraries = libraries::find(identity.tool, &program, &read)?;
+    let libc = libc::named(&read, library)?;
+    let libraries = libraries::find(identity.tool, &program, &read, libc.as_ref())?;
 
     let mut scratch = Scratch::default();
     let manifest = match &read.manifest {
@@ -261,8 +267,8 @@ fn run(
     }
     let relay = Relay::new(&objects, manifest.map(OsString::as_os_str).unwrap_or_default());
     let relayed = !objects.is_empty() || !libraries.left_out.is_empty();
-    let mut command =
-        command::arguments(identity, &program, installed, &read, abi.as_ref(), objects, &libraries);
+    let added = Added { abi: abi.as_ref(), libc: libc.as_ref(), objects };
+    let mut command = command::arguments(identity, &program, installed, &read, added, &libraries);
     if relayed && identity.tool == Tool::Cc && Colour::detect(&io::stderr()) == Colour::Always {
         // The relay hides the terminal from the compiler.
         command.insert(program.arguments.len(), "-fdiagnostics-color=always".into());

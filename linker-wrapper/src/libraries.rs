@@ -16,8 +16,9 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol, ReadCache};
 use solo5_report::{Diagnostic, os_text, path_text};
 
-use crate::arguments::{Arguments, Linked};
+use crate::arguments::{Arguments, Linked, Mode};
 use crate::codes;
+use crate::libc::Libc;
 use crate::library_script::{self, Named};
 use crate::name::Tool;
 use crate::tools::{self, Program};
@@ -45,15 +46,25 @@ pub struct Libraries {
     pub left_out: Vec<OsString>,
     /// Folders to search before those that a compiler searches by default.
     pub folders: Vec<OsString>,
+    /// The folder of the C library, to search after those that the arguments name.
+    pub libc: Option<OsString>,
 }
 
-/// Finds the libraries of a link for a target.
+/// Finds the libraries of a link for a target. Those of `libc` are searched after the folders of the
+/// arguments.
 ///
 /// # Errors
 ///
 /// If a compiler would take a library from a folder of the host.
-pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries, Diagnostic> {
+pub fn find(
+    tool: Tool,
+    program: &Program,
+    read: &Arguments,
+    libc: Option<&Libc>,
+) -> Result<Libraries, Diagnostic> {
     let mut libraries = Libraries::default();
+    let own_libc = libc.filter(|_| read.mode == Mode::Link).map(|libc| libc.library.clone());
+    libraries.libc = own_libc.clone().map(PathBuf::into_os_string);
     if read.linked != Linked::Target {
         return Ok(libraries);
     }
@@ -62,8 +73,8 @@ pub fn find(tool: Tool, program: &Program, read: &Arguments) -> Result<Libraries
         libraries.folders.clone_from(&read.late_folders);
     }
     let mut own = None;
-    let folders: Vec<PathBuf> =
-        read.folders.iter().map(|folder| resolved(folder, read.sysroot.as_deref())).collect();
+    let folders = read.folders.iter().map(|folder| resolved(folder, read.sysroot.as_deref()));
+    let folders: Vec<PathBuf> = folders.chain(own_libc).collect();
     for library in &read.libraries {
         let file = file(library);
         let is_in = |folder: &Path| folder.join(&file).is_file();

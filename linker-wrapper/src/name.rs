@@ -42,10 +42,15 @@ pub struct Identity {
     pub tool: Tool,
     /// The architecture to build for.
     pub arch: Arch,
+    /// Whether the compiler is that for C++, whose options are the same.
+    pub plus_plus: bool,
 }
 
+/// The last part of the C++ compiler's names.
+const PLUS_PLUS: &str = "c++";
+
 impl Identity {
-    /// Reads `solo5-TOOL`, for the architecture of this machine, or `TRIPLE-TOOL`.
+    /// Reads `solo5-TOOL`, with `c++` for the compiler of C++, for the architecture of this machine, or `TRIPLE-TOOL`.
     pub fn from_name(name: &str) -> Option<Identity> {
         let (prefix, tool) = name.rsplit_once('-')?;
         let arch = if prefix == "solo5" {
@@ -53,7 +58,9 @@ impl Identity {
         } else {
             Arch::ALL.into_iter().find(|arch| arch.triple() == prefix)?
         };
-        Some(Identity { program: name.to_owned(), tool: Tool::from_name(tool)?, arch })
+        let plus_plus = tool == PLUS_PLUS;
+        let tool = if plus_plus { Tool::Cc } else { Tool::from_name(tool)? };
+        Some(Identity { program: name.to_owned(), tool, arch, plus_plus })
     }
 
     /// The identity of a program that was called as `called`. An unknown name may be a link to a
@@ -127,6 +134,10 @@ mod tests {
             parse("ppc64le-solo5-none-static-objcopy"),
             Some((Tool::Objcopy, Arch::Ppc64le))
         );
+        assert_eq!(parse("solo5-c++"), Arch::HOST.map(|arch| (Tool::Cc, arch)));
+        for (name, plus_plus) in [("x86_64-solo5-none-static-c++", true), ("solo5-cc", false)] {
+            assert_eq!(Identity::from_name(name).map(|it| it.plus_plus), Some(plus_plus), "{name}");
+        }
         assert_eq!(parse("solo5-ld"), Arch::HOST.map(|arch| (Tool::Ld, arch)));
         for name in ["cc", "solo5-gcc", "riscv64-solo5-none-static-cc", "solo5-", ""] {
             assert_eq!(parse(name), None, "{name:?}");

@@ -16,7 +16,7 @@ pub(crate) fn render(arch: Arch, bindings: Bindings) -> String {
     let (triple, name) = (arch.triple(), bindings.name());
     let include = Path::new("${includedir}");
     let own = include.join(triple);
-    let compile = words(tools::compile_with(Family::Gcc, arch, Some(include), Some(own)));
+    let compile = words(tools::compile_with(Family::Gcc, arch, Some(include), Some(own), None));
     let mut link = tools::compiler_link(Family::Gcc, arch, false);
     link.extend(tools::link(arch, Path::new("${libdir}")));
     // In one word, because pkg-config sorts some words and drops those it has seen.

@@ -369,19 +369,28 @@ fn read_only_data(out: &mut String, extra: &Extra, segment: &str) -> fmt::Result
         out,
         "    .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.*){} }} :{segment}
     .data.rel.ro : {{ *(.data.rel.ro.local .data.rel.ro.local.* .data.rel.ro .data.rel.ro.*) }} :{segment}
+    .preinit_array : {{
+        PROVIDE_HIDDEN(__preinit_array_start = .);
+        KEEP(*(.preinit_array))
+        PROVIDE_HIDDEN(__preinit_array_end = .);
+    }} :{segment}
     .init_array : {{
         PROVIDE_HIDDEN(__init_array_start = .);
-        KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
-        KEEP(*(.init_array))
+        KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*) SORT_BY_INIT_PRIORITY(.ctors.*)))
+        KEEP(*(.init_array .ctors))
         PROVIDE_HIDDEN(__init_array_end = .);
     }} :{segment}
     .fini_array : {{
         PROVIDE_HIDDEN(__fini_array_start = .);
-        KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*)))
-        KEEP(*(.fini_array))
+        KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*) SORT_BY_INIT_PRIORITY(.dtors.*)))
+        KEEP(*(.fini_array .dtors))
         PROVIDE_HIDDEN(__fini_array_end = .);
     }} :{segment}
-    .eh_frame_hdr : {{ *(.eh_frame_hdr) }} :{segment}
+    .eh_frame_hdr : {{
+        PROVIDE_HIDDEN(__eh_frame_hdr_start = .);
+        *(.eh_frame_hdr)
+        PROVIDE_HIDDEN(__eh_frame_hdr_end = .);
+    }} :{segment}
     .eh_frame : {{ KEEP(*(.eh_frame .eh_frame.*)) }} :{segment}
     .gcc_except_table : {{ *(.gcc_except_table .gcc_except_table.*) }} :{segment}
 ",

@@ -47,6 +47,27 @@ impl Program {
             .unwrap_or_else(|| Program::usual(tool, arch))
     }
 
+    /// The C++ compiler for `arch`: from `SOLO5_CXX` in the environment, else from `TARGET_CXX` at build time, else
+    /// the usual one.
+    pub fn plus_plus(arch: Arch) -> Program {
+        let built = option_env!("TARGET_CXX").filter(|_| BUILT_FOR == Some(arch.name()));
+        let chosen = env::var_os("SOLO5_CXX").filter(|value| !value.is_empty());
+        let chosen = chosen.or_else(|| built.map(OsString::from));
+        if let Some(chosen) = chosen.and_then(|words| Program::from_words(&words)) {
+            return chosen;
+        }
+        if Arch::HOST == Some(arch) {
+            return Program { name: "c++".into(), arguments: Vec::new() };
+        }
+        // The other program of the compiler for C.
+        let mut program = Program::usual(Tool::Cc, arch);
+        program.name = match program.name.to_str() {
+            Some("clang") => "clang++".into(),
+            _ => format!("{}-g++", gnu_triple(arch)).into(),
+        };
+        program
+    }
+
     /// A name, and arguments behind it.
     fn from_words(words: &OsStr) -> Option<Program> {
         let mut words = words
@@ -119,7 +140,7 @@ impl Family {
         if name.contains("clang") {
             return Family::Clang;
         }
-        if name.contains("gcc") {
+        if name.contains("gcc") || name.contains("g++") {
             return Family::Gcc;
         }
         let macros = Command::new(&program.name)
@@ -151,16 +172,18 @@ pub const HOST_FOLDERS: &[&str] =
 /// Arguments for compiling: no header of the host, the headers of Solo5, and the guard of the stack
 /// protector where the bindings have it. Code touches the stack as it extends it,
 /// because a large frame would otherwise skip the guard below it; old compilers for aarch64 do without.
+/// With the headers of a C library, `libc`, code is not freestanding.
 pub fn compile(
     program: &Program,
     family: Family,
     arch: Arch,
     installed: &Installed,
+    libc: Option<&Path>,
 ) -> Vec<OsString> {
     let include = installed.include.as_deref();
     let own =
         include.and_then(|folder| compiler_headers(program, family, folder.join(arch.triple())));
-    compile_with(family, arch, include, own)
+    compile_with(family, arch, include, own, libc)
 }
 
 /// The arguments of [`compile`], with `own` for the folder of the compiler's own headers.
@@ -169,6 +192,7 @@ pub fn compile_with(
     arch: Arch,
     include: Option<&Path>,
     own: Option<PathBuf>,
+    libc: Option<&Path>,
 ) -> Vec<OsString> {
     let mut out: Vec<OsString> = match family {
         Family::Gcc => vec!["-nostdinc".into()],
@@ -185,13 +209,24 @@ pub fn compile_with(
         // thread-local storage, before the first variable.
         (Arch::Ppc64le, Family::Clang) => "-fno-stack-protector",
     };
+    // Its headers come first, as it has its own of those that compilers bring too.
+    if let Some(libc) = libc {
+        out.extend(["-isystem".into(), libc.into()]);
+        if arch == Arch::Ppc64le {
+            // musl knows no other type there.
+            out.push("-mlong-double-64".into());
+        }
+    }
     if let Some(own) = own {
         out.extend(["-isystem".into(), own.into()]);
     }
     if let Some(include) = include {
         out.extend(["-I".into(), include.join("solo5").into()]);
     }
-    out.extend(["-ffreestanding".into(), protector.into()]);
+    if libc.is_none() {
+        out.push("-ffreestanding".into());
+    }
+    out.push(protector.into());
     out.push("-fstack-clash-protection".into());
     out
 }
@@ -216,6 +251,26 @@ pub fn printed_path(program: &Program, question: &str) -> Option<PathBuf> {
     let printed = printed(program, &[question.into()])?;
     let path = Path::new(OsStr::from_bytes(printed.trim_ascii_end()));
     path.is_absolute().then(|| path.to_owned())
+}
+
+/// The folders of the C++ library's headers, in the compiler's order.
+pub fn plus_plus_headers(program: &Program) -> Vec<PathBuf> {
+    let mut command = Command::new(&program.name);
+    command.args(&program.arguments).args(["-E", "-v", "-x", "c++", "/dev/null"]);
+    for variable in HOST_FOLDERS {
+        command.env_remove(variable);
+    }
+    let printed = command.env("LC_ALL", "C").output().map(|output| output.stderr);
+    let printed = printed.unwrap_or_default();
+    // A list with a blank in front of each folder.
+    let folders = printed.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b" "));
+    let folders = folders.map(|folder| Path::new(OsStr::from_bytes(folder)));
+    folders
+        .filter(|folder| {
+            folder.is_absolute() && folder.iter().any(|it| it == "c++") && folder.is_dir()
+        })
+        .map(Path::to_owned)
+        .collect()
 }
 
 /// What a compiler prints when it gets `arguments`.

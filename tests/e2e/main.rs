@@ -19,6 +19,7 @@
 //! | `downstream.rs` | how other programs use ours |
 //! | `robustness.rs` | SIGKILL, full disks |
 //! | `power_cut.rs` | flushed data after a power cut |
+//! | `libc.rs` | programs on a C library: Lua, SQLite |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
@@ -44,6 +45,7 @@ mod features;
 mod guests;
 mod http;
 mod images;
+mod libc;
 mod loader;
 mod peer;
 mod power_cut;
@@ -197,6 +199,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(clock::trials(&suite));
     trials.extend(seed::trials(&suite));
     trials.extend(features::trials(&suite));
+    trials.extend(libc::trials(&suite));
     Ok(trials)
 }
 

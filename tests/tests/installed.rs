@@ -105,7 +105,9 @@ fn an_answer_that_nobody_sees_is_an_error() {
             "solo5-mft" | "solo5-elftool" => ("explain S201", 2),
             "solo5-virtio-mkimage" => ("--version", 1),
             "solo5-toolchain" => ("explain S201", 1),
-            _ if ["-cc", "-ld", "-objcopy"].iter().any(|tool| name.ends_with(tool)) => continue,
+            _ if ["-cc", "-c++", "-ld", "-objcopy"].iter().any(|tool| name.ends_with(tool)) => {
+                continue;
+            }
             _ => ("--explain=T400", 1),
         };
         for how in [">&-", "<&- >&- 2>&-", "1</dev/null"] {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`stage`] | `build`: the installed tree, under `target/solo5` |
 //! | [`bindings`] | its `solo5_<target>.o` |
+//! | [`libc`] | `libc`: a C library for unikernels |
+//! | [`sources`] | `sources`: source packages of Debian |
 //! | [`book`] | `book`: the pages, for browsers |
 //! | [`install`] | `install`: that tree, copied to a prefix |
 //! | [`dist`] | `dist`: the archives of a release |
@@ -35,6 +37,7 @@ mod format_pages;
 mod fuzz;
 mod install;
 mod lab;
+mod libc;
 mod namespace;
 mod needs;
 mod new;
@@ -45,6 +48,7 @@ mod programs;
 mod references;
 mod run;
 mod schemas;
+mod sources;
 mod stage;
 mod test;
 mod tree;
@@ -73,6 +77,13 @@ const TASKS: &[Task] = &[
         arguments: install::ARGUMENTS,
         help: install::HELP,
         run: install::task,
+    },
+    Task { name: "libc", arguments: libc::ARGUMENTS, help: libc::HELP, run: libc::task },
+    Task {
+        name: "sources",
+        arguments: sources::ARGUMENTS,
+        help: sources::HELP,
+        run: sources::task,
     },
     Task { name: "book", arguments: "", help: book::HELP, run: book::task },
     Task { name: "dist", arguments: dist::ARGUMENTS, help: dist::HELP, run: dist::task },

@@ -55,7 +55,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         package: "solo5-linker-wrapper",
         kind: Kind::Toolchain,
         part: Part::Toolchain,
-        purpose: "is solo5-cc, solo5-ld and solo5-objcopy: compiles, links and audits unikernels",
+        purpose: "is solo5-cc, solo5-c++, solo5-ld and solo5-objcopy: compiles, links and audits unikernels",
         page_of: Some("solo5-cc"),
         architectures: &Arch::ALL,
     },
@@ -126,7 +126,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
 
 /// The toolchain program, and the endings of the names under which it is a tool.
 pub(crate) const TOOLCHAIN: &str = "solo5-toolchain";
-pub(crate) const TOOLCHAIN_VERBS: [&str; 3] = ["cc", "ld", "objcopy"];
+pub(crate) const TOOLCHAIN_VERBS: [&str; 4] = ["cc", "c++", "ld", "objcopy"];
 
 impl Program {
     /// Its other names in `bin/`, which are links to it: the toolchain's tools for `arch`, and a tender with

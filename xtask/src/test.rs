@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use solo5_abi::Arch;
 
 use crate::run::{cargo, this_program};
-use crate::{Arguments, Result, demo, lab, needs, peer, stage};
+use crate::{Arguments, Result, demo, lab, libc, needs, peer, stage};
 
 pub(crate) const HELP: &str = "Build, then run every test; arguments go to `cargo test`. SOLO5_NO_SKIP=1 makes a skip \
      a failure, unless the same test passes in the lab. Without programs that the tests use, it names their packages \
@@ -34,6 +34,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let mut summary = Summary::default();
     println!("== another Solo5");
     summary.peer();
+    println!("== a C library");
+    summary.libc();
     println!("== tests of the workspace");
     let workspace = ["--workspace", "--no-fail-fast"].map(str::to_owned);
     let mut passed = summary.test(workspace.into_iter().chain(arguments.iter().cloned()))?;
@@ -150,6 +152,16 @@ impl Summary {
             && let Err(error) = peer::prepare()
         {
             let skip = format!("skip: peer: {error}");
+            println!("{skip}");
+            self.skips.push(skip);
+        }
+    }
+
+    /// Adds the C library to the tree, and fetches the sources of a program. If that fails, notes that the
+    /// tests with it are skipped.
+    fn libc(&mut self) {
+        if let Err(error) = libc::prepare() {
+            let skip = format!("skip: libc: {error}");
             println!("{skip}");
             self.skips.push(skip);
         }

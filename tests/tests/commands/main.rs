@@ -34,7 +34,7 @@ fn pages() -> Vec<Page> {
     let docs = WalkDir::new(repository().join("docs")).sort_by_file_name();
     let docs = docs.into_iter().map(|entry| entry.expect("a readable folder").into_path());
     let docs = docs.filter(|path| path.extension().is_some_and(|suffix| suffix == "md"));
-    let examples = ["hello", "http", "random", "deep", "pages"];
+    let examples = ["hello", "http", "random", "deep", "pages", "lua", "sqlite", "service"];
     let examples = examples.map(|name| repository().join("examples").join(name).join("README.md"));
     let all = [repository().join("README.md")].into_iter().chain(docs).chain(examples);
     all.map(|path| {

@@ -1,8 +1,8 @@
 # find_package(Solo5) of a CMake project:
 #
-#   solo5_add_unikernel(NAME ABI hvt|spt|... [MANIFEST FILE] SOURCES FILE...)
+#   solo5_add_unikernel(NAME ABI hvt|spt|... [MANIFEST FILE] [LIBC musl] SOURCES FILE...)
 #
-# adds the executable NAME, whose file is NAME.ABI. The project is configured with the toolchain file beside
+# adds the executable NAME, whose file is NAME.ABI. With LIBC its sources, in C or C++, have a C library. The project is configured with the toolchain file beside
 # this one: cmake -DCMAKE_TOOLCHAIN_FILE=PREFIX/lib/cmake/Solo5/@TRIPLE@.cmake
 
 get_filename_component(_solo5 "${CMAKE_CURRENT_LIST_DIR}" REALPATH)
@@ -21,19 +21,23 @@ foreach(_solo5_program IN LISTS _solo5_programs)
 endforeach()
 
 function(solo5_add_unikernel name)
-    cmake_parse_arguments(PARSE_ARGV 1 solo5 "" "ABI;MANIFEST" "SOURCES")
+    cmake_parse_arguments(PARSE_ARGV 1 solo5 "" "ABI;MANIFEST;LIBC" "SOURCES")
     if(NOT solo5_ABI IN_LIST Solo5_ABIS)
         message(FATAL_ERROR "solo5_add_unikernel(${name}): ABI is '${solo5_ABI}', but must be one of ${Solo5_ABIS}")
     endif()
     if(NOT solo5_SOURCES OR solo5_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "solo5_add_unikernel(${name}): sources stand after SOURCES")
     endif()
-    if(NOT CMAKE_C_COMPILER MATCHES "-solo5-none-static-cc$")
+    if(NOT "${CMAKE_C_COMPILER};${CMAKE_CXX_COMPILER}" MATCHES "-solo5-none-static-c[c+]")
         message(FATAL_ERROR "solo5_add_unikernel(${name}): configure with a toolchain file of ${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
     endif()
     add_executable(${name} ${solo5_SOURCES})
     set_target_properties(${name} PROPERTIES SUFFIX ".${solo5_ABI}")
     target_link_options(${name} PRIVATE "SHELL:-z solo5-abi=${solo5_ABI}")
+    if(solo5_LIBC)
+        target_compile_options(${name} PRIVATE "SHELL:-z solo5-libc=${solo5_LIBC}")
+        target_link_options(${name} PRIVATE "SHELL:-z solo5-libc=${solo5_LIBC}")
+    endif()
     if(solo5_MANIFEST)
         get_filename_component(manifest "${solo5_MANIFEST}" ABSOLUTE)
         target_link_options(${name} PRIVATE "-Wl,-z,solo5-manifest=${manifest}")
