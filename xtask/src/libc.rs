@@ -117,7 +117,7 @@ impl Tools {
         if !cc.exists() {
             let option = match Arch::HOST == Some(arch) {
                 true => String::new(),
-                false => format!(" --arch={}", arch.name()),
+                false => format!(" --cross={}", arch.name()),
             };
             return Err(format!(
                 "{} is missing; `cargo xtask build{option}` makes it",
