@@ -196,12 +196,16 @@ const VIRTIO: &str = "virtio-aarch64";
 fn virtio(filter: Option<&str>) -> Result<ExitCode> {
     packages::install(&[("qemu-system-aarch64", "qemu-system-arm")], "the lab")?;
     stage::build(stage::Effort::Quick)?;
-    let parts = [Part::Headers, Part::Toolchain];
-    stage::build_for(Arch::Aarch64, stage::Effort::Quick, &parts)?;
+    let tools = if Arch::HOST == Some(Arch::Aarch64) {
+        stage::prefix()
+    } else {
+        stage::build_cross(Arch::Aarch64, stage::Effort::Quick)?;
+        stage::toolchain_for(Arch::Aarch64)
+    };
     // All of these tests have this in their names.
     let mut test = cargo();
     test.current_dir(crate::root())
-        .env("SOLO5_AARCH64", stage::toolchain_for(Arch::Aarch64))
+        .env("SOLO5_AARCH64", tools)
         .args(["test", "-p", "solo5-tests", "--test", "e2e", "--"])
         .arg(filter.unwrap_or(VIRTIO));
     run(&mut test)?;
