@@ -1,6 +1,6 @@
 //! A launch while its options are read, and why the value of one is not taken.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 use solo5_abi::mft1::DeviceType;
@@ -36,9 +36,9 @@ pub(super) struct Draft {
     pub(super) wishes: Wishes,
     pub(super) mentions: Vec<Mention>,
     /// The keys of all labels so far. A set, because there may be thousands.
-    pub(super) label_keys: HashSet<String>,
+    pub(super) label_keys: BTreeSet<String>,
     /// All devices attached or declined so far. A set for the same reason.
-    pub(super) devices: HashSet<(DeviceType, String)>,
+    pub(super) devices: BTreeSet<(DeviceType, String)>,
     pub(super) gdb: bool,
     pub(super) gdb_at: Gdb,
 }
@@ -71,8 +71,8 @@ impl Draft {
             },
             wishes: Wishes::default(),
             mentions: Vec::new(),
-            label_keys: HashSet::new(),
-            devices: HashSet::new(),
+            label_keys: BTreeSet::new(),
+            devices: BTreeSet::new(),
             gdb: false,
             gdb_at: Gdb::Port(GDB_PORT_DEFAULT),
         }

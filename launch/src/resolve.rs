@@ -1,6 +1,6 @@
 //! Devices as options name them, resolved against a manifest. Each is looked up once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use solo5_abi::device::{Mtu, SectorSize};
@@ -17,9 +17,9 @@ use super::value::Mac;
 /// device; the last one of a kind wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) macs: HashMap<String, Option<Mac>>,
-    pub(super) sector_sizes: HashMap<String, SectorSize>,
-    pub(super) accesses: HashMap<String, Access>,
+    pub(super) macs: BTreeMap<String, Option<Mac>>,
+    pub(super) sector_sizes: BTreeMap<String, SectorSize>,
+    pub(super) accesses: BTreeMap<String, Access>,
 }
 
 /// The devices to attach, in argument order.

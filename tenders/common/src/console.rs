@@ -141,9 +141,11 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
 pub fn open_output_again() {
     let old = stdout();
     let kind = rustix::fs::fstat(old).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    let is_stream = kind == Ok(FileType::Fifo) || rustix::termios::isatty(old);
+    if kind != Ok(FileType::Fifo) && !rustix::termios::isatty(old) {
+        return;
+    }
     let flags = rustix::fs::fcntl_getfl(old).unwrap_or(OFlags::RDONLY);
-    if !is_stream || (flags & OFlags::ACCMODE) == OFlags::RDONLY {
+    if (flags & OFlags::ACCMODE) == OFlags::RDONLY {
         return;
     }
     // Without `O_NONBLOCK`, opening a pipe that has no reader would wait for one.

@@ -12,7 +12,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use solo5_launch::Label;
 use solo5_policy::{Policy, keys_to_prove};
 use solo5_signature::proof::IMAGE_MAX;
-use solo5_signature::{Proof, Signature, Signatures, Trailer, locate, prove, trailer};
+use solo5_signature::{Proof, PublicKey, Signature, Signatures, Trailer, locate, prove, trailer};
 
 use crate::error::Error;
 use crate::sys::Errno;
@@ -27,12 +27,19 @@ pub fn prove_if_asked(
     policies: &[Policy],
     labels: &[Label],
 ) -> Result<(File, Option<Proof>), Error> {
-    let Some(keys) = keys_to_prove(policies, labels) else {
-        return Ok((file, None));
-    };
-    check_size(&file, kernel)?;
+    match keys_to_prove(policies, labels) {
+        None => Ok((file, None)),
+        Some(keys) => proved(&file, kernel, &keys),
+    }
+}
+
+/// A sealed copy of the image, and the proof with these `keys`. Not inlined: its buffers would take pages
+/// of stack in every launch.
+#[inline(never)]
+fn proved(file: &File, kernel: &OsStr, keys: &[PublicKey]) -> Result<(File, Option<Proof>), Error> {
+    check_size(file, kernel)?;
     let (copy, trailer) =
-        sealed_copy(&file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
+        sealed_copy(file).map_err(|error| Error::Host { what: WHAT, error: errno(&error) })?;
     let (detached, unread) = match keys.is_empty() {
         true => (Vec::new(), None),
         false => detached(kernel).map_or_else(
@@ -42,7 +49,7 @@ pub fn prove_if_asked(
     };
     let Trailer { content, signatures, note } = trailer;
     let signatures = Signatures { attached: &signatures, detached: &detached, note: &note };
-    let proof = prove(&copy, content, signatures, &keys).map_err(|error| Error::Host {
+    let proof = prove(&copy, content, signatures, keys).map_err(|error| Error::Host {
         what: "hashing the image",
         error: Errno::from_raw_os_error(error.0),
     })?;

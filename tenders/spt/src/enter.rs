@@ -84,11 +84,16 @@ fn without(all: Range<u64>, kept: &[Range<u64>]) -> Vec<Range<u64>> {
     left
 }
 
-/// The ranges of `all` to unmap, on a host with pages of `page` bytes. First comes everything but the mapping
-/// `own`, as at most two ranges: the kernel unmaps a mapping of its own only as a whole. A kernel that seals
-/// its mappings refuses the range that they are in. For it the same follows in pieces: pages before the `vdso`
-/// that may belong to the kernel, and the vdso itself, are ranges of their own. To unmap nothing is no error.
-fn unmapped(
+/// The ranges of `all` to unmap: everything but the mapping `own`. The kernel unmaps a mapping of its own
+/// only as a whole.
+fn unmapped(all: Range<u64>, own: &Range<u64>) -> Vec<Range<u64>> {
+    without(all, std::slice::from_ref(own))
+}
+
+/// The same for a kernel that seals its mappings, on a host with pages of `page` bytes: it has refused the
+/// range that they are in. Pages before the `vdso` that may belong to the kernel, and the vdso itself, are
+/// ranges of their own. To unmap nothing is no error.
+fn unmapped_in_pieces(
     all: Range<u64>,
     page: u64,
     own: Range<u64>,
@@ -97,8 +102,7 @@ fn unmapped(
     let vdso = vdso.unwrap_or(all.end..all.end);
     let before = KERNEL_PAGES.iter().sum::<u64>() * page;
     let kernel = vdso.start.saturating_sub(before).max(all.start)..vdso.end;
-    let mut ranges = without(all.clone(), std::slice::from_ref(&own));
-    ranges.extend(without(all, &[own.clone(), kernel.clone()]));
+    let mut ranges = without(all, &[own.clone(), kernel.clone()]);
     let mut start = kernel.start;
     for pages in KERNEL_PAGES {
         let end = start.saturating_add(pages * page).min(vdso.start);
@@ -138,7 +142,11 @@ pub unsafe fn enter(filter: &[Instruction], start: Start) -> Errno {
     };
     let base = own.expose_provenance() as u64;
     let all = start.memory_end..arch::addresses_end();
-    let ranges = unmapped(all, page, base..base + size as u64, image::vdso());
+    let own_range = base..base + size as u64;
+    let mut ranges = unmapped(all.clone(), &own_range);
+    if image::seals_vdso() {
+        ranges.extend(unmapped_in_pieces(all, page, own_range, image::vdso()));
+    }
 
     let mut words = arch::state();
     // Ranges to unmap, and the end of this list.
@@ -205,28 +213,28 @@ mod tests {
     fn unmapped_covers_everything_except_the_kept_ranges() {
         let kernel = 0x7_0000_0000..0x7_0000_2000;
         let (from, own) = (0x20_0000, 0x6_0000_0000..0x6_0000_3000);
-        let ranges = unmapped(from..ADDRESSES_END, PAGE, own.clone(), Some(kernel.clone()));
-        assert_eq!(ranges.len(), 2 + 3 + KERNEL_PAGES.len() + 1);
-        // Both as a whole and in pieces.
-        let whole = |ranges: Vec<Range<u64>>, own: Range<u64>| {
-            let (all, mut ranges) = (&ranges[..2], ranges[2..].to_vec());
-            assert_eq!(all, [from..own.start, own.end..ADDRESSES_END]);
+        let all = from..ADDRESSES_END;
+        let pieces =
+            |own: &Range<u64>, vdso| unmapped_in_pieces(all.clone(), PAGE, own.clone(), vdso);
+        assert_eq!(pieces(&own, Some(kernel.clone())).len(), 3 + KERNEL_PAGES.len() + 1);
+        let whole = |mut ranges: Vec<Range<u64>>, own: Range<u64>| {
             ranges.push(own);
             ranges.sort_by_key(|range| range.start);
             assert_eq!(ranges.first().unwrap().start, from);
             assert_eq!(ranges.last().unwrap().end, ADDRESSES_END);
             assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start), "{ranges:x?}");
         };
-        whole(ranges, own.clone());
+        assert_eq!(unmapped(all.clone(), &own), [from..own.start, own.end..ADDRESSES_END]);
         // The vdso's address may be unknown, and the tender's mapping may lie among the kernel's
         // pages.
         for own in [own, kernel.start - PAGE..kernel.start, kernel.end..kernel.end + PAGE] {
-            whole(unmapped(from..ADDRESSES_END, PAGE, own.clone(), None), own.clone());
-            let ranges = unmapped(from..ADDRESSES_END, PAGE, own.clone(), Some(kernel.clone()));
-            assert!(2 * (ranges.len() + 2) <= WORDS_MAX - arch::STATE, "{}", ranges.len());
+            whole(unmapped(all.clone(), &own), own.clone());
+            whole(pieces(&own, None), own.clone());
+            let ranges = pieces(&own, Some(kernel.clone()));
+            assert!(2 * (2 + ranges.len() + 2) <= WORDS_MAX - arch::STATE, "{}", ranges.len());
             whole(ranges, own);
         }
         let own = kernel.start - 5 * PAGE..kernel.start - PAGE;
-        whole(unmapped(from..ADDRESSES_END, PAGE, own.clone(), Some(kernel)), own);
+        whole(pieces(&own, Some(kernel)), own);
     }
 }

@@ -2,4 +2,4 @@
 
 #![cfg_attr(not(test), no_main)]
 
-solo5_tender::entry_point!(solo5_spt::main);
+solo5_tender::entry_point!(one_thread solo5_spt::main);

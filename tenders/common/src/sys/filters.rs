@@ -7,7 +7,9 @@ use crate::seccomp::{Instruction, KILL_PROCESS};
 /// filter forbids the call.
 pub fn check_filters() -> Result<(), Errno> {
     const SET_MODE_FILTER: libc::c_uint = 1;
-    let none = std::ptr::null::<Instruction>();
+    // No program has memory at the last address. The kernel knows that without looking for a page, which
+    // it would do for a null pointer.
+    let none = std::ptr::without_provenance::<Instruction>(usize::MAX);
     // SAFETY: without a program nothing is installed.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, none) };
     match last_error() {

@@ -92,6 +92,19 @@ pub fn vdso() -> Option<Range<u64>> {
     Some(address..address.saturating_add(size))
 }
 
+/// Whether the kernel seals its mappings, the vdso among them: it then refuses all calls that would change
+/// one, also this one, which gives the vdso the rights that it has.
+pub fn seals_vdso() -> bool {
+    // SAFETY: the call looks a number up.
+    let address = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    if address == 0 {
+        return false;
+    }
+    let start = std::ptr::with_exposed_provenance_mut(address as usize);
+    // SAFETY: a page of the kernel's vdso keeps the rights that each vdso has.
+    unsafe { libc::mprotect(start, 1, libc::PROT_READ | libc::PROT_EXEC) != 0 }
+}
+
 /// Size of this host's pages in bytes.
 pub fn page_size() -> u64 {
     // SAFETY: the call looks a number up.
