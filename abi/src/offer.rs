@@ -170,14 +170,19 @@ impl Offer {
         }
     }
 
-    /// What is offered. Nothing if the record is shorter than this version's, because its values
+    /// What is offered. Nothing if the record is shorter than the first version's, because its values
     /// would be missing.
     pub fn features(&self) -> Features {
-        if self.length.get() as usize >= Record::SIZE {
+        if self.length.get() as usize >= Record::SIZE_MIN {
             Features(self.features.get())
         } else {
             Features::NONE
         }
+    }
+
+    /// Whether the record has [`Record::random`].
+    pub fn has_random(&self) -> bool {
+        self.length.get() as usize >= Record::SIZE && !self.features().is_empty()
     }
 
     /// The address of the record.
@@ -186,8 +191,8 @@ impl Offer {
     }
 }
 
-/// The values of an offer. A field has a meaning only if its feature is offered. Later versions
-/// append fields.
+/// The values of an offer. A field of a feature has a meaning only if the feature is offered. Later
+/// versions append fields.
 #[derive(
     Clone,
     Copy,
@@ -209,15 +214,19 @@ pub struct Record {
     pub transfer_max: U64,
     /// [`Feature::Seed`]: address of the page that begins with [`SEED_SIZE`] random bytes.
     pub seed: U64,
+    /// Of no feature: random bits for the stack protector; 0 if the tender has none.
+    pub random: U64,
 }
 
 impl Record {
     /// Size in bytes.
-    pub const SIZE: usize = 24;
+    pub const SIZE: usize = 32;
+    /// Size in bytes of the first version, without [`Record::random`].
+    pub const SIZE_MIN: usize = 24;
 
     /// No value.
     pub const NONE: Record =
-        Record { heap_end: U64::ZERO, transfer_max: U64::ZERO, seed: U64::ZERO };
+        Record { heap_end: U64::ZERO, transfer_max: U64::ZERO, seed: U64::ZERO, random: U64::ZERO };
 }
 
 const _: () = {
@@ -225,6 +234,7 @@ const _: () = {
     assert!(size_of::<Offer>() == 16 && offset_of!(Offer, address) == 8);
     assert!(size_of::<Record>() == Record::SIZE);
     assert!(offset_of!(Record, transfer_max) == 8 && offset_of!(Record, seed) == 16);
+    assert!(offset_of!(Record, random) == Record::SIZE_MIN);
 };
 
 /// Most bytes that this suite's tenders transfer in one call.
@@ -235,3 +245,31 @@ pub const SEED_SIZE: usize = 32;
 
 /// Address of the seed's page. It belongs to no other part of low memory on any target.
 pub const SEED_PAGE: u64 = 0x1_f000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_has_the_fields_that_its_record_is_long_enough_for() {
+        let offer =
+            |features, length: u32| Offer { features, length: length.into(), address: 8.into() };
+        let seed = Features::of(&[Feature::Seed]);
+        for (length, features, random) in [
+            (0, false, false),
+            (23, false, false),
+            (24, true, false),
+            (31, true, false),
+            (32, true, true),
+        ] {
+            let some = offer(seed.bits().into(), length);
+            assert_eq!(
+                (!some.features().is_empty(), some.has_random()),
+                (features, random),
+                "{length}"
+            );
+            assert!(!offer(0.into(), length).has_random(), "nothing is offered");
+        }
+        assert!(Offer::new(seed, 8).has_random() && !Offer::default().has_random());
+    }
+}

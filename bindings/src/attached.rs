@@ -52,8 +52,22 @@ pub(crate) fn offered(feature: Feature) -> Option<Record> {
     if !Features::from_bits(OFFERED.load(Relaxed)).has(feature) {
         return None;
     }
-    // SAFETY: a tender that offers a feature has put the record there, and it never changes.
+    // SAFETY: a tender that offers a feature has put the record there, and it never changes. After a
+    // shorter one low memory continues.
     Some(unsafe { RECORD.load(Relaxed).read_unaligned() })
+}
+
+/// Random bits from the tender, if it gives any.
+#[cfg(any(feature = "hvt", feature = "spt"))]
+pub(crate) fn random() -> Option<u64> {
+    let offer = devices().offer();
+    if !offer.has_random() {
+        return None;
+    }
+    let record = ptr::with_exposed_provenance::<Record>(offer.address() as usize);
+    // SAFETY: a tender that offers something has put a record of that length there, and it never changes.
+    let random = unsafe { record.read_unaligned() }.random.get();
+    (random != 0).then_some(random)
 }
 
 /// Whether any network interface is attached, so that input can arrive.

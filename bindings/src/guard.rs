@@ -3,7 +3,7 @@
 //! C code of the application is compiled with a *global* guard: it reads `__stack_chk_guard` when a
 //! function is entered and calls `__stack_chk_fail` when a copy on the stack has changed.
 
-/// The guard, mixed from the machine's random number (0 if it has none) and two readings of a
+/// The guard, mixed from a random number (0 if neither tender nor CPU has one) and two readings of a
 /// counter. One byte is zero, so that an overflowing string cannot contain the guard.
 pub const fn value(random: u64, first: u64, second: u64) -> u64 {
     (random ^ first.wrapping_add(second << 32)) & !0xff00

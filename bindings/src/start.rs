@@ -41,9 +41,10 @@ unsafe extern "C" {
     fn solo5_app_main(info: *const StartInfo) -> c_int;
 }
 
-/// Sets the stack protector's guard. No instrumented code may run before this.
-pub(crate) fn guard() {
-    let random = arch::random().unwrap_or_default();
+/// Sets the stack protector's guard from the tender's `random` bits, or else the CPU's. A hypervisor takes
+/// long to say whether the CPU has any. No instrumented code may run before this.
+pub(crate) fn guard(random: Option<u64>) {
+    let random = random.or_else(arch::random).unwrap_or_default();
     let value = guard::value(random, arch::counter(), arch::counter());
     __stack_chk_guard.store(value, Relaxed);
 }

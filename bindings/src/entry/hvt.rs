@@ -16,7 +16,6 @@ use crate::{arch, attached, start, target, trap};
 /// `at` points to the boot information, which never changes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
-    start::guard();
     // Uses of thread-local storage before the application sets it up have to fault.
     target::set_tls_base(0);
     arch::handle_traps(trap::report);
@@ -25,6 +24,7 @@ unsafe extern "C" fn _start(at: *const BootInfo) -> ! {
     let info = unsafe { at.read() };
     // SAFETY: the tender has filled in a manifest there and no longer touches it.
     unsafe { attached::set(info.mft.get()) };
+    start::guard(attached::random());
     let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
     // SAFETY: the boot information points to a string that never changes.
     let rest = start::greet(unsafe { CStr::from_ptr(line) });

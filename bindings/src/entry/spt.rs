@@ -15,7 +15,6 @@ use crate::{attached, start, target};
 /// `info` points to the boot information, which never changes.
 #[cfg_attr(not(target_arch = "powerpc64"), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
-    start::guard();
     // The guest must not use the tender's thread pointer: uses of thread-local storage before the
     // application sets it up have to fault.
     linux::set_thread_pointer(0);
@@ -23,6 +22,7 @@ pub(crate) unsafe extern "C" fn _start(info: *const BootInfo) -> ! {
     let info = unsafe { info.read() };
     // SAFETY: the tender has filled in a manifest there and no longer touches it.
     unsafe { attached::set(info.mft.get()) };
+    start::guard(attached::random());
     target::set_boot_info(&info);
     let line = ptr::with_exposed_provenance::<c_char>(info.cmdline.get() as usize);
     // SAFETY: the boot information points to a string that never changes.

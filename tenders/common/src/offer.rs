@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rustix::rand::GetRandomFlags;
 use solo5_abi::mft1::Entry;
 use solo5_abi::offer::{Feature, Features, Offer, Record, SEED_PAGE, SEED_SIZE, TRANSFER_MAX};
 use zerocopy::{FromBytes, IntoBytes};
@@ -24,25 +25,26 @@ pub struct Offered {
 
 impl Offered {
     /// Nothing, as by tenders that are older than offers.
-    pub const NOTHING: Offered = Offered {
-        features: Features::NONE,
-        record: Record {
-            heap_end: zerocopy::little_endian::U64::ZERO,
-            transfer_max: zerocopy::little_endian::U64::ZERO,
-            seed: zerocopy::little_endian::U64::ZERO,
-        },
-    };
+    pub const NOTHING: Offered = Offered { features: Features::NONE, record: Record::NONE };
 
-    /// `features`, with the end of the heap below `guard`, and the values that are the same for every
-    /// guest.
+    /// `features`, with the end of the heap below `guard`, random bits, and the values that are the same
+    /// for every guest.
     pub fn of(features: Features, guard: Option<&Range<u64>>) -> Offered {
         let heap_end = guard.map_or(0, |guard| guard.start);
-        let mut record = Record { heap_end: heap_end.into(), ..Record::default() };
+        let random = random().unwrap_or_default().into();
+        let mut record = Record { heap_end: heap_end.into(), random, ..Record::default() };
         if features.has(Feature::Transfers) {
             record.transfer_max = TRANSFER_MAX.into();
         }
         Offered { features, record }
     }
+}
+
+/// Random bits of the host; none if it has none yet.
+fn random() -> Option<u64> {
+    let mut bytes = [0; size_of::<u64>()];
+    let got = rustix::rand::getrandom(&mut bytes, GetRandomFlags::NONBLOCK).ok()?;
+    (got == bytes.len()).then(|| u64::from_ne_bytes(bytes))
 }
 
 /// Puts a new seed at the start of its page, if one is offered, and its address into the record.
@@ -75,6 +77,12 @@ pub fn append(low: &mut Vec<u8>, base: u64, manifest: usize, offered: Offered) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_record_has_other_random_bits() {
+        let random = || Offered::of(Features::NONE, None).record.random;
+        assert_ne!(random(), random());
+    }
 
     #[test]
     fn the_first_entry_leads_to_the_record() {

@@ -23,7 +23,7 @@ static ANNOUNCED: Global<[u8; LINE_MAX + 1]> = Global::new([0; LINE_MAX + 1]);
 /// The loader follows the protocol.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(info: u64, protocol: u64) -> ! {
-    start::guard();
+    start::guard(None);
     // Uses of thread-local storage before the application sets it up have to fault.
     target::set_tls_base(0);
     serial::init();

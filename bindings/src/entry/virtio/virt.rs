@@ -39,7 +39,7 @@ static REGISTERS: Global<[u64; 1]> = Global::new([SERIAL]);
 /// The tables of the start are in use.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn solo5_start(address: u64) -> ! {
-    start::guard();
+    start::guard(None);
     // Uses of thread-local storage before the application sets it up have to fault.
     target::set_tls_base(0);
     arch::handle_traps(trap::report);
