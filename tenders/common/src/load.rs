@@ -9,6 +9,7 @@ use solo5_image::{ImageError, LoadPlan, Protection};
 
 use crate::error::Error;
 use crate::memory::GuestMemory;
+use crate::sys::image::page_size;
 use crate::sys::{Errno, strerror};
 
 /// Why an image could not be loaded.
@@ -47,6 +48,9 @@ impl From<ImageError> for LoadError {
     }
 }
 
+/// From so many pages on, one call that makes them takes less time than their faults.
+const MANY: u64 = 8;
+
 /// Loads every segment of `plan` into fresh, zeroed guest memory, and calls `protect` with its
 /// pages and their rights.
 ///
@@ -59,6 +63,12 @@ pub fn load(
     mut protect: impl FnMut(Range<u64>, Protection) -> Result<(), Errno>,
 ) -> Result<(), LoadError> {
     plan.fits(memory.size())?;
+    let page = page_size();
+    for pages in contents(plan, page) {
+        if pages.end - pages.start >= MANY * page {
+            memory.populate(pages);
+        }
+    }
     for segment in &plan.segments {
         let (phdr, offset) = (segment.phdr, segment.file.start);
         let size = segment.file.end - offset;
@@ -80,4 +90,19 @@ pub fn load(
         }
     }
     Ok(())
+}
+
+/// The pages that content of the file goes to; neighbours are one range.
+fn contents(plan: &LoadPlan, page: u64) -> Vec<Range<u64>> {
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for segment in plan.segments.iter().filter(|segment| !segment.file.is_empty()) {
+        let size = segment.file.end - segment.file.start;
+        let start = segment.address / page * page;
+        let end = segment.address.saturating_add(size).div_ceil(page).saturating_mul(page);
+        match all.last_mut() {
+            Some(last) if (last.start..=last.end).contains(&start) => last.end = last.end.max(end),
+            _ => all.push(start..end),
+        }
+    }
+    all
 }

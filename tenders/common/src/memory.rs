@@ -160,6 +160,18 @@ impl GuestMemory {
         let _ = advised;
     }
 
+    /// Has the kernel make the pages of this range, which are about to be written, without a fault for each.
+    /// `range` has whole pages. A kernel before 5.14 refuses, which changes nothing.
+    pub fn populate(&self, range: Range<u64>) {
+        let length = range.end.saturating_sub(range.start);
+        let Ok(host) = self.host(range.start, length) else { return };
+        let start = std::ptr::with_exposed_provenance_mut(host);
+        // SAFETY: by `host` the range is guest memory, whose content the advice does not change.
+        let advised =
+            unsafe { rustix::mm::madvise(start, length as usize, Advice::LinuxPopulateWrite) };
+        let _ = advised;
+    }
+
     /// Copies `bytes` to guest address `at`.
     pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.host(at, bytes.len() as u64)?;
