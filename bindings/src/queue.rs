@@ -136,6 +136,11 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Whether the I/O thread sleeps and nothing waits for it.
+    pub fn is_asleep(&self) -> bool {
+        self.ring.tender.needs_kick.load(Ordering::Relaxed) != 0 && self.outstanding() == 0
+    }
+
     /// Waits until the tender has sent every frame. Returns whether it has.
     pub fn drain(&self, machine: &impl Machine) -> bool {
         self.wait(machine, || self.outstanding() == 0)
@@ -365,9 +370,13 @@ mod tests {
         let machine = simulation(&ring, &memory);
         assert!(write(&queue, &machine, 0));
         assert_eq!(machine.kicks.get(), 0);
+        assert!(!queue.is_asleep(), "it polls");
         ring.tender.needs_kick.store(1, Ordering::Relaxed);
         assert!(write(&queue, &machine, 1));
         assert_eq!(machine.kicks.get(), 1);
+        assert!(!queue.is_asleep(), "it has been woken for these two");
+        machine.send(2);
+        assert!(queue.is_asleep());
     }
 
     #[test]

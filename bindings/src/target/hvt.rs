@@ -43,6 +43,8 @@ static BUFFERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static BUFFER_COUNT: AtomicU32 = AtomicU32::new(0);
 static BUFFER_SIZE: AtomicU32 = AtomicU32::new(0);
 static STALLED: AtomicBool = AtomicBool::new(false);
+/// Whether a frame was sent since the last wait.
+static SENDING: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn panic() -> ! {
     abort!("internal error")
@@ -124,6 +126,7 @@ pub(crate) fn wait(deadline: u64) -> u64 {
 
 /// Waits up to `timeout` nanoseconds for a device that can be read; returns all that can.
 fn poll(timeout: u64) -> u64 {
+    SENDING.store(false, Relaxed);
     let mut argument = Poll {
         timeout_nsecs: timeout.into(),
         // A compiler that knew the zeroes would move them through a vector register.
@@ -180,7 +183,18 @@ impl Machine for Tender {
     }
 }
 
+/// Sends a frame. The first one after a wait goes by hypercall if the tender's I/O thread sleeps: many
+/// guests send one frame and wait for the answer, and to wake a thread costs more than a hypercall. If
+/// others follow, they are queued.
 pub(crate) fn net_write(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
+    let is_first = !SENDING.load(Relaxed);
+    SENDING.store(true, Relaxed);
+    if is_first && queue().is_some_and(|queue| queue.is_asleep()) {
+        devices().net_write(handle, size)?;
+        let outcome = send(handle, buf, size);
+        // As of a queued frame, the application gets to know the outcome only if the tap is gone.
+        return if is_gone(handle) { outcome } else { Ok(()) };
+    }
     let result = net_submit(handle, buf, size);
     net_submitted();
     result
@@ -197,11 +211,15 @@ pub(crate) fn net_submitted() {
 pub(crate) fn net_submit(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     devices().net_write(handle, size)?;
     // A queued frame has no outcome. A frame to a tap that is gone needs one, so it is not queued.
-    let gone = GONE.load(Relaxed) >> handle & 1 != 0;
-    if let Some(queue) = queue().filter(|_| !gone) {
+    if let Some(queue) = queue().filter(|_| !is_gone(handle)) {
         enqueue(&queue, handle, buf, size);
         return Ok(());
     }
+    send(handle, buf, size)
+}
+
+/// Sends a frame by hypercall.
+fn send(handle: u64, buf: *const u8, size: usize) -> Result<(), Error> {
     // SAFETY: the frame is only read.
     match unsafe { net(Hypercall::NetWrite, handle, buf.expose_provenance(), size) } {
         // No room for the frame: it is dropped, as networks do.
@@ -212,6 +230,11 @@ pub(crate) fn net_submit(handle: u64, buf: *const u8, size: usize) -> Result<(),
 
 /// The network devices on which a read has failed, bit N for handle N.
 static GONE: AtomicU64 = AtomicU64::new(0);
+
+/// Whether a read on this device, whose handle is below 64, has failed.
+fn is_gone(handle: u64) -> bool {
+    GONE.load(Relaxed) >> handle & 1 != 0
+}
 
 /// Queues a frame, or drops it if the tender does not take frames.
 fn enqueue(queue: &Queue<'_>, handle: u64, buf: *const u8, size: usize) {

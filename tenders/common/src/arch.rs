@@ -16,7 +16,7 @@ use ppc64le as host;
 use x86_64 as host;
 
 pub(crate) use host::registers;
-pub use host::{PC, publish_code};
+pub use host::{PC, publish_code, system_call};
 #[cfg(target_env = "gnu")]
 pub(crate) use host::{RSEQ_SIGNATURE, thread_pointer};
 

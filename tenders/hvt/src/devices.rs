@@ -1,5 +1,6 @@
 //! The devices of a running guest, by handle, and waiting for input on them.
 
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::sync::atomic::AtomicBool;
 
@@ -9,6 +10,7 @@ use solo5_abi::offer::Features;
 use solo5_tender::attach::{Access, Backing, Device};
 
 use crate::memory::Piece;
+use solo5_tender::arch::system_call;
 use solo5_tender::sys::Errno;
 
 /// A network interface.
@@ -183,30 +185,34 @@ impl Events {
     /// A deleted tap counts as readable once, so that the guest reads it and gets the error. It
     /// ends no later wait.
     pub fn wait(&self, devices: &Devices, timeout: u64) -> u64 {
-        // The timer ends the wait, so `epoll_pwait` waits forever or not at all.
-        let mut epoll_timeout = 0;
-        if timeout > 0 {
-            self.set_timer(timeout);
-            epoll_timeout = -1;
+        // Often a frame is there already, and the timer need not be set.
+        if timeout == 0 || devices.has_net() {
+            let ready = self.poll(devices, 0);
+            if timeout == 0 || ready != 0 {
+                return ready;
+            }
         }
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
+        // The timer ends the wait.
+        self.set_timer(timeout);
+        self.poll(devices, -1)
+    }
+
+    /// As [`Events::wait`]; a `timeout` of 0 does not wait, and one of -1 waits for an event.
+    fn poll(&self, devices: &Devices, timeout: libc::c_int) -> u64 {
+        let mut events = [const { MaybeUninit::<libc::epoll_event>::uninit() }; EVENTS_MAX];
+        let place = events.as_mut_ptr().expose_provenance();
+        let mask_size = size_of::<u64>();
+        let arguments = [self.epoll as usize, place, EVENTS_MAX, timeout as usize, 0, mask_size];
         let count = loop {
             // SAFETY: `events` has room for the given number of events; no signal mask.
-            let count = unsafe {
-                libc::epoll_pwait(
-                    self.epoll,
-                    events.as_mut_ptr(),
-                    EVENTS_MAX as libc::c_int,
-                    epoll_timeout,
-                    std::ptr::null(),
-                )
-            };
-            if count >= 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
-                break usize::try_from(count).unwrap_or(0);
+            let result = unsafe { system_call(libc::SYS_epoll_pwait, arguments) };
+            if result != -(libc::EINTR as isize) {
+                break usize::try_from(result).unwrap_or(0);
             }
         };
-        let ready = events.iter().take(count).filter(|event| event.u64 != TIMER);
-        ready.fold(0, |set, event| {
+        // SAFETY: the kernel has written that many events.
+        let events = events.iter().take(count).map(|event| unsafe { event.assume_init() });
+        events.filter(|event| event.u64 != TIMER).fold(0, |set, event| {
             let (handle, flags) = (event.u64, event.events);
             if flags & GONE != 0 && flags & libc::EPOLLIN as u32 == 0 {
                 self.forget(devices, handle);

@@ -18,7 +18,7 @@ use crate::arch::TrapFrame;
 use crate::devices::{self, Devices, Events};
 use crate::exit::Call;
 use crate::fault::GuestFault;
-use crate::memory::{SharedMemory, Use};
+use crate::memory::{Piece, SharedMemory, Use};
 use crate::ring::Network;
 
 /// Everything that hypercalls act on.
@@ -71,40 +71,40 @@ impl Host {
                 devices::write_stream(self.console, text);
             }
             Hypercall::Poll => {
-                let mut poll: Poll = self.load_argument(argument)?;
+                let (mut poll, place) = self.load_argument::<Poll>(argument)?;
                 // Frames that the guest has queued should not wait until it wakes up.
                 self.drain_ring()?;
                 let ready = self.events.wait(self.devices, poll.timeout_nsecs.get());
                 poll.ready_set = ready.into();
                 poll.ret = (ready.count_ones() as i32).into();
-                self.memory.store(argument, &poll)?;
+                place.copy_from(poll.as_bytes());
             }
             #[cfg(feature = "block")]
             Hypercall::BlockWrite | Hypercall::BlockRead if self.devices.has_block() => {
-                let mut block: Block = self.load_argument(argument)?;
+                let (mut block, place) = self.load_argument::<Block>(argument)?;
                 let outcome = crate::block::transfer(self.devices, self.memory, kind, &block)?;
                 block.ret = outcome.number().into();
-                self.memory.store(argument, &block)?;
+                place.copy_from(block.as_bytes());
             }
             #[cfg(feature = "block")]
             Hypercall::BlockFlush if self.devices.has_flush() => {
-                let mut flush: BlockFlush = self.load_argument(argument)?;
+                let (mut flush, place) = self.load_argument::<BlockFlush>(argument)?;
                 flush.ret = crate::block::flush(self.devices, &flush).number().into();
-                self.memory.store(argument, &flush)?;
+                place.copy_from(flush.as_bytes());
             }
             #[cfg(feature = "net")]
             Hypercall::NetWrite if self.devices.has_net() => {
-                let mut net: Net = self.load_argument(argument)?;
+                let (mut net, place) = self.load_argument::<Net>(argument)?;
                 // Frames in the ring are older, so they go first.
                 self.drain_ring()?;
                 let data = Allegation::new(net.data.get(), net.len.get());
                 let outcome = crate::net::send(self.devices, self.memory, net.handle.get(), data)?;
                 net.ret = outcome.number().into();
-                self.memory.store(argument, &net)?;
+                place.copy_from(net.as_bytes());
             }
             #[cfg(feature = "net")]
             Hypercall::NetRead if self.devices.has_net() => {
-                let mut net: Net = self.load_argument(argument)?;
+                let (mut net, place) = self.load_argument::<Net>(argument)?;
                 let data = Allegation::new(net.data.get(), net.len.get());
                 let handle = net.handle.get();
                 let got = crate::net::receive(self.devices, self.memory, handle, data)?;
@@ -112,7 +112,7 @@ impl Host {
                     net.len = got.length.into();
                 }
                 net.ret = got.outcome.number().into();
-                self.memory.store(argument, &net)?;
+                place.copy_from(net.as_bytes());
             }
             Hypercall::Halt => return self.halt(argument).map(Next::End),
             // Without a device of that kind in the manifest, its hypercalls do not exist.
@@ -121,11 +121,13 @@ impl Host {
         Ok(Next::Run)
     }
 
-    /// Copies the argument of a call that writes its answer over the argument. If the answer cannot
-    /// be written there, the call fails before it has any effect.
-    fn load_argument<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
-        self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
-        self.memory.load(at)
+    /// Copies the argument of a call that writes its answer over the argument, and says where that is.
+    /// If the answer cannot be written there, the call fails before it has any effect.
+    #[inline]
+    fn load_argument<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<(T, Piece), GuestFault> {
+        let place = self.memory.piece(Allegation::of::<T>(at), Use::Write)?;
+        // Memory that can be written and not be read does not exist on all hosts.
+        Ok((self.memory.load(at)?, place))
     }
 
     fn halt(&self, argument: u64) -> Result<End, GuestFault> {

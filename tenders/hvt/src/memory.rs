@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 
 use solo5_abi::hvt::GUEST_MIN_BASE;
 use solo5_image::Protection;
+use solo5_tender::arch::system_call;
 use solo5_tender::memory::Allegation;
 use solo5_tender::sys::Errno;
 use solo5_tender::sys::image::page_size;
@@ -26,6 +27,8 @@ pub struct SharedMemory {
     size: u64,
     /// Pages that are not both readable and writable, with their protection.
     protected: Vec<(Range<u64>, Protection)>,
+    /// What is between them, the highest first: there are the stack and, below a guard, the heap.
+    open: Vec<Range<u64>>,
 }
 
 /// A piece of guest memory that is in bounds and has the requested rights.
@@ -69,7 +72,8 @@ impl SharedMemory {
         size: u64,
         protected: Vec<(Range<u64>, Protection)>,
     ) -> SharedMemory {
-        SharedMemory { base, size, protected }
+        let open = gaps(size, &protected);
+        SharedMemory { base, size, protected, open }
     }
 
     /// End of guest memory in bytes, counted from guest address 0.
@@ -78,7 +82,21 @@ impl SharedMemory {
     }
 
     /// Checks a range for the use `wanted`. The range may reach the end of memory.
+    #[inline]
     pub fn piece(&self, at: Allegation, wanted: Use) -> Result<Piece, GuestFault> {
+        // Nearly every range is in one of these, and each hypercall has several ranges.
+        let is_in =
+            |open: &Range<u64>| open.contains(&at.address) && at.length <= open.end - at.address;
+        if self.open.iter().any(is_in) {
+            // In memory, whose addresses are `usize`.
+            return Ok(Piece { host: self.base + at.address as usize, length: at.length as usize });
+        }
+        self.judged(at, wanted)
+    }
+
+    /// Checks a range that is not between protected pages.
+    #[inline(never)]
+    fn judged(&self, at: Allegation, wanted: Use) -> Result<Piece, GuestFault> {
         let fault = GuestFault::Access { address: at.address, size: at.length };
         let range = at.within(&(0..self.size)).map_err(|_| fault)?;
         let (start, end) = (at.address, range.end as u64);
@@ -96,14 +114,13 @@ impl SharedMemory {
     }
 
     /// Copies a structure out of guest memory.
+    #[inline]
     pub fn load<T: FromBytes + IntoBytes>(&self, at: u64) -> Result<T, GuestFault> {
-        let mut value = T::new_zeroed();
-        let piece = self.piece(Allegation::of::<T>(at), Use::Read)?;
-        piece.copy_to(value.as_mut_bytes());
-        Ok(value)
+        self.piece(Allegation::of::<T>(at), Use::Read).map(|piece| piece.load())
     }
 
     /// Copies a structure into guest memory.
+    #[inline]
     pub fn store<T: IntoBytes + Immutable>(&self, at: u64, value: &T) -> Result<(), GuestFault> {
         self.piece(Allegation::of::<T>(at), Use::Write)?.copy_from(value.as_bytes());
         Ok(())
@@ -123,7 +140,31 @@ impl SharedMemory {
     }
 }
 
+/// The ranges of `size` bytes between those of `protected`, the highest first.
+fn gaps(size: u64, protected: &[(Range<u64>, Protection)]) -> Vec<Range<u64>> {
+    let mut pages: Vec<_> = protected.iter().map(|(pages, _)| pages.clone()).collect();
+    pages.sort_by_key(|pages| pages.start);
+    let mut gaps = Vec::new();
+    let mut start = 0;
+    for Range { start: end, end: next } in pages.into_iter().chain(std::iter::once(size..size)) {
+        if start < end.min(size) {
+            gaps.push(start..end.min(size));
+        }
+        start = start.max(next);
+    }
+    gaps.reverse();
+    gaps
+}
+
 impl Piece {
+    /// Copies a structure from its start.
+    #[inline]
+    pub fn load<T: FromBytes + IntoBytes>(&self) -> T {
+        let mut value = T::new_zeroed();
+        self.copy_to(value.as_mut_bytes());
+        value
+    }
+
     /// Its length in bytes.
     pub fn length(&self) -> usize {
         self.length
@@ -136,11 +177,8 @@ impl Piece {
         Piece { host: self.host + count, length: self.length - count }
     }
 
-    fn pointer(&self) -> *mut libc::c_void {
-        std::ptr::with_exposed_provenance_mut(self.host)
-    }
-
     /// Copies from the start of the piece to `bytes`, up to the shorter length.
+    #[inline]
     pub fn copy_to(&self, bytes: &mut [u8]) {
         let words = self.words();
         for (word, index) in bytes.chunks_exact_mut(WORD).zip(0..words) {
@@ -166,6 +204,7 @@ impl Piece {
 
     /// Copies `bytes` to the start of the piece, up to the shorter length. The caller asked for
     /// write access.
+    #[inline]
     pub(crate) fn copy_from(&self, bytes: &[u8]) {
         let words = self.words();
         for (word, index) in bytes.as_chunks::<WORD>().0.iter().zip(0..words) {
@@ -185,32 +224,40 @@ impl Piece {
     /// One `write` of it.
     pub fn write_to(&self, fd: RawFd) -> Result<usize, Errno> {
         // SAFETY: the kernel reads the piece, which is readable guest memory.
-        count(unsafe { libc::write(fd, self.pointer(), self.length) })
+        unsafe { self.transfer(libc::SYS_write, fd, 0) }
     }
 
     /// One `read` into it.
     pub fn read_from(&self, fd: RawFd) -> Result<usize, Errno> {
         // SAFETY: the kernel writes to the piece, which is writable guest memory.
-        count(unsafe { libc::read(fd, self.pointer(), self.length) })
+        unsafe { self.transfer(libc::SYS_read, fd, 0) }
     }
 
     /// One `pwrite` of it.
     pub fn write_at(&self, fd: RawFd, offset: i64) -> Result<usize, Errno> {
         // SAFETY: the kernel reads the piece, which is readable guest memory.
-        count(unsafe { libc::pwrite(fd, self.pointer(), self.length, offset) })
+        unsafe { self.transfer(libc::SYS_pwrite64, fd, offset) }
     }
 
     /// One `pread` into it.
     pub fn read_at(&self, fd: RawFd, offset: i64) -> Result<usize, Errno> {
         // SAFETY: the kernel writes to the piece, which is writable guest memory.
-        count(unsafe { libc::pread(fd, self.pointer(), self.length, offset) })
+        unsafe { self.transfer(libc::SYS_pread64, fd, offset) }
     }
-}
 
-/// The result of a call that transfers bytes.
-fn count(result: isize) -> Result<usize, Errno> {
-    usize::try_from(result)
-        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+    /// Makes the system call `number` with this piece as its buffer.
+    ///
+    /// # Safety
+    ///
+    /// The call takes a descriptor, a buffer, its size and perhaps an offset, and does nothing to memory
+    /// but what the piece permits.
+    #[inline]
+    unsafe fn transfer(&self, number: i64, fd: RawFd, offset: i64) -> Result<usize, Errno> {
+        let arguments = [fd as usize, self.host, self.length, offset as usize, 0, 0];
+        // SAFETY: the caller's promise.
+        let result = unsafe { system_call(number, arguments) };
+        usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result as i32))
+    }
 }
 
 /// Guest memory in a buffer, for tests.
@@ -229,7 +276,8 @@ pub mod testing {
     impl SharedMemory {
         /// The same memory, with these pages protected.
         pub fn protecting(&self, protected: Vec<(Range<u64>, Protection)>) -> SharedMemory {
-            SharedMemory { base: self.base, size: self.size, protected }
+            let open = gaps(self.size, &protected);
+            SharedMemory { base: self.base, size: self.size, protected, open }
         }
     }
 }
@@ -262,15 +310,16 @@ mod tests {
         fn a_piece_covers_exactly_the_requested_range(
             at in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
             length in prop_oneof![0u64..80, any::<u64>(), u64::MAX - 80..=u64::MAX],
-            protected in 0u64..64,
+            (protected, other) in (0u64..64, 0u64..64),
             write: bool,
         ) {
             let read_only = Protection { read: true, write: false, execute: false };
-            let memory = memory(64, vec![(protected..protected + 8, read_only)]);
+            let pages = [protected..protected + 8, other..other + 4];
+            let memory = memory(64, pages.clone().map(|pages| (pages, read_only)).to_vec());
             let wanted = if write { Use::Write } else { Use::Read };
             let end = u128::from(at) + u128::from(length);
-            let touches = u128::from(protected) < end && at < protected + 8;
-            let valid = at < 64 && end <= 64 && !(write && touches);
+            let touches = |pages: &Range<u64>| u128::from(pages.start) < end && at < pages.end;
+            let valid = at < 64 && end <= 64 && !(write && pages.iter().any(touches));
             match memory.piece(Allegation::new(at, length), wanted) {
                 Ok(piece) => {
                     prop_assert!(valid);

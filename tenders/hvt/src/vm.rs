@@ -3,16 +3,20 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
+#[cfg(target_arch = "x86_64")]
+use kvm_bindings::KVM_EXIT_DEBUG;
 use kvm_bindings::{
     KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO,
     kvm_run, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, NoDatamatch, VcpuFd, VmFd};
+use solo5_tender::arch::system_call;
 use solo5_tender::error::Error;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::arch::{self, Registers, Support};
 use crate::exit::Exit;
+use crate::filter::KVM_RUN;
 use crate::kvm_error::{errno, failed};
 use crate::layout::Executable;
 
@@ -115,21 +119,16 @@ impl Vcpu {
 
     /// Runs the CPU until it stops. Does not allocate.
     pub fn run(&mut self) -> Exit {
-        let failed = match self.0.run() {
-            #[cfg(target_arch = "x86_64")]
-            Ok(kvm_ioctls::VcpuExit::Debug(debug)) => {
-                return Exit::Debug { dr6: debug.dr6 };
-            }
-            Ok(_) => None,
-            Err(error) => Some(error.errno()),
-        };
-        match failed {
-            None => decoded(self.0.get_kvm_run()),
-            Some(libc::EINTR | libc::EAGAIN) => Exit::Again,
-            Some(libc::EFAULT) => Exit::Translation,
-            // An exit that this version of `kvm-ioctls` does not know.
-            Some(libc::EINVAL) => Exit::Other(self.0.get_kvm_run().exit_reason),
-            Some(error) => Exit::Failed(error),
+        // Not `VcpuFd::run`, which decodes the exit too, for far more kinds of machine.
+        let arguments = [self.fd() as usize, KVM_RUN as usize, 0, 0, 0, 0];
+        // SAFETY: the descriptor is a CPU's. The call writes guest memory and the area shared with KVM.
+        let result = unsafe { system_call(libc::SYS_ioctl, arguments) };
+        let run = self.0.get_kvm_run();
+        match -result as i32 {
+            0 => decoded(run),
+            libc::EINTR | libc::EAGAIN => Exit::Again,
+            libc::EFAULT => Exit::Translation,
+            error => Exit::Failed(error),
         }
     }
 
@@ -184,6 +183,12 @@ fn decoded(run: &mut kvm_run) -> Exit {
             let [a, b, c, d, ..] = mmio.data;
             let value = if write && size == 4 { u32::from_le_bytes([a, b, c, d]) } else { 0 };
             Exit::Device { address, write, size, value }
+        }
+        #[cfg(target_arch = "x86_64")]
+        KVM_EXIT_DEBUG => {
+            // SAFETY: as above.
+            let debug = unsafe { run.__bindgen_anon_1.debug };
+            Exit::Debug { dr6: debug.arch.dr6 }
         }
         KVM_EXIT_FAIL_ENTRY => {
             // SAFETY: as above.

@@ -38,6 +38,8 @@ pub(crate) fn registers(child: Pid) -> Option<(u64, u64)> {
     Some((registers.sp, registers.pc))
 }
 
+pub use crate::sys::system_call;
+
 /// Makes instructions that were written to `length` bytes at `start` visible to this processor's
 /// instruction fetch: cleans the data caches, then invalidates the instruction caches.
 ///

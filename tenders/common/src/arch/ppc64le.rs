@@ -38,6 +38,8 @@ pub(crate) fn registers(child: Pid) -> Option<(u64, u64)> {
     Some((stack, instruction))
 }
 
+pub use crate::sys::system_call;
+
 /// Makes instructions that were written to `length` bytes at `start` visible to this processor's
 /// instruction fetch: stores the lines of the data cache, then invalidates those of the instruction
 /// cache.
