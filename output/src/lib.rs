@@ -10,13 +10,14 @@
 pub mod input;
 mod limit;
 pub mod prepare;
+mod temporary;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use temporary::Temporary;
 
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ fn was_given(path: &Path) -> io::Result<()> {
 
 /// Writes `content` to `path`; `-` is standard output.
 ///
-/// A regular file is replaced: a finished temporary file is renamed over it. So no reader ever sees
+/// A regular file is replaced by a finished temporary file. So no reader ever sees
 /// half of the content, and a failure leaves the old file. An existing file keeps its mode. Symbolic
 /// links are followed. Devices such as `/dev/null`, and descriptors of this process such as
 /// `/dev/stdout` and `/dev/fd/3`, are written directly. A named pipe is refused, because it could
@@ -81,10 +82,10 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<Outcome> {
             if mode.is_some() && same(&mut io::Cursor::new(content), &path).unwrap_or(false) {
                 return Ok(Outcome::Unchanged);
             }
-            let mut file = beside(&path, mode)?;
-            file.write_all(content)?;
-            // On error the temporary file is removed when it is dropped.
-            file.persist(path).map_err(|error| error.error)?;
+            let mut file = Temporary::beside(&path, mode)?;
+            file.file().write_all(content)?;
+            // On error nothing is left of the temporary file when it is dropped.
+            file.persist(&path)?;
             Ok(Outcome::Written)
         }
     }
@@ -175,28 +176,9 @@ fn same(new: &mut (impl Read + Seek), path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A temporary file beside `path`, which is to be renamed to it, with the mode that it is to have.
-fn beside(path: &Path, mode: Option<u32>) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    limit::becomes_an_error();
-    let mode_bits = mode.map_or(0o666, |mode| mode & 0o7777);
-    // Made by a function of ours, whose errors do not name the temporary file. The umask restricts the
-    // mode given here. The mode of an existing file is set again below.
-    let file = tempfile::Builder::new().prefix(".solo5-").make_in(folder, |path| {
-        OpenOptions::new().read(true).write(true).create_new(true).mode(mode_bits).open(path)
-    })?;
-    if mode.is_some() {
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode_bits))?;
-    }
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 

@@ -8,9 +8,10 @@ use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, CWD, RenameFlags, access, renameat_with};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 
-use crate::{Outcome, Target, beside, limit, same};
+use crate::temporary::{PREFIX, Temporary, folder_of};
+use crate::{Outcome, Target, limit, same};
 
 /// A file that is complete, and not in its place yet.
 pub struct PreparedFile(State);
@@ -18,7 +19,7 @@ pub struct PreparedFile(State);
 enum State {
     /// Beside the file that it becomes; that one exists or not.
     Beside {
-        file: NamedTempFile,
+        file: Temporary,
         path: PathBuf,
         exists: bool,
     },
@@ -45,9 +46,11 @@ impl PreparedFile {
         let mut prepared = PreparedFile(match Target::of(path)? {
             Target::Stdout => State::Stdout(tempfile::tempfile()?),
             Target::Direct => State::Direct { file: tempfile::tempfile()?, path: path.into() },
-            Target::Replace { path, mode } => {
-                State::Beside { file: beside(&path, mode)?, path, exists: mode.is_some() }
-            }
+            Target::Replace { path, mode } => State::Beside {
+                file: Temporary::beside(&path, mode)?,
+                path,
+                exists: mode.is_some(),
+            },
         });
         fill(prepared.file())?;
         Ok(prepared)
@@ -56,7 +59,7 @@ impl PreparedFile {
     /// The file, to be read back.
     pub fn file(&mut self) -> &mut File {
         match &mut self.0 {
-            State::Beside { file, .. } => file.as_file_mut(),
+            State::Beside { file, .. } => file.file(),
             State::Direct { file, .. } | State::Stdout(file) => file,
         }
     }
@@ -74,10 +77,10 @@ impl PreparedFile {
     pub fn commit(self) -> io::Result<Outcome> {
         match self.0 {
             State::Beside { mut file, path, exists } => {
-                if exists && same(file.as_file_mut(), &path).unwrap_or(false) {
+                if exists && same(file.file(), &path).unwrap_or(false) {
                     return Ok(Outcome::Unchanged);
                 }
-                file.persist(path).map_err(|error| error.error)?;
+                file.persist(&path)?;
             }
             State::Direct { mut file, path } => {
                 file.rewind()?;
@@ -127,13 +130,10 @@ impl PreparedFolder {
                 ));
             }
         }
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(&path);
         limit::becomes_an_error();
         let made = tempfile::Builder::new()
-            .prefix(".solo5-")
+            .prefix(PREFIX)
             .tempdir_in(folder)
             .map_err(|error| cause(folder, &error))?;
         let prepared = PreparedFolder { made, path };
