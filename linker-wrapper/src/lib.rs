@@ -266,7 +266,9 @@ fn run(
         show(identity, &[no_target(identity.tool)]);
     }
     let relay = Relay::new(&objects, manifest.map(OsString::as_os_str).unwrap_or_default());
-    let relayed = !objects.is_empty() || !libraries.left_out.is_empty();
+    let audited = abi.as_ref().is_some_and(|abi| abi.has_loader) && read.audit != AuditLevel::Off;
+    // The linker names the undefined symbols.
+    let relayed = audited || !objects.is_empty() || !libraries.left_out.is_empty();
     let added = Added { abi: abi.as_ref(), libc: libc.as_ref(), objects };
     let mut command = command::arguments(identity, &program, installed, &read, added, &libraries);
     if relayed && identity.tool == Tool::Cc && Colour::detect(&io::stderr()) == Colour::Always {
@@ -279,8 +281,7 @@ fn run(
         at.push(path);
         command = vec![at];
     }
-    let audited = abi.is_some_and(|abi| abi.has_loader) && read.audit != AuditLevel::Off;
-    if !audited && !relayed && scratch.is_empty() {
+    if !relayed && scratch.is_empty() {
         let error = child::become_tool(&program.name, &command);
         return Err(Failure::not_run(&program, &error));
     }
@@ -300,7 +301,7 @@ fn run(
             side::depend_on_manifest(&read, manifest)?;
         }
     }
-    if status != 0 && !libraries.left_out.is_empty() {
+    if status != 0 && !heard.undefined.is_empty() {
         let compiler = Program::of(Tool::Cc, identity.arch);
         let missed = libraries::missed(&compiler, &libraries.left_out, &heard.undefined);
         if !missed.is_empty() {

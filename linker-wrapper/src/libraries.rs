@@ -198,7 +198,8 @@ impl Own {
     }
 }
 
-/// The diagnostics for symbols that are undefined after libraries were left out.
+/// The diagnostics for symbols that are undefined because no library of the host is linked: those that the
+/// link names are left out, and no other is searched.
 pub fn missed(
     compiler: &Program,
     left_out: &[OsString],
@@ -219,16 +220,20 @@ pub fn missed(
                 format!("`{symbol}` is from the host's library {library}, which is not linked")
             }
             // Without the host's files the symbol's library is unknown.
-            None if host.is_empty() => {
+            None if host.is_empty() && !left_out.is_empty() => {
                 format!(
                     "`{symbol}` is undefined, and libraries of the host are not linked: {named}"
                 )
             }
             None => continue,
         };
+        let note = match left_out {
+            [] => "a unikernel is linked with no library but those that the link names".to_owned(),
+            _ => format!("left out: {named}"),
+        };
         found.push(
             Diagnostic::error(codes::HOST_SYMBOL, text)
-                .with_note(format!("left out: {named}"))
+                .with_note(note)
                 .with_help("define it in the unikernel, or link a library that was built for one"),
         );
     }

@@ -87,6 +87,20 @@ fn a_call_into_a_library_of_the_host_is_refused_by_name() {
     }
 }
 
+/// What no library of the host defines is the linker's to name.
+#[test]
+fn a_symbol_that_nobody_defines_is_not_called_the_hosts() {
+    let tree = Tree::new();
+    tree.manifest();
+    let code = "void nobody_has_it(void);\n\
+                int solo5_app_main(const void *at) { (void)at; nobody_has_it(); return 0; }\n";
+    tree.object("calls", code);
+    let output = link(&tree, drivers()[0], &["calls.o"]);
+    let text = errors(&output);
+    assert_ne!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("nobody_has_it") && !text.contains("L509"), "{text}");
+}
+
 /// glibc defines them in several ways: as functions, as indirect functions that the dynamic linker chooses, as data, and
 /// in an archive beside the shared library.
 #[test]
@@ -108,9 +122,13 @@ fn every_kind_of_symbol_of_the_host_is_known() {
              int solo5_app_main(const void *at) {{ (void)at; return (int)(long)&it; }}\n"
         );
         tree.object("calls", &code);
-        let text = errors(&link(&tree, drivers()[0], &["calls.o", "-lc", "-lm"]));
-        let words = format!("error[L509]: `{symbol}` is from the host's library {library},");
-        assert!(text.contains(&words), "{symbol}: {text}");
+        // Whether the link names the library or not.
+        for named in [&["-lc", "-lm"][..], &[]] {
+            let text = errors(&link(&tree, drivers()[0], &[&["calls.o"], named].concat()));
+            let words = format!("error[L509]: `{symbol}` is from the host's library {library},");
+            assert!(text.contains(&words), "{symbol}: {text}");
+            assert_eq!(text.contains("left out: -l"), !named.is_empty(), "{symbol}: {text}");
+        }
     }
 }
 
