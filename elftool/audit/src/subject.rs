@@ -483,8 +483,11 @@ pub(crate) fn stack_of(image: &Image) -> Option<u64> {
     image.properties().ok().flatten().and_then(|properties| properties.stack())
 }
 
-/// A name, cut to a length that suits a report.
-fn shortened(mut name: String) -> String {
+/// A name for people, cut to a length that suits a report.
+fn shortened(name: String) -> String {
+    #[cfg(feature = "dwarf")]
+    let name = solo5_dwarf::for_people(name);
+    let mut name = name;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     name
 }

@@ -38,6 +38,7 @@ pub mod unwind;
 
 pub use info::{DebugInfo, Gap, Limits};
 pub use locate::Frame;
+pub use names::for_people;
 pub use source::Source;
 pub use units::{Function, Unit};
 pub use unwind::Registers;

@@ -24,6 +24,18 @@ pub(crate) fn demangled(name: &str, meter: &Meter) -> Option<String> {
     Some(text.0)
 }
 
+/// Work that one name may cost.
+const NAME_COST: u64 = 1 << 20;
+
+/// A symbol's name for people, of a program that reads no debugging information: Rust's are demangled,
+/// without their hash. A name that is too long or too costly stays as it is.
+pub fn for_people(name: String) -> String {
+    if name.len() > TEXT_MAX {
+        return name;
+    }
+    demangled(&name, &Meter::new(NAME_COST)).unwrap_or(name)
+}
+
 /// A writer that keeps a bounded length: a name of 200 bytes can expand to a megabyte.
 struct Name(String);
 
@@ -73,6 +85,7 @@ mod tests {
             ("solo5_app_main", "solo5_app_main"),
         ] {
             assert_eq!(demangled(mangled, &meter).as_deref(), Some(name));
+            assert_eq!(for_people(mangled.to_owned()), name);
         }
         let long = "é".repeat(NAME_MAX);
         let name = demangled(&format!("x{long}"), &meter).unwrap();
