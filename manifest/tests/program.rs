@@ -323,6 +323,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         &["compile", "m.yaml", "--emit=raw", "-o", "-"][..],
         &["schema"],
         &["man"],
+        &["check", "m.yaml", "--format=json"],
         &["explain", "M101"],
         &["--help"],
         &["compile", "--help"],
@@ -333,11 +334,12 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         for closed in ["exec >&-", "exec 1</dev/null"] {
             let said = ends(&folder.run_under(closed, arguments), 2);
             assert!(said.contains("Bad file descriptor"), "{arguments:?}: {said}");
+            assert!(!said.contains("folder"), "{arguments:?}: {said}");
         }
         ends(&folder.run_under("exec 1<>/dev/null", arguments), 0);
     }
     let said = ends(&folder.run_under("exec <&-", &["compile", "-", "--emit=raw", "-o", "x"]), 2);
-    assert!(said.contains("Bad file descriptor"), "{said}");
+    assert!(said.contains("Bad file descriptor") && said.contains("open for reading"), "{said}");
     // A file size limit of 0 acts like a full disk.
     let full = "trap '' XFSZ; ulimit -f 0";
     let said = ends(&folder.run_under(full, &["compile", "m.yaml", "-o", "m.o"]), 2);
@@ -353,13 +355,13 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
 fn fmt_rewrites_only_files_in_another_layout() {
     let folder = Folder::new();
     ends(&folder.run(&["fmt", "--check", "m.yaml"]), 0);
-    let rough = "# head\n\n\ntype:   'solo5.manifest'\nversion: 1 # one\ndevices:\n\
+    let rough = "# head\u{202e}\n\n\ntype:   'solo5.manifest'\nversion: 1 # one\ndevices:\n\
                  -   {name: a,type: NET_BASIC}\n\n\n-\n      # inner\n      name:  b\n      type: NET_BASIC\n# tail\n";
-    let smooth = "# head\n\ntype: \"solo5.manifest\"\nversion: 1 # one\ndevices:\n  \
+    let smooth = "# head\\u202e\n\ntype: \"solo5.manifest\"\nversion: 1 # one\ndevices:\n  \
                   - { name: a, type: NET_BASIC }\n\n  # inner\n  - name: b\n    type: NET_BASIC\n# tail\n";
     folder.put("rough.yaml", rough);
     let said = ends(&folder.run(&["fmt", "--check", "rough.yaml", "m.yaml"]), 1);
-    assert!(said.contains("M140") && said.contains("rough.yaml:3:1"), "{said}");
+    assert!(said.contains("M140") && said.contains("rough.yaml:1:7"), "{said}");
     assert_eq!(folder.get("rough.yaml"), rough.as_bytes());
     ends(&folder.run(&["fmt", "rough.yaml", "m.yaml"]), 0);
     assert_eq!(String::from_utf8(folder.get("rough.yaml")).unwrap(), smooth);

@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let printed = solo5_report::usage::print(&error);
+            if let Err(why) = &printed {
+                let _ = writeln!(io::stderr(), "{PROGRAM}: standard output: {why}");
+            }
             let is_fine = printed.is_ok() && !error.use_stderr();
             return ExitCode::from(if is_fine { 0 } else { FAILED });
         }

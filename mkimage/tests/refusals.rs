@@ -304,6 +304,13 @@ fn a_wrong_command_line_has_status_1_as_with_solo5_0_12() {
     let output = shop.program(&["--help"]).output().unwrap();
     assert!(output.status.success());
     assert!(text(&output.stdout).contains("solo5-virtio-mkimage disk.img"));
+    for words in ["--help", "--version", "--man"] {
+        let mut shell = std::process::Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_solo5-virtio-mkimage");
+        let output = shell.args(["-c", &format!("'{program}' {words} >&-")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(text(&output.stderr).contains("standard output: Bad file descriptor"), "{words}");
+    }
     assert!(shop.names().is_empty());
 }
 

@@ -1,6 +1,7 @@
 //! The standard layout of a source file, which `fmt` writes.
 //!
-//! The author's order, comments, quotes, and choice between `{ }` and lines stay. Indentation,
+//! The author's order, comments, quotes, and choice between `{ }` and lines stay; a character of a comment
+//! that is invisible or reorders text is written as an escape. Indentation,
 //! spacing, blank lines and the breaking of long lines are normalised. JSON stays JSON. Formatting
 //! again changes nothing, and the result has the same tree as the source.
 
@@ -58,6 +59,19 @@ fn is_plain(text: &str) -> bool {
         && text.char_indices().all(|(at, c)| inner(c) || (c == ':' && colon_ok(at)))
 }
 
+/// Appends `c`, or an escape in its place if it is invisible, breaks lines or reorders text.
+fn push(out: &mut String, c: char) {
+    if !solo5_report::escape::is_unsafe(c) && !matches!(c, '\u{fffe}' | '\u{ffff}') {
+        out.push(c);
+        return;
+    }
+    // Writing to a String cannot fail.
+    let _ = match u32::from(c) {
+        code @ 0x10000.. => write!(out, "\\U{code:08x}"),
+        code => write!(out, "\\u{code:04x}"),
+    };
+}
+
 fn double_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -68,15 +82,7 @@ fn double_quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // Characters that are invisible, break lines or reorder text.
-            c if solo5_report::escape::is_unsafe(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                // Writing to a String cannot fail.
-                let _ = match u32::from(c) {
-                    code @ 0x10000.. => write!(out, "\\U{code:08x}"),
-                    code => write!(out, "\\u{code:04x}"),
-                };
-            }
-            c => out.push(c),
+            c => push(&mut out, c),
         }
     }
     out.push('"');
@@ -182,7 +188,13 @@ impl Writer<'_> {
     fn comment(&mut self) {
         if let Some(comment) = self.document.comments.get(self.next_comment) {
             let text = self.text.get(comment.span.clone()).unwrap_or_default();
-            self.out.push_str(text.trim_end());
+            for c in text.trim_end().chars() {
+                match c {
+                    '\t' => self.out.push(c),
+                    // In a comment it is text for people, who would not see it.
+                    c => push(&mut self.out, c),
+                }
+            }
             self.last = comment.span.end;
             self.next_comment += 1;
         }

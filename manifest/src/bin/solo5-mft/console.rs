@@ -9,6 +9,7 @@ use solo5_manifest::codes;
 use solo5_output::input::Input;
 use solo5_report::{Colour, Diagnostic, Severity, human, json, path_text};
 
+use crate::PROGRAM;
 use crate::args::Format;
 
 /// A failure that ends the program with status 2.
@@ -62,6 +63,9 @@ impl Console {
             let _ = io::stderr().lock().write_all(text.as_bytes());
             Ok(())
         };
+        if let Err(error) = &printed {
+            let _ = writeln!(io::stderr(), "{PROGRAM}: standard output: {error}");
+        }
         let worst = solo5_report::diagnostic::worst(&self.diagnostics);
         if self.failed || printed.is_err() {
             ExitCode::from(2)
@@ -103,7 +107,10 @@ pub(crate) fn read_source(path: &Path) -> Result<Vec<u8>, Failure> {
 /// The diagnostic of a file that cannot be read.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot read {}: {error}", name_of(path));
-    let help = "check that the file exists and may be read; `-` is standard input";
+    let help = match path == Path::new("-") {
+        true => "give the program a standard input that is open for reading",
+        false => "check that the file exists and may be read; `-` is standard input",
+    };
     Box::new(Diagnostic::error(codes::CANNOT_READ, message).with_help(help))
 }
 
@@ -112,6 +119,9 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot write {}: {error}", name_of(path));
     let help = match error.kind() {
         io::ErrorKind::StorageFull => "make room; the old file is unchanged",
+        _ if path == Path::new("-") => {
+            "give the program a standard output that is open for writing"
+        }
         _ => "check that its folder exists and may be written to; `-` is standard output",
     };
     Box::new(Diagnostic::error(codes::CANNOT_WRITE, message).with_help(help))
