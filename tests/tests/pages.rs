@@ -62,10 +62,22 @@ impl Work {
         }
         symlink(tree.prefix(), beside.join("target/solo5")).expect("a link");
         let work = Work { folder, tree };
+        work.find_vendored_crates();
         // With this lock file Cargo finds all crates without a network.
         let lock = fs::read_to_string(repository().join("Cargo.lock")).expect("a lock file");
         work.write("Cargo.lock", &lock);
         work
+    }
+
+    /// In a checkout that has its crates inside, Cargo finds them by its configuration, which the program
+    /// does not see.
+    fn find_vendored_crates(&self) {
+        let inside = repository().join(".cargo");
+        let Ok(text) = fs::read_to_string(inside.join("config.toml")) else { return };
+        let sources = sources_of(&text, &repository());
+        let folder = self.folder.path().join(".cargo");
+        fs::create_dir(&folder).expect("a folder");
+        fs::write(folder.join("config.toml"), sources).expect("a file");
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -101,6 +113,34 @@ impl Work {
         let output = self.run(&format!("solo5-elftool query-abi {path}"));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// The tables of a Cargo configuration that say where crates are, with whole paths below `root`.
+fn sources_of(configuration: &str, root: &Path) -> String {
+    let mut is_source = false;
+    let mut out = String::new();
+    for line in configuration.lines() {
+        if line.starts_with('[') {
+            is_source = line.starts_with("[source.");
+        }
+        let folder = line.strip_prefix("directory = \"").and_then(|rest| rest.strip_suffix('"'));
+        match folder {
+            _ if !is_source => {}
+            Some(folder) => out += &format!("directory = {:?}\n", root.join(folder)),
+            None => out += &format!("{line}\n"),
+        }
+    }
+    out
+}
+
+#[test]
+fn crates_inside_the_checkout_are_found() {
+    let configuration = "[alias]\nxtask = \"run\"\n[source.crates-io]\nreplace-with = \"v\"\n\
+                         [source.v]\ndirectory = \"vendor\"\n[build]\njobs = 1\n";
+    assert_eq!(
+        sources_of(configuration, Path::new("/r")),
+        "[source.crates-io]\nreplace-with = \"v\"\n[source.v]\ndirectory = \"/r/vendor\"\n"
+    );
 }
 
 const IMAGE: &str = "target/x86_64-unknown-linux-gnu/debug/greeter";
