@@ -2,21 +2,23 @@
 //! the host knows becomes a condition.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
-use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
+use solo5_abi::{Arch, Target};
 use solo5_audit::{Selection, Subject, audit_subject};
-use solo5_image::ReadAt;
-use solo5_launch::{FileOrFd, Launch};
+use solo5_image::{Image, ReadAt};
+use solo5_launch::{FileId, FileOrFd, Launch};
 use solo5_policies::admitted::Admission;
 use solo5_policies::audit::{Waived, is_asked, judge};
 pub(crate) use solo5_policies::examine::AskError;
 use solo5_policies::examine::{self, problems};
 use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, keys_to_prove,
+    sources,
 };
 use solo5_report::one_line;
 use solo5_signature::{Digest, Proof};
@@ -134,7 +136,8 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     let audits = policies.iter().any(|policy| policy.audit.is_some());
     let keys = keys_to_prove(&policies, &asked.launch.labels);
     if keys.is_none() && !audits && question.lock.is_none() {
-        return Ok(decided(&policies, &asked, question, None));
+        let unfit = unfit(&file, &file, &asked);
+        return Ok(decided(&policies, &asked, question, None).unless(unfit));
     }
     // The file may change meanwhile, so the bytes that are hashed are examined again.
     let content = Content::read(&file).map_err(Answer::Failed)?;
@@ -143,10 +146,30 @@ fn answer(question: &Question<'_>, lists: &mut Lists<'_>) -> Result<Answer, Answ
     let asked = Asked { proof: Some(proof), ..asked };
     let name = name(path);
     let subject = Subject::new(&name, &content.bytes);
-    Ok(decided(&policies, &asked, question, Some(&subject)))
+    let unfit = unfit(&file, &content.bytes, &asked);
+    Ok(decided(&policies, &asked, question, Some(&subject)).unless(unfit))
+}
+
+/// What the tender would refuse of the devices and the place for the report, whatever policies say.
+/// `content` is that of `file`, the image.
+fn unfit<R: ReadAt>(file: &File, content: &R, asked: &Asked) -> Vec<String> {
+    let arch = Image::read(content, &Arch::ALL).map_or(Arch::X86_64, |image| image.arch());
+    let of_host = sources::of_host(&sources::folder()).collect::<Vec<_>>().into_iter();
+    let found = asked.launch.unfit((asked.target, arch), FileId::of(file).ok(), of_host);
+    found.iter().map(ToString::to_string).collect()
 }
 
 impl Answer {
+    /// The answer if the tender would refuse these things. It asks the policies first, so a denial stays one.
+    fn unless(self, unfit: Vec<String>) -> Answer {
+        match self {
+            Answer::Decided(found) if !found.decision.is_denied() && !unfit.is_empty() => {
+                Answer::Cannot(unfit)
+            }
+            answer => answer,
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Answer::Failed(_) => Exit::Incomplete,

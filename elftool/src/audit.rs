@@ -144,7 +144,12 @@ impl AuditOptions {
                 ));
             }
         }
-        Ok(if report.totals.unreadable > 0 {
+        // A list may be empty: it says what there is to audit.
+        let nothing = !self.images.is_empty() && report.totals.images == 0;
+        if nothing && report.totals.unreadable == 0 {
+            console.say("nothing was audited: no ELF file was found");
+        }
+        Ok(if report.totals.unreadable > 0 || nothing {
             Exit::Incomplete
         } else {
             Exit::objection_if(fails && !self.exit_zero)

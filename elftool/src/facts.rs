@@ -13,7 +13,7 @@ use solo5_signature::{Signatures, locate, prove};
 use solo5_source::size;
 
 use crate::content::bounded;
-use crate::files::{is_elf, name, readable, reason};
+use crate::files::{name, not_elf, readable, reason};
 use crate::properties::Properties;
 
 /// The `type` of a lock.
@@ -78,17 +78,20 @@ impl Lock {
     /// second value says whether the file is an image.
     pub(crate) fn of(path: &Path, left: &mut u64) -> Result<(Lock, bool), String> {
         let (file, _) = readable(path)?;
-        if is_elf(&file).map_err(|error| error.to_string())? {
+        let Some(what) = not_elf(&file)? else {
             return Ok((Lock::new(vec![Facts::of(path)?]), true));
-        }
+        };
         let mut text = Vec::new();
         let read = file.take(left.saturating_add(1)).read_to_end(&mut text);
         let length = read.map_err(|error| reason(&error))?;
         *left = left
             .checked_sub(length as u64)
             .ok_or_else(|| format!("all locks together are longer than {} MiB", LOCK_MAX >> 20))?;
-        let lock: Lock = serde_json::from_slice(&text)
-            .map_err(|error| format!("neither an image nor a lock: {error}"))?;
+        let is_json = text.trim_ascii_start().starts_with(b"{");
+        let lock: Lock = serde_json::from_slice(&text).map_err(|error| match is_json {
+            true => format!("neither an image nor a lock: {error}"),
+            false => format!("neither an image nor a lock: it is {what}"),
+        })?;
         if lock.r#type != TYPE || lock.version != VERSION {
             return Err(format!("not a {TYPE} of version {VERSION}"));
         }

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use solo5_image::{ReadAt, ReadError, elf};
+use solo5_abi::Arch;
+use solo5_image::{Image, ReadAt, ReadError, elf};
 use solo5_output::input::Input;
 pub(crate) use solo5_output::input::open;
 use solo5_report::path_text;
@@ -35,6 +36,19 @@ pub(crate) fn is_elf(file: &File) -> Result<bool, ReadError> {
     let mut magic = [0; elf::MAGIC.len()];
     let got = file.read_at(0, &mut magic)?;
     Ok(got == magic.len() && magic == elf::MAGIC)
+}
+
+/// What a file is that is not ELF, such as `a gzip file`; `None` if it is ELF.
+///
+/// # Errors
+///
+/// The system's text.
+pub(crate) fn not_elf(file: &File) -> Result<Option<String>, String> {
+    if is_elf(file).map_err(|error| error.to_string())? {
+        return Ok(None);
+    }
+    let what = Image::read(file, &Arch::ALL).err().and_then(|error| error.what());
+    Ok(Some(what.unwrap_or_else(|| String::from("not an ELF file"))))
 }
 
 /// Reads a file that an operator wrote, up to one byte more than its size limit, which shows that

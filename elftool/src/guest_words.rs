@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use solo5_abi::Target;
 use solo5_abi::mft1::Mft1;
 use solo5_abi::mft2::Mft2;
-use solo5_launch::{Launch, Modules, OptionError, completion, read_for, spelled};
+use solo5_launch::{Launch, Modules, OptionError, apart, completion, read_spelled_for, spelled};
 use solo5_report::os_text;
 
 /// Whose options the words are.
@@ -45,7 +45,8 @@ pub(crate) fn read(
 ) -> Result<Launch, OptionError> {
     let modules = tender.modules(target);
     let words = &*spelled(words, &modules);
-    let check = |words: &[OsString]| read_for(kernel, words, &modules).check(manifest, properties);
+    let check =
+        |words: &[OsString]| read_spelled_for(kernel, words, &modules).check(manifest, properties);
     let is_end = |word: &OsString| word == "--" || !word.as_bytes().starts_with(b"-");
     let end = words.iter().position(is_end).unwrap_or(words.len());
     let (options, rest) = words.split_at(end);
@@ -106,21 +107,28 @@ fn advised(
         return error;
     };
     let guests = "if the guest is to get this word, write -- in front of it";
+    let modules = tender.modules(target);
+    if let Some(next) = words.get(error.argument + 1)
+        && let Some(advice) = apart(word, next, &modules)
+    {
+        error.advice = Some(format!("{advice}; {guests}"));
+        return error;
+    }
+    let advice = error.advice.take();
     let Some(known) = tender_option(word) else {
-        let advice = error.advice.take().unwrap_or_else(|| "no tender has it".to_owned());
+        let advice = advice.unwrap_or_else(|| "no tender has it".to_owned());
         error.advice = Some(format!("{advice}; {guests}"));
         return error;
     };
-    let advice = match error.advice.take() {
+    let is_own = |tender: Tender| completion::names(&tender.modules(target)).contains(&known);
+    let ask = if !is_own(tender) && is_own(Tender::Debug) {
+        ", which --debug-tender asks about"
+    } else {
+        ""
+    };
+    let advice = match advice {
         None => format!("{known} is an option of a tender; {guests}"),
-        // Another tender has it.
         Some(advice) if word.as_bytes().starts_with(known.as_bytes()) => {
-            let by_debug = completion::names(&Tender::Debug.modules(target)).contains(&known);
-            let ask = if tender == Tender::Plain && by_debug {
-                ", which --debug-tender asks about"
-            } else {
-                ""
-            };
             format!("{advice}{ask}; {guests}")
         }
         Some(advice) => advice,

@@ -8,7 +8,7 @@ use solo5_report::json::pretty;
 
 use crate::console::{Console, Exit, Failure};
 use crate::facts::{Facts, LOCK_MAX, Lock, TYPE};
-use crate::files::{is_elf, readable};
+use crate::files::{not_elf, readable};
 use crate::inputs::{Input, InputError, inputs};
 use crate::parallel::in_order;
 use crate::replace;
@@ -50,6 +50,10 @@ impl LockOptions {
                 }
             },
         );
+        if exit == Exit::Clean && facts.is_empty() {
+            console.say("no image was found, so nothing is written");
+            exit = Exit::Incomplete;
+        }
         if exit == Exit::Clean {
             write(&Lock::new(facts), &self.output)?;
         }
@@ -67,10 +71,12 @@ fn write(lock: &Lock, path: &Path) -> Result<(), Failure> {
     replace::write(path, TYPE, text.as_bytes())
 }
 
-/// The facts about an image; `None` for a file in a folder that is not ELF.
+/// The facts about an image; `None` for a file in a folder that is not ELF. A named file that is not ELF is an
+/// error: most likely another one was meant.
 fn look(input: &Input) -> Result<Option<Facts>, String> {
-    if !input.named && is_elf(&readable(&input.path)?.0) == Ok(false) {
-        return Ok(None);
+    match not_elf(&readable(&input.path)?.0)? {
+        None => Facts::of(&input.path).map(Some),
+        Some(_) if !input.named => Ok(None),
+        Some(what) => Err(format!("is {what}")),
     }
-    Facts::of(&input.path).map(Some)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::{DEVICES, Place, snapshot, tool};
 use serde_json::Value;
+use solo5_abi::mft1::DeviceType;
 use solo5_abi::{Arch, Target, mft2};
 use solo5_image::elf::{PF_R, PF_W, PF_X};
 use solo5_image::testing::{self, BSS, DATA, NOTES, Sample};
@@ -695,11 +696,20 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
         (&["--user=1:1"][..], "`--user=1:1'; --user is an option of solo5-hvt; if the guest"),
         (&["--gdb"], "`--gdb'; --gdb is an option of solo5-hvt-debug; if the guest "),
         (&["--dumpcore=/d", "y"], "`--dumpcore=/d'"),
-        (&["--memory=64"], "`--memory=64'; --mem is an option of a tender; "),
+        (
+            &["--memory=64"],
+            "`--memory=64'; there is no --memory; did you mean --mem?; if the guest",
+        ),
+        // What starts nothing, and a value in a word of its own.
+        (&["--help"], "`--help'; with --help a tender prints a text and starts nothing; if the"),
+        (&["--version"], "`--version'; with --version a tender prints a text and starts nothing"),
+        (&["--explain=T401"], "with --explain=T401 a tender prints a text and starts nothing; if"),
+        (&["--mem", "64"], "`--mem'; if '64' is the value of --mem, write --mem=64; if the guest "),
+        (&["--mem"], "write it as in usage:  [ --mem=512 ] (guest memory in MB); if the guest is"),
         // The tender takes no short options, and none of these words is its image.
         (
             &["-m", "64"],
-            "`-m'; there is no -m; write --mem=VALUE; if the guest is to get this word",
+            "`-m'; if '64' is the value of -m, write --mem=64; if the guest is to get this word",
         ),
         (&["-m64"], "`-m64'; there is no -m64; write --mem=64; "),
         (
@@ -732,6 +742,87 @@ fn arguments_of_the_guest_follow_options_of_the_tender() {
     }
     let run = check(&["--mem=2", "a.spt", "--ipv4=x", "y"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+}
+
+/// Every verb says what a file is that is not an image, and an audit of nothing is not clean.
+#[test]
+fn what_is_no_image_is_named_and_an_audit_of_nothing_says_so() {
+    let place = Place::new();
+    place.image("a.spt", Target::Spt);
+    place.write("a.gz", b"\x1f\x8b\x08\x00rest");
+    place.write("lock", b"{\"type\": 1}");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    std::fs::create_dir(place.path("texts")).unwrap();
+    place.write("texts/readme", b"hello");
+    let gzip = "a gzip file";
+    for words in [
+        &["diff", "a.spt", "a.gz"][..],
+        &["diff", "a.gz", "a.spt"],
+        &["lock", "a.gz"],
+        &["lock", "a.spt", "a.gz"],
+        &["show", "a.gz"],
+    ] {
+        let run = place.run(words);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{words:?}");
+        assert!(run.stderr.contains(gzip), "{words:?}: {}", run.stderr);
+    }
+    let run = place.run(&["diff", "a.spt", "lock"]);
+    assert!(run.stderr.contains("neither an image nor a lock: invalid type"), "{}", run.stderr);
+    // Reading it fails, so it has no digest.
+    let run = place.run(&["lock", "/proc/self/mem"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    for folder in ["folder", "texts"] {
+        let run = place.run(&["audit", folder]);
+        assert_eq!(run.status, 2);
+        assert!(run.stderr.contains("nothing was audited: no ELF file was found"), "{run:?}");
+        let run = place.run(&["lock", folder, "-o", "new.lock"]);
+        assert_eq!(run.status, 2);
+        assert!(run.stderr.contains("no image was found"), "{run:?}");
+        assert!(!place.path("new.lock").exists());
+    }
+    let run = place.run_with(&["audit", "--files-from=-"], b"");
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "an empty list is one");
+    assert_eq!(place.run(&["audit", "texts", "a.spt", "--exit-zero"]).status, 0);
+}
+
+/// The tests of launches in `tests/e2e` compare `check` with `solo5-spt`; these launches are QEMU's.
+#[test]
+fn check_refuses_what_no_machine_has_room_for() {
+    let place = Place::new();
+    let names: Vec<String> = (0..9).map(|number| format!("d{number}")).collect();
+    let devices: Vec<_> =
+        names.iter().map(|name| (name.as_str(), DeviceType::BlockBasic)).collect();
+    let manifest = solo5_image::testing::manifest_note(&devices);
+    place.image_with("a.virtio", Target::Virtio, manifest);
+    place.image_with("none.spt", Target::Spt, solo5_image::testing::manifest_note(&[]));
+    let disks: Vec<String> = names.iter().map(|name| format!("--block:{name}={name}")).collect();
+    let check = |more: &[&str]| {
+        let disks = disks.iter().map(String::as_str);
+        let words = ["check", "a.virtio", "--"].into_iter().chain(more.iter().copied());
+        place.run(&words.chain(disks).collect::<Vec<_>>())
+    };
+    for (more, part) in [
+        (&["-M", "microvm"][..], "a machine microvm has room for 8 devices, not for 9; use"),
+        (&["-H", "bhyve"], "bhyve runs only on FreeBSD; "),
+        (&["--mem=17592186044415"], "is more than a process has addresses for, "),
+    ] {
+        let run = check(more);
+        assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{more:?}");
+        assert!(run.stdout.contains(part), "{more:?}: {}", run.stdout);
+    }
+    // Each process has another standard output: this one's is a pipe.
+    let run = place.run(&["check", "none.spt", "--", "--report=/dev/stdout"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    // A short option in the last word lacks its value; nothing that follows is taken for it.
+    for last in ["-n", "-qn"] {
+        let run = place.run(&["check", "a.virtio", "--", last]);
+        assert_eq!(run.status, 2);
+        let lacks = "-n lacks its value; write -n VALUE or --interface=VALUE";
+        assert!(run.stderr.contains(lacks), "{}", run.stderr);
+    }
+    for more in [&[][..], &["-M", "q35"], &["-H", "bhyve", "--explain"]] {
+        assert_eq!(check(more).status, 0, "{more:?}");
+    }
 }
 
 /// `solo5-hvt` refuses the options of `solo5-hvt-debug`, so `check` does, unless the latter is meant.

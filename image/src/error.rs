@@ -9,6 +9,9 @@ use solo5_abi::{Target, mft1, mft2};
 use crate::foreign::Foreign;
 use crate::read::ReadError;
 
+/// The error of reading a folder.
+const EISDIR: i32 = 21;
+
 /// Why an image is refused. `phdr` is an index in the program header table, and `offset` is an offset
 /// in the file. Sizes and addresses are in bytes. `memory` is the size of guest memory, if it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +168,9 @@ impl ImageError {
     /// text does not say it.
     pub fn what(&self) -> Option<String> {
         match self {
+            ImageError::HeaderRead(ReadError(EISDIR)) => {
+                Some("a folder; name the image in it".to_owned())
+            }
             ImageError::HeaderShort { foreign, .. } => foreign.map(|foreign| foreign.to_string()),
             ImageError::Header(field) => match field {
                 HeaderField::Magic(None) => None,

@@ -17,8 +17,8 @@ use super::resolve::{BlockWish, Wishes};
 pub(super) enum ValueError {
     /// `Invalid option` with usage.
     Invalid,
-    /// This reason, then `Invalid option` without usage.
-    Because(String),
+    /// This reason, then `Invalid option` without usage, and what to write instead.
+    Because(String, String),
     /// Not a valid sector size.
     SectorSize,
     /// `Malformed argument to --option`, without usage.
@@ -81,7 +81,10 @@ impl Draft {
     /// Refuses a second attachment, or declining what is attached.
     pub(super) fn once(&mut self, kind: DeviceType, name: &str) -> Result<(), ValueError> {
         if !self.devices.insert((kind, name.to_owned())) {
-            return Err(ValueError::Because(format!("Device '{name}' is given more than once")));
+            return Err(ValueError::Because(
+                format!("Device '{name}' is given more than once"),
+                "a device has one backing: leave all but one of these options out".to_owned(),
+            ));
         }
         Ok(())
     }

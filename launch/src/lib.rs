@@ -14,7 +14,13 @@
 //! 3. [`Request::check`] compares the devices named with those declared and reports the first error
 //!    in argument order (`request.rs`, `devices.rs`). `resolve.rs` makes the [`Launch`].
 //!
-//! Adversary: arguments of any content. They are only compared and copied; nothing is opened.
+//! 4. [`Launch::unfit`] says what no tender would attach (`foresee.rs`): descriptors, interfaces and disks
+//!    that cannot be used, and a report that would be written into one of them. The tenders decide with
+//!    the same parts (`unfit.rs`, `disks.rs`, `used_files.rs`) on what they have opened.
+//!
+//! Adversary: arguments of any content. They are compared and copied. The files that they name are looked
+//! up, but never opened: links are followed, and `/sys` tells what a block device is a piece of
+//! (`file_id.rs`, `extent.rs`).
 //!
 //! Some input that upstream accepts by accident is refused: numbers with signs, junk or overflow,
 //! addresses with trailing text, a device attached twice.
@@ -23,8 +29,12 @@
 
 pub mod completion;
 mod devices;
+mod disks;
 mod draft;
 mod error;
+mod extent;
+mod file_id;
+mod foresee;
 mod launch;
 mod machine;
 mod memory;
@@ -37,7 +47,9 @@ mod request;
 mod resolve;
 mod setters;
 mod short;
+mod unfit;
 mod usage;
+mod used_files;
 mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -46,7 +58,11 @@ use std::os::unix::ffi::OsStrExt;
 use solo5_abi::target::Target;
 use solo5_report::os_text;
 
+pub use disks::{Disk, Disks};
 pub use error::OptionError;
+pub use extent::{Extent, extents};
+pub use file_id::FileId;
+pub use foresee::{check_size, is_interface_name};
 pub use launch::{
     Access, Backing, Block, FileOrFd, Format, Gdb, Interface, Label, Launch, Net, User,
     is_label_key,
@@ -55,9 +71,12 @@ pub use machine::{Hypervisor, Machine, Runner};
 pub use memory::{TooMuchMemory, guest_memory, mebibytes, memory_default_mib, rounded};
 pub use modules::Modules;
 pub use needs::Unmet;
+pub use reader::apart;
 pub use request::Request;
 pub use short::spelled;
+pub use unfit::{NAMED_TWICE, STANDARD, Unfit};
 pub use usage::usage;
+pub use used_files::UsedFiles;
 pub use value::{Mac, parse_mac};
 
 /// A command line that launches nothing. Found before KERNEL is opened.
@@ -118,7 +137,12 @@ pub fn read(arguments: &[OsString], modules: &Modules) -> Result<Request, Stop> 
 /// Reads launch options for a KERNEL that is named elsewhere. The guest's arguments follow the options
 /// or `--`.
 pub fn read_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Request {
-    let arguments = &*spelled(arguments, modules);
+    read_spelled_for(kernel, &spelled(arguments, modules), modules)
+}
+
+/// As [`read_for`], with options that are [`spelled`] already. Doing so twice could take a word for the value
+/// of a short option that has none.
+pub fn read_spelled_for(kernel: &OsStr, arguments: &[OsString], modules: &Modules) -> Request {
     let count = arguments
         .iter()
         .position(|argument| argument == "--" || !argument.as_bytes().starts_with(b"-"))

@@ -48,6 +48,11 @@ impl Hypervisor {
     }
 }
 
+/// Functions of one slot of a PCI bus.
+const FUNCTIONS: usize = 8;
+/// Devices that a microvm has room for.
+const TRANSPORTS: usize = 8;
+
 /// A kind of machine that QEMU makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
@@ -89,6 +94,24 @@ impl Machine {
             Machine::Q35 => "q35",
             Machine::Microvm => "microvm",
             Machine::Virt => "virt",
+        }
+    }
+
+    /// The slots that are free for devices on its PCI bus; in slot 31 a q35 has more of its chipset.
+    pub const fn slots(self) -> usize {
+        match self {
+            Machine::Pc => 30,
+            Machine::Q35 => 29,
+            Machine::Microvm => 0,
+            Machine::Virt => 29,
+        }
+    }
+
+    /// The devices that it has room for.
+    pub const fn most_devices(self) -> usize {
+        match self {
+            Machine::Pc | Machine::Q35 | Machine::Virt => self.slots() * FUNCTIONS,
+            Machine::Microvm => TRANSPORTS,
         }
     }
 

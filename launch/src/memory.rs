@@ -3,7 +3,7 @@
 use std::fmt;
 
 use solo5_abi::target::Target;
-use solo5_abi::{DEFAULT_MEMORY, hvt};
+use solo5_abi::{Arch, DEFAULT_MEMORY, hvt};
 
 /// Guest memory in MiB when `--mem` is not given. For virtio it is that of Solo5 0.12's runner.
 pub const fn memory_default_mib(target: Target) -> u64 {
@@ -58,6 +58,16 @@ pub fn guest_memory(target: Target, asked: u64, nets: bool) -> Result<u64, TooMu
         return Err(TooMuchMemory { bytes, most: hvt::MEMORY_MAX });
     }
     Ok(bytes.min(target.most_memory(nets)))
+}
+
+/// Addresses that a guest of `target` can have at most on a machine of `arch`, whatever the host. A process
+/// has these by default; a virtual machine has those of its bus.
+pub(super) const fn addresses(target: Target, arch: Arch) -> u64 {
+    match (target, arch) {
+        (Target::Virtio, _) => 1 << 52,
+        (_, Arch::Aarch64) => 1 << 48,
+        (_, Arch::X86_64 | Arch::Ppc64le) => 1 << 47,
+    }
 }
 
 /// How many MiB to ask for with `--mem` so that a guest gets `least` bytes; `None` if no size

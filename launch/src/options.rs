@@ -237,18 +237,36 @@ pub(super) static OPTIONS: &[Row] = &[
 
 /// The options that end reading before an image is opened.
 pub(super) const ENDING: [&str; 2] = ["--help", "--version"];
+/// Also one of these, if a code follows.
+pub(super) const EXPLAIN: &[u8] = b"--explain";
+
+/// Advice on one of these options in the launch of an image.
+pub(super) fn ends(option: &str) -> String {
+    format!("with {option} a tender prints a text and starts nothing")
+}
 
 /// Advice on an unknown option that another tender has, or that resembles a known one.
 pub(super) fn meant(name: &[u8], modules: &Modules) -> Option<String> {
     let name = str::from_utf8(name).ok()?;
+    if ENDING.contains(&name) {
+        return Some(ends(name));
+    }
     let tender = OPTIONS.iter().find(|row| row.name == name).and_then(|row| row.module.tender());
     if let Some(tender) = tender {
         return Some(format!("{name} is an option of {tender}"));
     }
     let known = OPTIONS.iter().filter(|row| row.module.is_in(modules)).map(|row| row.name);
     let names: Vec<_> = known.chain(ENDING).collect();
-    if let Some(similar) = similar(name, &names) {
+    // A known name with more letters, such as `--memory`.
+    let begun = || {
+        let begun = names.iter().copied().filter(|known| name.starts_with(known));
+        begun.max_by_key(|known| known.len())
+    };
+    if let Some(similar) = similar(name, &names).or_else(begun) {
         return Some(format!("there is no {name}; did you mean {similar}?"));
+    }
+    if let Some(advice) = short::lacking(name, modules) {
+        return Some(advice);
     }
     let (long, written) = short::written_long(name)?;
     let row = OPTIONS.iter().find(|row| row.name == long)?;

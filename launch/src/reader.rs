@@ -9,7 +9,7 @@ use solo5_report::os_text;
 use super::draft::{Draft, ValueError};
 use super::error::OptionError;
 use super::modules::Modules;
-use super::options::{Form, OPTIONS, Row, meant};
+use super::options::{EXPLAIN, Form, OPTIONS, Row, ends, meant};
 use super::request::{Mention, Request};
 use super::resolve::Placed;
 use super::short;
@@ -43,16 +43,23 @@ pub(super) fn taken_as_kernel(word: &OsStr, next: &OsStr, modules: &Modules) -> 
     if word == "--" || option(&mut draft, 0, word, modules).is_ok() {
         return None;
     }
-    let known = short::long(word).map_or(word, OsStr::new);
-    let joined = OsString::from_vec([known.as_bytes(), b"=", next.as_bytes()].concat());
-    let (word, shown) = (os_text(word), os_text(next));
-    if option(&mut draft, 0, &joined, modules).is_ok() {
-        let joined = os_text(&joined);
-        return Some(format!("if '{shown}' is the value of {word}, write {joined}"));
+    if let Some(advice) = apart(word, next, modules) {
+        return Some(advice);
     }
+    let (word, shown) = (os_text(word), os_text(next));
     Some(format!(
         "'{shown}' is taken as the unikernel, and {word} in front of it is a wrong option"
     ))
+}
+
+/// What to write if `next` is the value of the option `word`, in a word of its own.
+pub fn apart(word: &OsStr, next: &OsStr, modules: &Modules) -> Option<String> {
+    let mut draft = Draft::new(next, &[], modules.target);
+    let known = short::long(word).map_or(word, OsStr::new);
+    let joined = OsString::from_vec([known.as_bytes(), b"=", next.as_bytes()].concat());
+    option(&mut draft, 0, &joined, modules).ok()?;
+    let (word, shown, joined) = (os_text(word), os_text(next), os_text(&joined));
+    Some(format!("if '{shown}' is the value of {word}, write {joined}"))
 }
 
 fn option(
@@ -69,11 +76,16 @@ fn option(
         .find(|row| row.name.as_bytes() == name && row.module.is_in(modules))
         .ok_or_else(|| OptionError::invalid(index, option, None, meant(name, modules)))?;
     apply(draft, row, rest, index, option).map_err(|wrong| match wrong {
+        ValueError::Invalid if name == EXPLAIN && rest.starts_with(b"=") => {
+            OptionError::invalid(index, option, None, Some(ends(&os_text(option))))
+        }
         ValueError::Invalid => {
             let advice = format!("write it as in usage:{}", row.usage.trim_end());
             OptionError::invalid(index, option, None, Some(advice))
         }
-        ValueError::Because(why) => OptionError::invalid(index, option, Some(why), None),
+        ValueError::Because(why, advice) => {
+            OptionError::invalid(index, option, Some(why), Some(advice))
+        }
         ValueError::SectorSize => {
             let why = "Block size must be a multiple of 2 greater than or equal 512";
             let advice = "a sector size is a power of two from 512 to 32768, such as 4096";
@@ -117,7 +129,7 @@ fn apply(
             // As upstream: if the value is malformed, only that is reported. If it is refused
             // for a reason, an undeclared device is reported first
             // (`docs/reference/downstream.md#options`).
-            if matches!(done, Ok(()) | Err(ValueError::Because(_) | ValueError::SectorSize)) {
+            if matches!(done, Ok(()) | Err(ValueError::Because(..) | ValueError::SectorSize)) {
                 draft.mentions.push(mention(kind, name, false));
             }
             done?;

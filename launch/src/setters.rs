@@ -89,7 +89,9 @@ pub(super) fn label(draft: &mut Draft, value: &[u8]) -> Result<(), ValueError> {
         return Err(ValueError::Malformed);
     }
     if !draft.label_keys.insert(key.to_owned()) {
-        return Err(ValueError::Because(format!("Label '{key}' is given more than once")));
+        let why = format!("Label '{key}' is given more than once");
+        let advice = "a label has one value: leave all but one of them out".to_owned();
+        return Err(ValueError::Because(why, advice));
     }
     draft.launch.labels.push(Label { key: key.to_owned(), value: value.to_owned() });
     Ok(())
@@ -122,7 +124,8 @@ pub(super) fn hypervisor(draft: &mut Draft, value: &[u8]) -> Result<(), ValueErr
     let hypervisor = str::from_utf8(value).ok().and_then(Hypervisor::from_name);
     let why = || {
         let value = os_text(OsStr::from_bytes(value));
-        ValueError::Because(format!("Unknown hypervisor: {value}"))
+        let advice = "the hypervisors are best, kvm, qemu and bhyve".to_owned();
+        ValueError::Because(format!("Unknown hypervisor: {value}"), advice)
     };
     draft.launch.runner.hypervisor = hypervisor.ok_or_else(why)?;
     Ok(())
@@ -169,7 +172,8 @@ fn net_fd(value: &[u8], number: &[u8]) -> Result<i32, ValueError> {
     parse_fd(number).ok_or_else(|| {
         let why = if is_number { "Numerical result out of range" } else { "Invalid argument" };
         let value = os_text(OsStr::from_bytes(value));
-        ValueError::Because(format!("Could not attach interface: {value}: {why}"))
+        let advice = "a descriptor is @ and a number, as in @3".to_owned();
+        ValueError::Because(format!("Could not attach interface: {value}: {why}"), advice)
     })
 }
 

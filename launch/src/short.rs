@@ -46,6 +46,17 @@ pub(super) fn written_long(word: &str) -> Option<(&'static str, String)> {
     Some((long, format!("{long}={value}")))
 }
 
+/// Advice on a short option of `solo5-virtio-run` that lacks its value, as in `-n` or `-qn`.
+pub(super) fn lacking(word: &str, modules: &Modules) -> Option<String> {
+    let letter = word.strip_prefix('-')?.trim_start_matches('q');
+    let &[letter] = letter.as_bytes() else { return None };
+    let (_, long) = VALUES.iter().find(|(known, _)| *known == letter)?;
+    (modules.target == Target::Virtio).then(|| {
+        let letter = char::from(letter);
+        format!("-{letter} lacks its value; write -{letter} VALUE or {long}=VALUE")
+    })
+}
+
 /// `arguments` with long options in place of short ones, for the runner of virtio machines; as they
 /// are for other tenders. Stops at the first word that is no option. A word that is not understood
 /// stays as it is, for the reader to refuse.
@@ -103,6 +114,18 @@ mod tests {
         let words: Vec<OsString> = text.split(' ').map(OsString::from).collect();
         let spelled = spelled(&words, &Modules::ordinary(target)).into_owned();
         spelled.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_short_option_without_its_value_is_advised_on() {
+        let said = |word: &str, target| lacking(word, &Modules::ordinary(target));
+        let lacks = "-n lacks its value; write -n VALUE or --interface=VALUE";
+        assert_eq!(said("-n", Target::Virtio).as_deref(), Some(lacks));
+        assert_eq!(said("-qn", Target::Virtio).as_deref(), Some(lacks));
+        for word in ["-q", "-x", "-n1", "--", "-", ""] {
+            assert_eq!(said(word, Target::Virtio), None, "{word}");
+        }
+        assert_eq!(said("-n", Target::Spt), None, "it has no short options");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,13 @@ pub const POLICIES_MAX: usize = 1000;
 /// The host's folder of policies.
 pub fn folder() -> PathBuf {
     Path::new(SYSCONFDIR).join("solo5").join("policy.d")
+}
+
+/// The files in the host's folder, unread. More files than a folder may have are left out: such a folder
+/// is refused when the policies are read.
+pub fn of_host(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = iter::once_with(move || folder.read_dir()).flatten().flatten().flatten();
+    files.take(POLICIES_MAX).map(|entry| entry.path())
 }
 
 /// Where the host's policies are.

@@ -21,6 +21,7 @@
 //! | `power_cut.rs` | flushed data after a power cut |
 //! | `libc.rs` | programs on a C library: Lua, SQLite |
 //! | `loader.rs` | the tender and the audit agree on damaged images |
+//! | `launches.rs` | the tender and `check` agree on launches |
 //! | `peer.rs` | another Solo5's unikernels under our tenders, its tools at our images |
 //! | `http.rs` | load on the example's HTTP server |
 //! | `sandbox.rs` | what the kernel says of a running tender |
@@ -45,6 +46,7 @@ mod features;
 mod guests;
 mod http;
 mod images;
+mod launches;
 mod libc;
 mod loader;
 mod peer;
@@ -183,6 +185,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(downstream::trials(&suite));
     trials.extend(robustness::trials(&suite));
     trials.extend(power_cut::trials(&suite));
+    trials.extend(launches::trials(&suite));
     trials.extend(loader::trials(&suite));
     trials.extend(peer::trials(&suite)?);
     trials.extend(http::trials(&suite));

@@ -8,7 +8,6 @@
 pub mod block;
 pub mod device;
 pub mod disks;
-pub mod extent;
 pub mod file_id;
 pub mod inherited;
 pub mod locks;
@@ -16,9 +15,8 @@ pub mod locks;
 pub mod net;
 
 pub use device::{Backing, Device};
-pub use file_id::FileId;
+pub use inherited::Inherited;
 #[cfg(any(feature = "net", feature = "block"))]
 use inherited::check_not_standard;
-pub use inherited::{Inherited, NAMED_TWICE, check_descriptors};
 pub use locks::Locks;
-pub use solo5_launch::Access;
+pub use solo5_launch::{Access, FileId, NAMED_TWICE};

@@ -95,6 +95,16 @@ pub trait Tender {
         check_room(memory).map_err(|error| Error::Allocate { error })
     }
 
+    /// Checks the files and folders that this launch uses besides its devices, for `--explain`: a launch
+    /// finds out when it uses them. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be used.
+    fn check_places(&self, _launch: &Launch) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The programs that this launch would execute, for a tender that executes any. `knows_features`
     /// says whether the image's bindings know more than those of Solo5 0.12. `memory` is in bytes.
     ///
@@ -194,14 +204,17 @@ pub fn main<T: Tender>(tender: &T, arguments: &[OsString]) -> u8 {
     };
     let mut inherited = Inherited::find(request.descriptors(), filled);
     let mut reporter = None;
-    let result = match request.report().filter(|_| !request.only_explains()) {
-        None => Ok(()),
-        Some(target) => Sink::open(target, &request, &mut inherited)
-            .and_then(|sink| {
-                report::watch(sink, T::TARGET == Target::Spt, |error| console.error(error))
-            })
-            .map(|made| reporter = Some(made))
-            .map_err(Refusal::from),
+    let opened = request.report().map(|target| Sink::open(target, &request, &mut inherited));
+    let result = match opened.transpose() {
+        // There is no outcome to report.
+        Ok(_) if request.only_explains() => Ok(()),
+        Ok(None) => Ok(()),
+        Ok(Some(sink)) => {
+            report::watch(sink, T::TARGET == Target::Spt, |error| console.error(error))
+                .map(|made| reporter = Some(made))
+                .map_err(Refusal::from)
+        }
+        Err(error) => Err(error.into()),
     };
     // After the fork of `report::watch`: there the parent that waits is process 1, and this process
     // is not.
@@ -342,6 +355,7 @@ fn run<T: Tender>(
         if !decision.is_denied() {
             check_devices(devices.as_deref().unwrap_or_default(), image_file)?;
             tender.check_memory(launch, memory)?;
+            tender.check_places(launch)?;
         }
         let commands = devices
             .as_deref()

@@ -8,10 +8,10 @@ use std::ffi::OsString;
 use std::fmt;
 
 use solo5_abi::Arch;
-use solo5_abi::device::{Mtu, SectorSize};
+use solo5_abi::device::Mtu;
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
-use solo5_launch::{Gdb, TooMuchMemory, Unmet, mebibytes};
+use solo5_launch::{Gdb, TooMuchMemory, Unfit, Unmet, is_interface_name, mebibytes};
 use solo5_report::Diagnostic;
 
 use crate::sys::{Errno, strerror};
@@ -37,10 +37,6 @@ pub enum Error {
     Tap { interface: String, error: Errno },
     /// The interface exists but is not a tap, or is a multi-queue tap.
     NotTap { interface: String, what: String },
-    /// An inherited descriptor is not a tap, or its frames carry an extra header.
-    TapFd { fd: i32, why: &'static str },
-    /// Two devices are one tap.
-    NetTwice { names: [String; 2], interface: String },
     /// A tap's MTU is outside the range that Ethernet allows.
     Mtu { interface: String, mtu: u32 },
     /// No random Ethernet address can be generated.
@@ -50,29 +46,15 @@ pub enum Error {
     BlockOpen { path: String, error: Errno },
     /// Its size cannot be determined.
     Capacity { path: String, error: Errno },
-    /// It is neither a regular file nor a block device.
-    BlockKind { path: String },
-    /// Its size is not a multiple of the sector size.
-    Unaligned { name: String, sector_size: SectorSize },
-    /// It is smaller than one sector.
-    TooSmall { name: String, sector_size: SectorSize },
     /// Another guest uses it, and at least one of the two may write to it.
     Busy { path: String, writing: bool },
-    /// An inherited descriptor is not open for the access asked for.
-    BlockFd { fd: i32, why: &'static str },
-    /// Two devices are one disk, and the guest may write to it.
-    BlockTwice { names: [String; 2], path: String },
-    /// Two devices are one inherited descriptor.
-    BlockFdTwice { names: [String; 2], fd: i32 },
     /// The disk is also open for writing as a standard descriptor.
     BlockStandard { path: String, standard: usize },
-    /// The disk is also the image, and the guest could write to it.
-    BlockImage { path: String },
 
     /// The launch lacks what the manifest requires of it.
     Unmet(Unmet),
-    /// The manifest requires a larger block device.
-    CapacityMinimum { name: String, have: u64, least: u64 },
+    /// What the launch attaches cannot be used.
+    Unfit(Unfit),
     /// The manifest requires a larger MTU.
     MtuMinimum { name: String, have: Mtu, least: u32 },
 
@@ -123,10 +105,6 @@ pub enum Error {
     /// QEMU has stopped the machine, which cannot go on. `interprets` if it ran on a KVM that
     /// interprets guests.
     GuestHalted { state: &'static str, interprets: bool },
-    /// The machine has no room for so many devices.
-    Places { machine: &'static str, count: usize, most: usize },
-    /// The hypervisor asked for cannot run this guest here.
-    Hypervisor { why: String },
     /// The machine asked for has another architecture than the image.
     OtherMachine { machine: &'static str, arch: Arch },
 
@@ -136,8 +114,6 @@ pub enum Error {
     FilterLength,
     /// The report cannot be written to the target of `--report`.
     Report { target: String, error: Errno },
-    /// The target of `--report` is a file that the launch uses.
-    ReportUsed { target: String, what: String },
 }
 
 impl Error {
@@ -158,22 +134,16 @@ impl Error {
             Error::Protect { .. } | Error::ImageSize { .. } => "T402",
             Error::NoModule { .. } => "T407",
             Error::Tap { .. } | Error::NotTap { .. } => "T410",
-            Error::TapFd { .. } | Error::NetTwice { .. } => "T411",
             Error::Mtu { .. } => "T412",
             Error::Random { .. } | Error::Host { .. } => "T440",
             Error::BlockOpen { .. } => "T420",
             Error::Capacity { .. } => "T421",
-            Error::BlockKind { .. } => "T422",
-            Error::Unaligned { .. } | Error::TooSmall { .. } => "T423",
             Error::Busy { .. } => "T424",
-            Error::BlockFd { .. } => "T425",
-            Error::BlockTwice { .. } | Error::BlockFdTwice { .. } => "T426",
-            Error::BlockStandard { .. } | Error::BlockImage { .. } => "T427",
+            Error::BlockStandard { .. } => "T427",
             Error::Unmet(Unmet::Stack { .. }) => "T430",
             Error::Unmet(Unmet::Memory { .. }) => "T431",
             Error::Unmet(Unmet::ExecutableHeap) => "T432",
             Error::Unmet(Unmet::SectorSize { .. }) => "T433",
-            Error::CapacityMinimum { .. } => "T434",
             Error::MtuMinimum { .. } => "T435",
             Error::Allocate { .. } => "T436",
             Error::Overlap { .. } => "T437",
@@ -194,11 +164,11 @@ impl Error {
             Error::QemuOld { .. } => "T461",
             Error::QemuFailed { .. } => "T462",
             Error::GuestStopped { .. } => "T463",
-            Error::Places { .. } => "T464",
             Error::GuestHalted { .. } => "T466",
-            Error::Hypervisor { .. } | Error::OtherMachine { .. } => "T465",
+            Error::OtherMachine { .. } => "T465",
             Error::FilterLength => "T441",
-            Error::Report { .. } | Error::ReportUsed { .. } => "T443",
+            Error::Report { .. } => "T443",
+            Error::Unfit(unfit) => unfit.code(),
         }
     }
 
@@ -213,6 +183,11 @@ impl Error {
     /// Advice that upstream's text lacks.
     fn advice(&self) -> Option<String> {
         match self {
+            Error::Tap { interface, .. } | Error::NotTap { interface, .. }
+                if !is_interface_name(interface.as_ref()) && !interface.starts_with('@') =>
+            {
+                Unfit::InterfaceName { interface: interface.clone() }.advice()
+            }
             Error::NotTap { interface, what } => Some(format!("{interface} is {what}")),
             Error::Image { fault, .. } => {
                 fault.advice().or_else(|| fault.what().map(|what| format!("it is {what}")))
@@ -268,12 +243,7 @@ impl Error {
             Error::Capacity { path, error } => {
                 format!("{path}: Could not determine capacity: {}", strerror(*error))
             }
-            Error::Unaligned { name, sector_size } => {
-                format!("{name}: Backing storage size must be block aligned ({sector_size} bytes)")
-            }
-            Error::TooSmall { name, sector_size } => format!(
-                "{name}: Backing storage must be at least 1 block ({sector_size} bytes) in size"
-            ),
+            Error::Unfit(unfit) if unfit.advice().is_none() => unfit.text(),
             Error::Allocate { error } => {
                 format!("Error allocating guest memory: {}", strerror(*error))
             }
@@ -325,14 +295,6 @@ impl Error {
                 ),
                 "use a tender built with that module; --help lists the modules".into(),
             ),
-            Error::TapFd { fd, why } => (
-                format!("descriptor {fd} cannot be a network interface: {why}"),
-                "pass the descriptor of a tap opened with only IFF_TAP and IFF_NO_PI".into(),
-            ),
-            Error::NetTwice { names: [one, other], interface } => (
-                format!("'{one}' and '{other}' are the same tap, {interface}"),
-                "attach two taps: a frame from one tap reaches only one of the devices".into(),
-            ),
             Error::Mtu { interface, mtu } => (
                 format!(
                     "interface {interface}: the MTU is {mtu}, which is not between {} and {}",
@@ -345,10 +307,6 @@ impl Error {
                 format!("no random Ethernet address can be generated: {}", strerror(*error)),
                 "give one with --net-mac".into(),
             ),
-            Error::BlockKind { path } => (
-                format!("{path} is neither a regular file nor a block device"),
-                "a guest's storage must have a size and be readable at any offset".into(),
-            ),
             Error::Busy { path, writing: true } => (
                 format!("{path} is in use by another guest"),
                 "stop that guest, or give both --block-access:NAME=read-only".into(),
@@ -356,19 +314,6 @@ impl Error {
             Error::Busy { path, writing: false } => (
                 format!("{path} is in use by another guest that may write to it"),
                 "stop that guest, or start it with --block-access:NAME=read-only".into(),
-            ),
-            Error::BlockFd { fd, why } => (
-                format!("descriptor {fd} cannot be a block device: {why}"),
-                "pass a descriptor opened for the access the guest gets".into(),
-            ),
-            Error::BlockTwice { names: [one, other], path } => (
-                format!("'{one}' and '{other}' are the same disk, {path}"),
-                "attach two disks, or give both devices --block-access:NAME=read-only".into(),
-            ),
-            Error::BlockFdTwice { names: [one, other], fd } => (
-                format!("'{one}' and '{other}' are the same disk, @{fd}"),
-                "pass two descriptors: of two disks, or of one if both devices are read-only"
-                    .into(),
             ),
             Error::BlockStandard { path, standard } => {
                 let stream = ["standard input", "standard output", "standard error"];
@@ -380,17 +325,8 @@ impl Error {
                     "send the console and messages to another file".into(),
                 )
             }
-            Error::BlockImage { path } => (
-                format!("{path} is also the image, which the guest could change"),
-                "attach another file, or give the device --block-access:NAME=read-only".into(),
-            ),
             Error::Unmet(unmet) => (unmet.text(), unmet.advice()),
-            Error::CapacityMinimum { name, have, least } => (
-                format!(
-                    "the manifest asks for at least {least} bytes for '{name}', but it has {have}"
-                ),
-                format!("attach a larger file or device with --block:{name}=PATH"),
-            ),
+            Error::Unfit(unfit) => (unfit.text(), unfit.advice().unwrap_or_default()),
             Error::MtuMinimum { name, have, least } => (
                 format!(
                     "the manifest asks for an MTU of at least {least} for '{name}', but it is {have}"
@@ -455,14 +391,6 @@ impl Error {
                 }
                 .into(),
             ),
-            Error::Places { machine, count, most } => (
-                format!("a machine {machine} has room for {most} devices, not for {count}"),
-                "use --machine=pc or --machine=q35, or link the unikernel with fewer devices"
-                    .into(),
-            ),
-            Error::Hypervisor { why } => {
-                (why.clone(), "leave --hypervisor out, or use --hypervisor=qemu".into())
-            }
             Error::OtherMachine { machine, arch } => (
                 format!("no machine {machine} runs unikernels for {}", arch.name()),
                 "leave --machine out".into(),
@@ -478,10 +406,6 @@ impl Error {
             Error::Report { target, error } => (
                 format!("the outcome cannot be written to {target}: {}", strerror(*error)),
                 "check the value of --report".into(),
-            ),
-            Error::ReportUsed { target, what } => (
-                format!("the outcome would be written into {what}: {target} is the same file"),
-                "give --report a file of its own".into(),
             ),
             // Not reached: `upstream` has the message of every other error.
             other => (format!("{other:?}"), "report this as a bug".into()),
@@ -632,6 +556,12 @@ impl From<Unmet> for Error {
     }
 }
 
+impl From<Unfit> for Error {
+    fn from(unfit: Unfit) -> Error {
+        Error::Unfit(unfit)
+    }
+}
+
 impl From<TooMuchMemory> for Error {
     fn from(too_much: TooMuchMemory) -> Error {
         Error::MemoryMaximum(too_much)
@@ -654,6 +584,7 @@ impl From<solo5_launch::OptionError> for Refusal {
 #[cfg(test)]
 mod tests {
     use solo5_abi::Target;
+    use solo5_abi::device::SectorSize;
 
     use super::*;
 
@@ -681,14 +612,17 @@ mod tests {
                 "ff: Could not determine capacity: Illegal seek",
             ),
             (
-                Error::Unaligned {
+                Error::Unfit(Unfit::Unaligned {
                     name: "storage".into(),
                     sector_size: SectorSize::new(4096).unwrap(),
-                },
+                }),
                 "storage: Backing storage size must be block aligned (4096 bytes)",
             ),
             (
-                Error::TooSmall { name: "storage".into(), sector_size: SectorSize::MIN },
+                Error::Unfit(Unfit::TooSmall {
+                    name: "storage".into(),
+                    sector_size: SectorSize::MIN,
+                }),
                 "storage: Backing storage must be at least 1 block (512 bytes) in size",
             ),
             (
@@ -770,12 +704,14 @@ mod tests {
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
-        let source = include_str!("error.rs");
-        let mut codes: Vec<&str> = source
-            .match_indices("\"T4")
-            .filter_map(|(at, _)| source.get(at + 1..at + 5))
-            .filter(|code| code.ends_with(|c: char| c.is_ascii_digit()))
-            .collect();
+        let sources = [include_str!("error.rs"), include_str!("../../../launch/src/unfit.rs")];
+        let codes_of = |source: &'static str| {
+            source
+                .match_indices("\"T4")
+                .filter_map(|(at, _)| source.get(at + 1..at + 5))
+                .filter(|code| code.ends_with(|c: char| c.is_ascii_digit()))
+        };
+        let mut codes: Vec<&str> = sources.into_iter().flat_map(codes_of).collect();
         codes.sort_unstable();
         codes.dedup();
         let pages: Vec<&str> =

@@ -231,7 +231,9 @@ impl Explanation<'_> {
         for Safeguard { what, how, lack, .. } in missing {
             writeln!(out, "  {what}: {how} ({lack})")?;
         }
-        writeln!(out, "\nenforced by the tender, which starts no guest without these")?;
+        if self.safeguards.iter().any(|safeguard| own(&safeguard)) {
+            writeln!(out, "\nenforced by the tender, which starts no guest without these")?;
+        }
         for safeguard in self.safeguards.iter().filter(own) {
             writeln!(out, "  {}: {}", safeguard.what, safeguard.how)?;
         }

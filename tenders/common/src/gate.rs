@@ -15,8 +15,8 @@ use solo5_policy::{
     Asked, Decision, Fact, HostFacts, Phase, Policy, admission_lists, decide, sources,
 };
 
-use crate::attach::{Device, Inherited, NAMED_TWICE, check_descriptors};
-use crate::error::{Reason, Refusal};
+use crate::attach::{Device, Inherited, NAMED_TWICE};
+use crate::error::{Error, Reason, Refusal};
 use crate::root::is_root;
 use crate::safeguard::Safeguard;
 
@@ -95,7 +95,7 @@ impl Gate {
     /// the order of their indices. From now on decisions include the facts that the host reports
     /// about them.
     pub fn attach(&mut self, inherited: &mut Inherited) -> Result<Vec<Device>, Refusal> {
-        check_descriptors(&self.asked.launch)?;
+        self.asked.launch.descriptor_twice().map_or(Ok(()), |unfit| Err(Error::Unfit(unfit)))?;
         let mut devices: Vec<Device> = Vec::new();
         let only_inspect = self.asked.launch.explain;
         #[cfg(feature = "net")]

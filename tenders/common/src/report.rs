@@ -16,13 +16,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use serde_json::{Value, json};
-use solo5_launch::{FileOrFd, Request};
+use solo5_launch::{FileOrFd, Request, Unfit};
 use solo5_report::{json as json_text, os_text};
 
 use crate::arch::PC;
@@ -237,7 +237,8 @@ impl Sink {
                 (opened, os_text(path.as_os_str()).into_owned())
             }
             FileOrFd::Fd(fd) => {
-                let opened = inherited.take(*fd).map(|fd| Place::Open(File::from(fd)));
+                let opened = inherited.take(*fd).and_then(for_writing);
+                let opened = opened.map(|fd| Place::Open(File::from(fd)));
                 (opened, format!("descriptor {fd}"))
             }
         };
@@ -248,7 +249,7 @@ impl Sink {
                     Place::ToCreate(_) => None,
                 };
                 match used {
-                    Some(what) => Err(Error::ReportUsed { target, what }),
+                    Some(what) => Err(Unfit::ReportUsed { target, what }.into()),
                     None => Ok(Sink { place, target }),
                 }
             }
@@ -289,6 +290,13 @@ fn append(path: &OsStr, further: OFlags) -> Result<File, Errno> {
     }
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(File::from(file))
+}
+
+/// Refuses a descriptor that cannot be written to, with the error of writing.
+fn for_writing(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    let reads = flags & OFlags::ACCMODE == OFlags::RDONLY || flags.contains(OFlags::PATH);
+    if reads { Err(Errno::BADF) } else { Ok(fd) }
 }
 
 /// Checks that the caller may create a file at `path`.

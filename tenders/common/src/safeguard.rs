@@ -10,7 +10,7 @@ use rustix::thread::{capabilities, set_capabilities};
 
 use crate::confine;
 use crate::sys::descriptors::can_close_ranges;
-use crate::sys::filters;
+use crate::sys::{Errno, filters};
 
 /// Something that confines a guest besides what its filter allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl Safeguard {
         Safeguard { what, how, by: By::Host(available), lack: MISSING }
     }
 
+    /// A safeguard that KVM provides; `lack` is why it does not.
+    pub fn kvm(what: &'static str, how: &'static str, lack: Option<&'static str>) -> Safeguard {
+        let safeguard = Safeguard::host(what, how, lack.is_none());
+        Safeguard { lack: lack.unwrap_or(MISSING), ..safeguard }
+    }
+
     /// A safeguard that the tender itself provides.
     pub fn tender(what: &'static str, how: &'static str) -> Safeguard {
         Safeguard { what, how, by: By::Tender, lack: MISSING }
@@ -59,6 +65,15 @@ impl Safeguard {
     /// Whether the host lacks it.
     pub fn is_missing(&self) -> bool {
         self.by == By::Host(false)
+    }
+}
+
+/// Why there is no KVM, if opening `/dev/kvm` gives this error.
+pub const fn kvm_lack(error: Errno) -> &'static str {
+    match error {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => MISSING,
+        Errno::ACCESS | Errno::PERM => "this user may not open /dev/kvm",
+        _ => "/dev/kvm cannot be opened",
     }
 }
 
@@ -98,4 +113,19 @@ fn can_be_undumpable() -> bool {
     }
     // No other state has to be restored: it is strict too, and a process cannot set it.
     before != DumpableBehavior::Dumpable || set_dumpable_behavior(before).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kvm_that_may_not_be_opened_is_not_missing() {
+        let row = |lack| Safeguard::kvm("a machine of its own", "KVM", lack);
+        assert!(!row(None).is_missing());
+        assert_eq!(row(Some(kvm_lack(Errno::NOENT))).lacking(), "KVM");
+        let denied = row(Some(kvm_lack(Errno::ACCESS)));
+        assert!(denied.is_missing());
+        assert_eq!(denied.lacking(), "KVM (this user may not open /dev/kvm)");
+    }
 }

@@ -1,17 +1,11 @@
-//! The files that a launch uses: its disks, its image and the image's signature, its policies. A
-//! report must not be written into one of them.
+//! The check that a report is not written into a file that the launch uses.
 
-use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 
-use rustix::fs::stat;
 use rustix::stdio::stderr;
-use solo5_launch::{Backing, FileOrFd, Request};
+use solo5_launch::{FileId, Request, UsedFiles};
 use solo5_policy::sources;
-use solo5_report::os_text;
 
-use crate::attach::FileId;
-use crate::attach::extent::extents;
 use crate::attach::file_id::silence;
 use crate::sys::descriptors::status_of;
 use crate::sys::users::CallersRights;
@@ -33,41 +27,7 @@ pub(crate) fn use_of(report: impl AsFd, request: &Request) -> Option<String> {
 
 fn use_of_file(report: FileId, request: &Request) -> Option<String> {
     let _rights = CallersRights::take();
-    let at_path =
-        |path: &OsStr| stat(path).ok().as_ref().and_then(FileId::with_content) == Some(report);
-    let at_fd = |fd| status_of(fd).ok().as_ref().and_then(FileId::with_content) == Some(report);
-    let disk = request.disks().find(|(_, backing)| {
-        let found = match backing {
-            Backing::Path(path) => stat(path).ok(),
-            Backing::Fd(fd) => status_of(*fd).ok(),
-        };
-        let disk = found.as_ref().and_then(FileId::with_content);
-        disk.is_some_and(|disk| extents(disk).iter().any(|piece| piece.file == report))
-    });
-    if let Some((name, _)) = disk {
-        return Some(format!("the disk '{name}'"));
-    }
-    let kernel = request.kernel();
-    if at_path(kernel) {
-        return Some("the image".to_owned());
-    }
-    let mut signature = OsString::from(kernel);
-    signature.push(".minisig");
-    if at_path(&signature) {
-        return Some("a signature of the image".to_owned());
-    }
-    let given = request.policies().iter().find(|policy| match policy {
-        FileOrFd::Path(path) => at_path(path),
-        FileOrFd::Fd(fd) => at_fd(*fd),
-    });
-    if let Some(policy) = given {
-        return Some(match policy {
-            FileOrFd::Path(path) => format!("the policy {}", os_text(path)),
-            FileOrFd::Fd(fd) => format!("the policy @{fd}"),
-        });
-    }
-    // More files need no check: a folder with more is refused when the policies are read.
-    let folder = sources::folder().read_dir().into_iter().flatten().take(sources::POLICIES_MAX);
-    let of_host = folder.flatten().map(|entry| entry.path()).find(|path| at_path(path.as_os_str()));
-    of_host.map(|path| format!("the policy {}", os_text(path.as_os_str())))
+    let (disks, kernel, policies) = (request.disks(), request.kernel(), request.policies());
+    let of_fd = |fd| status_of(fd).ok().as_ref().and_then(FileId::with_content);
+    UsedFiles { disks, kernel, policies }.find(report, of_fd, sources::of_host(&sources::folder()))
 }

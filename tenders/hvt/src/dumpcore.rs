@@ -5,7 +5,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
@@ -14,6 +14,7 @@ use solo5_tender::error::Error;
 use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::calls::{MINCORE, PWRITE64, UNLINKAT};
 use solo5_tender::seccomp::{Condition, Rule, Test};
+use solo5_tender::sys::Errno;
 use solo5_tender::sys::image::page_size;
 
 use crate::arch::TrapFrame;
@@ -35,18 +36,34 @@ pub struct Dump {
     path: OsString,
 }
 
+fn failed(what: &str) -> impl FnOnce(Errno) -> Error {
+    let what = what.to_owned();
+    move |error| Error::Dumpcore { what, error }
+}
+
+/// Opens a directory in which the file can be created.
+fn open(directory: &OsStr) -> Result<OwnedFd, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    let opened = opened.map_err(failed("cannot open dir"))?;
+    rustix::fs::accessat(&opened, c".", Access::WRITE_OK, AtFlags::empty())
+        .map_err(failed("dir not writable"))?;
+    Ok(opened)
+}
+
+/// Checks that the file could be created in `directory`.
+///
+/// # Errors
+///
+/// Why not.
+pub fn check(directory: &OsStr) -> Result<(), Error> {
+    open(directory).map(drop)
+}
+
 impl Dump {
     /// Creates the file in `directory`, for a guest with `memory` bytes of memory.
     pub fn create(directory: &OsStr, memory: u64) -> Result<Dump, Error> {
-        let failed = |what: &str| {
-            let what = what.to_owned();
-            move |error| Error::Dumpcore { what, error }
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(directory, flags, Mode::empty());
-        let opened = opened.map_err(failed("cannot open dir"))?;
-        rustix::fs::accessat(&opened, c".", Access::WRITE_OK, AtFlags::empty())
-            .map_err(failed("dir not writable"))?;
+        let opened = open(directory)?;
         let name = format!("core.solo5-hvt.{}", std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&opened, name.as_str(), flags, Mode::RUSR | Mode::WUSR);

@@ -20,7 +20,7 @@ use std::path::Path;
 use gdbstub::common::Signal;
 use gdbstub::stub::run_blocking::{BlockingEventLoop, Event, WaitForStopReasonError};
 use gdbstub::stub::{BaseStopReason, DisconnectReason, GdbStubBuilder};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{Access, MemfdFlags};
 use solo5_report::path_text;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
@@ -132,6 +132,30 @@ impl Debugger {
                     "GDB: Exiting as we could not receive the next command from the debugger.";
                 target.running.quit(line, EXIT_CANNOT)
             }
+        }
+    }
+}
+
+/// Checks that a debugger could be waited for at `place`.
+///
+/// # Errors
+///
+/// Why not.
+pub fn check(place: &Gdb) -> Result<(), Error> {
+    match place {
+        Gdb::Port(port) => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port));
+            listener.map(drop).map_err(unavailable(place))
+        }
+        Gdb::Socket(path) => {
+            let path = Path::new(path);
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            let folder = folder.unwrap_or(Path::new("."));
+            let found = match rustix::fs::lstat(path) {
+                Ok(_) => Err(Errno::ADDRINUSE),
+                Err(_) => rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK),
+            };
+            found.map_err(|error| Error::GdbPlace { place: place.clone(), error })
         }
     }
 }

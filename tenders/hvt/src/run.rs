@@ -6,7 +6,7 @@ use solo5_abi::offer::Features;
 use solo5_tender::attach::Device;
 use solo5_tender::boot::{self, Guest, Launch, Modules, Tender};
 use solo5_tender::console::Console;
-use solo5_tender::error::{Refusal, Warning};
+use solo5_tender::error::{Error, Refusal, Warning};
 use solo5_tender::report::Reporter;
 use solo5_tender::safeguard::{self, Safeguard};
 use solo5_tender::seccomp::Rule;
@@ -14,7 +14,7 @@ use solo5_tender::sys::landlock;
 
 use crate::filter::{self, Descriptors};
 use crate::prepare::{has_net, prepare};
-use crate::{dumpcore, gdb, vm};
+use crate::{dumpcore, gdb, sandbox, vm};
 
 /// The KVM tender; with `DEBUG`, the debug tender.
 #[derive(Clone, Copy, Debug)]
@@ -57,15 +57,20 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
 
     fn safeguards(&self, launch: &Launch) -> Vec<Safeguard> {
         let kvm = vm::probe();
-        let mut rows = vec![Safeguard::host("a machine of its own", "KVM", kvm.is_some())];
+        let lack = kvm.as_ref().err().copied();
+        let mut rows = vec![Safeguard::kvm("a machine of its own", "KVM", lack)];
         rows.extend(safeguard::common(
             "a seccomp filter for each thread that ends the process and cannot be removed",
         ));
         let no_execute = "page tables with the no-execute bit";
         // With that option, pages that are writable and executable are intended.
         if !launch.exec_heap {
-            let has = kvm.is_some_and(|support| support.has_no_execute());
-            rows.push(Safeguard::host("no page writable and executable", no_execute, has));
+            let lack = match &kvm {
+                Ok(support) if support.has_no_execute() => None,
+                Ok(_) => Some("the CPU has none"),
+                Err(lack) => Some(*lack),
+            };
+            rows.push(Safeguard::kvm("no page writable and executable", no_execute, lack));
         }
         rows.extend([
             Safeguard::host(
@@ -90,6 +95,16 @@ impl<const DEBUG: bool> Tender for Hvt<DEBUG> {
             rows.push(Safeguard::host("a root directory of its own", "--chroot", may));
         }
         rows
+    }
+
+    fn check_places(&self, launch: &Launch) -> Result<(), Error> {
+        if let Some(directory) = &launch.chroot {
+            sandbox::check_root(directory)?;
+        }
+        if let Some(directory) = &launch.dumpcore {
+            dumpcore::check(directory)?;
+        }
+        launch.gdb.as_ref().map_or(Ok(()), gdb::check)
     }
 
     fn start(&self, guest: Guest, reporter: Option<&mut Reporter>, console: &Console) -> Refusal {

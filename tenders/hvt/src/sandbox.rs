@@ -4,10 +4,11 @@
 //! and groups, capabilities, `no_new_privs`, files and sockets (Landlock), core files and
 //! debuggers, descriptors, and last, separately for each thread, system calls.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Uid};
 use solo5_tender::attach::Locks;
 use solo5_tender::boot::User;
@@ -45,6 +46,17 @@ fn failed(what: &'static str) -> impl Fn(Errno) -> Error {
 fn change_root(directory: &CStr) -> Result<(), Errno> {
     rustix::process::chroot(directory)?;
     rustix::process::chdir(c"/")
+}
+
+/// Checks that `directory` is a directory that this process can reach.
+///
+/// # Errors
+///
+/// The error of changing to it, but for a lack of privilege.
+pub fn check_root(directory: &OsStr) -> Result<(), Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    opened.map(drop).map_err(failed("chroot()"))
 }
 
 /// Changes to this user and group for good, and drops all other groups. The calls affect only the

@@ -12,6 +12,7 @@ use kvm_bindings::{
 use kvm_ioctls::{Cap, Kvm, NoDatamatch, VcpuFd, VmFd};
 use solo5_tender::arch::system_call;
 use solo5_tender::error::Error;
+use solo5_tender::safeguard::kvm_lack;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::arch::{self, Registers, Support};
@@ -101,10 +102,17 @@ impl Machine {
     }
 }
 
-/// What KVM supports; `None` if this process cannot use KVM.
-pub fn probe() -> Option<Support> {
-    let kvm = Kvm::new().ok().filter(|kvm| kvm.get_api_version() == API_VERSION)?;
-    Support::probe(&kvm)
+/// What KVM supports.
+///
+/// # Errors
+///
+/// Why this process cannot use it.
+pub fn probe() -> Result<Support, &'static str> {
+    let kvm = Kvm::new().map_err(|error| kvm_lack(errno(error)))?;
+    if kvm.get_api_version() != API_VERSION {
+        return Err("it has another version");
+    }
+    Support::probe(&kvm).ok_or("it does not say what it supports")
 }
 
 /// The guest's CPU.

@@ -8,6 +8,7 @@ use kvm_bindings::{kvm_regs, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use solo5_tender::error::Error;
+use solo5_tender::safeguard::kvm_lack;
 use solo5_tender::sys::Errno;
 
 /// The version of KVM's API.
@@ -24,13 +25,25 @@ const CR4_OSFXSR: u64 = 1 << 9;
 
 /// Whether the first vector instruction of a guest works under KVM.
 pub fn runs_guests() -> bool {
-    try_out().is_some_and(|halted| halted)
+    flaw().is_none()
 }
 
-/// Why KVM does not run guests on this host, if it is there.
+/// Why KVM does not run guests on this host.
 pub fn flaw() -> Option<&'static str> {
-    let flaw = "it is there, and stops at the first vector instruction";
-    try_out().filter(|halted| !halted).map(|_| flaw)
+    match try_out() {
+        Some(true) => None,
+        Some(false) => Some("it is there, and stops at the first vector instruction"),
+        None => Some(lack().unwrap_or("it makes no machine")),
+    }
+}
+
+/// Why this process cannot use KVM.
+pub fn lack() -> Option<&'static str> {
+    match require() {
+        Ok(()) => None,
+        Err(Error::KvmOpen { error }) => Some(kvm_lack(error)),
+        Err(_) => Some("it has another version"),
+    }
 }
 
 /// Checks that KVM can be opened, for a user who asks for it by name.

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use solo5_launch::{Backing, Interface, Launch};
+use solo5_launch::{Backing, Interface, Launch, Unfit};
 use solo5_report::os_text;
 use solo5_tender::attach;
 use solo5_tender::error::Error;
@@ -102,16 +102,18 @@ fn have_addresses(devices: &[attach::Device]) -> bool {
 }
 
 fn no_descriptor(name: &str) -> Error {
-    Error::Hypervisor {
+    Unfit::Hypervisor {
         why: format!("bhyve takes no descriptor, so '{name}' needs a name or path"),
     }
+    .into()
 }
 
 /// A path that bhyve's list with commas between can hold.
 fn plain(path: &OsStr) -> Result<String, Error> {
     let text = os_text(path).into_owned();
     if path.as_bytes().contains(&b',') {
-        return Err(Error::Hypervisor { why: format!("bhyve takes no path with a comma: {text}") });
+        let why = format!("bhyve takes no path with a comma: {text}");
+        return Err(Unfit::Hypervisor { why }.into());
     }
     Ok(text)
 }

@@ -4,25 +4,11 @@
 //! one device while the slots suffice, because guests with the bindings of Solo5 0.12 look nowhere else
 //! (`docs/reference/virtio.md#runner`).
 
-use solo5_launch::Machine;
+use solo5_launch::{Machine, Unfit};
 use solo5_tender::error::Error;
 
 /// The first slot for devices: the lower ones have the chipset.
 const FIRST_SLOT: usize = 2;
-/// Functions of one slot.
-const FUNCTIONS: usize = 8;
-/// Devices that a microvm has room for.
-const TRANSPORTS: usize = 8;
-
-/// The slots from [`FIRST_SLOT`] on that are free; in slot 31 a q35 has more of its chipset.
-const fn slots(machine: Machine) -> usize {
-    match machine {
-        Machine::Pc => 30,
-        Machine::Q35 => 29,
-        Machine::Microvm => 0,
-        Machine::Virt => 29,
-    }
-}
 
 /// The bus and address of each of `count` devices, as QEMU's `-device` takes them.
 ///
@@ -30,10 +16,9 @@ const fn slots(machine: Machine) -> usize {
 ///
 /// The machine has no room for so many.
 pub fn places(machine: Machine, count: usize) -> Result<Vec<String>, Error> {
-    let slots = slots(machine);
-    let most = if machine == Machine::Microvm { TRANSPORTS } else { slots * FUNCTIONS };
+    let (slots, most) = (machine.slots(), machine.most_devices());
     if count > most {
-        return Err(Error::Places { machine: machine.name(), count, most });
+        return Err(Unfit::Places { machine: machine.name(), count, most }.into());
     }
     let bus = match machine {
         Machine::Microvm => {

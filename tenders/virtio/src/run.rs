@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use solo5_abi::offer::Features;
 use solo5_abi::{Arch, Target};
-use solo5_launch::{Hypervisor, Machine, Runner};
+use solo5_launch::{Hypervisor, Machine, Runner, Unfit};
 use solo5_tender::attach::{Access, Backing, Device, Locks};
 use solo5_tender::boot::{Guest, Launch, Tender};
 use solo5_tender::console::Console;
@@ -64,7 +64,7 @@ impl Tender for Virtio {
         if other {
             let (hypervisor, arch) = (runner.hypervisor.name(), arch.name());
             let why = format!("{hypervisor} runs no unikernels for {arch} here");
-            return Err(Error::Hypervisor { why });
+            return Err(Unfit::Hypervisor { why }.into());
         }
         Ok(())
     }
@@ -81,16 +81,18 @@ impl Tender for Virtio {
             return vec![Safeguard { lack, ..Safeguard::host(MACHINE, "bhyve", false) }];
         }
         let filter = "QEMU's own seccomp filter";
-        let sandbox = qemu::find(machine(launch.runner).arch()).is_ok_and(|qemu| qemu.sandbox);
-        let machine = Safeguard::host(MACHINE, "KVM", kvm(launch.runner));
+        let machine = machine(launch.runner);
+        let sandbox = qemu::find(machine.arch()).is_ok_and(|qemu| qemu.sandbox);
         let lack = match launch.runner.hypervisor {
-            Hypervisor::Qemu => "not used with --hypervisor=qemu",
-            _ if Arch::HOST != Some(self::machine(launch.runner).arch()) => {
-                "only for unikernels of this machine's architecture"
+            Hypervisor::Qemu => Some("not used with --hypervisor=qemu"),
+            _ if Arch::HOST != Some(machine.arch()) => {
+                Some("only for unikernels of this machine's architecture")
             }
-            _ => accelerator::flaw().unwrap_or(machine.lack),
+            // With a flaw of KVM it is used all the same.
+            Hypervisor::Kvm => accelerator::lack(),
+            Hypervisor::Best | Hypervisor::Bhyve => accelerator::flaw(),
         };
-        let mut rows = vec![Safeguard { lack, ..machine }];
+        let mut rows = vec![Safeguard::kvm(MACHINE, "KVM", lack)];
         // QEMU is executed, which makes a process dumpable again.
         let common = safeguard::common(filter).into_iter();
         rows.extend(common.filter(|row| row.how != "PR_SET_DUMPABLE").map(|row| {
@@ -197,8 +199,7 @@ fn run(
 ) -> Result<Conclusion, Refusal> {
     match guest.runner.hypervisor {
         Hypervisor::Bhyve => {
-            let why = "bhyve runs only on FreeBSD; --explain shows its commands".to_owned();
-            return Err(Error::Hypervisor { why }.into());
+            return Err(Error::Unfit(Unfit::bhyve()).into());
         }
         Hypervisor::Kvm => accelerator::require()?,
         Hypervisor::Best | Hypervisor::Qemu => {}

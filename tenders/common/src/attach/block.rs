@@ -5,8 +5,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
-use solo5_abi::device::SectorSize;
-use solo5_launch::{self as launch, Access};
+use solo5_launch::{self as launch, Access, Unfit, check_size};
 use solo5_policy::evaluate::rest_beneath;
 use solo5_policy::{BlockFacts, BlockKind, Fact};
 use solo5_report::os_text;
@@ -114,9 +113,9 @@ pub fn attach(
         }
         launch::Backing::Fd(number) => {
             let path = format!("@{number}");
-            check_not_standard(*number).map_err(|why| Error::BlockFd { fd: *number, why })?;
+            check_not_standard(*number).map_err(|why| Unfit::BlockFd { fd: *number, why })?;
             if inherited.is_taken(*number) {
-                return Err(Error::BlockFd { fd: *number, why: NAMED_TWICE });
+                return Err(Unfit::BlockFd { fd: *number, why: NAMED_TWICE }.into());
             }
             let fd = inherited.take(*number);
             let fd = fd.map_err(|error| open_error(OsStr::new(&path), error))?;
@@ -152,7 +151,7 @@ pub fn attach(
 pub fn check_whole_sectors(device: &Device) -> Result<(), Error> {
     match &device.backing {
         Backing::Block { capacity, sector_size, .. } => {
-            check_size(&device.name, *capacity, *sector_size)
+            Ok(check_size(&device.name, *capacity, *sector_size)?)
         }
         Backing::Net { .. } => Ok(()),
     }
@@ -176,7 +175,7 @@ fn open_beneath(under: &str, path: &OsStr, flags: OFlags) -> Option<Result<Owned
 
 /// Whether an inherited descriptor is open for `access`.
 pub fn check_access(fd: &OwnedFd, access: Access) -> Result<(), Error> {
-    let wrong = |why| Error::BlockFd { fd: fd.as_raw_fd(), why };
+    let wrong = |why| Error::Unfit(Unfit::BlockFd { fd: fd.as_raw_fd(), why });
     let flags = rustix::fs::fcntl_getfl(fd).map_err(|_| wrong("it is not open"))?;
     if flags.contains(OFlags::PATH) {
         return Err(wrong("it was opened with O_PATH, so it cannot be read"));
@@ -211,7 +210,7 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
         // as `/dev/zero`.
         _ if capacity == 0 => {}
         _ => {
-            return Err(Error::BlockKind { path: path.to_owned() });
+            return Err(Unfit::BlockKind { path: path.to_owned() }.into());
         }
     }
     let kind = match kind {
@@ -223,22 +222,9 @@ pub fn measure(fd: BorrowedFd<'_>, path: &str) -> Result<Measured, Error> {
     Ok(Measured { capacity, kind, file })
 }
 
-/// Refuses a device whose `capacity` in bytes is not a whole number of sectors, or is below one
-/// sector.
-pub fn check_size(name: &str, capacity: u64, sector_size: SectorSize) -> Result<(), Error> {
-    let name = name.to_owned();
-    let sector = u64::from(sector_size.bytes());
-    if !capacity.is_multiple_of(sector) {
-        return Err(Error::Unaligned { name, sector_size });
-    }
-    if capacity < sector {
-        return Err(Error::TooSmall { name, sector_size });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use solo5_abi::device::SectorSize;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
@@ -267,8 +253,8 @@ mod tests {
         Lookup::of(&block, directories)
     }
 
-    fn line<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
-        result.unwrap_err().line()
+    fn line<T: std::fmt::Debug, E: Into<Error>>(result: Result<T, E>) -> String {
+        result.map_err(E::into).unwrap_err().line()
     }
 
     #[test]
@@ -299,7 +285,7 @@ mod tests {
             open(path.as_os_str(), &[], access)
                 .and_then(|(fd, _)| measure(fd.as_fd(), &text))
                 .and_then(|found| {
-                    check_size("storage", found.capacity, SectorSize::new(512).unwrap())
+                    Ok(check_size("storage", found.capacity, SectorSize::new(512).unwrap())?)
                 })
         };
         for access in [Access::ReadOnly, Access::ReadWrite] {

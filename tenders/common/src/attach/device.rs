@@ -5,9 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use solo5_abi::device::{Mtu, SectorSize};
 use solo5_abi::mft1::Flush;
 use solo5_abi::offer::{Feature, Features};
-use solo5_launch::Access;
+use solo5_launch::{Access, FileId, Unfit};
 
-use super::file_id::FileId;
 use crate::error::Error;
 
 /// A device of the manifest, with the host's device that backs it.
@@ -89,7 +88,7 @@ impl Device {
             Backing::Block { capacity: have, capacity_minimum: Some(least), .. }
                 if have < least =>
             {
-                Err(Error::CapacityMinimum { name: name(), have, least })
+                Err(Unfit::CapacityMinimum { name: name(), have, least }.into())
             }
             Backing::Net { .. } | Backing::Block { .. } => Ok(()),
         }

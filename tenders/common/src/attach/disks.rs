@@ -1,10 +1,9 @@
 //! The check that nothing but the guest writes to its disks, and that it writes to nothing else
 //! through them.
 
-use solo5_launch::Access;
+use solo5_launch::{Disk, Disks, Extent, FileId, extents};
 
-use super::extent::{Extent, extents};
-use super::file_id::{FileId, silence};
+use super::file_id::{silence, standard_writer};
 use super::{Backing, Device};
 use crate::error::Error;
 
@@ -21,28 +20,15 @@ fn check(
     image: Option<FileId>,
     extents: impl Fn(FileId) -> Vec<Extent>,
 ) -> Result<(), Error> {
-    let mut seen: Vec<(Vec<Extent>, Access, &str)> = Vec::new();
+    let mut disks = Disks::of(image);
     for device in devices {
         let Backing::Block { path, file, access, .. } = &device.backing else { continue };
         let pieces = extents(*file);
-        if let Some(standard) = pieces.iter().find_map(|piece| piece.file.standard_writer()) {
+        if let Some(standard) = pieces.iter().find_map(|piece| standard_writer(piece.file)) {
             silence(standard);
             return Err(Error::BlockStandard { path: path.clone(), standard });
         }
-        let is_image = pieces.iter().any(|piece| Some(piece.file) == image);
-        if *access == Access::ReadWrite && is_image {
-            return Err(Error::BlockImage { path: path.clone() });
-        }
-        let writes = |other: Access| [*access, other].contains(&Access::ReadWrite);
-        let shares = |others: &[Extent]| {
-            pieces.iter().any(|piece| others.iter().any(|other| piece.overlaps(other)))
-        };
-        let same = seen.iter().find(|(others, access, _)| writes(*access) && shares(others));
-        if let Some((_, _, other)) = same {
-            let names = [(*other).to_owned(), device.name.clone()];
-            return Err(Error::BlockTwice { names, path: path.clone() });
-        }
-        seen.push((pieces, *access, &device.name));
+        disks.add(Disk { name: &device.name, path, access: *access, pieces })?;
     }
     Ok(())
 }
@@ -50,6 +36,7 @@ fn check(
 #[cfg(test)]
 mod tests {
     use solo5_abi::device::SectorSize;
+    use solo5_launch::Access;
 
     use super::*;
 

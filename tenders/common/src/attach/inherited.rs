@@ -1,14 +1,13 @@
 //! Descriptors that the launcher passed on, kept apart from those that the tender opens itself.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::stdio::{stderr, stdin, stdout};
-use solo5_launch::{Backing, Interface, Launch};
+#[cfg(any(feature = "net", feature = "block"))]
+use solo5_launch::STANDARD;
 
 #[cfg(any(feature = "net", feature = "block"))]
 use super::file_id;
-use crate::error::Error;
 use crate::sys::Errno;
 use crate::sys::descriptors::{self, Filled, is_open};
 
@@ -21,9 +20,6 @@ pub struct Inherited {
     open: Vec<RawFd>,
     taken: Vec<RawFd>,
 }
-
-/// Why [`Inherited::take`] refuses a descriptor that is already taken.
-pub const NAMED_TWICE: &str = "another option names it too";
 
 impl Inherited {
     /// Finds out which of `numbers` are open. Call it before the tender opens anything except the
@@ -68,42 +64,10 @@ pub(super) fn check_not_standard(fd: RawFd) -> Result<(), &'static str> {
     match usize::try_from(fd) {
         Ok(standard @ 0..=2) => {
             file_id::silence(standard);
-            Err("it is a standard descriptor, which the tender and its guest write to")
+            Err(STANDARD)
         }
         _ => Ok(()),
     }
-}
-
-/// Refuses a launch that names one descriptor for two devices of the same type.
-pub fn check_descriptors(launch: &Launch) -> Result<(), Error> {
-    let nets = launch.nets.iter().filter_map(|net| match net.interface {
-        Interface::Fd(fd) => Some((fd, net.name.as_str())),
-        Interface::Tap(_) => None,
-    });
-    if let Some((fd, names)) = first_twice(nets) {
-        return Err(Error::NetTwice { names, interface: format!("@{fd}") });
-    }
-    let blocks = launch.blocks.iter().filter_map(|block| match block.backing {
-        Backing::Fd(fd) => Some((fd, block.name.as_str())),
-        Backing::Path(_) => None,
-    });
-    match first_twice(blocks) {
-        Some((fd, names)) => Err(Error::BlockFdTwice { names, fd }),
-        None => Ok(()),
-    }
-}
-
-/// The first key that occurs twice, with both names.
-fn first_twice<'n, K: Ord + Copy>(
-    named: impl Iterator<Item = (K, &'n str)>,
-) -> Option<(K, [String; 2])> {
-    let mut seen = BTreeMap::new();
-    for (key, name) in named {
-        if let Some(other) = seen.insert(key, name) {
-            return Some((key, [other.to_owned(), name.to_owned()]));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

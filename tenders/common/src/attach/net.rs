@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use solo5_abi::device::Mtu;
-use solo5_launch::{Interface, Net};
+use solo5_launch::{Interface, Net, Unfit};
 use solo5_policy::{Fact, NetFacts};
 use solo5_report::os_text;
 
@@ -65,9 +65,18 @@ fn tap_problem(name: &OsStr, error: Errno) -> Error {
 /// Explains why an existing interface cannot be attached, if the kernel reports its driver.
 fn not_a_plain_tap(control: &OwnedFd, name: &OsStr) -> Option<Error> {
     let interface = os_text(name).into_owned();
-    let driver = tap::driver(control.as_fd(), name.as_bytes()).ok()?;
-    let driver = (driver.name.as_slice(), driver.bus.as_slice());
     let make = format!("make one with `ip tuntap add mode tap name {interface}`");
+    let driver = match tap::driver(control.as_fd(), name.as_bytes()) {
+        Ok(driver) => driver,
+        // A tap's driver always tells.
+        Err(Errno::OPNOTSUPP) => {
+            let what =
+                "an interface without a driver of its own, not a tap; attach a tap".to_owned();
+            return Some(Error::NotTap { interface, what });
+        }
+        Err(_) => return None,
+    };
+    let driver = (driver.name.as_slice(), driver.bus.as_slice());
     let what = match driver {
         (b"tun", b"tap") => format!("a multi-queue tap, not a plain one; {make}"),
         (b"tun", _) => format!("a tun, which has no Ethernet frames, not a tap; {make}"),
@@ -85,7 +94,7 @@ pub fn inspect(name: &OsStr) -> Result<TapInfo, Error> {
     let control = control(name)?;
     check_up(&control, name)?;
     let driver = tap::driver(control.as_fd(), name.as_bytes());
-    if driver.is_ok_and(|driver| (driver.name.as_slice(), driver.bus.as_slice()) != TAP)
+    if !driver.is_ok_and(|driver| (driver.name.as_slice(), driver.bus.as_slice()) == TAP)
         && let Some(error) = not_a_plain_tap(&control, name)
     {
         return Err(error);
@@ -125,7 +134,7 @@ pub fn attach(name: &OsStr) -> Result<(TapInfo, OwnedFd), Error> {
 /// Identifies the tap of an inherited descriptor, and checks that its frames are bare Ethernet
 /// frames.
 pub fn identify(fd: &OwnedFd) -> Result<TapInfo, Error> {
-    let not_tap = |why| Error::TapFd { fd: fd.as_raw_fd(), why };
+    let not_tap = |why| Error::Unfit(Unfit::TapFd { fd: fd.as_raw_fd(), why });
     let (name, flags) =
         tap::identify(fd.as_fd()).map_err(|_| not_tap("it is not an attached tap"))?;
     if flags & tap::IFF_TAP == 0 {
@@ -199,9 +208,9 @@ pub fn open(
         (Interface::Tap(name), true) => (inspect(name)?, None),
         (Interface::Tap(name), false) => attach(name).map(|(info, fd)| (info, Some(fd)))?,
         (Interface::Fd(number), only_inspect) => {
-            check_not_standard(*number).map_err(|why| Error::TapFd { fd: *number, why })?;
+            check_not_standard(*number).map_err(|why| Unfit::TapFd { fd: *number, why })?;
             if inherited.is_taken(*number) {
-                return Err(Error::TapFd { fd: *number, why: NAMED_TWICE });
+                return Err(Unfit::TapFd { fd: *number, why: NAMED_TWICE }.into());
             }
             let fd = inherited
                 .take(*number)
@@ -254,7 +263,7 @@ pub fn check_taps(devices: &[Device]) -> Result<(), Error> {
         if let Some((.., other)) = same {
             let names = [(*other).to_owned(), device.name.clone()];
             let interface = os_text(OsStr::from_bytes(interface)).into_owned();
-            return Err(Error::NetTwice { names, interface });
+            return Err(Unfit::NetTwice { names, interface }.into());
         }
         seen.push((interface, fd, &device.name));
     }
@@ -269,10 +278,10 @@ pub fn check_name_unchanged(device: &Device) -> Result<(), Error> {
     };
     match tap::identify(fd.as_fd()) {
         Ok((now, _)) if now == *interface => Ok(()),
-        _ => Err(Error::TapFd {
-            fd: fd.as_raw_fd(),
-            why: "its interface was renamed or removed meanwhile",
-        }),
+        _ => {
+            let why = "its interface was renamed or removed meanwhile";
+            Err(Unfit::TapFd { fd: fd.as_raw_fd(), why }.into())
+        }
     }
 }
 
@@ -312,7 +321,7 @@ mod tests {
             "Could not attach interface: a23456789012345x: File name too long (ENAMETOOLONG)"
         );
         let file = OwnedFd::from(tempfile::tempfile().unwrap());
-        assert!(matches!(adopt(file), Err(Error::TapFd { .. })));
+        assert!(matches!(adopt(file), Err(Error::Unfit(Unfit::TapFd { .. }))));
     }
 
     #[test]

@@ -43,6 +43,45 @@ fn a_host_without_kvm_is_named() {
     ran.gives(1).says("Could not open: /dev/kvm: No such file or directory");
 }
 
+/// What a launch would find out later, an explanation finds out too.
+#[test]
+fn explaining_looks_at_every_place() {
+    let guest = Guest::new(Code::new().exit(0), &[]);
+    let file = guest.file("file", b"x");
+    let none = "chroot() failed: No such file or directory";
+    guest.run(&["--explain", "--chroot=/nonexistent"]).gives(1).mentions(none);
+    let chroot = format!("--chroot={}", file.display());
+    guest.run(&["--explain", &chroot]).gives(1).mentions("chroot() failed: Not a directory");
+    guest.run(&["--explain", "--report=/nonexistent/r"]).gives(1).mentions("error[T443]");
+    guest.run(&["--explain", "--chroot=/"]).gives(0);
+}
+
+/// The same in the tender for debugging.
+#[cfg(feature = "debug")]
+#[test]
+fn explaining_looks_at_the_places_of_debugging() {
+    let guest = Guest::new(Code::new().exit(0), &[]);
+    let file = guest.file("file", b"x");
+    let debug = |option: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_solo5-hvt-debug"));
+        Ran::of(command.args(["--explain", option]).arg(&guest.image))
+    };
+    debug("--dumpcore=/nonexistent").gives(1).mentions("dumpcore: cannot open dir: No such file");
+    let folder = file.parent().unwrap();
+    debug(&format!("--dumpcore={}", folder.display())).gives(0);
+    let socket = |name: &str| format!("--gdb-socket={}", folder.join(name).display());
+    let with_gdb = |socket: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_solo5-hvt-debug"));
+        Ran::of(command.args(["--explain", "--gdb", socket]).arg(&guest.image))
+    };
+    with_gdb(&socket("file")).gives(1).mentions("Address already in use");
+    with_gdb(&socket("socket")).gives(0);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    with_gdb(&format!("--gdb-port={port}")).gives(1).mentions("Address already in use");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 2, "nothing was made");
+}
+
 #[test]
 fn declared_devices_must_be_attached() {
     let guest = Guest::new(Code::new().exit(0), &[("disk", BLOCK), ("service", NET)]);

@@ -77,6 +77,29 @@ fn a_value_in_a_word_of_its_own_is_advised_on() {
     }
 }
 
+/// No refusal of an option goes without advice.
+#[test]
+fn every_wrong_option_is_advised_on() {
+    let devices = [("disk", BLOCK), ("net", NET)];
+    let guest = Guest::new(Code::new().exit(0), &devices);
+    let twice = "a device has one backing: leave all but one of these options out";
+    for (options, advice) in [
+        (&["--memory=64"][..], "there is no --memory; did you mean --mem?"),
+        (&["--block:disk=a", "--block-fd:disk=7"], twice),
+        (&["--net:net=a", "--net:net=b"], twice),
+        (&["--label=a=b", "--label=a=c"], "a label has one value: leave all but one of them out"),
+        (&["--net:net=@x"], "a descriptor is @ and a number, as in @3"),
+        (&["--net:net=lo", "--block:disk=a"], "lo is an interface without a driver of its own"),
+        (&["--net:net=a-name-of-16-byte", "--block:disk=a"], "a name has 1 to 15 bytes, and no"),
+        (&["--explain", "--net:net=lo", "--block:disk=a"], "lo is an interface without a driver"),
+    ] {
+        let ran = guest.run(options).gives(1);
+        assert!(ran.err.contains(&format!("not started: {advice}")), "{options:?}: {}", ran.err);
+    }
+    let folder = Ran::of(tender().arg("/")).gives(1);
+    folder.mentions("not started: it is a folder; name the image in it");
+}
+
 #[test]
 fn explain_prints_the_built_in_page_of_a_code() {
     let ran = Ran::of(tender().arg("--explain=t424")).gives(0);

@@ -104,6 +104,24 @@ fn a_denial_reveals_nothing_about_the_device() {
     }
 }
 
+/// A launch would be refused for its report, so it is not explained as if it started.
+#[test]
+fn explaining_looks_at_the_place_of_the_report() {
+    let guest = Guest::new(Code::new().exit(0), &[("disk", BLOCK)]);
+    guest.file("disk.img", &[0; 512]);
+    let explain = |report: &str| guest.run(&["--explain", report, "--block:disk=disk.img"]);
+    for (report, says) in [
+        ("--report=none/report", "none/report: No such file or directory"),
+        ("--report=disk.img", "would be written into the disk 'disk'"),
+        ("--report=.", "cannot be written to .: Is a directory"),
+        ("--report=99", "descriptor 99: Bad file descriptor"),
+    ] {
+        explain(report).gives(1).mentions("error[T443]").mentions(says);
+    }
+    explain("--report=report").gives(0);
+    assert!(!guest.folder.path().join("report").exists(), "nothing happened");
+}
+
 #[test]
 fn explaining_starts_and_writes_nothing() {
     let guest = Guest::new(Code::new().print(0x100000, 1).exit(5), &[("disk", BLOCK)]);

@@ -168,9 +168,15 @@ fn what_is_said_of_kvm_is_true() {
     let wanted = match (is_there, solo5_virtio_run::accelerator::runs_guests()) {
         (_, true) => kvm.to_owned(),
         (true, false) => format!("{kvm} (it is there, and stops at the first vector instruction)"),
-        (false, false) => format!("{kvm} (missing here)"),
+        (false, false) => format!("{kvm} ({})", solo5_virtio_run::accelerator::flaw().unwrap()),
     };
     assert_eq!(line("best"), wanted);
+    let lack = solo5_virtio_run::accelerator::lack();
+    let wanted = lack.map_or_else(|| kvm.to_owned(), |lack| format!("{kvm} ({lack})"));
+    assert_eq!(line("kvm"), wanted);
+    // No heading stands above nothing.
+    let ran = fake.run(&guest, &["--explain", "-H", "bhyve", "KERNEL"]).gives(0);
+    assert!(!ran.out.contains("enforced by the tender"), "{}", ran.out);
     let words = ["--explain", "-H", "qemu", "-m", "999999999", "KERNEL"];
     fake.run(&guest, &words).gives(1).mentions("Error allocating guest memory: ");
     fake.run(&guest, &[&["-H", "bhyve"], &words[..1], &words[3..]].concat()).gives(0);
