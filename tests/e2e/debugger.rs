@@ -1,6 +1,5 @@
-//! `solo5-hvt-debug` with Debian's gdb, on running guests and on core files.
+//! `solo5-hvt-debug` with Debian's gdb, on running guests.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -14,13 +13,52 @@ use solo5_tests::{ensure, fail};
 
 use crate::{Suite, trial};
 
-const TENDER: &str = "solo5-hvt-debug";
+pub(crate) const TENDER: &str = "solo5-hvt-debug";
+
+/// What differs between processors: names of registers, and their values at the start.
+pub(crate) struct Processor {
+    pub(crate) pc: &'static str,
+    /// A register with the processor's privilege.
+    level: &'static str,
+    level_at_start: &'static str,
+    /// Two registers that control calculations.
+    control: [&'static str; 2],
+    control_at_start: [&'static str; 2],
+    /// Two registers to set.
+    vectors: [&'static str; 2],
+    /// How the instruction of a hypercall begins, behind how the one before it does.
+    hypercall: (&'static str, &'static str),
+}
+
+pub(crate) const PROCESSOR: Processor = if cfg!(target_arch = "aarch64") {
+    Processor {
+        pc: "pc",
+        level: "$cpsr & 0xf",
+        level_at_start: "0x5",
+        control: ["$fpcr", "$fpsr"],
+        control_at_start: ["0x0", "0x0"],
+        vectors: ["$v3.d.u[1]", "$v31.s.u[0]"],
+        hypercall: ("dsb", "str"),
+    }
+} else {
+    Processor {
+        pc: "rip",
+        level: "$cs",
+        level_at_start: "0x8",
+        control: ["$fctrl", "$mxcsr"],
+        control_at_start: ["0x37f", "0x1f80"],
+        vectors: ["$xmm3.v2_int64[1]", "$xmm15.v4_int32[0]"],
+        hypercall: ("", "out"),
+    }
+};
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     vec![
         trial(suite, "gdb/session/hvt", session),
         trial(suite, "gdb/floats/hvt", floats),
         trial(suite, "gdb/hardware/hvt", hardware),
+        trial(suite, "gdb/hypercall/hvt", hypercall),
+        trial(suite, "gdb/own-breakpoint/hvt", own_breakpoint),
         trial(suite, "gdb/interrupt/hvt", interrupt),
         trial(suite, "gdb/detach/hvt", detach),
         trial(suite, "gdb/kill/hvt", kill),
@@ -28,22 +66,17 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         trial(suite, "gdb/explain/hvt", explain),
         trial(suite, "gdb/stack/hvt", stack_with_a_guard),
         trial(suite, "gdb/stack/spt", stack_of_an_spt_guest),
-        trial(suite, "dumpcore/abort/hvt", core_of_an_abort),
-        trial(suite, "dumpcore/trap/hvt", core_of_a_trap),
-        trial(suite, "dumpcore/stack/hvt", core_of_an_overflow),
-        trial(suite, "dumpcore/stack/spt", no_core_of_an_spt_guest),
-        trial(suite, "dumpcore/none/hvt", no_core_of_a_good_end),
     ]
 }
 
 /// The image of a unikernel, if it can be run here.
-fn image(suite: &Suite, name: &str, processor: bool) -> Outcome<PathBuf> {
+pub(crate) fn image(suite: &Suite, name: &str, processor: bool) -> Outcome<PathBuf> {
     suite.kvm()?.require(processor)?;
     suite.builder.image(suite.guest(name)?, "hvt")
 }
 
 /// gdb on an image, with `commands` and without the user's configuration.
-fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
+pub(crate) fn gdb(image: &Path, commands: &[&str]) -> Outcome<Command> {
     let asked = Command::new("gdb").arg("--version").output();
     if !asked.is_ok_and(|output| output.status.success()) {
         return Err(Stop::Skip("no `gdb` program".to_owned()));
@@ -88,7 +121,7 @@ fn waiting(
 }
 
 /// Fails unless gdb printed these texts, in this order.
-fn expect_in_order(told: &Finished, texts: &[&str]) -> Outcome {
+pub(crate) fn expect_in_order(told: &Finished, texts: &[&str]) -> Outcome {
     let whole = told.text();
     let mut rest = whole.as_str();
     for text in texts {
@@ -110,8 +143,8 @@ fn session(suite: &Suite) -> Outcome {
             "break solo5_app_main",
             "continue",
             "backtrace",
-            "info registers rip",
-            "print/x $cs",
+            &format!("info registers {}", PROCESSOR.pc),
+            &format!("print/x {}", PROCESSOR.level),
             "print counter",
             // Steps past the breakpoint, which must be in place again afterwards.
             "stepi",
@@ -136,8 +169,8 @@ fn session(suite: &Suite) -> Outcome {
             "Breakpoint 1, solo5_app_main",
             "#0  solo5_app_main",
             "in _start",
-            "<solo5_app_main>",
-            "$1 = 0x8",
+            "<solo5_app_main",
+            &format!("$1 = {}", PROCESSOR.level_at_start),
             "$2 = 0",
             "solo5_app_main + ",
             "$3 = 5",
@@ -159,24 +192,27 @@ fn session(suite: &Suite) -> Outcome {
 fn floats(suite: &Suite) -> Outcome {
     let image = image(suite, "fpu", true)?;
     let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
-    let told = process::run(gdb(
-        &image,
-        &[
-            &target,
-            "print $fctrl",
-            "print/x $mxcsr",
-            "set variable $xmm3.v2_int64[1] = 0x1122334455667788",
-            "set variable $st5 = 2.5",
-            // Any command after which gdb reads the registers again.
-            "stepi",
-            "print/x $xmm3.v2_int64[1]",
-            "print $st5",
-            "continue",
-        ],
-    )?)?;
-    let expected =
-        ["$1 = 895", "$2 = 0x1f80", "$3 = 0x1122334455667788", "$4 = 2.5", "exited normally"];
-    expect_in_order(&told, &expected)?;
+    let Processor { control, control_at_start, vectors, .. } = PROCESSOR;
+    let mut commands = vec![target];
+    commands.extend(control.map(|register| format!("print/x {register}")));
+    let values = ["0x1122334455667788", "0x99aabbcc"];
+    let set = vectors.into_iter().zip(values);
+    commands.extend(set.map(|(register, value)| format!("set variable {register} = {value}")));
+    // Only x86 has registers like this one.
+    let is_x86 = cfg!(target_arch = "x86_64");
+    commands.extend(is_x86.then(|| "set variable $st5 = 2.5".to_owned()));
+    // Any command after which gdb reads the registers again.
+    commands.push("stepi".to_owned());
+    commands.extend(vectors.map(|register| format!("print/x {register}")));
+    commands.extend(is_x86.then(|| "print $st5".to_owned()));
+    commands.push("continue".to_owned());
+    let commands: Vec<_> = commands.iter().map(String::as_str).collect();
+    let told = process::run(gdb(&image, &commands)?)?;
+    let mut expected: Vec<_> = control_at_start.into_iter().chain(values).collect();
+    expected.extend(is_x86.then_some("2.5"));
+    let expected = expected.iter().zip(1..).map(|(value, number)| format!("${number} = {value}\n"));
+    let expected: Vec<_> = expected.chain(["exited normally".to_owned()]).collect();
+    expect_in_order(&told, &expected.iter().map(String::as_str).collect::<Vec<_>>())?;
     tender.finish()?.expect(0, "SUCCESS\n").map(drop)
 }
 
@@ -196,6 +232,68 @@ fn hardware(suite: &Suite) -> Outcome {
     let told = process::run(gdb(&image, &commands)?)?;
     expect_in_order(&told, &expected)?;
     tender.finish()?.expect(0, "counter 42\n").map(drop)
+}
+
+/// A breakpoint at the instruction of a hypercall, and a step over it.
+fn hypercall(suite: &Suite) -> Outcome {
+    let image = image(suite, "debuggee", false)?;
+    let listed = process::run(gdb(&image, &["disassemble solo5_console_write"])?)?.text();
+    let (before, is) = PROCESSOR.hypercall;
+    // Lines are like `   0x0000000000101234 <+28>:	out    %eax,(%dx)`.
+    let instructions: Vec<_> = listed.lines().filter_map(|line| line.split_once(">:\t")).collect();
+    let found = instructions
+        .windows(2)
+        .find(|pair| pair[0].1.starts_with(before) && pair[1].1.starts_with(is));
+    let Some([_, (at, _)]) = found else {
+        fail!("there is no hypercall in it:\n{listed}");
+    };
+    let (at, _) = at.trim_start().split_once(' ').ok_or("a line without an address")?;
+    let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+    let told = process::run(gdb(
+        &image,
+        &[
+            &target,
+            "break outer",
+            "continue",
+            &format!("break *{at}"),
+            "continue",
+            "stepi",
+            &format!("print $pc > {at} && $pc <= {at} + 4"),
+            "stepi",
+            "continue",
+            "delete",
+            "continue",
+        ],
+    )?)?;
+    let stop = "Breakpoint 2, ";
+    expect_in_order(&told, &["Breakpoint 1, outer", stop, "$1 = 1", stop, "exited normally"])?;
+    let printed = tender.finish()?.expect(0, "SUCCESS\n")?;
+    ensure!(printed.text().matches("counter 42\n").count() == 1, "{}", printed.text());
+    Ok(())
+}
+
+/// A breakpoint instruction of the guest's own is the guest's, also if the debugger has one at the same place.
+fn own_breakpoint(suite: &Suite) -> Outcome {
+    let image = image(suite, "breakpoint", false)?;
+    let stops: [&[&str]; 3] =
+        [&[], &["break *own_breakpoint"], &["break *own_breakpoint", "stepi"]];
+    for stops in stops {
+        let (tender, target) = waiting(suite, &image, &["--gdb-port=0"], "")?;
+        let mut commands = vec![target.as_str()];
+        let mut expected = Vec::new();
+        if let Some((stop, then)) = stops.split_first() {
+            commands.extend([*stop, "continue"]);
+            commands.extend(then);
+            expected.push("Breakpoint 1, ");
+        }
+        commands.push("continue");
+        expected.push("exited with code 0377");
+        let told = process::run(gdb(&image, &commands)?)?;
+        expect_in_order(&told, &expected)?;
+        let printed = tender.finish()?.expect(255, "Solo5: trap: type=#B")?;
+        ensure!(!printed.printed("FAILURE"), "{}", printed.text());
+    }
+    Ok(())
 }
 
 /// Ctrl-C while the guest spins and never exits to its tender.
@@ -319,7 +417,7 @@ fn stack_with_a_guard(suite: &Suite) -> Outcome {
 }
 
 /// `guests/stack.c` with 2 MiB of memory: where the guard starts, and where the stack does.
-const STACK: (u64, u64) = (0x1d_0000, 0x1e_0000);
+pub(crate) const STACK: (u64, u64) = (0x1d_0000, 0x1e_0000);
 
 /// gdb starts the tender, which becomes the guest, and stops where the stack overflows.
 fn stack_of_an_spt_guest(suite: &Suite) -> Outcome {
@@ -332,103 +430,4 @@ fn stack_of_an_spt_guest(suite: &Suite) -> Outcome {
     let told = process::run(gdb(&suite.tree.program("solo5-spt"), &commands)?)?;
     let expected = ["SIGSEGV", "solo5_app_main", "$1 = 1", "$2 = 1", "no longer exists"];
     expect_in_order(&told, &expected)
-}
-
-/// A run with `--dumpcore`, and the core files it left.
-fn dump(
-    suite: &Suite,
-    image: &Path,
-    arguments: &[&str],
-) -> Outcome<(Finished, Vec<PathBuf>, tempfile::TempDir)> {
-    let directory = tempfile::tempdir()?;
-    let mut tender = suite.tool(TENDER);
-    let mut option = std::ffi::OsString::from("--dumpcore=");
-    option.push(directory.path());
-    tender.arg(option).arg("--mem=2").arg(image).args(arguments).stdin(Stdio::null());
-    let finished = process::run(tender)?;
-    let entries = std::fs::read_dir(directory.path())?;
-    let files = entries.map(|entry| Ok(entry?.path())).collect::<Outcome<_>>()?;
-    Ok((finished, files, directory))
-}
-
-/// The output of gdb for the only core file of a guest that ends with status 255.
-pub(crate) fn backtrace(suite: &Suite, image: &Path) -> Outcome<Finished> {
-    in_core(suite, image, &[], &["backtrace", "info registers rip"])
-}
-
-/// What gdb says to `commands` on the only core file of a guest that ends with status 255.
-fn in_core(
-    suite: &Suite,
-    image: &Path,
-    arguments: &[&str],
-    commands: &[&str],
-) -> Outcome<Finished> {
-    let (finished, files, _directory) = dump(suite, image, arguments)?;
-    let [core] = files.as_slice() else {
-        fail!("{} core files:\n{}", files.len(), finished.text());
-    };
-    // Upstream's test-suite looks for the file's name at the end of a line.
-    let finished = finished.expect(255, &format!("{}\n", core.display()))?;
-    let name = core.file_name().unwrap_or_default().to_string_lossy();
-    let number = name.strip_prefix("core.solo5-hvt.");
-    ensure!(
-        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())),
-        "{name}:\n{}",
-        finished.text()
-    );
-    ensure!(!finished.printed("incomplete"), "{}", finished.text());
-    let command = format!("core-file {}", core.display());
-    process::run(gdb(image, &[&[command.as_str()], commands].concat())?)
-}
-
-fn core_of_an_abort(suite: &Suite) -> Outcome {
-    let image = image(suite, "dumpcore", false)?;
-    let told = backtrace(suite, &image)?;
-    let expected = ["SIGABRT", "#0", "solo5_abort", "solo5_app_main", "_start", "rip"];
-    expect_in_order(&told, &expected)
-}
-
-fn core_of_a_trap(suite: &Suite) -> Outcome {
-    let image = image(suite, "exception", false)?;
-    let told = backtrace(suite, &image)?;
-    expect_in_order(&told, &["SIGSEGV", "#0  solo5_app_main", "_start"])
-}
-
-/// The core of a guest whose stack has overflowed has all frames, and zeroes for the guard.
-fn core_of_an_overflow(suite: &Suite) -> Outcome {
-    let image = image(suite, "stack", false)?;
-    let commands = [
-        "backtrace 2",
-        "backtrace -4",
-        &format!("print (char *)$sp - (char *){:#x} < 4096", STACK.1),
-        &format!("x/xg {:#x}", STACK.0),
-        &format!("x/xg {:#x} - 8", STACK.1),
-    ];
-    let told = in_core(suite, &image, &["overflow", "1"], &commands)?;
-    let guard = format!("{:#x}:\t0x0000000000000000", STACK.0);
-    let guards_end = format!("{:#x}:\t0x0000000000000000", STACK.1 - 8);
-    let expected =
-        ["SIGSEGV", "#0  ", "dive", "solo5_app_main", "_start", "$1 = ", &guard, &guards_end];
-    expect_in_order(&told, &expected)
-}
-
-/// An spt guest leaves no core: its process cannot be dumped, whatever the host does with cores.
-fn no_core_of_an_spt_guest(suite: &Suite) -> Outcome {
-    let image = suite.spt_image("stack")?;
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]);
-    command.arg(suite.tree.program("solo5-spt")).args(["--mem=2", "--"]).arg(&image);
-    command.args(["overflow", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.stderr(Stdio::null()).status()?;
-    ensure!(status.signal() == Some(11), "{status}");
-    ensure!(!status.core_dumped(), "{status}");
-    Ok(())
-}
-
-fn no_core_of_a_good_end(suite: &Suite) -> Outcome {
-    let image = image(suite, "debuggee", false)?;
-    let (finished, files, _directory) = dump(suite, &image, &[])?;
-    finished.expect(0, "SUCCESS\n")?;
-    ensure!(files.is_empty(), "left behind: {files:?}");
-    Ok(())
 }

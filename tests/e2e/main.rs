@@ -33,12 +33,13 @@
 //! | `virtio_devices.rs`, `virtio_names.rs` | their devices: each kind of registers, and which belongs to which entry |
 //! | `containers.rs` | unikernels under `solo5-run`, on top of runc |
 //! | `virtio_run.rs` | unikernels under `solo5-virtio-run`, on each of its machines |
-//! | `debugger.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
+//! | `debugger.rs`, `cores.rs` | gdb on a guest under `solo5-hvt-debug`, and on its core |
 
 #![forbid(unsafe_code)]
 
 mod clock;
 mod containers;
+mod cores;
 mod debugger;
 mod disks;
 mod downstream;
@@ -190,6 +191,7 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(peer::trials(&suite)?);
     trials.extend(http::trials(&suite));
     trials.extend(debugger::trials(&suite));
+    trials.extend(cores::trials(&suite));
     trials.extend(stack::trials(&suite));
     trials.extend(disks::trials(&suite));
     trials.extend(virtio::trials(&suite));

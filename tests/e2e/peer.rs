@@ -13,7 +13,7 @@ use solo5_tests::peer::Peer;
 use solo5_tests::tree::{Tree, repository};
 use solo5_tests::{directive, ensure, guest, namespace, process, run};
 
-use crate::{Suite, debugger, trial};
+use crate::{Suite, cores, trial};
 
 /// Upstream's test-suite for these targets (`docs/reference/toolchain.md#tests`): a unikernel, and
 /// how it is run. Nothing here is specific to our unikernels, so those of any release must pass;
@@ -208,7 +208,7 @@ fn peer(suite: &Suite) -> Outcome<&Peer> {
 fn core(suite: &Suite) -> Outcome {
     suite.kvm()?.require(false)?;
     let image = present(&peer(suite)?.unikernel("dumpcore", "hvt"))?;
-    let told = debugger::backtrace(suite, &image)?;
+    let told = cores::backtrace(suite, &image)?;
     told.expect(0, "solo5_app_main").map(drop)
 }
 

@@ -18,7 +18,6 @@ const NOT_YET: &[(&str, Architectures, &str)] = &[
         &["ppc64le"],
         "on pages of 64 KiB the seed's page is that of the boot information too",
     ),
-    ("gdb/", &["aarch64"], "the tender has no server for gdb there"),
     ("virtio", OTHERS, "a virtio unikernel needs no such machine: QEMU starts it on any"),
     ("disk/", OTHERS, "a virtio unikernel needs no such machine: QEMU starts it on any"),
 ];

@@ -290,7 +290,7 @@ impl Scenario {
         let lab = lab();
         let kernel = if self.is_foreign() {
             let unpacked = foreign::unpacked(&lab, self.arch)?;
-            for (from, to) in [("bin/busybox", "/bin/busybox"), ("bin/ip", "/sbin/ip")] {
+            for (from, to) in foreign::PROGRAMS {
                 tree.foreign(&unpacked, from, to)?;
             }
             unpacked

@@ -49,8 +49,10 @@ pub enum Exit {
     Internal(u32),
     /// A hardware breakpoint, watchpoint or single step of the debugger.
     Debug {
-        /// The value of DR6.
-        dr6: u64,
+        /// On x86_64 the value of DR6, on aarch64 the syndrome (ESR).
+        cause: u64,
+        /// On aarch64 the address whose access a watchpoint stopped.
+        address: u64,
     },
     /// A signal interrupted KVM_RUN; run again.
     Again,

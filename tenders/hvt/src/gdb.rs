@@ -10,6 +10,7 @@
 //! guest's CPU.
 
 mod debuggee;
+mod machine;
 mod wire;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -30,31 +31,24 @@ use solo5_tender::seccomp::{Condition, Rule, Test};
 use solo5_tender::sys::Errno;
 
 use self::debuggee::{Debuggee, Over, Stop};
+pub use self::machine::Limits;
+use self::machine::REQUESTS;
 use self::wire::{PACKET, Wire, failed, set_immediate_exit, unavailable, watch_input};
 use crate::memory::SharedMemory;
 use crate::running::Running;
-
-/// The KVM requests that the debugger makes.
-const REQUESTS: [(u32, &str); 6] = [
-    (0x4090_ae82, "KVM_SET_REGS"),
-    (0x8138_ae83, "KVM_GET_SREGS"),
-    (0x4138_ae84, "KVM_SET_SREGS"),
-    (0x9000_aea4, "KVM_GET_XSAVE"),
-    (0x5000_aea5, "KVM_SET_XSAVE"),
-    (0x4048_ae9b, "KVM_SET_GUEST_DEBUG"),
-];
 
 /// A connected debugger.
 #[derive(Debug)]
 pub struct Debugger {
     connection: OwnedFd,
+    limits: Limits,
 }
 
 impl Debugger {
     /// Waits for a debugger to connect. From then on its input wakes `epoll`, as an event with
-    /// `timer_data`.
+    /// `timer_data`. `limits` are those of the guest's machine.
     pub fn wait(
-        place: &Gdb,
+        (place, limits): (&Gdb, Limits),
         kernel: &Path,
         epoll: &OwnedFd,
         timer_data: u64,
@@ -95,7 +89,7 @@ impl Debugger {
             }
         };
         watch_input(&connection, epoll, timer_data)?;
-        Ok(Debugger { connection })
+        Ok(Debugger { connection, limits })
     }
 
     /// The descriptor of its connection.
@@ -107,7 +101,7 @@ impl Debugger {
     pub(crate) fn run(self, mut running: Running, memory: &SharedMemory) -> ! {
         let immediate_exit = running.vcpu.immediate_exit();
         set_immediate_exit(immediate_exit);
-        let mut target = Debuggee::new(running, memory);
+        let mut target = Debuggee::new(running, self.limits, memory);
         let mut packet = [0; PACKET];
         let wire = Wire::new(self.connection);
         let built = GdbStubBuilder::new(wire).with_packet_buffer(&mut packet).build();
@@ -169,8 +163,9 @@ pub fn rules(vcpu: RawFd, connection: RawFd) -> Vec<Rule> {
         Rule::allow(WRITE, vec![connection()], "gdb: answers"),
         Rule::allow(RT_SIGRETURN, Vec::new(), "gdb: a request while the guest runs"),
     ];
+    rules.extend(machine::rules());
     for (number, name) in REQUESTS {
-        let request = Condition::new(1, "request", Test::low(number)).meaning(name);
+        let request = Condition::new(1, "request", Test::low(*number)).meaning(name);
         let cpu = Condition::descriptor(vcpu, "the CPU");
         rules.push(Rule::allow(IOCTL, vec![cpu, request], "gdb: registers and breakpoints"));
     }

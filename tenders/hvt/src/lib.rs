@@ -41,7 +41,7 @@ pub mod end;
 pub mod exit;
 pub mod fault;
 pub mod filter;
-#[cfg_attr(not(all(feature = "debug", target_arch = "x86_64")), path = "no_gdb.rs")]
+#[cfg_attr(not(feature = "debug"), path = "no_gdb.rs")]
 pub mod gdb;
 pub mod hypercall;
 mod kvm_error;
@@ -63,14 +63,6 @@ pub mod vm;
 pub mod xsave;
 
 use std::ffi::OsString;
-
-/// Why there is neither debugger nor core dump in this build.
-#[cfg(not(all(feature = "debug", target_arch = "x86_64")))]
-const UNDEBUGGED: &str = if cfg!(feature = "debug") {
-    "not implemented for this architecture"
-} else {
-    "this tender is not for debugging"
-};
 
 /// The whole program apart from the C entry point. Returns the exit status if no guest is started;
 /// otherwise it does not return. `arguments` starts with the program's name. `DEBUG` is true for

@@ -126,6 +126,24 @@ impl SharedMemory {
         Ok(())
     }
 
+    /// Makes KVM put these pages into the machine's tables anew when the guest needs them next. Their content stays.
+    ///
+    /// # Safety
+    ///
+    /// The mapping is one of a file, and shared: otherwise the content would be lost.
+    pub unsafe fn map_anew(&self, at: Allegation) {
+        let Ok(range) = at.within(&(0..self.size)) else {
+            return;
+        };
+        let page = page_size() as usize;
+        let start = range.start / page * page;
+        let length = (range.end - start).next_multiple_of(page);
+        let address = std::ptr::with_exposed_provenance_mut(self.base + start);
+        // SAFETY: whole pages of guest memory, which hold no object of this program. By the caller's promise the
+        // file has their content.
+        unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) };
+    }
+
     /// Sets bit 0 of each byte of `vector` if the page is resident, for consecutive pages from
     /// guest address `at` on.
     pub fn resident(&self, at: u64, vector: &mut [u8]) -> Result<(), Errno> {

@@ -4,6 +4,7 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
+use kvm_ioctls::VmFd;
 use solo5_tender::boot::Gdb;
 use solo5_tender::console::Console;
 use solo5_tender::error::Error;
@@ -17,13 +18,33 @@ use crate::running::Running;
 #[derive(Debug)]
 pub enum Debugger {}
 
+/// Stands for what a machine has for a debugger.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits;
+
+impl Limits {
+    /// Those of a machine.
+    pub fn of(_: &VmFd) -> Limits {
+        Limits
+    }
+}
+
+/// Why there is none.
+const NONE: &str = "this tender is not for debugging";
+
 fn none() -> Error {
-    Error::Gdb { what: crate::UNDEBUGGED.to_owned(), error: Errno::NOSYS }
+    Error::Gdb { what: NONE.to_owned(), error: Errno::NOSYS }
 }
 
 impl Debugger {
     /// Always fails.
-    pub fn wait(_: &Gdb, _: &Path, _: &OwnedFd, _: u64, _: &Console) -> Result<Debugger, Error> {
+    pub fn wait(
+        _: (&Gdb, Limits),
+        _: &Path,
+        _: &OwnedFd,
+        _: u64,
+        _: &Console,
+    ) -> Result<Debugger, Error> {
         Err(none())
     }
 
@@ -62,7 +83,7 @@ mod tests {
         let error = backing(0x20_0000).unwrap_err();
         assert_eq!(
             error.line(),
-            format!("GDB: {}: Function not implemented (ENOSYS)", crate::UNDEBUGGED)
+            "GDB: this tender is not for debugging: Function not implemented (ENOSYS)"
         );
         assert!(rules(-1, -1).is_empty());
     }

@@ -27,7 +27,7 @@ use crate::devices::{Devices, Events, TIMER};
 use crate::dumpcore::{self, Dump};
 use crate::end::EndContext;
 use crate::filter::{self, Descriptors};
-use crate::gdb::{self, Debugger};
+use crate::gdb::{self, Debugger, Limits};
 use crate::hypercall::Host;
 use crate::layout::{Executable, Size};
 use crate::memory::{NO_ACCESS, SharedMemory};
@@ -125,6 +125,7 @@ pub(crate) fn prepare(
     let without_ring = boot_info::info(without_ring, manifest.len());
     loaded.write_low(&[(arch::TABLES, &tables), (BOOT_INFO_BASE, &boot_info)])?;
 
+    let limits = machine.limits();
     let vcpu = machine.into_vcpu();
     let own = Descriptors {
         vcpu: vcpu.fd(),
@@ -147,7 +148,7 @@ pub(crate) fn prepare(
     let debugging = match (&gdb, &shared) {
         (Some(place), Some(shared)) => {
             let memory = (size, guard.as_ref(), shared);
-            Some(wait_for_debugger(place, kernel.as_ref(), &epoll, memory, console)?)
+            Some(wait_for_debugger((place, limits), kernel.as_ref(), &epoll, memory, console)?)
         }
         _ => None,
     };
@@ -193,7 +194,7 @@ pub(crate) fn prepare(
 
 /// Waits for a debugger, and maps guest memory a second time for it. It cannot access the guard either.
 fn wait_for_debugger(
-    place: &Gdb,
+    place: (&Gdb, Limits),
     kernel: &Path,
     epoll: &OwnedFd,
     (size, guard, shared): (Size, Option<&Range<u64>>, &OwnedFd),

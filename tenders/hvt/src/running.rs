@@ -53,7 +53,7 @@ impl Running {
     }
 
     /// Ends the process on behalf of the debugger.
-    #[cfg(all(feature = "debug", target_arch = "x86_64"))]
+    #[cfg(feature = "debug")]
     pub(crate) fn quit(&self, line: &str, status: u8) -> ! {
         self.dump(false, None);
         self.end_context.quit(line, status)

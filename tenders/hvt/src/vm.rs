@@ -3,11 +3,9 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-#[cfg(target_arch = "x86_64")]
-use kvm_bindings::KVM_EXIT_DEBUG;
 use kvm_bindings::{
-    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT, KVM_EXIT_MMIO,
-    kvm_run, kvm_userspace_memory_region,
+    KVM_EXIT_DEBUG, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_IO_OUT,
+    KVM_EXIT_MMIO, kvm_run, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, NoDatamatch, VcpuFd, VmFd};
 use solo5_tender::arch::system_call;
@@ -18,6 +16,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::arch::{self, Registers, Support};
 use crate::exit::Exit;
 use crate::filter::KVM_RUN;
+use crate::gdb;
 use crate::kvm_error::{errno, failed};
 use crate::layout::Executable;
 
@@ -96,6 +95,11 @@ impl Machine {
         arch::counter_frequency(&self.vcpu)
     }
 
+    /// What it has for a debugger.
+    pub fn limits(&self) -> gdb::Limits {
+        gdb::Limits::of(&self.vm)
+    }
+
     /// Keeps only the CPU; its descriptor keeps the machine alive.
     pub fn into_vcpu(self) -> Vcpu {
         Vcpu(self.vcpu)
@@ -138,6 +142,14 @@ impl Vcpu {
             libc::EFAULT => Exit::Translation,
             error => Exit::Failed(error),
         }
+    }
+
+    /// Finishes the access that stopped the CPU last, and does not run the guest on.
+    pub fn finish(&mut self) -> Exit {
+        self.0.set_kvm_immediate_exit(1);
+        let exit = self.run();
+        self.0.set_kvm_immediate_exit(0);
+        exit
     }
 
     /// Its general registers.
@@ -192,11 +204,15 @@ fn decoded(run: &mut kvm_run) -> Exit {
             let value = if write && size == 4 { u32::from_le_bytes([a, b, c, d]) } else { 0 };
             Exit::Device { address, write, size, value }
         }
-        #[cfg(target_arch = "x86_64")]
         KVM_EXIT_DEBUG => {
             // SAFETY: as above.
-            let debug = unsafe { run.__bindgen_anon_1.debug };
-            Exit::Debug { dr6: debug.arch.dr6 }
+            let debug = unsafe { run.__bindgen_anon_1.debug }.arch;
+            #[cfg(target_arch = "x86_64")]
+            let (cause, address) = (debug.dr6, 0);
+            #[cfg(target_arch = "aarch64")]
+            let (cause, address) =
+                (u64::from(debug.hsr_high) << 32 | u64::from(debug.hsr), debug.far);
+            Exit::Debug { cause, address }
         }
         KVM_EXIT_FAIL_ENTRY => {
             // SAFETY: as above.

@@ -13,7 +13,11 @@ use crate::Result;
 use crate::run::{output, run};
 
 /// Packages that are unpacked together with what they depend on.
-const PACKAGES: [&str; 2] = ["busybox-static", "iproute2"];
+const PACKAGES: [&str; 3] = ["busybox-static", "iproute2", "gdb-minimal"];
+
+/// Programs of these packages, and where they are in a machine.
+pub(crate) const PROGRAMS: [(&str, &str); 3] =
+    [("bin/busybox", "/bin/busybox"), ("bin/ip", "/sbin/ip"), ("usr/bin/gdb", "/sbin/gdb")];
 
 /// The packages of `arch` in one folder under `lab`; fetched if they are not there yet.
 ///
@@ -21,7 +25,10 @@ const PACKAGES: [&str; 2] = ["busybox-static", "iproute2"];
 /// A package cannot be fetched.
 pub(crate) fn unpacked(lab: &Path, arch: Arch) -> Result<PathBuf> {
     let unpacked = lab.join(arch.name());
-    if unpacked.exists() {
+    let has_all = |folder: &Path| {
+        PROGRAMS.iter().all(|(program, _)| file(folder, Path::new(program)).is_ok())
+    };
+    if unpacked.exists() && has_all(&unpacked) {
         return Ok(unpacked);
     }
     which("apt-get")?;
@@ -42,6 +49,10 @@ pub(crate) fn unpacked(lab: &Path, arch: Arch) -> Result<PathBuf> {
         if package.extension().is_some_and(|suffix| suffix == "deb") {
             run(Command::new("dpkg-deb").arg("-x").args([&package, &part]))?;
         }
+    }
+    // An earlier version of this program wanted fewer.
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
     }
     fs::rename(part, &unpacked)?;
     Ok(unpacked)

@@ -70,6 +70,8 @@ pub mod calls {
     pub const UNLINKAT: Call = Call::new("unlinkat", 263, 35, 292);
     /// `mincore(address, length, vector)`
     pub const MINCORE: Call = Call::new("mincore", 27, 232, 206);
+    /// `madvise(address, length, advice)`
+    pub const MADVISE: Call = Call::new("madvise", 28, 233, 205);
     /// `arch_prctl(code, address)`: only on x86_64.
     pub const ARCH_PRCTL: Call =
         Call { name: "arch_prctl", x86_64: Some(158), aarch64: None, ppc64le: None };

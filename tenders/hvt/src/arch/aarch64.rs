@@ -4,7 +4,7 @@
 #[cfg(feature = "debug")]
 pub mod core_file;
 pub mod layout;
-mod registers;
+pub(crate) mod registers;
 
 use std::arch::asm;
 

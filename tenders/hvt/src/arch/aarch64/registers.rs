@@ -10,7 +10,7 @@ pub use solo5_tender::arch::PC;
 const REGISTER: u64 = 0x6030_0000_0000_0000;
 
 /// Numbers of registers that KVM has in its `struct kvm_regs`, which it counts in words of 4 bytes.
-pub(super) mod core {
+pub(crate) mod core {
     const CORE: u64 = super::REGISTER | (0x10 << 16);
 
     /// General register `number`, 0 to 30.
@@ -18,15 +18,53 @@ pub(super) mod core {
         CORE | (number * 2)
     }
 
+    /// The stack pointer in use if this is PSTATE: bit 0 says whether it is that of the exception level.
+    pub(crate) const fn sp(pstate: u64) -> u64 {
+        if pstate & 1 == 0 { SP } else { SP_EL1 }
+    }
+
     /// The stack pointer of EL0.
-    pub(crate) const SP: u64 = CORE | 62;
+    const SP: u64 = CORE | 62;
     pub(crate) const PC: u64 = CORE | 64;
     pub(crate) const PSTATE: u64 = CORE | 66;
     pub(crate) const SP_EL1: u64 = CORE | 68;
+
+    #[cfg(feature = "debug")]
+    pub(crate) use debug::{ELR_EL1, FPCR, FPSR, SPSR_EL1, v};
+
+    #[cfg(feature = "debug")]
+    mod debug {
+        use std::mem::offset_of;
+
+        use kvm_bindings::{kvm_regs, user_fpsimd_state};
+
+        use super::CORE;
+
+        /// What turns the size in a register's number from 8 bytes into 4, and into 16.
+        const WORD: u64 = 0x0010_0000_0000_0000;
+        const VECTOR: u64 = 0x0070_0000_0000_0000;
+
+        const FLOATS: usize = offset_of!(kvm_regs, fp_regs);
+
+        pub(crate) const ELR_EL1: u64 = CORE | (offset_of!(kvm_regs, elr_el1) / 4) as u64;
+        pub(crate) const SPSR_EL1: u64 = CORE | (offset_of!(kvm_regs, spsr) / 4) as u64;
+        pub(crate) const FPSR: u64 = word(offset_of!(user_fpsimd_state, fpsr));
+        pub(crate) const FPCR: u64 = word(offset_of!(user_fpsimd_state, fpcr));
+
+        const fn word(offset: usize) -> u64 {
+            CORE ^ WORD | ((FLOATS + offset) / 4) as u64
+        }
+
+        /// Vector register `number`, 0 to 31.
+        pub(crate) const fn v(number: u64) -> u64 {
+            let first = (FLOATS + offset_of!(user_fpsimd_state, vregs)) / 4;
+            CORE ^ VECTOR | (first as u64 + number * 4)
+        }
+    }
 }
 
 /// Numbers of system registers.
-pub(super) mod system {
+pub(crate) mod system {
     /// The number of the register with this encoding: op0, op1, CRn, CRm, op2.
     const fn of(encoding: [u64; 5]) -> u64 {
         let [op0, op1, crn, crm, op2] = encoding;
@@ -38,18 +76,30 @@ pub(super) mod system {
     pub(crate) const TTBR0: u64 = of([3, 0, 2, 0, 0]);
     pub(crate) const TCR: u64 = of([3, 0, 2, 0, 2]);
     pub(crate) const MAIR: u64 = of([3, 0, 10, 2, 0]);
+    #[cfg(feature = "debug")]
+    pub(crate) const ESR: u64 = of([3, 0, 5, 2, 0]);
+    #[cfg(feature = "debug")]
+    pub(crate) const VBAR: u64 = of([3, 0, 12, 0, 0]);
 }
 
 /// Sets a register.
-pub(super) fn set(vcpu: &VcpuFd, register: u64, value: u64) -> Result<(), kvm_ioctls::Error> {
+pub(crate) fn set(vcpu: &VcpuFd, register: u64, value: u64) -> Result<(), kvm_ioctls::Error> {
     vcpu.set_one_reg(register, &value.to_ne_bytes()).map(drop)
 }
 
 /// Reads a register.
-pub(super) fn get(vcpu: &VcpuFd, register: u64) -> Result<u64, kvm_ioctls::Error> {
-    let mut value = [0; 8];
+pub(crate) fn get(vcpu: &VcpuFd, register: u64) -> Result<u64, kvm_ioctls::Error> {
+    get_bytes(vcpu, register).map(u64::from_ne_bytes)
+}
+
+/// Reads a register of this size.
+pub(crate) fn get_bytes<const N: usize>(
+    vcpu: &VcpuFd,
+    register: u64,
+) -> Result<[u8; N], kvm_ioctls::Error> {
+    let mut value = [0; N];
     vcpu.get_one_reg(register, &mut value)?;
-    Ok(u64::from_ne_bytes(value))
+    Ok(value)
 }
 
 /// The general registers.
@@ -79,8 +129,7 @@ pub fn registers(vcpu: &VcpuFd) -> Option<Registers> {
     for (number, x) in (0..).zip(&mut found.x) {
         *x = get(core::x(number))?;
     }
-    // Bit 0 of PSTATE: the stack pointer is that of the exception level.
-    found.sp = get(if found.pstate & 1 == 0 { core::SP } else { core::SP_EL1 })?;
+    found.sp = get(core::sp(found.pstate))?;
     Some(found)
 }
 
