@@ -7,9 +7,9 @@ int solo5_app_main(const struct solo5_start_info *info __attribute__((unused)))
 {
     title("test_breakpoint");
 #if defined(__x86_64__)
-    __asm__ volatile(".globl own_breakpoint\nown_breakpoint: int3");
+    __asm__ volatile(".globl own_breakpoint\nown_breakpoint: nop\nint3");
 #elif defined(__aarch64__)
-    __asm__ volatile(".globl own_breakpoint\nown_breakpoint: brk #7");
+    __asm__ volatile(".globl own_breakpoint\nown_breakpoint: nop\nbrk #7");
 #endif
     say("FAILURE\n");
     return SOLO5_EXIT_FAILURE;

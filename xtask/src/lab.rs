@@ -137,7 +137,7 @@ pub(crate) const SCENARIOS: [Scenario; 4] = [
         names: &["/spt", "/hvt", "downstream/urunc", "downstream/albatross-does"],
         not: &[],
         programs_of: &UNITS,
-        machines: 1,
+        machines: 2,
         in_test: false,
     },
     Scenario {
@@ -150,7 +150,7 @@ pub(crate) const SCENARIOS: [Scenario; 4] = [
         names: &["/spt"],
         not: &[],
         programs_of: &UNITS,
-        machines: 1,
+        machines: 2,
         in_test: false,
     },
 ];

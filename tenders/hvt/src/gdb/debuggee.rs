@@ -271,12 +271,12 @@ impl SwBreakpoint for Debuggee<'_> {
             return Ok(false);
         }
         let old: [u8; BREAKPOINT.len()] = self.memory.load(address).map_err(non_fatal)?;
-        let Some(slot) = self.software.iter_mut().find(|slot| slot.is_none()) else {
+        if self.software.iter().all(Option::is_some) {
             return Ok(false);
-        };
-        *slot = Some((address, old));
+        }
         self.poke(address, &BREAKPOINT).map_err(non_fatal)?;
-        Ok(true)
+        let free = self.software.iter_mut().find(|slot| slot.is_none());
+        Ok(free.map(|slot| *slot = Some((address, old))).is_some())
     }
 
     fn remove_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
