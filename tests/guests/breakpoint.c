@@ -1,5 +1,5 @@
 /* breakpoint: the guest's own breakpoint instruction, which traps. A debugger must leave it to the guest. */
-//@ run hvt: needs=x86_64 expect=abort output="trap: type=#BP" absent=FAILURE peer=no
+//@ run hvt: needs=x86_64 needs=processor expect=abort output="trap: type=#BP" absent=FAILURE peer=no
 //@ run hvt arm: needs=aarch64 expect=abort output="trap: type=#BRK esr=0xf2000007" absent=FAILURE peer=no
 #include "kit.h"
 
