@@ -108,7 +108,7 @@ done
 triple=$($TARGET_CC -dumpmachine) || die "'$TARGET_CC -dumpmachine' fails"
 case $triple in
     x86_64-*|amd64-*) target=x86_64 bindings="stub hvt spt virtio" guard=-mstack-protector-guard=global ;;
-    aarch64-*|arm64-*) target=aarch64 bindings="stub hvt spt" guard= ;;
+    aarch64-*|arm64-*) target=aarch64 bindings="stub hvt spt virtio" guard= ;;
     powerpc64le-*|ppc64le-*) target=ppc64le bindings="stub spt" guard= ;;
     *) die "Unsupported target: $triple, by '$TARGET_CC -dumpmachine'; bindings are for x86_64, aarch64 and ppc64le" ;;
 esac

@@ -47,6 +47,8 @@ static struct {
     uint8_t *part;
     uint64_t part_at;
     bool can_flush;
+    /* The database is open: there are no locks, so only one connection can have it. */
+    bool is_open;
 } device;
 
 struct file {
@@ -157,7 +159,7 @@ static bool read_size(void)
         page = page == 1 ? 65536 : page;
         /* An older SQLite wrote it, and did not keep the number of pages. */
         bool unknown = pages == 0 || memcmp(header + 24, header + 92, 4) != 0;
-        device.database_size = unknown ? device.journal : min(page * pages, device.journal);
+        device.database_size = unknown ? device.journal : page * pages;
     }
     return true;
 }
@@ -190,6 +192,8 @@ static const char *attach(void)
     device.noted = device.journal_size;
     if (!read_size())
         return "the disk cannot be read";
+    if (device.database_size > device.journal)
+        return "the database is larger than its half of the disk";
     device.can_flush = solo5_block_flush(device.handle) == SOLO5_R_OK;
     if (!device.can_flush)
         fprintf(stderr, "sqlite: this tender cannot flush the disk: a loss of power may damage it\n");
@@ -201,9 +205,10 @@ static uint64_t *size_of(struct file *file)
     return file->is_journal ? &device.journal_size : &device.database_size;
 }
 
-static int file_close(sqlite3_file *file)
+static int file_close(sqlite3_file *base)
 {
-    (void)file;
+    if (!((struct file *)base)->is_journal)
+        device.is_open = false;
     return SQLITE_OK;
 }
 
@@ -252,7 +257,8 @@ static int file_sync(sqlite3_file *base, int flags)
 {
     (void)flags;
     struct file *file = (struct file *)base;
-    if (file->is_journal && device.noted != device.journal_size && !note_size())
+    /* What the last block names has to be on the disk before it: an older journal is still in its place. */
+    if (file->is_journal && device.noted != device.journal_size && !(flush() && note_size()))
         return SQLITE_IOERR_FSYNC;
     return flush() ? SQLITE_OK : SQLITE_IOERR_FSYNC;
 }
@@ -322,6 +328,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
     if (name == NULL || (strcmp(name, DATABASE) != 0 && strcmp(name, JOURNAL) != 0))
         return SQLITE_CANTOPEN;
     file->is_journal = strcmp(name, JOURNAL) == 0;
+    if (!file->is_journal && device.is_open)
+        return SQLITE_BUSY;
+    device.is_open |= !file->is_journal;
     file->base.pMethods = &methods;
     if (out_flags != NULL)
         *out_flags = flags;
@@ -334,8 +343,12 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
     (void)sync;
     if (strcmp(name, JOURNAL) != 0)
         return SQLITE_IOERR_DELETE_NOENT;
+    uint64_t before = device.journal_size;
     device.journal_size = 0;
-    return note_size() && flush() ? SQLITE_OK : SQLITE_IOERR_DELETE;
+    if (note_size() && flush())
+        return SQLITE_OK;
+    device.journal_size = before;
+    return SQLITE_IOERR_DELETE;
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *there)

@@ -93,6 +93,10 @@ impl Launch {
             return found;
         }
         let Some(machine) = self.runner.machine.or(Machine::usual(arch)) else { return found };
+        if machine.arch() != arch {
+            found.push(Unfit::OtherMachine { machine: machine.name(), arch });
+            return found;
+        }
         let (count, most) = (self.nets.len() + self.blocks.len(), machine.most_devices());
         match self.runner.hypervisor {
             Hypervisor::Bhyve if self.explain => {}
@@ -202,7 +206,8 @@ impl Launch {
 /// The status of the file at `path`; `None` if nothing is there, or if the path leads to another file in each
 /// process, as `/dev/stdout` does.
 fn status(path: &OsStr) -> Option<Stat> {
-    const OWN: [&str; 5] = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self"];
+    const OWN: [&str; 6] =
+        ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self", "/proc/thread-self"];
     let path = Path::new(path);
     if OWN.iter().any(|own| path.starts_with(own)) {
         return None;
@@ -230,7 +235,8 @@ fn unfit_disk(block: &Block, path: &str, stat: &Stat) -> Option<Unfit> {
 /// Whether Linux lets an interface have this name.
 pub fn is_interface_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    let fits = |byte: &u8| !matches!(byte, b'/' | b':' | 0x0b) && !byte.is_ascii_whitespace();
+    // What the kernel takes for a blank: those of ASCII, and that of Latin-1.
+    let fits = |byte: &u8| !matches!(byte, b'/' | b':' | 0x0b | 0xa0) && !byte.is_ascii_whitespace();
     (1..=INTERFACE_MAX).contains(&name.len())
         && !matches!(name, b"." | b"..")
         && name.iter().all(fits)

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use solo5_abi::Arch;
 use solo5_abi::device::SectorSize;
 
 use super::memory::mebibytes;
@@ -40,10 +41,12 @@ pub enum Unfit {
     /// The manifest requires a larger block device.
     CapacityMinimum { name: String, have: u64, least: u64 },
 
-    /// No process has so many addresses.
+    /// No process, or no virtual machine, has so many addresses.
     Memory { bytes: u64, most: u64 },
     /// The machine has no room for so many devices.
     Places { machine: &'static str, count: usize, most: usize },
+    /// The machine asked for has another architecture than the image.
+    OtherMachine { machine: &'static str, arch: Arch },
     /// The hypervisor asked for cannot run this guest here.
     Hypervisor { why: String },
 
@@ -73,7 +76,7 @@ impl Unfit {
             Unfit::CapacityMinimum { .. } => "T434",
             Unfit::Memory { .. } => "T436",
             Unfit::Places { .. } => "T464",
-            Unfit::Hypervisor { .. } => "T465",
+            Unfit::OtherMachine { .. } | Unfit::Hypervisor { .. } => "T465",
             Unfit::ReportKind { .. } | Unfit::ReportUsed { .. } => "T443",
         }
     }
@@ -115,12 +118,15 @@ impl Unfit {
                 "the manifest asks for at least {least} bytes for '{name}', but it has {have}"
             ),
             Unfit::Memory { bytes, most } => format!(
-                "guest memory of {} is more than a process has addresses for, {}",
+                "guest memory of {} is more than there are addresses for, {}",
                 mebibytes(*bytes),
                 mebibytes(*most)
             ),
             Unfit::Places { machine, count, most } => {
                 format!("a machine {machine} has room for {most} devices, not for {count}")
+            }
+            Unfit::OtherMachine { machine, arch } => {
+                format!("no machine {machine} runs unikernels for {}", arch.name())
             }
             Unfit::Hypervisor { why } => why.clone(),
             Unfit::ReportKind { target, what } => {
@@ -169,6 +175,7 @@ impl Unfit {
                 "use --machine=pc or --machine=q35, or link the unikernel with fewer devices"
                     .to_owned()
             }
+            Unfit::OtherMachine { .. } => "leave --machine out".to_owned(),
             Unfit::Hypervisor { .. } => {
                 "leave --hypervisor out, or use --hypervisor=qemu".to_owned()
             }

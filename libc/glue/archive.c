@@ -46,8 +46,35 @@ static void append(char *path, const char *field, size_t size)
     path[length + more] = '\0';
 }
 
+/*
+ * The name that a header of its own has for the entry behind it, or NULL: GNU's (L) is the content, POSIX's (x)
+ * one of its lines, "LENGTH path=NAME\n".
+ */
+static const char *long_name(char type, const char *content, size_t size, size_t *length)
+{
+    if (type == 'L') {
+        *length = strnlen(content, size);
+        return content;
+    }
+    for (size_t at = 0; at < size;) {
+        size_t line = 0, digits = 0;
+        while (digits < 9 && digits < size - at && content[at + digits] >= '0' && content[at + digits] <= '9')
+            line = line * 10 + (size_t)(content[at + digits++] - '0');
+        if (line <= digits || line > size - at)
+            return NULL;
+        if (line > digits + 7 && memcmp(content + at + digits, " path=", 6) == 0) {
+            *length = line - digits - 7;
+            return content + at + digits + 6;
+        }
+        at += line;
+    }
+    return NULL;
+}
+
 bool __solo5_archive_next(size_t *at, struct entry *entry)
 {
+    const char *given = NULL;
+    size_t given_length = 0;
     uintptr_t start = (uintptr_t)_binary_files_tar_start, end = (uintptr_t)_binary_files_tar_end;
     size_t whole = start == 0 ? 0 : end - start;
     for (;;) {
@@ -62,15 +89,33 @@ bool __solo5_archive_next(size_t *at, struct entry *entry)
             return false;
         *at += BLOCK + (size + BLOCK - 1) / BLOCK * BLOCK;
         char type = header[TYPE];
+        if (type == 'L' || type == 'x') {
+            size_t length;
+            const char *found = long_name(type, header + BLOCK, size, &length);
+            if (found != NULL) {
+                given = found;
+                given_length = length;
+            }
+            continue;
+        }
+        const char *own = given;
+        if (type != 'K' && type != 'g')
+            given = NULL;
         if (type != '0' && type != '\0' && type != '5')
+            continue;
+        if (own != NULL && given_length >= PATH_SIZE)
             continue;
         char name[PATH_SIZE] = "";
         /* GNU's own format has other fields where POSIX has the prefix. */
-        if (header[MAGIC + 5] == '\0' && header[PREFIX] != '\0') {
-            append(name, header + PREFIX, PREFIX_LEN);
-            append(name, "/", 1);
+        if (own != NULL) {
+            append(name, own, given_length);
+        } else {
+            if (header[MAGIC + 5] == '\0' && header[PREFIX] != '\0') {
+                append(name, header + PREFIX, PREFIX_LEN);
+                append(name, "/", 1);
+            }
+            append(name, header + NAME, NAME_SIZE);
         }
-        append(name, header + NAME, NAME_SIZE);
         *entry = (struct entry){
             .content = type == '5' ? NULL : header + BLOCK,
             .size = type == '5' ? 0 : size,
@@ -87,8 +132,11 @@ int __solo5_archive_find(const char *path, struct entry *entry)
 {
     size_t at = 0, length = strlen(path);
     bool is_folder = length == 0, found = false;
+    size_t first = 0;
     struct entry next;
     while (__solo5_archive_next(&at, &next)) {
+        if (first == 0 && strncmp(next.path, path, length) == 0 && (length == 0 || next.path[length] == '/'))
+            first = next.number;
         /* As tar itself does, the last one counts. */
         if (strcmp(next.path, path) == 0) {
             *entry = next;
@@ -103,7 +151,8 @@ int __solo5_archive_find(const char *path, struct entry *entry)
     }
     if (found)
         return 0;
-    *entry = (struct entry){ .mode = 0755 };
+    /* Its number is that of the first entry in it, and its length, which differs from those of folders around it. */
+    *entry = (struct entry){ .mode = 0755, .number = (length + 1) << 40 | first };
     strcpy(entry->path, path);
     return is_folder ? 0 : -ENOENT;
 }

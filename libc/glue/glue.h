@@ -40,8 +40,9 @@ HIDDEN size_t __solo5_memory_free_pages(void);
 /* files.c: copies what a file has at a place; -EBADF, or -ENODEV if it is none. */
 HIDDEN long __solo5_file_copy(long fd, size_t at, void *to, size_t size);
 
-/* The size of the stack of main(). */
+/* The stack of main(). */
 HIDDEN extern size_t __solo5_stack_size;
+HIDDEN extern uintptr_t __solo5_stack_start;
 
 /* time.c: notes the time of the start. */
 HIDDEN void __solo5_time_init(void);

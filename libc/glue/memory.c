@@ -211,6 +211,10 @@ long __solo5_mremap(const long *a)
         return -EINVAL;
     if (a[3] & ~(long)MREMAP_MAYMOVE)
         return -EINVAL;
+    for (size_t page = first; page < first + count; page++) {
+        if (!is_used(page))
+            return -EFAULT;
+    }
     if (wanted <= count) {
         set(first + wanted, count - wanted, false);
         return a[0];

@@ -23,9 +23,13 @@ extern const char __eh_frame_hdr_start[] __attribute__((weak));
 extern const char __eh_frame_hdr_end[] __attribute__((weak));
 
 size_t __solo5_stack_size;
+uintptr_t __solo5_stack_start;
 
 /* The largest part of the memory that is kept for the stack if the manifest names no size. */
 #define STACK_MAX (8UL << 20)
+
+/* The size of a stack's guard. */
+#define GUARD (64UL << 10)
 
 /* Keeps the compiler from comparing addresses that it believes to differ. */
 static uintptr_t value(const char *symbol)
@@ -47,12 +51,15 @@ static size_t heap_size(const struct solo5_start_info *info)
     uintptr_t end = info->heap_start + info->heap_size;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     if (here >= end) {
-        /* The manifest asks for a stack, which is above the heap. */
-        __solo5_stack_size = here - end;
+        /* The manifest asks for a stack, which is above the heap. Between them may be its guard. */
+        size_t between = here - end;
+        __solo5_stack_size = between > 2 * GUARD ? between - GUARD : between;
+        __solo5_stack_start = here - __solo5_stack_size;
         return info->heap_size;
     }
     size_t part = info->heap_size / 4;
     __solo5_stack_size = part < STACK_MAX ? part : STACK_MAX;
+    __solo5_stack_start = end - __solo5_stack_size;
     return info->heap_size - __solo5_stack_size;
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, Mount, User};
@@ -43,7 +44,14 @@ impl Bundle {
             let name = path_text(&file);
             Failure::new(codes::CONFIG, format!("{name}: {why}"))
         };
-        let file = File::open(folder.join(CONFIG)).map_err(|error| refuse(error.to_string()))?;
+        // A named pipe must not be waited for.
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let opened = options.read(true).custom_flags(nonblocking).open(folder.join(CONFIG));
+        let file = opened.map_err(|error| refuse(error.to_string()))?;
+        if !file.metadata().is_ok_and(|found| found.is_file()) {
+            return Err(refuse("not a regular file".to_owned()));
+        }
         let mut bytes = Vec::new();
         let read = file.take(CONFIG_MAX + 1).read_to_end(&mut bytes);
         read.map_err(|error| refuse(error.to_string()))?;

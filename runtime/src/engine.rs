@@ -71,15 +71,18 @@ pub fn become_it(runtime: &Path, words: &[OsString]) -> Failure {
 }
 
 /// Whether the container runs a unikernel, as the runtime remembers it. `false` if it does not know the
-/// container: it will say so itself.
+/// container: it will say so itself. `true` if its answer is too long to tell.
 pub fn runs_unikernel(runtime: &Path, words: &Words) -> bool {
     let Some(id) = &words.id else { return false };
     let mut command = Command::new(runtime);
     command.args(without_log(&words.globals)).arg("state").arg(id);
     let answer = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let answer = answer.ok().filter(|answer| answer.stdout.len() <= ANSWER_MAX);
-    let state = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.stdout).ok());
-    state.is_some_and(|state| {
+    let Ok(answer) = answer else { return false };
+    if answer.stdout.len() > ANSWER_MAX {
+        return true;
+    }
+    let state = serde_json::from_slice::<Value>(&answer.stdout);
+    state.is_ok_and(|state| {
         state.pointer("/annotations").is_some_and(|all| all.get(ANNOTATION).is_some())
     })
 }

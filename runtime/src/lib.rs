@@ -22,7 +22,8 @@
 //! Adversary: whoever made the image, and whoever may set annotations, arguments and volumes of a
 //! container. They write every byte of the root file system and every string in `config.json`. The
 //! engine, its command line and the bundle's folder are trusted: who has these starts any process
-//! anyway. What the image's author and the pod's author bring can deny a launch, but never allow one.
+//! anyway. What the image's author and the pod's author bring can deny a launch, but never allow one,
+//! as far as the engine itself writes what becomes a label.
 
 #![forbid(unsafe_code)]
 // Input and the host never cause a panic.

@@ -6,11 +6,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 /// Most links on the way: the kernel's limit.
 const LINKS_MAX: usize = 40;
+
+/// How often a path is followed again, since another process renamed or mounted something meanwhile.
+const TRIES: usize = 128;
 
 /// A root file system.
 #[derive(Debug)]
@@ -40,26 +43,34 @@ impl Rootfs {
     ///
     /// The system's.
     pub fn file(&self, path: &Path) -> Result<Option<File>, Errno> {
-        // Without waiting for the other end of a pipe.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match self.resolve(path, flags) {
-            Ok(fd) => {
-                let file = File::from(fd);
-                Ok(file.metadata().is_ok_and(|found| found.is_file()).then_some(file))
-            }
-            // The last two: a socket, a device without a driver.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::NXIO | Errno::NODEV) => {
-                Ok(None)
-            }
+        // To open a device can have effects, on a watchdog for example, and a pipe waits for its other
+        // end. So what it is is asked first, of a descriptor that opens nothing.
+        let found = match self.resolve(path, OFlags::PATH | OFlags::CLOEXEC) {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             // No process in the container can open these either.
-            Err(Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL) => Ok(None),
-            Err(error) => Err(error),
+            Err(Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+        if kind != FileType::RegularFile {
+            return Ok(None);
         }
+        let same = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(same, flags, Mode::empty()).map(|file| Some(File::from(file)))
     }
 
     fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(self.fd.as_fd(), path, flags, Mode::empty(), how)
+        let mut answer = Err(Errno::AGAIN);
+        for _ in 0..TRIES {
+            answer = openat2(self.fd.as_fd(), path, flags, Mode::empty(), how);
+            if !matches!(answer, Err(Errno::AGAIN | Errno::INTR)) {
+                break;
+            }
+        }
+        answer
     }
 
     /// Where `path` leads, as an absolute path in this root without links. What does not exist yet is

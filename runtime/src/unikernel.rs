@@ -12,6 +12,9 @@ use crate::failure::Failure;
 use crate::rootfs::Rootfs;
 use crate::urunc;
 
+/// Annotations in which engines say whether a container is a pod's pause container.
+const KINDS: [&str; 2] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
+
 /// A unikernel and what it is started with.
 #[derive(Debug)]
 pub struct Unikernel {
@@ -44,7 +47,12 @@ pub fn find(bundle: &Bundle, rootfs: &Rootfs) -> Result<Option<Unikernel>, Failu
             }
         }
     }
-    let Some(named) = urunc::read(&bundle.annotations()?, rootfs)? else { return Ok(None) };
+    let annotations = bundle.annotations()?;
+    // A pod's annotations reach its pause container too.
+    if KINDS.iter().any(|key| annotations.get(*key).is_some_and(|kind| kind == "sandbox")) {
+        return Ok(None);
+    }
+    let Some(named) = urunc::read(&annotations, rootfs)? else { return Ok(None) };
     let place = Path::new("/").join(&named.binary);
     let Some((file, target)) = open(rootfs, &place)? else {
         let place = solo5_report::path_text(&place);

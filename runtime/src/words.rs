@@ -12,12 +12,34 @@ use crate::failure::Failure;
 use crate::log::{Format, Log};
 
 /// Global options that have a value, with or without `=`: those of runc, crun and this program.
-const GLOBAL_WITH_VALUE: [&str; 7] =
-    ["root", "log", "log-format", "criu", "rootless", "cgroup-manager", RUNTIME];
+const GLOBAL_WITH_VALUE: [&str; 8] =
+    ["root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager", RUNTIME];
 
 /// Options of `create` and `run` that have a value.
-const VERB_WITH_VALUE: [&str; 7] =
-    ["bundle", "b", "config", "f", "console-socket", "pid-file", "preserve-fds"];
+const VERB_WITH_VALUE: [&str; 8] =
+    ["bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds"];
+
+/// Options of `exec` that have a value.
+const EXEC_WITH_VALUE: [&str; 18] = [
+    "additional-gids",
+    "apparmor",
+    "c",
+    "cap",
+    "cgroup",
+    "console-socket",
+    "cwd",
+    "e",
+    "env",
+    "g",
+    "p",
+    "pid-file",
+    "pidfd-socket",
+    "preserve-fds",
+    "process",
+    "process-label",
+    "u",
+    "user",
+];
 
 /// The option of this program alone.
 const RUNTIME: &str = "runtime";
@@ -92,10 +114,10 @@ impl Words {
         }
         match self.verb.as_deref().map(OsStr::as_bytes) {
             Some(b"create" | b"run") => self.read_create(words),
-            _ => {
+            verb => {
+                let is_exec = verb == Some(b"exec");
                 self.rest = words.collect();
-                let mut operands = self.rest.iter().filter(|word| option(word).is_none());
-                self.id = operands.next().cloned();
+                self.id = operand(&self.rest, if is_exec { &EXEC_WITH_VALUE } else { &[] });
                 Ok(())
             }
         }
@@ -151,6 +173,22 @@ impl Words {
     }
 }
 
+/// The first operand: behind options, of which those in `with_value` have the next word as their value.
+fn operand(words: &[OsString], with_value: &[&str]) -> Option<OsString> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            break;
+        }
+        match option(word) {
+            None => return Some(word.clone()),
+            Some((name, None)) if with_value.contains(&name) => drop(words.next()),
+            Some(_) => {}
+        }
+    }
+    words.next().cloned()
+}
+
 /// The value of the option `word`, which is the next word.
 fn next(word: &OsStr, words: &mut impl Iterator<Item = OsString>) -> Result<OsString, Failure> {
     let text = || format!("{} needs a value", solo5_report::os_text(word));
@@ -173,6 +211,22 @@ mod tests {
 
     fn text(words: Vec<OsString>) -> String {
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_container_of_an_exec_stands_behind_the_options_and_their_values() {
+        // containerd's shim, conmon, and by hand.
+        for line in [
+            "exec --process /run/p --console-socket /s --detach --pid-file /f c",
+            "exec --pid-file /f --process=/run/p --detach c",
+            "exec -u 0:0 -e A=b --tty c sh -c x",
+            "exec -- c sh",
+        ] {
+            assert_eq!(good(line).id.as_deref(), Some(OsStr::new("c")), "{line}");
+        }
+        assert_eq!(good("exec --detach").id, None);
+        assert_eq!(good("--log-level debug create -b B c").bundle, Some(PathBuf::from("B")));
+        assert_eq!(good("run --pidfd-socket /s c").id.as_deref(), Some(OsStr::new("c")));
     }
 
     #[test]

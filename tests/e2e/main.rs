@@ -10,6 +10,7 @@
 //! | `SOLO5_PREFIX` | the tree under test, else `target/solo5` of the repository |
 //! | `SOLO5_PEER` | another installed Solo5, to test with and against |
 //! | `SOLO5_NO_SKIP=1` | a test that can be run neither here nor in the lab fails |
+//! | `SOLO5_ONLY=TEXT` | only tests with this text in their names: a lab narrows further by a filter |
 //! | `SOLO5_SHARE=N/OF` | only this share of the tests, the first is 1: the lab divides them among machines |
 //!
 //! | file | tests |
@@ -169,7 +170,7 @@ fn main() -> ExitCode {
     if let Some(status) = rerun_as_root() {
         return status;
     }
-    match trials().and_then(share) {
+    match trials().map(only).and_then(share) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
             eprintln!("e2e: {message}");
@@ -206,6 +207,14 @@ fn trials() -> Outcome<Vec<Trial>> {
     trials.extend(features::trials(&suite));
     trials.extend(libc::trials(&suite));
     Ok(trials)
+}
+
+/// The tests that `SOLO5_ONLY` leaves.
+fn only(mut trials: Vec<Trial>) -> Vec<Trial> {
+    if let Ok(text) = std::env::var("SOLO5_ONLY") {
+        trials.retain(|trial| trial.name().contains(&text));
+    }
+    trials
 }
 
 /// The tests that take longest, by far: floods of pings. Each share gets as many of them.

@@ -6,6 +6,8 @@ type Architectures = &'static [&'static str];
 
 const OTHERS: Architectures = &["aarch64", "ppc64le"];
 
+const OF_QEMU: &str = "a virtio unikernel needs no such machine: QEMU starts it on any";
+
 /// How names of tests begin, where these tests cannot be run, and why.
 const NOT_YET: &[(&str, Architectures, &str)] = &[
     (
@@ -18,8 +20,11 @@ const NOT_YET: &[(&str, Architectures, &str)] = &[
         &["ppc64le"],
         "on pages of 64 KiB the seed's page is that of the boot information too",
     ),
-    ("virtio", OTHERS, "a virtio unikernel needs no such machine: QEMU starts it on any"),
-    ("disk/", OTHERS, "a virtio unikernel needs no such machine: QEMU starts it on any"),
+    ("virtio/", OTHERS, OF_QEMU),
+    ("virtio-devices/", OTHERS, OF_QEMU),
+    ("virtio-names/", OTHERS, OF_QEMU),
+    ("virtio-run/", OTHERS, OF_QEMU),
+    ("disk/", OTHERS, OF_QEMU),
 ];
 
 /// Why the test `name` cannot be run on machines of `arch`; `None` if it can.
@@ -40,5 +45,7 @@ mod tests {
         assert!(reason("aarch64", "http/load").is_some());
         assert_eq!(reason("x86_64", "http/load"), None);
         assert_eq!(reason("aarch64", "guest/blk/hvt"), None);
+        // These are about that architecture.
+        assert_eq!(reason("aarch64", "virtio-aarch64/no-disk"), None);
     }
 }

@@ -16,17 +16,14 @@ use solo5_tests::guest::{self, C_FLAGS, Guest};
 use solo5_tests::not_yet;
 use solo5_tests::tree::{ARCH, Tree, repository};
 
-/// The tools for `arch` on this machine. They are skipped by name if they have not been made.
-fn tools(arch: &str) -> Option<Tree> {
+/// The tools for `arch` on this machine.
+fn tools(arch: &str) -> Tree {
     let prefix = match arch {
         ARCH => Tree::staged().expect("a staged tree").prefix().to_owned(),
         _ => repository().join("target").join(arch).join("toolchain"),
     };
-    let tools = Tree::toolchain(&prefix, arch).ok();
-    if tools.is_none() {
-        println!("skip: {arch}: run `cargo xtask build --cross={arch}` first");
-    }
-    tools
+    let tools = Tree::toolchain(&prefix, arch);
+    tools.unwrap_or_else(|_| panic!("run `cargo xtask build --cross={arch}` first"))
 }
 
 /// Runs a program in `folder`, and returns what it prints.
@@ -123,7 +120,7 @@ fn check(tree: &Tree, [one, other]: [&Path; 2], guest: &Guest, targets: &[String
 fn every_unikernel_is_made_for_every_architecture() {
     let guests = guest::all().expect("the unikernels");
     for arch in ["x86_64", "aarch64", "ppc64le"] {
-        let Some(tree) = tools(arch) else { continue };
+        let tree = tools(arch);
         let folder = tempfile::tempdir().expect("a folder");
         let [one, other] = ["one", "a longer name"].map(|name| sources(folder.path(), name));
         let names = fs::read_dir(tree.lib()).expect("bindings");

@@ -206,6 +206,7 @@ fn virtio(filter: Option<&str>) -> Result<ExitCode> {
     let mut test = cargo();
     test.current_dir(crate::root())
         .env("SOLO5_AARCH64", tools)
+        .env("SOLO5_ONLY", VIRTIO)
         .args(["test", "-p", "solo5-tests", "--test", "e2e", "--"])
         .arg(filter.unwrap_or(VIRTIO));
     run(&mut test)?;

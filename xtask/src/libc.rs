@@ -49,13 +49,16 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// What `cargo xtask test` needs: the library for this machine, and the sources of a program that its tests
-/// compile.
+/// compile. Returns why sources cannot be had, if that is so.
 ///
 /// # Errors
-/// The sources cannot be had, or the build fails.
-pub(crate) fn prepare() -> Result<()> {
+/// The build fails.
+pub(crate) fn prepare() -> Result<Option<String>> {
+    if let Err(error) = sources::archive(NAME) {
+        return Ok(Some(error.to_string()));
+    }
     build(Arch::HOST.ok_or("no architecture of the suite")?, None)?;
-    sources::archive("lua5.4").map(drop)
+    Ok(sources::archive("lua5.4").err().map(|error| error.to_string()))
 }
 
 /// Builds musl from `source`, or from Debian's package, and stages it; returns where it is.
@@ -75,7 +78,9 @@ pub(crate) fn build(arch: Arch, source: Option<&Path>) -> Result<PathBuf> {
         Some(file) => {
             file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?
         }
-        None => sources::archive(NAME)?,
+        None => sources::archive(NAME).map_err(|error| {
+            format!("{error}\n--source=FILE takes an archive of musl's sources instead")
+        })?,
     };
     let kept = crate::root().join("target/libc").join(arch.name());
     fs::create_dir_all(&kept)?;

@@ -65,23 +65,31 @@ fn original(folder: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The host's sources of binary packages, as sources of source packages.
-fn sources() -> Result<String> {
-    let listed = listed()?;
+/// The host's sources of binary packages, as sources of source packages. `state` is a folder for apt.
+fn sources(state: &Path) -> Result<String> {
+    let listed = listed(&[])?;
     if !listed.is_empty() {
         return Ok(listed);
     }
-    // A new machine's apt knows no packages at first.
-    output(Command::new("apt-get").args(["update", "-qq"]))?;
-    match self::listed()? {
+    // A new machine's apt knows no packages at first. Its own lists stay as they are.
+    let [lists, cache] = ["host-lists", "host-cache"].map(|name| state.join(name));
+    fs::create_dir_all(lists.join("partial"))?;
+    fs::create_dir_all(cache.join("archives/partial"))?;
+    let own = [
+        format!("-oDir::State::Lists={}", lists.display()),
+        format!("-oDir::Cache={}", cache.display()),
+    ];
+    let update = ["-oAPT::Sandbox::User=", "-oAPT::Update::Error-Mode=any", "update", "-qq"];
+    output(Command::new("apt-get").args(&own).args(update))?;
+    match self::listed(&own)? {
         listed if listed.is_empty() => Err("apt has no sources of Debian's here".into()),
         listed => Ok(listed),
     }
 }
 
-/// Those that apt knows now.
-fn listed() -> Result<String> {
-    let listed = output(Command::new("apt-get").args([
+/// Those that apt knows, with these options.
+fn listed(own: &[String]) -> Result<String> {
+    let listed = output(Command::new("apt-get").args(own).args([
         "indextargets",
         "--format",
         "$(REPO_URI) $(CODENAME) $(COMPONENT)",
@@ -106,7 +114,7 @@ fn fetch(package: &str, folder: &Path) -> Result<()> {
     for part in ["lists/partial", "cache/archives/partial", "parts", "fetched"] {
         fs::create_dir_all(place(part))?;
     }
-    fs::write(place("sources.list"), sources()?)?;
+    fs::write(place("sources.list"), sources(state.path())?)?;
     let apt = || {
         let mut apt = Command::new("apt-get");
         for (option, value) in [
@@ -121,7 +129,8 @@ fn fetch(package: &str, folder: &Path) -> Result<()> {
         apt.args(["-qq", "-o", "APT::Sandbox::User="]).current_dir(place("fetched"));
         apt
     };
-    output(apt().arg("update"))?;
+    // Without this option it succeeds when there is no network.
+    output(apt().args(["-o", "APT::Update::Error-Mode=any", "update"]))?;
     output(apt().args(["source", "--download-only", package]))?;
     for entry in fs::read_dir(place("fetched"))? {
         let entry = entry?;

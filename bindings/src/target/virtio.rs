@@ -1,7 +1,7 @@
-//! The virtio target: a PC without a tender (`docs/reference/virtio.md`).
+//! The virtio target: a machine without a tender (`docs/reference/virtio.md`).
 //!
-//! The unikernel runs in the CPU's most privileged mode on page tables of its own. Interrupts are on
-//! only while it sleeps. The machine is in `virtio/`.
+//! The unikernel runs in the CPU's most privileged mode on page tables of its own. On x86_64 interrupts are
+//! on only while it sleeps, on aarch64 never. The machine is in `virtio/`.
 
 use core::ptr;
 

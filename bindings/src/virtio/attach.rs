@@ -8,6 +8,7 @@ use super::configuration::Configuration;
 use super::devices::{Bus, DEVICES, Device, Driver, MOST, OWNED, Pc, RUNNING};
 use super::disk::Disk;
 use super::hardware::Hardware;
+use super::interrupt;
 use super::names::{self, Identity, Problem};
 use super::nic::Nic;
 use super::pci::{self, Kind, Place};
@@ -156,7 +157,7 @@ impl Found {
         }
         let mut nic = Nic::new(hardware, &mut Pc(Some(setup)))?;
         nic.mac = nic.mac.or_else(|| Some(own_address()));
-        setup.interrupt(self.line);
+        interrupt::use_line(self.line);
         Ok(Driver::Nic(nic))
     }
 }

@@ -2,6 +2,7 @@
 //! of its versions (`docs/reference/virtio.md#registers`).
 
 use super::pci::Registers;
+use super::register;
 use super::ring::Ring;
 use super::setup::Setup;
 use super::transport::Transport;
@@ -20,14 +21,14 @@ macro_rules! accessors {
         fn $read(&self, offset: u32) -> $number {
             let Some(place) = self.place(offset, size_of::<$number>() as u32) else { return 0 };
             // SAFETY: in the window and aligned. A read has effects in the device only.
-            unsafe { place.cast::<$number>().read_volatile() }
+            unsafe { register::$read(place) }
         }
 
         fn $write(&self, offset: u32, value: $number) {
             let Some(place) = self.place(offset, size_of::<$number>() as u32) else { return };
             // SAFETY: in the window and aligned. Of all that the drivers write, only queues let the
             // device write to memory, and that is memory of the drivers or lent by the application.
-            unsafe { place.cast::<$number>().write_volatile(value) };
+            unsafe { register::$write(place, value) };
         }
     };
 }

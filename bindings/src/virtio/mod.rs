@@ -27,7 +27,7 @@
 //! | negotiation, waits with an end | [`transport`] |
 //! | block and network devices | [`disk`], [`nic`] |
 //! | finding devices on PCI; their addresses, where no firmware has set them | [`pci`], [`bars`] |
-//! | registers of real devices | `hardware.rs` |
+//! | registers of real devices; one access to one | `hardware.rs`, `register.rs` |
 //! | which device is whose | [`names`] |
 //! | finding and attaching devices; driving them | `attach.rs`, `devices.rs` |
 //!
@@ -72,6 +72,8 @@ pub(crate) mod interrupt;
 pub(crate) mod pages;
 #[cfg(all(feature = "virtio", not(test), target_arch = "x86_64"))]
 pub(crate) mod power;
+#[cfg(all(feature = "virtio", not(test)))]
+pub(crate) mod register;
 #[cfg(all(feature = "virtio", not(test), target_arch = "x86_64"))]
 pub(crate) mod serial;
 #[cfg(all(feature = "virtio", not(test)))]

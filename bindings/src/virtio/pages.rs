@@ -3,7 +3,11 @@
 
 use core::ops::Range;
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+    fence,
+};
 
 use super::paging::{Format, Memory, Rights, Tables, WINDOW, WINDOW_SIZE};
 use super::ram::{PAGE, Ram};
@@ -17,17 +21,20 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 /// Tables in pages of the heap's first piece, whose addresses are physical ones too.
 struct Pages<'a> {
     heap: &'a mut Heap,
+    ram: &'a Ram,
 }
 
 impl Memory for Pages<'_> {
     fn table(&mut self) -> Option<u64> {
         let table = self.heap.reserve(PAGE)?;
-        if super::setup::physical(ptr::without_provenance(table as usize))?.0 != table {
+        if self.ram.physical(table)?.0 != table {
             return None;
         }
         let page = ptr::with_exposed_provenance_mut::<u8>(table as usize);
         // SAFETY: the page was the heap's, and no one uses it yet.
         unsafe { page.write_bytes(0, PAGE as usize) };
+        // On aarch64 the CPU's own walk has to see the zeros before the entry that leads to them.
+        fence(Release);
         Some(table)
     }
 
@@ -65,7 +72,7 @@ pub(crate) fn map_memory(
 ) -> Option<()> {
     let image_end = symbol!("_end").next_multiple_of(PAGE);
     let initial_end = symbol!("_edata").next_multiple_of(PAGE);
-    let mut pages = Pages { heap };
+    let mut pages = Pages { heap, ram };
     ROOT.store(pages.table()?, Relaxed);
     let tables = tables();
     let parts = [
@@ -93,7 +100,7 @@ pub(crate) fn map_memory(
         }
     }
     for address in registers {
-        map_registers(heap, *address, 1)?;
+        map_registers(ram, heap, *address, 1)?;
     }
     // SAFETY: the image with its stack and data, and all other memory, are where they were.
     unsafe { control::set_tables(tables.root) };
@@ -101,12 +108,17 @@ pub(crate) fn map_memory(
 }
 
 /// Maps a window to registers. `None` if memory for tables does not suffice.
-pub(crate) fn map_registers(heap: &mut Heap, physical: u64, size: u64) -> Option<*mut u8> {
+pub(crate) fn map_registers(
+    ram: &Ram,
+    heap: &mut Heap,
+    physical: u64,
+    size: u64,
+) -> Option<*mut u8> {
     let end = physical.checked_add(size).filter(|end| *end <= WINDOW_SIZE)?;
     let first = physical & !(PAGE - 1);
     let length = end.checked_next_multiple_of(PAGE)?.checked_sub(first)?;
     let start = WINDOW.checked_add(first)?;
-    tables().map(&mut Pages { heap }, start, first, length, Rights::Registers)?;
+    tables().map(&mut Pages { heap, ram }, start, first, length, Rights::Registers)?;
     for page in (0..length).step_by(PAGE as usize) {
         control::forget(start.wrapping_add(page));
     }

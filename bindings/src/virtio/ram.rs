@@ -2,7 +2,7 @@
 //! (`docs/reference/virtio.md#memory`).
 //!
 //! The heap is one range, but a PC's memory is not: below 4 GiB there is a hole for devices. So the
-//! piece with the image, which begins at 1 MiB, is at its own address, and every other piece follows the one before it.
+//! piece with the image, which begins at [`BASE`], is at its own address, and every other piece follows the one before it.
 //! Where two pieces meet, both are cut to [`LARGE_PAGE`], so that large pages map them.
 
 use core::ops::Range;

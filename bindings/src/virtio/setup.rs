@@ -6,7 +6,6 @@ use core::ptr;
 
 use solo5_abi::mft1::Entry;
 
-use super::interrupt;
 use super::pages;
 use super::ram::{PAGE, Ram};
 use super::transports::{self, Transport};
@@ -112,13 +111,7 @@ impl Setup<'_> {
         if is_memory || !(1..=MOST).contains(&size) {
             return None;
         }
-        pages::map_registers(self.heap, physical, size)
-    }
-
-    /// Lets interrupts of this line end waits. A wait also ends by itself every few milliseconds, so
-    /// a line that cannot be used costs only latency.
-    pub(crate) fn interrupt(&mut self, line: u32) {
-        interrupt::use_line(line);
+        pages::map_registers(ram, self.heap, physical, size)
     }
 
     /// The virtio-mmio transports that the machine announces.

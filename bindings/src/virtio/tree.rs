@@ -324,7 +324,7 @@ mod tests {
                 Some(std::fs::read(file).unwrap())
             }
             _ => {
-                std::eprintln!("skipped: there is no qemu-system-aarch64");
+                std::println!("skip: virtio::tree: there is no qemu-system-aarch64");
                 None
             }
         }

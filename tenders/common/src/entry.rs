@@ -68,7 +68,7 @@ unsafe impl GlobalAlloc for OneThread {
 }
 
 /// Defines the C `main`. It calls `$main`, a function from the arguments to the exit status. With
-/// `one_thread` the program promises that it never starts a thread.
+/// `unsafe one_thread` the program promises that it never starts a thread.
 ///
 /// The program also needs `#![cfg_attr(not(test), no_main)]` at its top.
 #[macro_export]
@@ -76,8 +76,8 @@ macro_rules! entry_point {
     ($main:expr) => {
         $crate::entry_point!(@ $main, GlobalDlmalloc, $crate::entry::GlobalDlmalloc);
     };
-    (one_thread $main:expr) => {
-        // SAFETY: the program starts no thread.
+    (unsafe one_thread $main:expr) => {
+        // SAFETY: whoever wrote `unsafe` promises that the program starts no thread.
         $crate::entry_point!(@ $main, OneThread, unsafe { $crate::entry::OneThread::new() });
     };
     (@ $main:expr, $allocator:ident, $new:expr) => {

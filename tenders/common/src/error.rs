@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use solo5_abi::Arch;
 use solo5_abi::device::Mtu;
 use solo5_abi::mft1::DeviceType;
 use solo5_image::ImageError;
@@ -105,8 +104,6 @@ pub enum Error {
     /// QEMU has stopped the machine, which cannot go on. `interprets` if it ran on a KVM that
     /// interprets guests.
     GuestHalted { state: &'static str, interprets: bool },
-    /// The machine asked for has another architecture than the image.
-    OtherMachine { machine: &'static str, arch: Arch },
 
     /// A system call failed that normally cannot fail.
     Host { what: &'static str, error: Errno },
@@ -165,7 +162,6 @@ impl Error {
             Error::QemuFailed { .. } => "T462",
             Error::GuestStopped { .. } => "T463",
             Error::GuestHalted { .. } => "T466",
-            Error::OtherMachine { .. } => "T465",
             Error::FilterLength => "T441",
             Error::Report { .. } => "T443",
             Error::Unfit(unfit) => unfit.code(),
@@ -390,10 +386,6 @@ impl Error {
                     false => "QEMU's own message stands above; try --hypervisor=qemu",
                 }
                 .into(),
-            ),
-            Error::OtherMachine { machine, arch } => (
-                format!("no machine {machine} runs unikernels for {}", arch.name()),
-                "leave --machine out".into(),
             ),
             Error::FilterLength => (
                 "the system call filter is too long for the kernel".into(),

@@ -172,6 +172,9 @@ pub struct Events {
 /// Data of the timer's event, in place of a handle.
 pub const TIMER: u64 = 0xffff_fffe;
 
+/// Data of the debugger's event. No device has it as its handle, so it makes none readable.
+pub const DEBUGGER: u64 = 0xffff_fffd;
+
 /// Event flags of a deleted tap.
 const GONE: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
@@ -187,18 +190,20 @@ impl Events {
     pub fn wait(&self, devices: &Devices, timeout: u64) -> u64 {
         // Often a frame is there already, and the timer need not be set.
         if timeout == 0 || devices.has_net() {
-            let ready = self.poll(devices, 0);
-            if timeout == 0 || ready != 0 {
+            let (ready, is_debugger) = self.poll(devices, 0);
+            // The debugger's event comes only once, so this look has to end the wait.
+            if timeout == 0 || ready != 0 || is_debugger {
                 return ready;
             }
         }
         // The timer ends the wait.
         self.set_timer(timeout);
-        self.poll(devices, -1)
+        self.poll(devices, -1).0
     }
 
     /// As [`Events::wait`]; a `timeout` of 0 does not wait, and one of -1 waits for an event.
-    fn poll(&self, devices: &Devices, timeout: libc::c_int) -> u64 {
+    /// The second value tells whether the debugger's event came.
+    fn poll(&self, devices: &Devices, timeout: libc::c_int) -> (u64, bool) {
         let mut events = [const { MaybeUninit::<libc::epoll_event>::uninit() }; EVENTS_MAX];
         let place = events.as_mut_ptr().expose_provenance();
         let mask_size = size_of::<u64>();
@@ -212,13 +217,16 @@ impl Events {
         };
         // SAFETY: the kernel has written that many events.
         let events = events.iter().take(count).map(|event| unsafe { event.assume_init() });
-        events.filter(|event| event.u64 != TIMER).fold(0, |set, event| {
+        let mut is_debugger = false;
+        let ready = events.filter(|event| event.u64 != TIMER).fold(0, |set, event| {
             let (handle, flags) = (event.u64, event.events);
+            is_debugger |= handle == DEBUGGER;
             if flags & GONE != 0 && flags & libc::EPOLLIN as u32 == 0 {
                 self.forget(devices, handle);
             }
             set | 1u64.checked_shl(u32::try_from(handle).unwrap_or(u32::MAX)).unwrap_or(0)
-        })
+        });
+        (ready, is_debugger)
     }
 
     /// Removes this device from the epoll set.

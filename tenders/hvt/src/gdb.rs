@@ -46,12 +46,12 @@ pub struct Debugger {
 
 impl Debugger {
     /// Waits for a debugger to connect. From then on its input wakes `epoll`, as an event with
-    /// `timer_data`. `limits` are those of the guest's machine.
+    /// `data`. `limits` are those of the guest's machine.
     pub fn wait(
         (place, limits): (&Gdb, Limits),
         kernel: &Path,
         epoll: &OwnedFd,
-        timer_data: u64,
+        data: u64,
         console: &Console,
     ) -> Result<Debugger, Error> {
         let invite = |target: String| {
@@ -75,6 +75,10 @@ impl Debugger {
             }
             Gdb::Socket(path) => {
                 let path = Path::new(path);
+                if !fits(path) {
+                    let error = Errno::NAMETOOLONG;
+                    return Err(Error::GdbPlace { place: place.clone(), error });
+                }
                 let listener = UnixListener::bind(path);
                 let shown = path_text(path);
                 let listener = listener.map_err(unavailable(place))?;
@@ -88,7 +92,7 @@ impl Debugger {
                 OwnedFd::from(stream)
             }
         };
-        watch_input(&connection, epoll, timer_data)?;
+        watch_input(&connection, epoll, data)?;
         Ok(Debugger { connection, limits })
     }
 
@@ -109,15 +113,14 @@ impl Debugger {
             Ok(stub) => stub.run_blocking::<Loop>(&mut target).ok(),
             Err(_) => None,
         };
+        // Neither a core file nor a guest that runs on has the debugger's instructions.
+        target.detach();
         match (target.over, reason) {
             (Some(Over::End(end)), _) => target.running.end(end),
             (Some(Over::Fault(fault)), Some(DisconnectReason::TargetExited(_))) => {
                 target.running.fault(fault)
             }
-            (_, Some(DisconnectReason::Disconnect)) => {
-                target.detach();
-                target.running.run()
-            }
+            (_, Some(DisconnectReason::Disconnect)) => target.running.run(),
             (_, Some(DisconnectReason::Kill)) => {
                 target.running.quit("GDB: Killed by the debugger.", EXIT_CANNOT)
             }
@@ -146,12 +149,18 @@ pub fn check(place: &Gdb) -> Result<(), Error> {
             let folder = path.parent().filter(|folder| *folder != Path::new(""));
             let folder = folder.unwrap_or(Path::new("."));
             let found = match rustix::fs::lstat(path) {
+                _ if !fits(path) => Err(Errno::NAMETOOLONG),
                 Ok(_) => Err(Errno::ADDRINUSE),
                 Err(_) => rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK),
             };
             found.map_err(|error| Error::GdbPlace { place: place.clone(), error })
         }
     }
+}
+
+/// Whether a socket's address has room for this path.
+fn fits(path: &Path) -> bool {
+    std::os::unix::net::SocketAddr::from_pathname(path).is_ok()
 }
 
 /// The system calls a debugger needs; a descriptor that is not open yet is -1.

@@ -23,7 +23,7 @@ use solo5_tender::sys::Errno;
 use zerocopy::IntoBytes;
 
 use crate::boot_info::{self, Facts};
-use crate::devices::{Devices, Events, TIMER};
+use crate::devices::{DEBUGGER, Devices, Events, TIMER};
 use crate::dumpcore::{self, Dump};
 use crate::end::EndContext;
 use crate::filter::{self, Descriptors};
@@ -200,7 +200,7 @@ fn wait_for_debugger(
     (size, guard, shared): (Size, Option<&Range<u64>>, &OwnedFd),
     console: &Console,
 ) -> Result<Debugging, Error> {
-    let debugger = Debugger::wait(place, kernel, epoll, TIMER, console)?;
+    let debugger = Debugger::wait(place, kernel, epoll, DEBUGGER, console)?;
     let alias = place::map(size.mapped, Some(shared))?;
     let guard = guard.map(|guard| (guard.clone(), NO_ACCESS));
     // SAFETY: this is a new mapping, readable and writable, and never unmapped.

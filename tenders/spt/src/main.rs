@@ -2,4 +2,5 @@
 
 #![cfg_attr(not(test), no_main)]
 
-solo5_tender::entry_point!(one_thread solo5_spt::main);
+// SAFETY: this tender starts no thread.
+solo5_tender::entry_point!(unsafe one_thread solo5_spt::main);

@@ -53,7 +53,7 @@ impl Tender for Virtio {
         let runner = &mut launch.runner;
         let machine = runner.machine.or(Machine::usual(arch)).unwrap_or(Machine::Pc);
         if machine.arch() != arch {
-            return Err(Error::OtherMachine { machine: machine.name(), arch });
+            return Err(Unfit::OtherMachine { machine: machine.name(), arch }.into());
         }
         runner.machine = Some(machine);
         let other = match runner.hypervisor {

@@ -21,6 +21,9 @@ const MAPPED: Range<u64> = 0x4000_0000..0x8000_0000;
 /// The console of a machine whose tree cannot be read, so that the reason is seen.
 const SERIAL: u64 = 0x900_0000;
 
+/// The level of hypervisors, as the CPU's register has it.
+const EL2: u64 = 2 << 2;
+
 /// What the second part of the start needs.
 struct Parts {
     gic: Option<Gic>,
@@ -32,13 +35,14 @@ static PARTS: Global<Parts> = Global::new(Parts { gic: None, timer: None, clock:
 /// Pages of registers that are used from the start on: the console's.
 static REGISTERS: Global<[u64; 1]> = Global::new([SERIAL]);
 
-/// Entered from `arch::boot`, with the address of the tree, or 0.
+/// Entered from `arch::boot`, with the address of the tree, or 0, and the exception level of the start, as the
+/// CPU's register has it.
 ///
 /// # Safety
 ///
 /// The tables of the start are in use.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_start(address: u64) -> ! {
+unsafe extern "C" fn solo5_start(address: u64, level: u64) -> ! {
     start::guard(None);
     // Uses of thread-local storage before the application sets it up have to fault.
     target::set_tls_base(0);
@@ -48,7 +52,10 @@ unsafe extern "C" fn solo5_start(address: u64) -> ! {
     let found = [address, FALLBACK].into_iter().find_map(bytes);
     let Some((tree, count)) = found.and_then(|bytes| tree::read(bytes, transports)) else {
         serial::init(SERIAL);
-        power::set_firmware(Some(Conduit::Hypervisor));
+        // After a start as the hypervisor there is only the firmware above.
+        let was_hypervisor = level == EL2;
+        let conduit = if was_hypervisor { Conduit::Monitor } else { Conduit::Hypervisor };
+        power::set_firmware(Some(conduit));
         abort!("No device tree that can be read");
     };
     DESCRIBED_COUNT.store(count, Relaxed);

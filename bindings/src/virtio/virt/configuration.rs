@@ -9,6 +9,7 @@ use super::power;
 use crate::arch::port;
 use crate::virtio::bars::{self, Room};
 use crate::virtio::pci::{self, Function, Place, Space};
+use crate::virtio::register;
 use crate::virtio::setup::{Global, Setup};
 use crate::virtio::tree::Host;
 
@@ -82,7 +83,7 @@ impl Configuration {
     }
 
     /// Where a register of bus 0 is.
-    fn place(&self, place: Place, register: u8) -> Option<*mut u32> {
+    fn place(&self, place: Place, register: u8) -> Option<*mut u8> {
         const DEVICES: Range<u8> = 0..32;
         const FUNCTIONS: Range<u8> = 0..8;
         let is_there = place.bus == 0
@@ -90,7 +91,7 @@ impl Configuration {
             && FUNCTIONS.contains(&place.function);
         let [device, function] = [place.device, place.function].map(usize::from);
         let offset = device << 15 | function << 12 | usize::from(register & !3);
-        is_there.then(|| self.start.wrapping_add(offset).cast())
+        is_there.then(|| self.start.wrapping_add(offset))
     }
 }
 
@@ -98,13 +99,13 @@ impl Space for Configuration {
     fn read(&self, place: Place, register: u8) -> u32 {
         let Some(place) = self.place(place, register) else { return u32::MAX };
         // SAFETY: in the window of one bus.
-        unsafe { place.read_volatile() }
+        unsafe { register::read32(place) }
     }
 
     fn write(&self, place: Place, register: u8, value: u32) {
         let Some(place) = self.place(place, register) else { return };
         // SAFETY: in the window of one bus. `pci` writes registers that let a device use memory, of which
         // the drivers give it theirs, or keep it from doing so; `bars` the addresses of its registers.
-        unsafe { place.write_volatile(value) };
+        unsafe { register::write32(place, value) };
     }
 }

@@ -15,6 +15,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 use super::{Bank, clock};
 use crate::arch;
 use crate::arch::control;
+use crate::message::Message;
+use crate::say::say;
 use crate::virtio::ram::PAGE;
 use crate::virtio::setup::Setup;
 use crate::virtio::tree::Gic;
@@ -70,16 +72,16 @@ static TARGET: AtomicU32 = AtomicU32::new(0);
 
 /// Starts the controller, with the timer's interrupt.
 pub(crate) fn begin(setup: &mut Setup<'_>, gic: Option<Gic>, timer: Option<u32>) {
-    let Some(timer) = timer.filter(|line| *line < DEVICES) else { return };
-    let start = match gic {
-        Some(Gic::V2(distributor, cpu)) => start_v2(setup, distributor, cpu, timer),
-        Some(Gic::V3(distributor, redistributors)) => {
+    let timer = timer.filter(|line| *line < DEVICES);
+    let start = timer.and_then(|timer| match gic? {
+        Gic::V2(distributor, cpu) => start_v2(setup, distributor, cpu, timer),
+        Gic::V3(distributor, redistributors) => {
             start_v3(setup, distributor, redistributors, timer)
         }
-        None => None,
-    };
-    if let Some(start) = start {
-        DISTRIBUTOR.store(start, Relaxed);
+    });
+    match start {
+        Some(start) => DISTRIBUTOR.store(start, Relaxed),
+        None => say!(Warn, Message::new().text("Solo5: warning: no interrupt controller, waits poll\n")),
     }
 }
 

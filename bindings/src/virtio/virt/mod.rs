@@ -16,15 +16,15 @@ struct Bank(*mut u8);
 impl Bank {
     /// Reads a register, whose offset is in the window.
     fn read(self, offset: u32) -> u32 {
-        let place = self.0.wrapping_add(offset as usize).cast::<u32>();
+        let place = self.0.wrapping_add(offset as usize);
         // SAFETY: by the type's contract the register exists. A read has effects in the device only.
-        unsafe { place.read_volatile() }
+        unsafe { super::register::read32(place) }
     }
 
     /// Writes a register, whose offset is in the window. None of the devices that have one writes to memory.
     fn write(self, offset: u32, value: u32) {
-        let place = self.0.wrapping_add(offset as usize).cast::<u32>();
+        let place = self.0.wrapping_add(offset as usize);
         // SAFETY: as above.
-        unsafe { place.write_volatile(value) };
+        unsafe { super::register::write32(place, value) };
     }
 }

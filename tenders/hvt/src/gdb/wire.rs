@@ -50,7 +50,7 @@ pub(super) fn set_immediate_exit(flag: *mut u8) {
 pub(super) fn watch_input(
     connection: &OwnedFd,
     epoll: &OwnedFd,
-    timer_data: u64,
+    data: u64,
 ) -> Result<(), Error> {
     let fd = connection.as_raw_fd();
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
@@ -64,7 +64,7 @@ pub(super) fn watch_input(
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) }).map_err(os)?;
     // Edge-triggered: input that is never read, as after a detach, must not end every wait.
     let flags = EventFlags::IN | EventFlags::ET;
-    epoll::add(epoll, connection, EventData::new_u64(timer_data), flags)
+    epoll::add(epoll, connection, EventData::new_u64(data), flags)
         .map_err(|error| failed("watching the connection".to_owned())(error.into()))
 }
 
