@@ -236,7 +236,8 @@ fn unfit_disk(block: &Block, path: &str, stat: &Stat) -> Option<Unfit> {
 pub fn is_interface_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
     // What the kernel takes for a blank: those of ASCII, and that of Latin-1.
-    let fits = |byte: &u8| !matches!(byte, b'/' | b':' | 0x0b | 0xa0) && !byte.is_ascii_whitespace();
+    let fits =
+        |byte: &u8| !matches!(byte, b'/' | b':' | 0x0b | 0xa0) && !byte.is_ascii_whitespace();
     (1..=INTERFACE_MAX).contains(&name.len())
         && !matches!(name, b"." | b"..")
         && name.iter().all(fits)

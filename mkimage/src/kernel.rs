@@ -39,7 +39,9 @@ impl fmt::Display for KernelError {
             KernelError::NoRoom => {
                 f.write_str("its first segment does not begin with the ELF header")
             }
-            KernelError::Size => f.write_str("it is larger than 1 GiB, or its entry is too far from its start"),
+            KernelError::Size => {
+                f.write_str("it is larger than 1 GiB, or its entry is too far from its start")
+            }
         }
     }
 }

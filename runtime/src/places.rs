@@ -73,7 +73,9 @@ pub fn check(
         }
         let real = rootfs.real(named).map_err(|error| failed(named, error))?;
         let named = path_text(named);
-        if let Some(volume) = volumes.iter().find(|volume| **volume != real && covers(volume, &real)) {
+        if let Some(volume) =
+            volumes.iter().find(|volume| **volume != real && covers(volume, &real))
+        {
             let volume = path_text(volume);
             return refuse(format!(
                 "{named} lies in what is mounted at {volume}, where a link can lead to the host's places"
@@ -164,7 +166,12 @@ mod tests {
         let check = |all: &[(&str, &str, &[&str])]| {
             let mounts = all.iter().map(|(at, kind, options)| {
                 let options: Vec<String> = options.iter().map(|one| one.to_string()).collect();
-                MountBuilder::default().destination(*at).typ(*kind).options(options).build().unwrap()
+                MountBuilder::default()
+                    .destination(*at)
+                    .typ(*kind)
+                    .options(options)
+                    .build()
+                    .unwrap()
             });
             let mounts: Vec<Mount> = mounts.collect();
             super::check(&rootfs, &mounts, Path::new("/app.spt"), &[])

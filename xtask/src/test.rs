@@ -38,7 +38,8 @@ pub(crate) fn task(arguments: Arguments) -> Result<ExitCode> {
     let built = summary.libc();
     println!("== tests of the workspace");
     let workspace = ["--workspace", "--no-fail-fast"].map(str::to_owned);
-    let mut passed = built & summary.test(workspace.into_iter().chain(arguments.iter().cloned()))?;
+    let mut passed =
+        built & summary.test(workspace.into_iter().chain(arguments.iter().cloned()))?;
     if arguments.is_empty() {
         for example in EXAMPLES {
             println!("== tests of {example}");

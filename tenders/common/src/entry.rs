@@ -73,12 +73,12 @@ unsafe impl GlobalAlloc for OneThread {
 /// The program also needs `#![cfg_attr(not(test), no_main)]` at its top.
 #[macro_export]
 macro_rules! entry_point {
-    ($main:expr) => {
-        $crate::entry_point!(@ $main, GlobalDlmalloc, $crate::entry::GlobalDlmalloc);
-    };
     (unsafe one_thread $main:expr) => {
         // SAFETY: whoever wrote `unsafe` promises that the program starts no thread.
         $crate::entry_point!(@ $main, OneThread, unsafe { $crate::entry::OneThread::new() });
+    };
+    ($main:expr) => {
+        $crate::entry_point!(@ $main, GlobalDlmalloc, $crate::entry::GlobalDlmalloc);
     };
     (@ $main:expr, $allocator:ident, $new:expr) => {
         #[cfg(not(test))]

@@ -54,7 +54,8 @@ const PACKAGES: &[Package] = &[
         synopsis: "tenders that run Solo5 unikernels",
         description: "Solo5 runs unikernels in sandboxes. This package has solo5-spt, which runs a unikernel as \
                       a Linux process under seccomp, solo5-hvt, which runs one in a virtual machine under KVM, \
-                      and solo5-hvt-debug, which is the same for gdb.",
+                      solo5-hvt-debug, which is the same for gdb, solo5-virtio-run, which runs one under QEMU, \
+                      and solo5-run, which runs them in containers, on top of runc or crun.",
     },
     Package {
         name: "solo5-toolchain",

@@ -75,13 +75,13 @@ pub(crate) fn begin(setup: &mut Setup<'_>, gic: Option<Gic>, timer: Option<u32>)
     let timer = timer.filter(|line| *line < DEVICES);
     let start = timer.and_then(|timer| match gic? {
         Gic::V2(distributor, cpu) => start_v2(setup, distributor, cpu, timer),
-        Gic::V3(distributor, redistributors) => {
-            start_v3(setup, distributor, redistributors, timer)
-        }
+        Gic::V3(distributor, redistributors) => start_v3(setup, distributor, redistributors, timer),
     });
     match start {
         Some(start) => DISTRIBUTOR.store(start, Relaxed),
-        None => say!(Warn, Message::new().text("Solo5: warning: no interrupt controller, waits poll\n")),
+        None => {
+            say!(Warn, Message::new().text("Solo5: warning: no interrupt controller, waits poll\n"))
+        }
     }
 }
 

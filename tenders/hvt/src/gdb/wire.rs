@@ -47,11 +47,7 @@ pub(super) fn set_immediate_exit(flag: *mut u8) {
 }
 
 /// From now on the debugger's input stops the guest's CPU and ends a wait on `epoll`.
-pub(super) fn watch_input(
-    connection: &OwnedFd,
-    epoll: &OwnedFd,
-    data: u64,
-) -> Result<(), Error> {
+pub(super) fn watch_input(connection: &OwnedFd, epoll: &OwnedFd, data: u64) -> Result<(), Error> {
     let fd = connection.as_raw_fd();
     let os = |_| failed("watching the connection".to_owned())(std::io::Error::last_os_error());
     install(libc::SIGIO, on_input as extern "C" fn(libc::c_int) as libc::sighandler_t)
