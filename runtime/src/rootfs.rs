@@ -211,4 +211,23 @@ mod tests {
             assert!(rootfs.real(Path::new(circle)).is_err(), "{circle}");
         }
     }
+
+    /// As a watchdog would be started: a pipe's writer is let go when the pipe is opened.
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("app");
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+        let place = pipe.clone();
+        let writer = std::thread::spawn(move || File::options().write(true).open(place));
+        let rootfs = Rootfs::open(folder.path()).unwrap();
+        for _ in 0..50 {
+            assert!(rootfs.file(Path::new("/app")).unwrap().is_none());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert!(!writer.is_finished(), "the pipe was opened");
+        let _reader = File::open(pipe).unwrap();
+        assert!(writer.join().unwrap().is_ok());
+    }
 }
