@@ -158,7 +158,7 @@ fn trial(
         Err(Stop::Skip(reason)) if std::env::var("SOLO5_NO_SKIP").is_ok_and(|v| v == "1") => {
             Err(format!("may not be skipped here: {reason}").into())
         }
-        Err(Stop::Skip(reason)) => {
+        Err(Stop::Skip(reason) | Stop::Unfetched(reason)) => {
             println!("skip: {name}: {reason}");
             Ok(Completion::ignored_with(reason))
         }
@@ -172,7 +172,12 @@ fn main() -> ExitCode {
     }
     match trials().map(only).and_then(share) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
-        Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
+        Err(
+            Stop::Fail(message)
+            | Stop::Skip(message)
+            | Stop::Elsewhere(message)
+            | Stop::Unfetched(message),
+        ) => {
             eprintln!("e2e: {message}");
             ExitCode::FAILURE
         }

@@ -80,7 +80,9 @@ fn under_kvm(
         match execute(&suite, place, machine, "kvm") {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Fail(why)) => Err(why.into()),
-            Err(Stop::Skip(why) | Stop::Elsewhere(why)) => Ok(Completion::ignored_with(why)),
+            Err(Stop::Skip(why) | Stop::Elsewhere(why) | Stop::Unfetched(why)) => {
+                Ok(Completion::ignored_with(why))
+            }
         }
     })
 }

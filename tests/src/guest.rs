@@ -196,9 +196,12 @@ impl Builder {
             let path = self.output.join(name);
             match make(&path) {
                 Ok(()) => Ok(path),
-                Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
-                    Err(message)
-                }
+                Err(
+                    Stop::Fail(message)
+                    | Stop::Skip(message)
+                    | Stop::Elsewhere(message)
+                    | Stop::Unfetched(message),
+                ) => Err(message),
             }
         });
         result.clone().map_err(Stop::Fail)

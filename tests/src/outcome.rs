@@ -11,6 +11,8 @@ pub enum Stop {
     Skip(String),
     /// This host cannot run it and need not: the lab runs it.
     Elsewhere(String),
+    /// Sources of another project are not here. No fault of this one, so it is never a failure.
+    Unfetched(String),
 }
 
 impl Stop {
@@ -19,7 +21,7 @@ impl Stop {
     pub fn during(self, what: impl Display) -> Self {
         match self {
             Stop::Fail(message) => Stop::Fail(format!("{what}: {message}")),
-            other @ (Stop::Skip(_) | Stop::Elsewhere(_)) => other,
+            other @ (Stop::Skip(_) | Stop::Elsewhere(_) | Stop::Unfetched(_)) => other,
         }
     }
 }

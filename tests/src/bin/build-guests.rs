@@ -46,7 +46,12 @@ fn main() -> ExitCode {
     };
     match build(target, Path::new(directory), arch) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Fail(message) | Stop::Skip(message) | Stop::Elsewhere(message)) => {
+        Err(
+            Stop::Fail(message)
+            | Stop::Skip(message)
+            | Stop::Elsewhere(message)
+            | Stop::Unfetched(message),
+        ) => {
             eprintln!("build-guests: {message}");
             ExitCode::FAILURE
         }
