@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::{Suite, trial};
 
 const RUN: &str = "solo5-run";
+const CONFIG: &str = "config.json";
 
 pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     // The lab's machines have no runc.
@@ -46,7 +47,38 @@ fn require() -> Outcome {
     if Command::new("runc").arg("--version").output().is_err() {
         return Err(Stop::Skip("runc is not installed".into()));
     }
-    Ok(())
+    static PROBE: OnceLock<Option<String>> = OnceLock::new();
+    match PROBE.get_or_init(|| probe().err()) {
+        None => Ok(()),
+        Some(why) => Err(Stop::Lacking(format!("runc makes no containers here: {why}"))),
+    }
+}
+
+/// Has runc run a container without us.
+fn probe() -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let rootfs = folder.path().join("rootfs");
+    fs::create_dir(&rootfs).map_err(|error| failed(&error))?;
+    fs::copy("/bin/busybox", rootfs.join("true")).map_err(|error| format!("busybox: {error}"))?;
+    let runc = || {
+        let mut runc = Command::new("runc");
+        runc.current_dir(folder.path()).stdin(Stdio::null());
+        runc
+    };
+    runc().arg("spec").output().map_err(|error| failed(&error))?;
+    let config = folder.path().join(CONFIG);
+    let text = fs::read(&config).map_err(|error| failed(&error))?;
+    let mut value: Value = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
+    value["process"]["terminal"] = false.into();
+    value["process"]["args"] = json!(["/true"]);
+    fs::write(config, value.to_string()).map_err(|error| failed(&error))?;
+    let id = format!("solo5-probe-{}", std::process::id());
+    let ran = runc().args(["run", &id]).output().map_err(|error| failed(&error))?;
+    match ran.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
+    }
 }
 
 /// Runs a command that must succeed.
@@ -91,7 +123,7 @@ impl<'s> Bundle<'s> {
     }
 
     fn config(&self) -> PathBuf {
-        self.folder.path().join("config.json")
+        self.folder.path().join(CONFIG)
     }
 
     fn rootfs(&self, name: &str) -> PathBuf {

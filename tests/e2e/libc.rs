@@ -39,9 +39,7 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
 fn installed(suite: &Suite) -> Outcome<PathBuf> {
     let folder = suite.tree.lib().join("musl");
     if !folder.join("lib/libc.a").exists() {
-        return Err(Stop::Unfetched(
-            "the tree has no C library; `cargo xtask libc` adds it".into(),
-        ));
+        return Err(Stop::Lacking("the tree has no C library; `cargo xtask libc` adds it".into()));
     }
     Ok(folder)
 }
@@ -57,7 +55,7 @@ fn sources(package: &str) -> Outcome<PathBuf> {
         }
     }
     let text = format!("{package} is not there; `cargo xtask sources {package}` fetches it");
-    Err(Stop::Unfetched(text))
+    Err(Stop::Lacking(text))
 }
 
 /// Compiles `basics.c`.

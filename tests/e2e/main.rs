@@ -158,7 +158,7 @@ fn trial(
         Err(Stop::Skip(reason)) if std::env::var("SOLO5_NO_SKIP").is_ok_and(|v| v == "1") => {
             Err(format!("may not be skipped here: {reason}").into())
         }
-        Err(Stop::Skip(reason) | Stop::Unfetched(reason)) => {
+        Err(Stop::Skip(reason) | Stop::Lacking(reason)) => {
             println!("skip: {name}: {reason}");
             Ok(Completion::ignored_with(reason))
         }
@@ -176,7 +176,7 @@ fn main() -> ExitCode {
             Stop::Fail(message)
             | Stop::Skip(message)
             | Stop::Elsewhere(message)
-            | Stop::Unfetched(message),
+            | Stop::Lacking(message),
         ) => {
             eprintln!("e2e: {message}");
             ExitCode::FAILURE

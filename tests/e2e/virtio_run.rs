@@ -80,7 +80,7 @@ fn under_kvm(
         match execute(&suite, place, machine, "kvm") {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Fail(why)) => Err(why.into()),
-            Err(Stop::Skip(why) | Stop::Elsewhere(why) | Stop::Unfetched(why)) => {
+            Err(Stop::Skip(why) | Stop::Elsewhere(why) | Stop::Lacking(why)) => {
                 Ok(Completion::ignored_with(why))
             }
         }

@@ -200,7 +200,7 @@ impl Builder {
                     Stop::Fail(message)
                     | Stop::Skip(message)
                     | Stop::Elsewhere(message)
-                    | Stop::Unfetched(message),
+                    | Stop::Lacking(message),
                 ) => Err(message),
             }
         });

@@ -11,8 +11,9 @@ pub enum Stop {
     Skip(String),
     /// This host cannot run it and need not: the lab runs it.
     Elsewhere(String),
-    /// Sources of another project are not here. No fault of this one, so it is never a failure.
-    Unfetched(String),
+    /// Sources of another project are not here, or the host makes no containers. That is no fault of this
+    /// repository, so it is never a failure.
+    Lacking(String),
 }
 
 impl Stop {
@@ -21,7 +22,7 @@ impl Stop {
     pub fn during(self, what: impl Display) -> Self {
         match self {
             Stop::Fail(message) => Stop::Fail(format!("{what}: {message}")),
-            other @ (Stop::Skip(_) | Stop::Elsewhere(_) | Stop::Unfetched(_)) => other,
+            other @ (Stop::Skip(_) | Stop::Elsewhere(_) | Stop::Lacking(_)) => other,
         }
     }
 }

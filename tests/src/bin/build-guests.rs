@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             Stop::Fail(message)
             | Stop::Skip(message)
             | Stop::Elsewhere(message)
-            | Stop::Unfetched(message),
+            | Stop::Lacking(message),
         ) => {
             eprintln!("build-guests: {message}");
             ExitCode::FAILURE
