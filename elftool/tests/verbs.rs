@@ -804,7 +804,8 @@ fn check_refuses_what_no_machine_has_room_for() {
     for (more, part) in [
         (&["-M", "microvm"][..], "a machine microvm has room for 8 devices, not for 9; use"),
         (&["-H", "bhyve"], "bhyve runs only on FreeBSD; "),
-        (&["--mem=17592186044415"], "is more than a process has addresses for, "),
+        (&["-M", "virt"], "no machine virt runs unikernels for x86_64; leave --machine out"),
+        (&["--mem=17592186044415"], "is more than there are addresses for, "),
     ] {
         let run = check(more);
         assert_eq!((run.status, run.stderr.as_str()), (1, ""), "{more:?}");
