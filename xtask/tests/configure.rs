@@ -109,7 +109,8 @@ fn another_architecture_gets_the_toolchain_only() {
         let text = format!("case $1 in --version) echo rustc 1.99.0;; *) echo '{library}';; esac");
         script(at, "rustc", &text)
     };
-    for (machine, arch, hvt, library) in [
+    // Both hvt and virtio exist, or neither.
+    for (machine, arch, both, library) in [
         ("aarch64-linux-gnu", "aarch64", "1", "aarch64-unknown-none"),
         ("powerpc64le-linux-gnu", "ppc64le", "", "powerpc64le-unknown-linux-gnu"),
     ] {
@@ -121,7 +122,7 @@ fn another_architecture_gets_the_toolchain_only() {
         assert!(!said(&done).contains("Enabled tenders"), "{}", said(&done));
         let made = fs::read_to_string(at.join("Makeconf")).unwrap();
         for (name, value) in
-            [("CROSS", arch), ("TARGET_ARCH", arch), ("HVT", hvt), ("SPT", "1"), ("VIRTIO", "")]
+            [("CROSS", arch), ("TARGET_ARCH", arch), ("HVT", both), ("SPT", "1"), ("VIRTIO", both)]
         {
             assert!(made.contains(&format!("CONFIG_{name}={value}\n")), "{name}: {made}");
         }

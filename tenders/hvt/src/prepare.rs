@@ -125,7 +125,7 @@ pub(crate) fn prepare(
     let without_ring = boot_info::info(without_ring, manifest.len());
     loaded.write_low(&[(arch::TABLES, &tables), (BOOT_INFO_BASE, &boot_info)])?;
 
-    let limits = machine.limits();
+    let limits = Limits::of(machine.kvm());
     let vcpu = machine.into_vcpu();
     let own = Descriptors {
         vcpu: vcpu.fd(),

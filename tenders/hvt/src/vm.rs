@@ -16,7 +16,6 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::arch::{self, Registers, Support};
 use crate::exit::Exit;
 use crate::filter::KVM_RUN;
-use crate::gdb;
 use crate::kvm_error::{errno, failed};
 use crate::layout::Executable;
 
@@ -95,9 +94,9 @@ impl Machine {
         arch::counter_frequency(&self.vcpu)
     }
 
-    /// What it has for a debugger.
-    pub fn limits(&self) -> gdb::Limits {
-        gdb::Limits::of(&self.vm)
+    /// The `kvm-ioctls` handle, for the debugger.
+    pub fn kvm(&self) -> &VmFd {
+        &self.vm
     }
 
     /// Keeps only the CPU; its descriptor keeps the machine alive.

@@ -9,15 +9,15 @@
 //! | `fetch_anew`, `rules` | how the guest comes to see an instruction that the debugger changed |
 //! | `REQUESTS` | KVM's requests for all that |
 
-use gdbstub::target::ext::breakpoints::WatchKind;
-
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod stop;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::*;
+pub(crate) use stop::{Cause, Hardware};
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
 
@@ -34,23 +34,3 @@ mod aarch64_exception;
 #[path = "machine/aarch64/points.rs"]
 #[allow(dead_code)]
 mod aarch64_points;
-
-/// A hardware breakpoint or watchpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hardware {
-    pub(crate) address: u64,
-    pub(crate) length: u64,
-    /// `None`: execution.
-    pub(crate) watch: Option<WatchKind>,
-}
-
-/// Why the CPU stopped for the debugger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// This breakpoint or watchpoint.
-    Hardware(Hardware),
-    /// The end of a single step.
-    Step,
-    /// Something else.
-    Other,
-}

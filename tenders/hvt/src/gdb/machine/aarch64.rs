@@ -18,7 +18,7 @@ use solo5_tender::seccomp::calls::MADVISE;
 use solo5_tender::seccomp::{Condition, Rule, Test};
 
 pub(crate) use self::description::{All, Description};
-use super::{Cause, Hardware};
+use super::stop::{Cause, Hardware};
 use crate::arch::registers::{core, get, get_bytes, set, system};
 use crate::exit::Exit;
 use crate::memory::SharedMemory;

@@ -10,7 +10,7 @@ use kvm_ioctls::{VcpuFd, VmFd};
 use solo5_tender::memory::Allegation;
 use solo5_tender::seccomp::Rule;
 
-use super::{Cause, Hardware};
+use super::stop::{Cause, Hardware};
 use crate::exit::{Exit, REASON_HALT};
 use crate::memory::SharedMemory;
 use crate::xsave::Floats;

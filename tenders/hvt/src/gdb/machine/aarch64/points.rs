@@ -3,7 +3,7 @@
 
 use gdbstub::target::ext::breakpoints::WatchKind;
 
-use super::Hardware;
+use crate::gdb::machine::stop::Hardware;
 
 /// The register is in use, for EL1 and EL0.
 const ENABLED: u64 = 0b11 << 1 | 1;
