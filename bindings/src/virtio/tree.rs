@@ -302,7 +302,6 @@ fn host(part: &Part<'_>, controller_cells: u32) -> Option<Host> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::process::Command;
     use std::string::String;
     use std::vec::Vec;
@@ -319,11 +318,11 @@ mod tests {
             .args(words)
             .output();
         match made {
-            Ok(output) if Path::new(&file).exists() => {
+            Ok(output) => {
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 Some(std::fs::read(file).unwrap())
             }
-            _ => {
+            Err(_) => {
                 std::println!("skip: virtio::tree: there is no qemu-system-aarch64");
                 None
             }
@@ -334,12 +333,16 @@ mod tests {
 
     #[test]
     fn qemu_describes_its_machine() {
-        let Some(bytes) = of_qemu("virt,gic-version=2", &["-m", "64", "-append", "a  b"]) else {
-            return;
-        };
+        // QEMU takes a command line only with a kernel, which it does not look at here.
+        let kernel = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(kernel.path(), [0; 4096]).unwrap();
+        let kernel = kernel.path().to_str().unwrap();
+        let words = ["-m", "64", "-append", "a  b", "-kernel", kernel];
+        let Some(bytes) = of_qemu("virt,gic-version=2", &words) else { return };
         assert_eq!(size(bytes.first_chunk().unwrap()), Some(bytes.len() as u32));
         let mut transports = [NONE; 64];
         let (tree, count) = read(&bytes, &mut transports).unwrap();
+        assert_eq!(tree.line, b"a  b");
         assert_eq!(tree.memory[0], 0x4000_0000..0x4400_0000);
         assert!(tree.memory[1].is_empty());
         assert_eq!((tree.serial, tree.clock), (Some(0x900_0000), Some(0x901_0000)));
@@ -359,7 +362,7 @@ mod tests {
             [line(0, 1), line(1, 1), line(1, 4), line(5, 2)].map(Option::unwrap),
             [35, 36, 35, 37]
         );
-        assert_eq!((line(1, 0), line(1, 5)), (None, Some(36)), "the mask has three bits");
+        assert_eq!((line(1, 0), line(1, 5)), (None, None), "there are four pins");
     }
 
     #[test]
