@@ -24,13 +24,13 @@ pub use x86_64::*;
 // What is a plain value is tested on every host.
 #[cfg(all(test, not(target_arch = "aarch64")))]
 #[path = "machine/aarch64/description.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "here only its own tests use it")]
 mod aarch64_description;
 #[cfg(all(test, not(target_arch = "aarch64")))]
 #[path = "machine/aarch64/exception.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "here only its own tests use it")]
 mod aarch64_exception;
 #[cfg(all(test, not(target_arch = "aarch64")))]
 #[path = "machine/aarch64/points.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "here only its own tests use it")]
 mod aarch64_points;
